@@ -1,0 +1,96 @@
+"""What all tests share: the corpus of real networks, and how hypothesis runs.
+
+The corpus is other people's work and no part of this repository. It is looked for at MCUSIM_CORPUS, or beside the
+repository at ../shared/corpus. Without it, the tests that need it are skipped with a line that says so
+(MCUSIM_CORPUS= switches it off); a MCUSIM_CORPUS that names no corpus is an error.
+
+    def test_one(corpus):                       `corpus`: the folder
+    def test_every(corpus_model):               once per network of the manifest
+    @pytest.mark.corpus(needs="tflm_head_bytes")  ... whose row fills that column
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+REPO = Path(__file__).resolve().parents[1]
+NO_CORPUS = "no corpus of real networks: set MCUSIM_CORPUS to its folder"
+
+# The first call of a kernel compiles it: no deadline, and slow data generation is no fault.
+settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusModel:
+    """One network of the corpus. `row` is its line of MANIFEST.csv, column to text ('' where unknown)."""
+
+    name: str
+    path: Path
+    row: dict[str, str]
+
+
+def corpus_folder() -> Path | None:
+    """The folder with MANIFEST.csv, or None."""
+    named = os.environ.get("MCUSIM_CORPUS")
+    if named == "":
+        return None
+    folder = Path(named) if named else REPO.parent / "shared" / "corpus"
+    if (folder / "MANIFEST.csv").is_file():
+        return folder
+    if named:
+        raise pytest.UsageError(f"MCUSIM_CORPUS is {named}, where there is no MANIFEST.csv: correct or unset it")
+    return None
+
+
+def corpus_models(needs: str | None = None) -> list[CorpusModel]:
+    """The networks of the corpus, in the manifest's order; with `needs`, those whose row fills that column."""
+    folder = corpus_folder()
+    if folder is None:
+        return []
+    with (folder / "MANIFEST.csv").open(newline="", encoding="utf-8") as manifest:
+        rows = list(csv.DictReader(manifest))
+    return [
+        CorpusModel(row["name"], folder / "models" / f"{row['name']}.tflite", row)
+        for row in rows
+        if needs is None or row[needs]
+    ]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    corpus_folder()  # a wrong MCUSIM_CORPUS stops the run at once
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"corpus: {corpus_folder() or NO_CORPUS}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "corpus_model" not in metafunc.fixturenames:
+        return
+    mark = metafunc.definition.get_closest_marker("corpus")
+    models = corpus_models(**(mark.kwargs if mark else {}))
+    absent = pytest.param(None, id="absent", marks=pytest.mark.skip(reason=NO_CORPUS))
+    metafunc.parametrize("corpus_model", [pytest.param(model, id=model.name) for model in models] or [absent])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if {"corpus", "corpus_model"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("corpus")
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The corpus folder; skips where there is none."""
+    folder = corpus_folder()
+    if folder is None:
+        pytest.skip(NO_CORPUS)
+    return folder

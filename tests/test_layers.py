@@ -1,0 +1,139 @@
+"""Imports point down only: each module of mcusim stands on a floor and imports from its own or a lower one."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "mcusim"
+
+FLOORS = (
+    {"errors", "units", "jit"},
+    {"graph", "hardware", "profile_files", "program", "quant", "region", "report", "schedule"},
+    {"ops", "frontends", "zoo"},
+    {"boards", "conventions", "lower", "models", "planners", "price", "runtimes"},
+    {"execution", "search", "simulation"},
+    {"cli", "render"},
+    {"__init__", "__main__"},  # the facade, above all: nothing in the package imports from it but its version
+)
+FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+
+MAY_SHOW = ("cli", "render", "__main__")  # print, exit, and import what draws
+SHOWING = {"click", "matplotlib", "rich", "typer"}
+MAY_COMPILE = ("jit", "ops.kernels")  # import numba
+COMPILING = {"llvmlite", "numba"}
+MAY_IMPORT_LATE = ("cli", "__init__", "__main__")  # own modules inside functions, so that a command loads only its own
+LOADS_KERNELS = ("execution",)  # its one loading function imports ops.kernels late: an analytic run compiles nothing
+
+
+class Import(NamedTuple):
+    """`name` is dotted; mcusim's own modules without the leading `mcusim.`, and `__init__` for the facade."""
+
+    name: str
+    own: bool
+    late: bool
+    line: int
+
+
+def modules() -> dict[str, Path]:
+    """Dotted name below mcusim to file; a package goes by its own name, the facade by `__init__`."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(module: str) -> Iterator[Import]:
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    functions = [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))]
+    late = {id(inner) for function in functions for inner in ast.walk(function)}
+    package = ["mcusim", *module.split(".")] if module != "__init__" else ["mcusim"]
+    if MODULES[module].name != "__init__.py":
+        package.pop()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            names = [f"{origin}.{alias.name}" for alias in node.names if alias.name != "__version__"]
+        else:
+            continue
+        for name in names:
+            top, _, rest = name.partition(".")
+            yield Import(_own(rest) if top == "mcusim" else name, top == "mcusim", id(node) in late, node.lineno)
+
+
+def _own(name: str) -> str:
+    """The module that `name`, below mcusim, is or lies in."""
+    first = name.split(".")[0]
+    while name and name not in MODULES:
+        name = name.rpartition(".")[0]
+    return name or (first if first in FLOOR_OF else "__init__")
+
+
+def within(module: str, places: tuple[str, ...]) -> bool:
+    return any(module == place or module.startswith(f"{place}.") for place in places)
+
+
+def faults(module: str) -> Iterator[str]:
+    floor = FLOOR_OF[module.split(".")[0]]
+    for name, own, late, line in imports(module):
+        at = f"{MODULES[module]}:{line}: imports {name}"
+        kernels = own and within(name, ("ops.kernels", "jit"))
+        if own and FLOOR_OF.get(name.split(".")[0], 0) > floor:
+            yield f"{at}, which is on a higher floor"
+        if own and late and not within(module, MAY_IMPORT_LATE) and not (kernels and within(module, LOADS_KERNELS)):
+            yield f"{at} inside a function: import it at the top, or move what is shared to a lower floor"
+        if kernels and not late and not within(module, MAY_COMPILE):
+            yield f"{at} at the top: numba is loaded at first execution only"
+        if not own and name.split(".")[0] in COMPILING and not within(module, MAY_COMPILE):
+            yield f"{at}: only {MAY_COMPILE} do"
+        if not own and name.split(".")[0] in SHOWING and not within(module, MAY_SHOW):
+            yield f"{at}: only {MAY_SHOW} do"
+    if not within(module, MAY_SHOW):
+        for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+            used = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if used in {"print", "input", "exit", "quit", "sys.exit", "os._exit", "SystemExit"}:
+                yield f"{MODULES[module]}:{node.lineno}: calls {used}(); only {MAY_SHOW} do"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module: str) -> None:
+    first = module.split(".")[0]
+    assert first in FLOOR_OF, f"mcusim/{first} stands on no floor: give it one in FLOORS of {Path(__file__).name}"
+    assert not list(faults(module))
+
+
+def test_the_test_sees_faults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source = """
+import numba
+from . import simulation
+from .cli import main
+import mcusim.ops.kernels.conv
+from mcusim import __version__, units
+def f():
+    from mcusim.units import y
+    print(y)
+"""
+    for name in ("graph", "simulation", "units", "cli", "ops.kernels.conv"):
+        (tmp_path / f"{name}.py").write_text(source if name == "graph" else "")
+        monkeypatch.setitem(MODULES, name, tmp_path / f"{name}.py")
+    told = [fault.split(":", 1)[1] for fault in faults("graph")]
+    assert told == [
+        "2: imports numba: only ('jit', 'ops.kernels') do",
+        "3: imports simulation, which is on a higher floor",
+        "4: imports cli, which is on a higher floor",
+        "5: imports ops.kernels.conv, which is on a higher floor",
+        "5: imports ops.kernels.conv at the top: numba is loaded at first execution only",
+        "8: imports units inside a function: import it at the top, or move what is shared to a lower floor",
+        "9: calls print(); only ('cli', 'render', '__main__') do",
+    ]
