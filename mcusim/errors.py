@@ -1,0 +1,82 @@
+"""Errors that a user can cause. Each says where, what and how to fix it.
+
+    McusimError            base: catch this one
+    |- ModelError          a model file or graph is malformed, unsupported or unknown
+    |- ProfileError        a board profile is wrong or unknown
+    |- RuntimeNameError    a runtime or convention is unknown
+    |- ScheduleError       a schedule is malformed or does not fit the network
+    |- PlanError           buffers overlap, or do not fit
+    |- InputError          an input array or an option has the wrong shape, type or value
+    `- OutputError         a result cannot be written where it should go
+
+The command line catches `McusimError` once, prints one sentence and exits with code 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "InputError",
+    "McusimError",
+    "ModelError",
+    "OutputError",
+    "PlanError",
+    "ProfileError",
+    "RuntimeNameError",
+    "ScheduleError",
+    "did_you_mean",
+]
+
+
+class McusimError(Exception):
+    """Base of every error a user can cause: says where, what, and how to fix it."""
+
+    def __init__(self, what: str, *, where: str, fix: str) -> None:
+        super().__init__(f"{where}: {what}\n  fix: {fix}")
+        self.what, self.where, self.fix = what, where, fix
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments do not survive the default pickling, and worker processes pickle errors.
+        return (_rebuild, (type(self), self.what, self.where, self.fix))
+
+
+def _rebuild(kind: type[McusimError], what: str, where: str, fix: str) -> McusimError:
+    return kind(what, where=where, fix=fix)
+
+
+class ModelError(McusimError):
+    """A model file or graph is malformed, unsupported or unknown."""
+
+
+class ProfileError(McusimError):
+    """A board profile is wrong or unknown."""
+
+
+class RuntimeNameError(McusimError):
+    """A runtime or a counting convention is unknown."""
+
+
+class ScheduleError(McusimError):
+    """A schedule is malformed or does not fit the network."""
+
+
+class PlanError(McusimError):
+    """Buffers overlap, or do not fit."""
+
+
+class InputError(McusimError):
+    """An input array or an option has the wrong shape, type or value."""
+
+
+class OutputError(McusimError):
+    """A result cannot be written where it should go."""
+
+
+def did_you_mean(name: str, known: Iterable[str], *, listed_by: str) -> str:
+    """A `fix` sentence for an unknown name: the nearest known names, or the command that lists them all."""
+    near = difflib.get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(repr(n) for n in near)}? (`{listed_by}` lists them all)"
+    return f"`{listed_by}` lists the known names"

@@ -1,0 +1,348 @@
+"""What is computed: tensors, nodes and the graph that joins them. Immutable; knows no hardware and no schedule.
+
+Layout, said once: activations are NHWC, convolution weights OHWI, every interval is half-open.
+
+Two values are interned, so that equal means identical: `TensorType` (shape, dtype, and the small integers that
+an operator must know before it runs) and `Signature` (operator, attributes, types of its inputs and outputs).
+Whatever depends only on those - work, halos, scratch, kernel choice - is computed once for each signature and found
+again by identity. This is what makes whole answers for a stream of similar networks cheap.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = [
+    "ABSENT",
+    "Activation",
+    "Attributes",
+    "DType",
+    "Graph",
+    "Node",
+    "Padding",
+    "Published",
+    "Quantization",
+    "Shape",
+    "Signature",
+    "Source",
+    "Tensor",
+    "TensorType",
+    "signature",
+    "tensor_type",
+]
+
+Shape = tuple[int, ...]
+
+ABSENT = -1
+"""Index of an optional input that a node does not have."""
+
+
+class DType(StrEnum):
+    """Element types that model files use."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    FLOAT64 = "float64"
+    BFLOAT16 = "bfloat16"
+    INT64 = "int64"
+    INT32 = "int32"
+    INT16 = "int16"
+    INT8 = "int8"
+    INT4 = "int4"
+    INT2 = "int2"
+    UINT64 = "uint64"
+    UINT32 = "uint32"
+    UINT16 = "uint16"
+    UINT8 = "uint8"
+    UINT4 = "uint4"
+    BOOL = "bool"
+    COMPLEX64 = "complex64"
+    COMPLEX128 = "complex128"
+    STRING = "string"
+    RESOURCE = "resource"
+    VARIANT = "variant"
+
+    @property
+    def bits(self) -> int:
+        """Bits of one element; 0 for types without storage of their own (string, resource, variant)."""
+        return _BITS[self]
+
+    @property
+    def is_integer(self) -> bool:
+        return "int" in self.value
+
+    @property
+    def is_float(self) -> bool:
+        return "float" in self.value
+
+
+_BITS: Mapping[DType, int] = MappingProxyType(
+    {dtype: 8 if dtype is DType.BOOL else int("".join(c for c in dtype.value if c.isdigit()) or "0") for dtype in DType}
+)
+
+
+class Padding(StrEnum):
+    """How a window operator treats the border, in TFLite's words."""
+
+    SAME = "same"
+    VALID = "valid"
+
+
+class Activation(StrEnum):
+    """Activation fused into an operator."""
+
+    NONE = "none"
+    RELU = "relu"
+    RELU_N1_TO_1 = "relu_n1_to_1"
+    RELU6 = "relu6"
+    TANH = "tanh"
+    SIGN_BIT = "sign_bit"
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """Base of each operator's attributes. Also the attributes of an operator that has none.
+
+    Subclasses live beside their operator in `ops/` and name their fields as TFLite's options do, in snake case.
+    """
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class TensorType:
+    """Shape and element type of a tensor, interned: make one with `tensor_type()`.
+
+    values: the elements of a small integer constant (axes, paddings, target shapes), which operators need to know
+    before they run; None for everything else.
+    """
+
+    shape: Shape
+    dtype: DType
+    is_constant: bool
+    values: tuple[int, ...] | None
+    elements: int = field(init=False)
+    size_bytes: int = field(init=False)
+    rows: int = field(init=False)
+    """Height of an NHWC tensor; 1 for any other rank, which cannot be cut into rows."""
+    cols: int = field(init=False)
+    """Width of an NHWC tensor; 1 for any other rank."""
+
+    def __post_init__(self) -> None:
+        # A dimension of 0 counts as 1, as in TFLM's ElementCount for scalars and unknown sizes.
+        elements = math.prod(d or 1 for d in self.shape)
+        spatial = len(self.shape) == 4
+        object.__setattr__(self, "elements", elements)
+        object.__setattr__(self, "size_bytes", -(-elements * _BITS[self.dtype] // 8))
+        object.__setattr__(self, "rows", self.shape[1] if spatial else 1)
+        object.__setattr__(self, "cols", self.shape[2] if spatial else 1)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return tensor_type, (self.shape, self.dtype, self.is_constant, self.values)
+
+    @property
+    def channels(self) -> int:
+        """Size of the innermost dimension; 1 for a scalar."""
+        return self.shape[-1] if self.shape else 1
+
+
+_TYPES: WeakValueDictionary[tuple[object, ...], TensorType] = WeakValueDictionary()
+
+
+def tensor_type(
+    shape: Shape, dtype: DType = DType.INT8, is_constant: bool = False, values: tuple[int, ...] | None = None
+) -> TensorType:
+    """The one `TensorType` with these properties."""
+    key = (shape, dtype, is_constant, values)
+    known = _TYPES.get(key)
+    if known is None:
+        known = _TYPES[key] = TensorType(shape, dtype, is_constant, values)
+    return known
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Signature:
+    """Everything about a node but its place in the graph and its numbers, interned: make one with `signature()`.
+
+    op: TFLite's name in capitals (`CONV_2D`), or `CUSTOM:name`.
+    inputs: types in TFLite's order; None where an optional input is absent.
+    """
+
+    op: str
+    attributes: Attributes
+    inputs: tuple[TensorType | None, ...]
+    outputs: tuple[TensorType, ...]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return signature, (self.op, self.attributes, self.inputs, self.outputs)
+
+    def input(self, index: int) -> TensorType:
+        """Type of an input that must be there. Raises IndexError where it is absent: a bug of the caller."""
+        found = self.inputs[index]
+        if found is None:
+            raise IndexError(f"{self.op} has no input {index}")
+        return found
+
+    def has(self, index: int) -> bool:
+        """Whether optional input `index` is there."""
+        return index < len(self.inputs) and self.inputs[index] is not None
+
+    @property
+    def output(self) -> TensorType:
+        return self.outputs[0]
+
+
+_SIGNATURES: WeakValueDictionary[tuple[object, ...], Signature] = WeakValueDictionary()
+
+
+def signature(
+    op: str, attributes: Attributes, inputs: tuple[TensorType | None, ...], outputs: tuple[TensorType, ...]
+) -> Signature:
+    """The one `Signature` with these properties."""
+    key = (op, attributes, inputs, outputs)
+    known = _SIGNATURES.get(key)
+    if known is None:
+        known = _SIGNATURES[key] = Signature(op, attributes, inputs, outputs)
+    return known
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """Affine quantisation: real = scale * (stored - zero_point).
+
+    scales, zero_points: one element, or one a channel along `axis`.
+    """
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int = 0
+
+    @property
+    def is_per_channel(self) -> bool:
+        return len(self.scales) > 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """A tensor of the graph.
+
+    constant: its elements, for weights and other constants that are known. A constant without them (`type.is_constant`
+    with `constant` None) belongs to a network described by its architecture only: it can be planned and priced, and
+    run once weights were drawn for it.
+    is_variable: keeps its value from one run to the next (state of a streaming network).
+    """
+
+    name: str
+    type: TensorType
+    quantization: Quantization | None = None
+    constant: NDArray[Any] | None = None
+    is_variable: bool = False
+
+    @property
+    def shape(self) -> Shape:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self.type.dtype
+
+    @property
+    def size_bytes(self) -> int:
+        return self.type.size_bytes
+
+    @property
+    def is_constant(self) -> bool:
+        return self.type.is_constant
+
+    def with_constant(self, elements: np.ndarray[Any, Any]) -> Tensor:
+        """This tensor with its elements known."""
+        return replace(self, constant=elements)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operator of the graph.
+
+    inputs: tensor indices in TFLite's order, ABSENT where an optional one is missing.   outputs: tensor indices.
+    """
+
+    name: str
+    signature: Signature
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    @property
+    def op(self) -> str:
+        return self.signature.op
+
+    @property
+    def attributes(self) -> Attributes:
+        return self.signature.attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Figures that the network's source prints. Never mixed with counted ones.
+
+    macs, params: as printed, rounded by the source; `macs_text`, `params_text` hold the printed digits.
+    """
+
+    macs: float | None = None
+    params: float | None = None
+    macs_text: str = ""
+    params_text: str = ""
+    provenance: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a graph comes from: a file (and its size, which is what TFLM stores), a zoo entry, or memory."""
+
+    description: str = "built in memory"
+    file_bytes: int | None = None
+    published: Published | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A network: tensors, nodes in execution order, and what goes in and out.
+
+    subgraphs: further graphs of the file, for control flow and initialisation; not part of an inference.
+    """
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    nodes: tuple[Node, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    source: Source = Source()
+    subgraphs: tuple[Graph, ...] = ()
+
+    @cached_property
+    def producer(self) -> Mapping[int, int]:
+        """Tensor index -> index of the node that writes it."""
+        return {tensor: index for index, node in enumerate(self.nodes) for tensor in node.outputs}
+
+    @cached_property
+    def consumers(self) -> Mapping[int, tuple[int, ...]]:
+        """Tensor index -> indices of the nodes that read it, in order; tensors nobody reads are left out."""
+        found: dict[int, list[int]] = {}
+        for index, node in enumerate(self.nodes):
+            for tensor in node.inputs:
+                if tensor != ABSENT:
+                    readers = found.setdefault(tensor, [])
+                    if not readers or readers[-1] != index:
+                        readers.append(index)
+        return {tensor: tuple(readers) for tensor, readers in found.items()}
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -1,0 +1,159 @@
+"""How a network runs: stages that are loop nests over steps, the buffers that they need and the views they read.
+
+    Program
+    `- Stage      row pieces x column pieces around a body
+       `- Step    one node: region of its output in each piece, views read and written, scratch
+    Buffer        bytes with a lifetime; the planners place it
+    View          how the bytes of a buffer hold (a region of) a tensor
+
+Time is counted in steps of the bodies, one after the other: step t of the program is alive on [t, t + 1). A buffer
+that is carried around a loop lives for its whole stage. The region of a step in iteration (i, j) is
+`rows[i] x cols[j]`: two tables of half-open intervals, empty allowed. Layer by layer is 1 x 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from mcusim.graph import ABSENT, Graph, Signature
+from mcusim.region import Region, Span
+from mcusim.schedule import StageKind
+
+__all__ = ["Buffer", "BufferKind", "Iteration", "Program", "Stage", "Step", "View", "ViewKind"]
+
+
+class BufferKind(StrEnum):
+    """What a buffer is for."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+    ACTIVATION = "activation"
+    SCRATCH = "scratch"
+    """Working memory of one step, planned among the activations."""
+    HELD = "held"
+    """Working memory that the runtime holds beside the arena from start to end."""
+
+
+class Buffer(NamedTuple):
+    """Bytes that live on steps [first, end).
+
+    alignment: of its offset, in bytes; a power of two.
+    tensor: the tensor it holds, ABSENT for scratch.
+    over: index of the buffer whose storage it takes over from step `first` on, ABSENT if it has storage of its own.
+        It lies at the same offset and may be smaller: what is left of the old storage is then free.
+    """
+
+    name: str
+    size_bytes: int
+    first: int
+    end: int
+    kind: BufferKind = BufferKind.ACTIVATION
+    alignment: int = 1
+    tensor: int = ABSENT
+    over: int = ABSENT
+
+
+class ViewKind(StrEnum):
+    """Which part of the tensor a view holds."""
+
+    WHOLE = "whole"
+    """All of it."""
+    PIECE = "piece"
+    """The region of the current iteration, from the view's start."""
+    LINES = "lines"
+    """Its latest rows, row r at r modulo `row_capacity`."""
+    OUTSIDE = "outside"
+    """All of it, in memory of the caller: an external input."""
+
+
+class View(NamedTuple):
+    """How a buffer holds a tensor.
+
+    buffer: index, ABSENT for OUTSIDE.   row_pitch_bytes: from one row to the next.   row_capacity: rows held.
+    """
+
+    tensor: int
+    buffer: int
+    kind: ViewKind = ViewKind.WHOLE
+    offset_bytes: int = 0
+    row_pitch_bytes: int = 0
+    row_capacity: int = 0
+
+
+class Step(NamedTuple):
+    """One node in the body of a stage.
+
+    signature: of what is executed. It differs from the node's where lowering folded neighbours into it.
+    reads: view indices in the order of the node's inputs, ABSENT for constants and absent inputs.
+    writes: view indices in the order of the node's outputs.
+    rows, cols: region of the output in each row piece and in each column piece.
+    scratch: buffer indices.   absorbed: nodes whose work this step does too (a folded PAD).
+    """
+
+    node: int
+    signature: Signature
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+    rows: tuple[Span, ...]
+    cols: tuple[Span, ...]
+    scratch: tuple[int, ...] = ()
+    absorbed: tuple[int, ...] = ()
+
+
+class Stage(NamedTuple):
+    """A loop nest: for each row piece, for each column piece, the steps of the body in order."""
+
+    kind: StageKind
+    row_pieces: int
+    col_pieces: int
+    steps: tuple[Step, ...]
+
+
+class Iteration(NamedTuple):
+    """One step in one iteration of its stage: what `Program.steps()` unrolls."""
+
+    stage: int
+    row: int
+    col: int
+    step: Step
+    region: Region
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A graph, cut and ordered, with the buffers that running it needs.
+
+    free: nodes that cost nothing and move nothing under this runtime (a RESHAPE that only relabels), which no step
+        carries out.
+    caller: nodes at the border of the network that the caller carries out (quantising the input, for instance).
+    """
+
+    graph: Graph
+    stages: tuple[Stage, ...]
+    buffers: tuple[Buffer, ...]
+    views: tuple[View, ...]
+    free: tuple[int, ...] = ()
+    caller: tuple[int, ...] = ()
+
+    @property
+    def length(self) -> int:
+        """Steps in the bodies: the time axis of buffer lifetimes."""
+        return sum(len(stage.steps) for stage in self.stages)
+
+    def body(self) -> Iterator[Step]:
+        """Every step once, in the order of time."""
+        for stage in self.stages:
+            yield from stage.steps
+
+    def steps(self) -> Iterator[Iteration]:
+        """Every step of every iteration, in execution order; those with nothing to do are left out."""
+        for index, stage in enumerate(self.stages):
+            for row in range(stage.row_pieces):
+                for col in range(stage.col_pieces):
+                    for step in stage.steps:
+                        region = Region(step.rows[row], step.cols[col])
+                        if region.rows.length and region.cols.length:
+                            yield Iteration(index, row, col, step, region)

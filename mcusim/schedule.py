@@ -1,0 +1,110 @@
+"""In which pieces a network runs: a list of stages over its computing nodes. A schedule never changes the result.
+
+    SPEC  = STAGE ("+" STAGE)*
+    STAGE = "layer" | "layer@N" | "patch:PxQ@N" | "stream:R@N"
+
+`patch:PxQ@N` runs the next N computing nodes in a grid of P rows by Q columns, halo recomputed; `stream:R@N` in bands
+of R output rows, halo rows cached. Nodes that only move data (PAD, RESHAPE, TRANSPOSE, QUANTIZE, DEQUANTIZE) are not
+counted. What remains runs layer by layer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mcusim.errors import ScheduleError
+
+__all__ = ["LAYER", "Schedule", "StageKind", "StageSpec", "parse_schedule"]
+
+
+class StageKind(StrEnum):
+    """How a stage cuts its tensors."""
+
+    LAYER = "layer"
+    PATCH = "patch"
+    STREAM = "stream"
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """One stage.
+
+    nodes: computing nodes that it covers; None for all that remain (layer stages only).
+    rows, cols: grid of a patch stage.   band_rows: output rows of one band of a stream stage.
+    """
+
+    kind: StageKind = StageKind.LAYER
+    nodes: int | None = None
+    rows: int = 1
+    cols: int = 1
+    band_rows: int = 0
+
+    def __str__(self) -> str:
+        match self.kind:
+            case StageKind.PATCH:
+                return f"patch:{self.rows}x{self.cols}@{self.nodes}"
+            case StageKind.STREAM:
+                return f"stream:{self.band_rows}@{self.nodes}"
+            case StageKind.LAYER:
+                return "layer" if self.nodes is None else f"layer@{self.nodes}"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Stages in order. The nodes after the last one run layer by layer."""
+
+    stages: tuple[StageSpec, ...] = ()
+
+    def __str__(self) -> str:
+        return "+".join(map(str, self.stages)) or "layer"
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether every node runs whole, one after the other."""
+        return all(stage.kind is StageKind.LAYER for stage in self.stages)
+
+
+LAYER = Schedule()
+"""Layer by layer, the schedule of every runtime unless it is told otherwise."""
+
+_STAGE = re.compile(
+    r"layer(?:@(?P<layers>\d+))?|patch:(?P<rows>\d+)x(?P<cols>\d+)@(?P<patched>\d+)|stream:(?P<band>\d+)@(?P<streamed>\d+)"
+)
+
+
+def parse_schedule(spec: str) -> Schedule:
+    """The schedule that `spec` writes down. Raises ScheduleError, with the grammar, where it does not read."""
+    stages = []
+    for text in spec.strip().lower().split("+"):
+        found = _STAGE.fullmatch(text.strip())
+        stage = _stage(found) if found else None
+        if stage is None:
+            raise ScheduleError(
+                f"stage '{text.strip()}' does not read",
+                where=f"schedule '{spec}'",
+                fix="write layer, patch:PxQ@N or stream:R@N, joined by '+', all numbers 1 or more",
+            )
+        stages.append(stage)
+    remaining = [i for i, stage in enumerate(stages) if stage.nodes is None]
+    if remaining and remaining[0] != len(stages) - 1:
+        raise ScheduleError(
+            "'layer' without a count takes every node that remains, so nothing can follow it",
+            where=f"schedule '{spec}'",
+            fix="say how many nodes: layer@N",
+        )
+    if remaining:
+        stages.pop()  # what remains runs layer by layer anyway
+    return Schedule(tuple(stages))
+
+
+def _stage(found: re.Match[str]) -> StageSpec | None:
+    numbers = {name: int(text) for name, text in found.groupdict().items() if text is not None}
+    if 0 in numbers.values():
+        return None
+    if "patched" in numbers:
+        return StageSpec(StageKind.PATCH, numbers["patched"], numbers["rows"], numbers["cols"])
+    if "streamed" in numbers:
+        return StageSpec(StageKind.STREAM, numbers["streamed"], band_rows=numbers["band"])
+    return StageSpec(StageKind.LAYER, numbers.get("layers"))
