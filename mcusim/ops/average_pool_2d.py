@@ -1,0 +1,8 @@
+"""AVERAGE_POOL_2D: mean of each window; the border is left out."""
+
+from mcusim.ops.pooling import pool
+from mcusim.ops.registry import register
+
+__all__ = ["AVERAGE_POOL_2D"]
+
+AVERAGE_POOL_2D = register(pool("AVERAGE_POOL_2D", "mean of each window; the border is left out"))

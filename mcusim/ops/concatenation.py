@@ -1,0 +1,59 @@
+"""CONCATENATION: tensors joined along an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcusim.graph import Activation, Attributes, Shape, Signature, TensorType
+from mcusim.ops.movement import moves
+from mcusim.ops.operands import axis_of, operand, refusal
+from mcusim.ops.registry import attributes_of, register
+from mcusim.ops.tiles import is_feature_map
+from mcusim.region import Region, Span
+
+__all__ = ["CONCATENATION", "ConcatenationAttributes"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConcatenationAttributes(Attributes):
+    """Attributes of CONCATENATION, under TFLite's names."""
+
+    axis: int = 0
+    fused_activation_function: Activation = Activation.NONE
+
+
+def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    assert isinstance(attributes, ConcatenationAttributes)
+    op = "CONCATENATION"
+    shapes = [operand(op, inputs, index).shape for index in range(max(len(inputs), 1))]
+    axis = axis_of(op, attributes.axis, shapes[0])
+    around = {(len(shape), shape[:axis], shape[axis + 1 :]) for shape in shapes}
+    if len(around) > 1:
+        raise refusal(op, f"shapes {shapes} do not join along axis {axis}", "make all other dimensions equal")
+    return ((*shapes[0][:axis], sum(shape[axis] for shape in shapes), *shapes[0][axis + 1 :]),)
+
+
+def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region | None:
+    """Along rows or columns an input starts where those before it end; what lies outside it is clipped away."""
+    if not is_feature_map(signature.output) or signature.input(index).is_constant:
+        return None
+    axis = attributes_of(signature, ConcatenationAttributes).axis % 4
+    if axis not in (1, 2):
+        return Region(rows, cols)
+    before = sum(signature.input(i).shape[axis] for i in range(index))
+    if axis == 1:
+        return Region(Span(rows.start - before, rows.stop - before), cols)
+    return Region(rows, Span(cols.start - before, cols.stop - before))
+
+
+CONCATENATION = register(
+    moves(
+        "CONCATENATION",
+        "tensors joined along an axis",
+        _infer,
+        _needs,
+        attributes=ConcatenationAttributes,
+        options="ConcatenationOptions",
+    )
+)

@@ -1,0 +1,103 @@
+"""CONV_2D: convolution of NHWC activations with OHWI weights; grouped where the weights have fewer input channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mcusim.errors import ModelError
+from mcusim.graph import Attributes, Shape, Signature, TensorType
+from mcusim.ops.registry import OpDef, Work, WorkKind, attributes_of, register
+from mcusim.ops.windows import (
+    SIGNATURES_KEPT,
+    WindowAttributes,
+    check_feature_map,
+    spatial_shape,
+    window_needs,
+    window_of,
+    with_pads,
+)
+from mcusim.region import Region, Span, Window
+
+__all__ = ["CONV_2D", "Conv2DAttributes", "conv_windows"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conv2DAttributes(WindowAttributes):
+    """Attributes of CONV_2D, under TFLite's names."""
+
+    dilation_w_factor: int = 1
+    dilation_h_factor: int = 1
+
+
+def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    assert isinstance(attributes, Conv2DAttributes)
+    feature_map = check_feature_map("CONV_2D", inputs[0])
+    weights = inputs[1] if len(inputs) > 1 else None
+    if weights is None or len(weights.shape) != 4 or 0 in weights.shape:
+        raise ModelError("weights are not OHWI", where="op CONV_2D", fix="give it weights of rank 4")
+    out_c, kernel_h, kernel_w, in_c = weights.shape
+    if feature_map.channels < in_c or feature_map.channels % in_c or out_c % (feature_map.channels // in_c):
+        raise ModelError(
+            f"weights {weights.shape} do not go with {feature_map.channels} input channels",
+            where="op CONV_2D",
+            fix="input channels must be a multiple of the weights' last dimension, and output channels of the groups",
+        )
+    rows, cols = window_of(
+        attributes,
+        feature_map.shape,
+        (kernel_h, kernel_w),
+        (attributes.dilation_h_factor, attributes.dilation_w_factor),
+    )
+    return (spatial_shape("CONV_2D", rows, cols, feature_map, out_c),)
+
+
+@lru_cache(SIGNATURES_KEPT)
+def conv_windows(signature: Signature) -> tuple[Window, Window]:
+    """Windows along rows and columns."""
+    attributes = attributes_of(signature, Conv2DAttributes)
+    _, kernel_h, kernel_w, _ = signature.input(1).shape
+    dilation = (attributes.dilation_h_factor, attributes.dilation_w_factor)
+    return window_of(attributes, signature.input(0).shape, (kernel_h, kernel_w), dilation)
+
+
+def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region | None:
+    return window_needs(*conv_windows(signature), rows, cols) if index == 0 else None
+
+
+def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
+    out_c, kernel_h, kernel_w, in_c = signature.input(1).shape
+    row_window, col_window = conv_windows(signature)
+    feature_map = signature.input(0)
+    taps = kernel_h * kernel_w
+    outputs = feature_map.shape[0] * rows * cols * out_c
+    return Work(
+        WorkKind.POINTWISE if taps == 1 else WorkKind.CONV,
+        macs=outputs * taps * in_c,
+        outputs=outputs,
+        inputs=outputs // out_c * row_window.stride * col_window.stride * feature_map.channels,
+        read_bytes=outputs // out_c * taps * in_c * feature_map.dtype.bits // 8,
+        written_bytes=outputs * signature.output.dtype.bits // 8,
+        weight_bytes=calls * sum(t.size_bytes for t in signature.inputs[1:] if t is not None),
+        channels_in=in_c,
+        channels_out=out_c,
+        taps=taps,
+        stride=row_window.stride,
+        calls=calls,
+    )
+
+
+CONV_2D = register(
+    OpDef(
+        name="CONV_2D",
+        summary="convolution, any kernel, stride, dilation and padding; grouped",
+        attributes=Conv2DAttributes,
+        options="Conv2DOptions",
+        infer=_infer,
+        needs=_needs,
+        work=_work,
+        parameters=(1, 2),
+        with_pads=with_pads,
+    )
+)

@@ -1,0 +1,49 @@
+"""DEPTH_TO_SPACE: the channels of a pixel become a block of pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mcusim.graph import Attributes, Shape, Signature, TensorType
+from mcusim.ops.blocks import BlockAttributes, checked_block
+from mcusim.ops.movement import moves
+from mcusim.ops.operands import refusal
+from mcusim.ops.registry import attributes_of, register
+from mcusim.region import Region, Span
+
+__all__ = ["DEPTH_TO_SPACE"]
+
+
+def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    block, (batch, height, width, channels) = checked_block("DEPTH_TO_SPACE", attributes, inputs)
+    if channels % (block * block):
+        raise refusal(
+            "DEPTH_TO_SPACE",
+            f"{channels} channels are not a multiple of {block}x{block}",
+            "use a block_size whose square divides them",
+        )
+    return ((batch, height * block, width * block, channels // (block * block)),)
+
+
+def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region | None:
+    if index:
+        return None
+    block = attributes_of(signature, BlockAttributes).block_size
+    return Region(_blocks(rows, block), _blocks(cols, block))
+
+
+def _blocks(span: Span, block: int) -> Span:
+    """Blocks that `span` touches."""
+    return Span(span.start // block, -(-span.stop // block)) if span.stop > span.start else Span(0, 0)
+
+
+DEPTH_TO_SPACE = register(
+    moves(
+        "DEPTH_TO_SPACE",
+        "the channels of a pixel become a block of pixels",
+        _infer,
+        _needs,
+        attributes=BlockAttributes,
+        options="DepthToSpaceOptions",
+    )
+)

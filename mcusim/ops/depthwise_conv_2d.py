@@ -1,0 +1,109 @@
+"""DEPTHWISE_CONV_2D: each channel of an NHWC map convolved with `depth_multiplier` filters of its own; weights 1HWO."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mcusim.graph import Attributes, Shape, Signature, TensorType
+from mcusim.ops.operands import operand, refusal
+from mcusim.ops.registry import OpDef, Work, WorkKind, attributes_of, register
+from mcusim.ops.windows import (
+    SIGNATURES_KEPT,
+    WindowAttributes,
+    check_feature_map,
+    spatial_shape,
+    window_needs,
+    window_of,
+    with_pads,
+)
+from mcusim.region import Region, Span, Window
+
+__all__ = ["DEPTHWISE_CONV_2D", "DepthwiseConv2DAttributes", "depthwise_windows"]
+
+
+@dataclass(frozen=True, slots=True)
+class DepthwiseConv2DAttributes(WindowAttributes):
+    """Attributes of DEPTHWISE_CONV_2D, under TFLite's names.
+
+    depth_multiplier: output channels for each input channel; 0, which old files hold, stands for what the shapes say.
+    """
+
+    depth_multiplier: int = 1
+    dilation_w_factor: int = 1
+    dilation_h_factor: int = 1
+
+
+def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    assert isinstance(attributes, DepthwiseConv2DAttributes)
+    op = "DEPTHWISE_CONV_2D"
+    feature_map = check_feature_map(op, inputs[0] if inputs else None)
+    weights = operand(op, inputs, 1, "weights").shape
+    if len(weights) != 4 or weights[0] != 1:
+        raise refusal(op, f"weights {weights} are not 1HWO", "give it weights of rank 4 whose first dimension is 1")
+    in_c, out_c = feature_map.channels, weights[3]
+    multiplier = out_c // in_c if in_c else 0
+    if multiplier < 1 or multiplier * in_c != out_c or attributes.depth_multiplier not in (0, multiplier):
+        raise refusal(
+            op,
+            f"{in_c} input channels times multiplier {attributes.depth_multiplier} are not {out_c} output channels",
+            "make the weights' last dimension the input's channels times depth_multiplier",
+        )
+    rows, cols = _windows(attributes, feature_map.shape, weights)
+    return (spatial_shape(op, rows, cols, feature_map, out_c),)
+
+
+def _windows(attributes: DepthwiseConv2DAttributes, feature_map: Shape, weights: Shape) -> tuple[Window, Window]:
+    dilation = (attributes.dilation_h_factor, attributes.dilation_w_factor)
+    return window_of(attributes, feature_map, (weights[1], weights[2]), dilation)
+
+
+@lru_cache(SIGNATURES_KEPT)
+def depthwise_windows(signature: Signature) -> tuple[Window, Window]:
+    """Windows along rows and columns."""
+    attributes = attributes_of(signature, DepthwiseConv2DAttributes)
+    return _windows(attributes, signature.input(0).shape, signature.input(1).shape)
+
+
+def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region | None:
+    return window_needs(*depthwise_windows(signature), rows, cols) if index == 0 else None
+
+
+def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
+    _, kernel_h, kernel_w, out_c = signature.input(1).shape
+    row_window, col_window = depthwise_windows(signature)
+    feature_map = signature.input(0)
+    taps = kernel_h * kernel_w
+    places = feature_map.shape[0] * rows * cols
+    return Work(
+        WorkKind.DEPTHWISE,
+        macs=places * out_c * taps,
+        outputs=places * out_c,
+        inputs=places * row_window.stride * col_window.stride * feature_map.channels,
+        read_bytes=places * out_c * taps * feature_map.dtype.bits // 8,
+        written_bytes=places * out_c * signature.output.dtype.bits // 8,
+        weight_bytes=calls * sum(t.size_bytes for t in signature.inputs[1:] if t is not None),
+        channels_in=1,
+        channels_out=out_c,
+        taps=taps,
+        stride=row_window.stride,
+        calls=calls,
+    )
+
+
+DEPTHWISE_CONV_2D = register(
+    OpDef(
+        name="DEPTHWISE_CONV_2D",
+        summary="convolution of each channel by itself, any kernel, stride, dilation, padding and multiplier",
+        attributes=DepthwiseConv2DAttributes,
+        options="DepthwiseConv2DOptions",
+        infer=_infer,
+        needs=_needs,
+        work=_work,
+        # Channel by channel, each saved in a small buffer before its output replaces it, as TinyEngine does.
+        overwrites=(0,),
+        parameters=(1, 2),
+        with_pads=with_pads,
+    )
+)

@@ -1,0 +1,20 @@
+"""DEQUANTIZE: integers to the real numbers that they stand for."""
+
+from dataclasses import replace
+
+from mcusim.ops.elementwise import unary
+from mcusim.ops.registry import Movement, register
+
+__all__ = ["DEQUANTIZE"]
+
+DEQUANTIZE = register(
+    replace(
+        unary(
+            "DEQUANTIZE",
+            "integers to the real numbers that they stand for",
+            options="DequantizeOptions",
+            movement=Movement.MOVES,
+        ),
+        is_border_conversion=True,
+    )
+)

@@ -1,0 +1,21 @@
+"""EXPAND_DIMS: a dimension of size 1 put in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mcusim.graph import Attributes, Shape, TensorType
+from mcusim.ops.movement import relabels
+from mcusim.ops.operands import axis_of, constant_int, operand
+from mcusim.ops.registry import register
+
+__all__ = ["EXPAND_DIMS"]
+
+
+def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    shape = operand("EXPAND_DIMS", inputs, 0).shape
+    axis = axis_of("EXPAND_DIMS", constant_int("EXPAND_DIMS", inputs, 1, "axis"), (*shape, 1))
+    return ((*shape[:axis], 1, *shape[axis:]),)
+
+
+EXPAND_DIMS = register(relabels("EXPAND_DIMS", "a dimension of size 1 put in", _infer, options="ExpandDimsOptions"))

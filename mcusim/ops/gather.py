@@ -1,0 +1,58 @@
+"""GATHER: slices of a tensor picked along an axis. Inputs: tensor, positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcusim.graph import Attributes, Shape, Signature, TensorType
+from mcusim.ops.movement import moves
+from mcusim.ops.operands import axis_of, operand, refusal
+from mcusim.ops.registry import attributes_of, register
+from mcusim.ops.tiles import is_feature_map, same_region
+from mcusim.region import Region, Span
+
+__all__ = ["GATHER", "GatherAttributes"]
+
+
+@dataclass(frozen=True, slots=True)
+class GatherAttributes(Attributes):
+    """Attributes of GATHER, under TFLite's names. batch_dims: leading dimensions that tensor and positions share."""
+
+    axis: int = 0
+    batch_dims: int = 0
+
+
+def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    assert isinstance(attributes, GatherAttributes)
+    shape, positions = operand("GATHER", inputs, 0).shape, operand("GATHER", inputs, 1, "positions").shape
+    axis = axis_of("GATHER", attributes.axis, shape)
+    batch = attributes.batch_dims + (len(positions) if attributes.batch_dims < 0 else 0)
+    if not 0 <= batch <= min(axis, len(positions)) or shape[:batch] != positions[:batch]:
+        raise refusal(
+            "GATHER",
+            f"positions {positions} and tensor {shape} do not share {attributes.batch_dims} leading dimensions",
+            "use batch_dims of at most axis, over equal dimensions",
+        )
+    return (shape[:axis] + positions[batch:] + shape[axis + 1 :],)
+
+
+def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region | None:
+    """Tileable where it picks among channels, by positions that are known."""
+    if not is_feature_map(signature.output) or not signature.input(1).is_constant:
+        return None
+    if attributes_of(signature, GatherAttributes).axis not in (3, -1) or len(signature.input(1).shape) != 1:
+        return None
+    return same_region(signature, index, rows, cols)
+
+
+GATHER = register(
+    moves(
+        "GATHER",
+        "slices of a tensor picked along an axis",
+        _infer,
+        _needs,
+        attributes=GatherAttributes,
+        options="GatherOptions",
+    )
+)

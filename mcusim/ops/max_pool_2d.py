@@ -1,0 +1,8 @@
+"""MAX_POOL_2D: maximum of each window."""
+
+from mcusim.ops.pooling import pool
+from mcusim.ops.registry import register
+
+__all__ = ["MAX_POOL_2D"]
+
+MAX_POOL_2D = register(pool("MAX_POOL_2D", "maximum of each window"))

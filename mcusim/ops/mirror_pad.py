@@ -1,0 +1,68 @@
+"""MIRROR_PAD: a tensor's own elements, mirrored at its edge, put around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcusim.graph import Attributes, Shape, Signature, TensorType
+from mcusim.ops.movement import moves
+from mcusim.ops.operands import operand, refusal
+from mcusim.ops.padding import border, border_of, infer_padded
+from mcusim.ops.registry import attributes_of, register
+from mcusim.ops.tiles import is_feature_map
+from mcusim.region import Region, Span
+
+__all__ = ["MIRROR_PAD", "MirrorPadAttributes"]
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorPadAttributes(Attributes):
+    """Attributes of MIRROR_PAD, under TFLite's names. mode: 0 leaves the edge out of the mirror, 1 repeats it."""
+
+    mode: int = 0
+
+
+def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    assert isinstance(attributes, MirrorPadAttributes)
+    op = "MIRROR_PAD"
+    most = [size - 1 + attributes.mode for size in operand(op, inputs, 0).shape]
+    if any(max(pads) > limit for pads, limit in zip(border(op, inputs), most, strict=True)):
+        raise refusal(op, "the border is wider than what it mirrors", f"pad by at most {most}")
+    return infer_padded(op, attributes, inputs)
+
+
+def _mirrored(span: Span, before: int, size: int, edge: int) -> Span:
+    """Hull of the input places that outputs in `span` show; `edge` is 1 where the mirror repeats the edge."""
+    if span.stop <= span.start:
+        return Span(0, 0)
+    first, last = span.start - before, span.stop - 1 - before
+    # Place p < 0 shows -p - edge, place p >= size shows 2 * (size - 1) + edge - p: going outwards leads inwards.
+    shown = [max(first, 0), min(last, size - 1)] if first < size and last >= 0 else []
+    if first < 0:
+        shown += [-first - edge, -min(last, -1) - edge]
+    if last >= size:
+        shown += [2 * (size - 1) + edge - last, 2 * (size - 1) + edge - max(first, size)]
+    return Span(min(shown), max(shown) + 1)
+
+
+def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region | None:
+    if index or not is_feature_map(signature.output):
+        return None
+    batch, (top, _), (left, _), _ = border_of(signature)
+    if batch != (0, 0):
+        return None
+    source, edge = signature.input(0), attributes_of(signature, MirrorPadAttributes).mode
+    return Region(_mirrored(rows, top, source.rows, edge), _mirrored(cols, left, source.cols, edge))
+
+
+MIRROR_PAD = register(
+    moves(
+        "MIRROR_PAD",
+        "a tensor's own elements, mirrored at its edge, put around it",
+        _infer,
+        _needs,
+        attributes=MirrorPadAttributes,
+        options="MirrorPadOptions",
+    )
+)

@@ -1,0 +1,65 @@
+"""Shared by the operators that only move bytes: copies to other places, and relabelled shapes.
+
+All of them are `MOVES`, not only the five that schedules name (PAD, RESHAPE, TRANSPOSE, QUANTIZE, DEQUANTIZE): a slice
+or a concatenation computes nothing either. Those that keep every byte in its order are `RELABELS`.
+Helpers that describe kin; they register nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from mcusim.graph import Attributes, Shape, Signature, TensorType
+from mcusim.ops.registry import Movement, OpDef
+from mcusim.ops.tiles import no_needs, same_region, transfer
+from mcusim.region import Region, Span
+
+__all__ = ["Infer", "Needs", "moves", "relabels"]
+
+Infer = Callable[[Attributes, Sequence[TensorType | None]], tuple[Shape, ...]]
+Needs = Callable[[Signature, int, Span, Span], Region | None]
+
+
+def moves(
+    name: str,
+    summary: str,
+    infer: Infer,
+    needs: Needs = no_needs,
+    *,
+    attributes: type[Attributes] = Attributes,
+    options: str = "",
+) -> OpDef:
+    """An operator that copies elements to other places."""
+    return OpDef(
+        name=name,
+        summary=summary,
+        attributes=attributes,
+        options=options,
+        infer=infer,
+        needs=needs,
+        work=transfer,
+        movement=Movement.MOVES,
+    )
+
+
+def _relabelled(signature: Signature, index: int, rows: Span, cols: Span) -> Region | None:
+    """Only where the shape stays as it is do rows stay rows."""
+    if signature.input(0).shape != signature.output.shape:
+        return None
+    return same_region(signature, index, rows, cols)
+
+
+def relabels(
+    name: str, summary: str, infer: Infer, *, attributes: type[Attributes] = Attributes, options: str = ""
+) -> OpDef:
+    """An operator whose output holds the bytes of input 0 in the same order under another shape."""
+    return OpDef(
+        name=name,
+        summary=summary,
+        attributes=attributes,
+        options=options,
+        infer=infer,
+        needs=_relabelled,
+        work=transfer,
+        movement=Movement.RELABELS,
+    )

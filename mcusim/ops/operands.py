@@ -1,0 +1,51 @@
+"""Shared by all operators: their operands, checked, and the refusals that say what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mcusim.errors import ModelError
+from mcusim.graph import Shape, TensorType
+
+__all__ = ["axis_of", "constant_int", "constant_ints", "operand", "refusal"]
+
+
+def refusal(op: str, what: str, fix: str) -> ModelError:
+    """The error for a node of `op` whose attributes and inputs do not go together."""
+    return ModelError(what, where=f"op {op}", fix=fix)
+
+
+def operand(op: str, inputs: Sequence[TensorType | None], index: int, name: str = "input") -> TensorType:
+    """An input that must be there. Raises ModelError, calling it `name`, where it is absent."""
+    found = inputs[index] if index < len(inputs) else None
+    if found is None:
+        raise refusal(op, f"input {index} ({name}) is missing", f"give it {name} as input {index}")
+    return found
+
+
+def constant_ints(op: str, inputs: Sequence[TensorType | None], index: int, name: str) -> tuple[int, ...]:
+    """The integers of a constant operand, flattened. Raises ModelError where it is computed at run time."""
+    values = operand(op, inputs, index, name).values
+    if values is None:
+        raise refusal(
+            op,
+            f"input {index} ({name}) is not a constant, so the output's shape is not known before the network runs",
+            f"make {name} a constant integer tensor: export the network with static shapes",
+        )
+    return values
+
+
+def constant_int(op: str, inputs: Sequence[TensorType | None], index: int, name: str) -> int:
+    """The one integer of a constant operand."""
+    values = constant_ints(op, inputs, index, name)
+    if len(values) != 1:
+        raise refusal(op, f"input {index} ({name}) has {len(values)} elements", f"give {name} exactly one")
+    return values[0]
+
+
+def axis_of(op: str, axis: int, shape: Shape) -> int:
+    """`axis`, counted from the end where negative, as an index into `shape`. Raises ModelError where it is none."""
+    rank = len(shape)
+    if not -rank <= axis < rank:
+        raise refusal(op, f"axis {axis} is not one of a tensor of rank {rank}", f"use {-rank}..{rank - 1}")
+    return axis % rank

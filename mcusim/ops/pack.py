@@ -1,0 +1,46 @@
+"""PACK: tensors of one shape stacked along a new axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcusim.graph import Attributes, Shape, TensorType
+from mcusim.ops.movement import moves
+from mcusim.ops.operands import axis_of, operand, refusal
+from mcusim.ops.registry import register
+
+__all__ = ["PACK", "PackAttributes"]
+
+
+@dataclass(frozen=True, slots=True)
+class PackAttributes(Attributes):
+    """Attributes of PACK, under TFLite's names."""
+
+    values_count: int = 0
+    axis: int = 0
+
+
+def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    assert isinstance(attributes, PackAttributes)
+    shapes = {operand("PACK", inputs, index).shape for index in range(max(len(inputs), 1))}
+    if len(shapes) > 1 or attributes.values_count != len(inputs):
+        raise refusal(
+            "PACK",
+            f"{len(inputs)} inputs of shapes {sorted(shapes)} are not {attributes.values_count} of one shape",
+            "give it values_count tensors of one shape",
+        )
+    (shape,) = shapes
+    axis = axis_of("PACK", attributes.axis, (*shape, 1))
+    return ((*shape[:axis], len(inputs), *shape[axis:]),)
+
+
+PACK = register(
+    moves(
+        "PACK",
+        "tensors of one shape stacked along a new axis",
+        _infer,
+        attributes=PackAttributes,
+        options="PackOptions",
+    )
+)

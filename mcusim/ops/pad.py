@@ -1,0 +1,23 @@
+"""PAD: zeros (the zero point, for integers) put around a tensor."""
+
+from dataclasses import replace
+from functools import lru_cache
+
+from mcusim.graph import Signature
+from mcusim.ops.padding import border_of, pad
+from mcusim.ops.registry import Pads, register
+from mcusim.ops.windows import SIGNATURES_KEPT
+
+__all__ = ["PAD"]
+
+
+@lru_cache(SIGNATURES_KEPT)
+def _padding(signature: Signature) -> Pads | None:
+    """The rows and columns of zero points that this adds to a feature map; None where it pads other axes too."""
+    if len(signature.output.shape) != 4:
+        return None
+    batch, (top, bottom), (left, right), channels = border_of(signature)
+    return Pads(top, bottom, left, right) if batch == channels == (0, 0) else None
+
+
+PAD = register(replace(pad("PAD", "zeros put around a tensor", options="PadOptions"), padding=_padding))

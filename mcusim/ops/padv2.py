@@ -1,0 +1,8 @@
+"""PADV2: a constant, input 2, put around a tensor."""
+
+from mcusim.ops.padding import pad
+from mcusim.ops.registry import register
+
+__all__ = ["PADV2"]
+
+PADV2 = register(pad("PADV2", "a given constant put around a tensor", options="PadV2Options"))

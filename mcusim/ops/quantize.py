@@ -1,0 +1,20 @@
+"""QUANTIZE: real numbers to integers, or integers to another scale and width."""
+
+from dataclasses import replace
+
+from mcusim.ops.elementwise import unary
+from mcusim.ops.registry import Movement, register
+
+__all__ = ["QUANTIZE"]
+
+QUANTIZE = register(
+    replace(
+        unary(
+            "QUANTIZE",
+            "real numbers to integers, or integers to another scale and width",
+            options="QuantizeOptions",
+            movement=Movement.MOVES,
+        ),
+        is_border_conversion=True,
+    )
+)

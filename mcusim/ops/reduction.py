@@ -1,0 +1,104 @@
+"""Shared by the operators that fold axes into one number (MEAN, SUM) or weigh elements against their axis (SOFTMAX).
+
+Helpers that describe kin; they register nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+from mcusim.graph import Attributes, Shape, Signature, TensorType
+from mcusim.ops.elementwise import element_work, infer_same
+from mcusim.ops.operands import axis_of, constant_ints, operand
+from mcusim.ops.registry import OpDef, Work, WorkKind
+from mcusim.ops.tiles import bytes_of, entire, is_feature_map, same_region, share
+from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.region import Region, Span
+
+__all__ = ["ReducerAttributes", "over_channels", "reduce_work", "reducer"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReducerAttributes(Attributes):
+    """Attributes of a reduction, under TFLite's names. keep_dims: folded axes stay, with size 1."""
+
+    keep_dims: bool = False
+
+
+def _axes(op: str, inputs: Sequence[TensorType | None]) -> frozenset[int]:
+    shape = operand(op, inputs, 0).shape
+    return frozenset(axis_of(op, axis, shape) for axis in constant_ints(op, inputs, 1, "axes"))
+
+
+def _infer(op: str, attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    assert isinstance(attributes, ReducerAttributes)
+    axes, shape = _axes(op, inputs), operand(op, inputs, 0).shape
+    if attributes.keep_dims:
+        return (tuple(1 if axis in axes else size for axis, size in enumerate(shape)),)
+    return (tuple(size for axis, size in enumerate(shape) if axis not in axes),)
+
+
+@lru_cache(SIGNATURES_KEPT)
+def _axes_of(signature: Signature) -> frozenset[int]:
+    return _axes(signature.op, signature.inputs)
+
+
+def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region | None:
+    """Not tileable once both rows and columns are folded, or the output is no feature map."""
+    source = signature.input(0)
+    if index or not is_feature_map(signature.output) or not is_feature_map(source):
+        return None
+    axes = _axes_of(signature)
+    if 1 in axes and 2 in axes:
+        return None
+    return Region(
+        entire(rows, source.rows) if 1 in axes else rows,
+        entire(cols, source.cols) if 2 in axes else cols,
+    )
+
+
+def reduce_work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
+    """`work` of an operator that reads every input element once."""
+    source, output = signature.input(0), signature.output
+    outputs = share(signature, output.elements, rows, cols)
+    inputs = share(signature, source.elements, rows, cols)
+    return Work(
+        WorkKind.REDUCE,
+        outputs=outputs,
+        inputs=inputs,
+        read_bytes=bytes_of(inputs, source),
+        written_bytes=bytes_of(outputs, output),
+        channels_in=source.channels,
+        channels_out=output.channels,
+        taps=source.elements // output.elements,
+        calls=calls,
+    )
+
+
+def reducer(name: str, summary: str) -> OpDef:
+    """An operator that folds the axes that input 1 lists. Negative axes count from the end, repeated ones once."""
+    return OpDef(
+        name=name,
+        summary=summary,
+        attributes=ReducerAttributes,
+        options="ReducerOptions",
+        infer=partial(_infer, name),
+        needs=_needs,
+        work=reduce_work,
+    )
+
+
+def over_channels(name: str, summary: str, *, attributes: type[Attributes] = Attributes, options: str = "") -> OpDef:
+    """An operator that weighs each element against the last axis. In place: it reads a row before it writes it."""
+    return OpDef(
+        name=name,
+        summary=summary,
+        attributes=attributes,
+        options=options,
+        infer=partial(infer_same, name),
+        needs=same_region,
+        work=partial(element_work, WorkKind.LOOKUP),
+        overwrites=(0,),
+    )

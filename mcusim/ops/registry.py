@@ -1,0 +1,238 @@
+"""How an operator describes itself, and the one registry of those that mcusim knows.
+
+Each operator lives in one file of this folder, which ends with `register(OpDef(name="CONV_2D", ...))`. Lowering,
+planning, pricing, execution and the documentation read `OPS` and never name an operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+
+from mcusim.errors import ModelError
+from mcusim.graph import Attributes, Shape, Signature, Tensor, TensorType
+from mcusim.region import Region, Span
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+__all__ = [
+    "OPS",
+    "Call",
+    "Movement",
+    "Numerics",
+    "OpDef",
+    "Pads",
+    "Piece",
+    "Run",
+    "StateRole",
+    "Work",
+    "WorkKind",
+    "attributes_of",
+    "op_of",
+    "register",
+]
+
+
+class WorkKind(StrEnum):
+    """Which inner loop does the work: what a cost model tells apart before it looks at shapes."""
+
+    POINTWISE = "pointwise"
+    CONV = "conv"
+    DEPTHWISE = "depthwise"
+    FULLY_CONNECTED = "fully_connected"
+    RECURRENT = "recurrent"
+    POOL = "pool"
+    REDUCE = "reduce"
+    ELEMENTWISE = "elementwise"
+    LOOKUP = "lookup"
+    COPY = "copy"
+    CONTROL = "control"
+
+
+class Work(NamedTuple):
+    """What a step does, whoever runs it: pure counts, no hardware. Work adds up over pieces of a tensor.
+
+    macs: multiply-accumulates.   outputs: output elements, each requantised and stored once.
+    inputs: input elements read, with every window that reads them counted once a call (not once a tap).
+    read_bytes, written_bytes: activations.   weight_bytes: constants streamed from flash, once a call.
+    channels_in, channels_out, taps: the shape that the inner loop sees (reduction depth is channels_in * taps).
+    calls: how often the kernel is entered.
+    """
+
+    kind: WorkKind
+    macs: int = 0
+    outputs: int = 0
+    inputs: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    weight_bytes: int = 0
+    channels_in: int = 1
+    channels_out: int = 1
+    taps: int = 1
+    stride: int = 1
+    calls: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pads:
+    """Explicit padding with the zero point, in elements."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+
+class Numerics(StrEnum):
+    """Whose arithmetic an execution follows."""
+
+    TFLM = "tflm"
+    """TensorFlow Lite Micro's reference kernels, which CMSIS-NN equals: the multiplier rounds twice."""
+    SINGLE_ROUNDING = "single-rounding"
+    """TFLite built with single rounding: product and shift are rounded once."""
+    TINYENGINE_FLOAT = "tinyengine-float"
+    """TinyEngine: the accumulator times a float32 scale, rounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A node with its numbers: what `prepare` sees. Everything an execution depends on but the activations.
+
+    inputs: in TFLite's order, None where an optional one is absent.   where: names the node in error messages.
+    """
+
+    signature: Signature
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor, ...]
+    where: str
+    numerics: Numerics = Numerics.TFLM
+
+    def input(self, index: int) -> Tensor:
+        """An input that must be there. Raises ModelError where it is absent."""
+        found = self.inputs[index] if index < len(self.inputs) else None
+        if found is None:
+            raise ModelError(f"input {index} is missing", where=self.where, fix="export the model again")
+        return found
+
+
+class Piece(NamedTuple):
+    """Which part of its output a kernel computes, and where the arrays that it is given lie in their tensors.
+
+    rows, cols: the output region; the output arrays have exactly its size.
+    origins: for each input, the (row, column) of its array's first element. Arrays hold the clipped region that
+    `needs` asks for: what lies outside them is padding. Inputs that are not tileable come whole.
+    """
+
+    rows: Span
+    cols: Span
+    origins: tuple[tuple[int, int], ...]
+
+
+Run = Callable[[Any, "Sequence[Array]", "Sequence[Array]", Piece], None]
+"""A kernel: (prepared, input arrays, output arrays, piece) -> None. It fills the output arrays, bit-exactly.
+
+Constants come to it through `prepared`; the arrays at their places among the inputs are of no use. Arrays are views
+into the arena: any strides but the innermost, never to be kept. A kernel may be given an output that lies on top of
+input `overwrites`, so it must not write where it has still to read.
+"""
+
+
+class StateRole(StrEnum):
+    """What an operator does with the variables of a streaming network; the executor keeps them."""
+
+    NONE = "none"
+    HANDLE = "handle"
+    """Names a variable (VAR_HANDLE): nothing runs."""
+    READ = "read"
+    """Input 0 is the variable's array, copied to the output."""
+    ASSIGN = "assign"
+    """Input 0 is the variable's array, to be overwritten with input 1."""
+    INITIALISE = "initialise"
+    """Runs a subgraph once, before the first inference (CALL_ONCE)."""
+
+
+class Movement(StrEnum):
+    """Whether an operator computes or only moves bytes. Schedules count computing nodes only."""
+
+    COMPUTES = "computes"
+    MOVES = "moves"
+    """Copies elements to other places or types (PAD, TRANSPOSE, QUANTIZE)."""
+    RELABELS = "relabels"
+    """Output holds the same bytes in the same order (RESHAPE): a runtime may give it the same storage."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpDef:
+    """All that mcusim knows about one operator.
+
+    infer: attributes and input types -> output shapes; raises ModelError where they do not go together.
+    needs: (signature, input index, output rows, output cols) -> region of that input, not clipped, or None where an
+        output region needs the whole tensor: not tileable. This one function gives halos, patches and streams.
+    work: (signature, output rows, output cols, calls) -> Work; rows and cols are sums over the pieces, and work is
+        bilinear in them.
+    overwrites: inputs on top of which it may compute its output.
+    options: TFLite's options table, whose fields the attribute class names in snake case; "" if it has none.
+    parameters: inputs that hold learned parameters (weights, biases); they count as `params` and as model size.
+    padding: the rows and columns of zero points that it adds, for an operator that does nothing else; None where a
+        signature does more than that.
+    with_pads: (signature, pads, unpadded input) -> the same operator doing that padding itself, or None if it cannot.
+    prepare: every check and every derived integer of a node, once; raises ModelError, naming `where`, for what the
+        kernels cannot do. Its result is what `run` trusts.
+    kernel: module of `ops/kernels/` whose `run: Run` fills the outputs, loaded at first execution; "" if it cannot
+        be executed yet.
+    state: its part in keeping the variables of a streaming network.
+    is_border_conversion: at the border of a network its caller may do it instead (types and layouts of the input).
+    """
+
+    name: str
+    infer: Callable[[Attributes, Sequence[TensorType | None]], tuple[Shape, ...]]
+    needs: Callable[[Signature, int, Span, Span], Region | None]
+    work: Callable[[Signature, int, int, int], Work]
+    attributes: type[Attributes] = Attributes
+    options: str = ""
+    overwrites: tuple[int, ...] = ()
+    movement: Movement = Movement.COMPUTES
+    parameters: tuple[int, ...] = ()
+    summary: str = ""
+    padding: Callable[[Signature], Pads | None] | None = None
+    with_pads: Callable[[Signature, Pads, TensorType], Signature | None] | None = None
+    is_border_conversion: bool = False
+    prepare: Callable[[Call], object] | None = None
+    kernel: str = ""
+    state: StateRole = StateRole.NONE
+
+
+OPS: dict[str, OpDef] = {}
+"""Every operator by TFLite's name. Written only while `mcusim.ops` is imported."""
+
+
+def register(op: OpDef) -> OpDef:
+    """Add an operator. Raises ModelError if the name is taken."""
+    if OPS.setdefault(op.name, op) is not op:
+        raise ModelError("registered twice", where=f"op '{op.name}'", fix="rename one of them")
+    return op
+
+
+def op_of(signature: Signature, where: str) -> OpDef:
+    """The operator of a signature. Raises ModelError, naming `where`, if mcusim does not know it."""
+    op = OPS.get(signature.op)
+    if op is None:
+        raise ModelError(
+            f"operator {signature.op} is not supported",
+            where=where,
+            fix="`mcusim ops MODEL` lists what is supported; replace the operator or cut the network before it",
+        )
+    return op
+
+
+A = TypeVar("A", bound=Attributes)
+
+
+def attributes_of(signature: Signature, kind: type[A]) -> A:
+    """The attributes, typed. The registry ties each operator to one class, so this only tells the type checker."""
+    return cast(A, signature.attributes)

@@ -1,0 +1,46 @@
+"""RESIZE_NEAREST_NEIGHBOR: each output place shows the nearest input place."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import floor
+
+from mcusim.graph import Signature
+from mcusim.ops.registry import register
+from mcusim.ops.resizing import flags, resize, rounded, scale_of
+from mcusim.ops.windows import SIGNATURES_KEPT
+
+__all__ = ["RESIZE_NEAREST_NEIGHBOR", "nearest"]
+
+
+@lru_cache(SIGNATURES_KEPT)
+def nearest(size: int, outputs: int, align_corners: bool, half_pixel_centers: bool) -> tuple[int, ...]:
+    """Input place of each output place, in the kernel's own float32.
+
+    Source: TFLite resize_nearest_neighbor.h, GetNearestNeighbor.
+    """
+    scale = scale_of(size, outputs, align_corners)
+    offset = 0.5 if half_pixel_centers else 0.0
+    places = (rounded(rounded(i + offset) * scale) for i in range(outputs))
+    # round() in C goes away from zero at a half; places are not negative.
+    return tuple(min(floor(place + 0.5) if align_corners else floor(place), size - 1) for place in places)
+
+
+def _reads(signature: Signature, size: int, outputs: int) -> tuple[tuple[int, int], ...]:
+    return _pairs(size, outputs, *flags(signature))
+
+
+@lru_cache(SIGNATURES_KEPT)
+def _pairs(size: int, outputs: int, align_corners: bool, half_pixel_centers: bool) -> tuple[tuple[int, int], ...]:
+    return tuple((place, place) for place in nearest(size, outputs, align_corners, half_pixel_centers))
+
+
+RESIZE_NEAREST_NEIGHBOR = register(
+    resize(
+        "RESIZE_NEAREST_NEIGHBOR",
+        "each output place shows the nearest input place",
+        "ResizeNearestNeighborOptions",
+        _reads,
+        taps=1,
+    )
+)

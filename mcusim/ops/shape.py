@@ -1,0 +1,44 @@
+"""SHAPE: the dimensions of a tensor, as a tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
+from mcusim.ops.operands import operand
+from mcusim.ops.registry import Movement, OpDef, Work, WorkKind, register
+from mcusim.ops.tiles import no_needs
+
+__all__ = ["SHAPE", "ShapeAttributes"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeAttributes(Attributes):
+    """Attributes of SHAPE, under TFLite's names."""
+
+    out_type: DType = DType.FLOAT32
+
+
+def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    return ((len(operand("SHAPE", inputs, 0).shape),),)
+
+
+def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
+    """It reads no element of its input."""
+    output = signature.output
+    return Work(WorkKind.CONTROL, outputs=output.elements, written_bytes=output.size_bytes, calls=calls)
+
+
+SHAPE = register(
+    OpDef(
+        name="SHAPE",
+        summary="the dimensions of a tensor, as a tensor",
+        attributes=ShapeAttributes,
+        options="ShapeOptions",
+        infer=_infer,
+        needs=no_needs,
+        work=_work,
+        movement=Movement.MOVES,
+    )
+)

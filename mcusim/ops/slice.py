@@ -1,0 +1,46 @@
+"""SLICE: a box of a tensor; a size of -1 reaches to the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from mcusim.graph import Attributes, Shape, Signature, TensorType
+from mcusim.ops.movement import moves
+from mcusim.ops.operands import constant_ints, operand, refusal
+from mcusim.ops.registry import register
+from mcusim.ops.slicing import Walk, walk_needs
+from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.region import Region, Span
+
+__all__ = ["SLICE"]
+
+
+def _walks(inputs: Sequence[TensorType | None]) -> tuple[Walk, ...]:
+    shape = operand("SLICE", inputs, 0).shape
+    begin, size = constant_ints("SLICE", inputs, 1, "begin"), constant_ints("SLICE", inputs, 2, "size")
+    if not len(begin) == len(size) == len(shape):
+        raise refusal("SLICE", f"begin {begin} and size {size} do not go with {shape}", "give one number for each axis")
+    walks = tuple(
+        Walk(axis, first, 1, whole - first if length == -1 else length)
+        for axis, (first, length, whole) in enumerate(zip(begin, size, shape, strict=True))
+    )
+    if any(w.start < 0 or w.length < 0 or w.start + w.length > whole for w, whole in zip(walks, shape, strict=True)):
+        raise refusal("SLICE", f"begin {begin}, size {size} reach outside {shape}", "keep the box inside the tensor")
+    return walks
+
+
+def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    return (tuple(walk.length for walk in _walks(inputs)),)
+
+
+@lru_cache(SIGNATURES_KEPT)
+def _walks_of(signature: Signature) -> tuple[Walk, ...]:
+    return _walks(signature.inputs)
+
+
+def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region | None:
+    return walk_needs(signature, _walks_of(signature), rows, cols) if index == 0 else None
+
+
+SLICE = register(moves("SLICE", "a box of a tensor", _infer, _needs, options="SliceOptions"))

@@ -1,0 +1,40 @@
+"""Shared by the slices: which elements of its input each output axis walks over.
+
+Helpers that describe kin; they register nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mcusim.graph import Signature
+from mcusim.ops.tiles import is_feature_map
+from mcusim.region import Region, Span
+
+__all__ = ["Walk", "walk_needs"]
+
+
+class Walk(NamedTuple):
+    """Output element i along an axis is input element `start + i * stride`, of `length`, along input axis `source`.
+
+    source: None for a new axis of size 1.
+    """
+
+    source: int | None
+    start: int
+    stride: int
+    length: int
+
+    def needs(self, outputs: Span) -> Span:
+        """Hull of the input elements that these outputs show."""
+        if outputs.stop <= outputs.start:
+            return Span(0, 0)
+        first, last = (self.start + i * self.stride for i in (outputs.start, outputs.stop - 1))
+        return Span(min(first, last), max(first, last) + 1)
+
+
+def walk_needs(signature: Signature, walks: tuple[Walk, ...], rows: Span, cols: Span) -> Region | None:
+    """Input region, where rows stay rows and columns columns; else None."""
+    if len(walks) != 4 or not is_feature_map(signature.input(0)) or (walks[1].source, walks[2].source) != (1, 2):
+        return None
+    return Region(walks[1].needs(rows), walks[2].needs(cols))

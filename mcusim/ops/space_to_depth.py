@@ -1,0 +1,40 @@
+"""SPACE_TO_DEPTH: each block of pixels becomes the channels of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mcusim.graph import Attributes, Shape, Signature, TensorType
+from mcusim.ops.blocks import BlockAttributes, checked_block
+from mcusim.ops.movement import moves
+from mcusim.ops.operands import refusal
+from mcusim.ops.registry import attributes_of, register
+from mcusim.region import Region, Span
+
+__all__ = ["SPACE_TO_DEPTH"]
+
+
+def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    block, (batch, height, width, channels) = checked_block("SPACE_TO_DEPTH", attributes, inputs)
+    if height % block or width % block:
+        raise refusal("SPACE_TO_DEPTH", f"{height}x{width} is not made of {block}x{block} blocks", "pad it first")
+    return ((batch, height // block, width // block, channels * block * block),)
+
+
+def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region | None:
+    if index:
+        return None
+    block = attributes_of(signature, BlockAttributes).block_size
+    return Region(Span(rows.start * block, rows.stop * block), Span(cols.start * block, cols.stop * block))
+
+
+SPACE_TO_DEPTH = register(
+    moves(
+        "SPACE_TO_DEPTH",
+        "each block of pixels becomes the channels of one",
+        _infer,
+        _needs,
+        attributes=BlockAttributes,
+        options="SpaceToDepthOptions",
+    )
+)

@@ -1,0 +1,47 @@
+"""SPLIT: one tensor cut into equal parts along an axis. Inputs: axis, tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcusim.graph import Attributes, Shape, Signature, TensorType
+from mcusim.ops.movement import moves
+from mcusim.ops.operands import axis_of, constant_int, operand, refusal
+from mcusim.ops.registry import register
+from mcusim.ops.splitting import pieces, split_needs
+from mcusim.region import Region, Span
+
+__all__ = ["SPLIT", "SplitAttributes"]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitAttributes(Attributes):
+    """Attributes of SPLIT, under TFLite's names."""
+
+    num_splits: int = 0
+
+
+def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    assert isinstance(attributes, SplitAttributes)
+    parts, shape = attributes.num_splits, operand("SPLIT", inputs, 1, "tensor").shape
+    axis = axis_of("SPLIT", constant_int("SPLIT", inputs, 0, "axis"), shape)
+    if parts < 1 or shape[axis] % parts:
+        raise refusal("SPLIT", f"axis {axis} of {shape} does not split into {parts}", "use a divisor of its size")
+    return pieces(shape, axis, (shape[axis] // parts,) * parts)
+
+
+def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region | None:
+    return split_needs(signature, 1, index, rows, cols)
+
+
+SPLIT = register(
+    moves(
+        "SPLIT",
+        "one tensor cut into equal parts along an axis",
+        _infer,
+        _needs,
+        attributes=SplitAttributes,
+        options="SplitOptions",
+    )
+)

@@ -1,0 +1,138 @@
+"""STRIDED_SLICE: every stride-th element of a box, with Python's negative indices and NumPy's new and dropped axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+
+from mcusim.graph import Attributes, Shape, Signature, TensorType
+from mcusim.ops.movement import moves
+from mcusim.ops.operands import constant_ints, operand, refusal
+from mcusim.ops.registry import attributes_of, register
+from mcusim.ops.slicing import Walk, walk_needs
+from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.region import Region, Span
+
+__all__ = ["STRIDED_SLICE", "StridedSliceAttributes"]
+
+OP = "STRIDED_SLICE"
+NEW_AXIS = Walk(None, 0, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class StridedSliceAttributes(Attributes):
+    """Attributes of STRIDED_SLICE, under TFLite's names. Bit i of a mask speaks of entry i of begin, end and strides.
+
+    begin_mask, end_mask: that bound is ignored.   ellipsis_mask: the entry stands for all axes that no other names.
+    new_axis_mask: puts in an axis of size 1.   shrink_axis_mask: takes one element and drops the axis.
+    offset: `end` counts from `begin`.
+    """
+
+    begin_mask: int = 0
+    end_mask: int = 0
+    ellipsis_mask: int = 0
+    new_axis_mask: int = 0
+    shrink_axis_mask: int = 0
+    offset: bool = False
+
+
+def _bound(bound: int, size: int, stride: int) -> int:
+    """A begin or end, from the end where negative, clamped to where a walk in this direction can start or stop."""
+    low, high = (0, size) if stride > 0 else (-1, size - 1)
+    return min(max(bound + size if bound < 0 else bound, low), high)
+
+
+def _walk(attributes: StridedSliceAttributes, entry: int, bounds: tuple[int, int, int], axis: int, size: int) -> Walk:
+    """Source: TFLite strided_slice_logic.h, StridedSliceStartForAxis and StridedSliceEndForAxis."""
+    begin, end, stride = bounds
+    bit = 1 << entry
+    if stride == 0:
+        raise refusal(OP, "a stride is 0", "use any other stride")
+    start = _bound(begin, size, stride)
+    if attributes.begin_mask & bit:
+        start = 0 if stride > 0 else size - 1
+    if attributes.shrink_axis_mask & bit:
+        if not 0 <= start < size:
+            raise refusal(OP, f"index {begin} is outside an axis of {size}", f"use {-size}..{size - 1}")
+        return Walk(axis, start, 1, 1)
+    stop = _bound(end + start if attributes.offset else end, size, stride)
+    if attributes.end_mask & bit:
+        stop = size if stride > 0 else -1
+    return Walk(axis, start, stride, max(-((start - stop) // stride), 0))
+
+
+def _entries(inputs: Sequence[TensorType | None]) -> list[tuple[int, int, int]]:
+    """Begin, end and stride of each entry."""
+    begin, end, strides = (
+        constant_ints(OP, inputs, index, name) for index, name in ((1, "begin"), (2, "end"), (3, "strides"))
+    )
+    if not len(begin) == len(end) == len(strides):
+        raise refusal(OP, "begin, end and strides differ in length", "give each as many entries")
+    return list(zip(begin, end, strides, strict=True))
+
+
+def _walks(attributes: StridedSliceAttributes, inputs: Sequence[TensorType | None]) -> tuple[Walk, ...]:
+    """The walk of each axis of the output."""
+    shape = operand(OP, inputs, 0).shape
+    entries = _entries(inputs)
+    unnamed = len(shape) - sum(
+        not (attributes.new_axis_mask | attributes.ellipsis_mask) >> i & 1 for i in range(len(entries))
+    )
+    if unnamed < 0:
+        raise refusal(OP, f"more entries than {shape} has axes", "give at most one for each axis")
+    ellipses = [i for i in range(len(entries)) if attributes.ellipsis_mask >> i & 1]
+    if len(ellipses) > 1:
+        raise refusal(OP, "it has two ellipses", "use one")
+    gap = ellipses[0] if ellipses else len(entries)
+    axes = iter(range(len(shape)))
+    walks = _named(attributes, list(enumerate(entries))[:gap], axes, shape)
+    walks += [Walk(axis, 0, 1, shape[axis]) for axis in islice(axes, unnamed)]
+    walks += _named(attributes, list(enumerate(entries))[gap + 1 :], axes, shape)
+    return tuple(walks)
+
+
+def _named(
+    attributes: StridedSliceAttributes,
+    entries: Sequence[tuple[int, tuple[int, int, int]]],
+    axes: Iterator[int],
+    shape: Shape,
+) -> list[Walk]:
+    """Walks of numbered entries that each speak of the next input axis, or of a new one."""
+    walks: list[Walk] = []
+    for i, bounds in entries:
+        if attributes.new_axis_mask >> i & 1:
+            walks.append(NEW_AXIS)
+            continue
+        axis = next(axes)
+        walk = _walk(attributes, i, bounds, axis, shape[axis])
+        if not attributes.shrink_axis_mask >> i & 1:
+            walks.append(walk)
+    return walks
+
+
+def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    assert isinstance(attributes, StridedSliceAttributes)
+    return (tuple(walk.length for walk in _walks(attributes, inputs)),)
+
+
+@lru_cache(SIGNATURES_KEPT)
+def _walks_of(signature: Signature) -> tuple[Walk, ...]:
+    return _walks(attributes_of(signature, StridedSliceAttributes), signature.inputs)
+
+
+def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region | None:
+    return walk_needs(signature, _walks_of(signature), rows, cols) if index == 0 else None
+
+
+STRIDED_SLICE = register(
+    moves(
+        OP,
+        "every stride-th element of a box; axes may be dropped or put in",
+        _infer,
+        _needs,
+        attributes=StridedSliceAttributes,
+        options="StridedSliceOptions",
+    )
+)

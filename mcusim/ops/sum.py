@@ -1,0 +1,8 @@
+"""SUM: sum over axes."""
+
+from mcusim.ops.reduction import reducer
+from mcusim.ops.registry import register
+
+__all__ = ["SUM"]
+
+SUM = register(reducer("SUM", "sum over axes"))

@@ -1,0 +1,35 @@
+"""UNPACK: a tensor taken apart along an axis, which goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcusim.graph import Attributes, Shape, TensorType
+from mcusim.ops.movement import moves
+from mcusim.ops.operands import axis_of, operand, refusal
+from mcusim.ops.registry import register
+
+__all__ = ["UNPACK", "UnpackAttributes"]
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackAttributes(Attributes):
+    """Attributes of UNPACK, under TFLite's names."""
+
+    num: int = 0
+    axis: int = 0
+
+
+def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    assert isinstance(attributes, UnpackAttributes)
+    shape = operand("UNPACK", inputs, 0).shape
+    axis = axis_of("UNPACK", attributes.axis, shape)
+    if attributes.num != shape[axis]:
+        raise refusal("UNPACK", f"axis {axis} of {shape} is not {attributes.num}", "set num to the axis's size")
+    return (shape[:axis] + shape[axis + 1 :],) * attributes.num
+
+
+UNPACK = register(
+    moves("UNPACK", "a tensor taken apart along an axis", _infer, attributes=UnpackAttributes, options="UnpackOptions")
+)
