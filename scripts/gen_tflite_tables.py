@@ -33,7 +33,7 @@ CODES = {
 
 HEADER = '''"""Enums and options tables of TensorFlow's schema.fbs, as data.
 
-Written by scripts/gen_tflite_tables.py from tflite_schema.py: do not edit. Apache-2.0, copyright The TensorFlow Authors.
+Written by scripts/gen_tflite_tables.py from tflite_schema.py (Apache-2.0, The TensorFlow Authors). Do not edit.
 Options: table -> field -> (slot, code, default); code is that of `struct` for a scalar, "[code]" for a vector of them,
 "text" for a string. Nested tables are left out.
 """

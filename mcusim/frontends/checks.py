@@ -1,0 +1,150 @@
+"""Whether a graph hangs together, and whether it is an integer network. For graphs from files and from memory alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from mcusim.errors import ModelError
+from mcusim.frontends.formats import QUANTISE
+from mcusim.graph import ABSENT, DType, Graph, Node, Shape, Signature, TensorType
+from mcusim.ops import OPS, Movement
+
+__all__ = ["check_flow", "check_shapes", "refuse_float"]
+
+_EXPORT_AGAIN = "export the model again"
+_SIGNATURES_KEPT = 1 << 16
+_ACTIVATIONS = frozenset({DType.INT4, DType.INT8, DType.UINT8, DType.INT16, DType.UINT16})
+"""Element types of quantised activations. int32 and wider ones are indices and shapes."""
+_SHAPE_TYPES = frozenset({DType.INT32, DType.INT64})
+
+
+def check_flow(graph: Graph, where: str) -> None:
+    """Raise ModelError unless every tensor is written once, before it is read, and all outputs are written."""
+    written = {index for index, tensor in enumerate(graph.tensors) if tensor.is_constant}
+    for index in graph.inputs:
+        if index in written:
+            raise _flow_error(graph, index, "is an input of the network twice, or a constant too", where)
+        written.add(index)
+    written.update(index for index, tensor in enumerate(graph.tensors) if tensor.is_variable)
+    for position, node in enumerate(graph.nodes):
+        at = f"{where}, node {position} ({node.op})"
+        for index in node.inputs:
+            if index != ABSENT and index not in written:
+                raise _flow_error(graph, index, "is read before anything writes it", at)
+        for index in node.outputs:
+            if index in written:
+                raise _flow_error(graph, index, "is written a second time", at)
+            written.add(index)
+    for index in graph.outputs:
+        if index not in written:
+            raise _flow_error(graph, index, "is an output of the network, but nothing writes it", where)
+
+
+def _flow_error(graph: Graph, index: int, what: str, where: str) -> ModelError:
+    return ModelError(f"tensor {index} {graph.tensors[index].name[:60]!r} {what}", where=where, fix=_EXPORT_AGAIN)
+
+
+def check_shapes(graph: Graph, where: str) -> None:
+    """Raise ModelError where an operator's inputs do not go together or do not give the stored output shape."""
+    for position, node in enumerate(graph.nodes):
+        op = OPS.get(node.op)
+        if op is None:
+            continue
+        try:
+            _check_signature(node.signature)
+        except ModelError as error:
+            at = f"{where}, node {position} ({node.op}, {node.name[:60]!r})"
+            raise ModelError(error.what, where=at, fix=error.fix) from error
+
+
+@lru_cache(_SIGNATURES_KEPT)
+def _check_signature(signature: Signature) -> None:
+    op = OPS[signature.op]
+    if not op.parameters and _shape_is_computed(signature):
+        if op.movement is Movement.RELABELS and signature.output.elements != signature.input(0).elements:
+            raise _contradiction(signature, (signature.input(0).shape,))
+        return
+    try:
+        inferred = op.infer(signature.attributes, signature.inputs)
+    except IndexError as error:
+        what = f"it lacks an input: it has {len(signature.inputs)}"
+        raise ModelError(what, where=f"op {signature.op}", fix=_EXPORT_AGAIN) from error
+    if inferred != tuple(output.shape for output in signature.outputs):
+        raise _contradiction(signature, inferred)
+
+
+def _shape_is_computed(signature: Signature) -> bool:
+    """Whether the output's shape depends on what the network computes, or on a variable.
+
+    The stored shape counts then: converters store the one for batch 1.
+    """
+    types = [t for t in signature.inputs if t is not None]
+    return any(t.dtype is DType.RESOURCE for t in types) or any(
+        t.dtype in _SHAPE_TYPES and not t.is_constant for t in types[1:]
+    )
+
+
+def _contradiction(signature: Signature, inferred: tuple[Shape, ...]) -> ModelError:
+    stored = _shown(output.shape for output in signature.outputs)
+    what = f"the stored output shape {stored} contradicts the inputs, which give {_shown(inferred)}"
+    return ModelError(what, where=f"op {signature.op}", fix=_EXPORT_AGAIN)
+
+
+def _shown(shapes: Iterable[Shape]) -> str:
+    return ", ".join("x".join(map(str, shape)) or "scalar" for shape in shapes) or "none"
+
+
+def refuse_float(graph: Graph, where: str = "") -> None:
+    """Raise ModelError if the network computes in floating point.
+
+    The operators with weights decide (all that compute, where none has weights): it is enough that one of them works on
+    integers. Float inputs and outputs around QUANTIZE and DEQUANTIZE, or a float tail, are fine.
+    """
+    if any(_learns_integers(node.signature) for node in graph.nodes):
+        return
+    deciding = [node for node in graph.nodes if _learns(node)] or [node for node in graph.nodes if _computes(node)]
+    if any(t.dtype in _ACTIVATIONS for node in deciding for t in _activations(node)):
+        return
+    floats = next((t for node in deciding for t in _activations(node) if t.dtype.is_float), None)
+    if floats is None:
+        return
+    stored = {weights.dtype for node in deciding for weights in _weights(node)}
+    if stored & _ACTIVATIONS:
+        what = "is a hybrid network: its weights are integers, but it computes on float32 activations"
+    else:
+        # Weights kept as float16 are widened by DEQUANTIZE nodes: the arithmetic is float32.
+        half = DType.FLOAT16 in {t.dtype for node in graph.nodes for t in node.signature.inputs if t is not None}
+        what = f"is a {'float16' if half else floats.dtype} network, and mcusim simulates integer ones"
+    raise ModelError(what, where=where or graph.source.description, fix=QUANTISE)
+
+
+def _learns(node: Node) -> bool:
+    """Whether a node may have weights: an operator that mcusim does not know may."""
+    op = OPS.get(node.op)
+    return op is None or bool(op.parameters)
+
+
+@lru_cache(_SIGNATURES_KEPT)
+def _learns_integers(signature: Signature) -> bool:
+    """Whether a node has weights and integer activations: the quick answer for all but float networks."""
+    op = OPS.get(signature.op)
+    kinds = [*signature.inputs, *signature.outputs]
+    activations = [t for t in kinds if t is not None and not t.is_constant]
+    return op is not None and bool(op.parameters) and any(t.dtype in _ACTIVATIONS for t in activations)
+
+
+def _computes(node: Node) -> bool:
+    return OPS[node.op].movement is Movement.COMPUTES
+
+
+def _activations(node: Node) -> Iterator[TensorType]:
+    yield from (t for t in node.signature.inputs if t is not None and not t.is_constant)
+    yield from node.signature.outputs
+
+
+def _weights(node: Node) -> Iterator[TensorType]:
+    op = OPS.get(node.op)
+    for index, found in enumerate(node.signature.inputs):
+        if found is not None and found.is_constant and (op is None or index in op.parameters):
+            yield found

@@ -1,0 +1,80 @@
+"""Elements of constant tensors: views of the file's bytes where possible, unpacked or aligned copies where not."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mcusim.errors import ModelError
+from mcusim.frontends.flatbuffer import Flatbuffer
+from mcusim.graph import DType, Shape
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["ConstantReader"]
+
+_STORED_AS = {DType.BFLOAT16: "uint16", DType.STRING: "uint8"}
+"""Element types that numpy lacks. Strings stay TFLite's packed bytes."""
+
+
+class ConstantReader:
+    """Reads the constants of one file. Tensors that share a buffer, shape and element type share one array."""
+
+    __slots__ = ("_file", "_known")
+
+    def __init__(self, file: Flatbuffer) -> None:
+        self._file = file
+        self._known: dict[tuple[int, Shape, DType], NDArray[Any]] = {}
+
+    def read(self, start: int, count: int, shape: Shape, dtype: DType, where: str) -> NDArray[Any] | None:
+        """The elements of a constant whose `count` bytes begin at `start`: read-only, of `shape`.
+
+        Elements of 4 and 2 bits are unpacked to one byte each. None for element types without storage.
+        Raises ModelError if the number of bytes is not the one that the shape takes.
+        """
+        if dtype is DType.STRING:
+            return np.frombuffer(self._file.content, np.uint8, count, start)
+        if dtype.bits == 0:
+            return None
+        expected = -(-math.prod(shape) * dtype.bits // 8)
+        if count != expected:
+            raise ModelError(
+                f"its data has {count:,} bytes, and its shape takes {expected:,} ({dtype})",
+                where=where,
+                fix="download, copy or export the model again",
+            )
+        key = (start, shape, dtype)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._elements(start, count, shape, dtype)
+        return found
+
+    def _elements(self, start: int, count: int, shape: Shape, dtype: DType) -> NDArray[Any]:
+        if dtype.bits < 8:
+            return self._unpacked(start, count, shape, dtype)
+        stored = np.dtype(_STORED_AS.get(dtype, dtype.value)).newbyteorder("<")
+        found = np.frombuffer(self._file.content, stored, math.prod(shape), start).reshape(shape)
+        if found.flags.aligned:
+            return found
+        # Compiled kernels expect aligned elements. Converters align them; whoever did not gets a copy.
+        self._file.charge(count)
+        aligned = found.copy()
+        aligned.flags.writeable = False
+        return aligned
+
+    def _unpacked(self, start: int, count: int, shape: Shape, dtype: DType) -> NDArray[Any]:
+        """One byte an element; the first element is in the lowest bits."""
+        elements = math.prod(shape)
+        self._file.charge(elements)
+        packed = np.frombuffer(self._file.content, np.uint8, count, start)
+        shifts = np.arange(0, 8, dtype.bits, dtype=np.uint8)
+        unpacked = ((packed[:, None] >> shifts) & np.uint8((1 << dtype.bits) - 1)).reshape(-1)[:elements]
+        if dtype is not DType.UINT4:
+            sign = np.uint8(1 << (dtype.bits - 1))
+            unpacked = ((unpacked ^ sign) - sign).view(np.int8)
+        unpacked = unpacked.reshape(shape)
+        unpacked.flags.writeable = False
+        return unpacked

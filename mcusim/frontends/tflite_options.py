@@ -1,0 +1,111 @@
+"""Options of a .tflite operator -> its attributes, by reflection: an operator's file in `ops/` is all it takes.
+
+Field `stride_w` of the attribute class is field `StrideW` of the options table that the operator names. Fields that the
+table lacks (what lowering sets) keep their default; those that the file leaves out get the schema's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import fields
+from enum import Enum
+from functools import cache
+from struct import Struct
+from types import NoneType
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+
+from mcusim.errors import ModelError
+from mcusim.frontends.flatbuffer import U8, Table
+from mcusim.frontends.tflite_tables import BUILTIN_OPTIONS, BUILTIN_OPTIONS_2, ELEMENT_TYPES, OPTIONS
+from mcusim.graph import Attributes, DType
+from mcusim.ops import OPS, OpDef
+
+__all__ = ["DTYPES", "read_attributes"]
+
+DTYPES = {number: DType(name.lower()) for number, name in ELEMENT_TYPES.items() if name.lower() in set(DType)}
+"""Code in the file -> element type, where mcusim knows it."""
+
+_UNIONS = ((3, 4, BUILTIN_OPTIONS), (11, 12, BUILTIN_OPTIONS_2))
+"""An operator's two unions: slot of the kind, slot of the table, names of the kinds."""
+
+
+class _Field(NamedTuple):
+    """How one attribute is read: from options, or None where the operator has none in the file."""
+
+    name: str
+    read: Callable[[Table | None], Any]
+    convert: Callable[[Any], Any]
+
+
+def read_attributes(operator: Table, op: OpDef) -> Attributes:
+    """The attributes of an operator's table. Raises ModelError if the options are another operator's, or malformed."""
+    if not op.options:
+        return op.attributes()
+    options = _options(operator, op)
+    found: dict[str, Any] = {}
+    for name, read, convert in _fields(op.name):
+        try:
+            found[name] = convert(read(options))
+        except (ValueError, KeyError) as error:
+            raise operator.buffer.corrupt(f"{operator.what} ({op.name}) has an impossible {name}") from error
+    return op.attributes(**found)
+
+
+def _options(operator: Table, op: OpDef) -> Table | None:
+    for kind_slot, table_slot, names in _UNIONS:
+        kind = operator.number(kind_slot, U8)
+        if kind == 0:
+            continue
+        if names.get(kind) != op.options:
+            raise ModelError(
+                f"{operator.what} ({op.name}) has {names.get(kind, f'options of unknown kind {kind}')}",
+                where=operator.buffer.where,
+                fix=f"{op.name} takes {op.options}: export the model again",
+            )
+        return operator.table(table_slot, f"options of {operator.what}")
+    return None
+
+
+@cache
+def _fields(op_name: str) -> tuple[_Field, ...]:
+    """The fields that attribute class and options table share."""
+    op = OPS[op_name]
+    table = OPTIONS[op.options]
+    hints = get_type_hints(op.attributes)
+    found = []
+    for field in fields(op.attributes):
+        stored = table.get("".join(part[:1].upper() + part[1:] for part in field.name.split("_")))
+        if stored is not None:
+            found.append(_Field(field.name, _reader(*stored), _converter(hints[field.name])))
+    return tuple(found)
+
+
+def _reader(slot: int, code: str, default: float) -> Callable[[Table | None], Any]:
+    if code == "text":
+        return lambda options: options.text(slot) if options else ""
+    if code.startswith("["):
+        element = Struct(f"<{code[1:-1]}")
+        return lambda options: options.vector(slot, element) if options else ()
+    layout = Struct(f"<{code}")
+    return lambda options: options.number(slot, layout, default) if options else default
+
+
+def _converter(hint: Any) -> Callable[[Any], Any]:
+    """Value in the file -> value of a field with this type. Raises ValueError or KeyError where there is none."""
+    if NoneType in get_args(hint):
+        hint = next(kind for kind in get_args(hint) if kind is not NoneType)
+    if get_origin(hint) is tuple:
+        return tuple
+    if hint is DType:
+        return DTYPES.__getitem__
+    if issubclass(hint, Enum):
+        # Our enums declare their members in the order of the schema, which numbers them from 0.
+        return dict(enumerate(hint)).__getitem__
+    return _finite if hint is float else hint
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(value)
+    return value
