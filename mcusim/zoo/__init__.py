@@ -1,0 +1,241 @@
+"""Published networks by name: what is known of each, and its Graph.
+
+Each is one TOML file in `networks/`, named as the network: where it comes from, what its sources print, and the network
+itself in the form that `frontends.description` reads. `docs/zoo.md` is the page for users.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from mcusim.errors import ModelError, did_you_mean
+from mcusim.frontends.description import graph_from_dict
+from mcusim.graph import ABSENT, DType, Graph, Node, Published, Shape, Source
+from mcusim.ops import OPS
+
+__all__ = [
+    "Detection",
+    "Figures",
+    "Task",
+    "ZooEntry",
+    "aliases",
+    "build",
+    "describe",
+    "names",
+    "published_params",
+    "resolve",
+]
+
+
+class Task(StrEnum):
+    """What a network answers."""
+
+    CLASSIFICATION = "classification"
+    DETECTION = "detection"
+
+
+class Figures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"macs": "macs_M", "params": "params_M"}):
+    """Figures as one source prints them, digit by digit; "" where it prints none.
+
+    macs, params: in millions.   top1_*, top5_*: percent; quantized is int8, or int4 for the int4 networks.
+    differs: fields that the network as it is known here does not meet when its count is rounded to the printed digits.
+    """
+
+    source: str
+    macs: str = ""
+    params: str = ""
+    top1_float: str = ""
+    top1_quantized: str = ""
+    top5_float: str = ""
+    top5_quantized: str = ""
+    differs: tuple[str, ...] = ()
+
+
+class Detection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a detector's outputs, in order, are read: stride and anchors (width, height, ...) of each; classes."""
+
+    strides: tuple[int, ...]
+    anchors: tuple[tuple[int, ...], ...]
+    classes: int
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A TOML file of `networks/`."""
+
+    task: Task
+    dataset: str
+    source: str
+    network: dict[str, Any]
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+    published: tuple[Figures, ...] = ()
+    detection: Detection | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ZooEntry:
+    """What is known of a network of the zoo.
+
+    input_shape: NHWC.   published: by source, the most precise first.   source: where the architecture comes from.
+    note: what a user must know before trusting it (inferred, assumed, another padding), or "".
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    task: Task
+    dataset: str
+    input_shape: Shape
+    dtype: DType
+    source: str
+    note: str
+    published: tuple[Figures, ...]
+    detection: Detection | None
+
+    @property
+    def resolution(self) -> tuple[int, int]:
+        """Rows and columns of the input."""
+        return self.input_shape[1], self.input_shape[2]
+
+    @property
+    def macs_text(self) -> str:
+        """Millions of multiply-accumulates as printed by the most precise source; "" if none prints them."""
+        return next((figures.macs for figures in self.published if figures.macs), "")
+
+    @property
+    def params_text(self) -> str:
+        """Millions of parameters as printed by the most precise source; "" if none prints them."""
+        return next((figures.params for figures in self.published if figures.params), "")
+
+    @property
+    def differs(self) -> tuple[str, ...]:
+        """Published figures ("macs", "params") that the network as it is known here does not meet."""
+        return tuple(dict.fromkeys(field for figures in self.published for field in figures.differs))
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Every network's own name, sorted."""
+    found = (file.name.removesuffix(".toml") for file in files(__name__).joinpath("networks").iterdir())
+    return tuple(sorted(found, key=str.lower))
+
+
+@cache
+def aliases() -> Mapping[str, str]:
+    """Other name -> own name."""
+    return MappingProxyType({alias: name for name in names() for alias in _file(name).aliases})
+
+
+def resolve(name: str) -> str:
+    """The own name of a network that is called `name`: case, `-` and `_` make no difference.
+
+    Raises ModelError if there is none.
+    """
+    found = _by_key().get(_key(name))
+    if found is None:
+        known = (*names(), *aliases())
+        raise ModelError(
+            "is no network of the zoo", where=name, fix=did_you_mean(name, known, listed_by="mcusim models")
+        )
+    return found
+
+
+@cache
+def describe(name: str) -> ZooEntry:
+    """What is known of a network, without building it. Raises ModelError for an unknown name."""
+    own = resolve(name)
+    file = _file(own)
+    shape = tuple(file.network["input"])
+    return ZooEntry(
+        name=own,
+        aliases=file.aliases,
+        task=file.task,
+        dataset=file.dataset,
+        input_shape=(1, *shape) if len(shape) == 3 else shape,
+        dtype=DType(file.network.get("dtype", DType.INT8)),
+        source=file.source,
+        note=file.note,
+        published=file.published,
+        detection=file.detection,
+    )
+
+
+def build(name: str) -> Graph:
+    """The Graph of a network: architecture only, no weights. Raises ModelError for an unknown name."""
+    entry = describe(name)
+    figures = next((f for f in entry.published if f.macs or f.params), None)
+    published = None
+    if figures is not None:
+        published = Published(
+            macs=float(entry.macs_text) * 1e6 if entry.macs_text else None,
+            params=float(entry.params_text) * 1e6 if entry.params_text else None,
+            macs_text=entry.macs_text,
+            params_text=entry.params_text,
+            provenance=figures.source,
+        )
+    source = Source(description=f"zoo: {entry.name} ({entry.source})", published=published)
+    return graph_from_dict({"name": entry.name, **_file(entry.name).network}, source=source)
+
+
+def published_params(graph: Graph) -> int:
+    """Parameters as MCUNet's model zoo counts them: for each convolution its weights and two more for each output
+    channel (batch norm), for each classifier its weights and its bias.
+
+    A classifier is a layer whose result no other layer with weights reads. A layer without bias counts its weights.
+    Source: the printed digits of all released networks (MEMORY_RULES, "The zoo's networks as files").
+    """
+    total = 0
+    for index, node in enumerate(graph.nodes):
+        parameters = _parameters(node)
+        if not parameters:
+            continue
+        weights, biases = parameters[0], sum(parameters[1:])
+        is_batch_normed = node.op in ("CONV_2D", "DEPTHWISE_CONV_2D") and not _is_last(graph, index)
+        total += weights + (2 * node.signature.output.channels if is_batch_normed else biases)
+    return total
+
+
+def _parameters(node: Node) -> tuple[int, ...]:
+    """Elements of each input that holds parameters."""
+    known = OPS.get(node.op)
+    if known is None:
+        return ()
+    signature = node.signature
+    return tuple(signature.input(index).elements for index in known.parameters if signature.has(index))
+
+
+def _is_last(graph: Graph, index: int) -> bool:
+    """Whether no node with parameters depends on this one."""
+    pending, seen = list(graph.nodes[index].outputs), set()
+    while pending:
+        for reader in graph.consumers.get(pending.pop(), ()):
+            if _parameters(graph.nodes[reader]):
+                return False
+            if reader not in seen:
+                seen.add(reader)
+                pending += (tensor for tensor in graph.nodes[reader].outputs if tensor != ABSENT)
+    return True
+
+
+@cache
+def _file(name: str) -> _File:
+    text = files(__name__).joinpath("networks", f"{name}.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), _File)
+
+
+@cache
+def _by_key() -> Mapping[str, str]:
+    """Own name by the key of every name, own names first."""
+    return {_key(alias): name for alias, name in aliases().items()} | {_key(name): name for name in names()}
+
+
+def _key(name: str) -> str:
+    return name.strip().lower().replace("_", "-")
