@@ -1,0 +1,126 @@
+"""Which nodes a runtime never carries out, and what becomes of their neighbours.
+
+A PAD becomes the padding of its readers, a RESHAPE a second name for the same bytes, a QUANTIZE at the border of the
+network the caller's work. Each operator says of itself what may be done to it; nothing here names one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from mcusim.graph import Graph, Node, Signature
+from mcusim.ops import OPS, Movement
+from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.rules import LoweringRules
+
+__all__ = ["Folding", "fold"]
+
+
+@dataclass(slots=True)
+class Folding:
+    """What folding found.
+
+    alias: tensor -> the tensor whose storage holds it.   signatures: node -> what it becomes.
+    absorbed: node -> nodes whose work it does too.   free, caller: see `Program`.   skipped: nodes that are no step.
+    """
+
+    alias: dict[int, int] = field(default_factory=dict)
+    signatures: dict[int, Signature] = field(default_factory=dict)
+    absorbed: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    skipped: set[int] = field(default_factory=set)
+    free: list[int] = field(default_factory=list)
+    caller: list[int] = field(default_factory=list)
+
+
+def fold(graph: Graph, rules: LoweringRules) -> Folding:
+    """Everything that `rules` allow to be left out."""
+    found = Folding()
+    if rules.caller_converts:
+        for index, outer, inner in (*_conversions_in(graph), *_conversions_out(graph)):
+            if index not in found.skipped:
+                found.alias[outer] = inner
+                found.caller.append(index)
+                found.skipped.add(index)
+    for index, node in enumerate(graph.nodes):
+        op = OPS.get(node.signature.op)
+        if op is None or op.movement is Movement.COMPUTES or index in found.skipped:
+            continue
+        if rules.folds_padding and op.padding is not None:
+            _fold_padding(graph, index, found)
+        elif rules.relabels_free and op.movement is Movement.RELABELS and not _reads_constant(graph, node):
+            found.alias[node.outputs[0]] = node.inputs[0]
+            found.free.append(index)
+            found.skipped.add(index)
+    return found
+
+
+def _reads_constant(graph: Graph, node: Node) -> bool:
+    return graph.tensors[node.inputs[0]].type.is_constant
+
+
+def _fold_padding(graph: Graph, index: int, found: Folding) -> None:
+    """Fold a padding node into all its readers, or leave it alone if one of them cannot take it."""
+    node = graph.nodes[index]
+    padded = node.outputs[0]
+    readers = graph.consumers.get(padded, ())
+    if not readers or padded in graph.outputs or _reads_constant(graph, node):
+        return
+    folded = []
+    for reader in readers:
+        signature = _with_padding(graph.nodes[reader].signature, node.signature)
+        if signature is None or graph.nodes[reader].inputs[0] != padded:
+            return
+        folded.append(signature)
+    for reader, signature in zip(readers, folded, strict=True):
+        found.signatures[reader] = signature
+        found.absorbed[reader] = (index,)
+    found.alias[padded] = node.inputs[0]
+    found.skipped.add(index)
+
+
+@lru_cache(SIGNATURES_KEPT)
+def _with_padding(reader: Signature, pad: Signature) -> Signature | None:
+    """`reader` reading the unpadded tensor and padding it itself; None where it cannot."""
+    op, pad_op = OPS.get(reader.op), OPS[pad.op]
+    assert pad_op.padding is not None
+    pads = pad_op.padding(pad)
+    if op is None or op.with_pads is None or pads is None:
+        return None
+    return op.with_pads(reader, pads, pad.input(0))
+
+
+def _conversions_in(graph: Graph) -> Iterator[tuple[int, int, int]]:
+    """(node, outer tensor, inner tensor) of conversions on the way in, outermost first."""
+    for tensor in graph.inputs:
+        while True:
+            readers = graph.consumers.get(tensor, ())
+            if len(readers) != 1 or tensor in graph.outputs or not _is_conversion(graph.nodes[readers[0]]):
+                break
+            inner = graph.nodes[readers[0]].outputs[0]
+            if inner in graph.outputs:
+                break
+            yield readers[0], tensor, inner
+            tensor = inner
+
+
+def _conversions_out(graph: Graph) -> Iterator[tuple[int, int, int]]:
+    """(node, outer tensor, inner tensor) of conversions on the way out, outermost first."""
+    for tensor in graph.outputs:
+        while True:
+            index = graph.producer.get(tensor, -1)
+            if index < 0 or tensor in graph.consumers or not _is_conversion(graph.nodes[index]):
+                break
+            inner = graph.nodes[index].inputs[0]
+            if inner in graph.inputs or len(graph.consumers[inner]) != 1:
+                break
+            yield index, tensor, inner
+            tensor = inner
+            if tensor in graph.outputs:
+                break
+
+
+def _is_conversion(node: Node) -> bool:
+    op = OPS.get(node.signature.op)
+    return op is not None and op.is_border_conversion

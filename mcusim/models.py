@@ -1,0 +1,38 @@
+"""Any way of naming a network -> Graph."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from mcusim import zoo
+from mcusim.frontends.description import graph_from_dict
+from mcusim.frontends.tflite import read_tflite
+from mcusim.graph import Graph
+
+__all__ = ["load"]
+
+
+def load(model: str | PathLike[str] | Mapping[str, Any]) -> Graph:
+    """The network that `model` names.
+
+    model: the path of a `.tflite` file, the name of a published network (`mcusim models` lists them), or a
+    description as a dict (see `mcusim.frontends.description`).
+    Raises ModelError where there is no such network, or the file or description is wrong.
+    """
+    if isinstance(model, Mapping):
+        return graph_from_dict(model)
+    text = os.fspath(model)
+    if not isinstance(model, str) or _looks_like_a_file(text):
+        return read_tflite(Path(model))
+    return zoo.build(text)
+
+
+def _looks_like_a_file(text: str) -> bool:
+    return Path(text).exists() or os.sep in text or "/" in text or Path(text).suffix.lower() in _FILE_SUFFIXES
+
+
+_FILE_SUFFIXES = frozenset({".tflite", ".lite", ".onnx", ".h5", ".hdf5", ".keras", ".pb", ".pt", ".pth", ".tfl"})

@@ -1,0 +1,96 @@
+"""Buffers that take over each other's storage, joined into the blocks that a planner places.
+
+bytes
+  ^   +-----------+
+  |   |  input    |            one block: full height while the input lives,
+  |   |           +--------+   what its successor leaves free afterwards
+  |   |           | output |
+  +---+-----------+--------+--> steps
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mcusim.graph import ABSENT
+from mcusim.program import Buffer, BufferKind
+
+__all__ = ["Block", "Stretch", "join", "live_bytes", "peak_bytes"]
+
+
+class Stretch(NamedTuple):
+    """Steps [first, end) during which a block needs `size_bytes`."""
+
+    first: int
+    end: int
+    size_bytes: int
+
+
+class Block(NamedTuple):
+    """Storage placed at one offset: the buffers that share it, one after the other.
+
+    members: buffer indices in the order of time.   size_bytes: of the largest.   stretches: its height over time.
+    """
+
+    members: tuple[int, ...]
+    size_bytes: int
+    first: int
+    end: int
+    alignment: int
+    stretches: tuple[Stretch, ...]
+
+
+def join(buffers: Sequence[Buffer]) -> list[Block]:
+    """Blocks of the buffers that a planner places, in order of their first member. Held buffers are left out."""
+    chains: dict[int, list[int]] = {}
+    head: dict[int, int] = {}
+    for index, buffer in enumerate(buffers):
+        if buffer.kind is BufferKind.HELD:
+            continue
+        start = index if buffer.over == ABSENT else head[buffer.over]
+        head[index] = start
+        chains.setdefault(start, []).append(index)
+    return [_block(buffers, members) for members in chains.values()]
+
+
+def _block(buffers: Sequence[Buffer], members: list[int]) -> Block:
+    if len(members) == 1:
+        index = members[0]
+        _, size, first, end, _, alignment, _, _ = buffers[index]
+        return Block((index,), size, first, end, alignment, (Stretch(first, end, size),))
+    chain = [buffers[index] for index in members]
+    return Block(
+        tuple(members),
+        max(b.size_bytes for b in chain),
+        chain[0].first,
+        chain[-1].end,
+        max(b.alignment for b in chain),
+        tuple([Stretch(b.first, b.end, b.size_bytes) for b in chain]),
+    )
+
+
+def live_bytes(buffers: Sequence[Buffer], length: int) -> list[int]:
+    """Bytes alive at each of `length` steps: the lower bound of any plan is their maximum."""
+    change = [0] * (length + 1)
+    for buffer in buffers:
+        if buffer.kind is not BufferKind.HELD:
+            change[buffer.first] += buffer.size_bytes
+            change[buffer.end] -= buffer.size_bytes
+    alive, total = [], 0
+    for delta in change[:length]:
+        total += delta
+        alive.append(total)
+    return alive
+
+
+def peak_bytes(buffers: Sequence[Buffer], offset_bytes: Sequence[int]) -> int:
+    """End of the highest buffer."""
+    return max(
+        (
+            offset + b.size_bytes
+            for offset, b in zip(offset_bytes, buffers, strict=True)
+            if b.kind is not BufferKind.HELD
+        ),
+        default=0,
+    )

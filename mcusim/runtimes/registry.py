@@ -1,0 +1,101 @@
+"""How a runtime describes itself: whose rules, whose kernels, what it stores.
+
+Each runtime lives in one file of this folder, which ends with `register(Runtime(...))`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mcusim.errors import RuntimeNameError, did_you_mean
+from mcusim.graph import Graph, Signature
+from mcusim.rules import LoweringRules
+from mcusim.planners import Planner
+from mcusim.report import Basis
+
+__all__ = ["RUNTIMES", "Flash", "Kernel", "LedgerItem", "Runtime", "find_runtime", "register"]
+
+
+class LedgerItem(NamedTuple):
+    """One line of a memory ledger. why: what it is, in a few words."""
+
+    name: str
+    size_bytes: int
+    why: str
+
+
+class Flash(NamedTuple):
+    """What a runtime stores of a network. None: cannot be known, and `warning` says why."""
+
+    model_bytes: int | None
+    code_bytes: int | None
+    basis: Basis
+    warning: str = ""
+
+
+class Kernel(NamedTuple):
+    """The function that a node is dispatched to.
+
+    supported: whether the runtime can run it.   why: the property of the shape that sends it there, or what is missing.
+    """
+
+    name: str
+    supported: bool = True
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Runtime:
+    """Whose rules and whose kernels.
+
+    version: the release whose rules these are.   aliases: other versions with the same rules.
+    memory_basis: what stands behind the arena's size.   persistent_basis: behind the persistent bytes.
+    price_family: whose coefficients price its kernels.   evidence: what the rules were checked against, and where
+    that ends.
+    """
+
+    name: str
+    version: str
+    title: str
+    rules: LoweringRules
+    planner_name: str
+    planner: Planner
+    kernel: Callable[[Signature], Kernel]
+    flash: Callable[[Graph], Flash]
+    persistent: Callable[[Graph], tuple[LedgerItem, ...]]
+    memory_basis: Basis
+    persistent_basis: Basis
+    price_family: str
+    evidence: str
+
+
+RUNTIMES: dict[str, Runtime] = {}
+"""Every runtime by name. Written only while `mcusim.runtimes` is imported."""
+
+
+def register(runtime: Runtime) -> Runtime:
+    """Add a runtime. Raises RuntimeNameError if the name is taken."""
+    if RUNTIMES.setdefault(runtime.name, runtime) is not runtime:
+        raise RuntimeNameError("registered twice", where=f"runtime '{runtime.name}'", fix="rename one of them")
+    return runtime
+
+
+def find_runtime(name: str) -> Runtime:
+    """The runtime called `NAME` or `NAME@VERSION`. Raises RuntimeNameError for an unknown name or version."""
+    base, _, version = name.strip().lower().partition("@")
+    runtime = RUNTIMES.get(base)
+    if runtime is None:
+        raise RuntimeNameError(
+            "no such runtime",
+            where=f"runtime '{name}'",
+            fix=did_you_mean(base, RUNTIMES, listed_by="mcusim runtimes"),
+        )
+    if version and version != runtime.version:
+        raise RuntimeNameError(
+            f"no rules for version {version}",
+            where=f"runtime '{name}'",
+            fix=f"use {base}@{runtime.version}, or {base} for the newest with evidence",
+        )
+    return runtime
