@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from mcusim.errors import ScheduleError
 from mcusim.folding import Folding, fold
-from mcusim.graph import ABSENT, Graph, Signature
+from mcusim.graph import ABSENT, Attributes, Graph, Signature, TensorType, signature, tensor_type
 from mcusim.ops import OPS
 from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.program import Buffer, BufferKind, Program, Stage, Step, View, ViewKind
 from mcusim.region import Span
 from mcusim.rules import InputPlace, LoweringRules, Scratch
 from mcusim.schedule import Schedule, StageKind
+from mcusim.staging import AxisRow, StagePlan, StepNode, Sweep, bands, patches, split
 
 __all__ = ["lower"]
 
@@ -22,149 +25,290 @@ def lower(graph: Graph, schedule: Schedule, rules: LoweringRules, input_place: I
 
     Raises ScheduleError for a schedule that does not go with the network.
     """
-    if not schedule.is_layer:
-        raise ScheduleError(
-            "patch and stream stages are not lowered by this version",
-            where=f"schedule '{schedule}'",
-            fix="use --schedule layer",
-        )
-    return _LayerByLayer(graph, rules, input_place or rules.input_place).program()
+    return _Lowering(graph, schedule, rules, input_place or rules.input_place).program()
 
 
-class _LayerByLayer:
-    """One stage of 1 x 1, every tensor whole. Holds what the passes below share while a Program is made.
+class _Life(NamedTuple):
+    """Storage of the arena: alive on steps [first, end), and which part of the tensor it holds."""
 
-    root: tensor -> the tensor whose storage holds it, aliases followed.
-    executed: the nodes that are steps.   inputs, outputs: storage of the network's inputs and outputs.
+    first: int
+    end: int
+    kind: ViewKind = ViewKind.WHOLE
+
+
+class _Lowering:
+    """What the passes below share while a Program is made.
+
+    root: tensor -> the tensor whose storage holds it, aliases followed.   steps: the nodes that are steps.
+    stages: which of them run together.   cuts: for each step of a cut stage, its intervals along rows and columns.
+    uniform: steps whose pieces are all of one size, padded at the border.
+    inputs, outputs: storage of the network's inputs and outputs.   outside: of external inputs.
+    copied: external input that is copied patch by patch -> what stands for it outside the arena.
     """
 
-    def __init__(self, graph: Graph, rules: LoweringRules, input_place: InputPlace) -> None:
+    def __init__(self, graph: Graph, schedule: Schedule, rules: LoweringRules, input_place: InputPlace) -> None:
         self.graph, self.rules, self.input_place = graph, rules, input_place
         self.folding: Folding = fold(graph, rules)
         self.root = _roots(len(graph.tensors), self.folding.alias)
-        skipped = self.folding.skipped
-        self.executed = [index for index in range(len(graph.nodes)) if index not in skipped]
         self.inputs = {self.root[t] for t in graph.inputs}
         self.outputs = {self.root[t] for t in graph.outputs}
+        self.outside = self.inputs if input_place is InputPlace.EXTERNAL else frozenset()
+        self.copied: dict[int, int] = {}
+        self.steps = self._step_nodes()
+        self.stages = split(graph, self.steps, schedule)
+        if rules.copies_input_patch:
+            self._copy_input_patches()
+        self.cuts: dict[int, tuple[AxisRow, AxisRow]] = {}
+        self.uniform: set[int] = set()
+        for plan in self.stages:
+            if plan.spec.kind is not StageKind.LAYER:
+                self._cut(plan, schedule)
 
     def program(self) -> Program:
-        lifetimes = self._lifetimes()
-        buffers, views, view_of = self._homes(lifetimes)
-        if self.input_place is InputPlace.EXTERNAL:
-            for root in self.inputs:
-                view_of[root] = len(views)
-                pitch_bytes = _row_pitch_bytes(
-                    self.graph.tensors[root].type.size_bytes, self.graph.tensors[root].type.rows
-                )
-                views.append(View(root, ABSENT, ViewKind.OUTSIDE, 0, pitch_bytes))
-        steps = self._steps(buffers, view_of)
-        stage = Stage(StageKind.LAYER, 1, 1, tuple(steps))
+        lives = self._lives()
+        buffers, views, view_of = self._homes(lives)
+        stages = self._stages(buffers, view_of)
         free, caller = tuple(self.folding.free), tuple(self.folding.caller)
-        return Program(self.graph, (stage,), tuple(buffers), tuple(views), free, caller)
+        return Program(self.graph, stages, tuple(buffers), tuple(views), free, caller)
 
-    def _lifetimes(self) -> dict[int, tuple[int, int]]:
-        """Storage -> [first, end) in steps, in order of first appearance (an op's inputs before its outputs).
+    def _step_nodes(self) -> list[StepNode]:
+        tensors, root, folding = self.graph.tensors, self.root, self.folding
+        found = []
+        for index, node in enumerate(self.graph.nodes):
+            if index not in folding.skipped:
+                reads = [root[t] if t >= 0 and not tensors[root[t]].type.is_constant else ABSENT for t in node.inputs]
+                call = folding.signatures.get(index, node.signature)
+                found.append(StepNode(index, call, tuple(reads), tuple([root[t] for t in node.outputs])))
+        return found
+
+    def _copy_input_patches(self) -> None:
+        """Before a cut stage that reads an external input: a step that copies the patch into the arena."""
+        plan = self.stages[0]
+        if plan.spec.kind is StageKind.LAYER:
+            return
+        later = {storage for step in self.steps[plan.end :] for storage in step.reads}
+        read = {storage for step in self.steps[: plan.end] for storage in step.reads}
+        copies: list[StepNode] = []
+        for storage in sorted(self.outside & read - later - self.outputs):
+            kind = self.graph.tensors[storage].type
+            self.copied[storage] = outside = len(self.root) + len(copies)
+            copies.append(StepNode(ABSENT, signature("COPY", Attributes(), (kind,), (kind,)), (outside,), (storage,)))
+        self.steps[:0] = copies
+        grown = [StagePlan(p.spec, p.first + len(copies), p.end + len(copies)) for p in self.stages]
+        self.stages = [grown[0]._replace(first=0), *grown[1:]]
+
+    # -- cut stages ---------------------------------------------------------------------------------------------------
+
+    def _cut(self, plan: StagePlan, schedule: Schedule) -> None:
+        """Intervals of every step of a stage that runs in pieces."""
+        steps, spec = self.steps[plan.first : plan.end], plan.spec
+        written = {storage for step in steps for storage in step.writes}
+        read_later = {storage for step in self.steps[plan.end :] for storage in step.reads}
+        kept = (written & (read_later | self.outputs)) | set(steps[-1].writes)
+        where = f"schedule '{schedule}', stage {spec}"
+        last = steps[-1].signature.outputs[0] if steps[-1].signature.outputs else tensor_type(())
+        streams = spec.kind is StageKind.STREAM
+
+        def rows_of(size: int) -> tuple[Span, ...]:
+            return bands(size, last.rows, min(spec.band_rows, last.rows)) if streams else patches(size, spec.rows)
+
+        def cols_of(size: int) -> tuple[Span, ...]:
+            return patches(size, 1 if streams else spec.cols)
+
+        along_rows = Sweep(True, rows_of, kept.__contains__, streams, where).rows(steps)
+        along_cols = Sweep(False, cols_of, kept.__contains__, False, where).rows(steps)
+        if spec.rows > last.rows or spec.cols > last.cols:
+            raise ScheduleError(
+                f"the grid is finer than the {last.rows}x{last.cols} output of {steps[-1].signature.op}",
+                where=where,
+                fix=f"use at most patch:{min(spec.rows, last.rows)}x{min(spec.cols, last.cols)}",
+            )
+        for offset, pair in enumerate(zip(along_rows, along_cols, strict=True)):
+            self.cuts[plan.first + offset] = pair
+        if self.rules.uniform_patches and not streams:
+            self.uniform.update(range(plan.first, plan.end))
+
+    # -- lives --------------------------------------------------------------------------------------------------------
+
+    def _lives(self) -> dict[int, _Life]:
+        """Life of each storage, in order of first appearance (an op's inputs before its outputs).
 
         Inputs live from the first step on and outputs to the last; a tensor that nobody reads lives during its own
-        step. Constants, variables, resources and an external input have no storage here.
+        step. What a cut stage reads from before it, or leaves behind, lives for the whole stage: every piece needs
+        it. Constants, variables, resources and an external input have no storage here.
         """
-        tensors, nodes, root = self.graph.tensors, self.graph.nodes, self.root
-        external = self.inputs if self.input_place is InputPlace.EXTERNAL else frozenset()
+        tensors = self.graph.tensors
+        external = (self.outside - set(self.copied)) | set(self.copied.values())
         first: dict[int, int] = {}
         end: dict[int, int] = {}
-        for time, index in enumerate(self.executed):
-            node = nodes[index]
-            for tensor in node.inputs + node.outputs:
-                storage = root[tensor]
-                if storage in first:
-                    end[storage] = time + 1
-                elif tensor != ABSENT and storage not in external:
-                    found = tensors[storage]
-                    if found.type.size_bytes and not found.type.is_constant and not found.is_variable:
-                        first[storage] = time
-                        end[storage] = time + 1
-        for storage in self.inputs - external:
+        for plan in self.stages:
+            whole = plan.spec.kind is StageKind.LAYER
+            for time in range(plan.first, plan.end):
+                step = self.steps[time]
+                for storage in step.reads + step.writes:
+                    if storage in first:
+                        end[storage] = time + 1 if whole or first[storage] >= plan.first else plan.end
+                    elif storage != ABSENT and storage not in external:
+                        tensor = tensors[storage]
+                        if tensor.type.size_bytes and not tensor.type.is_constant and not tensor.is_variable:
+                            first[storage] = time
+                            end[storage] = time + 1 if whole or storage in step.writes else plan.end
+        for storage in self.inputs - self.outside:
             first[storage] = 0
             end.setdefault(storage, 1)
         for storage in self.outputs:
             if storage in first:
-                end[storage] = len(self.executed)
-        return {storage: (start, end[storage]) for storage, start in first.items()}
+                end[storage] = len(self.steps)
+        lives = {storage: _Life(start, end[storage]) for storage, start in first.items()}
+        for plan in self.stages:
+            if plan.spec.kind is not StageKind.LAYER:
+                self._shorten(plan, lives)
+        return lives
 
-    def _homes(self, lifetimes: dict[int, tuple[int, int]]) -> tuple[list[Buffer], list[View], dict[int, int]]:
+    def _shorten(self, plan: StagePlan, lives: dict[int, _Life]) -> None:
+        """Storage that a cut stage writes: what leaves it is whole from the stage's start, the rest is pieces."""
+        for time in range(plan.first, plan.end):
+            step = self.steps[time]
+            rows, _ = self.cuts[time]
+            for storage in step.writes:
+                life = lives.get(storage)
+                if life is None:
+                    continue
+                if life.end > plan.end or storage in self.outputs or time == plan.end - 1:
+                    lives[storage] = _Life(plan.first, life.end)
+                elif rows.carried:
+                    lives[storage] = _Life(plan.first, plan.end, ViewKind.LINES)
+                else:
+                    lives[storage] = _Life(life.first, life.end, ViewKind.PIECE)
+
+    # -- homes --------------------------------------------------------------------------------------------------------
+
+    def _homes(self, lives: dict[int, _Life]) -> tuple[list[Buffer], list[View], dict[int, int]]:
         """One buffer and one view for each storage, and storage -> view."""
-        under = self._taken_over(lifetimes)
+        under = self._taken_over(lives)
+        sizes = self._piece_sizes()
         tensors, alignment = self.graph.tensors, self.rules.alignment
         buffers: list[Buffer] = []
         views: list[View] = []
         view_of: dict[int, int] = {}
-        for storage, (first, end) in lifetimes.items():
+        for storage, (first, end, held) in lives.items():
             tensor = tensors[storage]
-            size_bytes = tensor.type.size_bytes
+            size_bytes, pitch_bytes, capacity = tensor.type.size_bytes, _row_pitch_bytes(tensor.type), 0
+            if held is not ViewKind.WHOLE:
+                rows, cols = sizes[storage]
+                pitch_bytes = cols * (size_bytes // (tensor.type.rows * tensor.type.cols))
+                size_bytes = rows * pitch_bytes
+                capacity = rows
             kind = BufferKind.ACTIVATION
             if storage in self.inputs:
                 kind = BufferKind.INPUT
             elif storage in self.outputs:
                 kind = BufferKind.OUTPUT
             over = ABSENT
-            if storage in under:  # the old buffer ends where the new one takes over
-                over = view_of[under[storage]]
+            if storage in under and size_bytes <= buffers[view_of[under[storage]]].size_bytes:
+                over = view_of[under[storage]]  # the old buffer ends where the new one takes over
                 buffers[over] = buffers[over]._replace(end=first)
             view_of[storage] = index = len(views)
-            pitch_bytes = _row_pitch_bytes(size_bytes, tensor.type.rows)
-            views.append(View(storage, index, ViewKind.WHOLE, 0, pitch_bytes))
+            views.append(View(storage, index, held, 0, pitch_bytes, capacity))
             aligned_bytes = -(-size_bytes // alignment) * alignment
             buffers.append(Buffer(tensor.name, aligned_bytes, first, end, kind, alignment, storage, over))
+        for storage in self.outside:
+            key = self.copied.get(storage, storage)
+            view_of[key] = len(views)
+            views.append(View(storage, ABSENT, ViewKind.OUTSIDE, 0, _row_pitch_bytes(tensors[storage].type)))
         return buffers, views, view_of
 
-    def _taken_over(self, lifetimes: dict[int, tuple[int, int]]) -> dict[int, int]:
-        """Output storage -> input storage that it is computed on top of, where nobody else needs that any more."""
+    def _piece_sizes(self) -> dict[int, tuple[int, int]]:
+        """Rows and columns that the storage written by cut stages must hold at once, were it not whole."""
+        return {
+            storage: (rows.uniform, cols.uniform) if time in self.uniform else (rows.held, cols.held)
+            for time, (rows, cols) in self.cuts.items()
+            for storage in self.steps[time].writes
+        }
+
+    def _taken_over(self, lives: dict[int, _Life]) -> dict[int, int]:
+        """Output storage -> input storage that it is computed on top of, where nobody else needs that any more.
+
+        Pieces go on top of pieces only: what lives for a whole cut stage is read by every iteration of it.
+        """
         found: dict[int, int] = {}
-        in_place, tensors, root = self.rules.in_place, self.graph.tensors, self.root
+        in_place, tensors = self.rules.in_place, self.graph.tensors
         if not in_place:
             return found
-        for time, index in enumerate(self.executed):
-            node = self.graph.nodes[index]
-            if node.signature.op not in in_place:
+        for time, step in enumerate(self.steps):
+            if step.signature.op not in in_place:
                 continue
-            target = root[node.outputs[0]]
-            for position in OPS[node.signature.op].overwrites:
-                source = root[node.inputs[position]]
-                fits = tensors[target].type.size_bytes <= tensors[source].type.size_bytes
-                ends = source in lifetimes and lifetimes[source][1] == time + 1 and source not in self.outputs
-                if fits and ends and target in lifetimes:
+            target = step.writes[0]
+            for position in OPS[step.signature.op].overwrites:
+                source = step.reads[position]
+                if source not in lives or target not in lives or source in self.outputs:
+                    continue
+                ends = lives[source].first < time == lives[target].first and lives[source].end == time + 1
+                alike = (
+                    lives[source].kind
+                    is lives[target].kind
+                    is (ViewKind.PIECE if time in self.cuts else ViewKind.WHOLE)
+                )
+                if ends and alike and tensors[target].type.size_bytes <= tensors[source].type.size_bytes:
                     found[target] = source
                     break
         return found
 
-    def _steps(self, buffers: list[Buffer], view_of: dict[int, int]) -> list[Step]:
-        """The steps; appends their scratch to `buffers`."""
-        folding, root = self.folding, self.root
-        view = view_of.get
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    def _stages(self, buffers: list[Buffer], view_of: dict[int, int]) -> tuple[Stage, ...]:
+        """The stages; appends the scratch of their steps to `buffers`."""
+        view, absorbed = view_of.get, self.folding.absorbed
         held: dict[str, int] = {}
-        steps: list[Step] = []
-        for time, index in enumerate(self.executed):
-            node = self.graph.nodes[index]
-            signature = folding.signatures.get(index, node.signature)
-            planned, held_here, rows, cols = _step_facts(self.rules, signature)
-            scratch = tuple([self._scratch(buffers, f"{node.name} {name}", size, time) for name, size in planned])
-            for name, size_bytes in held_here:
-                if size_bytes > held.get(name, 0):
-                    held[name] = size_bytes
-            steps.append(
-                Step(
-                    index,
-                    signature,
-                    tuple([view(root[t], ABSENT) if t >= 0 else ABSENT for t in node.inputs]),
-                    tuple([view(root[t], ABSENT) for t in node.outputs]),
-                    rows,
-                    cols,
-                    scratch,
-                    folding.absorbed.get(index, ()),
+        stages = []
+        for plan in self.stages:
+            steps: list[Step] = []
+            for time in range(plan.first, plan.end):
+                node, call, reads, writes = self.steps[time]
+                cut = self.cuts.get(time)
+                planned, held_here, rows, cols = _step_facts(self.rules, self._piece(time, call))
+                if cut is not None:
+                    rows, cols = cut[0].spans, cut[1].spans
+                name = self.graph.nodes[node].name if node != ABSENT else "input patch"
+                scratch = tuple([self._scratch(buffers, f"{name} {what}", size, time) for what, size in planned])
+                for what, size_bytes in held_here:
+                    if size_bytes > held.get(what, 0):
+                        held[what] = size_bytes
+                steps.append(
+                    Step(
+                        node,
+                        call,
+                        tuple([view(storage, ABSENT) for storage in reads]),
+                        tuple([view(storage, ABSENT) for storage in writes]),
+                        rows,
+                        cols,
+                        scratch,
+                        absorbed.get(node, ()),
+                        *self._priced(time, rows, cols),
+                    )
                 )
-            )
-        buffers.extend([Buffer(name, size, 0, len(steps), BufferKind.HELD) for name, size in held.items()])
-        return steps
+            pieces = (len(steps[0].rows), len(steps[0].cols)) if steps else (1, 1)
+            stages.append(Stage(plan.spec.kind, *pieces, tuple(steps)))
+        buffers.extend([Buffer(name, size, 0, len(self.steps), BufferKind.HELD) for name, size in held.items()])
+        return tuple(stages)
+
+    def _priced(self, time: int, rows: Sequence[Span], cols: Sequence[Span]) -> tuple[int, int, int]:
+        """Rows and columns that a step computes over all pieces together, and how often its kernel is called."""
+        cut = self.cuts.get(time)
+        if cut is None:
+            return rows[0].stop, cols[0].stop, 1
+        calls = sum([span.length > 0 for span in rows]) * sum([span.length > 0 for span in cols])
+        if time in self.uniform:
+            return len(rows) * cut[0].uniform, len(cols) * cut[1].uniform, calls
+        return sum([span.length for span in rows]), sum([span.length for span in cols]), calls
+
+    def _piece(self, time: int, call: Signature) -> Signature:
+        """`call` with the shapes of one piece: what the kernels of a cut stage see, and size their scratch by."""
+        if time not in self.cuts:
+            return call
+        rows, cols = self.cuts[time]
+        longest = [max([span.length for span in axis.spans]) for axis in (rows, cols)]
+        return _resized(call, *((rows.uniform, cols.uniform) if time in self.uniform else longest))
 
     def _scratch(self, buffers: list[Buffer], name: str, size_bytes: int, time: int) -> int:
         alignment = self.rules.alignment
@@ -173,8 +317,22 @@ class _LayerByLayer:
         return len(buffers) - 1
 
 
+@lru_cache(SIGNATURES_KEPT)
+def _resized(call: Signature, rows: int, cols: int) -> Signature:
+    """`call` for an output of `rows` x `cols`, its inputs as large as they must be for that, borders included."""
+    needs, out_rows, out_cols = OPS[call.op].needs, Span(0, rows), Span(0, cols)
+    inputs = list(call.inputs)
+    for index, kind in enumerate(call.inputs):
+        region = needs(call, index, out_rows, out_cols) if kind is not None and not kind.is_constant else None
+        if kind is not None and region is not None:
+            shape = (kind.shape[0], region.rows.length, region.cols.length, *kind.shape[3:])
+            inputs[index] = tensor_type(shape, kind.dtype)
+    outputs = [tensor_type((o.shape[0], rows, cols, *o.shape[3:]), o.dtype) for o in call.outputs]
+    return signature(call.op, call.attributes, tuple(inputs), tuple(outputs))
+
+
 def _roots(tensors: int, alias: dict[int, int]) -> list[int]:
-    """For each tensor, the one whose storage holds it. The last entry stands for ABSENT and is never used."""
+    """For each tensor, the one whose storage holds it. The last entry stands for ABSENT."""
     roots = [*range(tensors), ABSENT]
     for tensor in alias:
         root = tensor
@@ -188,11 +346,11 @@ _Spans = tuple[Span, ...]
 
 
 @lru_cache(SIGNATURES_KEPT)
-def _step_facts(rules: LoweringRules, signature: Signature) -> tuple[Scratch, Scratch, _Spans, _Spans]:
+def _step_facts(rules: LoweringRules, call: Signature) -> tuple[Scratch, Scratch, _Spans, _Spans]:
     """Planned scratch, held scratch, and the whole output as one row piece and one column piece."""
-    rows, cols = (signature.output.rows, signature.output.cols) if signature.outputs else (1, 1)
-    return rules.planned_scratch(signature), rules.held_scratch(signature), (Span(0, rows),), (Span(0, cols),)
+    rows, cols = (call.outputs[0].rows, call.outputs[0].cols) if call.outputs else (1, 1)
+    return rules.planned_scratch(call), rules.held_scratch(call), (Span(0, rows),), (Span(0, cols),)
 
 
-def _row_pitch_bytes(size_bytes: int, rows: int) -> int:
-    return size_bytes // rows if rows else size_bytes
+def _row_pitch_bytes(kind: TensorType) -> int:
+    return kind.size_bytes // (kind.rows or 1)

@@ -84,13 +84,15 @@ class View(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One node in the body of a stage.
+    """One node in the body of a stage; `node` is ABSENT for a copy that only the runtime makes.
 
     signature: of what is executed. It differs from the node's where lowering folded neighbours into it.
     reads: view indices in the order of the node's inputs, ABSENT for constants and absent inputs.
     writes: view indices in the order of the node's outputs.
     rows, cols: region of the output in each row piece and in each column piece.
     scratch: buffer indices.   absorbed: nodes whose work this step does too (a folded PAD).
+    priced_rows, priced_cols: rows and columns that the runtime computes over all pieces together; more than the spans
+        add up to where it pads border patches to full size.   calls: how often the kernel is entered.
     """
 
     node: int
@@ -101,6 +103,9 @@ class Step(NamedTuple):
     cols: tuple[Span, ...]
     scratch: tuple[int, ...] = ()
     absorbed: tuple[int, ...] = ()
+    priced_rows: int = 1
+    priced_cols: int = 1
+    calls: int = 1
 
 
 class Stage(NamedTuple):

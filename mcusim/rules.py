@@ -37,7 +37,11 @@ class LoweringRules:
     planned_scratch: working buffers of a step that the planner places among the activations.
     held_scratch: working buffers held beside the arena throughout, each as large as the neediest step asks.
     alignment: of every buffer's offset; sizes are rounded up to it too.
-    input_place: where the input lies unless the user says otherwise.
+    uniform_patches: every patch of a stage is as large as one in the middle, padded with zeros at the border; else
+        patches are clipped there.
+    copies_input_patch: a stage of patches that reads an external input copies each patch into the arena first.
+    input_place: where the input lies unless the user says otherwise.   patch_input_place: the same where the
+        first stage is cut, if that differs.
     """
 
     folds_padding: bool = False
@@ -47,4 +51,7 @@ class LoweringRules:
     planned_scratch: Callable[[Signature], Scratch] = _no_scratch
     held_scratch: Callable[[Signature], Scratch] = _no_scratch
     alignment: int = 16
+    uniform_patches: bool = False
+    copies_input_patch: bool = False
     input_place: InputPlace = InputPlace.ARENA
+    patch_input_place: InputPlace | None = None

@@ -1,0 +1,20 @@
+"""COPY: bytes moved to another place. In no file: lowering makes one where a runtime copies a patch of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mcusim.graph import Attributes, Shape, TensorType
+from mcusim.ops.movement import moves
+from mcusim.ops.operands import operand
+from mcusim.ops.registry import register
+from mcusim.ops.tiles import same_region
+
+__all__ = ["COPY"]
+
+
+def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    return (operand("COPY", inputs, 0).shape,)
+
+
+COPY = register(moves("COPY", "bytes moved to another place; made by lowering, in no file", _infer, same_region))

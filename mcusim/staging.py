@@ -1,0 +1,227 @@
+"""Which steps a stage holds, and which region of each tensor every one of its pieces computes.
+
+One backward sweep along each axis: a stage's outputs are shared out among the pieces, and each operator says what its
+inputs must hold for that. A region is the bounding box of what all consumers need.
+
+    pieces of the output     |   0   |   1   |   2   |
+    what they need before  |    0    |
+                                 |    1    |            halo: computed by two pieces, or kept between bands
+                                         |    2    |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mcusim.errors import ScheduleError
+from mcusim.graph import ABSENT, Graph, Signature
+from mcusim.ops import OPS, Movement
+from mcusim.region import Span, clip, hull
+from mcusim.schedule import Schedule, StageKind, StageSpec
+
+__all__ = ["AxisRow", "StagePlan", "StepNode", "Sweep", "bands", "patches", "split"]
+
+
+class StepNode(NamedTuple):
+    """A node that becomes a step: its signature after folding, and the storage it reads and writes.
+
+    reads: storage of each input, ABSENT for constants and absent ones.   writes: storage of each output.
+    """
+
+    node: int
+    signature: Signature
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+
+
+class StagePlan(NamedTuple):
+    """Steps [first, end) of the network run as `spec` says."""
+
+    spec: StageSpec
+    first: int
+    end: int
+
+
+def split(graph: Graph, steps: Sequence[StepNode], schedule: Schedule) -> list[StagePlan]:
+    """The stages of a schedule over the steps of a network.
+
+    A stage ends with its last computing node. Nodes that only move data go with the computing node that follows them,
+    unless they cannot be cut: then they run whole before it.
+    Raises ScheduleError where the network has fewer computing nodes than the schedule covers.
+    """
+    plans: list[StagePlan] = []
+    at = 0
+    for number, spec in enumerate(schedule.stages, start=1):
+        computing = [t for t in range(at, len(steps)) if _computes(steps[t])]
+        if spec.nodes is None or spec.nodes > len(computing):
+            left = f", and {len(computing)} are left for stage {number}" if number > 1 else ""
+            raise ScheduleError(
+                f"the network has {sum(map(_computes, steps))} computing nodes{left}, not {spec.nodes}",
+                where=f"schedule '{schedule}'",
+                fix=f"use @{len(computing)} or less" if computing else "drop the last stage",
+            )
+        first, end = at, computing[spec.nodes - 1] + 1
+        if spec.kind is not StageKind.LAYER:
+            while first < computing[0] and not _is_tileable(steps[first]):
+                first += 1
+        if first > at:
+            plans.append(StagePlan(StageSpec(), at, first))
+        plans.append(StagePlan(spec, first, end))
+        at = end
+    if at < len(steps) or not plans:
+        plans.append(StagePlan(StageSpec(), at, len(steps)))
+    return plans
+
+
+def _computes(step: StepNode) -> bool:
+    op = OPS.get(step.signature.op)
+    return op is None or op.movement is Movement.COMPUTES
+
+
+def _is_tileable(step: StepNode) -> bool:
+    op, output = OPS.get(step.signature.op), step.signature.outputs
+    if op is None or not output:
+        return False
+    whole = Span(0, output[0].rows), Span(0, output[0].cols)
+    return all(
+        op.needs(step.signature, position, *whole) is not None
+        for position, storage in enumerate(step.reads)
+        if storage != ABSENT
+    )
+
+
+class AxisRow(NamedTuple):
+    """One step along one axis.
+
+    spans: its output interval in each piece, as executed; empty where a piece has nothing to do.
+    held: elements of the axis that the output must hold at once while a piece runs.
+    carried: whether some of them are kept from one piece to the next.
+    uniform: the longest interval before clipping, which is what a runtime with patches of one size computes in each.
+    """
+
+    spans: tuple[Span, ...]
+    held: int
+    carried: bool
+    uniform: int
+
+
+def patches(size: int, pieces: int) -> tuple[Span, ...]:
+    """`size` shared out among `pieces`, as evenly as whole numbers allow."""
+    return tuple([Span(i * size // pieces, (i + 1) * size // pieces) for i in range(pieces)])
+
+
+def bands(size: int, whole: int, band: int) -> tuple[Span, ...]:
+    """A tensor of `size` in as many bands as `band` at a time cut `whole` into, at the same rate."""
+    pieces = -(-whole // band)
+    ends = [min((i + 1) * band * size // whole, size) for i in range(pieces - 1)] + [size]
+    return tuple([Span(start, end) for start, end in zip([0, *ends], ends, strict=False)])
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """How a stage is cut along one axis.
+
+    by_rows: rows, or columns.   share: the part of a tensor of some size that each piece must deliver.
+    kept: whether a storage leaves the stage, so that all of it must be delivered.
+    carries: whether what one piece computed is still there for the next (bands), or computed again (patches).
+    """
+
+    by_rows: bool
+    share: Callable[[int], tuple[Span, ...]]
+    kept: Callable[[int], bool]
+    carries: bool
+    where: str
+
+    def rows(self, steps: Sequence[StepNode]) -> list[AxisRow]:
+        """One AxisRow a step. Raises ScheduleError at an operator that cannot be cut."""
+        nothing = [_NOTHING] * len(self.share(1))
+        needed: dict[int, list[tuple[Span, Span]]] = {}  # storage -> (clipped, unclipped) of each piece
+        found: list[AxisRow] = []
+        for position in range(len(steps) - 1, -1, -1):
+            step = steps[position]
+            if not step.signature.outputs:
+                raise _not_tileable(steps, position, self.where)
+            output = step.signature.outputs[0]
+            size = output.rows if self.by_rows else output.cols
+            spans = nothing
+            for storage in step.writes:
+                spans = [_hulls(a, b) for a, b in zip(spans, needed.get(storage, nothing), strict=True)]
+                if self.kept(storage):
+                    spans = [_hulls(a, (own, own)) for a, own in zip(spans, self.share(size), strict=True)]
+            clipped = [clip(inside, size) for inside, _ in spans]
+            row = _carried(clipped) if self.carries else _recomputed(clipped, [u for _, u in spans])
+            found.append(row)
+            asked = row.spans, row.spans if self.carries else [u for _, u in spans]
+            for index, storage in enumerate(step.reads):
+                if storage == ABSENT:
+                    continue
+                needs = [self._need(steps, position, index, *pair) for pair in zip(*asked, strict=True)]
+                before = needed.get(storage, nothing)
+                needed[storage] = [_hulls(a, b) for a, b in zip(before, needs, strict=True)]
+        return found[::-1]
+
+    def _need(
+        self, steps: Sequence[StepNode], position: int, index: int, inside: Span, outside: Span
+    ) -> tuple[Span, Span]:
+        """What one output interval asks of an input: clipped from `inside`, not clipped from `outside`."""
+        signature = steps[position].signature
+        source = signature.input(index)
+        found = [self._interval(signature, index, span) for span in (inside, outside)]
+        if found[0] is None or found[1] is None:
+            raise _not_tileable(steps, position, self.where)
+        return clip(found[0], source.rows if self.by_rows else source.cols), found[1]
+
+    def _interval(self, signature: Signature, index: int, span: Span) -> Span | None:
+        if span.stop <= span.start:
+            return Span(0, 0)
+        op, output = OPS.get(signature.op), signature.outputs[0]
+        if op is None:
+            return None
+        if self.by_rows:
+            region = op.needs(signature, index, span, Span(0, output.cols))
+            return region.rows if region is not None else None
+        region = op.needs(signature, index, Span(0, output.rows), span)
+        return region.cols if region is not None else None
+
+
+_NOTHING = Span(0, 0), Span(0, 0)
+
+
+def _recomputed(spans: list[Span], unclipped: list[Span]) -> AxisRow:
+    held = max([span.length for span in spans])
+    return AxisRow(tuple(spans), held, False, max([span.length for span in unclipped]))
+
+
+def _carried(asked: list[Span]) -> AxisRow:
+    """Each piece computes only what no piece before it has; what this or a later one still asks for is held."""
+    oldest = []  # first element that this piece or a later one asks for
+    still = max([span.stop for span in asked])
+    for span in reversed(asked):
+        still = min(still, span.start) if span.length else still
+        oldest.append(still)
+    oldest.reverse()
+    spans, done, held, carried = [], 0, 0, False
+    for span, first in zip(asked, oldest, strict=True):
+        carried = carried or first < done
+        new = Span(max(done, first), span.stop)
+        spans.append(new if new.length else _NOTHING[0])
+        done = max(done, span.stop)
+        held = max(held, done - first)
+    return AxisRow(tuple(spans), held, carried, held)
+
+
+def _hulls(a: tuple[Span, Span], b: tuple[Span, Span]) -> tuple[Span, Span]:
+    return hull(a[0], b[0]), hull(a[1], b[1])
+
+
+def _not_tileable(steps: Sequence[StepNode], position: int, where: str) -> ScheduleError:
+    signature = steps[position].signature
+    shape = "x".join(map(str, signature.output.shape)) if signature.outputs else "nothing"
+    before = sum(map(_computes, steps[:position]))
+    return ScheduleError(
+        f"cuts through {signature.op} (output {shape}), which needs its whole input",
+        where=where,
+        fix=f"let the stage end before it: @{before}" if before else "start the stage after it: layer@1+...",
+    )

@@ -1,0 +1,182 @@
+"""Stages that run in pieces: regions, memory and work against published figures and against plain reasoning."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import published
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcusim import zoo
+from mcusim.errors import ScheduleError
+from mcusim.frontends.builder import GraphBuilder
+from mcusim.graph import Graph, Padding
+from mcusim.lower import lower
+from mcusim.ops import OPS
+from mcusim.placement import place
+from mcusim.planners import check_plan
+from mcusim.program import Program, ViewKind
+from mcusim.region import Span
+from mcusim.rules import InputPlace, LoweringRules
+from mcusim.runtimes import RUNTIMES
+from mcusim.schedule import LAYER, Schedule, StageKind, StageSpec, parse_schedule
+from mcusim.staging import bands, patches
+
+TINYENGINE = RUNTIMES["tinyengine"]
+CLIPPED = replace(TINYENGINE.rules, uniform_patches=False)
+
+
+def lowered(graph: Graph, spec: str, rules: LoweringRules = TINYENGINE.rules) -> Program:
+    return lower(graph, parse_schedule(spec), rules, InputPlace.EXTERNAL)
+
+
+def macs(program: Program, stage: int | None = None) -> int:
+    steps = program.body() if stage is None else program.stages[stage].steps
+    return sum(OPS[s.signature.op].work(s.signature, s.priced_rows, s.priced_cols, s.calls).macs for s in steps)
+
+
+@pytest.mark.parametrize(("name", "spec"), published.TINYENGINE_PATCH_PEAK_BYTES)
+def test_patch_memory_equals_the_generator_without_its_quirks(name, spec):
+    program = lowered(zoo.build(name), spec)
+    placement = place(program, TINYENGINE.planner)
+    peak = placement.arena_bytes + placement.held_bytes
+    assert peak == published.TINYENGINE_PATCH_PEAK_BYTES[name, spec]
+
+
+def test_mobilenetv2_recomputes_what_the_paper_says():
+    graph = zoo.build("mbv2-w1.0-r224")
+    whole = lowered(graph, "layer@13")
+    uniform, clipped = lowered(graph, "patch:4x4@13"), lowered(graph, "patch:4x4@13", CLIPPED)
+    expected = published.MOBILENETV2_224_PATCHED
+    assert uniform.stages[0].steps[0].priced_rows == 4 * expected["patch"]
+    assert macs(uniform) / macs(whole) == pytest.approx(expected["overall_uniform"], abs=5e-4)
+    assert macs(clipped) / macs(whole) == pytest.approx(expected["overall_clipped"], abs=5e-4)
+    assert macs(uniform, 0) / macs(whole, 0) == pytest.approx(expected["stage_uniform"], abs=5e-4)
+
+
+def test_a_stream_computes_nothing_twice():
+    graph = zoo.build("mbv2-w1.0-r224")
+    for band in (1, 2, 3, 7, 28):
+        program = lowered(graph, f"stream:{band}@13")
+        assert macs(program) == macs(lowered(graph, "layer"))
+        lines = [view for view in program.views if view.kind is ViewKind.LINES]
+        assert bool(lines) == (band < 28)
+
+
+def test_patches_and_bands_share_everything_out():
+    assert patches(10, 3) == (Span(0, 3), Span(3, 6), Span(6, 10))
+    assert bands(10, 10, 4) == (Span(0, 4), Span(4, 8), Span(8, 10))
+    assert bands(20, 10, 4) == (Span(0, 8), Span(8, 16), Span(16, 20))
+
+
+@st.composite
+def networks(draw) -> Graph:
+    """Small CNNs with strides, pools, branches and shortcuts."""
+    builder = GraphBuilder("drawn")
+    x = builder.input((1, draw(st.integers(6, 20)), draw(st.integers(6, 20)), 3))
+    for _ in range(draw(st.integers(2, 6))):
+        kernel, stride = draw(st.sampled_from((1, 3, 5))), draw(st.sampled_from((1, 1, 2)))
+        rows, cols = builder.type_of(x).shape[1:3]
+        padding = draw(st.sampled_from((Padding.SAME, kernel // 2)))
+        kind = draw(st.sampled_from(("conv", "depthwise", "shortcut", "pool")))
+        if min(rows, cols) < 3:
+            break
+        if kind == "conv":
+            x = builder.conv_2d(x, draw(st.integers(1, 8)), kernel, stride=stride, padding=padding)
+        elif kind == "depthwise":
+            x = builder.depthwise_conv_2d(x, kernel, stride=stride, padding=padding)
+        elif kind == "pool":
+            x = builder.max_pool_2d(x, 2, stride=stride, padding=Padding.SAME)
+        else:
+            inner = builder.depthwise_conv_2d(x, kernel, padding=Padding.SAME)
+            x = builder.add(builder.conv_2d(inner, builder.type_of(x).channels, 1), x)
+    return builder.build([builder.conv_2d(x, 4, 1)])
+
+
+@st.composite
+def scheduled(draw) -> tuple[Graph, Schedule]:
+    graph = draw(networks())
+    steps = lower(graph, LAYER, CLIPPED).stages[0].steps
+    nodes = draw(st.integers(1, len(steps)))
+    output = steps[nodes - 1].signature.output
+    if draw(st.booleans()):
+        grid = draw(st.integers(1, output.rows)), draw(st.integers(1, output.cols))
+        return graph, Schedule((StageSpec(StageKind.PATCH, nodes, *grid),))
+    return graph, Schedule((StageSpec(StageKind.STREAM, nodes, band_rows=draw(st.integers(1, output.rows))),))
+
+
+@pytest.mark.parametrize("runtime", ["tinyengine", "tflm"])
+@given(case=scheduled())
+def test_every_schedule_covers_its_outputs_and_places_validly(runtime, case):
+    graph, schedule = case
+    chosen = RUNTIMES[runtime]
+    for place_ in InputPlace:
+        program = lower(graph, schedule, chosen.rules, place_)
+        placement = place(program, chosen.planner)
+        planned = [(b, o) for b, o in zip(program.buffers, placement.offset_bytes, strict=True) if b.kind != "held"]
+        if planned:
+            check_plan([b for b, _ in planned], [o for _, o in planned], placement.arena_bytes)
+        assert_reads_only_what_was_written(program)
+
+
+def assert_reads_only_what_was_written(program: Program) -> None:
+    """Replay the program on sets of positions: whatever a step needs is there, and outputs are complete at the end."""
+    present: dict[int, set[tuple[int, int]]] = {}  # view -> positions of its tensor that it holds
+    for iteration in program.steps():
+        step, region = iteration.step, iteration.region
+        for index, view_index in enumerate(step.reads):
+            if view_index < 0 or program.views[view_index].kind is ViewKind.OUTSIDE:
+                continue
+            view, source = program.views[view_index], step.signature.input(index)
+            if view.tensor in program.graph.inputs and view.kind is ViewKind.WHOLE:
+                continue
+            need = OPS[step.signature.op].needs(step.signature, index, region.rows, region.cols)
+            if need is None:
+                need = region._replace(rows=Span(0, source.rows), cols=Span(0, source.cols))
+            wanted = {
+                (r, c)
+                for r in range(max(need.rows.start, 0), min(need.rows.stop, source.rows))
+                for c in range(max(need.cols.start, 0), min(need.cols.stop, source.cols))
+            }
+            assert wanted <= present.get(view_index, set()), (step.signature.op, iteration)
+        for view_index in step.writes:
+            view = program.views[view_index]
+            new = {(r, c) for r in range(*region.rows) for c in range(*region.cols)}
+            held = present.setdefault(view_index, set())
+            if view.kind is ViewKind.PIECE:
+                held.clear()
+            elif view.kind is ViewKind.LINES:
+                rows = {r % view.row_capacity for r, _ in new}
+                held -= {(r, c) for r, c in held if r % view.row_capacity in rows}
+                assert region.rows.length <= view.row_capacity
+            held |= new
+            if view.kind is ViewKind.PIECE:
+                buffer = program.buffers[view.buffer]
+                assert region.rows.length * view.row_pitch_bytes <= buffer.size_bytes
+    for output in program.graph.outputs:
+        kind = program.graph.tensors[output].type
+        (view_index,) = [i for i, v in enumerate(program.views) if v.tensor == output]
+        assert len(present[view_index]) == kind.rows * kind.cols
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("patch:2x2@0", "does not read"),
+        ("patch:2x@3", "does not read"),
+        ("layer+patch:2x2@3", "nothing can follow"),
+        ("patch:2x2@999", "computing nodes"),
+        ("patch:99x2@3", "finer than"),
+        ("patch:2x2@45", "needs its whole input"),
+    ],
+)
+def test_a_wrong_schedule_gets_one_sentence(spec, message):
+    graph = GraphBuilder("classifier")
+    x = graph.conv_2d(graph.input((1, 8, 8, 3)), 4, 3, padding=1)
+    for _ in range(43):
+        x = graph.conv_2d(x, 4, 1)
+    built = graph.build([graph.fully_connected(graph.reshape(x, (1, 256)), 10)])
+    with pytest.raises(ScheduleError, match=message):
+        lowered(built, spec)
