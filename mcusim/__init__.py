@@ -1,0 +1,83 @@
+"""Does this int8 network fit that microcontroller, how fast is it there, and which layer is to blame?
+
+    >>> import mcusim
+    >>> report = mcusim.simulate("mcunet-in2", profile="stm32f412")
+    >>> report.fits
+    True
+    >>> report.sram.peak_bytes <= report.sram.budget_bytes
+    True
+    >>> largest = max(report.layers, key=lambda layer: layer.sram_bytes)
+
+A network is the name of a published one (`mcusim models` lists them), a `.tflite` file, a dict, or built in memory:
+
+    >>> b = mcusim.GraphBuilder("tiny")
+    >>> x = b.conv_2d(b.input((1, 32, 32, 3)), 16, kernel=3, stride=2, padding=1)
+    >>> graph = b.build([b.depthwise_conv_2d(x, kernel=3)])
+    >>> mcusim.simulate(graph, profile="nrf52840", runtime="tflm").sram.arena_bytes > 0
+    True
+
+A board is a name (`mcusim profiles`) or the path of your own TOML file. `runtime` says whose memory rules and kernels
+count: `tinyengine`, `tflm`, ... (`mcusim runtimes`). Every figure of a Report names its basis: exact, derived,
+calibrated or provisional. What nobody can know is None, and `report.warnings` says why.
+
+Sizes are bytes, clocks hertz. Whatever a user can get wrong raises a `McusimError` that says where, what and how to
+fix it. The same answers on the command line: `mcusim run --help`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mcusim.boards import load_board
+    from mcusim.errors import McusimError
+    from mcusim.frontends.builder import GraphBuilder
+    from mcusim.graph import Graph
+    from mcusim.hardware import Board
+    from mcusim.models import load
+    from mcusim.report import Basis, Report, Verdict
+    from mcusim.simulation import simulate
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Basis",
+    "Board",
+    "Graph",
+    "GraphBuilder",
+    "McusimError",
+    "Report",
+    "Verdict",
+    "__version__",
+    "load",
+    "load_board",
+    "simulate",
+]
+
+# `import mcusim` loads nothing; a name is fetched from its home when it is first used.
+_HOMES = {
+    "Basis": "mcusim.report",
+    "Board": "mcusim.hardware",
+    "Graph": "mcusim.graph",
+    "GraphBuilder": "mcusim.frontends.builder",
+    "McusimError": "mcusim.errors",
+    "Report": "mcusim.report",
+    "Verdict": "mcusim.report",
+    "load": "mcusim.models",
+    "load_board": "mcusim.boards",
+    "simulate": "mcusim.simulation",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'mcusim' has no attribute {name!r}; it offers {', '.join(sorted(_HOMES))}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

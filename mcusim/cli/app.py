@@ -1,0 +1,109 @@
+"""The commands together, and the one place where errors become a sentence and an exit code.
+
+0  fine      1  a budget or a check was missed      2  no answer: something in the question is wrong
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mcusim import __version__
+from mcusim.cli.doctor import doctor
+from mcusim.cli.models import models
+from mcusim.cli.ops import ops
+from mcusim.cli.profiles import app as profiles_app
+from mcusim.cli.run import run
+from mcusim.cli.runtimes import runtimes
+from mcusim.cli.schema import schema
+from mcusim.cli.shell import complain, replace_unprintable, silence
+from mcusim.cli.usage import UsageError, explain
+
+__all__ = ["answer", "app"]
+
+FINE, NO_ANSWER, INTERRUPTED = 0, 2, 130
+
+COMMANDS = ("run", "models", "profiles", "runtimes", "ops", "schema", "doctor")
+"""In the order of `mcusim --help`."""
+
+
+class _Ordered(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(self.commands, key=COMMANDS.index)
+
+
+app = typer.Typer(
+    cls=_Ordered,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"mcusim {__version__}")
+        raise typer.Exit(FINE)
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Does this int8 network fit that microcontroller, how fast is it there, and which layer is to blame?
+
+    \b
+    Example:
+      mcusim run --profile stm32f412
+
+    Exit codes: 0 fine, 1 a budget or a check was missed, 2 something in the question is wrong.
+    """
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+app.command(short_help="Does it fit, how fast is it, which layer is to blame?")(run)
+app.command(short_help="The published networks that have a name here.")(models)
+app.add_typer(profiles_app, name="profiles", short_help="The boards; `new` and `check` for one's own.")
+app.command(short_help="Whose memory rules and kernels there are.")(runtimes)
+app.command(short_help="Operators; which kernel serves each layer.")(ops)
+app.command(short_help="The JSON Schema of a report.")(schema)
+app.command(short_help="What is installed, and what is missing.")(doctor)
+
+
+def answer(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code. Nothing that goes wrong shows a traceback."""
+    from mcusim.errors import McusimError
+
+    replace_unprintable()
+    try:
+        code = typer.main.get_command(app).main(args, prog_name="mcusim", standalone_mode=False)
+        sys.stdout.flush()
+    except McusimError as error:
+        complain(f"{error.where}: {error.what}; {error.fix}")
+        return NO_ANSWER
+    except UsageError as error:
+        complain(explain(error))
+        return NO_ANSWER
+    except (KeyboardInterrupt, typer.Abort):
+        silence()
+        return INTERRUPTED
+    except BrokenPipeError:
+        silence()
+        return FINE
+    except Exception as error:
+        if os.environ.get("MCUSIM_DEBUG"):
+            raise
+        told = " ".join(f"{type(error).__name__} {error}".split())
+        complain(f"this is a fault of mcusim, please report it: {told} (MCUSIM_DEBUG=1 shows where)")
+        return NO_ANSWER
+    return code if isinstance(code, int) else FINE

@@ -1,0 +1,60 @@
+"""`mcusim doctor`: what is installed, and what is missing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from mcusim.cli.shell import show, terminal_width
+
+__all__ = ["doctor"]
+
+NEEDED = ("numpy", "numba", "pandas", "matplotlib", "msgspec", "typer", "rich")
+OPTIONAL = ("tflite-micro", "ai-edge-litert")
+
+
+def doctor() -> None:
+    """Versions, caches, profiles, and what is missing. Exits with 0 also where something is.
+
+    \b
+    Example:
+      mcusim doctor
+    """
+    from mcusim import __version__, zoo
+    from mcusim.boards import board_names
+    from mcusim.ops import OPS
+    from mcusim.render.catalog import fields
+    from mcusim.runtimes import RUNTIMES
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    pairs = [("mcusim", __version__), ("python", f"{python}, {sys.platform}")]
+    pairs += [(name, _version(name) or "MISSING") for name in NEEDED]
+    pairs += [(name, _version(name) or "not installed, optional") for name in OPTIONAL]
+    pairs += [
+        ("profiles", str(len(board_names()))),
+        ("networks", str(len(zoo.names()))),
+        ("runtimes", ", ".join(sorted(RUNTIMES))),
+        ("operators", str(len(OPS))),
+        ("kernel cache", _cache()),
+        ("columns", str(terminal_width())),
+    ]
+    show(fields(pairs, terminal_width()))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _cache() -> str:
+    """Where numba keeps compiled kernels."""
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    if named:
+        return f"{named} (NUMBA_CACHE_DIR)"
+    package = Path(__file__).resolve().parents[1]
+    where = "beside the sources" if os.access(package, os.W_OK) else "in the user's cache folder"
+    return f"{where}; NUMBA_CACHE_DIR chooses another"

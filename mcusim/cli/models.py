@@ -1,0 +1,76 @@
+"""`mcusim models`: the networks that mcusim knows by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mcusim.cli.shell import document, glyphs, show, terminal_width, write_output
+
+if TYPE_CHECKING:
+    from mcusim.render.catalog import Network
+
+__all__ = ["models"]
+
+
+def models(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One network, in detail.", show_default=False)
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,
+) -> None:
+    """The published networks that mcusim knows by name, counted and as published.
+
+    \b
+    Examples:
+      mcusim models
+      mcusim models mcunet-10fps
+      mcusim models --json
+    """
+    from mcusim import zoo
+    from mcusim.render.catalog import network_details, network_list
+
+    found = [_network(own) for own in ([zoo.resolve(name)] if name is not None else zoo.names())]
+    if json:
+        write_output(document({"schema_version": 1, "models": [_plain(network) for network in found]}), "-", "--json")
+    elif name is not None:
+        show(network_details(found[0], terminal_width(), glyphs()))
+    else:
+        show(network_list(found, terminal_width(), glyphs()))
+
+
+def _network(name: str) -> Network:
+    from mcusim import zoo
+    from mcusim.ops import OPS
+    from mcusim.render.catalog import Network
+
+    graph = zoo.build(name)
+    macs = params = 0
+    for node in graph.nodes:
+        op, kind = OPS[node.op], node.signature
+        macs += op.work(kind, kind.output.rows, kind.output.cols, 1).macs
+        params += sum(kind.input(i).elements for i in op.parameters if kind.has(i))
+    return Network(zoo.describe(name), macs, params, zoo.published_params(graph), len(graph.nodes))
+
+
+def _plain(network: Network) -> dict[str, Any]:
+    import msgspec
+
+    entry = network.entry
+    return {
+        "name": entry.name,
+        "aliases": list(entry.aliases),
+        "task": str(entry.task),
+        "dataset": entry.dataset,
+        "input_shape": list(entry.input_shape),
+        "dtype": str(entry.dtype),
+        "nodes": network.nodes,
+        "macs": network.macs,
+        "params": network.params,
+        "params_as_published": network.params_as_published,
+        "published": [msgspec.to_builtins(figures) for figures in entry.published],
+        "differs": list(entry.differs),
+        "source": entry.source,
+        "note": entry.note,
+    }

@@ -1,0 +1,88 @@
+"""`mcusim ops`: the operators that mcusim knows, and which kernel serves each layer of a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mcusim.cli.shell import document, glyphs, show, terminal_width, write_output
+
+if TYPE_CHECKING:
+    from mcusim.graph import Graph
+    from mcusim.render.operators import Served
+    from mcusim.runtimes import Runtime
+
+__all__ = ["ops"]
+
+
+def ops(
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.", show_default=False),
+    ] = None,
+    runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose kernels serve the network.")] = "tinyengine",
+    json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,
+) -> None:
+    """The operators that mcusim knows; with MODEL: which kernel serves each layer and why, and what is not supported.
+
+    \b
+    Examples:
+      mcusim ops
+      mcusim ops mcunet-vww0 --runtime tflm
+    """
+    from mcusim.ops import OPS
+    from mcusim.render.operators import operator_list, served_list
+
+    if model is None:
+        known = sorted(OPS.values(), key=lambda op: op.name)
+        if json:
+            listed = [{"name": op.name, "movement": str(op.movement), "summary": op.summary} for op in known]
+            write_output(document({"schema_version": 1, "ops": listed}), "-", "--json")
+        else:
+            show(operator_list(known, terminal_width(), glyphs()))
+        return
+    from mcusim.models import load
+    from mcusim.runtimes import find_runtime
+
+    kernels, graph = find_runtime(runtime), load(model)
+    served = _served(graph, kernels)
+    if json:
+        write_output(document(_plain(graph, kernels, served)), "-", "--json")
+    else:
+        show(served_list(graph.name, kernels.name, served, terminal_width(), glyphs()))
+
+
+def _served(graph: Graph, runtime: Runtime) -> list[Served]:
+    """One entry a node, in order. What the runtime folds, relabels or leaves to its caller needs no kernel."""
+    from mcusim.lower import lower
+    from mcusim.ops import OPS
+    from mcusim.render.operators import Served
+    from mcusim.schedule import LAYER
+
+    program = lower(graph, LAYER, runtime.rules)
+    silent = dict.fromkeys(program.free, "the same bytes under another shape")
+    silent |= dict.fromkeys(program.caller, "left to the caller")
+    found = {}
+    for step in program.body():
+        kernel = runtime.kernel(step.signature)
+        known = step.signature.op in OPS
+        why = kernel.why if known else kernel.why or "mcusim does not know this operator"
+        found[step.node] = (kernel.name, kernel.supported and known, why)
+        silent |= dict.fromkeys(step.absorbed, f"folded into {step.signature.op}")
+    served = []
+    for index, node in enumerate(graph.nodes):
+        name, supported, why = found.get(index, ("", True, silent.get(index, "")))
+        outputs = node.signature.outputs
+        served.append(Served(index, node.name, node.op, outputs[0].shape if outputs else (), name, supported, why))
+    return served
+
+
+def _plain(graph: Graph, runtime: Runtime, served: list[Served]) -> dict[str, Any]:
+    return {
+        "schema_version": 1,
+        "model": graph.name,
+        "runtime": {"name": runtime.name, "version": runtime.version},
+        "supported": all(layer.supported for layer in served),
+        "layers": [{**layer._asdict(), "output_shape": list(layer.output_shape)} for layer in served],
+    }

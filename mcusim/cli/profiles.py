@@ -1,0 +1,138 @@
+"""`mcusim profiles`: the boards that mcusim knows, and how to describe one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mcusim.cli.shell import document, glyphs, show, terminal_width, write_output
+from mcusim.errors import OutputError
+
+if TYPE_CHECKING:
+    from mcusim.hardware import Board
+
+__all__ = ["app"]
+
+SHOW = "show"
+
+
+class _NameOrCommand(TyperGroup):
+    """A group whose first argument may also be a board: `mcusim profiles stm32f412` is `profiles show stm32f412`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words = [word for word in args if not word.startswith("-")]
+        if words and words[0] not in self.commands and len(words) == 1:
+            args = [SHOW, *args]
+        parsed: list[str] = super().parse_args(ctx, args)
+        return parsed
+
+
+app = typer.Typer(cls=_NameOrCommand, rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def profiles(
+    context: typer.Context,
+    json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,
+) -> None:
+    """The boards that mcusim knows; `mcusim profiles BOARD` shows one of them.
+
+    \b
+    Examples:
+      mcusim profiles
+      mcusim profiles stm32h743
+      mcusim profiles --json
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from mcusim.boards import all_boards
+    from mcusim.render.catalog import board_list
+
+    boards = all_boards()
+    if json:
+        write_output(document({"schema_version": 1, "profiles": [_plain(board) for board in boards]}), "-", "--json")
+    else:
+        show(board_list(boards, terminal_width(), glyphs()))
+
+
+@app.command(SHOW)
+def show_one(
+    name: Annotated[
+        str, typer.Argument(metavar="BOARD", help="A board's name, or the path of a profile.", show_default=False)
+    ],
+    json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,
+) -> None:
+    """All that the profile of one board says, with its sources. The word `show` may be left out.
+
+    \b
+    Example:
+      mcusim profiles show nrf52840
+    """
+    from mcusim.boards import load_board
+    from mcusim.render.catalog import board_details
+
+    board = load_board(name)
+    if json:
+        write_output(document({"schema_version": 1, "profiles": [_plain(board)]}), "-", "--json")
+    else:
+        show(board_details(board, terminal_width(), glyphs()))
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the new board.", show_default=False)],
+    output: Annotated[
+        str | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Default: NAME.toml; - is standard output."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if there is one.")] = False,
+) -> None:
+    """Write a commented profile of a board, to be filled in.
+
+    \b
+    Example:
+      mcusim profiles new my-board -o my-board.toml
+    """
+    from mcusim.profile_files import profile_template
+
+    text = profile_template(name)
+    target = output if output is not None else f"{name}.toml"
+    if target != "-" and Path(target).is_file() and not force:
+        raise OutputError("there is a file of this name", where=target, fix="choose another with -o, or add --force")
+    write_output(text, target, "-o")
+    if target != "-":
+        print(f"{target} is written. Fill it in, then: mcusim profiles check {target}")
+
+
+@app.command()
+def check(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The profile to judge.", show_default=False)],
+) -> None:
+    """Judge a profile: everything that is wrong (exit code 2), and advice (0).
+
+    \b
+    Example:
+      mcusim profiles new my-board -o my-board.toml --force
+      mcusim profiles check my-board.toml
+    """
+    from mcusim.boards import Level, check_profile, load_board
+    from mcusim.render.catalog import finding_lines
+
+    findings = check_profile(file)
+    errors = [finding for finding in findings if finding.level is Level.ERROR]
+    board = None if errors else load_board(Path(file))
+    show(finding_lines(file, findings, board, terminal_width()))
+    if errors:
+        raise typer.Exit(2)
+
+
+def _plain(board: Board) -> dict[str, Any]:
+    import msgspec
+
+    plain: dict[str, Any] = msgspec.to_builtins(board)
+    plain["sram_budget_bytes"] = board.sram_budget_bytes
+    plain["arena_banks"] = [bank.name for bank in board.arena_run]
+    return plain

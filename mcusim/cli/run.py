@@ -1,0 +1,210 @@
+"""`mcusim run`: does it fit, how fast is it, which layer is to blame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mcusim.cli.options import bytes_option, hz_option, layers_option, ms_option
+from mcusim.cli.sheets import boards_csv, layers_csv
+from mcusim.cli.shell import STDOUT, document, glyphs, refuse_same_target, show, terminal_width, write_output
+from mcusim.errors import InputError
+
+if TYPE_CHECKING:
+    from mcusim.graph import Graph
+    from mcusim.hardware import Board
+    from mcusim.render.layers import LayerChoice
+    from mcusim.report import Report
+
+__all__ = ["run"]
+
+ALL_BOARDS = "all"
+
+
+def run(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="A .tflite file or the name of a published network (`mcusim models` lists them); "
+            "left out: the board's own default network.",
+            show_default=False,
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BOARD",
+            help="A board's name (`mcusim profiles` lists them), the path of a TOML file, or all: every board, "
+            "best fit first.",
+            show_default=False,
+        ),
+    ] = None,
+    runtime: Annotated[
+        str, typer.Option(metavar="NAME", help="Whose memory rules and kernels, as NAME or NAME@VERSION.")
+    ] = "tinyengine",
+    schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",
+    input_place: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="PLACE",
+            help="Where the network's input lies: arena or external. Default: the runtime's own.",
+            show_default=False,
+        ),
+    ] = None,
+    clock_hz: Annotated[
+        str | None, typer.Option(metavar="CLOCK", help="Another clock, such as 480MHz.", show_default=False)
+    ] = None,
+    sram_budget: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="SRAM to hold, such as 256k.", show_default=False)
+    ] = None,
+    flash_budget: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Flash to hold, such as 1M.", show_default=False)
+    ] = None,
+    max_ms: Annotated[
+        str | None, typer.Option(metavar="MS", help="Time to hold, such as 50 (or 1.5s).", show_default=False)
+    ] = None,
+    layers: Annotated[
+        str,
+        typer.Option(metavar="WHICH", help="Layers to show: auto (the heaviest of many), all, top, none."),
+    ] = "auto",
+    json: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write the JSON document; - is standard output.", show_default=False),
+    ] = None,
+    csv: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write one line a layer as CSV (with --profile all: one a board); - is standard output.",
+            show_default=False,
+        ),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Exit with 1 when a budget is missed or cannot be known (with --profile all: when no board fits).",
+        ),
+    ] = False,
+) -> None:
+    """Does a network fit a board, how fast is it there, and which layer is to blame?
+
+    \b
+    Examples:
+      mcusim run --profile stm32f412
+      mcusim run mcunet-in3 --profile stm32h743 --runtime tflm --layers all
+      mcusim run mcunet-vww1 --profile all
+      mcusim run mcunet-vww0 --profile nrf52840 --sram-budget 200k --max-ms 5s --check
+      mcusim run mcunet-vww0 --profile stm32f746 --json -
+    """
+    if profile is None:
+        fix = "add --profile BOARD (`mcusim profiles` lists them) or --profile all"
+        raise InputError("no board is named", where="mcusim run", fix=fix)
+    refuse_same_target(json=json, csv=csv)
+    question = _Question(
+        model,
+        runtime,
+        schedule,
+        input_place,
+        hz_option(clock_hz, "--clock-hz"),
+        bytes_option(sram_budget, "--sram-budget"),
+        bytes_option(flash_budget, "--flash-budget"),
+        ms_option(max_ms, "--max-ms"),
+    )
+    choice = layers_option(layers)
+    if profile.strip().lower() == ALL_BOARDS:
+        reports = _ask_all(question)
+        _tell_boards(reports, json, csv)
+    else:
+        reports = [_ask(question, profile)]
+        _tell_report(reports[0], choice, json, csv)
+    if check and not any(report.fits for report in reports):
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """All of the question but the board."""
+
+    model: str | None
+    runtime: str
+    schedule: str
+    input_place: str | None
+    clock_hz: int | None
+    sram_budget_bytes: int | None
+    flash_budget_bytes: int | None
+    max_ms: float | None
+
+
+def _ask(question: _Question, profile: str) -> Report:
+    from mcusim.boards import load_board
+
+    return _answers(question, [load_board(profile)])[0]
+
+
+def _ask_all(question: _Question) -> list[Report]:
+    from mcusim.boards import all_boards
+    from mcusim.render.boards import best_first
+
+    return best_first(_answers(question, all_boards()))
+
+
+def _answers(question: _Question, boards: Sequence[Board]) -> list[Report]:
+    """One Report a board. What is wrong with an option is told before a network is read."""
+    from mcusim.models import load
+    from mcusim.runtimes import find_runtime
+    from mcusim.schedule import parse_schedule
+    from mcusim.simulation import simulate
+
+    runtime, schedule = find_runtime(question.runtime), parse_schedule(question.schedule)
+    graphs: dict[str, Graph] = {}
+    reports = []
+    for board in boards:
+        name = board.default_model if question.model is None else question.model
+        if name not in graphs:
+            graphs[name] = load(name)
+        reports.append(
+            simulate(
+                graphs[name],
+                profile=board,
+                runtime=runtime,
+                schedule=schedule,
+                input_place=question.input_place,
+                clock_hz=question.clock_hz,
+                sram_budget_bytes=question.sram_budget_bytes,
+                flash_budget_bytes=question.flash_budget_bytes,
+                max_ms=question.max_ms,
+            )
+        )
+    return reports
+
+
+def _tell_report(report: Report, layers: LayerChoice, json: str | None, csv: str | None) -> None:
+    """Files first: what goes wrong there should not follow a page of good news."""
+    if json is not None:
+        write_output(document(report.to_dict()), json, "--json")
+    if csv is not None:
+        write_output(layers_csv(report), csv, "--csv")
+    if STDOUT not in (json, csv):
+        from mcusim.render.report import report_lines
+
+        show(report_lines(report, terminal_width(), glyphs(), layers))
+
+
+def _tell_boards(reports: Sequence[Report], json: str | None, csv: str | None) -> None:
+    if json is not None:
+        from mcusim.report import SCHEMA_VERSION
+
+        documents = [report.to_dict() for report in reports]
+        write_output(document({"schema_version": SCHEMA_VERSION, "reports": documents}), json, "--json")
+    if csv is not None:
+        write_output(boards_csv(reports), csv, "--csv")
+    if STDOUT not in (json, csv):
+        from mcusim.render.boards import board_lines
+
+        show(board_lines(reports, terminal_width(), glyphs()))

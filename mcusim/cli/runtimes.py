@@ -1,0 +1,64 @@
+"""`mcusim runtimes`: whose memory rules and kernels mcusim knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mcusim.cli.shell import document, show, terminal_width, write_output
+
+if TYPE_CHECKING:
+    from mcusim.runtimes import Runtime
+
+__all__ = ["runtimes"]
+
+
+def runtimes(
+    json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,
+) -> None:
+    """The runtimes that mcusim knows: their rules, the evidence behind them, and where it ends.
+
+    \b
+    Example:
+      mcusim runtimes
+    """
+    from mcusim.render.catalog import runtime_list
+    from mcusim.runtimes import RUNTIMES
+
+    found = sorted(RUNTIMES.values(), key=lambda runtime: runtime.name)
+    if json:
+        write_output(document({"schema_version": 1, "runtimes": [_plain(runtime) for runtime in found]}), "-", "--json")
+    else:
+        show(runtime_list(found, [_unknown(runtime) for runtime in found], terminal_width()))
+
+
+def _unknown(runtime: Runtime) -> str:
+    """The cores on which nobody has measured its kernels."""
+    from mcusim.hardware import Core
+    from mcusim.price import coefficients
+
+    cores = [str(core) for core in Core if coefficients(runtime.price_family, core) is None]
+    if len(cores) == len(Core):
+        return "latency, on any core"
+    return f"latency on {', '.join(cores)}" if cores else ""
+
+
+def _plain(runtime: Runtime) -> dict[str, Any]:
+    rules = runtime.rules
+    return {
+        "name": runtime.name,
+        "version": runtime.version,
+        "title": runtime.title,
+        "planner": runtime.planner_name,
+        "folds_padding": rules.folds_padding,
+        "relabels_free": rules.relabels_free,
+        "caller_converts": rules.caller_converts,
+        "in_place": sorted(rules.in_place),
+        "alignment": rules.alignment,
+        "input": str(rules.input_place),
+        "memory_basis": str(runtime.memory_basis),
+        "persistent_basis": str(runtime.persistent_basis),
+        "evidence": runtime.evidence,
+        "not_known": _unknown(runtime),
+    }

@@ -1,0 +1,163 @@
+"""Between mcusim and the terminal: width, colours, characters, and files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from mcusim.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from mcusim.render.text import Glyphs
+
+__all__ = [
+    "STDOUT",
+    "complain",
+    "document",
+    "glyphs",
+    "refuse_same_target",
+    "replace_unprintable",
+    "show",
+    "silence",
+    "terminal_width",
+    "write_output",
+]
+
+STDOUT = "-"
+"""As a file name: standard output."""
+
+PIPE_WIDTH, LEAST_WIDTH, MOST_WIDTH = 100, 40, 160
+
+
+def terminal_width() -> int:
+    """Columns to use: the terminal's (or COLUMNS), within reason; 100 where there is no terminal."""
+    columns = shutil.get_terminal_size((PIPE_WIDTH, 24)).columns if _is_terminal() or _columns_said() else PIPE_WIDTH
+    return min(max(columns, LEAST_WIDTH), MOST_WIDTH)
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def _columns_said() -> bool:
+    return os.environ.get("COLUMNS", "").isdigit()
+
+
+def glyphs() -> Glyphs:
+    """Characters that standard output can show."""
+    from mcusim.render.text import ASCII, UNICODE
+
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
+    return UNICODE if encoding in ("utf8", "utf8sig", "utf16") else ASCII
+
+
+def show(lines: Sequence[Text]) -> None:
+    """Print lines that are already as wide as they should be. Colour only on a terminal, and never with NO_COLOR."""
+    if not _is_terminal():
+        _write(sys.stdout, "".join(f"{line.plain.rstrip()}\n" for line in lines))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, emoji=False, width=MOST_WIDTH)
+    with console.capture() as capture:
+        for line in lines:
+            console.print(line, no_wrap=True, overflow="ignore", crop=False)
+    _write(sys.stdout, capture.get())
+
+
+def document(value: dict[str, Any]) -> str:
+    """A JSON document as text, with a final newline."""
+    return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=True) + "\n"
+
+
+def refuse_same_target(**targets: str | None) -> None:
+    """Refuse two documents in one place. targets: option name -> file. Raises InputError."""
+    named = [target for target in targets.values() if target is not None]
+    if len(set(named)) < len(named):
+        both = " and ".join(f"--{name}" for name in targets)
+        where = "standard output" if STDOUT in named else f"the file {named[0]}"
+        raise InputError(f"two documents cannot share {where}", where=both, fix="name another file for one of them")
+
+
+def write_output(text: str, target: str, option: str) -> None:
+    """Write to standard output (`-`) or to a file, which then holds all of it or is as it was.
+
+    Raises OutputError where that cannot be.
+    """
+    if target == STDOUT:
+        _write(sys.stdout, text)
+        return
+    path = Path(target)
+    if not target or path.is_dir():
+        fix = "name a file, or - for standard output"
+        raise OutputError(f"'{target}' is a folder" if target else "the name is empty", where=option, fix=fix)
+    try:
+        if path.exists() and not path.is_file():  # a device or a pipe: nothing to rename over
+            with path.open("w", encoding="utf-8") as stream:
+                stream.write(text)
+            return
+        _replace(path.resolve(), text)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        fix = "check that the folder exists and may be written to"
+        raise OutputError(f"cannot write {target} ({reason})", where=option, fix=fix) from None
+
+
+def _replace(path: Path, text: str) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    """Print all of it. A reader who has seen enough (`| head`) is no error; a full disk is."""
+    if stream is None:
+        raise OutputError("it is closed", where="standard output", fix="leave it open, or name a file")
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        silence()
+    except OSError as error:
+        silence()
+        fix = "make room, or write elsewhere"
+        raise OutputError(f"cannot be written ({error.strerror})", where="standard output", fix=fix) from None
+
+
+def complain(sentence: str) -> None:
+    """One line on standard error."""
+    line = "".join(c if c.isprintable() else " " for c in sentence)
+    with contextlib.suppress(OSError):
+        print(line if line.startswith("mcusim ") else f"mcusim: {line}", file=sys.stderr, flush=True)
+
+
+def silence() -> None:
+    """Point standard output nowhere, so that Python does not complain about it at exit."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def replace_unprintable() -> None:
+    """A character that a stream's encoding lacks shows as `?` instead of ending the program."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")

@@ -1,0 +1,35 @@
+"""What is wrong with a command line, in one sentence."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import typer
+
+__all__ = ["UsageError", "explain"]
+
+# Typer brings its own copy of click or imports the installed one, by version; this is the base of its usage errors.
+UsageError: type[Any] = typer.BadParameter.__mro__[1]
+
+
+def explain(error: Any) -> str:
+    """Command, what is wrong, and the nearest thing that exists."""
+    context = error.ctx
+    where = context.command_path if context is not None else "mcusim"
+    shown = f"{where}: " if where != "mcusim" else ""
+    option = getattr(error, "option_name", None)
+    message = " ".join(str(error.format_message()).split()).rstrip(".")
+    if option and type(error).__name__ == "NoSuchOption":
+        known = [name for param in context.command.params for name in (*param.opts, *param.secondary_opts)]
+        return f"{shown}there is no option {option}; {_nearest(option, known, where)}"
+    commands = getattr(context and context.command, "commands", {})
+    if commands and message.startswith("No such command"):
+        name = message.partition("'")[2].partition("'")[0]
+        return f"{shown}there is no command '{name}'; {_nearest(name, commands, where)}"
+    return f"{shown}{message[:1].lower()}{message[1:]}; `{where} --help` shows an example"
+
+
+def _nearest(name: str, known: Any, where: str) -> str:
+    near = difflib.get_close_matches(name, [other for other in known if len(other) > 2], n=2, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"`{where} --help` lists them"

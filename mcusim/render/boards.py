@@ -1,0 +1,99 @@
+"""One network on many boards, best fit first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from mcusim.render.table import Bar, Cell, Column, table
+from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, kib, paragraph
+from mcusim.report import Report, Verdict
+from mcusim.units import format_percent
+
+__all__ = ["best_first", "board_lines"]
+
+_ORDER = (Verdict.FITS, Verdict.UNKNOWN, Verdict.DOES_NOT_FIT)
+
+
+def best_first(reports: Sequence[Report]) -> list[Report]:
+    """Boards that hold the network before those that may and those that do not; within each the smallest board first.
+
+    Smallest: SRAM budget, then flash, then the faster one. Boards that do not fit come in the order of how much of a
+    budget they miss.
+    """
+    return sorted(reports, key=_rank)
+
+
+def _rank(report: Report) -> tuple[int, float, int, int, float, str]:
+    place = _ORDER.index(report.verdict)
+    missed = _worst_share(report) if report.verdict is Verdict.DOES_NOT_FIT else 0.0
+    ms = float("inf") if report.latency.ms is None else report.latency.ms
+    return place, missed, report.sram.budget_bytes, report.flash.budget_bytes, ms, report.profile.name
+
+
+def _worst_share(report: Report) -> float:
+    """The largest share of a budget that is used."""
+    time = report.latency
+    late = time.ms / time.budget_ms if time.ms is not None and time.budget_ms is not None else 0.0
+    stored = report.flash.total_bytes or report.flash.weight_bytes
+    return max(report.sram.peak_bytes / report.sram.budget_bytes, stored / report.flash.budget_bytes, late)
+
+
+def board_lines(reports: Sequence[Report], width: int, glyphs: Glyphs) -> list[Text]:
+    """A heading that counts, and one row a board."""
+    fitting = sum(report.verdict is Verdict.FITS for report in reports)
+    models = {report.model.name for report in reports}
+    what = next(iter(models)) if len(models) == 1 else "its default network"
+    runtime = reports[0].runtime.name if reports else ""
+    heading = f"{what} with {runtime} fits {fitting} of {len(reports)} boards"
+    rows = [_row(report, len(models) > 1) for report in reports]
+    lines = [*paragraph(heading, width, style="bold"), Text(), *table(_COLUMNS, rows, width, glyphs)]
+    basis = sorted({str(report.latency.basis) for report in reports if report.latency.ms is not None})
+    memory = sorted({str(report.sram.basis) for report in reports})
+    told = f"The smallest board that holds it comes first. Basis: SRAM {', '.join(memory)}"
+    told += f"; time {', '.join(basis)}." if basis else "; time is not known."
+    lines += [Text(), *paragraph(told, width, style="dim")]
+    for warning in dict.fromkeys(text for report in reports for text in report.warnings):
+        lines += paragraph(f"! {warning}", width, style="yellow", hanging="  ")
+    return lines
+
+
+_COLUMNS = (
+    Column("board"),
+    Column("verdict"),
+    Column("network", drop=3, least=12),
+    Column("core", drop=7),
+    Column("MHz", right=True, drop=6),
+    Column("SRAM KiB", right=True),
+    Column("of", right=True, drop=2),
+    Column("used", right=True, drop=1),
+    Column("", drop=5, least=4, most=14, gap=1),
+    Column("flash KiB", right=True, drop=4),
+    Column("of", right=True, drop=4),
+    Column("time ms", right=True),
+)
+
+
+def _row(report: Report, with_model: bool) -> list[Cell | Bar]:
+    sram, flash, ms = report.sram, report.flash, report.latency.ms
+    style = VERDICT_STYLES[report.verdict].removeprefix("bold ")
+    used = sram.peak_bytes / sram.budget_bytes
+    sram_style = "red" if sram.fits is False else ""
+    flash_style = "red" if flash.fits is False else ""
+    late = "red" if report.latency.fits is False else ""
+    stored = "?" if flash.total_bytes is None else kib(flash.total_bytes)
+    return [
+        Cell(report.profile.name),
+        Cell(VERDICT_WORDS[report.verdict], style),
+        Cell(report.model.name if with_model else ""),
+        Cell(report.profile.core, "dim"),
+        Cell(f"{report.profile.clock_hz / 1e6:g}", "dim"),
+        Cell(kib(sram.peak_bytes), sram_style),
+        Cell(kib(sram.budget_bytes), "dim"),
+        Cell(format_percent(used), sram_style),
+        Bar(used, sram_style or "cyan", track=True),
+        Cell(stored, flash_style),
+        Cell(kib(flash.budget_bytes), "dim"),
+        Cell("?" if ms is None else f"{ms:,.0f}" if ms >= 100 else f"{ms:.1f}", late),
+    ]

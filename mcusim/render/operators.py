@@ -1,0 +1,78 @@
+"""Operators: those that mcusim knows, and the kernels that serve a network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.text import Text
+
+from mcusim.graph import Shape
+from mcusim.ops import Movement, OpDef
+from mcusim.render.table import Bar, Cell, Column, table
+from mcusim.render.text import Glyphs, first_name, headline, paragraph, shape_text
+
+__all__ = ["Served", "operator_list", "served_list"]
+
+
+class Served(NamedTuple):
+    """A node and the kernel that it is dispatched to. kernel: "" where none is needed, or none is there."""
+
+    node: int
+    name: str
+    op: str
+    output_shape: Shape
+    kernel: str
+    supported: bool
+    why: str
+
+
+def operator_list(known: Sequence[OpDef], width: int, glyphs: Glyphs) -> list[Text]:
+    """One row an operator."""
+    columns = (Column("operator"), Column("kind", drop=2), Column("what it does", drop=1, least=16))
+    rows: list[list[Cell | Bar]] = [
+        [Cell(op.name), Cell(str(op.movement), "dim" if op.movement is Movement.COMPUTES else ""), Cell(op.summary)]
+        for op in known
+    ]
+    told = (
+        f"{len(known)} operators. `mcusim ops MODEL --runtime NAME` tells which kernel serves each layer of a network."
+    )
+    return [*table(columns, rows, width, glyphs), Text(), *paragraph(told, width, style="dim")]
+
+
+def served_list(model: str, runtime: str, served: Sequence[Served], width: int, glyphs: Glyphs) -> list[Text]:
+    """Verdict, one row a node that needs a kernel, and what is missing."""
+    missing = [layer for layer in served if not layer.supported]
+    count = f"{len(missing)} of {len(served)} layers" if missing else f"all {len(served)} layers"
+    words, style = ("not supported", "bold red") if missing else ("supported", "bold green")
+    heading = headline(f"{model} with {runtime}", f"{count} {words}", style, width)
+    columns = (
+        Column("#", right=True),
+        Column("layer", least=18, most=32),
+        Column("op", drop=4, least=10),
+        Column("output", drop=3),
+        Column("kernel", least=12),
+        Column("why", drop=2, least=16),
+    )
+    running = [layer for layer in served if layer.kernel or not layer.supported]
+    lines = [*heading, Text(), *table(columns, [_row(layer, glyphs) for layer in running], width, glyphs)]
+    silent = Counter((layer.op, layer.why) for layer in served if layer not in running)
+    if silent:
+        listed = ", ".join(f"{count} {op} ({why})" for (op, why), count in silent.items())
+        lines += paragraph(f"No kernel needed: {listed}.", width, style="dim", indent="  ")
+    for (op, why), times in Counter((layer.op, layer.why) for layer in missing).items():
+        lines += paragraph(f"! {op}, {times} layer{'s' * (times > 1)}: {why}", width, style="yellow", hanging="  ")
+    return lines
+
+
+def _row(layer: Served, glyphs: Glyphs) -> list[Cell | Bar]:
+    style = "" if layer.supported else "red"
+    return [
+        Cell(str(layer.node), "dim"),
+        Cell(first_name(layer.name)),
+        Cell(layer.op, style),
+        Cell(shape_text(layer.output_shape, glyphs)),
+        Cell(layer.kernel or "none", style),
+        Cell(layer.why, style or "dim"),
+    ]

@@ -1,0 +1,538 @@
+"""The command line as users meet it: examples that work, sentences instead of tracebacks, exit codes, files, speed."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import doctest
+import io
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import mcusim
+from mcusim.cli import main
+from mcusim.cli.app import COMMANDS, app
+from mcusim.cli.schema import report_schema
+from mcusim.report import LayerInfo
+
+REPO = Path(__file__).resolve().parents[1]
+RUN = ["run", "mcunet-vww0", "--profile", "stm32f412"]
+
+
+class Answer:
+    """What a call of the command line gave."""
+
+    def __init__(self, *args: str) -> None:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            self.code = main(args)
+        self.out, self.err = out.getvalue(), err.getvalue()
+
+
+def process(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """A real process. A variable that is "" is not set."""
+    setting = {"PYTHONPATH": str(REPO), "PYTHONIOENCODING": "utf-8", "COLUMNS": "", **env}
+    environment = {name: value for name, value in {**os.environ, **setting}.items() if value}
+    command = [sys.executable, "-m", "mcusim", *args]
+    return subprocess.run(command, capture_output=True, env=environment, check=False, encoding="utf-8")
+
+
+def commands() -> Iterator[tuple[list[str], Any]]:
+    pending: list[tuple[list[str], Any]] = [([], typer.main.get_command(app))]
+    while pending:
+        path, command = pending.pop()
+        yield path, command
+        pending += [([*path, name], inner) for name, inner in getattr(command, "commands", {}).items()]
+
+
+COMMAND_PATHS = sorted(path for path, _ in commands())
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.delenv("MCUSIM_DEBUG", raising=False)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Help
+
+
+def examples(path: list[str]) -> list[str]:
+    shown = Answer(*path, "--help")
+    assert shown.code == 0
+    return re.findall(r"^ +mcusim (.*)$", shown.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", COMMAND_PATHS, ids=" ".join)
+def test_examples_of_help_work(path: list[str]) -> None:
+    found = examples(path)
+    assert found, "help without an example"
+    assert not path or any(example.split()[: len(path)] == path for example in found)
+    for example in found:
+        answer = Answer(*example.split())
+        assert answer.code == (0 if "--check" not in example.split() else answer.code), answer.err
+        assert answer.code in (0, 1)
+        assert answer.out
+        assert answer.err == ""
+
+
+def test_commands_are_listed_in_order() -> None:
+    listed = re.findall(r"^  ([a-z]+)  ", Answer().out.partition("Commands:")[2], re.MULTILINE)
+    assert listed == list(COMMANDS)
+
+
+def test_version() -> None:
+    assert Answer("--version").out == f"mcusim {mcusim.__version__}\n"
+
+
+def test_docs_are_current() -> None:
+    script = REPO / "scripts" / "regen_docs.py"
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    done = subprocess.run(
+        [sys.executable, script, "--check"], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Wrong questions
+
+WRONG = [
+    (["rnu"], "there is no command 'rnu'; did you mean run?"),
+    (["run"], "no board is named"),
+    (["run", "--profil", "stm32f412"], "there is no option --profil; did you mean --profile?"),
+    (["run", "--profile"], "requires an argument"),
+    (["run", "--profile", "stm32f41"], "did you mean 'stm32f412'"),
+    (["run", "--profile", "./none.toml"], "there is no such file"),
+    (["run", "mcunet-in9", "--profile", "stm32f412"], "did you mean 'mcunet-in"),
+    (["run", "none.tflite", "--profile", "stm32f412"], "none.tflite"),
+    (["run", "a", "b", "--profile", "stm32f412"], "unexpected extra argument"),
+    ([*RUN, "--runtime", "tfml"], "did you mean 'tflm'?"),
+    ([*RUN, "--runtime", "tflm@0"], "no rules for version 0"),
+    ([*RUN, "--schedule", "patch:0x3@2"], "does not read"),
+    ([*RUN, "--input", "moon"], "use arena or external"),
+    ([*RUN, "--layers", "some"], "use auto, all, top, none"),
+    ([*RUN, "--clock-hz", "fast"], "'fast' is not a clock"),
+    ([*RUN, "--clock-hz", "3GHz"], "out of range"),
+    ([*RUN, "--clock-hz", "-1"], "'-1' is not a clock"),
+    ([*RUN, "--sram-budget", "0"], "'0' is not a size"),
+    ([*RUN, "--sram-budget", "nan"], "'nan' is not a size"),
+    ([*RUN, "--sram-budget", "inf"], "'inf' is not a size"),
+    ([*RUN, "--flash-budget", "1.5"], "'1.5' is not a size"),
+    ([*RUN, "--flash-budget", ""], "'' is not a size"),
+    ([*RUN, "--max-ms", "nan"], "'nan' is not a time"),
+    ([*RUN, "--max-ms", "-3"], "'-3' is not a time"),
+    ([*RUN, "--max-ms", "s"], "'s' is not a time"),
+    ([*RUN, "--json", "-", "--csv", "-"], "two documents cannot share standard output"),
+    ([*RUN, "--json", "f", "--csv", "f"], "two documents cannot share the file f"),
+    ([*RUN, "--json", "no/such/folder/f.json"], "cannot write no/such/folder/f.json"),
+    ([*RUN, "--json", "."], "'.' is a folder"),
+    ([*RUN, "--csv", ""], "the name is empty"),
+    (["models", "mcunet"], "did you mean"),
+    (["profiles", "stm"], "there is no board called 'stm'"),
+    (["profiles", "chek", "x.toml"], "did you mean check?"),
+    (["profiles", "new", "Not A Name"], "is not a board name"),
+    (["ops", "mcunet-vww0", "--runtime", "x"], "no such runtime"),
+]
+
+
+@pytest.mark.parametrize(("args", "told"), WRONG, ids=[" ".join(args) for args, _ in WRONG])
+def test_a_wrong_question_gets_one_sentence(args: list[str], told: str) -> None:
+    answer = Answer(*args)
+    assert answer.code == 2
+    assert told in answer.err
+    assert answer.err.startswith("mcusim")
+    assert answer.err.count("\n") == 1
+    assert answer.out == ""
+    assert not any(Path().iterdir()), "left a file behind"
+
+
+@pytest.mark.parametrize("content", [b"", b"TFL3", bytes(range(64)), b"\x08\x00\x00\x00onnx", b"PK\x03\x04"])
+def test_a_file_that_is_no_network(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "m.tflite").write_bytes(content)
+    answer = Answer("run", "m.tflite", "--profile", "stm32f412")
+    assert answer.code == 2
+    assert answer.err.startswith("mcusim: ")
+    assert "fault of mcusim" not in answer.err
+    assert answer.err.count("\n") == 1
+
+
+def test_our_own_faults_show_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise KeyError("lost\nkey")
+
+    monkeypatch.setattr("mcusim.simulation.simulate", fail)
+    answer = Answer(*RUN)
+    assert answer.code == 2
+    assert answer.err.startswith("mcusim: this is a fault of mcusim")
+    assert answer.err.count("\n") == 1
+
+
+def test_an_interrupt_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mcusim.simulation.simulate", stop)
+    monkeypatch.setattr("mcusim.cli.app.silence", lambda: None)
+    answer = Answer(*RUN)
+    assert (answer.code, answer.out, answer.err.strip()) == (130, "", "")
+
+
+OPTIONS = (
+    "--clock-hz",
+    "--sram-budget",
+    "--flash-budget",
+    "--max-ms",
+    "--layers",
+    "--input",
+    "--schedule",
+    "--runtime",
+)
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(OPTIONS), st.text(max_size=12) | st.sampled_from(["1e9", "1M", "0x10", "١٢", "1_0", "9" * 400]))
+def test_no_option_value_breaks_it(option: str, value: str) -> None:
+    answer = Answer("run", "mcunet-vww0", "--profile", "stm32f412", f"{option}={value}")
+    assert answer.code in (0, 2)
+    assert "fault of mcusim" not in answer.err
+    assert (answer.err.count("\n") == 1) == (answer.code == 2)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# run: check, documents, files
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ([], 0),
+        (["--sram-budget", "1k"], 1),
+        (["--flash-budget", "1k"], 1),
+        (["--max-ms", "0.001"], 1),
+        (["--max-ms", "1000s"], 0),
+        (["--runtime", "tflm"], 1),  # TFLM stores a file, and this network has none: nobody can know
+    ],
+)
+def test_check(more: list[str], code: int) -> None:
+    assert Answer(*RUN, *more, "--check").code == code
+    assert Answer(*RUN, *more).code == 0
+
+
+def test_check_cannot_pass_on_an_unknown_time() -> None:
+    args = ["run", "mcunet-vww0", "--profile", "stm32g0b1", "--max-ms", "100", "--json", "-"]
+    document = json.loads(Answer(*args).out)
+    if document["latency"]["ms"] is not None:
+        pytest.skip("somebody has measured this core")
+    assert document["latency"]["fits"] is None
+    assert Answer(*args, "--check").code == 1
+
+
+def test_check_of_all_boards_asks_for_one() -> None:
+    assert Answer("run", "mcunet-vww0", "--profile", "all", "--check").code == 0
+    assert Answer("run", "mcunet-vww0", "--profile", "all", "--check", "--sram-budget", "1k").code == 1
+
+
+def test_json_to_standard_output_is_all_there_is() -> None:
+    answer = Answer(*RUN, "--json", "-")
+    document = json.loads(answer.out)
+    assert document["schema_version"] == 1
+    assert document["model"]["name"] == "mcunet-vww0"
+    assert answer.err == ""
+
+
+def test_default_network_is_the_boards() -> None:
+    board = mcusim.load_board("stm32f412")
+    document = json.loads(Answer("run", "--profile", "stm32f412", "--json", "-").out)
+    assert document["model"]["name"] == board.default_model
+
+
+def test_options_reach_the_answer() -> None:
+    more = ["--clock-hz", "50MHz", "--sram-budget", "200k", "--flash-budget", "1M", "--max-ms", "2s"]
+    document = json.loads(Answer(*RUN, *more, "--input", "external", "--json", "-").out)
+    assert document["profile"]["clock_hz"] == 50_000_000
+    assert document["sram"]["budget_bytes"] == 200 * 1024
+    assert document["flash"]["budget_bytes"] == 1024**2
+    assert document["latency"]["budget_ms"] == 2000
+    assert document["input"]["where"] == "external"
+
+
+def test_csv_has_a_line_for_each_layer() -> None:
+    answer = Answer(*RUN, "--csv", "-")
+    rows = list(csv.DictReader(io.StringIO(answer.out)))
+    document = json.loads(Answer(*RUN, "--json", "-").out)
+    assert list(rows[0]) == [*LayerInfo._fields[:7], "ms", *LayerInfo._fields[7:]]
+    assert [int(row["sram_bytes"]) for row in rows] == [layer["sram_bytes"] for layer in document["layers"]]
+    assert sum(float(row["ms"]) for row in rows) == pytest.approx(document["latency"]["ms"])
+    assert sum(int(row["macs"]) for row in rows) == document["model"]["macs"]
+
+
+def test_files_are_written_beside_the_report(tmp_path: Path) -> None:
+    answer = Answer(*RUN, "--json", "r.json", "--csv", "r.csv")
+    assert answer.code == 0
+    assert answer.out.startswith("mcunet-vww0 on stm32f412: FITS")
+    assert json.loads((tmp_path / "r.json").read_text())["verdict"] == "fits"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r.csv", "r.json"]
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE((tmp_path / "r.json").stat().st_mode) == 0o666 & ~mask
+
+
+def test_a_file_stays_whole_when_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "r.json"
+    target.write_text("before")
+    (tmp_path / "link.json").symlink_to(target)
+
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("mcusim.cli.shell.os.replace", full)
+        answer = Answer(*RUN, "--json", "link.json")
+    assert answer.code == 2
+    assert "No space left on device" in answer.err
+    assert target.read_text() == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.json", "r.json"]
+    assert Answer(*RUN, "--json", "link.json").code == 0
+    assert (tmp_path / "link.json").is_symlink()
+    assert json.loads(target.read_text())
+
+
+def test_all_boards_best_first() -> None:
+    document = json.loads(Answer("run", "mcunet-vww1", "--profile", "all", "--json", "-").out)
+    reports = document["reports"]
+    order = ["fits", "unknown", "does-not-fit"]
+    places = [order.index(report["verdict"]) for report in reports]
+    assert places == sorted(places)
+    assert 0 < places.count(0) < len(places)
+    budgets = [report["sram"]["budget_bytes"] for report in reports if report["verdict"] == "fits"]
+    assert budgets == sorted(budgets)
+    rows = list(csv.DictReader(io.StringIO(Answer("run", "mcunet-vww1", "--profile", "all", "--csv", "-").out)))
+    assert [row["profile"] for row in rows] == [report["profile"]["name"] for report in reports]
+
+
+def test_all_boards_with_their_own_networks() -> None:
+    document = json.loads(Answer("run", "--profile", "all", "--json", "-").out)
+    assert len({report["model"]["name"] for report in document["reports"]}) > 1
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The schema
+
+
+def faults(value: object, schema: dict[str, Any], definitions: dict[str, Any], at: str = "") -> list[str]:
+    """What JSON Schema would say, for the few words that ours uses."""
+    if "$ref" in schema:
+        return faults(value, definitions[schema["$ref"].rpartition("/")[2]], definitions, at)
+    if "anyOf" in schema:
+        tried = [faults(value, option, definitions, at) for option in schema["anyOf"]]
+        return [] if [] in tried else min(tried, key=len)
+    if "const" in schema or "enum" in schema:
+        allowed = schema.get("enum", [schema.get("const")])
+        return [] if value in allowed else [f"{at}: {value!r} is none of {allowed}"]
+    kinds: dict[str, tuple[type, ...]] = {
+        "object": (dict,),
+        "array": (list,),
+        "integer": (int,),
+        "number": (int, float),
+        "string": (str,),
+        "boolean": (bool,),
+        "null": (type(None),),
+    }
+    if not isinstance(value, kinds[schema["type"]]) or (isinstance(value, bool) and schema["type"] != "boolean"):
+        return [f"{at}: {value!r} is no {schema['type']}"]
+    if isinstance(value, dict):
+        assert schema["additionalProperties"] is False
+        found = [f"{at}: {name} missing or unknown" for name in set(value) ^ set(schema["required"])]
+        known = [(name, value[name], inner) for name, inner in schema["properties"].items() if name in value]
+        return found + [
+            told for name, item, inner in known for told in faults(item, inner, definitions, f"{at}/{name}")
+        ]
+    if isinstance(value, list):
+        if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", 10**9):
+            return [f"{at}: {len(value)} items"]
+        return [
+            told for i, item in enumerate(value) for told in faults(item, schema["items"], definitions, f"{at}/{i}")
+        ]
+    return []
+
+
+@pytest.mark.parametrize("profile", ["stm32f412", "stm32g0b1", "all"])
+@pytest.mark.parametrize("runtime", ["tinyengine", "tflm"])
+def test_documents_keep_to_the_schema(profile: str, runtime: str) -> None:
+    schema = json.loads(Answer("schema").out)
+    assert schema == report_schema()
+    document = json.loads(Answer("run", "person-det", "--profile", profile, "--runtime", runtime, "--json", "-").out)
+    assert faults(document, schema, schema["$defs"]) == []
+    broken = {**document, "extra": 1}
+    assert faults(broken, schema, schema["$defs"])
+
+
+def test_schema_is_a_schema() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = report_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(json.loads(Answer(*RUN, "--json", "-").out), schema)
+
+
+@pytest.mark.parametrize("args", [["models"], ["profiles"], ["runtimes"], ["ops"], ["ops", "person-det"]], ids=" ".join)
+def test_lists_are_documents_too(args: list[str]) -> None:
+    document = json.loads(Answer(*args, "--json").out)
+    assert document["schema_version"] == 1
+    assert all(document.values())
+
+
+def test_one_board_or_network_as_a_document() -> None:
+    assert len(json.loads(Answer("profiles", "stm32f412", "--json").out)["profiles"]) == 1
+    (model,) = json.loads(Answer("models", "mbv1-w0.75", "--json").out)["models"]
+    assert model["differs"] == ["macs"]
+    assert "325.4 M counted, 317 M printed" in Answer("models", "mbv1-w0.75").out
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Profiles
+
+
+def test_a_profile_of_ones_own(tmp_path: Path) -> None:
+    assert Answer("profiles", "new", "my-board").code == 0
+    again = Answer("profiles", "new", "my-board")
+    assert again.code == 2
+    assert "--force" in again.err
+    assert Answer("profiles", "new", "my-board", "--force").code == 0
+    judged = Answer("profiles", "check", "my-board.toml")
+    assert judged.code == 0
+    assert judged.out.startswith("my-board.toml: ok")
+    assert Answer("run", "--profile", "my-board.toml").code == 0
+    assert Answer("profiles", "./my-board.toml").out.startswith("my-board: ")
+    path = tmp_path / "my-board.toml"
+    path.write_text(path.read_text().replace("clock_hz", "clock_mhz"))
+    wrong = Answer("profiles", "check", "my-board.toml")
+    assert wrong.code == 2
+    assert "clock_mhz" in wrong.out
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Real processes: pipes, widths, encodings, what is imported
+
+
+def test_pipes_are_plain_and_100_wide() -> None:
+    done = process("run", "mcunet-in3", "--profile", "stm32f746")
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+    assert 90 < max(map(len, done.stdout.splitlines())) <= 100
+
+
+WIDTHS = [
+    ["run", "proxyless-mobile-r224", "--profile", "stm32h743"],
+    ["run", "--profile", "all"],
+    ["models"],
+    ["models", "mbv2-rd-r224-INFERRED"],
+    ["profiles"],
+    ["profiles", "nrf52840"],
+    ["runtimes"],
+    ["ops"],
+    ["ops", "proxyless-mobile-r224", "--runtime", "tflm-cmsis-nn"],
+    ["doctor"],
+]
+
+
+@pytest.mark.parametrize("columns", ["40", "50", "60", "80", "140"])
+@pytest.mark.parametrize("args", WIDTHS, ids=" ".join)
+def test_widths_hold(args: list[str], columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    answer = Answer(*args)
+    assert answer.code == 0
+    assert [line for line in answer.out.splitlines() if len(line) > int(columns)] == []
+
+
+def test_other_encodings_get_ascii() -> None:
+    done = process("run", "mcunet-vww0", "--profile", "stm32f412", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+    assert "#" in done.stdout
+    assert "?" not in done.stdout
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("variable", "coloured"), [("", True), ("NO_COLOR", False)])
+def test_colour_on_terminals_only(monkeypatch: pytest.MonkeyPatch, variable: str, coloured: bool) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if variable:
+        monkeypatch.setenv(variable, "1")
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    assert main(RUN) == 0
+    assert bool(re.search("\x1b\\[[0-9;]*3[0-9]", screen.getvalue())) == coloured
+    plain = re.sub("\x1b\\[[0-9;]*m", "", screen.getvalue())
+    assert max(map(len, plain.splitlines())) <= 80
+
+
+def test_a_reader_who_leaves_early_is_no_error() -> None:
+    command = f"{sys.executable} -m mcusim run mcunet-in3 --profile stm32f746 --check --layers all | head -1"
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_told() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "mcusim", *RUN],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "standard output" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "forbidden"),
+    [
+        (["--help"], {"numba", "pandas", "matplotlib", "scipy", "numpy"}),
+        (["run", "--help"], {"numba", "pandas", "matplotlib", "scipy", "numpy"}),
+        (["run", "mcunet-in3", "--profile", "stm32h743"], {"numba", "pandas", "matplotlib", "scipy"}),
+    ],
+    ids=" ".join,
+)
+def test_heavy_packages_stay_out(args: list[str], forbidden: set[str]) -> None:
+    code = f"import sys; from mcusim.cli import main; main({args!r}); print(*sys.modules, file=sys.stderr)"
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert forbidden & set(done.stderr.split()) == set()
+
+
+def test_help_of_the_package_teaches_what_is_true() -> None:
+    done = doctest.testmod(mcusim)
+    assert done.attempted > 5
+    assert done.failed == 0

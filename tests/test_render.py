@@ -1,0 +1,138 @@
+"""What people see: a golden report, widths that hold, characters that every terminal has."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reports import LAYERS, layer, report
+from rich.cells import cell_len
+
+from mcusim.render.boards import best_first, board_lines
+from mcusim.render.layers import ALL_UP_TO, TOP, LayerChoice, layer_table
+from mcusim.render.report import report_lines
+from mcusim.render.table import Bar, Cell, Column, table
+from mcusim.render.text import ASCII, UNICODE, clean, fraction_bar, shorten
+from mcusim.report import Report, Verdict
+
+GOLDEN = Path(__file__).parent / "golden" / "report_80.txt"
+LONG = tuple(
+    layer(i, f"net/block_{i}/depthwise/BiasAdd", "CONV_2D", "k", float(i + 1), 1000 * (200 - i)) for i in range(120)
+)
+
+
+def text(shown: Report, width: int, choice: LayerChoice = LayerChoice.AUTO) -> list[str]:
+    return [line.plain for line in report_lines(shown, width, UNICODE, choice)]
+
+
+def test_report_is_as_it_was() -> None:
+    """MCUSIM_REGEN=1 rewrites the golden file; look at the difference."""
+    shown = "\n".join(line.rstrip() for line in text(report(), 80)) + "\n"
+    if os.environ.get("MCUSIM_REGEN"):
+        GOLDEN.write_text(shown, encoding="utf-8")
+    assert shown == GOLDEN.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+@pytest.mark.parametrize("layers", [LAYERS, LONG, ()], ids=["short", "long", "none"])
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
+@pytest.mark.parametrize("choice", list(LayerChoice))
+def test_no_line_is_wider_than_asked(verdict: Verdict, layers: tuple, glyphs: object, choice: LayerChoice) -> None:
+    for width in (40, 41, 47, 50, 60, 79, 80, 99, 100, 120, 160):
+        lines = report_lines(report(verdict, layers), width, glyphs, choice)
+        assert [line.plain for line in lines if cell_len(line.plain) > width] == []
+        if glyphs is ASCII:
+            assert all(line.plain.isascii() for line in lines)
+
+
+def test_long_names_do_not_break_the_width() -> None:
+    shown = report()
+    named = replace(shown, model=shown.model._replace(name="a_network_with_a_name/" * 9))
+    for width in (40, 60, 100):
+        assert max(map(cell_len, text(named, width))) <= width
+
+
+def test_verdict_comes_first_and_warnings_last() -> None:
+    lines = text(report(), 100)
+    assert lines[0] == "tiny-net on some-board: DOES NOT FIT, SRAM 22.0 KiB over (17 %)"
+    assert lines[-1].startswith(("! tinyengine cannot run", "  "))
+    assert text(report(Verdict.FITS), 100)[0].endswith("FITS, with 106.0 KiB of SRAM to spare (41 %)")
+    assert "UNKNOWN, flash cannot be known" in text(report(Verdict.UNKNOWN), 100)[0]
+
+
+def test_time_that_may_miss_its_budget_says_so() -> None:
+    assert any("not sure" in line for line in text(report(), 100))
+
+
+def test_peak_adds_up() -> None:
+    shown = report()
+    assert shown.sram.peak is not None
+    lines = text(shown, 100)
+    start = next(i for i, line in enumerate(lines) if line.startswith("SRAM peaks at layer 2"))
+    sizes = []
+    for line in lines[start + 1 :]:
+        if "KiB" not in line:
+            break
+        sizes.append(float(line.split()[0]))
+    assert sum(sizes) == pytest.approx(shown.sram.peak_bytes / 1024)
+
+
+def test_silent_nodes_have_no_row() -> None:
+    lines = [line.plain for line in layer_table(report(), 120, UNICODE, LayerChoice.ALL)]
+    assert not any("stem/pad" in line or "head/reshape" in line for line in lines)
+    assert lines[-1].strip() == "Not run as layers: PAD (folded), RESHAPE (same bytes)."
+
+
+def test_long_networks_show_the_heaviest() -> None:
+    assert len(LONG) > ALL_UP_TO
+    shown = report(layers=LONG)
+    lines = [line.plain for line in layer_table(shown, 100, UNICODE, LayerChoice.AUTO)]
+    assert len(lines) == 1 + TOP + 1
+    assert "105 lighter layers are not shown" in lines[-1]
+    assert "block_0/" in lines[1]  # the largest
+    assert "block_119/" in lines[TOP]  # the slowest
+    assert len(layer_table(shown, 100, UNICODE, LayerChoice.ALL)) == 1 + len(LONG)
+
+
+def test_names_from_files_cannot_steer_the_terminal() -> None:
+    evil = layer(0, "a\x1b[31mb\nc", "CONV\x07", "k", 1.0, 1000)
+    assert all(line.isprintable() for line in text(report(layers=(evil,)), 100))
+
+
+@given(st.text(), st.integers(0, 60), st.booleans())
+def test_shorten_keeps_to_the_width(name: str, width: int, keep_end: bool) -> None:
+    for glyphs in (UNICODE, ASCII):
+        assert cell_len(shorten(clean(name), width, glyphs, keep_end)) <= width
+
+
+@given(st.floats(allow_nan=False), st.integers(0, 40))
+def test_bars_are_as_wide_as_asked(share: float, width: int) -> None:
+    for glyphs in (UNICODE, ASCII):
+        bar = fraction_bar(share, width, glyphs)
+        assert len(bar) == width
+        assert bool(bar.strip()) == (share > 0 and width > 0)
+
+
+@given(
+    st.lists(st.tuples(st.text(max_size=30), st.text(max_size=30), st.floats(0, 2)), max_size=5),
+    st.integers(20, 120),
+)
+def test_tables_never_wrap(rows: list[tuple[str, str, float]], width: int) -> None:
+    columns = (Column("a", least=4), Column("b", right=True, drop=2, least=4), Column("c", drop=1, least=3, most=10))
+    lines = table(columns, [[Cell(a), Cell(b), Bar(c)] for a, b, c in rows], width, UNICODE)
+    assert len(lines) == len(rows) + 1
+    assert all(cell_len(line.plain) <= width and "\n" not in line.plain for line in lines)
+
+
+def test_boards_that_fit_come_first() -> None:
+    reports = [report(Verdict.DOES_NOT_FIT), report(Verdict.UNKNOWN), report(Verdict.FITS)]
+    ordered = best_first(reports)
+    assert [r.verdict for r in ordered] == [Verdict.FITS, Verdict.UNKNOWN, Verdict.DOES_NOT_FIT]
+    for width in (40, 60, 80, 140):
+        lines = [line.plain for line in board_lines(ordered, width, UNICODE)]
+        assert max(map(cell_len, lines)) <= width
+        assert " ".join(lines).startswith("tiny-net with tinyengine fits 1 of 3")
