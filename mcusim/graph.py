@@ -273,12 +273,14 @@ class Node:
     """One operator of the graph.
 
     inputs: tensor indices in TFLite's order, ABSENT where an optional one is missing.   outputs: tensor indices.
+    intermediates: tensors of which only the quantisation counts (an LSTM's inner ones).
     """
 
     name: str
     signature: Signature
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    intermediates: tuple[int, ...] = ()
 
     @property
     def op(self) -> str:

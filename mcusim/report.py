@@ -122,7 +122,7 @@ class AliveInfo(NamedTuple):
 
 
 class PeakInfo(NamedTuple):
-    """Where the arena is fullest. layer: name of the node that runs then."""
+    """The step at which most is alive. layer: name of the node that runs then."""
 
     stage: int
     step: int
@@ -185,9 +185,9 @@ class EnergyInfo(NamedTuple):
 
 
 class LayerInfo(NamedTuple):
-    """One node of the graph. sram_bytes: the most that is alive, scratch included, while it runs."""
+    """One node of the graph. sram_bytes: the most that is alive while it runs, and the scratch held beside it."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # the document's name for it; nobody searches a layer as a tuple
     name: str
     op: str
     kernel: str

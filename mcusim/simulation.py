@@ -6,20 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import Any
 
 from mcusim.boards import Board, load_board
+from mcusim.breakdown import breakdown, count_parameters, stage_infos
 from mcusim.errors import InputError
 from mcusim.frontends.checks import refuse_float
-from mcusim.graph import ABSENT, Graph, Signature
+from mcusim.graph import ABSENT, Graph
 from mcusim.lower import lower
 from mcusim.models import load
-from mcusim.ops import OPS
-from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.placement import Placement, place
 from mcusim.planners import live_bytes
-from mcusim.price import Coefficients, coefficients, price_whole
-from mcusim.program import BufferKind, Program, Stage
+from mcusim.price import Coefficients, coefficients
+from mcusim.program import BufferKind, Program
 from mcusim.report import (
     AliveInfo,
     BankInfo,
@@ -37,12 +36,11 @@ from mcusim.report import (
     RuntimeInfo,
     ScheduleInfo,
     SramInfo,
-    StageInfo,
     Verdict,
 )
 from mcusim.rules import InputPlace
-from mcusim.runtimes import Kernel, Runtime, find_runtime
-from mcusim.schedule import Schedule, parse_schedule
+from mcusim.runtimes import Runtime, find_runtime
+from mcusim.schedule import Schedule, StageKind, parse_schedule
 from mcusim.units import cycles_to_ms
 
 __all__ = ["simulate"]
@@ -74,7 +72,7 @@ def simulate(
     board = profile if isinstance(profile, Board) else load_board(profile)
     chosen = runtime if isinstance(runtime, Runtime) else find_runtime(runtime)
     plan = schedule if isinstance(schedule, Schedule) else parse_schedule(schedule)
-    where = _input_place(input_place, chosen)
+    where = _input_place(input_place, chosen, plan)
     if clock_hz is not None:
         board = board.with_clock(clock_hz)
     refuse_float(graph)
@@ -101,9 +99,11 @@ class _Budgets:
     max_ms: float | None
 
 
-def _input_place(wanted: InputPlace | str | None, runtime: Runtime) -> InputPlace:
+def _input_place(wanted: InputPlace | str | None, runtime: Runtime, schedule: Schedule) -> InputPlace:
+    rules = runtime.rules
     if wanted is None:
-        return runtime.rules.input_place
+        is_cut = bool(schedule.stages) and schedule.stages[0].kind is not StageKind.LAYER
+        return rules.patch_input_place if is_cut and rules.patch_input_place else rules.input_place
     try:
         return InputPlace(wanted)
     except ValueError:
@@ -125,15 +125,19 @@ def _report(
     warnings: list[str] = []
     prices = coefficients(runtime.price_family, board.core)
     alive_bytes = live_bytes(program.buffers, program.length)
-    layers = _layers(program, alive_bytes, runtime, prices, warnings)
-    sram = _sram(program, placement, alive_bytes, board, runtime, budgets)
-    weight_bytes, params = _parameters(graph)
+    layers, missing = breakdown(program, alive_bytes, placement.held_bytes, runtime, prices)
+    for why, names in missing.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        warnings.append(f"{runtime.name} cannot run '{names[0]}'{more}: {why}.")
+    stages = stage_infos(program)
+    sram = _sram(program, placement, alive_bytes, board, runtime, budgets, warnings)
+    weight_bytes, params = count_parameters(graph)
     flash = _flash(graph, runtime, weight_bytes, budgets, warnings)
     latency = _latency(layers, prices, board, runtime, budgets, warnings)
     published = graph.source.published
     fits = [sram.fits, flash.fits, *([latency.fits] if budgets.max_ms is not None else [])]
     return Report(
-        verdict=_verdict(fits),
+        verdict=_verdict(fits, not missing),
         model=ModelInfo(
             graph.name,
             graph.source.description,
@@ -146,7 +150,7 @@ def _report(
         profile=ProfileInfo(board.name, str(board.core), board.clock_hz, board.sram_bytes, board.flash_bytes),
         runtime=RuntimeInfo(runtime.name, runtime.version),
         convention=ConventionInfo(runtime.name, runtime.memory_basis),
-        schedule=_schedule(program, schedule),
+        schedule=ScheduleInfo(str(schedule), stages, sum([stage.recomputed_macs for stage in stages])),
         input=InputInfo(_input_bytes(program), where.value),
         sram=sram,
         flash=flash,
@@ -157,103 +161,11 @@ def _report(
     )
 
 
-def _verdict(fits: list[bool | None]) -> Verdict:
+def _verdict(fits: list[bool | None], runs: bool) -> Verdict:
+    """What the budgets say. A network that the runtime cannot run is not said to fit: what it lacks would need more."""
     if False in fits:
         return Verdict.DOES_NOT_FIT
-    return Verdict.UNKNOWN if None in fits else Verdict.FITS
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Layers
-
-
-def _parameters(graph: Graph) -> tuple[int, int]:
-    """Bytes and number of the learned parameters; a buffer that several tensors share counts once."""
-    weight_bytes = params = 0
-    seen: set[int] = set()
-    tensors = graph.tensors
-    for node in graph.nodes:
-        op = OPS.get(node.signature.op)
-        if op is None or not op.parameters:
-            continue
-        inputs = node.inputs
-        for position in op.parameters:
-            index = inputs[position] if position < len(inputs) else ABSENT
-            if index == ABSENT:
-                continue
-            tensor = tensors[index]
-            stored = index if tensor.constant is None else id(tensor.constant)
-            if tensor.type.is_constant and stored not in seen:
-                seen.add(stored)
-                weight_bytes += tensor.type.size_bytes
-                params += tensor.type.elements
-    return weight_bytes, params
-
-
-class _LayerFacts(NamedTuple):
-    """What a report says of a node that runs whole, wherever it stands in a network."""
-
-    kernel: Kernel
-    output_shape: tuple[int, ...]
-    macs: int
-    cycles: float | None
-    weight_bytes: int
-    held_bytes: int
-
-
-@lru_cache(SIGNATURES_KEPT)
-def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signature) -> _LayerFacts:
-    kernel = runtime.kernel(signature)
-    op = OPS.get(signature.op)
-    if op is None or not signature.outputs:
-        return _LayerFacts(kernel, (), 0, 0.0 if op else None, 0, 0)
-    output = signature.output
-    learned = [signature.inputs[i] for i in op.parameters if i < len(signature.inputs)]
-    return _LayerFacts(
-        kernel,
-        output.shape,
-        op.work(signature, output.rows, output.cols, 1).macs,
-        None if prices is None else price_whole(prices, signature).total_cycles,
-        sum(kind.size_bytes for kind in learned if kind is not None and kind.is_constant),
-        sum(size for _, size in runtime.rules.held_scratch(signature)),
-    )
-
-
-def _layers(
-    program: Program, alive_bytes: list[int], runtime: Runtime, prices: Coefficients | None, warnings: list[str]
-) -> tuple[LayerInfo, ...]:
-    """One entry a node of the graph, in its order; a warning for each reason why some node cannot run."""
-    nodes = program.graph.nodes
-    rows: list[LayerInfo | None] = [None] * len(nodes)
-    basis = Basis.PROVISIONAL if prices is None else prices.basis
-    missing: dict[str, list[str]] = {}
-    for time, step in enumerate(program.body()):
-        index, signature = step.node, step.signature
-        name = nodes[index].name
-        kernel, shape, macs, cycles, weight_bytes, held_bytes = _layer_facts(runtime, prices, signature)
-        sram_bytes = alive_bytes[time] + held_bytes
-        rows[index] = LayerInfo(
-            index, name, signature.op, kernel.name, shape, macs, cycles, sram_bytes, weight_bytes, basis
-        )
-        if not kernel.supported:
-            missing.setdefault(kernel.why, []).append(name)
-        for absorbed in step.absorbed:
-            rows[absorbed] = _silent(program.graph, absorbed, f"folded into {signature.op}", prices, basis)
-    for index in program.free:
-        rows[index] = _silent(program.graph, index, "none: same bytes", prices, basis)
-    for index in program.caller:
-        rows[index] = _silent(program.graph, index, "none: left to the caller", prices, basis)
-    for why, names in missing.items():
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        warnings.append(f"{runtime.name} cannot run '{names[0]}'{more}: {why}.")
-    return tuple([row for row in rows if row is not None])
-
-
-def _silent(graph: Graph, index: int, kernel: str, prices: Coefficients | None, basis: Basis) -> LayerInfo:
-    """A node that the runtime never carries out."""
-    node = graph.nodes[index]
-    cycles = None if prices is None else 0.0
-    return LayerInfo(index, node.name, node.op, kernel, node.signature.output.shape, 0, cycles, 0, 0, basis)
+    return Verdict.FITS if runs and None not in fits else Verdict.UNKNOWN
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -267,8 +179,14 @@ def _sram(
     board: Board,
     runtime: Runtime,
     budgets: _Budgets,
+    warnings: list[str],
 ) -> SramInfo:
-    persistent_bytes = sum([item.size_bytes for item in runtime.persistent(program.graph)])
+    persistent_bytes, unknown = runtime.persistent(program.graph)
+    if unknown:
+        warnings.append(f"SRAM: {unknown}.")
+    if runtime.cores and board.core not in runtime.cores:
+        unknown = f"{runtime.name}'s scratch is known for {', '.join(sorted(runtime.cores))}, not for {board.core}"
+        warnings.append(f"SRAM: {unknown}.")
     peak = placement.arena_bytes + placement.held_bytes + persistent_bytes
     bases = {runtime.memory_basis, runtime.persistent_basis if persistent_bytes else runtime.memory_basis}
     return SramInfo(
@@ -277,29 +195,26 @@ def _sram(
         scratch_bytes=placement.held_bytes,
         persistent_bytes=persistent_bytes,
         budget_bytes=budgets.sram_bytes,
-        fits=peak <= budgets.sram_bytes,
-        peak=_peak(program, placement, alive_bytes),
+        fits=False if peak > budgets.sram_bytes else None if unknown else True,
+        peak=_peak(program, alive_bytes),
         banks=_banks(board, peak),
         basis=max(bases, key=list(Basis).index),
     )
 
 
-def _peak(program: Program, placement: Placement, alive_bytes: list[int]) -> PeakInfo | None:
-    """Where the arena is fullest: the step with most alive during the life of the buffer that reaches highest."""
-    top, highest = -1, None
-    for buffer, offset in zip(program.buffers, placement.offset_bytes, strict=True):
-        if buffer.kind is not BufferKind.HELD and offset + buffer.size_bytes > top:
-            top, highest = offset + buffer.size_bytes, buffer
-    if highest is None:
+def _peak(program: Program, alive_bytes: list[int]) -> PeakInfo | None:
+    """The first step at which most is alive. The arena may be larger than that: a plan can leave gaps."""
+    if not alive_bytes:
         return None
-    time = max(range(highest.first, highest.end), key=alive_bytes.__getitem__)
+    time = alive_bytes.index(max(alive_bytes))
     alive = [
         AliveInfo(buffer.name, buffer.size_bytes)
         for buffer in program.buffers
         if buffer.first <= time < buffer.end and buffer.kind is not BufferKind.HELD
     ]
     stage, step = _locate(program, time)
-    layer = program.graph.nodes[program.stages[stage].steps[step].node].name
+    node = program.stages[stage].steps[step].node
+    layer = program.graph.nodes[node].name if node != ABSENT else "input patch"
     return PeakInfo(stage, step, layer, tuple(sorted(alive, key=lambda item: -item.bytes)))
 
 
@@ -360,6 +275,10 @@ def _latency(
     if prices is None:
         warnings.append(f"latency: nobody has measured {runtime.name} on a {board.core} yet.")
         return LatencyInfo(None, None, None, None, Basis.PROVISIONAL, budgets.max_ms, None)
+    unpriced = sorted({layer.op for layer in layers if layer.cycles is None})
+    if unpriced:
+        warnings.append(f"latency: mcusim does not know {', '.join(unpriced)} yet.")
+        return LatencyInfo(None, None, None, None, prices.basis, budgets.max_ms, None)
     cycles = sum([layer.cycles or 0.0 for layer in layers])
     ms = cycles_to_ms(cycles, board.clock_hz)
     fits = None if budgets.max_ms is None else ms <= budgets.max_ms
@@ -367,19 +286,9 @@ def _latency(
 
 
 def _energy(latency: LatencyInfo, board: Board, warnings: list[str]) -> EnergyInfo | None:
-    """Power times time. Milliwatts times milliseconds are microjoules."""
+    """Power times time (assumption A8). Milliwatts times milliseconds are microjoules."""
     power = board.power
     if power is None or latency.ms is None or latency.low_ms is None or latency.high_ms is None:
         return None
     low, high = power.active_low_mw, power.active_high_mw
     return EnergyInfo((low + high) / 2 * latency.ms, low * latency.low_ms, high * latency.high_ms, latency.basis)
-
-
-def _schedule(program: Program, schedule: Schedule) -> ScheduleInfo:
-    return ScheduleInfo(str(schedule), tuple([_stage(stage) for stage in program.stages]), 0)
-
-
-def _stage(stage: Stage) -> StageInfo:
-    nodes = [step.node for step in stage.steps]
-    span = (min(nodes), max(nodes)) if nodes else (0, 0)
-    return StageInfo(stage.kind.value, (stage.row_pieces, stage.col_pieces), span, 0, 0)

@@ -47,3 +47,40 @@ TINYENGINE_PATCH_PEAK_BYTES = {
 
 MOBILENETV2_224_PATCHED = {"patch": 75, "overall_uniform": 1.127, "overall_clipped": 1.093, "stage_uniform": 1.419}
 """MobileNetV2 at 224, 4x4 patches over the first conv and four blocks: MCUNetV2, arXiv 2110.15352, Table 1."""
+
+TFLM_32_BIT_TOTAL_BYTES = {
+    "mcunet_320kb_1mb_imagenet": 505_500,
+    "mcunet_5fps_vww": 226_700,
+    "mlperf_kws01_dscnn_int8": 24_908,
+    "mlperf_ic01_resnet8_int8": 56_492,
+    "mlperf_ad01_int8": 4_508,
+}
+"""Arena bytes in use, head and tail, measured on a 32-bit build with reference kernels: networks of the corpus."""
+
+TFLM_H743_KIB = {
+    "tflm": {
+        "mcunet-vww0": 163,
+        "mcunet-vww1": 220,
+        "mcunet-vww2": 385,
+        "mcunet-in0": 161,
+        "mcunet-in1": 219,
+        "mcunet-in2": 460,
+        "mcunet-in3": 493,
+        "proxyless-w0.3-r64": 128,
+        "proxyless-w0.3-r176": 453,
+        "mbv2-w0.3-r64": 173,
+    },
+    "tflm-cmsis-nn": {
+        "mcunet-vww0": 163,
+        "mcunet-vww1": 220,
+        "mcunet-vww2": 390,
+        "mcunet-in0": 161,
+        "mcunet-in1": 219,
+        "mcunet-in2": 469,
+        "mcunet-in3": 493,
+        "proxyless-w0.3-r64": 136,
+        "proxyless-w0.3-r176": 453,
+        "mbv2-w0.3-r64": 173,
+    },
+}
+"""Peak SRAM on STM32H743, KiB: README of mit-han-lab/tinyengine, TF-Lite Micro and CMSIS-NN columns."""

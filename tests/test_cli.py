@@ -523,7 +523,7 @@ def test_a_full_disk_is_told() -> None:
         (["run", "--help"], {"numba", "pandas", "matplotlib", "scipy", "numpy"}),
         (["run", "mcunet-in3", "--profile", "stm32h743"], {"numba", "pandas", "matplotlib", "scipy"}),
     ],
-    ids=" ".join,
+    ids=["help", "run help", "run"],
 )
 def test_heavy_packages_stay_out(args: list[str], forbidden: set[str]) -> None:
     code = f"import sys; from mcusim.cli import main; main({args!r}); print(*sys.modules, file=sys.stderr)"

@@ -13,10 +13,24 @@ PACKAGE = Path(__file__).resolve().parents[1] / "mcusim"
 
 FLOORS = (
     {"errors", "units", "jit"},
-    {"graph", "hardware", "profile_files", "program", "quant", "region", "report", "schedule"},
+    {"fixed_point", "graph", "hardware", "profile_files", "program", "quant", "region", "report", "schedule"},
     {"ops", "frontends", "zoo"},
-    {"boards", "conventions", "lower", "models", "planners", "price", "runtimes"},
-    {"execution", "search", "simulation"},
+    {
+        "boards",
+        "conventions",
+        "export",
+        "folding",
+        "lower",
+        "models",
+        "placement",
+        "planners",
+        "price",
+        "reorder",
+        "rules",
+        "runtimes",
+        "staging",
+    },
+    {"arena", "breakdown", "comparison", "execution", "planning", "search", "session", "simulation"},
     {"cli", "render"},
     {"__init__", "__main__"},  # the facade, above all: nothing in the package imports from it but its version
 )

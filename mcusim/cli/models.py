@@ -42,16 +42,12 @@ def models(
 
 def _network(name: str) -> Network:
     from mcusim import zoo
-    from mcusim.ops import OPS
+    from mcusim.breakdown import count_macs, count_parameters
     from mcusim.render.catalog import Network
 
     graph = zoo.build(name)
-    macs = params = 0
-    for node in graph.nodes:
-        op, kind = OPS[node.op], node.signature
-        macs += op.work(kind, kind.output.rows, kind.output.cols, 1).macs
-        params += sum(kind.input(i).elements for i in op.parameters if kind.has(i))
-    return Network(zoo.describe(name), macs, params, zoo.published_params(graph), len(graph.nodes))
+    _, params = count_parameters(graph)
+    return Network(zoo.describe(name), count_macs(graph), params, zoo.published_params(graph), len(graph.nodes))
 
 
 def _plain(network: Network) -> dict[str, Any]:

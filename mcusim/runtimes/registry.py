@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from mcusim.errors import RuntimeNameError, did_you_mean
 from mcusim.graph import Graph, Signature
-from mcusim.rules import LoweringRules
 from mcusim.planners import Planner
 from mcusim.report import Basis
+from mcusim.rules import LoweringRules
 
-__all__ = ["RUNTIMES", "Flash", "Kernel", "LedgerItem", "Runtime", "find_runtime", "register"]
+__all__ = ["RUNTIMES", "Flash", "Kernel", "LedgerItem", "Persistent", "Runtime", "find_runtime", "register"]
 
 
 class LedgerItem(NamedTuple):
@@ -24,6 +24,13 @@ class LedgerItem(NamedTuple):
     name: str
     size_bytes: int
     why: str
+
+
+class Persistent(NamedTuple):
+    """Bytes that live as long as the runtime does. With a warning, they are a lower bound, and it says why."""
+
+    size_bytes: int
+    warning: str = ""
 
 
 class Flash(NamedTuple):
@@ -46,12 +53,22 @@ class Kernel(NamedTuple):
     why: str = ""
 
 
+def _nothing_persistent(graph: Graph) -> Persistent:
+    return Persistent(0)
+
+
+def _empty_ledger(graph: Graph) -> tuple[LedgerItem, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Runtime:
     """Whose rules and whose kernels.
 
-    version: the release whose rules these are.   aliases: other versions with the same rules.
+    version: the release whose rules these are.
+    persistent: bytes that live as long as the runtime.   persistent_ledger: the same, itemised; slower.
     memory_basis: what stands behind the arena's size.   persistent_basis: behind the persistent bytes.
+    cores: where its memory rules hold; empty for everywhere.
     price_family: whose coefficients price its kernels.   evidence: what the rules were checked against, and where
     that ends.
     """
@@ -64,11 +81,13 @@ class Runtime:
     planner: Planner
     kernel: Callable[[Signature], Kernel]
     flash: Callable[[Graph], Flash]
-    persistent: Callable[[Graph], tuple[LedgerItem, ...]]
+    persistent: Callable[[Graph], Persistent] = _nothing_persistent
+    persistent_ledger: Callable[[Graph], tuple[LedgerItem, ...]] = _empty_ledger
     memory_basis: Basis
     persistent_basis: Basis
     price_family: str
     evidence: str
+    cores: frozenset[str] = frozenset()
 
 
 RUNTIMES: dict[str, Runtime] = {}

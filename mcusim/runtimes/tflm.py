@@ -1,37 +1,43 @@
-"""TensorFlow Lite Micro: an interpreter with a two-ended arena, with its reference kernels or with CMSIS-NN's.
+"""TensorFlow Lite Micro with its reference kernels: an interpreter with a two-ended arena.
 
-Source: tensorflow/lite/micro (micro_allocator.cc, greedy_memory_planner.cc, kernels/).
+Head: `planners.tflm_greedy`, with the scratch of `tflm_kernels`. Tail: `tflm_tail`.
+Source: tensorflow/tflite-micro, tensorflow/lite/micro (micro_allocator.cc, greedy_memory_planner.cc, kernels/).
 """
 
 from __future__ import annotations
 
 from mcusim.graph import Graph, Signature
-from mcusim.rules import LoweringRules
-from mcusim.ops import OPS
 from mcusim.planners import tflm_greedy
 from mcusim.report import Basis
-from mcusim.runtimes.registry import Flash, Kernel, LedgerItem, Runtime, register
+from mcusim.rules import LoweringRules, Scratch
+from mcusim.runtimes.registry import Flash, Kernel, Runtime, register
+from mcusim.runtimes.tflm_kernels import KERNELS, refusal, scratch
+from mcusim.runtimes.tflm_tail import tail_bytes, tail_ledger
 
-__all__ = ["TFLM"]
+__all__ = ["TFLM", "stored_file"]
 
 CODE_BYTES = 99_000
-"""STM32H743 image less the model file, reference kernels: 96.7 and 96.9 KiB on two networks. Calibrated."""
+"""STM32H743 image less the model file, reference kernels: 96.7 and 96.9 KiB on two networks. Calibrated (A7)."""
+
+
+def stored_file(graph: Graph, code_bytes: int) -> Flash:
+    """TFLM keeps the .tflite file as it is."""
+    stored = graph.source.file_bytes
+    warning = "" if stored is not None else "TFLM stores the .tflite file itself, and this network has none"
+    return Flash(stored, code_bytes, Basis.CALIBRATED, warning)
 
 
 def _kernel(signature: Signature) -> Kernel:
-    if signature.op not in OPS:
-        return Kernel("", False, "mcusim does not know this operator")
-    return Kernel(f"reference {signature.op}")
+    why = refusal(signature)
+    return Kernel("", False, why) if why else Kernel(f"reference {signature.op.removeprefix('CUSTOM:')}")
+
+
+def _planned_scratch(signature: Signature) -> Scratch:
+    return scratch(KERNELS.get(signature.op), signature)
 
 
 def _flash(graph: Graph) -> Flash:
-    stored = graph.source.file_bytes
-    warning = "" if stored is not None else "TFLM stores the .tflite file itself, and this network has none"
-    return Flash(stored, CODE_BYTES, Basis.CALIBRATED, warning)
-
-
-def _persistent(graph: Graph) -> tuple[LedgerItem, ...]:
-    return ()
+    return stored_file(graph, CODE_BYTES)
 
 
 TFLM = register(
@@ -39,15 +45,19 @@ TFLM = register(
         name="tflm",
         version="2026.10",
         title="TensorFlow Lite Micro, reference kernels",
-        rules=LoweringRules(alignment=16),
+        rules=LoweringRules(alignment=16, planned_scratch=_planned_scratch),
         planner_name="tflm-greedy",
         planner=tflm_greedy,
         kernel=_kernel,
         flash=_flash,
-        persistent=_persistent,
+        persistent=tail_bytes,
+        persistent_ledger=tail_ledger,
         memory_basis=Basis.EXACT,
         persistent_basis=Basis.DERIVED,
         price_family="tflm",
-        evidence="arena head equals the interpreter's on every corpus network",
+        evidence="arena head equals the interpreter's on every corpus network; persistent bytes equal the five totals "
+        "measured on a 32-bit build of TFLM's generic benchmark, 2,128 B of which plain firmware does not need, and "
+        "all 62 tails of the 64-bit wheel; both together meet the published STM32H743 column on 10 of 10 networks, "
+        "within 1 KiB (0.41 %)",
     )
 )

@@ -9,17 +9,17 @@ from __future__ import annotations
 from functools import lru_cache
 
 from mcusim.graph import Graph, Signature
-from mcusim.rules import LoweringRules, Scratch
 from mcusim.ops.depthwise_conv_2d import depthwise_windows
 from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.planners import tinyengine_first_fit
 from mcusim.report import Basis
-from mcusim.runtimes.registry import Flash, Kernel, LedgerItem, Runtime, register
+from mcusim.rules import InputPlace, LoweringRules, Scratch
+from mcusim.runtimes.registry import Flash, Kernel, Runtime, register
 
 __all__ = ["TINYENGINE", "model_size_bytes"]
 
 CODE_BYTES = 63 * 1024
-"""STM32H743 image less model data: 62.6 to 65.5 KiB on the eight MCUNet rows of tinyengine's README. Calibrated."""
+"""STM32H743 image less model data: 62.6 to 65.5 KiB on the eight MCUNet rows of tinyengine's README. Calibrated, A7."""
 
 _SPECIAL_KERNELS = (3, 5, 7)
 
@@ -106,10 +106,6 @@ def _flash(graph: Graph) -> Flash:
     return Flash(model_size_bytes(graph), CODE_BYTES, Basis.CALIBRATED)
 
 
-def _persistent(graph: Graph) -> tuple[LedgerItem, ...]:
-    return ()
-
-
 TINYENGINE = register(
     Runtime(
         name="tinyengine",
@@ -122,12 +118,14 @@ TINYENGINE = register(
             in_place=frozenset({"DEPTHWISE_CONV_2D"}),
             held_scratch=_held_scratch,
             alignment=4,
+            uniform_patches=True,
+            copies_input_patch=True,
+            patch_input_place=InputPlace.EXTERNAL,
         ),
         planner_name="tinyengine-first-fit",
         planner=tinyengine_first_fit,
         kernel=_kernel,
         flash=_flash,
-        persistent=_persistent,
         memory_basis=Basis.DERIVED,
         persistent_basis=Basis.DERIVED,
         price_family="tinyengine",

@@ -1,0 +1,279 @@
+"""CMSIS-NN inside TFLM: which function serves a layer, the scratch it asks for, and what its wrapper keeps.
+
+One decision gives name, reason and scratch, so that they cannot drift apart. Sizes are those for cores with the DSP
+extension (Cortex-M4, M7, M33) and GCC (assumption A5): `armclang` makes a 1x1 convolution ask for 4 bytes an input
+channel, cores with MVE (M55, M85) have sizes of their own, and cores without either (M0, M3) ask for less.
+
+Source: ARM-software/CMSIS-NN, Source/**/*_wrapper_*.c and *_get_buffer_sizes_*.c (2023 to 2026);
+tensorflow/tflite-micro, tensorflow/lite/micro/kernels/cmsis_nn/*.cc.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
+
+from mcusim.graph import DType, Signature, TensorType
+from mcusim.ops.conv_2d import Conv2DAttributes, conv_windows
+from mcusim.ops.depthwise_conv_2d import DepthwiseConv2DAttributes, depthwise_windows
+from mcusim.ops.registry import attributes_of
+from mcusim.ops.windows import SIGNATURES_KEPT, WindowAttributes
+from mcusim.rules import Scratch
+from mcusim.runtimes.tflm_kernels import KERNELS, Buffers, Call, KernelStorage, channel_arrays, transpose_conv_bias
+
+__all__ = ["CMSIS_NN_KERNELS", "DSP_CORES", "Route", "route"]
+
+DSP_CORES = frozenset({"cortex-m4", "cortex-m7", "cortex-m33"})
+
+REVERSE_TCOL_EFFICIENT_THRESHOLD = 16
+"""Input channels above which a transposed convolution is run as a convolution. Assumption A6."""
+
+
+class Route(NamedTuple):
+    """What serves a layer. function: "" where it is TFLM's reference kernel.   why: the property that decides."""
+
+    function: str
+    why: str
+    scratch: Scratch = ()
+
+
+@lru_cache(SIGNATURES_KEPT)
+def route(signature: Signature) -> Route:
+    """Where TFLM built with CMSIS-NN sends a node."""
+    choose = _ROUTES.get(signature.op)
+    found = choose(signature) if choose is not None else None
+    if found is not None:
+        return found
+    reference = KERNELS.get(signature.op)
+    asked = reference.scratch(Call(signature)) if reference is not None else ()
+    why = "CMSIS-NN has no such operator" if choose is None else "CMSIS-NN has it for other types or shapes only"
+    return Route("", why, asked)
+
+
+def _round_up_4(value: int) -> int:
+    return -(-value // 4) * 4
+
+
+def _conv_2d(signature: Signature) -> Route | None:
+    source, weights = signature.input(0), signature.input(1)
+    rows, cols = conv_windows(signature)
+    attributes = attributes_of(signature, Conv2DAttributes)
+    taps, in_c = rows.kernel * cols.kernel, source.channels
+    is_dilated = rows.dilation != 1 or cols.dilation != 1
+    if source.dtype is DType.INT16:
+        columns = (("im2col", 4 * taps * in_c),) if taps * in_c < 512 and not is_dilated else ()
+        return Route("arm_convolve_s16", "16-bit activations", columns)
+    if source.dtype is not DType.INT8:
+        return None
+    bits = "s4" if weights.dtype is DType.INT4 else "s8"
+    is_grouped = weights.channels != in_c
+    if taps == 1 and not (rows.before or cols.before or is_dilated or is_grouped):
+        if rows.stride == cols.stride == 1:
+            return Route(f"arm_convolve_1x1_{bits}_fast", "1x1, stride 1, no padding")
+        return Route(f"arm_convolve_1x1_{bits}", f"1x1, stride {rows.stride}x{cols.stride}, no padding")
+    columns = (("im2col", 4 * (taps * in_c if bits == "s4" else _round_up_4(taps * in_c))),)
+    if source.rows == rows.kernel == cols.dilation == 1 and attributes.stride_w * in_c % 4 == 0 and not is_grouped:
+        return Route(f"arm_convolve_1_x_n_{bits}", f"a row, 1x{cols.kernel}", columns)
+    why = "grouped" if is_grouped else f"{rows.kernel}x{cols.kernel}"
+    return Route(f"arm_convolve_{bits}", f"{why}{', dilated' if is_dilated else ''}", columns)
+
+
+def _depthwise(signature: Signature) -> Route | None:
+    source, weights = signature.input(0), signature.input(1)
+    if source.dtype is DType.INT16:
+        return Route("arm_depthwise_conv_s16", "16-bit activations")
+    if source.dtype is not DType.INT8:
+        return None
+    rows, cols = depthwise_windows(signature)
+    taps, in_c = rows.kernel * cols.kernel, source.channels
+    is_plain = source.shape[0] == rows.dilation == cols.dilation == 1
+    multiplier = attributes_of(signature, DepthwiseConv2DAttributes).depth_multiplier
+    bits = "s4" if weights.dtype is DType.INT4 else "s8"
+    size = f"{rows.kernel}x{cols.kernel}"
+    if not is_plain or in_c != signature.output.channels:
+        odd = "batch or dilation" if not is_plain else f"depth multiplier {multiplier}"
+        return Route(f"arm_depthwise_conv_{bits}", f"{size}, {odd}")
+    if bits == "s8" and rows.kernel == cols.kernel == 3 and max(rows.before, cols.before) <= 1:
+        return Route("arm_depthwise_conv_3x3_s8", "3x3, padding of 1 or none")
+    asked = (("im2col", 2 * in_c * taps),)
+    if multiplier != 1:  # old files leave it 0: the buffer is asked for by the shapes, the function by the option
+        return Route(f"arm_depthwise_conv_{bits}", f"{size}, depth multiplier {multiplier}", asked)
+    return Route(f"arm_depthwise_conv_{bits}_opt", f"{size}, one filter a channel", asked)
+
+
+def _transpose_conv(signature: Signature) -> Route | None:
+    out_c, kernel_h, kernel_w, in_c = signature.input(1).shape
+    source = signature.input(2)
+    if source.dtype is DType.INT16:
+        accumulators = ("accumulators", 8 * signature.output.elements)
+        return Route("", "16-bit activations", (accumulators, *transpose_conv_bias(signature)))
+    if source.dtype is not DType.INT8:
+        return None
+    attributes = attributes_of(signature, WindowAttributes)
+    stride_h, stride_w = attributes.stride_h, attributes.stride_w
+    taps = kernel_h * kernel_w
+    if max(stride_h, stride_w) <= 2 and in_c > REVERSE_TCOL_EFFICIENT_THRESHOLD:
+        asked = (("im2col", 4 * _round_up_4(taps * in_c)), ("reversed weights", taps * in_c * out_c))
+        return Route("arm_transpose_conv_s8", f"as a convolution: {in_c} channels, strides of 2 at most", asked)
+    # The library takes stride_h for the width too.
+    width = (source.cols - 1) * stride_w + max(kernel_w, stride_h)
+    asked = (("accumulators", 4 * width * out_c * max(kernel_h, stride_h)), ("reversed weights", 0))
+    return Route("arm_transpose_conv_s8", "row by row", asked)
+
+
+def _fully_connected(signature: Signature) -> Route | None:
+    source, weights = signature.input(0), signature.input(1)
+    if source.dtype is DType.INT16:
+        return Route("arm_fully_connected_s16", "16-bit activations")
+    if source.dtype is not DType.INT8:
+        return None
+    if weights.dtype is DType.INT4:
+        return Route("arm_fully_connected_s4", "4-bit weights")
+    if _is_1x1(signature):
+        return Route("arm_convolve_1x1_s8_fast", "output of rank 3 or more, depth a multiple of 4")
+    return Route("arm_fully_connected_s8", "int8; its per-channel form where the weights are quantised so")
+
+
+def _is_1x1(signature: Signature) -> bool:
+    """Whether a fully connected layer is run as a 1x1 convolution."""
+    weights = signature.input(1)
+    return (
+        signature.input(0).dtype is DType.INT8
+        and weights.dtype is DType.INT8
+        and len(signature.output.shape) > 2
+        and weights.shape[-1] % 4 == 0
+    )
+
+
+def _average_pool(signature: Signature) -> Route | None:
+    bits = _bits(signature.input(0))
+    return Route(f"arm_avgpool_{bits}", "", (("sums", 4 * signature.input(0).channels),)) if bits else None
+
+
+def _softmax(signature: Signature) -> Route | None:
+    source, output = _bits(signature.input(0)), _bits(signature.output)
+    if not source or not output:
+        return None
+    return Route(f"arm_softmax_{source}" if source == output else f"arm_softmax_{source}_{output}", "")
+
+
+def _svdf(signature: Signature) -> Route | None:
+    if signature.input(0).dtype is not DType.INT8:
+        return None
+    state = signature.input(2).dtype
+    asked = KERNELS["SVDF"].scratch(Call(signature))
+    return Route("arm_svdf_s8" if state is DType.INT8 else "arm_svdf_state_s16_s8", f"{state} state", asked)
+
+
+def _lstm(signature: Signature) -> Route | None:
+    bits = _bits(signature.input(0))
+    cell = _cell_state(signature)
+    if not bits or cell is None:
+        return None
+    return Route(f"arm_lstm_unidirectional_{bits}", "", tuple((f"gate {gate}", cell.size_bytes) for gate in range(3)))
+
+
+def _cell_state(signature: Signature) -> TensorType | None:
+    """The 16-bit cell state, which the integer LSTM needs; None where there is none."""
+    cell = signature.inputs[19] if signature.has(19) else None
+    return cell if cell is not None and cell.dtype is DType.INT16 else None
+
+
+def _same_shapes(function: str) -> Callable[[Signature], Route | None]:
+    """ADD and MUL: without broadcasting only."""
+
+    def choose(signature: Signature) -> Route | None:
+        bits = _bits(signature.output)
+        if not bits or signature.input(0).shape != signature.input(1).shape:
+            return None
+        return Route(f"{function}_{bits}", "operands of one shape")
+
+    return choose
+
+
+def _by_type(function: str, *types: DType) -> Callable[[Signature], Route | None]:
+    def choose(signature: Signature) -> Route | None:
+        source = signature.input(0)
+        return Route(f"{function}_{_bits(source)}", str(source.dtype)) if source.dtype in types else None
+
+    return choose
+
+
+def _bits(tensor: TensorType) -> str:
+    """The suffix of CMSIS-NN's names; "" for types that it does not have."""
+    return {DType.INT8: "s8", DType.INT16: "s16"}.get(tensor.dtype, "")
+
+
+_ROUTES: Mapping[str, Callable[[Signature], Route | None]] = MappingProxyType(
+    {
+        "CONV_2D": _conv_2d,
+        "DEPTHWISE_CONV_2D": _depthwise,
+        "TRANSPOSE_CONV": _transpose_conv,
+        "FULLY_CONNECTED": _fully_connected,
+        "AVERAGE_POOL_2D": _average_pool,
+        "MAX_POOL_2D": _by_type("arm_max_pool", DType.INT8, DType.INT16),
+        "ADD": _same_shapes("arm_elementwise_add"),
+        "MUL": _same_shapes("arm_elementwise_mul"),
+        "SOFTMAX": _softmax,
+        "SVDF": _svdf,
+        "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
+        "BATCH_MATMUL": _by_type("arm_batch_matmul", DType.INT8, DType.INT16),
+        "MAXIMUM": _by_type("arm_maximum", DType.INT8),
+        "MINIMUM": _by_type("arm_minimum", DType.INT8),
+        "PAD": _by_type("arm_pad", DType.INT8),
+        "PADV2": _by_type("arm_pad", DType.INT8),
+        "TRANSPOSE": _by_type("arm_transpose", DType.INT8),
+    }
+)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What the wrappers keep: the reference kernel's structs and more
+
+
+def _fully_connected_buffers(call: Call) -> Buffers:
+    found = KERNELS["FULLY_CONNECTED"].buffers(call)
+    return (*found, *channel_arrays(call.signature.output.channels)) if _is_1x1(call.signature) else found
+
+
+def _lstm_buffers(call: Call) -> Buffers:
+    """Eight arrays of effective biases: input and state of four gates."""
+    cell = _cell_state(call.signature)
+    if cell is None:
+        return ()
+    width_bytes = 8 if call.signature.input(0).dtype is DType.INT16 else 4
+    return tuple((f"effective bias {index}", width_bytes * cell.channels) for index in range(8))
+
+
+def _with(op: str, more: str, buffers: Callable[[Call], Buffers] | None = None) -> KernelStorage:
+    """The storage of `op` with further members, `more`, and CMSIS-NN's scratch."""
+    reference = KERNELS[op]
+    return replace(
+        reference,
+        source=f"{reference.source}, cmsis_nn/",
+        data=f"{reference.data} {more}",
+        buffers=buffers or reference.buffers,
+        scratch=lambda call: route(call.signature).scratch,
+    )
+
+
+_GATE = " 2i 2p 2i 3p i"
+
+CMSIS_NN_KERNELS: Mapping[str, KernelStorage] = MappingProxyType(
+    {
+        **KERNELS,
+        "CONV_2D": _with("CONV_2D", "i"),
+        "DEPTHWISE_CONV_2D": _with("DEPTHWISE_CONV_2D", "i"),
+        "TRANSPOSE_CONV": _with("TRANSPOSE_CONV", "i"),
+        "FULLY_CONNECTED": _with("FULLY_CONNECTED", "2p i p 3i", _fully_connected_buffers),
+        "BATCH_MATMUL": _with("BATCH_MATMUL", "5i"),
+        "AVERAGE_POOL_2D": _with("AVERAGE_POOL_2D", "i"),
+        "MAX_POOL_2D": _with("MAX_POOL_2D", "i"),
+        "SVDF": _with("SVDF", "p"),
+        "SOFTMAX": _with("SOFTMAX", "2i"),
+        "UNIDIRECTIONAL_SEQUENCE_LSTM": _with("UNIDIRECTIONAL_SEQUENCE_LSTM", f"15i{4 * _GATE}", _lstm_buffers),
+    }
+)

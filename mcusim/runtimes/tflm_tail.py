@@ -1,0 +1,364 @@
+"""The tail of TFLM's arena: every persistent allocation, in the order in which the interpreter makes it.
+
+The arena has two ends. Activations and scratch (the head) grow up from its start; what lives as long as the
+interpreter (the tail) grows down from its end, one `AllocatePersistentBuffer(size, alignment)` after the other:
+
+    start                                                                             end (16-byte aligned)
+    | head: planned buffers ->        free        <- last ... prepare, init, params, nodes, eval tensors, allocators |
+
+Nothing here is fitted: sizes are those of C structs, and what differs between two builds is the build. Lists of a
+node's inputs and outputs and shapes cost nothing: they point into the model file.
+
+Source: tensorflow/tflite-micro, tensorflow/lite/micro: micro_allocator.{h,cc}, recording_micro_allocator.h,
+micro_interpreter_graph.cc, micro_resource_variable.{h,cc}, arena_allocator/*.h, memory_planner/greedy_memory_planner.h,
+lite/c/common.h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from typing import NamedTuple
+
+from mcusim.graph import DType, Graph, Node, Signature, Tensor
+from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.runtimes.registry import LedgerItem, Persistent
+from mcusim.runtimes.tflm_kernels import (
+    EVAL_TENSOR,
+    KERNELS,
+    KERNELS_2026,
+    MCU_POINTER_BYTES,
+    Call,
+    KernelStorage,
+    int_array_bytes,
+    layout_bytes,
+)
+
+__all__ = ["BENCHMARK", "FIRMWARE", "WHEEL", "Build", "TailItem", "tail_bytes", "tail_items", "tail_ledger"]
+
+BUFFER_ALIGNMENT_BYTES = 16
+"""MicroArenaBufferAlignment(): where a kernel's buffers start."""
+
+ARENA_ALLOCATOR = "2p 5p p p"  # two vtables; five marks; checksum and number of temporary buffers
+ARENA_RECORDS = " 4p"
+GREEDY_PLANNER = "p 2i 3p p i p b"
+MICRO_ALLOCATOR = "p 4p b 3p"
+RECORD = " 3p"  # bytes asked for, bytes used, count
+BUILTIN_DATA_ALLOCATOR = "2p"
+NODE_AND_REGISTRATION = "6p i p"  # TfLiteNode (six pointers and a length), and the registration's address
+TENSOR = "i p 2i 2p p 2i b"  # TfLiteTensor under TF_LITE_STATIC_MEMORY
+AFFINE_QUANTIZATION = "2p i"
+RESOURCE_VARIABLES = "p 2i"
+RESOURCE_VARIABLE = "4p b"  # container, name, buffer, bytes, default value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Build:
+    """How the firmware was built and set up. This changes sizes; the network does not.
+
+    kernels: what each operator keeps.   recording: RecordingMicroAllocator, which counts, instead of MicroAllocator.
+    compression: USE_TFLM_COMPRESSION, which makes kernel structs longer.
+    variable_slots: length of MicroResourceVariables; None for one a variable, and no table where there is none.
+    """
+
+    kernels: Mapping[str, KernelStorage]
+    recording: bool = False
+    compression: bool = False
+    variable_slots: int | None = None
+
+    def plain(self) -> Build:
+        """The same kernels without anything that a benchmark adds."""
+        return _plain(self)
+
+
+@cache
+def _plain(build: Build) -> Build:
+    return replace(build, recording=False, compression=False, variable_slots=None)
+
+
+FIRMWARE = Build(KERNELS)
+"""What a product needs: no recorder, as many variable slots as variables."""
+BENCHMARK = Build(KERNELS, recording=True, variable_slots=100)
+"""TFLM's tools/benchmarking/generic_model_benchmark.cc: behind the figures measured on 32 bits. Assumption A2."""
+WHEEL = Build(KERNELS_2026, recording=True, compression=True)
+"""The Python package tflite-micro 0.dev20261023182759, on a 64-bit host."""
+
+
+class TailItem(NamedTuple):
+    """One allocation.
+
+    size_bytes: asked for.   padding_bytes: lost to its alignment.   account: the line of the ledger it belongs to.
+    """
+
+    name: str
+    size_bytes: int
+    why: str
+    alignment_bytes: int
+    padding_bytes: int
+    account: str
+
+    @property
+    def used_bytes(self) -> int:
+        return self.size_bytes + self.padding_bytes
+
+
+def tail_items(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Build = BENCHMARK) -> tuple[TailItem, ...]:
+    """Every allocation of the tail, in order; their `used_bytes` sum to `tail_bytes`.
+
+    pointer_bytes: 4 on a microcontroller, 8 on a 64-bit host. Operators of unknown storage are left out.
+    """
+    items, used = [], 0
+    for account, owner, requests in _sequence(graph, pointer_bytes, build)[0]:
+        for what, size, alignment, why in requests:
+            end = -(-(used + size) // alignment) * alignment
+            name = f"{owner}: {what}" if owner else what
+            items.append(TailItem(name, size, why, alignment, end - used - size, account))
+            used = end
+    return tuple(items)
+
+
+def tail_bytes(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Build = BENCHMARK) -> Persistent:
+    """Bytes of the tail: what `arena_used_bytes()` counts beside the head."""
+    used = 0
+    groups, unknown = _sequence(graph, pointer_bytes, build)
+    for group in groups:
+        for _, size, alignment, _ in group[2]:
+            used = -(-(used + size) // alignment) * alignment
+    return Persistent(used, _warning(unknown))
+
+
+def tail_ledger(
+    graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Build = BENCHMARK
+) -> tuple[LedgerItem, ...]:
+    """The tail on a few accounts: what plain firmware needs, one line for all nodes of an operator, and then what a
+    benchmark's harness adds to it."""
+    totals: dict[str, tuple[int, str]] = {}
+    for item in tail_items(graph, pointer_bytes, build.plain()):
+        size_bytes, why = totals.get(item.account, (0, item.why))
+        totals[item.account] = (size_bytes + item.used_bytes, why)
+    counts: dict[str, int] = {}
+    for node in _all_nodes(graph):
+        counts[node.op] = counts.get(node.op, 0) + 1
+    lines = []
+    for account, (size_bytes, why) in totals.items():
+        if account in counts:
+            why = f"{counts[account]} of them: parsed parameters, kernel data and the buffers that Prepare keeps"
+        lines.append(LedgerItem(account, size_bytes, why))
+    harness_bytes = tail_bytes(graph, pointer_bytes, build)[0] - sum(line.size_bytes for line in lines)
+    if harness_bytes:
+        why = "TFLM's generic benchmark, not your firmware: a recording allocator and 100 slots for variables"
+        lines.append(LedgerItem("benchmark harness", harness_bytes, why))
+    return tuple(lines)
+
+
+def _warning(unknown: Iterable[str]) -> str:
+    names = ", ".join(sorted(set(unknown)))
+    return f"nobody has counted what TFLM keeps for {names}; the persistent bytes are a lower bound" if names else ""
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The sequence
+
+
+class _Request(NamedTuple):
+    """An allocation before it is placed."""
+
+    what: str
+    size_bytes: int
+    alignment_bytes: int
+    why: str
+
+
+_Requests = tuple[_Request, ...]
+_Group = tuple[str, str, _Requests]
+"""Consecutive allocations: their account, whose they are, and what they ask for."""
+
+
+class _NodeStorage(NamedTuple):
+    """What a node asks for in each phase, and how many scratch handles it takes."""
+
+    params: _Requests
+    kernel: _Requests
+    buffers: _Requests
+    handles: int
+
+
+_UNKNOWN = _NodeStorage((), (), (), 0)
+
+
+def _sequence(graph: Graph, pointer_bytes: int, build: Build) -> tuple[list[_Group], list[str]]:
+    """Every allocation, in order, and the operators whose storage is unknown."""
+    nodes = [(node, _storage_of(node, part, pointer_bytes, build)) for part in _parts(graph) for node in part.nodes]
+    groups = [("allocators", "", _allocators(pointer_bytes, build))]
+    groups += _variable_table(graph, pointer_bytes, build)
+    groups += _model_tables(graph, pointer_bytes, build)
+    groups += [(node.signature.op, node.name, kept.params) for node, kept in nodes if kept.params]
+    groups += [(node.signature.op, node.name, kept.kernel) for node, kept in nodes if kept.kernel]
+    groups += _prepared(graph, nodes)
+    handles = sum([kept.handles for _, kept in nodes])
+    if handles:
+        groups.append(("scratch handles", "", (_struct("handles", "p", pointer_bytes, "a pointer each", handles),)))
+    groups += _variable_tensors(graph)
+    groups += _graph_tensors(graph, pointer_bytes)
+    return groups, [node.signature.op for node, kept in nodes if kept is _UNKNOWN]
+
+
+def _parts(graph: Graph) -> tuple[Graph, ...]:
+    """The subgraphs of the file: the main one, then the others."""
+    return (graph, *graph.subgraphs)
+
+
+def _all_nodes(graph: Graph) -> Iterator[Node]:
+    for part in _parts(graph):
+        yield from part.nodes
+
+
+def _storage_of(node: Node, part: Graph, pointer_bytes: int, build: Build) -> _NodeStorage:
+    scales = 1
+    if node.signature.op == "FULLY_CONNECTED":  # the one kernel that keeps arrays by the weights' scales
+        quantization = part.tensors[node.inputs[1]].quantization
+        scales = len(quantization.scales) if quantization is not None else 1  # assumption A4
+    return _storage(node.signature, scales, pointer_bytes, build)
+
+
+@lru_cache(SIGNATURES_KEPT)
+def _storage(signature: Signature, weight_scales: int, pointer_bytes: int, build: Build) -> _NodeStorage:
+    kernel = build.kernels.get(signature.op)
+    if kernel is None:
+        return _UNKNOWN
+    call = Call(signature, pointer_bytes, weight_scales)
+    params = _struct("parameters", kernel.params, pointer_bytes, "parsed options") if kernel.params else None
+    layout = f"{kernel.data} {kernel.data_compression if build.compression else ''}"
+    why = f"kept by Init, {kernel.source}"
+    data = _buffer("kernel data", layout_bytes(layout, pointer_bytes)[0], why) if kernel.data else None
+    why = f"kept by Prepare, {kernel.source}"
+    return _NodeStorage(
+        (params,) if params else (),
+        (data,) if data else (),
+        tuple(_buffer(name, size_bytes, why) for name, size_bytes in kernel.buffers(call)),
+        len(kernel.scratch(call)),
+    )
+
+
+@lru_cache(1024)
+def _struct(what: str, layout: str, pointer_bytes: int, why: str, count: int = 1) -> _Request:
+    size_bytes, alignment_bytes = layout_bytes(layout, pointer_bytes)
+    return _Request(what, size_bytes * count, alignment_bytes, why)
+
+
+def _buffer(what: str, size_bytes: int, why: str) -> _Request:
+    return _Request(what, size_bytes, BUFFER_ALIGNMENT_BYTES, why)
+
+
+@cache
+def _allocators(pointer_bytes: int, build: Build) -> _Requests:
+    records = 8 if build.compression else 7  # kinds of allocation that the recorder tells apart
+    arena = ARENA_ALLOCATOR + ARENA_RECORDS * build.recording
+    micro = MICRO_ALLOCATOR + (" p" + RECORD * records) * build.recording
+    return (
+        _struct("arena allocator", arena, pointer_bytes, "the allocators, their planner and their tables"),
+        _struct("memory planner", GREEDY_PLANNER, pointer_bytes, "GreedyMemoryPlanner"),
+        _struct("micro allocator", micro, pointer_bytes, "MicroAllocator"),
+    )
+
+
+def _variable_table(graph: Graph, pointer_bytes: int, build: Build) -> list[_Group]:
+    slots = build.variable_slots
+    if slots is None:
+        slots = len({node.signature.attributes for node in _all_nodes(graph) if node.signature.op == "VAR_HANDLE"})
+    return [("resource variables", "", _slots(slots, pointer_bytes))] if slots else []
+
+
+@cache
+def _slots(count: int, pointer_bytes: int) -> _Requests:
+    table_bytes, slot_bytes = (layout_bytes(lay, pointer_bytes)[0] for lay in (RESOURCE_VARIABLES, RESOURCE_VARIABLE))
+    return (
+        _buffer("table", table_bytes, "MicroResourceVariables, a slot a variable"),
+        _buffer("slots", count * slot_bytes, f"{count} slots"),
+    )
+
+
+def _model_tables(graph: Graph, pointer_bytes: int, build: Build) -> list[_Group]:
+    parts = _parts(graph)
+    lists = "3p" if build.compression else "2p"
+    builtin = _struct("builtin data allocator", BUILTIN_DATA_ALLOCATOR, pointer_bytes, "parses the nodes' options")
+    table = _struct("subgraph table", lists, pointer_bytes, "SubgraphAllocations, a subgraph each", len(parts))
+    tensor_bytes, node_bytes = (layout_bytes(lay, pointer_bytes)[0] for lay in (EVAL_TENSOR, NODE_AND_REGISTRATION))
+    tensors_why = f"{tensor_bytes} B a tensor of the file, constants too: TfLiteEvalTensor"
+    nodes_why = f"{node_bytes} B a node: NodeAndRegistration"
+    tensors = [_Request("array", len(p.tensors) * tensor_bytes, pointer_bytes, tensors_why) for p in parts]
+    nodes = [_Request("array", len(p.nodes) * node_bytes, pointer_bytes, nodes_why) for p in parts]
+    return [
+        ("allocators", "", (builtin, table)),
+        ("eval tensors", "", tuple(tensors)),
+        ("nodes", "", tuple(nodes)),
+    ]
+
+
+def _prepared(graph: Graph, nodes: list[tuple[Node, _NodeStorage]]) -> list[_Group]:
+    """What Prepare keeps. The first ASSIGN_VARIABLE of a variable makes its storage."""
+    groups: list[_Group] = []
+    made: set[object] = set()
+    for node, kept in nodes:
+        op = node.signature.op
+        if kept.buffers:
+            groups.append((op, node.name, kept.buffers))
+        if op == "ASSIGN_VARIABLE":
+            variable = _variable_of(node, graph)
+            value = node.signature.inputs[1] if node.signature.has(1) else None
+            if variable not in made and value is not None:
+                made.add(variable)
+                storage = _buffer("storage", value.size_bytes, "state that outlives an inference")
+                groups.append(("variables", node.name, (storage,)))
+    return groups
+
+
+def _variable_of(assign: Node, graph: Graph) -> object:
+    """The attributes of the VAR_HANDLE that an ASSIGN_VARIABLE writes to: they name the variable."""
+    for part in _parts(graph):
+        if any(node is assign for node in part.nodes):
+            handle = part.producer.get(assign.inputs[0])
+            return assign if handle is None else part.nodes[handle].signature.attributes
+    return assign
+
+
+def _variable_tensors(graph: Graph) -> list[_Group]:
+    return [
+        ("variables", tensor.name, (_buffer("state", tensor.size_bytes, "state that outlives an inference"),))
+        for part in _parts(graph)
+        for tensor in part.tensors
+        if tensor.is_variable
+    ]
+
+
+def _graph_tensors(graph: Graph, pointer_bytes: int) -> list[_Group]:
+    """The public input and output tensors: a list of pointers, then each tensor with its quantisation."""
+    groups: list[_Group] = []
+    described = graph.source.file_bytes is None
+    for kind, indices in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        why = "interpreter.input(i) and output(i), with their quantisation"
+        groups.append(("inputs and outputs", "", (_buffer(f"list of {kind}", pointer_bytes * len(indices), why),)))
+        for index in indices:
+            tensor = graph.tensors[index]
+            groups.append(
+                ("inputs and outputs", tensor.name, _public_tensor(_scales(tensor, described), pointer_bytes))
+            )
+    return groups
+
+
+def _scales(tensor: Tensor, described: bool) -> int:
+    """Scales of an input or output. Where a network is only described, integers have one. Assumption A3."""
+    if tensor.quantization is not None:
+        return len(tensor.quantization.scales)
+    return int(described and tensor.dtype in (DType.INT8, DType.UINT8, DType.INT16))
+
+
+@cache
+def _public_tensor(scales: int, pointer_bytes: int) -> _Requests:
+    tensor = _struct("tensor", TENSOR, pointer_bytes, "TfLiteTensor")
+    if not scales:
+        return (tensor,)
+    quantization = _struct("quantisation", AFFINE_QUANTIZATION, pointer_bytes, "TfLiteAffineQuantization")
+    zero_points = _Request("zero points", int_array_bytes(scales), 4, "copied: they are int64 in the file")
+    return (tensor, quantization, zero_points)
