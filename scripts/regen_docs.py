@@ -1,9 +1,15 @@
 #!/usr/bin/env python3
-"""Write docs/cli.md from the commands themselves. With --check: change nothing, exit 1 if it is not current."""
+"""Write what the docs show from what mcusim says itself: docs/cli.md, and the real report in the README.
+
+With --check: change nothing, exit 1 if something is not current.
+"""
 
 from __future__ import annotations
 
 import inspect
+import os
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +19,8 @@ import typer
 
 from mcusim.cli.app import app
 
-TARGET = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
+ROOT = Path(__file__).resolve().parents[1]
+README_QUESTION = "run --profile stm32f412 --layers none"
 
 HEAD = """\
 # The command line
@@ -64,14 +71,31 @@ def _row(param: Any) -> str:
     return f"| `{names}{value}` | {(param.help or '').replace('|', chr(92) + '|')}{default} |"
 
 
+def readme() -> str:
+    """The README with the answer to its first command between its two marks."""
+    environment = {**os.environ, "COLUMNS": "88", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "mcusim", *README_QUESTION.split()]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8", env=environment)
+    block = f"```text\n$ scripts/mcusim {README_QUESTION}\n{answer.stdout.rstrip()}\n```"
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.sub(r"(<!-- result -->\n).*?(\n<!-- /result -->)", lambda m: m[1] + block + m[2], text, flags=re.DOTALL)
+
+
+PAGES = {"docs/cli.md": page, "README.md": readme}
+
+
 def main() -> int:
-    """Write the page, or compare it."""
-    if sys.argv[1:] == ["--check"]:
-        current = TARGET.is_file() and TARGET.read_text(encoding="utf-8") == page()
-        if not current:
-            print("docs/cli.md is not current: run scripts/regen_docs.py", file=sys.stderr)
-        return 0 if current else 1
-    TARGET.write_text(page(), encoding="utf-8")
+    """Write the pages, or compare them."""
+    stale = []
+    for name, text in PAGES.items():
+        path, wanted = ROOT / name, text()
+        if not path.is_file() or path.read_text(encoding="utf-8") != wanted:
+            stale.append(name)
+            if sys.argv[1:] != ["--check"]:
+                path.write_text(wanted, encoding="utf-8")
+    if stale and sys.argv[1:] == ["--check"]:
+        print(f"not current: {', '.join(stale)}; run scripts/regen_docs.py", file=sys.stderr)
+        return 1
     return 0
 
 
