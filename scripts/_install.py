@@ -41,6 +41,7 @@ def install(root: Path, wanted_set: str, stamp: str) -> None:
             )
         if wanted_set == "test" and not _pip(root, ".[oracles]"):
             _say("the oracles cannot be installed here (see above): tests that compare with them are skipped")
+        _compile(root)
         for name in {"run", wanted_set}:
             (home / f"mcusim-{name}.stamp").write_text(f"{stamp}\n")
         (home / MARKER).unlink()
@@ -82,6 +83,13 @@ def _pip(root: Path, requirement: str) -> bool:
     environment = os.environ | {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
     done = subprocess.run(command, cwd=root, env=environment, stdout=sys.stderr, close_fds=False, check=False)
     return done.returncode == 0
+
+
+def _compile(root: Path) -> None:
+    """Bytecode for an editable install, which pip leaves out: start-up is quick even where Python may not write it."""
+    python = str(root / ".venv" / "bin" / "python")
+    command = [python, "-I", "-m", "compileall", "-q", str(root / "mcusim")]
+    subprocess.run(command, stdout=sys.stderr, check=False)
 
 
 @contextmanager
