@@ -12,11 +12,14 @@ repository at ../shared/corpus. Without it, the tests that need it are skipped w
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 from hypothesis import HealthCheck, settings
 
 REPO = Path(__file__).resolve().parents[1]
@@ -78,7 +81,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     mark = metafunc.definition.get_closest_marker("corpus")
     models = corpus_models(**(mark.kwargs if mark else {}))
     absent = pytest.param(None, id="absent", marks=pytest.mark.skip(reason=NO_CORPUS))
-    metafunc.parametrize("corpus_model", [pytest.param(model, id=model.name) for model in models] or [absent])
+    metafunc.parametrize("corpus_model", [_parameter(model) for model in models] or [absent])
+
+
+def _parameter(model: CorpusModel) -> ParameterSet:
+    """A test case of one network. A file that is not the one the manifest describes proves nothing: it is skipped."""
+    damaged = pytest.mark.skip(reason=f"{model.path.name} is damaged: its SHA-256 is not the manifest's")
+    return pytest.param(model, id=model.name, marks=() if is_intact(model.path, model.row["sha256"]) else damaged)
+
+
+@cache
+def is_intact(path: Path, sha256: str) -> bool:
+    """Whether a corpus file is the one that the manifest describes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

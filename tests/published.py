@@ -84,3 +84,68 @@ TFLM_H743_KIB = {
     },
 }
 """Peak SRAM on STM32H743, KiB: README of mit-han-lab/tinyengine, TF-Lite Micro and CMSIS-NN columns."""
+
+OPTIMAL_TFLM_BYTES = {"mlperf_vww01_mbv1_025_96_int8": 55_296, "mcunet_320kb_1mb_imagenet": 397_920}
+"""Smallest possible TFLM head of two corpus networks whose greedy plan takes 73,728 and 416,832, bytes."""
+
+ACT_2020_KIB = {
+    "mbv2-w0.3-r80": 94,
+    "proxyless-w0.25-r112": 98,
+    "proxyless-w0.3-r176": 242,
+    "mcunet-in0": 45,
+    "mcunet-in1": 90,
+    "mcunet-in2": 325,
+    "mcunet-in3": 333,
+    "mcunet-in4": 413,
+    "mcunet-256kb-int4": 244,
+    "mcunet-320kb-int4": 295,
+    "mcunet-512kb-int4": 495,
+}
+"""Activation column of the 2020 model zoo (mit-han-lab/tinyml README), KiB.
+
+Its twelfth network, mbv2-w0.35-r144, counts 303.75 and is printed 303: truncated where the others are rounded.
+"""
+
+TINYENGINE_F746_2022_KIB = {"mcunet-vww0": 56, "mcunet-vww1": 88, "mcunet-in1": 90, "mbv2-w0.35-r144": 284}
+"""TinyEngine bars of the STM32F746 figure of 2022 (tinyengine assets/figures/measured_result.png), KiB."""
+
+MCUNETV2_KIB = {"mbv2-w1.0-r224": 1372}
+"""Layer-by-layer peak of MobileNetV2 in the MCUNetV2 paper (arXiv 2110.15352), KiB."""
+
+ZOO_2020_KIB = {
+    "mbv2-w0.3-r80": 98,
+    "mbv2-w0.35-r144": 308,
+    "proxyless-w0.25-r112": 114,
+    "proxyless-w0.3-r176": 292,
+    "mcunet-in0": 54,
+    "mcunet-in1": 107,
+    "mcunet-in2": 242,
+    "mcunet-in3": 293,
+    "mcunet-in4": 456,
+}
+"""TinyEngine SRAM of the nine int8 rows of the 2020 model zoo, KiB."""
+
+TABLE4_KIB = {"mcunet-in2": 238, "mcunet-256kb-int4": 233, "mcunet-in4": 452, "mcunet-512kb-int4": 498}
+"""SRAM of the MCUNet rows of Table 4 (IEEE CAS Magazine, Q3 2023), by their released twins, KiB."""
+
+INT4_2020_KIB = {"mcunet-256kb-int4": 233, "mcunet-320kb-int4": 282, "mcunet-512kb-int4": 498}
+"""TinyEngine SRAM of the int4 rows of the 2020 model zoo, KiB."""
+
+X_CUBE_AI_H743_KIB = {
+    "mcunet-vww0": 88,
+    "mcunet-vww1": 113,
+    "mcunet-vww2": 201,
+    "mcunet-in0": 69,
+    "mcunet-in1": 106,
+    "mcunet-in2": 238,
+    "mcunet-in3": 243,
+    "mcunet-in4": 342,
+    "proxyless-w0.3-r64": 97,
+    "proxyless-w0.3-r176": 221,
+    "mbv2-w0.3-r64": 88,
+}
+"""Peak SRAM on STM32H743, KiB: README of mit-han-lab/tinyengine, X-CUBE-AI v7.3.0 column."""
+
+X_CUBE_AI_ST_KIB = {"mobilenet v1 0.25 96": 39.56, "mobilenet v1 0.25 224": 202.14, "squeeze concat 55": 756.25}
+"""Activation RAM under X-CUBE-AI 7.3.0 (ST's model zoo): two MobileNets, and SqueezeNet 1.1 at 224, which its first
+concatenation decides, KiB."""

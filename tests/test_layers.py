@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "mcusim"
 
 FLOORS = (
     {"errors", "units", "jit"},
-    {"fixed_point", "graph", "hardware", "profile_files", "program", "quant", "region", "report", "schedule"},
+    {"fixed_point", "graph", "hardware", "libm", "profile_files", "program", "quant", "region", "report", "schedule"},
     {"ops", "frontends", "zoo"},
     {
         "boards",
@@ -28,9 +28,26 @@ FLOORS = (
         "reorder",
         "rules",
         "runtimes",
+        "stage_axes",
+        "stage_costs",
+        "stage_tally",
         "staging",
+        "step_costs",
     },
-    {"arena", "breakdown", "comparison", "execution", "planning", "search", "session", "simulation"},
+    {
+        "arena",
+        "breakdown",
+        "comparison",
+        "execution",
+        "feeds",
+        "floating",
+        "planning",
+        "preparation",
+        "search",
+        "sessions",
+        "simulation",
+        "streams",
+    },
     {"cli", "render"},
     {"__init__", "__main__"},  # the facade, above all: nothing in the package imports from it but its version
 )

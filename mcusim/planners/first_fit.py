@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from mcusim.planners.blocks import Block, join
 from mcusim.program import Buffer
 
-__all__ = ["first_fit", "tflm_greedy", "tinyengine_first_fit"]
+__all__ = ["first_fit", "tflm_greedy", "tflm_place_rest", "tinyengine_first_fit"]
 
 
 def tflm_greedy(buffers: Sequence[Buffer]) -> tuple[int, ...]:
@@ -17,7 +18,16 @@ def tflm_greedy(buffers: Sequence[Buffer]) -> tuple[int, ...]:
     Scratch requests come after the tensors in TFLM's list, in the order of the operators that make them.
     Source: tensorflow/lite/micro/memory_planner/greedy_memory_planner.cc.
     """
+    return tflm_place_rest(buffers, [-1] * len(buffers))
+
+
+def tflm_place_rest(buffers: Sequence[Buffer], known: Sequence[int]) -> tuple[int, ...]:
+    """Offsets as TFLM's planner gives them where the model carries offsets of its own: the others go around those.
+
+    known: offset of each buffer in bytes, -1 where the planner is to choose.
+    """
     blocks = join(buffers)
+    fixed = {index: known[block.members[0]] for index, block in enumerate(blocks) if known[block.members[0]] >= 0}
     last_tensor = max((b.tensor for b in buffers), default=0)
 
     def rank(index: int) -> tuple[int, int]:
@@ -25,7 +35,8 @@ def tflm_greedy(buffers: Sequence[Buffer]) -> tuple[int, ...]:
         tensor = buffers[member].tensor
         return -blocks[index].size_bytes, -(tensor if tensor >= 0 else last_tensor + 1 + member)
 
-    return first_fit(buffers, blocks, sorted(range(len(blocks)), key=rank))
+    order = sorted([index for index in range(len(blocks)) if index not in fixed], key=rank)
+    return first_fit(buffers, blocks, order, fixed)
 
 
 def tinyengine_first_fit(buffers: Sequence[Buffer]) -> tuple[int, ...]:
@@ -37,13 +48,19 @@ def tinyengine_first_fit(buffers: Sequence[Buffer]) -> tuple[int, ...]:
     return first_fit(buffers, blocks, sorted(range(len(blocks)), key=lambda index: -blocks[index].size_bytes))
 
 
-def first_fit(buffers: Sequence[Buffer], blocks: Sequence[Block], order: Sequence[int]) -> tuple[int, ...]:
+def first_fit(
+    buffers: Sequence[Buffer],
+    blocks: Sequence[Block],
+    order: Sequence[int],
+    fixed: Mapping[int, int] = MappingProxyType({}),
+) -> tuple[int, ...]:
     """Offset of each buffer when `blocks` are placed in `order`; held buffers get -1.
 
+    fixed: block -> offset of those that lie already.
     A block is in the way of another only with the height it has while both are alive.
     """
-    placed: list[tuple[int, int]] = []  # (offset, block), by offset
-    offset_of: dict[int, int] = {}
+    placed = sorted([(offset, index) for index, offset in fixed.items()])  # (offset, block)
+    offset_of = dict(fixed)
     for index in order:
         block = blocks[index]
         _, size, first, end, alignment, _ = block

@@ -1,0 +1,14 @@
+"""Counting conventions, one file each. Importing this package registers them all.
+
+A published figure may be a sum, not a placement. Each convention says what it counts and what stands behind it.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from mcusim.conventions.registry import CONVENTIONS, Convention, Ledger, count, find_convention
+
+__all__ = ["CONVENTIONS", "Convention", "Ledger", "count", "find_convention"]
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

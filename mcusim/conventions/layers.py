@@ -1,0 +1,111 @@
+"""A network as the counting conventions see it: its layers one by one, PADs folded, with the bytes around each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mcusim.graph import ABSENT, Graph, Signature
+from mcusim.lower import lower
+from mcusim.program import BufferKind, Program, Step
+from mcusim.rules import InputPlace
+from mcusim.runtimes import RUNTIMES
+from mcusim.schedule import LAYER
+
+__all__ = ["Layer", "held_bytes", "in_and_out_bytes", "layers", "shortcut_bytes"]
+
+
+class Layer(NamedTuple):
+    """One step. in_bytes, out_bytes: of its activations.
+
+    beside_bytes: tensors that it does not touch but that are needed later: a shortcut around it, an early output.
+    input_stays: whether its input is needed later too, so that nothing can be written over it.
+    """
+
+    name: str
+    signature: Signature
+    in_bytes: int
+    out_bytes: int
+    beside_bytes: int
+    input_stays: bool
+
+    @property
+    def is_depthwise(self) -> bool:
+        return self.signature.op == "DEPTHWISE_CONV_2D"
+
+    @property
+    def is_add(self) -> bool:
+        return self.signature.op == "ADD"
+
+
+def layers(graph: Graph) -> tuple[Layer, ...]:
+    """The layers in order of execution."""
+    return tuple(_layers(_program(graph)))
+
+
+def _layers(program: Program) -> Iterator[Layer]:
+    steps = list(program.body())
+    first, last = _lives(program, steps)
+    nodes = program.graph.nodes
+    for time, step in enumerate(steps):
+        read, written = _tensors(program, step.reads), _tensors(program, step.writes)
+        beside = {t for t in first if first[t] < time < last[t]} - read - written
+        in_bytes, out_bytes, beside_bytes = (_bytes(program, tensors) for tensors in (read, written, beside))
+        stays = any(last[tensor] > time for tensor in read)
+        yield Layer(nodes[step.node].name, step.signature, in_bytes, out_bytes, beside_bytes, stays)
+
+
+def held_bytes(graph: Graph, name: str) -> int:
+    """TinyEngine's buffer `name` (im2col or kernel): one maximum over the network."""
+    held = [b for b in _program(graph).buffers if b.kind is BufferKind.HELD and b.name == name]
+    return sum(buffer.size_bytes for buffer in held)
+
+
+def in_and_out_bytes(layer: Layer) -> int:
+    """Input and output of a layer; a depthwise convolution writes over its input, an ADD over one of its own."""
+    if layer.is_add:
+        return 0
+    return layer.in_bytes if layer.is_depthwise else layer.in_bytes + layer.out_bytes
+
+
+def shortcut_bytes(graph: Graph) -> int:
+    """The largest input of a block that has a shortcut: the tensor that an ADD reads and that was read before."""
+    program = _program(graph)
+    largest = 0
+    seen: set[int] = set()
+    for step in program.body():
+        read = _tensors(program, step.reads)
+        if step.signature.op == "ADD":
+            largest = max([largest, *(_bytes(program, {tensor}) for tensor in read & seen)])
+        seen |= read
+    return largest
+
+
+def _program(graph: Graph) -> Program:
+    """Layer by layer as TinyEngine runs it: PADs folded, RESHAPEs free, borders converted by the caller."""
+    return lower(graph, LAYER, RUNTIMES["tinyengine"].rules, InputPlace.ARENA)
+
+
+def _tensors(program: Program, views: tuple[int, ...]) -> set[int]:
+    """The tensors in memory that these views hold, each storage by one name."""
+    return {program.views[view].tensor for view in views if view != ABSENT}
+
+
+def _bytes(program: Program, tensors: set[int]) -> int:
+    return sum(program.graph.tensors[tensor].size_bytes for tensor in tensors)
+
+
+def _lives(program: Program, steps: list[Step]) -> tuple[dict[int, int], dict[int, int]]:
+    """Tensor -> first and last step at which it is there; inputs from before the first, outputs to after the last."""
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for time, step in enumerate(steps):
+        for tensor in _tensors(program, step.reads) | _tensors(program, step.writes):
+            first.setdefault(tensor, time)
+            last[tensor] = time
+    for buffer in program.buffers:
+        if buffer.kind is BufferKind.INPUT:
+            first[buffer.tensor] = -1
+        elif buffer.kind is BufferKind.OUTPUT:
+            last[buffer.tensor] = len(steps)
+    return first, last

@@ -1,0 +1,127 @@
+"""Plans side by side, and the plan that a stock TFLM interpreter reads from the file."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from oracles import run_tflm
+
+from mcusim import zoo
+from mcusim.conventions import CONVENTIONS
+from mcusim.errors import PlanError
+from mcusim.frontends.tflite import read_tflite
+from mcusim.frontends.tflite_writer import write_tflite
+from mcusim.graph import Graph
+from mcusim.planners import check_plan
+from mcusim.planning import OFFLINE_METADATA, compare_plans, offline_plan, plan_memory
+from mcusim.program import BufferKind
+from mcusim.reorder import reorder
+from mcusim.runtimes import RUNTIMES
+
+TRAVELS = {
+    "mlperf_vww01_mbv1_025_96_int8": (73_728, 55_296),
+    "mcunet_320kb_1mb_imagenet": (416_832, 397_920),
+    "mww_v1_alexa": (21_216, 14_864),
+    "mww_v2_okay_nabu": (4_096, 4_032),
+    "tflm_person_detect": (55_296, 55_296),
+}
+"""Head of the interpreter without and with the plan, bytes."""
+
+
+def head_bytes(content: bytes, capfd) -> int:
+    """What the interpreter says it allocated."""
+    runtime = pytest.importorskip(
+        "tflite_micro.python.tflite_micro.runtime", reason="no tflite-micro (extra `oracles`)"
+    )
+    capfd.readouterr()
+    runtime.Interpreter.from_bytes(content, arena_size=4 << 20).print_allocations()
+    found = re.search(r"allocation head (\d+)", "".join(capfd.readouterr()))
+    assert found
+    return int(found[1])
+
+
+def answers(content: bytes, graph: Graph, seed: int) -> list[np.ndarray]:
+    draw = np.random.default_rng(seed)
+    inputs = [
+        draw.integers(-128, 128, graph.tensors[t].shape).astype(graph.tensors[t].dtype.value) for t in graph.inputs
+    ]
+    return run_tflm(content, inputs, arena_bytes=4 << 20)
+
+
+@pytest.mark.parametrize("name", TRAVELS)
+def test_the_interpreter_allocates_what_the_plan_says_and_answers_the_same(corpus, capfd, name):
+    path = corpus / "models" / f"{name}.tflite"
+    graph = read_tflite(path)
+    plan = offline_plan(graph)
+    assert (plan.default_bytes, plan.arena_bytes) == TRAVELS[name]
+    assert plan.arena_bytes == plan.lower_bound_bytes
+    planned = write_tflite(graph, metadata={OFFLINE_METADATA: np.array(plan.vector, "<i4").tobytes()})
+    assert head_bytes(path.read_bytes(), capfd) == plan.default_bytes
+    assert head_bytes(planned, capfd) == plan.arena_bytes
+    for seed in range(3):
+        for before, after in zip(answers(path.read_bytes(), graph, seed), answers(planned, graph, seed), strict=True):
+            np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("name", ["mww_v1_alexa", "mltk_kws_on_off_v3"])
+def test_a_better_order_answers_the_same_in_less(corpus, capfd, name):
+    path = corpus / "models" / f"{name}.tflite"
+    graph = read_tflite(path)
+    found = reorder(graph, RUNTIMES["tflm"].rules)
+    plan = offline_plan(found.graph)
+    content = write_tflite(found.graph, metadata={OFFLINE_METADATA: np.array(plan.vector, "<i4").tobytes()})
+    assert head_bytes(content, capfd) == plan.arena_bytes == found.peak_bytes < offline_plan(graph).arena_bytes
+    for seed in range(3):
+        for before, after in zip(answers(path.read_bytes(), graph, seed), answers(content, graph, seed), strict=True):
+            np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.corpus
+def test_the_vector_fits_its_network(corpus_model):
+    graph = read_tflite(corpus_model.path)
+    plan = offline_plan(graph)
+    version, subgraph, tensors, *offsets = plan.vector
+    assert (version, subgraph) == (1, 0)
+    assert tensors == len(offsets) == len(graph.tensors) + sum(len(s.tensors) for s in graph.subgraphs)
+    assert plan.lower_bound_bytes <= plan.arena_bytes <= plan.default_bytes
+    if plan.arena_bytes == plan.default_bytes:
+        assert set(offsets) == {-1}, "nothing to gain: the interpreter plans as ever"
+    for index, offset in enumerate(offsets):
+        if offset != -1:
+            assert offset % 16 == 0
+            assert not graph.tensors[index].is_constant
+
+
+def test_a_network_with_tensors_to_place_elsewhere_is_refused(corpus):
+    graph = read_tflite(corpus / "models" / "mww_v2_okay_nabu.tflite")
+    inner = zoo.build("smallcifar")
+    mixed = Graph(graph.name, graph.tensors, graph.nodes, graph.inputs, graph.outputs, graph.source, (inner,))
+    with pytest.raises(PlanError, match="would get an offset of the main graph"):
+        offline_plan(mixed)
+
+
+def test_only_tflm_reads_a_plan():
+    with pytest.raises(PlanError, match="reads no plan from the model"):
+        offline_plan(zoo.build("mcunet-vww0"), "tinyengine")
+
+
+def test_everything_side_by_side():
+    rows = compare_plans(zoo.build("mcunet-in3"))
+    assert {row.name for row in rows} == {*RUNTIMES, *CONVENTIONS}
+    totals = {row.name: row.total_bytes for row in rows}
+    assert totals["tinyengine"] == 266_344
+    assert totals["io"] == totals["live"] == 247_808
+    for row in rows:
+        assert row.total_bytes == sum(row.parts.values())
+        assert row.what
+    assert [row.is_placement for row in rows] == sorted([row.is_placement for row in rows], reverse=True)
+
+
+def test_a_runtimes_plan_beside_the_best(corpus):
+    plan = plan_memory(read_tflite(corpus / "models" / "mlperf_vww01_mbv1_025_96_int8.tflite"))
+    assert (plan.arena_bytes, plan.best.arena_bytes) == (73_728, 55_296)
+    assert plan.excess == pytest.approx(1 / 3)
+    placed = [b for b in plan.program.buffers if b.kind is not BufferKind.HELD]
+    check_plan(placed, plan.best.offset_bytes, plan.best.arena_bytes)
