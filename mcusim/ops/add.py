@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mcusim.graph import Activation, Attributes
+from mcusim.graph import Activation, Attributes, DType
+from mcusim.ops.arithmetic import (
+    Operation,
+    PreparedFloatSum,
+    PreparedPlain,
+    PreparedSum,
+    plain,
+    prepare_sum,
+    same_dtypes,
+)
 from mcusim.ops.elementwise import binary
-from mcusim.ops.registry import register
+from mcusim.ops.registry import Call, attributes_of, register
 
 __all__ = ["ADD", "AddAttributes"]
 
@@ -19,4 +28,17 @@ class AddAttributes(Attributes):
     pot_scale_int16: bool = True
 
 
-ADD = register(binary("ADD", "a + b, broadcasting", attributes=AddAttributes, options="AddOptions"))
+def _prepare(call: Call) -> PreparedSum | PreparedFloatSum | PreparedPlain:
+    activation = attributes_of(call.signature, AddAttributes).fused_activation_function
+    if same_dtypes(call) in (DType.FLOAT32, DType.INT32):
+        return plain(call, Operation.ADD, activation, (DType.FLOAT32, DType.INT32))
+    return prepare_sum(call, 1, activation)
+
+
+ADD = register(
+    replace(
+        binary("ADD", "a + b, broadcasting", attributes=AddAttributes, options="AddOptions"),
+        prepare=_prepare,
+        kernel="arithmetic",
+    )
+)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mcusim.errors import ModelError
 from mcusim.graph import Attributes, DType, Shape, TensorType
 from mcusim.ops.operands import axis_of, constant_int, operand
 from mcusim.ops.reduction import reduce_work
-from mcusim.ops.registry import OpDef, register
+from mcusim.ops.registry import Call, OpDef, register
 from mcusim.ops.tiles import no_needs
 
 __all__ = ["ARG_MAX", "ArgMaxAttributes"]
@@ -27,6 +28,14 @@ def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple
     return (shape[:axis] + shape[axis + 1 :],)
 
 
+def _prepare(call: Call) -> int:
+    """The axis."""
+    if not call.outputs[0].dtype.is_integer or call.input(0).dtype.bits < 8:
+        what = f"it cannot find the largest of {call.input(0).dtype} as {call.outputs[0].dtype}"
+        raise ModelError(what, where=call.where, fix="let output_type be int32 or int64")
+    return axis_of("ARG_MAX", constant_int("ARG_MAX", call.signature.inputs, 1, "axis"), call.input(0).shape)
+
+
 ARG_MAX = register(
     OpDef(
         name="ARG_MAX",
@@ -36,5 +45,7 @@ ARG_MAX = register(
         infer=_infer,
         needs=no_needs,
         work=reduce_work,
+        prepare=_prepare,
+        kernel="ranking",
     )
 )

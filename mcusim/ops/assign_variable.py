@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
 from mcusim.ops.operands import operand
-from mcusim.ops.registry import Movement, OpDef, Work, WorkKind, register
+from mcusim.ops.registry import Movement, OpDef, StateRole, Work, WorkKind, register
 from mcusim.ops.tiles import no_needs
 
 __all__ = ["ASSIGN_VARIABLE"]
@@ -43,5 +43,6 @@ ASSIGN_VARIABLE = register(
         needs=no_needs,
         work=_work,
         movement=Movement.MOVES,
+        state=StateRole.ASSIGN,
     )
 )

@@ -5,4 +5,4 @@ from mcusim.ops.registry import register
 
 __all__ = ["AVERAGE_POOL_2D"]
 
-AVERAGE_POOL_2D = register(pool("AVERAGE_POOL_2D", "mean of each window; the border is left out"))
+AVERAGE_POOL_2D = register(pool("AVERAGE_POOL_2D", "mean of each window; the border is left out", is_average=True))

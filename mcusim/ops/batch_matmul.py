@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from mcusim.graph import Attributes, Shape, Signature, TensorType
+import numpy as np
+from numpy.typing import NDArray
+
+from mcusim.errors import ModelError
+from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
+from mcusim.ops.accumulators import (
+    OutputStage,
+    check_dtypes,
+    constant_of,
+    output_stage,
+    per_tensor,
+    product_scale,
+    rounding_of,
+)
 from mcusim.ops.elementwise import broadcast
 from mcusim.ops.operands import operand, refusal
-from mcusim.ops.registry import OpDef, Work, WorkKind, attributes_of, register
+from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
 from mcusim.ops.tiles import bytes_of, constant_bytes, no_needs, share
+from mcusim.quant import Rounding
 
-__all__ = ["BATCH_MATMUL", "BatchMatMulAttributes"]
+__all__ = ["BATCH_MATMUL", "BatchMatMulAttributes", "PreparedBatchMatMul"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +70,39 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedBatchMatMul:
+    """What the kernel trusts.
+
+    constants: which operands are, and their elements.   transposes: whether an operand is transposed first.
+    is_wide: sums are 64 bits wide; else they wrap at 32.
+    """
+
+    constants: tuple[NDArray[Any] | None, NDArray[Any] | None]
+    zero_points: tuple[int, int]
+    transposes: tuple[bool, bool]
+    is_wide: bool
+    stage: OutputStage
+
+
+def _prepare(call: Call) -> PreparedBatchMatMul:
+    """Source: TFLM batch_matmul.cc, batch_matmul_common.cc."""
+    dtype = check_dtypes(call, (DType.INT8,) * 3, (DType.INT16,) * 3)[0]
+    is_wide = dtype is DType.INT16
+    a, b = call.input(0), call.input(1)
+    zero_points = (per_tensor(call, a)[1], per_tensor(call, b)[1])
+    if is_wide and (*zero_points, per_tensor(call, call.outputs[0])[1]) != (0, 0, 0):
+        raise ModelError("int16 tensors have a zero point other than 0", where=call.where, fix="quantise it again")
+    attributes = attributes_of(call.signature, BatchMatMulAttributes)
+    rounding = Rounding.REDUCED if is_wide else rounding_of(call)
+    stage = output_stage(call, np.float64(product_scale(call, a, b)), rounding, Activation.NONE)
+    constants = (
+        constant_of(call, 0) if a.is_constant else None,
+        constant_of(call, 1) if b.is_constant else None,
+    )
+    return PreparedBatchMatMul(constants, zero_points, (attributes.adj_x, attributes.adj_y), is_wide, stage)
+
+
 BATCH_MATMUL = register(
     OpDef(
         name="BATCH_MATMUL",
@@ -65,5 +113,7 @@ BATCH_MATMUL = register(
         needs=no_needs,
         work=_work,
         parameters=(0, 1),
+        prepare=_prepare,
+        kernel="batch_matmul",
     )
 )

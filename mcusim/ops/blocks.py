@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mcusim.graph import Attributes, Shape, TensorType
 from mcusim.ops.operands import operand, refusal
 
-__all__ = ["BlockAttributes", "checked_block"]
+__all__ = ["BlockAttributes", "Blocks", "checked_block"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,13 @@ class BlockAttributes(Attributes):
     """Attributes of such an operator, under TFLite's names. block_size: pixels on a block's side."""
 
     block_size: int = 0
+
+
+class Blocks(NamedTuple):
+    """What the block kernel trusts.   gathers: blocks of pixels become channels; else channels become blocks."""
+
+    size: int
+    gathers: bool
 
 
 def checked_block(op: str, attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[int, Shape]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from mcusim.errors import ModelError
 from mcusim.graph import Attributes, DType
 from mcusim.ops.elementwise import unary
-from mcusim.ops.registry import Movement, register
+from mcusim.ops.registry import Call, Movement, register
 
 __all__ = ["CAST", "CastAttributes"]
 
@@ -19,12 +20,29 @@ class CastAttributes(Attributes):
     out_data_type: DType = DType.FLOAT32
 
 
+_CAST = frozenset({DType.BOOL, DType.INT8, DType.UINT8, DType.INT16, DType.INT32, DType.INT64, DType.FLOAT32})
+
+
+def _prepare(call: Call) -> None:
+    for tensor in (call.input(0), call.outputs[0]):
+        if tensor.dtype not in _CAST:
+            raise ModelError(
+                f"it cannot convert {call.input(0).dtype} to {call.outputs[0].dtype}",
+                where=call.where,
+                fix=f"use {', '.join(sorted(_CAST))}",
+            )
+
+
 CAST = register(
-    unary(
-        "CAST",
-        "elements converted to another type",
-        attributes=CastAttributes,
-        options="CastOptions",
-        movement=Movement.MOVES,
+    replace(
+        unary(
+            "CAST",
+            "elements converted to another type",
+            attributes=CastAttributes,
+            options="CastOptions",
+            movement=Movement.MOVES,
+        ),
+        prepare=_prepare,
+        kernel="casting",
     )
 )

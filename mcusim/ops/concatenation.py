@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mcusim.errors import ModelError
 from mcusim.graph import Activation, Attributes, Shape, Signature, TensorType
+from mcusim.ops.joining import Join, prepare_join
 from mcusim.ops.movement import moves
 from mcusim.ops.operands import axis_of, operand, refusal
-from mcusim.ops.registry import attributes_of, register
+from mcusim.ops.registry import Call, attributes_of, register
 from mcusim.ops.tiles import is_feature_map
 from mcusim.region import Region, Span
 
@@ -47,6 +49,14 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
     return Region(rows, Span(cols.start - before, cols.stop - before))
 
 
+def _prepare(call: Call) -> Join:
+    attributes = attributes_of(call.signature, ConcatenationAttributes)
+    if attributes.fused_activation_function is not Activation.NONE:
+        what = f"it has the fused activation {attributes.fused_activation_function}, which TFLM refuses"
+        raise ModelError(what, where=call.where, fix="put the activation behind it, as an operator of its own")
+    return prepare_join(call, axis_of(call.signature.op, attributes.axis, call.input(0).shape))
+
+
 CONCATENATION = register(
     moves(
         "CONCATENATION",
@@ -55,5 +65,7 @@ CONCATENATION = register(
         _needs,
         attributes=ConcatenationAttributes,
         options="ConcatenationOptions",
+        prepare=_prepare,
+        kernel="joining",
     )
 )

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mcusim.errors import ModelError
-from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.registry import OpDef, Work, WorkKind, attributes_of, register
+from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
+from mcusim.ops.accumulators import Accumulator, check_dtypes, exact_float, prepare_accumulator
+from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
 from mcusim.ops.windows import (
     SIGNATURES_KEPT,
     WindowAttributes,
@@ -20,7 +25,7 @@ from mcusim.ops.windows import (
 )
 from mcusim.region import Region, Span, Window
 
-__all__ = ["CONV_2D", "Conv2DAttributes", "conv_windows"]
+__all__ = ["CONV_2D", "Conv2DAttributes", "PreparedConv2D", "conv_windows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,42 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedConv2D:
+    """What the kernel trusts.
+
+    accumulator: weights are OHWI.   matrix: the weights as (groups, taps * in_c, out_c of a group), in the float type
+    that is exact for them.   rows, cols: the windows.   taps: kernel height times width.
+    """
+
+    accumulator: Accumulator
+    matrix: NDArray[Any]
+    rows: Window
+    cols: Window
+    taps: int
+
+
+def _prepare(call: Call) -> PreparedConv2D:
+    """Sums of int16 inputs are 64 bits wide unless the bias is not.   Source: TFLM conv_common.cc, conv.cc."""
+    check_dtypes(
+        call,
+        (DType.INT8, DType.INT8, DType.INT8),
+        (DType.INT8, DType.INT4, DType.INT8),
+        (DType.INT16, DType.INT8, DType.INT16),
+        (DType.UINT8, DType.UINT8, DType.UINT8),
+    )
+    attributes = attributes_of(call.signature, Conv2DAttributes)
+    accumulator = prepare_accumulator(
+        call, activation=attributes.fused_activation_function, channel_axis=0, has_narrow_bias=True
+    )
+    out_c, kernel_h, kernel_w, in_c = accumulator.weights.shape
+    groups = call.signature.input(0).channels // in_c
+    matrix = accumulator.weights.reshape(groups, out_c // groups, -1).transpose(0, 2, 1)
+    rows, cols = conv_windows(call.signature)
+    exact = np.ascontiguousarray(matrix, exact_float(accumulator))
+    return PreparedConv2D(accumulator, exact, rows, cols, kernel_h * kernel_w)
+
+
 CONV_2D = register(
     OpDef(
         name="CONV_2D",
@@ -99,5 +140,7 @@ CONV_2D = register(
         work=_work,
         parameters=(1, 2),
         with_pads=with_pads,
+        prepare=_prepare,
+        kernel="conv_2d",
     )
 )

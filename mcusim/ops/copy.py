@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcusim.graph import Attributes, Shape, TensorType
-from mcusim.ops.movement import moves
+from mcusim.ops.movement import check_movable, moves
 from mcusim.ops.operands import operand
-from mcusim.ops.registry import register
+from mcusim.ops.registry import Call, register
 from mcusim.ops.tiles import same_region
 
 __all__ = ["COPY"]
@@ -17,4 +17,17 @@ def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple
     return (operand("COPY", inputs, 0).shape,)
 
 
-COPY = register(moves("COPY", "bytes moved to another place; made by lowering, in no file", _infer, same_region))
+def _prepare(call: Call) -> None:
+    check_movable(call, 0)
+
+
+COPY = register(
+    moves(
+        "COPY",
+        "bytes moved to another place; made by lowering, in no file",
+        _infer,
+        same_region,
+        prepare=_prepare,
+        kernel="copying",
+    )
+)

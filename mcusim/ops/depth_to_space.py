@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.blocks import BlockAttributes, checked_block
-from mcusim.ops.movement import moves
+from mcusim.ops.blocks import BlockAttributes, Blocks, checked_block
+from mcusim.ops.movement import check_movable, moves
 from mcusim.ops.operands import refusal
-from mcusim.ops.registry import attributes_of, register
+from mcusim.ops.registry import Call, attributes_of, register
 from mcusim.region import Region, Span
 
 __all__ = ["DEPTH_TO_SPACE"]
@@ -37,6 +37,11 @@ def _blocks(span: Span, block: int) -> Span:
     return Span(span.start // block, -(-span.stop // block)) if span.stop > span.start else Span(0, 0)
 
 
+def _prepare(call: Call) -> Blocks:
+    check_movable(call, 0)
+    return Blocks(attributes_of(call.signature, BlockAttributes).block_size, gathers=False)
+
+
 DEPTH_TO_SPACE = register(
     moves(
         "DEPTH_TO_SPACE",
@@ -45,5 +50,7 @@ DEPTH_TO_SPACE = register(
         _needs,
         attributes=BlockAttributes,
         options="DepthToSpaceOptions",
+        prepare=_prepare,
+        kernel="blocks",
     )
 )

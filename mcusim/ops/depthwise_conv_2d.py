@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
-from mcusim.graph import Attributes, Shape, Signature, TensorType
+import numpy as np
+from numpy.typing import NDArray
+
+from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
+from mcusim.ops.accumulators import Accumulator, check_dtypes, prepare_accumulator
 from mcusim.ops.operands import operand, refusal
-from mcusim.ops.registry import OpDef, Work, WorkKind, attributes_of, register
+from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
 from mcusim.ops.windows import (
     SIGNATURES_KEPT,
     WindowAttributes,
@@ -18,9 +23,10 @@ from mcusim.ops.windows import (
     window_of,
     with_pads,
 )
+from mcusim.quant import INT32_MAX
 from mcusim.region import Region, Span, Window
 
-__all__ = ["DEPTHWISE_CONV_2D", "DepthwiseConv2DAttributes", "depthwise_windows"]
+__all__ = ["DEPTHWISE_CONV_2D", "DepthwiseConv2DAttributes", "PreparedDepthwiseConv2D", "depthwise_windows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,37 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedDepthwiseConv2D:
+    """What the kernel trusts.
+
+    accumulator: weights are 1HWO.   weights: the same as (kernel_h, kernel_w, in_c, multiplier), in the type of sums:
+    int32, or int64 where the sums are.   rows, cols: the windows.
+    """
+
+    accumulator: Accumulator
+    weights: NDArray[Any]
+    rows: Window
+    cols: Window
+
+
+def _prepare(call: Call) -> PreparedDepthwiseConv2D:
+    """Sums of int16 inputs are 64 bits wide.   Source: TFLM depthwise_conv_common.cc, depthwise_conv.cc."""
+    check_dtypes(
+        call,
+        (DType.INT8, DType.INT8, DType.INT8),
+        (DType.INT8, DType.INT4, DType.INT8),
+        (DType.INT16, DType.INT8, DType.INT16),
+        (DType.UINT8, DType.UINT8, DType.UINT8),
+    )
+    attributes = attributes_of(call.signature, DepthwiseConv2DAttributes)
+    accumulator = prepare_accumulator(call, activation=attributes.fused_activation_function, channel_axis=3)
+    sums = np.int32 if int(accumulator.bound.max()) <= INT32_MAX else np.int64
+    in_c = call.signature.input(0).channels
+    weights = accumulator.weights.reshape(*accumulator.weights.shape[1:3], in_c, -1).astype(sums)
+    return PreparedDepthwiseConv2D(accumulator, weights, *depthwise_windows(call.signature))
+
+
 DEPTHWISE_CONV_2D = register(
     OpDef(
         name="DEPTHWISE_CONV_2D",
@@ -105,5 +142,7 @@ DEPTHWISE_CONV_2D = register(
         overwrites=(0,),
         parameters=(1, 2),
         with_pads=with_pads,
+        prepare=_prepare,
+        kernel="depthwise_conv_2d",
     )
 )

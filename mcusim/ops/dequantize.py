@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from mcusim.ops.converting import prepare_dequantize
 from mcusim.ops.elementwise import unary
 from mcusim.ops.registry import Movement, register
 
@@ -16,5 +17,7 @@ DEQUANTIZE = register(
             movement=Movement.MOVES,
         ),
         is_border_conversion=True,
+        prepare=prepare_dequantize,
+        kernel="converting",
     )
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mcusim.graph import Activation, Attributes
+from mcusim.graph import Activation, Attributes, DType
+from mcusim.ops.arithmetic import Operation, PreparedPlain, plain
 from mcusim.ops.elementwise import binary
-from mcusim.ops.registry import register
+from mcusim.ops.registry import Call, attributes_of, register
 
 __all__ = ["DIV", "DivAttributes"]
 
@@ -18,4 +19,18 @@ class DivAttributes(Attributes):
     fused_activation_function: Activation = Activation.NONE
 
 
-DIV = register(binary("DIV", "a / b, broadcasting", attributes=DivAttributes, options="DivOptions"))
+def _prepare(call: Call) -> PreparedPlain:
+    """Floats and int32. Of stored integers TFLM shifts by more bits than a register has: what comes out of small
+    quotients depends on the processor.   Source: TFLM div.cc; TFLite reference/div.h.
+    """
+    activation = attributes_of(call.signature, DivAttributes).fused_activation_function
+    return plain(call, Operation.DIVIDE, activation, (DType.FLOAT32, DType.INT32))
+
+
+DIV = register(
+    replace(
+        binary("DIV", "a / b, broadcasting", attributes=DivAttributes, options="DivOptions"),
+        prepare=_prepare,
+        kernel="arithmetic",
+    )
+)

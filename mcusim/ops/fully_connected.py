@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from mcusim.graph import Activation, Attributes, Shape, Signature, TensorType
+import numpy as np
+from numpy.typing import NDArray
+
+from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
+from mcusim.ops.accumulators import Accumulator, check_dtypes, exact_float, prepare_accumulator, quantization_of
 from mcusim.ops.operands import operand, refusal
-from mcusim.ops.registry import OpDef, Work, WorkKind, register
+from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
 from mcusim.ops.tiles import bytes_of, no_needs, share
 
-__all__ = ["FULLY_CONNECTED", "FullyConnectedAttributes"]
+__all__ = ["FULLY_CONNECTED", "FullyConnectedAttributes", "PreparedFullyConnected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,40 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedFullyConnected:
+    """What the kernel trusts.
+
+    accumulator: weights are (units, in).   matrix: their transpose, in the float type that is exact for them.
+    """
+
+    accumulator: Accumulator
+    matrix: NDArray[Any]
+
+
+def _prepare(call: Call) -> PreparedFullyConnected:
+    """Sums of int16 inputs are 64 bits wide unless the bias is not.
+
+    Weights have a zero point unless they are quantised per channel.
+    Source: TFLM fully_connected_common.cc, fully_connected.cc.
+    """
+    check_dtypes(
+        call,
+        (DType.INT8, DType.INT8, DType.INT8),
+        (DType.INT8, DType.INT4, DType.INT8),
+        (DType.INT16, DType.INT8, DType.INT16),
+        (DType.UINT8, DType.UINT8, DType.UINT8),
+    )
+    accumulator = prepare_accumulator(
+        call,
+        activation=attributes_of(call.signature, FullyConnectedAttributes).fused_activation_function,
+        channel_axis=0,
+        has_narrow_bias=True,
+        uses_zero_point=not quantization_of(call, call.input(1)).is_per_channel,
+    )
+    return PreparedFullyConnected(accumulator, np.ascontiguousarray(accumulator.weights.T, exact_float(accumulator)))
+
+
 FULLY_CONNECTED = register(
     OpDef(
         name="FULLY_CONNECTED",
@@ -76,5 +115,7 @@ FULLY_CONNECTED = register(
         needs=no_needs,
         work=_work,
         parameters=(1, 2),
+        prepare=_prepare,
+        kernel="fully_connected",
     )
 )

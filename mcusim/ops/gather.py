@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from mcusim.errors import ModelError
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.movement import moves
+from mcusim.ops.movement import check_movable, moves
 from mcusim.ops.operands import axis_of, operand, refusal
-from mcusim.ops.registry import attributes_of, register
+from mcusim.ops.registry import Call, attributes_of, register
 from mcusim.ops.tiles import is_feature_map, same_region
 from mcusim.region import Region, Span
 
-__all__ = ["GATHER", "GatherAttributes"]
+__all__ = ["GATHER", "GatherAttributes", "Picking"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,28 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
     return same_region(signature, index, rows, cols)
 
 
+class Picking(NamedTuple):
+    """What the gather kernel trusts.   where: names the node, for positions that only the run knows."""
+
+    axis: int
+    batch_dims: int
+    size: int
+    where: str
+
+
+def _prepare(call: Call) -> Picking:
+    check_movable(call, 0)
+    attributes, positions = attributes_of(call.signature, GatherAttributes), call.input(1)
+    shape = call.signature.input(0).shape
+    axis = axis_of("GATHER", attributes.axis, shape)
+    batch = attributes.batch_dims + (len(positions.shape) if attributes.batch_dims < 0 else 0)
+    known = positions.constant
+    if known is not None and known.size and not 0 <= known.min() <= known.max() < shape[axis]:
+        what = f"positions {known.min()}..{known.max()} are not all on an axis of {shape[axis]}"
+        raise ModelError(what, where=call.where, fix="export the model again")
+    return Picking(axis, batch, shape[axis], call.where)
+
+
 GATHER = register(
     moves(
         "GATHER",
@@ -54,5 +78,7 @@ GATHER = register(
         _needs,
         attributes=GatherAttributes,
         options="GatherOptions",
+        prepare=_prepare,
+        kernel="gathering",
     )
 )

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from mcusim.graph import Attributes
+import numpy as np
+from numpy.typing import NDArray
+
+from mcusim.graph import Attributes, DType
+from mcusim.ops.accumulators import per_tensor, rounding_of
 from mcusim.ops.elementwise import unary
-from mcusim.ops.registry import register
+from mcusim.ops.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
+from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.quant import Integers, rescale, scaling
 
 __all__ = ["LEAKY_RELU", "LeakyReluAttributes"]
 
@@ -18,11 +25,35 @@ class LeakyReluAttributes(Attributes):
     alpha: float = 0.0
 
 
+def _results(call: Call, values: Integers) -> NDArray[Any]:
+    """Factors are formed in double by TFLM, and in float32 by desktop TFLite, which alone runs uint8.
+
+    Source: TFLM leaky_relu_common.cc (in float32 too before 2026); TFLite leaky_relu.h.
+    """
+    source, output = call.input(0), call.outputs[0]
+    (scale, zero_point), (out_scale, out_zero_point) = per_tensor(call, source), per_tensor(call, output)
+    number = np.float32 if source.dtype is DType.UINT8 else np.float64
+    alpha = attributes_of(call.signature, LeakyReluAttributes).alpha
+    identity = scaling(float(number(scale) / number(out_scale)), rounding_of(call))
+    slope = scaling(float(number(scale) * number(alpha) / number(out_scale)), rounding_of(call))
+    x = values - zero_point
+    return clamped_table(np.where(x >= 0, rescale(x, identity), rescale(x, slope)) + out_zero_point, output.dtype)
+
+
+def _prepare(call: Call) -> PreparedUnary:
+    alpha = attributes_of(call.signature, LeakyReluAttributes).alpha
+    return prepare_unary(call, _results, (DType.INT8, DType.INT16, DType.UINT8), FloatFunction.LEAKY_RELU, alpha)
+
+
 LEAKY_RELU = register(
-    unary(
-        "LEAKY_RELU",
-        "x where it is positive, alpha * x elsewhere",
-        attributes=LeakyReluAttributes,
-        options="LeakyReluOptions",
+    replace(
+        unary(
+            "LEAKY_RELU",
+            "x where it is positive, alpha * x elsewhere",
+            attributes=LeakyReluAttributes,
+            options="LeakyReluOptions",
+        ),
+        prepare=_prepare,
+        kernel="unary",
     )
 )

@@ -1,10 +1,69 @@
 """LOG_SOFTMAX: logarithm of the softmax over the last axis."""
 
-from mcusim.ops.reduction import over_channels
-from mcusim.ops.registry import register
+from __future__ import annotations
 
-__all__ = ["LOG_SOFTMAX"]
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mcusim.errors import ModelError
+from mcusim.fixed_point import exp_on_negative_values
+from mcusim.graph import DType
+from mcusim.ops.accumulators import check_dtypes, per_tensor
+from mcusim.ops.reduction import over_channels
+from mcusim.ops.registry import Call, register
+from mcusim.ops.softmax import SCALED_BITS, scaled_differences
+from mcusim.quant import Integers, dtype_range, quantize_multiplier, requantize
+
+__all__ = ["LOG_SOFTMAX", "PreparedFloatLogSoftmax", "PreparedLogSoftmax"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedFloatLogSoftmax:
+    """LOG_SOFTMAX of floats: nothing to prepare."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedLogSoftmax:
+    """What the kernel trusts.
+
+    scaled, exponentials: of each difference 0..255 below the row's maximum, Q5.26 (negative) and Q0.31; 0 where it is
+    negligible.   radius: the largest difference that is not.
+    multiplier, shift: from Q5.26 back to differences.   lowest, highest: of the output type.
+    """
+
+    scaled: Integers
+    exponentials: Integers
+    radius: int
+    multiplier: int
+    shift: int
+    lowest: int
+    highest: int
+
+
+def _prepare(call: Call) -> PreparedLogSoftmax | PreparedFloatLogSoftmax:
+    """Source: TFLM log_softmax.cc; TFLite PreprocessLogSoftmaxScalingExp."""
+    dtype, _ = check_dtypes(call, *((dtype, dtype) for dtype in (DType.FLOAT32, DType.INT8, DType.UINT8)))
+    if dtype is DType.FLOAT32:
+        return PreparedFloatLogSoftmax()
+    lowest, highest = dtype_range(dtype)
+    if per_tensor(call, call.outputs[0]) != (16.0 / 256, highest):
+        what = f"the output's scale is not 1/16, or its zero point not {highest}"
+        raise ModelError(what, where=call.where, fix="quantise the network again")
+    multiplier, shift, radius = scaled_differences(1.0, per_tensor(call, call.input(0))[0], call.where)
+    back = quantize_multiplier((1 << (31 - shift)) / multiplier)
+    differences = np.arange(256)
+    kept = differences <= radius
+    # Differences beyond the radius may still be scaled: the logarithm of the sum moves the limit.
+    scaled = requantize(-differences, multiplier, shift)
+    exponentials = np.where(kept, exp_on_negative_values(np.where(kept, scaled, 0), SCALED_BITS), 0)
+    return PreparedLogSoftmax(scaled, exponentials, radius, *back, lowest, highest)
+
 
 LOG_SOFTMAX = register(
-    over_channels("LOG_SOFTMAX", "logarithm of the softmax over the last axis", options="LogSoftmaxOptions")
+    replace(
+        over_channels("LOG_SOFTMAX", "logarithm of the softmax over the last axis", options="LogSoftmaxOptions"),
+        prepare=_prepare,
+        kernel="softmax",
+    )
 )

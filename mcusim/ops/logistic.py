@@ -1,8 +1,47 @@
 """LOGISTIC: 1 / (1 + exp(-x))."""
 
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcusim.errors import ModelError
+from mcusim.fixed_point import logistic
+from mcusim.graph import DType
+from mcusim.ops.accumulators import per_tensor
 from mcusim.ops.elementwise import unary
-from mcusim.ops.registry import WorkKind, register
+from mcusim.ops.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
+from mcusim.ops.registry import Call, WorkKind, register
+from mcusim.ops.sigmoids import INTEGER_BITS, logistic16, scaled8, scaled16
+from mcusim.quant import Integers, dtype_range, requantize, rounding_divide_by_pot
 
 __all__ = ["LOGISTIC"]
 
-LOGISTIC = register(unary("LOGISTIC", "1 / (1 + exp(-x))", kind=WorkKind.LOOKUP))
+
+def _results(call: Call, values: Integers) -> NDArray[Any]:
+    """Source: TFLM logistic_common.cc; TFLite integer_ops/logistic.h, and reference_ops.h for uint8."""
+    source, output = call.input(0), call.outputs[0]
+    if source.dtype is DType.INT16:
+        return clamped_table(logistic16(values, *scaled16(call, (0,))), output.dtype)
+    lowest, highest = dtype_range(output.dtype)
+    if per_tensor(call, output)[1] != lowest:
+        what = f"the output's zero point is not {lowest}"
+        raise ModelError(what, where=call.where, fix="quantise the network again")
+    scaled = scaled8(call)
+    x = values - per_tensor(call, source)[1]
+    inside = logistic(requantize(x, scaled.multiplier, scaled.shift), INTEGER_BITS)
+    result = rounding_divide_by_pot(inside, 31 - 8) + lowest
+    result = np.where(x <= -scaled.radius, lowest, np.where(x >= scaled.radius, highest, result))
+    return clamped_table(result, output.dtype)
+
+
+def _prepare(call: Call) -> PreparedUnary:
+    return prepare_unary(call, _results, (DType.INT8, DType.INT16, DType.UINT8), FloatFunction.LOGISTIC)
+
+
+LOGISTIC = register(
+    replace(unary("LOGISTIC", "1 / (1 + exp(-x))", kind=WorkKind.LOOKUP), prepare=_prepare, kernel="unary")
+)

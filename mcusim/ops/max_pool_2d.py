@@ -5,4 +5,4 @@ from mcusim.ops.registry import register
 
 __all__ = ["MAX_POOL_2D"]
 
-MAX_POOL_2D = register(pool("MAX_POOL_2D", "maximum of each window"))
+MAX_POOL_2D = register(pool("MAX_POOL_2D", "maximum of each window", is_average=False))

@@ -1,8 +1,25 @@
 """MINIMUM: the smaller of a and b, broadcasting."""
 
+from dataclasses import replace
+
+from mcusim.graph import Activation, DType
+from mcusim.ops.arithmetic import Operation, PreparedPlain, plain
 from mcusim.ops.elementwise import binary
-from mcusim.ops.registry import register
+from mcusim.ops.registry import Call, register
 
 __all__ = ["MINIMUM"]
 
-MINIMUM = register(binary("MINIMUM", "the smaller of a and b, broadcasting", options="MaximumMinimumOptions"))
+
+def _prepare(call: Call) -> PreparedPlain:
+    """Compares stored values: scales are not looked at.   Source: TFLM maximum_minimum.cc."""
+    dtypes = (DType.FLOAT32, DType.INT8, DType.UINT8, DType.INT16, DType.INT32, DType.INT64)
+    return plain(call, Operation.MINIMUM, Activation.NONE, dtypes)
+
+
+MINIMUM = register(
+    replace(
+        binary("MINIMUM", "the smaller of a and b, broadcasting", options="MaximumMinimumOptions"),
+        prepare=_prepare,
+        kernel="arithmetic",
+    )
+)

@@ -9,7 +9,8 @@ from mcusim.graph import Attributes, Shape, Signature, TensorType
 from mcusim.ops.movement import moves
 from mcusim.ops.operands import operand, refusal
 from mcusim.ops.padding import border, border_of, infer_padded
-from mcusim.ops.registry import attributes_of, register
+from mcusim.ops.picking import Picks, prepare_picks
+from mcusim.ops.registry import Call, attributes_of, register
 from mcusim.ops.tiles import is_feature_map
 from mcusim.region import Region, Span
 
@@ -56,6 +57,24 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
     return Region(_mirrored(rows, top, source.rows, edge), _mirrored(cols, left, source.cols, edge))
 
 
+def _places(before: int, size: int, after: int, edge: int) -> list[int]:
+    """Input place of each output place along an axis."""
+    places = []
+    for place in range(-before, size + after):
+        if place < 0:
+            place = -place - edge
+        elif place >= size:
+            place = 2 * (size - 1) + edge - place
+        places.append(place)
+    return places
+
+
+def _prepare(call: Call) -> Picks:
+    edge = attributes_of(call.signature, MirrorPadAttributes).mode
+    sizes = zip(border_of(call.signature), call.signature.input(0).shape, strict=True)
+    return prepare_picks(call, [_places(before, size, after, edge) for (before, after), size in sizes])
+
+
 MIRROR_PAD = register(
     moves(
         "MIRROR_PAD",
@@ -64,5 +83,7 @@ MIRROR_PAD = register(
         _needs,
         attributes=MirrorPadAttributes,
         options="MirrorPadOptions",
+        prepare=_prepare,
+        kernel="picking",
     )
 )

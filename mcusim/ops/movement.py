@@ -9,15 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from mcusim.errors import ModelError
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.registry import Movement, OpDef
+from mcusim.ops.registry import Call, Movement, OpDef
 from mcusim.ops.tiles import no_needs, same_region, transfer
 from mcusim.region import Region, Span
 
-__all__ = ["Infer", "Needs", "moves", "relabels"]
+__all__ = ["Infer", "Needs", "Prepare", "check_movable", "moves", "relabels"]
 
 Infer = Callable[[Attributes, Sequence[TensorType | None]], tuple[Shape, ...]]
 Needs = Callable[[Signature, int, Span, Span], Region | None]
+Prepare = Callable[[Call], object]
+
+
+def check_movable(call: Call, *sources: int) -> None:
+    """Raise ModelError unless the outputs have the element type of the inputs `sources`, of whole bytes."""
+    for output in call.outputs:
+        for index in sources:
+            source = call.input(index).dtype
+            if output.dtype is not source or source.bits < 8:
+                raise ModelError(
+                    f"it cannot move {source} to {output.dtype}",
+                    where=call.where,
+                    fix="export the model again: this operator keeps the element type, of 8 bits or more",
+                )
 
 
 def moves(
@@ -28,6 +43,8 @@ def moves(
     *,
     attributes: type[Attributes] = Attributes,
     options: str = "",
+    prepare: Prepare | None = None,
+    kernel: str = "",
 ) -> OpDef:
     """An operator that copies elements to other places."""
     return OpDef(
@@ -39,6 +56,8 @@ def moves(
         needs=needs,
         work=transfer,
         movement=Movement.MOVES,
+        prepare=prepare,
+        kernel=kernel,
     )
 
 
@@ -47,6 +66,10 @@ def _relabelled(signature: Signature, index: int, rows: Span, cols: Span) -> Reg
     if signature.input(0).shape != signature.output.shape:
         return None
     return same_region(signature, index, rows, cols)
+
+
+def _prepare_relabelling(call: Call) -> None:
+    check_movable(call, 0)
 
 
 def relabels(
@@ -62,4 +85,6 @@ def relabels(
         needs=_relabelled,
         work=transfer,
         movement=Movement.RELABELS,
+        prepare=_prepare_relabelling,
+        kernel="copying",
     )

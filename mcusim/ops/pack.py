@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcusim.graph import Attributes, Shape, TensorType
+from mcusim.ops.joining import Join, prepare_join
 from mcusim.ops.movement import moves
 from mcusim.ops.operands import axis_of, operand, refusal
-from mcusim.ops.registry import register
+from mcusim.ops.registry import Call, attributes_of, register
 
 __all__ = ["PACK", "PackAttributes"]
 
@@ -35,6 +36,11 @@ def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple
     return ((*shape[:axis], len(inputs), *shape[axis:]),)
 
 
+def _prepare(call: Call) -> Join:
+    axis = attributes_of(call.signature, PackAttributes).axis
+    return prepare_join(call, axis_of("PACK", axis, call.outputs[0].shape), stacks=True)
+
+
 PACK = register(
     moves(
         "PACK",
@@ -42,5 +48,7 @@ PACK = register(
         _infer,
         attributes=PackAttributes,
         options="PackOptions",
+        prepare=_prepare,
+        kernel="joining",
     )
 )

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.movement import moves
+from mcusim.ops.movement import check_movable, moves
 from mcusim.ops.operands import constant_ints, operand, refusal
-from mcusim.ops.registry import OpDef
+from mcusim.ops.registry import Call, OpDef
 from mcusim.ops.tiles import is_feature_map
 from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.region import Region, Span
 
-__all__ = ["border", "border_of", "infer_padded", "pad"]
+__all__ = ["Frame", "border", "border_of", "infer_padded", "pad"]
 
 Border = tuple[tuple[int, int], ...]
 """Elements put before and after, axis by axis."""
@@ -56,6 +57,30 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
     return Region(Span(rows.start - top, rows.stop - top), Span(cols.start - left, cols.stop - left))
 
 
+class Frame(NamedTuple):
+    """What the padding kernel trusts.
+
+    before: elements put before the input, axis by axis.   value: what is put there; None where input 2 says it.
+    """
+
+    before: tuple[int, ...]
+    value: float | None
+
+
+def _prepare(call: Call) -> Frame:
+    check_movable(call, 0)
+    before = tuple(first for first, _ in border_of(call.signature))
+    if call.signature.has(2):
+        check_movable(call, 2)
+        return Frame(before, None)
+    dtype, quantization = call.outputs[0].dtype, call.outputs[0].quantization
+    # TFLM pads int16 and int32 with 0 whatever the zero point is.
+    is_byte = dtype.is_integer and dtype.bits == 8
+    return Frame(before, quantization.zero_points[0] if is_byte and quantization else 0)
+
+
 def pad(name: str, summary: str, *, options: str) -> OpDef:
     """An operator that puts a constant around its input."""
-    return moves(name, summary, partial(infer_padded, name), _needs, options=options)
+    return moves(
+        name, summary, partial(infer_padded, name), _needs, options=options, prepare=_prepare, kernel="padding"
+    )

@@ -9,8 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.registry import OpDef, Work, WorkKind, attributes_of
+from mcusim.errors import ModelError
+from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
+from mcusim.ops.accumulators import check_dtypes, per_tensor
+from mcusim.ops.arithmetic import float_limits
+from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of
 from mcusim.ops.windows import (
     SIGNATURES_KEPT,
     WindowAttributes,
@@ -19,9 +22,10 @@ from mcusim.ops.windows import (
     window_needs,
     window_of,
 )
+from mcusim.quant import activation_range
 from mcusim.region import Region, Span, Window
 
-__all__ = ["Pool2DAttributes", "pool", "pool_windows"]
+__all__ = ["Pool2DAttributes", "PreparedPool", "pool", "pool_windows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,37 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
     )
 
 
-def pool(name: str, summary: str) -> OpDef:
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedPool:
+    """What the kernel trusts.   is_average: or else the maximum.   lowest, highest: what outputs are clamped to."""
+
+    is_average: bool
+    rows: Window
+    cols: Window
+    lowest: float
+    highest: float
+
+
+def _prepare(is_average: bool, call: Call) -> PreparedPool:
+    """Stored values are pooled as they are, so input and output must have one scale.
+
+    Source: TFLM pooling_common.cc.
+    """
+    known = (DType.INT8, DType.INT16, DType.UINT8, DType.FLOAT32)
+    dtype = check_dtypes(call, *((dtype, dtype) for dtype in known))[0]
+    activation = attributes_of(call.signature, Pool2DAttributes).fused_activation_function
+    source, output = call.input(0), call.outputs[0]
+    limits: tuple[float, float] = float_limits(activation)
+    if dtype is not DType.FLOAT32:
+        limits = activation_range(activation, output.quantization, dtype, call.where)
+        (scale, zero_point), (out_scale, out_zero_point) = per_tensor(call, source), per_tensor(call, output)
+        if abs(scale - out_scale) > 1e-6 or zero_point != out_zero_point:
+            what = f"the output's scale, {out_scale:g}, or zero point, {out_zero_point}, is not the input's"
+            raise ModelError(what, where=call.where, fix="quantise the network again")
+    return PreparedPool(is_average, *pool_windows(call.signature), *limits)
+
+
+def pool(name: str, summary: str, *, is_average: bool) -> OpDef:
     """A pool over NHWC."""
     return OpDef(
         name=name,
@@ -82,4 +116,6 @@ def pool(name: str, summary: str) -> OpDef:
         infer=partial(_infer, name),
         needs=_needs,
         work=_work,
+        prepare=partial(_prepare, is_average),
+        kernel="pooling",
     )

@@ -1,10 +1,45 @@
 """PRELU: x where it is positive, alpha * x elsewhere; alpha is learned, and broadcasts."""
 
+from dataclasses import replace
+
+from mcusim.graph import Activation, DType
+from mcusim.ops.accumulators import per_tensor, rounding_of, unsupported
+from mcusim.ops.arithmetic import Operation, PreparedPlain, PreparedPrelu, operands, plain
 from mcusim.ops.elementwise import binary
-from mcusim.ops.registry import register
+from mcusim.ops.registry import Call, register
+from mcusim.quant import dtype_range, scaling
 
 __all__ = ["PRELU"]
 
+
+def _prepare(call: Call) -> PreparedPrelu | PreparedPlain:
+    """Source: TFLM prelu_common.cc, prelu.cc."""
+    source, alpha, output = call.input(0), call.input(1), call.outputs[0]
+    found = (source.dtype, alpha.dtype, output.dtype)
+    if found == (DType.FLOAT32,) * 3:
+        return plain(call, Operation.PRELU, Activation.NONE, (DType.FLOAT32,))
+    known = ((DType.INT8,) * 3, (DType.UINT8,) * 3, (DType.INT16, DType.INT8, DType.INT16))
+    if found not in known:
+        raise unsupported(call, f"{found[0]} and {found[1]} to {found[2]}")
+    (scale, zero), (scale_alpha, zero_alpha) = per_tensor(call, source), per_tensor(call, alpha)
+    scale_out, zero_out = per_tensor(call, output)
+    rounding = rounding_of(call)
+    return PreparedPrelu(
+        operands(call),
+        (zero, zero_alpha),
+        scaling(scale / scale_out, rounding),
+        scaling(scale * scale_alpha / scale_out, rounding),
+        zero_out,
+        *dtype_range(output.dtype),
+    )
+
+
 PRELU = register(
-    binary("PRELU", "x where it is positive, learned alpha * x elsewhere", options="", overwrites=(0,), parameters=(1,))
+    replace(
+        binary(
+            "PRELU", "x where it is positive, learned alpha * x elsewhere", options="", overwrites=(0,), parameters=(1,)
+        ),
+        prepare=_prepare,
+        kernel="arithmetic",
+    )
 )

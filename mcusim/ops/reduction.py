@@ -6,18 +6,47 @@ Helpers that describe kin; they register nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import lru_cache, partial
 
-from mcusim.graph import Attributes, Shape, Signature, TensorType
+import numpy as np
+
+from mcusim.errors import ModelError
+from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
+from mcusim.ops.accumulators import OutputStage, output_stage, per_tensor, rounding_of, unsupported
 from mcusim.ops.elementwise import element_work, infer_same
 from mcusim.ops.operands import axis_of, constant_ints, operand
-from mcusim.ops.registry import OpDef, Work, WorkKind
+from mcusim.ops.registry import Call, OpDef, Work, WorkKind
 from mcusim.ops.tiles import bytes_of, entire, is_feature_map, same_region, share
 from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.quant import Scaling
 from mcusim.region import Region, Span
 
-__all__ = ["ReducerAttributes", "over_channels", "reduce_work", "reducer"]
+__all__ = ["PreparedReduction", "ReducerAttributes", "Reduction", "over_channels", "reduce_work", "reducer"]
+
+
+class Reduction(StrEnum):
+    """How elements are folded into one."""
+
+    MEAN = "mean"
+    SUM = "sum"
+    MAX = "max"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedReduction:
+    """What the kernel trusts.
+
+    axes: which are folded.   count: elements that become one.   zero_point: of the input.
+    stage: of sums and means of stored integers; None for floats, and for maxima.
+    """
+
+    reduction: Reduction
+    axes: tuple[int, ...]
+    count: int
+    zero_point: int = 0
+    stage: OutputStage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +106,43 @@ def reduce_work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
     )
 
 
-def reducer(name: str, summary: str) -> OpDef:
+def _mean_scaling(scaled: Scaling, count: int) -> Scaling:
+    """A factor divided by `count`, in integers.   Source: TFLite reference/reduce.h, QuantizedMeanOrSum."""
+    shift = int(scaled.shift)
+    more = min(count.bit_length() - 1, 32, 31 + shift)
+    multiplier = (int(scaled.multiplier) << more) // count
+    factor = np.asarray(float(scaled.factor) / count, np.float32)
+    return replace(
+        scaled, multiplier=np.asarray(multiplier, np.int32), shift=np.asarray(shift - more, np.int32), factor=factor
+    )
+
+
+def _prepare(reduction: Reduction, call: Call) -> PreparedReduction:
+    """Sums are 32 bits wide, and wrap.   Source: TFLM reduce_common.cc."""
+    source, output = call.input(0), call.outputs[0]
+    axes = tuple(sorted(_axes_of(call.signature)))
+    count = 1
+    for axis in axes:
+        count *= source.shape[axis]
+    dtype = source.dtype
+    known = (DType.FLOAT32, DType.INT8, DType.INT16, DType.UINT8)
+    if dtype is not output.dtype or dtype not in known:
+        raise unsupported(call, f"{dtype} to {output.dtype}")
+    if dtype is DType.FLOAT32:
+        return PreparedReduction(reduction, axes, count)
+    (scale, zero_point), (out_scale, out_zero_point) = per_tensor(call, source), per_tensor(call, output)
+    if reduction is Reduction.MAX:
+        if (scale, zero_point) != (out_scale, out_zero_point):
+            what = "input and output have different scales"
+            raise ModelError(what, where=call.where, fix="quantise the network again")
+        return PreparedReduction(reduction, axes, count)
+    stage = output_stage(call, scale / out_scale, rounding_of(call), Activation.NONE)
+    if reduction is Reduction.MEAN:
+        stage = replace(stage, scaling=_mean_scaling(stage.scaling, count))
+    return PreparedReduction(reduction, axes, count, zero_point, stage)
+
+
+def reducer(name: str, summary: str, reduction: Reduction) -> OpDef:
     """An operator that folds the axes that input 1 lists. Negative axes count from the end, repeated ones once."""
     return OpDef(
         name=name,
@@ -87,6 +152,8 @@ def reducer(name: str, summary: str) -> OpDef:
         infer=partial(_infer, name),
         needs=_needs,
         work=reduce_work,
+        prepare=partial(_prepare, reduction),
+        kernel="reduction",
     )
 
 

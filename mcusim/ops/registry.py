@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OPS",
+    "SLACK_BYTES",
     "Call",
     "Movement",
     "Numerics",
@@ -136,10 +137,16 @@ class Piece(NamedTuple):
 Run = Callable[[Any, "Sequence[Array]", "Sequence[Array]", Piece], None]
 """A kernel: (prepared, input arrays, output arrays, piece) -> None. It fills the output arrays, bit-exactly.
 
-Constants come to it through `prepared`; the arrays at their places among the inputs are of no use. Arrays are views
-into the arena: any strides but the innermost, never to be kept. A kernel may be given an output that lies on top of
+Constants that it needs in another form come to it through `prepared`; the arrays at their places among the inputs are
+the constants themselves, whole and read-only. Arrays are views into the arena: any strides but the innermost, never to
+be kept. A kernel may be given an output that lies on top of
 input `overwrites`, so it must not write where it has still to read.
 """
+
+
+SLACK_BYTES = 64
+"""So many bytes behind the last of any array of activations or variables are there to be read, whatever they hold:
+vector code reads whole registers. Nothing ever writes them."""
 
 
 class StateRole(StrEnum):

@@ -1,8 +1,31 @@
 """RELU: max(x, 0)."""
 
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mcusim.graph import Activation, DType
+from mcusim.ops.accumulators import per_tensor, rounding_of
 from mcusim.ops.elementwise import unary
-from mcusim.ops.registry import register
+from mcusim.ops.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
+from mcusim.ops.registry import Call, register
+from mcusim.quant import Integers, activation_range, rescale, scaling
 
 __all__ = ["RELU"]
 
-RELU = register(unary("RELU", "max(x, 0)"))
+
+def _results(call: Call, values: Integers) -> NDArray[Any]:
+    """Source: TFLM activations_common.cc, CalculateReluOpData and ReluQuantized."""
+    source, output = call.input(0), call.outputs[0]
+    (scale, zero_point), (out_scale, out_zero_point) = per_tensor(call, source), per_tensor(call, output)
+    scaled = rescale(values - zero_point, scaling(scale / out_scale, rounding_of(call)))
+    limits = activation_range(Activation.RELU, output.quantization, output.dtype, call.where)
+    return clamped_table(scaled + out_zero_point, output.dtype, *limits)
+
+
+def _prepare(call: Call) -> PreparedUnary:
+    return prepare_unary(call, _results, (DType.INT8, DType.INT16, DType.UINT8), FloatFunction.RELU)
+
+
+RELU = register(replace(unary("RELU", "max(x, 0)"), prepare=_prepare, kernel="unary"))

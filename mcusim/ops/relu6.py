@@ -1,8 +1,30 @@
-"""RELU6: x clamped to [0, 6]."""
+"""RELU6: min(max(x, 0), 6)."""
 
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mcusim.graph import DType
+from mcusim.ops.accumulators import per_tensor
 from mcusim.ops.elementwise import unary
-from mcusim.ops.registry import register
+from mcusim.ops.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
+from mcusim.ops.registry import Call, register
+from mcusim.quant import Integers, dtype_range, quantize_value
 
 __all__ = ["RELU6"]
 
-RELU6 = register(unary("RELU6", "x clamped to [0, 6]"))
+
+def _results(call: Call, values: Integers) -> NDArray[Any]:
+    """Clamps stored values; the output has the input's scale.   Source: TFLM activations_common.cc, Relu6Prepare."""
+    source = call.input(0)
+    scale, zero_point = per_tensor(call, source)
+    highest = min(quantize_value(6.0, scale, zero_point, call.where), dtype_range(source.dtype)[1])
+    return clamped_table(values, source.dtype, zero_point, highest)
+
+
+def _prepare(call: Call) -> PreparedUnary:
+    return prepare_unary(call, _results, (DType.INT8, DType.INT16, DType.UINT8), FloatFunction.RELU6)
+
+
+RELU6 = register(replace(unary("RELU6", "x clamped to [0, 6]"), prepare=_prepare, kernel="unary"))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import ceil, floor
+from typing import NamedTuple
 
-from mcusim.graph import Signature
-from mcusim.ops.registry import register
+from mcusim.errors import ModelError
+from mcusim.graph import DType, Signature
+from mcusim.ops.movement import check_movable
+from mcusim.ops.registry import Call, Numerics, register
 from mcusim.ops.resizing import flags, resize, rounded, scale_of
 from mcusim.ops.windows import SIGNATURES_KEPT
 
-__all__ = ["RESIZE_BILINEAR", "fixed_point_places"]
+__all__ = ["ONE", "RESIZE_BILINEAR", "Mix", "fixed_point_places"]
 
 ONE = 1 << 10
 """Integer kernels count input places in units of 1 / 1024."""
@@ -36,15 +39,53 @@ def _integer_reads(size: int, outputs: int, corners: bool, centers: bool) -> tup
 @lru_cache(SIGNATURES_KEPT)
 def _float_reads(size: int, outputs: int, corners: bool, centers: bool) -> tuple[tuple[int, int], ...]:
     """Source: TFLite resize_bilinear.h, ComputeInterpolationValues."""
+    places = _float_places(size, outputs, corners, centers)
+    return tuple((min(max(floor(p), 0), size - 1), min(max(ceil(p), 0), size - 1)) for p in places)
+
+
+def _float_places(size: int, outputs: int, corners: bool, centers: bool) -> tuple[float, ...]:
+    """Place of each output on the input's grid, in float32."""
     scale = scale_of(size, outputs, corners)
     half = 0.5 if centers else 0.0
-    places = [rounded(rounded(rounded(i + half) * scale) - half) for i in range(outputs)]
-    return tuple((min(max(floor(p), 0), size - 1), min(max(ceil(p), 0), size - 1)) for p in places)
+    return tuple(rounded(rounded(rounded(i + half) * scale) - half) for i in range(outputs))
 
 
 def _reads(signature: Signature, size: int, outputs: int) -> tuple[tuple[int, int], ...]:
     reads = _float_reads if signature.input(0).dtype.is_float else _integer_reads
     return reads(size, outputs, *flags(signature))
+
+
+class Mix(NamedTuple):
+    """What the bilinear kernel trusts, for rows and for columns.
+
+    reads: the two input places that each output place mixes.   places: where between them it lies, in units of 1 / ONE
+    for integers, in float32 else.   rounds_once: halves upwards instead of away from zero.
+    """
+
+    row_reads: tuple[tuple[int, int], ...]
+    col_reads: tuple[tuple[int, int], ...]
+    row_places: tuple[float, ...]
+    col_places: tuple[float, ...]
+    is_float: bool
+    rounds_once: bool
+
+
+def _prepare(call: Call) -> Mix:
+    check_movable(call, 0)
+    kind, output = call.signature.input(0), call.signature.output
+    if kind.dtype not in (DType.INT8, DType.INT16, DType.FLOAT32):
+        what = f"elements of {kind.dtype} are not resized by TFLM"
+        raise ModelError(what, where=call.where, fix="quantise the network to int8")
+    how = flags(call.signature)
+    places = _float_places if kind.dtype.is_float else fixed_point_places
+    return Mix(
+        _reads(call.signature, kind.rows, output.rows),
+        _reads(call.signature, kind.cols, output.cols),
+        places(kind.rows, output.rows, *how),
+        places(kind.cols, output.cols, *how),
+        kind.dtype.is_float,
+        call.numerics is Numerics.SINGLE_ROUNDING,
+    )
 
 
 RESIZE_BILINEAR = register(
@@ -54,5 +95,7 @@ RESIZE_BILINEAR = register(
         "ResizeBilinearOptions",
         _reads,
         taps=4,
+        prepare=_prepare,
+        kernel="bilinear",
     )
 )

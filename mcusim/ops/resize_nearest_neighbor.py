@@ -6,7 +6,8 @@ from functools import lru_cache
 from math import floor
 
 from mcusim.graph import Signature
-from mcusim.ops.registry import register
+from mcusim.ops.picking import Picks, prepare_picks
+from mcusim.ops.registry import Call, register
 from mcusim.ops.resizing import flags, resize, rounded, scale_of
 from mcusim.ops.windows import SIGNATURES_KEPT
 
@@ -35,6 +36,14 @@ def _pairs(size: int, outputs: int, align_corners: bool, half_pixel_centers: boo
     return tuple((place, place) for place in nearest(size, outputs, align_corners, half_pixel_centers))
 
 
+def _prepare(call: Call) -> Picks:
+    batch, height, width, channels = call.signature.input(0).shape
+    _, rows, cols, _ = call.outputs[0].shape
+    how = flags(call.signature)
+    places = (range(batch), nearest(height, rows, *how), nearest(width, cols, *how), range(channels))
+    return prepare_picks(call, places)
+
+
 RESIZE_NEAREST_NEIGHBOR = register(
     resize(
         "RESIZE_NEAREST_NEIGHBOR",
@@ -42,5 +51,7 @@ RESIZE_NEAREST_NEIGHBOR = register(
         "ResizeNearestNeighborOptions",
         _reads,
         taps=1,
+        prepare=_prepare,
+        kernel="picking",
     )
 )

@@ -12,7 +12,7 @@ from struct import Struct
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
 from mcusim.ops.operands import constant_ints, operand, refusal
-from mcusim.ops.registry import Movement, OpDef, Work, WorkKind, attributes_of
+from mcusim.ops.registry import Call, Movement, OpDef, Work, WorkKind, attributes_of
 from mcusim.ops.tiles import bytes_of, is_feature_map, share
 from mcusim.region import Region, Span
 
@@ -66,7 +66,9 @@ def _needs(reads: Reads, signature: Signature, index: int, rows: Span, cols: Spa
 def _read(places: tuple[tuple[int, int], ...], outputs: Span) -> Span:
     if outputs.stop <= outputs.start:
         return Span(0, 0)
-    return Span(places[outputs.start][0], places[outputs.stop - 1][1] + 1)
+    # Patches of one size reach past the border, where there is nothing more to read.
+    first, last = max(outputs.start, 0), min(outputs.stop, len(places)) - 1
+    return Span(places[min(first, len(places) - 1)][0], places[max(last, 0)][1] + 1)
 
 
 def _work(kind: WorkKind, taps: int, signature: Signature, rows: int, cols: int, calls: int) -> Work:
@@ -85,7 +87,16 @@ def _work(kind: WorkKind, taps: int, signature: Signature, rows: int, cols: int,
     )
 
 
-def resize(name: str, summary: str, options: str, reads: Reads, *, taps: int) -> OpDef:
+def resize(
+    name: str,
+    summary: str,
+    options: str,
+    reads: Reads,
+    *,
+    taps: int,
+    prepare: Callable[[Call], object] | None = None,
+    kernel: str = "",
+) -> OpDef:
     """A resize that reads `taps` input places for an output place; one that reads a single place only moves it."""
     return OpDef(
         name=name,
@@ -96,6 +107,8 @@ def resize(name: str, summary: str, options: str, reads: Reads, *, taps: int) ->
         needs=partial(_needs, reads),
         work=partial(_work, WorkKind.COPY if taps == 1 else WorkKind.ELEMENTWISE, taps),
         movement=Movement.MOVES if taps == 1 else Movement.COMPUTES,
+        prepare=prepare,
+        kernel=kernel,
     )
 
 

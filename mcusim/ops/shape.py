@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.operands import operand
-from mcusim.ops.registry import Movement, OpDef, Work, WorkKind, register
+from mcusim.ops.registry import Call, Movement, OpDef, Work, WorkKind, register
 from mcusim.ops.tiles import no_needs
 
 __all__ = ["SHAPE", "ShapeAttributes"]
@@ -30,6 +30,10 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
     return Work(WorkKind.CONTROL, outputs=output.elements, written_bytes=output.size_bytes, calls=calls)
 
 
+def _prepare(call: Call) -> Shape:
+    return call.signature.input(0).shape
+
+
 SHAPE = register(
     OpDef(
         name="SHAPE",
@@ -40,5 +44,7 @@ SHAPE = register(
         needs=no_needs,
         work=_work,
         movement=Movement.MOVES,
+        prepare=_prepare,
+        kernel="shaping",
     )
 )

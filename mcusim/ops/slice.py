@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.movement import moves
+from mcusim.ops.movement import check_movable, moves
 from mcusim.ops.operands import constant_ints, operand, refusal
-from mcusim.ops.registry import register
-from mcusim.ops.slicing import Walk, walk_needs
+from mcusim.ops.registry import Call, register
+from mcusim.ops.slicing import Cut, Walk, walk_needs
 from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.region import Region, Span
 
@@ -43,4 +43,11 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
     return walk_needs(signature, _walks_of(signature), rows, cols) if index == 0 else None
 
 
-SLICE = register(moves("SLICE", "a box of a tensor", _infer, _needs, options="SliceOptions"))
+def _prepare(call: Call) -> Cut:
+    check_movable(call, 0)
+    return Cut(0, (_walks_of(call.signature),))
+
+
+SLICE = register(
+    moves("SLICE", "a box of a tensor", _infer, _needs, options="SliceOptions", prepare=_prepare, kernel="slicing")
+)

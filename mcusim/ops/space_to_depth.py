@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.blocks import BlockAttributes, checked_block
-from mcusim.ops.movement import moves
+from mcusim.ops.blocks import BlockAttributes, Blocks, checked_block
+from mcusim.ops.movement import check_movable, moves
 from mcusim.ops.operands import refusal
-from mcusim.ops.registry import attributes_of, register
+from mcusim.ops.registry import Call, attributes_of, register
 from mcusim.region import Region, Span
 
 __all__ = ["SPACE_TO_DEPTH"]
@@ -28,6 +28,11 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
     return Region(Span(rows.start * block, rows.stop * block), Span(cols.start * block, cols.stop * block))
 
 
+def _prepare(call: Call) -> Blocks:
+    check_movable(call, 0)
+    return Blocks(attributes_of(call.signature, BlockAttributes).block_size, gathers=True)
+
+
 SPACE_TO_DEPTH = register(
     moves(
         "SPACE_TO_DEPTH",
@@ -36,5 +41,7 @@ SPACE_TO_DEPTH = register(
         _needs,
         attributes=BlockAttributes,
         options="SpaceToDepthOptions",
+        prepare=_prepare,
+        kernel="blocks",
     )
 )

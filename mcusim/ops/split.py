@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from mcusim.graph import Attributes, Shape, Signature, TensorType
 from mcusim.ops.movement import moves
 from mcusim.ops.operands import axis_of, constant_int, operand, refusal
-from mcusim.ops.registry import register
-from mcusim.ops.splitting import pieces, split_needs
+from mcusim.ops.registry import Call, register
+from mcusim.ops.slicing import Cut
+from mcusim.ops.splitting import pieces, prepare_split, split_needs
 from mcusim.region import Region, Span
 
 __all__ = ["SPLIT", "SplitAttributes"]
@@ -35,6 +36,11 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
     return split_needs(signature, 1, index, rows, cols)
 
 
+def _prepare(call: Call) -> Cut:
+    inputs = call.signature.inputs
+    return prepare_split(call, 1, axis_of("SPLIT", constant_int("SPLIT", inputs, 0, "axis"), call.input(1).shape))
+
+
 SPLIT = register(
     moves(
         "SPLIT",
@@ -43,5 +49,7 @@ SPLIT = register(
         _needs,
         attributes=SplitAttributes,
         options="SplitOptions",
+        prepare=_prepare,
+        kernel="slicing",
     )
 )

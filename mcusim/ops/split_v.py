@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from mcusim.graph import Attributes, Shape, Signature, TensorType
 from mcusim.ops.movement import moves
 from mcusim.ops.operands import axis_of, constant_int, constant_ints, operand, refusal
-from mcusim.ops.registry import register
-from mcusim.ops.splitting import pieces, split_needs
+from mcusim.ops.registry import Call, register
+from mcusim.ops.slicing import Cut
+from mcusim.ops.splitting import pieces, prepare_split, split_needs
 from mcusim.region import Region, Span
 
 __all__ = ["SPLIT_V", "SplitVAttributes"]
@@ -41,6 +42,11 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
     return split_needs(signature, 0, index, rows, cols)
 
 
+def _prepare(call: Call) -> Cut:
+    inputs = call.signature.inputs
+    return prepare_split(call, 0, axis_of("SPLIT_V", constant_int("SPLIT_V", inputs, 2, "axis"), call.input(0).shape))
+
+
 SPLIT_V = register(
     moves(
         "SPLIT_V",
@@ -49,5 +55,7 @@ SPLIT_V = register(
         _needs,
         attributes=SplitVAttributes,
         options="SplitVOptions",
+        prepare=_prepare,
+        kernel="slicing",
     )
 )

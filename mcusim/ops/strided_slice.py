@@ -8,10 +8,10 @@ from functools import lru_cache
 from itertools import islice
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.movement import moves
+from mcusim.ops.movement import check_movable, moves
 from mcusim.ops.operands import constant_ints, operand, refusal
-from mcusim.ops.registry import attributes_of, register
-from mcusim.ops.slicing import Walk, walk_needs
+from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.ops.slicing import Cut, Walk, walk_needs
 from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.region import Region, Span
 
@@ -56,7 +56,7 @@ def _walk(attributes: StridedSliceAttributes, entry: int, bounds: tuple[int, int
     if attributes.shrink_axis_mask & bit:
         if not 0 <= start < size:
             raise refusal(OP, f"index {begin} is outside an axis of {size}", f"use {-size}..{size - 1}")
-        return Walk(axis, start, 1, 1)
+        return Walk(axis, start, 1, 1, is_dropped=True)
     stop = _bound(end + start if attributes.offset else end, size, stride)
     if attributes.end_mask & bit:
         stop = size if stride > 0 else -1
@@ -74,7 +74,7 @@ def _entries(inputs: Sequence[TensorType | None]) -> list[tuple[int, int, int]]:
 
 
 def _walks(attributes: StridedSliceAttributes, inputs: Sequence[TensorType | None]) -> tuple[Walk, ...]:
-    """The walk of each axis of the output."""
+    """The walk of each axis of the output, and of those that it drops."""
     shape = operand(OP, inputs, 0).shape
     entries = _entries(inputs)
     unnamed = len(shape) - sum(
@@ -106,15 +106,13 @@ def _named(
             walks.append(NEW_AXIS)
             continue
         axis = next(axes)
-        walk = _walk(attributes, i, bounds, axis, shape[axis])
-        if not attributes.shrink_axis_mask >> i & 1:
-            walks.append(walk)
+        walks.append(_walk(attributes, i, bounds, axis, shape[axis]))
     return walks
 
 
 def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
     assert isinstance(attributes, StridedSliceAttributes)
-    return (tuple(walk.length for walk in _walks(attributes, inputs)),)
+    return (tuple(walk.length for walk in _walks(attributes, inputs) if not walk.is_dropped),)
 
 
 @lru_cache(SIGNATURES_KEPT)
@@ -123,7 +121,14 @@ def _walks_of(signature: Signature) -> tuple[Walk, ...]:
 
 
 def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region | None:
-    return walk_needs(signature, _walks_of(signature), rows, cols) if index == 0 else None
+    if index:
+        return None
+    return walk_needs(signature, tuple(walk for walk in _walks_of(signature) if not walk.is_dropped), rows, cols)
+
+
+def _prepare(call: Call) -> Cut:
+    check_movable(call, 0)
+    return Cut(0, (_walks_of(call.signature),))
 
 
 STRIDED_SLICE = register(
@@ -134,5 +139,7 @@ STRIDED_SLICE = register(
         _needs,
         attributes=StridedSliceAttributes,
         options="StridedSliceOptions",
+        prepare=_prepare,
+        kernel="slicing",
     )
 )

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mcusim.graph import Activation, Attributes
+from mcusim.graph import Activation, Attributes, DType
+from mcusim.ops.arithmetic import (
+    Operation,
+    PreparedFloatSum,
+    PreparedPlain,
+    PreparedSum,
+    plain,
+    prepare_sum,
+    same_dtypes,
+)
 from mcusim.ops.elementwise import binary
-from mcusim.ops.registry import register
+from mcusim.ops.registry import Call, attributes_of, register
 
 __all__ = ["SUB", "SubAttributes"]
 
@@ -19,4 +28,17 @@ class SubAttributes(Attributes):
     pot_scale_int16: bool = True
 
 
-SUB = register(binary("SUB", "a - b, broadcasting", attributes=SubAttributes, options="SubOptions"))
+def _prepare(call: Call) -> PreparedSum | PreparedFloatSum | PreparedPlain:
+    activation = attributes_of(call.signature, SubAttributes).fused_activation_function
+    if same_dtypes(call) in (DType.FLOAT32, DType.INT32):
+        return plain(call, Operation.SUBTRACT, activation, (DType.FLOAT32, DType.INT32))
+    return prepare_sum(call, -1, activation)
+
+
+SUB = register(
+    replace(
+        binary("SUB", "a - b, broadcasting", attributes=SubAttributes, options="SubOptions"),
+        prepare=_prepare,
+        kernel="arithmetic",
+    )
+)

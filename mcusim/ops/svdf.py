@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from mcusim.graph import Activation, Attributes, Shape, Signature, TensorType
+import numpy as np
+from numpy.typing import NDArray
+
+from mcusim.errors import ModelError
+from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
+from mcusim.ops.accumulators import OutputStage, constant_of, output_stage, per_tensor, rounding_of, unsupported
 from mcusim.ops.operands import operand, refusal
-from mcusim.ops.registry import OpDef, Work, WorkKind, register
+from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
 from mcusim.ops.tiles import constant_bytes, no_needs
+from mcusim.quant import Integers, Scaling, dtype_range, scaling
 
-__all__ = ["SVDF", "SvdfAttributes"]
+__all__ = ["STATE", "SVDF", "PreparedSvdf", "SvdfAttributes"]
 
 STATE = 4
 """Index of the state among the inputs."""
@@ -64,6 +71,60 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedSvdf:
+    """What the kernel trusts.
+
+    features: (in, filters), times: (filters, memory), bias: (units,); in int64.   rank: filters of a unit.
+    feature_scaling: of new activations.   state_zero_point, state_lowest, state_highest: of the state.
+    """
+
+    features: Integers
+    times: Integers
+    bias: Integers
+    rank: int
+    input_zero_point: int
+    feature_scaling: Scaling
+    state_zero_point: int
+    state_lowest: int
+    state_highest: int
+    stage: OutputStage
+
+
+def _elements(call: Call, index: int) -> NDArray[Any]:
+    return constant_of(call, index).astype(np.int64)
+
+
+def _prepare(call: Call) -> PreparedSvdf:
+    """Factors are formed in double; the fused activation is not applied.   Source: TFLM svdf_common.cc."""
+    source, features, times, state = (call.input(index) for index in (0, 1, 2, STATE))
+    if (source.dtype, features.dtype, call.outputs[0].dtype) != (DType.INT8,) * 3:
+        raise unsupported(call, f"{source.dtype} with weights of {features.dtype}")
+    if times.dtype is not state.dtype or times.dtype not in (DType.INT8, DType.INT16):
+        raise unsupported(call, f"time weights of {times.dtype} and a state of {state.dtype}")
+    filters, memory = times.shape
+    if state.type.elements != source.shape[0] * filters * memory:
+        what = f"the state's shape is {state.shape}, not (batch, filters * memory)"
+        raise ModelError(what, where=call.where, fix="export the model again")
+    (scale, zero_point), (state_scale, state_zero_point) = per_tensor(call, source), per_tensor(call, state)
+    feature_scale, time_scale = per_tensor(call, features)[0], per_tensor(call, times)[0]
+    output_scale = per_tensor(call, call.outputs[0])[0]
+    new, out = scale * feature_scale / state_scale, state_scale * time_scale / output_scale
+    rank = attributes_of(call.signature, SvdfAttributes).rank
+    rounding = rounding_of(call)
+    return PreparedSvdf(
+        _elements(call, 1).T,
+        _elements(call, 2),
+        _elements(call, 3) if call.signature.has(3) else np.zeros(filters // rank, np.int64),
+        rank,
+        zero_point,
+        scaling(new, rounding),
+        state_zero_point,
+        *dtype_range(state.dtype),
+        output_stage(call, out, rounding, Activation.NONE),
+    )
+
+
 SVDF = register(
     OpDef(
         name="SVDF",
@@ -74,5 +135,7 @@ SVDF = register(
         needs=no_needs,
         work=_work,
         parameters=(1, 2, 3),
+        prepare=_prepare,
+        kernel="svdf",
     )
 )

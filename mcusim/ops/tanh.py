@@ -1,8 +1,41 @@
 """TANH: hyperbolic tangent."""
 
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcusim.fixed_point import tanh
+from mcusim.graph import DType
+from mcusim.ops.accumulators import per_tensor
 from mcusim.ops.elementwise import unary
-from mcusim.ops.registry import WorkKind, register
+from mcusim.ops.lookups import PreparedUnary, clamped_table, prepare_unary
+from mcusim.ops.registry import Call, WorkKind, register
+from mcusim.ops.sigmoids import INTEGER_BITS, scaled8, scaled16, tanh16
+from mcusim.quant import Integers, dtype_range, requantize, rounding_divide_by_pot
 
 __all__ = ["TANH"]
 
-TANH = register(unary("TANH", "hyperbolic tangent", kind=WorkKind.LOOKUP))
+
+def _results(call: Call, values: Integers) -> NDArray[Any]:
+    """Source: TFLM tanh.cc; TFLite integer_ops/tanh.h, and reference_ops.h for uint8."""
+    source, output = call.input(0), call.outputs[0]
+    if source.dtype is DType.INT16:
+        return clamped_table(tanh16(values, *scaled16(call, (0, 1))), output.dtype)
+    lowest, highest = dtype_range(output.dtype)
+    scaled = scaled8(call)
+    x = values - per_tensor(call, source)[1]
+    inside = tanh(requantize(x, scaled.multiplier, scaled.shift), INTEGER_BITS)
+    result = rounding_divide_by_pot(inside, 31 - 7) + (lowest + highest + 1) // 2
+    result = np.where(x <= -scaled.radius, lowest, np.where(x >= scaled.radius, highest, result))
+    return clamped_table(result, output.dtype)
+
+
+def _prepare(call: Call) -> PreparedUnary:
+    return prepare_unary(call, _results, (DType.INT8, DType.INT16, DType.UINT8))
+
+
+TANH = register(replace(unary("TANH", "hyperbolic tangent", kind=WorkKind.LOOKUP), prepare=_prepare, kernel="unary"))

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from mcusim.graph import Attributes, Shape, Signature, TensorType
 from mcusim.ops.movement import moves
 from mcusim.ops.operands import constant_ints, operand, refusal
-from mcusim.ops.registry import register
+from mcusim.ops.picking import Picks, prepare_picks
+from mcusim.ops.registry import Call, register
 from mcusim.ops.tiles import is_feature_map
 from mcusim.region import Region, Span
 
@@ -36,4 +37,19 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
     return Region(_repeated(rows, source.rows), _repeated(cols, source.cols))
 
 
-TILE = register(moves("TILE", "a tensor repeated along its axes", _infer, _needs, options="TileOptions"))
+def _prepare(call: Call) -> Picks:
+    sizes = zip(call.signature.input(0).shape, call.outputs[0].shape, strict=True)
+    return prepare_picks(call, [[place % size for place in range(outputs)] for size, outputs in sizes])
+
+
+TILE = register(
+    moves(
+        "TILE",
+        "a tensor repeated along its axes",
+        _infer,
+        _needs,
+        options="TileOptions",
+        prepare=_prepare,
+        kernel="picking",
+    )
+)

@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import lru_cache
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.movement import moves
+from mcusim.ops.movement import check_movable, moves
 from mcusim.ops.operands import axis_of, constant_ints, operand, refusal
-from mcusim.ops.registry import register
+from mcusim.ops.registry import Call, register
 from mcusim.ops.tiles import entire, is_feature_map
 from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.region import Region, Span
@@ -50,9 +50,23 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
     )
 
 
+def _prepare(call: Call) -> tuple[int, ...]:
+    """Input axis of each output axis."""
+    check_movable(call, 0)
+    return _permutation_of(call.signature)
+
+
 TRANSPOSE = register(
     replace(
-        moves("TRANSPOSE", "axes in another order", _infer, _needs, options="TransposeOptions"),
+        moves(
+            "TRANSPOSE",
+            "axes in another order",
+            _infer,
+            _needs,
+            options="TransposeOptions",
+            prepare=_prepare,
+            kernel="transposing",
+        ),
         is_border_conversion=True,
     )
 )

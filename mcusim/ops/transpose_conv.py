@@ -6,16 +6,22 @@ Inputs: output shape, weights, feature map, bias.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
-from mcusim.graph import Attributes, Padding, Shape, Signature, TensorType
+import numpy as np
+from numpy.typing import NDArray
+
+from mcusim.graph import Attributes, DType, Padding, Shape, Signature, TensorType
+from mcusim.ops.accumulators import Accumulator, exact_float, prepare_accumulator, unsupported
 from mcusim.ops.operands import operand, refusal
-from mcusim.ops.registry import OpDef, Work, WorkKind, attributes_of, register
+from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
 from mcusim.ops.tiles import entire, share
 from mcusim.ops.windows import SIGNATURES_KEPT, WindowAttributes, window_of
 from mcusim.region import Region, Span, Window
 
-__all__ = ["TRANSPOSE_CONV", "scatter_windows"]
+__all__ = ["TRANSPOSE_CONV", "PreparedTransposeConv", "scatter_windows"]
 
 MAP = 2
 """Index of the feature map among the inputs."""
@@ -105,6 +111,36 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedTransposeConv:
+    """What the kernel trusts.
+
+    accumulator: weights are OHWI.   matrix: the same as (kernel_h, kernel_w, in_c, out_c), in the float type that is
+    exact for them.   rows, cols: windows over the output.
+    """
+
+    accumulator: Accumulator
+    matrix: NDArray[Any]
+    rows: Window
+    cols: Window
+
+
+def _prepare(call: Call) -> PreparedTransposeConv:
+    """Sums of int16 inputs are 64 bits wide.   Source: TFLM transpose_conv.cc."""
+    found = (call.input(MAP).dtype, call.input(1).dtype, call.outputs[0].dtype)
+    if found not in ((DType.INT8,) * 3, (DType.INT16, DType.INT8, DType.INT16)):
+        raise unsupported(call, f"{found[0]} with weights of {found[1]} to {found[2]}")
+    attributes = attributes_of(call.signature, WindowAttributes)
+    accumulator = prepare_accumulator(
+        call,
+        activation=attributes.fused_activation_function,
+        channel_axis=0,
+        indices=(MAP, 1, 3),
+    )
+    matrix = np.ascontiguousarray(accumulator.weights.transpose(1, 2, 3, 0), exact_float(accumulator))
+    return PreparedTransposeConv(accumulator, matrix, *scatter_windows(call.signature))
+
+
 TRANSPOSE_CONV = register(
     OpDef(
         name="TRANSPOSE_CONV",
@@ -115,5 +151,7 @@ TRANSPOSE_CONV = register(
         needs=_needs,
         work=_work,
         parameters=(1, 3),
+        prepare=_prepare,
+        kernel="transpose_conv",
     )
 )

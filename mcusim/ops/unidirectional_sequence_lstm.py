@@ -10,13 +10,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
-from mcusim.graph import Activation, Attributes, Shape, Signature, TensorType
+import numpy as np
+from numpy.typing import NDArray
+
+from mcusim.errors import ModelError
+from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
+from mcusim.ops.accumulators import constant_of, per_tensor, rounding_of, unsupported
+from mcusim.ops.lookups import clamped_table, stored_values
 from mcusim.ops.operands import operand, refusal
-from mcusim.ops.registry import OpDef, Work, WorkKind, register
+from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
+from mcusim.ops.sigmoids import checked_log2, logistic16, tanh16
 from mcusim.ops.tiles import constant_bytes, no_needs
+from mcusim.quant import Integers, Rounding, Scaling, dtype_range, scaling
 
-__all__ = ["UNIDIRECTIONAL_SEQUENCE_LSTM", "UnidirectionalSequenceLstmAttributes"]
+__all__ = [
+    "STATES",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    "Gate",
+    "PreparedLstm",
+    "UnidirectionalSequenceLstmAttributes",
+]
 
 STATES = (18, 19)
 MATRICES = (*range(1, 9), 16)
@@ -72,6 +87,120 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Gate:
+    """One gate: its two matrices, (in, units) and (out, units), its bias, and the table of its activation (int16)."""
+
+    inputs: Integers
+    recurrent: Integers
+    bias: Integers
+    input_scaling: Scaling
+    recurrent_scaling: Scaling
+    activation: NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedLstm:
+    """What the kernel trusts. The cell state is int16; gates are Q0.15 after their activations.
+
+    input_gate, ..: gates.   is_wide: sums are 64 bits wide (int16 inputs); else they wrap at 32.
+    forget_scaling, input_scaling: of the products that make the new cell state.   hidden_scaling: of the new hidden
+    state, with its zero point and type's range.   cell_clip: bound of the cell state, 0 for none.
+    cell_tanh: tanh of each cell state, by bit pattern.   time_major: the sequence is (time, batch, in).
+    """
+
+    input_gate: Gate
+    forget_gate: Gate
+    cell_gate: Gate
+    output_gate: Gate
+    is_wide: bool
+    input_zero_point: int
+    hidden_zero_point: int
+    hidden_range: tuple[int, int]
+    forget_scaling: Scaling
+    input_scaling: Scaling
+    hidden_scaling: Scaling
+    cell_clip: int
+    cell_tanh: NDArray[np.int16]
+    time_major: bool
+
+
+GATE_SCALE = 2.0**-12
+"""Of what goes into a gate's activation, Q3.12; what comes out is Q0.15."""
+ACTIVATED_SCALE = 2.0**-15
+VARIANTS = {9: "peepholes", 10: "peepholes", 11: "peepholes", 16: "a projection", 17: "a projection", 20: "layer norm"}
+
+
+def _gate(call: Call, number: int, activation: NDArray[Any], rounding: Rounding) -> Gate:
+    """Gate 0 to 3: input, forget, cell, output."""
+    matrices, scalings = [], []
+    for index, source in ((1 + number, 0), (5 + number, STATES[0])):
+        weights = call.input(index)
+        if weights.dtype is not DType.INT8:
+            raise unsupported(call, f"weights of {weights.dtype}")
+        product = per_tensor(call, call.input(source))[0] * per_tensor(call, weights)[0]
+        matrices.append(constant_of(call, index).astype(np.int64).T)
+        scalings.append(scaling(product / GATE_SCALE, rounding))
+    bias = constant_of(call, 12 + number).astype(np.int64)
+    return Gate(matrices[0], matrices[1], bias, scalings[0], scalings[1], activation)
+
+
+def _cell_tanh(scale: float) -> NDArray[Any]:
+    """Source: TFLM lstm_eval.cc, Tanh."""
+    shift = 12 + checked_log2(scale)[0]
+    multiplier, right = (3 << shift, 0) if shift >= 0 else (3, -shift)
+    return clamped_table(tanh16(stored_values(DType.INT16), multiplier, right), DType.INT16)
+
+
+def _check_variant(call: Call) -> DType:
+    """The element type of inputs and hidden state. Raises ModelError for what TFLM's kernel does not know."""
+    for index, what in VARIANTS.items():
+        if call.signature.has(index):
+            raise unsupported(call, f"with {what}")
+    if any(not call.signature.has(index) for index in (*range(1, 9), *range(12, 16), *STATES)):
+        raise unsupported(call, "without all four gates, their biases and states")
+    source, hidden, cell = (call.input(index).dtype for index in (0, *STATES))
+    if source not in (DType.INT8, DType.INT16) or hidden is not source or cell is not DType.INT16:
+        raise unsupported(call, f"{source} with a hidden state of {hidden} and a cell state of {cell}")
+    if call.input(5).shape[0] != call.input(5).shape[-1]:
+        what = f"recurrent weights are {call.input(5).shape}, not square"
+        raise ModelError(what, where=call.where, fix="export the model again")
+    return source
+
+
+def _prepare(call: Call) -> PreparedLstm:
+    """Source: TFLM lstm_eval_common.cc, PrepareGateParametersInteger."""
+    dtype = _check_variant(call)
+    attributes = attributes_of(call.signature, UnidirectionalSequenceLstmAttributes)
+    if attributes.fused_activation_function is not Activation.TANH:
+        raise unsupported(call, f"activation {attributes.fused_activation_function}")
+    is_wide = dtype is DType.INT16
+    rounding = Rounding.REDUCED if is_wide else rounding_of(call)
+    values = stored_values(DType.INT16)
+    sigmoid = clamped_table(logistic16(values, 3, 0), DType.INT16)
+    tangent = clamped_table(tanh16(values, 3, 0), DType.INT16)
+    hidden_scale, hidden_zero_point = per_tensor(call, call.input(STATES[0]))
+    cell_scale = per_tensor(call, call.input(STATES[1]))[0]
+    clip = int(min(max(attributes.cell_clip / cell_scale, -32768.0), 32767.0))
+    products = rounding_of(call)
+    return PreparedLstm(
+        _gate(call, 0, sigmoid, rounding),
+        _gate(call, 1, sigmoid, rounding),
+        _gate(call, 2, tangent, rounding),
+        _gate(call, 3, sigmoid, rounding),
+        is_wide,
+        per_tensor(call, call.input(0))[1],
+        hidden_zero_point,
+        dtype_range(dtype),
+        scaling(ACTIVATED_SCALE * cell_scale / cell_scale, products),
+        scaling(ACTIVATED_SCALE * ACTIVATED_SCALE / cell_scale, products),
+        scaling(ACTIVATED_SCALE * ACTIVATED_SCALE / hidden_scale, products),
+        clip if attributes.cell_clip > 0 else 0,
+        _cell_tanh(cell_scale),
+        attributes.time_major,
+    )
+
+
 UNIDIRECTIONAL_SEQUENCE_LSTM = register(
     OpDef(
         name="UNIDIRECTIONAL_SEQUENCE_LSTM",
@@ -82,5 +211,7 @@ UNIDIRECTIONAL_SEQUENCE_LSTM = register(
         needs=no_needs,
         work=_work,
         parameters=(*range(1, 18), *range(20, 24)),
+        prepare=_prepare,
+        kernel="unidirectional_sequence_lstm",
     )
 )

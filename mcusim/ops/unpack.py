@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcusim.graph import Attributes, Shape, TensorType
-from mcusim.ops.movement import moves
+from mcusim.ops.movement import check_movable, moves
 from mcusim.ops.operands import axis_of, operand, refusal
-from mcusim.ops.registry import register
+from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.ops.slicing import Cut, whole_walks
 
 __all__ = ["UNPACK", "UnpackAttributes"]
 
@@ -30,6 +31,26 @@ def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple
     return (shape[:axis] + shape[axis + 1 :],) * attributes.num
 
 
+def _prepare(call: Call) -> Cut:
+    check_movable(call, 0)
+    shape = call.signature.input(0).shape
+    axis = axis_of("UNPACK", attributes_of(call.signature, UnpackAttributes).axis, shape)
+    cuts = []
+    for place in range(shape[axis]):
+        walks = whole_walks(shape)
+        walks[axis] = walks[axis]._replace(start=place, length=1, is_dropped=True)
+        cuts.append(tuple(walks))
+    return Cut(0, tuple(cuts))
+
+
 UNPACK = register(
-    moves("UNPACK", "a tensor taken apart along an axis", _infer, attributes=UnpackAttributes, options="UnpackOptions")
+    moves(
+        "UNPACK",
+        "a tensor taken apart along an axis",
+        _infer,
+        attributes=UnpackAttributes,
+        options="UnpackOptions",
+        prepare=_prepare,
+        kernel="slicing",
+    )
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mcusim.graph import Attributes, Shape, TensorType
 from mcusim.ops.control import no_work
-from mcusim.ops.registry import Movement, OpDef, register
+from mcusim.ops.registry import Movement, OpDef, StateRole, register
 from mcusim.ops.tiles import no_needs
 
 __all__ = ["VAR_HANDLE", "VarHandleAttributes"]
@@ -35,5 +35,6 @@ VAR_HANDLE = register(
         needs=no_needs,
         work=no_work,
         movement=Movement.MOVES,
+        state=StateRole.HANDLE,
     )
 )

@@ -1,0 +1,30 @@
+"""QUANTIZE, DEQUANTIZE: real numbers to integers and back, and integers to another scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mcusim.ops.converting import FromReal, Rescale, ToReal
+from mcusim.ops.kernels.sections import Array, section
+from mcusim.ops.registry import Piece
+from mcusim.quant import INT32_MAX, INT32_MIN, rescale, round_half_away
+
+__all__ = ["run"]
+
+
+def run(prepared: FromReal | ToReal | Rescale, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
+    source, output = section(inputs[0], piece), outputs[0]
+    match prepared:
+        case FromReal(scale, zero_point, lowest, highest):
+            # The quotient is a float32; a double would round otherwise. Beyond int32 the C conversion is undefined:
+            # microcontrollers saturate.
+            with np.errstate(over="ignore"):
+                quotient = np.clip(source / np.float32(scale), INT32_MIN, INT32_MAX)
+            output[...] = np.clip(round_half_away(quotient) + zero_point, lowest, highest).astype(output.dtype)
+        case ToReal(scale, zero_point):
+            output[...] = (scale * (source.astype(np.int32) - zero_point)).astype(np.float32)
+        case Rescale(by, input_zero_point, zero_point, lowest, highest):
+            stored = rescale(source.astype(np.int64) - input_zero_point, by) + zero_point
+            output[...] = np.clip(stored, lowest, highest).astype(output.dtype)

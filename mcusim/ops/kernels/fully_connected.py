@@ -1,0 +1,24 @@
+"""FULLY_CONNECTED: a matrix product, in floats that are exact for these integers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mcusim.ops.fully_connected import PreparedFullyConnected
+from mcusim.ops.kernels.accumulate import finish
+from mcusim.ops.registry import Piece
+
+__all__ = ["run"]
+
+Array = NDArray[Any]
+
+
+def run(prepared: PreparedFullyConnected, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
+    """inputs[0]: any shape, read as rows of the weights' depth.   outputs[0]: whole."""
+    matrix = prepared.matrix
+    source = inputs[0].reshape(-1, matrix.shape[0]).astype(matrix.dtype) - prepared.accumulator.input_zero_point
+    sums = (source @ matrix).reshape(outputs[0].shape)
+    finish(sums, prepared.accumulator, outputs[0])

@@ -1,0 +1,44 @@
+"""MEAN, SUM and REDUCE_MAX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcusim.ops.reduction import PreparedReduction, Reduction
+from mcusim.ops.registry import Piece
+from mcusim.quant import narrow, rescale, wrap_int32
+
+__all__ = ["run"]
+
+Array = NDArray[Any]
+
+
+def _float_sum(source: Array, axes: tuple[int, ...]) -> Array:
+    """Elements added one after the other, in the order in which they are stored, as C does; numpy adds in pairs."""
+    kept = tuple(axis for axis in range(source.ndim) if axis not in axes)
+    rows = source.transpose(*kept, *axes).reshape([source.shape[axis] for axis in kept] + [-1])
+    return np.asarray(np.add.accumulate(rows, axis=-1, dtype=np.float32)[..., -1])
+
+
+def run(prepared: PreparedReduction, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
+    """inputs[0]: any shape.   outputs[0]: the piece, with folded axes of size 1 or without them."""
+    source, output = inputs[0], outputs[0]
+    if output.size == 0:
+        return
+    if prepared.reduction is Reduction.MAX:
+        output[...] = source.max(axis=prepared.axes).reshape(output.shape)
+    elif prepared.stage is None:
+        total = _float_sum(source, prepared.axes)
+        if prepared.reduction is Reduction.MEAN:
+            total = total / np.float32(prepared.count)
+        output[...] = total.reshape(output.shape)
+    else:
+        total = wrap_int32(source.sum(axis=prepared.axes, dtype=np.int64))
+        offsets = wrap_int32(total - prepared.zero_point * prepared.count)
+        stage = prepared.stage
+        result = rescale(offsets, stage.scaling) + stage.zero_point
+        narrow(result.reshape(output.shape), stage.lowest, stage.highest, output)
