@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from mcusim.cli.shell import complain, write_output
+from mcusim.cli.shell import STDOUT, write_output
 
 __all__ = ["export"]
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="The name of a published network, or a .tflite file.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The name of a published network, or a .tflite file.")],
     path: Annotated[str, typer.Argument(metavar="FILE", help="The .tflite file to write.")],
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Draws the weights of published networks.")] = 0,
 ) -> None:
@@ -29,6 +29,5 @@ def export(
     from mcusim.export import export_model
 
     written = export_model(model, path, seed)
-    for note in written.notes:
-        complain(note)
-    write_output(f"{written.path}: {written.size_bytes:,} bytes, {len(written.graph.nodes)} operators\n", "-", "FILE")
+    lines = [f"{written.path}: {written.size_bytes:,} bytes, {len(written.graph.nodes)} operators", *written.notes]
+    write_output("".join(f"{line}\n" for line in lines), STDOUT, "FILE")

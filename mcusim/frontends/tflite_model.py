@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from struct import unpack_from
 
 from mcusim.errors import ModelError
 from mcusim.frontends.checks import check_flow, check_shapes
@@ -32,7 +33,10 @@ from mcusim.graph import (
 )
 from mcusim.ops import OPS
 
-__all__ = ["read_model"]
+__all__ = ["OFFLINE_METADATA", "read_model"]
+
+OFFLINE_METADATA = "OfflineMemoryAllocation"
+"""The metadata entry under which TFLM looks for a memory plan."""
 
 SCHEMA_VERSION = 3
 VALUES_KEPT = 64
@@ -87,7 +91,28 @@ def read_model(content: bytes, name: str, where: str) -> Graph:
         _graph(file, table, name if index == 0 else table.text(4) or f"{name}/subgraph{index}", index)
         for index, table in enumerate(tables)
     ]
-    return replace(graphs[0], source=Source(where, len(content)), subgraphs=tuple(graphs[1:]))
+    offsets = _offline_offsets(file, model, graphs)
+    return replace(graphs[0], source=Source(where, len(content), offline_offsets=offsets), subgraphs=tuple(graphs[1:]))
+
+
+def _offline_offsets(file: _File, model: Table, graphs: Sequence[Graph]) -> tuple[int, ...]:
+    """The plan under TFLM's metadata entry: version, subgraph, count, an offset or -1 for each tensor of all graphs.
+
+    One that does not fit the network is no plan: TFLM refuses such a file.
+    """
+    for entry in model.tables(6, "metadata entry"):
+        buffer = entry.number(1, U32)
+        if entry.text(0) != OFFLINE_METADATA or buffer >= len(file.buffers):
+            continue
+        start, size_bytes = file.buffers[buffer]
+        tensors = sum(len(graph.tensors) for graph in graphs)
+        file.flatbuffer.charge(min(size_bytes, I32.size * (3 + tensors)))
+        if size_bytes == I32.size * (3 + tensors):
+            version, subgraph, count, *offsets = unpack_from(f"<{3 + tensors}i", file.flatbuffer.content, start)
+            own = tuple(offsets[: len(graphs[0].tensors)])
+            if (version, subgraph, count) == (1, 0, tensors) and min(own, default=0) >= -1 < max(own, default=-1):
+                return own
+    return ()
 
 
 def _buffer(flatbuffer: Flatbuffer, table: Table) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Options of a .tflite operator -> its attributes, by reflection: an operator's file in `ops/` is all it takes.
+"""Options of a .tflite operator <-> its attributes, by reflection: an operator's file in `ops/` is all it takes.
 
 Field `stride_w` of the attribute class is field `StrideW` of the options table that the operator names. Fields that the
 table lacks (what lowering sets) keep their default; those that the file leaves out get the schema's.
@@ -21,19 +21,26 @@ from mcusim.frontends.tflite_tables import BUILTIN_OPTIONS, BUILTIN_OPTIONS_2, E
 from mcusim.graph import Attributes, DType
 from mcusim.ops import OPS, OpDef
 
-__all__ = ["DTYPES", "read_attributes"]
+__all__ = ["DTYPES", "DTYPE_CODES", "read_attributes", "stored_options"]
 
 DTYPES = {number: DType(name.lower()) for number, name in ELEMENT_TYPES.items() if name.lower() in set(DType)}
 """Code in the file -> element type, where mcusim knows it."""
+
+DTYPE_CODES = {dtype: number for number, dtype in DTYPES.items()}
+"""Element type -> code in the file."""
 
 _UNIONS = ((3, 4, BUILTIN_OPTIONS), (11, 12, BUILTIN_OPTIONS_2))
 """An operator's two unions: slot of the kind, slot of the table, names of the kinds."""
 
 
 class _Field(NamedTuple):
-    """How one attribute is read: from options, or None where the operator has none in the file."""
+    """How one attribute is read: from options, or None where the operator has none in the file.
+
+    stored: its name in the options table.
+    """
 
     name: str
+    stored: str
     read: Callable[[Table | None], Any]
     convert: Callable[[Any], Any]
 
@@ -44,12 +51,26 @@ def read_attributes(operator: Table, op: OpDef) -> Attributes:
         return op.attributes()
     options = _options(operator, op)
     found: dict[str, Any] = {}
-    for name, read, convert in _fields(op.name):
+    for name, _, read, convert in _fields(op.name):
         try:
             found[name] = convert(read(options))
         except (ValueError, KeyError) as error:
             raise operator.buffer.corrupt(f"{operator.what} ({op.name}) has an impossible {name}") from error
     return op.attributes(**found)
+
+
+def stored_options(op: OpDef, attributes: Attributes) -> dict[str, Any]:
+    """The options of an operator with these attributes: field of its options table -> value in the file."""
+    return {field.stored: _stored(getattr(attributes, field.name)) for field in _fields(op.name)} if op.options else {}
+
+
+def _stored(value: Any) -> Any:
+    """The inverse of `_converter`."""
+    if isinstance(value, DType):
+        return DTYPE_CODES[value]
+    if isinstance(value, Enum):
+        return list(type(value)).index(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _options(operator: Table, op: OpDef) -> Table | None:
@@ -75,9 +96,9 @@ def _fields(op_name: str) -> tuple[_Field, ...]:
     hints = get_type_hints(op.attributes)
     found = []
     for field in fields(op.attributes):
-        stored = table.get("".join(part[:1].upper() + part[1:] for part in field.name.split("_")))
-        if stored is not None:
-            found.append(_Field(field.name, _reader(*stored), _converter(hints[field.name])))
+        stored = "".join(part[:1].upper() + part[1:] for part in field.name.split("_"))
+        if stored in table:
+            found.append(_Field(field.name, stored, _reader(*table[stored]), _converter(hints[field.name])))
     return tuple(found)
 
 

@@ -1,0 +1,54 @@
+"""Any network -> a .tflite file that LiteRT and TFLM run: published ones get seeded weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mcusim.frontends.synthesis import with_seeded_weights
+from mcusim.frontends.tflite_writer import save_tflite
+from mcusim.graph import DType, Graph
+from mcusim.models import load
+
+__all__ = ["Exported", "export_model"]
+
+
+class Exported(NamedTuple):
+    """What was written. drawn: tensors whose weights or biases were drawn.   notes: what a user should know."""
+
+    path: Path
+    size_bytes: int
+    graph: Graph
+    drawn: int
+    notes: tuple[str, ...]
+
+
+def export_model(
+    model: Graph | str | PathLike[str] | Mapping[str, Any],
+    path: str | PathLike[str],
+    seed: int = 0,
+    *,
+    metadata: Mapping[str, bytes] | None = None,
+) -> Exported:
+    """Write a network as a .tflite file, which then holds all of it or is as it was.
+
+    model: a Graph, or anything that `mcusim.load` takes.
+    seed: of the weights and biases that are drawn where the network has none. The same seed gives the same bytes.
+    metadata: further entries by name, such as a memory plan.
+    Raises ModelError for what cannot be drawn or written, OutputError where the file cannot be.
+    """
+    graph = model if isinstance(model, Graph) else load(model)
+    missing = [tensor for tensor in graph.tensors if tensor.is_constant and tensor.constant is None]
+    written = with_seeded_weights(graph, seed) if missing else graph
+    notes = []
+    if missing:
+        notes.append(
+            f"{len(missing)} tensors of weights were drawn with seed {seed}: speed and memory are those of the trained "
+            "network, what it answers is not"
+        )
+    if any(t.dtype is DType.INT4 for t in graph.tensors if not t.is_constant):
+        notes.append("no TFLite runtime computes on int4 activations: they are written as int8, the weights as int4")
+    size_bytes = save_tflite(written, Path(path), metadata=metadata)
+    return Exported(Path(path), size_bytes, written, len(missing), tuple(notes))
