@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mcusim.errors import ScheduleError
-from mcusim.folding import Folding, fold
 from mcusim.graph import ABSENT, Attributes, Graph, Signature, TensorType, signature, tensor_type
 from mcusim.ops import OPS
 from mcusim.ops.windows import SIGNATURES_KEPT
@@ -15,7 +14,7 @@ from mcusim.program import Buffer, BufferKind, Program, Stage, Step, View, ViewK
 from mcusim.region import Span
 from mcusim.rules import InputPlace, LoweringRules, Scratch
 from mcusim.schedule import Schedule, StageKind
-from mcusim.staging import AxisRow, StagePlan, StepNode, Sweep, bands, patches, split
+from mcusim.staging import AxisRow, StagePlan, StepNode, Sweep, network_of, resized, split
 
 __all__ = ["lower"]
 
@@ -48,13 +47,9 @@ class _Lowering:
 
     def __init__(self, graph: Graph, schedule: Schedule, rules: LoweringRules, input_place: InputPlace) -> None:
         self.graph, self.rules, self.input_place = graph, rules, input_place
-        self.folding: Folding = fold(graph, rules)
-        self.root = _roots(len(graph.tensors), self.folding.alias)
-        self.inputs = {self.root[t] for t in graph.inputs}
-        self.outputs = {self.root[t] for t in graph.outputs}
+        self.folding, self.root, self.steps, self.inputs, self.outputs = network_of(graph, rules)
         self.outside = self.inputs if input_place is InputPlace.EXTERNAL else frozenset()
         self.copied: dict[int, int] = {}
-        self.steps = self._step_nodes()
         self.stages = split(graph, self.steps, schedule)
         if rules.copies_input_patch:
             self._copy_input_patches()
@@ -70,16 +65,6 @@ class _Lowering:
         stages = self._stages(buffers, view_of)
         free, caller = tuple(self.folding.free), tuple(self.folding.caller)
         return Program(self.graph, stages, tuple(buffers), tuple(views), free, caller)
-
-    def _step_nodes(self) -> list[StepNode]:
-        tensors, root, folding = self.graph.tensors, self.root, self.folding
-        found = []
-        for index, node in enumerate(self.graph.nodes):
-            if index not in folding.skipped:
-                reads = [root[t] if t >= 0 and not tensors[root[t]].type.is_constant else ABSENT for t in node.inputs]
-                call = folding.signatures.get(index, node.signature)
-                found.append(StepNode(index, call, tuple(reads), tuple([root[t] for t in node.outputs])))
-        return found
 
     def _copy_input_patches(self) -> None:
         """Before a cut stage that reads an external input: a step that copies the patch into the arena."""
@@ -104,24 +89,20 @@ class _Lowering:
         steps, spec = self.steps[plan.first : plan.end], plan.spec
         written = {storage for step in steps for storage in step.writes}
         read_later = {storage for step in self.steps[plan.end :] for storage in step.reads}
-        kept = (written & (read_later | self.outputs)) | set(steps[-1].writes)
+        kept = frozenset(written & (read_later | self.outputs)) | frozenset(steps[-1].writes)
         where = f"schedule '{schedule}', stage {spec}"
         last = steps[-1].signature.outputs[0] if steps[-1].signature.outputs else tensor_type(())
         streams = spec.kind is StageKind.STREAM
-
-        def rows_of(size: int) -> tuple[Span, ...]:
-            return bands(size, last.rows, min(spec.band_rows, last.rows)) if streams else patches(size, spec.rows)
-
-        def cols_of(size: int) -> tuple[Span, ...]:
-            return patches(size, 1 if streams else spec.cols)
-
-        along_rows = Sweep(True, rows_of, kept.__contains__, streams, where).rows(steps)
-        along_cols = Sweep(False, cols_of, kept.__contains__, False, where).rows(steps)
+        band = min(spec.band_rows, last.rows) if streams else 0
+        # Before the grid is judged, and not finer than the map: an operator that cannot be cut at all is the better news.
+        grid_rows, grid_cols = min(spec.rows, last.rows), min(spec.cols, last.cols)
+        along_rows = Sweep(True, kept, where, grid_rows, band, last.rows).rows(steps)
+        along_cols = Sweep(False, kept, where, grid_cols).rows(steps)
         if spec.rows > last.rows or spec.cols > last.cols:
             raise ScheduleError(
                 f"the grid is finer than the {last.rows}x{last.cols} output of {steps[-1].signature.op}",
                 where=where,
-                fix=f"use at most patch:{min(spec.rows, last.rows)}x{min(spec.cols, last.cols)}",
+                fix=f"use at most patch:{grid_rows}x{grid_cols}",
             )
         for offset, pair in enumerate(zip(along_rows, along_cols, strict=True)):
             self.cuts[plan.first + offset] = pair
@@ -143,11 +124,13 @@ class _Lowering:
         end: dict[int, int] = {}
         for plan in self.stages:
             whole = plan.spec.kind is StageKind.LAYER
+            written: set[int] = set()
             for time in range(plan.first, plan.end):
                 step = self.steps[time]
+                written.update(step.writes)
                 for storage in step.reads + step.writes:
                     if storage in first:
-                        end[storage] = time + 1 if whole or first[storage] >= plan.first else plan.end
+                        end[storage] = time + 1 if whole or storage in written else plan.end
                     elif storage != ABSENT and storage not in external:
                         tensor = tensors[storage]
                         if tensor.type.size_bytes and not tensor.type.is_constant and not tensor.is_variable:
@@ -308,38 +291,13 @@ class _Lowering:
             return call
         rows, cols = self.cuts[time]
         longest = [max([span.length for span in axis.spans]) for axis in (rows, cols)]
-        return _resized(call, *((rows.uniform, cols.uniform) if time in self.uniform else longest))
+        return resized(call, *((rows.uniform, cols.uniform) if time in self.uniform else longest))
 
     def _scratch(self, buffers: list[Buffer], name: str, size_bytes: int, time: int) -> int:
         alignment = self.rules.alignment
         aligned_bytes = -(-size_bytes // alignment) * alignment
         buffers.append(Buffer(name, aligned_bytes, time, time + 1, BufferKind.SCRATCH, alignment))
         return len(buffers) - 1
-
-
-@lru_cache(SIGNATURES_KEPT)
-def _resized(call: Signature, rows: int, cols: int) -> Signature:
-    """`call` for an output of `rows` x `cols`, its inputs as large as they must be for that, borders included."""
-    needs, out_rows, out_cols = OPS[call.op].needs, Span(0, rows), Span(0, cols)
-    inputs = list(call.inputs)
-    for index, kind in enumerate(call.inputs):
-        region = needs(call, index, out_rows, out_cols) if kind is not None and not kind.is_constant else None
-        if kind is not None and region is not None:
-            shape = (kind.shape[0], region.rows.length, region.cols.length, *kind.shape[3:])
-            inputs[index] = tensor_type(shape, kind.dtype)
-    outputs = [tensor_type((o.shape[0], rows, cols, *o.shape[3:]), o.dtype) for o in call.outputs]
-    return signature(call.op, call.attributes, tuple(inputs), tuple(outputs))
-
-
-def _roots(tensors: int, alias: dict[int, int]) -> list[int]:
-    """For each tensor, the one whose storage holds it. The last entry stands for ABSENT."""
-    roots = [*range(tensors), ABSENT]
-    for tensor in alias:
-        root = tensor
-        while root in alias:
-            root = alias[root]
-        roots[tensor] = root
-    return roots
 
 
 _Spans = tuple[Span, ...]

@@ -16,7 +16,9 @@ from tflite_maker import INT32, Maker, make_options
 from mcusim import zoo
 from mcusim.boards import load_board
 from mcusim.frontends.builder import GraphBuilder
+from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite import parse_tflite, read_tflite
+from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import DType, Padding, Quantization, signature, tensor_type
 from mcusim.hardware import Core
 from mcusim.lower import lower
@@ -26,6 +28,7 @@ from mcusim.placement import place
 from mcusim.report import Verdict
 from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.cmsis_nn import CMSIS_NN_KERNELS, route
+from mcusim.runtimes.tflm import exported_file_bytes
 from mcusim.runtimes.tflm_cmsis_nn import BUILD as CMSIS_NN
 from mcusim.runtimes.tflm_kernels import KERNELS, layout_bytes
 from mcusim.runtimes.tflm_tail import BENCHMARK, FIRMWARE, WHEEL, tail_bytes, tail_items, tail_ledger
@@ -358,3 +361,10 @@ def test_cmsis_nn_sizes_are_not_claimed_for_other_cores():
         )
         assert report.sram.fits is fits
     assert any("cortex-m55" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("name", ["mcunet-vww0", "smallcifar", "person-det"])
+def test_flash_of_a_network_without_a_file_is_that_of_its_export(name):
+    graph = zoo.build(name)
+    written = len(write_tflite(with_seeded_weights(graph)))
+    assert exported_file_bytes(graph) == pytest.approx(written, rel=0.005)

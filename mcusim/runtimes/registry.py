@@ -14,6 +14,7 @@ from mcusim.graph import Graph, Signature
 from mcusim.planners import Planner
 from mcusim.report import Basis
 from mcusim.rules import LoweringRules
+from mcusim.schedule import StageKind
 
 __all__ = ["RUNTIMES", "Flash", "Kernel", "LedgerItem", "Persistent", "Runtime", "find_runtime", "register"]
 
@@ -67,8 +68,10 @@ class Runtime:
 
     version: the release whose rules these are.
     persistent: bytes that live as long as the runtime.   persistent_ledger: the same, itemised; slower.
+    flash: what it stores.   flash_ledger: the model's part of it, itemised; slower.
     memory_basis: what stands behind the arena's size.   persistent_basis: behind the persistent bytes.
-    cores: where its memory rules hold; empty for everywhere.
+    cores: where its memory rules hold; empty for everywhere.   reads_offline_plan: from the model file, as TFLM does.
+    stages: kinds of stages that it runs; of others a report says what they would need, and warns.
     price_family: whose coefficients price its kernels.   evidence: what the rules were checked against, and where
     that ends.
     """
@@ -81,6 +84,7 @@ class Runtime:
     planner: Planner
     kernel: Callable[[Signature], Kernel]
     flash: Callable[[Graph], Flash]
+    flash_ledger: Callable[[Graph], tuple[LedgerItem, ...]] = _empty_ledger
     persistent: Callable[[Graph], Persistent] = _nothing_persistent
     persistent_ledger: Callable[[Graph], tuple[LedgerItem, ...]] = _empty_ledger
     memory_basis: Basis
@@ -88,6 +92,8 @@ class Runtime:
     price_family: str
     evidence: str
     cores: frozenset[str] = frozenset()
+    reads_offline_plan: bool = False
+    stages: frozenset[StageKind] = frozenset({StageKind.LAYER})
 
 
 RUNTIMES: dict[str, Runtime] = {}

@@ -10,6 +10,7 @@ from mcusim.report import Basis
 from mcusim.rules import LoweringRules, Scratch
 from mcusim.runtimes.cmsis_nn import CMSIS_NN_KERNELS, DSP_CORES, route
 from mcusim.runtimes.registry import Flash, Kernel, LedgerItem, Persistent, Runtime, register
+from mcusim.runtimes.stored import file_ledger
 from mcusim.runtimes.tflm import stored_file
 from mcusim.runtimes.tflm_kernels import MCU_POINTER_BYTES, refusal, scratch
 from mcusim.runtimes.tflm_tail import BENCHMARK, tail_bytes, tail_ledger
@@ -56,10 +57,12 @@ TFLM_CMSIS_NN = register(
         planner=tflm_greedy,
         kernel=_kernel,
         flash=_flash,
+        flash_ledger=file_ledger,
         persistent=_persistent,
         persistent_ledger=_ledger,
         memory_basis=Basis.DERIVED,
         persistent_basis=Basis.DERIVED,
+        reads_offline_plan=True,
         price_family="tflm-cmsis-nn",
         evidence="functions and buffer sizes are those of the library's sources, not traced on a target; head and "
         "persistent bytes meet the published STM32H743 column on 10 of 10 networks, within 1 KiB (0.43 %), benchmark "

@@ -15,6 +15,8 @@ from mcusim.planners import tinyengine_first_fit
 from mcusim.report import Basis
 from mcusim.rules import InputPlace, LoweringRules, Scratch
 from mcusim.runtimes.registry import Flash, Kernel, Runtime, register
+from mcusim.runtimes.stored import GENERATED_OPS, generated_ledger
+from mcusim.schedule import StageKind
 
 __all__ = ["TINYENGINE", "model_size_bytes"]
 
@@ -97,7 +99,7 @@ def model_size_bytes(graph: Graph) -> int:
     """The generator's MODEL_SIZE: weights of all convolutions and fully connected layers, and 8 bytes a channel."""
     total = 0
     for node in graph.nodes:
-        if node.op in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        if node.op in GENERATED_OPS:
             total += node.signature.input(1).size_bytes + 8 * node.signature.output.channels
     return total
 
@@ -126,9 +128,12 @@ TINYENGINE = register(
         planner=tinyengine_first_fit,
         kernel=_kernel,
         flash=_flash,
+        flash_ledger=generated_ledger,
         memory_basis=Basis.DERIVED,
         persistent_basis=Basis.DERIVED,
         price_family="tinyengine",
+        cores=frozenset({"cortex-m4", "cortex-m7", "cortex-m33"}),  # its kernels use the DSP extension
+        stages=frozenset({StageKind.LAYER, StageKind.PATCH}),
         evidence="SRAM equals the published STM32H743 column on 10 of 11 networks and the generator's PEAK_MEM on 4; "
         "latency: 11 networks on STM32H743, 4 on STM32F746",
     )
