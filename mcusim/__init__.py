@@ -31,11 +31,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mcusim.boards import load_board
     from mcusim.errors import McusimError
+    from mcusim.execution import execute, session
     from mcusim.frontends.builder import GraphBuilder
     from mcusim.graph import Graph
     from mcusim.hardware import Board
     from mcusim.models import load
     from mcusim.report import Basis, Report, Verdict
+    from mcusim.searching import search
     from mcusim.simulation import simulate
 
 __version__ = "0.1.0"
@@ -49,8 +51,11 @@ __all__ = [
     "Report",
     "Verdict",
     "__version__",
+    "execute",
     "load",
     "load_board",
+    "search",
+    "session",
     "simulate",
 ]
 
@@ -63,8 +68,11 @@ _HOMES = {
     "McusimError": "mcusim.errors",
     "Report": "mcusim.report",
     "Verdict": "mcusim.report",
+    "execute": "mcusim.execution",
     "load": "mcusim.models",
     "load_board": "mcusim.boards",
+    "session": "mcusim.execution",
+    "search": "mcusim.searching",
     "simulate": "mcusim.simulation",
 }
 

@@ -307,11 +307,15 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a graph comes from: a file (and its size, which is what TFLM stores), a zoo entry, or memory."""
+    """Where a graph comes from: a file (and its size, which is what TFLM stores), a zoo entry, or memory.
+
+    offline_offsets: the plan that the file carries for TFLM, an offset or -1 a tensor of the main graph; () if none.
+    """
 
     description: str = "built in memory"
     file_bytes: int | None = None
     published: Published | None = None
+    offline_offsets: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -348,3 +352,12 @@ class Graph:
 
     def __getstate__(self) -> dict[str, object]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def __repr__(self) -> str:
+        inner, outer = self._shapes(self.inputs), self._shapes(self.outputs)
+        return f"<Graph {self.name[:60]!r}: {len(self.nodes)} nodes, {inner} -> {outer}>"
+
+    def _shapes(self, tensors: tuple[int, ...]) -> str:
+        types = [self.tensors[index].type for index in tensors[:4]]
+        shown = [f"{'x'.join(map(str, kind.shape)) or 'scalar'} {kind.dtype}" for kind in types]
+        return ", ".join(shown + ["..."] * (len(tensors) > len(types))) or "nothing"

@@ -14,9 +14,16 @@ import typer
 from typer.core import TyperGroup
 
 from mcusim import __version__
+from mcusim.cli.diff import diff
 from mcusim.cli.doctor import doctor
+from mcusim.cli.exec import exec_
+from mcusim.cli.export import export
+from mcusim.cli.fit import fit
 from mcusim.cli.models import models
 from mcusim.cli.ops import ops
+from mcusim.cli.patch import patch
+from mcusim.cli.plan import plan
+from mcusim.cli.plot import app as plot_app
 from mcusim.cli.profiles import app as profiles_app
 from mcusim.cli.run import run
 from mcusim.cli.runtimes import runtimes
@@ -28,7 +35,22 @@ __all__ = ["answer", "app"]
 
 FINE, NO_ANSWER, INTERRUPTED = 0, 2, 130
 
-COMMANDS = ("run", "models", "profiles", "runtimes", "ops", "schema", "doctor")
+COMMANDS = (
+    "run",
+    "plan",
+    "patch",
+    "fit",
+    "models",
+    "profiles",
+    "runtimes",
+    "ops",
+    "exec",
+    "diff",
+    "plot",
+    "export",
+    "schema",
+    "doctor",
+)
 """In the order of `mcusim --help`."""
 
 
@@ -72,12 +94,24 @@ def start(
 
 
 app.command(short_help="Does it fit, how fast is it, which layer is to blame?")(run)
+app.command(short_help="The arena: which buffer lies where, and the smallest plan.")(plan)
+app.command(short_help="The schedules worth having, and the one to take.")(patch)
+app.command(short_help="What to do when it does not fit, ranked.")(fit)
 app.command(short_help="The published networks that have a name here.")(models)
 app.add_typer(profiles_app, name="profiles", short_help="The boards; `new` and `check` for one's own.")
 app.command(short_help="Whose memory rules and kernels there are.")(runtimes)
 app.command(short_help="Operators; which kernel serves each layer.")(ops)
+app.command("exec", short_help="A network run on arrays, bit-exactly.")(exec_)
+app.command(short_help="Where two runs part, layer by layer.")(diff)
+app.add_typer(plot_app, name="plot", short_help="Pictures: the memory timeline, memory by layer.")
+app.command(short_help="A network as a .tflite file.")(export)
 app.command(short_help="The JSON Schema of a report.")(schema)
 app.command(short_help="What is installed, and what is missing.")(doctor)
+
+
+def _asked(words: Sequence[str]) -> str:
+    """The command that a line begins with."""
+    return f"mcusim {words[0]}" if words and words[0] in COMMANDS else "mcusim"
 
 
 def answer(args: Sequence[str] | None = None) -> int:
@@ -92,7 +126,7 @@ def answer(args: Sequence[str] | None = None) -> int:
         complain(f"{error.where}: {error.what}; {error.fix}")
         return NO_ANSWER
     except UsageError as error:
-        complain(explain(error))
+        complain(explain(error, _asked(sys.argv[1:] if args is None else args)))
         return NO_ANSWER
     except (KeyboardInterrupt, typer.Abort):
         silence()

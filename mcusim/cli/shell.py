@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -24,11 +25,14 @@ __all__ = [
     "complain",
     "document",
     "glyphs",
+    "pass_on_notices",
+    "refuse_overwriting",
     "refuse_same_target",
     "replace_unprintable",
     "show",
     "silence",
     "terminal_width",
+    "write_bytes",
     "write_output",
 ]
 
@@ -61,8 +65,8 @@ def glyphs() -> Glyphs:
 
 
 def show(lines: Sequence[Text]) -> None:
-    """Print lines that are already as wide as they should be. Colour only on a terminal, and never with NO_COLOR."""
-    if not _is_terminal():
+    """Print lines that are already as wide as they should be. On a terminal in colour; with NO_COLOR as plain text."""
+    if not _is_terminal() or os.environ.get("NO_COLOR"):
         _write(sys.stdout, "".join(f"{line.plain.rstrip()}\n" for line in lines))
         return
     from rich.console import Console
@@ -75,17 +79,46 @@ def show(lines: Sequence[Text]) -> None:
 
 
 def document(value: dict[str, Any]) -> str:
-    """A JSON document as text, with a final newline."""
-    return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=True) + "\n"
+    """A JSON document as ASCII text, with a final newline."""
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=True)
+    if "\\ud" in text:  # half a character, of a file name in another encoding, is no JSON text
+        whole = _whole_characters(json.dumps(value, allow_nan=False, ensure_ascii=False))
+        text = json.dumps(json.loads(whole), indent=2, allow_nan=False, ensure_ascii=True)
+    return text + "\n"
+
+
+def _whole_characters(text: str) -> str:
+    """The bytes of a file name that Python could not read, as the UTF-8 that they mostly are."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
 
 
 def refuse_same_target(**targets: str | None) -> None:
     """Refuse two documents in one place. targets: option name -> file. Raises InputError."""
-    named = [target for target in targets.values() if target is not None]
+    named = [target if target == STDOUT else os.path.realpath(target) for target in targets.values() if target]
     if len(set(named)) < len(named):
         both = " and ".join(f"--{name}" for name in targets)
-        where = "standard output" if STDOUT in named else f"the file {named[0]}"
+        shared = next(target for target in targets.values() if target)
+        where = "standard output" if STDOUT in named else f"the file {shared}"
         raise InputError(f"two documents cannot share {where}", where=both, fix="name another file for one of them")
+
+
+def refuse_overwriting(inputs: Iterable[str | None], **targets: str | None) -> None:
+    """Refuse to write over a file that is read. targets: option (or ARGUMENT) -> file. Raises OutputError."""
+    read = [name for name in inputs if name]
+    for option, target in targets.items():
+        if target and target != STDOUT and any(_is_one_file(target, name) for name in read):
+            where = option if option.isupper() else f"--{option}"
+            raise OutputError(f"{target} is what this command reads", where=where, fix="name another file to write to")
+
+
+def _is_one_file(a: str, b: str) -> bool:
+    try:
+        return os.path.samefile(a, b)
+    except (OSError, ValueError):  # one of them is not there
+        return False
 
 
 def write_output(text: str, target: str, option: str) -> None:
@@ -96,27 +129,32 @@ def write_output(text: str, target: str, option: str) -> None:
     if target == STDOUT:
         _write(sys.stdout, text)
         return
+    write_bytes(_whole_characters(text).encode(), target, option)
+
+
+def write_bytes(content: bytes, target: str, option: str) -> None:
+    """Write to a file, which then holds all of it or is as it was. Raises OutputError where that cannot be."""
     path = Path(target)
     if not target or path.is_dir():
         fix = "name a file, or - for standard output"
         raise OutputError(f"'{target}' is a folder" if target else "the name is empty", where=option, fix=fix)
     try:
         if path.exists() and not path.is_file():  # a device or a pipe: nothing to rename over
-            with path.open("w", encoding="utf-8") as stream:
-                stream.write(text)
+            with path.open("wb") as stream:
+                stream.write(content)
             return
-        _replace(path.resolve(), text)
+        _replace(path.resolve(), content)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         fix = "check that the folder exists and may be written to"
         raise OutputError(f"cannot write {target} ({reason})", where=option, fix=fix) from None
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, content: bytes) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask)
@@ -147,6 +185,16 @@ def complain(sentence: str) -> None:
     line = "".join(c if c.isprintable() else " " for c in sentence)
     with contextlib.suppress(OSError):
         print(line if line.startswith("mcusim ") else f"mcusim: {line}", file=sys.stderr, flush=True)
+
+
+def pass_on_notices() -> None:
+    """From now on, what the library logs (that it compiles kernels, for instance) is a line on standard error."""
+    logger = logging.getLogger("mcusim")
+    if not logger.handlers:
+        notices = logging.Handler(logging.INFO)
+        notices.emit = lambda record: complain(record.getMessage())  # type: ignore[method-assign]
+        logger.addHandler(notices)
+        logger.setLevel(logging.INFO)
 
 
 def silence() -> None:

@@ -191,7 +191,8 @@ class OpDef:
     prepare: every check and every derived integer of a node, once; raises ModelError, naming `where`, for what the
         kernels cannot do. Its result is what `run` trusts.
     kernel: module of `ops/kernels/` whose `run: Run` fills the outputs, loaded at first execution; "" if it cannot
-        be executed yet.
+        be executed yet. Where `ops/kernels/fast/` has a module of the same name, its `encode` makes compiled commands
+        of a step, or declines.
     state: its part in keeping the variables of a streaming network.
     is_border_conversion: at the border of a network its caller may do it instead (types and layouts of the input).
     """

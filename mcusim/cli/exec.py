@@ -1,0 +1,196 @@
+"""`mcusim exec`: a network run on arrays, bit-exactly."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mcusim.cli.shell import STDOUT, pass_on_notices, refuse_overwriting, refuse_same_target, write_bytes, write_output
+from mcusim.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mcusim.graph import Graph, Tensor
+
+__all__ = ["RANDOM", "exec_", "load_network", "read_arrays", "read_inputs"]
+
+RANDOM = "random"
+SHOWN = 12
+KEY_LENGTH = 100
+
+
+def exec_(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")],
+    inputs: Annotated[
+        list[str],
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help="An .npy file for each input, in order, or one .npz with all, by name or in order; "
+            "random draws them. N in the place of a leading 1: N calls.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Where the outputs go: .npy, or .npz by name.", show_default=False),
+    ] = None,
+    runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose memory plan.")] = "tflm",
+    schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",
+    numerics: Annotated[
+        str, typer.Option(metavar="MODE", help="Whose arithmetic: tflm, single-rounding or tinyengine-float.")
+    ] = "tflm",
+    trace: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Every tensor of the one call, as .npz.", show_default=False),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Draws weights where there are none, and inputs.", show_default=False),
+    ] = None,
+) -> None:
+    """Run a network on arrays: every byte is what TensorFlow Lite Micro would answer, in the arena that is planned.
+
+    \b
+    Examples:
+      mcusim exec mcunet-vww0 --input random --seed 1 --output answer.npy
+      mcusim exec mcunet-vww0 --input random --seed 1 --trace layers.npz
+    """
+    for option, target, kinds in (("--output", output, (".npy", ".npz")), ("--trace", trace, (".npz",))):
+        if target is not None and Path(target).suffix.lower() not in kinds:
+            raise InputError(f"'{target}' is no {' or '.join(kinds)}", where=option, fix=f"name a {kinds[0]} file")
+    refuse_same_target(output=output, trace=trace)
+    refuse_overwriting((model, *inputs), output=output, trace=trace)
+    graph = load_network(model, seed)
+    if output is not None and len(graph.outputs) > 1 and Path(output).suffix.lower() == ".npy":
+        what = f"the network has {len(graph.outputs)} outputs, and an .npy holds one"
+        raise InputError(what, where="--output", fix=f"name {Path(output).with_suffix('.npz')}")
+    given = read_inputs(graph, inputs, seed or 0)
+    pass_on_notices()
+    from mcusim.execution import execute
+
+    if trace is None:
+        answers = execute(graph, given, runtime=runtime, schedule=schedule, numerics=numerics)
+    else:
+        traced = execute(graph, given, runtime=runtime, schedule=schedule, numerics=numerics, trace=True)
+        answers = traced.outputs
+        keys = {f"{i}:{graph.tensors[i].name[:KEY_LENGTH]}": array for i, array in traced.tensors.items()}
+        write_bytes(_npz(keys), trace, "--trace")
+    if output is not None:
+        write_bytes(_encoded(graph, answers, output), output, "--output")
+    tensors = [graph.tensors[index] for index in graph.outputs]
+    lines = [_told(tensor, answer) for tensor, answer in zip(tensors, answers, strict=True)]
+    write_output("".join(f"{line}\n" for line in lines), STDOUT, "--output")
+
+
+def load_network(model: str, seed: int | None) -> Graph:
+    """The network that `model` names, with drawn weights if a seed is given and it has none."""
+    from mcusim.frontends.synthesis import with_seeded_weights
+    from mcusim.models import load
+
+    graph = load(model)
+    has_weights = all(t.constant is not None for t in graph.tensors if t.is_constant)
+    return graph if seed is None or has_weights else with_seeded_weights(graph, seed)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Arrays in
+
+
+def read_inputs(graph: Graph, paths: Sequence[str], seed: int) -> Sequence[Any] | Mapping[str, Any]:
+    """The arrays that `--input` names. Raises InputError."""
+    if list(paths) == [RANDOM]:
+        return _drawn(graph, seed)
+    found = [read_arrays(path, f"--input {path}") for path in paths]
+    if len(found) == 1 and isinstance(found[0], dict):
+        named = found[0]
+        wanted = {graph.tensors[index].name for index in graph.inputs}
+        return named if set(named) & wanted else list(named.values())
+    for path, arrays in zip(paths, found, strict=True):
+        if isinstance(arrays, dict):
+            fix = "give one .npz with all inputs, or an .npy for each"
+            raise InputError("an .npz came beside other files", where=f"--input {path}", fix=fix)
+    return found
+
+
+def read_arrays(path: str, where: str) -> Any:
+    """One array, or those of an archive by name. Nothing that is pickled is ever loaded. Raises InputError."""
+    import zipfile
+
+    import numpy as np
+
+    try:
+        with Path(path).open("rb") as stream:
+            head = stream.read(6)
+            stream.seek(0)
+            if head != b"\x93NUMPY" and head[:2] != b"PK":
+                fix = "save one with numpy.save, or numpy.savez for several"
+                raise InputError("it is no array file (.npy or .npz)", where=where, fix=fix)
+            loaded = np.load(stream, allow_pickle=False)
+            return loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"it cannot be read ({reason})", where=where, fix="check the path") from None
+    except (ValueError, EOFError, MemoryError, KeyError, zipfile.BadZipFile, OverflowError) as error:
+        what = "it is damaged"
+        if "allow_pickle" in str(error) or "Object arrays" in str(error):
+            what = "it holds pickled objects, which may run code"
+        fix = "save plain numbers again with numpy.save"
+        raise InputError(what, where=where, fix=fix) from None
+
+
+def _drawn(graph: Graph, seed: int) -> list[NDArray[Any]]:
+    """Uniform integers; for real numbers, uniform in what the first QUANTIZE that reads them can tell apart."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    found: list[NDArray[Any]] = []
+    for index in graph.inputs:
+        kind = graph.tensors[index].type
+        if kind.dtype.is_float:
+            readers = [graph.nodes[i].outputs[0] for i in graph.consumers.get(index, ()) if graph.nodes[i].outputs]
+            scale = next((q.scales[0] for q in (graph.tensors[i].quantization for i in readers) if q), 1 / 128)
+            found.append((rng.uniform(-128, 127, kind.shape) * scale).astype(kind.dtype.value))
+            continue
+        bounds = np.iinfo(kind.dtype.value)
+        found.append(rng.integers(bounds.min, bounds.max, kind.shape, kind.dtype.value, endpoint=True))
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Arrays out
+
+
+def _encoded(graph: Graph, answers: Sequence[NDArray[Any]], target: str) -> bytes:
+    import numpy as np
+
+    if Path(target).suffix.lower() == ".npz":
+        names = [graph.tensors[index].name[:KEY_LENGTH] for index in graph.outputs]
+        if len(set(names)) < len(names):
+            names = [f"{i}:{name}" for i, name in enumerate(names)]
+        return _npz(dict(zip(names, answers, strict=True)))
+    stream = io.BytesIO()
+    np.save(stream, answers[0], allow_pickle=False)
+    return stream.getvalue()
+
+
+def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    import numpy as np
+
+    stream = io.BytesIO()
+    # By a dict of arguments: `file` is a name that numpy.savez takes for itself.
+    np.savez(stream, **{"_" + k if k in ("file", "allow_pickle") else k: v for k, v in arrays.items()})  # type: ignore[arg-type]
+    return stream.getvalue()
+
+
+def _told(tensor: Tensor, answer: np.ndarray[Any, Any]) -> str:
+    shape = "x".join(map(str, answer.shape)) or "scalar"
+    values = " ".join(f"{value:.6g}" for value in answer.ravel()[:SHOWN].tolist())
+    more = " ..." if answer.size > SHOWN else ""
+    return f"{tensor.name[:60]}: {answer.dtype} {shape}: {values}{more}"

@@ -1,0 +1,185 @@
+"""Two runs side by side: the first layer that differs, and how the error grows; and what quantising cost each layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from mcusim.errors import InputError
+from mcusim.floating import dequantize, float_run
+from mcusim.graph import DType, Graph, Quantization
+from mcusim.preparation import Array
+from mcusim.quant import dtype_range
+from mcusim.sessions import Trace
+
+__all__ = [
+    "Layer",
+    "LayerDifference",
+    "LayerNoise",
+    "Recording",
+    "compare",
+    "first_difference",
+    "quantization_noise",
+    "recorded",
+    "restored",
+]
+
+
+class Layer(NamedTuple):
+    """One output tensor of a run.   op: "" where only the array was saved."""
+
+    name: str
+    op: str
+    array: Array
+
+
+class Recording(NamedTuple):
+    """The layers of one run, in order.   label: tells it from the other."""
+
+    label: str
+    layers: tuple[Layer, ...]
+
+
+class LayerDifference(NamedTuple):
+    """One layer in both runs.
+
+    differing: how many elements.   max_abs, mean_abs: of the stored numbers' differences, over all elements.
+    first: index of the first element that differs, and its values; None where all are equal.
+    """
+
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    elements: int
+    differing: int
+    max_abs: float
+    mean_abs: float
+    first: tuple[int, ...] | None
+    values: tuple[float, float] | None
+
+
+class LayerNoise(NamedTuple):
+    """What quantising cost one layer, all layers before it included.
+
+    sqnr_db: signal to quantisation noise, in decibels; None where there is no signal, infinite where no noise.
+    saturated: share of elements whose real value the stored range cuts off.
+    dead_channels: channels that never changed in this run.   is_restarted: the yardstick began anew here.
+    """
+
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    sqnr_db: float | None
+    saturated: float
+    dead_channels: int
+    channels: int
+    is_restarted: bool
+
+
+def recorded(graph: Graph, traced: Trace, label: str) -> Recording:
+    """The outputs of every node of a traced run."""
+    layers = [
+        Layer(graph.tensors[tensor].name, node.op, traced.tensors[tensor])
+        for node in graph.nodes
+        for tensor in node.outputs
+        if tensor in traced.tensors
+    ]
+    return Recording(label, tuple(layers))
+
+
+def restored(arrays: Mapping[str, Array], label: str) -> Recording:
+    """A trace that `mcusim exec --trace` saved: keys are `index:name`."""
+    layers = []
+    for key, array in arrays.items():
+        number, colon, name = key.partition(":")
+        layers.append(Layer(name if colon and number.isdigit() else key, "", array))
+    return Recording(label, tuple(layers))
+
+
+def compare(a: Recording, b: Recording) -> tuple[LayerDifference, ...]:
+    """Layers with the same name in both; where hardly any has, layers at the same position.
+
+    Raises InputError where the two have no layers in common.
+    """
+    pairs = _pairs(a, b)
+    if not pairs:
+        raise InputError(
+            "the two runs have no layers of the same name, nor of the same shapes in the same order",
+            where=f"{a.label} and {b.label}",
+            fix="compare two runs of one network, or two networks of one architecture",
+        )
+    return tuple([_difference(x, y) for x, y in pairs])
+
+
+def _pairs(a: Recording, b: Recording) -> list[tuple[Layer, Layer]]:
+    length = 100  # names in saved traces are cut
+    named = {layer.name[:length]: layer for layer in b.layers}
+    found = [(x, named[x.name[:length]]) for x in a.layers if x.name[:length] in named]
+    found = [(x, y) for x, y in found if x.array.shape == y.array.shape]
+    if 2 * len(found) >= min(len(a.layers), len(b.layers)):
+        return found
+    by_place = list(zip(a.layers, b.layers, strict=False))
+    if len(a.layers) == len(b.layers) and all(x.array.shape == y.array.shape for x, y in by_place):
+        return by_place
+    return found
+
+
+def _difference(x: Layer, y: Layer) -> LayerDifference:
+    gap = np.abs(x.array.astype(np.float64) - y.array.astype(np.float64))
+    differing = int(np.count_nonzero(gap))
+    first, values = None, None
+    if differing:
+        first = tuple(int(i) for i in np.unravel_index(int(np.argmax(gap.ravel() > 0)), gap.shape))
+        values = float(x.array[first]), float(y.array[first])
+    largest, mean = (float(gap.max()), float(gap.mean())) if gap.size else (0.0, 0.0)
+    return LayerDifference(x.name, x.op or y.op, x.array.shape, gap.size, differing, largest, mean, first, values)
+
+
+def quantization_noise(graph: Graph, traced: Trace) -> tuple[LayerNoise, ...]:
+    """Each quantised layer against a float32 run of the dequantised network on the same input."""
+    real = float_run(graph, traced.tensors)
+    found = []
+    for node in graph.nodes:
+        for tensor in node.outputs:
+            kind = graph.tensors[tensor]
+            if kind.quantization is None or kind.dtype is DType.INT32 or tensor not in traced.tensors:
+                continue
+            stored, wanted = traced.tensors[tensor], real.tensors[tensor].astype(np.float64)
+            given = dequantize(kind, stored).astype(np.float64)
+            channels = stored.reshape(-1, stored.shape[-1] if stored.ndim else 1)
+            found.append(
+                LayerNoise(
+                    kind.name,
+                    node.op,
+                    kind.shape,
+                    _sqnr_db(wanted, given),
+                    _saturated(wanted, kind.dtype, kind.quantization),
+                    int(np.count_nonzero((channels == channels[:1]).all(0))) if len(channels) > 1 else 0,
+                    channels.shape[1],
+                    node.name in real.restarted,
+                )
+            )
+    return tuple(found)
+
+
+def _sqnr_db(wanted: Array, given: Array) -> float | None:
+    signal, noise = float((wanted**2).sum()), float(((wanted - given) ** 2).sum())
+    if signal == 0:
+        return None
+    return math.inf if noise == 0 else 10 * math.log10(signal / noise)
+
+
+def _saturated(wanted: Array, dtype: DType, quantization: Quantization) -> float:
+    if not dtype.is_integer or not wanted.size:
+        return 0.0
+    lowest, highest = dtype_range(dtype)
+    place = wanted / quantization.scales[0] + quantization.zero_points[0]
+    return float(((place > highest + 0.5) | (place < lowest - 0.5)).mean())
+
+
+def first_difference(layers: Sequence[LayerDifference]) -> LayerDifference | None:
+    """The first layer that differs."""
+    return next((layer for layer in layers if layer.differing), None)

@@ -1,0 +1,201 @@
+"""Network + inputs -> outputs, bit-exactly, in the arena that the plan claims.
+
+>>> import mcusim, numpy
+>>> graph = mcusim.load("model.tflite")                                 # doctest: +SKIP
+>>> [scores] = mcusim.execute(graph, [numpy.zeros((1, 96, 96, 3), numpy.int8)])       # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, lru_cache
+from os import PathLike
+from typing import Any, Literal, overload
+
+from mcusim.feeds import Inputs, check_inputs
+from mcusim.graph import Graph
+from mcusim.models import load
+from mcusim.ops.registry import Numerics
+from mcusim.preparation import Array, Preparation, numerics_of, prepare
+from mcusim.runtimes import Runtime, find_runtime
+from mcusim.schedule import Schedule, parse_schedule
+from mcusim.sessions import Session, Tier, Trace
+from mcusim.streams import compiled_tier
+
+__all__ = ["execute", "prepared", "session"]
+
+Model = Graph | str | PathLike[str] | Mapping[str, Any]
+
+DEFAULT_RUNTIME = "tflm"
+PREPARATIONS_KEPT = 16
+"""Networks that stay prepared. They hold their graph, so they are few; the one used longest ago goes first."""
+
+
+@overload
+def execute(
+    model: Model,
+    inputs: Inputs,
+    *,
+    schedule: Schedule | str = ...,
+    runtime: Runtime | str = ...,
+    trace: Literal[False] = ...,
+    numerics: Numerics | str = ...,
+    threads: int | None = ...,
+    check: bool = ...,
+) -> list[Array]: ...
+
+
+@overload
+def execute(
+    model: Model,
+    inputs: Inputs,
+    *,
+    schedule: Schedule | str = ...,
+    runtime: Runtime | str = ...,
+    trace: Literal[True],
+    numerics: Numerics | str = ...,
+    threads: int | None = ...,
+    check: bool = ...,
+) -> Trace: ...
+
+
+def execute(
+    model: Model,
+    inputs: Inputs,
+    *,
+    schedule: Schedule | str = "layer",
+    runtime: Runtime | str = DEFAULT_RUNTIME,
+    trace: bool = False,
+    numerics: Numerics | str = Numerics.TFLM,
+    threads: int | None = None,
+    check: bool = False,
+) -> list[Array] | Trace:
+    """Run a network and return its outputs, in the order of `graph.outputs`.
+
+    inputs: an array for each input, in the order of `graph.inputs`, or by name; the array alone where there is one.
+        An array of exactly the input's shape is one call; with N in the place of its leading 1 it is N independent
+        calls, shared out over the cores, whose outputs are stacked. Variables start anew for every call: `session`
+        keeps them.
+    trace: return a Trace instead, with every tensor of one call.   numerics: whose arithmetic, see `Numerics`.
+    threads: at most so many; None for one a core.   check: run with a canary that finds overlapping plans (slow).
+    Raises McusimError where the model, an input or an option is wrong, before anything runs.
+    """
+    pool = _pool_of(model, schedule, runtime, numerics)
+    if trace:
+        with pool.lend(check) as lent:
+            return lent.session.trace(inputs)
+    graph = pool.ready.graph
+    if not check:
+        with pool.lend(check) as lent:
+            found = lent.session.run_plainly(inputs)
+        if found is not None:
+            return found
+    feed = check_inputs(graph, inputs)
+    if feed.calls is None:
+        with pool.lend(check) as lent:
+            return lent.session.call(feed.arrays)
+    outputs = feed.room_for_outputs(graph)
+    workers = max(min(threads or _cores(), feed.calls), 1)
+    shares = [range(i * feed.calls // workers, (i + 1) * feed.calls // workers) for i in range(workers)]
+
+    def work(calls: range) -> None:
+        with pool.lend(check) as lent:
+            lent.session.fill(feed, outputs, calls, independent=pool.ready.keeps_state)
+
+    if workers == 1:
+        work(shares[0])
+        return outputs
+    with ThreadPoolExecutor(workers) as executor:
+        for done in [executor.submit(work, calls) for calls in shares]:
+            done.result()
+    return outputs
+
+
+def session(
+    model: Model,
+    *,
+    schedule: Schedule | str = "layer",
+    runtime: Runtime | str = DEFAULT_RUNTIME,
+    numerics: Numerics | str = Numerics.TFLM,
+) -> Session:
+    """A network with its own arena, whose variables keep their values from call to call until `reset()`.
+
+    For streaming networks, which see a signal piece by piece: `session(graph).run([frame])`.
+    """
+    pool = _pool_of(model, schedule, runtime, numerics)
+    return Session(pool.ready, tier=pool.tier)
+
+
+def prepared(
+    model: Model,
+    *,
+    schedule: Schedule | str = "layer",
+    runtime: Runtime | str = DEFAULT_RUNTIME,
+    numerics: Numerics | str = Numerics.TFLM,
+) -> Preparation:
+    """The network lowered, placed, and every node prepared; known again for the same graph and options."""
+    return _pool_of(model, schedule, runtime, numerics).ready
+
+
+class _Pool:
+    """Sessions of one preparation that nobody uses at the moment."""
+
+    def __init__(self, ready: Preparation) -> None:
+        self.ready = ready
+        self._idle: deque[Session] = deque()
+
+    @cached_property
+    def tier(self) -> Tier | None:
+        """What its sessions share beside the preparation; the first loads kernels, or compiles them."""
+        return compiled_tier()
+
+    def lend(self, check: bool) -> _Lent:
+        return _Lent(self, check)
+
+    def take(self, check: bool) -> Session:
+        if check:
+            return Session(self.ready, check=True, tier=self.tier)
+        try:
+            lent = self._idle.pop()
+        except IndexError:
+            return Session(self.ready, tier=self.tier)
+        if self.ready.keeps_state:
+            lent.reset()
+        return lent
+
+    def give_back(self, lent: Session) -> None:
+        self._idle.append(lent)
+
+
+class _Lent:
+    """A session for the time of a `with`."""
+
+    def __init__(self, pool: _Pool, check: bool) -> None:
+        self._pool, self._check = pool, check
+        self.session = pool.take(check)
+
+    def __enter__(self) -> _Lent:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._check:
+            self._pool.give_back(self.session)
+
+
+def _pool_of(model: Model, schedule: Schedule | str, runtime: Runtime | str, numerics: Numerics | str) -> _Pool:
+    graph = model if isinstance(model, Graph) else load(model)
+    plan = schedule if isinstance(schedule, Schedule) else parse_schedule(schedule)
+    chosen = runtime if isinstance(runtime, Runtime) else find_runtime(runtime)
+    return _pool(graph, plan, chosen, numerics_of(numerics))
+
+
+@lru_cache(PREPARATIONS_KEPT)
+def _pool(graph: Graph, schedule: Schedule, runtime: Runtime, numerics: Numerics) -> _Pool:
+    return _Pool(prepare(graph, schedule, runtime, numerics))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

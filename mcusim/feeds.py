@@ -1,0 +1,123 @@
+"""What a user gives a network to compute on, checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mcusim.errors import InputError
+from mcusim.graph import Graph, Tensor
+
+__all__ = ["Feed", "Inputs", "check_inputs"]
+
+Array = NDArray[Any]
+Inputs = Sequence[ArrayLike] | Mapping[str, ArrayLike] | Array
+
+
+class Feed(NamedTuple):
+    """Checked inputs, in the order of the network's.   calls: how many; None for one call without a batch."""
+
+    arrays: tuple[Array, ...]
+    calls: int | None
+
+    def one(self, call: int) -> list[Array]:
+        """The inputs of one call of a batch."""
+        return [array[call : call + 1] for array in self.arrays]
+
+    def room_for_outputs(self, graph: Graph) -> list[Array]:
+        """Empty outputs of all calls: the number of calls stands in the place of a leading 1, else before the shape."""
+        assert self.calls is not None
+        found = []
+        for index in graph.outputs:
+            shape = graph.tensors[index].shape
+            rest = shape[1:] if shape[:1] == (1,) else shape
+            found.append(np.zeros((self.calls, *rest), graph.tensors[index].dtype.value))
+        return found
+
+
+def check_inputs(graph: Graph, inputs: Inputs) -> Feed:
+    """The inputs as arrays of the right shape and type. Raises InputError: what came, what is expected, how to fix it.
+
+    An array of exactly the input's shape is one call. Where the input has a leading 1, N in its place is N calls.
+    """
+    found = _in_order(graph, inputs)
+    arrays, calls = [], []
+    for index, given in zip(graph.inputs, found, strict=True):
+        tensor = graph.tensors[index]
+        array = _array(graph, tensor, given)
+        calls.append(_calls(graph, tensor, array))
+        arrays.append(array)
+    if len(set(calls)) > 1:
+        told = ", ".join("one call" if n is None else f"{n} calls" for n in calls)
+        raise _refusal(graph, f"the inputs disagree: {told}", "give every input the same leading dimension")
+    return Feed(tuple(arrays), calls[0])
+
+
+def _in_order(graph: Graph, inputs: Inputs) -> Sequence[ArrayLike]:
+    names = [graph.tensors[index].name for index in graph.inputs]
+    if isinstance(inputs, Mapping):
+        unknown = [name for name in inputs if name not in names]
+        missing = [name for name in names if name not in inputs]
+        if unknown or missing:
+            what = f"there is no input {unknown[0]!r}" if unknown else f"input {missing[0]!r} is missing"
+            raise _refusal(graph, what, f"give {', '.join(map(repr, names))}")
+        return [inputs[name] for name in names]
+    if isinstance(inputs, np.ndarray):
+        if len(names) == 1:
+            return [inputs]
+        raise _refusal(graph, f"one array came for {len(names)} inputs", f"give a list: {_listed(graph)}")
+    if len(inputs) != len(names):
+        what = f"{len(inputs)} input{'s' if len(inputs) != 1 else ''} came, and it has {len(names)}"
+        raise _refusal(graph, what, f"give {_listed(graph)}")
+    return inputs
+
+
+def _listed(graph: Graph) -> str:
+    return ", ".join(_wanted(graph.tensors[index]) for index in graph.inputs)
+
+
+def _wanted(tensor: Tensor) -> str:
+    return f"'{tensor.name}' {tensor.dtype} {'x'.join(map(str, tensor.shape)) or 'scalar'}"
+
+
+def _array(graph: Graph, tensor: Tensor, given: ArrayLike) -> Array:
+    try:
+        array = np.asarray(given)
+    except (ValueError, TypeError):
+        raise _refusal(graph, f"what came for {_wanted(tensor)} is no array", "give a numpy array") from None
+    if array.dtype != np.dtype(tensor.dtype.value):
+        fix = f"convert it: array.astype('{tensor.dtype}')"
+        if tensor.quantization is not None and array.dtype.kind == "f" and tensor.dtype.is_integer:
+            scale, zero_point = tensor.quantization.scales[0], tensor.quantization.zero_points[0]
+            fix = f"quantise it: round(x / {scale:.6g}) + {zero_point}, clipped to {tensor.dtype}"
+        raise _refusal(graph, f"{array.dtype} came for {_wanted(tensor)}", fix)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        what = f"{array[index]} at {index} of the input {_wanted(tensor)}"
+        raise _refusal(graph, what, "give finite numbers only")
+    return array
+
+
+def _calls(graph: Graph, tensor: Tensor, array: Array) -> int | None:
+    """Number of calls that an array's shape says; None for one call without a batch."""
+    shape = tensor.shape
+    if array.shape == shape:
+        return None
+    if shape[:1] == (1,) and array.ndim == len(shape) and array.shape[1:] == shape[1:]:
+        if array.shape[0]:
+            return int(array.shape[0])
+        raise _refusal(graph, f"an empty batch came for {_wanted(tensor)}", "give at least one call")
+    fix = f"reshape it to {shape}"
+    if array.shape == shape[1:]:
+        fix = "give it a leading dimension of 1: array[None]"
+    elif shape[:1] == (1,):
+        fix += f", or ({', '.join(['N', *map(str, shape[1:])])}) for N calls"
+    came = "x".join(map(str, array.shape)) or "a scalar"
+    raise _refusal(graph, f"{came} came for {_wanted(tensor)}", fix)
+
+
+def _refusal(graph: Graph, what: str, fix: str) -> InputError:
+    return InputError(what, where=f"network '{graph.name}'", fix=fix)

@@ -1,0 +1,170 @@
+"""A quantised network computed in float32 from its dequantised weights: what each layer would be without rounding.
+
+Not bit-exact against anything: it is the yardstick of quantisation error. An operator that has no float form here
+starts again from the dequantised answer of the integer run, and is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+import numpy as np
+
+from mcusim.arena import whole_piece
+from mcusim.errors import ModelError
+from mcusim.graph import ABSENT, Activation, DType, Graph, Node, Signature, Tensor, TensorType, signature, tensor_type
+from mcusim.ops import OPS
+from mcusim.ops.conv_2d import conv_windows
+from mcusim.ops.depthwise_conv_2d import depthwise_windows
+from mcusim.ops.registry import Call, StateRole
+from mcusim.preparation import Array
+from mcusim.region import Window
+
+__all__ = ["FloatRun", "dequantize", "float_run"]
+
+
+class FloatRun(NamedTuple):
+    """tensors: index -> float32 (integers without a scale as they are).   restarted: nodes without a float form."""
+
+    tensors: Mapping[int, Array]
+    restarted: tuple[str, ...]
+
+
+def dequantize(tensor: Tensor, stored: Array) -> Array:
+    """The real numbers that stored integers stand for; anything without a scale stays as it is."""
+    found = tensor.quantization
+    if found is None or not tensor.dtype.is_integer or tensor.type.values is not None:
+        return stored
+    scales, zeros = np.array(found.scales, np.float64), np.array(found.zero_points, np.float64)
+    if found.is_per_channel:
+        shape = [1] * stored.ndim
+        shape[found.axis] = -1
+        scales, zeros = scales.reshape(shape), zeros.reshape(shape)
+    return np.asarray((scales * (stored.astype(np.float64) - zeros)).astype(np.float32))
+
+
+def float_run(graph: Graph, traced: Mapping[int, Array]) -> FloatRun:
+    """Every tensor of a run in float32.   traced: the integer run, which has the inputs and what must be restarted."""
+    known = {index: dequantize(graph.tensors[index], traced[index]) for index in graph.inputs}
+    restarted = []
+    for node in graph.nodes:
+        outputs = _computed(graph, node, known)
+        if outputs is None:
+            outputs = [dequantize(graph.tensors[t], traced[t]) if t in traced else np.zeros(0) for t in node.outputs]
+            if OPS[node.op].state is StateRole.NONE:
+                restarted.append(node.name)
+        known.update(zip(node.outputs, outputs, strict=True))
+    return FloatRun(known, tuple(restarted))
+
+
+def _computed(graph: Graph, node: Node, known: Mapping[int, Array]) -> list[Array] | None:
+    inputs = [_input(graph, index, known) for index in node.inputs]
+    if OPS[node.op].state is not StateRole.NONE or any(array is None for array in inputs[:1]):
+        return None
+    if node.op in ("QUANTIZE", "DEQUANTIZE"):
+        return [np.asarray(inputs[0])]
+    matrix = _MATRIX.get(node.op)
+    if matrix is not None:
+        computed = matrix(node.signature, inputs)
+        activation = getattr(node.attributes, "fused_activation_function", Activation.NONE)
+        low, high = _CLAMPS.get(activation, (-np.inf, np.inf))
+        shape = node.signature.output.shape
+        return [np.clip(computed, low, high).astype(np.float32).reshape(shape)]
+    return _by_kernel(graph, node, inputs)
+
+
+def _input(graph: Graph, index: int, known: Mapping[int, Array]) -> Array | None:
+    if index == ABSENT:
+        return None
+    constant = graph.tensors[index].constant
+    return known.get(index) if constant is None else dequantize(graph.tensors[index], constant)
+
+
+def _by_kernel(graph: Graph, node: Node, inputs: Sequence[Array | None]) -> list[Array] | None:
+    """The operator's own kernel, told that its tensors are float32."""
+    tensors = [None if index == ABSENT else _as_float(graph.tensors[index]) for index in node.inputs]
+    outputs = [_as_float(graph.tensors[index]) for index in node.outputs]
+    kinds: tuple[TensorType | None, ...] = tuple(None if tensor is None else tensor.type for tensor in tensors)
+    call = signature(node.op, node.attributes, kinds, tuple(tensor.type for tensor in outputs))
+    op, room = OPS[node.op], [np.zeros(tensor.shape, tensor.dtype.value) for tensor in outputs]
+    arrays = [np.zeros(0, np.float32) if array is None else array for array in inputs]
+    try:
+        ready = op.prepare(Call(call, tuple(tensors), tuple(outputs), node.name)) if op.prepare is not None else None
+        kernel = import_module(f"mcusim.ops.kernels.{op.kernel}")
+        kernel.run(ready, arrays, room, whole_piece(call.outputs[0], len(arrays)))
+    except ModelError:
+        return None
+    return room
+
+
+def _as_float(tensor: Tensor) -> Tensor:
+    if tensor.quantization is None or not tensor.dtype.is_integer or tensor.type.values is not None:
+        return tensor
+    constant = None if tensor.constant is None else dequantize(tensor, tensor.constant)
+    return Tensor(tensor.name, tensor_type(tensor.shape, DType.FLOAT32, tensor.is_constant), None, constant)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Operators whose kernels are integer only
+
+_CLAMPS: Mapping[Activation, tuple[float, float]] = {
+    Activation.RELU: (0.0, np.inf),
+    Activation.RELU6: (0.0, 6.0),
+    Activation.RELU_N1_TO_1: (-1.0, 1.0),
+}
+
+
+def _taps(x: Array, rows: Window, cols: Window, outputs: tuple[int, int]) -> list[tuple[int, int, Array]]:
+    """For each tap, the input places that it meets, one for each output place."""
+    around = ((0, 0), (rows.before, rows.reach + rows.stride), (cols.before, cols.reach + cols.stride), (0, 0))
+    padded = np.pad(x, around)
+    found = []
+    for row in range(rows.kernel):
+        for col in range(cols.kernel):
+            top, left = row * rows.dilation, col * cols.dilation
+            down = slice(top, top + outputs[0] * rows.stride, rows.stride)
+            right = slice(left, left + outputs[1] * cols.stride, cols.stride)
+            met = padded[:, down, right]
+            found.append((row, col, met))
+    return found
+
+
+def _convolution(call: Signature, inputs: Sequence[Array | None]) -> Array:
+    x, weights = np.asarray(inputs[0]), np.asarray(inputs[1])
+    output, depth = call.output, weights.shape[3]
+    groups = x.shape[3] // depth
+    share = output.shape[3] // groups
+    total = np.zeros(output.shape, np.float32)
+    for row, col, met in _taps(x, *conv_windows(call), (output.rows, output.cols)):
+        for group in range(groups):
+            kept = slice(group * share, (group + 1) * share)
+            total[..., kept] += met[..., group * depth : (group + 1) * depth] @ weights[kept, row, col].T
+    return _biased(total, inputs)
+
+
+def _depthwise(call: Signature, inputs: Sequence[Array | None]) -> Array:
+    x, weights = np.asarray(inputs[0]), np.asarray(inputs[1])
+    output = call.output
+    total = np.zeros(output.shape, np.float32)
+    for row, col, met in _taps(x, *depthwise_windows(call), (output.rows, output.cols)):
+        total += np.repeat(met, output.shape[3] // x.shape[3], axis=3) * weights[0, row, col]
+    return _biased(total, inputs)
+
+
+def _fully_connected(call: Signature, inputs: Sequence[Array | None]) -> Array:
+    x, weights = np.asarray(inputs[0]), np.asarray(inputs[1])
+    return _biased(x.reshape(-1, weights.shape[1]) @ weights.T, inputs)
+
+
+def _biased(total: Array, inputs: Sequence[Array | None]) -> Array:
+    bias = inputs[2] if len(inputs) > 2 else None
+    return total if bias is None else total + bias
+
+
+_MATRIX: Mapping[str, Callable[[Signature, Sequence[Array | None]], Array]] = {
+    "CONV_2D": _convolution,
+    "DEPTHWISE_CONV_2D": _depthwise,
+    "FULLY_CONNECTED": _fully_connected,
+}

@@ -1,0 +1,132 @@
+"""The one way in which mcusim compiles: numba with the flags that exactness needs.
+
+Only `ops/kernels/` uses it; importing it imports numba. No fastmath, ever: float steps of a kernel round as C does.
+
+Compiled code is kept on disk in a folder that is named by a hash of every kernel source and of the forced kernel set.
+Numba by itself notices changes in the decorated function's file only, not in files that it calls into; with the hash,
+code that was compiled from other sources cannot be found. (Numba looks after its own version and the processor's.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+
+__all__ = ["KERNEL_SET", "Native", "cache_folder", "inner", "kernel", "native"]
+
+KERNEL_SET = "MCUSIM_KERNELS"
+"""Environment variable that forces a kernel set; see `ops/kernels/fast/vector.py`."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+_logger = logging.getLogger(__name__)
+_lock = threading.RLock()
+
+
+@lru_cache(1)
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: a folder of the user's cache, named after the kernels' sources."""
+    sources = hashlib.sha256(os.environ.get(KERNEL_SET, "").encode())
+    folder = Path(__file__).parent / "ops" / "kernels"
+    for path in (Path(__file__), *sorted(folder.rglob("*.py"))):
+        sources.update(path.read_bytes())
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mcusim"
+    return base / f"kernels-{sources.hexdigest()[:16]}"
+
+
+@lru_cache(1)
+def _is_writable() -> bool:
+    try:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache_folder()):
+            return True
+    except OSError:
+        _logger.warning("compiled kernels cannot be kept: %s is not writable", cache_folder())
+        return False
+
+
+@contextmanager
+def _own_cache() -> Iterator[bool]:
+    """For this time numba caches in our folder, or, told by False, must not cache: elsewhere it would go stale."""
+    if not _is_writable():
+        yield False
+        return
+    with _lock:
+        config: Any = numba.config
+        before, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder())
+        try:
+            yield True
+        finally:
+            config.CACHE_DIR = before
+
+
+_njit = partial(cast(Any, numba.njit), nogil=True, error_model="numpy", boundscheck=False)
+
+
+def kernel(signature: str) -> Callable[[F], F]:
+    """Compile a function to machine code for this signature, now; keep it on disk; release the interpreter lock."""
+
+    def decorate(function: F) -> F:
+        with _own_cache() as caches:
+            _announce(function, caches)
+            return cast(F, _njit(signature, cache=caches)(function))
+
+    return decorate
+
+
+def inner(function: F) -> F:
+    """A function that compiled code calls: it becomes part of its callers, and is not kept by itself."""
+    return cast(F, _njit()(function))
+
+
+class Native:
+    """A C function of so many addresses and integers (int64), called by its address.
+
+    It is compiled, or loaded from disk, when its address is first asked for, so that a network compiles only the
+    kernels that it uses; and as it is called by address, no kernel is compiled into another's code.
+    """
+
+    def __init__(self, function: Callable[..., None], arguments: int) -> None:
+        self._function = function
+        self._signature = numba.types.void(*[numba.types.int64] * arguments)
+        self._compiled: Any = None
+
+    @property
+    def name(self) -> str:
+        return self._function.__name__
+
+    @property
+    def address(self) -> int:
+        if self._compiled is None:
+            with _lock, _own_cache() as caches:
+                if self._compiled is None:
+                    _announce(self._function, caches)
+                    self._compiled = numba.cfunc(self._signature, cache=caches)(self._function)
+        return int(self._compiled.address)
+
+
+def native(function: Callable[..., None]) -> Native:
+    """Make `function`, whose arguments are all int64, a C function."""
+    return Native(function, function.__code__.co_argcount)
+
+
+@lru_cache(1)
+def _say_once() -> None:
+    _logger.info("compiling kernels for this machine (once, ~10 s)")
+
+
+def _announce(function: Callable[..., Any], caches: bool) -> None:
+    """Log, the first time in a process, that something is compiled that is not on disk."""
+    name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
+    if not caches or next(cache_folder().rglob(f"{name}-*.nbi"), None) is None:
+        _say_once()

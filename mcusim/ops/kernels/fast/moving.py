@@ -1,0 +1,107 @@
+"""Bytes from one strided array to another: whatever an operator moves, numpy says where, and this moves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mcusim.jit import native
+from mcusim.ops.kernels.fast.command import Array, Command, Declined, address_of, command, overlap
+from mcusim.ops.kernels.fast.memory import copy_exact, field, fill_exact, ld8, st8
+
+__all__ = ["encode_fill", "encode_moves"]
+
+# SIZE_0 .. SIZE_3, from the outermost axis in; then the strides of both; RUN: bytes that follow one another in both.
+(OUT, IN, RUN, SIZE, OUT_STRIDE, IN_STRIDE) = (0, 1, 2, 3, 7, 11)
+AXES = 4
+
+
+@native
+def move(command: int, workspace: int) -> None:
+    run = field(command, RUN)
+    count, out_step, in_step = field(command, SIZE + 3), field(command, OUT_STRIDE + 3), field(command, IN_STRIDE + 3)
+    for i in range(field(command, SIZE)):
+        for j in range(field(command, SIZE + 1)):
+            for k in range(field(command, SIZE + 2)):
+                out = field(command, OUT) + i * field(command, OUT_STRIDE) + j * field(command, OUT_STRIDE + 1)
+                out += k * field(command, OUT_STRIDE + 2)
+                source = field(command, IN) + i * field(command, IN_STRIDE) + j * field(command, IN_STRIDE + 1)
+                source += k * field(command, IN_STRIDE + 2)
+                if run == 1:
+                    for n in range(count):
+                        st8(out + n * out_step, ld8(source + n * in_step))
+                else:
+                    for n in range(count):
+                        copy_exact(out + n * out_step, source + n * in_step, run)
+
+
+(FILL_OUT, FILL_PITCH, FILL_ROWS, FILL_BYTES, FILL_VALUE) = range(5)
+
+
+@native
+def fill(command: int, workspace: int) -> None:
+    for y in range(field(command, FILL_ROWS)):
+        to = field(command, FILL_OUT) + y * field(command, FILL_PITCH)
+        fill_exact(to, field(command, FILL_VALUE), field(command, FILL_BYTES))
+
+
+def encode_moves(moves: Iterable[tuple[Array, Array]], *inputs: Array) -> list[Command]:
+    """(target, source) pairs of arrays of one shape and type, in order. Those that are the same bytes need nothing.
+
+    inputs: what the sources must be views of; numpy makes a copy of what it cannot show as a view.
+    """
+    found = []
+    for target, source in moves:
+        if target.size:
+            if not any(overlap(source, array) for array in inputs):
+                raise Declined("it is more than a view")
+            found += _encode(target, source)
+    return found
+
+
+def _encode(target: Array, source: Array) -> list[Command]:
+    if target.dtype != source.dtype or target.shape != source.shape:
+        raise Declined("it does more than move")
+    run, axes = _axes(target, source)
+    if address_of(target) == address_of(source) and all(out == read for _, out, read in axes):
+        return []
+    if overlap(target, source):
+        raise Declined("it overwrites what it has still to read")
+    if len(axes) > AXES:
+        raise Declined("it moves along too many axes")
+    axes = [(1, 0, 0)] * (AXES - len(axes)) + axes
+    fields = {OUT: address_of(target), IN: address_of(source), RUN: run}
+    for k, (size, out, read) in enumerate(axes):
+        fields |= {SIZE + k: size, OUT_STRIDE + k: out, IN_STRIDE + k: read}
+    return [command(move, fields, keeps=(target, source))]
+
+
+def _axes(target: Array, source: Array) -> tuple[int, list[tuple[int, int, int]]]:
+    """Bytes of a run, and (size, stride, stride) of the axes that are left when those that can be are merged."""
+    run = target.itemsize
+    axes: list[tuple[int, int, int]] = []
+    for size, out, read in reversed(list(zip(target.shape, target.strides, source.strides, strict=True))):
+        if size == 1:
+            continue
+        if not axes and out == read == run:
+            run *= size
+        elif axes and out == axes[0][1] * axes[0][0] and read == axes[0][2] * axes[0][0]:
+            axes[0] = size * axes[0][0], axes[0][1], axes[0][2]
+        else:
+            axes.insert(0, (size, out, read))
+    return run, axes
+
+
+def encode_fill(target: Array, value: int) -> list[Command]:
+    """Bytes of one value."""
+    found = []
+    for image in target.reshape(-1, *target.shape[-3:]) if target.ndim > 3 else [target]:
+        rows = image.reshape(-1, image.shape[-1]) if image.flags.c_contiguous or image.ndim < 3 else image
+        if rows.ndim == 3 and rows.strides[1:] != (rows.shape[2], 1):
+            raise Declined("its pixels are not packed")
+        length = rows[0].size
+        fields = {
+            **{FILL_OUT: address_of(rows), FILL_PITCH: rows.strides[0], FILL_ROWS: rows.shape[0]},
+            **{FILL_BYTES: length, FILL_VALUE: value & 255},
+        }
+        found.append(command(fill, fields, keeps=(target,)))
+    return found

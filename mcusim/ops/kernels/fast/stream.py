@@ -1,0 +1,158 @@
+"""Steps of a network encoded into commands, and runs of commands joined into programs: a tier of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Protocol, TypeVar, cast
+
+import numpy as np
+
+from mcusim.graph import ABSENT
+from mcusim.ops.kernels.fast.command import Array, Command, Declined, Encode, address_of, aligned
+from mcusim.ops.kernels.fast.driver import program, run, run_calls
+from mcusim.ops.kernels.fast.moving import encode_moves
+from mcusim.ops.registry import OPS, Piece, StateRole
+from mcusim.program import Iteration
+
+__all__ = ["Stream", "StreamRunner", "encoder"]
+
+T = TypeVar("T")
+
+CALLS_AT_ONCE = 64
+"""Calls of a batch between two chances to interrupt."""
+
+
+class Copied(Protocol):
+    """A copy of rows that lie in several places.   copy: NHWC.   parts: views of them, in order of rows."""
+
+    @property
+    def copy(self) -> Array: ...
+
+    @property
+    def parts(self) -> tuple[Array, ...]: ...
+
+
+class Step(Protocol):
+    """A step with its arrays: `arena.BoundStep`."""
+
+    @property
+    def prepared(self) -> object: ...
+
+    @property
+    def inputs(self) -> tuple[Array, ...]: ...
+
+    @property
+    def outputs(self) -> tuple[Array, ...]: ...
+
+    @property
+    def piece(self) -> Piece: ...
+
+    @property
+    def time(self) -> int: ...
+
+    @property
+    def gathers(self) -> Sequence[Copied]: ...
+
+    @property
+    def scatters(self) -> Sequence[Copied]: ...
+
+    @property
+    def iteration(self) -> Iteration: ...
+
+
+class Stream:
+    """The compiled tier of one network: its sessions share packed weights and tables, which are never changed."""
+
+    def __init__(self) -> None:
+        self._made: dict[Hashable, Any] = {}
+
+    def encode(self, storage: Array, step: Step) -> Sequence[Command] | None:
+        """The commands of a step, or None where an encoder declines or there is none."""
+        try:
+            return [*_gathered(step.gathers), *self._commands(step), *_scattered(step.scatters)]
+        except Declined:
+            return None
+
+    def join(self, storage: Array, commands: Sequence[object]) -> StreamRunner:
+        """A runner of what `encode` made of some steps, in order."""
+        steps = cast("Sequence[Sequence[Command]]", commands)
+        return StreamRunner([command for step in steps for command in step])
+
+    def _commands(self, step: Step) -> list[Command]:
+        planned = step.iteration.step
+        op = OPS[planned.signature.op]
+        if op.state is StateRole.READ:
+            return encode_moves([(step.outputs[0], step.inputs[0])], step.inputs[0])
+        if op.state is StateRole.ASSIGN:
+            return encode_moves([(step.inputs[0], step.inputs[1])], step.inputs[1])
+        found = encoder(op.kernel)
+        if found is None or not planned.reads or planned.reads[0] == ABSENT:
+            raise Declined("it has no fast kernel, or reads a constant, behind which there is no slack")
+
+        def shared(key: Hashable, make: Callable[[], T]) -> T:
+            whole_key = step.time, key
+            if whole_key not in self._made:
+                self._made[whole_key] = make()
+            return cast(T, self._made[whole_key])
+
+        return found(step.prepared, step.inputs, step.outputs, step.piece, shared)
+
+
+class StreamRunner:
+    """Runs commands by one call of compiled code, which keeps what they point to alive."""
+
+    def __init__(self, commands: Sequence[Command]) -> None:
+        self._commands = tuple(commands)
+        self._program = program(self._commands)
+        self._workspace = aligned(max((command.workspace_bytes for command in commands), default=0))
+        self._call = address_of(self._program), len(self._commands), address_of(self._workspace)
+
+    def run(self) -> None:
+        run(*self._call)
+
+    def run_calls(
+        self, inward: Sequence[tuple[Array, Array]], outward: Sequence[tuple[Array, Array]], calls: range
+    ) -> None:
+        """Run these calls of a batch.   inward, outward: (batch, its place in the arena), both contiguous."""
+        ports = [
+            word for batch, home in (*inward, *outward) for word in (address_of(batch), home.nbytes, address_of(home))
+        ]
+        table = np.array(ports, np.int64)
+        for first in range(calls.start, calls.stop, CALLS_AT_ONCE):
+            end = min(first + CALLS_AT_ONCE, calls.stop)
+            run_calls(*self._call, address_of(table), len(inward), len(outward), first, end)
+
+
+@lru_cache(None)
+def encoder(kernel: str) -> Encode | None:
+    """The encoder beside the kernel of this name, or None."""
+    name = f"{__package__}.{kernel}"
+    return cast(Encode, import_module(name).encode) if kernel and find_spec(name) is not None else None
+
+
+def _gathered(gathers: Sequence[Copied]) -> list[Command]:
+    return [
+        command
+        for whole in gathers
+        for inside, part in _rows(whole)
+        for command in encode_moves([(inside, part)], part)
+    ]
+
+
+def _scattered(scatters: Sequence[Copied]) -> list[Command]:
+    return [
+        command
+        for whole in scatters
+        for inside, part in _rows(whole)
+        for command in encode_moves([(part, inside)], inside)
+    ]
+
+
+def _rows(whole: Copied) -> Iterator[tuple[Array, Array]]:
+    row = 0
+    for part in whole.parts:
+        yield whole.copy[:, row : row + part.shape[1]], part
+        row += part.shape[1]

@@ -1,0 +1,308 @@
+"""A network made ready to run: lowered, placed, and every node prepared once. Refuses before anything runs.
+
+Graph + schedule + runtime + numerics -> Preparation -> any number of Sessions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcusim.errors import InputError, ModelError
+from mcusim.graph import ABSENT, DType, Graph, Node, Signature, Tensor, TensorType
+from mcusim.lower import lower
+from mcusim.ops import OPS
+from mcusim.ops.call_once import CallOnceAttributes
+from mcusim.ops.registry import Call, Numerics, OpDef, Run, StateRole, attributes_of
+from mcusim.ops.var_handle import VarHandleAttributes
+from mcusim.placement import Placement, place_for
+from mcusim.program import Program, Step
+from mcusim.runtimes import Runtime
+from mcusim.schedule import Schedule, StageKind
+
+__all__ = ["Array", "Preparation", "PreparedNode", "Variable", "numerics_of", "prepare", "storage_type"]
+
+Array = NDArray[Any]
+
+_NAMED = 3
+"""So many unsupported nodes of one operator are named; the others are counted."""
+
+
+class PreparedNode(NamedTuple):
+    """A node with all its checks done.   run, prepared: see `OpDef`.   state: its part in keeping variables."""
+
+    run: Run
+    prepared: object
+    state: StateRole
+
+
+class Variable(NamedTuple):
+    """A value that outlives an inference.   fill: every byte of it at first, as two's complement."""
+
+    name: str
+    size_bytes: int
+    fill: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Preparation:
+    """Everything about running a network that its inputs do not change.
+
+    steps: for each step of the body, in the order of time.   nodes: those that no step carries out, by index: the
+        caller's, folded and relabelling ones.   initialisers: subgraphs that CALL_ONCE runs, and their nodes.
+    variables: by name.   variable_of: tensor of the graph -> variable, for states and for handles.
+    """
+
+    program: Program
+    placement: Placement
+    steps: tuple[PreparedNode, ...]
+    nodes: Mapping[int, PreparedNode]
+    initialisers: tuple[tuple[Graph, tuple[PreparedNode, ...]], ...]
+    variables: Mapping[str, Variable]
+    variable_of: Mapping[int, str]
+
+    @property
+    def graph(self) -> Graph:
+        return self.program.graph
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether one call may change what the next one answers."""
+        return bool(self.variables)
+
+
+def numerics_of(name: Numerics | str) -> Numerics:
+    """The numeric mode called `name`. Raises InputError."""
+    try:
+        return Numerics(name)
+    except ValueError:
+        fix = f"use {', '.join(Numerics)}"
+        raise InputError(f"there is no numeric mode '{name}'", where="numerics", fix=fix) from None
+
+
+def prepare(graph: Graph, schedule: Schedule, runtime: Runtime, numerics: Numerics) -> Preparation:
+    """The network made ready. Raises ModelError for what cannot be run, naming every node, and ScheduleError."""
+    initialisers = tuple(_initialisers(graph))
+    for part in (graph, *initialisers):
+        _refuse_unsupported(part)
+        _refuse_without_weights(part)
+    program = lower(graph, schedule, runtime.rules, _input_place(runtime, schedule))
+    variables = _Variables(graph, initialisers)
+    steps = tuple([_prepared_step(graph, step, numerics) for step in program.body()])
+    outside = set(range(len(graph.nodes))) - {step.node for step in program.body()}
+    return Preparation(
+        program,
+        place_for(program, runtime),
+        steps,
+        {index: _prepared(graph, index, graph.nodes[index].signature, numerics) for index in sorted(outside)},
+        tuple(
+            (part, tuple(_prepared(part, index, node.signature, numerics) for index, node in enumerate(part.nodes)))
+            for part in initialisers
+        ),
+        variables.found,
+        variables.of_tensor(graph),
+    )
+
+
+def _input_place(runtime: Runtime, schedule: Schedule) -> Any:
+    rules = runtime.rules
+    is_cut = bool(schedule.stages) and schedule.stages[0].kind is not StageKind.LAYER
+    return rules.patch_input_place if is_cut and rules.patch_input_place is not None else rules.input_place
+
+
+def storage_type(dtype: DType, where: str) -> np.dtype[Any]:
+    """How numpy holds elements of a tensor. Raises ModelError for those that it cannot hold one by one."""
+    if dtype.bits < 8 or dtype in (DType.BFLOAT16, DType.FLOAT16):
+        raise ModelError(f"elements of {dtype} cannot be computed with", where=where, fix="quantise to int8")
+    return np.dtype(dtype.value)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Refusals
+
+
+def _refuse_unsupported(graph: Graph) -> None:
+    """Raise one ModelError that names every node whose operator cannot be run."""
+    missing: dict[str, list[str]] = {}
+    for node in graph.nodes:
+        if not _can_run(OPS.get(node.op)):
+            missing.setdefault(node.op, []).append(node.name[:60])
+    if not missing:
+        return
+    told = [
+        f"{op} ({', '.join(map(repr, names[:_NAMED]))}{f' and {len(names) - _NAMED} more' if names[_NAMED:] else ''})"
+        for op, names in missing.items()
+    ]
+    raise ModelError(
+        f"it has operators that mcusim cannot run: {'; '.join(told)}",
+        where=graph.source.description if graph.source.file_bytes else f"network '{graph.name}'",
+        fix="replace them, or cut the network before them (`mcusim ops MODEL` lists what is supported)",
+    )
+
+
+def _can_run(op: OpDef | None) -> bool:
+    return op is not None and bool(op.kernel or op.state is not StateRole.NONE)
+
+
+def _refuse_without_weights(graph: Graph) -> None:
+    for node in graph.nodes:
+        for index in node.inputs:
+            if index != ABSENT and graph.tensors[index].is_constant and graph.tensors[index].constant is None:
+                raise ModelError(
+                    f"it has no weights: '{graph.tensors[index].name}' is known by its shape only",
+                    where=f"network '{graph.name}'",
+                    fix="draw some: `mcusim exec ... --seed 0`, `mcusim export`, or with_seeded_weights(graph)",
+                )
+
+
+def _where(graph: Graph, index: int) -> str:
+    node = graph.nodes[index]
+    return f"network '{graph.name}', node {index} ({node.op}, {node.name[:60]!r})"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Nodes
+
+
+def _prepared_step(graph: Graph, step: Step, numerics: Numerics) -> PreparedNode:
+    if step.node != ABSENT:
+        return _prepared(graph, step.node, step.signature, numerics)
+    kinds = step.signature.input(0), step.signature.output  # a copy that only the runtime makes
+    source, output = (Tensor("input patch", kind) for kind in kinds)
+    return _loaded(OPS[step.signature.op], Call(step.signature, (source,), (output,), "the input", numerics))
+
+
+def _prepared(graph: Graph, index: int, signature: Signature, numerics: Numerics) -> PreparedNode:
+    node, op = graph.nodes[index], OPS[graph.nodes[index].op]
+    where = _where(graph, index)
+    for kind in (*signature.inputs, *signature.outputs):
+        if kind is not None and not kind.is_constant and kind.dtype is not DType.RESOURCE:
+            storage_type(kind.dtype, where)
+    if op.state is not StateRole.NONE:
+        return PreparedNode(_STATEFUL[op.state], None, op.state)
+    call = Call(
+        signature,
+        tuple(
+            None if tensor == ABSENT or kind is None else _typed(graph.tensors[tensor], kind)
+            for tensor, kind in zip(node.inputs, signature.inputs, strict=True)
+        ),
+        tuple(_typed(graph.tensors[t], kind) for t, kind in zip(node.outputs, signature.outputs, strict=True)),
+        where,
+        numerics,
+        *_intermediates(graph, node),
+    )
+    try:
+        return _loaded(op, call)
+    except ModelError as error:
+        if error.where.startswith("op "):  # the operator does not know where its node is
+            raise ModelError(error.what, where=where, fix=error.fix) from error
+        raise
+
+
+def _intermediates(graph: Graph, node: Node) -> Iterator[tuple[Tensor, ...]]:
+    if node.intermediates:
+        yield tuple(graph.tensors[tensor] for tensor in node.intermediates)
+
+
+def _typed(tensor: Tensor, kind: TensorType) -> Tensor:
+    """`tensor` as the step sees it: without the padding that was folded into the step."""
+    return tensor if tensor.type is kind else replace(tensor, type=kind)
+
+
+def _loaded(op: OpDef, call: Call) -> PreparedNode:
+    prepared = op.prepare(call) if op.prepare is not None else None
+    # By name, so that nothing but an execution ever imports a kernel.
+    kernel = import_module(f"mcusim.ops.kernels.{op.kernel}")
+    return PreparedNode(cast(Run, kernel.run), prepared, StateRole.NONE)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Variables
+
+
+def _read(prepared: object, inputs: Sequence[Array], outputs: Sequence[Array], piece: object) -> None:
+    outputs[0][...] = inputs[0]
+
+
+def _assign(prepared: object, inputs: Sequence[Array], outputs: Sequence[Array], piece: object) -> None:
+    inputs[0][...] = inputs[1]
+
+
+def _nothing(prepared: object, inputs: Sequence[Array], outputs: Sequence[Array], piece: object) -> None:
+    """The session knows handles, and initialises at its start."""
+
+
+_STATEFUL: Mapping[StateRole, Callable[..., None]] = {
+    StateRole.HANDLE: _nothing,
+    StateRole.READ: _read,
+    StateRole.ASSIGN: _assign,
+    StateRole.INITIALISE: _nothing,
+}
+
+
+def _initialisers(graph: Graph) -> Iterator[Graph]:
+    for index, node in enumerate(graph.nodes):
+        op = OPS.get(node.op)
+        if op is not None and op.state is StateRole.INITIALISE:
+            number = attributes_of(node.signature, CallOnceAttributes).init_subgraph_index
+            if not 1 <= number <= len(graph.subgraphs):
+                what = f"it initialises by subgraph {number}, and there are {len(graph.subgraphs)} beside the network"
+                raise ModelError(what, where=_where(graph, index), fix="export the model again")
+            yield graph.subgraphs[number - 1]
+
+
+class _Variables:
+    """The variables of a network and of its initialisers, found by who reads and writes them.
+
+    A resource starts as bytes of the zero point of what is assigned to it, a state tensor of int8 as its zero point.
+    Source: TFLM micro_resource_variable.cc, micro_interpreter_graph.cc.
+    """
+
+    def __init__(self, graph: Graph, initialisers: Sequence[Graph]) -> None:
+        self.found: dict[str, Variable] = {}
+        for index, tensor in enumerate(graph.tensors):
+            if tensor.is_variable:
+                zero_point = tensor.quantization.zero_points[0] if tensor.quantization else 0
+                fill = zero_point if tensor.dtype is DType.INT8 else 0
+                self.found[f"state {index}"] = Variable(tensor.name, tensor.size_bytes, fill)
+        for part in (graph, *initialisers):
+            self._find_resources(part)
+
+    def of_tensor(self, graph: Graph) -> dict[int, str]:
+        states = {i: f"state {i}" for i, tensor in enumerate(graph.tensors) if tensor.is_variable}
+        return {**states, **handles(graph)}
+
+    def _find_resources(self, graph: Graph) -> None:
+        names = handles(graph)
+        for index, node in enumerate(graph.nodes):
+            role = OPS[node.op].state
+            if role not in (StateRole.READ, StateRole.ASSIGN):
+                continue
+            name = names.get(node.inputs[0])
+            if name is None:
+                what = "nothing in this graph names the variable that it is given"
+                raise ModelError(what, where=_where(graph, index), fix="export the model again")
+            value = graph.tensors[node.outputs[0] if role is StateRole.READ else node.inputs[1]]
+            zero_point = value.quantization.zero_points[0] if value.quantization else 0
+            known = self.found.get(name)
+            if known is not None and known.size_bytes != value.size_bytes:
+                what = f"variable '{known.name}' has {known.size_bytes} bytes, and here it has {value.size_bytes}"
+                raise ModelError(what, where=_where(graph, index), fix="export the model again")
+            if known is None or role is StateRole.ASSIGN:
+                self.found[name] = Variable(name, value.size_bytes, zero_point & 0xFF)
+
+
+def handles(graph: Graph) -> dict[int, str]:
+    """Resource tensor -> name of the variable."""
+    found = {}
+    for node in graph.nodes:
+        op = OPS.get(node.op)
+        if op is not None and op.state is StateRole.HANDLE:
+            attributes = attributes_of(node.signature, VarHandleAttributes)
+            found[node.outputs[0]] = f"resource {attributes.container}/{attributes.shared_name}"
+    return found

@@ -1,0 +1,366 @@
+"""A network with its own arena and its own variables, run call by call.
+
+Steps run in one of two ways. Each is a `StepRunner` over a contiguous range of bound steps: plainly, one kernel after
+the other, or encoded by a `Tier` into commands that one call walks over by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from mcusim.arena import Arena, BoundStep, Canary, whole_piece
+from mcusim.errors import InputError
+from mcusim.feeds import Feed, Inputs, check_inputs
+from mcusim.graph import ABSENT, DType, Graph, Node
+from mcusim.ops.registry import StateRole
+from mcusim.preparation import Array, Preparation, PreparedNode, handles
+from mcusim.program import Iteration
+
+__all__ = ["PlainRunner", "Session", "StepRunner", "Tier", "Trace", "segments"]
+
+
+class StepRunner(Protocol):
+    """Runs a contiguous range of steps over the arena that it is bound to."""
+
+    def run(self) -> None: ...
+
+
+@runtime_checkable
+class BatchRunner(StepRunner, Protocol):
+    """A StepRunner that can also run call after call of a batch by itself.
+
+    inward, outward: (batch, its place in the arena) for each input and output; all contiguous.
+    """
+
+    def run_calls(
+        self, inward: Sequence[tuple[Array, Array]], outward: Sequence[tuple[Array, Array]], calls: range
+    ) -> None: ...
+
+
+class Tier(Protocol):
+    """A faster way of running some steps, with the same bytes as result.
+
+    encode: a step as this tier's command, or None where it declines: then its kernel runs it. Offsets and pitches of a
+        step's tensors are those of its arrays, whose memory never moves (`gathers` and `scatters` are the tier's to
+        do); constants are among them, and prepared
+        integers in `step.prepared`, which all sessions of a network share: weights need packing once only.
+    join: a runner of these commands, one after the other.   storage: the arena.
+    """
+
+    def encode(self, storage: Array, step: BoundStep) -> object | None: ...
+
+    def join(self, storage: Array, commands: Sequence[object]) -> StepRunner: ...
+
+
+class PlainRunner:
+    """One kernel after the other."""
+
+    def __init__(self, steps: Sequence[BoundStep]) -> None:
+        self._steps = tuple(steps)
+
+    def run(self) -> None:
+        for step in self._steps:
+            step.execute()
+
+
+def segments(storage: Array, steps: Sequence[BoundStep], tier: Tier | None) -> list[StepRunner]:
+    """Runners that together run `steps` in order: of the tier where it takes them, plain elsewhere."""
+    if tier is None:
+        return [PlainRunner(steps)]
+    encoded = [(step, tier.encode(storage, step)) for step in steps]
+    runners: list[StepRunner] = []
+    for taken, group in groupby(encoded, key=lambda pair: pair[1] is not None):
+        pairs = list(group)
+        plain = PlainRunner([step for step, _ in pairs])
+        runners.append(tier.join(storage, [command for _, command in pairs]) if taken else plain)
+    return runners
+
+
+class Trace:
+    """Every tensor of one call. `trace["name"]` or `trace[index]` is a tensor's array.
+
+    tensors: index -> array, of all that were computed or given.   outputs: as `execute` returns them.
+    """
+
+    def __init__(self, graph: Graph, tensors: Mapping[int, Array], outputs: list[Array]) -> None:
+        self.graph, self.tensors, self.outputs = graph, tensors, outputs
+
+    def __getitem__(self, key: int | str) -> Array:
+        if isinstance(key, int):
+            return self.tensors[key]
+        for index, array in self.tensors.items():
+            if self.graph.tensors[index].name == key:
+                return array
+        raise KeyError(key)
+
+
+class _Port(NamedTuple):
+    """Where an input or output of the network lies.   home: its array in the arena, of the network's shape."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    home: Array
+
+    def takes(self, given: Any) -> bool:
+        """Whether it is surely an array for one call; `check_inputs` looks at all others."""
+        if type(given) is not np.ndarray or given.shape != self.shape or given.dtype != self.dtype:
+            return False
+        # A NaN or an infinity is the largest or smallest.
+        return given.dtype.kind != "f" or (given.size > 0 and bool(np.isfinite(given.min()) & np.isfinite(given.max())))
+
+
+class Session:
+    """A network ready for call after call; variables keep their values until `reset()`.
+
+    Not for two threads at once: `execute` gives each its own.
+    """
+
+    def __init__(self, ready: Preparation, *, check: bool = False, tier: Tier | None = None) -> None:
+        """check: run with a canary, which finds overlapping plans (slow)."""
+        self._ready, self._graph = ready, ready.graph
+        self._arena = Arena(ready)
+        self._steps = [step for step in self._arena.bound_steps() if _does_something(ready, step)]
+        self._tier = tier
+        self._runners = segments(self._arena.storage, self._steps, tier)
+        self._runs = [runner.run for runner in self._runners]
+        self._alone: list[StepRunner] = []
+        self._canary = Canary(self._arena) if check else None
+        self._initial: dict[str, Array] | None = None
+        known = set(self._graph.inputs)
+        before, after = [], []
+        for index in sorted(ready.program.caller):
+            node = self._graph.nodes[index]
+            if node.inputs[0] in known:
+                known.update(node.outputs)
+                before.append(index)
+            else:
+                after.append(index)
+        self._before, self._after = before, after
+        self._ports = None if before or after or check else self._find_ports()
+        self.reset()
+
+    def run(self, inputs: Inputs) -> list[Array]:
+        """The outputs, in the order of `graph.outputs`.
+
+        inputs: an array for each input of the network, in the order of `graph.inputs`, or by name; the array alone
+        where there is one. With N in the place of the leading 1: N calls one after the other, outputs stacked.
+        """
+        found = self.run_plainly(inputs)
+        if found is not None:
+            return found
+        feed = check_inputs(self._graph, inputs)
+        if feed.calls is None:
+            return self.call(feed.arrays)
+        outputs = feed.room_for_outputs(self._graph)
+        self.fill(feed, outputs, range(feed.calls))
+        return outputs
+
+    def run_plainly(self, inputs: Inputs) -> list[Array] | None:
+        """The outputs for the plainest inputs, with little ado: a list of arrays for one call. None for any others."""
+        if self._ports is None:
+            return None
+        inward, outward = self._ports
+        given: Any = [inputs] if isinstance(inputs, np.ndarray) else inputs
+        if not isinstance(given, list | tuple) or len(given) != len(inward):
+            return None
+        for port, array in zip(inward, given, strict=True):
+            if not port.takes(array):
+                return None
+        for port, array in zip(inward, given, strict=True):
+            port.home[...] = array
+        for run in self._runs:
+            run()
+        return [port.home.copy() for port in outward]
+
+    def _find_ports(self) -> tuple[list[_Port], list[_Port]] | None:
+        """The network's inputs and outputs, where all of them lie in the arena."""
+        found: list[list[_Port]] = [[], []]
+        for ports, indices in zip(found, (self._graph.inputs, self._graph.outputs), strict=True):
+            for index in indices:
+                tensor, home = self._graph.tensors[index], self._arena.tensor(index)
+                if home is None or tensor.constant is not None or index in self._ready.variable_of:
+                    return None
+                ports.append(_Port(tensor.shape, home.dtype, home.reshape(tensor.shape)))
+        return found[0], found[1]
+
+    def fill(self, feed: Feed, outputs: Sequence[Array], calls: range, *, independent: bool = False) -> None:
+        """Run these calls of a batch and write their outputs to their places."""
+        if self._ports is not None:
+            inward, outward = self._ports
+            batches = [np.ascontiguousarray(array) for array in feed.arrays]
+            runner = self._runners[0] if len(self._runners) == 1 else None
+            if not independent and isinstance(runner, BatchRunner) and all(r.flags.c_contiguous for r in outputs):
+                runner.run_calls(
+                    [(array, port.home) for array, port in zip(batches, inward, strict=True)],
+                    [(room, port.home) for room, port in zip(outputs, outward, strict=True)],
+                    calls,
+                )
+                return
+            rooms = [room.reshape(len(room), *port.shape) for room, port in zip(outputs, outward, strict=True)]
+            for call in calls:
+                if independent:
+                    self.reset()
+                for port, array in zip(inward, batches, strict=True):
+                    port.home[...] = array[call : call + 1]
+                for run in self._runs:
+                    run()
+                for room, port in zip(rooms, outward, strict=True):
+                    room[call] = port.home
+            return
+        for call in calls:
+            if independent:
+                self.reset()
+            for room, found in zip(outputs, self.call(feed.one(call)), strict=True):
+                room[call] = found.reshape(room.shape[1:])
+
+    def call(self, arrays: Sequence[Array]) -> list[Array]:
+        """One call with checked arrays."""
+        outer = self._feed(arrays)
+        if self._canary is None:
+            for runner in self._runners:
+                runner.run()
+        else:
+            for _ in self._one_by_one():
+                pass
+        return self._outputs(outer)
+
+    def trace(self, inputs: Inputs) -> Trace:
+        """One call, and every tensor of it."""
+        feed = check_inputs(self._graph, inputs)
+        if feed.calls is not None:
+            what = f"{feed.calls} calls cannot be traced at once"
+            raise InputError(what, where=f"network '{self._graph.name}'", fix="trace one call at a time")
+        outer = self._feed(feed.arrays)
+        seen: dict[int, Array] = {tensor: array.copy() for tensor, array in outer.items()}
+        for step in self._one_by_one():
+            self._keep(step, seen)
+        for index in self._before + sorted(set(self._ready.nodes) - set(self._before)):
+            self._keep_outside(index, seen)
+        outputs = self._outputs(dict(outer))
+        return Trace(self._graph, dict(sorted(seen.items())), outputs)
+
+    def reset(self) -> None:
+        """Give every variable its first value: what the network's initialisers assign, else its zero point."""
+        if self._initial is None:
+            for name, variable in self._ready.variables.items():
+                self._arena.variables[name].view(np.uint8)[...] = variable.fill & 0xFF
+            for part, nodes in self._ready.initialisers:
+                self._initialise(part, nodes)
+            self._initial = {name: array.copy() for name, array in self._arena.variables.items()}
+        for name, array in self._initial.items():
+            self._arena.variables[name][...] = array
+
+    # -- one call -----------------------------------------------------------------------------------------------------
+
+    def _feed(self, arrays: Sequence[Array]) -> dict[int, Array]:
+        """Put the inputs where the steps find them, the caller's conversions done; returns what the caller holds."""
+        outer = dict(zip(self._graph.inputs, arrays, strict=True))
+        for index in self._before:
+            node = self._graph.nodes[index]
+            outer[node.outputs[0]] = _run_alone(self._ready.nodes[index], node, [outer[node.inputs[0]]])[0]
+        for tensor, array in outer.items():
+            home = self._arena.tensor(tensor)
+            if home is not None:
+                home[...] = array
+        return outer
+
+    def _one_by_one(self) -> Iterator[BoundStep]:
+        """Run the steps, of the tier too, each by itself and under the canary, and yield each when it is done."""
+        if not self._alone:
+            self._alone = [
+                runner for step in self._steps for runner in segments(self._arena.storage, [step], self._tier)
+            ]
+        for step, runner in zip(self._steps, self._alone, strict=True):
+            if self._canary is not None:
+                self._canary.prepare(step)
+            runner.run()
+            if self._canary is not None:
+                self._canary.verify(step)
+            yield step
+
+    def _outputs(self, outer: dict[int, Array]) -> list[Array]:
+        for index in self._after:
+            node = self._graph.nodes[index]
+            source = outer.get(node.inputs[0])
+            found = self._arena.tensor(node.inputs[0]) if source is None else source
+            assert found is not None
+            outer[node.outputs[0]] = _run_alone(self._ready.nodes[index], node, [found])[0]
+        return [self._output(tensor, outer) for tensor in self._graph.outputs]
+
+    def _output(self, tensor: int, outer: Mapping[int, Array]) -> Array:
+        found = outer.get(tensor)
+        if found is None:
+            found = self._graph.tensors[tensor].constant
+        if found is None:
+            found = self._arena.tensor(tensor)
+        assert found is not None, "lowering gives every output a home"
+        return found.reshape(self._graph.tensors[tensor].shape).copy()
+
+    # -- traces -------------------------------------------------------------------------------------------------------
+
+    def _keep(self, step: BoundStep, seen: dict[int, Array]) -> None:
+        """Copy a step's outputs, or pieces of them, out of the arena."""
+        iteration = step.iteration
+        if iteration.step.node == ABSENT:
+            return
+        for tensor, array in zip(self._graph.nodes[iteration.step.node].outputs, step.outputs, strict=True):
+            kind = self._graph.tensors[tensor].type
+            if kind.dtype is DType.RESOURCE:
+                continue
+            whole = seen.setdefault(tensor, np.zeros(kind.shape, array.dtype))
+            whole[_place(iteration, whole) if whole.shape != array.shape else ...] = array
+
+    def _keep_outside(self, index: int, seen: dict[int, Array]) -> None:
+        """What a node would have computed that no step carries out."""
+        node = self._graph.nodes[index]
+        if all(tensor in seen for tensor in node.outputs):
+            return
+        inputs = []
+        for tensor in node.inputs:
+            constant = self._graph.tensors[tensor].constant if tensor != ABSENT else None
+            found = seen.get(tensor, constant)
+            if found is None:
+                return
+            inputs.append(found)
+        seen.update(zip(node.outputs, _run_alone(self._ready.nodes[index], node, inputs), strict=True))
+
+    # -- variables ----------------------------------------------------------------------------------------------------
+
+    def _initialise(self, part: Graph, nodes: Sequence[PreparedNode]) -> None:
+        """Run a subgraph that only assigns variables. It needs no arena: nothing of it outlives this."""
+        names = handles(part)
+        values = {i: tensor.constant for i, tensor in enumerate(part.tensors) if tensor.constant is not None}
+        for node, ready in zip(part.nodes, nodes, strict=True):
+            if ready.state is StateRole.ASSIGN:
+                stored = self._arena.variables[names[node.inputs[0]]]
+                stored[...] = np.ascontiguousarray(values[node.inputs[1]]).reshape(-1).view(np.uint8)
+            elif ready.state is StateRole.READ:
+                kind = part.tensors[node.outputs[0]].type
+                stored = self._arena.variables[names[node.inputs[0]]]
+                values[node.outputs[0]] = stored.view(kind.dtype.value).reshape(kind.shape).copy()
+            elif ready.state is StateRole.NONE:
+                inputs = [values[tensor] for tensor in node.inputs]
+                values.update(zip(node.outputs, _run_alone(ready, node, inputs), strict=True))
+
+
+def _does_something(ready: Preparation, step: BoundStep) -> bool:
+    return ready.steps[step.time].state not in (StateRole.HANDLE, StateRole.INITIALISE)
+
+
+def _place(iteration: Iteration, whole: Array) -> tuple[slice, ...]:
+    if whole.ndim != 4:
+        return (slice(None),) * whole.ndim
+    rows, cols = iteration.region
+    return slice(None), slice(*rows), slice(*cols), slice(None)
+
+
+def _run_alone(ready: PreparedNode, node: Node, inputs: Sequence[Array]) -> list[Array]:
+    """A node outside the arena, whole."""
+    outputs = [np.zeros(kind.shape, kind.dtype.value) for kind in node.signature.outputs]
+    output = node.signature.outputs[0] if node.signature.outputs else None
+    ready.run(ready.prepared, inputs, outputs, whole_piece(output, len(inputs)))
+    return outputs

@@ -1,0 +1,135 @@
+"""`mcusim diff`: where two runs part, and what quantising costs."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mcusim
+from mcusim import GraphBuilder
+from mcusim.cli import main
+from mcusim.comparison import Layer, Recording, compare, first_difference, quantization_noise, recorded, restored
+from mcusim.errors import InputError
+from mcusim.floating import dequantize
+from mcusim.graph import DType, Graph, Quantization
+
+Array = np.ndarray[Any, Any]
+
+
+def recording(label: str, **arrays: Any) -> Recording:
+    return Recording(label, tuple(Layer(name, "ADD", np.array(values, np.int8)) for name, values in arrays.items()))
+
+
+def test_first_layer_and_element_that_differ() -> None:
+    a = recording("a", one=[[1, 2], [3, 4]], two=[[1, 2], [3, 4]], three=[5])
+    b = recording("b", one=[[1, 2], [3, 4]], two=[[1, 2], [0, 5]], three=[5])
+    layers = compare(a, b)
+    found = first_difference(layers)
+    assert found is not None
+    assert (found.name, found.first, found.values) == ("two", (1, 0), (3.0, 0.0))
+    assert (found.differing, found.elements, found.max_abs, found.mean_abs) == (2, 4, 3.0, 1.0)
+    assert first_difference(compare(a, a)) is None
+
+
+def test_int8_differences_do_not_wrap() -> None:
+    [layer] = compare(recording("a", x=[-128]), recording("b", x=[127]))
+    assert layer.max_abs == 255
+
+
+def test_networks_with_other_names_are_compared_by_place() -> None:
+    [layer] = compare(recording("a", x=[1, 2]), recording("b", y=[1, 3]))
+    assert layer.first == (1,)
+    with pytest.raises(InputError, match="no layers of the same name"):
+        compare(recording("a", x=[1, 2]), recording("b", y=[1]))
+
+
+def convolution() -> Graph:
+    b = GraphBuilder("small")
+    rng = np.random.default_rng(0)
+    x = b.input((1, 6, 6, 2), quantization=Quantization((0.1,), (0,)))
+    weights = b.constant(
+        (3, 3, 3, 2),
+        values=rng.integers(-127, 128, (3, 3, 3, 2)),
+        quantization=Quantization((0.01, 0.02, 0.005), (0, 0, 0), 0),
+    )
+    bias = b.constant(
+        (3,), DType.INT32, values=[100, -50, 0], quantization=Quantization((0.001, 0.002, 0.0005), (0, 0, 0), 0)
+    )
+    return b.build([b.op("CONV_2D", [x, weights, bias], quantization=Quantization((0.2,), (5,)))])
+
+
+def test_noise_is_that_of_a_float_convolution() -> None:
+    graph = convolution()
+    x = np.random.default_rng(1).integers(-128, 128, (1, 6, 6, 2), dtype=np.int8)
+    trace = mcusim.execute(graph, x, trace=True)
+    [noise] = quantization_noise(graph, trace)
+    weights, bias = (dequantize(t, t.constant) for t in graph.tensors if t.constant is not None)
+    real = np.zeros((4, 4, 3))
+    for r in range(4):
+        for c in range(4):
+            patch = 0.1 * x[0, r : r + 3, c : c + 3].astype(np.float64)
+            real[r, c] = [(patch * weights[o]).sum() + bias[o] for o in range(3)]
+    given = 0.2 * (trace.outputs[0][0].astype(np.float64) - 5)
+    expected = 10 * math.log10((real**2).sum() / ((real - given) ** 2).sum())
+    assert noise.sqnr_db == pytest.approx(expected, abs=1e-3)
+    place = real / 0.2 + 5
+    assert noise.saturated == pytest.approx(float(((place > 127.5) | (place < -128.5)).mean()))
+
+
+def test_every_corpus_network_has_a_float_twin(corpus: Path) -> None:
+    for name in ("mlperf_ic01_resnet8_int8", "mww_v2_okay_nabu", "mcunet_5fps_vww", "tinymaix_mnist_dw_q"):
+        graph = mcusim.load(corpus / "models" / f"{name}.tflite")
+        rng = np.random.default_rng(0)
+        x = [rng.integers(-128, 128, graph.tensors[t].shape, dtype=np.int8) for t in graph.inputs]
+        layers = quantization_noise(graph, mcusim.execute(graph, x, trace=True))
+        assert not any(layer.is_restarted for layer in layers)
+        assert layers[0].sqnr_db is not None
+        assert layers[0].sqnr_db > 20
+
+
+def test_traces_survive_a_file(tmp_path: Path) -> None:
+    graph = convolution()
+    x = np.ones((1, 6, 6, 2), np.int8)
+    trace = mcusim.execute(graph, x, trace=True)
+    arrays = {f"{i}:{graph.tensors[i].name}": array for i, array in trace.tensors.items()}
+    assert first_difference(compare(recorded(graph, trace, "a"), restored(arrays, "b"))) is None
+
+
+def test_diff_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = ["diff", "mcunet-vww0", "--seed", "1"]
+    assert main([*base, "--numerics", "tflm,single-rounding"]) == 0
+    out = capsys.readouterr().out
+    assert "layers differ" in out
+    assert "first: layer" in out
+    assert main([*base, "--numerics", "tflm,tflm"]) == 0
+    assert "layers equal" in capsys.readouterr().out
+    assert main([*base, "--float", "--json", "-"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert {"name", "sqnr_db", "saturated", "dead_channels"} <= set(document["layers"][0])
+    trace = str(tmp_path / "t.npz")
+    assert main(["exec", "mcunet-vww0", "--seed", "1", "--input", "random", "--trace", trace]) == 0
+    capsys.readouterr()
+    assert main(["diff", trace, "mcunet-vww0", "--seed", "1"]) == 0
+    assert "layers equal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["mcunet-vww0"], "what should it be compared with?"),
+        (["mcunet-vww0", "--numerics", "a,b,c"], "names 3 modes"),
+        (["none.npz", "--float"], "a saved trace cannot be run in float"),
+        (["none.npz", "none.npz"], "cannot be read"),
+        (["mcunet-vww0", "mcunet-vww0"], "has no weights"),
+    ],
+)
+def test_diff_refuses_in_one_sentence(capsys: pytest.CaptureFixture[str], args: list[str], told: str) -> None:
+    assert main(["diff", *args]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
