@@ -70,6 +70,8 @@ def _step(d: Draft, x: int, step: str) -> int:
         )
         about = d.scale_of(x) * d.scale_of(mean) * 96
         return d.builder.op("MUL", (x, mean), attributes("MUL"), quantization=d.quantization(INT8, about, 2.0))
+    if not 2.0**-20 < d.scale_of(x) < 2.0:  # a sigmoid's input must fit Q4.27, or TFLM aborts and mcusim refuses
+        return applied(d, "RELU", x, INT8, None)
     branch = applied(d, "LOGISTIC", x, INT8, SIGMOID)
     about = d.scale_of(x) + d.scale_of(branch)
     made = attributes("ADD", fused_activation_function=d.pick(FUSED))
