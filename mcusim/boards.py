@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -17,10 +18,13 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from mcusim.errors import ProfileError, did_you_mean
 from mcusim.hardware import (
     MAX_CLOCK_HZ,
     MIN_CLOCK_HZ,
+    NO_ARENA,
     BankKind,
     Board,
     Caches,
@@ -31,7 +35,7 @@ from mcusim.hardware import (
     Price,
     total_bytes,
 )
-from mcusim.profile_files import NAME_PATTERN, decode, is_path, read_toml, show
+from mcusim.profile_files import NAME_PATTERN, decode, is_path, read_toml, readable_part, show
 
 __all__ = [
     "BankKind",
@@ -54,6 +58,7 @@ _FOLDER = "hardware_profiles"
 _ADDRESS_END = 2**32
 # The smallest Cortex-M parts have 1 KiB; less is a size given in KiB by mistake.
 _MIN_MEMORY_BYTES = 1024
+_MIN_BYTES_PER_SECOND = 1_000_000  # less is a rate given in MB a second by mistake
 _MAX_WAIT_STATES = 15  # four bits, the widest LATENCY field of an STM32 FLASH_ACR
 _MAX_CACHE_BYTES = 16 * 1024**2
 _MAX_POWER_MW = 100_000.0
@@ -80,19 +85,29 @@ def load_board(name: str | PathLike[str]) -> Board:
     """The board called `name`, or described by the TOML file at that path.
 
     A text with a slash or that ends in `.toml` is a path; else it is the name of a built-in board or an alias of
-    one, in upper or lower case.
+    one, in upper or lower case. A file's `default_model` may be a .tflite beside it.
     Raises ProfileError if there is none, or if the file is wrong.
     """
     if not isinstance(name, str) or is_path(name):
-        return _load(Path(name), str(fspath(name)))
+        return _with_model_beside(_load(Path(name), str(fspath(name))), Path(name))
     lower = name.strip().lower()
     if lower in board_names():
         return _builtin(lower)
     found = _aliases().get(lower)
     if found is None:
         fix = did_you_mean(lower, [*board_names(), *_aliases()], listed_by="mcusim profiles")
+        with suppress(OSError, ValueError):
+            own = Path(f"{name.strip()}.toml")
+            fix = f"for the file here, write ./{own}" if lower and own.is_file() else fix
         raise ProfileError(f"there is no board called {show(name)}", where="profile", fix=fix)
     return _builtin(found)
+
+
+def _with_model_beside(board: Board, path: Path) -> Board:
+    model = Path(board.default_model)
+    if model.suffix.lower() != ".tflite" or model.is_absolute():
+        return board
+    return msgspec.structs.replace(board, default_model=str(path.parent / model))
 
 
 @cache
@@ -154,25 +169,33 @@ def _load(path: Path, where: str) -> Board:
 
 
 def _judge(document: dict[str, Any], where: str) -> tuple[Board | None, list[ProfileError]]:
+    """The board, and all that is wrong with it. What does not read must not hide the other faults."""
     board, problems = decode(Board, document, where)
     if board is not None:
-        problems = list(_problems(board, where))
-    return board, problems
+        return board, list(_problems(board, where))
+    readable = readable_part(Board, document)
+    rest, _ = decode(Board, readable, where)
+    if rest is not None:
+        known = all(readable.get(key) == document.get(key) for key in ("memory", "flash"))
+        problems += _problems(rest, where, known)
+    return None, problems
 
 
-def _problems(board: Board, where: str) -> Iterator[ProfileError]:
-    """What types cannot say: ranges, overlaps, and texts that must not be empty."""
+def _problems(board: Board, where: str, spans_known: bool = True) -> Iterator[ProfileError]:
+    """What types cannot say: ranges, overlaps, and texts that must not be empty.
+
+    spans_known: whether addresses and sizes are the profile's own; banks are laid side by side only then.
+    """
     yield from _text_problems(board, where)
     yield from _clock_problems(board, where)
-    yield from _memory_problems(board, where)
+    yield from _bank_problems(board, where)
     yield from _flash_problems(board.flash, f"{where} [flash]")
+    spans: list[MemoryBank | Flash] = [*board.memory, board.flash]
+    if spans_known and not any(list(_span_problems(span, where)) for span in spans):
+        yield from _layout_problems(board, where)
     for key in ("icache_bytes", "dcache_bytes"):
         yield from _range_problem(key, getattr(board.caches, key), 0, _MAX_CACHE_BYTES, f"{where} [caches]")
     yield from _power_problems(board, where)
-    run_bytes = total_bytes(board.arena_run)
-    if run_bytes and not 0 <= board.reserved_bytes < run_bytes:
-        fix = f"use 0 to {run_bytes - 1:_}, less than the arena's run of banks ({run_bytes:_} bytes)"
-        yield ProfileError(f"reserved_bytes is {show(board.reserved_bytes)}", where=where, fix=fix)
 
 
 def _text_problems(board: Board, where: str) -> Iterator[ProfileError]:
@@ -197,7 +220,7 @@ def _clock_problems(board: Board, where: str) -> Iterator[ProfileError]:
         yield ProfileError(f"clock_hz is {show(clock)}", where=where, fix=fix)
 
 
-def _memory_problems(board: Board, where: str) -> Iterator[ProfileError]:
+def _bank_problems(board: Board, where: str) -> Iterator[ProfileError]:
     for index, bank in enumerate(board.memory, start=1):
         place = f"{where} [[memory]] {bank.name or f'number {index}'}"
         if not bank.name.strip():
@@ -205,8 +228,15 @@ def _memory_problems(board: Board, where: str) -> Iterator[ProfileError]:
         if any(bank.name.lower() == other.name.lower() for other in board.memory[: index - 1]):
             yield ProfileError("two banks have this name", where=place, fix="rename one of them")
         yield from _span_problems(bank, place)
-        if bank.arena and not bank.holds_arena:
+        if bank.arena and bank.kind in NO_ARENA:
             yield ProfileError(f"arena is true for {bank.kind} memory", where=place, fix="leave `arena` out")
+        if bank.bytes_per_second is not None and bank.bytes_per_second < _MIN_BYTES_PER_SECOND:
+            fix = "write bytes a second, such as 80_000_000"
+            yield ProfileError(f"bytes_per_second is {show(bank.bytes_per_second)}", where=place, fix=fix)
+
+
+def _layout_problems(board: Board, where: str) -> Iterator[ProfileError]:
+    """What the banks are together."""
     spans = [(bank.address, bank.end, bank.name) for bank in board.memory]
     spans = sorted([*spans, (board.flash.address, board.flash.end, "the flash")])
     for (_, end, lower), (address, _, upper) in pairwise(spans):
@@ -216,6 +246,10 @@ def _memory_problems(board: Board, where: str) -> Iterator[ProfileError]:
     if not any(bank.holds_arena for bank in board.memory):
         fix = "add a [[memory]] of kind sram, axi, dtcm or ccm"
         yield ProfileError("no memory bank can hold the arena", where=where, fix=fix)
+    run_bytes = total_bytes(board.arena_run)
+    if run_bytes and not 0 <= board.reserved_bytes < run_bytes:
+        fix = f"use 0 to {run_bytes - 1:_}, less than the arena's run of banks ({run_bytes:_} bytes)"
+        yield ProfileError(f"reserved_bytes is {show(board.reserved_bytes)}", where=where, fix=fix)
 
 
 def _span_problems(span: MemoryBank | Flash, place: str) -> Iterator[ProfileError]:
@@ -250,7 +284,7 @@ def _power_problems(board: Board, where: str) -> Iterator[ProfileError]:
             if not (math.isfinite(value) and 0 < value <= _MAX_POWER_MW):
                 fix = f"use milliwatts, more than 0 and at most {_MAX_POWER_MW:_.0f}"
                 yield ProfileError(f"{key} is {show(value)}", where=f"{where} [power]", fix=fix)
-        if low > high:
+        if 0 < high < low:
             what = f"active_low_mw is {show(low)}, more than active_high_mw, {show(high)}"
             yield ProfileError(what, where=f"{where} [power]", fix="exchange the two")
     if board.price is not None and not (math.isfinite(board.price.usd) and board.price.usd > 0):

@@ -60,14 +60,23 @@ class BankKind(StrEnum):
     EXTERNAL = "external"
 
 
+NO_ARENA = (BankKind.ITCM, BankKind.EXTERNAL)
+"""Kinds that hold no arena unless the user names them with --bank."""
+
+
 class MemoryBank(msgspec.Struct, frozen=True, kw_only=True):
-    """One bank of RAM: the bytes [address, address + size_bytes)."""
+    """One bank of RAM: the bytes [address, address + size_bytes).
+
+    arena: whether a runtime may lay its arena here; None: as the kind says.
+    bytes_per_second: what an external memory delivers, sustained.
+    """
 
     name: str
     address: int
     size_bytes: int
     kind: BankKind
     arena: bool | None = None
+    bytes_per_second: int | None = None
     source: str | None = None
 
     @property
@@ -82,7 +91,7 @@ class MemoryBank(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def holds_arena(self) -> bool:
         """Whether a runtime may lay its arena here."""
-        return self.arena is not False and self.kind not in (BankKind.ITCM, BankKind.EXTERNAL)
+        return self.kind not in NO_ARENA if self.arena is None else self.arena
 
 
 class Flash(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,13 +164,18 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
 
         Of runs of the same size the lowest counts.
         """
+        return max(self.runs, key=total_bytes, default=())
+
+    @property
+    def runs(self) -> tuple[tuple[MemoryBank, ...], ...]:
+        """Banks that may hold the arena, in runs of addresses without a gap, lowest address first."""
         runs: list[list[MemoryBank]] = []
         for bank in sorted((b for b in self.memory if b.holds_arena), key=lambda b: b.address):
             if runs and runs[-1][-1].end == bank.address:
                 runs[-1].append(bank)
             else:
                 runs.append([bank])
-        return tuple(max(runs, key=total_bytes)) if runs else ()
+        return tuple(map(tuple, runs))
 
     @property
     def sram_budget_bytes(self) -> int:
@@ -177,6 +191,26 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
     def flash_bytes(self) -> int:
         """Size of the flash."""
         return self.flash.size_bytes
+
+    def with_banks(self, names: tuple[str, ...]) -> Board:
+        """The same board with its arena in these banks only; external memory and ITCM may be named too.
+
+        Raises ProfileError for a bank that it does not have.
+        """
+        known = {bank.name.lower(): bank.name for bank in self.memory}
+        wanted = {name.strip().lower() for name in names}
+        for name in sorted(wanted - set(known)):
+            fix = f"name one or more of {', '.join(known.values())}"
+            raise ProfileError(f"it has no bank '{name}'", where=f"board '{self.name}'", fix=fix)
+        memory = tuple(msgspec.structs.replace(b, arena=b.name.lower() in wanted) for b in self.memory)
+        board = msgspec.structs.replace(self, memory=memory)
+        if not {bank.name for bank in self.arena_run} & {bank.name for bank in board.arena_run}:
+            return msgspec.structs.replace(board, reserved_bytes=0)  # what is reserved lies in the run as it was
+        if board.sram_budget_bytes <= 0:
+            fix = "name more banks, or lower reserved_bytes in the profile"
+            what = f"it reserves {self.reserved_bytes:,} bytes, and {', '.join(names)} has no more"
+            raise ProfileError(what, where=f"board '{self.name}'", fix=fix)
+        return board
 
     def with_clock(self, clock_hz: int) -> Board:
         """The same board at another clock.

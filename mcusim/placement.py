@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcusim.planners import Planner, peak_bytes
+from mcusim.errors import PlanError
+from mcusim.graph import ABSENT
+from mcusim.planners import Planner, check_plan, peak_bytes, tflm_place_rest
 from mcusim.program import BufferKind, Program
+from mcusim.runtimes import Runtime
+from mcusim.schedule import StageKind
 
-__all__ = ["Placement", "place"]
+__all__ = ["Placement", "carries_plan", "place", "place_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +29,43 @@ class Placement:
 
 def place(program: Program, planner: Planner) -> Placement:
     """The buffers of a Program where `planner` puts them, held buffers behind the arena."""
+    return _placed(program, list(planner(program.buffers)))
+
+
+def place_for(program: Program, runtime: Runtime) -> Placement:
+    """The buffers of a Program where `runtime` puts them: by the plan that the model carries, if it reads one.
+
+    Raises PlanError if that plan lets two tensors overlap: TFLM would follow it, and compute nonsense.
+    """
+    if carries_plan(program, runtime):
+        return _as_the_model_says(program)
+    return place(program, runtime.planner)
+
+
+def carries_plan(program: Program, runtime: Runtime) -> bool:
+    """Whether the model carries a plan that `runtime` follows: such a plan knows whole tensors only."""
+    if not runtime.reads_offline_plan or not program.graph.source.offline_offsets:
+        return False
+    return all(stage.kind is StageKind.LAYER for stage in program.stages)
+
+
+def _as_the_model_says(program: Program) -> Placement:
+    planned = program.graph.source.offline_offsets
+    known = [planned[buffer.tensor] if buffer.tensor != ABSENT else -1 for buffer in program.buffers]
+    placement = _placed(program, list(tflm_place_rest(program.buffers, known)))
+    try:
+        check_plan(program.buffers, placement.offset_bytes, placement.arena_bytes)
+    except PlanError as error:
+        raise PlanError(
+            f"the plan that the model carries is wrong: {error.where} {error.what}",
+            where=f"network '{program.graph.name}'",
+            fix="`mcusim plan MODEL --planner tflm-greedy --emit tflm FILE` writes one that is right",
+        ) from None
+    return placement
+
+
+def _placed(program: Program, offsets: list[int]) -> Placement:
     buffers = program.buffers
-    offsets = list(planner(buffers))
     arena_bytes = peak_bytes(buffers, offsets)
     top = arena_bytes
     for index, buffer in enumerate(buffers):

@@ -1,102 +1,167 @@
-"""Ways of counting one network side by side, its minimal plan, and that plan as TFLM reads it."""
+"""One network's arena: where its runtime puts the buffers, the minimal plan, and that plan as TFLM reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from mcusim.conventions import CONVENTIONS, count
-from mcusim.errors import PlanError
+import numpy as np
+
+from mcusim.errors import InputError, PlanError, did_you_mean
+from mcusim.frontends.tflite_model import OFFLINE_METADATA
 from mcusim.graph import ABSENT, Graph
 from mcusim.lower import lower
-from mcusim.placement import place
-from mcusim.planners import Plan, peak_bytes, plan_optimal, tflm_place_rest
+from mcusim.placement import Placement, carries_plan, place, place_for
+from mcusim.planners import PLANNERS, Plan, live_bytes, peak_bytes, plan_optimal, tflm_place_rest
 from mcusim.program import BufferKind, Program
-from mcusim.report import Basis
-from mcusim.runtimes import RUNTIMES, Runtime, find_runtime
+from mcusim.rules import InputPlace
+from mcusim.runtimes import Persistent, Runtime, find_runtime
 from mcusim.schedule import LAYER, Schedule
 
-__all__ = ["Comparison", "MemoryPlan", "OfflinePlan", "compare_plans", "offline_plan", "plan_memory"]
+__all__ = ["OFFLINE_METADATA", "PERSISTENT", "MemoryPlan", "OfflinePlan", "Tenant", "offline_plan", "plan_memory"]
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One way of counting a network's RAM.
+PERSISTENT = "persistent"
+"""Name of the tenant that stands for all that lives as long as the runtime."""
 
-    name: of the runtime or convention.   is_placement: whether buffers were placed, or sizes added up.
-    total_bytes: what it counts.   parts: the same by name.   what: one line on what it counts.
+
+class Tenant(NamedTuple):
+    """A buffer in its place: bytes [offset_bytes, offset_bytes + size_bytes) on steps [first, end).
+
+    index: of the buffer in its program; ABSENT for what the runtime keeps.
     """
 
+    index: int  # type: ignore[assignment]  # nobody searches a tenant as a tuple
     name: str
-    is_placement: bool
-    total_bytes: int
-    parts: Mapping[str, int]
-    basis: Basis
-    what: str
+    kind: BufferKind
+    offset_bytes: int
+    size_bytes: int
+    first: int
+    end: int
 
+    @property
+    def top_bytes(self) -> int:
+        """The first byte above it."""
+        return self.offset_bytes + self.size_bytes
 
-def compare_plans(graph: Graph, schedule: Schedule = LAYER) -> tuple[Comparison, ...]:
-    """What every runtime takes and every convention counts for `graph`: placements first, then sums.
-
-    Conventions that do not count such a schedule are left out.
-    """
-    rows = [_placed(graph, schedule, runtime) for runtime in RUNTIMES.values()]
-    for convention in CONVENTIONS.values():
-        if schedule.is_layer or convention.takes_pieces:
-            ledger = count(convention, graph, schedule)
-            parts = {part.name: part.size_bytes for part in ledger.parts}
-            rows.append(Comparison(convention.name, False, ledger.total_bytes, parts, ledger.basis, ledger.what))
-    return tuple(rows)
-
-
-def _placed(graph: Graph, schedule: Schedule, runtime: Runtime) -> Comparison:
-    placement = place(lower(graph, schedule, runtime.rules), runtime.planner)
-    persistent = runtime.persistent(graph).size_bytes
-    parts = {"arena": placement.arena_bytes, "scratch": placement.held_bytes, "persistent": persistent}
-    basis = max(runtime.memory_basis, runtime.persistent_basis, key=list(Basis).index)
-    what = f"arena placed by {runtime.planner_name}"
-    what += ", buffers held beside it" if placement.held_bytes else ""
-    what += ", the runtime's own structures" if persistent else ""
-    return Comparison(
-        runtime.name, True, sum(parts.values()), parts, basis if persistent else runtime.memory_basis, what
-    )
+    def is_alive(self, step: int) -> bool:
+        """Whether it holds something while `step` runs."""
+        return self.first <= step < self.end
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemoryPlan:
-    """A network's buffers, where its runtime puts them, and the smallest plan.
+    """A network's buffers, where its runtime (or another planner) puts them, and the smallest plan.
 
-    offset_bytes, arena_bytes: the runtime's own plan.   best: the smallest one, with what is proved about it.
+    planner_name: what placed them.   best: the smallest plan of the same buffers, with what is proved about it.
+    persistent: what lives as long as the runtime.
     """
 
     program: Program
     runtime: Runtime
-    offset_bytes: tuple[int, ...]
-    arena_bytes: int
+    planner_name: str
+    placement: Placement
     best: Plan
+    persistent: Persistent
+
+    @property
+    def offset_bytes(self) -> tuple[int, ...]:
+        return self.placement.offset_bytes
+
+    @property
+    def arena_bytes(self) -> int:
+        """What the planner placed."""
+        return self.placement.arena_bytes
+
+    @property
+    def held_bytes(self) -> int:
+        """What is held beside the arena."""
+        return self.placement.held_bytes
+
+    @property
+    def total_bytes(self) -> int:
+        return self.arena_bytes + self.held_bytes + self.persistent.size_bytes
 
     @property
     def excess(self) -> float:
-        """How much more the runtime takes than the best plan: 0.33 for a third."""
+        """How much more the plan takes than the best one: 0.33 for a third."""
         return self.arena_bytes / self.best.arena_bytes - 1 if self.best.arena_bytes else 0.0
 
+    @property
+    def proved(self) -> bool:
+        """Whether no plan of these buffers is smaller than this one."""
+        return self.arena_bytes == self.best.lower_bound_bytes
 
-def plan_memory(graph: Graph, runtime: Runtime | str = "tflm", schedule: Schedule = LAYER) -> MemoryPlan:
+    @property
+    def alive_bytes(self) -> list[int]:
+        """Bytes alive at each step, in the arena."""
+        return live_bytes(self.program.buffers, self.program.length)
+
+    @property
+    def fragmentation(self) -> float:
+        """Share of the arena that no buffer fills even at the fullest step."""
+        return 1 - max(self.alive_bytes, default=0) / self.arena_bytes if self.arena_bytes else 0.0
+
+    def tenants(self) -> tuple[Tenant, ...]:
+        """Every buffer in its place: the arena's, those held behind it, and what the runtime keeps on top."""
+        placed = zip(self.program.buffers, self.offset_bytes, strict=True)
+        found = [
+            Tenant(
+                i,
+                b.name or (f"tensor {b.tensor}" if b.tensor != ABSENT else f"buffer {i}"),
+                b.kind,
+                offset,
+                b.size_bytes,
+                b.first,
+                b.end,
+            )
+            for i, (b, offset) in enumerate(placed)
+        ]
+        if self.persistent.size_bytes:
+            top, size_bytes = self.arena_bytes + self.held_bytes, self.persistent.size_bytes
+            found.append(Tenant(ABSENT, PERSISTENT, BufferKind.HELD, top, size_bytes, 0, self.program.length))
+        return tuple(found)
+
+    def step_names(self) -> tuple[str, ...]:
+        """What each step runs."""
+        nodes = self.program.graph.nodes
+        return tuple("input patch" if s.node == ABSENT else nodes[s.node].name for s in self.program.body())
+
+    def step_ops(self) -> tuple[str, ...]:
+        """The operator of each step."""
+        return tuple(step.signature.op for step in self.program.body())
+
+
+def plan_memory(
+    graph: Graph,
+    runtime: Runtime | str = "tflm",
+    schedule: Schedule = LAYER,
+    *,
+    planner: str | None = None,
+    input_place: InputPlace | None = None,
+) -> MemoryPlan:
     """The arena of `graph` as `runtime` plans it, beside the smallest plan of the same buffers.
 
-    Raises McusimError for an unknown runtime, or a schedule that does not go with the network.
+    planner: one of `PLANNERS` instead of the runtime's own.   input_place: the runtime's own choice if None.
+    Raises McusimError for an unknown runtime or planner, or a schedule that does not go with the network.
     """
     chosen = runtime if isinstance(runtime, Runtime) else find_runtime(runtime)
-    program = lower(graph, schedule, chosen.rules)
-    offsets = chosen.planner(program.buffers)
-    return MemoryPlan(program, chosen, offsets, peak_bytes(program.buffers, offsets), plan_optimal(program.buffers))
+    if planner is not None and planner not in PLANNERS:
+        fix = did_you_mean(planner, PLANNERS, listed_by="mcusim plan --help")
+        raise InputError(f"there is no planner '{planner}'", where="--planner", fix=fix)
+    place_of_input = input_place or chosen.rules.default_input_place(schedule)
+    program = lower(graph, schedule, chosen.rules, place_of_input)
+    best = plan_optimal(program.buffers)
+    name = planner or ("the model's own plan" if carries_plan(program, chosen) else chosen.planner_name)
+    if planner == "optimal":
+        placement = place(program, lambda _: best.offset_bytes)
+    else:
+        placement = place_for(program, chosen) if planner is None else place(program, PLANNERS[planner])
+    return MemoryPlan(program, chosen, name, placement, best, chosen.persistent(graph))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # A plan that a .tflite file carries
-
-OFFLINE_METADATA = "OfflineMemoryAllocation"
-"""The metadata entry under which TFLM looks for it."""
 
 _VERSION, _SUBGRAPH, _PLANNED_ONLINE = 1, 0, -1
 
@@ -115,6 +180,10 @@ class OfflinePlan:
     default_bytes: int
     lower_bound_bytes: int
 
+    def metadata(self) -> dict[str, bytes]:
+        """The entry for a .tflite file."""
+        return {OFFLINE_METADATA: np.array(self.vector, "<i4").tobytes()}
+
 
 def offline_plan(graph: Graph, runtime: Runtime | str = "tflm") -> OfflinePlan:
     """The smallest plan of `graph` for a stock TFLM interpreter.
@@ -125,7 +194,7 @@ def offline_plan(graph: Graph, runtime: Runtime | str = "tflm") -> OfflinePlan:
     Raises PlanError for a runtime that reads no such plan, or a network with other subgraphs to place.
     """
     chosen = runtime if isinstance(runtime, Runtime) else find_runtime(runtime)
-    if not chosen.name.startswith("tflm"):
+    if not chosen.reads_offline_plan:
         raise PlanError(
             "reads no plan from the model", where=f"runtime '{chosen.name}'", fix="use tflm or tflm-cmsis-nn"
         )

@@ -21,9 +21,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from mcusim.errors import ProfileError
+from mcusim.profile_template import TEMPLATE
 from mcusim.units import parse_bytes, parse_hz
 
-__all__ = ["decode", "is_path", "profile_template", "read_toml", "show"]
+__all__ = ["decode", "is_path", "profile_template", "read_toml", "readable_part", "show"]
 
 # A profile is a page of text; more than this is some other file, given by mistake. The time tomllib takes grows with
 # the square of a dotted key's length, so a line has a limit too.
@@ -140,6 +141,37 @@ def decode(kind: type[_T], document: Mapping[str, Any], where: str) -> tuple[_T 
     return (None if problems else value), problems
 
 
+def readable_part(kind: type[msgspec.Struct], document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with what does not read left out, or an example's value in its place where one has to be there.
+
+    So the rest can be judged too, when `decode` has found problems.
+    """
+    example = {**tomllib.loads(TEMPLATE.replace("@NAME@", "example")), "power": _EXAMPLE_POWER, "price": {"usd": 1.0}}
+    return _readable(kind, document, example)
+
+
+_EXAMPLE_POWER = {"active_low_mw": 0.001, "active_high_mw": 100_000.0}
+"""Wide enough to go with any other bound."""
+
+
+def _readable(kind: type[msgspec.Struct], table: Mapping[str, Any], example: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, (hint, required) in _fields(kind).items():
+        child, value, faults = _child(hint), table.get(name), list[ProfileError]()
+        if child is None and value is not None:
+            _leaf(name, hint, value, "", faults)
+            if not faults:
+                found[name] = value
+        elif child and not _is_list(hint) and isinstance(value, dict):
+            found[name] = _readable(child, value, example.get(name, {}))
+        elif child and _is_list(hint) and isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
+            like = example[name][0]
+            found[name] = [_readable(child, v, {**like, "name": f"bank {i}"}) for i, v in enumerate(value)]
+        if required and name not in found:
+            found[name] = example[name]
+    return found
+
+
 def _struct(kind: type[_T], table: Mapping[str, Any], place: str, problems: list[ProfileError]) -> _T | None:
     fields = _fields(kind)
     children = {name: child for name, (hint, _) in fields.items() if (child := _child(hint)) is not None}
@@ -196,7 +228,7 @@ def _leaf(name: str, hint: Any, value: Any, place: str, problems: list[ProfileEr
 
 def _type_fix(name: str, hint: Any, value: Any, choices: tuple[str, ...]) -> str:
     if choices:
-        return f"use one of {', '.join(choices)}"
+        return _one_of(str(value)[:20], choices)
     suggested = _amount(name, value)
     if suggested is not None:
         return f"write {name} = {suggested:_}"
@@ -300,7 +332,9 @@ def _choices(hint: Any) -> tuple[str, ...]:
 
 
 def _one_of(value: str, choices: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(value.lower(), choices, n=1, cutoff=0.5)
+    bare = re.sub(r"[^a-z0-9+]", "", value.lower())
+    ending = [choice for choice in choices if bare and re.sub(r"[^a-z0-9+]", "", choice).endswith(bare)]
+    near = ending[:1] or difflib.get_close_matches(value.lower(), choices, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"{hint}use one of {', '.join(choices)}"
 
@@ -336,60 +370,7 @@ def profile_template(name: str) -> str:
     if not re.fullmatch(NAME_PATTERN, name):
         fix = "use lower-case letters, digits, '.', '_' and '-', at most 64 of them, a letter or digit first"
         raise ProfileError(f"{show(name)} is not a board name", where="mcusim profiles new", fix=fix)
-    return _TEMPLATE.replace("@NAME@", name)
+    return TEMPLATE.replace("@NAME@", name)
 
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
-
-_TEMPLATE = """\
-# A board for mcusim. Try it:   mcusim profiles check @NAME@.toml
-#                               mcusim run --profile ./@NAME@.toml
-# Sizes are bytes, clocks hertz, addresses 32-bit. TOML allows 0x20000000 and 100_000_000.
-# What you do not know, leave out: mcusim then answers null and says why. Note in `source` where a number comes from.
-# The numbers below are an example. Replace every one of them.
-
-name = "@NAME@"
-title = "My board"                 # for people
-core = "cortex-m4"                 # cortex-m0, m0+, m3, m4, m7, m23, m33, m55 or m85, each with "cortex-" before it
-clock_hz = 100_000_000             # the core clock
-default_model = "mcunet-vww0"      # what `mcusim run` takes when no model is named; `mcusim models` lists them
-# aliases = ["my-other-name"]      # further names
-# reserved_bytes = 16_384          # SRAM that stack, heap and your application keep from the arena; 0 if left out
-# source = "datasheet, page"       # where core and clock come from
-
-# One [[memory]] for each bank. The arena lies in one piece, so the budget is the largest run of banks whose addresses
-# follow one another.
-[[memory]]
-name = "SRAM1"
-address = 0x20000000
-size_bytes = 131_072               # 128 KiB
-kind = "sram"                      # sram, axi, dtcm, itcm, ccm or external; itcm and external hold no arena
-# arena = false                    # to keep a bank away from the arena
-# source = "reference manual, memory map"
-
-[flash]
-address = 0x08000000
-size_bytes = 524_288               # 512 KiB
-# wait_states = 3                  # at clock_hz, 0 to 15
-# read_width_bits = 128            # bits in one flash read
-# accelerator = true               # prefetch and small caches in front of the flash (ST's ART and its like)
-# accelerator_icache_bytes = 1_024
-# accelerator_dcache_bytes = 128
-# source = "reference manual, flash chapter"
-
-# [caches]                         # of the core; 0 where there is none
-# icache_bytes = 16_384
-# dcache_bytes = 16_384
-# dcache_external_only = false     # true where the data cache serves external memory only
-# source = "datasheet, features"
-
-# [power]                          # while the network runs; without it energy is null
-# active_low_mw = 40.0
-# active_high_mw = 50.0
-# setting = "100 MHz, 3.3 V"
-# source = "my own measurement"
-
-# [price]                          # of the part
-# usd = 4.0
-# source = "distributor, quantity"
-"""

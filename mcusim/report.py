@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mcusim.report_html import report_html
+from mcusim.units import format_bytes, format_ms
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -26,6 +29,7 @@ __all__ = [
     "LatencyInfo",
     "LayerInfo",
     "ModelInfo",
+    "PartInfo",
     "PeakInfo",
     "ProfileInfo",
     "Report",
@@ -87,11 +91,21 @@ class RuntimeInfo(NamedTuple):
     version: str
 
 
+class PartInfo(NamedTuple):
+    """An item of a sum. why: what it is, in a few words."""
+
+    name: str
+    bytes: int
+    why: str
+
+
 class ConventionInfo(NamedTuple):
-    """How memory was counted."""
+    """How memory was counted. what: one line on it.   parts: the items of a sum, empty where buffers were placed."""
 
     name: str
     basis: Basis
+    what: str = ""
+    parts: tuple[PartInfo, ...] = ()
 
 
 class StageInfo(NamedTuple):
@@ -131,10 +145,18 @@ class PeakInfo(NamedTuple):
 
 
 class BankInfo(NamedTuple):
+    """A memory bank. used_bytes: more than there are in the last bank of the arena's run where the arena does not fit.
+
+    in_run: whether the arena may lie here.   buffers: what lies here, wholly or in part, when most is alive.
+    """
+
     name: str
     address: int
     size_bytes: int
     used_bytes: int
+    kind: str = ""
+    in_run: bool = True
+    buffers: tuple[str, ...] = ()
 
 
 class SramInfo(NamedTuple):
@@ -168,7 +190,9 @@ class FlashInfo(NamedTuple):
 
 
 class LatencyInfo(NamedTuple):
-    cycles: float | None
+    """low_ms, high_ms: the time lies between them.   fits: None where the budget lies between them too."""
+
+    cycles: int | None
     ms: float | None
     low_ms: float | None
     high_ms: float | None
@@ -193,7 +217,7 @@ class LayerInfo(NamedTuple):
     kernel: str
     output_shape: tuple[int, ...]
     macs: int
-    cycles: float | None
+    cycles: int | None
     sram_bytes: int
     weight_bytes: int
     basis: Basis
@@ -245,6 +269,15 @@ class Report:
             frame["cycles"].astype(float) / self.profile.clock_hz * 1e3,
         )
         return frame
+
+    def __repr__(self) -> str:
+        time = "" if self.latency.ms is None else f", {format_ms(self.latency.ms)}"
+        used, budget = format_bytes(self.sram.peak_bytes), format_bytes(self.sram.budget_bytes)
+        asked = f"{self.model.name[:60]!r} on {self.profile.name!r} with {self.runtime.name!r}"
+        return f"<Report {asked}: {self.verdict}, {used} of {budget} SRAM{time}>"
+
+    def _repr_html_(self) -> str:
+        return report_html(self)
 
     def __str__(self) -> str:
         model, board = self.model.name, self.profile.name

@@ -4,33 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from os import PathLike
 from typing import Any
 
-from mcusim.boards import Board, load_board
+from mcusim.boards import Board
 from mcusim.breakdown import breakdown, count_parameters, stage_infos
-from mcusim.errors import InputError
+from mcusim.conditions import (
+    the_board,
+    the_bytes,
+    the_clock,
+    the_graph,
+    the_input_place,
+    the_ms,
+    the_runtime,
+    the_schedule,
+)
+from mcusim.conventions import Convention
 from mcusim.frontends.checks import refuse_float
-from mcusim.graph import ABSENT, Graph
-from mcusim.lower import lower
-from mcusim.models import load
-from mcusim.placement import Placement, place
-from mcusim.planners import live_bytes
+from mcusim.graph import Graph
+from mcusim.images import Image
+from mcusim.memory_report import (
+    Memory,
+    find_other_counting,
+    flash_info,
+    memory_of,
+    sram_as_convention,
+    sram_info,
+)
 from mcusim.price import Coefficients, coefficients
-from mcusim.program import BufferKind, Program
+from mcusim.program import BufferKind, Program, ViewKind
 from mcusim.report import (
-    AliveInfo,
-    BankInfo,
     Basis,
     ConventionInfo,
     EnergyInfo,
-    FlashInfo,
     InputInfo,
     LatencyInfo,
     LayerInfo,
     ModelInfo,
-    PeakInfo,
     ProfileInfo,
     Report,
     RuntimeInfo,
@@ -39,13 +49,15 @@ from mcusim.report import (
     Verdict,
 )
 from mcusim.rules import InputPlace
-from mcusim.runtimes import Runtime, find_runtime
-from mcusim.schedule import Schedule, StageKind, parse_schedule
-from mcusim.units import cycles_to_ms
+from mcusim.runtimes import Runtime
+from mcusim.schedule import Schedule
+from mcusim.searching import search
+from mcusim.units import cycles_to_ms, format_ms
 
 __all__ = ["simulate"]
 
 DEFAULT_RUNTIME = "tinyengine"
+_SRAM_BUDGET, _FLASH_BUDGET = "sram_budget_bytes", "flash_budget_bytes"
 
 
 def simulate(
@@ -59,6 +71,8 @@ def simulate(
     sram_budget_bytes: int | None = None,
     flash_budget_bytes: int | None = None,
     max_ms: float | None = None,
+    convention: str | None = None,
+    image: Image | None = None,
 ) -> Report:
     """What `model` needs on the board `profile`.
 
@@ -66,30 +80,29 @@ def simulate(
     profile: a board's name, the path of a profile, or a Board.   runtime: `NAME` or `NAME@VERSION`.
     schedule: see `mcusim.schedule`.   input_place: `arena` or `external`; the runtime's own choice if None.
     clock_hz, sram_budget_bytes, flash_budget_bytes, max_ms: replace or add to the board's own.
+    convention: counts SRAM instead of the runtime: a convention or another runtime, by name (`mcusim.counting`).
+    image: a linked firmware (`mcusim.images.read_image`), whose code counts instead of the estimate.
     Raises McusimError where the model, board, runtime, schedule or an option is wrong.
     """
-    graph = model if isinstance(model, Graph) else load(model)
-    board = profile if isinstance(profile, Board) else load_board(profile)
-    chosen = runtime if isinstance(runtime, Runtime) else find_runtime(runtime)
-    plan = schedule if isinstance(schedule, Schedule) else parse_schedule(schedule)
-    where = _input_place(input_place, chosen, plan)
-    if clock_hz is not None:
-        board = board.with_clock(clock_hz)
+    board, chosen, plan = the_board(profile), the_runtime(runtime), the_schedule(schedule)
+    sram_bytes, flash_bytes = the_bytes(sram_budget_bytes, _SRAM_BUDGET), the_bytes(flash_budget_bytes, _FLASH_BUDGET)
+    clock, limit_ms = the_clock(clock_hz), the_ms(max_ms)
+    graph = the_graph(model)
+    if plan.is_auto:
+        wanted = None if input_place is None else the_input_place(input_place, chosen, plan)
+        found = search(graph, profile=board, runtime=chosen, input_place=wanted, sram_budget_bytes=sram_budget_bytes)
+        plan = (found.best or found.nearest).schedule
+    where = the_input_place(input_place, chosen, plan)
+    if clock is not None:
+        board = board.with_clock(clock)
     refuse_float(graph)
-    program = lower(graph, plan, chosen.rules, where)
-    return _report(
-        program,
-        place(program, chosen.planner),
-        board,
-        chosen,
-        plan,
-        where,
-        _Budgets(
-            board.sram_budget_bytes if sram_budget_bytes is None else sram_budget_bytes,
-            board.flash_bytes if flash_budget_bytes is None else flash_budget_bytes,
-            max_ms,
-        ),
+    budgets = _Budgets(
+        board.sram_budget_bytes if sram_bytes is None else sram_bytes,
+        board.flash_bytes if flash_bytes is None else flash_bytes,
+        limit_ms,
     )
+    counting = _Counting(find_other_counting(convention, chosen), input_place, image)
+    return _report(memory_of(graph, plan, chosen, where), board, plan, where, budgets, counting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,40 +112,33 @@ class _Budgets:
     max_ms: float | None
 
 
-def _input_place(wanted: InputPlace | str | None, runtime: Runtime, schedule: Schedule) -> InputPlace:
-    rules = runtime.rules
-    if wanted is None:
-        is_cut = bool(schedule.stages) and schedule.stages[0].kind is not StageKind.LAYER
-        return rules.patch_input_place if is_cut and rules.patch_input_place else rules.input_place
-    try:
-        return InputPlace(wanted)
-    except ValueError:
-        raise InputError(
-            f"'{wanted}' is no place for the input", where="--input", fix="use arena or external"
-        ) from None
+@dataclass(frozen=True, slots=True)
+class _Counting:
+    """What counts instead of the runtime's own rules. other: SRAM.   image: code."""
+
+    other: Runtime | Convention | None
+    input_place: InputPlace | str | None
+    image: Image | None
 
 
 def _report(
-    program: Program,
-    placement: Placement,
-    board: Board,
-    runtime: Runtime,
-    schedule: Schedule,
-    where: InputPlace,
-    budgets: _Budgets,
+    memory: Memory, board: Board, schedule: Schedule, where: InputPlace, budgets: _Budgets, counting: _Counting
 ) -> Report:
+    program, placement, alive_bytes, runtime = memory
     graph = program.graph
     warnings: list[str] = []
     prices = coefficients(runtime.price_family, board.core)
-    alive_bytes = live_bytes(program.buffers, program.length)
     layers, missing = breakdown(program, alive_bytes, placement.held_bytes, runtime, prices)
     for why, names in missing.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         warnings.append(f"{runtime.name} cannot run '{names[0]}'{more}: {why}.")
     stages = stage_infos(program)
-    sram = _sram(program, placement, alive_bytes, board, runtime, budgets, warnings)
+    foreign = sorted({stage.kind.value for stage in program.stages} - {kind.value for kind in runtime.stages})
+    if foreign:
+        warnings.append(f"{runtime.name} has no {' or '.join(foreign)} stages: this is what they would need of it.")
+    sram, convention = _sram(memory, board, schedule, budgets, counting, warnings)
     weight_bytes, params = count_parameters(graph)
-    flash = _flash(graph, runtime, weight_bytes, budgets, warnings)
+    flash = flash_info(graph, runtime, weight_bytes, budgets.flash_bytes, counting.image, warnings)
     latency = _latency(layers, prices, board, runtime, budgets, warnings)
     published = graph.source.published
     fits = [sram.fits, flash.fits, *([latency.fits] if budgets.max_ms is not None else [])]
@@ -149,7 +155,7 @@ def _report(
         ),
         profile=ProfileInfo(board.name, str(board.core), board.clock_hz, board.sram_bytes, board.flash_bytes),
         runtime=RuntimeInfo(runtime.name, runtime.version),
-        convention=ConventionInfo(runtime.name, runtime.memory_basis),
+        convention=convention,
         schedule=ScheduleInfo(str(schedule), stages, sum([stage.recomputed_macs for stage in stages])),
         input=InputInfo(_input_bytes(program), where.value),
         sram=sram,
@@ -168,96 +174,33 @@ def _verdict(fits: list[bool | None], runs: bool) -> Verdict:
     return Verdict.FITS if runs and None not in fits else Verdict.UNKNOWN
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Memory
-
-
 def _sram(
-    program: Program,
-    placement: Placement,
-    alive_bytes: list[int],
-    board: Board,
-    runtime: Runtime,
-    budgets: _Budgets,
-    warnings: list[str],
-) -> SramInfo:
-    persistent_bytes, unknown = runtime.persistent(program.graph)
-    if unknown:
-        warnings.append(f"SRAM: {unknown}.")
-    if runtime.cores and board.core not in runtime.cores:
-        unknown = f"{runtime.name}'s scratch is known for {', '.join(sorted(runtime.cores))}, not for {board.core}"
-        warnings.append(f"SRAM: {unknown}.")
-    peak = placement.arena_bytes + placement.held_bytes + persistent_bytes
-    bases = {runtime.memory_basis, runtime.persistent_basis if persistent_bytes else runtime.memory_basis}
-    return SramInfo(
-        peak_bytes=peak,
-        arena_bytes=placement.arena_bytes,
-        scratch_bytes=placement.held_bytes,
-        persistent_bytes=persistent_bytes,
-        budget_bytes=budgets.sram_bytes,
-        fits=False if peak > budgets.sram_bytes else None if unknown else True,
-        peak=_peak(program, alive_bytes),
-        banks=_banks(board, peak),
-        basis=max(bases, key=list(Basis).index),
-    )
-
-
-def _peak(program: Program, alive_bytes: list[int]) -> PeakInfo | None:
-    """The first step at which most is alive. The arena may be larger than that: a plan can leave gaps."""
-    if not alive_bytes:
-        return None
-    time = alive_bytes.index(max(alive_bytes))
-    alive = [
-        AliveInfo(buffer.name, buffer.size_bytes)
-        for buffer in program.buffers
-        if buffer.first <= time < buffer.end and buffer.kind is not BufferKind.HELD
-    ]
-    stage, step = _locate(program, time)
-    node = program.stages[stage].steps[step].node
-    layer = program.graph.nodes[node].name if node != ABSENT else "input patch"
-    return PeakInfo(stage, step, layer, tuple(sorted(alive, key=lambda item: -item.bytes)))
-
-
-def _locate(program: Program, time: int) -> tuple[int, int]:
-    for index, stage in enumerate(program.stages):
-        if time < len(stage.steps):
-            return index, time
-        time -= len(stage.steps)
-    raise IndexError(time)
-
-
-@lru_cache(1024)
-def _banks(board: Board, peak: int) -> tuple[BankInfo, ...]:
-    """The banks of the arena's run, filled from the lowest address; what does not fit shows in the last one."""
-    found = []
-    run = board.arena_run
-    for bank in run:
-        used = peak if bank is run[-1] else min(peak, bank.size_bytes)
-        peak -= used
-        found.append(BankInfo(bank.name, bank.address, bank.size_bytes, used))
-    return tuple(found)
+    memory: Memory, board: Board, schedule: Schedule, budgets: _Budgets, counting: _Counting, warnings: list[str]
+) -> tuple[SramInfo, ConventionInfo]:
+    """What the runtime takes, or what `counting` counts instead."""
+    runtime, other = memory.runtime, counting.other
+    if other is None:
+        sram = sram_info(memory, board, budgets.sram_bytes, warnings)
+        return sram, ConventionInfo(runtime.name, runtime.memory_basis, f"placed by {runtime.planner_name}")
+    graph = memory.program.graph
+    if isinstance(other, Runtime):
+        theirs = memory_of(graph, schedule, other, the_input_place(counting.input_place, other, schedule))
+        sram = sram_info(theirs, board, budgets.sram_bytes, warnings)
+        warnings.append(
+            f"SRAM: counted as {other.name} takes it, not {runtime.name}; the layers show {runtime.name}'s."
+        )
+        return sram, ConventionInfo(other.name, other.memory_basis, f"placed by {other.planner_name}")
+    own = sram_info(memory, board, budgets.sram_bytes, [])
+    sram, convention, told = sram_as_convention(other, graph, schedule, board, own, runtime)
+    warnings.append(told)
+    return sram, convention
 
 
 def _input_bytes(program: Program) -> int:
     """Bytes of the network's inputs as the runtime sees them: after conversions left to the caller."""
-    inputs = {program.buffers[v.buffer].tensor for v in program.views if v.buffer != ABSENT}
-    kinds = {BufferKind.INPUT}
-    total = sum(b.size_bytes for b in program.buffers if b.kind in kinds and b.tensor in inputs)
-    outside = sum(program.graph.tensors[v.tensor].size_bytes for v in program.views if v.buffer == ABSENT)
-    return total + outside
-
-
-def _flash(graph: Graph, runtime: Runtime, weight_bytes: int, budgets: _Budgets, warnings: list[str]) -> FlashInfo:
-    stored = runtime.flash(graph)
-    if stored.warning:
-        warnings.append(f"flash: {stored.warning}.")
-    known = stored.model_bytes is not None and stored.code_bytes is not None
-    total = stored.model_bytes + stored.code_bytes if known else None  # type: ignore[operator]
-    at_least = (stored.model_bytes or weight_bytes) + (stored.code_bytes or 0)
-    fits = total <= budgets.flash_bytes if total is not None else (None if at_least <= budgets.flash_bytes else False)
-    return FlashInfo(
-        stored.model_bytes, weight_bytes, stored.code_bytes, total, budgets.flash_bytes, fits, stored.basis
-    )
+    inputs = {view.tensor for view in program.views if view.kind is ViewKind.OUTSIDE}
+    inputs |= {buffer.tensor for buffer in program.buffers if buffer.kind is BufferKind.INPUT}
+    return sum([program.graph.tensors[tensor].size_bytes for tensor in inputs])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -279,16 +222,29 @@ def _latency(
     if unpriced:
         warnings.append(f"latency: mcusim does not know {', '.join(unpriced)} yet.")
         return LatencyInfo(None, None, None, None, prices.basis, budgets.max_ms, None)
-    cycles = sum([layer.cycles or 0.0 for layer in layers])
+    cycles = sum([layer.cycles or 0 for layer in layers])
     ms = cycles_to_ms(cycles, board.clock_hz)
-    fits = None if budgets.max_ms is None else ms <= budgets.max_ms
-    return LatencyInfo(cycles, ms, ms * prices.low_factor, ms * prices.high_factor, prices.basis, budgets.max_ms, fits)
+    low_ms, high_ms, limit_ms = ms * prices.low_factor, ms * prices.high_factor, budgets.max_ms
+    fits = None if limit_ms is None else _holds(low_ms, high_ms, limit_ms)
+    if limit_ms is not None and fits is None:
+        interval = f"{format_ms(low_ms)} to {format_ms(high_ms)}"
+        warnings.append(f"time: not sure whether {format_ms(limit_ms)} is held: it may take {interval}.")
+    return LatencyInfo(cycles, ms, low_ms, high_ms, prices.basis, limit_ms, fits)
+
+
+def _holds(low_ms: float, high_ms: float, limit_ms: float) -> bool | None:
+    """Whether all of the interval keeps the limit (True), or none of it (False); None where the limit lies inside."""
+    return True if high_ms <= limit_ms else False if low_ms > limit_ms else None
 
 
 def _energy(latency: LatencyInfo, board: Board, warnings: list[str]) -> EnergyInfo | None:
     """Power times time (assumption A8). Milliwatts times milliseconds are microjoules."""
     power = board.power
-    if power is None or latency.ms is None or latency.low_ms is None or latency.high_ms is None:
+    if power is None:
+        warnings.append("energy: not known, as the profile has no power figures at this clock.")
+        return None
+    if latency.ms is None or latency.low_ms is None or latency.high_ms is None:
+        warnings.append("energy: not known, as the time is not.")
         return None
     low, high = power.active_low_mw, power.active_high_mw
     return EnergyInfo((low + high) / 2 * latency.ms, low * latency.low_ms, high * latency.high_ms, latency.basis)

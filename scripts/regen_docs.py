@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write what the docs show from what mcusim says itself: docs/cli.md, and the real report in the README.
+"""Write what the docs show from what mcusim says itself: docs/cli.md, the real report in the README, plots.
 
 With --check: change nothing, exit 1 if something is not current.
 """
@@ -11,13 +11,21 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from mcusim.boards import load_board
 from mcusim.cli.app import app
+from mcusim.models import load
+from mcusim.planning import plan_memory
+from mcusim.render.bars import memory_plot
+from mcusim.render.timeline import timeline_plot
+from mcusim.simulation import simulate
 
 ROOT = Path(__file__).resolve().parents[1]
 README_QUESTION = "run --profile stm32f412 --layers none"
@@ -81,19 +89,47 @@ def readme() -> str:
     return re.sub(r"(<!-- result -->\n).*?(\n<!-- /result -->)", lambda m: m[1] + block + m[2], text, flags=re.DOTALL)
 
 
-PAGES = {"docs/cli.md": page, "README.md": readme}
+def timeline(model: str, runtime: str, board: str) -> str:
+    """The memory timeline of a network as SVG."""
+    return timeline_plot(plan_memory(load(model), runtime), load_board(board), "svg").decode()
+
+
+def memory(model: str, runtime: str, board: str) -> str:
+    """The memory bars of a network as SVG."""
+    return memory_plot(simulate(model, profile=board, runtime=runtime), "svg").decode()
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/cli.md": page,
+    "README.md": readme,
+    "docs/images/timeline-mcunet-in3.svg": partial(timeline, "mcunet-in3", "tflm", "stm32h743"),
+    "docs/images/timeline-person-det.svg": partial(timeline, "person-det", "tinyengine", "stm32f746"),
+    "docs/images/memory-mcunet-in3.svg": partial(memory, "mcunet-in3", "tinyengine", "stm32f746"),
+}
+
+
+def is_comparable(path: Path) -> bool:
+    """Whether the file should be what is made here: another release of matplotlib draws the same plot otherwise."""
+    if path.suffix != ".svg" or not path.is_file():
+        return True
+    return f"Matplotlib v{metadata.version('matplotlib')}," in path.read_text(encoding="utf-8")
 
 
 def main() -> int:
     """Write the pages, or compare them."""
     stale = []
+    checks = sys.argv[1:] == ["--check"]
     for name, text in PAGES.items():
-        path, wanted = ROOT / name, text()
+        path = ROOT / name
+        if checks and not is_comparable(path):
+            continue
+        wanted = text()
         if not path.is_file() or path.read_text(encoding="utf-8") != wanted:
             stale.append(name)
-            if sys.argv[1:] != ["--check"]:
+            if not checks:
+                path.parent.mkdir(exist_ok=True)
                 path.write_text(wanted, encoding="utf-8")
-    if stale and sys.argv[1:] == ["--check"]:
+    if stale and checks:
         print(f"not current: {', '.join(stale)}; run scripts/regen_docs.py", file=sys.stderr)
         return 1
     return 0

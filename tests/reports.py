@@ -26,17 +26,17 @@ from mcusim.report import (
 PROVISIONAL = Basis.PROVISIONAL
 
 
-def layer(index: int, name: str, op: str, kernel: str, cycles: float | None, sram_bytes: int) -> LayerInfo:
+def layer(index: int, name: str, op: str, kernel: str, cycles: int | None, sram_bytes: int) -> LayerInfo:
     return LayerInfo(index, name, op, kernel, (1, 48, 48, 16), 331776, cycles, sram_bytes, 432, PROVISIONAL)
 
 
 LAYERS = (
-    layer(0, "stem/pad", "PAD", "folded into CONV_2D", 0.0, 0),
-    layer(1, "stem/conv", "CONV_2D", "convolve_s8_kernel3_inputch3_stride2_pad1_fpreq", 2_400_000.0, 110_592),
-    layer(2, "block_1/depthwise", "DEPTHWISE_CONV_2D", "depthwise_kernel3x3_stride1_inplace", 1_100_000.0, 147_456),
-    layer(3, "block_1/project", "CONV_2D", "convolve_1x1_s8_ch16_fpreq", 700_000.0, 92_160),
-    layer(4, "head/mystery", "CUSTOM:Mystery", "", 0.0, 40_000),
-    layer(5, "head/reshape", "RESHAPE", "none: same bytes", 0.0, 0),
+    layer(0, "stem/pad", "PAD", "folded into CONV_2D", 0, 0),
+    layer(1, "stem/conv", "CONV_2D", "convolve_s8_kernel3_inputch3_stride2_pad1_fpreq", 2_400_000, 110_592),
+    layer(2, "block_1/depthwise", "DEPTHWISE_CONV_2D", "depthwise_kernel3x3_stride1_inplace", 1_100_000, 147_456),
+    layer(3, "block_1/project", "CONV_2D", "convolve_1x1_s8_ch16_fpreq", 700_000, 92_160),
+    layer(4, "head/mystery", "CUSTOM:Mystery", "", 0, 40_000),
+    layer(5, "head/reshape", "RESHAPE", "none: same bytes", 0, 0),
 )
 
 
@@ -68,7 +68,7 @@ def report(verdict: Verdict = Verdict.DOES_NOT_FIT, layers: tuple[LayerInfo, ...
         flash=FlashInfo(
             14_000, 14_000, None if total is None else 386_000, total, 1_048_576, flash_fits, Basis.CALIBRATED
         ),
-        latency=LatencyInfo(4_200_000.0, 42.0, 30.0, 60.0, PROVISIONAL, 50.0, True),
+        latency=LatencyInfo(4_200_000, 42.0, 30.0, 60.0, PROVISIONAL, 100.0 if fits else 50.0, True if fits else None),
         energy=EnergyInfo(1890.0, 1200.0, 3000.0, PROVISIONAL),
         layers=layers,
         warnings=("tinyengine cannot run head/mystery: TinyEngine's code generator does not handle CUSTOM:Mystery.",),

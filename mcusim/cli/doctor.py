@@ -6,16 +6,21 @@ import os
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Annotated
 
-from mcusim.cli.shell import show, terminal_width
+import typer
+
+from mcusim.cli.shell import STDOUT, document, show, terminal_width, write_output
 
 __all__ = ["doctor"]
 
 NEEDED = ("numpy", "numba", "pandas", "matplotlib", "msgspec", "typer", "rich")
-OPTIONAL = ("tflite-micro", "ai-edge-litert")
+OPTIONAL = ("pyelftools", "tflite-micro", "ai-edge-litert")
 
 
-def doctor() -> None:
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,
+) -> None:
     """Versions, caches, profiles, and what is missing. Exits with 0 also where something is.
 
     \b
@@ -29,6 +34,23 @@ def doctor() -> None:
     from mcusim.runtimes import RUNTIMES
 
     python = ".".join(map(str, sys.version_info[:3]))
+    if json:
+        found = {
+            "schema_version": 1,
+            "mcusim": __version__,
+            "python": python,
+            "platform": sys.platform,
+            "needed": {name: _version(name) for name in NEEDED},
+            "optional": {name: _version(name) for name in OPTIONAL},
+            "profiles": list(board_names()),
+            "networks": len(zoo.names()),
+            "runtimes": sorted(RUNTIMES),
+            "operators": len(OPS),
+            "kernel_cache": _cache(),
+            "columns": terminal_width(),
+        }
+        write_output(document(found), STDOUT, "--json")
+        return
     pairs = [("mcusim", __version__), ("python", f"{python}, {sys.platform}")]
     pairs += [(name, _version(name) or "MISSING") for name in NEEDED]
     pairs += [(name, _version(name) or "not installed, optional") for name in OPTIONAL]

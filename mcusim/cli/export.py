@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mcusim.cli.shell import STDOUT, write_output
+from mcusim.cli.shell import STDOUT, refuse_overwriting, write_output
 
 __all__ = ["export"]
 
@@ -28,6 +28,7 @@ def export(
     """
     from mcusim.export import export_model
 
+    refuse_overwriting((model,), FILE=path)
     written = export_model(model, path, seed)
     lines = [f"{written.path}: {written.size_bytes:,} bytes, {len(written.graph.nodes)} operators", *written.notes]
     write_output("".join(f"{line}\n" for line in lines), STDOUT, "FILE")

@@ -46,11 +46,23 @@ def ops(
     from mcusim.runtimes import find_runtime
 
     kernels, graph = find_runtime(runtime), load(model)
-    served = _served(graph, kernels)
+    served, warnings = _served(graph, kernels), _warnings(graph)
     if json:
-        write_output(document(_plain(graph, kernels, served)), "-", "--json")
+        write_output(document(_plain(graph, kernels, served, warnings)), "-", "--json")
     else:
-        show(served_list(graph.name, kernels.name, served, terminal_width(), glyphs()))
+        show(served_list(graph.name, kernels.name, served, terminal_width(), glyphs(), warnings))
+
+
+def _warnings(graph: Graph) -> list[str]:
+    """Why `mcusim run` would refuse the network although its operators have names that a runtime knows."""
+    from mcusim.errors import ModelError
+    from mcusim.frontends.checks import refuse_float
+
+    try:
+        refuse_float(graph)
+    except ModelError as error:
+        return [f"{graph.name} {error.what}: `mcusim run` refuses it; {error.fix}"]
+    return []
 
 
 def _served(graph: Graph, runtime: Runtime) -> list[Served]:
@@ -78,11 +90,12 @@ def _served(graph: Graph, runtime: Runtime) -> list[Served]:
     return served
 
 
-def _plain(graph: Graph, runtime: Runtime, served: list[Served]) -> dict[str, Any]:
+def _plain(graph: Graph, runtime: Runtime, served: list[Served], warnings: list[str]) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "model": graph.name,
         "runtime": {"name": runtime.name, "version": runtime.version},
-        "supported": all(layer.supported for layer in served),
+        "supported": not warnings and all(layer.supported for layer in served),
         "layers": [{**layer._asdict(), "output_shape": list(layer.output_shape)} for layer in served],
+        "warnings": warnings,
     }

@@ -4,26 +4,93 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar
 
 from mcusim.errors import InputError
 from mcusim.units import parse_bytes, parse_hz
 
 if TYPE_CHECKING:
+    from mcusim.hardware import Board
+    from mcusim.images import Image
     from mcusim.render.layers import LayerChoice
+    from mcusim.rules import InputPlace
 
-__all__ = ["bytes_option", "hz_option", "layers_option", "ms_option"]
+__all__ = [
+    "board_option",
+    "bytes_option",
+    "choice_option",
+    "hz_option",
+    "image_option",
+    "layers_option",
+    "ms_option",
+    "named_board",
+    "place_option",
+    "profile_file",
+]
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def choice_option(text: str, kind: type[Choice], option: str) -> Choice:
+    """One of the values of an enum. Raises InputError."""
+    try:
+        return kind(text.strip().lower())
+    except ValueError:
+        raise InputError(f"there is no '{text}' to show", where=option, fix=f"use {', '.join(kind)}") from None
 
 
 def layers_option(text: str) -> LayerChoice:
     """Which layers a report shows. Raises InputError."""
     from mcusim.render.layers import LayerChoice
 
+    return choice_option(text, LayerChoice, "--layers")
+
+
+def named_board(profile: str, banks: str | None = None) -> Board:
+    """The board of `--profile`, its arena in the banks of `--bank` only. Raises ProfileError for unknown ones."""
+    from mcusim.boards import load_board
+
+    board = load_board(profile)
+    return board if banks is None else board.with_banks(tuple(banks.split(",")))
+
+
+def board_option(profile: str | None, banks: str | None = None) -> Board | None:
+    """As `named_board`; None if no board is named. Raises InputError for a bank of no board."""
+    if profile is None:
+        if banks is not None:
+            raise InputError("a bank of which board?", where="--bank", fix="add --profile BOARD")
+        return None
+    return named_board(profile, banks)
+
+
+def profile_file(profile: str | None) -> str | None:
+    """The file that `--profile` names; None for a built-in board."""
+    from mcusim.profile_files import is_path
+
+    return profile if profile is not None and is_path(profile) else None
+
+
+def place_option(text: str | None) -> InputPlace | None:
+    """Where the network's input lies; None if it was not said. Raises InputError."""
+    if text is None:
+        return None
+    from mcusim.rules import InputPlace
+
     try:
-        return LayerChoice(text.strip().lower())
+        return InputPlace(text.strip().lower())
     except ValueError:
-        fix = f"use {', '.join(LayerChoice)}"
-        raise InputError(f"there is no '{text}' to show", where="--layers", fix=fix) from None
+        fix = f"use {' or '.join(InputPlace)}"
+        raise InputError(f"'{text}' is no place for the input", where="--input", fix=fix) from None
+
+
+def image_option(path: str | None) -> Image | None:
+    """What the linked firmware at `path` says; None if it was not given. Raises InputError."""
+    if path is None:
+        return None
+    from mcusim.images import read_image
+
+    return read_image(path)
 
 
 def bytes_option(text: str | None, option: str) -> int | None:

@@ -12,6 +12,7 @@ from mcusim.cli.shell import document, glyphs, show, terminal_width, write_outpu
 from mcusim.errors import OutputError
 
 if TYPE_CHECKING:
+    from mcusim.boards import Finding
     from mcusim.hardware import Board
 
 __all__ = ["app"]
@@ -124,9 +125,27 @@ def check(
     findings = check_profile(file)
     errors = [finding for finding in findings if finding.level is Level.ERROR]
     board = None if errors else load_board(Path(file))
+    if board is not None:
+        findings += _model_findings(board, file)
     show(finding_lines(file, findings, board, terminal_width()))
     if errors:
         raise typer.Exit(2)
+
+
+def _model_findings(board: Board, file: str) -> tuple[Finding, ...]:
+    """Advice where there is no network of the name that the profile gives."""
+    from mcusim.boards import Finding, Level
+    from mcusim.errors import ModelError
+    from mcusim.models import load
+
+    try:
+        load(board.default_model)
+    except ModelError as error:
+        what = f"default_model is {board.default_model!r:.60}, which {error.what}"
+        if error.where != board.default_model:
+            what = f"default_model is {board.default_model!r:.60}: {error.what}"
+        return (Finding(Level.ADVICE, file, what, error.fix),)
+    return ()
 
 
 def _plain(board: Board) -> dict[str, Any]:

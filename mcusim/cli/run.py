@@ -8,20 +8,41 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcusim.cli.options import bytes_option, hz_option, layers_option, ms_option
+from mcusim.cli.options import (
+    bytes_option,
+    hz_option,
+    image_option,
+    layers_option,
+    ms_option,
+    named_board,
+    place_option,
+    profile_file,
+)
 from mcusim.cli.sheets import boards_csv, layers_csv
-from mcusim.cli.shell import STDOUT, document, glyphs, refuse_same_target, show, terminal_width, write_output
+from mcusim.cli.shell import (
+    STDOUT,
+    complain,
+    document,
+    glyphs,
+    refuse_overwriting,
+    refuse_same_target,
+    show,
+    terminal_width,
+    write_output,
+)
 from mcusim.errors import InputError
 
 if TYPE_CHECKING:
     from mcusim.graph import Graph
     from mcusim.hardware import Board
+    from mcusim.images import Image
     from mcusim.render.layers import LayerChoice
     from mcusim.report import Report
+    from mcusim.rules import InputPlace
 
 __all__ = ["run"]
 
-ALL_BOARDS = "all"
+ALL_BOARDS, AUTO_LAYERS = "all", "auto"
 
 
 def run(
@@ -46,7 +67,23 @@ def run(
     runtime: Annotated[
         str, typer.Option(metavar="NAME", help="Whose memory rules and kernels, as NAME or NAME@VERSION.")
     ] = "tinyengine",
-    schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",
+    convention: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What counts SRAM instead of the runtime: act, io, live, mcunetv2, table4, x-cube-ai, zoo-2020, or "
+            "another runtime.",
+            show_default=False,
+        ),
+    ] = None,
+    schedule: Annotated[
+        str,
+        typer.Option(
+            metavar="SPEC",
+            help="In which pieces the network runs: layer, auto (the cheapest that fits), or stages joined by +: "
+            "patch:PxQ@N, the next N layers in P by Q patches; stream:R@N, in bands of R rows; layer@N.",
+        ),
+    ] = "layer",
     input_place: Annotated[
         str | None,
         typer.Option(
@@ -68,10 +105,23 @@ def run(
     max_ms: Annotated[
         str | None, typer.Option(metavar="MS", help="Time to hold, such as 50 (or 1.5s).", show_default=False)
     ] = None,
+    bank: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="The arena in these banks of the board only: A or A,B.", show_default=False),
+    ] = None,
+    linked: Annotated[
+        str | None,
+        typer.Option(
+            "--map",
+            metavar="FILE",
+            help="Linked firmware, as ELF or GNU ld's map file: its code counts instead of the estimate.",
+            show_default=False,
+        ),
+    ] = None,
     layers: Annotated[
         str,
         typer.Option(metavar="WHICH", help="Layers to show: auto (the heaviest of many), all, top, none."),
-    ] = "auto",
+    ] = AUTO_LAYERS,
     json: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Write the JSON document; - is standard output.", show_default=False),
@@ -88,7 +138,8 @@ def run(
         bool,
         typer.Option(
             "--check",
-            help="Exit with 1 when a budget is missed or cannot be known (with --profile all: when no board fits).",
+            help="Exit with 1 when a budget is missed, or it is not sure whether it is held "
+            "(with --profile all: when no board fits).",
         ),
     ] = False,
 ) -> None:
@@ -99,6 +150,8 @@ def run(
       mcusim run --profile stm32f412
       mcusim run mcunet-in3 --profile stm32h743 --runtime tflm --layers all
       mcusim run mcunet-vww1 --profile all
+      mcusim run mbv2-w0.35-r144 --profile stm32f412 --schedule patch:3x3@13
+      mcusim run mcunet-in3 --profile stm32f746 --convention table4
       mcusim run mcunet-vww0 --profile nrf52840 --sram-budget 200k --max-ms 5s --check
       mcusim run mcunet-vww0 --profile stm32f746 --json -
     """
@@ -110,18 +163,28 @@ def run(
         model,
         runtime,
         schedule,
-        input_place,
+        place_option(input_place),
         hz_option(clock_hz, "--clock-hz"),
         bytes_option(sram_budget, "--sram-budget"),
         bytes_option(flash_budget, "--flash-budget"),
         ms_option(max_ms, "--max-ms"),
+        convention,
+        image_option(linked),
     )
     choice = layers_option(layers)
     if profile.strip().lower() == ALL_BOARDS:
+        if bank is not None:
+            raise InputError("every board has other banks", where="--bank", fix="name one board with --profile")
+        if layers != AUTO_LAYERS:
+            complain("--layers: with --profile all each board has a row, and layers are not shown")
         reports = _ask_all(question)
+    else:
+        reports = [_ask(question, profile, bank)]
+    read = {model, profile_file(profile), linked, *(report.model.source for report in reports)}
+    refuse_overwriting(read, json=json, csv=csv)
+    if profile.strip().lower() == ALL_BOARDS:
         _tell_boards(reports, json, csv)
     else:
-        reports = [_ask(question, profile)]
         _tell_report(reports[0], choice, json, csv)
     if check and not any(report.fits for report in reports):
         raise typer.Exit(1)
@@ -134,17 +197,17 @@ class _Question:
     model: str | None
     runtime: str
     schedule: str
-    input_place: str | None
+    input_place: InputPlace | None
     clock_hz: int | None
     sram_budget_bytes: int | None
     flash_budget_bytes: int | None
     max_ms: float | None
+    convention: str | None
+    image: Image | None
 
 
-def _ask(question: _Question, profile: str) -> Report:
-    from mcusim.boards import load_board
-
-    return _answers(question, [load_board(profile)])[0]
+def _ask(question: _Question, profile: str, banks: str | None) -> Report:
+    return _answers(question, [named_board(profile, banks)])[0]
 
 
 def _ask_all(question: _Question) -> list[Report]:
@@ -179,6 +242,8 @@ def _answers(question: _Question, boards: Sequence[Board]) -> list[Report]:
                 sram_budget_bytes=question.sram_budget_bytes,
                 flash_budget_bytes=question.flash_budget_bytes,
                 max_ms=question.max_ms,
+                convention=question.convention,
+                image=question.image,
             )
         )
     return reports

@@ -15,18 +15,23 @@ __all__ = ["runtimes"]
 
 
 def runtimes(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One runtime, as NAME or NAME@VERSION.", show_default=False)
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,
 ) -> None:
     """The runtimes that mcusim knows: their rules, the evidence behind them, and where it ends.
 
     \b
-    Example:
+    Examples:
       mcusim runtimes
+      mcusim runtimes tflm
     """
     from mcusim.render.catalog import runtime_list
-    from mcusim.runtimes import RUNTIMES
+    from mcusim.runtimes import RUNTIMES, find_runtime
 
-    found = sorted(RUNTIMES.values(), key=lambda runtime: runtime.name)
+    every = sorted(RUNTIMES.values(), key=lambda runtime: runtime.name)
+    found = every if name is None else [find_runtime(name)]
     if json:
         write_output(document({"schema_version": 1, "runtimes": [_plain(runtime) for runtime in found]}), "-", "--json")
     else:

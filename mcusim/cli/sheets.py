@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING
 from mcusim.units import cycles_to_ms
 
 if TYPE_CHECKING:
+    from mcusim.counting import Comparison
+    from mcusim.planning import MemoryPlan
+    from mcusim.remedies import Remedy
     from mcusim.report import Report
+    from mcusim.searching import Front
 
-__all__ = ["boards_csv", "layers_csv"]
+__all__ = ["boards_csv", "front_csv", "layers_csv", "remedies_csv"]
 
 BOARD_COLUMNS = (
     "profile",
@@ -69,6 +73,56 @@ def boards_csv(reports: Iterable[Report]) -> str:
             for report in reports
         ],
     )
+
+
+def front_csv(front: Front) -> str:
+    """One line a schedule of a front, cheapest first."""
+    columns = (
+        "schedule",
+        "input",
+        "peak_bytes",
+        "live_bytes",
+        "gap_bytes",
+        "cycles",
+        "ms",
+        "macs",
+        "recomputed_macs",
+        "halo_bytes",
+        "fits",
+    )
+    return _sheet(columns, [[getattr(p, {"input": "input_place"}.get(c, c)) for c in columns] for p in front.points])
+
+
+def remedies_csv(remedies: Iterable[Remedy]) -> str:
+    """One line a remedy, best first."""
+    columns = ("kind", "what", "keeps_outputs", "sram_bytes", "flash_bytes", "ms", "fits", "command")
+    return _sheet(columns, [[getattr(remedy, column) for column in columns] for remedy in remedies])
+
+
+def tenants_csv(plan: MemoryPlan) -> str:
+    """One line a buffer: where it lies and on which steps."""
+    from mcusim.planning import Tenant
+
+    return _sheet(Tenant._fields, plan.tenants())
+
+
+def comparisons_csv(rows: Iterable[Comparison]) -> str:
+    """One line a way of counting."""
+    columns = ("name", "kind", "total_bytes", "arena_bytes", "scratch_bytes", "persistent_bytes", "basis", "what")
+    lines = [
+        [
+            row.name,
+            "placement" if row.is_placement else "sum",
+            row.total_bytes,
+            row.arena_bytes,
+            row.scratch_bytes,
+            row.persistent_bytes,
+            row.basis,
+            row.what,
+        ]
+        for row in rows
+    ]
+    return _sheet(columns, lines)
 
 
 def _sheet(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -89,10 +90,10 @@ def document(value: dict[str, Any]) -> str:
 
 def _whole_characters(text: str) -> str:
     """The bytes of a file name that Python could not read, as the UTF-8 that they mostly are."""
-    try:
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
+    if text.isascii():
+        return text
+    readable = re.sub("[\ud800-\udc7f\udd00-\udfff]", "?", text)
+    return readable.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def refuse_same_target(**targets: str | None) -> None:

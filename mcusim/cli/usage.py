@@ -13,10 +13,10 @@ __all__ = ["UsageError", "explain"]
 UsageError: type[Any] = typer.BadParameter.__mro__[1]
 
 
-def explain(error: Any) -> str:
-    """Command, what is wrong, and the nearest thing that exists."""
+def explain(error: Any, asked: str = "mcusim") -> str:
+    """Command, what is wrong, and the nearest thing that exists. asked: the command, where the error does not know."""
     context = error.ctx
-    where = context.command_path if context is not None else "mcusim"
+    where = context.command_path if context is not None else asked
     shown = f"{where}: " if where != "mcusim" else ""
     option = getattr(error, "option_name", None)
     message = " ".join(str(error.format_message()).split()).rstrip(".")

@@ -30,6 +30,7 @@ import msgspec
 from mcusim.errors import ModelError, did_you_mean
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.layers import LAYERS, BorderStyle, Layer, Options, Place
+from mcusim.frontends.wording import words_for
 from mcusim.graph import DType, Graph, Source
 
 __all__ = ["graph_from_dict"]
@@ -195,7 +196,8 @@ def _refuse(values: Mapping[str, Any], kind: type[msgspec.Struct], where: str, c
     what, _, path = complaint.partition(" - at `$.")
     key = path.rstrip("`").partition(".")[0].partition("[")[0]
     if key in values:
-        raise ModelError(f"`{key}` is {_SHOWN.repr(values[key])}", where=where, fix=f"{what[:1].lower()}{what[1:]}")
+        allowed = next(words_for(field.type) for field in msgspec.structs.fields(kind) if field.name == key)
+        raise ModelError(f"`{key}` is {_SHOWN.repr(values[key])}", where=where, fix=f"use {allowed}")
     raise ModelError(what, where=where, fix=f"see {LISTED_BY}")
 
 

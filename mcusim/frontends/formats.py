@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -155,6 +156,9 @@ def not_a_file(path: Path) -> ModelError:
 
 def missing_file(path: Path) -> ModelError:
     """The error for a path where there is nothing, with the nearest names of its folder."""
+    if path.is_symlink():
+        fix = "mend the link, or give the file itself"
+        return ModelError(f"it is a link to {os.readlink(path)}, which is not there", where=str(path), fix=fix)
     if not path.parent.is_dir():
         return ModelError("there is no such file, nor its folder", where=str(path), fix="correct the path")
     near = difflib.get_close_matches(path.name, _tflite_names(path.parent), n=3, cutoff=0.5)

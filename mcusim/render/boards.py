@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from mcusim.render.table import Bar, Cell, Column, table
-from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, kib, paragraph
+from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, kib, paragraph, stored_bytes
 from mcusim.report import Report, Verdict
 from mcusim.units import format_percent
 
@@ -32,21 +32,27 @@ def _rank(report: Report) -> tuple[int, float, int, int, float, str]:
     return place, missed, report.sram.budget_bytes, report.flash.budget_bytes, ms, report.profile.name
 
 
+def _verdict(report: Report) -> str:
+    """The verdict; where the network does not fit, `no` and which budgets it misses."""
+    judged = (("SRAM", report.sram.fits), ("flash", report.flash.fits), ("time", report.latency.fits))
+    missed = [name for name, fits in judged if fits is False]
+    return f"no: {', '.join(missed)}" if missed else VERDICT_WORDS[report.verdict]
+
+
 def _worst_share(report: Report) -> float:
     """The largest share of a budget that is used."""
     time = report.latency
     late = time.ms / time.budget_ms if time.ms is not None and time.budget_ms is not None else 0.0
-    stored = report.flash.total_bytes or report.flash.weight_bytes
+    stored = stored_bytes(report.flash)
     return max(report.sram.peak_bytes / report.sram.budget_bytes, stored / report.flash.budget_bytes, late)
 
 
 def board_lines(reports: Sequence[Report], width: int, glyphs: Glyphs) -> list[Text]:
     """A heading that counts, and one row a board."""
-    fitting = sum(report.verdict is Verdict.FITS for report in reports)
     models = {report.model.name for report in reports}
     what = next(iter(models)) if len(models) == 1 else "its default network"
     runtime = reports[0].runtime.name if reports else ""
-    heading = f"{what} with {runtime} fits {fitting} of {len(reports)} boards"
+    heading = f"{what} with {runtime} fits {_counted([report.verdict for report in reports])}"
     rows = [_row(report, len(models) > 1) for report in reports]
     lines = [*paragraph(heading, width, style="bold"), Text(), *table(_COLUMNS, rows, width, glyphs)]
     basis = sorted({str(report.latency.basis) for report in reports if report.latency.ms is not None})
@@ -54,21 +60,33 @@ def board_lines(reports: Sequence[Report], width: int, glyphs: Glyphs) -> list[T
     told = f"The smallest board that holds it comes first. Basis: SRAM {', '.join(memory)}"
     told += f"; time {', '.join(basis)}." if basis else "; time is not known."
     lines += [Text(), *paragraph(told, width, style="dim")]
-    for warning in dict.fromkeys(text for report in reports for text in report.warnings):
+    told_of = [text for report in reports for text in report.warnings if not text.startswith(_NOT_SHOWN)]
+    for warning in dict.fromkeys(told_of):
         lines += paragraph(f"! {warning}", width, style="yellow", hanging="  ")
     return lines
+
+
+_NOT_SHOWN = "energy:"
+"""What warnings on figures begin with that this table does not have."""
+
+
+def _counted(verdicts: Sequence[Verdict]) -> str:
+    """`23 of 26 boards; 2 do not fit, 1 unknown`."""
+    fitting, missing, open_ = (verdicts.count(v) for v in (Verdict.FITS, Verdict.DOES_NOT_FIT, Verdict.UNKNOWN))
+    rest = [f"{missing} do{'es' * (missing == 1)} not fit"] * bool(missing) + [f"{open_} unknown"] * bool(open_)
+    return f"{fitting} of {len(verdicts)} boards" + (f"; {', '.join(rest)}" if rest else "")
 
 
 _COLUMNS = (
     Column("board"),
     Column("verdict"),
     Column("network", drop=3, least=12),
-    Column("core", drop=7),
-    Column("MHz", right=True, drop=6),
+    Column("core", drop=8),
+    Column("MHz", right=True, drop=7),
     Column("SRAM KiB", right=True),
     Column("of", right=True, drop=2),
-    Column("used", right=True, drop=1),
-    Column("", drop=5, least=4, most=14, gap=1),
+    Column("used", right=True, drop=5),
+    Column("", drop=6, least=4, most=14, gap=1),
     Column("flash KiB", right=True, drop=4),
     Column("of", right=True, drop=4),
     Column("time ms", right=True),
@@ -82,10 +100,10 @@ def _row(report: Report, with_model: bool) -> list[Cell | Bar]:
     sram_style = "red" if sram.fits is False else ""
     flash_style = "red" if flash.fits is False else ""
     late = "red" if report.latency.fits is False else ""
-    stored = "?" if flash.total_bytes is None else kib(flash.total_bytes)
+    at_least = "> " if flash.total_bytes is None else ""
     return [
         Cell(report.profile.name),
-        Cell(VERDICT_WORDS[report.verdict], style),
+        Cell(_verdict(report), style),
         Cell(report.model.name if with_model else ""),
         Cell(report.profile.core, "dim"),
         Cell(f"{report.profile.clock_hz / 1e6:g}", "dim"),
@@ -93,7 +111,7 @@ def _row(report: Report, with_model: bool) -> list[Cell | Bar]:
         Cell(kib(sram.budget_bytes), "dim"),
         Cell(format_percent(used), sram_style),
         Bar(used, sram_style or "cyan", track=True),
-        Cell(stored, flash_style),
+        Cell(f"{at_least}{kib(stored_bytes(flash))}", flash_style),
         Cell(kib(flash.budget_bytes), "dim"),
         Cell("?" if ms is None else f"{ms:,.0f}" if ms >= 100 else f"{ms:.1f}", late),
     ]

@@ -14,7 +14,7 @@ from mcusim.render.text import Glyphs, first_name, kib, paragraph, shape_text
 from mcusim.report import LayerInfo, Report
 from mcusim.units import cycles_to_ms, format_count, format_percent
 
-__all__ = ["ALL_UP_TO", "TOP", "LayerChoice", "layer_table"]
+__all__ = ["ALL_UP_TO", "TOP", "LayerChoice", "executed", "layer_table"]
 
 ALL_UP_TO = 40
 """As many layers are shown all together."""
@@ -74,10 +74,13 @@ _COLUMNS = (
 )
 
 
-def _executed(report: Report) -> list[_Row]:
+def executed(report: Report) -> list[LayerInfo]:
     """Layers that run, in order; not those that the runtime folds away, relabels or leaves to its caller."""
-    clock_hz = report.profile.clock_hz
-    layers = [layer for layer in report.layers if not layer.kernel.startswith((_FOLDED, _NONE))]
+    return [layer for layer in report.layers if not layer.kernel.startswith((_FOLDED, _NONE))]
+
+
+def _executed(report: Report) -> list[_Row]:
+    clock_hz, layers = report.profile.clock_hz, executed(report)
     names = _short_names([layer.name for layer in layers])
     return [
         _Row(layer, name, None if layer.cycles is None else cycles_to_ms(layer.cycles, clock_hz))

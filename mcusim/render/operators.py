@@ -41,11 +41,15 @@ def operator_list(known: Sequence[OpDef], width: int, glyphs: Glyphs) -> list[Te
     return [*table(columns, rows, width, glyphs), Text(), *paragraph(told, width, style="dim")]
 
 
-def served_list(model: str, runtime: str, served: Sequence[Served], width: int, glyphs: Glyphs) -> list[Text]:
-    """Verdict, one row a node that needs a kernel, and what is missing."""
+def served_list(
+    model: str, runtime: str, served: Sequence[Served], width: int, glyphs: Glyphs, warnings: Sequence[str] = ()
+) -> list[Text]:
+    """Verdict, one row a node that needs a kernel, and what is missing. warnings: why it cannot run all the same."""
     missing = [layer for layer in served if not layer.supported]
     count = f"{len(missing)} of {len(served)} layers" if missing else f"all {len(served)} layers"
     words, style = ("not supported", "bold red") if missing else ("supported", "bold green")
+    if warnings and not missing:
+        words, style = "have a kernel, but the network cannot run: see below", "bold yellow"
     heading = headline(f"{model} with {runtime}", f"{count} {words}", style, width)
     columns = (
         Column("#", right=True),
@@ -63,6 +67,8 @@ def served_list(model: str, runtime: str, served: Sequence[Served], width: int, 
         lines += paragraph(f"No kernel needed: {listed}.", width, style="dim", indent="  ")
     for (op, why), times in Counter((layer.op, layer.why) for layer in missing).items():
         lines += paragraph(f"! {op}, {times} layer{'s' * (times > 1)}: {why}", width, style="yellow", hanging="  ")
+    for warning in warnings:
+        lines += paragraph(f"! {warning}", width, style="yellow", hanging="  ")
     return lines
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from rich.text import Text
 
+from mcusim.render.banks import bank_table
 from mcusim.render.layers import LayerChoice, layer_table
 from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import (
@@ -19,6 +20,7 @@ from mcusim.render.text import (
     kib,
     paragraph,
     shape_text,
+    stored_bytes,
 )
 from mcusim.report import Basis, LatencyInfo, Report, Verdict
 from mcusim.units import format_bytes, format_count, format_hz, format_ms, format_percent
@@ -43,6 +45,8 @@ def report_lines(report: Report, width: int, glyphs: Glyphs, layers: LayerChoice
     lines = [*_heading(report, width), *_facts(report, width, glyphs), Text()]
     lines += _budgets(report, width, glyphs)
     lines += _peak(report, width, glyphs)
+    lines += _parts(report, width, glyphs)
+    lines += _banks(report, width, glyphs)
     if layers is not LayerChoice.NONE:
         lines += [Text(), *layer_table(report, width, glyphs, layers)]
     lines += _legend(report, width)
@@ -66,15 +70,22 @@ def _reason(report: Report) -> str:
         if sram.fits is False:
             found.append(_over("SRAM", sram.peak_bytes, sram.budget_bytes))
         if flash.fits is False:
-            at_least = _stored_bytes(report)
+            at_least = stored_bytes(flash)
             found.append(_over("flash", at_least, flash.budget_bytes, at_least=flash.total_bytes is None))
         if time.fits is False and time.ms is not None and time.budget_ms is not None:
             late = format_ms(time.ms - time.budget_ms)
             found.append(f"time {late} over ({format_percent(time.ms / time.budget_ms - 1)})")
     elif report.verdict is Verdict.UNKNOWN:
-        judged = (("SRAM", sram.fits), ("flash", flash.fits), ("time", time.fits))
-        unknown = [name for name, fits in judged if fits is None and (name != "time" or time.budget_ms is not None)]
-        found.append(f"{' and '.join(unknown)} cannot be known: see the warnings" if unknown else "see the warnings")
+        unknown = [name for name, fits in (("SRAM", sram.fits), ("flash", flash.fits)) if fits is None]
+        unsure = time.budget_ms is not None and time.fits is None
+        if unsure and time.ms is None:
+            unknown.append("time")
+        if unknown:
+            found.append(f"{' and '.join(unknown)} cannot be known: see the warnings")
+        if unsure and time.low_ms is not None and time.high_ms is not None and time.budget_ms is not None:
+            interval = f"{_digits(time.low_ms)} to {_digits(time.high_ms)} ms"
+            found.append(f"not sure of the time: {interval}, allowed {_digits(time.budget_ms)}")
+        found = found or ["see the warnings"]
     else:
         used = sram.peak_bytes / sram.budget_bytes
         found.append(
@@ -86,15 +97,6 @@ def _reason(report: Report) -> str:
 def _over(what: str, used: int, budget: int, at_least: bool = False) -> str:
     least = "at least " if at_least else ""
     return f"{what} {least}{kib(used - budget)} KiB over ({format_percent(used / budget - 1)})"
-
-
-def _stored_bytes(report: Report) -> int:
-    """Flash in all, or what is known of it."""
-    flash = report.flash
-    if flash.total_bytes is not None:
-        return flash.total_bytes
-    model = flash.weight_bytes if flash.model_bytes is None else flash.model_bytes
-    return model + (flash.code_bytes or 0)
 
 
 def _facts(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
@@ -112,6 +114,7 @@ def _facts(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
         f"{report.runtime.name} {report.runtime.version}",
         f"schedule {report.schedule.spec}",
         f"input of {format_bytes(report.input.bytes)} {where}",
+        *([f"SRAM as {report.convention.name}"] if report.convention.name != report.runtime.name else []),
     ]
     return [Text(line, style="dim") for line in _joined(facts, f" {glyphs.dot} ", width)]
 
@@ -133,7 +136,7 @@ def _budgets(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
     rows: list[list[Cell | Bar]] = [
         _bytes_row("SRAM", sram.peak_bytes, sram.budget_bytes, sram.fits, sram.basis),
         _bytes_row(
-            "flash", _stored_bytes(report), flash.budget_bytes, flash.fits, flash.basis, flash.total_bytes is None
+            "flash", stored_bytes(flash), flash.budget_bytes, flash.fits, flash.basis, flash.total_bytes is None
         ),
         _time_row(time),
     ]
@@ -144,18 +147,20 @@ def _budgets(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
     columns = (
         Column(),
         Column(right=True),
-        Column(drop=2, gap=1),
-        Column(right=True),
-        Column(drop=4, least=6, most=24),
-        Column(),
-        Column(drop=3),
+        Column(drop=3, gap=1),
+        Column(right=True, drop=1),
+        Column(drop=5, least=6, most=24),
+        Column(whole=True),
+        Column(drop=2),
+        Column(drop=4),
     )
     return _indented(columns, rows, width, glyphs)
 
 
 def _row(name: str, amount: str, interval: str, basis: str = "") -> list[Cell | Bar]:
     """A figure that no budget limits."""
-    return [Cell(name), Cell(amount, "bold"), Cell(""), Cell(""), Bar(0), Cell(interval), Cell(basis, "dim")]
+    empty = Cell("")
+    return [Cell(name), Cell(amount, "bold"), empty, empty, Bar(0), Cell(interval), empty, Cell(basis, "dim")]
 
 
 def _bytes_row(
@@ -173,6 +178,7 @@ def _bytes_row(
         Cell(format_percent(used / budget), style),
         Bar(used / budget, style, track=True),
         Cell(slack, style if fits is False else ""),
+        Cell(""),
         Cell(str(basis), "dim"),
     ]
 
@@ -184,14 +190,14 @@ def _time_row(time: LatencyInfo) -> list[Cell | Bar]:
     if time.budget_ms is None:
         return _row("time", f"{_digits(time.ms)} ms", interval, str(time.basis))
     style = _fit(time.fits).value
-    sure = time.high_ms <= time.budget_ms or time.low_ms > time.budget_ms
     return [
         Cell("time"),
         Cell(f"{_digits(time.ms)} ms", "bold"),
         Cell(f"of {_digits(time.budget_ms)}"),
         Cell(format_percent(time.ms / time.budget_ms), style),
         Bar(time.ms / time.budget_ms, style, track=True),
-        Cell(interval if sure else f"{interval}, not sure", "" if sure else _Fit.UNKNOWN.value),
+        Cell(interval, "" if time.fits is not None else _Fit.UNKNOWN.value),
+        Cell("" if time.fits is not None else "not sure", _Fit.UNKNOWN.value),
         Cell(str(time.basis), "dim"),
     ]
 
@@ -226,22 +232,60 @@ def _peak(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
     if rest:
         shown.append((f"{len(rest)} more", sum(item.bytes for item in rest)))
     gaps = sram.arena_bytes - sum(item.bytes for item in peak.alive)
-    shown.append(("gaps in the plan", max(gaps, 0)))
-    shown.append(("scratch, beside the arena", sram.scratch_bytes))
-    shown.append(("persistent", sram.persistent_bytes))
+    shown += zip(_PLACES, (max(gaps, 0), sram.scratch_bytes, sram.persistent_bytes), strict=True)
     rows: list[list[Cell | Bar]] = [
         [Cell(kib(size)), Cell("KiB", "dim"), Bar(size / sram.peak_bytes, "cyan"), Cell(name)]
         for name, size in shown
         if size > 0
     ]
+    longest = max(map(len, _PLACES))
     columns = (
         Column(right=True),
         Column(gap=1),
         Column(drop=1, least=4, most=16),
-        Column(least=12, keep_end=True),
+        Column(least=longest if any(size for name, size in shown if name in _PLACES) else 12, keep_end=True),
     )
     lines = paragraph(f"SRAM peaks at {what}, where these are alive:", width, style="bold")
     return [Text(), *lines, *_indented(columns, rows, width, glyphs)]
+
+
+_PLACES = ("gaps in the plan", "scratch, beside the arena", "persistent")
+"""What takes SRAM and is no tensor."""
+
+
+def _parts(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
+    """What a convention adds up."""
+    convention = report.convention
+    if not convention.parts:
+        return []
+    rows: list[list[Cell | Bar]] = [
+        [
+            Cell(kib(part.bytes)),
+            Cell("KiB", "dim"),
+            Bar(part.bytes / (report.sram.peak_bytes or 1), "cyan"),
+            Cell(part.name),
+            Cell(part.why, "dim"),
+        ]
+        for part in convention.parts
+    ]
+    columns = (
+        Column(right=True),
+        Column(gap=1),
+        Column(drop=2, least=4, most=16),
+        Column(least=8),
+        Column(drop=1, least=12),
+    )
+    lines = paragraph(f"SRAM as {convention.name} counts it: {convention.what}", width, style="bold")
+    return [Text(), *lines, *_indented(columns, rows, width, glyphs)]
+
+
+def _banks(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
+    """The memory banks, where the arena lies in several or does not fit."""
+    banks = report.sram.banks
+    used = [bank for bank in banks if bank.in_run]
+    if len(used) < 2 and (report.sram.fits is not False or len(banks) < 2):
+        return []
+    return [Text(), *bank_table(banks, width, glyphs)]
 
 
 def _legend(report: Report, width: int) -> list[Text]:

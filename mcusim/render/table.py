@@ -1,9 +1,12 @@
-"""Tables that never wrap: as the terminal narrows, columns shrink, then the least important ones go."""
+"""Tables that never wrap: as the terminal narrows, texts shrink and the least important columns go.
+
+A number is shown whole or not at all: half of its digits would be another number.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -14,6 +17,8 @@ from mcusim.render.text import Glyphs, clean, fraction_bar, shorten
 __all__ = ["Bar", "Cell", "Column", "table"]
 
 GAP = 2
+STUB = 8
+"""A text that is cut shows this much at least."""
 
 
 class Cell(NamedTuple):
@@ -35,9 +40,10 @@ class Bar(NamedTuple):
 class Column:
     """How a column behaves.
 
-    drop: the highest goes first when the terminal is narrow; 0 stays.   least: how far it may shrink; 0 not at all.
+    right: of numbers, which are never cut.   drop: the highest goes first when the terminal is narrow, those of one
+    rank together; 0 stays as long as it can.   least: how far a text may shrink; 0 not at all.
     most: how far it may grow; bars grow to it, texts only as wide as they are.   keep_end: cut texts at their start.
-    gap: spaces before it.
+    gap: spaces before it.   whole: not cut either, though it begins at the left.
     """
 
     title: str = ""
@@ -47,6 +53,7 @@ class Column:
     most: int = 1000
     keep_end: bool = False
     gap: int = GAP
+    whole: bool = False
 
 
 def table(
@@ -56,9 +63,15 @@ def table(
     glyphs: Glyphs,
     header: bool = True,
 ) -> list[Text]:
-    """The rows as lines of at most `width` cells, under a header unless it is switched off."""
+    """The rows as lines of at most `width` cells, under a header unless it is switched off.
+
+    A column in which no row has anything is left out.
+    """
     natural = [_natural(column, [row[i] for row in rows], header) for i, column in enumerate(columns)]
     kept = _kept(columns, natural, width)
+    if _needed(columns, natural, kept) > width:
+        columns = [replace(column, gap=min(column.gap, 1)) for column in columns]
+        columns, kept = _squeezed(columns, natural, kept, width)
     bars = {i for i in kept if any(isinstance(row[i], Bar) for row in rows)}
     widths = _widths(columns, natural, kept, bars, width)
     lines = []
@@ -76,6 +89,8 @@ def _natural(column: Column, cells: Sequence[Cell | Bar], header: bool) -> int:
     if any(isinstance(cell, Bar) for cell in cells):
         return column.most
     longest = max((cell_len(cell.text) for cell in cells if isinstance(cell, Cell)), default=0)
+    if cells and not longest:
+        return 0
     return min(max(longest, cell_len(column.title) if header else 0), column.most)
 
 
@@ -85,16 +100,33 @@ def _least(column: Column, natural: int) -> int:
 
 def _kept(columns: Sequence[Column], natural: Sequence[int], width: int) -> list[int]:
     kept = [i for i in range(len(columns)) if natural[i]]
-
-    def needed() -> int:
-        return sum(_least(columns[i], natural[i]) for i in kept) + sum(columns[i].gap for i in kept[1:])
-
-    while needed() > width:
-        droppable = [i for i in kept if columns[i].drop]
-        if not droppable:
+    while _needed(columns, natural, kept) > width:
+        rank = max((columns[i].drop for i in kept), default=0)
+        if not rank:
             break
-        kept.remove(max(droppable, key=lambda i: columns[i].drop))
+        kept = [i for i in kept if columns[i].drop != rank]
     return kept
+
+
+def _needed(columns: Sequence[Column], natural: Sequence[int], kept: Sequence[int]) -> int:
+    return sum(_least(columns[i], natural[i]) for i in kept) + sum(columns[i].gap for i in kept[1:])
+
+
+def _squeezed(
+    columns: Sequence[Column], natural: Sequence[int], kept: list[int], width: int
+) -> tuple[Sequence[Column], list[int]]:
+    """Where nothing may go any more: texts shrink as far as they can, then the last columns go."""
+    while (over := _needed(columns, natural, kept) - width) > 0:
+        widths = {i: _least(columns[i], natural[i]) for i in kept if not (columns[i].right or columns[i].whole)}
+        widest = max(widths, key=lambda i: widths[i], default=-1)
+        if widest >= 0 and widths[widest] > STUB:
+            least = max(widths[widest] - over, STUB)
+            columns = [replace(column, least=least) if i == widest else column for i, column in enumerate(columns)]
+        elif len(kept) > 1:
+            kept = kept[:-1]
+        else:
+            break
+    return columns, kept
 
 
 def _widths(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from mcusim.report import Basis, Verdict
+from mcusim.report import Basis, FlashInfo, Verdict
 from mcusim.units import BYTES_PER_KIB
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "paragraph",
     "shape_text",
     "shorten",
+    "stored_bytes",
 ]
 
 
@@ -99,6 +100,14 @@ def fraction_bar(share: float, width: int, glyphs: Glyphs, track: bool = False) 
 def kib(size_bytes: float) -> str:
     """Bytes as KiB with one decimal, without the unit: for columns that name it in their header."""
     return f"{size_bytes / BYTES_PER_KIB:,.1f}"
+
+
+def stored_bytes(flash: FlashInfo) -> int:
+    """Flash in all, or what is known of it."""
+    if flash.total_bytes is not None:
+        return flash.total_bytes
+    model = flash.weight_bytes if flash.model_bytes is None else flash.model_bytes
+    return model + (flash.code_bytes or 0)
 
 
 def shape_text(shape: Sequence[int], glyphs: Glyphs) -> str:

@@ -1,0 +1,96 @@
+"""`mcusim fit`: what to do when a network does not fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mcusim.cli.options import profile_file
+from mcusim.cli.shell import (
+    STDOUT,
+    document,
+    glyphs,
+    refuse_overwriting,
+    refuse_same_target,
+    show,
+    terminal_width,
+    write_output,
+)
+
+if TYPE_CHECKING:
+    from mcusim.remedies import Diagnosis
+
+__all__ = ["fit"]
+
+
+def fit(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")],
+    profile: Annotated[str, typer.Option(metavar="BOARD", help="A board's name, or the path of a TOML file.")],
+    runtime: Annotated[
+        str, typer.Option(metavar="NAME", help="Whose memory rules and kernels, as NAME or NAME@VERSION.")
+    ] = "tinyengine",
+    json: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write the JSON document; - is standard output.", show_default=False),
+    ] = None,
+    csv: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write one line a remedy as CSV; - is standard output.", show_default=False),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 when the network does not fit as it is.")] = False,
+) -> None:
+    """What to do when a network does not fit: ranked remedies, each with its bytes and milliseconds.
+
+    First what fits and keeps the network's outputs (a plan, an order, a schedule, another runtime), then the next
+    board, then what costs accuracy (a smaller input, a narrower network).
+
+    \b
+    Examples:
+      mcusim fit mbv2-w0.35-r144 --profile stm32f412
+      mcusim fit mcunet-in3 --profile nrf52840 --json -
+    """
+    from mcusim.remedies import remedies
+
+    refuse_same_target(json=json, csv=csv)
+    refuse_overwriting((model, profile_file(profile)), json=json, csv=csv)
+    found = remedies(model, profile=profile, runtime=runtime)
+    if json is not None:
+        write_output(document(_document(found)), json, "--json")
+    if csv is not None:
+        from mcusim.cli.sheets import remedies_csv
+
+        write_output(remedies_csv(found.remedies), csv, "--csv")
+    if STDOUT not in (json, csv):
+        from mcusim.render.remedies import remedy_lines
+
+        show(remedy_lines(found, terminal_width(), glyphs()))
+    if check and not found.report.fits:
+        raise typer.Exit(1)
+
+
+def _document(found: Diagnosis) -> dict[str, Any]:
+    report = found.report
+    return {
+        "schema_version": 1,
+        "model": report.model.name,
+        "profile": report.profile.name,
+        "runtime": {"name": report.runtime.name, "version": report.runtime.version},
+        "verdict": str(report.verdict),
+        "sram": {"peak_bytes": report.sram.peak_bytes, "budget_bytes": report.sram.budget_bytes},
+        "flash": {"total_bytes": report.flash.total_bytes, "budget_bytes": report.flash.budget_bytes},
+        "ms": report.latency.ms,
+        "remedies": [
+            {
+                "kind": str(r.kind),
+                "what": r.what,
+                "keeps_outputs": r.keeps_outputs,
+                "sram_bytes": r.sram_bytes,
+                "flash_bytes": r.flash_bytes,
+                "ms": r.ms,
+                "fits": r.fits,
+                "command": r.command or None,
+            }
+            for r in found.remedies
+        ],
+    }

@@ -1,0 +1,340 @@
+"""`mcusim plan`: one network's arena, the smallest plan, and that plan in forms that a TFLM project reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from mcusim.cli.options import board_option, choice_option, image_option, profile_file
+from mcusim.cli.sheets import comparisons_csv, tenants_csv
+from mcusim.cli.shell import (
+    STDOUT,
+    document,
+    glyphs,
+    refuse_overwriting,
+    refuse_same_target,
+    show,
+    terminal_width,
+    write_output,
+)
+from mcusim.errors import InputError, ScheduleError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.text import Text
+
+    from mcusim.banks import BankUse, Spread
+    from mcusim.counting import Comparison
+    from mcusim.flash_ledger import FlashLedger
+    from mcusim.graph import Graph
+    from mcusim.hardware import Board
+    from mcusim.images import Image
+    from mcusim.planning import MemoryPlan
+    from mcusim.render.plan import BufferChoice
+    from mcusim.reorder import Reordered
+    from mcusim.runtimes import Runtime
+    from mcusim.schedule import Schedule
+
+__all__ = ["plan"]
+
+EMITS = ("tflm", "header")
+
+
+def plan(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")],
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Whose memory rules. Default: tinyengine; with --emit: tflm.", show_default=False
+        ),
+    ] = None,
+    planner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Another planner than the runtime's own: tflm-greedy, tinyengine-first-fit, best-fit or optimal.",
+            show_default=False,
+        ),
+    ] = None,
+    schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",
+    reorder: Annotated[
+        bool, typer.Option("--reorder", help="First look for an execution order with a lower peak.")
+    ] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every runtime and convention side by side, and what each counts.")
+    ] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option(metavar="BOARD", help="Show which buffers lie in which of its memory banks.", show_default=False),
+    ] = None,
+    bank: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="The arena in these banks of the board only: A or A,B.", show_default=False),
+    ] = None,
+    linked: Annotated[
+        str | None,
+        typer.Option(
+            "--map",
+            metavar="FILE",
+            help="Linked firmware, as ELF or GNU ld's map file: its code counts instead of the estimate.",
+            show_default=False,
+        ),
+    ] = None,
+    emit: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="KIND FILE",
+            help="Write FILE: tflm, the network as a .tflite that carries the smallest plan; header, a C header with "
+            "arena size and operators.",
+            show_default=False,
+        ),
+    ] = None,
+    buffers: Annotated[
+        str, typer.Option(metavar="WHICH", help="Buffers to show: peak (there at the fullest step), all, none.")
+    ] = "peak",
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Draws the weights of published networks for --emit tflm.")
+    ] = 0,
+    json: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write a JSON document; - is standard output.", show_default=False),
+    ] = None,
+    csv: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write one line a buffer (with --all: one a way of counting); - is standard output.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """The arena of a network: which buffer lies where and when, how far from the minimum, and what it is made of.
+
+    \b
+    Examples:
+      mcusim plan mcunet-in3 --runtime tflm
+      mcusim plan mcunet-in3 --all
+      mcusim plan mcunet-in4 --runtime tflm --profile stm32h743
+      mcusim plan mcunet-vww0 --emit tflm planned.tflite
+      mcusim plan mcunet-vww0 --emit header mcunet_vww0.h
+    """
+    from mcusim.models import load
+    from mcusim.render.plan import BufferChoice
+    from mcusim.runtimes import find_runtime
+
+    refuse_same_target(json=json, csv=csv, emit=emit[1] if emit else None)
+    refuse_overwriting((model, profile_file(profile), linked), json=json, csv=csv, emit=emit[1] if emit else None)
+    if emit is not None and emit[0] not in EMITS:
+        raise InputError(f"there is no '{emit[0]}' to emit", where="--emit", fix="use --emit tflm FILE or header FILE")
+    chosen = find_runtime(runtime or ("tflm" if emit else "tinyengine"))
+    choice = choice_option(buffers, BufferChoice, "--buffers")
+    pieces = _schedule(schedule, alone="--emit" if emit else "--reorder" if reorder else "")
+    board, image = board_option(profile, bank), image_option(linked)
+    graph = load(model)
+    found = _reordered(graph, chosen) if reorder else None
+    graph = found.graph if found is not None else graph
+    if every:
+        _tell_all(graph, pieces, board, json, csv)
+        return
+    answer = _answer(graph, chosen, pieces, planner, found, board, image)
+    told = _emitted(graph, chosen, *emit, seed) if emit is not None else []
+    if json is not None:
+        write_output(document(_plain(answer)), json, "--json")
+    if csv is not None:
+        write_output(tenants_csv(answer.plan), csv, "--csv")
+    if STDOUT not in (json, csv):
+        show([*_lines(answer, choice), *told])
+
+
+class _Answer(NamedTuple):
+    plan: MemoryPlan
+    flash: FlashLedger
+    reordered: Reordered | None
+    board: Board | None
+    uses: tuple[BankUse, ...]
+    spread: Spread | None
+
+
+def _schedule(text: str, alone: str) -> Schedule:
+    """alone: the option that goes with layer by layer only."""
+    from mcusim.schedule import parse_schedule
+
+    found = parse_schedule(text)
+    if alone and not found.is_layer:
+        raise ScheduleError(f"{alone} is for networks that run layer by layer", where="--schedule", fix="leave it out")
+    if found.is_auto:
+        fix = "name one; `mcusim patch MODEL --profile BOARD` finds the best"
+        raise ScheduleError("a plan is of one schedule", where=f"schedule '{text}'", fix=fix)
+    return found
+
+
+def _reordered(graph: Graph, runtime: Runtime) -> Reordered:
+    from mcusim.reorder import reorder
+
+    return reorder(graph, runtime.rules)
+
+
+def _answer(
+    graph: Graph,
+    runtime: Runtime,
+    schedule: Schedule,
+    planner: str | None,
+    reordered: Reordered | None,
+    board: Board | None,
+    image: Image | None,
+) -> _Answer:
+    from mcusim.banks import bank_uses, external_runs, spread_out
+    from mcusim.flash_ledger import flash_ledger
+    from mcusim.planning import plan_memory
+
+    plan = plan_memory(graph, runtime, schedule, planner=planner)
+    ledger = flash_ledger(graph, runtime, image)
+    if board is None:
+        return _Answer(plan, ledger, reordered, None, (), None)
+    uses = bank_uses(board, plan.tenants(), plan.total_bytes)
+    missed = plan.total_bytes > board.sram_budget_bytes
+    has_more = len(board.runs) > 1 or bool(external_runs(board))
+    return _Answer(plan, ledger, reordered, board, uses, spread_out(plan, board) if missed and has_more else None)
+
+
+def _lines(answer: _Answer, choice: BufferChoice) -> list[Text]:
+    from rich.text import Text
+
+    from mcusim.render.banks import bank_lines, spread_lines
+    from mcusim.render.plan import plan_lines
+
+    width, drawn = terminal_width(), glyphs()
+    lines = plan_lines(answer.plan, answer.flash, answer.reordered, width, drawn, choice)
+    if answer.board is not None:
+        lines += [Text(), *bank_lines(answer.plan, answer.board, answer.uses, width, drawn)]
+        if answer.spread is not None:
+            lines += [Text(), *spread_lines(answer.spread, width, drawn)]
+    return lines
+
+
+def _emitted(graph: Graph, runtime: Runtime, kind: str, target: str, seed: int) -> list[Text]:
+    """Write the file; what to say about it."""
+    from mcusim import __version__
+    from mcusim.render.text import paragraph
+
+    if target == STDOUT and kind == "tflm":
+        raise InputError("a network is no text", where="--emit tflm", fix="name a .tflite file")
+    if kind == "header":
+        from mcusim.tflm_header import tflm_header
+
+        write_output(tflm_header(graph, runtime, __version__), target, "--emit")
+        return [] if target == STDOUT else paragraph(f"{target}: the header for {graph.name}", terminal_width())
+    from mcusim.export import export_model
+    from mcusim.planning import offline_plan
+
+    plan = offline_plan(graph, runtime)
+    written = export_model(graph, target, seed, metadata=plan.metadata())
+    told = f"{target}: {written.size_bytes:,} bytes; its plan takes {plan.arena_bytes:,} bytes of arena, "
+    told += f"not {plan.default_bytes:,}" if plan.arena_bytes < plan.default_bytes else "as the interpreter's own does"
+    return [line for text in (told, *written.notes) for line in paragraph(text, terminal_width())]
+
+
+def _tell_all(graph: Graph, schedule: Schedule, board: Board | None, json: str | None, csv: str | None) -> None:
+    from mcusim.counting import compare_plans
+
+    rows = compare_plans(graph, schedule)
+    if json is not None:
+        write_output(document({"schema_version": 1, "model": graph.name, "counted": _plain_rows(rows)}), json, "--json")
+    if csv is not None:
+        write_output(comparisons_csv(rows), csv, "--csv")
+    if STDOUT not in (json, csv):
+        from mcusim.render.plan import comparison_lines
+
+        show(comparison_lines(graph.name, rows, board, terminal_width(), glyphs()))
+
+
+def _plain_rows(rows: Sequence[Comparison]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": row.name,
+            "kind": "placement" if row.is_placement else "sum",
+            "total_bytes": row.total_bytes,
+            "parts": dict(row.parts),
+            "basis": str(row.basis),
+            "what": row.what,
+            "evidence": row.evidence,
+            "unknown": row.unknown or None,
+        }
+        for row in rows
+    ]
+
+
+def _plain(answer: _Answer) -> dict[str, Any]:
+    plan, best, flash = answer.plan, answer.plan.best, answer.flash
+    graph, runtime = plan.program.graph, plan.runtime
+    alive = plan.alive_bytes
+    return {
+        "schema_version": 1,
+        "model": graph.name,
+        "runtime": {"name": runtime.name, "version": runtime.version},
+        "planner": plan.planner_name,
+        "arena_bytes": plan.arena_bytes,
+        "scratch_bytes": plan.held_bytes,
+        "persistent_bytes": plan.persistent.size_bytes,
+        "total_bytes": plan.total_bytes,
+        "alive_bytes": max(alive, default=0),
+        "fragmentation": plan.fragmentation,
+        "best": {
+            "arena_bytes": best.arena_bytes,
+            "lower_bound_bytes": best.lower_bound_bytes,
+            "proved": best.proved,
+            "gap": best.gap,
+            "method": best.method,
+        },
+        "order": None if answer.reordered is None else list(answer.reordered.order),
+        "steps": [
+            {"name": name, "op": op, "alive_bytes": size}
+            for name, op, size in zip(plan.step_names(), plan.step_ops(), alive, strict=True)
+        ],
+        "buffers": [{**t._asdict(), "kind": str(t.kind)} for t in plan.tenants()],
+        "persistent": [item._asdict() for item in runtime.persistent_ledger(graph)],
+        "flash": {
+            "model": [item._asdict() for item in flash.model],
+            "kernels": [kernel._asdict() for kernel in flash.kernels],
+            "code_bytes": flash.code_bytes,
+            "total_bytes": flash.total_bytes,
+            "basis": str(flash.basis),
+        },
+        "banks": None if answer.board is None else _plain_banks(answer),
+        "spread": None if answer.spread is None else _plain_spread(answer.spread),
+    }
+
+
+def _plain_banks(answer: _Answer) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": use.bank.name,
+            "address": use.bank.address,
+            "size_bytes": use.bank.size_bytes,
+            "used_bytes": use.used_bytes,
+            "over_bytes": use.over_bytes,
+            "buffers": [{"name": tenant.name, "bytes": size} for tenant, size in use.tenants],
+        }
+        for use in answer.uses
+    ]
+
+
+def _plain_spread(spread: Spread) -> dict[str, Any]:
+    def named(pairs: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+        return [{"name": name, "bytes": size} for name, size in pairs]
+
+    runs = [
+        {
+            "banks": [bank.name for bank in run.banks],
+            "size_bytes": run.size_bytes,
+            "used_bytes": run.used_bytes,
+            "external": run.is_external,
+            "moved_bytes": run.moved_bytes,
+            "seconds": run.seconds,
+            "buffers": named(run.buffers),
+        }
+        for run in spread.runs
+    ]
+    return {"fits": spread.fits, "runs": runs, "left": named(spread.left)}

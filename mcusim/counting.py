@@ -1,0 +1,114 @@
+"""What each runtime takes and what each convention counts for a network: one by name, or all side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mcusim.conventions import CONVENTIONS, Convention, count
+from mcusim.errors import RuntimeNameError, did_you_mean
+from mcusim.graph import Graph
+from mcusim.lower import lower
+from mcusim.placement import place_for
+from mcusim.report import Basis
+from mcusim.rules import InputPlace
+from mcusim.runtimes import RUNTIMES, Runtime
+from mcusim.schedule import LAYER, Schedule
+
+__all__ = ["Comparison", "compare_plans", "count_as", "find_counting"]
+
+_HELD = frozenset({"im2col", "kernel"})
+_PERSISTENT = frozenset({"runtime", "rest"})
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One way of counting a network's RAM.
+
+    name: of the runtime or convention.   is_placement: whether buffers were placed, or sizes added up.
+    total_bytes: what it counts.   parts: the same by name.   what: one line on what it counts.
+    evidence: what it was checked against.   unknown: why a part cannot be known exactly; "" if it can.
+    """
+
+    name: str
+    is_placement: bool
+    total_bytes: int
+    parts: Mapping[str, int]
+    basis: Basis
+    what: str
+    evidence: str = ""
+    unknown: str = ""
+
+    @property
+    def scratch_bytes(self) -> int:
+        """What is held beside the arena."""
+        return self._sum(_HELD) + self.parts.get("scratch", 0)
+
+    @property
+    def persistent_bytes(self) -> int:
+        """What lives as long as the runtime."""
+        return self._sum(_PERSISTENT) + self.parts.get("persistent", 0)
+
+    @property
+    def arena_bytes(self) -> int:
+        """All else: activations."""
+        return self.total_bytes - self.scratch_bytes - self.persistent_bytes
+
+    def _sum(self, names: frozenset[str]) -> int:
+        return sum(size for name, size in self.parts.items() if name in names)
+
+
+def find_counting(name: str) -> Runtime | Convention:
+    """The runtime or convention called `name`. Raises RuntimeNameError if there is neither."""
+    lower_name = name.strip().lower()
+    found = RUNTIMES.get(lower_name) or CONVENTIONS.get(lower_name)
+    if found is None:
+        fix = did_you_mean(lower_name, [*RUNTIMES, *CONVENTIONS], listed_by="mcusim plan MODEL --all")
+        raise RuntimeNameError("no such convention", where=f"convention '{name}'", fix=fix)
+    return found
+
+
+def count_as(
+    counting: Runtime | Convention, graph: Graph, schedule: Schedule = LAYER, input_place: InputPlace | None = None
+) -> Comparison:
+    """What one runtime takes or one convention counts for `graph`.
+
+    input_place: where the input lies; the runtime's own choice if None. Sums have a choice of their own.
+    Raises ScheduleError where a convention does not count such a schedule.
+    """
+    if isinstance(counting, Runtime):
+        return _placed(graph, schedule, counting, input_place)
+    ledger = count(counting, graph, schedule)
+    parts = {part.name: part.size_bytes for part in ledger.parts}
+    return Comparison(counting.name, False, ledger.total_bytes, parts, ledger.basis, ledger.what, counting.evidence)
+
+
+def compare_plans(graph: Graph, schedule: Schedule = LAYER) -> tuple[Comparison, ...]:
+    """What every runtime takes and every convention counts for `graph`: placements first, then sums.
+
+    Conventions that do not count such a schedule are left out.
+    """
+    counted = [c for c in CONVENTIONS.values() if schedule.is_layer or c.takes_pieces]
+    placed = [count_as(runtime, graph, schedule) for runtime in RUNTIMES.values()]
+    return (*placed, *(count_as(convention, graph, schedule) for convention in counted))
+
+
+def _placed(graph: Graph, schedule: Schedule, runtime: Runtime, input_place: InputPlace | None) -> Comparison:
+    place = input_place or runtime.rules.default_input_place(schedule)
+    placement = place_for(lower(graph, schedule, runtime.rules, place), runtime)
+    persistent_bytes, unknown = runtime.persistent(graph)
+    parts = {"arena": placement.arena_bytes, "scratch": placement.held_bytes, "persistent": persistent_bytes}
+    basis = max(runtime.memory_basis, runtime.persistent_basis, key=list(Basis).index)
+    what = f"arena placed by {runtime.planner_name}"
+    what += ", buffers held beside it" if placement.held_bytes else ""
+    what += ", the runtime's own structures" if persistent_bytes else ""
+    return Comparison(
+        runtime.name,
+        True,
+        sum(parts.values()),
+        parts,
+        basis if persistent_bytes else runtime.memory_basis,
+        what,
+        runtime.evidence,
+        unknown,
+    )

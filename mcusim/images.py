@@ -1,0 +1,181 @@
+"""What a linked firmware image takes: read from its ELF file, or from the map file that GNU ld writes beside it.
+
+    .text .rodata .ARM.exidx ...   flash
+    .data                          flash (initial values) and RAM
+    .bss .noinit COMMON ...        RAM
+
+Sections count as the loader sees them; debugging sections never do.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mcusim.errors import InputError
+
+__all__ = ["Image", "Piece", "read_image"]
+
+MAX_FILE_BYTES = 512 << 20
+_ELF = b"\x7fELF"
+_SHF_WRITE, _SHF_ALLOC = 1, 2
+_RAM_SECTIONS = re.compile(r"\.?(t?bss|noinit|common|heap|stack|_user_heap_stack|uninit\w*)(\W|_|$)", re.IGNORECASE)
+_DATA_SECTIONS = re.compile(r"\.(t?data|ramfunc|(pre)?init_array|fini_array|dynamic|got)(\W|$)")
+_UNLOADED = re.compile(r"\.(debug|comment|note|stab|symtab|strtab|shstrtab|ARM\.attributes|gnu\.build|gnu_debug)|/DIS")
+
+
+class Piece(NamedTuple):
+    """A function or an object. name: its symbol, or in a map file without symbols the section it came in."""
+
+    name: str
+    size_bytes: int
+    is_code: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A linked firmware. flash_bytes: what it stores.   ram_bytes: what it takes before main().
+
+    pieces: the functions and constants in flash that have names.   kind: "ELF file" or "map file".
+    """
+
+    where: str
+    kind: str
+    flash_bytes: int
+    ram_bytes: int
+    pieces: tuple[Piece, ...]
+
+    @cached_property
+    def size_of(self) -> dict[str, int]:
+        """Bytes by name; functions of one name (static ones) together."""
+        sizes: dict[str, int] = {}
+        for piece in self.pieces:
+            sizes[piece.name] = sizes.get(piece.name, 0) + piece.size_bytes
+        return sizes
+
+    def function_bytes(self, name: str) -> int | None:
+        """Bytes of a function, its clones (`name.constprop.0`) included; None if it is not linked under that name."""
+        found = [p.size_bytes for p in self.pieces if p.is_code and (p.name == name or p.name.startswith(f"{name}."))]
+        return sum(found) if found else None
+
+
+def read_image(path: str | PathLike[str]) -> Image:
+    """What the ELF or map file at `path` says. Raises InputError."""
+    where = fspath(path)
+    try:
+        file = Path(path)
+        if file.is_dir():
+            raise InputError("it is a folder", where=where, fix="name an ELF file, or the map file of GNU ld")
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise InputError("it has more than 512 MiB", where=where, fix="name the firmware's ELF or map file")
+        content = file.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"it cannot be read ({reason})", where=where, fix="check the path") from None
+    if content.startswith(_ELF):
+        return _from_elf(content, where)
+    text = content.decode("utf-8", "replace")
+    if "Linker script and memory map" not in text:
+        fix = "name an ELF file, or a map file of GNU ld (gcc -Wl,-Map=FILE)"
+        raise InputError("it is neither an ELF file nor a map file of GNU ld", where=where, fix=fix)
+    return _from_map(text, where)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# ELF
+
+
+def _from_elf(content: bytes, where: str) -> Image:
+    try:
+        from elftools.common.exceptions import ELFError
+        from elftools.elf.elffile import ELFFile
+    except ImportError:
+        fix = "`pip install 'mcusim[map]'`, or name the map file (gcc -Wl,-Map=FILE)"
+        raise InputError("reading ELF files needs pyelftools", where=where, fix=fix) from None
+    try:
+        elf = ELFFile(io.BytesIO(content))
+        sections = [section for section in elf.iter_sections() if section["sh_flags"] & _SHF_ALLOC]
+        if elf["e_type"] == "ET_REL" or not sections:
+            fix = "name the linked firmware, not an object file"
+            raise InputError("nothing in it has an address yet", where=where, fix=fix)
+        flash = ram = 0
+        for section in sections:
+            size, stored = int(section["sh_size"]), section["sh_type"] != "SHT_NOBITS"
+            is_ram = bool(section["sh_flags"] & _SHF_WRITE)
+            flash += size if stored else 0
+            ram += size if is_ram or not stored else 0
+        return Image(where, "ELF file", flash, ram, _symbols(elf, sections))
+    except InputError:
+        raise
+    except (ELFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError) as error:
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"the ELF file is damaged ({told})", where=where, fix="link it again") from None
+
+
+def _symbols(elf: Any, sections: list[Any]) -> tuple[Piece, ...]:
+    """Named functions and constants in sections that are stored in flash. Aliases of one place count once."""
+    table = elf.get_section_by_name(".symtab")
+    if table is None:
+        return ()
+    stored = {elf.get_section_index(s.name) for s in sections if s["sh_type"] != "SHT_NOBITS"}
+    found: dict[tuple[int, int], Piece] = {}
+    for symbol in table.iter_symbols():
+        kind, size, place = symbol["st_info"]["type"], int(symbol["st_size"]), symbol["st_shndx"]
+        if size and place in stored and kind in ("STT_FUNC", "STT_OBJECT"):
+            key = (int(symbol["st_value"]), size)
+            found.setdefault(key, Piece(symbol.name, size, kind == "STT_FUNC"))
+    return tuple(found.values())
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Map files of GNU ld
+#
+#   .text           0x08000000     0x1a34                      an output section
+#    .text.main     0x08000010       0x24 build/main.o         an input section; a long name stands on a line of its own
+#    *fill*         0x08000034        0xc
+
+_ROW = re.compile(r"^( ?)(\S+)?\s+0x([0-9a-fA-F]+)\s+0x([0-9a-fA-F]+)(?:\s+(load address\s+0x[0-9a-fA-F]+|\S.*))?$")
+_LONG_NAME = re.compile(r"^( ?)([^\s*(]\S*)$")
+_PREFIXES = (".text.unlikely.", ".text.startup.", ".text.hot.", ".text.", ".rodata.", ".data.rel.ro.", ".data.")
+
+
+def _from_map(text: str, where: str) -> Image:
+    flash = ram = 0
+    pieces: list[Piece] = []
+    section, pending = "", ""
+    body = text.partition("Linker script and memory map")[2]
+    for line in body.partition("Cross Reference Table")[0].splitlines():
+        long_name = _LONG_NAME.match(line)
+        if long_name:
+            pending = line
+            continue
+        row = _ROW.match(f"{pending}{line}" if pending and line.startswith(" ") else line)
+        pending = ""
+        if row is None or row[2] is None:
+            continue
+        size = int(row[4], 16)
+        if not row[1]:
+            section = row[2]
+            counts_in_flash, counts_in_ram = _places(section, int(row[3], 16), row[5] or "")
+            flash += size * counts_in_flash
+            ram += size * counts_in_ram
+        elif size and row[5] and _places(section, 1, "")[0] and row[2].startswith("."):
+            name = next((row[2].removeprefix(p) for p in _PREFIXES if row[2].startswith(p)), row[2])
+            pieces.append(Piece(name, size, row[2].startswith(".text")))
+    if not flash:
+        raise InputError("the map file names no section with code", where=where, fix="link again with -Wl,-Map=FILE")
+    return Image(where, "map file", flash, ram, tuple(pieces))
+
+
+def _places(section: str, address: int, load: str) -> tuple[bool, bool]:
+    """Whether an output section counts in flash, and in RAM. What only debuggers read lies at address 0."""
+    if _UNLOADED.match(section) and address == 0:
+        return False, False
+    if _RAM_SECTIONS.match(section):
+        return False, True
+    return True, bool(_DATA_SECTIONS.match(section)) or load.startswith("load address")

@@ -1,0 +1,119 @@
+"""Which buffers lie in which memory bank of a board, and what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from mcusim.banks import BankUse, RunUse, Spread
+from mcusim.hardware import Board
+from mcusim.planning import MemoryPlan
+from mcusim.render.arena import peak_step
+from mcusim.render.table import Bar, Cell, Column, table
+from mcusim.render.text import Glyphs, first_name, kib, paragraph
+from mcusim.report import BankInfo
+from mcusim.units import format_ms, format_percent
+
+__all__ = ["bank_lines", "bank_table", "spread_lines"]
+
+SHOWN = 4
+
+_COLUMNS = (
+    Column(),
+    Column(right=True),
+    Column(right=True),
+    Column(right=True),
+    Column(drop=2, least=4, most=14, gap=1),
+    Column(drop=1, least=16),
+)
+
+
+def bank_table(banks: Sequence[BankInfo], width: int, glyphs: Glyphs) -> list[Text]:
+    """The banks of a report: how full, and what lies there when most is alive."""
+    rows = []
+    for bank in banks:
+        told = _names(bank.buffers) if bank.in_run else f"{bank.kind}, not in the arena's piece"
+        rows.append(_row(bank.name, bank.used_bytes, bank.size_bytes, told, bank.in_run))
+    heading = "Banks, and what lies there when most is alive"
+    return [*paragraph(heading, width, style="bold"), *table(_COLUMNS, rows, width, glyphs, header=False)]
+
+
+def bank_lines(plan: MemoryPlan, board: Board, uses: Sequence[BankUse], width: int, glyphs: Glyphs) -> list[Text]:
+    """The arena in one piece: bank by bank, at the fullest step; buffers across a border are named in both."""
+    over = uses[-1].over_bytes if uses else 0
+    run = " + ".join(use.bank.name for use in uses)
+    size = sum(use.bank.size_bytes for use in uses)
+    if plan.total_bytes > board.sram_budget_bytes:
+        reserved = f", {board.reserved_bytes:,} of it reserved" if board.reserved_bytes else ""
+        verdict = (
+            f"does not fit {run} in one piece{reserved}: {kib(plan.total_bytes - board.sram_budget_bytes)} KiB over"
+        )
+    else:
+        verdict = f"fits {run} in one piece, {kib(board.sram_budget_bytes - plan.total_bytes)} KiB free"
+    heading = f"On {board.name}: {verdict} of {kib(size)}"
+    peak = peak_step(plan)
+    rows = []
+    for use in uses:
+        there = [(tenant, size) for tenant, size in use.tenants if tenant.is_alive(peak)]
+        names = [
+            t.name if size == t.size_bytes else f"{first_name(t.name)} ({kib(size)} KiB of it)" for t, size in there
+        ]
+        used = use.used_bytes + use.over_bytes
+        rows.append(_row(use.bank.name, used, use.bank.size_bytes, _names(names), True))
+    lines = [
+        *paragraph(heading, width, style="bold red" if over else "bold"),
+        *table(_COLUMNS, rows, width, glyphs, header=False),
+    ]
+    outside = [b for b in board.memory if b not in board.arena_run]
+    if outside:
+        listed = ", ".join(f"{bank.name} {kib(bank.size_bytes)} KiB" for bank in outside)
+        lines += paragraph(f"Not in that piece: {listed}.", width, style="dim")
+    return lines
+
+
+def _row(name: str, used: int, size: int, told: str, in_run: bool) -> list[Cell | Bar]:
+    style = "red" if used > size else ""
+    return [
+        Cell(name, "" if in_run else "dim"),
+        Cell(f"{kib(used)} KiB", style),
+        Cell(f"of {kib(size)}", "dim"),
+        Cell(format_percent(used / size), style),
+        Bar(used / size, style or "cyan", track=True),
+        Cell(told, "dim"),
+    ]
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = [first_name(name) for name in names[:SHOWN]]
+    more = len(names) - len(shown)
+    return ", ".join([*shown, *([f"{more} more"] if more else [])])
+
+
+def spread_lines(spread: Spread, width: int, glyphs: Glyphs) -> list[Text]:
+    """Buffers spread over the runs of banks: what a runtime could do that places each where there is room."""
+    total = sum(run.size_bytes for run in spread.runs)
+    if spread.fits:
+        heading, style = "Spread over all banks, buffer by buffer, it would fit:", "bold green"
+    else:
+        heading = f"Not even spread over all banks ({kib(total)} KiB together) would every buffer find a place:"
+        style = "bold red"
+    rows = []
+    for run in spread.runs:
+        largest = sorted(run.buffers, key=lambda pair: -pair[1])
+        name = " + ".join(bank.name for bank in run.banks)
+        rows.append(_row(name, run.used_bytes, run.size_bytes, _names([n for n, _ in largest]), True))
+    lines = [*paragraph(heading, width, style=style), *table(_COLUMNS, rows, width, glyphs, header=False)]
+    for name, size in spread.left:
+        lines += paragraph(f"! {first_name(name)}: {kib(size)} KiB, and no piece has room for it.", width, style="red")
+    for run in spread.runs:
+        if run.is_external and run.buffers:
+            lines += paragraph(f"! {_cost(run)}", width, style="yellow", hanging="  ")
+    return lines
+
+
+def _cost(run: RunUse) -> str:
+    told = f"{run.banks[0].name} is external memory: {kib(run.moved_bytes)} KiB are read and written there an inference"
+    if run.seconds is None:
+        return f"{told}; how long that takes is not known (bytes_per_second in the profile)."
+    return f"{told}, at least {format_ms(run.seconds * 1e3)} more."

@@ -1,0 +1,188 @@
+"""The front of schedules: SRAM against time, the one to take, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from mcusim.advice import Advice
+from mcusim.explanation import Explanation
+from mcusim.render.table import Bar, Cell, Column, table
+from mcusim.render.text import Glyphs, first_name, headline, kib, paragraph, shape_text
+from mcusim.searching import Front, Point
+from mcusim.units import format_bytes, format_count, format_ms, format_percent
+
+__all__ = ["advice_lines", "front_lines"]
+
+SHOWN = 16
+"""Schedules of a long front that are shown: spread over it, the chosen one among them."""
+LAYERS_SHOWN = 8
+CHANGES_SHOWN = 6
+
+
+def front_lines(front: Front, story: Explanation, width: int, glyphs: Glyphs, all_: bool = False) -> list[Text]:
+    """All of it, as lines of at most `width` cells."""
+    chosen = story.after
+    lines = [*_heading(front, chosen, width), *paragraph(_space(front), width, style="dim"), Text()]
+    shown = list(front.points) if all_ else _spread(front.points, chosen)
+    most = max(front.layer.peak_bytes, *(p.peak_bytes for p in front.points))
+    rows = [_row(front, point, chosen, most, glyphs) for point in shown]
+    lines += table(_COLUMNS, rows, width, glyphs)
+    hidden = len(front.points) - len(shown)
+    if hidden:
+        lines += paragraph(f"and {hidden} more in between: --all shows them.", width, style="dim")
+    lines += _story(story, width, glyphs)
+    return lines
+
+
+def _heading(front: Front, chosen: Point, width: int) -> list[Text]:
+    subject = f"{front.graph.name} on {front.board.name}"
+    budget = kib(front.budget_bytes)
+    if front.best is None:
+        words = f"NO SCHEDULE FITS {budget} KiB; the nearest lacks {kib(front.missing_bytes)} KiB"
+        return [*headline(subject, words, "bold red", width), *_take(chosen, "nearest", width)]
+    if front.layer.fits:
+        words = f"fits {budget} KiB layer by layer, in {kib(front.layer.peak_bytes)} KiB"
+        return [*headline(subject, words, "bold green", width), *_take(chosen, "cheapest", width)]
+    words = f"FITS {budget} KiB in {kib(chosen.peak_bytes)} KiB, layer by layer it takes {kib(front.layer.peak_bytes)}"
+    return [*headline(subject, words, "bold green", width), *_take(chosen, "take", width)]
+
+
+def _take(point: Point, word: str, width: int) -> list[Text]:
+    return paragraph(f"{word}: --schedule {point.schedule}", width, style="bold", hanging="  ")
+
+
+def _space(front: Front) -> str:
+    kinds = " or ".join(sorted(map(str, front.space.kinds)))
+    return (
+        f"{front.runtime.name} {front.runtime.version} - {len(front.points)} schedules that no other beats in both "
+        f"live bytes and time, of all with up to {front.space.stages} stages of {kinds}, grids up to "
+        f"{front.space.grid}x{front.space.grid}"
+    )
+
+
+def _spread(points: Sequence[Point], chosen: Point) -> list[Point]:
+    if len(points) <= SHOWN:
+        return list(points)
+    step = (len(points) - 1) / (SHOWN - 1)
+    kept = {round(i * step) for i in range(SHOWN)} | {points.index(chosen)}
+    return [points[i] for i in sorted(kept)]
+
+
+_COLUMNS = (
+    Column(""),
+    Column("schedule", least=16),
+    Column("SRAM KiB", right=True),
+    Column("", drop=3, least=6, most=20, gap=1),
+    Column("live KiB", right=True, drop=1),
+    Column("gap", right=True, drop=4),
+    Column("time ms", right=True),
+    Column("recomputed", right=True, drop=2),
+)
+
+
+def _row(front: Front, point: Point, chosen: Point, most: int, glyphs: Glyphs) -> list[Cell | Bar]:
+    style = "green" if point.fits else "red"
+    is_chosen = point is chosen
+    return [
+        Cell(glyphs.mark if is_chosen else ""),
+        Cell(str(point.schedule), "bold" if is_chosen else ""),
+        Cell(kib(point.peak_bytes), style),
+        Bar(point.peak_bytes / most, style, track=True),
+        Cell(kib(point.live_bytes), "dim"),
+        Cell(kib(point.gap_bytes), "dim"),
+        Cell("?" if point.ms is None else f"{point.ms:,.1f}"),
+        Cell(f"{format_count(point.recomputed_macs)} MACs" if point.recomputed_macs else "nothing"),
+    ]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Why
+
+
+def _story(story: Explanation, width: int, glyphs: Glyphs) -> list[Text]:
+    before, after = story.before, story.after
+    lines = [Text(), *paragraph(_change(before, after), width, style="bold")]
+    for fullest, word in ((story.fullest_before, "Layer by layer"), (story.fullest_after, "Now")):
+        alive = ", ".join(f"{first_name(item.name)} {kib(item.bytes)}" for item in fullest.alive[:4])
+        more = f" and {len(fullest.alive) - 4} more" if len(fullest.alive) > 4 else ""
+        where = f"{first_name(fullest.layer)} ({fullest.op})"
+        told = f"{word} the arena is fullest at {where}, {kib(fullest.live_bytes)} KiB: {alive}{more}."
+        lines += paragraph(told, width)
+    again = sorted((layer for layer in story.layers if layer.factor > 1), key=lambda x: x.once_macs - x.done_macs)
+    if not again:
+        what = "Nothing is computed twice"
+        lines += paragraph(f"{what}; lines kept between bands take {format_bytes(after.halo_bytes)}.", width)
+        return lines
+    lines += [Text(), *paragraph("What is computed again, the dearest first:", width, style="bold")]
+    rows: list[list[Cell | Bar]] = [
+        [
+            Cell(str(layer.node), "dim"),
+            Cell(first_name(layer.name)),
+            Cell(shape_text(layer.output_shape, glyphs), "dim"),
+            Cell(f"{layer.factor:.2f}{glyphs.times}"),
+            Cell(f"+{format_count(layer.done_macs - layer.once_macs)} MACs"),
+            Cell(format_bytes(layer.halo_bytes), "dim"),
+        ]
+        for layer in again[:LAYERS_SHOWN]
+    ]
+    columns = (
+        Column("#", right=True, drop=2),
+        Column("layer", least=12),
+        Column("output", drop=1),
+        Column("computed", right=True),
+        Column("more", right=True),
+        Column("halo", right=True, drop=3),
+    )
+    return [*lines, *table(columns, rows, width, glyphs)]
+
+
+def _change(before: Point, after: Point) -> str:
+    change = _percent(before.peak_bytes, after.peak_bytes)
+    saved = f"SRAM {kib(before.peak_bytes)} -> {kib(after.peak_bytes)} KiB ({change})"
+    if before.ms is None or after.ms is None:
+        return saved
+    return f"{saved}, time {format_ms(before.ms)} -> {format_ms(after.ms)} ({_percent(before.ms, after.ms)})"
+
+
+def _percent(before: float, after: float) -> str:
+    change = after / before - 1
+    return f"{'+' if change >= 0 else ''}{format_percent(change)}"
+
+
+def advice_lines(advice: Advice, width: int, glyphs: Glyphs) -> list[Text]:
+    """Which kernels of the stage cost most recomputation, and what moving them behind it would give."""
+    before = advice.before
+    lines = [
+        Text(),
+        *paragraph(f"Kernels of the patch stage of {advice.schedule}, the dearest first:", width, style="bold"),
+    ]
+    rows: list[list[Cell | Bar]] = [
+        [
+            Cell(str(change.layer), "dim"),
+            Cell(change.op),
+            Cell(change.what),
+            Cell(f"-{format_count(change.saved_macs)} recomputed"),
+            Cell(kib(change.after.peak_bytes)),
+        ]
+        for change in advice.changes[:CHANGES_SHOWN]
+    ]
+    columns = (
+        Column("#", right=True),
+        Column("layer"),
+        Column("change"),
+        Column("MACs", right=True),
+        Column("SRAM KiB", right=True),
+    )
+    lines += table(columns, rows, width, glyphs)
+    after = advice.redistributed
+    if after is not None:
+        again, macs = (before.recomputed_macs, after.recomputed_macs), (before.macs, after.macs)
+        told = (
+            f"Redistributed: {'; '.join(advice.moved)}. Recomputed {' -> '.join(map(format_count, again))} MACs, "
+            f"all {' -> '.join(map(format_count, macs))}, "
+            f"SRAM {kib(before.peak_bytes)} -> {kib(after.peak_bytes)} KiB. Another network: it must be trained again."
+        )
+        lines += paragraph(told, width)
+    return lines

@@ -1,0 +1,228 @@
+"""The terminal view of one network's memory: the plan, its picture, and what all of it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+from rich.text import Text
+
+from mcusim.counting import Comparison
+from mcusim.flash_ledger import FlashLedger
+from mcusim.hardware import Board
+from mcusim.planning import MemoryPlan, Tenant
+from mcusim.render.arena import marks_of, peak_step, timeline_lines
+from mcusim.render.catalog import fields
+from mcusim.render.table import Bar, Cell, Column, table
+from mcusim.render.text import BASIS_WORDS, Glyphs, first_name, headline, kib, paragraph
+from mcusim.reorder import Reordered
+from mcusim.report import Basis
+from mcusim.runtimes import LedgerItem
+from mcusim.units import format_percent
+
+__all__ = ["BufferChoice", "comparison_lines", "ledger_lines", "plan_lines"]
+
+
+class BufferChoice(StrEnum):
+    """Which buffers the table shows."""
+
+    PEAK = "peak"
+    ALL = "all"
+    NONE = "none"
+
+
+def plan_lines(
+    plan: MemoryPlan,
+    ledger: FlashLedger,
+    reordered: Reordered | None,
+    width: int,
+    glyphs: Glyphs,
+    buffers: BufferChoice = BufferChoice.PEAK,
+) -> list[Text]:
+    """All but the banks, as lines of at most `width` cells."""
+    name = plan.program.graph.name
+    lines = headline(f"{name} with {plan.runtime.name}", _verdict(plan), _style(plan), width)
+    lines += [Text(), *fields(_facts(plan, reordered), width)]
+    lines += [Text(), *timeline_lines(plan, width, glyphs)]
+    if buffers is not BufferChoice.NONE:
+        lines += [Text(), *_buffers(plan, width, glyphs, buffers)]
+    persistent = plan.runtime.persistent_ledger(plan.program.graph)
+    if persistent:
+        heading = f"Persistent: {plan.persistent.size_bytes:,} bytes ({plan.runtime.persistent_basis})"
+        lines += [Text(), *ledger_lines(heading, persistent, width, glyphs)]
+    if plan.persistent.warning:
+        lines += paragraph(f"! {plan.persistent.warning}.", width, style="yellow", hanging="  ")
+    return [*lines, Text(), *_flash(ledger, width, glyphs)]
+
+
+def _verdict(plan: MemoryPlan) -> str:
+    best = plan.best
+    if plan.arena_bytes < best.arena_bytes:
+        return f"arena of {kib(plan.arena_bytes)} KiB, smaller than any plan found"
+    if plan.proved:
+        return f"arena of {kib(plan.arena_bytes)} KiB, proved minimal"
+    if plan.arena_bytes == best.arena_bytes:
+        return f"arena of {kib(plan.arena_bytes)} KiB, at most {format_percent(best.gap)} above the smallest"
+    proof = "the proved minimum" if best.proved else "the smallest found"
+    return f"arena of {kib(plan.arena_bytes)} KiB, {format_percent(plan.excess)} above {proof}"
+
+
+def _style(plan: MemoryPlan) -> str:
+    return "bold green" if plan.proved else "bold yellow"
+
+
+def _facts(plan: MemoryPlan, reordered: Reordered | None) -> Iterable[tuple[str, str]]:
+    best, runtime = plan.best, plan.runtime
+    yield "arena", f"{_amount(plan.arena_bytes)}, placed by {plan.planner_name} ({runtime.memory_basis})"
+    if plan.held_bytes:
+        held = [b for b in plan.tenants() if b.index >= 0 and b.offset_bytes >= plan.arena_bytes and b.size_bytes]
+        yield "beside it", f"{_amount(plan.held_bytes)}: {', '.join(f'{b.name} {b.size_bytes:,}' for b in held)}"
+    if plan.persistent.size_bytes:
+        yield "persistent", f"{_amount(plan.persistent.size_bytes)} ({runtime.persistent_basis})"
+    if plan.total_bytes != plan.arena_bytes:
+        yield "total", _amount(plan.total_bytes)
+    if best.proved:
+        proof = f"proved, {best.method}"
+    else:
+        proof = (
+            f"none takes less than {best.lower_bound_bytes:,} bytes, a gap of {format_percent(best.gap)}; {best.method}"
+        )
+    yield "smallest plan", f"{_amount(best.arena_bytes)}: {proof}"
+    most = max(plan.alive_bytes, default=0)
+    unused = f"; {format_percent(plan.fragmentation)} of the arena is gaps then" if plan.fragmentation else ""
+    yield "alive at most", f"{_amount(most)}{unused}"
+    if reordered is not None:
+        yield "order", _order(reordered)
+
+
+def _order(found: Reordered) -> str:
+    proof = "proved best" if found.proved else f"none is below {found.lower_bound_bytes:,}"
+    if found.peak_bytes == found.old_peak_bytes:
+        return f"as it is: no order found has less than {found.old_peak_bytes:,} bytes alive ({proof})"
+    moved = sum(index != place for place, index in enumerate(found.order))
+    return f"another one, {moved} nodes moved: alive {found.old_peak_bytes:,} -> {found.peak_bytes:,} bytes ({proof})"
+
+
+def _amount(size_bytes: int) -> str:
+    return f"{kib(size_bytes)} KiB ({size_bytes:,} bytes)"
+
+
+def _buffers(plan: MemoryPlan, width: int, glyphs: Glyphs, choice: BufferChoice) -> list[Text]:
+    """The table of buffers: those there at the fullest step, highest first, or all."""
+    tenants = [tenant for tenant in plan.tenants() if tenant.size_bytes]
+    marks, peak = marks_of(tenants), peak_step(plan)
+    shown = tenants if choice is BufferChoice.ALL else [t for t in tenants if t.is_alive(peak)]
+    ordered = sorted(
+        shown, key=lambda t: (t.first, t.offset_bytes) if choice is BufferChoice.ALL else (-t.offset_bytes,)
+    )
+    heading = "All buffers" if choice is BufferChoice.ALL else f"There at step {peak}, highest first"
+    columns = (
+        Column(),
+        Column("buffer", least=12, most=48),
+        Column("kind", drop=3),
+        Column("from", right=True),
+        Column("KiB", right=True),
+        Column("", drop=2, least=4, most=14, gap=1),
+        Column("steps", right=True, drop=1),
+    )
+    largest = max((tenant.size_bytes for tenant in ordered), default=1)
+    rows = [_tenant_row(tenant, marks[tenant.index], largest) for tenant in ordered]
+    return [*paragraph(heading, width, style="bold"), *table(columns, rows, width, glyphs)]
+
+
+def _tenant_row(tenant: Tenant, mark: str, largest: int) -> list[Cell | Bar]:
+    return [
+        Cell(mark, "bold"),
+        Cell(first_name(tenant.name)),
+        Cell(str(tenant.kind), "dim"),
+        Cell(f"{tenant.offset_bytes:,}"),
+        Cell(kib(tenant.size_bytes)),
+        Bar(tenant.size_bytes / largest, "cyan"),
+        Cell(f"{tenant.first}-{tenant.end - 1}", "dim"),
+    ]
+
+
+def ledger_lines(heading: str, items: Sequence[LedgerItem], width: int, glyphs: Glyphs) -> list[Text]:
+    """A ledger: one row an item, with what it is."""
+    total = sum(item.size_bytes for item in items) or 1
+    rows: list[list[Cell | Bar]] = [
+        [
+            Cell(item.name),
+            Cell(f"{item.size_bytes:,}"),
+            Bar(item.size_bytes / total, "cyan"),
+            Cell(item.why, "dim"),
+        ]
+        for item in items
+    ]
+    columns = (
+        Column(),
+        Column(right=True),
+        Column(drop=2, least=4, most=12, gap=1),
+        Column(drop=1, least=20),
+    )
+    return [*paragraph(heading, width, style="bold"), *table(columns, rows, width, glyphs, header=False)]
+
+
+def _flash(ledger: FlashLedger, width: int, glyphs: Glyphs) -> list[Text]:
+    """Model, kernels, runtime."""
+    total = "not known" if ledger.total_bytes is None else f"{ledger.total_bytes:,} bytes"
+    items = list(ledger.model)
+    if ledger.code_bytes is not None:
+        known = [k for k in ledger.kernels if k.size_bytes is not None]
+        items += [LedgerItem(k.name, k.size_bytes or 0, f"kernel of {k.layers} steps, as linked") for k in known]
+        rest = ledger.code_bytes if ledger.rest_bytes is None else ledger.rest_bytes
+        what = "all other code in the image" if ledger.basis is Basis.EXACT else "kernels and runtime together"
+        items.append(LedgerItem("code", rest, f"{what}: {ledger.basis}, {BASIS_WORDS[ledger.basis]}"))
+    lines = ledger_lines(f"Flash: {total}", items, width, glyphs)
+    unknown = [f"{k.name} ({k.layers})" for k in ledger.kernels if k.size_bytes is None]
+    if unknown:
+        told = f"Kernels that it needs, all counted in `code`: {', '.join(unknown)}."
+        lines += paragraph(told, width, style="dim", indent="")
+    if ledger.note:
+        lines += paragraph(f"! {ledger.note}.", width, style="yellow", hanging="  ")
+    return lines
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Ways of counting, side by side
+
+
+def comparison_lines(
+    name: str, rows: Sequence[Comparison], board: Board | None, width: int, glyphs: Glyphs
+) -> list[Text]:
+    """A row for each runtime and convention, and below it what it counts."""
+    largest = max(row.total_bytes for row in rows)
+    columns = (
+        Column(least=8),
+        Column(right=True),
+        Column(drop=2, least=4, most=20, gap=1),
+        Column(drop=3),
+        Column(drop=1),
+    )
+    cells: list[list[Cell | Bar]] = []
+    for row in rows:
+        over = board is not None and row.total_bytes > board.sram_budget_bytes
+        style = "red" if over else ""
+        cells.append(
+            [
+                Cell(row.name, "bold"),
+                Cell(f"{'> ' if row.unknown else ''}{kib(row.total_bytes)} KiB", style),
+                Bar(row.total_bytes / (largest or 1), style or "cyan"),
+                Cell("placed" if row.is_placement else "a sum", "dim"),
+                Cell(str(row.basis), "yellow" if row.basis is Basis.CALIBRATED else "dim"),
+            ]
+        )
+    heads = table(columns, cells, width, glyphs, header=False)
+    against = "" if board is None else f", against the {kib(board.sram_budget_bytes)} KiB of {board.name}"
+    lines = [*paragraph(f"{name}: RAM by every way of counting{against}", width, style="bold"), Text()]
+    for head, row in zip(heads, rows, strict=True):
+        lines.append(head)
+        lines += paragraph(_counted(row), width, indent="    ", style="dim")
+    return lines
+
+
+def _counted(row: Comparison) -> str:
+    parts = [f"{name} {size:,}" for name, size in row.parts.items() if size]
+    told = f"{row.what}: {' + '.join(parts)}"
+    told += f". {row.unknown}" if row.unknown else ""
+    return f"{told}. {row.evidence}" if row.basis is Basis.CALIBRATED else told

@@ -1,0 +1,53 @@
+"""What to do when a network does not fit, best first."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from mcusim.remedies import Diagnosis, Remedy
+from mcusim.render.table import Bar, Cell, Column, table
+from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, headline, kib, paragraph
+
+__all__ = ["remedy_lines"]
+
+
+def remedy_lines(found: Diagnosis, width: int, glyphs: Glyphs) -> list[Text]:
+    """The verdict, and one row a remedy."""
+    report = found.report
+    words = VERDICT_WORDS[report.verdict].upper()
+    words += f", SRAM {kib(report.sram.peak_bytes)} of {kib(report.sram.budget_bytes)} KiB"
+    stored = report.flash.total_bytes
+    words += f", flash {'?' if stored is None else kib(stored)} of {kib(report.flash.budget_bytes)} KiB"
+    lines = headline(f"{report.model.name} on {report.profile.name}", words, VERDICT_STYLES[report.verdict], width)
+    if not found.remedies:
+        return [*lines, *paragraph("Nothing that mcusim knows makes it smaller.", width)]
+    lines += [Text(), *table(_COLUMNS, [_row(found, remedy) for remedy in found.remedies], width, glyphs)]
+    commands = [remedy.command for remedy in found.remedies if remedy.fits and remedy.command]
+    if commands:
+        lines += [Text(), *paragraph(commands[0], width, style="bold", hanging="  ")]
+    return lines
+
+
+_COLUMNS = (
+    Column(""),
+    Column("remedy", least=20),
+    Column("SRAM KiB", right=True),
+    Column("", drop=4, least=4, most=14, gap=1),
+    Column("flash KiB", right=True, drop=2),
+    Column("time ms", right=True, drop=1),
+    Column("outputs", drop=3),
+)
+
+
+def _row(found: Diagnosis, remedy: Remedy) -> list[Cell | Bar]:
+    style = "green" if remedy.fits else "red"
+    share = remedy.sram_bytes / max(found.report.sram.peak_bytes, 1)
+    return [
+        Cell("fits" if remedy.fits else "not yet", style),
+        Cell(remedy.what),
+        Cell(kib(remedy.sram_bytes), style),
+        Bar(share, style, track=True),
+        Cell("?" if remedy.flash_bytes is None else kib(remedy.flash_bytes)),
+        Cell("?" if remedy.ms is None else f"{remedy.ms:,.1f}"),
+        Cell("same" if remedy.keeps_outputs else "another network", "dim"),
+    ]

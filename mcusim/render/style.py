@@ -1,0 +1,151 @@
+"""How plots look: sizes, colours and fonts in one place, and files that are the same for the same data.
+
+Widths are those of a printed A4 column. Colours are Okabe and Ito's, told apart by every eye and in grey, and always
+on white: a plot then reads the same on a dark page. matplotlib is imported when a plot is made, never before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcusim.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "BLACK",
+    "BLUE",
+    "COLUMN_INCHES",
+    "FORMATS",
+    "GREEN",
+    "GREY",
+    "LIGHT",
+    "ORANGE",
+    "PURPLE",
+    "RED",
+    "SKY",
+    "SMALL_POINTS",
+    "TEXT_POINTS",
+    "YELLOW",
+    "check_format",
+    "draw_budget",
+    "drawn",
+    "figure",
+    "note",
+    "whole_numbers",
+]
+
+COLUMN_INCHES = 6.3
+"""Width of the text on A4 with margins of 2.5 cm."""
+TEXT_POINTS, SMALL_POINTS = 8.0, 7.0
+
+BLUE, SKY, GREEN, YELLOW = "#0072B2", "#56B4E9", "#009E73", "#F0E442"
+ORANGE, RED, PURPLE, BLACK = "#E69F00", "#D55E00", "#CC79A7", "#000000"
+GREY, LIGHT = "#666666", "#E4E4E4"
+
+FORMATS = (".svg", ".png", ".pdf")
+
+_SETTINGS: Any = {  # names that matplotlib knows; its types list them all
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
+    "font.size": TEXT_POINTS,
+    "axes.titlesize": TEXT_POINTS + 1,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": TEXT_POINTS,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.labelsize": SMALL_POINTS,
+    "ytick.labelsize": SMALL_POINTS,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.fontsize": SMALL_POINTS,
+    "legend.frameon": False,
+    "hatch.linewidth": 0.4,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "mcusim",
+    "pdf.fonttype": 42,
+    "path.simplify": False,
+}
+
+
+def check_format(target: str) -> str:
+    """The format that a file name asks for. Raises InputError for one that is not drawn."""
+    suffix = Path(target).suffix.lower()
+    if suffix not in FORMATS:
+        raise InputError(f"'{target}' is no picture", where="--output", fix=f"end it in {', '.join(FORMATS)}")
+    return suffix[1:]
+
+
+@contextmanager
+def figure(height_inches: float, width_inches: float = COLUMN_INCHES) -> Iterator[Figure]:
+    """An empty figure in mcusim's style, laid out so that nothing overlaps when it is drawn."""
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_SETTINGS):
+        yield Figure(figsize=(width_inches, height_inches), dpi=200, layout="constrained")
+
+
+def drawn(made: Figure, kind: str) -> bytes:
+    """The figure as a file. The same figure gives the same bytes: no dates, no random names."""
+    metadata: dict[str, Any] = {
+        "svg": {"Date": None},
+        "pdf": {"CreationDate": None, "Producer": None},
+        "png": {"Software": None},
+    }[kind]
+    out = BytesIO()
+    made.savefig(out, format=kind, metadata=metadata)
+    return out.getvalue()
+
+
+BUDGET_IN_VIEW = 1.6
+"""A budget up to so many times the largest value is drawn; a higher one is told only."""
+
+
+def note(axes: Axes, text: str, place: tuple[float, float], *, below: bool = False, colour: str = BLACK) -> None:
+    """A remark that ends at `place`, above or below it, legible on whatever lies there."""
+    axes.annotate(
+        text,
+        place,
+        (0, -2 if below else 3),
+        textcoords="offset points",
+        ha="right",
+        va="top" if below else "bottom",
+        color=colour,
+        fontsize=SMALL_POINTS,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
+        zorder=6,
+    )
+
+
+def whole_numbers(axes: Axes) -> None:
+    """Ticks of the horizontal axis at whole numbers only: steps and layers."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+
+
+def draw_budget(axes: Axes, whose: str, budget: float, largest: float, right: float) -> float:
+    """A line at the budget, or where it is far above all, only its number. Returns the top of what was drawn.
+
+    budget, largest: in the axis' unit, KiB.   right: where the line ends.
+    """
+    text = f"budget of {whose}: {budget:,.0f} KiB"
+    if budget > BUDGET_IN_VIEW * largest:
+        axes.text(1, 1, f"{text} ↑", transform=axes.transAxes, ha="right", va="top", color=RED, fontsize=SMALL_POINTS)
+        return largest
+    axes.axhline(budget, color=RED, linewidth=1.0, linestyle=(0, (4, 2)), zorder=5)
+    note(axes, text, (right, budget), colour=RED)
+    return max(largest, budget)

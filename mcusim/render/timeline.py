@@ -1,0 +1,140 @@
+"""The memory timeline as a plot: steps across, bytes up, a rectangle for each buffer where it lies.
+
+Colours tell the kind of a buffer. Those that are there at the fullest step are outlined and listed beside the plot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mcusim.hardware import Board
+from mcusim.planning import PERSISTENT, MemoryPlan, Tenant
+from mcusim.program import BufferKind
+from mcusim.render import style
+from mcusim.render.arena import peak_step
+from mcusim.render.style import draw_budget, note
+from mcusim.render.text import first_name, kib
+from mcusim.units import BYTES_PER_KIB, format_percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["timeline_plot"]
+
+HEIGHT_INCHES = 3.6
+LISTED = 5
+"""Lines beside the plot: more would reach the legend."""
+NAME_LENGTH = 26
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    label: str
+    face: str
+    hatch: str = ""
+
+
+_LOOKS = {
+    BufferKind.INPUT: _Look("input", style.GREEN),
+    BufferKind.OUTPUT: _Look("output", style.YELLOW),
+    BufferKind.ACTIVATION: _Look("activation", style.SKY),
+    BufferKind.SCRATCH: _Look("scratch", style.PURPLE, "////"),
+    BufferKind.HELD: _Look("beside the arena", style.LIGHT, "||||"),
+}
+_PERSISTENT = _Look("persistent", style.LIGHT, "\\\\\\\\")
+
+
+def timeline_plot(plan: MemoryPlan, board: Board | None, kind: str) -> bytes:
+    """The plot as a file of `kind`: svg, png or pdf. board: whose budget is drawn."""
+    tenants = [tenant for tenant in plan.tenants() if tenant.size_bytes]
+    with style.figure(HEIGHT_INCHES) as made:
+        axes, side = made.subplots(1, 2, width_ratios=(3.6, 1))
+        _draw_buffers(axes, tenants, peak_step(plan))
+        _draw_limits(axes, plan, board)
+        _label(axes, plan)
+        _list(side, plan, tenants)
+        return style.drawn(made, kind)
+
+
+def _look(tenant: Tenant) -> _Look:
+    return _PERSISTENT if tenant.name == PERSISTENT and tenant.index < 0 else _LOOKS[tenant.kind]
+
+
+def _draw_buffers(axes: Axes, tenants: list[Tenant], peak: int) -> None:
+    from matplotlib.patches import Rectangle
+
+    for tenant in sorted(tenants, key=lambda t: t.is_alive(peak)):  # outlines of the fullest step go on top
+        look, there = _look(tenant), tenant.is_alive(peak)
+        axes.add_patch(
+            Rectangle(
+                (tenant.first, tenant.offset_bytes / BYTES_PER_KIB),
+                tenant.end - tenant.first,
+                tenant.size_bytes / BYTES_PER_KIB,
+                facecolor=style.ORANGE if there and tenant.kind is BufferKind.ACTIVATION else look.face,
+                edgecolor=style.BLACK if there else "white",
+                hatch=look.hatch or None,
+                linewidth=0.8 if there else 0.3,
+            )
+        )
+
+
+def _draw_limits(axes: Axes, plan: MemoryPlan, board: Board | None) -> None:
+    steps, total = plan.program.length, plan.total_bytes / BYTES_PER_KIB
+    top = total
+    if board is not None:
+        top = draw_budget(axes, board.name, board.sram_budget_bytes / BYTES_PER_KIB, total, steps)
+    if plan.best.arena_bytes < plan.arena_bytes:
+        least = plan.best.arena_bytes / BYTES_PER_KIB
+        axes.axhline(least, color=style.BLACK, linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=5)
+        word = "minimum" if plan.best.proved else "smallest found"
+        note(axes, f"{word} of the arena: {least:,.0f} KiB", (steps, least), below=True)
+    axes.set_xlim(0, max(steps, 1))
+    axes.set_ylim(0, top * 1.10)
+
+
+def _label(axes: Axes, plan: MemoryPlan) -> None:
+    peak, graph = peak_step(plan), plan.program.graph
+    axes.set_title(f"{graph.name} with {plan.runtime.name}: {kib(plan.total_bytes)} KiB")
+    axes.set_xlabel("step, in order of execution")
+    axes.set_ylabel("KiB from the start of the arena")
+    axes.annotate(
+        "",
+        (peak + 0.5, 0),
+        (0, -7),
+        textcoords="offset points",
+        arrowprops={"arrowstyle": "-|>", "color": style.BLACK, "linewidth": 0.8, "mutation_scale": 7},
+        annotation_clip=False,
+    )
+    axes.tick_params(axis="x", pad=6)
+    style.whole_numbers(axes)
+
+
+def _list(side: Axes, plan: MemoryPlan, tenants: list[Tenant]) -> None:
+    """What is there at the fullest step, highest first, and what the colours mean."""
+    from matplotlib.patches import Patch
+
+    peak = peak_step(plan)
+    side.set_axis_off()
+    there = sorted([t for t in tenants if t.is_alive(peak)], key=lambda t: -t.offset_bytes)
+    lines = [f"▲ fullest at step {peak}", f"{plan.step_ops()[peak]}", ""]
+    shown = there if len(there) <= LISTED else sorted(there, key=lambda t: -t.size_bytes)[: LISTED - 1]
+    for tenant in shown:
+        lines += [f"{kib(tenant.size_bytes)} KiB", f"  {_short(first_name(tenant.name))}"]
+    rest = [tenant for tenant in there if tenant not in shown]
+    if rest:
+        lines += [f"{kib(sum(t.size_bytes for t in rest))} KiB", f"  {len(rest)} more"]
+    if plan.fragmentation:
+        lines += ["", f"{format_percent(plan.fragmentation)} of the arena is gaps"]
+    side.text(0, 1, "\n".join(lines), va="top", ha="left", fontsize=style.SMALL_POINTS, linespacing=1.35)
+    used: dict[str, Any] = {}
+    for tenant in tenants:
+        look = _look(tenant)
+        used.setdefault(look.label, Patch(facecolor=look.face, hatch=look.hatch or None, edgecolor=style.GREY))
+    used["there when fullest"] = Patch(facecolor=style.ORANGE, edgecolor=style.BLACK)
+    side.legend(used.values(), used.keys(), loc="lower left", borderaxespad=0, handlelength=1.4, borderpad=0)
+
+
+def _short(name: str) -> str:
+    """The end of a long name: what tells layers apart."""
+    return name if len(name) <= NAME_LENGTH else f"…{name[-NAME_LENGTH + 1 :]}"

@@ -1,0 +1,227 @@
+"""Linked firmware: ELF and map files made by gcc here, and what they say instead of the estimate."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_plan_cli import run, told
+
+import mcusim
+from mcusim.errors import InputError
+from mcusim.flash_ledger import flash_ledger, flash_of_image
+from mcusim.images import Image, Piece, read_image
+from mcusim.report import Basis
+from mcusim.runtimes import RUNTIMES
+
+needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+MODEL = Path("mlperf_ad01_int8.tflite")
+
+SOURCE = """
+const unsigned char model_data[{size}] __attribute__((aligned(16))) = {{1, 2, 3}};
+static signed char arena[4096];
+int counter = 7;
+__attribute__((noinline)) int arm_fully_connected_s8(volatile int n) {{
+    for (int i = 0; i < 4096; i++) arena[i] = (signed char)(model_data[i] * n + counter);
+    return arena[n & 4095];
+}}
+int main(int argc, char **argv) {{ (void)argv; return arm_fully_connected_s8(argc); }}
+"""
+
+
+@pytest.fixture(scope="module")
+def firmware(tmp_path_factory, corpus):
+    """Folder with firmware.elf and firmware.map, linked with a constant as large as the model."""
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc")
+    folder = tmp_path_factory.mktemp("firmware")
+    size = (corpus / "models" / MODEL).stat().st_size
+    (folder / "main.c").write_text(SOURCE.format(size=size))
+    flags = ["-O1", "-ffunction-sections", "-fdata-sections", "-Wl,-Map=firmware.map"]
+    subprocess.run(["gcc", *flags, "-o", "firmware.elf", "main.c"], cwd=folder, check=True)
+    return folder
+
+
+def sizes(path: Path) -> tuple[int, int]:
+    """Flash and RAM as binutils' `size` counts them: text + data, data + bss."""
+    done = subprocess.run(["size", path], capture_output=True, text=True, check=True)
+    text, data, bss = map(int, done.stdout.splitlines()[1].split()[:3])
+    return text + data, data + bss
+
+
+@pytest.mark.parametrize("name", ["firmware.elf", "firmware.map"])
+def test_an_image_is_as_large_as_size_says(firmware, name, corpus):
+    if name.endswith(".elf"):
+        pytest.importorskip("elftools")
+    image = read_image(firmware / name)
+    flash, ram = sizes(firmware / "firmware.elf")
+    assert (image.flash_bytes, image.ram_bytes) == (flash, ram)
+    assert image.function_bytes("arm_fully_connected_s8") > 20
+    assert image.function_bytes("arm_fully_connected") is None
+    assert image.size_of["model_data"] == (corpus / "models" / MODEL).stat().st_size
+
+
+def test_both_kinds_of_file_agree(firmware):
+    pytest.importorskip("elftools")
+    elf, linker_map = read_image(firmware / "firmware.elf"), read_image(firmware / "firmware.map")
+    assert (elf.flash_bytes, elf.ram_bytes) == (linker_map.flash_bytes, linker_map.ram_bytes)
+    name = "arm_fully_connected_s8"
+    assert elf.function_bytes(name) == linker_map.function_bytes(name)
+
+
+def test_facts_replace_the_estimate(firmware, corpus):
+    path = str(corpus / "models" / MODEL)
+    image = read_image(firmware / "firmware.map")
+    estimate = mcusim.simulate(path, profile="stm32f446", runtime="tflm-cmsis-nn")
+    report = mcusim.simulate(path, profile="stm32f446", runtime="tflm-cmsis-nn", image=image)
+    assert (estimate.flash.code_bytes, estimate.flash.basis) == (116_000, Basis.CALIBRATED)
+    assert report.flash.total_bytes == image.flash_bytes
+    assert report.flash.model_bytes == estimate.flash.model_bytes
+    assert report.flash.code_bytes == image.flash_bytes - report.flash.model_bytes
+    assert report.flash.basis is Basis.EXACT
+    flash = told("plan", path, "--runtime", "tflm-cmsis-nn", "--map", str(firmware / "firmware.map"))["flash"]
+    assert flash["total_bytes"] == image.flash_bytes
+    (kernel,) = [k for k in flash["kernels"] if k["name"] == "arm_fully_connected_s8"]
+    assert kernel["size_bytes"] == image.function_bytes("arm_fully_connected_s8")
+    code, out, _ = run("run", path, "--profile", "stm32f446", "--map", str(firmware / "firmware.map"))
+    assert code == 0
+    assert "exact" in out
+
+
+def test_a_model_outside_the_image_is_added(firmware, corpus):
+    graph = mcusim.load(corpus / "models" / "mlperf_kws01_dscnn_int8.tflite")
+    stored = flash_of_image(graph, RUNTIMES["tflm"], read_image(firmware / "firmware.map"))
+    assert stored.model_bytes == graph.source.file_bytes
+    assert stored.code_bytes == read_image(firmware / "firmware.map").flash_bytes
+    assert "not found" in stored.warning
+
+
+def test_generated_arrays_are_the_model():
+    graph = mcusim.load("mcunet-vww0")
+    stored = RUNTIMES["tinyengine"].flash(graph).model_bytes
+    assert stored is not None
+    arrays = (Piece("weight0", stored - 100, False), Piece("bias0", 60, False), Piece("scales0", 40, False))
+    image = Image("x.elf", "ELF file", stored + 50_000, 0, (*arrays, Piece("add_fpreq", 300, True)))
+    ledger = flash_ledger(graph, RUNTIMES["tinyengine"], image)
+    assert (ledger.code_bytes, ledger.total_bytes, ledger.basis) == (50_000, stored + 50_000, Basis.EXACT)
+    assert [kernel.size_bytes for kernel in ledger.kernels if kernel.name == "add_fpreq"] == [300]
+    assert ledger.rest_bytes == 50_000 - 300
+
+
+MCU_MAP = """
+Memory Configuration
+
+Name             Origin             Length             Attributes
+FLASH            0x08000000         0x00100000         xr
+RAM              0x20000000         0x00050000         xrw
+*default*        0x00000000         0xffffffff
+
+Linker script and memory map
+
+LOAD build/main.o
+
+.isr_vector     0x08000000      0x188
+ .isr_vector    0x08000000      0x188 build/startup.o
+
+.text           0x08000188     0x1000
+ .text.main     0x08000188       0x40 build/main.o
+                0x08000188                main
+ .text.arm_convolve_s8
+                0x080001c8      0x200 libcmsis.a(arm_convolve_s8.o)
+ *fill*         0x080003c8        0x8
+
+.rodata         0x08001188      0x800
+ .rodata.g_model
+                0x08001188      0x700 build/model.o
+
+.data           0x20000000       0x20 load address 0x08001988
+ .data.counter  0x20000000        0x4 build/main.o
+
+.bss            0x20000020     0x2000 load address 0x080019a8
+ .bss.arena     0x20000020     0x1f00 build/main.o
+._user_heap_stack
+                0x20002020      0x600 load address 0x080019a8
+.debug_info     0x00000000     0x9999
+ .debug_info    0x00000000     0x9999 build/main.o
+.comment        0x00000000       0x44
+OUTPUT(firmware.elf elf32-littlearm)
+"""
+
+
+def test_a_microcontrollers_map(tmp_path):
+    path = tmp_path / "firmware.map"
+    path.write_text(MCU_MAP)
+    image = read_image(path)
+    assert image.flash_bytes == 0x188 + 0x1000 + 0x800 + 0x20
+    assert image.ram_bytes == 0x20 + 0x2000 + 0x600
+    assert image.function_bytes("arm_convolve_s8") == 0x200
+    assert image.size_of["g_model"] == 0x700
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "neither an ELF file nor a map file"),
+        (b"TFL3" * 9, "neither an ELF file nor a map file"),
+        (b"\x7fELF", "damaged"),
+        (b"\x7fELF" + bytes(60), "damaged"),
+        (b"Linker script and memory map\n", "names no section with code"),
+    ],
+)
+def test_what_is_no_image(tmp_path, content, what):
+    if content.startswith(b"\x7fELF"):
+        pytest.importorskip("elftools")
+    path = tmp_path / "f"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=what):
+        read_image(path)
+    code, out, err = run("run", "mcunet-vww0", "--profile", "stm32f746", "--map", str(path))
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+
+
+def test_a_folder_and_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match="is a folder"):
+        read_image(tmp_path)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_image(tmp_path / "none")
+
+
+@needs_gcc
+def test_an_object_file_is_told(tmp_path):
+    pytest.importorskip("elftools")
+    (tmp_path / "a.c").write_text("int f(void) { return 1; }\n")
+    subprocess.run(["gcc", "-c", "a.c"], cwd=tmp_path, check=True)
+    with pytest.raises(InputError, match="nothing in it has an address yet"):
+        read_image(tmp_path / "a.o")
+
+
+def test_without_pyelftools_it_says_what_to_install(tmp_path, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("elftools")] + ["elftools", "elftools.elf.elffile"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    path = tmp_path / "f.elf"
+    path.write_bytes(b"\x7fELF" + bytes(60))
+    with pytest.raises(InputError, match="needs pyelftools") as told_of:
+        read_image(path)
+    assert "mcusim[map]" in told_of.value.fix
+
+
+@given(st.binary(max_size=300), st.integers(0, 5000), st.integers(0, 255))
+def test_damage_is_told_or_harmless(firmware, junk, place, value):
+    """Whatever the bytes: an Image or an InputError."""
+    pytest.importorskip("elftools")
+    content = bytearray((firmware / "firmware.elf").read_bytes())
+    content[place % len(content)] = value
+    for damaged in (bytes(content), bytes(content[: place + 4]), b"\x7fELF" + junk):
+        path = firmware / "damaged"
+        path.write_bytes(damaged)
+        try:
+            image = read_image(path)
+        except InputError:
+            continue
+        assert image.flash_bytes >= 0

@@ -1,0 +1,136 @@
+"""Plots: made, the same every time, small, legible anywhere; and the timeline as text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from rich.cells import cell_len
+from test_plan_cli import run
+
+import mcusim
+from mcusim.boards import load_board
+from mcusim.planning import plan_memory
+from mcusim.render.arena import timeline_lines
+from mcusim.render.bars import memory_plot
+from mcusim.render.text import ASCII, UNICODE
+from mcusim.render.timeline import timeline_plot
+
+REPO = Path(__file__).resolve().parents[1]
+SVG_LIMIT = 200_000
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "runtime"), [("mcunet-in3", "tflm"), ("person-det", "tinyengine")])
+def test_a_timeline_is_the_same_every_time(name, runtime):
+    plan, board = plan_memory(mcusim.load(name), runtime), load_board("stm32h743")
+    first = timeline_plot(plan, board, "svg")
+    assert first == timeline_plot(plan, board, "svg")
+    assert len(first) < SVG_LIMIT
+    assert b"<dc:date>" not in first
+    root = ElementTree.fromstring(first)
+    background = root.find(".//{*}g[@id='patch_1']/{*}path")
+    assert background is not None
+    assert "fill: #ffffff" in background.get("style", "")  # legible on a dark page
+    for kind, mark in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
+        made = timeline_plot(plan, board, kind)
+        assert made.startswith(mark)
+        assert made == timeline_plot(plan, board, kind)
+
+
+def test_a_rectangle_for_each_buffer():
+    plan = plan_memory(mcusim.load("mcunet-vww0"), "tflm")
+    root = ElementTree.fromstring(timeline_plot(plan, None, "svg"))
+    axes = root.find(".//{*}g[@id='axes_1']")
+    patches = [g for g in axes.findall("{*}g") if re.fullmatch(r"patch_\d+", g.get("id", ""))]
+    filled = [p for p in patches if "stroke-linejoin: miter" in p.find("{*}path").get("style", "")]
+    assert len(filled) >= sum(1 for tenant in plan.tenants() if tenant.size_bytes)
+
+
+@pytest.mark.parametrize("schedule", ["layer", "patch:2x2@5", "stream:2@5"])
+def test_timelines_of_cut_networks(schedule):
+    code, out, err = run("plot", "timeline", "mcunet-vww1", "--schedule", schedule, "-o", "t.png")
+    assert (code, err) == (0, "")
+    assert out.startswith("t.png: ")
+    assert Path("t.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_memory_bars():
+    report = mcusim.simulate("mcunet-in3", profile="stm32f746")
+    made = memory_plot(report, "svg")
+    assert made == memory_plot(report, "svg")
+    assert len(made) < SVG_LIMIT
+
+
+def test_data_beside_the_picture():
+    code, out, _ = run("plot", "timeline", "mcunet-in3", "-o", "t.svg", "--data", "-")
+    assert code == 0
+    assert out.startswith("index,name,kind,offset_bytes,size_bytes,first,end\n")
+    code, out, _ = run("plot", "memory", "mcunet-in3", "--profile", "stm32f746", "-o", "m.svg", "--data", "m.csv")
+    assert code == 0
+    assert Path("m.csv").read_text().startswith("index,name,op,")
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["timeline", "mcunet-in3", "-o", "t.jpg"], "'t.jpg' is no picture"),
+        (["timeline", "mcunet-in3"], "--output"),
+        (["timeline", "mcunet-in3", "-o", "no/such/t.svg"], "cannot write"),
+        (["timeline", "mcunet-in3", "-o", "t.svg", "--schedule", "auto"], "one schedule"),
+        (["timeline", "mcunet-in3", "-o", "t.svg", "--data", "t.svg"], "cannot share"),
+        (["memory", "mcunet-in3", "-o", "t.svg"], "--profile"),
+        (["timelime", "mcunet-in3", "-o", "t.svg"], "did you mean timeline?"),
+    ],
+)
+def test_a_wrong_question_gets_one_sentence(args, told):
+    code, out, err = run("plot", *args)
+    assert (code, out) == (2, "")
+    assert told in err
+    assert err.count("\n") == 1
+    assert not any(Path().iterdir())
+
+
+def test_pictures_of_the_docs_are_there_and_small():
+    pictures = sorted((REPO / "docs" / "images").glob("*.svg"))
+    names = {path.stem for path in pictures}
+    assert {"timeline-mcunet-in3", "timeline-person-det"} <= names
+    assert all(path.stat().st_size < SVG_LIMIT for path in pictures)
+    docs = "".join(path.read_text(encoding="utf-8") for path in (REPO / "docs").glob("*.md"))
+    assert all(f"images/{name}.svg" in docs for name in names)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# As text
+
+
+@pytest.mark.parametrize("width", [40, 47, 60, 80, 100, 160])
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
+@pytest.mark.parametrize("name", ["mcunet-in3", "smallcifar"])
+def test_the_text_timeline_keeps_to_the_width(name, glyphs, width):
+    plan = plan_memory(mcusim.load(name), "tflm")
+    lines = [line.plain for line in timeline_lines(plan, width, glyphs)]
+    assert max(map(cell_len, lines)) <= width
+    assert any("^" in line for line in lines)
+    assert glyphs is UNICODE or all(line.isascii() for line in lines)
+
+
+def test_a_letter_stands_where_its_buffer_lies():
+    b = mcusim.GraphBuilder("two")
+    graph = b.build([b.conv_2d(b.conv_2d(b.input((1, 32, 32, 4)), 4, kernel=1), 4, kernel=1)])
+    plan = plan_memory(graph, "tinyengine")
+    lines = [line.plain for line in timeline_lines(plan, 80, UNICODE)]
+    rows = [line.partition("│")[2] for line in lines if "│" in line]
+    tenants = [t for t in plan.tenants() if t.size_bytes > plan.total_bytes / 10]
+    for row_number, row in enumerate(reversed(rows)):
+        level = (row_number + 0.5) * plan.total_bytes / len(rows)
+        for step in range(plan.program.length):
+            covered = any(t.offset_bytes <= level < t.top_bytes and t.is_alive(step) for t in tenants)
+            cell = row.ljust(12)[step * 6]
+            assert cell != " " or not covered
