@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mcusim import zoo
+from mcusim.errors import ModelError
 from mcusim.frontends.description import graph_from_dict
 from mcusim.frontends.tflite import read_tflite
 from mcusim.graph import Graph
@@ -25,9 +26,15 @@ def load(model: str | PathLike[str] | Mapping[str, Any]) -> Graph:
     """
     if isinstance(model, Mapping):
         return graph_from_dict(model)
-    text = os.fspath(model)
+    text: object = os.fspath(model) if isinstance(model, PathLike) else model
+    if not isinstance(text, str):
+        fix = "give a network's name, the path of a .tflite file, or a description as a dict"
+        raise ModelError(f"this is {type(model).__name__}, which names no network", where="model", fix=fix)
+    if not text.strip():
+        fix = "give a .tflite file or one of the names that `mcusim models` lists"
+        raise ModelError("the name of the network is empty", where="model", fix=fix)
     if not isinstance(model, str) or _looks_like_a_file(text):
-        return read_tflite(Path(model))
+        return read_tflite(Path(text))
     return zoo.build(text)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mcusim.graph import Signature
+from mcusim.schedule import Schedule, StageKind
 
 __all__ = ["InputPlace", "LoweringRules", "Scratch"]
 
@@ -55,3 +56,8 @@ class LoweringRules:
     copies_input_patch: bool = False
     input_place: InputPlace = InputPlace.ARENA
     patch_input_place: InputPlace | None = None
+
+    def default_input_place(self, schedule: Schedule) -> InputPlace:
+        """Where the input lies under `schedule` unless the user says otherwise."""
+        is_cut = bool(schedule.stages) and schedule.stages[0].kind is not StageKind.LAYER
+        return self.patch_input_place if is_cut and self.patch_input_place is not None else self.input_place

@@ -2,10 +2,11 @@
 
     SPEC  = STAGE ("+" STAGE)*
     STAGE = "layer" | "layer@N" | "patch:PxQ@N" | "stream:R@N"
+    SPEC  = "auto"
 
 `patch:PxQ@N` runs the next N computing nodes in a grid of P rows by Q columns, halo recomputed; `stream:R@N` in bands
 of R output rows, halo rows cached. Nodes that only move data (PAD, RESHAPE, TRANSPOSE, QUANTIZE, DEQUANTIZE) are not
-counted. What remains runs layer by layer.
+counted. What remains runs layer by layer. `auto` is whatever `mcusim.search` finds best for a board.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from enum import StrEnum
 
 from mcusim.errors import ScheduleError
 
-__all__ = ["LAYER", "Schedule", "StageKind", "StageSpec", "parse_schedule"]
+__all__ = ["AUTO", "LAYER", "Schedule", "StageKind", "StageSpec", "parse_schedule"]
 
 
 class StageKind(StrEnum):
@@ -53,21 +54,30 @@ class StageSpec:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Stages in order. The nodes after the last one run layer by layer."""
+    """Stages in order. The nodes after the last one run layer by layer.
+
+    is_auto: still to be found, for a network on a board; it has no stages.
+    """
 
     stages: tuple[StageSpec, ...] = ()
+    is_auto: bool = False
 
     def __str__(self) -> str:
+        if self.is_auto:
+            return "auto"
         return "+".join(map(str, self.stages)) or "layer"
 
     @property
     def is_layer(self) -> bool:
         """Whether every node runs whole, one after the other."""
-        return all(stage.kind is StageKind.LAYER for stage in self.stages)
+        return not self.is_auto and all(stage.kind is StageKind.LAYER for stage in self.stages)
 
 
 LAYER = Schedule()
 """Layer by layer, the schedule of every runtime unless it is told otherwise."""
+
+AUTO = Schedule(is_auto=True)
+"""The cheapest schedule that fits the board, or the one that comes nearest. `simulate` finds it."""
 
 _STAGE = re.compile(
     r"layer(?:@(?P<layers>\d+))?|patch:(?P<rows>\d+)x(?P<cols>\d+)@(?P<patched>\d+)|stream:(?P<band>\d+)@(?P<streamed>\d+)"
@@ -76,6 +86,8 @@ _STAGE = re.compile(
 
 def parse_schedule(spec: str) -> Schedule:
     """The schedule that `spec` writes down. Raises ScheduleError, with the grammar, where it does not read."""
+    if spec.strip().lower() == "auto":
+        return AUTO
     stages = []
     for text in spec.strip().lower().split("+"):
         found = _STAGE.fullmatch(text.strip())
@@ -84,7 +96,7 @@ def parse_schedule(spec: str) -> Schedule:
             raise ScheduleError(
                 f"stage '{text.strip()}' does not read",
                 where=f"schedule '{spec}'",
-                fix="write layer, patch:PxQ@N or stream:R@N, joined by '+', all numbers 1 or more",
+                fix="write auto, or layer, patch:PxQ@N and stream:R@N, joined by '+', all numbers 1 or more",
             )
         stages.append(stage)
     remaining = [i for i, stage in enumerate(stages) if stage.nodes is None]

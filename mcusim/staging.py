@@ -11,17 +11,38 @@ inputs must hold for that. A region is the bounding box of what all consumers ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from mcusim.errors import ScheduleError
-from mcusim.graph import ABSENT, Graph, Signature
+from mcusim.folding import Folding, fold
+from mcusim.graph import ABSENT, Graph, Signature, signature, tensor_type
 from mcusim.ops import OPS, Movement
+from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.region import Span, clip, hull
+from mcusim.rules import LoweringRules
 from mcusim.schedule import Schedule, StageKind, StageSpec
 
-__all__ = ["AxisRow", "StagePlan", "StepNode", "Sweep", "bands", "patches", "split"]
+__all__ = [
+    "AxisRow",
+    "Network",
+    "StagePlan",
+    "StepNode",
+    "Sweep",
+    "bands",
+    "computes",
+    "is_tileable",
+    "network_of",
+    "patches",
+    "resized",
+    "split",
+]
+
+
+SWEEPS_KEPT = 256
+"""Schedules of one network share many of their stages."""
 
 
 class StepNode(NamedTuple):
@@ -34,6 +55,57 @@ class StepNode(NamedTuple):
     signature: Signature
     reads: tuple[int, ...]
     writes: tuple[int, ...]
+
+
+class Network(NamedTuple):
+    """A graph as a runtime carries it out: the nodes that become steps, and the storage that they share.
+
+    root: tensor -> the tensor whose storage holds it, aliases followed; the last entry stands for ABSENT.
+    inputs, outputs: storage of the network's inputs and outputs.
+    """
+
+    folding: Folding
+    root: list[int]
+    steps: list[StepNode]
+    inputs: set[int]
+    outputs: set[int]
+
+
+def network_of(graph: Graph, rules: LoweringRules) -> Network:
+    """What `rules` leave of a graph."""
+    folding, tensors = fold(graph, rules), graph.tensors
+    root = _roots(len(tensors), folding.alias)
+    steps = []
+    for index, node in enumerate(graph.nodes):
+        if index not in folding.skipped:
+            reads = [root[t] if t >= 0 and not tensors[root[t]].type.is_constant else ABSENT for t in node.inputs]
+            call = folding.signatures.get(index, node.signature)
+            steps.append(StepNode(index, call, tuple(reads), tuple([root[t] for t in node.outputs])))
+    return Network(folding, root, steps, {root[t] for t in graph.inputs}, {root[t] for t in graph.outputs})
+
+
+def _roots(tensors: int, alias: dict[int, int]) -> list[int]:
+    roots = [*range(tensors), ABSENT]
+    for tensor in alias:
+        root = tensor
+        while root in alias:
+            root = alias[root]
+        roots[tensor] = root
+    return roots
+
+
+@lru_cache(SIGNATURES_KEPT)
+def resized(call: Signature, rows: int, cols: int) -> Signature:
+    """`call` for an output of `rows` x `cols`, its inputs as large as they must be for that, borders included."""
+    needs, out_rows, out_cols = OPS[call.op].needs, Span(0, rows), Span(0, cols)
+    inputs = list(call.inputs)
+    for index, kind in enumerate(call.inputs):
+        region = needs(call, index, out_rows, out_cols) if kind is not None and not kind.is_constant else None
+        if kind is not None and region is not None:
+            shape = (kind.shape[0], region.rows.length, region.cols.length, *kind.shape[3:])
+            inputs[index] = tensor_type(shape, kind.dtype)
+    outputs = [tensor_type((o.shape[0], rows, cols, *o.shape[3:]), o.dtype) for o in call.outputs]
+    return signature(call.op, call.attributes, tuple(inputs), tuple(outputs))
 
 
 class StagePlan(NamedTuple):
@@ -51,20 +123,23 @@ def split(graph: Graph, steps: Sequence[StepNode], schedule: Schedule) -> list[S
     unless they cannot be cut: then they run whole before it.
     Raises ScheduleError where the network has fewer computing nodes than the schedule covers.
     """
+    if schedule.is_auto:
+        fix = "name the stages; `mcusim patch MODEL --profile BOARD` finds them for a board"
+        raise ScheduleError("there is no board to find it for", where="schedule 'auto'", fix=fix)
     plans: list[StagePlan] = []
     at = 0
     for number, spec in enumerate(schedule.stages, start=1):
-        computing = [t for t in range(at, len(steps)) if _computes(steps[t])]
+        computing = [t for t in range(at, len(steps)) if computes(steps[t])]
         if spec.nodes is None or spec.nodes > len(computing):
             left = f", and {len(computing)} are left for stage {number}" if number > 1 else ""
             raise ScheduleError(
-                f"the network has {sum(map(_computes, steps))} computing nodes{left}, not {spec.nodes}",
+                f"the network has {sum(map(computes, steps))} computing nodes{left}, not {spec.nodes}",
                 where=f"schedule '{schedule}'",
                 fix=f"use @{len(computing)} or less" if computing else "drop the last stage",
             )
         first, end = at, computing[spec.nodes - 1] + 1
         if spec.kind is not StageKind.LAYER:
-            while first < computing[0] and not _is_tileable(steps[first]):
+            while first < computing[0] and not is_tileable(steps[first]):
                 first += 1
         if first > at:
             plans.append(StagePlan(StageSpec(), at, first))
@@ -75,12 +150,14 @@ def split(graph: Graph, steps: Sequence[StepNode], schedule: Schedule) -> list[S
     return plans
 
 
-def _computes(step: StepNode) -> bool:
+def computes(step: StepNode) -> bool:
+    """Whether schedules count this step."""
     op = OPS.get(step.signature.op)
     return op is None or op.movement is Movement.COMPUTES
 
 
-def _is_tileable(step: StepNode) -> bool:
+def is_tileable(step: StepNode) -> bool:
+    """Whether an output region of this step needs no more than a region of each input."""
     op, output = OPS.get(step.signature.op), step.signature.outputs
     if op is None or not output:
         return False
@@ -123,19 +200,32 @@ def bands(size: int, whole: int, band: int) -> tuple[Span, ...]:
 class Sweep:
     """How a stage is cut along one axis.
 
-    by_rows: rows, or columns.   share: the part of a tensor of some size that each piece must deliver.
-    kept: whether a storage leaves the stage, so that all of it must be delivered.
-    carries: whether what one piece computed is still there for the next (bands), or computed again (patches).
+    by_rows: rows, or columns.   kept: storage that leaves the stage, so that all of it must be delivered.
+    pieces: of a grid.   band, whole: instead of it, rows of a band, and how many the stage's output has.
     """
 
     by_rows: bool
-    share: Callable[[int], tuple[Span, ...]]
-    kept: Callable[[int], bool]
-    carries: bool
-    where: str
+    kept: frozenset[int]
+    where: str = field(compare=False)
+    pieces: int = 1
+    band: int = 0
+    whole: int = 0
+
+    @property
+    def carries(self) -> bool:
+        """Whether what one piece computed is still there for the next (bands), or computed again (patches)."""
+        return self.band > 0
+
+    def share(self, size: int) -> tuple[Span, ...]:
+        """The part of an axis of `size` that each piece must deliver."""
+        return bands(size, self.whole, self.band) if self.band else patches(size, self.pieces)
 
     def rows(self, steps: Sequence[StepNode]) -> list[AxisRow]:
         """One AxisRow a step. Raises ScheduleError at an operator that cannot be cut."""
+        return _swept(self, tuple(steps))
+
+    def sweep(self, steps: tuple[StepNode, ...]) -> list[AxisRow]:
+        """`rows`, not remembered."""
         nothing = [_NOTHING] * len(self.share(1))
         needed: dict[int, list[tuple[Span, Span]]] = {}  # storage -> (clipped, unclipped) of each piece
         found: list[AxisRow] = []
@@ -148,7 +238,7 @@ class Sweep:
             spans = nothing
             for storage in step.writes:
                 spans = [_hulls(a, b) for a, b in zip(spans, needed.get(storage, nothing), strict=True)]
-                if self.kept(storage):
+                if storage in self.kept:
                     spans = [_hulls(a, (own, own)) for a, own in zip(spans, self.share(size), strict=True)]
             clipped = [clip(inside, size) for inside, _ in spans]
             row = _carried(clipped) if self.carries else _recomputed(clipped, [u for _, u in spans])
@@ -168,10 +258,11 @@ class Sweep:
         """What one output interval asks of an input: clipped from `inside`, not clipped from `outside`."""
         signature = steps[position].signature
         source = signature.input(index)
-        found = [self._interval(signature, index, span) for span in (inside, outside)]
-        if found[0] is None or found[1] is None:
+        found = self._interval(signature, index, inside)
+        loose = found if inside == outside else self._interval(signature, index, outside)
+        if found is None or loose is None:
             raise _not_tileable(steps, position, self.where)
-        return clip(found[0], source.rows if self.by_rows else source.cols), found[1]
+        return clip(found, source.rows if self.by_rows else source.cols), loose
 
     def _interval(self, signature: Signature, index: int, span: Span) -> Span | None:
         if span.stop <= span.start:
@@ -184,6 +275,11 @@ class Sweep:
             return region.rows if region is not None else None
         region = op.needs(signature, index, Span(0, output.rows), span)
         return region.cols if region is not None else None
+
+
+@lru_cache(SWEEPS_KEPT)
+def _swept(sweep: Sweep, steps: tuple[StepNode, ...]) -> list[AxisRow]:
+    return sweep.sweep(steps)
 
 
 _NOTHING = Span(0, 0), Span(0, 0)
@@ -219,7 +315,7 @@ def _hulls(a: tuple[Span, Span], b: tuple[Span, Span]) -> tuple[Span, Span]:
 def _not_tileable(steps: Sequence[StepNode], position: int, where: str) -> ScheduleError:
     signature = steps[position].signature
     shape = "x".join(map(str, signature.output.shape)) if signature.outputs else "nothing"
-    before = sum(map(_computes, steps[:position]))
+    before = sum(map(computes, steps[:position]))
     return ScheduleError(
         f"cuts through {signature.op} (output {shape}), which needs its whole input",
         where=where,

@@ -6,6 +6,7 @@ itself in the form that `frontends.description` reads. `docs/zoo.md` is the page
 
 from __future__ import annotations
 
+import copy
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ __all__ = [
     "build",
     "describe",
     "names",
+    "network_description",
     "published_params",
     "resolve",
 ]
@@ -183,6 +185,15 @@ def build(name: str) -> Graph:
         )
     source = Source(description=f"zoo: {entry.name} ({entry.source})", published=published)
     return graph_from_dict({"name": entry.name, **_file(entry.name).network}, source=source)
+
+
+def network_description(name: str) -> dict[str, Any]:
+    """A network as plain data, in the form that `load` takes: to be changed and built again.
+
+    Raises ModelError for an unknown name.
+    """
+    own = resolve(name)
+    return copy.deepcopy({"name": own, **_file(own).network})
 
 
 def published_params(graph: Graph) -> int:

@@ -1,0 +1,371 @@
+"""The Pareto front of memory against cycles over all sequences of layers and cut stages, exactly.
+
+A network with nodes 0 1 2 ... is a path of bounds; a layer goes one bound further, a cut stage several:
+
+    0 --- 1 --- 2 --- 3 --- 4        what is asked: cheapest paths with at most so many cut stages, for every
+     \\_________________/            limit on the largest live bytes on the way
+
+For one limit that is a shortest path. All limits are solved at once: one array entry for each value that the live bytes
+of a stage can take. Working memory held beside the arena adds a second maximum: its limits are halved until what lies
+between two of them cannot improve the front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from mcusim.stage_axes import Bools, Ints
+from mcusim.step_costs import Floats
+
+TIGHTENINGS = (32, 128, 512)
+"""Levels of memory in each round that drops stages before the exact search."""
+
+__all__ = ["Edge", "Hops", "Path", "Routes", "front_of"]
+
+
+class Edge(NamedTuple):
+    """Cut stage over nodes [first, end): entry `option` of those that `Hops` came with."""
+
+    first: int
+    end: int
+    option: int
+
+
+class Path(NamedTuple):
+    """Edges in order; the other nodes run as layers. total_bytes: live and held."""
+
+    edges: tuple[Edge, ...]
+    live_bytes: int
+    held_bytes: int
+    cycles: float
+
+    @property
+    def total_bytes(self) -> int:
+        return self.live_bytes + self.held_bytes
+
+
+class Hops(NamedTuple):
+    """Layers, each from one bound to the next, or cut stages: one array entry for each.
+
+    first, end: bounds.   option: what the caller knows it by.   held_bytes: by name.
+    """
+
+    first: Ints
+    end: Ints
+    option: Ints
+    live_bytes: Ints
+    held_bytes: tuple[Ints, ...]
+    cycles: Floats
+
+    def where(self, keep: Bools | Ints) -> Hops:
+        """Some of them."""
+        held = tuple([h[keep] for h in self.held_bytes])
+        return Hops(self.first[keep], self.end[keep], self.option[keep], self.live_bytes[keep], held, self.cycles[keep])
+
+
+@dataclass(frozen=True, eq=False)
+class Routes:
+    """All that a network can do.
+
+    layers: one for each node, in order.   stages: every cut stage.   most: cut stages in one schedule.
+    layer_first, stage_first: whether a schedule may start with a layer, with a cut stage.
+    """
+
+    layers: Hops
+    stages: Hops
+    most: int
+    layer_first: bool = True
+    stage_first: bool = True
+
+    @property
+    def nodes(self) -> int:
+        return len(self.layers.first)
+
+    @cached_property
+    def floors(self) -> tuple[int, tuple[int, ...]]:
+        """Live bytes, and held bytes by name, that no schedule can do without. Each on its own."""
+        held = range(len(self.layers.held_bytes))
+        live = self._least(self.layers.live_bytes, self.stages.live_bytes)
+        return live, tuple([self._least(self.layers.held_bytes[i], self.stages.held_bytes[i]) for i in held])
+
+    def _least(self, layers: Ints, stages: Ints) -> int:
+        """The smallest maximum on any way through."""
+        far = np.iinfo(np.int64).max
+        best = np.full((self.most + 1, self.nodes + 1), far)
+        best[0, 0] = 0
+        order = np.argsort(self.stages.end, kind="stable")
+        first, values = self.stages.first[order], stages[order]
+        ends = np.searchsorted(self.stages.end[order], np.arange(self.nodes + 2))
+        for k in range(1, self.nodes + 1):
+            best[:, k] = np.maximum(best[:, k - 1], layers[k - 1])
+            if k == 1 and not self.layer_first:
+                best[0, k] = far
+            to = slice(ends[k], ends[k + 1])
+            if to.stop > to.start:
+                for used in range(self.most):
+                    found = int(np.maximum(best[used, first[to]], values[to]).min())
+                    best[used + 1, k] = min(best[used + 1, k], found)
+        return int(best[:, -1].min())
+
+
+def front_of(routes: Routes, known: Sequence[Path] = ()) -> list[Path]:
+    """The Pareto front over all routes and what is known, fewest bytes first. Equal paths appear once."""
+    if not routes.layer_first and not len(_allowed(routes).first):
+        return list(known)  # there is no way to start
+    return _Search(routes, list(known)).front()
+
+
+class _Search:
+    """The front of one Routes, merged into what is known.
+
+    edge: of each stage, its place among the pairs of bounds that stages join: (edge_first, edge_end), by end.
+    """
+
+    def __init__(self, routes: Routes, known: list[Path]) -> None:
+        self.routes, self.known = routes, known
+        self.live_floor, self.held_floor = routes.floors
+        self.layers = self._raised(routes.layers)
+        self._keep(self._pruned(self._raised(_allowed(routes))))
+
+    def _raised(self, hops: Hops) -> Hops:
+        """Less than what every schedule takes makes no difference."""
+        pairs = zip(hops.held_bytes, self.held_floor, strict=True)
+        held = tuple([np.maximum(h, floor) for h, floor in pairs])
+        return hops._replace(live_bytes=np.maximum(hops.live_bytes, self.live_floor), held_bytes=held)
+
+    def _keep(self, stages: Hops) -> None:
+        """Search these stages only; they are sorted by end and start."""
+        self.stages = stages
+        joined = stages.end * (self.routes.nodes + 1) + stages.first
+        pairs, self.edge = np.unique(joined, return_inverse=True)
+        self.edge_end, self.edge_first = np.divmod(pairs, self.routes.nodes + 1)
+        self.edges_to = np.searchsorted(self.edge_end, np.arange(self.routes.nodes + 2))
+        self.edge_starts = np.searchsorted(self.edge, np.arange(len(pairs) + 1))
+
+    # -- pruning ------------------------------------------------------------------------------------------------------
+
+    def _pruned(self, stages: Hops) -> Hops:
+        """Without stages that others at the same place, or the layers there, do no worse than."""
+        stages = stages.where(~self._worse_than_layers(stages))
+        order = np.lexsort((stages.cycles, stages.live_bytes, stages.first, stages.end))
+        stages = stages.where(order)
+        is_new = np.ones(len(order), np.bool_)
+        is_new[1:] = (stages.first[1:] != stages.first[:-1]) | (stages.end[1:] != stages.end[:-1])
+        group = np.cumsum(is_new)
+        # Compare with those that need no more live bytes and the least held ones: a running minimum in each group.
+        at_floor = np.ones(len(order), np.bool_)
+        for held, floor in zip(stages.held_bytes, self.held_floor, strict=True):
+            at_floor &= held == floor
+        ranks = np.unique(stages.cycles, return_inverse=True)[1].astype(np.int64)
+        far = len(order) + 1
+        shifted = np.where(at_floor, ranks, far) - group * (4 * far)
+        before = np.empty_like(shifted)
+        before[1:] = np.minimum.accumulate(shifted)[:-1]
+        before[:1] = far
+        before += group * (4 * far)
+        return stages.where(is_new | (ranks < before))
+
+    def _worse_than_layers(self, stages: Hops) -> Bools:
+        """Stages whose nodes, run as layers, take no more of anything."""
+        first, end, layers = stages.first, stages.end, self.layers
+        sums = np.concatenate(([0.0], np.cumsum(layers.cycles)))
+        worse = stages.cycles >= (sums[end] - sums[first]) * (1 - 1e-12)
+        columns = [(layers.live_bytes, stages.live_bytes)]
+        columns += list(zip(layers.held_bytes, stages.held_bytes, strict=True))
+        for of_layers, of_stages in columns:
+            worse &= of_stages >= _maxima(of_layers)[first, end]
+        return worse if self.routes.layer_first else worse & (first > 0)
+
+    def _tighten(self, count: int) -> None:
+        """Drop stages that are on no schedule better than the known ones; `count` levels of memory stand for all.
+
+        A schedule takes at least what its neediest part takes for itself, live and held together. With that as the
+        only limit, cheapest ways to a stage and from it on bound every schedule that it is part of.
+        """
+        needs = [hops.live_bytes + sum(hops.held_bytes) for hops in (self.layers, self.stages)]
+        values = np.unique(np.concatenate(needs))
+        levels = values[np.unique(np.linspace(0, len(values) - 1, count).astype(np.int64))]
+        solved = _Solved(self, needs, levels, (None, None))
+        for index in solved.breaks():
+            self._add(solved.path(index))
+        to, fro = solved.reached, solved.remaining()
+        through = np.full((len(self.edge_end), len(levels)), np.inf)
+        for used in range(self.routes.most):
+            left = self.routes.most - 1 - used
+            np.minimum(through, to[used, self.edge_first] + fro[left, self.edge_end], out=through)
+        best = _cheapest(self.known, levels)
+        known = np.concatenate(([np.inf], best[:-1]))  # at the lower end of what a level stands for
+        with np.errstate(invalid="ignore"):
+            slack = np.where(np.isfinite(through), known * (1 - 1e-12) - through, -np.inf)
+        slack = np.maximum.accumulate(slack[:, ::-1], axis=1)[:, ::-1]
+        self._keep(self.stages.where(self.stages.cycles < slack[self.edge, np.searchsorted(levels, needs[1])]))
+
+    # -- shortest paths -----------------------------------------------------------------------------------------------
+
+    def front(self) -> list[Path]:
+        """What is known, improved."""
+        for count in TIGHTENINGS:
+            self._tighten(count)
+            self._improve(self.held_floor, sum(self.held_floor))
+        caps = [self._caps(i) for i in range(len(self.held_floor))]
+        # Boxes of limits on held bytes: low (exclusive, -1 for none) to high, as places in `caps`.
+        boxes = [tuple((-1, len(values) - 1) for values in caps)]
+        while boxes:
+            box = boxes.pop()
+            limits = tuple(values[high] for values, (_, high) in zip(caps, box, strict=True))
+            least = sum(values[low + 1] for values, (low, _) in zip(caps, box, strict=True))
+            if not self._improve(limits, least) or not box:
+                continue
+            widest = max(range(len(box)), key=lambda i: box[i][1] - box[i][0])
+            low, high = box[widest]
+            if high - low > 1:
+                middle = (low + high) // 2
+                for part in ((middle, high), (low, middle)):
+                    boxes.append((*box[:widest], part, *box[widest + 1 :]))
+        return self.known
+
+    def _caps(self, name: int) -> list[int]:
+        """Values that held bytes `name` can take over a whole schedule."""
+        both = np.concatenate((self.layers.held_bytes[name], self.stages.held_bytes[name]))
+        return [int(value) for value in np.unique(both)]
+
+    def _improve(self, limits: tuple[int, ...], least: int) -> bool:
+        """Solve with these limits on held bytes. Whether schedules that hold `least` could be better than known."""
+        fits = _within(self.layers, limits), _within(self.stages, limits)
+        levels = np.unique(np.concatenate((self.layers.live_bytes, self.stages.live_bytes[fits[1]])))
+        solved = _Solved(self, [self.layers.live_bytes, self.stages.live_bytes], levels, fits)
+        breaks = np.array(solved.breaks(), np.int64)
+        least_known = _cheapest(self.known, levels[breaks] + least)
+        better = breaks[solved.best[breaks] < least_known * (1 - 1e-12)]
+        for index in better:
+            self._add(solved.path(int(index)))
+        return bool(len(better))
+
+    def _add(self, path: Path) -> None:
+        if _is_better(self.known, path.total_bytes, path.cycles):
+            rest = [p for p in self.known if p.total_bytes < path.total_bytes or p.cycles < path.cycles * (1 - 1e-12)]
+            self.known = sorted([*rest, path], key=lambda p: p.total_bytes)
+
+
+def _cheapest(known: Sequence[Path], total_bytes: Ints) -> Floats:
+    """Cycles of the cheapest known path, ordered by bytes, within each total; infinite where none is."""
+    cycles = np.array([np.inf, *(path.cycles for path in known)])
+    return cycles[np.searchsorted([path.total_bytes for path in known], total_bytes, side="right")]
+
+
+def _is_better(known: Sequence[Path], total_bytes: int, cycles: float) -> bool:
+    """Whether no known path is as good in both. Cycles are sums in some order: the last digits say nothing."""
+    return all(p.total_bytes > total_bytes or p.cycles > cycles * (1 + 1e-12) for p in known)
+
+
+def _allowed(routes: Routes) -> Hops:
+    return routes.stages if routes.stage_first else routes.stages.where(routes.stages.first > 0)
+
+
+def _maxima(values: Ints) -> Ints:
+    """[i, j] -> the largest of values[i:j]."""
+    n = len(values)
+    found = np.zeros((n + 1, n + 1), np.int64)
+    for i in range(n):
+        found[i, i + 1 :] = np.maximum.accumulate(values[i:])
+    return found
+
+
+def _within(hops: Hops, limits: tuple[int, ...]) -> Bools:
+    fits = np.ones(len(hops.first), np.bool_)
+    for held, limit in zip(hops.held_bytes, limits, strict=True):
+        fits &= held <= limit
+    return fits
+
+
+class _Solved:
+    """Cheapest ways for every level of one need: no layer and no stage on the way may need more.
+
+    needs: of each layer and of each stage.   fits: which of them may be taken at all; None for all.
+    reached[used, k, level]: cycles from the start to bound k with `used` cut stages.   best: to the end.
+    """
+
+    def __init__(
+        self, search: _Search, needs: Sequence[Ints], levels: Ints, fits: tuple[Bools | None, Bools | None]
+    ) -> None:
+        self.search, self.needs, self.levels, self.fits = search, needs, levels, fits
+        routes, layers, stages = search.routes, search.layers, search.stages
+        self.cost = np.full((len(search.edge_end), len(levels)), np.inf)
+        some = slice(None) if fits[1] is None else fits[1]
+        places = np.searchsorted(levels, needs[1][some])
+        np.minimum.at(self.cost, (search.edge[some], places), stages.cycles[some])
+        np.minimum.accumulate(self.cost, axis=1, out=self.cost)
+        self.layer = np.where(levels >= needs[0][:, None], layers.cycles[:, None], np.inf)
+        if fits[0] is not None:
+            self.layer[~fits[0]] = np.inf
+        self.reached = np.full((routes.most + 1, routes.nodes + 1, len(levels)), np.inf)
+        self.reached[0, 0] = 0.0
+        for k in range(1, routes.nodes + 1):
+            self.reached[:, k] = self.reached[:, k - 1] + self.layer[k - 1]
+            if k == 1 and not routes.layer_first:
+                self.reached[0, 1] = np.inf
+            to = slice(search.edges_to[k], search.edges_to[k + 1])
+            first = search.edge_first[to]
+            if len(first):
+                ways = (self.reached[:-1, first] + self.cost[to]).min(axis=1)
+                np.minimum(self.reached[1:, k], ways, out=self.reached[1:, k])
+        self.best: Floats = self.reached[:, -1].min(axis=0)
+
+    def remaining(self) -> Floats:
+        """[left, k, level]: cycles from bound k to the end with at most `left` cut stages."""
+        search, routes = self.search, self.search.routes
+        found = np.full_like(self.reached, np.inf)
+        found[:, -1] = 0.0
+        order = np.argsort(search.edge_first, kind="stable")
+        starts = np.searchsorted(search.edge_first[order], np.arange(routes.nodes + 1))
+        for k in range(routes.nodes - 1, -1, -1):
+            found[:, k] = found[:, k + 1] + self.layer[k]
+            edges = order[starts[k] : starts[k + 1]]
+            if len(edges):
+                ways = (found[:-1, search.edge_end[edges]] + self.cost[edges]).min(axis=1)
+                np.minimum(found[1:, k], ways, out=found[1:, k])
+        return found
+
+    def breaks(self) -> list[int]:
+        """Levels at which a larger limit makes something cheaper."""
+        before = np.concatenate(([np.inf], self.best[:-1]))
+        return [int(i) for i in np.flatnonzero(self.best < before)]
+
+    def path(self, level: int) -> Path:
+        """A cheapest way within a level."""
+        search = self.search
+        used, k = int(self.reached[:, -1, level].argmin()), search.routes.nodes
+        edges: list[Edge] = []
+        passed: list[tuple[Hops, int]] = []
+        while k > 0:
+            goal = self.reached[used, k, level]
+            by_layer = used > 0 or k > 1 or search.routes.layer_first
+            if by_layer and self.reached[used, k - 1, level] + self.layer[k - 1, level] == goal:
+                k -= 1
+                passed.append((search.layers, k))
+                continue
+            to = slice(search.edges_to[k], search.edges_to[k + 1])
+            ways = self.reached[used - 1, search.edge_first[to], level] + self.cost[to, level]
+            edge = to.start + int(np.flatnonzero(ways == goal)[0])
+            stage = self._stage(edge, level)
+            passed.append((search.stages, stage))
+            k, used = int(search.edge_first[edge]), used - 1
+            edges.append(Edge(k, int(search.edge_end[edge]), int(search.stages.option[stage])))
+        live = max(int(hops.live_bytes[i]) for hops, i in passed)
+        names = range(len(search.held_floor))
+        held = sum(max(int(hops.held_bytes[name][i]) for hops, i in passed) for name in names)
+        return Path(tuple(reversed(edges)), live, held, float(self.best[level]))
+
+    def _stage(self, edge: int, level: int) -> int:
+        """The stage on an edge that costs what is found there."""
+        search = self.search
+        some = slice(search.edge_starts[edge], search.edge_starts[edge + 1])
+        goes = (search.stages.cycles[some] == self.cost[edge, level]) & (self.needs[1][some] <= self.levels[level])
+        if self.fits[1] is not None:
+            goes &= self.fits[1][some]
+        return int(some.start + np.flatnonzero(goes)[0])

@@ -1,0 +1,242 @@
+"""What to do when a network does not fit: ranked remedies, each with its bytes and milliseconds."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from os import PathLike
+from typing import Any
+
+from mcusim import zoo
+from mcusim.boards import all_boards, load_board
+from mcusim.errors import McusimError
+from mcusim.graph import Graph
+from mcusim.hardware import Board
+from mcusim.lower import lower
+from mcusim.models import load
+from mcusim.placement import place
+from mcusim.planners import PLANNERS
+from mcusim.reorder import reorder
+from mcusim.report import Report
+from mcusim.runtimes import RUNTIMES, Runtime, find_runtime
+from mcusim.schedule import LAYER
+from mcusim.searching import search
+from mcusim.simulation import simulate
+
+__all__ = ["Diagnosis", "Remedy", "RemedyKind", "remedies"]
+
+WIDTHS = (0.75, 0.5, 0.35, 0.25)
+RESOLUTION_STEP = 16
+"""Networks halve their maps four or five times: other sizes only add borders."""
+LEAST_RESOLUTION = 32
+
+
+class RemedyKind(StrEnum):
+    """What a remedy changes; the first three give the same outputs on the same board under the same runtime."""
+
+    PLAN = "plan"
+    ORDER = "order"
+    SCHEDULE = "schedule"
+    RUNTIME = "runtime"
+    RESOLUTION = "resolution"
+    WIDTH = "width"
+    BOARD = "board"
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """One thing to do.
+
+    what: in a few words.   keeps_outputs: whether the network still answers the same, so that no accuracy is at stake.
+    sram_bytes, flash_bytes, ms: with it; None where that cannot be known.   fits: all that is known fits.
+    command: that shows it, or "".
+    """
+
+    kind: RemedyKind
+    what: str
+    keeps_outputs: bool
+    sram_bytes: int
+    flash_bytes: int | None
+    ms: float | None
+    fits: bool
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """A network on a board as it is, and what could be done: what fits first, the gentlest remedy first."""
+
+    report: Report
+    remedies: tuple[Remedy, ...]
+
+
+def remedies(
+    model: Graph | str | PathLike[str] | Mapping[str, Any],
+    *,
+    profile: Board | str | PathLike[str],
+    runtime: Runtime | str = "tinyengine",
+) -> Diagnosis:
+    """What could be done for `model` on the board `profile`, whether it fits already or not.
+
+    Raises McusimError where the model, board or runtime is wrong.
+    """
+    graph = model if isinstance(model, Graph) else load(model)
+    board = profile if isinstance(profile, Board) else load_board(profile)
+    chosen = runtime if isinstance(runtime, Runtime) else find_runtime(runtime)
+    patient = _Patient(graph, board, chosen, simulate(graph, profile=board, runtime=chosen))
+    found = [
+        *patient.plans(),
+        *patient.orders(),
+        *patient.schedules(),
+        *patient.runtimes(),
+        *patient.resolutions(),
+        *patient.widths(),
+        *patient.boards(),
+    ]
+    return Diagnosis(patient.report, tuple(sorted(found, key=_rank)))
+
+
+def _rank(remedy: Remedy) -> tuple[bool, bool, bool, int]:
+    """What fits, keeps the outputs, and keeps the board; among those as `RemedyKind` lists them."""
+    is_board = remedy.kind is RemedyKind.BOARD
+    return not remedy.fits, not remedy.keeps_outputs, is_board, list(RemedyKind).index(remedy.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class _Patient:
+    graph: Graph
+    board: Board
+    runtime: Runtime
+    report: Report
+
+    def plans(self) -> Iterator[Remedy]:
+        """The smallest plan of the same buffers."""
+        program = lower(self.graph, LAYER, self.runtime.rules)
+        beside = self.report.sram.scratch_bytes + self.report.sram.persistent_bytes
+        sizes = {name: place(program, planner).arena_bytes + beside for name, planner in PLANNERS.items()}
+        name = min(sizes, key=lambda name: (sizes[name], name))
+        if sizes[name] < self.report.sram.peak_bytes:
+            command = self._command("plan", with_board=False)
+            yield self._same(
+                RemedyKind.PLAN, f"plan the arena with {name}", sizes[name], self.report.latency.ms, command
+            )
+
+    def orders(self) -> Iterator[Remedy]:
+        """Another order of independent layers."""
+        found = reorder(self.graph, self.runtime.rules)
+        after = simulate(found.graph, profile=self.board, runtime=self.runtime)
+        if after.sram.peak_bytes < self.report.sram.peak_bytes:
+            yield self._same(
+                RemedyKind.ORDER, "run the layers in another order", after.sram.peak_bytes, after.latency.ms
+            )
+
+    def schedules(self) -> Iterator[Remedy]:
+        """The cheapest schedule that fits, or the smallest there is."""
+        front = search(self.graph, profile=self.board, runtime=self.runtime)
+        point = front.best or front.nearest
+        if point.peak_bytes < self.report.sram.peak_bytes:
+            command = f"{self._command('run')} --schedule {point.schedule}"
+            yield self._same(RemedyKind.SCHEDULE, f"schedule {point.schedule}", point.peak_bytes, point.ms, command)
+
+    def runtimes(self) -> Iterator[Remedy]:
+        """Other runtimes that need less."""
+        for name, runtime in sorted(RUNTIMES.items()):
+            if runtime is self.runtime:
+                continue
+            other = _asked(self.graph, self.board, runtime)
+            if other is not None and (other.fits or other.sram.peak_bytes < self.report.sram.peak_bytes):
+                command = f"mcusim run {self.graph.name} --profile {self.board.name} --runtime {name}"
+                yield _of(RemedyKind.RUNTIME, f"runtime {name}", True, other, command)
+
+    def resolutions(self) -> Iterator[Remedy]:
+        """The largest smaller input that fits, or the smallest."""
+        description = _description(self.graph)
+        if description is None:
+            return
+        rows, cols, channels = description["input"]
+        last: Remedy | None = None
+        for size in range(rows - 1 - (rows - 1) % RESOLUTION_STEP, LEAST_RESOLUTION - 1, -RESOLUTION_STEP):
+            shape = [size, max(round(size * cols / rows), 1), channels]
+            report = self._variant({**description, "input": shape})
+            if report is None:
+                break
+            last = _of(RemedyKind.RESOLUTION, f"an input of {shape[0]}x{shape[1]}", False, report)
+            if last.fits:
+                break
+        if last is not None:
+            yield last
+
+    def widths(self) -> Iterator[Remedy]:
+        """The widest narrower network that fits, or the narrowest."""
+        description = _description(self.graph)
+        last: Remedy | None = None
+        for width in WIDTHS if description is not None else ():
+            assert description is not None
+            report = self._variant(_narrowed(description, width))
+            if report is None:
+                break
+            last = _of(RemedyKind.WIDTH, f"width x {width:g}", False, report)
+            if last.fits:
+                break
+        if last is not None:
+            yield last
+
+    def boards(self) -> Iterator[Remedy]:
+        """The smallest board that holds it as it is."""
+        asked = [_asked(self.graph, board, self.runtime) for board in all_boards() if board.name != self.board.name]
+        holding = [report for report in asked if report is not None and report.fits is not False and report.sram.fits]
+        if holding:
+            report = min(
+                holding, key=lambda r: (r.fits is None, r.sram.budget_bytes, r.flash.budget_bytes, r.profile.name)
+            )
+            command = f"mcusim run {self.graph.name} --profile {report.profile.name} --runtime {self.runtime.name}"
+            yield _of(RemedyKind.BOARD, f"board {report.profile.name}", True, report, command)
+
+    def _variant(self, description: Mapping[str, Any]) -> Report | None:
+        return _asked(description, self.board, self.runtime)
+
+    def _same(self, kind: RemedyKind, what: str, sram_bytes: int, ms: float | None, command: str = "") -> Remedy:
+        """A remedy that stores and computes the same network."""
+        flash = self.report.flash
+        fits = sram_bytes <= self.report.sram.budget_bytes and flash.fits is not False
+        return Remedy(kind, what, True, sram_bytes, flash.total_bytes, ms, fits, command)
+
+    def _command(self, verb: str, with_board: bool = True) -> str:
+        board = f" --profile {self.board.name}" if with_board else ""
+        return f"mcusim {verb} {self.graph.name}{board} --runtime {self.runtime.name}"
+
+
+def _of(kind: RemedyKind, what: str, keeps: bool, report: Report, command: str = "") -> Remedy:
+    fits = report.sram.fits is not False and report.flash.fits is not False and not _lacks_kernels(report)
+    return Remedy(kind, what, keeps, report.sram.peak_bytes, report.flash.total_bytes, report.latency.ms, fits, command)
+
+
+def _lacks_kernels(report: Report) -> bool:
+    return any("cannot run" in warning for warning in report.warnings)
+
+
+def _asked(network: Graph | Mapping[str, Any], board: Board, runtime: Runtime) -> Report | None:
+    """An answer, or None where such a network cannot be built or run."""
+    try:
+        return simulate(network, profile=board, runtime=runtime)
+    except McusimError:
+        return None
+
+
+def _description(graph: Graph) -> dict[str, Any] | None:
+    """The description of a network of the zoo with one image as input; None for any other."""
+    if graph.name not in zoo.names() or not graph.source.description.startswith("zoo:"):
+        return None
+    found = zoo.network_description(graph.name)
+    return found if len(found.get("input", ())) == 3 else None
+
+
+def _narrowed(description: Mapping[str, Any], width: float) -> dict[str, Any]:
+    """Every layer but the last that has channels, narrower: to multiples of 8, as MobileNet rounds them."""
+    found = copy.deepcopy(dict(description))
+    layers = [layer for layer in found["layers"] if "out_channels" in layer]
+    for layer in layers[:-1]:
+        layer["out_channels"] = max(8, int(layer["out_channels"] * width + 4) // 8 * 8)
+    return found

@@ -1,0 +1,291 @@
+"""How a stage is cut along one axis, for all grids and all bands at once: `staging.Sweep` in numpy.
+
+An axis is cut in several ways: into 1, 2, ... 16 patches, or into bands of 1, 2, ... rows. All pieces of all ways lie
+one after the other in flat arrays:
+
+    way       1 | 2     | 3         | ...
+    piece     0 | 0   1 | 0   1   2 | ...
+    start     0 | 0  14 | 0   9  18 | ...
+
+One backward sweep over the steps then serves every way, and every start of a stage with the same end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcusim.graph import ABSENT, Signature
+from mcusim.ops import OPS
+from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.region import Span
+from mcusim.staging import StepNode
+
+__all__ = ["AxisSweep", "Bools", "Ints", "Lengths", "is_symmetric"]
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+_FAR = 1 << 40
+"""Start of an empty interval; its end is the negative. Hulls and affine maps then need no special case."""
+
+
+Interval = tuple[Ints, Ints]
+
+
+class Ways(NamedTuple):
+    """Every way of cutting an axis. first: where each way starts in the flat arrays.   pieces: how many each has.
+
+    shift: far enough from way to way that no two of them meet.
+    """
+
+    first: Ints
+    pieces: Ints
+    shift: Ints
+
+    @property
+    def length(self) -> int:
+        return len(self.shift)
+
+
+def _ways(pieces: Ints) -> Ways:
+    shift = np.repeat(np.arange(len(pieces), dtype=np.int64), pieces) * (4 * _FAR)
+    return Ways(np.cumsum(pieces) - pieces, pieces, shift)
+
+
+@lru_cache(256)
+def patch_ways(most: int) -> Ways:
+    """1 to `most` patches."""
+    return _ways(np.arange(1, most + 1, dtype=np.int64))
+
+
+@lru_cache(256)
+def band_ways(whole: int) -> Ways:
+    """Bands of 1 to `whole` rows."""
+    return _ways(-(-whole // np.arange(1, whole + 1, dtype=np.int64)))
+
+
+@lru_cache(4096)
+def _patch_shares(most: int, size: int) -> Interval:
+    """As `staging.patches`."""
+    ways = patch_ways(most)
+    index = np.arange(ways.length, dtype=np.int64) - np.repeat(ways.first, ways.pieces)
+    pieces = np.repeat(ways.pieces, ways.pieces)
+    return _emptied(index * size // pieces, (index + 1) * size // pieces)
+
+
+@lru_cache(4096)
+def _band_shares(whole: int, size: int) -> Interval:
+    """As `staging.bands`."""
+    ways = band_ways(whole)
+    index = np.arange(ways.length, dtype=np.int64) - np.repeat(ways.first, ways.pieces)
+    band = np.repeat(np.arange(1, whole + 1, dtype=np.int64), ways.pieces)
+    stop = np.minimum((index + 1) * band * size // whole, size)
+    stop[ways.first + ways.pieces - 1] = size
+    return _emptied(np.minimum(index * band * size // whole, size), stop)
+
+
+def _emptied(start: Ints, stop: Ints) -> Interval:
+    some = stop > start
+    return np.where(some, start, _FAR), np.where(some, stop, -_FAR)
+
+
+class _Affine(NamedTuple):
+    """[i, j) of the output needs [scale*i + first, scale*(j - 1) + last) of the input."""
+
+    scale: int
+    first: int
+    last: int
+
+    def needs(self, start: Ints, stop: Ints) -> Interval:
+        if self.scale > 0:  # an empty interval stays far beyond any that is not
+            return start * self.scale + self.first, stop * self.scale + (self.last - self.scale)
+        some = stop > start
+        return np.where(some, self.first, _FAR), np.where(some, self.last, -_FAR)
+
+
+class _Table(NamedTuple):
+    """An operator that is not affine: asked interval by interval."""
+
+    ask: Callable[[Span], Span]
+
+    def needs(self, start: Ints, stop: Ints) -> Interval:
+        pairs = zip(start.tolist(), stop.tolist(), strict=True)
+        found = np.array([self.ask(Span(a, b)) if b > a else (0, 0) for a, b in pairs], np.int64).reshape(-1, 2)
+        return _emptied(found[:, 0], found[:, 1])
+
+
+@lru_cache(SIGNATURES_KEPT)
+def _axis_map(signature: Signature, index: int, by_rows: bool) -> _Affine | _Table:
+    """What an output interval needs of input `index` along one axis. The operator must be tileable."""
+    output, needs = signature.output, OPS[signature.op].needs
+    size = output.rows if by_rows else output.cols
+    other = Span(0, output.cols if by_rows else output.rows)
+
+    def ask(span: Span) -> Span:
+        region = needs(signature, index, span, other) if by_rows else needs(signature, index, other, span)
+        assert region is not None
+        return region.rows if by_rows else region.cols
+
+    (first, last), (second, _) = ask(Span(0, 1)), ask(Span(size, size + 1))
+    scale = (second - first) // size
+    middle = size // 2
+    for a, b in (
+        (0, size),
+        (0, middle),
+        (middle, size),
+        (middle, middle + 1),
+        (1, size),
+        (0, size - 1),
+        (-3, size + 3),
+    ):
+        if a < b:
+            found = ask(Span(a, b))
+            if scale < 0 or (found.start, found.stop) != (scale * a + first, scale * (b - 1) + last):
+                return _Table(ask)
+    return _Affine(scale, first, last)
+
+
+def is_symmetric(step: StepNode) -> bool:
+    """Whether rows and columns of a tileable step are cut alike."""
+    call = step.signature
+    kinds = [call.input(index) for index, storage in enumerate(step.reads) if storage != ABSENT]
+    return all(kind.rows == kind.cols for kind in (*kinds, *call.outputs)) and all(
+        _axis_map(call, index, True) == _axis_map(call, index, False)
+        for index, storage in enumerate(step.reads)
+        if storage != ABSENT
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """One step along one axis, for each way of cutting it. See `staging.AxisRow`.
+
+    total: elements computed in all pieces together.   busy: pieces with something to do.   longest: of its intervals.
+    carried: None where no way keeps anything from one piece to the next.
+    """
+
+    total: Ints
+    busy: Ints
+    longest: Ints
+    held: Ints
+    uniform: Ints
+    carried: Bools | None
+
+
+class AxisSweep:
+    """Steps of a stage along one axis, from its end backwards: `step` for each of them in turn.
+
+    most: patches, at most.   whole: output rows of the stage, to be cut into bands; 0 for none.
+
+    The flat arrays hold patches, then bands, then patches once more: as they are before the border clips them.
+    """
+
+    def __init__(self, by_rows: bool, most: int, whole: int = 0) -> None:
+        self.by_rows = by_rows
+        self.patches, self.bands = patch_ways(most), band_ways(whole) if whole else None
+        self.inside = self.patches.length
+        self.clipped = self.inside + (self.bands.length if self.bands is not None else 0)
+        self.shares: dict[int, Interval] = {}
+        self.needed: dict[int, Interval] = {}
+
+    def step(self, step: StepNode, kept: Sequence[int]) -> tuple[Lengths, Lengths | None]:
+        """Lengths of `step` in patches and in bands; `kept` are those of its outputs that leave the stage."""
+        output = step.signature.outputs[0]
+        size = output.rows if self.by_rows else output.cols
+        asked = [self.needed[storage] for storage in step.writes if storage in self.needed]
+        if kept:
+            asked.append(self._share(size))
+        start, stop = _hull(asked) if asked else _nothing(self.clipped + self.inside)
+        start, stop = self._clip(start, stop, size)
+        length = np.maximum(stop - start, 0)
+        patched = _recomputed(self.patches, length[: self.inside], length[self.clipped :])
+        banded = None
+        if self.bands is not None:
+            bands = slice(self.inside, self.clipped)
+            banded, new = _carried(self.bands, start[bands], stop[bands])
+            start, stop = start.copy(), stop.copy()
+            start[bands], stop[bands] = new
+        for index, storage in enumerate(step.reads):
+            if storage != ABSENT:
+                source = step.signature.input(index)
+                needs = _axis_map(step.signature, index, self.by_rows).needs(start, stop)
+                needs = self._clip(*needs, source.rows if self.by_rows else source.cols)
+                known = self.needed.get(storage)
+                self.needed[storage] = needs if known is None else _hull([known, needs])
+        return patched, banded
+
+    def _share(self, size: int) -> Interval:
+        """The interval of an axis of `size` that each piece must deliver."""
+        if size not in self.shares:
+            patches = _patch_shares(len(self.patches.first), size)
+            parts = [patches, patches]
+            if self.bands is not None:
+                parts.insert(1, _band_shares(len(self.bands.first), size))
+            self.shares[size] = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        return self.shares[size]
+
+    def _clip(self, start: Ints, stop: Ints, size: int) -> Interval:
+        """Intervals inside [0, size), but for those that are kept as they are."""
+        start, stop = start.copy(), stop.copy()
+        inner_start, inner_stop = start[: self.clipped], stop[: self.clipped]
+        np.maximum(inner_start, 0, out=inner_start)
+        np.minimum(inner_stop, size, out=inner_stop)
+        empty = inner_stop <= inner_start
+        if empty.any():
+            inner_start[empty], inner_stop[empty] = _FAR, -_FAR
+        return start, stop
+
+
+def _recomputed(ways: Ways, length: Ints, unclipped: Ints) -> Lengths:
+    first = ways.first
+    longest = np.maximum.reduceat(length, first)
+    uniform = np.maximum.reduceat(unclipped, first)
+    return Lengths(np.add.reduceat(length, first), _busy(ways, length), longest, longest, uniform, None)
+
+
+def _busy(ways: Ways, length: Ints) -> Ints:
+    if length.all():
+        return ways.pieces
+    return np.add.reduceat((length > 0).astype(np.int64), ways.first)
+
+
+def _carried(ways: Ways, start: Ints, stop: Ints) -> tuple[Lengths, Interval]:
+    """Each piece computes only what no piece before it has; what it or a later one still asks for is held."""
+    first, shift = ways.first, ways.shift
+    empty = stop <= start
+    if empty.any():
+        stop = np.where(empty, 0, stop)
+        start = np.where(empty, np.repeat(np.maximum.reduceat(stop, first), ways.pieces), start)
+    # `shift` keeps a running minimum or maximum from crossing into the next way.
+    oldest = np.minimum.accumulate((start + shift)[::-1])[::-1] - shift
+    reached = np.maximum.accumulate(stop + shift) - shift
+    done = np.empty_like(reached)
+    done[1:] = reached[:-1]
+    done[first] = 0
+    new_start = np.maximum(done, oldest)
+    length = np.maximum(stop - new_start, 0)
+    held = np.maximum.reduceat(np.maximum(reached - oldest, 0), first)
+    carried = np.logical_or.reduceat(oldest < done, first)
+    total, longest = np.add.reduceat(length, first), np.maximum.reduceat(length, first)
+    lengths = Lengths(total, _busy(ways, length), longest, held, held, carried if carried.any() else None)
+    idle = length == 0
+    if idle.any():
+        new_start, stop = np.where(idle, _FAR, new_start), np.where(idle, -_FAR, stop)
+    return lengths, (new_start, stop)
+
+
+def _nothing(length: int) -> Interval:
+    return np.full(length, _FAR), np.full(length, -_FAR)
+
+
+def _hull(intervals: Sequence[Interval]) -> Interval:
+    start, stop = intervals[0]
+    for a, b in intervals[1:]:
+        start, stop = np.minimum(start, a), np.maximum(stop, b)
+    return start, stop

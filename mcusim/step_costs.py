@@ -1,0 +1,135 @@
+"""What one step of a cut stage costs, for arrays of sizes at once: cycles and working memory.
+
+Operators and runtimes answer for one size. Nearly all answers are bilinear in rows and columns: four of them give the
+rest, and further ones check that. The others are asked size by size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcusim.graph import Signature
+from mcusim.ops import OPS, Work
+from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.price import Coefficients, price_work
+from mcusim.rules import LoweringRules
+from mcusim.stage_axes import Ints
+from mcusim.staging import resized
+
+__all__ = ["Floats", "StepScratch", "cycles_of", "scratch_of"]
+
+Floats = NDArray[np.float64]
+
+
+class _Bilinear(NamedTuple):
+    """both*rows*cols + row*rows + col*cols + one."""
+
+    both: int
+    row: int
+    col: int
+    one: int
+
+    def at(self, rows: Ints, cols: Ints) -> Ints:
+        return (self.both * rows + self.col) * cols + (self.row * rows + self.one)
+
+
+Sizes = Callable[[Ints, Ints], "Ints | int"]
+"""(rows, columns) of the pieces, which broadcast -> bytes; one number where they make no difference."""
+
+
+def cycles_of(prices: Coefficients, call: Signature, computed: tuple[Ints, Ints], busy: tuple[Ints, Ints]) -> Floats:
+    """Whole cycles of a step, to the last digit those of `price_work`.
+
+    computed, busy: rows and columns of all pieces together, and pieces with something to do.
+    """
+    counts = _counts_of_a_place(call)
+    calls = busy[0] * busy[1]
+    if counts is None:
+        shape = np.broadcast_shapes(computed[0].shape, computed[1].shape)
+        columns = [np.broadcast_to(a, shape).ravel().tolist() for a in (*computed, calls)]
+        work = OPS[call.op].work
+        flat = [price_work(prices, work(call, *place)).total_cycles for place in zip(*columns, strict=True)]
+        return np.rint(np.array(flat, np.float64).reshape(shape))
+    (mac, output, read, entry), factor = prices.rates[counts.kind], prices.core_factor
+    places = computed[0] * computed[1]
+    cycles = mac * (places * counts.macs)
+    if read:
+        cycles = cycles + read * (places * counts.inputs)
+    found: Floats = np.rint(factor * cycles + factor * output * (places * counts.outputs) + factor * entry * calls)
+    return found
+
+
+@lru_cache(SIGNATURES_KEPT)
+def _counts_of_a_place(call: Signature) -> Work | None:
+    """What one output place takes; None where work is not exactly proportional to places."""
+    work, output = OPS[call.op].work, call.output
+    places = output.rows * output.cols
+    one, all_ = work(call, 1, 1, 0), work(call, output.rows, output.cols, 1)
+    counted = [(one.macs, all_.macs), (one.outputs, all_.outputs), (one.inputs, all_.inputs)]
+    if any(places * single != whole for single, whole in counted) or (one.calls, all_.calls) != (0, 1):
+        return None
+    return one
+
+
+class StepScratch(NamedTuple):
+    """Working memory of a step. planned: bytes among the activations.   held: by name, beside the arena."""
+
+    planned: Sizes
+    held: Mapping[str, Sizes]
+
+
+@lru_cache(SIGNATURES_KEPT)
+def scratch_of(rules: LoweringRules, call: Signature) -> StepScratch:
+    """The working memory that `rules` give a step, as functions of the size of its pieces."""
+
+    def planned(rows: int, cols: int) -> int:
+        asked = rules.planned_scratch(resized(call, rows, cols))
+        return sum([-(-size // rules.alignment) * rules.alignment for _, size in asked])
+
+    names = [name for name, _ in rules.held_scratch(call)]
+
+    def held(name: str) -> Callable[[int, int], int]:
+        return lambda rows, cols: dict(rules.held_scratch(resized(call, rows, cols))).get(name, 0)
+
+    return StepScratch(_sizes(planned, call), {name: _sizes(held(name), call) for name in names})
+
+
+def _sizes(ask: Callable[[int, int], int], call: Signature) -> Sizes:
+    one_by_one = _one_by_one(ask)
+    (a, b), (c, d) = [[ask(rows, cols) for cols in (1, 2)] for rows in (1, 2)]
+    both = d - c - b + a
+    row, col = c - a - both, b - a - both
+    found = _Bilinear(both, row, col, a - both - row - col)
+    high, wide = call.output.rows, call.output.cols
+    for rows, cols in ((high, wide), (high, 1), (1, wide), (3, 5), (high // 2 or 1, wide + 2), (high + 2, 3)):
+        if ask(rows, cols) != found.both * rows * cols + found.row * rows + found.col * cols + found.one:
+            return one_by_one
+
+    if found[:3] == (0, 0, 0):
+        return lambda rows, cols: found.one
+
+    def sizes(rows: Ints, cols: Ints) -> Ints | int:
+        return found.at(rows, cols) if rows.min() and cols.min() else one_by_one(rows, cols)
+
+    return sizes
+
+
+def _one_by_one(ask: Callable[[int, int], int]) -> Sizes:
+    known: dict[tuple[int, int], int] = {}
+
+    def sizes(rows: Ints, cols: Ints) -> Ints:
+        shape = np.broadcast_shapes(rows.shape, cols.shape)
+        places = zip(*(np.broadcast_to(a, shape).ravel().tolist() for a in (rows, cols)), strict=True)
+        found = []
+        for place in places:
+            if place not in known:
+                known[place] = ask(*place)
+            found.append(known[place])
+        return np.array(found, np.int64).reshape(shape)
+
+    return sizes
