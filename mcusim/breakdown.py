@@ -30,7 +30,7 @@ class _LayerFacts(NamedTuple):
     kernel: Kernel
     output_shape: tuple[int, ...]
     macs: int
-    cycles: float | None
+    cycles: int | None
     weight_bytes: int
 
 
@@ -39,13 +39,14 @@ def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signa
     kernel = runtime.kernel(signature)
     op = OPS.get(signature.op)
     if op is None or not signature.outputs:
-        return _LayerFacts(kernel, (), 0, 0.0 if op and prices else None, 0)
+        shape = signature.output.shape if signature.outputs else ()
+        return _LayerFacts(kernel, shape, 0, 0 if op and prices else None, 0)
     learned = [signature.inputs[i] for i in op.parameters if i < len(signature.inputs)]
     return _LayerFacts(
         kernel,
         signature.output.shape,
         _whole_work(signature).macs,
-        None if prices is None else price_whole(prices, signature).total_cycles,
+        None if prices is None else round(price_whole(prices, signature).total_cycles),
         sum(kind.size_bytes for kind in learned if kind is not None and kind.is_constant),
     )
 
@@ -58,21 +59,21 @@ def breakdown(
     rows: list[LayerInfo | None] = [None] * len(nodes)
     basis = Basis.PROVISIONAL if prices is None else prices.basis
     missing: dict[str, list[str]] = {}
-    copying = 0.0  # cycles of copies that only the runtime makes; they count with the layer that reads the copy
+    copying = 0  # cycles of copies that only the runtime makes; they count with the layer that reads the copy
     time = 0
     for stage in program.stages:
         for step in stage.steps:
             index, signature = step.node, step.signature
             kernel, shape, macs, cycles, weight_bytes = _layer_facts(runtime, prices, signature)
             if stage.kind is not StageKind.LAYER and prices is not None:
-                cycles = price_work(prices, _work(step)).total_cycles
+                cycles = round(price_work(prices, _work(step)).total_cycles)
             sram_bytes = alive_bytes[time] + held_bytes
             time += 1
             if index == ABSENT:
-                copying += cycles or 0.0
+                copying += cycles or 0
                 continue
             if copying and cycles is not None:
-                cycles, copying = cycles + copying, 0.0
+                cycles, copying = cycles + copying, 0
             name = nodes[index].name
             rows[index] = LayerInfo(
                 index, name, signature.op, kernel.name, shape, macs, cycles, sram_bytes, weight_bytes, basis
@@ -91,7 +92,7 @@ def breakdown(
 def _silent(graph: Graph, index: int, kernel: str, prices: Coefficients | None, basis: Basis) -> LayerInfo:
     """A node that the runtime never carries out."""
     node = graph.nodes[index]
-    cycles = None if prices is None else 0.0
+    cycles = None if prices is None else 0
     return LayerInfo(index, node.name, node.op, kernel, node.signature.output.shape, 0, cycles, 0, 0, basis)
 
 

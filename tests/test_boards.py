@@ -193,7 +193,7 @@ WRONG_VALUES = [
     ("[flash]", "[power]", "the table [flash] is missing"),
     # types
     ('"cortex-m4"', '"cortex-m44"', "core is 'cortex-m44'\n  fix: did you mean 'cortex-m4'? use one of cortex-m0,"),
-    ('"cortex-m4"', "4", "core is 4\n  fix: use one of"),
+    ('"cortex-m4"', "4", "core is 4\n  fix: did you mean 'cortex-m4'? use one of"),
     ('"sram"', '"stram"', "[[memory]] SRAM1: kind is 'stram'\n  fix: did you mean 'sram'?"),
     ("clock_hz = 100_000_000", "clock_hz = true", "clock_hz is true\n  fix: write a whole number"),
     ("clock_hz = 100_000_000", "clock_hz = 2026-01-01", "clock_hz is datetime.date"),
@@ -312,6 +312,51 @@ def test_every_problem_is_listed_by_check(tmp_path: Path) -> None:
     text = GOOD.replace("clock_hz = 100_000_000", "clock_mhz = 100").replace("wait_states", "waitstates")
     findings = check_profile(write(tmp_path, text))
     assert [finding.what for finding in findings] == ["unknown key 'clock_mhz'", "unknown key 'waitstates'"]
+
+
+def test_faults_of_every_kind_are_listed_together(tmp_path: Path) -> None:
+    text = GOOD.replace('"My board"', "3").replace('"cortex-m4"', '"m4"').replace("100_000_000", '"100 MHz"')
+    text = text.replace("131_072", "-131_072").replace('"sram"', '"stram"').replace("= 3\n", "= 99\n")
+    text = text.replace("title", "reserved_bytes = 999_999_999\ntitle", 1)
+    text += '[power]\nactive_low_mw = "x"\nactive_high_mw = -3.0\n'
+    findings = check_profile(write(tmp_path, text))
+    assert sorted(finding.what.split(" is ")[0] for finding in findings) == [
+        "active_high_mw",
+        "active_low_mw",
+        "clock_hz",
+        "core",
+        "kind",
+        "size_bytes",
+        "title",
+        "wait_states",
+    ]
+
+
+def test_no_fault_is_a_consequence_of_another(tmp_path: Path) -> None:
+    text = GOOD.replace("131_072", "-131_072").replace("title =", "reserved_bytes = 4_096\ntitle =")
+    assert [finding.what for finding in check_profile(write(tmp_path, text))] == ["size_bytes is -131_072"]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [('"m4"', "cortex-m4"), ('"Cortex M7"', "cortex-m7"), ('"cm0+"', "cortex-m0"), ("33", "cortex-m33")],
+)
+def test_a_core_is_guessed(tmp_path: Path, written: str, meant: str) -> None:
+    finding = check_profile(write(tmp_path, GOOD.replace('"cortex-m4"', written)))[0]
+    assert finding.fix.startswith(f"did you mean '{meant}")
+
+
+def test_a_default_model_may_lie_beside_the_profile(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD.replace("mcunet-vww0", "nets/mine.tflite"))
+    assert load_board(path).default_model == str(tmp_path / "nets" / "mine.tflite")
+    assert load_board(write(tmp_path, GOOD)).default_model == "mcunet-vww0"
+
+
+def test_a_profile_in_the_folder_is_suggested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, GOOD)
+    with pytest.raises(ProfileError, match=r"no board called 'mine'\n  fix: for the file here, write \./mine\.toml"):
+        load_board("mine")
 
 
 def test_check_advises(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from mcusim.errors import ModelError
 from mcusim.frontends.description import graph_from_dict
 from mcusim.frontends.layers import LAYERS
+from mcusim.frontends.wording import words_for
 from mcusim.graph import DType, Graph
 from mcusim.ops import OPS
 
@@ -147,13 +149,18 @@ CONV = {"op": "conv_2d", "out_channels": 4}
         ({"op": "conv2d"}, "layer 1", "'conv2d' is not a kind of layer", "did you mean 'conv_2d'"),
         ({"out_channels": 4}, "layer 1", "has no `op`", "say what it is"),
         ({"op": "conv_2d"}, "layer 1 (conv_2d)", "has no `out_channels`", "add `out_channels`"),
-        ({**CONV, "out_channels": "4"}, "layer 1 (conv_2d)", "`out_channels` is '4'", "expected `int`"),
-        ({**CONV, "kernel": 2.5}, "layer 1 (conv_2d)", "`kernel` is 2.5", "expected"),
-        ({**CONV, "kernel": [3]}, "layer 1 (conv_2d)", "`kernel` is [3]", "length 2"),
+        (
+            {**CONV, "out_channels": "4"},
+            "layer 1 (conv_2d)",
+            "`out_channels` is '4'",
+            "use a whole number of 1 or more",
+        ),
+        ({**CONV, "kernel": 2.5}, "layer 1 (conv_2d)", "`kernel` is 2.5", "use a whole number or a list of 2, each a"),
+        ({**CONV, "kernel": [3]}, "layer 1 (conv_2d)", "`kernel` is [3]", "list of 2"),
         ({**CONV, "kernel": 0}, "layer 1 (conv_2d)", "kernel is 0", "use 1 or more"),
-        ({**CONV, "padding": "sam"}, "layer 1 (conv_2d)", "`padding` is 'sam'", "invalid enum value"),
+        ({**CONV, "padding": "sam"}, "layer 1 (conv_2d)", "`padding` is 'sam'", "one of same, valid"),
         ({**CONV, "padding": -1}, "layer 1 (conv_2d)", "negative", "use 0 or more"),
-        ({**CONV, "activation": "gelu"}, "layer 1 (conv_2d)", "`activation` is 'gelu'", "invalid enum value"),
+        ({**CONV, "activation": "gelu"}, "layer 1 (conv_2d)", "`activation` is 'gelu'", "use one of none, relu"),
         ({**CONV, "input": "inptu"}, "layer 1 (conv_2d)", "there is no layer or input named 'inptu'", "'input'"),
         ({**CONV, "input": 7}, "layer 1 (conv_2d)", "there is no layer or input named 7", "use one of"),
         ({**CONV, "input": "input", "inputs": ["input"]}, "layer 1 (conv_2d)", "has both", "keep one"),
@@ -201,6 +208,19 @@ def test_wrong_networks(description: Any, message: str) -> None:
         graph_from_dict(description)
     assert message in caught.value.what
     assert caught.value.fix
+
+
+def test_a_wrong_dtype_is_told_the_known_ones() -> None:
+    with pytest.raises(ModelError) as caught:
+        graph_from_dict({"input": [8, 8, 3], "layers": [CONV], "dtype": "int9"})
+    assert "int8" in caught.value.fix
+    assert "int16" in caught.value.fix
+
+
+@pytest.mark.parametrize("options", sorted({layer.options for layer in LAYERS.values()}, key=str))
+def test_every_key_has_words(options: type[msgspec.Struct]) -> None:
+    for field in msgspec.structs.fields(options):
+        assert words_for(field.type), field.name
 
 
 def test_errors_count_layers_from_one_and_name_the_network() -> None:

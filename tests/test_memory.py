@@ -15,10 +15,10 @@ from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.tflite import read_tflite
 from mcusim.graph import ABSENT
 from mcusim.lower import lower
-from mcusim.rules import InputPlace
 from mcusim.placement import Placement, place
 from mcusim.planners import PLANNERS, check_plan, live_bytes, peak_bytes
 from mcusim.program import Buffer, BufferKind, Program, ViewKind
+from mcusim.rules import InputPlace
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.runtimes.tinyengine import model_size_bytes
 from mcusim.schedule import LAYER
@@ -187,7 +187,7 @@ def test_the_judge_sees_an_overlap(buffers, data):
     if pairs:
         i, j = data.draw(st.sampled_from(pairs))
         offsets[j] = offsets[i]
-        with pytest.raises(PlanError, match="overlaps|take over"):
+        with pytest.raises(PlanError, match=r"overlaps|take over"):
             check_plan(buffers, offsets, 1 << 30)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,11 +19,10 @@ from mcusim.render.report import report_lines
 from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import ASCII, UNICODE, clean, fraction_bar, shorten
 from mcusim.report import Report, Verdict
+from mcusim.units import format_percent
 
 GOLDEN = Path(__file__).parent / "golden" / "report_80.txt"
-LONG = tuple(
-    layer(i, f"net/block_{i}/depthwise/BiasAdd", "CONV_2D", "k", float(i + 1), 1000 * (200 - i)) for i in range(120)
-)
+LONG = tuple(layer(i, f"net/block_{i}/depthwise/BiasAdd", "CONV_2D", "k", i + 1, 1000 * (200 - i)) for i in range(120))
 
 
 def text(shown: Report, width: int, choice: LayerChoice = LayerChoice.AUTO) -> list[str]:
@@ -99,7 +99,7 @@ def test_long_networks_show_the_heaviest() -> None:
 
 
 def test_names_from_files_cannot_steer_the_terminal() -> None:
-    evil = layer(0, "a\x1b[31mb\nc", "CONV\x07", "k", 1.0, 1000)
+    evil = layer(0, "a\x1b[31mb\nc", "CONV\x07", "k", 1, 1000)
     assert all(line.isprintable() for line in text(report(layers=(evil,)), 100))
 
 
@@ -126,6 +126,81 @@ def test_tables_never_wrap(rows: list[tuple[str, str, float]], width: int) -> No
     lines = table(columns, [[Cell(a), Cell(b), Bar(c)] for a, b, c in rows], width, UNICODE)
     assert len(lines) == len(rows) + 1
     assert all(cell_len(line.plain) <= width and "\n" not in line.plain for line in lines)
+
+
+def numbers(line: str) -> set[str]:
+    return set(re.findall(r"[\d,.]*\d", line))
+
+
+@given(
+    st.lists(
+        st.tuples(st.text("ab", max_size=30), st.integers(0, 10**9), st.integers(0, 10**9)), min_size=1, max_size=4
+    ),
+    st.integers(20, 90),
+)
+def test_numbers_are_shown_whole_or_not_at_all(rows: list[tuple[str, int, int]], width: int) -> None:
+    columns = (Column("name"), Column("bytes of it", right=True), Column("of", right=True), Column("", whole=True))
+    shown = [[Cell(name), Cell(f"{a:,}"), Cell(f"{b:,}"), Cell(f"{a:,} to {b:,}")] for name, a, b in rows]
+    for line, (_, a, b) in zip(table(columns, shown, width, UNICODE, header=False), rows, strict=True):
+        assert cell_len(line.plain) <= width
+        assert numbers(line.plain) <= {f"{a:,}", f"{b:,}"}
+
+
+def test_columns_of_one_rank_go_together() -> None:
+    columns = (Column("board"), Column("flash KiB", right=True, drop=1), Column("of", right=True, drop=1))
+    rows = [[Cell("a_board"), Cell("123.4"), Cell("512.0")]]
+    assert table(columns, rows, 30, UNICODE)[0].plain == "board    flash KiB     of"
+    assert table(columns, rows, 22, UNICODE)[0].plain == "board"
+
+
+def test_a_column_without_an_entry_is_left_out() -> None:
+    lines = table(
+        (Column("board"), Column("network"), Column("n", right=True)), [[Cell("a"), Cell(""), Cell("1")]], 40, UNICODE
+    )
+    assert lines[0].plain == "board  n"
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 79, 80, 100, 160])
+def test_times_are_whole_at_any_width(width: int) -> None:
+    slow = report(Verdict.FITS)
+    slow = replace(
+        slow, latency=slow.latency._replace(ms=123_456.0, low_ms=98_765.0, high_ms=234_567.0, budget_ms=None)
+    )
+    board = [line.plain for line in board_lines([slow], width, UNICODE)]
+    head = next(i for i, line in enumerate(board) if line.startswith("board "))
+    assert board[head].endswith("time ms")
+    assert board[head + 1].endswith("123,456")
+    single = "\n".join(text(slow, width))
+    assert "123,456 ms" in single
+    assert "98,765 to 234,567" in single
+
+
+def test_places_that_are_no_tensors_are_named_whole() -> None:
+    for width in (40, 41, 60):
+        assert any(line.endswith(" scratch, beside the arena") for line in text(report(), width))
+
+
+def test_boards_are_counted_and_say_what_they_miss() -> None:
+    late = report(Verdict.FITS)
+    late = replace(late, verdict=Verdict.DOES_NOT_FIT, latency=late.latency._replace(fits=False, budget_ms=1.0))
+    stored = report(Verdict.FITS)
+    stored = replace(stored, verdict=Verdict.DOES_NOT_FIT, flash=stored.flash._replace(fits=False, budget_bytes=1024))
+    unknown = report(Verdict.UNKNOWN)
+    shown = [late, stored, report(Verdict.DOES_NOT_FIT), unknown, report(Verdict.FITS)]
+    for width in (40, 80, 140):
+        lines = [line.plain for line in board_lines(best_first(shown), width, UNICODE)]
+        assert " ".join(lines).startswith("tiny-net with tinyengine fits 1 of 5 boards; 3 do not fit, 1 unknown")
+        for words in ("no: time", "no: flash", "no: SRAM", "unknown", "fits"):
+            assert sum(f" {words} " in line for line in lines if line.startswith("some-board")) == 1, (words, width)
+        assert not any("network" in line for line in lines)
+        header = next(line for line in lines if line.startswith("board "))
+        assert header.count("of") == 2 * (width > 50)  # SRAM's and flash's, each beside its own
+    assert any("> 13.7" in line for line in lines)
+
+
+def test_huge_shares_are_capped() -> None:
+    assert format_percent(1e9) == ">999 %"
+    assert format_percent(9.99) == "999 %"
 
 
 def test_boards_that_fit_come_first() -> None:
