@@ -94,7 +94,7 @@ class _Lowering:
         last = steps[-1].signature.outputs[0] if steps[-1].signature.outputs else tensor_type(())
         streams = spec.kind is StageKind.STREAM
         band = min(spec.band_rows, last.rows) if streams else 0
-        # Before the grid is judged, and not finer than the map: an operator that cannot be cut at all is the better news.
+        # No finer than the map, so that an operator that cannot be cut at all is told first, and in no time.
         grid_rows, grid_cols = min(spec.rows, last.rows), min(spec.cols, last.cols)
         along_rows = Sweep(True, kept, where, grid_rows, band, last.rows).rows(steps)
         along_cols = Sweep(False, kept, where, grid_cols).rows(steps)
