@@ -13,8 +13,8 @@ from mcusim.boards import load_board
 from mcusim.errors import InputError
 from mcusim.graph import Graph
 from mcusim.hardware import Board
+from mcusim.lowering.rules import InputPlace
 from mcusim.models import load
-from mcusim.rules import InputPlace
 from mcusim.runtimes import Runtime, find_runtime
 from mcusim.schedule import Schedule, parse_schedule
 from mcusim.units import parse_bytes, parse_hz

@@ -22,8 +22,9 @@ from mcusim.conditions import (
 from mcusim.conventions import Convention
 from mcusim.frontends.checks import refuse_float
 from mcusim.graph import Graph
-from mcusim.images import Image
-from mcusim.memory_report import (
+from mcusim.lowering.rules import InputPlace
+from mcusim.memory.images import Image
+from mcusim.memory.report import (
     Memory,
     find_other_counting,
     flash_info,
@@ -48,7 +49,6 @@ from mcusim.report import (
     SramInfo,
     Verdict,
 )
-from mcusim.rules import InputPlace
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule
 from mcusim.searching import search
@@ -80,8 +80,8 @@ def simulate(
     profile: a board's name, the path of a profile, or a Board.   runtime: `NAME` or `NAME@VERSION`.
     schedule: see `mcusim.schedule`.   input_place: `arena` or `external`; the runtime's own choice if None.
     clock_hz, sram_budget_bytes, flash_budget_bytes, max_ms: replace or add to the board's own.
-    convention: counts SRAM instead of the runtime: a convention or another runtime, by name (`mcusim.counting`).
-    image: a linked firmware (`mcusim.images.read_image`), whose code counts instead of the estimate.
+    convention: counts SRAM instead of the runtime: a convention or another runtime, by name (`mcusim.memory.counting`).
+    image: a linked firmware (`mcusim.memory.images.read_image`), whose code counts instead of the estimate.
     Raises McusimError where the model, board, runtime, schedule or an option is wrong.
     """
     board, chosen, plan = the_board(profile), the_runtime(runtime), the_schedule(schedule)

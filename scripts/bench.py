@@ -30,7 +30,7 @@ from mcusim.errors import McusimError
 from mcusim.frontends.description import graph_from_dict
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import Graph
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
 from mcusim.models import load
 from mcusim.planners import peak_bytes, plan_optimal
 from mcusim.program import Buffer

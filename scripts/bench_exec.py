@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mcusim import execute, load, session
+from mcusim.execution.streams import KERNEL_SET, PLAIN
 from mcusim.graph import DType, Graph
 from mcusim.ops import OPS
 from mcusim.ops.registry import StateRole, WorkKind
-from mcusim.streams import KERNEL_SET, PLAIN
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 8

@@ -21,8 +21,8 @@ import typer
 
 from mcusim.boards import load_board
 from mcusim.cli.app import app
+from mcusim.memory.planning import plan_memory
 from mcusim.models import load
-from mcusim.planning import plan_memory
 from mcusim.render.bars import memory_plot
 from mcusim.render.timeline import timeline_plot
 from mcusim.simulation import simulate

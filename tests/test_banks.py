@@ -7,12 +7,12 @@ import pytest
 from test_plan_cli import run, told
 
 import mcusim
-from mcusim.banks import bank_uses, moved_bytes, spread_out
 from mcusim.boards import BankKind, MemoryBank, load_board
-from mcusim.counting import count_as, find_counting
 from mcusim.errors import ProfileError, RuntimeNameError, ScheduleError
 from mcusim.hardware import total_bytes
-from mcusim.planning import plan_memory
+from mcusim.memory.banks import bank_uses, moved_bytes, spread_out
+from mcusim.memory.counting import count_as, find_counting
+from mcusim.memory.planning import plan_memory
 
 H743, F746 = load_board("stm32h743"), load_board("stm32f746")
 

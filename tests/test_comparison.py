@@ -13,9 +13,17 @@ import pytest
 import mcusim
 from mcusim import GraphBuilder
 from mcusim.cli import main
-from mcusim.comparison import Layer, Recording, compare, first_difference, quantization_noise, recorded, restored
 from mcusim.errors import InputError
-from mcusim.floating import dequantize
+from mcusim.execution.comparison import (
+    Layer,
+    Recording,
+    compare,
+    first_difference,
+    quantization_noise,
+    recorded,
+    restored,
+)
+from mcusim.execution.floating import dequantize
 from mcusim.graph import DType, Graph, Quantization
 
 Array = np.ndarray[Any, Any]

@@ -14,7 +14,7 @@ from mcusim.errors import RuntimeNameError, ScheduleError
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.tflite import read_tflite
 from mcusim.graph import Padding
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
 from mcusim.planners import live_bytes
 from mcusim.report import Basis
 from mcusim.runtimes import RUNTIMES

@@ -13,13 +13,13 @@ from goldens import RUNS, Golden, InputKind, golden_inputs, load_golden, sha256
 
 import mcusim
 from mcusim import GraphBuilder, McusimError
-from mcusim.arena import Arena, BoundStep
 from mcusim.cli import main
 from mcusim.errors import InputError, ModelError, PlanError, ScheduleError
 from mcusim.execution import prepared
+from mcusim.execution.arena import Arena, BoundStep
+from mcusim.execution.sessions import PlainRunner, Session
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.graph import DType, Graph, Quantization
-from mcusim.sessions import PlainRunner, Session
 
 Array = np.ndarray[Any, Any]
 

@@ -21,9 +21,10 @@ from strategies import ONE_OP, Case, networks
 from test_execution import inputs_of, load
 
 import mcusim
-from mcusim import streams
 from mcusim.errors import InputError, ModelError, ScheduleError
-from mcusim.execution import prepared
+from mcusim.execution import prepared, streams
+from mcusim.execution.sessions import PlainRunner, Session
+from mcusim.execution.streams import PLAIN, compiled_tier
 from mcusim.graph import Padding
 from mcusim.ops import OPS
 from mcusim.ops.accumulators import Accumulator, OutputStage
@@ -35,8 +36,6 @@ from mcusim.ops.registry import Piece
 from mcusim.ops.windows import window
 from mcusim.quant import Scaling
 from mcusim.region import Span, Window, clip
-from mcusim.sessions import PlainRunner, Session
-from mcusim.streams import PLAIN, compiled_tier
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
     pytest.skip("numba's compiler is off", allow_module_level=True)

@@ -14,8 +14,8 @@ from test_plan_cli import run, told
 
 import mcusim
 from mcusim.errors import InputError
-from mcusim.flash_ledger import flash_ledger, flash_of_image
-from mcusim.images import Image, Piece, read_image
+from mcusim.memory.flash import flash_ledger, flash_of_image
+from mcusim.memory.images import Image, Piece, read_image
 from mcusim.report import Basis
 from mcusim.runtimes import RUNTIMES
 

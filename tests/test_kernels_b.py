@@ -11,9 +11,9 @@ import pytest
 from oracles import run_tflm
 
 from mcusim import GraphBuilder
-from mcusim.arena import Arena, whole_piece
 from mcusim.errors import InputError, ModelError
 from mcusim.execution import execute, prepared
+from mcusim.execution.arena import Arena, whole_piece
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import Activation, DType, Graph, Quantization
 from mcusim.ops import OPS

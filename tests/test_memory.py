@@ -14,11 +14,11 @@ from mcusim.errors import PlanError
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.tflite import read_tflite
 from mcusim.graph import ABSENT
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
+from mcusim.lowering.rules import InputPlace
 from mcusim.placement import Placement, place
 from mcusim.planners import PLANNERS, check_plan, live_bytes, peak_bytes
 from mcusim.program import Buffer, BufferKind, Program, ViewKind
-from mcusim.rules import InputPlace
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.runtimes.tinyengine import model_size_bytes
 from mcusim.schedule import LAYER

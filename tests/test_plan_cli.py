@@ -19,10 +19,10 @@ import mcusim
 from mcusim.cli import main
 from mcusim.frontends.tflite import parse_tflite, read_tflite
 from mcusim.frontends.tflite_writer import write_tflite
-from mcusim.planning import OFFLINE_METADATA, plan_memory
+from mcusim.memory.planning import OFFLINE_METADATA, plan_memory
+from mcusim.memory.tflm_header import operators_of, resolver_call, tflm_header
 from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.tflm_kernels import KERNELS
-from mcusim.tflm_header import operators_of, resolver_call, tflm_header
 
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 

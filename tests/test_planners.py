@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mcusim import zoo
 from mcusim.frontends.tflite import read_tflite
 from mcusim.graph import ABSENT
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
 from mcusim.planners import PLANNERS, check_plan, live_bytes, peak_bytes, plan_optimal
 from mcusim.planners.blocks import join
 from mcusim.planners.skyline import Budget, fit

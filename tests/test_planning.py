@@ -10,15 +10,15 @@ from oracles import run_tflm
 
 from mcusim import zoo
 from mcusim.conventions import CONVENTIONS
-from mcusim.counting import compare_plans
 from mcusim.errors import PlanError
 from mcusim.frontends.tflite import read_tflite
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import Graph
+from mcusim.lowering.reorder import reorder
+from mcusim.memory.counting import compare_plans
+from mcusim.memory.planning import OFFLINE_METADATA, offline_plan, plan_memory
 from mcusim.planners import check_plan
-from mcusim.planning import OFFLINE_METADATA, offline_plan, plan_memory
 from mcusim.program import BufferKind
-from mcusim.reorder import reorder
 from mcusim.runtimes import RUNTIMES
 
 TRAVELS = {

@@ -12,7 +12,7 @@ from test_plan_cli import run
 
 import mcusim
 from mcusim.boards import load_board
-from mcusim.planning import plan_memory
+from mcusim.memory.planning import plan_memory
 from mcusim.render.arena import timeline_lines
 from mcusim.render.bars import memory_plot
 from mcusim.render.text import ASCII, UNICODE

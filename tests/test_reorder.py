@@ -13,10 +13,10 @@ from mcusim.errors import PlanError
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.tflite import read_tflite
 from mcusim.graph import Graph, Padding
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
+from mcusim.lowering.reorder import check_order, reorder
+from mcusim.lowering.rules import LoweringRules
 from mcusim.planners import live_bytes
-from mcusim.reorder import check_order, reorder
-from mcusim.rules import LoweringRules
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import LAYER
 

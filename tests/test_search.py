@@ -11,24 +11,24 @@ from hypothesis import given, settings
 from test_stages import networks
 
 from mcusim import zoo
-from mcusim.advice import advise
 from mcusim.breakdown import breakdown
 from mcusim.errors import ScheduleError
-from mcusim.explanation import explain
 from mcusim.graph import Graph
-from mcusim.lower import lower
-from mcusim.paper_space import count_patched, search_paper_space
+from mcusim.lowering.lower import lower
+from mcusim.lowering.rules import InputPlace
+from mcusim.lowering.staging import computes, network_of
 from mcusim.planners import live_bytes
 from mcusim.price import coefficients
 from mcusim.program import BufferKind
-from mcusim.remedies import RemedyKind, remedies
-from mcusim.rules import InputPlace
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.schedule import AUTO, LAYER, Schedule, StageKind, StageSpec, parse_schedule
 from mcusim.searching import Front, Space, front_schedules, search
+from mcusim.searching.advice import advise
+from mcusim.searching.explanation import explain
+from mcusim.searching.paper_space import count_patched, search_paper_space
+from mcusim.searching.remedies import RemedyKind, remedies
+from mcusim.searching.stage_costs import Layers, Options, StageCosts
 from mcusim.simulation import simulate
-from mcusim.stage_costs import Layers, Options, StageCosts
-from mcusim.staging import computes, network_of
 
 TINYENGINE = RUNTIMES["tinyengine"]
 CLIPPED = replace(TINYENGINE, rules=replace(TINYENGINE.rules, uniform_patches=False))

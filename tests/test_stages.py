@@ -13,16 +13,16 @@ from mcusim import zoo
 from mcusim.errors import ScheduleError
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.graph import Graph, Padding
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
+from mcusim.lowering.rules import InputPlace, LoweringRules
+from mcusim.lowering.staging import bands, patches
 from mcusim.ops import OPS
 from mcusim.placement import place
 from mcusim.planners import check_plan
 from mcusim.program import Program, ViewKind
 from mcusim.region import Span
-from mcusim.rules import InputPlace, LoweringRules
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import LAYER, Schedule, StageKind, StageSpec, parse_schedule
-from mcusim.staging import bands, patches
 
 TINYENGINE = RUNTIMES["tinyengine"]
 CLIPPED = replace(TINYENGINE.rules, uniform_patches=False)

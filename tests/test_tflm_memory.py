@@ -21,7 +21,7 @@ from mcusim.frontends.tflite import parse_tflite, read_tflite
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import DType, Padding, Quantization, signature, tensor_type
 from mcusim.hardware import Core
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
 from mcusim.ops.fully_connected import FullyConnectedAttributes
 from mcusim.ops.unidirectional_sequence_lstm import UnidirectionalSequenceLstmAttributes
 from mcusim.placement import place

@@ -21,8 +21,8 @@ from mcusim.cli.shell import (
 from mcusim.errors import InputError
 
 if TYPE_CHECKING:
-    from mcusim.comparison import LayerDifference, LayerNoise, Recording
-    from mcusim.sessions import Trace
+    from mcusim.execution.comparison import LayerDifference, LayerNoise, Recording
+    from mcusim.execution.sessions import Trace
 
 __all__ = ["diff"]
 
@@ -71,7 +71,7 @@ def diff(
     if float_:
         _tell_noise(a, given, modes[0], seed, json)
         return
-    from mcusim.comparison import compare
+    from mcusim.execution.comparison import compare
 
     first = _recording(a, given, modes[0], seed)
     second = _recording(a if b is None else b, given, modes[-1], seed)
@@ -94,7 +94,7 @@ def _plain(layer: LayerDifference | LayerNoise) -> dict[str, Any]:
 
 
 def _recording(name: str, inputs: list[str], mode: str, seed: int | None) -> Recording:
-    from mcusim.comparison import recorded, restored
+    from mcusim.execution.comparison import recorded, restored
 
     if Path(name).suffix.lower() == ".npz":
         arrays = read_arrays(name, name)
@@ -113,7 +113,7 @@ def _traced(name: str, inputs: list[str], mode: str, seed: int | None) -> Trace:
 
 
 def _tell_noise(name: str, inputs: list[str], mode: str, seed: int | None, json: str | None) -> None:
-    from mcusim.comparison import quantization_noise
+    from mcusim.execution.comparison import quantization_noise
 
     if Path(name).suffix.lower() == ".npz":
         fix = "name the network itself: a trace has no weights"

@@ -67,7 +67,7 @@ def _warnings(graph: Graph) -> list[str]:
 
 def _served(graph: Graph, runtime: Runtime) -> list[Served]:
     """One entry a node, in order. What the runtime folds, relabels or leaves to its caller needs no kernel."""
-    from mcusim.lower import lower
+    from mcusim.lowering.lower import lower
     from mcusim.ops import OPS
     from mcusim.render.operators import Served
     from mcusim.schedule import LAYER

@@ -12,9 +12,9 @@ from mcusim.units import parse_bytes, parse_hz
 
 if TYPE_CHECKING:
     from mcusim.hardware import Board
-    from mcusim.images import Image
+    from mcusim.lowering.rules import InputPlace
+    from mcusim.memory.images import Image
     from mcusim.render.layers import LayerChoice
-    from mcusim.rules import InputPlace
 
 __all__ = [
     "board_option",
@@ -75,7 +75,7 @@ def place_option(text: str | None) -> InputPlace | None:
     """Where the network's input lies; None if it was not said. Raises InputError."""
     if text is None:
         return None
-    from mcusim.rules import InputPlace
+    from mcusim.lowering.rules import InputPlace
 
     try:
         return InputPlace(text.strip().lower())
@@ -88,7 +88,7 @@ def image_option(path: str | None) -> Image | None:
     """What the linked firmware at `path` says; None if it was not given. Raises InputError."""
     if path is None:
         return None
-    from mcusim.images import read_image
+    from mcusim.memory.images import read_image
 
     return read_image(path)
 

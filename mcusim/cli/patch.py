@@ -21,8 +21,8 @@ from mcusim.cli.shell import (
 from mcusim.errors import InputError
 
 if TYPE_CHECKING:
-    from mcusim.explanation import Explanation
     from mcusim.searching import Front, Point, Progress
+    from mcusim.searching.explanation import Explanation
 
 __all__ = ["patch"]
 
@@ -72,8 +72,8 @@ def patch(
       mcusim patch mcunet-in3 --profile stm32f412 --sram-budget 128k --check
       mcusim patch mcunet-vww1 --profile nrf52840 --json -
     """
-    from mcusim.explanation import explain
     from mcusim.searching import search
+    from mcusim.searching.explanation import explain
 
     refuse_same_target(json=json, csv=csv)
     refuse_overwriting((model, profile_file(profile)), json=json, csv=csv)
@@ -118,7 +118,7 @@ def _kinds(text: str) -> tuple[str, ...]:
 def _advice(front: Front, point: Point) -> Any:
     """What to change in the network; only those of the zoo have a description to change."""
     from mcusim import zoo
-    from mcusim.advice import advise
+    from mcusim.searching.advice import advise
 
     if not front.graph.source.description.startswith("zoo:"):
         fix = "leave --advice out, or name a published network (`mcusim models`)"

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from mcusim.banks import BankUse, Spread
-    from mcusim.counting import Comparison
-    from mcusim.flash_ledger import FlashLedger
     from mcusim.graph import Graph
     from mcusim.hardware import Board
-    from mcusim.images import Image
-    from mcusim.planning import MemoryPlan
+    from mcusim.lowering.reorder import Reordered
+    from mcusim.memory.banks import BankUse, Spread
+    from mcusim.memory.counting import Comparison
+    from mcusim.memory.flash import FlashLedger
+    from mcusim.memory.images import Image
+    from mcusim.memory.planning import MemoryPlan
     from mcusim.render.plan import BufferChoice
-    from mcusim.reorder import Reordered
     from mcusim.runtimes import Runtime
     from mcusim.schedule import Schedule
 
@@ -171,7 +171,7 @@ def _schedule(text: str, alone: str) -> Schedule:
 
 
 def _reordered(graph: Graph, runtime: Runtime) -> Reordered:
-    from mcusim.reorder import reorder
+    from mcusim.lowering.reorder import reorder
 
     return reorder(graph, runtime.rules)
 
@@ -185,9 +185,9 @@ def _answer(
     board: Board | None,
     image: Image | None,
 ) -> _Answer:
-    from mcusim.banks import bank_uses, external_runs, spread_out
-    from mcusim.flash_ledger import flash_ledger
-    from mcusim.planning import plan_memory
+    from mcusim.memory.banks import bank_uses, external_runs, spread_out
+    from mcusim.memory.flash import flash_ledger
+    from mcusim.memory.planning import plan_memory
 
     plan = plan_memory(graph, runtime, schedule, planner=planner)
     ledger = flash_ledger(graph, runtime, image)
@@ -222,12 +222,12 @@ def _emitted(graph: Graph, runtime: Runtime, kind: str, target: str, seed: int) 
     if target == STDOUT and kind == "tflm":
         raise InputError("a network is no text", where="--emit tflm", fix="name a .tflite file")
     if kind == "header":
-        from mcusim.tflm_header import tflm_header
+        from mcusim.memory.tflm_header import tflm_header
 
         write_output(tflm_header(graph, runtime, __version__), target, "--emit")
         return [] if target == STDOUT else paragraph(f"{target}: the header for {graph.name}", terminal_width())
     from mcusim.export import export_model
-    from mcusim.planning import offline_plan
+    from mcusim.memory.planning import offline_plan
 
     plan = offline_plan(graph, runtime)
     written = export_model(graph, target, seed, metadata=plan.metadata())
@@ -237,7 +237,7 @@ def _emitted(graph: Graph, runtime: Runtime, kind: str, target: str, seed: int) 
 
 
 def _tell_all(graph: Graph, schedule: Schedule, board: Board | None, json: str | None, csv: str | None) -> None:
-    from mcusim.counting import compare_plans
+    from mcusim.memory.counting import compare_plans
 
     rows = compare_plans(graph, schedule)
     if json is not None:

@@ -52,8 +52,8 @@ def timeline(
       mcusim plot timeline mcunet-in3 -o timeline.svg
       mcusim plot timeline mcunet-in3 --runtime tflm --profile stm32h743 -o timeline.png --data timeline.csv
     """
+    from mcusim.memory.planning import plan_memory
     from mcusim.models import load
-    from mcusim.planning import plan_memory
     from mcusim.render.style import check_format
     from mcusim.render.timeline import timeline_plot
     from mcusim.schedule import parse_schedule

@@ -35,10 +35,10 @@ from mcusim.errors import InputError
 if TYPE_CHECKING:
     from mcusim.graph import Graph
     from mcusim.hardware import Board
-    from mcusim.images import Image
+    from mcusim.lowering.rules import InputPlace
+    from mcusim.memory.images import Image
     from mcusim.render.layers import LayerChoice
     from mcusim.report import Report
-    from mcusim.rules import InputPlace
 
 __all__ = ["run"]
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from mcusim.units import cycles_to_ms
 
 if TYPE_CHECKING:
-    from mcusim.counting import Comparison
-    from mcusim.planning import MemoryPlan
-    from mcusim.remedies import Remedy
+    from mcusim.memory.counting import Comparison
+    from mcusim.memory.planning import MemoryPlan
     from mcusim.report import Report
     from mcusim.searching import Front
+    from mcusim.searching.remedies import Remedy
 
 __all__ = ["boards_csv", "front_csv", "layers_csv", "remedies_csv"]
 
@@ -101,7 +101,7 @@ def remedies_csv(remedies: Iterable[Remedy]) -> str:
 
 def tenants_csv(plan: MemoryPlan) -> str:
     """One line a buffer: where it lies and on which steps."""
-    from mcusim.planning import Tenant
+    from mcusim.memory.planning import Tenant
 
     return _sheet(Tenant._fields, plan.tenants())
 

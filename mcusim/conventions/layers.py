@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from mcusim.graph import ABSENT, Graph, Signature
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
+from mcusim.lowering.rules import InputPlace
 from mcusim.program import BufferKind, Program, Step
-from mcusim.rules import InputPlace
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import LAYER
 

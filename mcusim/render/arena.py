@@ -14,7 +14,7 @@ from string import ascii_letters
 
 from rich.text import Text
 
-from mcusim.planning import MemoryPlan, Tenant
+from mcusim.memory.planning import MemoryPlan, Tenant
 from mcusim.render.text import Glyphs, first_name, kib, shorten
 
 __all__ = ["HEIGHT", "marks_of", "peak_step", "timeline_lines"]

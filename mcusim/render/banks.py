@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from mcusim.banks import BankUse, RunUse, Spread
 from mcusim.hardware import Board
-from mcusim.planning import MemoryPlan
+from mcusim.memory.banks import BankUse, RunUse, Spread
+from mcusim.memory.planning import MemoryPlan
 from mcusim.render.arena import peak_step
 from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, first_name, kib, paragraph

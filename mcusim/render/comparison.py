@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from mcusim.comparison import LayerDifference, LayerNoise, first_difference
+from mcusim.execution.comparison import LayerDifference, LayerNoise, first_difference
 from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, first_name, headline, paragraph, shape_text
 

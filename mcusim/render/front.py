@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from mcusim.advice import Advice
-from mcusim.explanation import Explanation
 from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, first_name, headline, kib, paragraph, shape_text
 from mcusim.searching import Front, Point
+from mcusim.searching.advice import Advice
+from mcusim.searching.explanation import Explanation
 from mcusim.units import format_bytes, format_count, format_ms, format_percent
 
 __all__ = ["advice_lines", "front_lines"]

@@ -7,15 +7,15 @@ from enum import StrEnum
 
 from rich.text import Text
 
-from mcusim.counting import Comparison
-from mcusim.flash_ledger import FlashLedger
 from mcusim.hardware import Board
-from mcusim.planning import MemoryPlan, Tenant
+from mcusim.lowering.reorder import Reordered
+from mcusim.memory.counting import Comparison
+from mcusim.memory.flash import FlashLedger
+from mcusim.memory.planning import MemoryPlan, Tenant
 from mcusim.render.arena import marks_of, peak_step, timeline_lines
 from mcusim.render.catalog import fields
 from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import BASIS_WORDS, Glyphs, first_name, headline, kib, paragraph
-from mcusim.reorder import Reordered
 from mcusim.report import Basis
 from mcusim.runtimes import LedgerItem
 from mcusim.units import format_percent

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from mcusim.remedies import Diagnosis, Remedy
 from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, headline, kib, paragraph
+from mcusim.searching.remedies import Diagnosis, Remedy
 
 __all__ = ["remedy_lines"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mcusim.hardware import Board
-from mcusim.planning import PERSISTENT, MemoryPlan, Tenant
+from mcusim.memory.planning import PERSISTENT, MemoryPlan, Tenant
 from mcusim.program import BufferKind
 from mcusim.render import style
 from mcusim.render.arena import peak_step

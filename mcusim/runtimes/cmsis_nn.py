@@ -17,11 +17,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from mcusim.graph import DType, Signature, TensorType
+from mcusim.lowering.rules import Scratch
 from mcusim.ops.conv_2d import Conv2DAttributes, conv_windows
 from mcusim.ops.depthwise_conv_2d import DepthwiseConv2DAttributes, depthwise_windows
 from mcusim.ops.registry import attributes_of
 from mcusim.ops.windows import SIGNATURES_KEPT, WindowAttributes
-from mcusim.rules import Scratch
 from mcusim.runtimes.tflm_kernels import KERNELS, Buffers, Call, KernelStorage, channel_arrays, transpose_conv_bias
 
 __all__ = ["CMSIS_NN_KERNELS", "DSP_CORES", "Route", "route"]

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from mcusim.errors import RuntimeNameError, did_you_mean
 from mcusim.graph import Graph, Signature
+from mcusim.lowering.rules import LoweringRules
 from mcusim.planners import Planner
 from mcusim.report import Basis
-from mcusim.rules import LoweringRules
 from mcusim.schedule import StageKind
 
 __all__ = ["RUNTIMES", "Flash", "Kernel", "LedgerItem", "Persistent", "Runtime", "find_runtime", "register"]

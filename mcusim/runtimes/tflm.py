@@ -7,9 +7,9 @@ Source: tensorflow/tflite-micro, tensorflow/lite/micro (micro_allocator.cc, gree
 from __future__ import annotations
 
 from mcusim.graph import Graph, Signature
+from mcusim.lowering.rules import LoweringRules, Scratch
 from mcusim.planners import tflm_greedy
 from mcusim.report import Basis
-from mcusim.rules import LoweringRules, Scratch
 from mcusim.runtimes.registry import Flash, Kernel, Runtime, register
 from mcusim.runtimes.stored import file_ledger
 from mcusim.runtimes.tflm_kernels import KERNELS, refusal, scratch

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mcusim.graph import Graph, Signature
+from mcusim.lowering.rules import LoweringRules, Scratch
 from mcusim.planners import tflm_greedy
 from mcusim.report import Basis
-from mcusim.rules import LoweringRules, Scratch
 from mcusim.runtimes.cmsis_nn import CMSIS_NN_KERNELS, DSP_CORES, route
 from mcusim.runtimes.registry import Flash, Kernel, LedgerItem, Persistent, Runtime, register
 from mcusim.runtimes.stored import file_ledger

@@ -17,10 +17,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from mcusim.graph import DType, Signature
+from mcusim.lowering.rules import Scratch
 from mcusim.ops import OPS
 from mcusim.ops.batch_matmul import BatchMatMulAttributes
 from mcusim.ops.registry import Movement, attributes_of
-from mcusim.rules import Scratch
 
 __all__ = [
     "KERNELS",

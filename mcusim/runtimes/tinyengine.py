@@ -9,11 +9,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 from mcusim.graph import Graph, Signature
+from mcusim.lowering.rules import InputPlace, LoweringRules, Scratch
 from mcusim.ops.depthwise_conv_2d import depthwise_windows
 from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.planners import tinyengine_first_fit
 from mcusim.report import Basis
-from mcusim.rules import InputPlace, LoweringRules, Scratch
 from mcusim.runtimes.registry import Flash, Kernel, Runtime, register
 from mcusim.runtimes.stored import GENERATED_OPS, generated_ledger
 from mcusim.schedule import StageKind

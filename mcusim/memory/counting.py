@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from mcusim.conventions import CONVENTIONS, Convention, count
 from mcusim.errors import RuntimeNameError, did_you_mean
 from mcusim.graph import Graph
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
+from mcusim.lowering.rules import InputPlace
 from mcusim.placement import place_for
 from mcusim.report import Basis
-from mcusim.rules import InputPlace
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.schedule import LAYER, Schedule
 

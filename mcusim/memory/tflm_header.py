@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mcusim.errors import PlanError
 from mcusim.graph import Graph
-from mcusim.planning import offline_plan, plan_memory
+from mcusim.memory.planning import offline_plan, plan_memory
 from mcusim.runtimes import Runtime
 
 __all__ = ["operators_of", "resolver_call", "tflm_header"]

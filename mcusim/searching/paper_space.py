@@ -13,10 +13,10 @@ from typing import NamedTuple
 from mcusim.conventions.layers import in_and_out_bytes, layers
 from mcusim.errors import ScheduleError
 from mcusim.graph import ABSENT, Graph
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
+from mcusim.lowering.rules import InputPlace
 from mcusim.ops import OPS
 from mcusim.program import Program, Step, ViewKind
-from mcusim.rules import InputPlace
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import Schedule, StageKind, StageSpec
 

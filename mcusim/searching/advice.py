@@ -16,9 +16,9 @@ from mcusim.breakdown import count_macs, stage_infos
 from mcusim.errors import ScheduleError
 from mcusim.frontends.description import graph_from_dict
 from mcusim.graph import Graph
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
+from mcusim.lowering.rules import InputPlace
 from mcusim.placement import place
-from mcusim.rules import InputPlace
 from mcusim.runtimes import Runtime, find_runtime
 from mcusim.schedule import Schedule, StageKind, parse_schedule
 

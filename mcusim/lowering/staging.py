@@ -17,12 +17,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mcusim.errors import ScheduleError
-from mcusim.folding import Folding, fold
 from mcusim.graph import ABSENT, Graph, Signature, signature, tensor_type
+from mcusim.lowering.folding import Folding, fold
+from mcusim.lowering.rules import LoweringRules
 from mcusim.ops import OPS, Movement
 from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.region import Span, clip, hull
-from mcusim.rules import LoweringRules
 from mcusim.schedule import Schedule, StageKind, StageSpec
 
 __all__ = [

@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcusim.arena import whole_piece
 from mcusim.errors import ModelError
+from mcusim.execution.arena import whole_piece
+from mcusim.execution.preparation import Array
 from mcusim.graph import ABSENT, Activation, DType, Graph, Node, Signature, Tensor, TensorType, signature, tensor_type
 from mcusim.ops import OPS
 from mcusim.ops.conv_2d import conv_windows
 from mcusim.ops.depthwise_conv_2d import depthwise_windows
 from mcusim.ops.registry import Call, StateRole
-from mcusim.preparation import Array
 from mcusim.region import Window
 
 __all__ = ["FloatRun", "dequantize", "float_run"]

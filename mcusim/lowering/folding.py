@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from mcusim.graph import Graph, Node, Signature
+from mcusim.lowering.rules import LoweringRules
 from mcusim.ops import OPS, Movement
 from mcusim.ops.windows import SIGNATURES_KEPT
-from mcusim.rules import LoweringRules
 
 __all__ = ["Folding", "fold"]
 

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from mcusim.errors import InputError
-from mcusim.floating import dequantize, float_run
+from mcusim.execution.floating import dequantize, float_run
+from mcusim.execution.preparation import Array
+from mcusim.execution.sessions import Trace
 from mcusim.graph import DType, Graph, Quantization
-from mcusim.preparation import Array
 from mcusim.quant import dtype_range
-from mcusim.sessions import Trace
 
 __all__ = [
     "Layer",

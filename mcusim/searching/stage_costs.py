@@ -20,16 +20,16 @@ from typing import NamedTuple
 import numpy as np
 
 from mcusim.graph import ABSENT, Attributes, Graph, signature
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
+from mcusim.lowering.rules import InputPlace, LoweringRules
+from mcusim.lowering.staging import StepNode, computes, is_tileable, network_of
 from mcusim.ops import OPS
 from mcusim.planners import live_bytes
 from mcusim.price import Coefficients, price_whole
-from mcusim.rules import InputPlace, LoweringRules
 from mcusim.schedule import LAYER, StageKind, StageSpec
-from mcusim.stage_axes import AxisSweep, Bools, Ints, Lengths, is_symmetric
-from mcusim.stage_tally import Piece, Tally
-from mcusim.staging import StepNode, computes, is_tileable, network_of
-from mcusim.step_costs import Floats, cycles_of, scratch_of
+from mcusim.searching.stage_axes import AxisSweep, Bools, Ints, Lengths, is_symmetric
+from mcusim.searching.stage_tally import Piece, Tally
+from mcusim.searching.step_costs import Floats, cycles_of, scratch_of
 
 __all__ = ["Layers", "Options", "StageCosts"]
 

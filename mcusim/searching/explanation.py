@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mcusim.breakdown import stage_infos
 from mcusim.graph import ABSENT
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
 from mcusim.ops import OPS
 from mcusim.planners import live_bytes
 from mcusim.program import BufferKind, Program, Step

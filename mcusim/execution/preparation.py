@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mcusim.errors import InputError, ModelError
 from mcusim.graph import ABSENT, DType, Graph, Node, Signature, Tensor, TensorType
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
 from mcusim.ops import OPS
 from mcusim.ops.call_once import CallOnceAttributes
 from mcusim.ops.registry import Call, Numerics, OpDef, Run, StateRole, attributes_of

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from mcusim.errors import ScheduleError
 from mcusim.graph import ABSENT, Attributes, Graph, Signature, TensorType, signature, tensor_type
+from mcusim.lowering.rules import InputPlace, LoweringRules, Scratch
+from mcusim.lowering.staging import AxisRow, StagePlan, StepNode, Sweep, network_of, resized, split
 from mcusim.ops import OPS
 from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.program import Buffer, BufferKind, Program, Stage, Step, View, ViewKind
 from mcusim.region import Span
-from mcusim.rules import InputPlace, LoweringRules, Scratch
 from mcusim.schedule import Schedule, StageKind
-from mcusim.staging import AxisRow, StagePlan, StepNode, Sweep, network_of, resized, split
 
 __all__ = ["lower"]
 

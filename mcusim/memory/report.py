@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mcusim.banks import moved_bytes
 from mcusim.conventions import Convention, count
-from mcusim.counting import Comparison, count_as, find_counting
-from mcusim.flash_ledger import flash_of_image
 from mcusim.graph import ABSENT, Graph
 from mcusim.hardware import Board
-from mcusim.images import Image
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
+from mcusim.lowering.rules import InputPlace
+from mcusim.memory.banks import moved_bytes
+from mcusim.memory.counting import Comparison, count_as, find_counting
+from mcusim.memory.flash import flash_of_image
+from mcusim.memory.images import Image
 from mcusim.placement import Placement, place_for
 from mcusim.planners import live_bytes
 from mcusim.program import Buffer, BufferKind, Program
 from mcusim.report import AliveInfo, BankInfo, Basis, ConventionInfo, FlashInfo, PartInfo, PeakInfo, SramInfo
-from mcusim.rules import InputPlace
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule
 

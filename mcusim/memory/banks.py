@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from mcusim.graph import ABSENT
 from mcusim.hardware import Board, MemoryBank, total_bytes
+from mcusim.memory.planning import MemoryPlan, Tenant
 from mcusim.planners.blocks import Block, join
-from mcusim.planning import MemoryPlan, Tenant
 from mcusim.program import Buffer, BufferKind, Program
 
 __all__ = ["BankUse", "RunUse", "Spread", "bank_uses", "external_runs", "moved_bytes", "spread_out"]

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from mcusim.breakdown import count_parameters
 from mcusim.graph import Graph
-from mcusim.images import Image
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
+from mcusim.memory.images import Image
 from mcusim.report import Basis
 from mcusim.runtimes import Flash, LedgerItem, Runtime
 from mcusim.schedule import LAYER

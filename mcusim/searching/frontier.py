@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcusim.stage_axes import Bools, Ints
-from mcusim.step_costs import Floats
+from mcusim.searching.stage_axes import Bools, Ints
+from mcusim.searching.step_costs import Floats
 
 TIGHTENINGS = (32, 128, 512)
 """Levels of memory in each round that drops stages before the exact search."""

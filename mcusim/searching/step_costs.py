@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.graph import Signature
+from mcusim.lowering.rules import LoweringRules
+from mcusim.lowering.staging import resized
 from mcusim.ops import OPS, Work
 from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.price import Coefficients, price_work
-from mcusim.rules import LoweringRules
-from mcusim.stage_axes import Ints
-from mcusim.staging import resized
+from mcusim.searching.stage_axes import Ints
 
 __all__ = ["Floats", "StepScratch", "cycles_of", "scratch_of"]
 

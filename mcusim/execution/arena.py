@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mcusim.errors import PlanError
+from mcusim.execution.preparation import Array, Preparation, storage_type
 from mcusim.graph import ABSENT, DType, TensorType
 from mcusim.ops import OPS
 from mcusim.ops.registry import SLACK_BYTES, Piece, Run
-from mcusim.preparation import Array, Preparation, storage_type
 from mcusim.program import BufferKind, Iteration, Step, View, ViewKind
 from mcusim.region import Region, Span, clip
 

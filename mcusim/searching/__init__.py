@@ -20,21 +20,21 @@ from mcusim.boards import load_board
 from mcusim.breakdown import breakdown, stage_infos
 from mcusim.errors import ScheduleError
 from mcusim.frontends.checks import refuse_float
-from mcusim.frontier import Hops, Path, Routes, front_of
 from mcusim.graph import Graph
 from mcusim.hardware import Board
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
+from mcusim.lowering.rules import InputPlace
 from mcusim.models import load
 from mcusim.ops import WorkKind
 from mcusim.placement import place
 from mcusim.planners import live_bytes
 from mcusim.price import Coefficients, Rates, coefficients
 from mcusim.report import Basis
-from mcusim.rules import InputPlace
 from mcusim.runtimes import Runtime, find_runtime
 from mcusim.schedule import LAYER, Schedule, StageKind, StageSpec
-from mcusim.stage_axes import Ints
-from mcusim.stage_costs import Layers, Options, StageCosts
+from mcusim.searching.frontier import Hops, Path, Routes, front_of
+from mcusim.searching.stage_axes import Ints
+from mcusim.searching.stage_costs import Layers, Options, StageCosts
 from mcusim.units import cycles_to_ms
 
 __all__ = ["Front", "Point", "Progress", "Space", "search"]

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from mcusim.arena import Arena, BoundStep, Canary, whole_piece
 from mcusim.errors import InputError
-from mcusim.feeds import Feed, Inputs, check_inputs
+from mcusim.execution.arena import Arena, BoundStep, Canary, whole_piece
+from mcusim.execution.feeds import Feed, Inputs, check_inputs
+from mcusim.execution.preparation import Array, Preparation, PreparedNode, handles
 from mcusim.graph import ABSENT, DType, Graph, Node
 from mcusim.ops.registry import StateRole
-from mcusim.preparation import Array, Preparation, PreparedNode, handles
 from mcusim.program import Iteration
 
 __all__ = ["PlainRunner", "Session", "StepRunner", "Tier", "Trace", "segments"]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcusim.stage_axes import Bools, Ints
+from mcusim.searching.stage_axes import Bools, Ints
 
 __all__ = ["Piece", "Tally"]
 

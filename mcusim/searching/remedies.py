@@ -14,11 +14,11 @@ from mcusim.boards import all_boards, load_board
 from mcusim.errors import McusimError
 from mcusim.graph import Graph
 from mcusim.hardware import Board
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
+from mcusim.lowering.reorder import reorder
 from mcusim.models import load
 from mcusim.placement import place
 from mcusim.planners import PLANNERS
-from mcusim.reorder import reorder
 from mcusim.report import Report
 from mcusim.runtimes import RUNTIMES, Runtime, find_runtime
 from mcusim.schedule import LAYER

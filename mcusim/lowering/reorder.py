@@ -18,12 +18,12 @@ from typing import NamedTuple, TypeAlias
 
 from mcusim.errors import PlanError
 from mcusim.graph import ABSENT, Graph
-from mcusim.lower import lower
+from mcusim.lowering.lower import lower
+from mcusim.lowering.rules import LoweringRules
 from mcusim.ops import OPS
 from mcusim.ops.registry import StateRole
 from mcusim.planners import live_bytes
 from mcusim.program import BufferKind, Program, Step
-from mcusim.rules import LoweringRules
 from mcusim.schedule import LAYER
 
 __all__ = ["Reordered", "check_order", "reorder"]

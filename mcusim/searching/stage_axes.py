@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.graph import ABSENT, Signature
+from mcusim.lowering.staging import StepNode
 from mcusim.ops import OPS
 from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.region import Span
-from mcusim.staging import StepNode
 
 __all__ = ["AxisSweep", "Bools", "Ints", "Lengths", "is_symmetric"]
 

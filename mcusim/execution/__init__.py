@@ -15,15 +15,15 @@ from functools import cached_property, lru_cache
 from os import PathLike
 from typing import Any, Literal, overload
 
-from mcusim.feeds import Inputs, check_inputs
+from mcusim.execution.feeds import Inputs, check_inputs
+from mcusim.execution.preparation import Array, Preparation, numerics_of, prepare
+from mcusim.execution.sessions import Session, Tier, Trace
+from mcusim.execution.streams import compiled_tier
 from mcusim.graph import Graph
 from mcusim.models import load
 from mcusim.ops.registry import Numerics
-from mcusim.preparation import Array, Preparation, numerics_of, prepare
 from mcusim.runtimes import Runtime, find_runtime
 from mcusim.schedule import Schedule, parse_schedule
-from mcusim.sessions import Session, Tier, Trace
-from mcusim.streams import compiled_tier
 
 __all__ = ["execute", "prepared", "session"]
 
