@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, TypeVar, cast
 
 import numba
@@ -77,11 +78,38 @@ def kernel(signature: str) -> Callable[[F], F]:
     """Compile a function to machine code for this signature, now; keep it on disk; release the interpreter lock."""
 
     def decorate(function: F) -> F:
-        with _own_cache() as caches:
-            _announce(function, caches)
-            return cast(F, _njit(signature, cache=caches)(function))
+        return cast(F, _compiled(function, lambda caches: _njit(signature, cache=caches)(function)))
 
     return decorate
+
+
+_DAMAGED = (
+    OSError,
+    EOFError,
+    UnpicklingError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What numba raises on a cache file that was cut short, overwritten or written to a full disk."""
+
+
+def _compiled(function: Callable[..., Any], compile_: Callable[[bool], Any]) -> Any:
+    """`compile_(whether to cache)`. A damaged cache is dropped and made again; if that fails too, nothing is kept."""
+    with _lock, _own_cache() as caches:
+        _announce(function, caches)
+        if caches:
+            for attempt in ("damaged", "impossible"):
+                try:
+                    return compile_(True)
+                except _DAMAGED as error:
+                    _logger.warning("the cache of compiled kernels is %s, compiling again: %s", attempt, error)
+                    for path in cache_folder().rglob(f"{_cache_name(function)}-*.nb*"):
+                        path.unlink(missing_ok=True)
+        return compile_(False)
 
 
 def inner(function: F) -> F:
@@ -108,11 +136,13 @@ class Native:
     @property
     def address(self) -> int:
         if self._compiled is None:
-            with _lock, _own_cache() as caches:
+            with _lock:
                 if self._compiled is None:
-                    _announce(self._function, caches)
-                    self._compiled = numba.cfunc(self._signature, cache=caches)(self._function)
+                    self._compiled = _compiled(self._function, self._compile)
         return int(self._compiled.address)
+
+    def _compile(self, caches: bool) -> Any:
+        return numba.cfunc(self._signature, cache=caches)(self._function)
 
 
 def native(function: Callable[..., None]) -> Native:
@@ -122,11 +152,15 @@ def native(function: Callable[..., None]) -> Native:
 
 @lru_cache(1)
 def _say_once() -> None:
-    _logger.info("compiling kernels for this machine (once, ~10 s)")
+    _logger.info("compiling kernels for this machine (kept for the next time; ~10 s for all of them)")
 
 
 def _announce(function: Callable[..., Any], caches: bool) -> None:
     """Log, the first time in a process, that something is compiled that is not on disk."""
-    name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
-    if not caches or next(cache_folder().rglob(f"{name}-*.nbi"), None) is None:
+    if not caches or next(cache_folder().rglob(f"{_cache_name(function)}-*.nbi"), None) is None:
         _say_once()
+
+
+def _cache_name(function: Callable[..., Any]) -> str:
+    """How numba's files of a function begin."""
+    return f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"

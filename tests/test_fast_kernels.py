@@ -417,9 +417,23 @@ def test_nothing_compiles_after_first_use(tmp_path: Path) -> None:
     )
     cache = {"NUMBA_CACHE_DIR": str(tmp_path)}
     first, second = run_python(code, **cache), run_python(code, **cache)
-    assert "compiling kernels for this machine (once" in first.stderr, first.stderr
+    assert "compiling kernels for this machine (kept" in first.stderr, first.stderr
     assert second.stderr == ""
     assert int(second.stdout) == 0
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 100])
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+def test_a_damaged_cache_is_made_again(tmp_path: Path, suffix: str, kept_bytes: int) -> None:
+    code = f"import logging; logging.basicConfig()\nfrom {FAST} import moving\nmoving.fill.address"
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    run_python(code, **cache)
+    damaged = [path for path in tmp_path.rglob(f"*fill-*.{suffix}") if path.is_file()]
+    assert damaged
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:kept_bytes])
+    assert "compiling again" in run_python(code, **cache).stderr
+    assert run_python(code, **cache).stderr == ""
 
 
 def test_the_cache_knows_every_source(monkeypatch: pytest.MonkeyPatch) -> None:
