@@ -22,9 +22,12 @@ from mcusim.execution.comparison import (
     quantization_noise,
     recorded,
     restored,
+    stored_inputs,
 )
 from mcusim.execution.floating import dequantize
 from mcusim.graph import DType, Graph, Quantization
+from mcusim.render.comparison import difference_lines
+from mcusim.render.text import ASCII
 
 Array = np.ndarray[Any, Any]
 
@@ -36,24 +39,32 @@ def recording(label: str, **arrays: Any) -> Recording:
 def test_first_layer_and_element_that_differ() -> None:
     a = recording("a", one=[[1, 2], [3, 4]], two=[[1, 2], [3, 4]], three=[5])
     b = recording("b", one=[[1, 2], [3, 4]], two=[[1, 2], [0, 5]], three=[5])
-    layers = compare(a, b)
+    layers = compare(a, b).layers
     found = first_difference(layers)
     assert found is not None
     assert (found.name, found.first, found.values) == ("two", (1, 0), (3.0, 0.0))
     assert (found.differing, found.elements, found.max_abs, found.mean_abs) == (2, 4, 3.0, 1.0)
-    assert first_difference(compare(a, a)) is None
+    assert first_difference(compare(a, a).layers) is None
 
 
 def test_int8_differences_do_not_wrap() -> None:
-    [layer] = compare(recording("a", x=[-128]), recording("b", x=[127]))
+    [layer] = compare(recording("a", x=[-128]), recording("b", x=[127])).layers
     assert layer.max_abs == 255
 
 
 def test_networks_with_other_names_are_compared_by_place() -> None:
-    [layer] = compare(recording("a", x=[1, 2]), recording("b", y=[1, 3]))
+    [layer] = compare(recording("a", x=[1, 2]), recording("b", y=[1, 3])).layers
     assert layer.first == (1,)
     with pytest.raises(InputError, match="no layers of the same name"):
         compare(recording("a", x=[1, 2]), recording("b", y=[1]))
+
+
+def test_layers_without_a_partner_are_counted() -> None:
+    a, b = recording("a", x=[1], y=[2], z=[3]), recording("b", x=[1], v=[2, 2])
+    found = compare(a, b)
+    assert (len(found.layers), found.unpaired_a, found.unpaired_b) == (1, 2, 1)
+    [told, *_] = difference_lines("a against b", found, "", 100, ASCII)
+    assert told.plain == "a against b: 1 shared layer equal; 2 layers of A and 1 of B have no partner"
 
 
 def convolution() -> Graph:
@@ -105,7 +116,13 @@ def test_traces_survive_a_file(tmp_path: Path) -> None:
     x = np.ones((1, 6, 6, 2), np.int8)
     trace = mcusim.execute(graph, x, trace=True)
     arrays = {f"{i}:{graph.tensors[i].name}": array for i, array in trace.tensors.items()}
-    assert first_difference(compare(recorded(graph, trace, "a"), restored(arrays, "b"))) is None
+    input_key = f"{graph.inputs[0]}:{graph.tensors[graph.inputs[0]].name}"
+    assert stored_inputs(graph, arrays, "t").popitem()[1] == input_key
+    found = compare(recorded(graph, trace, "a"), restored(arrays, "b", {input_key}))
+    assert first_difference(found.layers) is None
+    assert (found.unpaired_a, found.unpaired_b) == (0, 0)
+    with pytest.raises(InputError, match="holds no input"):
+        stored_inputs(graph, {"other": x}, "t")
 
 
 def test_diff_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,6 +130,7 @@ def test_diff_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main([*base, "--numerics", "tflm,single-rounding"]) == 0
     out = capsys.readouterr().out
     assert "layers differ" in out
+    assert "on random input, seed 1; --input FILE for real data" in out
     assert "first: layer" in out
     assert main([*base, "--numerics", "tflm,tflm"]) == 0
     assert "layers equal" in capsys.readouterr().out
@@ -122,8 +140,20 @@ def test_diff_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     trace = str(tmp_path / "t.npz")
     assert main(["exec", "mcunet-vww0", "--seed", "1", "--input", "random", "--trace", trace]) == 0
     capsys.readouterr()
-    assert main(["diff", trace, "mcunet-vww0", "--seed", "1"]) == 0
-    assert "layers equal" in capsys.readouterr().out
+    assert main(["diff", trace, "mcunet-vww0", "--seed", "1", "--json", str(tmp_path / "d.json")]) == 0
+    out = capsys.readouterr().out
+    assert ": all " in out
+    assert "on the input that the trace holds" in out
+    document = json.loads((tmp_path / "d.json").read_text())
+    assert (document["unpaired_a"], document["unpaired_b"]) == (0, 0)
+    np.savez(tmp_path / "part.npz", **dict(list(np.load(trace).items())[:2]))
+    assert main(["diff", trace, str(tmp_path / "part.npz")]) == 0
+    out = capsys.readouterr().out
+    assert "have no partner" in out
+    assert ": all " not in out
+    np.savez(tmp_path / "other.npz", x=np.zeros(3, np.int8))
+    assert main(["diff", str(tmp_path / "other.npz"), "mcunet-vww0", "--seed", "1"]) == 2
+    assert "holds no input" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -134,6 +164,16 @@ def test_diff_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["none.npz", "--float"], "a saved trace cannot be run in float"),
         (["none.npz", "none.npz"], "cannot be read"),
         (["mcunet-vww0", "mcunet-vww0"], "has no weights"),
+        (["mcunet-vww0", "mcunet-vww1", "--seed", "1"], "different inputs, int8 1x64x64x3 and int8 1x80x80x3"),
+        (["mcunet-vww0", "--numerics", "tflm,exact"], "no numeric mode 'exact'"),
+        (["mcunet-vww0", "mcunet-vww0", "--numerics", "tflm,single-rounding"], "two modes are for A alone"),
+        (["a.npz", "b.npz", "--numerics", "tflm"], "--numerics: saved traces are not run again"),
+        (["a.npz", "b.npz", "--input", "x.npy"], "--input: saved traces are not run again"),
+        (["a.npz", "b.npz", "--seed", "1"], "--seed: saved traces are not run again"),
+        (["a.npz", "--numerics", "tflm,single-rounding"], "what should it be compared with?"),
+        (["a.npz", "mcunet-vww0", "--input", "random"], "never compared with a run on random data"),
+        (["mcunet-vww0", "mcunet-vww0", "--float"], "B is given"),
+        (["mcunet-vww0", "--float", "--numerics", "tflm,single-rounding"], "one mode with float32"),
     ],
 )
 def test_diff_refuses_in_one_sentence(capsys: pytest.CaptureFixture[str], args: list[str], told: str) -> None:

@@ -229,8 +229,12 @@ GOOD = np.zeros((1, 4, 4, 2), np.int8)
         (np.zeros((4, 4, 2), np.int8), r"a leading dimension of 1: array\[None\]"),
         (np.zeros((1, 4, 4, 3), np.int8), r"1x4x4x3 came for 'picture' int8 1x4x4x2(.|\n)*N, 4, 4, 2\) for N calls"),
         (np.zeros((0, 4, 4, 2), np.int8), "empty batch"),
-        (GOOD.astype(np.int16), r"int16 came .*(.|\n)*astype\('int8'\)"),
-        (GOOD.astype(np.float32), r"quantise it: round\(x / 0.25\) \+ 3"),
+        (GOOD.astype(np.int16), r"int16 came .*(.|\n)*give an array of int8"),
+        (GOOD.astype(np.uint8), r"0..255, give \(array.astype\('int16'\) - 128\).astype\('int8'\)"),
+        (GOOD.astype(np.float32), r"scale 0.25 and zero point 3: round\(x / 0.25\) \+ 3"),
+        (None, "None came for the inputs(.|\n)*give a list of arrays"),
+        (3, "int 3 came for the inputs"),
+        ("x.npy", "str 'x.npy' came for the inputs"),
         ({"photo": GOOD}, "no input 'photo'(.|\n)*give 'picture'"),
         ([[[1, 2], [3]]], "no array"),
     ],
@@ -238,6 +242,16 @@ GOOD = np.zeros((1, 4, 4, 2), np.int8)
 def test_wrong_inputs_say_what_is_expected(given: Any, told: str) -> None:
     with pytest.raises(InputError, match=told):
         mcusim.execute(doubled(), given)
+    with pytest.raises(InputError, match=told):
+        mcusim.session(doubled()).run(given)
+
+
+@pytest.mark.parametrize(
+    "option", [{"threads": 0}, {"threads": -1}, {"threads": True}, {"threads": 1.5}, {"runtime": 3}, {"schedule": None}]
+)
+def test_options_of_a_wrong_kind_are_refused(option: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=next(iter(option))):
+        mcusim.execute(doubled(), GOOD, **option)
 
 
 def test_nan_is_refused_with_its_place() -> None:
@@ -371,6 +385,7 @@ def test_exec_refuses_in_one_sentence(
         (["--trace", "t.npy"], "no .npz"),
         (["--numerics", "exact"], "no numeric mode 'exact'"),
         (["--output", "/nowhere/y.npy"], "cannot write"),
+        (["--schedule", "auto"], "schedule 'auto': a run is of one schedule; name one"),
     ],
 )
 def test_exec_refuses_wrong_options(capsys: pytest.CaptureFixture[str], args: list[str], told: str) -> None:

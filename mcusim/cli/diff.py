@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcusim.cli.exec import RANDOM, load_network, read_arrays, read_inputs
+from mcusim.cli.exec import KEY_LENGTH, RANDOM, load_network, read_arrays, read_inputs
 from mcusim.cli.shell import (
     STDOUT,
     document,
@@ -21,8 +21,10 @@ from mcusim.cli.shell import (
 from mcusim.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mcusim.execution.comparison import LayerDifference, LayerNoise, Recording
-    from mcusim.execution.sessions import Trace
+    from mcusim.graph import Graph
 
 __all__ = ["diff"]
 
@@ -35,11 +37,16 @@ def diff(
     ] = None,
     inputs: Annotated[
         list[str] | None,
-        typer.Option("--input", metavar="FILE", help="What both run on, as for `exec`. Default: random."),
+        typer.Option(
+            "--input", metavar="FILE", help="What both run on, as for `exec`. Default: a trace's; else random."
+        ),
     ] = None,
     numerics: Annotated[
-        str, typer.Option(metavar="MODE[,MODE]", help="Whose arithmetic: of both, or of A and of B.")
-    ] = "tflm",
+        str | None,
+        typer.Option(
+            metavar="MODE[,MODE]", help="Whose arithmetic; two: A in each. Default: tflm.", show_default=False
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, metavar="N", help="Draws weights where there are none, and inputs.", show_default=False),
@@ -59,29 +66,142 @@ def diff(
       mcusim diff mcunet-vww0 --seed 1 --numerics tflm,single-rounding
       mcusim diff mcunet-vww0 --seed 1 --float
     """
-    modes = [mode.strip() for mode in numerics.split(",")]
-    if len(modes) > 2:
-        raise InputError(f"'{numerics}' names {len(modes)} modes", where="--numerics", fix="name one or two")
-    if b is None and len(modes) == 1 and not float_:
-        fix = "name B, or two modes: --numerics tflm,single-rounding"
-        raise InputError("what should it be compared with?", where="mcusim diff", fix=fix)
+    modes = [mode.strip() for mode in (numerics or "tflm").split(",")]
+    _refuse_nonsense(a, b, inputs, numerics, modes, seed, float_)
     given = inputs or [RANDOM]
     refuse_overwriting((a, b, *given), json=json)
     pass_on_notices()
+    from mcusim.execution.preparation import numerics_of
+
+    for mode in modes:
+        numerics_of(mode)
     if float_:
         _tell_noise(a, given, modes[0], seed, json)
         return
     from mcusim.execution.comparison import compare
 
-    first = _recording(a, given, modes[0], seed)
-    second = _recording(a if b is None else b, given, modes[-1], seed)
-    layers = compare(first, second)
+    first, second, note = _both(a, b, given, modes, seed)
+    found = compare(first, second)
     if json is not None:
-        write_output(document({"schema_version": 1, "layers": [_plain(layer) for layer in layers]}), json, "--json")
+        _write(json, found.layers, note, unpaired_a=found.unpaired_a, unpaired_b=found.unpaired_b)
     if json != STDOUT:
         from mcusim.render.comparison import difference_lines
 
-        show(difference_lines(f"{first.label} against {second.label}", layers, terminal_width(), glyphs()))
+        show(difference_lines(f"{first.label} against {second.label}", found, note, terminal_width(), glyphs()))
+
+
+def _refuse_nonsense(
+    a: str,
+    b: str | None,
+    inputs: list[str] | None,
+    numerics: str | None,
+    modes: list[str],
+    seed: int | None,
+    float_: bool,
+) -> None:
+    """One sentence for arguments of which some would be ignored."""
+
+    def refuse(what: str, where: str, fix: str) -> None:
+        raise InputError(what, where=where, fix=fix)
+
+    only_traces = _is_trace(a) and (b is None or _is_trace(b))
+    if len(modes) > 2:
+        refuse(f"'{numerics}' names {len(modes)} modes", "--numerics", "name one or two")
+    if float_:
+        if _is_trace(a):
+            refuse("a saved trace cannot be run in float", a, "name the network itself: a trace has no weights")
+        if b is not None:
+            refuse("it compares A with A in float32, and B is given", "--float", "leave B or --float out")
+        if len(modes) > 1:
+            refuse("it compares one mode with float32", "--float", "name one mode in --numerics")
+        return
+    if b is None and (_is_trace(a) or len(modes) == 1):
+        fix = (
+            "name B, a network or another trace"
+            if _is_trace(a)
+            else "name B, or two modes: --numerics tflm,single-rounding"
+        )
+        refuse("what should it be compared with?", "mcusim diff", fix)
+    if only_traces:
+        for option, value in (("--numerics", numerics), ("--input", inputs), ("--seed", seed)):
+            if value is not None:
+                refuse("saved traces are not run again, so it would change nothing", option, "leave it out")
+    if b is not None and len(modes) > 1:
+        refuse("two modes are for A alone, and B is given", "--numerics", "name one mode, or leave B out")
+    if inputs and RANDOM in inputs and (_is_trace(a) or (b is not None and _is_trace(b))):
+        fix = "leave it out for the trace's own input, or name its file"
+        refuse("a saved trace is never compared with a run on random data", "--input", fix)
+
+
+def _is_trace(name: str) -> bool:
+    return Path(name).suffix.lower() == ".npz"
+
+
+def _both(
+    a: str, b: str | None, inputs: list[str], modes: list[str], seed: int | None
+) -> tuple[Recording, Recording, str]:
+    """Both runs, and a note on what they ran."""
+    from mcusim.execution.comparison import restored, stored_inputs
+
+    names = a, a if b is None else b
+    saved = [_saved(name) if _is_trace(name) else None for name in names]
+    labels = [Path(name).name for name in names]
+    if saved[0] is not None and saved[1] is not None:
+        return restored(saved[0], labels[0]), restored(saved[1], labels[1]), ""
+    if saved[0] is None and saved[1] is None:
+        graph = load_network(names[0], seed)
+        other = graph if names[0] == names[1] else load_network(names[1], seed)
+        _refuse_other_inputs(graph, other)
+        runs = [_run(g, read_inputs(g, inputs, seed or 0), mode) for g, mode in ((graph, modes[0]), (other, modes[-1]))]
+        return runs[0], runs[1], _note(inputs, seed)
+    place = 0 if saved[0] is not None else 1
+    trace = saved[place] or {}
+    graph = load_network(names[1 - place], seed)
+    if inputs == [RANDOM]:
+        keys = stored_inputs(graph, trace, names[place])
+        given: Any = {name: trace[key] for name, key in keys.items()}
+        note, besides = "on the input that the trace holds", set(keys.values())
+    else:
+        given, note = read_inputs(graph, inputs, seed or 0), ""
+        besides = {f"{index}:{graph.tensors[index].name[:KEY_LENGTH]}" for index in graph.inputs}
+    run, kept = _run(graph, given, modes[0]), restored(trace, labels[place], besides)
+    return (kept, run, note) if place == 0 else (run, kept, note)
+
+
+def _saved(name: str) -> dict[str, Any]:
+    arrays = read_arrays(name, name)
+    if not isinstance(arrays, dict):
+        raise InputError("it is no trace", where=name, fix="write one with `mcusim exec --trace FILE.npz`")
+    return arrays
+
+
+def _refuse_other_inputs(a: Graph, b: Graph) -> None:
+    told = [
+        ", ".join(f"{g.tensors[i].dtype} {'x'.join(map(str, g.tensors[i].shape)) or 'scalar'}" for i in g.inputs)
+        for g in (a, b)
+    ]
+    if told[0] != told[1]:
+        raise InputError(
+            f"they take different inputs, {told[0]} and {told[1]}",
+            where=f"{a.name} and {b.name}",
+            fix="compare networks that run on the same input",
+        )
+
+
+def _run(graph: Graph, inputs: Any, mode: str) -> Recording:
+    from mcusim.execution import execute
+    from mcusim.execution.comparison import recorded
+
+    return recorded(graph, execute(graph, inputs, numerics=mode, trace=True), f"{graph.name} ({mode})")
+
+
+def _note(inputs: list[str], seed: int | None) -> str:
+    return f"on random input, seed {seed or 0}; --input FILE for real data" if inputs == [RANDOM] else ""
+
+
+def _write(json: str, layers: Sequence[LayerDifference | LayerNoise], note: str, **more: Any) -> None:
+    plain = {"schema_version": 1, "input": note or None, **more, "layers": [_plain(layer) for layer in layers]}
+    write_output(document(plain), json, "--json")
 
 
 def _plain(layer: LayerDifference | LayerNoise) -> dict[str, Any]:
@@ -93,36 +213,16 @@ def _plain(layer: LayerDifference | LayerNoise) -> dict[str, Any]:
     }
 
 
-def _recording(name: str, inputs: list[str], mode: str, seed: int | None) -> Recording:
-    from mcusim.execution.comparison import recorded, restored
-
-    if Path(name).suffix.lower() == ".npz":
-        arrays = read_arrays(name, name)
-        if not isinstance(arrays, dict):
-            raise InputError("it is no trace", where=name, fix="write one with `mcusim exec --trace FILE.npz`")
-        return restored(arrays, Path(name).name)
-    traced = _traced(name, inputs, mode, seed)
-    return recorded(traced.graph, traced, f"{traced.graph.name} ({mode})")
-
-
-def _traced(name: str, inputs: list[str], mode: str, seed: int | None) -> Trace:
-    from mcusim.execution import execute
-
-    graph = load_network(name, seed)
-    return execute(graph, read_inputs(graph, inputs, seed or 0), numerics=mode, trace=True)
-
-
 def _tell_noise(name: str, inputs: list[str], mode: str, seed: int | None, json: str | None) -> None:
+    from mcusim.execution import execute
     from mcusim.execution.comparison import quantization_noise
 
-    if Path(name).suffix.lower() == ".npz":
-        fix = "name the network itself: a trace has no weights"
-        raise InputError("a saved trace cannot be run in float", where=name, fix=fix)
-    traced = _traced(name, inputs, mode, seed)
-    layers = quantization_noise(traced.graph, traced)
+    graph = load_network(name, seed)
+    traced = execute(graph, read_inputs(graph, inputs, seed or 0), numerics=mode, trace=True)
+    layers, note = quantization_noise(graph, traced), _note(inputs, seed)
     if json is not None:
-        write_output(document({"schema_version": 1, "layers": [_plain(layer) for layer in layers]}), json, "--json")
+        _write(json, layers, note)
     if json != STDOUT:
         from mcusim.render.comparison import noise_lines
 
-        show(noise_lines(f"{traced.graph.name} against float32", layers, terminal_width(), glyphs()))
+        show(noise_lines(f"{graph.name} against float32", layers, note, terminal_width(), glyphs()))

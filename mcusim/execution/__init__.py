@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections import deque
 from collections.abc import Mapping
@@ -15,15 +16,16 @@ from functools import cached_property, lru_cache
 from os import PathLike
 from typing import Any, Literal, overload
 
+from mcusim.conditions import the_graph, the_runtime, the_schedule
+from mcusim.errors import InputError, ScheduleError
 from mcusim.execution.feeds import Inputs, check_inputs
 from mcusim.execution.preparation import Array, Preparation, numerics_of, prepare
 from mcusim.execution.sessions import Session, Tier, Trace
 from mcusim.execution.streams import compiled_tier
 from mcusim.graph import Graph
-from mcusim.models import load
 from mcusim.ops.registry import Numerics
-from mcusim.runtimes import Runtime, find_runtime
-from mcusim.schedule import Schedule, parse_schedule
+from mcusim.runtimes import Runtime
+from mcusim.schedule import Schedule
 
 __all__ = ["execute", "prepared", "session"]
 
@@ -83,6 +85,7 @@ def execute(
     threads: at most so many; None for one a core.   check: run with a canary that finds overlapping plans (slow).
     Raises McusimError where the model, an input or an option is wrong, before anything runs.
     """
+    most = None if threads is None else _positive(threads)
     pool = _pool_of(model, schedule, runtime, numerics)
     if trace:
         with pool.lend(check) as lent:
@@ -98,7 +101,7 @@ def execute(
         with pool.lend(check) as lent:
             return lent.session.call(feed.arrays)
     outputs = feed.room_for_outputs(graph)
-    workers = max(min(threads or _cores(), feed.calls), 1)
+    workers = max(min(most or _cores(), feed.calls), 1)
     shares = [range(i * feed.calls // workers, (i + 1) * feed.calls // workers) for i in range(workers)]
 
     def work(calls: range) -> None:
@@ -186,15 +189,27 @@ class _Lent:
 
 
 def _pool_of(model: Model, schedule: Schedule | str, runtime: Runtime | str, numerics: Numerics | str) -> _Pool:
-    graph = model if isinstance(model, Graph) else load(model)
-    plan = schedule if isinstance(schedule, Schedule) else parse_schedule(schedule)
-    chosen = runtime if isinstance(runtime, Runtime) else find_runtime(runtime)
+    graph, plan, chosen = the_graph(model), the_schedule(schedule), the_runtime(runtime)
+    if plan.is_auto:
+        fix = "name one; `mcusim patch MODEL --profile BOARD` finds the best"
+        raise ScheduleError("a run is of one schedule", where="schedule 'auto'", fix=fix)
     return _pool(graph, plan, chosen, numerics_of(numerics))
 
 
 @lru_cache(PREPARATIONS_KEPT)
 def _pool(graph: Graph, schedule: Schedule, runtime: Runtime, numerics: Numerics) -> _Pool:
     return _Pool(prepare(graph, schedule, runtime, numerics))
+
+
+def _positive(threads: int) -> int:
+    try:
+        found = 0 if isinstance(threads, bool) else operator.index(threads)
+    except TypeError:
+        found = 0
+    if found < 1:
+        fix = "give a whole number above zero, or None for one a core"
+        raise InputError(f"it is {type(threads).__name__} {threads!r:.60}", where="threads", fix=fix)
+    return found
 
 
 def _cores() -> int:

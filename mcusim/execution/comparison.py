@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from mcusim.graph import DType, Graph, Quantization
 from mcusim.quant import dtype_range
 
 __all__ = [
+    "Comparison",
     "Layer",
     "LayerDifference",
     "LayerNoise",
@@ -25,7 +26,11 @@ __all__ = [
     "quantization_noise",
     "recorded",
     "restored",
+    "stored_inputs",
 ]
+
+NAME_LENGTH = 100
+"""Names in saved traces are cut."""
 
 
 class Layer(NamedTuple):
@@ -61,6 +66,14 @@ class LayerDifference(NamedTuple):
     values: tuple[float, float] | None
 
 
+class Comparison(NamedTuple):
+    """Two runs: the layers in both, and how many of each have no partner in the other."""
+
+    layers: tuple[LayerDifference, ...]
+    unpaired_a: int
+    unpaired_b: int
+
+
 class LayerNoise(NamedTuple):
     """What quantising cost one layer, all layers before it included.
 
@@ -90,16 +103,34 @@ def recorded(graph: Graph, traced: Trace, label: str) -> Recording:
     return Recording(label, tuple(layers))
 
 
-def restored(arrays: Mapping[str, Array], label: str) -> Recording:
-    """A trace that `mcusim exec --trace` saved: keys are `index:name`."""
-    layers = []
-    for key, array in arrays.items():
-        number, colon, name = key.partition(":")
-        layers.append(Layer(name if colon and number.isdigit() else key, "", array))
+def restored(arrays: Mapping[str, Array], label: str, besides: Collection[str] = ()) -> Recording:
+    """A trace that `mcusim exec --trace` saved: keys are `index:name`.   besides: keys that are no layers."""
+    layers = [Layer(_name(key), "", array) for key, array in arrays.items() if key not in besides]
     return Recording(label, tuple(layers))
 
 
-def compare(a: Recording, b: Recording) -> tuple[LayerDifference, ...]:
+def _name(key: str) -> str:
+    number, colon, name = key.partition(":")
+    return name if colon and number.isdigit() else key
+
+
+def stored_inputs(graph: Graph, arrays: Mapping[str, Array], where: str) -> dict[str, str]:
+    """Key in a saved trace of each of the network's inputs, by name. Raises InputError where one is missing."""
+    names = [_name(key) for key in arrays]
+    found = {}
+    for index in graph.inputs:
+        name = graph.tensors[index].name
+        key = f"{index}:{name[:NAME_LENGTH]}"
+        if key not in arrays:
+            if names.count(name[:NAME_LENGTH]) != 1:
+                fix = "add --input FILE with what the trace was made on"
+                raise InputError(f"the trace holds no input '{name:.60}' of '{graph.name}'", where=where, fix=fix)
+            key = list(arrays)[names.index(name[:NAME_LENGTH])]
+        found[name] = key
+    return found
+
+
+def compare(a: Recording, b: Recording) -> Comparison:
     """Layers with the same name in both; where hardly any has, layers at the same position.
 
     Raises InputError where the two have no layers in common.
@@ -111,14 +142,19 @@ def compare(a: Recording, b: Recording) -> tuple[LayerDifference, ...]:
             where=f"{a.label} and {b.label}",
             fix="compare two runs of one network, or two networks of one architecture",
         )
-    return tuple([_difference(x, y) for x, y in pairs])
+    layers = tuple([_difference(x, y) for x, y in pairs])
+    return Comparison(layers, len(a.layers) - len(pairs), len(b.layers) - len(pairs))
 
 
 def _pairs(a: Recording, b: Recording) -> list[tuple[Layer, Layer]]:
-    length = 100  # names in saved traces are cut
-    named = {layer.name[:length]: layer for layer in b.layers}
-    found = [(x, named[x.name[:length]]) for x in a.layers if x.name[:length] in named]
-    found = [(x, y) for x, y in found if x.array.shape == y.array.shape]
+    named: dict[tuple[str, tuple[int, ...]], list[Layer]] = {}
+    for layer in reversed(b.layers):
+        named.setdefault((layer.name[:NAME_LENGTH], layer.array.shape), []).append(layer)
+    found = []
+    for x in a.layers:
+        partners = named.get((x.name[:NAME_LENGTH], x.array.shape))
+        if partners:
+            found.append((x, partners.pop()))
     if 2 * len(found) >= min(len(a.layers), len(b.layers)):
         return found
     by_place = list(zip(a.layers, b.layers, strict=False))

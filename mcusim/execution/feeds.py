@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mcusim.errors import InputError
-from mcusim.graph import Graph, Tensor
+from mcusim.graph import DType, Graph, Tensor
 
 __all__ = ["Feed", "Inputs", "check_inputs"]
 
@@ -69,6 +69,9 @@ def _in_order(graph: Graph, inputs: Inputs) -> Sequence[ArrayLike]:
         if len(names) == 1:
             return [inputs]
         raise _refusal(graph, f"one array came for {len(names)} inputs", f"give a list: {_listed(graph)}")
+    if isinstance(inputs, str | bytes) or not (hasattr(inputs, "__len__") and hasattr(inputs, "__getitem__")):
+        what = "None came" if inputs is None else f"{type(inputs).__name__} {inputs!r:.60} came"
+        raise _refusal(graph, f"{what} for the inputs", f"give a list of arrays: {_listed(graph)}")
     if len(inputs) != len(names):
         what = f"{len(inputs)} input{'s' if len(inputs) != 1 else ''} came, and it has {len(names)}"
         raise _refusal(graph, what, f"give {_listed(graph)}")
@@ -89,16 +92,23 @@ def _array(graph: Graph, tensor: Tensor, given: ArrayLike) -> Array:
     except (ValueError, TypeError):
         raise _refusal(graph, f"what came for {_wanted(tensor)} is no array", "give a numpy array") from None
     if array.dtype != np.dtype(tensor.dtype.value):
-        fix = f"convert it: array.astype('{tensor.dtype}')"
-        if tensor.quantization is not None and array.dtype.kind == "f" and tensor.dtype.is_integer:
-            scale, zero_point = tensor.quantization.scales[0], tensor.quantization.zero_points[0]
-            fix = f"quantise it: round(x / {scale:.6g}) + {zero_point}, clipped to {tensor.dtype}"
-        raise _refusal(graph, f"{array.dtype} came for {_wanted(tensor)}", fix)
+        raise _refusal(graph, f"{array.dtype} came for {_wanted(tensor)}", _other_type_fix(tensor, array))
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         what = f"{array[index]} at {index} of the input {_wanted(tensor)}"
         raise _refusal(graph, what, "give finite numbers only")
     return array
+
+
+def _other_type_fix(tensor: Tensor, array: Array) -> str:
+    """How to come to the input's type. A mere `astype` would wrap or cut numbers, so it is never advised."""
+    if array.dtype == np.uint8 and tensor.dtype is DType.INT8:
+        return "if it is an image of 0..255, give (array.astype('int16') - 128).astype('int8')"
+    if array.dtype.kind == "f" and tensor.dtype.is_integer and tensor.quantization is not None:
+        scale, zero_point = tensor.quantization.scales[0], tensor.quantization.zero_points[0]
+        told = f"round(x / {scale:.6g}) + {zero_point}, clipped to {tensor.dtype}"
+        return f"quantise it with the input's scale {scale:.6g} and zero point {zero_point}: {told}"
+    return f"give an array of {tensor.dtype}"
 
 
 def _calls(graph: Graph, tensor: Tensor, array: Array) -> int | None:

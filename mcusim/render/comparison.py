@@ -7,20 +7,31 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from mcusim.execution.comparison import LayerDifference, LayerNoise, first_difference
+from mcusim.execution.comparison import Comparison, LayerNoise, first_difference
 from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, first_name, headline, paragraph, shape_text
 
 __all__ = ["difference_lines", "noise_lines"]
 
 
-def difference_lines(subject: str, layers: Sequence[LayerDifference], width: int, glyphs: Glyphs) -> list[Text]:
-    """Verdict, the first element that differs, and the error of every layer from there on."""
+def difference_lines(subject: str, found: Comparison, note: str, width: int, glyphs: Glyphs) -> list[Text]:
+    """Verdict, the first element that differs, and the error of every layer from there on.
+
+    note: on what both ran; "" where nobody knows.
+    """
+    layers = found.layers
     first = first_difference(layers)
+    lonely = _lonely(found)
+    shared = "shared layer" if lonely else "layer"
+    many = f"{len(layers)} {shared}{'s' if len(layers) != 1 else ''}"
     if first is None:
-        return headline(subject, f"all {len(layers)} layers equal", "bold green", width)
-    differing = sum(layer.differing > 0 for layer in layers)
-    lines = headline(subject, f"{differing} of {len(layers)} layers differ", "bold red", width)
+        words, style = (f"{many} equal", "bold yellow") if lonely else (f"all {many} equal", "bold green")
+    else:
+        words, style = f"{sum(layer.differing > 0 for layer in layers)} of {many} differ", "bold red"
+    lines = headline(subject, "; ".join(filter(None, (words, lonely))), style, width)
+    lines += paragraph(note, width, style="dim")
+    if first is None:
+        return lines
     assert first.first is not None
     assert first.values is not None
     place = ", ".join(map(str, first.first))
@@ -54,11 +65,19 @@ def difference_lines(subject: str, layers: Sequence[LayerDifference], width: int
     return lines + table(columns, rows, width, glyphs)
 
 
-def noise_lines(subject: str, layers: Sequence[LayerNoise], width: int, glyphs: Glyphs) -> list[Text]:
-    """Quantisation error of each layer."""
+def _lonely(found: Comparison) -> str:
+    a, b = found.unpaired_a, found.unpaired_b
+    told = [f"{n} layer{'s' if n != 1 else ''} of {name}" for n, name in ((a, "A"), (b, "B")) if n]
+    if a and b:
+        told[1] = f"{b} of B"
+    return f"{' and '.join(told)} {'has' if a + b == 1 else 'have'} no partner" if told else ""
+
+
+def noise_lines(subject: str, layers: Sequence[LayerNoise], note: str, width: int, glyphs: Glyphs) -> list[Text]:
+    """Quantisation error of each layer.   note: on what it ran; "" for files."""
     known = [layer for layer in layers if layer.sqnr_db is not None and math.isfinite(layer.sqnr_db)]
     last = f"{known[-1].sqnr_db:.1f} dB at the last layer" if known else "no noise"
-    lines = [*headline(subject, last, "bold", width), Text()]
+    lines = [*headline(subject, last, "bold", width), *paragraph(note, width, style="dim"), Text()]
     columns = (
         Column("#", right=True),
         Column("layer", least=16, most=32),
