@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -59,23 +58,25 @@ def first_fit(
     fixed: block -> offset of those that lie already.
     A block is in the way of another only with the height it has while both are alive.
     """
-    placed = sorted([(offset, index) for index, offset in fixed.items()])  # (offset, block)
+    # Who lies where, step by step: most blocks live for a step or two, so few are ever in the way of one.
+    lying: list[list[tuple[int, int]]] = [[] for _ in range(max([block.end for block in blocks], default=0))]
     offset_of = dict(fixed)
+    for index, offset in fixed.items():
+        for time in range(blocks[index].first, blocks[index].end):
+            lying[time].append((offset, index))
     for index in order:
-        block = blocks[index]
-        _, size, first, end, alignment, _ = block
+        _, size, first, end, alignment, _ = blocks[index]
         lowest = 0
-        for offset, other_index in placed:
-            other = blocks[other_index]
-            if other.first >= end or other.end <= first:
-                continue
+        for offset, other in sorted({near for at in lying[first:end] for near in at}):
             if offset - lowest >= size:
                 break
-            top = offset + _height_between(other, first, end)
+            top = offset + _height_between(blocks[other], first, end)
             if top > lowest:
                 lowest = -(-top // alignment) * alignment
-        insort(placed, (lowest, index))
         offset_of[index] = lowest
+        placed = (lowest, index)
+        for at in lying[first:end]:
+            at.append(placed)
     offsets = [-1] * len(buffers)
     for index, block in enumerate(blocks):
         for member in block.members:
