@@ -294,3 +294,29 @@ def test_a_wrong_question_gets_one_sentence(more, answer):
     assert answer in err
     assert err.count("\n") == 1
     assert not any(Path().iterdir())
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--runtime", "tflm", "--reorder", "--emit", "header", "x.h"], "a header tells of a file as it is"),
+        (["--all", "--planner", "optimal"], "--planner: all countings"),
+        (["--all", "--reorder"], "--reorder: all countings"),
+        (["--all", "--emit", "tflm", "x.tflite"], "--emit: all countings"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(args, message):
+    code, _, error = run("plan", "mcunet-vww0", *args)
+    assert code == 2
+    assert message in error
+    assert not list(Path.cwd().glob("x.*"))
+
+
+def test_a_planned_file_can_be_reordered_and_the_gain_is_told(corpus):
+    model = str(corpus / "models" / "mww_v1_alexa.tflite")
+    assert run("plan", model, "--runtime", "tflm", "--emit", "tflm", "planned.tflite")[0] == 0
+    code, out, error = run("plan", "planned.tflite", "--runtime", "tflm", "--reorder", "--emit", "tflm", "again.tflite")
+    assert code == 0, error
+    assert "14,208" in out
+    assert told("plan", "planned.tflite", "--runtime", "tflm")["arena_bytes"] == 14_864
+    assert told("plan", "again.tflite", "--runtime", "tflm")["arena_bytes"] == 14_208

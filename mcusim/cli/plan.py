@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -128,18 +129,24 @@ def plan(
     refuse_overwriting((model, profile_file(profile), linked), json=json, csv=csv, emit=emit[1] if emit else None)
     if emit is not None and emit[0] not in EMITS:
         raise InputError(f"there is no '{emit[0]}' to emit", where="--emit", fix="use --emit tflm FILE or header FILE")
+    if reorder and emit is not None and emit[0] == "header":
+        fix = "first write the reordered model (--reorder --emit tflm FILE), then the header of that FILE"
+        raise InputError("a header tells of a file as it is", where="--reorder", fix=fix)
+    if every and (planner is not None or reorder or emit is not None):
+        given = "--planner" if planner is not None else "--reorder" if reorder else "--emit"
+        raise InputError("all countings are of the network and the order that it has", where=given, fix="drop --all")
     chosen = find_runtime(runtime or ("tflm" if emit else "tinyengine"))
     choice = choice_option(buffers, BufferChoice, "--buffers")
     pieces = _schedule(schedule, alone="--emit" if emit else "--reorder" if reorder else "")
     board, image = board_option(profile, bank), image_option(linked)
-    graph = load(model)
-    found = _reordered(graph, chosen) if reorder else None
-    graph = found.graph if found is not None else graph
+    loaded = load(model)
+    found = _reordered(loaded, chosen) if reorder else None
+    graph = found.graph if found is not None else loaded
     if every:
         _tell_all(graph, pieces, board, json, csv)
         return
     answer = _answer(graph, chosen, pieces, planner, found, board, image)
-    told = _emitted(graph, chosen, *emit, seed) if emit is not None else []
+    told = _emitted(graph, loaded, chosen, *emit, seed) if emit is not None else []
     if json is not None:
         write_output(document(_plain(answer)), json, "--json")
     if csv is not None:
@@ -173,7 +180,8 @@ def _schedule(text: str, alone: str) -> Schedule:
 def _reordered(graph: Graph, runtime: Runtime) -> Reordered:
     from mcusim.lowering.reorder import reorder
 
-    return reorder(graph, runtime.rules)
+    # A plan that the file carries is of the order that it has.
+    return reorder(replace(graph, source=replace(graph.source, offline_offsets=())), runtime.rules)
 
 
 def _answer(
@@ -214,8 +222,8 @@ def _lines(answer: _Answer, choice: BufferChoice) -> list[Text]:
     return lines
 
 
-def _emitted(graph: Graph, runtime: Runtime, kind: str, target: str, seed: int) -> list[Text]:
-    """Write the file; what to say about it."""
+def _emitted(graph: Graph, loaded: Graph, runtime: Runtime, kind: str, target: str, seed: int) -> list[Text]:
+    """Write the file; what to say about it, beside the network as it was loaded."""
     from mcusim import __version__
     from mcusim.render.text import paragraph
 
@@ -232,7 +240,8 @@ def _emitted(graph: Graph, runtime: Runtime, kind: str, target: str, seed: int) 
     plan = offline_plan(graph, runtime)
     written = export_model(graph, target, seed, metadata=plan.metadata())
     told = f"{target}: {written.size_bytes:,} bytes; its plan takes {plan.arena_bytes:,} bytes of arena, "
-    told += f"not {plan.default_bytes:,}" if plan.arena_bytes < plan.default_bytes else "as the interpreter's own does"
+    before_bytes = offline_plan(loaded, runtime).default_bytes
+    told += f"not {before_bytes:,}" if plan.arena_bytes < before_bytes else "as the interpreter's own does"
     return [line for text in (told, *written.notes) for line in paragraph(text, terminal_width())]
 
 

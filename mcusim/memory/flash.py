@@ -78,13 +78,16 @@ def flash_ledger(graph: Graph, runtime: Runtime, image: Image | None = None) -> 
 def flash_of_image(graph: Graph, runtime: Runtime, image: Image) -> Flash:
     """Flash as the linked image has it: the model and all else. A model that is not in the image is added to it."""
     estimate = runtime.flash(graph)
+    is_foreign = image.machine not in ("", "ARM")
+    foreign = f"{image.where} was linked for {image.machine}, not for an Arm core" if is_foreign else ""
     inside = _model_inside(image, graph, estimate.model_bytes)
     if inside is not None:
-        return Flash(inside, image.flash_bytes - inside, Basis.EXACT)
-    warning = f"the model is not found in {image.where}: its bytes are added to the image's"
+        return Flash(inside, image.flash_bytes - inside, Basis.MEASURED, foreign)
+    warning = f"{foreign}; " if foreign else ""
+    warning += f"the model is not found in {image.where}: its bytes are added to the image's"
     if estimate.warning:  # the model's size itself is an estimate
         return Flash(estimate.model_bytes, image.flash_bytes, estimate.basis, f"{estimate.warning}; {warning}")
-    return Flash(estimate.model_bytes, image.flash_bytes, Basis.EXACT, warning)
+    return Flash(estimate.model_bytes, image.flash_bytes, Basis.MEASURED, warning)
 
 
 def _model_inside(image: Image, graph: Graph, model_bytes: int | None) -> int | None:

@@ -42,6 +42,7 @@ class Image:
     """A linked firmware. flash_bytes: what it stores.   ram_bytes: what it takes before main().
 
     pieces: the functions and constants in flash that have names.   kind: "ELF file" or "map file".
+    machine: the processor it was linked for, as ELF names it; "" where the file does not say.
     """
 
     where: str
@@ -49,6 +50,7 @@ class Image:
     flash_bytes: int
     ram_bytes: int
     pieces: tuple[Piece, ...]
+    machine: str = ""
 
     @cached_property
     def size_of(self) -> dict[str, int]:
@@ -109,7 +111,8 @@ def _from_elf(content: bytes, where: str) -> Image:
             is_ram = bool(section["sh_flags"] & _SHF_WRITE)
             flash += size if stored else 0
             ram += size if is_ram or not stored else 0
-        return Image(where, "ELF file", flash, ram, _symbols(elf, sections))
+        machine = str(elf["e_machine"]).removeprefix("EM_")
+        return Image(where, "ELF file", flash, ram, _symbols(elf, sections), machine)
     except InputError:
         raise
     except (ELFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError) as error:

@@ -54,7 +54,7 @@ BASIS_WORDS = {
     Basis.DERIVED: "from published rules",
     Basis.CALIBRATED: "fitted to published figures",
     Basis.PROVISIONAL: "not yet checked by measurements",
-    Basis.MEASURED: "read from a board",
+    Basis.MEASURED: "read from a board or a linked image",
     Basis.PUBLISHED: "as its source prints it",
 }
 
