@@ -66,13 +66,11 @@ def flash_ledger(graph: Graph, runtime: Runtime, image: Image | None = None) -> 
         KernelCode(name, count, None if image is None else image.function_bytes(name))
         for name, count in sorted(layers.items(), key=lambda pair: (-pair[1], pair[0]))
     )
-    both = stored.model_bytes is not None and stored.code_bytes is not None
-    total = (stored.model_bytes or 0) + (stored.code_bytes or 0) if both else None
     items = runtime.flash_ledger(graph)
     rest = (runtime.flash(graph).model_bytes or 0) - sum(item.size_bytes for item in items)
     if rest > 0:
         items = (*items, LedgerItem("tables", rest, "nodes, tensors, names, alignment: estimated, there is no file"))
-    return FlashLedger(items, kernels, stored.code_bytes, total, stored.basis, stored.warning)
+    return FlashLedger(items, kernels, stored.code_bytes, stored.total_bytes, stored.basis, stored.warning)
 
 
 def flash_of_image(graph: Graph, runtime: Runtime, image: Image) -> Flash:

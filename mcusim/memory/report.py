@@ -202,8 +202,7 @@ def flash_info(
     stored = runtime.flash(graph) if image is None else flash_of_image(graph, runtime, image)
     if stored.warning:
         warnings.append(f"flash: {stored.warning}.")
-    known = stored.model_bytes is not None and stored.code_bytes is not None
-    total = stored.model_bytes + stored.code_bytes if known else None  # type: ignore[operator]
+    total = stored.total_bytes
     at_least = (stored.model_bytes or weight_bytes) + (stored.code_bytes or 0)
     fits = total <= budget_bytes if total is not None else (None if at_least <= budget_bytes else False)
     return FlashInfo(stored.model_bytes, weight_bytes, stored.code_bytes, total, budget_bytes, fits, stored.basis)

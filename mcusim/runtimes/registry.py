@@ -42,6 +42,13 @@ class Flash(NamedTuple):
     basis: Basis
     warning: str = ""
 
+    @property
+    def total_bytes(self) -> int | None:
+        """Model and code together; None where either cannot be known."""
+        if self.model_bytes is None or self.code_bytes is None:
+            return None
+        return self.model_bytes + self.code_bytes
+
 
 class Kernel(NamedTuple):
     """The function that a node is dispatched to.
