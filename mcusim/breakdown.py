@@ -8,7 +8,8 @@ from typing import NamedTuple
 from mcusim.graph import ABSENT, Graph, Signature
 from mcusim.ops import OPS, Work
 from mcusim.ops.windows import SIGNATURES_KEPT
-from mcusim.price import Coefficients, price_whole, price_work
+from mcusim.price import Coefficients, Cost, price_whole, price_work
+from mcusim.pricing.efforts import EFFORTS, Parts, efforts
 from mcusim.program import Program, Stage, Step, ViewKind
 from mcusim.report import Basis, LayerInfo, StageInfo
 from mcusim.runtimes import Kernel, Runtime
@@ -18,10 +19,39 @@ __all__ = ["Breakdown", "breakdown", "count_macs", "count_parameters", "stage_in
 
 
 class Breakdown(NamedTuple):
-    """One entry a node of the graph, in its order. missing: why the runtime cannot run some nodes -> their names."""
+    """One entry a node of the graph, in its order. missing: why the runtime cannot run some nodes -> their names.
+
+    amounts: of each of `pricing.efforts.EFFORTS`, over all steps.
+    """
 
     layers: tuple[LayerInfo, ...]
     missing: dict[str, list[str]]
+    amounts: tuple[float, ...]
+
+
+class _Cycles(NamedTuple):
+    """Whole cycles of a step by cause; they add up to the whole total."""
+
+    total: int
+    compute: int
+    store: int
+    memory: int
+    overhead: int
+
+    def __add__(self, other: tuple[int, ...]) -> _Cycles:  # type: ignore[override]  # adds up, does not append
+        return _Cycles(*[mine + theirs for mine, theirs in zip(self, other, strict=True)])
+
+
+_NO_CYCLES = _Cycles(0, 0, 0, 0, 0)
+_UNKNOWN = (None, None, None, None, None)
+
+
+def _whole_cycles(cost: Cost) -> _Cycles:
+    computed = round(cost.compute_cycles)
+    stored = round(cost.compute_cycles + cost.store_cycles)
+    total = round(cost.total_cycles)
+    moved = min(round(cost.compute_cycles + cost.store_cycles + cost.memory_cycles), total)
+    return _Cycles(total, computed, stored - computed, moved - stored, total - moved)
 
 
 class _LayerFacts(NamedTuple):
@@ -30,8 +60,9 @@ class _LayerFacts(NamedTuple):
     kernel: Kernel
     output_shape: tuple[int, ...]
     macs: int
-    cycles: int | None
+    cycles: _Cycles | None
     weight_bytes: int
+    efforts: Parts
 
 
 @lru_cache(SIGNATURES_KEPT)
@@ -40,14 +71,15 @@ def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signa
     op = OPS.get(signature.op)
     if op is None or not signature.outputs:
         shape = signature.output.shape if signature.outputs else ()
-        return _LayerFacts(kernel, shape, 0, 0 if op and prices else None, 0)
+        return _LayerFacts(kernel, shape, 0, _NO_CYCLES if op and prices else None, 0, ())
     learned = [signature.inputs[i] for i in op.parameters if i < len(signature.inputs)]
     return _LayerFacts(
         kernel,
         signature.output.shape,
         _whole_work(signature).macs,
-        None if prices is None else round(price_whole(prices, signature).total_cycles),
+        None if prices is None else _whole_cycles(price_whole(prices, signature)),
         sum(kind.size_bytes for kind in learned if kind is not None and kind.is_constant),
+        efforts(_whole_work(signature)),
     )
 
 
@@ -59,25 +91,30 @@ def breakdown(
     rows: list[LayerInfo | None] = [None] * len(nodes)
     basis = Basis.PROVISIONAL if prices is None else prices.basis
     missing: dict[str, list[str]] = {}
-    copying = 0  # cycles of copies that only the runtime makes; they count with the layer that reads the copy
+    copying = _NO_CYCLES  # of copies that only the runtime makes; they count with the layer that reads the copy
+    amounts = [0.0] * len(EFFORTS)
     time = 0
     for stage in program.stages:
         for step in stage.steps:
             index, signature = step.node, step.signature
-            kernel, shape, macs, cycles, weight_bytes = _layer_facts(runtime, prices, signature)
+            kernel, shape, macs, cycles, weight_bytes, parts = _layer_facts(runtime, prices, signature)
             if stage.kind is not StageKind.LAYER and prices is not None:
-                cycles = round(price_work(prices, _work(step)).total_cycles)
+                cycles, parts = _whole_cycles(price_work(prices, _work(step))), efforts(_work(step))
+            for place, amount in parts:
+                amounts[place] += amount
             sram_bytes = alive_bytes[time] + held_bytes
             time += 1
             if index == ABSENT:
-                copying += cycles or 0
+                copying = copying + (cycles or _NO_CYCLES)
                 continue
-            if copying and cycles is not None:
-                cycles, copying = cycles + copying, 0
+            if copying.total and cycles is not None:
+                cycles, copying = cycles + copying, _NO_CYCLES
             name = nodes[index].name
+            spent = cycles or _UNKNOWN
             rows[index] = LayerInfo(
-                index, name, signature.op, kernel.name, shape, macs, cycles, sram_bytes, weight_bytes, basis
-            )
+                index, name, signature.op, kernel.name, shape, macs, spent[0], sram_bytes, weight_bytes, basis,
+                kernel.why, *spent[1:],
+            )  # fmt: skip
             if not kernel.supported:
                 missing.setdefault(kernel.why, []).append(name)
             for absorbed in step.absorbed:
@@ -86,14 +123,15 @@ def breakdown(
         rows[index] = _silent(program.graph, index, "none: same bytes", prices, basis)
     for index in program.caller:
         rows[index] = _silent(program.graph, index, "none: left to the caller", prices, basis)
-    return Breakdown(tuple([row for row in rows if row is not None]), missing)
+    return Breakdown(tuple([row for row in rows if row is not None]), missing, tuple(amounts))
 
 
 def _silent(graph: Graph, index: int, kernel: str, prices: Coefficients | None, basis: Basis) -> LayerInfo:
     """A node that the runtime never carries out."""
     node = graph.nodes[index]
-    cycles = None if prices is None else 0
-    return LayerInfo(index, node.name, node.op, kernel, node.signature.output.shape, 0, cycles, 0, 0, basis)
+    spent = _UNKNOWN if prices is None else _NO_CYCLES
+    shape = node.signature.output.shape
+    return LayerInfo(index, node.name, node.op, kernel, shape, 0, spent[0], 0, 0, basis, "", *spent[1:])
 
 
 def stage_infos(program: Program) -> tuple[StageInfo, ...]:

@@ -142,7 +142,10 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Board(msgspec.Struct, frozen=True, kw_only=True):
-    """One microcontroller at one clock. Sizes in bytes, clock in hertz."""
+    """One microcontroller at one clock. Sizes in bytes, clock in hertz.
+
+    series: parts that share core, flash and buses, such as `stm32h7`; by the name if None. Measurements of kin count.
+    """
 
     name: str
     title: str
@@ -156,6 +159,7 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
     price: Price | None = None
     reserved_bytes: int = 0
     aliases: tuple[str, ...] = ()
+    series: str | None = None
     source: str | None = None
 
     @property

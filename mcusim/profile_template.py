@@ -17,6 +17,7 @@ core = "cortex-m4"                 # cortex-m0, m0+, m3, m4, m7, m23, m33, m55 o
 clock_hz = 100_000_000             # the core clock
 default_model = "mcunet-vww0"      # what `mcusim run` takes when no model is named; `mcusim models` lists them
 # aliases = ["my-other-name"]      # further names
+# series = "stm32f4"               # parts that share core, flash and buses: measurements of its kin then count for it
 # reserved_bytes = 16_384          # SRAM that stack, heap and your application keep from the arena; 0 if left out
 # source = "datasheet, page"       # where core and clock come from
 

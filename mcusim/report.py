@@ -190,7 +190,10 @@ class FlashInfo(NamedTuple):
 
 
 class LatencyInfo(NamedTuple):
-    """low_ms, high_ms: the time lies between them.   fits: None where the budget lies between them too."""
+    """low_ms, high_ms: the time lies between them four times out of five.   evidence: what was measured.
+
+    fits: None where the budget lies between them too.
+    """
 
     cycles: int | None
     ms: float | None
@@ -199,6 +202,7 @@ class LatencyInfo(NamedTuple):
     basis: Basis
     budget_ms: float | None = None
     fits: bool | None = None
+    evidence: str = ""
 
 
 class EnergyInfo(NamedTuple):
@@ -209,7 +213,12 @@ class EnergyInfo(NamedTuple):
 
 
 class LayerInfo(NamedTuple):
-    """One node of the graph. sram_bytes: the most that is alive while it runs, and the scratch held beside it."""
+    """One node of the graph. sram_bytes: the most that is alive while it runs, and the scratch held beside it.
+
+    kernel: the function that serves it.   why: the property of its shape that sends it there.
+    cycles: compute (multiply-accumulates), store (requantising, storing, element-wise arithmetic), memory (gathering,
+    moving, waiting for flash) and overhead (entering kernels) together.
+    """
 
     index: int  # type: ignore[assignment]  # the document's name for it; nobody searches a layer as a tuple
     name: str
@@ -221,6 +230,11 @@ class LayerInfo(NamedTuple):
     sram_bytes: int
     weight_bytes: int
     basis: Basis
+    why: str = ""
+    compute_cycles: int | None = None
+    store_cycles: int | None = None
+    memory_cycles: int | None = None
+    overhead_cycles: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ def simulate(
         board.flash_bytes if flash_bytes is None else flash_bytes,
         limit_ms,
     )
-    counting = _Counting(find_other_counting(convention, chosen), input_place, image)
+    counting = _Counting(find_other_counting(convention or chosen.counted_by or None, chosen), input_place, image)
     return _report(memory_of(graph, plan, chosen, where), board, plan, where, budgets, counting)
 
 
@@ -127,8 +127,8 @@ def _report(
     program, placement, alive_bytes, runtime = memory
     graph = program.graph
     warnings: list[str] = []
-    prices = coefficients(runtime.price_family, board.core)
-    layers, missing = breakdown(program, alive_bytes, placement.held_bytes, runtime, prices)
+    prices = coefficients(runtime, board, _memory_of(board))
+    layers, missing, amounts = breakdown(program, alive_bytes, placement.held_bytes, runtime, prices)
     for why, names in missing.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         warnings.append(f"{runtime.name} cannot run '{names[0]}'{more}: {why}.")
@@ -139,7 +139,7 @@ def _report(
     sram, convention = _sram(memory, board, schedule, budgets, counting, warnings)
     weight_bytes, params = count_parameters(graph)
     flash = flash_info(graph, runtime, weight_bytes, budgets.flash_bytes, counting.image, warnings)
-    latency = _latency(layers, prices, board, runtime, budgets, warnings)
+    latency = _latency(layers, amounts, prices, board, runtime, budgets, warnings)
     published = graph.source.published
     fits = [sram.fits, flash.fits, *([latency.fits] if budgets.max_ms is not None else [])]
     return Report(
@@ -154,7 +154,7 @@ def _report(
             weight_bytes,
         ),
         profile=ProfileInfo(board.name, str(board.core), board.clock_hz, board.sram_bytes, board.flash_bytes),
-        runtime=RuntimeInfo(runtime.name, runtime.version),
+        runtime=RuntimeInfo(runtime.name, runtime.shown_version),
         convention=convention,
         schedule=ScheduleInfo(str(schedule), stages, sum([stage.recomputed_macs for stage in stages])),
         input=InputInfo(_input_bytes(program), where.value),
@@ -207,8 +207,15 @@ def _input_bytes(program: Program) -> int:
 # Time, energy, schedule, warnings
 
 
+def _memory_of(board: Board) -> str:
+    """`external` where the arena lies outside the chip."""
+    run = board.arena_run
+    return "external" if run and not run[0].is_on_chip else ""
+
+
 def _latency(
     layers: tuple[LayerInfo, ...],
+    amounts: tuple[float, ...],
     prices: Coefficients | None,
     board: Board,
     runtime: Runtime,
@@ -216,7 +223,7 @@ def _latency(
     warnings: list[str],
 ) -> LatencyInfo:
     if prices is None:
-        warnings.append(f"latency: nobody has measured {runtime.name} on a {board.core} yet.")
+        warnings.append(f"latency: nobody has measured {runtime.name} yet.")
         return LatencyInfo(None, None, None, None, Basis.PROVISIONAL, budgets.max_ms, None)
     unpriced = sorted({layer.op for layer in layers if layer.cycles is None})
     if unpriced:
@@ -224,12 +231,15 @@ def _latency(
         return LatencyInfo(None, None, None, None, prices.basis, budgets.max_ms, None)
     cycles = sum([layer.cycles or 0 for layer in layers])
     ms = cycles_to_ms(cycles, board.clock_hz)
-    low_ms, high_ms, limit_ms = ms * prices.low_factor, ms * prices.high_factor, budgets.max_ms
+    interval = prices.interval(amounts)
+    low_ms, high_ms, limit_ms = ms * interval.low, ms * interval.high, budgets.max_ms
+    if not prices.networks:
+        warnings.append(f"time: {prices.evidence}, so the interval is wide.")
     fits = None if limit_ms is None else _holds(low_ms, high_ms, limit_ms)
     if limit_ms is not None and fits is None:
-        interval = f"{format_ms(low_ms)} to {format_ms(high_ms)}"
-        warnings.append(f"time: not sure whether {format_ms(limit_ms)} is held: it may take {interval}.")
-    return LatencyInfo(cycles, ms, low_ms, high_ms, prices.basis, limit_ms, fits)
+        told = f"{format_ms(low_ms)} to {format_ms(high_ms)}"
+        warnings.append(f"time: not sure whether {format_ms(limit_ms)} is held: it may take {told}.")
+    return LatencyInfo(cycles, ms, low_ms, high_ms, prices.basis, limit_ms, fits, prices.evidence)
 
 
 def _holds(low_ms: float, high_ms: float, limit_ms: float) -> bool | None:

@@ -129,7 +129,7 @@ def test_all_boards_at_any_width(columns: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("COLUMNS", columns)
     reports = json.loads(ask("run", "mcunet-vww0", "--profile", "all", "--json", "-")[1])["reports"]
     lines = ask("run", "mcunet-vww0", "--profile", "all")[1].splitlines()
-    rows = {line.split()[0]: line for line in lines if line}
+    rows = {line.split()[0]: line for line in reversed(lines) if line}  # the table stands above the warnings
     for report in reports:
         ms = report["latency"]["ms"]
         shown = "?" if ms is None else f"{ms:,.0f}" if ms >= 100 else f"{ms:.1f}"

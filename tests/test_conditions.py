@@ -14,9 +14,9 @@ import mcusim
 from mcusim.boards import load_board
 from mcusim.errors import InputError, McusimError, ModelError
 from mcusim.frontends.tflite import parse_tflite
-from mcusim.hardware import Power
 from mcusim.report import Basis, Report, Verdict
 from mcusim.report_html import TOP, report_html
+from mcusim.runtimes import RUNTIMES
 
 
 def simulated(**options: Any) -> Report:
@@ -87,12 +87,8 @@ def test_no_energy_says_why() -> None:
         found = mcusim.simulate("mcunet-vww0", **kwargs)
         assert found.energy is None
         assert any(warning.startswith("energy: ") and "power" in warning for warning in found.warnings)
-    powered = load_board("stm32g0b1")
-    powered = type(powered)(
-        **{name: getattr(powered, name) for name in powered.__struct_fields__ if name != "power"},
-        power=Power(active_low_mw=1.0, active_high_mw=2.0),
-    )
-    untimed = mcusim.simulate("mcunet-vww0", profile=powered)
+    unmeasured = replace(RUNTIMES["tflm"], price_family="nobody's")
+    untimed = mcusim.simulate("mcunet-vww0", profile=board, runtime=unmeasured)
     assert (untimed.energy, untimed.latency.ms) == (None, None)
     assert "energy: not known, as the time is not." in untimed.warnings
 

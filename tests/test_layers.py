@@ -28,7 +28,7 @@ FLOORS = (
         "schedule",
     },
     {"ops", "frontends", "zoo"},
-    {"boards", "conventions", "export", "lowering", "models", "placement", "planners", "price", "runtimes"},
+    {"boards", "conventions", "export", "lowering", "models", "placement", "planners", "price", "pricing", "runtimes"},
     {"breakdown", "conditions", "execution", "memory", "searching", "simulation"},
     {"cli", "render"},
     {"__init__", "__main__"},  # the facade, above all: nothing in the package imports from it but its version

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from test_stages import networks
 
 from mcusim import zoo
+from mcusim.boards import load_board
 from mcusim.breakdown import breakdown
 from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
@@ -36,7 +37,7 @@ SMALL_BOARD, KIB = "stm32f412", 1024
 
 
 def prices(runtime: Runtime):
-    return coefficients(runtime.price_family, "cortex-m7")
+    return coefficients(runtime, load_board("stm32h743"))
 
 
 def counted(graph: Graph, schedule: Schedule, runtime: Runtime, place: InputPlace) -> tuple[int, float]:

@@ -41,12 +41,13 @@ def runtimes(
 def _unknown(runtime: Runtime) -> str:
     """The cores on which nobody has measured its kernels."""
     from mcusim.hardware import Core
-    from mcusim.price import coefficients
+    from mcusim.pricing.stored import package_calibration
 
-    cores = [str(core) for core in Core if coefficients(runtime.price_family, core) is None]
-    if len(cores) == len(Core):
+    measured = {s.core for s in package_calibration().fit.systems if s.runtime == runtime.price_family}
+    cores = [str(core) for core in Core if core not in measured]
+    if not measured:
         return "latency, on any core"
-    return f"latency on {', '.join(cores)}" if cores else ""
+    return f"latency on {', '.join(cores)}: answers there are wide" if cores else ""
 
 
 def _plain(runtime: Runtime) -> dict[str, Any]:
@@ -54,6 +55,7 @@ def _plain(runtime: Runtime) -> dict[str, Any]:
     return {
         "name": runtime.name,
         "version": runtime.version,
+        "measured_versions": list(runtime.versions),
         "title": runtime.title,
         "planner": runtime.planner_name,
         "folds_padding": rules.folds_padding,

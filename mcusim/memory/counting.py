@@ -76,6 +76,8 @@ def count_as(
     input_place: where the input lies; the runtime's own choice if None. Sums have a choice of their own.
     Raises ScheduleError where a convention does not count such a schedule.
     """
+    if isinstance(counting, Runtime) and counting.counted_by:
+        counting = CONVENTIONS[counting.counted_by]
     if isinstance(counting, Runtime):
         return _placed(graph, schedule, counting, input_place)
     ledger = count(counting, graph, schedule)
@@ -89,7 +91,8 @@ def compare_plans(graph: Graph, schedule: Schedule = LAYER) -> tuple[Comparison,
     Conventions that do not count such a schedule are left out.
     """
     counted = [c for c in CONVENTIONS.values() if schedule.is_layer or c.takes_pieces]
-    placed = [count_as(runtime, graph, schedule) for runtime in RUNTIMES.values()]
+    known = [r for r in RUNTIMES.values() if not r.counted_by and not r.bounds_memory]
+    placed = [count_as(runtime, graph, schedule) for runtime in known]
     return (*placed, *(count_as(convention, graph, schedule) for convention in counted))
 
 

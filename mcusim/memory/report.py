@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mcusim.conventions import Convention, count
+from mcusim.conventions import Convention, count, find_convention
 from mcusim.graph import ABSENT, Graph
 from mcusim.hardware import Board
 from mcusim.lowering.lower import lower
@@ -42,6 +42,8 @@ def memory_of(graph: Graph, schedule: Schedule, runtime: Runtime, where: InputPl
 def find_other_counting(name: str | None, runtime: Runtime) -> Runtime | Convention | None:
     """What counts instead of `runtime` itself; None if nothing does. Raises RuntimeNameError for an unknown name."""
     counting = None if name is None else find_counting(name)
+    if isinstance(counting, Runtime) and counting.counted_by:
+        return find_convention(counting.counted_by)
     return None if counting is runtime else counting
 
 
@@ -93,10 +95,9 @@ def sram_as_convention(
         basis=counted.basis,
     )
     parts = tuple(PartInfo(part.name, part.size_bytes, part.why) for part in ledger.parts)
-    told = (
-        f"SRAM: counted as {convention.name}, a sum and not a plan ({convention.what}); "
-        f"{runtime.name} itself takes {own.peak_bytes:,} bytes."
-    )
+    told = f"SRAM: counted as {convention.name}, a sum and not a plan ({convention.what})"
+    own_words = "." if runtime.counted_by else f"; {runtime.name} itself takes {own.peak_bytes:,} bytes."
+    told += own_words
     return sram, ConventionInfo(convention.name, convention.basis, convention.what, parts), told
 
 

@@ -5,8 +5,10 @@ Each runtime lives in one file of this folder, which ends with `register(Runtime
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import NamedTuple
 
 from mcusim.errors import RuntimeNameError, did_you_mean
@@ -79,8 +81,11 @@ class Runtime:
     memory_basis: what stands behind the arena's size.   persistent_basis: behind the persistent bytes.
     cores: where its memory rules hold; empty for everywhere.   reads_offline_plan: from the model file, as TFLM does.
     stages: kinds of stages that it runs; of others a report says what they would need, and warns.
-    price_family: whose coefficients price its kernels.   evidence: what the rules were checked against, and where
+    price_family: whose measurements price its kernels.   evidence: what the rules were checked against, and where
     that ends.
+    counted_by: the convention that counts its SRAM where its planner is not known.   bounds_memory: whether the arena
+    is only a lower bound.
+    versions: those whose latency was measured, newest first.   asked_version: the one that the user named, "" if none.
     """
 
     name: str
@@ -101,6 +106,15 @@ class Runtime:
     cores: frozenset[str] = frozenset()
     reads_offline_plan: bool = False
     stages: frozenset[StageKind] = frozenset({StageKind.LAYER})
+    counted_by: str = ""
+    bounds_memory: bool = False
+    versions: tuple[str, ...] = ()
+    asked_version: str = ""
+
+    @property
+    def shown_version(self) -> str:
+        """The version that a report names: the one asked for, else that of the rules."""
+        return self.asked_version or self.version
 
 
 RUNTIMES: dict[str, Runtime] = {}
@@ -114,8 +128,13 @@ def register(runtime: Runtime) -> Runtime:
     return runtime
 
 
+@cache
 def find_runtime(name: str) -> Runtime:
-    """The runtime called `NAME` or `NAME@VERSION`. Raises RuntimeNameError for an unknown name or version."""
+    """The runtime called `NAME` or `NAME@VERSION`: a version of its rules, or one whose latency was measured.
+
+    `7.3.0` is `7.3`; a build of its own kind may follow a plus sign, as in `x-cube-ai@9.0+mlperf`.
+    Raises RuntimeNameError for an unknown name or version.
+    """
     base, _, version = name.strip().lower().partition("@")
     runtime = RUNTIMES.get(base)
     if runtime is None:
@@ -124,10 +143,25 @@ def find_runtime(name: str) -> Runtime:
             where=f"runtime '{name}'",
             fix=did_you_mean(base, RUNTIMES, listed_by="mcusim runtimes"),
         )
-    if version and version != runtime.version:
+    if not version or version == runtime.version:
+        return runtime
+    number, _, option = version.partition("+")
+    known = next((known for known in runtime.versions if _same_version(known, number)), None)
+    if known is None:
+        measured = ", ".join(runtime.versions)
         raise RuntimeNameError(
-            f"no rules for version {version}",
+            f"no rules and no measurements for version {number}",
             where=f"runtime '{name}'",
-            fix=f"use {base}@{runtime.version}, or {base} for the newest with evidence",
+            fix=f"use {base}@{runtime.version}, or {base} for the newest with evidence"
+            + (f"; measured versions: {measured}" if measured else ""),
         )
-    return runtime
+    return replace(runtime, asked_version=f"{known}+{option}" if option else known)
+
+
+def _same_version(known: str, asked: str) -> bool:
+    """Whether two spellings mean one version: zeros at the end do not count."""
+
+    def bare(version: str) -> str:
+        return re.sub(r"(\.0)+$", "", version)
+
+    return known == asked or bare(known) == bare(asked)

@@ -11,13 +11,22 @@ from mcusim.graph import ABSENT, DType, Graph, Tensor
 from mcusim.ops import OPS
 from mcusim.runtimes.registry import LedgerItem
 
-__all__ = ["GENERATED_OPS", "file_ledger", "generated_ledger"]
+__all__ = ["BIAS_BYTES", "GENERATED_OPS", "file_ledger", "generated_bytes", "generated_ledger"]
 
 GENERATED_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 """Operators whose constants TinyEngine's generator writes out."""
 
 SCALE_BYTES, ZERO_POINT_BYTES, BIAS_BYTES = 4, 8, 4
 _ACCUMULATORS = (DType.INT32, DType.INT64)
+
+
+def generated_bytes(graph: Graph, channel_bytes: int) -> int:
+    """Weights of all convolutions and fully connected layers, and so many bytes an output channel."""
+    total = 0
+    for node in graph.nodes:
+        if node.op in GENERATED_OPS:
+            total += node.signature.input(1).size_bytes + channel_bytes * node.signature.output.channels
+    return total
 
 
 def generated_ledger(graph: Graph) -> tuple[LedgerItem, ...]:

@@ -15,7 +15,7 @@ from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.planners import tinyengine_first_fit
 from mcusim.report import Basis
 from mcusim.runtimes.registry import Flash, Kernel, Runtime, register
-from mcusim.runtimes.stored import GENERATED_OPS, generated_ledger
+from mcusim.runtimes.stored import generated_bytes, generated_ledger
 from mcusim.schedule import StageKind
 
 __all__ = ["TINYENGINE", "model_size_bytes"]
@@ -97,11 +97,7 @@ def _convolution(signature: Signature) -> Kernel:
 
 def model_size_bytes(graph: Graph) -> int:
     """The generator's MODEL_SIZE: weights of all convolutions and fully connected layers, and 8 bytes a channel."""
-    total = 0
-    for node in graph.nodes:
-        if node.op in GENERATED_OPS:
-            total += node.signature.input(1).size_bytes + 8 * node.signature.output.channels
-    return total
+    return generated_bytes(graph, 8)
 
 
 def _flash(graph: Graph) -> Flash:
@@ -132,6 +128,7 @@ TINYENGINE = register(
         memory_basis=Basis.DERIVED,
         persistent_basis=Basis.DERIVED,
         price_family="tinyengine",
+        versions=("0363956", "2020", "unstated"),
         cores=frozenset({"cortex-m4", "cortex-m7", "cortex-m33"}),  # its kernels use the DSP extension
         stages=frozenset({StageKind.LAYER, StageKind.PATCH}),
         evidence="SRAM equals the published STM32H743 column on 10 of 11 networks and the generator's PEAK_MEM on 4; "

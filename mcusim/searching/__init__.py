@@ -25,11 +25,9 @@ from mcusim.hardware import Board
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
 from mcusim.models import load
-from mcusim.ops import WorkKind
 from mcusim.placement import place
 from mcusim.planners import live_bytes
-from mcusim.price import Coefficients, Rates, coefficients
-from mcusim.report import Basis
+from mcusim.price import MACS_ONLY, Coefficients, coefficients
 from mcusim.runtimes import Runtime, find_runtime
 from mcusim.schedule import LAYER, Schedule, StageKind, StageSpec
 from mcusim.searching.frontier import Hops, Path, Routes, front_of
@@ -132,10 +130,10 @@ def search(
     chosen = runtime if isinstance(runtime, Runtime) else find_runtime(runtime)
     refuse_float(graph)
     space = _space(max_stages, max_grid, kinds)
-    known = coefficients(chosen.price_family, board.core)
+    known = coefficients(chosen, board)
     budget = board.sram_budget_bytes if sram_budget_bytes is None else sram_budget_bytes
     placer = _Placer(graph, board, chosen, known, budget)
-    found = front_schedules(graph, chosen, known or _any_prices(chosen), space, input_place, progress)
+    found = front_schedules(graph, chosen, known or MACS_ONLY, space, input_place, progress)
     points = [placer.point(schedule, where) for schedule, where in found]
     layer = placer.point(LAYER, input_place or chosen.rules.input_place)
     return Front(graph, board, chosen, space, budget, layer, tuple(points))
@@ -163,14 +161,6 @@ def front_schedules(
     """The schedules on the front of live bytes and cycles, cheapest first, with the place of the network's input."""
     found = _Routed(graph, runtime, prices, space, input_place, progress)
     return [(found.schedule(path), place) for path, place in found.front()]
-
-
-def _any_prices(runtime: Runtime) -> Coefficients:
-    """Prices that rank schedules where none are known for a core: another core's, or one cycle a MAC."""
-    known = coefficients(runtime.price_family, "cortex-m7")
-    if known is not None:
-        return known
-    return Coefficients(dict.fromkeys(WorkKind, Rates(mac=1.0)), 1.0, 1.0, 1.0, Basis.PROVISIONAL)
 
 
 @dataclass(frozen=True, slots=True)

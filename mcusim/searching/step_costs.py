@@ -19,6 +19,7 @@ from mcusim.lowering.staging import resized
 from mcusim.ops import OPS, Work
 from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.price import Coefficients, price_work
+from mcusim.pricing.efforts import rates_of_work
 from mcusim.searching.stage_axes import Ints
 
 __all__ = ["Floats", "StepScratch", "cycles_of", "scratch_of"]
@@ -55,12 +56,10 @@ def cycles_of(prices: Coefficients, call: Signature, computed: tuple[Ints, Ints]
         work = OPS[call.op].work
         flat = [price_work(prices, work(call, *place)).total_cycles for place in zip(*columns, strict=True)]
         return np.rint(np.array(flat, np.float64).reshape(shape))
-    (mac, output, read, entry), factor = prices.rates[counts.kind], prices.core_factor
+    mac, output, read, entry = rates_of_work(prices.cycles, counts)
     places = computed[0] * computed[1]
-    cycles = mac * (places * counts.macs)
-    if read:
-        cycles = cycles + read * (places * counts.inputs)
-    found: Floats = np.rint(factor * cycles + factor * output * (places * counts.outputs) + factor * entry * calls)
+    cycles = mac * (places * counts.macs) + read * (places * counts.inputs) + output * (places * counts.outputs)
+    found: Floats = np.rint(cycles + entry * calls)
     return found
 
 

@@ -1,0 +1,136 @@
+"""The fit that prices answers, and which of the measured versions it takes for a runtime on a board."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+from math import log
+from os import PathLike, fspath
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from mcusim.errors import InputError, RuntimeNameError
+from mcusim.hardware import Board
+from mcusim.pricing.fitting import fit_from_bytes
+from mcusim.pricing.physics import physics, wait_factor
+from mcusim.pricing.regression import Fit
+from mcusim.pricing.systems import System, series_of
+from mcusim.runtimes import Runtime
+
+__all__ = ["Calibration", "Place", "find_place", "package_calibration", "read_calibration"]
+
+
+class Calibration(NamedTuple):
+    """A fit, and by how much its deviations are stretched so that intervals hold what they promise."""
+
+    fit: Fit
+    interval_scale: float
+
+
+@cache
+def package_calibration() -> Calibration:
+    """The one that the package ships, made by scripts/calibrate.py."""
+    content = resources.files("mcusim.pricing").joinpath("data", "fit.json").read_bytes()
+    return Calibration(*fit_from_bytes(content))
+
+
+@cache
+def read_calibration(path: str | PathLike[str]) -> Calibration:
+    """One that `mcusim calibrate` wrote. Raises InputError."""
+    where = fspath(path)
+    try:
+        return Calibration(*fit_from_bytes(Path(path).read_bytes()))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"it cannot be read ({reason})", where=where, fix="name a file of `mcusim calibrate`"
+        ) from None
+    except (msgspec.DecodeError, ValueError) as error:
+        told = " ".join(str(error).split())
+        raise InputError(f"it is no calibration ({told})", where=where, fix="make it with `mcusim calibrate`") from None
+
+
+_FEW = 3
+"""Networks below which a version is taken only for want of another."""
+
+
+class Place(NamedTuple):
+    """Where a price comes from.
+
+    system: what is priced.   log_physics: the physics' log cycles there.   networks: how many were measured on just
+    this system.   told: what was measured, in words.   is_measured_core: whether the runtime was measured on the core.
+    """
+
+    system: System
+    log_physics: tuple[float, ...]
+    networks: int
+    told: str
+    is_measured_core: bool
+
+
+def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory: str = "") -> Place | None:
+    """The system that answers for a runtime on a board; None if the runtime was never measured.
+
+    Without a version asked for, that is the newest measured on the board itself; else, without options, on its series,
+    its core, or anywhere; versions that hardly anybody measured come last.
+    Raises RuntimeNameError for an option that nobody measured.
+    """
+    own = [system for system in dict.fromkeys(calibration.fit.systems) if system.runtime == runtime.price_family]
+    if not own:
+        return None
+    number, _, option = runtime.asked_version.partition("+")
+    found = [s for s in own if number in ("", s.version) and option in ("", s.option)]
+    if not found:
+        known = ", ".join(sorted({f"{s.version}+{s.option}" for s in own if s.option})) or "none"
+        raise RuntimeNameError(
+            f"nobody measured the option '{option}' of version {number}",
+            where=f"runtime '{runtime.name}@{runtime.asked_version}'",
+            fix=f"leave the option out; measured ones: {known}",
+        )
+    series = series_of(board.name) if board.series is None else board.series
+
+    networks = Counter(calibration.fit.systems)
+
+    def nearness(system: System) -> tuple[bool, bool, bool, bool, bool, bool, int]:
+        newest = runtime.versions.index(system.version) if system.version in runtime.versions else 99
+        return (
+            system.board == board.name and system.memory == memory,
+            system.board == board.name,
+            not system.option,
+            system.series == series,
+            system.core == board.core,
+            networks[system] >= _FEW,
+            -newest,
+        )
+
+    best = max(found, key=nearness)
+    system = System(best.runtime, best.version, best.option, str(board.core), series, board.name, memory)
+    shift = physics().core[board.core][0] + log(wait_factor(board))
+    prior = tuple(value + shift for value in physics().log_cycles)
+    return Place(system, prior, *_told(calibration, system, own))
+
+
+def _told(calibration: Calibration, system: System, own: list[System]) -> tuple[int, str, bool]:
+    """How many networks were measured there, and what stands behind the answer."""
+    version = f"{system.version}+{system.option}" if system.option else system.version
+    if system in own:
+        count = sum(measured == system for measured in calibration.fit.systems)
+        return count, f"{_count(count, 'measurement')} of {version} on {system.board}", True
+    on_core = sorted({s.board for s in own if s.core == system.core})
+    if on_core:
+        return 0, f"no measurement of {version} on {system.board}; it was measured on {_list(on_core)}", True
+    cores = sorted({s.core for s in own})
+    return 0, f"no measurement of {system.runtime} on a {system.core}; from its times on {_list(cores)}", False
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _list(names: Iterable[str]) -> str:
+    *rest, last = names
+    return f"{', '.join(rest)} and {last}" if rest else last

@@ -1,0 +1,65 @@
+"""Systems: a runtime at a version on a board, and what two of them have in common.
+
+Evidence travels along these levels. Two systems with the same runtime share what its kernels are like; with the same
+runtime on the same core, how well they suit that core; with the same series of parts, flash and buses; and so on.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+__all__ = ["LEVELS", "System", "keys_of", "series_of"]
+
+
+class System(NamedTuple):
+    """What a time was measured on.
+
+    option: a build or submission of its own kind, such as `mlperf` or `Os`; "" for the default.
+    series: parts that share flash and buses, such as `stm32h7`.   memory: `external` where activations lie outside
+    the chip, else "".
+    """
+
+    runtime: str
+    version: str
+    option: str
+    core: str
+    series: str
+    board: str
+    memory: str = ""
+
+
+LEVELS = (
+    "runtime",
+    "version",
+    "option",
+    "core",
+    "runtime on core",
+    "series",
+    "board",
+    "runtime on series",
+    "system",
+)
+
+
+def keys_of(system: System) -> tuple[str, ...]:
+    """For each of LEVELS what names its member; systems with equal keys share that level."""
+    runtime, version, option, core, series, board, memory = system
+    place = f"{board} {memory}"
+    return (
+        runtime,
+        f"{runtime} {version}",
+        f"{runtime} {version} {option}",
+        core,
+        f"{runtime} {core}",
+        series,
+        place,
+        f"{runtime} {series}",
+        f"{runtime} {version} {option} {place}",
+    )
+
+
+def series_of(board: str) -> str:
+    """The series of a part, by its name: `stm32h743` is an `stm32h7`, `nrf52840` an `nrf52`."""
+    found = re.match(r"stm32[a-z]+\d|nrf\d\d", board)
+    return found[0] if found else board
