@@ -33,6 +33,7 @@ from mcusim.memory.report import (
     sram_info,
 )
 from mcusim.price import Coefficients, coefficients
+from mcusim.pricing.stored import Calibration, read_calibration
 from mcusim.program import BufferKind, Program, ViewKind
 from mcusim.report import (
     Basis,
@@ -73,6 +74,7 @@ def simulate(
     max_ms: float | None = None,
     convention: str | None = None,
     image: Image | None = None,
+    calibration: Calibration | str | PathLike[str] | None = None,
 ) -> Report:
     """What `model` needs on the board `profile`.
 
@@ -82,6 +84,7 @@ def simulate(
     clock_hz, sram_budget_bytes, flash_budget_bytes, max_ms: replace or add to the board's own.
     convention: counts SRAM instead of the runtime: a convention or another runtime, by name (`mcusim.memory.counting`).
     image: a linked firmware (`mcusim.memory.images.read_image`), whose code counts instead of the estimate.
+    calibration: a file of `mcusim calibrate`, whose measurements price instead of the package's alone.
     Raises McusimError where the model, board, runtime, schedule or an option is wrong.
     """
     board, chosen, plan = the_board(profile), the_runtime(runtime), the_schedule(schedule)
@@ -102,7 +105,9 @@ def simulate(
         limit_ms,
     )
     counting = _Counting(find_other_counting(convention or chosen.counted_by or None, chosen), input_place, image)
-    return _report(memory_of(graph, plan, chosen, where), board, plan, where, budgets, counting)
+    learned = read_calibration(calibration) if isinstance(calibration, str | PathLike) else calibration
+    prices = coefficients(chosen, board, _memory_of(board), learned)
+    return _report(memory_of(graph, plan, chosen, where), board, plan, where, budgets, counting, prices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +127,17 @@ class _Counting:
 
 
 def _report(
-    memory: Memory, board: Board, schedule: Schedule, where: InputPlace, budgets: _Budgets, counting: _Counting
+    memory: Memory,
+    board: Board,
+    schedule: Schedule,
+    where: InputPlace,
+    budgets: _Budgets,
+    counting: _Counting,
+    prices: Coefficients | None,
 ) -> Report:
     program, placement, alive_bytes, runtime = memory
     graph = program.graph
     warnings: list[str] = []
-    prices = coefficients(runtime, board, _memory_of(board))
     layers, missing, amounts = breakdown(program, alive_bytes, placement.held_bytes, runtime, prices)
     for why, names in missing.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from mcusim import __version__
+from mcusim.cli.calibrate import calibrate
 from mcusim.cli.diff import diff
 from mcusim.cli.doctor import doctor
 from mcusim.cli.exec import exec_
@@ -30,6 +31,7 @@ from mcusim.cli.runtimes import runtimes
 from mcusim.cli.schema import schema
 from mcusim.cli.shell import complain, replace_unprintable, silence
 from mcusim.cli.usage import UsageError, explain
+from mcusim.cli.validate import validate
 
 __all__ = ["answer", "app"]
 
@@ -48,6 +50,8 @@ COMMANDS = (
     "diff",
     "plot",
     "export",
+    "validate",
+    "calibrate",
     "schema",
     "doctor",
 )
@@ -105,6 +109,8 @@ app.command("exec", short_help="A network run on arrays, bit-exactly.")(exec_)
 app.command(short_help="Where two runs part, layer by layer.")(diff)
 app.add_typer(plot_app, name="plot", short_help="Pictures: the memory timeline, memory by layer.")
 app.command(short_help="A network as a .tflite file.")(export)
+app.command(short_help="Predicted times beside those measured on real boards.")(validate)
+app.command(short_help="Your own measured times, to be counted too.")(calibrate)
 app.command(short_help="The JSON Schema of a report.")(schema)
 app.command(short_help="What is installed, and what is missing.")(doctor)
 

@@ -8,7 +8,7 @@ import typer
 
 from mcusim.cli.options import board_option, named_board, profile_file
 from mcusim.cli.sheets import layers_csv, tenants_csv
-from mcusim.cli.shell import STDOUT, refuse_overwriting, refuse_same_target, write_bytes, write_output
+from mcusim.cli.shell import STDOUT, one_thread, refuse_overwriting, refuse_same_target, write_bytes, write_output
 from mcusim.errors import ScheduleError
 
 __all__ = ["app"]
@@ -102,3 +102,30 @@ def memory(
         write_output(layers_csv(report), data, "--data")
     if data != STDOUT:
         write_output(f"{output}: {len(report.layers)} layers of {report.model.name}\n", STDOUT, "--output")
+
+
+@app.command(short_help="Predicted against measured times.")
+def validation(
+    output: Annotated[str, OUTPUT],
+    data: Annotated[str | None, DATA] = None,
+) -> None:
+    """Every published time against the one predicted without its network, and how many are how far off.
+
+    \b
+    Example:
+      mcusim plot validation -o validation.svg
+    """
+    one_thread()
+    from mcusim.cli.sheets import predictions_csv
+    from mcusim.pricing.validation import predictions
+    from mcusim.render.style import check_format
+    from mcusim.render.validation import validation_plot
+
+    refuse_same_target(output=output, data=data)
+    kind = check_format(output)
+    found = predictions()
+    write_bytes(validation_plot(found, kind), output, "--output")
+    if data is not None:
+        write_output(predictions_csv(found), data, "--data")
+    if data != STDOUT:
+        write_output(f"{output}: {len(found)} measured times\n", STDOUT, "--output")

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mcusim.hardware import Board
     from mcusim.lowering.rules import InputPlace
     from mcusim.memory.images import Image
+    from mcusim.pricing.stored import Calibration
     from mcusim.render.layers import LayerChoice
     from mcusim.report import Report
 
@@ -118,6 +119,10 @@ def run(
             show_default=False,
         ),
     ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Your own times, as `mcusim calibrate` wrote them.", show_default=False),
+    ] = None,
     layers: Annotated[
         str,
         typer.Option(metavar="WHICH", help="Layers to show: auto (the heaviest of many), all, top, none."),
@@ -155,6 +160,8 @@ def run(
       mcusim run mcunet-vww0 --profile nrf52840 --sram-budget 200k --max-ms 5s --check
       mcusim run mcunet-vww0 --profile stm32f746 --json -
     """
+    from mcusim.pricing.stored import read_calibration
+
     if profile is None:
         fix = "add --profile BOARD (`mcusim profiles` lists them) or --profile all"
         raise InputError("no board is named", where="mcusim run", fix=fix)
@@ -170,6 +177,7 @@ def run(
         ms_option(max_ms, "--max-ms"),
         convention,
         image_option(linked),
+        None if calibration is None else read_calibration(calibration),
     )
     choice = layers_option(layers)
     if profile.strip().lower() == ALL_BOARDS:
@@ -180,7 +188,7 @@ def run(
         reports = _ask_all(question)
     else:
         reports = [_ask(question, profile, bank)]
-    read = {model, profile_file(profile), linked, *(report.model.source for report in reports)}
+    read = {model, profile_file(profile), linked, calibration, *(report.model.source for report in reports)}
     refuse_overwriting(read, json=json, csv=csv)
     if profile.strip().lower() == ALL_BOARDS:
         _tell_boards(reports, json, csv)
@@ -204,6 +212,7 @@ class _Question:
     max_ms: float | None
     convention: str | None
     image: Image | None
+    calibration: Calibration | None
 
 
 def _ask(question: _Question, profile: str, banks: str | None) -> Report:
@@ -244,6 +253,7 @@ def _answers(question: _Question, boards: Sequence[Board]) -> list[Report]:
                 max_ms=question.max_ms,
                 convention=question.convention,
                 image=question.image,
+                calibration=question.calibration,
             )
         )
     return reports

@@ -12,11 +12,12 @@ from mcusim.units import cycles_to_ms
 if TYPE_CHECKING:
     from mcusim.memory.counting import Comparison
     from mcusim.memory.planning import MemoryPlan
+    from mcusim.pricing.validation import Prediction
     from mcusim.report import Report
     from mcusim.searching import Front
     from mcusim.searching.remedies import Remedy
 
-__all__ = ["boards_csv", "front_csv", "layers_csv", "remedies_csv"]
+__all__ = ["boards_csv", "front_csv", "layers_csv", "predictions_csv", "remedies_csv"]
 
 BOARD_COLUMNS = (
     "profile",
@@ -48,6 +49,39 @@ def layers_csv(report: Report) -> str:
         fields["ms"] = None if layer.cycles is None else cycles_to_ms(layer.cycles, report.profile.clock_hz)
         lines.append([fields[name] for name in columns])
     return _sheet(columns, lines)
+
+
+PREDICTION_COLUMNS = (
+    "id",
+    "source",
+    "model",
+    "runtime",
+    "version",
+    "option",
+    "core",
+    "board",
+    "memory",
+    "clock_hz",
+    "measured_ms",
+    "predicted_ms",
+    "low_ms",
+    "high_ms",
+    "error",
+    "inside",
+    "macs_only_ms",
+)
+
+
+def predictions_csv(found: Iterable[Prediction]) -> str:
+    """One line a measured time: what was measured, what is predicted without its network, and the baseline."""
+    lines = []
+    for p in found:
+        row, system = p.row, p.row.system
+        base = None if p.baseline is None else round(p.baseline.ms, 4)
+        times = (round(p.ms, 4), round(p.low_ms, 4), round(p.high_ms, 4), round(p.error, 5))
+        what = (system.runtime, system.version, system.option, system.core, system.board, system.memory)
+        lines.append([row.id, row.source, row.model, *what, row.clock_hz, row.latency_ms, *times, p.is_inside, base])
+    return _sheet(PREDICTION_COLUMNS, lines)
 
 
 def boards_csv(reports: Iterable[Report]) -> str:

@@ -26,6 +26,7 @@ __all__ = [
     "complain",
     "document",
     "glyphs",
+    "one_thread",
     "pass_on_notices",
     "refuse_overwriting",
     "refuse_same_target",
@@ -41,6 +42,15 @@ STDOUT = "-"
 """As a file name: standard output."""
 
 PIPE_WIDTH, LEAST_WIDTH, MOST_WIDTH = 100, 40, 160
+
+
+def one_thread() -> None:
+    """Keep linear algebra on one core: many small matrices are slower on several, most of all on a busy machine.
+
+    Only before numpy is loaded; what the user has set stays.
+    """
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 def terminal_width() -> int:

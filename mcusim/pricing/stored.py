@@ -38,7 +38,6 @@ def package_calibration() -> Calibration:
     return Calibration(*fit_from_bytes(content))
 
 
-@cache
 def read_calibration(path: str | PathLike[str]) -> Calibration:
     """One that `mcusim calibrate` wrote. Raises InputError."""
     where = fspath(path)
@@ -76,7 +75,7 @@ def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory:
     """The system that answers for a runtime on a board; None if the runtime was never measured.
 
     Without a version asked for, that is the newest measured on the board itself; else, without options, on its series,
-    its core, or anywhere; versions that hardly anybody measured come last.
+    its core, or anywhere; versions that hardly anybody measured come last. One's own (`pricing.own`) are the newest.
     Raises RuntimeNameError for an option that nobody measured.
     """
     own = [system for system in dict.fromkeys(calibration.fit.systems) if system.runtime == runtime.price_family]
@@ -96,14 +95,14 @@ def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory:
     networks = Counter(calibration.fit.systems)
 
     def nearness(system: System) -> tuple[bool, bool, bool, bool, bool, bool, int]:
-        newest = runtime.versions.index(system.version) if system.version in runtime.versions else 99
+        newest = runtime.versions.index(system.version) if system.version in runtime.versions else -1
         return (
             system.board == board.name and system.memory == memory,
             system.board == board.name,
             not system.option,
             system.series == series,
             system.core == board.core,
-            networks[system] >= _FEW,
+            networks[system] >= _FEW or system.version not in runtime.versions,
             -newest,
         )
 
