@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plan"]
 
-EMITS = ("tflm", "header")
+EMITS = {"tflm": (".tflite",), "header": (".h", ".hpp")}
 
 
 def plan(
@@ -127,8 +127,8 @@ def plan(
 
     refuse_same_target(json=json, csv=csv, emit=emit[1] if emit else None)
     refuse_overwriting((model, profile_file(profile), linked), json=json, csv=csv, emit=emit[1] if emit else None)
-    if emit is not None and emit[0] not in EMITS:
-        raise InputError(f"there is no '{emit[0]}' to emit", where="--emit", fix="use --emit tflm FILE or header FILE")
+    if emit is not None:
+        _refuse_other_file(*emit)
     if reorder and emit is not None and emit[0] == "header":
         fix = "first write the reordered model (--reorder --emit tflm FILE), then the header of that FILE"
         raise InputError("a header tells of a file as it is", where="--reorder", fix=fix)
@@ -153,6 +153,18 @@ def plan(
         write_output(tenants_csv(answer.plan), csv, "--csv")
     if STDOUT not in (json, csv):
         show([*_lines(answer, choice), *told])
+
+
+def _refuse_other_file(kind: str, target: str) -> None:
+    """One sentence for a kind that there is not, and for a file whose name says that it is something else."""
+    if kind not in EMITS:
+        raise InputError(f"there is no '{kind}' to emit", where="--emit", fix="use --emit tflm FILE or header FILE")
+    if target == STDOUT:
+        if kind == "tflm":
+            raise InputError("a network is no text", where="--emit tflm", fix="name a .tflite file")
+    elif not target.lower().endswith(EMITS[kind]):
+        what = f"'{target}' does not end in {' or '.join(EMITS[kind])}"
+        raise InputError(what, where=f"--emit {kind}", fix=f"name a {EMITS[kind][0]} file")
 
 
 class _Answer(NamedTuple):
@@ -227,8 +239,6 @@ def _emitted(graph: Graph, loaded: Graph, runtime: Runtime, kind: str, target: s
     from mcusim import __version__
     from mcusim.render.text import paragraph
 
-    if target == STDOUT and kind == "tflm":
-        raise InputError("a network is no text", where="--emit tflm", fix="name a .tflite file")
     if kind == "header":
         from mcusim.memory.tflm_header import tflm_header
 
@@ -320,6 +330,10 @@ def _plain(answer: _Answer) -> dict[str, Any]:
 
 
 def _plain_banks(answer: _Answer) -> list[dict[str, Any]]:
+    from mcusim.memory.banks import beyond_end
+
+    beyond = beyond_end(answer.board, answer.plan.tenants()) if answer.board is not None else ()
+    last = answer.uses[-1] if answer.uses else None
     return [
         {
             "name": use.bank.name,
@@ -328,6 +342,7 @@ def _plain_banks(answer: _Answer) -> list[dict[str, Any]]:
             "used_bytes": use.used_bytes,
             "over_bytes": use.over_bytes,
             "buffers": [{"name": tenant.name, "bytes": size} for tenant, size in use.tenants],
+            "beyond": [{"name": tenant.name, "bytes": size} for tenant, size in (beyond if use is last else ())],
         }
         for use in answer.uses
     ]
