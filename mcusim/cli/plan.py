@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from mcusim.cli.options import board_option, choice_option, image_option, profile_file
+from mcusim.cli.options import (
+    BANK,
+    JSON,
+    LINKED,
+    MODEL,
+    SCHEDULE,
+    board_option,
+    choice_option,
+    image_option,
+    profile_file,
+)
 from mcusim.cli.sheets import comparisons_csv, tenants_csv
 from mcusim.cli.shell import (
     STDOUT,
@@ -44,7 +54,7 @@ EMITS = {"tflm": (".tflite",), "header": (".h", ".hpp")}
 
 
 def plan(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")],
+    model: Annotated[str, MODEL],
     runtime: Annotated[
         str | None,
         typer.Option(
@@ -59,7 +69,7 @@ def plan(
             show_default=False,
         ),
     ] = None,
-    schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",
+    schedule: Annotated[str, SCHEDULE] = "layer",
     reorder: Annotated[
         bool, typer.Option("--reorder", help="First look for an execution order with a lower peak.")
     ] = False,
@@ -70,19 +80,8 @@ def plan(
         str | None,
         typer.Option(metavar="BOARD", help="Show which buffers lie in which of its memory banks.", show_default=False),
     ] = None,
-    bank: Annotated[
-        str | None,
-        typer.Option(metavar="NAMES", help="The arena in these banks of the board only: A or A,B.", show_default=False),
-    ] = None,
-    linked: Annotated[
-        str | None,
-        typer.Option(
-            "--map",
-            metavar="FILE",
-            help="Linked firmware, as ELF or GNU ld's map file: its code counts instead of the estimate.",
-            show_default=False,
-        ),
-    ] = None,
+    bank: Annotated[str | None, BANK] = None,
+    linked: Annotated[str | None, LINKED] = None,
     emit: Annotated[
         tuple[str, str] | None,
         typer.Option(
@@ -98,10 +97,7 @@ def plan(
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Draws the weights of published networks for --emit tflm.")
     ] = 0,
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write a JSON document; - is standard output.", show_default=False),
-    ] = None,
+    json: Annotated[str | None, JSON] = None,
     csv: Annotated[
         str | None,
         typer.Option(
