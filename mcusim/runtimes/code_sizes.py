@@ -3,7 +3,8 @@
 Linking an operator links every variant of its kernel, and helpers that operators share are linked once: the code of a
 network is the union over its operators, not a sum.
 
-    arm.csv    measured on an image for Arm with CMSIS-NN kernels
+    arm.csv    measured on an image for Arm with CMSIS-NN kernels, for a core with MVE
+    dsp.csv    functions that are others on cores without it, compiled for Cortex-M4
     host.csv   measured on an image for x86-64 with reference kernels; scaled by what the operators of both images
                take in the one and in the other (A12)
 
@@ -79,20 +80,20 @@ def network_code(operators: frozenset[str], kernels: Kernels) -> tuple[CodeItem,
 @cache
 def function_bytes(name: str) -> int | None:
     """Bytes of a function of CMSIS-NN; None where no image told."""
-    found = [row.size_bytes for row in _table("arm.csv") if row.function == name]
+    found = [row.size_bytes for row in _arm() if row.function == name]
     return sum(found) if found else None
 
 
 @cache
 def host_scale() -> float:
     """Bytes for Arm of a byte for x86-64: the median over operators whose kernels are the same in both images."""
-    arm, host = _table("arm.csv"), _table("host.csv")
+    arm, host = _arm(), _table("host.csv")
     same = (_operators(arm) & _operators(host)) - _optimised() - {INTERPRETER}
     return median(_brought(arm, operator) / _brought(host, operator) for operator in same)
 
 
 def _linked(operators: frozenset[str], is_reference: bool) -> tuple[CodeItem, ...]:
-    arm, host = _table("arm.csv"), _table("host.csv")
+    arm, host = _arm(), _table("host.csv")
     on_arm = operators & _operators(arm) - (_optimised() if is_reference else frozenset())
     on_host = (operators - on_arm) & _operators(host)
     rows = [_Row(r.function, r.size_bytes, r.operators & on_arm) for r in arm if r.operators & on_arm]
@@ -131,7 +132,7 @@ def _basis(is_measured: bool) -> Basis:
 @cache
 def _optimised() -> frozenset[str]:
     """Operators whose kernels for Arm are CMSIS-NN's: that image does not tell the reference kernels."""
-    return frozenset(op for row in _table("arm.csv") if row.function for op in row.operators)
+    return frozenset(op for row in _arm() if row.function for op in row.operators)
 
 
 def _operators(rows: Iterable[_Row]) -> frozenset[str]:
@@ -140,6 +141,15 @@ def _operators(rows: Iterable[_Row]) -> frozenset[str]:
 
 def _brought(rows: Iterable[_Row], operator: str) -> int:
     return sum(row.size_bytes for row in rows if operator in row.operators)
+
+
+@cache
+def _arm() -> tuple[_Row, ...]:
+    """The image for Arm, as it would be for a core with the DSP extension only, where that is known (A13)."""
+    others = _table("dsp.csv")
+    replaced = {row.function for row in others}
+    kept = [row for row in _table("arm.csv") if row.function not in replaced]
+    return (*kept, *(row for row in others if row.size_bytes))
 
 
 @cache
