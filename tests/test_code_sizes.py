@@ -120,7 +120,23 @@ def test_functions_of_the_library_have_sizes_of_their_own():
     )
     assert sizes["arm_pad_s8"] is None  # newer than the image
     assert function_bytes("arm_exp_on_negative_values_mve_32x4") is None  # of other cores
-    assert function_bytes("convolve_1x1_s8_fpreq") is None
+    assert function_bytes("reference CONV_2D") is None
+
+
+@pytest.mark.parametrize("name", ["mcunet-in3", "mcunet-vww0", "mbv2-w0.35-r144", "person-det"])
+def test_tinyengines_kernels_and_the_rest_are_its_calibrated_sum(name):
+    """62.6 to 65.5 KiB on the eight published MCUNet images, whichever kernels they call."""
+    ledger = flash_ledger(mcusim.load(name), RUNTIMES["tinyengine"])
+    told_of = {function: size for function, size, _ in rows("tinyengine.csv")}
+    *kernels, application = ledger.code
+    assert {k.name: k.size_bytes for k in kernels} == {
+        k.name: told_of[k.name] for k in ledger.kernels if k.name in told_of
+    }
+    assert len(kernels) > 5
+    assert (application.name, application.basis) == ("application", Basis.CALIBRATED)
+    assert application.size_bytes > 30 * KIB
+    assert ledger.code_bytes == sum(item.size_bytes for item in ledger.code)
+    assert 62.6 * KIB <= ledger.code_bytes <= 65.5 * KIB
 
 
 def test_the_plan_tells_the_items():

@@ -312,7 +312,7 @@ def _plain(answer: _Answer) -> dict[str, Any]:
         "persistent": [item._asdict() for item in runtime.persistent_ledger(graph)],
         "flash": {
             "model": [item._asdict() for item in flash.model],
-            "kernels": [{**kernel._asdict(), "basis": kernel.basis and str(kernel.basis)} for kernel in flash.kernels],
+            "kernels": [kernel._asdict() for kernel in flash.kernels],
             "code": [
                 {**item._asdict(), "basis": str(item.basis), "functions": dict(item.functions)} for item in flash.code
             ],

@@ -28,15 +28,14 @@ _GENERATED = re.compile(r"(weight|bias|scales|shift|multiplier|offset)\w*?\d+$")
 
 
 class KernelCode(NamedTuple):
-    """A kernel that the network runs. layers: that use it.   size_bytes: of its function, None if not known.
+    """A kernel that the network runs. layers: that use it.
 
-    basis: of the size: measured, in the image that was given or in the one behind the tables.
+    size_bytes: of its function, measured in the image that was given or in those behind the tables; None if not known.
     """
 
     name: str
     layers: int
     size_bytes: int | None
-    basis: Basis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def flash_ledger(graph: Graph, runtime: Runtime, image: Image | None = None) -> 
     rest = (runtime.flash(graph).model_bytes or 0) - sum(item.size_bytes for item in items)
     if rest > 0:
         items = (*items, LedgerItem("tables", rest, "nodes, tensors, names, alignment: estimated, there is no file"))
-    kernels = tuple(_sized(name, count, image) for name, count in _kernels_of(graph, runtime))
+    kernels = tuple(KernelCode(name, n, _bytes_of(name, image)) for name, n in _kernels_of(graph, runtime))
     code = _code_items(graph, runtime, image, stored.code_bytes)
     return FlashLedger(items, kernels, code, stored.code_bytes, stored.total_bytes, stored.basis, stored.warning)
 
@@ -78,24 +77,28 @@ def _kernels_of(graph: Graph, runtime: Runtime) -> list[tuple[str, int]]:
     return sorted(layers.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def _sized(name: str, layers: int, image: Image | None) -> KernelCode:
-    size_bytes = function_bytes(name) if image is None else image.function_bytes(name)
-    return KernelCode(name, layers, size_bytes, None if size_bytes is None else Basis.MEASURED)
+def _bytes_of(name: str, image: Image | None) -> int | None:
+    """Bytes of a kernel's function: as linked, or as measured elsewhere."""
+    return function_bytes(name) if image is None else image.function_bytes(name)
 
 
 def _code_items(graph: Graph, runtime: Runtime, image: Image | None, code_bytes: int | None) -> tuple[CodeItem, ...]:
     if code_bytes is None:
         return ()
-    if image is None:
-        whole = CodeItem("code", code_bytes, runtime.flash(graph).basis, "kernels, runtime and application together")
-        return runtime.code(graph) or (whole,)
     if runtime.resolver is not None:
+        if image is None:
+            return runtime.code(graph)
         return linked_items(image, runtime.resolver(graph), code_bytes)
-    found = [(name, n, image.function_bytes(name)) for name, n in _kernels_of(graph, runtime)]
+    sizes = [(name, layers, _bytes_of(name, image)) for name, layers in _kernels_of(graph, runtime)]
+    known = [(name, layers, size) for name, layers, size in sizes if size is not None]
     items = [
-        CodeItem(name, size, Basis.MEASURED, f"kernel of {n} steps") for name, n, size in found if size is not None
+        CodeItem(name, size, Basis.MEASURED, f"kernel of {layers} step{'s' * (layers > 1)}")
+        for name, layers, size in known
     ]
-    rest = code_bytes - sum(item.size_bytes or 0 for item in items)
+    rest = code_bytes - sum(size for _, _, size in known)
+    if image is None:
+        why = "generated calls, start-up, drivers, and kernels that it does not call"
+        return (*items, CodeItem("application", rest, runtime.flash(graph).basis, why))
     return (*items, CodeItem("everything else", rest, Basis.MEASURED, "other kernels, application, drivers, libraries"))
 
 

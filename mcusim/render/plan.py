@@ -174,8 +174,12 @@ def _flash(ledger: FlashLedger, width: int, glyphs: Glyphs) -> list[Text]:
         least = "at least " if untold else ""
         told = f"Code: {least}{ledger.code_bytes:,} bytes{more} ({ledger.basis}, {BASIS_WORDS[ledger.basis]})."
         lines += paragraph(told, width, style="dim")
-    if ledger.kernels:
-        lines += paragraph(f"Kernels that it runs: {', '.join(map(_kernel_told, ledger.kernels))}.", width, style="dim")
+    itemised = {item.name for item in ledger.code}
+    others = [kernel for kernel in ledger.kernels if kernel.name not in itemised]
+    if others:
+        also = "also " if len(others) < len(ledger.kernels) else ""
+        told = f"Kernels that it {also}runs: {', '.join(map(_kernel_told, others))}."
+        lines += paragraph(told, width, style="dim")
     if ledger.note:
         lines += paragraph(f"! {ledger.note}.", width, style="yellow", hanging="  ")
     return lines

@@ -1,10 +1,11 @@
-"""Code that operators of TensorFlow Lite Micro bring into an image, itemised without one.
+"""Code that kernels bring into an image, itemised without one: TFLM's operator by operator, TinyEngine's one by one.
 
 Linking an operator links every variant of its kernel, and helpers that operators share are linked once: the code of a
 network is the union over its operators, not a sum.
 
     arm.csv    measured on an image for Arm with CMSIS-NN kernels, for a core with MVE
     dsp.csv    functions that are others on cores without it, compiled for Cortex-M4
+    tinyengine.csv   kernels of TinyEngine, compiled for Cortex-M7
     host.csv   measured on an image for x86-64 with reference kernels; scaled by what the operators of both images
                take in the one and in the other (A12)
 
@@ -79,8 +80,8 @@ def network_code(operators: frozenset[str], kernels: Kernels) -> tuple[CodeItem,
 
 @cache
 def function_bytes(name: str) -> int | None:
-    """Bytes of a function of CMSIS-NN; None where no image told."""
-    found = [row.size_bytes for row in _arm() if row.function == name]
+    """Bytes of a function of CMSIS-NN or a kernel of TinyEngine; None where nothing told."""
+    found = [row.size_bytes for row in (*_arm(), *_table("tinyengine.csv")) if row.function == name]
     return sum(found) if found else None
 
 
