@@ -1,6 +1,6 @@
 """How many bytes of code each operator of TensorFlow Lite Micro brings into an image: measured on a linked image.
 
-    scripts/code_table.py firmware.elf --objdump arm-none-eabi-objdump > table.csv
+    python scripts/code_table.py firmware.elf --objdump arm-none-eabi-objdump > table.csv
 
 Writes a table in the form of mcusim/coefficients/code/*.csv: a row for all functions that serve the same operators,
 and one for each function of CMSIS-NN (arm_...). "*" stands for what the interpreter itself needs. The image must have
@@ -54,7 +54,7 @@ def _told(*command: str) -> str:
 
 
 def rows(functions: dict[int, Function]) -> list[tuple[str, int, str]]:
-    """Rows of (function, bytes, operators), the last ones first where names are the same."""
+    """Rows of (function, bytes, operators), by function."""
     sizes: dict[tuple[str, str], int] = defaultdict(int)
     for address, operators in serving(functions).items():
         function = functions[address]
@@ -68,9 +68,16 @@ def main() -> None:
     parser.add_argument("elf", help="a linked image with symbols")
     parser.add_argument("--objdump", default="arm-none-eabi-objdump", help="binutils' objdump for its processor")
     chosen = parser.parse_args()
+    try:
+        found = rows(read_functions(chosen.elf, chosen.objdump))
+    except (OSError, subprocess.CalledProcessError) as error:
+        told = " ".join((getattr(error, "stderr", None) or str(error)).split())
+        parser.error(f"{chosen.elf} cannot be read with {chosen.objdump} ({told}); name the objdump of its processor")
+    if not found:
+        parser.error(f"{chosen.elf} names no operator of TensorFlow Lite Micro; link it with symbols")
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("function", "bytes", "operators"))
-    writer.writerows(rows(read_functions(chosen.elf, chosen.objdump)))
+    writer.writerows(found)
 
 
 if __name__ == "__main__":
