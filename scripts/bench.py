@@ -169,7 +169,10 @@ def _timed(planner: Callable[[Sequence[Buffer]], T], buffers: Sequence[Buffer], 
 def _corpus() -> Iterator[Graph]:
     """Networks of the corpus, where there is one; what does not read is said and left out."""
     folder = Path(os.environ.get("MCUSIM_CORPUS") or Path(__file__).resolve().parents[2] / "shared" / "corpus")
-    for path in sorted((folder / "models").glob("*.tflite")):
+    paths = sorted((folder / "models").glob("*.tflite"))
+    if not paths:
+        print("   no corpus here ($MCUSIM_CORPUS, or shared/corpus beside the clone): the zoo's networks only")
+    for path in paths:
         try:
             yield replace(load(path), name=path.stem)
         except McusimError as error:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from rich.cells import cell_len
 from test_plan_cli import run, told
 
 import mcusim
 from mcusim.boards import BankKind, MemoryBank, load_board
 from mcusim.errors import ProfileError, RuntimeNameError, ScheduleError
 from mcusim.hardware import total_bytes
-from mcusim.memory.banks import bank_uses, moved_bytes, spread_out
+from mcusim.memory.banks import bank_uses, beyond_end, moved_bytes, spread_out
 from mcusim.memory.counting import count_as, find_counting
 from mcusim.memory.planning import plan_memory
+from mcusim.render.banks import bank_lines
+from mcusim.render.text import UNICODE
 
 H743, F746 = load_board("stm32h743"), load_board("stm32f746")
 
@@ -205,3 +208,37 @@ def test_parts_of_a_sum_fall_into_three():
     assert counted.arena_bytes == 247_808 + 30_976
     assert counted.scratch_bytes == 17_672 + 864
     assert counted.persistent_bytes == 2_765
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What the tables say
+
+
+@pytest.mark.parametrize("name", ["mcunet-in3", "mcunet-in4", "person-det"])
+@pytest.mark.parametrize("board", [H743, F746], ids=lambda board: board.name)
+def test_buffers_beyond_the_end_are_named(name, board):
+    plan = plan_memory(mcusim.load(name), "tflm")
+    beyond = {tenant.index: size for tenant, size in beyond_end(board, plan.tenants())}
+    for tenant in plan.tenants():
+        over = range(max(tenant.offset_bytes, board.sram_budget_bytes), tenant.top_bytes)
+        assert beyond.get(tenant.index, 0) == len(over)
+    assert bool(beyond) is (plan.total_bytes > board.sram_budget_bytes)
+    document = told("plan", name, "--runtime", "tflm", "--profile", board.name)
+    assert sum(part["bytes"] for part in document["banks"][-1]["beyond"]) == sum(beyond.values())
+
+
+def test_a_buffer_beyond_the_end_is_told_with_its_steps():
+    code, out, _ = run("plan", "mcunet-in4", "--runtime", "tflm", "--profile", "stm32h743", "--buffers", "none")
+    assert code == 0
+    told_of = " ".join(out.split())
+    assert (
+        "! Beyond the end of that piece: mbconv_3/expand (134.7 of 300.0 KiB, steps 7-8), persistent (all of" in told_of
+    )
+
+
+@pytest.mark.parametrize("width", [30, 44, 60, 80, 120, 200])
+def test_names_of_buffers_are_kept_in_any_width(width):
+    plan = plan_memory(mcusim.load("mcunet-in3"), "tinyengine")
+    lines = bank_lines(plan, F746, bank_uses(F746, plan.tenants(), plan.total_bytes), width, UNICODE)
+    assert all(cell_len(line.plain) <= width for line in lines)
+    assert "".join(line.plain for line in lines).replace(" ", "").count("mbconv_3/expand") == 2

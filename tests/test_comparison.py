@@ -115,6 +115,8 @@ def test_traces_survive_a_file(tmp_path: Path) -> None:
     graph = convolution()
     x = np.ones((1, 6, 6, 2), np.int8)
     trace = mcusim.execute(graph, x, trace=True)
+    size_bytes = sum(array.nbytes for array in trace.tensors.values())
+    assert repr(trace) == f"<Trace of {graph.name}: {len(trace.tensors)} tensors, {size_bytes:,} bytes, 1 outputs>"
     arrays = {f"{i}:{graph.tensors[i].name}": array for i, array in trace.tensors.items()}
     input_key = f"{graph.inputs[0]}:{graph.tensors[graph.inputs[0]].name}"
     assert stored_inputs(graph, arrays, "t").popitem()[1] == input_key
@@ -134,6 +136,9 @@ def test_diff_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "first: layer" in out
     assert main([*base, "--numerics", "tflm,tflm"]) == 0
     assert "layers equal" in capsys.readouterr().out
+    assert main([*base, "--numerics", "tflm,tflm", "--check"]) == 0
+    assert main([*base, "--numerics", "tflm,single-rounding", "--check"]) == 1
+    assert "layers differ" in capsys.readouterr().out
     assert main([*base, "--float", "--json", "-"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert {"name", "sqnr_db", "saturated", "dead_channels"} <= set(document["layers"][0])
@@ -151,6 +156,9 @@ def test_diff_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     out = capsys.readouterr().out
     assert "have no partner" in out
     assert ": all " not in out
+    assert main(["diff", trace, str(tmp_path / "part.npz"), "--check"]) == 1
+    assert main(["diff", trace, trace, "--check"]) == 0
+    capsys.readouterr()
     np.savez(tmp_path / "other.npz", x=np.zeros(3, np.int8))
     assert main(["diff", str(tmp_path / "other.npz"), "mcunet-vww0", "--seed", "1"]) == 2
     assert "holds no input" in capsys.readouterr().err
@@ -173,6 +181,7 @@ def test_diff_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["a.npz", "--numerics", "tflm,single-rounding"], "what should it be compared with?"),
         (["a.npz", "mcunet-vww0", "--input", "random"], "never compared with a run on random data"),
         (["mcunet-vww0", "mcunet-vww0", "--float"], "B is given"),
+        (["mcunet-vww0", "--float", "--check"], "--check: quantised layers always differ"),
         (["mcunet-vww0", "--float", "--numerics", "tflm,single-rounding"], "one mode with float32"),
     ],
 )

@@ -273,6 +273,8 @@ def test_a_name_cannot_break_the_header():
         (["--emit", "onnx", "f"], "there is no 'onnx' to emit"),
         (["--emit", "tflm"], "requires 2 arguments"),
         (["--emit", "tflm", "-"], "a network is no text"),
+        (["--emit", "tflm", "f.h"], "--emit tflm: 'f.h' does not end in .tflite; name a .tflite file"),
+        (["--emit", "header", "f.tflite"], "--emit header: 'f.tflite' does not end in .h or .hpp; name a .h file"),
         (["--emit", "tflm", "f.tflite", "--runtime", "tinyengine"], "reads no plan from the model"),
         (["--emit", "header", "f.h", "--runtime", "tinyengine"], "has no interpreter to set up"),
         (["--emit", "header", "f.h", "--schedule", "patch:2x2@5"], "layer by layer"),

@@ -68,6 +68,17 @@ def test_memory_bars():
     assert len(made) < SVG_LIMIT
 
 
+@pytest.mark.parametrize(("runtime", "has_gaps"), [("tflm", True), ("tinyengine", False)])
+def test_what_gaps_cost_is_drawn(runtime, has_gaps):
+    """A line at the placed peak where more is taken than what is ever alive together."""
+    report = mcusim.simulate("mcunet-in3", profile="stm32h743", runtime=runtime)
+    sram = report.sram
+    held = sram.scratch_bytes + sram.persistent_bytes
+    alive = max(layer.sram_bytes for layer in report.layers) + held - sram.scratch_bytes
+    assert (sram.peak_bytes > alive) is has_gaps
+    assert (b"of it gaps" in memory_plot(report, "svg")) is has_gaps  # text stands in comments of the file
+
+
 def test_data_beside_the_picture():
     code, out, _ = run("plot", "timeline", "mcunet-in3", "-o", "t.svg", "--data", "-")
     assert code == 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcusim.cli.exec import KEY_LENGTH, RANDOM, load_network, read_arrays, read_inputs
+from mcusim.cli.options import JSON
 from mcusim.cli.shell import (
     STDOUT,
     document,
@@ -54,10 +55,11 @@ def diff(
     float_: Annotated[
         bool, typer.Option("--float", help="What quantising cost each layer of A, against a float32 run.")
     ] = False,
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write a JSON document; - is standard output.", show_default=False),
-    ] = None,
+    json: Annotated[str | None, JSON] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Exit with 1 when a layer differs, or has no partner in the other run."),
+    ] = False,
 ) -> None:
     """Where do two runs part: the first layer and element that differ, and how the error grows from there.
 
@@ -65,9 +67,13 @@ def diff(
     Examples:
       mcusim diff mcunet-vww0 --seed 1 --numerics tflm,single-rounding
       mcusim diff mcunet-vww0 --seed 1 --float
+      mcusim diff mcunet-vww0 --seed 1 --numerics tflm,tinyengine-float --check
     """
     modes = [mode.strip() for mode in (numerics or "tflm").split(",")]
     _refuse_nonsense(a, b, inputs, numerics, modes, seed, float_)
+    if check and float_:
+        fix = "leave --check or --float out"
+        raise InputError("quantised layers always differ from float32", where="--check", fix=fix)
     given = inputs or [RANDOM]
     refuse_overwriting((a, b, *given), json=json)
     pass_on_notices()
@@ -88,6 +94,8 @@ def diff(
         from mcusim.render.comparison import difference_lines
 
         show(difference_lines(f"{first.label} against {second.label}", found, note, terminal_width(), glyphs()))
+    if check and not found.is_same:
+        raise typer.Exit(1)
 
 
 def _refuse_nonsense(

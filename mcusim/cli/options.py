@@ -1,4 +1,4 @@
-"""Option values that people write with units -> bytes, hertz, milliseconds."""
+"""Options that several commands have, and their values: what people write with units -> bytes, hertz, milliseconds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
+
+import typer
 
 from mcusim.errors import InputError
 from mcusim.units import parse_bytes, parse_hz
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
     from mcusim.render.layers import LayerChoice
 
 __all__ = [
+    "BANK",
+    "JSON",
+    "LINKED",
+    "MODEL",
+    "SCHEDULE",
     "board_option",
     "bytes_option",
     "choice_option",
@@ -30,6 +37,17 @@ __all__ = [
 ]
 
 Choice = TypeVar("Choice", bound=StrEnum)
+
+MODEL = typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")
+SCHEDULE = typer.Option(metavar="SPEC", help="In which pieces the network runs.")
+BANK = typer.Option(metavar="NAMES", help="The arena in these banks of the board only: A or A,B.", show_default=False)
+LINKED = typer.Option(
+    "--map",
+    metavar="FILE",
+    help="Linked firmware, as ELF or GNU ld's map file: its code counts instead of the estimate.",
+    show_default=False,
+)
+JSON = typer.Option(metavar="FILE", help="Write a JSON document; - is standard output.", show_default=False)
 
 
 def choice_option(text: str, kind: type[Choice], option: str) -> Choice:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from mcusim.cli.options import board_option, choice_option, image_option, profile_file
+from mcusim.cli.options import (
+    BANK,
+    JSON,
+    LINKED,
+    MODEL,
+    SCHEDULE,
+    board_option,
+    choice_option,
+    image_option,
+    profile_file,
+)
 from mcusim.cli.sheets import comparisons_csv, tenants_csv
 from mcusim.cli.shell import (
     STDOUT,
@@ -40,11 +50,11 @@ if TYPE_CHECKING:
 
 __all__ = ["plan"]
 
-EMITS = ("tflm", "header")
+EMITS = {"tflm": (".tflite",), "header": (".h", ".hpp")}
 
 
 def plan(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")],
+    model: Annotated[str, MODEL],
     runtime: Annotated[
         str | None,
         typer.Option(
@@ -59,7 +69,7 @@ def plan(
             show_default=False,
         ),
     ] = None,
-    schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",
+    schedule: Annotated[str, SCHEDULE] = "layer",
     reorder: Annotated[
         bool, typer.Option("--reorder", help="First look for an execution order with a lower peak.")
     ] = False,
@@ -70,19 +80,8 @@ def plan(
         str | None,
         typer.Option(metavar="BOARD", help="Show which buffers lie in which of its memory banks.", show_default=False),
     ] = None,
-    bank: Annotated[
-        str | None,
-        typer.Option(metavar="NAMES", help="The arena in these banks of the board only: A or A,B.", show_default=False),
-    ] = None,
-    linked: Annotated[
-        str | None,
-        typer.Option(
-            "--map",
-            metavar="FILE",
-            help="Linked firmware, as ELF or GNU ld's map file: its code counts instead of the estimate.",
-            show_default=False,
-        ),
-    ] = None,
+    bank: Annotated[str | None, BANK] = None,
+    linked: Annotated[str | None, LINKED] = None,
     emit: Annotated[
         tuple[str, str] | None,
         typer.Option(
@@ -98,10 +97,7 @@ def plan(
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Draws the weights of published networks for --emit tflm.")
     ] = 0,
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write a JSON document; - is standard output.", show_default=False),
-    ] = None,
+    json: Annotated[str | None, JSON] = None,
     csv: Annotated[
         str | None,
         typer.Option(
@@ -127,8 +123,8 @@ def plan(
 
     refuse_same_target(json=json, csv=csv, emit=emit[1] if emit else None)
     refuse_overwriting((model, profile_file(profile), linked), json=json, csv=csv, emit=emit[1] if emit else None)
-    if emit is not None and emit[0] not in EMITS:
-        raise InputError(f"there is no '{emit[0]}' to emit", where="--emit", fix="use --emit tflm FILE or header FILE")
+    if emit is not None:
+        _refuse_other_file(*emit)
     if reorder and emit is not None and emit[0] == "header":
         fix = "first write the reordered model (--reorder --emit tflm FILE), then the header of that FILE"
         raise InputError("a header tells of a file as it is", where="--reorder", fix=fix)
@@ -153,6 +149,18 @@ def plan(
         write_output(tenants_csv(answer.plan), csv, "--csv")
     if STDOUT not in (json, csv):
         show([*_lines(answer, choice), *told])
+
+
+def _refuse_other_file(kind: str, target: str) -> None:
+    """One sentence for a kind that there is not, and for a file whose name says that it is something else."""
+    if kind not in EMITS:
+        raise InputError(f"there is no '{kind}' to emit", where="--emit", fix="use --emit tflm FILE or header FILE")
+    if target == STDOUT:
+        if kind == "tflm":
+            raise InputError("a network is no text", where="--emit tflm", fix="name a .tflite file")
+    elif not target.lower().endswith(EMITS[kind]):
+        what = f"'{target}' does not end in {' or '.join(EMITS[kind])}"
+        raise InputError(what, where=f"--emit {kind}", fix=f"name a {EMITS[kind][0]} file")
 
 
 class _Answer(NamedTuple):
@@ -227,8 +235,6 @@ def _emitted(graph: Graph, loaded: Graph, runtime: Runtime, kind: str, target: s
     from mcusim import __version__
     from mcusim.render.text import paragraph
 
-    if target == STDOUT and kind == "tflm":
-        raise InputError("a network is no text", where="--emit tflm", fix="name a .tflite file")
     if kind == "header":
         from mcusim.memory.tflm_header import tflm_header
 
@@ -307,6 +313,9 @@ def _plain(answer: _Answer) -> dict[str, Any]:
         "flash": {
             "model": [item._asdict() for item in flash.model],
             "kernels": [kernel._asdict() for kernel in flash.kernels],
+            "code": [
+                {**item._asdict(), "basis": str(item.basis), "functions": dict(item.functions)} for item in flash.code
+            ],
             "code_bytes": flash.code_bytes,
             "total_bytes": flash.total_bytes,
             "basis": str(flash.basis),
@@ -317,6 +326,10 @@ def _plain(answer: _Answer) -> dict[str, Any]:
 
 
 def _plain_banks(answer: _Answer) -> list[dict[str, Any]]:
+    from mcusim.memory.banks import beyond_end
+
+    beyond = beyond_end(answer.board, answer.plan.tenants()) if answer.board is not None else ()
+    last = answer.uses[-1] if answer.uses else None
     return [
         {
             "name": use.bank.name,
@@ -325,6 +338,7 @@ def _plain_banks(answer: _Answer) -> list[dict[str, Any]]:
             "used_bytes": use.used_bytes,
             "over_bytes": use.over_bytes,
             "buffers": [{"name": tenant.name, "bytes": size} for tenant, size in use.tenants],
+            "beyond": [{"name": tenant.name, "bytes": size} for tenant, size in (beyond if use is last else ())],
         }
         for use in answer.uses
     ]

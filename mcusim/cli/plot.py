@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mcusim.cli.options import board_option, named_board, profile_file
+from mcusim.cli.options import MODEL, SCHEDULE, board_option, named_board, profile_file
 from mcusim.cli.sheets import layers_csv, tenants_csv
 from mcusim.cli.shell import STDOUT, one_thread, refuse_overwriting, refuse_same_target, write_bytes, write_output
 from mcusim.errors import ScheduleError
@@ -15,7 +15,6 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True)
 
-MODEL = typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")
 OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="The picture: .svg, .png or .pdf.", show_default=False)
 DATA = typer.Option(metavar="FILE", help="Write what is drawn as CSV too; - is standard output.", show_default=False)
 
@@ -39,7 +38,7 @@ def timeline(
         str | None,
         typer.Option(metavar="NAME", help="Another planner than the runtime's own, as for `plan`.", show_default=False),
     ] = None,
-    schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",
+    schedule: Annotated[str, SCHEDULE] = "layer",
     profile: Annotated[
         str | None, typer.Option(metavar="BOARD", help="A board whose budget is drawn.", show_default=False)
     ] = None,
@@ -80,7 +79,7 @@ def memory(
     output: Annotated[str, OUTPUT],
     profile: Annotated[str, typer.Option(metavar="BOARD", help="The board whose budget is drawn.", show_default=False)],
     runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose memory rules.")] = "tinyengine",
-    schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",
+    schedule: Annotated[str, SCHEDULE] = "layer",
     data: Annotated[str | None, DATA] = None,
 ) -> None:
     """The memory that is alive while each layer runs, beside the board's budget.

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mcusim.cli.options import (
+    BANK,
+    LINKED,
     bytes_option,
     hz_option,
     image_option,
@@ -106,19 +108,8 @@ def run(
     max_ms: Annotated[
         str | None, typer.Option(metavar="MS", help="Time to hold, such as 50 (or 1.5s).", show_default=False)
     ] = None,
-    bank: Annotated[
-        str | None,
-        typer.Option(metavar="NAMES", help="The arena in these banks of the board only: A or A,B.", show_default=False),
-    ] = None,
-    linked: Annotated[
-        str | None,
-        typer.Option(
-            "--map",
-            metavar="FILE",
-            help="Linked firmware, as ELF or GNU ld's map file: its code counts instead of the estimate.",
-            show_default=False,
-        ),
-    ] = None,
+    bank: Annotated[str | None, BANK] = None,
+    linked: Annotated[str | None, LINKED] = None,
     calibration: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Your own times, as `mcusim calibrate` wrote them.", show_default=False),

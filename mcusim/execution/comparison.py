@@ -73,6 +73,11 @@ class Comparison(NamedTuple):
     unpaired_a: int
     unpaired_b: int
 
+    @property
+    def is_same(self) -> bool:
+        """Whether every layer of both runs was compared, and none differs."""
+        return not (self.unpaired_a or self.unpaired_b or any(layer.differing for layer in self.layers))
+
 
 class LayerNoise(NamedTuple):
     """What quantising cost one layer, all layers before it included.

@@ -97,6 +97,11 @@ class Trace:
                 return array
         raise KeyError(key)
 
+    def __repr__(self) -> str:
+        size_bytes = sum(array.nbytes for array in self.tensors.values())
+        told = f"{len(self.tensors)} tensors, {size_bytes:,} bytes, {len(self.outputs)} outputs"
+        return f"<Trace of {self.graph.name}: {told}>"
+
 
 class _Port(NamedTuple):
     """Where an input or output of the network lies.   home: its array in the arena, of the network's shape."""

@@ -16,7 +16,7 @@ from mcusim.memory.planning import MemoryPlan, Tenant
 from mcusim.planners.blocks import Block, join
 from mcusim.program import Buffer, BufferKind, Program
 
-__all__ = ["BankUse", "RunUse", "Spread", "bank_uses", "external_runs", "moved_bytes", "spread_out"]
+__all__ = ["BankUse", "RunUse", "Spread", "bank_uses", "beyond_end", "external_runs", "moved_bytes", "spread_out"]
 
 
 class BankUse(NamedTuple):
@@ -47,6 +47,13 @@ def bank_uses(board: Board, tenants: Sequence[Tenant], total: int) -> tuple[Bank
         found.append(BankUse(bank, used, tuple((t, size) for t, size in inside if size > 0), over))
         start = end
     return tuple(found)
+
+
+def beyond_end(board: Board, tenants: Sequence[Tenant]) -> tuple[tuple[Tenant, int], ...]:
+    """Buffers that reach beyond the bytes the arena may take, each with how many of its bytes lie there."""
+    end = board.sram_budget_bytes
+    over = [(tenant, min(tenant.top_bytes - end, tenant.size_bytes)) for tenant in tenants]
+    return tuple((tenant, size) for tenant, size in over if size > 0 and tenant.size_bytes)
 
 
 class RunUse(NamedTuple):

@@ -13,8 +13,10 @@ from mcusim.breakdown import count_parameters
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.memory.images import Image
+from mcusim.memory.linked_code import linked_items, linked_operators
 from mcusim.report import Basis
-from mcusim.runtimes import Flash, LedgerItem, Runtime
+from mcusim.runtimes import CodeItem, Flash, LedgerItem, Runtime
+from mcusim.runtimes.code_sizes import function_bytes
 from mcusim.schedule import LAYER
 
 __all__ = ["FlashLedger", "KernelCode", "flash_ledger", "flash_of_image"]
@@ -26,7 +28,10 @@ _GENERATED = re.compile(r"(weight|bias|scales|shift|multiplier|offset)\w*?\d+$")
 
 
 class KernelCode(NamedTuple):
-    """A kernel that the network needs. layers: that use it.   size_bytes: of its function, None if not known."""
+    """A kernel that the network runs. layers: that use it.
+
+    size_bytes: of its function, measured in the image that was given or in those behind the tables; None if not known.
+    """
 
     name: str
     layers: int
@@ -35,57 +40,101 @@ class KernelCode(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FlashLedger:
-    """model: items that add up to the model's bytes, or what is known of them.   kernels: what is linked for it.
+    """model: items that add up to the model's bytes, or what is known of them.   kernels: what the network runs.
 
-    code_bytes: kernels and runtime together.   rest_bytes: code beside the kernels whose size is known.
-    total_bytes: None where a part cannot be known.   basis: of the code.   note: what a reader should know.
+    code: items that add up to `code_bytes`, those of unknown size left out.   total_bytes: None where a part cannot be
+    known.   basis: of the code.   note: what a reader should know.
     """
 
     model: tuple[LedgerItem, ...]
     kernels: tuple[KernelCode, ...]
+    code: tuple[CodeItem, ...]
     code_bytes: int | None
     total_bytes: int | None
     basis: Basis
     note: str = ""
 
-    @property
-    def rest_bytes(self) -> int | None:
-        known = [kernel.size_bytes for kernel in self.kernels if kernel.size_bytes is not None]
-        return None if self.code_bytes is None or not known else self.code_bytes - sum(known)
-
 
 def flash_ledger(graph: Graph, runtime: Runtime, image: Image | None = None) -> FlashLedger:
     """The flash of `graph` under `runtime`; with `image`, code as it was linked."""
     stored = runtime.flash(graph) if image is None else flash_of_image(graph, runtime, image)
+    items = runtime.flash_ledger(graph)
+    rest = (runtime.flash(graph).model_bytes or 0) - sum(item.size_bytes for item in items)
+    if rest > 0:
+        items = (*items, LedgerItem("tables", rest, "nodes, tensors, names, alignment: estimated, there is no file"))
+    kernels = tuple(KernelCode(name, n, _bytes_of(name, image)) for name, n in _kernels_of(graph, runtime))
+    code = _code_items(graph, runtime, image, stored.code_bytes)
+    return FlashLedger(items, kernels, code, stored.code_bytes, stored.total_bytes, stored.basis, stored.warning)
+
+
+def _kernels_of(graph: Graph, runtime: Runtime) -> list[tuple[str, int]]:
+    """The functions that its layers are dispatched to, the most used first."""
     layers: dict[str, int] = {}
     for step in lower(graph, LAYER, runtime.rules).body():
         name = runtime.kernel(step.signature).name
         if name:
             layers[name] = layers.get(name, 0) + 1
-    kernels = tuple(
-        KernelCode(name, count, None if image is None else image.function_bytes(name))
-        for name, count in sorted(layers.items(), key=lambda pair: (-pair[1], pair[0]))
-    )
-    items = runtime.flash_ledger(graph)
-    rest = (runtime.flash(graph).model_bytes or 0) - sum(item.size_bytes for item in items)
-    if rest > 0:
-        items = (*items, LedgerItem("tables", rest, "nodes, tensors, names, alignment: estimated, there is no file"))
-    return FlashLedger(items, kernels, stored.code_bytes, stored.total_bytes, stored.basis, stored.warning)
+    return sorted(layers.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def _bytes_of(name: str, image: Image | None) -> int | None:
+    """Bytes of a kernel's function: as linked, or as measured elsewhere."""
+    return function_bytes(name) if image is None else image.function_bytes(name)
+
+
+def _code_items(graph: Graph, runtime: Runtime, image: Image | None, code_bytes: int | None) -> tuple[CodeItem, ...]:
+    if code_bytes is None:
+        return ()
+    if runtime.resolver is not None:
+        if image is None:
+            return runtime.code(graph)
+        return linked_items(image, runtime.resolver(graph), code_bytes)
+    sizes = [(name, layers, _bytes_of(name, image)) for name, layers in _kernels_of(graph, runtime)]
+    known = [(name, layers, size) for name, layers, size in sizes if size is not None]
+    items = [
+        CodeItem(name, size, Basis.MEASURED, f"kernel of {layers} step{'s' * (layers > 1)}")
+        for name, layers, size in known
+    ]
+    rest = code_bytes - sum(size for _, _, size in known)
+    if image is None:
+        why = "generated calls, start-up, drivers, and kernels that it does not call"
+        return (*items, CodeItem("application", rest, runtime.flash(graph).basis, why))
+    return (*items, CodeItem("everything else", rest, Basis.MEASURED, "other kernels, application, drivers, libraries"))
 
 
 def flash_of_image(graph: Graph, runtime: Runtime, image: Image) -> Flash:
     """Flash as the linked image has it: the model and all else. A model that is not in the image is added to it."""
     estimate = runtime.flash(graph)
-    is_foreign = image.machine not in ("", "ARM")
-    foreign = f"{image.where} was linked for {image.machine}, not for an Arm core" if is_foreign else ""
+    notes = [note for note in (_foreign(image), _missing(graph, runtime, image)) if note]
     inside = _model_inside(image, graph, estimate.model_bytes)
     if inside is not None:
-        return Flash(inside, image.flash_bytes - inside, Basis.MEASURED, foreign)
-    warning = f"{foreign}; " if foreign else ""
-    warning += f"the model is not found in {image.where}: its bytes are added to the image's"
-    if estimate.warning:  # the model's size itself is an estimate
-        return Flash(estimate.model_bytes, image.flash_bytes, estimate.basis, f"{estimate.warning}; {warning}")
-    return Flash(estimate.model_bytes, image.flash_bytes, Basis.MEASURED, warning)
+        return Flash(inside, image.flash_bytes - inside, Basis.MEASURED, "; ".join(notes))
+    notes.append(f"the model is not found in {image.where}: its bytes are added to the image's")
+    if graph.source.file_bytes is None and estimate.warning:  # the model's size itself is an estimate
+        return Flash(estimate.model_bytes, image.flash_bytes, estimate.basis, "; ".join((estimate.warning, *notes)))
+    return Flash(estimate.model_bytes, image.flash_bytes, Basis.MEASURED, "; ".join(notes))
+
+
+def _foreign(image: Image) -> str:
+    if image.machine in ("", "ARM"):
+        return ""
+    return f"{image.where} was linked for {image.machine}, not for an Arm core"
+
+
+def _missing(graph: Graph, runtime: Runtime, image: Image) -> str:
+    """What the image lacks of what the network needs; "" where nothing is lacking, or where the image does not tell."""
+    wanted = [name for name, _ in _kernels_of(graph, runtime) if not name.startswith("reference ")]
+    absent = [name for name in wanted if image.function_bytes(name) is None]
+    if runtime.resolver is None:
+        untold = len(absent) == len(wanted)
+        return "" if untold or not absent else f"{image.where} lacks kernels of this network: {', '.join(absent)}"
+    linked = linked_operators(image)
+    lacking = sorted(runtime.resolver(graph) - linked)
+    if linked and lacking:
+        return f"{image.where} registers no {', '.join(lacking)}: the interpreter would refuse this network"
+    if linked and wanted and len(absent) == len(wanted):
+        return f"{image.where} links none of CMSIS-NN's kernels for this network: reference kernels serve it"
+    return ""
 
 
 def _model_inside(image: Image, graph: Graph, model_bytes: int | None) -> int | None:

@@ -11,30 +11,38 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mcusim.errors import InputError
+from mcusim.memory.linkage import Function
+from mcusim.memory.thumb import references, words
 
 __all__ = ["Image", "Piece", "read_image"]
 
 MAX_FILE_BYTES = 512 << 20
 _ELF = b"\x7fELF"
-_SHF_WRITE, _SHF_ALLOC = 1, 2
+_SHF_WRITE, _SHF_ALLOC, _SHF_EXEC = 1, 2, 4
 _RAM_SECTIONS = re.compile(r"\.?(t?bss|noinit|common|heap|stack|_user_heap_stack|uninit\w*)(\W|_|$)", re.IGNORECASE)
 _DATA_SECTIONS = re.compile(r"\.(t?data|ramfunc|(pre)?init_array|fini_array|dynamic|got)(\W|$)")
 _UNLOADED = re.compile(r"\.(debug|comment|note|stab|symtab|strtab|shstrtab|ARM\.attributes|gnu\.build|gnu_debug)|/DIS")
 
 
 class Piece(NamedTuple):
-    """A function or an object. name: its symbol, or in a map file without symbols the section it came in."""
+    """A function or an object. name: its symbol, or in a map file without symbols the section it came in.
+
+    unit: the object file that it came from, without its suffix; "" where the image does not tell.
+    """
 
     name: str
     size_bytes: int
     is_code: bool
+    unit: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +51,7 @@ class Image:
 
     pieces: the functions and constants in flash that have names.   kind: "ELF file" or "map file".
     machine: the processor it was linked for, as ELF names it; "" where the file does not say.
+    functions: by address, with what each reaches; of Arm ELF files only.
     """
 
     where: str
@@ -51,6 +60,7 @@ class Image:
     ram_bytes: int
     pieces: tuple[Piece, ...]
     machine: str = ""
+    functions: Mapping[int, Function] = field(default_factory=dict)
 
     @cached_property
     def size_of(self) -> dict[str, int]:
@@ -112,7 +122,8 @@ def _from_elf(content: bytes, where: str) -> Image:
             flash += size if stored else 0
             ram += size if is_ram or not stored else 0
         machine = str(elf["e_machine"]).removeprefix("EM_")
-        return Image(where, "ELF file", flash, ram, _symbols(elf, sections), machine)
+        functions = _functions(elf, sections) if machine == "ARM" else {}
+        return Image(where, "ELF file", flash, ram, _symbols(elf, sections), machine, functions)
     except InputError:
         raise
     except (ELFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError) as error:
@@ -133,6 +144,42 @@ def _symbols(elf: Any, sections: list[Any]) -> tuple[Piece, ...]:
             key = (int(symbol["st_value"]), size)
             found.setdefault(key, Piece(symbol.name, size, kind == "STT_FUNC"))
     return tuple(found.values())
+
+
+def _functions(elf: Any, sections: list[Any]) -> dict[int, Function]:
+    """Functions in sections with code, and which of the others each refers to."""
+    table = elf.get_section_by_name(".symtab")
+    if table is None:
+        return {}
+    named: dict[int, tuple[str, int, int]] = {}
+    marks: dict[int, bool] = {}  # mapping symbols: whether data starts here, or code
+    for symbol in table.iter_symbols():
+        at, size, place = int(symbol["st_value"]) & ~1, int(symbol["st_size"]), symbol["st_shndx"]
+        if symbol["st_info"]["type"] == "STT_FUNC" and size and isinstance(place, int):
+            named.setdefault(at, (symbol.name, size, place))
+        elif symbol.name[:2] in ("$t", "$d"):
+            marks[at] = symbol.name.startswith("$d")
+    code = {elf.get_section_index(s.name): (int(s["sh_addr"]), s.data()) for s in sections if s["sh_flags"] & _SHF_EXEC}
+    changes = sorted(marks)
+    found: dict[int, Function] = {}
+    for start, (name, size, place) in named.items():
+        reached: set[int] = set()
+        if place in code:
+            for lo, hi, is_data in _stretches(start, start + size, changes, marks):
+                base, content = code[place]
+                piece = content[lo - base : hi - base]
+                reached.update(target & ~1 for target in (words if is_data else references)(piece, lo))
+        found[start] = Function(name, size, frozenset(reached & named.keys() - {start}))
+    return found
+
+
+def _stretches(start: int, end: int, changes: list[int], is_data: dict[int, bool]) -> Iterator[tuple[int, int, bool]]:
+    """[start, end) cut where code turns to data or back."""
+    here, data = start, is_data.get(start, False)
+    for change in changes[bisect_left(changes, start + 1) : bisect_left(changes, end)]:
+        yield here, change, data
+        here, data = change, is_data[change]
+    yield here, end, data
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -169,10 +216,16 @@ def _from_map(text: str, where: str) -> Image:
             ram += size * counts_in_ram
         elif size and row[5] and _places(section, 1, "")[0] and row[2].startswith("."):
             name = next((row[2].removeprefix(p) for p in _PREFIXES if row[2].startswith(p)), row[2])
-            pieces.append(Piece(name, size, row[2].startswith(".text")))
+            pieces.append(Piece(name, size, row[2].startswith(".text"), _unit(row[5])))
     if not flash:
         raise InputError("the map file names no section with code", where=where, fix="link again with -Wl,-Map=FILE")
     return Image(where, "map file", flash, ram, tuple(pieces))
+
+
+def _unit(path: str) -> str:
+    """`lib.a(conv.o)`, `build/conv.cc.obj` -> conv."""
+    file = path.strip().rstrip(")").rpartition("(")[2].replace("\\", "/").rpartition("/")[2]
+    return file.partition(".")[0]
 
 
 def _places(section: str, address: int, load: str) -> tuple[bool, bool]:

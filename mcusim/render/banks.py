@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from mcusim.hardware import Board
-from mcusim.memory.banks import BankUse, RunUse, Spread
-from mcusim.memory.planning import MemoryPlan
+from mcusim.memory.banks import BankUse, RunUse, Spread, beyond_end
+from mcusim.memory.planning import MemoryPlan, Tenant
 from mcusim.render.arena import peak_step
 from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, first_name, kib, paragraph
@@ -36,7 +36,7 @@ def bank_table(banks: Sequence[BankInfo], width: int, glyphs: Glyphs) -> list[Te
         told = _names(bank.buffers) if bank.in_run else f"{bank.kind}, not in the arena's piece"
         rows.append(_row(bank.name, bank.used_bytes, bank.size_bytes, told, bank.in_run))
     heading = "Banks, and what lies there when most is alive"
-    return [*paragraph(heading, width, style="bold"), *table(_COLUMNS, rows, width, glyphs, header=False)]
+    return [*paragraph(heading, width, style="bold"), *_rows_told(rows, width, glyphs)]
 
 
 def bank_lines(plan: MemoryPlan, board: Board, uses: Sequence[BankUse], width: int, glyphs: Glyphs) -> list[Text]:
@@ -63,13 +63,37 @@ def bank_lines(plan: MemoryPlan, board: Board, uses: Sequence[BankUse], width: i
         rows.append(_row(use.bank.name, used, use.bank.size_bytes, _names(names), True))
     lines = [
         *paragraph(heading, width, style="bold red" if over else "bold"),
-        *table(_COLUMNS, rows, width, glyphs, header=False),
+        *_rows_told(rows, width, glyphs),
     ]
+    beyond = beyond_end(board, plan.tenants())
+    if beyond:
+        told = ", ".join(_part(tenant, size) for tenant, size in sorted(beyond, key=lambda pair: -pair[1]))
+        lines += paragraph(f"! Beyond the end of that piece: {told}.", width, style="red", hanging="  ")
     outside = [b for b in board.memory if b not in board.arena_run]
     if outside:
         listed = ", ".join(f"{bank.name} {kib(bank.size_bytes)} KiB" for bank in outside)
         lines += paragraph(f"Not in that piece: {listed}.", width, style="dim")
     return lines
+
+
+def _part(tenant: Tenant, size: int) -> str:
+    """What of a buffer lies there, and when it does."""
+    part = "all" if size == tenant.size_bytes else f"{kib(size)}"
+    return f"{first_name(tenant.name)} ({part} of {kib(tenant.size_bytes)} KiB, steps {tenant.first}-{tenant.end - 1})"
+
+
+def _rows_told(rows: Sequence[list[Cell | Bar]], width: int, glyphs: Glyphs) -> list[Text]:
+    """The rows as a table; where their last texts would be cut, each on lines of its own below."""
+    lines = table(_COLUMNS, rows, width, glyphs, header=False)
+    texts = [cell.text if isinstance(cell := row[-1], Cell) else "" for row in rows]
+    if all(line.plain.endswith(text) for line, text in zip(lines, texts, strict=True)):
+        return lines
+    short = table(_COLUMNS[:-1], [row[:-1] for row in rows], width, glyphs, header=False)
+    return [
+        part
+        for line, text in zip(short, texts, strict=True)
+        for part in (line, *(paragraph(text, width, indent="    ", style="dim") if text else []))
+    ]
 
 
 def _row(name: str, used: int, size: int, told: str, in_run: bool) -> list[Cell | Bar]:
@@ -103,7 +127,7 @@ def spread_lines(spread: Spread, width: int, glyphs: Glyphs) -> list[Text]:
         largest = sorted(run.buffers, key=lambda pair: -pair[1])
         name = " + ".join(bank.name for bank in run.banks)
         rows.append(_row(name, run.used_bytes, run.size_bytes, _names([n for n, _ in largest]), True))
-    lines = [*paragraph(heading, width, style=style), *table(_COLUMNS, rows, width, glyphs, header=False)]
+    lines = [*paragraph(heading, width, style=style), *_rows_told(rows, width, glyphs)]
     for name, size in spread.left:
         lines += paragraph(f"! {first_name(name)}: {kib(size)} KiB, and no piece has room for it.", width, style="red")
     for run in spread.runs:

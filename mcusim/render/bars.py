@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["memory_plot"]
 
 HEIGHT_INCHES = 2.9
+TEXT_SHARE = 0.12
+"""Of the picture's height, for a line of text."""
+BUDGET_SHARE = 0.7
+"""Of its width, free of the budget's name."""
 
 
 def memory_plot(report: Report, kind: str) -> bytes:
@@ -43,7 +47,11 @@ def _draw_bars(axes: Axes, report: Report) -> None:
         bottom = [size + scratch for size in alive]
         axes.bar(places, persistent, 0.86, bottom, color="#B0B0B0", label="persistent")
     total = largest + scratch + persistent
-    top = style.draw_budget(axes, report.profile.name, budget, total, len(layers) - 0.5)
+    placed = sram.peak_bytes / BYTES_PER_KIB
+    if round(placed - total, 1) > 0:
+        told = f"as placed: {placed:,.0f} KiB, {placed - total:,.0f} of it gaps"
+        axes.axhline(placed, color=style.BLACK, linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=5, label=told)
+    top = style.draw_budget(axes, report.profile.name, budget, max(total, placed), len(layers) - 0.5)
     axes.set_xlim(-0.7, max(len(layers), 1) - 0.3)
     axes.set_ylim(0, top * 1.12)
     axes.set_title(f"{report.model.name} with {report.runtime.name}: {kib(sram.peak_bytes)} KiB")
@@ -51,20 +59,25 @@ def _draw_bars(axes: Axes, report: Report) -> None:
     axes.set_ylabel("KiB of SRAM")
     style.whole_numbers(axes)
     if layers:
-        _mark_peak(axes, alive.index(largest), total, first_name(layers[alive.index(largest)].name), len(layers))
+        place = alive.index(largest)
+        text = f"{first_name(layers[place].name)}: {total:,.0f} KiB"
+        near = [line for line in (placed, budget) if 0 < line - total < TEXT_SHARE * top]
+        _mark_peak(axes, text, (place, total), max(near, default=total), len(layers))
 
 
-def _mark_peak(axes: Axes, place: int, height: float, name: str, layers: int) -> None:
-    """The name of the fullest layer, beside its bar."""
-    right = place > layers / 2
+def _mark_peak(axes: Axes, text: str, peak: tuple[float, float], above: float, layers: int) -> None:
+    """The name of the fullest layer, beside its bar, or `above` lines that run just over it."""
+    place, height = peak
+    is_right = place > layers / 2
+    aside = min(place, BUDGET_SHARE * layers) if above > height else place
     axes.annotate(
-        f"{name}: {height:,.0f} KiB",
-        (place, height),
-        (-6 if right else 6, 4),
-        textcoords="offset points",
-        ha="right" if right else "left",
+        text,
+        peak,
+        (aside + (-1 if is_right else 1) * layers / 60, above * 1.015),
+        ha="right" if is_right else "left",
         va="bottom",
         fontsize=style.SMALL_POINTS,
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
+        arrowprops={"arrowstyle": "-", "linewidth": 0.6, "relpos": (float(is_right), 0.0)} if above > height else None,
         zorder=7,
     )

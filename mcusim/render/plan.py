@@ -10,14 +10,14 @@ from rich.text import Text
 from mcusim.hardware import Board
 from mcusim.lowering.reorder import Reordered
 from mcusim.memory.counting import Comparison
-from mcusim.memory.flash import FlashLedger
+from mcusim.memory.flash import FlashLedger, KernelCode
 from mcusim.memory.planning import MemoryPlan, Tenant
 from mcusim.render.arena import marks_of, peak_step, timeline_lines
 from mcusim.render.catalog import fields
 from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import BASIS_WORDS, Glyphs, first_name, headline, kib, paragraph
 from mcusim.report import Basis
-from mcusim.runtimes import LedgerItem
+from mcusim.runtimes import CodeItem, LedgerItem
 from mcusim.units import format_percent
 
 __all__ = ["BufferChoice", "comparison_lines", "ledger_lines", "plan_lines"]
@@ -164,23 +164,34 @@ def ledger_lines(heading: str, items: Sequence[LedgerItem], width: int, glyphs: 
 
 
 def _flash(ledger: FlashLedger, width: int, glyphs: Glyphs) -> list[Text]:
-    """Model, kernels, runtime."""
+    """Model, operators or kernels, runtime."""
     total = "not known" if ledger.total_bytes is None else f"{ledger.total_bytes:,} bytes"
-    items = list(ledger.model)
+    known = [_code_line(item) for item in ledger.code if item.size_bytes is not None]
+    lines = ledger_lines(f"Flash: {total}", [*ledger.model, *known], width, glyphs)
     if ledger.code_bytes is not None:
-        known = [k for k in ledger.kernels if k.size_bytes is not None]
-        items += [LedgerItem(k.name, k.size_bytes or 0, f"kernel of {k.layers} steps, as linked") for k in known]
-        rest = ledger.code_bytes if ledger.rest_bytes is None else ledger.rest_bytes
-        what = "all other code in the image" if ledger.basis is Basis.EXACT else "kernels and runtime together"
-        items.append(LedgerItem("code", rest, f"{what}: {ledger.basis}, {BASIS_WORDS[ledger.basis]}"))
-    lines = ledger_lines(f"Flash: {total}", items, width, glyphs)
-    unknown = [f"{k.name} ({k.layers})" for k in ledger.kernels if k.size_bytes is None]
-    if unknown:
-        told = f"Kernels that it needs, all counted in `code`: {', '.join(unknown)}."
-        lines += paragraph(told, width, style="dim", indent="")
+        untold = [item.name for item in ledger.code if item.size_bytes is None]
+        more = f", and {', '.join(untold)} on top" if untold else ""
+        least = "at least " if untold else ""
+        told = f"Code: {least}{ledger.code_bytes:,} bytes{more} ({ledger.basis}, {BASIS_WORDS[ledger.basis]})."
+        lines += paragraph(told, width, style="dim")
+    itemised = {item.name for item in ledger.code}
+    others = [kernel for kernel in ledger.kernels if kernel.name not in itemised]
+    if others:
+        also = "also " if len(others) < len(ledger.kernels) else ""
+        told = f"Kernels that it {also}runs: {', '.join(map(_kernel_told, others))}."
+        lines += paragraph(told, width, style="dim")
     if ledger.note:
         lines += paragraph(f"! {ledger.note}.", width, style="yellow", hanging="  ")
     return lines
+
+
+def _code_line(item: CodeItem) -> LedgerItem:
+    return LedgerItem(item.name, item.size_bytes or 0, f"code: {item.why}")
+
+
+def _kernel_told(kernel: KernelCode) -> str:
+    size = "" if kernel.size_bytes is None else f", {kernel.size_bytes:,} B"
+    return f"{kernel.name} ({kernel.layers}{size})"
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -6,9 +6,10 @@ Each runtime lives in one file of this folder, which ends with `register(Runtime
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 from mcusim.errors import RuntimeNameError, did_you_mean
@@ -18,7 +19,7 @@ from mcusim.planners import Planner
 from mcusim.report import Basis
 from mcusim.schedule import StageKind
 
-__all__ = ["RUNTIMES", "Flash", "Kernel", "LedgerItem", "Persistent", "Runtime", "find_runtime", "register"]
+__all__ = ["RUNTIMES", "CodeItem", "Flash", "Kernel", "LedgerItem", "Persistent", "Runtime", "find_runtime", "register"]
 
 
 class LedgerItem(NamedTuple):
@@ -27,6 +28,19 @@ class LedgerItem(NamedTuple):
     name: str
     size_bytes: int
     why: str
+
+
+class CodeItem(NamedTuple):
+    """One line of the code that a network links. name: an operator, or what else takes flash.
+
+    size_bytes: None where nothing tells.   basis: of the size.   why: what it is.   functions: those with names.
+    """
+
+    name: str
+    size_bytes: int | None
+    basis: Basis
+    why: str
+    functions: Mapping[str, int] = MappingProxyType({})
 
 
 class Persistent(NamedTuple):
@@ -71,13 +85,18 @@ def _empty_ledger(graph: Graph) -> tuple[LedgerItem, ...]:
     return ()
 
 
+def _code_untold(graph: Graph) -> tuple[CodeItem, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Runtime:
     """Whose rules and whose kernels.
 
     version: the release whose rules these are.
     persistent: bytes that live as long as the runtime.   persistent_ledger: the same, itemised; slower.
-    flash: what it stores.   flash_ledger: the model's part of it, itemised; slower.
+    flash: what it stores.   flash_ledger: the model's part of it, itemised; slower.   code: the other part, itemised.
+    resolver: the operators that an image must link for a network; None for generated code, which calls functions.
     memory_basis: what stands behind the arena's size.   persistent_basis: behind the persistent bytes.
     cores: where its memory rules hold; empty for everywhere.   reads_offline_plan: from the model file, as TFLM does.
     stages: kinds of stages that it runs; of others a report says what they would need, and warns.
@@ -97,6 +116,8 @@ class Runtime:
     kernel: Callable[[Signature], Kernel]
     flash: Callable[[Graph], Flash]
     flash_ledger: Callable[[Graph], tuple[LedgerItem, ...]] = _empty_ledger
+    code: Callable[[Graph], tuple[CodeItem, ...]] = _code_untold
+    resolver: Callable[[Graph], frozenset[str]] | None = None
     persistent: Callable[[Graph], Persistent] = _nothing_persistent
     persistent_ledger: Callable[[Graph], tuple[LedgerItem, ...]] = _empty_ledger
     memory_basis: Basis
