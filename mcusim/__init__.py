@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mcusim.boards import load_board
     from mcusim.errors import McusimError
+    from mcusim.evaluating import Evaluation, evaluate
     from mcusim.execution import execute, session
     from mcusim.frontends.builder import GraphBuilder
     from mcusim.graph import Graph
@@ -45,12 +46,14 @@ __version__ = "0.1.0"
 __all__ = [
     "Basis",
     "Board",
+    "Evaluation",
     "Graph",
     "GraphBuilder",
     "McusimError",
     "Report",
     "Verdict",
     "__version__",
+    "evaluate",
     "execute",
     "load",
     "load_board",
@@ -63,11 +66,13 @@ __all__ = [
 _HOMES = {
     "Basis": "mcusim.report",
     "Board": "mcusim.hardware",
+    "Evaluation": "mcusim.evaluating",
     "Graph": "mcusim.graph",
     "GraphBuilder": "mcusim.frontends.builder",
     "McusimError": "mcusim.errors",
     "Report": "mcusim.report",
     "Verdict": "mcusim.report",
+    "evaluate": "mcusim.evaluating",
     "execute": "mcusim.execution",
     "load": "mcusim.models",
     "load_board": "mcusim.boards",
