@@ -18,7 +18,7 @@ from mcusim.evaluating.metrics import Metric, Score, share
 from mcusim.evaluating.preprocessing import RANGES, Frame
 from mcusim.zoo.declarations import Channels, Integers, Preprocessing, Resize
 
-__all__ = ["Trial", "from_predictions", "suspicion", "trials", "variants"]
+__all__ = ["Trial", "from_predictions", "ordered", "suspicion", "variants"]
 
 TRIED = 200
 """Samples on which a variant is tried."""
@@ -132,19 +132,18 @@ def variants(chosen: Preprocessing, frame: Frame, is_integer: bool, is_resized: 
     return found
 
 
-def trials(
-    score: Score, candidates: Sequence[Trial], measure: Callable[[Preprocessing], Score], chosen: Preprocessing
-) -> Iterator[str]:
-    """A sentence for each variant that is surely better on the same few samples, the best first."""
+def ordered(
+    told: Sequence[str], candidates: Sequence[Trial], measure: Callable[[Preprocessing], Score], chosen: Preprocessing
+) -> list[str]:
+    """Variants that are surely better on the same few samples, the best first; then what the predictions told."""
     base = measure(chosen)
     better = []
     for trial in candidates:
         right = measure(trial.preprocessing)
         if right.low > base.high:
-            told = f"{trial.words} the same {right.samples} samples give {right.value:.1%} instead of {base.value:.1%}"
-            better.append((right.value, f"{told}: --preprocess {trial.option}"))
-    for _, sentence in sorted(better, reverse=True):
-        yield sentence
-    if not better:
-        names = ", ".join(trial.option for trial in candidates)
-        yield f"tried on {base.samples} samples, none better: {names}"
+            sentence = f"{trial.words} the same {right.samples} samples give {right.value:.1%} instead of {base.value:.1%}"
+            better.append((right.value, f"{sentence}: --preprocess {trial.option}"))
+    if better:
+        return [*(sentence for _, sentence in sorted(better, reverse=True)), *told]
+    names = ", ".join(trial.option for trial in candidates)
+    return [*told, f"none of these is better, on {base.samples} samples: {names}"]

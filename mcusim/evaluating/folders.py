@@ -43,7 +43,8 @@ def inner_split(folder: Path) -> Path | None:
 
 
 def has_flat_imagenet(folder: Path) -> bool:
-    return any(_FLAT.fullmatch(entry.name) for entry in os.scandir(folder))
+    with os.scandir(folder) as entries:
+        return any(_FLAT.fullmatch(entry.name) for entry in entries)
 
 
 def read_folders(folder: Path, reading: Reading, wake_words: bool = False) -> Dataset:

@@ -200,17 +200,15 @@ class Measurement:
         frame = frame_of(self.subject.input)
         if not self.loader.has_pixels or frame is None or self.question.diagnose is False:
             return told
-        is_integer = self.subject.input.dtype.is_integer
-        chosen = self.declared.preprocessing
-        candidates = advice.variants(chosen, frame, is_integer, self.dataset.arrays is None)
+        is_integer, has_files = self.subject.input.dtype.is_integer, self.dataset.arrays is None
+        candidates = advice.variants(self.declared.preprocessing, frame, is_integer, has_files)
         affordable = int(TRIAL_SECONDS / max(self.seconds * (len(candidates) + 1), 1e-9))
         if affordable < LEAST_TRIED and not self.question.diagnose:
             return [*told, "trying the usual mistakes takes a while here: --diagnose does it"]
-        count = advice.TRIED if self.question.diagnose else min(affordable, advice.TRIED)
         names = {prediction.name for prediction in found}
         readable = replace(self.dataset, samples=tuple(s for s in self.dataset.samples if s.name in names))
-        few, _ = limited(readable, count)
-        return [*told, *advice.trials(score, candidates, lambda p: self._tried(few, p, score.metric), chosen)]
+        few, _ = limited(readable, advice.TRIED if self.question.diagnose else min(affordable, advice.TRIED))
+        return advice.ordered(told, candidates, lambda p: self._tried(few, p, score.metric), self.declared.preprocessing)
 
     def _tried(self, few: Dataset, preprocessing: Preprocessing, metric: Metric) -> Score:
         """The metric on a few samples under other preprocessing."""
@@ -241,10 +239,14 @@ def _way(preprocessing: Preprocessing, subject: Subject, numerics: object) -> st
 
 def _kept_at(subject: Subject, key: Mapping[str, str]) -> Path:
     """Where an interrupted run without `resume` is kept."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     stem = re.sub(r"[^\w.-]+", "-", subject.graph.name)[:40]
     digest = hashlib.sha256(repr(sorted(key.items())).encode()).hexdigest()[:12]
-    return base / "mcusim" / "evaluations" / f"{stem}-{digest}.jsonl"
+    return kept_folder() / f"{stem}-{digest}.jsonl"
+
+
+def kept_folder() -> Path:
+    """The folder of runs that were interrupted, in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mcusim" / "evaluations"
 
 
 def _published(subject: Subject, dataset: Dataset, metric: Metric) -> tuple[float, str] | None:

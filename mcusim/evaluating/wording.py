@@ -50,7 +50,8 @@ def _values(tensor: Tensor, chosen: Preprocessing) -> str:
         low = -128 if tensor.dtype is DType.INT8 else 0
         return f"bytes 0..255 given as {low}..{low + 255}"
     name = next((n for n, pair in RANGES.items() if pair == (chosen.mean, chosen.std)), None)
-    told = f"(byte - {_numbers(chosen.mean)}) / {_numbers(chosen.std)}"
+    moved = f"(byte - {_numbers(chosen.mean)})" if any(chosen.mean) else "byte"
+    told = moved if set(chosen.std) == {1.0} else f"{moved} / {_numbers(chosen.std)}"
     if name is not None:
         told += f" ({name if name == 'imagenet' else 'so ' + name})"
     return f"{told}, {_quantised(tensor)}"

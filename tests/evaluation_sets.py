@@ -1,0 +1,96 @@
+"""Networks with known answers, and small labelled data sets, made on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mcusim.frontends.builder import GraphBuilder
+from mcusim.frontends.synthesis import with_seeded_weights
+from mcusim.frontends.tflite_writer import write_tflite
+from mcusim.graph import DType, Graph, Quantization
+
+COLOURS = {"a_red": (200, 40, 30), "b_green": (20, 220, 50), "c_blue": (60, 10, 210)}
+UNIT = Quantization((1 / 255,), (-128,))
+"""Real numbers from 0 to 1: a pixel's byte is byte - 128."""
+
+
+def brightest_channel(side: int = 8, quantization: Quantization = UNIT) -> Graph:
+    """Class 0, 1, 2: red, green or blue is strongest on average."""
+    b = GraphBuilder("brightest")
+    x = b.input((1, side, side, 3), quantization=quantization)
+    return with_seeded_weights(b.build([b.reshape(b.average_pool_2d(x), (1, 3))]))
+
+
+def random_classifier(classes: int, side: int = 8, channels: int = 3) -> Graph:
+    """Answers that depend on every pixel; no one knows them before."""
+    b = GraphBuilder("random")
+    x = b.input((1, side, side, channels), quantization=UNIT)
+    x = b.conv_2d(x, 8, kernel=3, stride=2)
+    return with_seeded_weights(b.build([b.fully_connected(b.reshape(x, (1, -1)), classes)]), seed=3)
+
+
+ROWS = 6
+"""Boxes that the image of a `box_reader` holds, a row of two pixels each."""
+
+
+def box_reader() -> Graph:
+    """A detector of one output: rows of six columns, which are the six bytes of each row of the image."""
+    b = GraphBuilder("reader", dtype=DType.FLOAT32)
+    return b.build([b.reshape(b.input((1, ROWS, 2, 3)), (1, ROWS, 6))])
+
+
+def save_model(graph: Graph, folder: Path, name: str = "net.tflite") -> Path:
+    path = folder / name
+    path.write_bytes(write_tflite(graph))
+    return path
+
+
+def save_image(path: Path, pixels: np.ndarray[Any, Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return path
+
+
+def noisy(colour: Sequence[int], size: tuple[int, int], rng: np.random.Generator) -> np.ndarray[Any, Any]:
+    noise = rng.integers(-20, 21, (*size, len(colour)))
+    return np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+
+
+def colour_folders(
+    root: Path, each: int = 4, size: tuple[int, int] = (8, 8), classes: Mapping[str, Any] = COLOURS
+) -> Path:
+    """A sub-folder a colour; the brightest channel of every image is its class."""
+    rng = np.random.default_rng(1)
+    for name, colour in classes.items():
+        for i in range(each):
+            save_image(root / name / f"{i:03}.png", noisy(colour, size, rng))
+    return root
+
+
+def voc_annotation(boxes: Sequence[Mapping[str, Any]], filename: str) -> str:
+    """boxes: name, difficult, and xmin, ymin, xmax, ymax as VOC counts them, from 1 and inclusive."""
+    objects = "".join(
+        f"<object><name>{box['name']}</name><difficult>{int(box.get('difficult', 0))}</difficult><bndbox>"
+        + "".join(f"<{key}>{box[key]}</{key}>" for key in ("xmin", "ymin", "xmax", "ymax"))
+        + "</bndbox></object>"
+        for box in boxes
+    )
+    return f"<annotation><filename>{filename}</filename>{objects}</annotation>"
+
+
+def voc_folder(
+    root: Path, images: Mapping[str, tuple[np.ndarray[Any, Any], Sequence[Mapping[str, Any]]]], split: str = "test"
+) -> Path:
+    """Pascal VOC's layout. images: identifier -> pixels and boxes."""
+    for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    for name, (pixels, boxes) in images.items():
+        save_image(root / "JPEGImages" / f"{name}.png", pixels)
+        (root / "Annotations" / f"{name}.xml").write_text(voc_annotation(boxes, f"{name}.jpg"))
+    (root / "ImageSets/Main" / f"{split}.txt").write_text("".join(f"{name}\n" for name in images))
+    return root
