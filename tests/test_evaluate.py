@@ -382,7 +382,7 @@ def test_below_the_published_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert dict(found.preprocessing)["values"] == "bytes 0..255 given as -128..127"
     assert not any("assumed" in warning for warning in found.warnings)
     assert found.value < 0.873
-    assert found.warnings[0].startswith("top1: it ")
+    assert found.warnings[0].startswith("top-1: it ")
     assert "range=0..1" in found.advice[-1]
 
 

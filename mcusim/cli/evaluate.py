@@ -156,7 +156,7 @@ def evaluate(
     )
     measurement = Measurement.of(question)
     was_stopped = _run(measurement)
-    found = measurement.evaluation()
+    found = _evaluated(measurement, was_stopped)
     if json is not None:
         write_output(document(_document(found)), json, "--json")
     if csv is not None:
@@ -198,6 +198,25 @@ def _run(measurement: Measurement) -> bool:
         fix = f"{error.fix} (the {len(measurement.done)} finished samples are kept: --resume {kept})"
         raise type(error)(error.what, where=error.where, fix=fix) from None
     return False
+
+
+def _evaluated(measurement: Measurement, was_stopped: bool) -> Evaluation:
+    """The answer; Ctrl-C while the usual mistakes are tried ends that only."""
+    if was_stopped:
+        return measurement.evaluation(diagnose=False)
+    try:
+        with _status("summing up"):
+            return measurement.evaluation()
+    except KeyboardInterrupt:
+        return measurement.evaluation(diagnose=False)
+
+
+def _status(words: str) -> contextlib.AbstractContextManager[object]:
+    if not sys.stderr.isatty():
+        return contextlib.nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(words)
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ __all__ = ["Trial", "from_predictions", "ordered", "suspicion", "variants"]
 TRIED = 200
 """Samples on which a variant is tried."""
 LOW_MAP = 0.05
-FEW = 30
+FEW, MANY = 30, 10
 
 
 class Trial(NamedTuple):
@@ -61,7 +61,8 @@ def _chance(metric: Metric, dataset: Dataset, found: Sequence[Prediction]) -> tu
     ranks = 1 if metric is Metric.TOP1 else 5
     guess = min(ranks / classes, 1.0)
     labels = Counter(p.label for p in found)
-    most = sum(count for _, count in labels.most_common(ranks)) / len(found) if len(labels) > 1 else 0.0
+    is_told = len(labels) > 1 and len(found) >= MANY * len(labels)  # of few samples a class, the largest says nothing
+    most = sum(count for _, count in labels.most_common(ranks)) / len(found) if is_told else 0.0
     if most > guess:
         return most, f"always the same answer gives {most:.1%}"
     return guess, f"guessing gives {guess:.2g}" if guess < 0.001 else f"guessing gives {guess:.1%}"
@@ -141,7 +142,9 @@ def ordered(
     for trial in candidates:
         right = measure(trial.preprocessing)
         if right.low > base.high:
-            sentence = f"{trial.words} the same {right.samples} samples give {right.value:.1%} instead of {base.value:.1%}"
+            sentence = (
+                f"{trial.words} the same {right.samples} samples give {right.value:.1%} instead of {base.value:.1%}"
+            )
             better.append((right.value, f"{sentence}: --preprocess {trial.option}"))
     if better:
         return [*(sentence for _, sentence in sorted(better, reverse=True)), *told]

@@ -120,8 +120,11 @@ class Measurement:
             self.state.close()
         return self.state.path
 
-    def evaluation(self) -> Evaluation:
-        """The answer over what is done. Raises InputError where nothing is."""
+    def evaluation(self, diagnose: bool | None = None) -> Evaluation:
+        """The answer over what is done.   diagnose: False not to try the usual mistakes, whatever was asked for.
+
+        Raises InputError where nothing is done.
+        """
         found = self._in_order()
         if not found:
             fix = "mend the images, or give others" if self.unreadable else "give samples"
@@ -150,8 +153,8 @@ class Measurement:
             preprocessing=preprocessing_steps(self.subject, self.dataset, self.declared, self.loader.has_pixels),
             declared_by=self.declared.source if self.loader.has_pixels else "",
             notes=tuple(filter(None, (*self.dataset.notes, self.limit_told))),
-            warnings=tuple(self._warnings(found, doubt)),
-            advice=tuple(self._advice(score, found)) if doubt or self.question.diagnose else (),
+            warnings=tuple(self._warnings(metric, found, doubt)),
+            advice=tuple(self._advice(score, found, diagnose)) if doubt or self.question.diagnose else (),
             published=published,
             unreadable=tuple(self.unreadable),
             is_complete=is_complete,
@@ -183,8 +186,8 @@ class Measurement:
             raise InputError("what was measured so far has one label only", where=self.question.data, fix=fix)
         return left
 
-    def _warnings(self, found: Sequence[Prediction], doubt: str) -> list[str]:
-        warnings = [f"{self.metric}: {doubt}"] if doubt else []
+    def _warnings(self, metric: Metric, found: Sequence[Prediction], doubt: str) -> list[str]:
+        warnings = [f"{metric.words}: {doubt}"] if doubt else []
         if self.declared.assumption and self.loader.has_pixels:
             warnings.append(f"preprocessing is assumed: {self.declared.assumption}; --preprocess KEY=VALUE changes it")
         tied = sum(prediction.is_tied for prediction in found)
@@ -195,10 +198,10 @@ class Measurement:
             warnings.append(f"{len(self.unreadable)} of the files could not be read and do not count")
         return warnings
 
-    def _advice(self, score: Score, found: Sequence[Prediction]) -> list[str]:
+    def _advice(self, score: Score, found: Sequence[Prediction], diagnose: bool | None) -> list[str]:
         told = list(advice.from_predictions(score, self.dataset, found))
         frame = frame_of(self.subject.input)
-        if not self.loader.has_pixels or frame is None or self.question.diagnose is False:
+        if not self.loader.has_pixels or frame is None or False in (diagnose, self.question.diagnose):
             return told
         is_integer, has_files = self.subject.input.dtype.is_integer, self.dataset.arrays is None
         candidates = advice.variants(self.declared.preprocessing, frame, is_integer, has_files)
@@ -208,7 +211,9 @@ class Measurement:
         names = {prediction.name for prediction in found}
         readable = replace(self.dataset, samples=tuple(s for s in self.dataset.samples if s.name in names))
         few, _ = limited(readable, advice.TRIED if self.question.diagnose else min(affordable, advice.TRIED))
-        return advice.ordered(told, candidates, lambda p: self._tried(few, p, score.metric), self.declared.preprocessing)
+        return advice.ordered(
+            told, candidates, lambda p: self._tried(few, p, score.metric), self.declared.preprocessing
+        )
 
     def _tried(self, few: Dataset, preprocessing: Preprocessing, metric: Metric) -> Score:
         """The metric on a few samples under other preprocessing."""

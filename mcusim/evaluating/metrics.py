@@ -43,6 +43,20 @@ class Metric(StrEnum):
     MAP = "map"
     MAP11 = "map11"
 
+    @property
+    def words(self) -> str:
+        """As people write it."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    Metric.TOP1: "top-1",
+    Metric.TOP5: "top-5",
+    Metric.AUC: "AUC",
+    Metric.MAP: "mAP (whole curve)",
+    Metric.MAP11: "mAP (11 points)",
+}
+
 
 class Score(NamedTuple):
     """A metric with its 95 % interval, all from 0 to 1.   method: how the interval came about; samples: of how many."""

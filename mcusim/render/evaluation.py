@@ -17,21 +17,15 @@ __all__ = ["evaluation_lines"]
 
 SHOWN = 12
 """Classes that are shown unless all are asked for: the worst."""
+TELLING = 5
+"""Samples a class, on average, from which on its share tells something."""
 MIXED_UP = 5
-
-NAMES = {
-    Metric.TOP1: "top-1",
-    Metric.TOP5: "top-5",
-    Metric.AUC: "AUC",
-    Metric.MAP: "mAP (whole curve)",
-    Metric.MAP11: "mAP (11 points)",
-}
 
 
 def evaluation_lines(found: Evaluation, width: int, glyphs: Glyphs, every: bool = False) -> list[Text]:
     """All of it, as lines of at most `width` cells.   every: all classes, not only the worst."""
     score = found.score
-    words = f"{NAMES[score.metric]} {_percent(score.value)} ({_interval(score)})"
+    words = f"{score.metric.words} {_percent(score.value)} ({_interval(score)})"
     if not found.is_complete:
         words += f", stopped after {found.count} samples"
     style = "bold yellow" if found.advice or not found.is_complete else "bold green"
@@ -40,7 +34,7 @@ def evaluation_lines(found: Evaluation, width: int, glyphs: Glyphs, every: bool 
     lines += [Text(), *_scores(found, width, glyphs)]
     lines += [Text(), *_surroundings(found, width)]
     lines += _classes(found, width, glyphs, every)
-    lines += _confusions(found, width, glyphs)
+    lines += _confusions(found, width)
     lines += _doubts(found, width)
     return lines
 
@@ -72,7 +66,7 @@ def _scores(found: Evaluation, width: int, glyphs: Glyphs) -> list[Text]:
         published = found.published if is_headline else None
         rows.append(
             [
-                Cell(NAMES[score.metric], "bold" if is_headline else ""),
+                Cell(score.metric.words, "bold" if is_headline else ""),
                 Cell(_percent(score.value), "bold" if is_headline else ""),
                 Cell(_interval(score)),
                 Cell("" if published is None else _percent(published[0])),
@@ -92,6 +86,8 @@ def _surroundings(found: Evaluation, width: int) -> list[Text]:
 def _classes(found: Evaluation, width: int, glyphs: Glyphs, every: bool) -> list[Text]:
     known = [row for row in found.classes if row.value is not None]
     if not known or (len(known) == 1 and len(found.classes) == 1):
+        return []
+    if not every and found.count < TELLING * len(known) and known[0].correct is not None:
         return []
     worst = sorted(known, key=lambda row: (row.value or 0.0, row.label))
     shown = known if every or len(known) <= SHOWN else worst[:SHOWN]
@@ -121,12 +117,13 @@ def _class_row(row: ClassResult) -> list[Cell | Bar]:
     ]
 
 
-def _confusions(found: Evaluation, width: int, glyphs: Glyphs) -> list[Text]:
+def _confusions(found: Evaluation, width: int) -> list[Text]:
     names = [row.name for row in found.classes]
     lines: list[Text] = []
     for pair in found.confusions[:MIXED_UP]:
-        told = f"{names[pair.label]} taken for {names[pair.predicted]}: {pair.times:,} {glyphs.times}"
-        lines += paragraph(told.replace(f" {glyphs.times}", ""), width, indent="  ", hanging="    ")
+        if pair.times > 1:
+            told = f"{names[pair.label]} taken for {names[pair.predicted]}: {pair.times:,} times"
+            lines += paragraph(told, width, indent="  ", hanging="    ")
     return [Text(), *paragraph("Mixed up most often:", width, style="bold"), *lines] if lines else []
 
 
