@@ -342,11 +342,12 @@ def test_colours_in_the_wrong_order_are_found(tmp_path: Path) -> None:
     data = colour_folders(tmp_path / "d", each=20)
     code, out, _ = ask("evaluate", model, "--data", data, *BGR)
     assert code == 0
-    assert "cannot be told from chance (guessing gives 33.3%)" in out
-    told = " ".join(out.split())
-    assert (
-        "with channels in rgb order the same 60 samples give 100.0% instead of 33.3%: --preprocess channels=rgb" in told
+    assert "cannot be told from chance (guessing gives 33.3 %)" in out
+    told, sentence = (
+        " ".join(out.split()),
+        "with channels in rgb order the same 60 samples give 100.0 % instead of 33.3 %",
     )
+    assert f"{sentence}: --preprocess channels=rgb" in told
     assert "none of these" not in told
     fine = ask("evaluate", model, "--data", data)[1]
     assert "chance" not in fine
@@ -360,7 +361,7 @@ def test_labels_from_one_and_another_order_are_found(tmp_path: Path) -> None:
     right = rng.integers(0, 3, 60)
     x = np.array([noisy(colours[label], (8, 8), rng) for label in right])
     for y, advice in (
-        ((right + 1) % 3, "with the classes in another order it is 100.0% (0 is output 2, 1 is output 0"),
+        ((right + 1) % 3, "with classes in another order it is 100.0 %: --classes FILE (0 is output 2, 1 is output 0"),
         (np.where(right < 2, right + 1, 1), "with labels moved by -1 it is "),
     ):
         np.savez(tmp_path / "d.npz", x=x, y=y)
@@ -455,7 +456,7 @@ def test_documents(colours: tuple[Path, Path]) -> None:
     assert {(row["class"], row["predicted_class"], row["correct"]) for row in rows} == {(n, n, "1") for n in COLOURS}
     assert ask("evaluate", model, "--data", data, "--at-least", "100")[0] == 0
     code, _, err = ask("evaluate", model, "--data", data, *BGR, "--no-diagnose", "--at-least", "34")
-    assert (code, err) == (1, "mcusim: top1 is 33.33%, below 34 %\n")
+    assert (code, err) == (1, "mcusim: top-1 is 33.33 %, below 34 %\n")
 
 
 @pytest.mark.parametrize("columns", ["40", "60", "100", "160"])

@@ -170,7 +170,7 @@ def evaluate(
     if was_stopped:
         raise typer.Exit(INTERRUPTED)
     if at_least is not None and found.value * 100 < at_least:
-        complain(f"{found.metric} is {found.value:.2%}, below {at_least:g} %")
+        complain(f"{found.metric.words} is {found.value * 100:.2f} %, below {at_least:g} %")
         raise typer.Exit(1)
 
 
@@ -228,12 +228,14 @@ def _progress() -> Iterator[Progress | None]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from mcusim.evaluating.metrics import percent
+
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[share]}"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None, share="")
 
         def tell(done: int, total: int, share: float | None) -> None:
-            shown = "" if share is None else f"top-1 {share:.1%}"
+            shown = "" if share is None else f"top-1 {percent(share)}"
             bar.update(task, completed=done, total=total, share=shown)
 
         yield tell
@@ -243,7 +245,7 @@ def _document(found: Evaluation) -> dict[str, Any]:
     score = found.score
     return {
         "schema_version": 1,
-        "model": {"name": found.model, "sha256": found.sha256},
+        "model": {"name": found.model, "sha256": found.sha256, "numerics": found.numerics},
         "data": {
             "path": found.data,
             "form": found.form,

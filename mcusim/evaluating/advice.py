@@ -14,7 +14,7 @@ import msgspec
 
 from mcusim.evaluating.dataset import Dataset
 from mcusim.evaluating.decoding import Prediction
-from mcusim.evaluating.metrics import Metric, Score, share
+from mcusim.evaluating.metrics import Metric, Score, percent, share
 from mcusim.evaluating.preprocessing import RANGES, Frame
 from mcusim.zoo.declarations import Channels, Integers, Preprocessing, Resize
 
@@ -39,7 +39,7 @@ def suspicion(score: Score, dataset: Dataset, found: Sequence[Prediction], publi
     few = f"; {score.samples} samples are few, add more" if score.samples < FEW else ""
     if score.metric in (Metric.MAP, Metric.MAP11):
         if score.value < LOW_MAP:
-            return f"almost nothing is found ({score.value:.1%}): check how boxes are decoded and what the classes are"
+            return f"almost nothing is found ({percent(score.value)}): check how boxes are decoded, and the classes"
     elif score.metric is Metric.AUC:
         if score.high < 0.5:
             return "it is below chance (50 %): the score goes the other way, so classes 0 and 1 may be swapped"
@@ -52,7 +52,7 @@ def suspicion(score: Score, dataset: Dataset, found: Sequence[Prediction], publi
         if score.low <= chance:
             return f"it cannot be told from chance ({told}){few}"
     if published is not None and score.high < published:
-        return f"it is below the published {published:.1%}"
+        return f"it is below the published {percent(published)}"
     return ""
 
 
@@ -64,8 +64,8 @@ def _chance(metric: Metric, dataset: Dataset, found: Sequence[Prediction]) -> tu
     is_told = len(labels) > 1 and len(found) >= MANY * len(labels)  # of few samples a class, the largest says nothing
     most = sum(count for _, count in labels.most_common(ranks)) / len(found) if is_told else 0.0
     if most > guess:
-        return most, f"always the same answer gives {most:.1%}"
-    return guess, f"guessing gives {guess:.2g}" if guess < 0.001 else f"guessing gives {guess:.1%}"
+        return most, f"always the same answer gives {percent(most)}"
+    return guess, f"guessing gives {percent(guess)}"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -80,14 +80,15 @@ def from_predictions(score: Score, dataset: Dataset, found: Sequence[Prediction]
     for offset in (1, -1):
         right = share(Metric.TOP1, sum(p.ranked[0] == p.label + offset for p in ranked), len(ranked))
         if right.low > score.high:
-            yield f"with labels moved by {offset:+d} it is {right.value:.1%} top-1: --label-offset {offset}"
+            yield f"with labels moved by {offset:+d} it is {percent(right.value)} top-1: --label-offset {offset}"
     order = _best_order(ranked)
     moved = sum(order.get(p.label) == p.ranked[0] for p in ranked)
     right = share(Metric.TOP1, moved, len(ranked))
     is_enough = len(ranked) >= 5 * len({p.label for p in ranked})
     if right.low > max(score.high, 0.5) and is_enough:
         pairs = [f"{_name(dataset, a)} is output {b}" for a, b in sorted(order.items()) if a != b][:3]
-        yield f"with the classes in another order it is {right.value:.1%} ({', '.join(pairs)}, ...): --classes FILE"
+        told = f"({', '.join(pairs)}, ...)"
+        yield f"with classes in another order it is {percent(right.value)}: --classes FILE {told}"
 
 
 def _best_order(found: Sequence[Prediction]) -> dict[int, int]:
@@ -134,7 +135,7 @@ def variants(chosen: Preprocessing, frame: Frame, is_integer: bool, is_resized: 
 
 
 def ordered(
-    told: Sequence[str], candidates: Sequence[Trial], measure: Callable[[Preprocessing], Score], chosen: Preprocessing
+    known: Sequence[str], candidates: Sequence[Trial], measure: Callable[[Preprocessing], Score], chosen: Preprocessing
 ) -> list[str]:
     """Variants that are surely better on the same few samples, the best first; then what the predictions told."""
     base = measure(chosen)
@@ -142,11 +143,10 @@ def ordered(
     for trial in candidates:
         right = measure(trial.preprocessing)
         if right.low > base.high:
-            sentence = (
-                f"{trial.words} the same {right.samples} samples give {right.value:.1%} instead of {base.value:.1%}"
-            )
-            better.append((right.value, f"{sentence}: --preprocess {trial.option}"))
+            gain = f"{percent(right.value)} instead of {percent(base.value)}"
+            told = f"{trial.words} the same {right.samples} samples give {gain}: --preprocess {trial.option}"
+            better.append((right.value, told))
     if better:
-        return [*(sentence for _, sentence in sorted(better, reverse=True)), *told]
+        return [*(sentence for _, sentence in sorted(better, reverse=True)), *known]
     names = ", ".join(trial.option for trial in candidates)
-    return [*told, f"none of these is better, on {base.samples} samples: {names}"]
+    return [*known, f"none of these is better, on {base.samples} samples: {names}"]

@@ -110,7 +110,7 @@ def map_scores(
     )
     weights = bootstrap_weights(count)
     wholes, elevens = _replicated(matches, weights)
-    method = f"bootstrap over images, {len(weights)} draws"
+    method = "bootstrap over images"
     known = [row for row in rows if row.objects]
     scores = []
     for metric, values, drawn in (

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-__all__ = ["Box", "Dataset", "Form", "Reading", "Sample", "limited"]
+__all__ = ["Box", "Dataset", "Form", "Reading", "Sample", "limited", "spread"]
 
 
 class Form(StrEnum):
@@ -90,25 +90,28 @@ def limited(dataset: Dataset, limit: int | None) -> tuple[Dataset, str]:
     total = len(dataset.samples)
     if limit is None or limit >= total:
         return dataset, ""
-    if any(sample.boxes or sample.label < 0 for sample in dataset.samples):
-        chosen, told = _strided(total, limit), "spread over the data set"
-    else:
-        chosen, told = _by_class(dataset.samples, limit), "the first of each class in turn"
-    samples = tuple(dataset.samples[i] for i in sorted(chosen))
-    return replace(dataset, samples=samples), f"{limit} of {total} samples, {told}"
+    chosen = sorted(spread(dataset.samples)[:limit])
+    told = "spread over the data set" if _has_boxes(dataset.samples) else "the first of each class in turn"
+    samples = tuple(dataset.samples[i] for i in chosen)
+    return replace(dataset, samples=samples), f"{limit:,} of {total:,} samples, {told}"
 
 
-def _by_class(samples: Sequence[Sample], limit: int) -> list[int]:
+def spread(samples: Sequence[Sample]) -> list[int]:
+    """An order of samples of which any beginning stands for the whole: each class in turn.
+
+    Where boxes are the truth: numbers in bit-reversed order, which any beginning spreads evenly.
+    """
+    if _has_boxes(samples):
+        bits = max(len(samples) - 1, 1).bit_length()
+        order = (int(f"{i:0{bits}b}"[::-1], 2) for i in range(1 << bits))
+        return [i for i in order if i < len(samples)]
     seen: dict[int, int] = defaultdict(int)
     ranks = []
     for index, sample in enumerate(samples):
         ranks.append((seen[sample.label], sample.label, index))
         seen[sample.label] += 1
-    return [index for _, _, index in sorted(ranks)[:limit]]
+    return [index for _, _, index in sorted(ranks)]
 
 
-def _strided(total: int, limit: int) -> list[int]:
-    """Numbers below `total` in bit-reversed order: any beginning of it is spread evenly."""
-    bits = max(total - 1, 1).bit_length()
-    order = (int(f"{i:0{bits}b}"[::-1], 2) for i in range(1 << bits))
-    return [i for i in order if i < total][:limit]
+def _has_boxes(samples: Sequence[Sample]) -> bool:
+    return any(sample.boxes or sample.label < 0 for sample in samples)

@@ -14,7 +14,7 @@ import msgspec
 
 from mcusim.errors import InputError
 from mcusim.evaluating import advice
-from mcusim.evaluating.dataset import Dataset, Form, limited
+from mcusim.evaluating.dataset import Dataset, Form, limited, spread
 from mcusim.evaluating.decoding import Prediction
 from mcusim.evaluating.metrics import Metric, Score
 from mcusim.evaluating.preprocessing import Declared, declared_by_user, frame_of, settle
@@ -84,8 +84,12 @@ class Measurement:
         return made
 
     def run(self, progress: Progress | None = None) -> None:
-        """Measure what is not done yet. What is done stays in `done` (and in the file of `resume`) when this raises."""
-        left = [sample for sample in self.dataset.samples if sample.name not in self.done]
+        """Measure what is not done yet. What is done stays in `done` (and in the file of `resume`) when this raises.
+
+        Classes take turns, so that what is done at any time stands for the whole.
+        """
+        samples = self.dataset.samples
+        left = [samples[i] for i in spread(samples) if samples[i].name not in self.done]
         correct, began, before = sum(map(_is_right, self.done.values())), time.perf_counter(), len(self.done)
         parts = finished(
             self.subject,
@@ -142,6 +146,7 @@ class Measurement:
         return Evaluation(
             model=self.subject.graph.name,
             sha256=self.subject.sha256,
+            numerics=str(numerics_of(self.question.numerics)),
             data=self.question.data,
             form=str(self.dataset.form),
             metric=metric,

@@ -18,6 +18,7 @@ __all__ = [
     "area_under_roc",
     "auc_score",
     "bootstrap_weights",
+    "percent",
     "percentiles",
     "share",
     "wilson",
@@ -58,6 +59,11 @@ _WORDS = {
 }
 
 
+def percent(share: float) -> str:
+    """`33.3 %`; two digits below a tenth of a percent."""
+    return f"{share * 100:.2g} %" if 0 < share < 0.001 else f"{share * 100:.1f} %"
+
+
 class Score(NamedTuple):
     """A metric with its 95 % interval, all from 0 to 1.   method: how the interval came about; samples: of how many."""
 
@@ -96,7 +102,7 @@ def auc_score(scores: Sequence[float], labels: Sequence[int]) -> Score:
     weights = bootstrap_weights(count)
     areas = np.concatenate([_areas(values, positive, weights[i : i + 50]) for i in range(0, len(weights), 50)])
     low, high = percentiles(areas)
-    return Score(Metric.AUC, area_under_roc(scores, labels), low, high, f"bootstrap, {len(weights)} draws", count)
+    return Score(Metric.AUC, area_under_roc(scores, labels), low, high, "bootstrap", count)
 
 
 def bootstrap_weights(count: int) -> Floats:

@@ -49,7 +49,8 @@ class Evaluation:
     >>> found.value, found.score.low, found.score.high                 # doctest: +SKIP
     (0.901, 0.8809..., 0.9180...)
 
-    model, sha256: the network.   data, form: where the samples lie and in which form they were read.
+    model, sha256: the network.   numerics: whose arithmetic.
+    data, form: where the samples lie and in which form they were read.
     metric: the headline.   scores: all that suit the network, each from 0 to 1 with its 95 % interval.
     samples: all of the data set; count: those of them that were measured, whose predictions are here in its order.
     preprocessing: (what, how), in the order in which it happens.   declared_by: who says so.   notes: what was decided.
@@ -59,6 +60,7 @@ class Evaluation:
 
     model: str
     sha256: str
+    numerics: str
     data: str
     form: str
     metric: Metric

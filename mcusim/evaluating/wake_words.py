@@ -121,7 +121,10 @@ def _labels(content: _File, file: Path) -> tuple[Mapping[int, int], str]:
     for note in content.annotations:
         if note.category_id == person and note.area is not None and note.image_id in area:
             labels[note.image_id] |= int(note.area / area[note.image_id] > LEAST_AREA)
-    return labels, f"a person where one has more than {LEAST_AREA:.1%} of the image, as the data set's script counts"
+    return (
+        labels,
+        f"a person where one has more than {LEAST_AREA * 100:g} % of the image, as the data set's script counts",
+    )
 
 
 def _found(root: Path, names: set[str]) -> dict[str, Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.text import Text
 
 from mcusim.evaluating import Evaluation
-from mcusim.evaluating.metrics import Metric, Score
+from mcusim.evaluating.metrics import Metric, Score, percent
 from mcusim.evaluating.results import ClassResult
 from mcusim.render.catalog import fields
 from mcusim.render.table import Bar, Cell, Column, table
@@ -25,7 +25,7 @@ MIXED_UP = 5
 def evaluation_lines(found: Evaluation, width: int, glyphs: Glyphs, every: bool = False) -> list[Text]:
     """All of it, as lines of at most `width` cells.   every: all classes, not only the worst."""
     score = found.score
-    words = f"{score.metric.words} {_percent(score.value)} ({_interval(score)})"
+    words = f"{score.metric.words} {percent(score.value)} ({_interval(score)})"
     if not found.is_complete:
         words += f", stopped after {found.count} samples"
     style = "bold yellow" if found.advice or not found.is_complete else "bold green"
@@ -41,11 +41,10 @@ def evaluation_lines(found: Evaluation, width: int, glyphs: Glyphs, every: bool 
 
 def _measured(found: Evaluation) -> str:
     of = "" if found.count == found.samples else f" of {found.samples:,}"
-    return f"measured on {found.count:,}{of} samples, computed bit-exactly as TensorFlow Lite Micro does"
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f} %" if share >= 0.0005 or share == 0 else f"{share * 100:.2g} %"
+    how = (
+        "bit-exactly as TensorFlow Lite Micro does" if found.numerics == "tflm" else f"by the rules of {found.numerics}"
+    )
+    return f"measured on {found.count:,}{of} samples, computed {how}"
 
 
 def _interval(score: Score) -> str:
@@ -67,9 +66,9 @@ def _scores(found: Evaluation, width: int, glyphs: Glyphs) -> list[Text]:
         rows.append(
             [
                 Cell(score.metric.words, "bold" if is_headline else ""),
-                Cell(_percent(score.value), "bold" if is_headline else ""),
+                Cell(percent(score.value), "bold" if is_headline else ""),
                 Cell(_interval(score)),
-                Cell("" if published is None else _percent(published[0])),
+                Cell("" if published is None else percent(published[0])),
                 Cell(score.method, "dim"),
             ]
         )
@@ -112,7 +111,7 @@ def _class_row(row: ClassResult) -> list[Cell | Bar]:
         Cell(str(row.label), "dim"),
         Cell(row.name),
         Cell(f"{row.samples:,}"),
-        Cell(_percent(value)),
+        Cell(percent(value)),
         Bar(value, "blue", track=True),
     ]
 
