@@ -94,3 +94,49 @@ def voc_folder(
         (root / "Annotations" / f"{name}.xml").write_text(voc_annotation(boxes, f"{name}.jpg"))
     (root / "ImageSets/Main" / f"{split}.txt").write_text("".join(f"{name}\n" for name in images))
     return root
+
+
+def scenes(count: int) -> dict[str, tuple[np.ndarray[Any, Any], list[dict[str, Any]]]]:
+    """Images whose bytes are what `box_reader` finds there, and the objects that are to be found."""
+    rng = np.random.default_rng(11)
+    found = {}
+    for i in range(count):
+        boxes = []
+        for _ in range(3):
+            left, top, wide, high = rng.integers(1, 60, 4) + np.array([0, 0, 10, 10])
+            corners = {"xmin": left + 1, "ymin": top + 1, "xmax": left + wide, "ymax": top + high}
+            boxes.append({"name": ("cat", "dog")[rng.integers(2)], "difficult": rng.random() < 0.2, **corners})
+        rows = np.zeros((ROWS, 6), int)
+        for row, box in enumerate(boxes[: rng.integers(0, 4)]):
+            edges = [box["xmin"] - 1, box["ymin"] - 1, box["xmax"], box["ymax"]]
+            jitter = np.array(edges) + rng.integers(-2, 3, 4)
+            rows[row] = [*np.clip(jitter, 0, 255), rng.integers(1, 255), ("cat", "dog").index(box["name"])]
+        rows[5] = [100, 100, 110, 120, rng.integers(1, 255), rng.integers(2)]
+        found[f"{i:03}"] = (rows.reshape(ROWS, 2, 3), boxes)
+    return found
+
+
+DETECTOR = """
+range = "0..255"
+[detection]
+format = "rows"
+corners = "xyxy"
+is_relative = false
+classes = 2
+labels = ["cat", "dog"]
+least_score = 1
+most_overlap = 1.0
+"""
+
+
+def save_examples(folder: Path) -> None:
+    """The files that the examples of `mcusim evaluate --help` name."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 30)
+    np.savez(folder / "kws.npz", x=np.array([noisy(list(COLOURS.values())[label], (8, 8), rng) for label in y]), y=y)
+    for name in ("kws.tflite", "net.tflite"):
+        save_model(brightest_channel(), folder, name)
+    colour_folders(folder / "images")
+    save_model(box_reader(), folder, "detector.tflite")
+    (folder / "detector.toml").write_text(DETECTOR)
+    voc_folder(folder / "VOC2007", scenes(5))

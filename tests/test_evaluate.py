@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from evaluation_sets import (
     COLOURS,
+    DETECTOR,
     ROWS,
     UNIT,
     box_reader,
@@ -24,6 +25,7 @@ from evaluation_sets import (
     random_classifier,
     save_image,
     save_model,
+    scenes,
     voc_folder,
 )
 from naive_detection import average_precision
@@ -138,39 +140,6 @@ def test_arrays_of_every_kind_give_the_same(tmp_path: Path) -> None:
         found = mcusim.evaluate(graph, tmp_path / "d.npz", preprocess="range=0..1" if x is pixels else ())
         ranked.append([p.ranked for p in found.predictions])
     assert all(one == ranked[0] for one in ranked)
-
-
-def scenes(count: int) -> dict[str, tuple[np.ndarray[Any, Any], list[dict[str, Any]]]]:
-    """Images whose bytes are what `box_reader` finds there, and the objects that are to be found."""
-    rng = np.random.default_rng(11)
-    found = {}
-    for i in range(count):
-        boxes = []
-        for _ in range(3):
-            left, top, wide, high = rng.integers(1, 60, 4) + np.array([0, 0, 10, 10])
-            corners = {"xmin": left + 1, "ymin": top + 1, "xmax": left + wide, "ymax": top + high}
-            boxes.append({"name": ("cat", "dog")[rng.integers(2)], "difficult": rng.random() < 0.2, **corners})
-        rows = np.zeros((ROWS, 6), int)
-        for row, box in enumerate(boxes[: rng.integers(0, 4)]):
-            edges = [box["xmin"] - 1, box["ymin"] - 1, box["xmax"], box["ymax"]]
-            jitter = np.array(edges) + rng.integers(-2, 3, 4)
-            rows[row] = [*np.clip(jitter, 0, 255), rng.integers(1, 255), ("cat", "dog").index(box["name"])]
-        rows[5] = [100, 100, 110, 120, rng.integers(1, 255), rng.integers(2)]
-        found[f"{i:03}"] = (rows.reshape(ROWS, 2, 3), boxes)
-    return found
-
-
-DETECTOR = """
-range = "0..255"
-[detection]
-format = "rows"
-corners = "xyxy"
-is_relative = false
-classes = 2
-labels = ["cat", "dog"]
-least_score = 1
-most_overlap = 1.0
-"""
 
 
 def right_precision(images: dict[str, Any], label: str, number: int) -> tuple[float, float]:

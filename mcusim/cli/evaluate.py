@@ -125,10 +125,10 @@ def evaluate(
 
     \b
     Examples:
-      mcusim evaluate kws.tflite --data kws01.npz
-      mcusim evaluate mcunet-in3.tflite --data imagenet/val --limit 1000 --resume in3.jsonl
-      mcusim evaluate vww.tflite --data vww/val --preprocess range=-1..1 --at-least 88
-      mcusim evaluate person-det.tflite --data VOCdevkit/VOC2007 --csv boxes.csv
+      mcusim evaluate kws.tflite --data kws.npz --at-least 20
+      mcusim evaluate net.tflite --data images --limit 500 --resume done.jsonl
+      mcusim evaluate net.tflite --data images --preprocess range=-1..1 --json -
+      mcusim evaluate detector.tflite --data VOC2007 --preprocess detector.toml
     """
     from mcusim.evaluating import Measurement, Question
 

@@ -65,7 +65,7 @@ class Loader:
         if self._arrays is not None:
             return list(samples), self._from_arrays([sample.index for sample in samples]), [], []
         kept: list[Sample] = []
-        pixels, fits, damaged = [], [], []
+        given, fits, damaged = [], [], []
         for sample in samples:
             assert sample.path is not None
             try:
@@ -74,20 +74,25 @@ class Loader:
                 damaged.append(error)
                 continue
             kept.append(sample)
-            pixels.append(found)
+            given.append(self._valued(found))
             fits.append(placed)
-        return kept, self._valued(np.array(pixels)) if kept else np.zeros(0), fits, damaged
+        return kept, np.array(given), fits, damaged
 
     def _valued(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
-        values = np.stack([self._table[c][pixels[..., c]] for c in range(self._frame.channels)], axis=-1)
-        return np.ascontiguousarray(np.moveaxis(values, -1, 1) if self._frame.is_planar else values)
+        """One image as the network gets it."""
+        if (self._table == self._table[0]).all():
+            values = self._table[0][pixels]
+        else:
+            values = np.stack([self._table[c][pixels[..., c]] for c in range(self._frame.channels)], axis=-1)
+        return np.moveaxis(values, -1, 0) if self._frame.is_planar else values
 
     def _from_arrays(self, indices: Sequence[int]) -> NDArray[Any]:
         assert self._arrays is not None
         found = self._arrays[list(indices)]
         if self.has_pixels:
             found = np.moveaxis(found, 1, -1) if self._frame.is_planar else found
-            return self._valued(found[..., ::-1] if self._chosen.channels is Channels.BGR else found)
+            found = found[..., ::-1] if self._chosen.channels is Channels.BGR else found
+            return np.array([self._valued(image) for image in found])
         if self._tensor.dtype is DType.FLOAT32:
             return found.astype(np.float32)
         return quantized(self._tensor, found.astype(np.float64)) if found.dtype.kind == "f" else found
