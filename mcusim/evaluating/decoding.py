@@ -154,7 +154,7 @@ def _cornered(boxes: Floats, declared: Detection, size: tuple[int, int]) -> Floa
 
 
 def _kept(rows: Floats, most_overlap: float) -> NDArray[np.intp]:
-    """Greedy suppression: rows, best first, that no better one of their class overlaps by more."""
+    """Greedy suppression: rows, best first, that no better one of their class overlaps by more (assumption A33)."""
     if most_overlap >= 1 or not len(rows):
         return np.arange(len(rows))
     kept, left = [], np.arange(len(rows))

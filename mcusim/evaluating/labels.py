@@ -91,4 +91,5 @@ def _order_offset(ordered: Sequence[str], reading: Reading, where: str) -> tuple
 
 
 def _background(reading: Reading) -> str:
+    """Assumption A31, in a sentence."""
     return f"{reading.outputs} outputs for 1000 classes: output 0 is taken for the background (--label-offset 0 if not)"

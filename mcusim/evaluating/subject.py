@@ -115,7 +115,7 @@ def _answer(graph: Graph) -> Answer:
 
 
 def _postprocess(graph: Graph) -> Detection | None:
-    """A declaration for outputs that have the shapes of TFLite_Detection_PostProcess."""
+    """A declaration for outputs that have the shapes of TFLite_Detection_PostProcess (assumption A32)."""
     shapes = [graph.tensors[index].shape for index in graph.outputs]
     boxes = [i for i, shape in enumerate(shapes) if len(shape) == 3 and shape[2] == 4]
     if len(shapes) != 4 or len(boxes) != 1:

@@ -1,7 +1,7 @@
 """Pascal VOC's layout: JPEGImages/, Annotations/*.xml, ImageSets/Main/SPLIT.txt.
 
 The annotations count pixels from 1 and include the last; here a box lies between the edges of its pixels, so its
-width is right - left, which is the devkit's xmax - xmin + 1.
+width is right - left, which is the devkit's xmax - xmin + 1. What a detector finds is taken for edges too (A34).
 """
 
 from __future__ import annotations
