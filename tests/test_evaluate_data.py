@@ -532,6 +532,19 @@ def test_postprocessed_boxes_stop_at_their_count() -> None:
     assert len(decoded(without, outputs[:3])) == 3
 
 
+def test_outputs_of_the_postprocessing_operator_are_known_by_their_shapes() -> None:
+    def outputs(b: GraphBuilder, count: tuple[int, ...] = (1,)) -> list[int]:
+        b.input((1, 8, 8, 3))
+        return [b.constant(shape, DType.FLOAT32, np.zeros(shape)) for shape in (count, (1, 5), (1, 5, 4), (1, 5))]
+
+    found = the_subject(build(outputs))
+    assert found.answer is Answer.BOXES
+    assert found.detection is not None
+    assert (found.detection.format, found.detection.outputs) == (BoxFormat.POSTPROCESS, (2, 1, 3, 0))
+    with pytest.raises(InputError, match="what its outputs mean is not known"):
+        the_subject(build(lambda b: outputs(b, (2,))))
+
+
 def test_suppression_is_greedy_and_class_by_class() -> None:
     rows = [(0, 0, 10, 10, 0.9, 0), (1, 0, 11, 10, 0.8, 0), (1, 0, 11, 10, 0.7, 1), (7, 0, 17, 10, 0.6, 0)]
     declared = Detection(classes=2, format=BoxFormat.ROWS, corners=Corners.XYXY, is_relative=False)

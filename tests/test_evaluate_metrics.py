@@ -14,6 +14,7 @@ from naive_detection import average_precision
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
+from mcusim.evaluating import metrics
 from mcusim.evaluating.average_precision import map_scores
 from mcusim.evaluating.dataset import Box
 from mcusim.evaluating.decoding import Detected, overlaps
@@ -54,6 +55,15 @@ def test_the_same_twice() -> None:
     scores, labels = list(np.linspace(0, 1, 30)), [0, 1] * 15
     assert auc_score(scores, labels) == auc_score(scores, labels)
     assert share(Metric.TOP1, 901, 1000)[:2] == (Metric.TOP1, 0.901)
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = np.concatenate(list(metrics.bootstrap(20, 20)))
+    assert whole.shape == (1000, 20)
+    assert (whole.sum(axis=1) == 20).all()
+    monkeypatch.setattr(metrics, "AT_ONCE", 130)
+    assert np.array_equal(np.concatenate(list(metrics.bootstrap(20, 20))), whole)
+    assert len(np.concatenate(list(metrics.bootstrap(2, 10**9)))) == 200
 
 
 # ---------------------------------------------------------------------------------------------------------------------

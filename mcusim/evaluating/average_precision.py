@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mcusim.evaluating.dataset import Box
 from mcusim.evaluating.decoding import Detected, overlaps
-from mcusim.evaluating.metrics import Metric, Score, bootstrap_weights, percentiles
+from mcusim.evaluating.metrics import Metric, Score, bootstrap, percentiles
 
 __all__ = ["ClassPrecision", "Matches", "map_scores", "match"]
 
@@ -108,8 +108,7 @@ def map_scores(
         ClassPrecision(label, int(m.objects.sum()), float(whole[0]), float(eleven[0]))
         for label, (m, (whole, eleven)) in enumerate(zip(matches, each, strict=True))
     )
-    weights = bootstrap_weights(count)
-    wholes, elevens = _replicated(matches, weights)
+    wholes, elevens = _replicated(matches, count)
     method = "bootstrap over images"
     known = [row for row in rows if row.objects]
     scores = []
@@ -121,15 +120,13 @@ def map_scores(
     return rows, scores[0], scores[1]
 
 
-def _replicated(matches: Sequence[Matches], weights: Floats) -> tuple[Floats, ...]:
-    """Mean average precision of each replicate, over the classes that it has objects of."""
-    sums, counts = np.zeros((2, len(weights))), np.zeros(len(weights))
-    for found in matches:
-        rows = max(2_000_000 // max(len(found.image), 1), 1)
-        parts = [precisions(found, weights[i : i + rows]) for i in range(0, len(weights), rows)]
-        for which in (0, 1):
-            values = np.concatenate([part[which] for part in parts])
-            sums[which] += np.nan_to_num(values)
-        counts += np.isfinite(values)
-    with_any = np.where(counts > 0, counts, np.nan)
-    return sums[0] / with_any, sums[1] / with_any
+def _replicated(matches: Sequence[Matches], images: int) -> tuple[Floats, Floats]:
+    """Mean average precision of each replicate over the images, by the classes that it has objects of."""
+    wholes, elevens = [], []
+    for weights in bootstrap(images, sum(len(found.image) for found in matches)):
+        each = np.array([precisions(found, weights) for found in matches])  # class, which curve, replicate
+        known = np.isfinite(each).sum(axis=0)
+        means = np.nansum(each, axis=0) / np.where(known > 0, known, np.nan)
+        wholes.append(means[0])
+        elevens.append(means[1])
+    return np.concatenate(wholes), np.concatenate(elevens)

@@ -25,6 +25,7 @@ from mcusim.evaluating.running import Loader, finished
 from mcusim.evaluating.state import State, data_key, read_state
 from mcusim.evaluating.subject import Answer, Subject, the_subject
 from mcusim.evaluating.wording import preprocessing_steps
+from mcusim.execution import prepared
 from mcusim.execution.preparation import numerics_of
 from mcusim.zoo.declarations import Preprocessing
 
@@ -70,6 +71,7 @@ class Measurement:
         metric, metrics = choose_metric(subject, whole, wanted_metric(question.metric))
         declared = settle(subject, user, whole.form is Form.IMAGENET)
         loader = Loader(subject, whole, declared.preprocessing)
+        prepared(subject.graph, numerics=numerics)  # refuses what cannot be executed
         chosen, told = limited(whole, checked_limit(question.limit))
         key = {
             "network": subject.sha256,

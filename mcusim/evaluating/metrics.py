@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from statistics import NormalDist
 from typing import NamedTuple
@@ -17,7 +17,7 @@ __all__ = [
     "Score",
     "area_under_roc",
     "auc_score",
-    "bootstrap_weights",
+    "bootstrap",
     "percent",
     "percentiles",
     "share",
@@ -25,10 +25,11 @@ __all__ = [
 ]
 
 CONFIDENCE = 0.95
-REPLICATES = 1000
-MOST_DRAWS = 20_000_000
-"""Numbers drawn for a bootstrap at most; larger data sets get fewer replicates, never fewer than LEAST."""
-LEAST_REPLICATES = 200
+REPLICATES, LEAST_REPLICATES = 1000, 200
+MOST_NUMBERS = 50_000_000
+"""That a bootstrap looks at; where a replicate has many, there are fewer, LEAST_REPLICATES at least."""
+AT_ONCE = 2_000_000
+"""Numbers in memory at a time."""
 SEED = 0
 
 
@@ -99,17 +100,22 @@ def auc_score(scores: Sequence[float], labels: Sequence[int]) -> Score:
     """The area with a bootstrap interval over the samples."""
     values, positive = np.asarray(scores, np.float64), np.asarray(labels) > 0
     count = len(values)
-    weights = bootstrap_weights(count)
-    areas = np.concatenate([_areas(values, positive, weights[i : i + 50]) for i in range(0, len(weights), 50)])
+    areas = np.concatenate([_areas(values, positive, weights) for weights in bootstrap(count, count)])
     low, high = percentiles(areas)
     return Score(Metric.AUC, area_under_roc(scores, labels), low, high, "bootstrap", count)
 
 
-def bootstrap_weights(count: int) -> Floats:
-    """How often each of `count` samples is drawn in each replicate; the same every time."""
-    replicates = max(min(REPLICATES, MOST_DRAWS // max(count, 1)), LEAST_REPLICATES)
+def bootstrap(count: int, numbers: int) -> Iterator[Floats]:
+    """How often each of `count` samples is drawn, a row a replicate, in blocks of rows; the same every time.
+
+    numbers: that a replicate is computed from, which decides how many there are.
+    """
+    left = max(min(REPLICATES, MOST_NUMBERS // max(numbers, 1)), LEAST_REPLICATES)
     rng = np.random.Generator(np.random.PCG64(SEED))
-    return rng.multinomial(count, np.full(count, 1 / count), size=replicates).astype(np.float64)
+    while left > 0:
+        rows = min(max(AT_ONCE // max(count, numbers), 1), left)
+        yield rng.multinomial(count, np.full(count, 1 / count), size=rows).astype(np.float64)
+        left -= rows
 
 
 def percentiles(values: Floats) -> tuple[float, float]:

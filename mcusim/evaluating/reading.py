@@ -47,7 +47,8 @@ def read_dataset(path: str, reading: Reading, tensor: Tensor, labels: tuple[str,
         found = read_flat_imagenet(inner or place, reading)
     else:
         found = read_folders(inner or place, reading, wake_words=form is Form.VWW)
-    return found if inner is None else replace(found, notes=(f"the folder {inner.name} of it", *found.notes))
+    notes = found.notes if inner is None else (f"the folder {inner.name} of it", *found.notes)
+    return replace(found, form=reading.form or found.form, notes=notes)
 
 
 def _form(place: Path) -> Form:
