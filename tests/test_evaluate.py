@@ -180,6 +180,13 @@ def test_detection_is_the_devkits(detector: tuple[Path, Path, Path, dict[str, An
     assert 0.1 < found.value < 0.9
 
 
+def test_boxes_are_kept_exactly(detector: tuple[Path, Path, Path, dict[str, Any]], tmp_path: Path) -> None:
+    model, data, declared, _ = detector
+    asked = {"preprocess": str(declared), "resume": tmp_path / "s.jsonl"}
+    first = mcusim.evaluate(model, data, **asked)
+    assert mcusim.evaluate(model, data, **asked) == first
+
+
 def test_detection_on_the_command_line(detector: tuple[Path, Path, Path, dict[str, Any]]) -> None:
     model, data, declared, _ = detector
     args = ("evaluate", model, "--data", data, "--preprocess", declared)
@@ -382,6 +389,10 @@ def test_questions_that_cannot_be_answered(colours: tuple[Path, Path], tmp_path:
         ((model, "--data", data, "--json", model), "is what this command reads"),
         ((model, "--data", data, "--json", "-", "--csv", "-"), "two documents cannot share"),
         ((model,), "--data"),
+        ((model, "--data", data, "--resume", "-"), "cannot be read again"),
+        ((model, "--data", data, "--resume", "a.json", "--json", "a.json"), "two documents cannot share"),
+        ((model, "--data", data, "--classes", "c.txt", "--label-offset", "1"), "--classes came too"),
+        ((model, "--data", data, "--json", "away/a.json"), "finished samples are kept: --resume"),
         ((model, "--data", data, "--classes", "none.txt"), "it cannot be read"),
     ]
     for args, told in asked:

@@ -350,6 +350,16 @@ def test_declared_networks_see_what_their_script_gave_them(name: str, tmp_path: 
     assert np.array_equal(given, (np.asarray(image).astype(int) - 128).astype(np.int8))
 
 
+def test_every_declaration_names_its_source() -> None:
+    declared = {name: zoo.describe(name) for name in zoo.names() if zoo.describe(name).preprocessing}
+    assert len(declared) >= 16
+    for name, entry in declared.items():
+        assert entry.preprocessing is not None
+        assert entry.preprocessing.source, name
+        assert entry.preprocessing.resize is (Resize.CROP if entry.dataset == "ImageNet" else Resize.STRETCH), name
+        assert entry.detection is None or entry.detection.source, name
+
+
 def test_values_are_quantised_as_the_network_would() -> None:
     """For every byte and range: what a QUANTIZE node makes of the real value."""
     for scale, zero_point in ((1 / 127, 0), (1 / 255, -128), (0.0186311, -14)):

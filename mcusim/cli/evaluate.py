@@ -21,7 +21,7 @@ from mcusim.cli.shell import (
     terminal_width,
     write_output,
 )
-from mcusim.errors import InputError, McusimError
+from mcusim.errors import InputError, McusimError, OutputError
 
 if TYPE_CHECKING:
     from mcusim.evaluating import Evaluation, Measurement, Progress
@@ -132,7 +132,9 @@ def evaluate(
     """
     from mcusim.evaluating import Measurement, Question
 
-    refuse_same_target(json=json, csv=csv)
+    refuse_same_target(json=json, csv=csv, resume=resume)
+    if resume == STDOUT:
+        raise InputError("standard output cannot be read again", where="--resume", fix="name a file")
     files = [word for word in preprocess or [] if "=" not in word]
     refuse_overwriting((model, data, classes, labels, *files), json=json, csv=csv, resume=resume)
     _check_least(at_least)
@@ -157,12 +159,10 @@ def evaluate(
     measurement = Measurement.of(question)
     was_stopped = _run(measurement)
     found = _evaluated(measurement, was_stopped)
-    if json is not None:
-        write_output(document(_document(found)), json, "--json")
-    if csv is not None:
-        from mcusim.cli.sheets import predictions_csv
-
-        write_output(predictions_csv(found), csv, "--csv")
+    try:
+        _write(found, json, csv)
+    except OutputError as error:
+        raise _with_what_is_kept(error, measurement) from None
     if STDOUT not in (json, csv):
         from mcusim.render.evaluation import evaluation_lines
 
@@ -192,12 +192,26 @@ def _run(measurement: Measurement) -> bool:
         complain(f"stopped after {done} of {total} samples; --resume {kept} goes on from there")
         return True
     except McusimError as error:
-        kept = measurement.keep()
-        if kept is None:
-            raise
-        fix = f"{error.fix} (the {len(measurement.done)} finished samples are kept: --resume {kept})"
-        raise type(error)(error.what, where=error.where, fix=fix) from None
+        raise _with_what_is_kept(error, measurement) from None
     return False
+
+
+def _with_what_is_kept(error: McusimError, measurement: Measurement) -> McusimError:
+    """The same error, and where the finished samples are."""
+    kept = measurement.keep()
+    if kept is None:
+        return error
+    fix = f"{error.fix} (the {len(measurement.done)} finished samples are kept: --resume {kept})"
+    return type(error)(error.what, where=error.where, fix=fix)
+
+
+def _write(found: Evaluation, json: str | None, csv: str | None) -> None:
+    if json is not None:
+        write_output(document(_document(found)), json, "--json")
+    if csv is not None:
+        from mcusim.cli.sheets import predictions_csv
+
+        write_output(predictions_csv(found), csv, "--csv")
 
 
 def _evaluated(measurement: Measurement, was_stopped: bool) -> Evaluation:

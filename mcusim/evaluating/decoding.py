@@ -65,7 +65,7 @@ def predictions(
         for i, (sample, fit) in enumerate(zip(samples, fits, strict=True)):
             boxes = _boxes(subject, subject.detection, [array[i] for array in real])
             boxes[:, 2:] = fit.to_image(boxes[:, 2:])
-            told = tuple(Detected(int(row[0]), *(round(float(value), 6) for value in row[1:])) for row in boxes)
+            told = tuple(Detected(int(row[0]), *map(float, row[1:])) for row in boxes)
             found.append(Prediction(sample.name, sample.label, boxes=told))
         return found
     if subject.answer is Answer.RECONSTRUCTION:

@@ -43,7 +43,7 @@ LEAST_TRIED = 40
 class Measurement:
     """A question that can be answered: network, samples and preprocessing are known and go together.
 
-    done: predictions so far, by sample.   seconds: of one sample, roughly.
+    done: predictions so far, by sample.   seconds: that a sample took, roughly; 0 where none was computed.
     """
 
     question: Question
@@ -113,7 +113,7 @@ class Measurement:
         finally:
             parts.close()
             self.state.close()
-            self.seconds = (time.perf_counter() - began) / max(len(self.done) - before, 1)
+            self.seconds = (time.perf_counter() - began) / max(len(self.done) - before, 1) if left else 0.0
 
     def keep(self) -> Path | None:
         """Write what was done to a file that `resume` takes, if no file was named; where it is. None if nothing is."""
@@ -212,7 +212,7 @@ class Measurement:
             return told
         is_integer, has_files = self.subject.input.dtype.is_integer, self.dataset.arrays is None
         candidates = advice.variants(self.declared.preprocessing, frame, is_integer, has_files)
-        affordable = int(TRIAL_SECONDS / max(self.seconds * (len(candidates) + 1), 1e-9))
+        affordable = LEAST_TRIED if not self.seconds else int(TRIAL_SECONDS / (self.seconds * (len(candidates) + 1)))
         if affordable < LEAST_TRIED and not self.question.diagnose:
             return [*told, "trying the usual mistakes takes a while here: --diagnose does it"]
         names = {prediction.name for prediction in found}

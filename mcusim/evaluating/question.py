@@ -38,6 +38,9 @@ class Question:
 
 def reading_of(question: Question, subject: Subject) -> Reading:
     classes = question.classes
+    if classes and question.label_offset is not None:
+        fix = "leave one out: --classes names the class of each label"
+        raise InputError("--classes came too", where="--label-offset", fix=fix)
     names = read_classes(classes) if isinstance(classes, str | os.PathLike) else tuple(classes or ())
     return Reading(
         outputs=subject.classes or len(names) or 20,

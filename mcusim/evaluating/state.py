@@ -18,7 +18,7 @@ import numpy as np
 
 from mcusim.errors import InputError, OutputError
 from mcusim.evaluating.dataset import Dataset
-from mcusim.evaluating.decoding import Detected, Prediction
+from mcusim.evaluating.decoding import Prediction
 
 __all__ = ["State", "data_key", "read_state"]
 
@@ -91,8 +91,7 @@ def read_state(path: Path, key: Mapping[str, str]) -> State:
         except msgspec.DecodeError:
             fix = "delete that line, or the file"
             raise InputError(f"line {number} is damaged", where=where, fix=fix) from None
-        boxes = tuple(Detected(*box) for box in found.boxes)
-        done[found.name] = found._replace(boxes=boxes)
+        done[found.name] = found
     return State(path, key, done)
 
 
