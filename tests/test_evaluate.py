@@ -381,7 +381,7 @@ def test_questions_that_cannot_be_answered(colours: tuple[Path, Path], tmp_path:
         ((model, "--data", data, "--metric", "top5"), "use top1"),
         ((model, "--data", data, "--metric", "f1"), "there is no metric 'f1'"),
         ((model, "--data", data, "--form", "tar"), "there is no form 'tar'"),
-        ((model, "--data", voc), "20 classes are named, and the network tells apart 3"),
+        ((model, "--data", voc), "the network gives no boxes, and the data set (voc) has boxes"),
         ((kws, "--data", data), "its input is 1x16, which is no image"),
         ((model, "--data", data, "--at-least", "0.9"), "write percent"),
         ((model, "--data", data, "--preprocess", "color=rgb"), "unknown field 'color'"),

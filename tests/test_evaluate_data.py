@@ -31,7 +31,8 @@ NOISE = np.random.default_rng(5)
 
 
 def read(path: Path, outputs: int = 3, **how: Any) -> Dataset:
-    return read_dataset(str(path), Reading(outputs, **how), IMAGE)
+    is_detector = (path / "Annotations").is_dir() or (path / "VOCdevkit").is_dir() or how.get("form") is Form.VOC
+    return read_dataset(str(path), Reading(outputs, is_detector, **how), IMAGE)
 
 
 def labels(dataset: Dataset) -> dict[str, int]:
@@ -204,6 +205,11 @@ def coco(root: Path, annotations: list[dict[str, Any]], categories: list[dict[st
     return file
 
 
+def test_wake_words_need_two_outputs(tmp_path: Path) -> None:
+    data = colour_folders(tmp_path, each=1, classes={"person": (1, 2, 3), "none": (3, 2, 1)})
+    refused(data, "Visual Wake Words has 2 classes, and the network tells apart 3")
+
+
 def test_annotations_of_the_wake_words_script(tmp_path: Path) -> None:
     notes = [{"image_id": 3, "category_id": 1, "area": 9}, {"image_id": 7, "category_id": 0}]
     file = coco(tmp_path, notes, [{"id": 0, "name": "not-person"}, {"id": 1, "name": "person"}])
@@ -226,7 +232,7 @@ def test_annotations_of_coco_itself(tmp_path: Path) -> None:
 
 
 def test_wake_words_that_cannot_be_read(tmp_path: Path) -> None:
-    refused(colour_folders(tmp_path / "c", each=1), "its folders are a_red, b_green, c_blue", form=Form.VWW)
+    refused(colour_folders(tmp_path / "c", each=1), "its folders are a_red, b_green, c_blue", outputs=2, form=Form.VWW)
     file = coco(tmp_path, [], [{"id": 18, "name": "dog"}])
     refused(file, "it has no category 'person'", outputs=2)
     refused(file, "Visual Wake Words has 2 classes, and the network tells apart 3")
@@ -267,6 +273,10 @@ def test_voc_that_cannot_be_read(tmp_path: Path) -> None:
     (root / "JPEGImages" / "a.png").unlink()
     refused(root, "its image is missing", outputs=20)
     refused(tmp_path / "Annotations", "there are no Annotations and JPEGImages", outputs=20, form=Form.VOC)
+    with pytest.raises(InputError, match=r"the network gives no boxes, and the data set .voc. has boxes"):
+        read_dataset(str(root), Reading(20), IMAGE)
+    with pytest.raises(InputError, match=r"the network gives boxes, and the data set .folders. has labels"):
+        read_dataset(str(colour_folders(tmp_path / "c")), Reading(3, is_detector=True), IMAGE)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -424,14 +434,14 @@ def subject_with(scale: float, zero_point: int, shape: tuple[int, ...] = (1, 8, 
     ],
 )
 def test_the_range_is_told_by_the_input(scale: float, zero_point: int, name: str) -> None:
-    found = settle(subject_with(scale, zero_point), declared_by_user([]), False)
+    found = settle(subject_with(scale, zero_point), declared_by_user([]))
     assert (found.preprocessing.mean, found.preprocessing.std) == RANGES[name]
     assert found.source == "assumed"
     assert f"pixels are normalised to {name}" in found.assumption
 
 
 def test_an_unusual_range_is_filled_and_said() -> None:
-    found = settle(subject_with(0.00755, -72), declared_by_user([]), False)
+    found = settle(subject_with(0.00755, -72), declared_by_user([]))
     assert found.preprocessing.integers is Integers.BYTES
     assert "which is no usual range" in found.assumption
     table = pixel_table(subject_with(0.00755, -72).input, found.preprocessing, 3)
@@ -443,12 +453,12 @@ def test_users_override_and_files_declare(tmp_path: Path) -> None:
     file.write_text('[preprocessing]\nrange = "-1..1"\nresize = "crop"\n[detection]\nclasses = 1\nformat = "rows"\n')
     user = declared_by_user([str(file), "resize=stretch", "channels=bgr"])
     assert user.detection == Detection(classes=1, format=BoxFormat.ROWS)
-    found = settle(subject_with(1 / 255, -128), user, False)
+    found = settle(subject_with(1 / 255, -128), user)
     assert found.preprocessing.resize is Resize.STRETCH
     assert found.preprocessing.channels is Channels.BGR
     assert found.preprocessing.mean == (127.5,)
     assert found.assumption == ""
-    published = settle(subject_with(1 / 255, -128), declared_by_user(["mcunet-in3", "filter=box"]), False)
+    published = settle(subject_with(1 / 255, -128), declared_by_user(["mcunet-in3", "filter=box"]))
     assert published.preprocessing.integers is Integers.BYTES
     assert published.source == "the declaration of mcunet-in3, filter=box"
 
@@ -471,7 +481,7 @@ def test_users_override_and_files_declare(tmp_path: Path) -> None:
 )
 def test_declarations_that_are_wrong(words: list[str], match: str) -> None:
     with pytest.raises(InputError, match=match):
-        settle(subject_with(1 / 255, -128), declared_by_user(words), False)
+        settle(subject_with(1 / 255, -128), declared_by_user(words))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

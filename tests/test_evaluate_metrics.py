@@ -51,6 +51,12 @@ def test_intervals_hold_what_they_should() -> None:
     assert held >= 0.85 * runs
 
 
+def test_perfect_is_not_certain() -> None:
+    found = auc_score([0.1, 0.2, 0.3, 0.8, 0.9], [0, 0, 0, 1, 1])
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == wilson(2, 2)[0]
+
+
 def test_the_same_twice() -> None:
     scores, labels = list(np.linspace(0, 1, 30)), [0, 1] * 15
     assert auc_score(scores, labels) == auc_score(scores, labels)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mcusim.evaluating.dataset import Box
 from mcusim.evaluating.decoding import Detected, overlaps
-from mcusim.evaluating.metrics import Metric, Score, bootstrap, percentiles
+from mcusim.evaluating.metrics import Metric, Score, bootstrap, spanned
 
 __all__ = ["ClassPrecision", "Matches", "map_scores", "match"]
 
@@ -116,7 +116,8 @@ def map_scores(
         (Metric.MAP, [row.value for row in known], wholes),
         (Metric.MAP11, [row.eleven for row in known], elevens),
     ):
-        scores.append(Score(metric, float(np.mean(values)), *percentiles(drawn), method, count))
+        mean = float(np.mean(values))
+        scores.append(Score(metric, mean, *spanned(mean, drawn, count), method, count))
     return rows, scores[0], scores[1]
 
 

@@ -57,11 +57,13 @@ class Sample:
 class Reading:
     """How to read a data set.
 
-    outputs: classes that the network tells apart.   classes: of --classes, the name of each output; () if not given.
-    labels: file with the ground truth of an ImageNet layout.   split: of Pascal VOC.   label_offset: added to labels.
+    outputs: classes that the network tells apart.   is_detector: whether it gives boxes.
+    classes: of --classes, the name of each output; () if not given.   label_offset: added to labels.
+    labels: file with the ground truth of an ImageNet layout.   split: of Pascal VOC.
     """
 
     outputs: int
+    is_detector: bool = False
     form: Form | None = None
     classes: tuple[str, ...] = ()
     labels: str | None = None

@@ -56,6 +56,8 @@ def read_folders(folder: Path, reading: Reading, wake_words: bool = False) -> Da
         fix = f"give a folder with a sub-folder a class, holding {', '.join(sorted(SUFFIXES)[:4])}, ... files"
         raise InputError(what, where=str(folder), fix=fix)
     classes = [name for name in labelled if name not in empty] if len(labelled) != reading.outputs else list(labelled)
+    if wake_words:
+        require_two(reading, folder)
     if wake_words and not reading.classes:
         numbers, notes = _wake_words(classes, folder), ["class 1 is the folder named person"]
     else:
@@ -68,6 +70,13 @@ def read_folders(folder: Path, reading: Reading, wake_words: bool = False) -> Da
     synsets = all(_SYNSET.fullmatch(name) for name in classes)
     form = Form.VWW if wake_words else Form.IMAGENET if synsets else Form.FOLDERS
     return Dataset(form, folder, samples, _names(numbers, reading), notes=tuple(notes))
+
+
+def require_two(reading: Reading, place: Path) -> None:
+    """Refuse Visual Wake Words for a network that does not tell two classes apart. Raises InputError."""
+    if reading.outputs != 2:
+        what = f"Visual Wake Words has 2 classes, and the network tells apart {reading.outputs}"
+        raise InputError(what, where=str(place), fix="give a network with two outputs, or another --form")
 
 
 def is_wake_words(names: Iterable[str]) -> bool:

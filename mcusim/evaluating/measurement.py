@@ -69,7 +69,7 @@ class Measurement:
         labels = subject.detection.labels if subject.detection is not None else ()
         whole = read_dataset(question.data, reading_of(question, subject), subject.input, labels)
         metric, metrics = choose_metric(subject, whole, wanted_metric(question.metric))
-        declared = settle(subject, user, whole.form is Form.IMAGENET)
+        declared = settle(subject, user, is_imagenet=whole.form is Form.IMAGENET, has_files=whole.arrays is None)
         loader = Loader(subject, whole, declared.preprocessing)
         prepared(subject.graph, numerics=numerics)  # refuses what cannot be executed
         chosen, told = limited(whole, checked_limit(question.limit))

@@ -21,6 +21,7 @@ __all__ = [
     "percent",
     "percentiles",
     "share",
+    "spanned",
     "wilson",
 ]
 
@@ -101,8 +102,8 @@ def auc_score(scores: Sequence[float], labels: Sequence[int]) -> Score:
     values, positive = np.asarray(scores, np.float64), np.asarray(labels) > 0
     count = len(values)
     areas = np.concatenate([_areas(values, positive, weights) for weights in bootstrap(count, count)])
-    low, high = percentiles(areas)
-    return Score(Metric.AUC, area_under_roc(scores, labels), low, high, "bootstrap", count)
+    value, rarer = area_under_roc(scores, labels), int(min(positive.sum(), (~positive).sum()))
+    return Score(Metric.AUC, value, *spanned(value, areas, rarer), "bootstrap", count)
 
 
 def bootstrap(count: int, numbers: int) -> Iterator[Floats]:
@@ -116,6 +117,12 @@ def bootstrap(count: int, numbers: int) -> Iterator[Floats]:
         rows = min(max(AT_ONCE // max(count, numbers), 1), left)
         yield rng.multinomial(count, np.full(count, 1 / count), size=rows).astype(np.float64)
         left -= rows
+
+
+def spanned(value: float, replicates: Floats, count: int) -> tuple[float, float]:
+    """The interval of a bootstrap; where nothing ever fails, or all does, Wilson's of `count` trials."""
+    low, high = percentiles(replicates)
+    return (low, high) if low < high else wilson(round(value * count), count)
 
 
 def percentiles(values: Floats) -> tuple[float, float]:

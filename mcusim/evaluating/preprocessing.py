@@ -180,15 +180,20 @@ def _plainly(error: Exception) -> str:
 # What holds
 
 
-def settle(subject: Subject, user: UserDeclaration, is_imagenet: bool) -> Declared:
-    """The preprocessing that holds: the user's over the zoo's, and what neither says assumed."""
+def settle(subject: Subject, user: UserDeclaration, *, is_imagenet: bool = False, has_files: bool = True) -> Declared:
+    """The preprocessing that holds: the user's over the zoo's, and what neither says assumed.
+
+    has_files: whether images have to be resized.
+    """
     entry = subject.entry.preprocessing if subject.entry is not None else None
     base = user.base or entry
     if base is not None:
         who = user.source if user.base else f"zoo network {subject.entry.name if subject.entry else ''} ({base.source})"
         assumption = ""
     else:
-        base, assumption = _assumed(subject.graph, is_imagenet, set(user.changes))
+        base, assumption = _assumed(
+            subject.graph, is_imagenet, set(user.changes) | (set() if has_files else {"resize"})
+        )
         who = "assumed"
     if user.changes:
         changed = msgspec.to_builtins(base) | user.changes

@@ -10,7 +10,7 @@ from mcusim.errors import InputError
 from mcusim.evaluating.dataset import Form, Reading
 from mcusim.evaluating.labels import read_classes
 from mcusim.evaluating.metrics import Metric
-from mcusim.evaluating.subject import Model, Subject
+from mcusim.evaluating.subject import Answer, Model, Subject
 
 __all__ = ["Question", "checked_limit", "reading_of", "wanted_metric"]
 
@@ -44,6 +44,7 @@ def reading_of(question: Question, subject: Subject) -> Reading:
     names = read_classes(classes) if isinstance(classes, str | os.PathLike) else tuple(classes or ())
     return Reading(
         outputs=subject.classes or len(names) or 20,
+        is_detector=subject.answer is Answer.BOXES,
         form=_form(question.form),
         classes=names,
         labels=question.labels,

@@ -36,6 +36,11 @@ def read_dataset(path: str, reading: Reading, tensor: Tensor, labels: tuple[str,
     form = reading.form or _form(place)
     if place.is_file() and form not in (Form.ARRAYS, Form.VWW):
         raise InputError("it is a file", where=f"--data {path}", fix=f"the form {form} is a folder; give that")
+    if reading.is_detector != (form is Form.VOC):
+        gives, truth = ("boxes", "labels") if reading.is_detector else ("no boxes", "boxes")
+        fix = "give a Pascal VOC data set for a detector, labelled samples for other networks; or declare [detection]"
+        what = f"the network gives {gives}, and the data set ({form}) has {truth}"
+        raise InputError(what, where=f"--data {path}", fix=fix)
     if form is Form.ARRAYS:
         return read_array_samples(place, reading, tensor)
     if form is Form.VOC:

@@ -118,12 +118,6 @@ def choose_metric(subject: Subject, dataset: Dataset, wanted: Metric | None) -> 
         suited.remove(Metric.TOP5)
     if subject.answer is Answer.CLASSES and subject.classes == 2:
         suited.append(Metric.AUC)
-    has_boxes = any(sample.boxes or sample.label < 0 for sample in dataset.samples)
-    if has_boxes != (subject.answer is Answer.BOXES):
-        truth = "boxes" if has_boxes else "one label a sample"
-        fix = "give a Pascal VOC data set for a detector, labelled samples for a classifier, or declare [detection]"
-        what = f"the network gives {subject.answer}, and the data set has {truth}"
-        raise InputError(what, where=f"network '{subject.graph.name}'", fix=fix)
     if wanted is not None and wanted not in suited:
         what = f"{wanted} does not suit a network that gives {subject.answer}"
         if subject.answer is Answer.CLASSES:

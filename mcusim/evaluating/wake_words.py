@@ -16,6 +16,7 @@ import msgspec
 
 from mcusim.errors import InputError
 from mcusim.evaluating.dataset import Dataset, Form, Reading, Sample
+from mcusim.evaluating.folders import require_two
 from mcusim.evaluating.images import SUFFIXES
 
 __all__ = ["annotation_files", "read_wake_words"]
@@ -59,9 +60,7 @@ def annotation_files(folder: Path) -> list[Path]:
 
 def read_wake_words(place: Path, reading: Reading) -> Dataset:
     """Labels from an annotation file, images found by name below the data set's folder. Raises InputError."""
-    if reading.outputs != 2:
-        what = f"Visual Wake Words has 2 classes, and the network tells apart {reading.outputs}"
-        raise InputError(what, where=str(place), fix="give a network with two outputs, or another --form")
+    require_two(reading, place)
     files = [place] if place.is_file() else annotation_files(place)
     if not files:
         fix = "give the annotation file itself, or a folder that holds it"

@@ -53,7 +53,7 @@ def _values(tensor: Tensor, chosen: Preprocessing) -> str:
     moved = f"(byte - {_numbers(chosen.mean)})" if any(chosen.mean) else "byte"
     told = moved if set(chosen.std) == {1.0} else f"{moved} / {_numbers(chosen.std)}"
     if name is not None:
-        told += f" ({name if name == 'imagenet' else 'so ' + name})"
+        told += f" (range={name})"
     return f"{told}, {_quantised(tensor)}"
 
 
