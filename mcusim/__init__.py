@@ -20,6 +20,9 @@ A board is a name (`mcusim profiles`) or the path of your own TOML file. `runtim
 count: `tinyengine`, `tflm`, ... (`mcusim runtimes`). Every figure of a Report names its basis: exact, derived,
 calibrated or provisional. What nobody can know is None, and `report.warnings` says why.
 
+`mcusim.evaluate(model, data)` measures its accuracy on labelled data, and `mcusim.execute` runs it on arrays: both to
+the bit as TensorFlow Lite Micro would.
+
 Sizes are bytes, clocks hertz. Whatever a user can get wrong raises a `McusimError` that says where, what and how to
 fix it. The same answers on the command line: `mcusim run --help`.
 """

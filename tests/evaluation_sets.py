@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mcusim import execute
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import write_tflite
@@ -130,7 +131,7 @@ most_overlap = 1.0
 
 
 def save_examples(folder: Path) -> None:
-    """The files that the examples of `mcusim evaluate --help` name."""
+    """The files that the examples of `mcusim evaluate --help` name; what their networks need is compiled."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, 30)
     np.savez(folder / "kws.npz", x=np.array([noisy(list(COLOURS.values())[label], (8, 8), rng) for label in y]), y=y)
@@ -140,3 +141,6 @@ def save_examples(folder: Path) -> None:
     save_model(box_reader(), folder, "detector.tflite")
     (folder / "detector.toml").write_text(DETECTOR)
     voc_folder(folder / "VOC2007", scenes(5))
+    for graph in (brightest_channel(), box_reader()):
+        source = graph.tensors[graph.inputs[0]]
+        execute(graph, np.zeros(source.shape, source.dtype.value))

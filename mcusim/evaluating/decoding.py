@@ -57,25 +57,22 @@ def predictions(
 ) -> list[Prediction]:
     """What the outputs of a batch say.   given: what the network got.   fits: how each image lay on it, for boxes."""
     tensors = [subject.graph.tensors[index] for index in subject.graph.outputs]
-    count = len(samples)
-    found = []
     real = [np.asarray(dequantize(t, array), np.float64) for t, array in zip(tensors, outputs, strict=True)]
     if subject.answer is Answer.BOXES:
-        assert subject.detection is not None
-        for i, (sample, fit) in enumerate(zip(samples, fits, strict=True)):
-            boxes = _boxes(subject, subject.detection, [array[i] for array in real])
-            boxes[:, 2:] = fit.to_image(boxes[:, 2:])
-            told = tuple(Detected(int(row[0]), *map(float, row[1:])) for row in boxes)
-            found.append(Prediction(sample.name, sample.label, boxes=told))
-        return found
+        return [
+            _found(subject, *one, [array[i] for array in real]) for i, one in enumerate(zip(samples, fits, strict=True))
+        ]
+    if subject.answer is Answer.CLASSES:
+        return _ranked(samples, np.asarray(outputs[0]).reshape(len(samples), -1), real[0].reshape(len(samples), -1))
+    scores = real[0].reshape(len(samples), -1)
     if subject.answer is Answer.RECONSTRUCTION:
-        wanted = np.asarray(dequantize(subject.input, given), np.float64).reshape(count, -1)
-        errors = ((real[0].reshape(count, -1) - wanted) ** 2).mean(axis=1)
-        return [Prediction(s.name, s.label, score=float(error)) for s, error in zip(samples, errors, strict=True)]
-    if subject.answer is Answer.SCORE:
-        values = real[0].reshape(count)
-        return [Prediction(s.name, s.label, score=float(value)) for s, value in zip(samples, values, strict=True)]
-    stored, scores = np.asarray(outputs[0]).reshape(count, -1), real[0].reshape(count, -1)
+        wanted = np.asarray(dequantize(subject.input, given), np.float64).reshape(scores.shape)
+        scores = ((scores - wanted) ** 2).mean(axis=1, keepdims=True)
+    return [Prediction(s.name, s.label, score=float(row[0])) for s, row in zip(samples, scores, strict=True)]
+
+
+def _ranked(samples: Sequence[Sample], stored: NDArray[Any], scores: Floats) -> list[Prediction]:
+    """Classes by score.   stored: scores as the network gave them, in which equal ones are equal."""
     order = np.argsort(-stored.astype(np.float64), axis=1, kind="stable")[:, :RANKS]
     tied = (stored == stored.max(axis=1, keepdims=True)).sum(axis=1) > 1
     return [
@@ -83,11 +80,20 @@ def predictions(
             sample.name,
             sample.label,
             tuple(order[i].tolist()),
-            float(scores[i, 1] - scores[i, 0]) if subject.classes == 2 else None,
+            float(scores[i, 1] - scores[i, 0]) if scores.shape[1] == 2 else None,
             bool(tied[i]),
         )
         for i, sample in enumerate(samples)
     ]
+
+
+def _found(subject: Subject, sample: Sample, fit: Fit, outputs: Sequence[Floats]) -> Prediction:
+    """Boxes in pixels of the image."""
+    assert subject.detection is not None
+    rows = _boxes(subject, subject.detection, outputs)
+    rows[:, 2:] = fit.to_image(rows[:, 2:])
+    boxes = tuple(Detected(int(row[0]), *map(float, row[1:])) for row in rows)
+    return Prediction(sample.name, sample.label, boxes=boxes)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -16,10 +16,10 @@ from mcusim.conditions import the_graph
 from mcusim.errors import InputError, ModelError
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import DType, Graph, Tensor
-from mcusim.zoo import Task, ZooEntry
+from mcusim.zoo import ZooEntry
 from mcusim.zoo.declarations import BoxFormat, Detection
 
-__all__ = ["Answer", "Model", "Subject", "the_subject"]
+__all__ = ["Answer", "Model", "Subject", "real_range", "the_subject"]
 
 Model = Graph | str | PathLike[str] | Mapping[str, Any]
 
@@ -168,7 +168,3 @@ def real_range(tensor: Tensor) -> tuple[float, float] | None:
     low = 0 if tensor.dtype is DType.UINT8 else -(1 << (tensor.dtype.bits - 1))
     high = low + (1 << tensor.dtype.bits) - 1
     return scale * (low - zero_point), scale * (high - zero_point)
-
-
-def expects_boxes(entry: ZooEntry | None) -> bool:
-    return entry is not None and entry.task is Task.DETECTION
