@@ -20,6 +20,9 @@ A board is a name (`mcusim profiles`) or the path of your own TOML file. `runtim
 count: `tinyengine`, `tflm`, ... (`mcusim runtimes`). Every figure of a Report names its basis: exact, derived,
 calibrated or provisional. What nobody can know is None, and `report.warnings` says why.
 
+`mcusim.evaluate(model, data)` measures its accuracy on labelled data, and `mcusim.execute` runs it on arrays: both to
+the bit as TensorFlow Lite Micro would.
+
 Sizes are bytes, clocks hertz. Whatever a user can get wrong raises a `McusimError` that says where, what and how to
 fix it. The same answers on the command line: `mcusim run --help`.
 """
@@ -31,6 +34,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mcusim.boards import load_board
     from mcusim.errors import McusimError
+    from mcusim.evaluating import Evaluation, evaluate
     from mcusim.execution import execute, session
     from mcusim.frontends.builder import GraphBuilder
     from mcusim.graph import Graph
@@ -45,12 +49,14 @@ __version__ = "0.1.0"
 __all__ = [
     "Basis",
     "Board",
+    "Evaluation",
     "Graph",
     "GraphBuilder",
     "McusimError",
     "Report",
     "Verdict",
     "__version__",
+    "evaluate",
     "execute",
     "load",
     "load_board",
@@ -63,11 +69,13 @@ __all__ = [
 _HOMES = {
     "Basis": "mcusim.report",
     "Board": "mcusim.hardware",
+    "Evaluation": "mcusim.evaluating",
     "Graph": "mcusim.graph",
     "GraphBuilder": "mcusim.frontends.builder",
     "McusimError": "mcusim.errors",
     "Report": "mcusim.report",
     "Verdict": "mcusim.report",
+    "evaluate": "mcusim.evaluating",
     "execute": "mcusim.execution",
     "load": "mcusim.models",
     "load_board": "mcusim.boards",

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import typer
+from evaluation_sets import save_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -82,6 +83,8 @@ def test_examples_of_help_work(path: list[str]) -> None:
     found = examples(path)
     assert found, "help without an example"
     assert not path or any(example.split()[: len(path)] == path for example in found)
+    if path == ["evaluate"]:
+        save_examples(Path())
     for example in found:
         answer = Answer(*example.split())
         assert answer.code == (0 if "--check" not in example.split() else answer.code), answer.err

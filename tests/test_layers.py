@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "mcusim"
 FLOORS = (
     {"errors", "units", "jit"},
     {
+        "array_files",
         "fixed_point",
         "graph",
         "hardware",
@@ -29,7 +30,7 @@ FLOORS = (
     },
     {"ops", "frontends", "zoo"},
     {"boards", "conventions", "export", "lowering", "models", "placement", "planners", "price", "pricing", "runtimes"},
-    {"breakdown", "conditions", "execution", "memory", "searching", "simulation"},
+    {"breakdown", "conditions", "evaluating", "execution", "memory", "searching", "simulation"},
     {"cli", "render"},
     {"__init__", "__main__"},  # the facade, above all: nothing in the package imports from it but its version
 )

@@ -17,6 +17,7 @@ from mcusim import __version__
 from mcusim.cli.calibrate import calibrate
 from mcusim.cli.diff import diff
 from mcusim.cli.doctor import doctor
+from mcusim.cli.evaluate import evaluate
 from mcusim.cli.exec import exec_
 from mcusim.cli.export import export
 from mcusim.cli.fit import fit
@@ -47,6 +48,7 @@ COMMANDS = (
     "runtimes",
     "ops",
     "exec",
+    "evaluate",
     "diff",
     "plot",
     "export",
@@ -106,6 +108,7 @@ app.add_typer(profiles_app, name="profiles", short_help="The boards; `new` and `
 app.command(short_help="Whose memory rules and kernels there are.")(runtimes)
 app.command(short_help="Operators; which kernel serves each layer.")(ops)
 app.command("exec", short_help="A network run on arrays, bit-exactly.")(exec_)
+app.command(short_help="Measured accuracy on labelled data: top-1, top-5, AUC, mAP.")(evaluate)
 app.command(short_help="Where two runs part, layer by layer.")(diff)
 app.add_typer(plot_app, name="plot", short_help="Pictures: the memory timeline, memory by layer.")
 app.command(short_help="A network as a .tflite file.")(export)

@@ -15,7 +15,7 @@ from mcusim.cli.shell import STDOUT, document, show, terminal_width, write_outpu
 __all__ = ["doctor"]
 
 NEEDED = ("numpy", "numba", "pandas", "matplotlib", "msgspec", "typer", "rich")
-OPTIONAL = ("pyelftools", "tflite-micro", "ai-edge-litert")
+OPTIONAL = ("pillow", "pyelftools", "tflite-micro", "ai-edge-litert")
 
 
 def doctor(

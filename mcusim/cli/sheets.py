@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mcusim.units import cycles_to_ms
 
 if TYPE_CHECKING:
+    from mcusim.evaluating import Evaluation
     from mcusim.memory.counting import Comparison
     from mcusim.memory.planning import MemoryPlan
     from mcusim.pricing.validation import Prediction
@@ -156,6 +157,24 @@ def comparisons_csv(rows: Iterable[Comparison]) -> str:
         ]
         for row in rows
     ]
+    return _sheet(columns, lines)
+
+
+def predictions_csv(evaluation: Evaluation) -> str:
+    """One line a sample, in the order of the data set; of a detector, one line a box."""
+    names = [row.name for row in evaluation.classes]
+    if any(prediction.boxes for prediction in evaluation.predictions):
+        columns = ("sample", "label", "class", "score", "left", "top", "right", "bottom")
+        boxes = [
+            (p.name, names[b.label] if b.label < len(names) else "", b) for p in evaluation.predictions for b in p.boxes
+        ]
+        return _sheet(columns, [[name, box.label, known, *box[1:]] for name, known, box in boxes])
+    columns = ("sample", "label", "class", "predicted", "predicted_class", "correct", "top5", "score")
+    lines = []
+    for p in evaluation.predictions:
+        first = p.ranked[0] if p.ranked else None
+        told = ["", "", ""] if first is None else [first, names[first], int(first == p.label)]
+        lines.append([p.name, p.label, names[p.label], *told, " ".join(map(str, p.ranked)), p.score])
     return _sheet(columns, lines)
 
 

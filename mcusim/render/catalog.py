@@ -97,6 +97,17 @@ def _mismatches(networks: Sequence[Network], width: int) -> list[Text]:
 _FIGURES = {"macs": "MACs", "params": "parameters"}
 
 
+def _images(entry: ZooEntry) -> str:
+    """What an image goes through before it, as declared."""
+    declared = entry.preprocessing
+    if declared is None:
+        return ""
+    mean, std = (",".join(f"{value:g}" for value in values) for values in (declared.mean, declared.std))
+    cut = f" fraction={declared.fraction:g}" if declared.resize == "crop" else ""
+    kept = f"resize={declared.resize}{cut} filter={declared.filter} channels={declared.channels}"
+    return f"{kept} mean={mean} std={std} integers={declared.integers} ({declared.source})"
+
+
 def _printed(millions: str) -> str:
     return f"{millions} M" if millions else ""
 
@@ -115,6 +126,7 @@ def network_details(network: Network, width: int, glyphs: Glyphs) -> list[Text]:
             ("parameters", f"{network.params:,} weights and biases"),
             ("as published", f"{network.params_as_published:,} parameters by the count that its source uses"),
             ("architecture", entry.source),
+            ("images", _images(entry)),
             ("note", entry.note),
         ],
         width,

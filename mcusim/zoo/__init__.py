@@ -22,10 +22,12 @@ from mcusim.errors import ModelError, did_you_mean
 from mcusim.frontends.description import graph_from_dict
 from mcusim.graph import ABSENT, DType, Graph, Node, Published, Shape, Source
 from mcusim.ops import OPS
+from mcusim.zoo.declarations import Detection, Preprocessing
 
 __all__ = [
     "Detection",
     "Figures",
+    "Preprocessing",
     "Task",
     "ZooEntry",
     "aliases",
@@ -62,14 +64,6 @@ class Figures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"
     differs: tuple[str, ...] = ()
 
 
-class Detection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a detector's outputs, in order, are read: stride and anchors (width, height, ...) of each; classes."""
-
-    strides: tuple[int, ...]
-    anchors: tuple[tuple[int, ...], ...]
-    classes: int
-
-
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A TOML file of `networks/`."""
 
@@ -81,6 +75,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     note: str = ""
     published: tuple[Figures, ...] = ()
     detection: Detection | None = None
+    preprocessing: Preprocessing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +84,7 @@ class ZooEntry:
 
     input_shape: NHWC.   published: by source, the most precise first.   source: where the architecture comes from.
     note: what a user must know before trusting it (inferred, assumed, another padding), or "".
+    preprocessing: what its source does to an image; None where it does not say.
     """
 
     name: str
@@ -101,6 +97,7 @@ class ZooEntry:
     note: str
     published: tuple[Figures, ...]
     detection: Detection | None
+    preprocessing: Preprocessing | None
 
     @property
     def resolution(self) -> tuple[int, int]:
@@ -167,6 +164,7 @@ def describe(name: str) -> ZooEntry:
         note=file.note,
         published=file.published,
         detection=file.detection,
+        preprocessing=file.preprocessing,
     )
 
 

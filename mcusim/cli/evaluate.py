@@ -1,0 +1,287 @@
+"""`mcusim evaluate`: measured accuracy on labelled data."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mcusim.cli.shell import (
+    STDOUT,
+    complain,
+    document,
+    glyphs,
+    pass_on_notices,
+    refuse_overwriting,
+    refuse_same_target,
+    show,
+    terminal_width,
+    write_output,
+)
+from mcusim.errors import InputError, McusimError, OutputError
+
+if TYPE_CHECKING:
+    from mcusim.evaluating import Evaluation, Measurement, Progress
+
+__all__ = ["evaluate"]
+
+INTERRUPTED = 130
+CONFUSIONS_WRITTEN = 100
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file with trained weights.")],
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="D",
+            help="Folder with a sub-folder a class; ImageNet's, Visual Wake Words' or VOC's layout; .npz (x, y).",
+        ),
+    ],
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The headline: top1, top5, auc, map or map11. Default: what suits.",
+            show_default=False,
+        ),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Take D for: folders, imagenet, vww, voc or arrays.", show_default=False),
+    ] = None,
+    preprocess: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="KEY=VALUE (resize, fraction, filter, channels, range, mean, std, integers), a TOML file, or a "
+            "published network whose declaration holds. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="The network's classes, a line each, in the order of its outputs.", show_default=False
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Ground truth of flat ImageNet images.", show_default=False)
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of Pascal VOC. Default: test, else val.", show_default=False)
+    ] = None,
+    label_offset: Annotated[
+        int | None, typer.Option(metavar="N", help="Added to each label, such as -1.", show_default=False)
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="N samples, spread over the classes, always the same.", show_default=False
+        ),
+    ] = None,
+    numerics: Annotated[
+        str, typer.Option(metavar="MODE", help="Whose arithmetic: tflm, single-rounding or tinyengine-float.")
+    ] = "tflm",
+    threads: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Default: one a core.", show_default=False)
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Finished samples: read if it is there, and added to.", show_default=False),
+    ] = None,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Leave damaged images out, and count them.")
+    ] = False,
+    diagnose: Annotated[
+        bool | None,
+        typer.Option(
+            "--diagnose/--no-diagnose",
+            help="Try the usual mistakes of a set-up. Default: where the result looks wrong.",
+            show_default=False,
+        ),
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Show every class.")] = False,
+    json: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write a JSON document; - is standard output.", show_default=False),
+    ] = None,
+    csv: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write each prediction as CSV; - is standard output.", show_default=False),
+    ] = None,
+    at_least: Annotated[
+        float | None,
+        typer.Option(metavar="PERCENT", help="Exit with 1 where the metric is below.", show_default=False),
+    ] = None,
+) -> None:
+    """How accurate is a network on labelled data? Every byte is computed as TensorFlow Lite Micro would.
+
+    Says which form the data has, what happens to an image on its way, and how sure the figure is. Ctrl-C keeps what
+    was computed.
+
+    \b
+    Examples:
+      mcusim evaluate kws.tflite --data kws.npz --at-least 20
+      mcusim evaluate net.tflite --data images --limit 500 --resume done.jsonl
+      mcusim evaluate net.tflite --data images --preprocess range=-1..1 --json -
+      mcusim evaluate detector.tflite --data VOC2007 --preprocess detector.toml
+    """
+    from mcusim.evaluating import Measurement, Question
+
+    refuse_same_target(json=json, csv=csv, resume=resume)
+    if resume == STDOUT:
+        raise InputError("standard output cannot be read again", where="--resume", fix="name a file")
+    files = [word for word in preprocess or [] if "=" not in word]
+    refuse_overwriting((model, data, classes, labels, *files), json=json, csv=csv, resume=resume)
+    _check_least(at_least)
+    pass_on_notices()
+    question = Question(
+        model=model,
+        data=data,
+        metric=metric,
+        form=form,
+        preprocess=preprocess or (),
+        classes=classes,
+        labels=labels,
+        split=split,
+        label_offset=label_offset,
+        limit=limit,
+        numerics=numerics,
+        threads=threads,
+        resume=resume,
+        skip_unreadable=skip_unreadable,
+        diagnose=diagnose,
+    )
+    measurement = Measurement.of(question)
+    was_stopped = _run(measurement)
+    found = _evaluated(measurement, was_stopped)
+    try:
+        _write(found, json, csv)
+    except OutputError as error:
+        raise _with_what_is_kept(error, measurement) from None
+    if STDOUT not in (json, csv):
+        from mcusim.render.evaluation import evaluation_lines
+
+        show(evaluation_lines(found, terminal_width(), glyphs(), all_))
+    if was_stopped:
+        raise typer.Exit(INTERRUPTED)
+    if at_least is not None and found.value * 100 < at_least:
+        complain(f"{found.metric.words} is {found.value * 100:.2f} %, below {at_least:g} %")
+        raise typer.Exit(1)
+
+
+def _check_least(at_least: float | None) -> None:
+    if at_least is not None and not 1 < at_least <= 100:
+        raise InputError(f"it is {at_least:g}", where="--at-least", fix="write percent, as in 88.5")
+
+
+def _run(measurement: Measurement) -> bool:
+    """Measure, under a progress bar; whether it was stopped by Ctrl-C. What was computed is kept, and said where."""
+    try:
+        with _progress() as progress:
+            measurement.run(progress)
+    except KeyboardInterrupt:
+        kept = measurement.keep()
+        if kept is None:
+            raise
+        done, total = len(measurement.done), len(measurement.dataset.samples)
+        complain(f"stopped after {done} of {total} samples; --resume {kept} goes on from there")
+        return True
+    except McusimError as error:
+        raise _with_what_is_kept(error, measurement) from None
+    return False
+
+
+def _with_what_is_kept(error: McusimError, measurement: Measurement) -> McusimError:
+    """The same error, and where the finished samples are."""
+    kept = measurement.keep()
+    if kept is None:
+        return error
+    fix = f"{error.fix} (the {len(measurement.done)} finished samples are kept: --resume {kept})"
+    return type(error)(error.what, where=error.where, fix=fix)
+
+
+def _write(found: Evaluation, json: str | None, csv: str | None) -> None:
+    if json is not None:
+        write_output(document(_document(found)), json, "--json")
+    if csv is not None:
+        from mcusim.cli.sheets import predictions_csv
+
+        write_output(predictions_csv(found), csv, "--csv")
+
+
+def _evaluated(measurement: Measurement, was_stopped: bool) -> Evaluation:
+    """The answer; Ctrl-C while the usual mistakes are tried ends that only."""
+    if was_stopped:
+        return measurement.evaluation(diagnose=False)
+    try:
+        with _status("summing up"):
+            return measurement.evaluation()
+    except KeyboardInterrupt:
+        return measurement.evaluation(diagnose=False)
+
+
+def _status(words: str) -> contextlib.AbstractContextManager[object]:
+    if not sys.stderr.isatty():
+        return contextlib.nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(words)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """A bar on standard error with the running accuracy, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from mcusim.evaluating.metrics import percent
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[share]}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, share="")
+
+        def tell(done: int, total: int, share: float | None) -> None:
+            shown = "" if share is None else f"top-1 {percent(share)}"
+            bar.update(task, completed=done, total=total, share=shown)
+
+        yield tell
+
+
+def _document(found: Evaluation) -> dict[str, Any]:
+    score = found.score
+    return {
+        "schema_version": 1,
+        "model": {"name": found.model, "sha256": found.sha256, "numerics": found.numerics},
+        "data": {
+            "path": found.data,
+            "form": found.form,
+            "samples": found.samples,
+            "measured": found.count,
+            "is_complete": found.is_complete,
+            "unreadable": list(found.unreadable),
+        },
+        "metric": str(found.metric),
+        "value": score.value,
+        "low": score.low,
+        "high": score.high,
+        "basis": "measured",
+        "scores": [score._asdict() for score in found.scores],
+        "published": None if found.published is None else {"value": found.published[0], "source": found.published[1]},
+        "classes": [row._asdict() for row in found.classes],
+        "confusions": [pair._asdict() for pair in found.confusions[:CONFUSIONS_WRITTEN]],
+        "preprocessing": {
+            "declared_by": found.declared_by,
+            "steps": [{"what": what, "how": how} for what, how in found.preprocessing],
+        },
+        "notes": list(found.notes),
+        "warnings": list(found.warnings),
+        "advice": list(found.advice),
+    }

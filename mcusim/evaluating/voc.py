@@ -1,0 +1,113 @@
+"""Pascal VOC's layout: JPEGImages/, Annotations/*.xml, ImageSets/Main/SPLIT.txt.
+
+The annotations count pixels from 1 and include the last; here a box lies between the edges of its pixels, so its
+width is right - left, which is the devkit's xmax - xmin + 1. What a detector finds is taken for edges too (A34).
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from mcusim.errors import InputError
+from mcusim.evaluating.dataset import Box, Dataset, Form, Reading, Sample
+from mcusim.evaluating.images import SUFFIXES
+
+__all__ = ["CLASSES", "is_voc", "read_voc", "voc_folder"]
+
+CLASSES = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
+)
+"""In the devkit's order, which is the alphabet's."""
+
+SPLITS = ("test", "val", "trainval", "train")
+
+
+def voc_folder(folder: Path) -> Path | None:
+    """The folder with Annotations and JPEGImages: this, or the newest VOC* in it or in a VOCdevkit in it."""
+    places = [folder]
+    for inner in (folder, folder / "VOCdevkit"):
+        places += sorted((path for path in inner.glob("VOC*") if path.is_dir()), reverse=True)
+    return next((place for place in places if is_voc(place)), None)
+
+
+def is_voc(folder: Path) -> bool:
+    return (folder / "Annotations").is_dir() and (folder / "JPEGImages").is_dir()
+
+
+def read_voc(folder: Path, reading: Reading, labels: tuple[str, ...]) -> Dataset:
+    """Images and the boxes in them.   labels: the network's classes; () for the twenty of VOC.
+
+    Raises InputError for a missing file, a damaged annotation, or classes that do not match the network.
+    """
+    root = voc_folder(folder)
+    if root is None:
+        fix = "give the folder VOC2007 (or one above it) as the devkit unpacks it"
+        raise InputError("there are no Annotations and JPEGImages", where=str(folder), fix=fix)
+    names = tuple(reading.classes or labels or CLASSES)
+    if len(names) != reading.outputs:
+        what = f"{len(names)} classes are named, and the network tells apart {reading.outputs}"
+        fix = "give --classes FILE with the name of each class on a line, or `labels` in [detection]"
+        raise InputError(what, where=str(root), fix=fix)
+    identifiers, told = _identifiers(root, reading.split)
+    numbers = {name: i for i, name in enumerate(names)}
+    samples = tuple(_sample(root, identifier, numbers) for identifier in identifiers)
+    if not any(sample.boxes for sample in samples):
+        what = f"none of its objects is of the network's classes ({', '.join(names[:5])})"
+        raise InputError(what, where=str(root), fix="name the classes as the annotations do, with --classes FILE")
+    return Dataset(Form.VOC, root, samples, names, notes=(told,), is_voc2007="2007" in root.name)
+
+
+def _identifiers(root: Path, split: str | None) -> tuple[list[str], str]:
+    """Names of the images of a split, and which it is."""
+    sets = root / "ImageSets" / "Main"
+    if split is None:
+        split = next((name for name in SPLITS if (sets / f"{name}.txt").is_file()), None)
+    if split is None:
+        found = sorted(path.stem for path in (root / "Annotations").glob("*.xml"))
+        if not found:
+            raise InputError("there are no annotations", where=str(root / "Annotations"), fix="unpack them all")
+        return found, "all annotated images (there is no ImageSets/Main)"
+    file = sets / f"{split}.txt"
+    try:
+        found = [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError):
+        there = ", ".join(sorted(path.stem for path in sets.glob("*.txt") if "_" not in path.stem)) or "none"
+        fix = f"use --split with one that is there: {there}"
+        raise InputError(f"there is no split '{split}'", where=str(sets), fix=fix) from None
+    if not found:
+        raise InputError("it names no images", where=str(file), fix="use another --split")
+    return list(dict.fromkeys(found)), f"split {split}"
+
+
+def _sample(root: Path, identifier: str, numbers: dict[str, int]) -> Sample:
+    annotation = root / "Annotations" / f"{identifier}.xml"
+    try:
+        tree = ElementTree.parse(annotation)
+        boxes = [_box(item, numbers) for item in tree.iterfind("object")]
+        name = tree.findtext("filename") or f"{identifier}.jpg"
+    except OSError as error:
+        what = f"it cannot be read ({error.strerror or error})"
+        raise InputError(what, where=str(annotation), fix="unpack all annotations") from None
+    except (ElementTree.ParseError, ValueError, TypeError) as error:
+        raise InputError(f"it is no annotation ({error})", where=str(annotation), fix="unpack it again") from None
+    image = root / "JPEGImages" / Path(name).name
+    if not image.is_file():
+        others = [root / "JPEGImages" / f"{identifier}{suffix}" for suffix in sorted(SUFFIXES)]
+        image = next((path for path in others if path.is_file()), image)
+    if not image.is_file():
+        raise InputError("its image is missing", where=str(image), fix="unpack JPEGImages, or use another --split")
+    return Sample(identifier, -1, image, boxes=tuple(box for box in boxes if box is not None))
+
+
+def _box(item: ElementTree.Element, numbers: dict[str, int]) -> Box | None:
+    """An object, or None where the network does not know its class."""
+    label = numbers.get((item.findtext("name") or "").strip())
+    if label is None:
+        return None
+    left, top, right, bottom = (float(item.findtext(f"bndbox/{key}") or "") for key in ("xmin", "ymin", "xmax", "ymax"))
+    if not (left <= right and top <= bottom):
+        raise ValueError(f"a box from {left:g},{top:g} to {right:g},{bottom:g}")
+    is_difficult = (item.findtext("difficult") or "0").strip() == "1"
+    return Box(label, left - 1, top - 1, right, bottom, is_difficult)
