@@ -7,9 +7,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mcusim.frontends.synthesis import with_seeded_weights
+from mcusim.frontends.synthesis import with_int8_activations, with_seeded_weights
 from mcusim.frontends.tflite_writer import save_tflite
-from mcusim.graph import DType, Graph
+from mcusim.graph import Graph
 from mcusim.models import load
 
 __all__ = ["Exported", "export_model"]
@@ -41,14 +41,17 @@ def export_model(
     """
     graph = model if isinstance(model, Graph) else load(model)
     missing = [tensor for tensor in graph.tensors if tensor.is_constant and tensor.constant is None]
-    written = with_seeded_weights(graph, seed) if missing else graph
+    is_packed = any(tensor.dtype.is_packed for tensor in graph.tensors if not tensor.is_constant)
+    drawn = with_int8_activations(graph) if is_packed and missing else graph
+    written = with_seeded_weights(drawn, seed) if missing else graph
     notes = []
     if missing:
         notes.append(
             f"{len(missing)} tensors of weights were drawn with seed {seed}: speed and memory are those of the trained "
             "network, what it answers is not"
         )
-    if any(t.dtype is DType.INT4 for t in graph.tensors if not t.is_constant):
-        notes.append("no TFLite runtime computes on int4 activations: they are written as int8, the weights as int4")
+    if is_packed:
+        told = "they are written as int8, the weights with their own types" if missing else "only mcusim runs this file"
+        notes.append(f"no TFLite runtime computes on int4 and int2 activations: {told}")
     size_bytes = save_tflite(written, Path(path), metadata=metadata)
     return Exported(Path(path), size_bytes, written, len(missing), tuple(notes))

@@ -18,6 +18,7 @@ FLOORS = (
         "graph",
         "hardware",
         "libm",
+        "packing",
         "profile_files",
         "profile_template",
         "program",

@@ -19,7 +19,7 @@ from mcusim.errors import ModelError, OutputError
 from mcusim.export import export_model
 from mcusim.frontends import tflite_schema
 from mcusim.frontends.builder import GraphBuilder
-from mcusim.frontends.synthesis import with_seeded_weights
+from mcusim.frontends.synthesis import with_int8_activations, with_seeded_weights
 from mcusim.frontends.tflite import parse_tflite, read_tflite
 from mcusim.frontends.tflite_writer import ALIGNMENT, save_tflite, write_tflite
 from mcusim.graph import ABSENT, Activation, DType, Graph, Padding, Quantization, Tensor
@@ -270,7 +270,7 @@ def assert_alive(outputs: list[list[np.ndarray[Any, Any]]]) -> None:
 
 
 def assert_runtimes_agree(name: str) -> None:
-    graph = with_seeded_weights(zoo.build(name))
+    graph = with_seeded_weights(with_int8_activations(zoo.build(name)))
     content = write_tflite(graph)
     inputs = [inputs_for(graph, seed) for seed in (0, 1)]
     answers = [run_tflm(content, each) for each in inputs]

@@ -149,6 +149,9 @@ def _drawn(graph: Graph, seed: int) -> list[NDArray[Any]]:
     """Uniform integers; for real numbers, uniform in what the first QUANTIZE that reads them can tell apart."""
     import numpy as np
 
+    from mcusim.graph import DType
+    from mcusim.quant import dtype_range
+
     rng = np.random.default_rng(seed)
     found: list[NDArray[Any]] = []
     for index in graph.inputs:
@@ -158,8 +161,8 @@ def _drawn(graph: Graph, seed: int) -> list[NDArray[Any]]:
             scale = next((q.scales[0] for q in (graph.tensors[i].quantization for i in readers) if q), 1 / 128)
             found.append((rng.uniform(-128, 127, kind.shape) * scale).astype(kind.dtype.value))
             continue
-        bounds = np.iinfo(kind.dtype.value)
-        found.append(rng.integers(bounds.min, bounds.max, kind.shape, kind.dtype.value, endpoint=True))
+        lowest, highest = (0, 1) if kind.dtype is DType.BOOL else dtype_range(kind.dtype)
+        found.append(rng.integers(lowest, highest, kind.shape, kind.dtype.unpacked.value, endpoint=True))
     return found
 
 
