@@ -24,7 +24,8 @@ def pack(elements: Elements, dtype: DType) -> Bytes:
     flat = elements.astype(np.uint8).reshape(-1) & np.uint8((1 << dtype.bits) - 1)
     flat = np.concatenate([flat, np.zeros(-len(flat) % in_byte, np.uint8)])
     shifts = np.arange(0, 8, dtype.bits, dtype=np.uint8)
-    return np.bitwise_or.reduce(flat.reshape(-1, in_byte) << shifts, axis=1)
+    packed: Bytes = np.bitwise_or.reduce(flat.reshape(-1, in_byte) << shifts, axis=1)
+    return packed
 
 
 def unpack(packed: Bytes, count: int, dtype: DType) -> Elements:

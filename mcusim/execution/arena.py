@@ -69,7 +69,7 @@ class Packed(NamedTuple):
             pack_at(self.storage, first_bit, elements, self.dtype)
 
     def _pairs(self) -> Iterator[tuple[int, Array]]:
-        return zip(self.runs, self.copy.reshape(len(self.runs), -1), strict=True)
+        return zip(self.runs, self.copy.reshape(len(self.runs), self.copy.size // max(len(self.runs), 1)), strict=True)
 
 
 Moved = Wrapped | Packed
@@ -206,7 +206,11 @@ class Arena:
         scatters: list[Moved] = []
         for view, kind in zip(step.writes, step.signature.outputs, strict=True):
             if view == ABSENT:
-                outputs.append(_NOTHING if kind.dtype is DType.RESOURCE else np.zeros(kind.shape, storage_type(kind.dtype, "a tensor")))
+                outputs.append(
+                    _NOTHING
+                    if kind.dtype is DType.RESOURCE
+                    else np.zeros(kind.shape, storage_type(kind.dtype, "a tensor"))
+                )
                 continue
             wanted = _clipped(iteration.region if is_cut else None, kind)
             array, moved = self._array(view, kind, self._held(view, kind, iteration, written), wanted)

@@ -121,7 +121,12 @@ class Session:
         for ports, indices in zip(found, (self._graph.inputs, self._graph.outputs), strict=True):
             for index in indices:
                 tensor, home = self._graph.tensors[index], self._arena.tensor(index)
-                if home is None or tensor.constant is not None or tensor.dtype.is_packed or index in self._ready.variable_of:
+                if (
+                    home is None
+                    or tensor.constant is not None
+                    or tensor.dtype.is_packed
+                    or index in self._ready.variable_of
+                ):
                     return None
                 ports.append(_Port(tensor.shape, home.dtype, home.reshape(tensor.shape)))
         return found[0], found[1]

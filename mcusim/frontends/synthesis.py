@@ -243,7 +243,9 @@ def _draw(draft: _Draft, index: int, layer: _Layer) -> Spread:
     weights = draft.tensors[node.inputs[layer.weights]]
     if source is None or weights.dtype not in _WEIGHT_LIMIT or draft.tensors[node.outputs[0]].dtype not in _QUANTISED:
         what = f"cannot draw {weights.dtype} weights for {draft.tensors[node.outputs[0]].dtype} activations"
-        raise ModelError(what, where=draft.at(index), fix="use int8, int4 or int2 weights, and such activations or int16")
+        raise ModelError(
+            what, where=draft.at(index), fix="use int8, int4 or int2 weights, and such activations or int16"
+        )
     activation = getattr(node.attributes, "fused_activation_function", Activation.NONE)
     mean, std = CENTRES.get(activation, CENTRES[Activation.NONE])
     if weights.constant is None or weights.quantization is None:

@@ -61,7 +61,7 @@ class Work(NamedTuple):
     macs: multiply-accumulates.   outputs: output elements, each requantised and stored once.
     inputs: input elements read, with every window that reads them counted once a call (not once a tap).
     read_bytes, written_bytes: activations.   weight_bytes: constants streamed from flash, once a call.
-    weight_bits, input_bits, output_bits: of one element: below 8, a kernel unpacks what it reads and packs what it writes.
+    weight_bits, input_bits, output_bits: of one element; below 8 a kernel unpacks what it reads, packs what it writes.
     channels_in, channels_out, taps: the shape that the inner loop sees (reduction depth is channels_in * taps).
     calls: how often the kernel is entered.
     """
