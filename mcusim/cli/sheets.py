@@ -12,11 +12,12 @@ from mcusim.units import cycles_to_ms
 if TYPE_CHECKING:
     from mcusim.memory.counting import Comparison
     from mcusim.memory.planning import MemoryPlan
+    from mcusim.precision import LayerBits
     from mcusim.report import Report
     from mcusim.searching import Front
     from mcusim.searching.remedies import Remedy
 
-__all__ = ["boards_csv", "front_csv", "layers_csv", "remedies_csv"]
+__all__ = ["bits_csv", "boards_csv", "front_csv", "layers_csv", "remedies_csv"]
 
 BOARD_COLUMNS = (
     "profile",
@@ -97,6 +98,12 @@ def remedies_csv(remedies: Iterable[Remedy]) -> str:
     """One line a remedy, best first."""
     columns = ("kind", "what", "keeps_outputs", "sram_bytes", "flash_bytes", "ms", "fits", "command")
     return _sheet(columns, [[getattr(remedy, column) for column in columns] for remedy in remedies])
+
+
+def bits_csv(layers: Iterable[LayerBits]) -> str:
+    """One line a layer, with the bits of its input, weights and output."""
+    columns = ("node", "name", "op", "input_bits", "weight_bits", "output_bits", "weight_bytes", "activation_bytes")
+    return _sheet(columns, [[getattr(layer, column) for column in columns] for layer in layers])
 
 
 def tenants_csv(plan: MemoryPlan) -> str:

@@ -6,7 +6,7 @@ allocation.py BitAllocation, and the Graph that has its datatypes
 fitting.py    the allocation with which a runtime's own Report says "fits"
 """
 
-from mcusim.precision.allocation import BitAllocation, allocation_of, uniform_allocation, with_bits
+from mcusim.precision.allocation import BitAllocation, Widths, allocation_of, parse_bits, uniform_allocation, with_bits
 from mcusim.precision.cutting import MARGIN, allocate_bits
 from mcusim.precision.fitting import BitFit, LayerBits, fit_bits, layer_bits
 
@@ -15,10 +15,12 @@ __all__ = [
     "BitAllocation",
     "BitFit",
     "LayerBits",
+    "Widths",
     "allocate_bits",
     "allocation_of",
     "fit_bits",
     "layer_bits",
+    "parse_bits",
     "uniform_allocation",
     "with_bits",
 ]

@@ -27,7 +27,8 @@ def allocate_bits(
     *,
     sram_bytes: int,
     flash_bytes: int,
-    min_bits: int = 2,
+    min_weight_bits: int = 2,
+    min_activation_bits: int = 2,
     margin: float = MARGIN,
     tables_bytes: int = 0,
     runtime: Runtime | str = "tinyengine",
@@ -36,16 +37,18 @@ def allocate_bits(
 
     sram_bytes: for the input and the output of each layer together, and what is needed later beside them.
     flash_bytes: for all weights and `tables_bytes` (biases and quantisation, which keep their size).
-    min_bits: no tensor goes below it.   runtime: whose steps the layers are (what is folded, what is free).
+    min_weight_bits, min_activation_bits: no tensor goes below them.
+    runtime: whose steps the layers are (what is folded, what is free).
     Raises PlanError, saying how far away it is, where no allocation fits.
     """
-    check_min_bits(min_bits)
+    check_min_bits(min_weight_bits)
+    check_min_bits(min_activation_bits)
     if not 0 <= margin < 1:
         raise InputError(f"it is {margin}", where="margin", fix="give it a share of all weights, such as 0.05")
     chosen = runtime if isinstance(runtime, Runtime) else find_runtime(runtime)
     tensors = tensors_of(graph, chosen.rules)
-    activations = cut_activations(tensors, sram_bytes, min_bits)
-    weights = cut_weights(tensors, flash_bytes - tables_bytes, min_bits, margin)
+    activations = cut_activations(tensors, sram_bytes, min_activation_bits)
+    weights = cut_weights(tensors, flash_bytes - tables_bytes, min_weight_bits, margin)
     return BitAllocation(
         {tensor: activations[group] for tensor, group in tensors.group.items() if group in activations}, weights
     )

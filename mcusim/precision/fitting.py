@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -12,7 +13,7 @@ from mcusim.conditions import the_board, the_bytes, the_graph, the_runtime, the_
 from mcusim.errors import PlanError, ScheduleError
 from mcusim.graph import ABSENT, Graph
 from mcusim.lowering.rules import InputPlace
-from mcusim.precision.allocation import BitAllocation, allocation_of, uniform_allocation, with_bits
+from mcusim.precision.allocation import BitAllocation, Widths, allocation_of, uniform_allocation, with_bits
 from mcusim.precision.cutting import MARGIN, allocate_bits, check_min_bits
 from mcusim.precision.tensors import Tensors, packed_bytes, tensors_of
 from mcusim.report import Report
@@ -28,11 +29,12 @@ __all__ = ["BitFit", "LayerBits", "fit_bits", "layer_bits"]
 class LayerBits:
     """A layer of the runtime with its widths.
 
+    node: its index in the graph.
     input_bits: of the widest input; None without one.   weight_bits: None without weights.
     activation_bytes: of input, output and what is needed later, together.
     """
 
-    index: int
+    node: int
     name: str
     op: str
     input_bits: int | None
@@ -46,11 +48,13 @@ class LayerBits:
 class BitFit:
     """An allocation for a board, the Graph that has it, and what that takes.
 
-    before: the Report of the network as it was.   report: of `graph`.   why: in one sentence, how far away the budgets
-    are where no allocation meets them ("" where one does): then the allocation has the fewest bits everywhere.
+    original: the network as it was.   before: its Report.   report: of `graph`.
+    why: in one sentence, how far away the budgets are where no allocation meets them ("" where one does): then the
+        allocation has the fewest bits everywhere.
     """
 
     allocation: BitAllocation
+    original: Graph
     graph: Graph
     before: Report
     report: Report
@@ -60,6 +64,11 @@ class BitFit:
     @property
     def fits(self) -> bool:
         return not self.why
+
+    @property
+    def graph_is_unchanged(self) -> bool:
+        """Whether nothing had to be cut."""
+        return self.graph is self.original
 
 
 def fit_bits(
@@ -79,7 +88,8 @@ def fit_bits(
     The first of the allocations of `allocate_bits` that fits: its SRAM limit sinks from layer to layer, the fullest
     first, until the runtime's plan, with the working memory that the paper does not count, holds the budget; of the
     flash, the weights have what code and tables leave.
-    sram_budget_bytes, flash_budget_bytes: replace the board's own.   min_bits, margin: see `allocate_bits`.
+    sram_budget_bytes, flash_budget_bytes: replace the board's own.   min_bits: no tensor goes below it, nor below
+    what the runtime's kernels take.   margin: see `allocate_bits`.
     Raises McusimError where the question is wrong; budgets that cannot be met are an answer (`BitFit.why`).
     """
     check_min_bits(min_bits)
@@ -87,42 +97,47 @@ def fit_bits(
     if plan.is_auto:
         fix = "name a schedule (`mcusim patch` finds the best), and let the bits be chosen for it"
         raise ScheduleError("bits are chosen for one schedule", where="schedule 'auto'", fix=fix)
-    sram, flash = the_bytes(sram_budget_bytes, "sram_budget_bytes"), the_bytes(flash_budget_bytes, "flash_budget_bytes")
-
-    def report_of(candidate: Graph) -> Report:
-        return simulate(
-            candidate,
-            profile=board,
-            runtime=chosen,
-            schedule=plan,
-            input_place=input_place,
-            sram_budget_bytes=sram,
-            flash_budget_bytes=flash,
-        )
-
-    before = report_of(graph)
-    tables_bytes = _tables_bytes(graph, before)
+    ask = partial(
+        simulate,
+        profile=board,
+        runtime=chosen,
+        schedule=plan,
+        input_place=input_place,
+        sram_budget_bytes=the_bytes(sram_budget_bytes, "sram_budget_bytes"),
+        flash_budget_bytes=the_bytes(flash_budget_bytes, "flash_budget_bytes"),
+    )
+    before = ask(graph)
+    least = Widths(max(min_bits, min(chosen.weight_bits)), max(min_bits, min(chosen.activation_bits)))
     limit_bytes = max((layer.activation_bytes for layer in layer_bits(graph, chosen)), default=0)
     while True:
-        why = ""
-        try:
-            allocation = allocate_bits(
-                graph,
-                sram_bytes=limit_bytes,
-                flash_bytes=before.flash.budget_bytes,
-                min_bits=min_bits,
-                margin=margin,
-                tables_bytes=tables_bytes,
-                runtime=chosen,
-            )
-        except PlanError as error:
-            allocation = uniform_allocation(graph, weight_bits=min_bits, activation_bits=min_bits)
-            why = error.what
+        allocation, is_least = _allocation(graph, before, limit_bytes, least, margin, chosen)
         found = with_bits(graph, allocation)
-        report, layers = report_of(found), layer_bits(found, chosen)
-        if why or report.sram.peak_bytes <= report.sram.budget_bytes:
-            return BitFit(allocation, found, before, report, layers, _why(report, why))
+        report, layers = ask(found), layer_bits(found, chosen)
+        if is_least or report.sram.peak_bytes <= report.sram.budget_bytes:
+            return BitFit(allocation, graph, found, before, report, layers, _lacking(report, least))
+        # The least that changes anything: the fullest layer no longer fits.
         limit_bytes = max(layer.activation_bytes for layer in layers) - 1
+
+
+def _allocation(
+    graph: Graph, before: Report, limit_bytes: int, least: Widths, margin: float, runtime: Runtime
+) -> tuple[BitAllocation, bool]:
+    """An allocation within `limit_bytes`, or where there is none the narrowest one, and whether it is that."""
+    try:
+        allocation = allocate_bits(
+            graph,
+            sram_bytes=limit_bytes,
+            flash_bytes=before.flash.budget_bytes,
+            min_weight_bits=least.weights,
+            min_activation_bits=least.activations,
+            margin=margin,
+            tables_bytes=_tables_bytes(graph, before),
+            runtime=runtime,
+        )
+    except PlanError:
+        narrowest = uniform_allocation(graph, weight_bits=least.weights, activation_bits=least.activations)
+        return narrowest, True
+    return allocation, False
 
 
 def _tables_bytes(graph: Graph, before: Report) -> int:
@@ -133,18 +148,14 @@ def _tables_bytes(graph: Graph, before: Report) -> int:
     return stored - cuttable + (flash.code_bytes or 0)
 
 
-def _why(report: Report, why: str) -> str:
-    """How far away the budgets are with the fewest bits everywhere; "" where they are met after all."""
-    if not why:
-        return ""
+def _lacking(report: Report, least: Widths) -> str:
+    """How far away the budgets are; "" where they are held."""
     sram, flash = report.sram, report.flash
     stored = flash.total_bytes if flash.total_bytes is not None else flash.model_bytes or flash.weight_bytes
-    lacking = [
-        f"{format_bytes(taken - budget)} of {what}"
-        for what, taken, budget in (("SRAM", sram.peak_bytes, sram.budget_bytes), ("flash", stored, flash.budget_bytes))
-        if taken > budget
-    ]
-    return f"with the fewest bits everywhere it lacks {' and '.join(lacking)}" if lacking else ""
+    taken = (("SRAM", sram.peak_bytes, sram.budget_bytes), ("flash", stored, flash.budget_bytes))
+    lacking = [f"{format_bytes(size - budget)} of {what}" for what, size, budget in taken if size > budget]
+    widths = f"weights of {least.weights} and activations of {least.activations} bits everywhere"
+    return f"with {widths} it lacks {' and '.join(lacking)}" if lacking else ""
 
 
 # ---------------------------------------------------------------------------------------------------------------------

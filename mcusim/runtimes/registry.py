@@ -78,6 +78,7 @@ class Runtime:
     flash: what it stores.   flash_ledger: the model's part of it, itemised; slower.
     memory_basis: what stands behind the arena's size.   persistent_basis: behind the persistent bytes.
     cores: where its memory rules hold; empty for everywhere.   reads_offline_plan: from the model file, as TFLM does.
+    weight_bits, activation_bits: widths that its kernels take.
     stages: kinds of stages that it runs; of others a report says what they would need, and warns.
     price_family: whose coefficients price its kernels.   evidence: what the rules were checked against, and where
     that ends.
@@ -100,6 +101,8 @@ class Runtime:
     evidence: str
     cores: frozenset[str] = frozenset()
     reads_offline_plan: bool = False
+    weight_bits: tuple[int, ...] = (8, 4)
+    activation_bits: tuple[int, ...] = (8,)
     stages: frozenset[StageKind] = frozenset({StageKind.LAYER})
 
 
