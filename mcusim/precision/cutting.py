@@ -7,7 +7,7 @@ released code (training-mixed-precision-quantized-networks, quant_auto.py). `doc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from mcusim.errors import InputError, PlanError
 from mcusim.graph import Graph
@@ -133,23 +133,16 @@ def cut_weights(tensors: Tensors, budget_bytes: int, min_bits: int, margin: floa
     the output, whose cuts cost most accuracy, are spared where others are about as large.
     """
     bits = dict(tensors.weights)
-    order = list(bits)
     while True:
-        sizes = [packed_bytes(tensors.elements[tensor], bits[tensor]) for tensor in order]
-        total = sum(sizes)
+        sizes = {tensor: packed_bytes(tensors.elements[tensor], width) for tensor, width in bits.items()}
+        total = sum(sizes.values())
         if total <= budget_bytes:
             return bits
-        free = [(size / total, tensor) for size, tensor in zip(sizes, order, strict=True) if bits[tensor] > min_bits]
+        free = {tensor: size for tensor, size in sizes.items() if bits[tensor] > min_bits}
         if not free:
             raise _too_many(total, budget_bytes)
-        limit = max(free)[0] - margin
-        bits[_first(free, limit)] //= 2
-
-
-def _first(shares: Sequence[tuple[float, int]], limit: float) -> int:
-    """The first tensor above the limit; the largest is, whatever rounding does."""
-    largest = max(share for share, _ in shares)
-    return next(tensor for share, tensor in shares if share > limit or share == largest)
+        largest = max(free.values())
+        bits[next(t for t, size in free.items() if size == largest or largest - size < margin * total)] //= 2
 
 
 def _too_many(total: int, budget_bytes: int) -> PlanError:
