@@ -29,6 +29,8 @@ from mcusim.graph import Activation, DType, Graph, Padding, Quantization, tensor
 from mcusim.ops import OPS
 from mcusim.packing import pack, pack_at, unpack, unpack_at
 from mcusim.runtimes import RUNTIMES
+from mcusim.searching import search
+from mcusim.simulation import simulate
 
 INT8, INT4, INT2 = DType.INT8, DType.INT4, DType.INT2
 BITS = {INT8: 8, INT4: 4, INT2: 2}
@@ -332,3 +334,15 @@ def test_work_tells_the_widths() -> None:
     work = OPS["CONV_2D"].work(node.signature, 3, 7, 1)
     assert (work.input_bits, work.weight_bits, work.output_bits) == (4, 2, 8)
     assert work.weight_bytes == -(-135 * 2 // 8) + 5 * 4
+
+
+@pytest.mark.parametrize("runtime", ["tflm", "tinyengine"])
+def test_a_search_counts_packed_pieces_as_the_plan_does(runtime: str) -> None:
+    graph = odd_network(INT4)
+    front = search(graph, profile="stm32f412", runtime=runtime, max_grid=5, max_stages=2)
+    assert len(front.points) > 1
+    for point in front.points:
+        report = simulate(
+            graph, profile="stm32f412", runtime=runtime, schedule=point.schedule, input_place=point.input_place
+        )
+        assert report.sram.peak_bytes == point.peak_bytes
