@@ -13,6 +13,7 @@ from pathlib import Path
 import naive_bits as naive
 import numpy as np
 import pytest
+from conftest import CorpusModel
 from drafts import inputs_for
 from hypothesis import given
 from hypothesis import strategies as st
@@ -393,3 +394,21 @@ def test_a_file_is_cut_too(tmp_path: Path) -> None:
     given_x = list(inputs_for(graph, 3))
     np.testing.assert_array_equal(execution.execute(read, given_x)[0], execution.execute(narrow, given_x)[0])
     assert replace(read, name="").name == ""
+
+
+def test_every_real_network_can_be_cut(corpus_model: CorpusModel) -> None:
+    """Whatever operators it has, streaming state too: the plan holds, and what has weights runs with them cut."""
+    graph = mcusim.load(corpus_model.path)
+    before = allocation_of(graph)
+    narrow = with_bits(graph, uniform_allocation(graph, weight_bits=4, activation_bits=4))
+    assert set(allocation_of(narrow).activations.values()) <= {4}
+    for tensor in (*graph.inputs, *graph.outputs):
+        assert narrow.tensors[tensor].type is graph.tensors[tensor].type
+    least = fit_bits(graph, profile="stm32f410")
+    if least.fits:
+        assert least.report.sram.peak_bytes <= 32 * KIB
+    elif before.weights:
+        assert "it lacks" in least.why
+    if float(corpus_model.row["macs_M"] or 0) < 1:
+        found = execution.execute(narrow, list(inputs_for(graph, 0)), check=True)
+        assert [array.shape for array in found] == [graph.tensors[index].shape for index in graph.outputs]

@@ -30,7 +30,7 @@ class LayerBits:
     """A layer of the runtime with its widths.
 
     node: its index in the graph.
-    input_bits: of the widest input; None without one.   weight_bits: None without weights.
+    input_bits: of the widest input; None without one, as output_bits.   weight_bits: None without weights.
     activation_bytes: of input, output and what is needed later, together.
     """
 
@@ -39,7 +39,7 @@ class LayerBits:
     op: str
     input_bits: int | None
     weight_bits: int | None
-    output_bits: int
+    output_bits: int | None
     weight_bytes: int
     activation_bytes: int
 
@@ -178,7 +178,7 @@ def _layer_bits(graph: Graph, tensors: Tensors) -> Iterator[LayerBits]:
             node.op,
             max(reads, default=None),
             tensors.weights[weights[0]] if weights else None,
-            graph.tensors[node.outputs[0]].dtype.bits,
+            graph.tensors[node.outputs[0]].dtype.bits if node.outputs else None,
             sum(packed_bytes(tensors.elements[index], tensors.weights[index]) for index in weights),
             tensors.layer_bytes(layer, tensors.bits),
         )

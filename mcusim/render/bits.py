@@ -38,7 +38,7 @@ def _verdict(found: BitFit) -> str:
 
 def _summary(layers: Sequence[LayerBits]) -> str:
     weights = [layer.weight_bits for layer in layers if layer.weight_bits is not None]
-    outputs = [layer.output_bits for layer in layers]
+    outputs = [layer.output_bits for layer in layers if layer.output_bits is not None]
     return f"layers by bits of their weights: {_counts(weights)}; of their outputs: {_counts(outputs)}"
 
 
@@ -94,7 +94,7 @@ def _row(layer: LayerBits, found: BitFit, most: int, glyphs: Glyphs) -> list[Cel
         Cell(str(layer.node), "dim"),
         Cell(layer.name),
         Cell({"DEPTHWISE_CONV_2D": "DW_CONV_2D"}.get(layer.op, layer.op)),
-        Cell(shape_text(node.signature.output.shape, glyphs)),
+        Cell(shape_text(node.signature.output.shape, glyphs) if node.outputs else ""),
         _width(layer.input_bits),
         _width(layer.weight_bits),
         _width(layer.output_bits),
