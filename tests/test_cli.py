@@ -124,7 +124,7 @@ WRONG = [
     ([*RUN, "--runtime", "tfml"], "did you mean 'tflm'?"),
     ([*RUN, "--runtime", "tflm@0"], "no rules for version 0"),
     ([*RUN, "--schedule", "patch:0x3@2"], "does not read"),
-    ([*RUN, "--bits", "w3a8"], "is no choice of bits; use auto, or wNaM"),
+    ([*RUN, "--bits", "w3a8"], "is no choice of bits; use wNaM"),
     ([*RUN, "--bits", "auto", "--schedule", "auto"], "bits are chosen for one schedule"),
     (["bits", "mcunet-in2", "--profile", "stm32f412", "--min-bits", "5"], "min_bits: it is 5; use 2, 4, 8"),
     ([*RUN, "--input", "moon"], "use arena or external"),

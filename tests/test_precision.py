@@ -17,6 +17,7 @@ from conftest import CorpusModel
 from drafts import inputs_for
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import run_tflm
 from typer.testing import CliRunner
 
 import mcusim
@@ -30,8 +31,9 @@ from mcusim.precision import (
     BitAllocation,
     allocate_bits,
     allocation_of,
+    chosen_bits,
     fit_bits,
-    parse_bits,
+    parse_widths,
     uniform_allocation,
     with_bits,
 )
@@ -371,10 +373,68 @@ def test_run_takes_bits() -> None:
     assert "bits w4:28" in uniform["model"]["source"]
 
 
-@pytest.mark.parametrize("text", ["", "4", "w4", "w3a8", "a8w4", "w8a16", "autos"])
+@pytest.mark.parametrize("text", ["", "4", "w4", "w3a8", "a8w4", "w8a16", "auto"])
 def test_other_words_for_bits_are_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"is no choice of bits(.|\n)*such as w4a8"):
-        parse_bits(text)
+        parse_widths(text)
+
+
+def test_a_document_is_read_again(tmp_path: Path) -> None:
+    """What `mcusim bits --json` wrote, changed by hand, is what `--bits` takes."""
+    path = tmp_path / "bits.json"
+    bits = ["bits", "mbv1-w0.5-r192", "--profile", "stm32f412", "--json", str(path)]
+    assert RUNNER.invoke(app, bits).exit_code == 0
+    run = ["run", "mbv1-w0.5-r192", "--profile", "stm32f412", "--json", "-", "--bits"]
+    auto, again = (json.loads(RUNNER.invoke(app, [*run, text]).stdout) for text in ("auto", str(path)))
+    assert again == auto
+    told = json.loads(path.read_text())
+    for tensor in told["tensors"]:
+        tensor["bits"] = 2
+    path.write_text(json.dumps(told))
+    least = json.loads(RUNNER.invoke(app, [*run, str(path)]).stdout)
+    assert least["flash"]["total_bytes"] < auto["flash"]["total_bytes"]
+    graph = mcusim.load("mbv1-w0.5-r192")
+    assert allocation_of(chosen_bits(graph, str(path))) == uniform_allocation(graph, weight_bits=2, activation_bits=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "no document of bits"),
+        ('{"layers": []}', "missing required field `tensors`"),
+        ('{"tensors": [{"index": 4, "bits": "two"}]}', "Expected `int`"),
+        (
+            '{"tensors": [{"index": 3, "bits": 4, "name": "other"}]}',
+            "tensor 3 is 'other' there, and 'conv_2d_0/weights'",
+        ),
+        ('{"tensors": [{"index": 999, "bits": 4}]}', "tensor 999 is 'None' there, and none in network 'residual'"),
+    ],
+)
+def test_wrong_documents_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "bits.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        chosen_bits(residual(), str(path))
+    with pytest.raises(InputError, match="cannot be read"):
+        chosen_bits(residual(), str(tmp_path / "none.json"))
+
+
+def test_exec_and_export_take_bits(tmp_path: Path) -> None:
+    from mcusim.frontends.tflite import read_tflite
+
+    path = str(tmp_path / "narrow.tflite")
+    assert RUNNER.invoke(app, ["export", "smallcifar", path, "--bits", "w4a8"]).exit_code == 0
+    graph = read_tflite(path)
+    assert DType.INT4 in {tensor.dtype for tensor in graph.tensors}
+    given_x = list(inputs_for(graph, 1))
+    theirs = run_tflm(Path(path).read_bytes(), given_x)
+    np.testing.assert_array_equal(execution.execute(graph, given_x)[0], theirs[0])
+    answers = [
+        RUNNER.invoke(app, ["exec", "smallcifar", "--seed", "1", "--input", "random", *bits])
+        for bits in ([], ["--bits", "w8a8"], ["--bits", "w2a2"])
+    ]
+    assert [answer.exit_code for answer in answers] == [0, 0, 0]
+    assert answers[0].stdout == answers[1].stdout != answers[2].stdout
 
 
 def test_a_file_is_cut_too(tmp_path: Path) -> None:

@@ -54,6 +54,14 @@ def exec_(
         int | None,
         typer.Option(min=0, metavar="N", help="Draws weights where there are none, and inputs.", show_default=False),
     ] = None,
+    bits: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BITS",
+            help="Fewer bits a tensor: wNaM, such as w4a8, or the document of `mcusim bits --json`.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run a network on arrays: every byte is what TensorFlow Lite Micro would answer, in the arena that is planned.
 
@@ -61,13 +69,14 @@ def exec_(
     Examples:
       mcusim exec mcunet-vww0 --input random --seed 1 --output answer.npy
       mcusim exec mcunet-vww0 --input random --seed 1 --trace layers.npz
+      mcusim exec mcunet-vww0 --input random --seed 1 --bits w4a4
     """
     for option, target, kinds in (("--output", output, (".npy", ".npz")), ("--trace", trace, (".npz",))):
         if target is not None and Path(target).suffix.lower() not in kinds:
             raise InputError(f"'{target}' is no {' or '.join(kinds)}", where=option, fix=f"name a {kinds[0]} file")
     refuse_same_target(output=output, trace=trace)
-    refuse_overwriting((model, *inputs), output=output, trace=trace)
-    graph = load_network(model, seed)
+    refuse_overwriting((model, bits, *inputs), output=output, trace=trace)
+    graph = load_network(model, seed, bits)
     if output is not None and len(graph.outputs) > 1 and Path(output).suffix.lower() == ".npy":
         what = f"the network has {len(graph.outputs)} outputs, and an .npy holds one"
         raise InputError(what, where="--output", fix=f"name {Path(output).with_suffix('.npz')}")
@@ -89,12 +98,16 @@ def exec_(
     write_output("".join(f"{line}\n" for line in lines), STDOUT, "--output")
 
 
-def load_network(model: str, seed: int | None) -> Graph:
-    """The network that `model` names, with drawn weights if a seed is given and it has none."""
+def load_network(model: str, seed: int | None, bits: str | None = None) -> Graph:
+    """The network that `model` names, with drawn weights if a seed is given and it has none.   bits: see `--bits`."""
     from mcusim.frontends.synthesis import with_seeded_weights
     from mcusim.models import load
 
     graph = load(model)
+    if bits is not None:
+        from mcusim.precision import chosen_bits
+
+        graph = chosen_bits(graph, bits)
     has_weights = all(t.constant is not None for t in graph.tensors if t.is_constant)
     return graph if seed is None or has_weights else with_seeded_weights(graph, seed)
 

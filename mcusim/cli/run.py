@@ -113,8 +113,8 @@ def run(
         str | None,
         typer.Option(
             metavar="BITS",
-            help="Fewer bits a tensor: auto (activations, then weights, cut until it fits, as `mcusim bits` shows), or "
-            "wNaM: weights of N and activations of M bits, such as w4a8.",
+            help="Fewer bits a tensor: auto (activations, then weights, cut until it fits, as `mcusim bits` shows); "
+            "wNaM, weights of N and activations of M bits, such as w4a8; or the document of `mcusim bits --json`.",
             show_default=False,
         ),
     ] = None,
@@ -265,13 +265,10 @@ def _with_bits(graph: Graph, board: Board, question: _Question) -> Graph:
     """The network with the bits that were asked for."""
     if question.bits is None:
         return graph
-    from mcusim.precision import fit_bits, parse_bits, uniform_allocation, with_bits
+    from mcusim.precision import AUTO, chosen_bits, fit_bits
 
-    wanted = parse_bits(question.bits)
-    if wanted is not None:
-        return with_bits(
-            graph, uniform_allocation(graph, weight_bits=wanted.weights, activation_bits=wanted.activations)
-        )
+    if question.bits.strip().lower() != AUTO:
+        return chosen_bits(graph, question.bits)
     return fit_bits(
         graph,
         profile=board,

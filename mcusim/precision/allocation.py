@@ -7,12 +7,11 @@ the retraining that the paper does.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from mcusim.errors import InputError, ModelError
+from mcusim.errors import ModelError
 from mcusim.graph import ABSENT, Graph, Node, Quantization, Source, Tensor, signature, tensor_type
 from mcusim.ops import OPS
 from mcusim.precision.tensors import DTYPES, WEIGHTS, Tensors, tensors_of
@@ -22,34 +21,10 @@ from mcusim.runtimes import RUNTIMES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["BitAllocation", "Widths", "allocation_of", "parse_bits", "uniform_allocation", "with_bits"]
+__all__ = ["BitAllocation", "allocation_of", "uniform_allocation", "with_bits"]
 
 BIAS = 2
 """Which input holds the bias of an operator with weights."""
-
-
-class Widths(NamedTuple):
-    """Bits of all weights and of all activations."""
-
-    weights: int
-    activations: int
-
-
-AUTO = "auto"
-_WIDTHS = re.compile(r"w(\d+)a(\d+)")
-
-
-def parse_bits(text: str) -> Widths | None:
-    """`w4a8`: weights of 4 and activations of 8 bits; None for `auto`. Raises InputError."""
-    asked = text.strip().lower()
-    if asked == AUTO:
-        return None
-    found = _WIDTHS.fullmatch(asked)
-    widths = Widths(int(found[1]), int(found[2])) if found else None
-    if widths is None or not set(widths) <= set(DTYPES):
-        fix = "use auto, or wNaM with N and M of 8, 4 and 2, such as w4a8"
-        raise InputError(f"'{text}' is no choice of bits", where="--bits", fix=fix)
-    return widths
 
 
 @dataclass(frozen=True, slots=True)

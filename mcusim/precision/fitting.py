@@ -13,7 +13,8 @@ from mcusim.conditions import the_board, the_bytes, the_graph, the_runtime, the_
 from mcusim.errors import PlanError, ScheduleError
 from mcusim.graph import ABSENT, Graph
 from mcusim.lowering.rules import InputPlace
-from mcusim.precision.allocation import BitAllocation, Widths, allocation_of, uniform_allocation, with_bits
+from mcusim.precision.allocation import BitAllocation, allocation_of, uniform_allocation, with_bits
+from mcusim.precision.choices import Widths
 from mcusim.precision.cutting import MARGIN, allocate_bits, check_min_bits
 from mcusim.precision.tensors import Tensors, packed_bytes, tensors_of
 from mcusim.report import Report
