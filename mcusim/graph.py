@@ -11,7 +11,7 @@ again by identity. This is what makes whole answers for a stream of similar netw
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -38,6 +38,7 @@ __all__ = [
     "Source",
     "Tensor",
     "TensorType",
+    "retyped",
     "signature",
     "tensor_type",
 ]
@@ -310,6 +311,14 @@ class Node:
     @property
     def attributes(self) -> Attributes:
         return self.signature.attributes
+
+
+def retyped(node: Node, tensors: Sequence[Tensor], inputs: tuple[int, ...] | None = None) -> Node:
+    """`node` with the types that `tensors` have.   inputs: the tensors it reads, if others than before."""
+    reads = node.inputs if inputs is None else inputs
+    types = tuple([None if index == ABSENT else tensors[index].type for index in reads])
+    found = signature(node.op, node.attributes, types, tuple([tensors[index].type for index in node.outputs]))
+    return replace(node, inputs=reads, signature=found)
 
 
 @dataclass(frozen=True, slots=True)

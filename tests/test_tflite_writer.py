@@ -16,10 +16,10 @@ from strategies import ONE_OP, Case, inputs_for, networks
 
 from mcusim import zoo
 from mcusim.errors import ModelError, OutputError
-from mcusim.export import export_model
+from mcusim.export import export_model, with_int8_activations
 from mcusim.frontends import tflite_schema
 from mcusim.frontends.builder import GraphBuilder
-from mcusim.frontends.synthesis import with_int8_activations, with_seeded_weights
+from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite import parse_tflite, read_tflite
 from mcusim.frontends.tflite_writer import ALIGNMENT, save_tflite, write_tflite
 from mcusim.graph import ABSENT, Activation, DType, Graph, Padding, Quantization, Tensor

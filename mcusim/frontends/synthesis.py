@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 
 from mcusim.errors import ModelError
 from mcusim.frontends.spreads import CENTRES, Spread, after, constant, snapped, spread_of, uniform
-from mcusim.graph import ABSENT, Activation, DType, Graph, Node, Quantization, Tensor, signature, tensor_type
+from mcusim.graph import ABSENT, Activation, DType, Graph, Node, Quantization, Tensor, retyped, tensor_type
 from mcusim.ops import OPS, OpDef
 from mcusim.quant import dtype_range
 from mcusim.region import Span
 
-__all__ = ["KEEPS", "with_int8_activations", "with_seeded_weights"]
+__all__ = ["KEEPS", "with_seeded_weights"]
 
 _WEIGHT_LIMIT = {DType.INT8: 127, DType.INT4: 7, DType.INT2: 1}
 _QUANTISED = (DType.INT8, DType.INT16, DType.INT4, DType.INT2)
@@ -133,31 +133,6 @@ def with_seeded_weights(graph: Graph, seed: int = 0) -> Graph:
     return replace(graph, tensors=tuple(draft.tensors))
 
 
-def with_int8_activations(graph: Graph) -> Graph:
-    """`graph` with int8 in the place of int4 and int2 activations, on which no TFLite runtime computes.
-
-    Weights keep their types. For a network whose activations have no quantisation yet.
-    """
-    weights = {node.inputs[_LAYERS[node.op].weights] for node in graph.nodes if node.op in _LAYERS}
-    tensors = tuple(
-        tensor
-        if not tensor.dtype.is_packed or index in weights
-        else replace(
-            tensor, type=tensor_type(tensor.shape, tensor.dtype.unpacked, tensor.is_constant, tensor.type.values)
-        )
-        for index, tensor in enumerate(graph.tensors)
-    )
-    nodes = tuple(_retyped(node, node.inputs, tensors) for node in graph.nodes)
-    return replace(graph, tensors=tensors, nodes=nodes)
-
-
-def _retyped(node: Node, inputs: tuple[int, ...], tensors: Sequence[Tensor]) -> Node:
-    """`node` reading `inputs`, with the types that these tensors have."""
-    types = tuple(None if index == ABSENT else tensors[index].type for index in inputs)
-    outputs = tuple(tensors[index].type for index in node.outputs)
-    return replace(node, inputs=inputs, signature=signature(node.op, node.attributes, types, outputs))
-
-
 def _with_biases(graph: Graph) -> Graph:
     """No convolution without bias: LiteRT refuses those, and TFLM crashes on depthwise."""
     tensors = list(graph.tensors)
@@ -170,7 +145,7 @@ def _with_biases(graph: Graph) -> Graph:
             kind = tensor_type((node.signature.input(layer.weights).shape[layer.channels],), wide, True)
             present = (*present[: layer.bias], len(tensors))
             tensors.append(Tensor(f"{node.name}/bias", kind))
-        nodes.append(_retyped(node, present, tensors))
+        nodes.append(retyped(node, tensors, present))
     return replace(graph, tensors=tuple(tensors), nodes=tuple(nodes))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mcusim.errors import ModelError
-from mcusim.graph import ABSENT, Graph, Node, Quantization, Source, Tensor, signature, tensor_type
+from mcusim.graph import ABSENT, Graph, Node, Quantization, Source, Tensor, retyped, tensor_type
 from mcusim.ops import OPS
 from mcusim.precision.tensors import DTYPES, WEIGHTS, Tensors, tensors_of
 from mcusim.quant import INT32_MAX, INT32_MIN, dtype_range
@@ -82,7 +82,7 @@ def with_bits(graph: Graph, allocation: BitAllocation) -> Graph:
     for node in graph.nodes:
         if _has_weights(node, tensors):
             _rescale_bias(graph, node, tensors)
-    nodes = tuple(_retyped(node, tensors) for node in graph.nodes)
+    nodes = tuple(retyped(node, tensors) for node in graph.nodes)
     source = Source(f"{graph.source.description}, bits {allocation}", published=graph.source.published)
     return replace(graph, tensors=tuple(tensors), nodes=nodes, source=source)
 
@@ -105,13 +105,6 @@ def _check(graph: Graph, wanted: Mapping[int, int]) -> None:
 def _has_weights(node: Node, tensors: list[Tensor]) -> bool:
     op = OPS.get(node.op)
     return op is not None and op.packs and WEIGHTS in op.parameters and tensors[node.inputs[WEIGHTS]].is_constant
-
-
-def _retyped(node: Node, tensors: list[Tensor]) -> Node:
-    inputs = tuple(None if index == ABSENT else tensors[index].type for index in node.inputs)
-    outputs = tuple(tensors[index].type for index in node.outputs)
-    found = signature(node.op, node.attributes, inputs, outputs)
-    return node if found is node.signature else replace(node, signature=found)
 
 
 def _narrowed(tensor: Tensor, bits: int) -> Tensor:

@@ -40,8 +40,9 @@ class Tensors:
 
     group: activation tensor -> its group; all tensors of a group have one width, as an operator between them may not
         rescale (pools, PAD, RESHAPE, CONCATENATION).
-    elements: of each tensor.   bits: of each group that may be cut, as they are; any other group keeps its width.
-    kept_bits: of the tensors of those.   weights: weight tensor -> bits, of those that may be cut, in layer order.
+    elements: of each tensor.   bits: of each group that may be cut, as they are.
+    kept_bits: of each activation tensor, as they are: what counts where its group may not be cut.
+    weights: weight tensor -> bits, as they are, of those that may be cut, in the order of layers.
     """
 
     layers: tuple[Layer, ...]
