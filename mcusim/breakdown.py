@@ -18,10 +18,14 @@ __all__ = ["Breakdown", "breakdown", "count_macs", "count_parameters", "stage_in
 
 
 class Breakdown(NamedTuple):
-    """One entry a node of the graph, in its order. missing: why the runtime cannot run some nodes -> their names."""
+    """One entry a node of the graph, in its order.
+
+    missing: why the runtime cannot run some nodes -> their names.   caveats: of its kernels -> the nodes they run.
+    """
 
     layers: tuple[LayerInfo, ...]
     missing: dict[str, list[str]]
+    caveats: dict[str, list[str]]
 
 
 class _LayerFacts(NamedTuple):
@@ -59,6 +63,7 @@ def breakdown(
     rows: list[LayerInfo | None] = [None] * len(nodes)
     basis = Basis.PROVISIONAL if prices is None else prices.basis
     missing: dict[str, list[str]] = {}
+    caveats: dict[str, list[str]] = {}
     copying = 0  # cycles of copies that only the runtime makes; they count with the layer that reads the copy
     time = 0
     for stage in program.stages:
@@ -80,13 +85,15 @@ def breakdown(
             )
             if not kernel.supported:
                 missing.setdefault(kernel.why, []).append(name)
+            elif kernel.caveat:
+                caveats.setdefault(kernel.caveat, []).append(name)
             for absorbed in step.absorbed:
                 rows[absorbed] = _silent(program.graph, absorbed, f"folded into {signature.op}", prices, basis)
     for index in program.free:
         rows[index] = _silent(program.graph, index, "none: same bytes", prices, basis)
     for index in program.caller:
         rows[index] = _silent(program.graph, index, "none: left to the caller", prices, basis)
-    return Breakdown(tuple([row for row in rows if row is not None]), missing)
+    return Breakdown(tuple([row for row in rows if row is not None]), missing, caveats)
 
 
 def _silent(graph: Graph, index: int, kernel: str, prices: Coefficients | None, basis: Basis) -> LayerInfo:

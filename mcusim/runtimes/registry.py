@@ -54,11 +54,13 @@ class Kernel(NamedTuple):
     """The function that a node is dispatched to.
 
     supported: whether the runtime can run it.   why: the property of the shape that sends it there, or what is missing.
+    caveat: what a report must say of figures that rest on it, or "".
     """
 
     name: str
     supported: bool = True
     why: str = ""
+    caveat: str = ""
 
 
 def _nothing_persistent(graph: Graph) -> Persistent:

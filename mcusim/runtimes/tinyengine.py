@@ -46,6 +46,9 @@ def _held_scratch(signature: Signature) -> Scratch:
             return ()
 
 
+_PACKED_CAVEAT = "kernels of fewer than 8 bits were never released; their time is that of int8 ones"
+
+
 @lru_cache(SIGNATURES_KEPT)
 def _kernel(signature: Signature) -> Kernel:
     """The function of a layer. MCUNet's int4 results were measured with kernels that were never released."""
@@ -54,7 +57,7 @@ def _kernel(signature: Signature) -> Kernel:
     if not packed or not found.supported:
         return found
     types = " and ".join(sorted(packed, reverse=True))
-    return Kernel(f"{signature.op.lower()} of {types}", why="kernels of fewer than 8 bits were never released")
+    return Kernel(f"{signature.op.lower()} of {types}", why="not released", caveat=_PACKED_CAVEAT)
 
 
 def _released_kernel(signature: Signature) -> Kernel:
