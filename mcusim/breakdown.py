@@ -19,13 +19,15 @@ __all__ = ["Breakdown", "breakdown", "count_macs", "count_parameters", "stage_in
 
 
 class Breakdown(NamedTuple):
-    """One entry a node of the graph, in its order. missing: why the runtime cannot run some nodes -> their names.
+    """One entry a node of the graph, in its order.
 
+    missing: why the runtime cannot run some nodes -> their names.   caveats: of its kernels -> the nodes they run.
     amounts: of each of `pricing.efforts.EFFORTS`, over all steps.
     """
 
     layers: tuple[LayerInfo, ...]
     missing: dict[str, list[str]]
+    caveats: dict[str, list[str]]
     amounts: tuple[float, ...]
 
 
@@ -91,6 +93,7 @@ def breakdown(
     rows: list[LayerInfo | None] = [None] * len(nodes)
     basis = Basis.PROVISIONAL if prices is None else prices.basis
     missing: dict[str, list[str]] = {}
+    caveats: dict[str, list[str]] = {}
     copying = _NO_CYCLES  # of copies that only the runtime makes; they count with the layer that reads the copy
     amounts = [0.0] * len(EFFORTS)
     time = 0
@@ -117,13 +120,15 @@ def breakdown(
             )  # fmt: skip
             if not kernel.supported:
                 missing.setdefault(kernel.why, []).append(name)
+            elif kernel.caveat:
+                caveats.setdefault(kernel.caveat, []).append(name)
             for absorbed in step.absorbed:
                 rows[absorbed] = _silent(program.graph, absorbed, f"folded into {signature.op}", prices, basis)
     for index in program.free:
         rows[index] = _silent(program.graph, index, "none: same bytes", prices, basis)
     for index in program.caller:
         rows[index] = _silent(program.graph, index, "none: left to the caller", prices, basis)
-    return Breakdown(tuple([row for row in rows if row is not None]), missing, tuple(amounts))
+    return Breakdown(tuple([row for row in rows if row is not None]), missing, caveats, tuple(amounts))
 
 
 def _silent(graph: Graph, index: int, kernel: str, prices: Coefficients | None, basis: Basis) -> LayerInfo:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import save_tflite
-from mcusim.graph import DType, Graph
+from mcusim.graph import Graph, retyped, tensor_type
 from mcusim.models import load
+from mcusim.ops import OPS
 
-__all__ = ["Exported", "export_model"]
+__all__ = ["Exported", "export_model", "with_int8_activations"]
 
 
 class Exported(NamedTuple):
@@ -41,14 +43,37 @@ def export_model(
     """
     graph = model if isinstance(model, Graph) else load(model)
     missing = [tensor for tensor in graph.tensors if tensor.is_constant and tensor.constant is None]
-    written = with_seeded_weights(graph, seed) if missing else graph
+    is_packed = any(tensor.dtype.is_packed for tensor in graph.tensors if not tensor.is_constant)
+    drawn = with_int8_activations(graph) if is_packed and missing else graph
+    written = with_seeded_weights(drawn, seed) if missing else graph
     notes = []
     if missing:
         notes.append(
             f"{len(missing)} tensors of weights were drawn with seed {seed}: speed and memory are those of the trained "
             "network, what it answers is not"
         )
-    if any(t.dtype is DType.INT4 for t in graph.tensors if not t.is_constant):
-        notes.append("no TFLite runtime computes on int4 activations: they are written as int8, the weights as int4")
+    if is_packed:
+        told = "they are written as int8, the weights with their own types" if missing else "only mcusim runs this file"
+        notes.append(f"no TFLite runtime computes on int4 and int2 activations: {told}")
     size_bytes = save_tflite(written, Path(path), metadata=metadata)
     return Exported(Path(path), size_bytes, written, len(missing), tuple(notes))
+
+
+def with_int8_activations(graph: Graph) -> Graph:
+    """`graph` with int8 in the place of int4 and int2 activations, on which no TFLite runtime computes.
+
+    Weights keep their types. For a network whose activations have no quantisation yet.
+    """
+    learned = {
+        node.inputs[position]
+        for node in graph.nodes
+        for position in (OPS[node.op].parameters if node.op in OPS else ())
+        if position < len(node.inputs)
+    }
+    tensors = tuple(
+        replace(t, type=tensor_type(t.shape, t.dtype.unpacked, t.is_constant, t.type.values))
+        if t.dtype.is_packed and index not in learned
+        else t
+        for index, t in enumerate(graph.tensors)
+    )
+    return replace(graph, tensors=tensors, nodes=tuple(retyped(node, tensors) for node in graph.nodes))

@@ -11,7 +11,7 @@ again by identity. This is what makes whole answers for a stream of similar netw
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -38,6 +38,7 @@ __all__ = [
     "Source",
     "Tensor",
     "TensorType",
+    "retyped",
     "signature",
     "tensor_type",
 ]
@@ -79,6 +80,16 @@ class DType(StrEnum):
         return _BITS[self]
 
     @property
+    def is_packed(self) -> bool:
+        """Whether several elements share a byte: int4, int2 and uint4."""
+        return 0 < _BITS[self] < 8
+
+    @property
+    def unpacked(self) -> DType:
+        """The type of an element that stands by itself: int8 for int4 and int2, uint8 for uint4, else the type."""
+        return _UNPACKED.get(self, self)
+
+    @property
     def is_integer(self) -> bool:
         return "int" in self.value
 
@@ -89,6 +100,10 @@ class DType(StrEnum):
 
 _BITS: Mapping[DType, int] = MappingProxyType(
     {dtype: 8 if dtype is DType.BOOL else int("".join(c for c in dtype.value if c.isdigit()) or "0") for dtype in DType}
+)
+
+_UNPACKED: Mapping[DType, DType] = MappingProxyType(
+    {DType.INT4: DType.INT8, DType.INT2: DType.INT8, DType.UINT4: DType.UINT8}
 )
 
 
@@ -122,6 +137,8 @@ class Attributes:
 class TensorType:
     """Shape and element type of a tensor, interned: make one with `tensor_type()`.
 
+    size_bytes: elements of int4 and int2 are packed over the whole tensor, as .tflite files pack constants: the first
+    in the lowest bits of the first byte, no gap between rows or channels, the last byte filled up (assumption A35).
     values: the elements of a small integer constant (axes, paddings, target shapes), which operators need to know
     before they run; None for everything else.
     """
@@ -148,6 +165,11 @@ class TensorType:
 
     def __reduce__(self) -> tuple[object, ...]:
         return tensor_type, (self.shape, self.dtype, self.is_constant, self.values)
+
+    def row_bytes(self, cols: int) -> int:
+        """Bytes of `cols` pixels of a row that is held by itself, as in a patch or a line buffer: whole bytes."""
+        pixel_elements = self.elements // ((self.rows * self.cols) or 1)
+        return -(-cols * pixel_elements * _BITS[self.dtype] // 8)
 
     @property
     def channels(self) -> int:
@@ -289,6 +311,14 @@ class Node:
     @property
     def attributes(self) -> Attributes:
         return self.signature.attributes
+
+
+def retyped(node: Node, tensors: Sequence[Tensor], inputs: tuple[int, ...] | None = None) -> Node:
+    """`node` with the types that `tensors` have.   inputs: the tensors it reads, if others than before."""
+    reads = node.inputs if inputs is None else inputs
+    types = tuple([None if index == ABSENT else tensors[index].type for index in reads])
+    found = signature(node.op, node.attributes, types, tuple([tensors[index].type for index in node.outputs]))
+    return replace(node, inputs=reads, signature=found)
 
 
 @dataclass(frozen=True, slots=True)

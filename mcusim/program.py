@@ -72,7 +72,8 @@ class ViewKind(StrEnum):
 class View(NamedTuple):
     """How a buffer holds a tensor.
 
-    buffer: index, ABSENT for OUTSIDE.   row_pitch_bytes: from one row to the next.   row_capacity: rows held.
+    buffer: index, ABSENT for OUTSIDE.   row_capacity: rows held.
+    row_pitch_bytes: from one row to the next; of a whole tensor of packed elements its rows need not start at bytes.
     """
 
     tensor: int

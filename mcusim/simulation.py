@@ -138,10 +138,12 @@ def _report(
     program, placement, alive_bytes, runtime = memory
     graph = program.graph
     warnings: list[str] = []
-    layers, missing, amounts = breakdown(program, alive_bytes, placement.held_bytes, runtime, prices)
+    layers, missing, caveats, amounts = breakdown(program, alive_bytes, placement.held_bytes, runtime, prices)
     for why, names in missing.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         warnings.append(f"{runtime.name} cannot run '{names[0]}'{more}: {why}.")
+    for caveat, names in caveats.items():
+        warnings.append(f"{runtime.name}, {len(names)} layers: {caveat}.")
     stages = stage_infos(program)
     foreign = sorted({stage.kind.value for stage in program.stages} - {kind.value for kind in runtime.stages})
     if foreign:

@@ -57,12 +57,13 @@ def inputs_for(graph: Graph, seed: int) -> tuple[Array, ...]:
     found = []
     for index in graph.inputs:
         tensor = graph.tensors[index]
-        dtype = np.dtype(tensor.dtype.value)
+        dtype = np.dtype(tensor.dtype.unpacked.value)
         if dtype.kind == "f":
             found.append((rng.standard_normal(tensor.shape) * 2).astype(dtype))
         else:
             limits = np.iinfo(dtype)
-            found.append(rng.integers(limits.min, limits.max + 1, tensor.shape, dtype=dtype))
+            unused = limits.bits - tensor.dtype.bits if tensor.dtype.is_packed else 0
+            found.append(rng.integers(limits.min, limits.max + 1, tensor.shape, dtype=dtype) >> unused)
     return tuple(found)
 
 

@@ -50,13 +50,17 @@ def conv_2d(d: Draft) -> Case:
     return d.build(conv(d, x, groups, dtype))
 
 
+def _weights_type(d: Draft, dtype: DType) -> DType:
+    """int4 now and then, beside int8 activations."""
+    return DType.INT4 if dtype is INT8 and d.number(0, 5) == 0 else INT8
+
+
 def conv(d: Draft, x: int, groups: int, dtype: DType) -> int:
     shape = d.builder.type_of(x).shape
     kernel, fields = _window(d, shape)
     out_c = d.number(1, 9) * groups
     in_c = shape[3] // groups
-    int4 = dtype is INT8 and groups == 1 and d.number(0, 5) == 0
-    weights = d.weights((out_c, *kernel, in_c), 0, DType.INT4 if int4 else INT8)
+    weights = d.weights((out_c, *kernel, in_c), 0, _weights_type(d, dtype) if groups == 1 else INT8)
     bias = d.bias(x, weights, out_c, dtype, narrow=True)
     made = attributes("CONV_2D", fused_activation_function=d.pick(FUSED), **fields)
     quantization = d.result_of(x, weights, kernel[0] * kernel[1] * in_c, dtype)
@@ -73,7 +77,7 @@ def depthwise(d: Draft, x: int, dtype: DType) -> int:
     shape = d.builder.type_of(x).shape
     kernel, fields = _window(d, shape)
     multiplier = d.pick((1, 1, 2, 3))
-    weights = d.weights((1, *kernel, shape[3] * multiplier), 3)
+    weights = d.weights((1, *kernel, shape[3] * multiplier), 3, _weights_type(d, dtype))
     bias = d.bias(x, weights, shape[3] * multiplier, dtype)
     made = attributes(
         "DEPTHWISE_CONV_2D", fused_activation_function=d.pick(FUSED), depth_multiplier=multiplier, **fields
@@ -90,7 +94,7 @@ def fully_connected(d: Draft) -> Case:
 
 def fully_connected_layer(d: Draft, x: int, dtype: DType) -> int:
     depth, out_c = d.builder.type_of(x).channels, d.number(1, 12)
-    weights = d.weights((out_c, depth), None)
+    weights = d.weights((out_c, depth), None, _weights_type(d, dtype))
     bias = d.bias(x, weights, out_c, dtype, narrow=True)
     made = attributes("FULLY_CONNECTED", fused_activation_function=d.pick(FUSED))
     return d.builder.op("FULLY_CONNECTED", (x, weights, bias), made, quantization=d.result_of(x, weights, depth, dtype))

@@ -17,7 +17,8 @@ from mcusim.cli import main
 from mcusim.errors import InputError, ModelError, PlanError, ScheduleError
 from mcusim.execution import prepared
 from mcusim.execution.arena import Arena, BoundStep
-from mcusim.execution.sessions import PlainRunner, Session
+from mcusim.execution.runners import PlainRunner
+from mcusim.execution.sessions import Session
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.graph import DType, Graph, Quantization
 

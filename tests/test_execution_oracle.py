@@ -18,6 +18,7 @@ from strategies import ONE_OP, Case, inputs_for, networks
 
 from mcusim import zoo
 from mcusim.errors import ModelError
+from mcusim.export import with_int8_activations
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import Graph
@@ -86,7 +87,7 @@ def test_schedules_change_nothing(case: Case, rows: int, cols: int) -> None:
 
 @pytest.mark.parametrize("name", ["mcunet-in0", "mcunetv2_large", "smallcifar", "mcunet-256kb-int4", "person-det"])
 def test_published_networks_equal_tflm(name: str) -> None:
-    graph: Graph = with_seeded_weights(zoo.build(name))
+    graph: Graph = with_seeded_weights(with_int8_activations(zoo.build(name)))
     inputs = inputs_for(graph, 1)
     theirs = trace_tflm(write_tflite(graph), inputs)
     ours = execution.execute(graph, list(inputs))

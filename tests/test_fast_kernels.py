@@ -23,7 +23,8 @@ from test_execution import inputs_of, load
 import mcusim
 from mcusim.errors import InputError, ModelError, ScheduleError
 from mcusim.execution import prepared, streams
-from mcusim.execution.sessions import PlainRunner, Session
+from mcusim.execution.runners import PlainRunner
+from mcusim.execution.sessions import Session
 from mcusim.execution.streams import PLAIN, compiled_tier
 from mcusim.graph import Padding
 from mcusim.ops import OPS

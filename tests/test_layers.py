@@ -19,6 +19,7 @@ FLOORS = (
         "graph",
         "hardware",
         "libm",
+        "packing",
         "profile_files",
         "profile_template",
         "program",
@@ -30,7 +31,7 @@ FLOORS = (
     },
     {"ops", "frontends", "zoo"},
     {"boards", "conventions", "export", "lowering", "models", "placement", "planners", "price", "pricing", "runtimes"},
-    {"breakdown", "conditions", "evaluating", "execution", "memory", "searching", "simulation"},
+    {"breakdown", "conditions", "evaluating", "execution", "memory", "precision", "searching", "simulation"},
     {"cli", "render"},
     {"__init__", "__main__"},  # the facade, above all: nothing in the package imports from it but its version
 )

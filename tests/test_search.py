@@ -251,7 +251,7 @@ def test_remedies_come_best_first():
     assert found.report.fits is False
     kinds = [remedy.kind for remedy in found.remedies]
     assert kinds[0] is RemedyKind.SCHEDULE
-    assert {RemedyKind.BOARD, RemedyKind.RESOLUTION} <= set(kinds)
+    assert {RemedyKind.BOARD, RemedyKind.BITS, RemedyKind.RESOLUTION} <= set(kinds)
     fits = [remedy.fits for remedy in found.remedies]
     assert fits == sorted(fits, reverse=True)
     for remedy in found.remedies:

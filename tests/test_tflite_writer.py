@@ -16,7 +16,7 @@ from strategies import ONE_OP, Case, inputs_for, networks
 
 from mcusim import zoo
 from mcusim.errors import ModelError, OutputError
-from mcusim.export import export_model
+from mcusim.export import export_model, with_int8_activations
 from mcusim.frontends import tflite_schema
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
@@ -270,7 +270,7 @@ def assert_alive(outputs: list[list[np.ndarray[Any, Any]]]) -> None:
 
 
 def assert_runtimes_agree(name: str) -> None:
-    graph = with_seeded_weights(zoo.build(name))
+    graph = with_seeded_weights(with_int8_activations(zoo.build(name)))
     content = write_tflite(graph)
     inputs = [inputs_for(graph, seed) for seed in (0, 1)]
     answers = [run_tflm(content, each) for each in inputs]

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from mcusim import __version__
+from mcusim.cli.bits import bits
 from mcusim.cli.calibrate import calibrate
 from mcusim.cli.diff import diff
 from mcusim.cli.doctor import doctor
@@ -43,6 +44,7 @@ COMMANDS = (
     "plan",
     "patch",
     "fit",
+    "bits",
     "models",
     "profiles",
     "runtimes",
@@ -103,6 +105,7 @@ app.command(short_help="Does it fit, how fast is it, which layer is to blame?")(
 app.command(short_help="The arena: which buffer lies where, and the smallest plan.")(plan)
 app.command(short_help="The schedules worth having, and the one to take.")(patch)
 app.command(short_help="What to do when it does not fit, ranked.")(fit)
+app.command(short_help="With how many bits a tensor it fits: 8, 4 or 2.")(bits)
 app.command(short_help="The published networks that have a name here.")(models)
 app.add_typer(profiles_app, name="profiles", short_help="The boards; `new` and `check` for one's own.")
 app.command(short_help="Whose memory rules and kernels there are.")(runtimes)

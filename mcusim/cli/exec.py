@@ -55,6 +55,14 @@ def exec_(
         int | None,
         typer.Option(min=0, metavar="N", help="Draws weights where there are none, and inputs.", show_default=False),
     ] = None,
+    bits: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BITS",
+            help="Fewer bits a tensor: wNaM, such as w4a8, or the document of `mcusim bits --json`.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run a network on arrays: every byte is what TensorFlow Lite Micro would answer, in the arena that is planned.
 
@@ -62,13 +70,14 @@ def exec_(
     Examples:
       mcusim exec mcunet-vww0 --input random --seed 1 --output answer.npy
       mcusim exec mcunet-vww0 --input random --seed 1 --trace layers.npz
+      mcusim exec mcunet-vww0 --input random --seed 1 --bits w4a4
     """
     for option, target, kinds in (("--output", output, (".npy", ".npz")), ("--trace", trace, (".npz",))):
         if target is not None and Path(target).suffix.lower() not in kinds:
             raise InputError(f"'{target}' is no {' or '.join(kinds)}", where=option, fix=f"name a {kinds[0]} file")
     refuse_same_target(output=output, trace=trace)
-    refuse_overwriting((model, *inputs), output=output, trace=trace)
-    graph = load_network(model, seed)
+    refuse_overwriting((model, bits, *inputs), output=output, trace=trace)
+    graph = load_network(model, seed, bits)
     if output is not None and len(graph.outputs) > 1 and Path(output).suffix.lower() == ".npy":
         what = f"the network has {len(graph.outputs)} outputs, and an .npy holds one"
         raise InputError(what, where="--output", fix=f"name {Path(output).with_suffix('.npz')}")
@@ -90,12 +99,16 @@ def exec_(
     write_output("".join(f"{line}\n" for line in lines), STDOUT, "--output")
 
 
-def load_network(model: str, seed: int | None) -> Graph:
-    """The network that `model` names, with drawn weights if a seed is given and it has none."""
+def load_network(model: str, seed: int | None, bits: str | None = None) -> Graph:
+    """The network that `model` names, with drawn weights if a seed is given and it has none.   bits: see `--bits`."""
     from mcusim.frontends.synthesis import with_seeded_weights
     from mcusim.models import load
 
     graph = load(model)
+    if bits is not None:
+        from mcusim.precision import chosen_bits
+
+        graph = chosen_bits(graph, bits)
     has_weights = all(t.constant is not None for t in graph.tensors if t.is_constant)
     return graph if seed is None or has_weights else with_seeded_weights(graph, seed)
 
@@ -124,6 +137,9 @@ def _drawn(graph: Graph, seed: int) -> list[NDArray[Any]]:
     """Uniform integers; for real numbers, uniform in what the first QUANTIZE that reads them can tell apart."""
     import numpy as np
 
+    from mcusim.graph import DType
+    from mcusim.quant import dtype_range
+
     rng = np.random.default_rng(seed)
     found: list[NDArray[Any]] = []
     for index in graph.inputs:
@@ -133,8 +149,8 @@ def _drawn(graph: Graph, seed: int) -> list[NDArray[Any]]:
             scale = next((q.scales[0] for q in (graph.tensors[i].quantization for i in readers) if q), 1 / 128)
             found.append((rng.uniform(-128, 127, kind.shape) * scale).astype(kind.dtype.value))
             continue
-        bounds = np.iinfo(kind.dtype.value)
-        found.append(rng.integers(bounds.min, bounds.max, kind.shape, kind.dtype.value, endpoint=True))
+        lowest, highest = (0, 1) if kind.dtype is DType.BOOL else dtype_range(kind.dtype)
+        found.append(rng.integers(lowest, highest, kind.shape, kind.dtype.unpacked.value, endpoint=True))
     return found
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mcusim.cli.shell import STDOUT, refuse_overwriting, write_output
+
+if TYPE_CHECKING:
+    from mcusim.graph import Graph
 
 __all__ = ["export"]
 
@@ -15,6 +18,14 @@ def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="The name of a published network, or a .tflite file.")],
     path: Annotated[str, typer.Argument(metavar="FILE", help="The .tflite file to write.")],
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Draws the weights of published networks.")] = 0,
+    bits: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BITS",
+            help="Fewer bits a tensor: wNaM, such as w4a8, or the document of `mcusim bits --json`.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write a network as a .tflite file that LiteRT and TensorFlow Lite Micro run.
 
@@ -25,10 +36,18 @@ def export(
     Examples:
       mcusim export mcunet-in2 mcunet-in2.tflite
       mcusim export person-det detector.tflite --seed 7
+      mcusim export mcunet-in2 int4.tflite --bits w4a8
     """
     from mcusim.export import export_model
 
-    refuse_overwriting((model,), FILE=path)
-    written = export_model(model, path, seed)
+    refuse_overwriting((model, bits), FILE=path)
+    written = export_model(model if bits is None else _narrowed(model, bits), path, seed)
     lines = [f"{written.path}: {written.size_bytes:,} bytes, {len(written.graph.nodes)} operators", *written.notes]
     write_output("".join(f"{line}\n" for line in lines), STDOUT, "FILE")
+
+
+def _narrowed(model: str, bits: str) -> Graph:
+    from mcusim.models import load
+    from mcusim.precision import chosen_bits
+
+    return chosen_bits(load(model), bits)

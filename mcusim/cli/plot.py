@@ -115,7 +115,7 @@ def validation(
       mcusim plot validation -o validation.svg
     """
     one_thread()
-    from mcusim.cli.sheets import predictions_csv
+    from mcusim.cli.sheets import validation_csv
     from mcusim.pricing.validation import predictions
     from mcusim.render.style import check_format
     from mcusim.render.validation import validation_plot
@@ -125,6 +125,6 @@ def validation(
     found = predictions()
     write_bytes(validation_plot(found, kind), output, "--output")
     if data is not None:
-        write_output(predictions_csv(found), data, "--data")
+        write_output(validation_csv(found), data, "--data")
     if data != STDOUT:
         write_output(f"{output}: {len(found)} measured times\n", STDOUT, "--output")

@@ -114,6 +114,15 @@ def run(
         str | None,
         typer.Option(metavar="FILE", help="Your own times, as `mcusim calibrate` wrote them.", show_default=False),
     ] = None,
+    bits: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BITS",
+            help="Fewer bits a tensor: auto (activations, then weights, cut until it fits, as `mcusim bits` shows); "
+            "wNaM, weights of N and activations of M bits, such as w4a8; or the document of `mcusim bits --json`.",
+            show_default=False,
+        ),
+    ] = None,
     layers: Annotated[
         str,
         typer.Option(metavar="WHICH", help="Layers to show: auto (the heaviest of many), all, top, none."),
@@ -148,6 +157,7 @@ def run(
       mcusim run mcunet-vww1 --profile all
       mcusim run mbv2-w0.35-r144 --profile stm32f412 --schedule patch:3x3@13
       mcusim run mcunet-in3 --profile stm32f746 --convention table4
+      mcusim run mbv1-w0.5-r192 --profile stm32f412 --bits auto
       mcusim run mcunet-vww0 --profile nrf52840 --sram-budget 200k --max-ms 5s --check
       mcusim run mcunet-vww0 --profile stm32f746 --json -
     """
@@ -169,6 +179,7 @@ def run(
         convention,
         image_option(linked),
         None if calibration is None else read_calibration(calibration),
+        bits,
     )
     choice = layers_option(layers)
     if profile.strip().lower() == ALL_BOARDS:
@@ -204,6 +215,7 @@ class _Question:
     convention: str | None
     image: Image | None
     calibration: Calibration | None
+    bits: str | None
 
 
 def _ask(question: _Question, profile: str, banks: str | None) -> Report:
@@ -233,7 +245,7 @@ def _answers(question: _Question, boards: Sequence[Board]) -> list[Report]:
             graphs[name] = load(name)
         reports.append(
             simulate(
-                graphs[name],
+                _with_bits(graphs[name], board, question),
                 profile=board,
                 runtime=runtime,
                 schedule=schedule,
@@ -248,6 +260,25 @@ def _answers(question: _Question, boards: Sequence[Board]) -> list[Report]:
             )
         )
     return reports
+
+
+def _with_bits(graph: Graph, board: Board, question: _Question) -> Graph:
+    """The network with the bits that were asked for."""
+    if question.bits is None:
+        return graph
+    from mcusim.precision import AUTO, chosen_bits, fit_bits
+
+    if question.bits.strip().lower() != AUTO:
+        return chosen_bits(graph, question.bits)
+    return fit_bits(
+        graph,
+        profile=board,
+        runtime=question.runtime,
+        schedule=question.schedule,
+        input_place=question.input_place,
+        sram_budget_bytes=question.sram_budget_bytes,
+        flash_budget_bytes=question.flash_budget_bytes,
+    ).graph
 
 
 def _tell_report(report: Report, layers: LayerChoice, json: str | None, csv: str | None) -> None:

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from mcusim.evaluating import Evaluation
     from mcusim.memory.counting import Comparison
     from mcusim.memory.planning import MemoryPlan
+    from mcusim.precision import LayerBits
     from mcusim.pricing.validation import Prediction
     from mcusim.report import Report
     from mcusim.searching import Front
     from mcusim.searching.remedies import Remedy
 
-__all__ = ["boards_csv", "front_csv", "layers_csv", "predictions_csv", "remedies_csv"]
+__all__ = ["bits_csv", "boards_csv", "front_csv", "layers_csv", "predictions_csv", "remedies_csv", "validation_csv"]
 
 BOARD_COLUMNS = (
     "profile",
@@ -52,7 +53,7 @@ def layers_csv(report: Report) -> str:
     return _sheet(columns, lines)
 
 
-PREDICTION_COLUMNS = (
+VALIDATION_COLUMNS = (
     "id",
     "source",
     "model",
@@ -73,7 +74,7 @@ PREDICTION_COLUMNS = (
 )
 
 
-def predictions_csv(found: Iterable[Prediction]) -> str:
+def validation_csv(found: Iterable[Prediction]) -> str:
     """One line a measured time: what was measured, what is predicted without its network, and the baseline."""
     lines = []
     for p in found:
@@ -82,7 +83,7 @@ def predictions_csv(found: Iterable[Prediction]) -> str:
         times = (round(p.ms, 4), round(p.low_ms, 4), round(p.high_ms, 4), round(p.error, 5))
         what = (system.runtime, system.version, system.option, system.core, system.board, system.memory)
         lines.append([row.id, row.source, row.model, *what, row.clock_hz, row.latency_ms, *times, p.is_inside, base])
-    return _sheet(PREDICTION_COLUMNS, lines)
+    return _sheet(VALIDATION_COLUMNS, lines)
 
 
 def boards_csv(reports: Iterable[Report]) -> str:
@@ -132,6 +133,12 @@ def remedies_csv(remedies: Iterable[Remedy]) -> str:
     """One line a remedy, best first."""
     columns = ("kind", "what", "keeps_outputs", "sram_bytes", "flash_bytes", "ms", "fits", "command")
     return _sheet(columns, [[getattr(remedy, column) for column in columns] for remedy in remedies])
+
+
+def bits_csv(layers: Iterable[LayerBits]) -> str:
+    """One line a layer, with the bits of its input, weights and output."""
+    columns = ("node", "name", "op", "input_bits", "weight_bits", "output_bits", "weight_bytes", "activation_bytes")
+    return _sheet(columns, [[getattr(layer, column) for column in columns] for layer in layers])
 
 
 def tenants_csv(plan: MemoryPlan) -> str:

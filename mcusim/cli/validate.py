@@ -59,9 +59,9 @@ def validate(
     if json is not None:
         write_output(document(_document(found, len(left_out()))), json, "--json")
     if csv is not None:
-        from mcusim.cli.sheets import predictions_csv
+        from mcusim.cli.sheets import validation_csv
 
-        write_output(predictions_csv(found), csv, "--csv")
+        write_output(validation_csv(found), csv, "--csv")
     if STDOUT not in (json, csv):
         from mcusim.render.validation import validation_lines
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from mcusim.graph import ABSENT, Graph, Signature
@@ -12,7 +12,7 @@ from mcusim.program import BufferKind, Program, Step
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import LAYER
 
-__all__ = ["Layer", "held_bytes", "in_and_out_bytes", "layers", "shortcut_bytes"]
+__all__ = ["Around", "Layer", "held_bytes", "in_and_out_bytes", "layers", "shortcut_bytes", "tensors_around"]
 
 
 class Layer(NamedTuple):
@@ -40,19 +40,38 @@ class Layer(NamedTuple):
 
 def layers(graph: Graph) -> tuple[Layer, ...]:
     """The layers in order of execution."""
-    return tuple(_layers(_program(graph)))
+    program = _program(graph)
+    return tuple(
+        Layer(
+            program.graph.nodes[step.node].name,
+            step.signature,
+            _bytes(program, around.read),
+            _bytes(program, around.written),
+            _bytes(program, around.beside),
+            around.input_stays,
+        )
+        for step, around in tensors_around(program)
+    )
 
 
-def _layers(program: Program) -> Iterator[Layer]:
+class Around(NamedTuple):
+    """The tensors in memory while a step runs, each storage by one name: see `Layer`."""
+
+    read: frozenset[int]
+    written: frozenset[int]
+    beside: frozenset[int]
+    input_stays: bool
+
+
+def tensors_around(program: Program) -> Iterator[tuple[Step, Around]]:
+    """Every step with the tensors around it, in order of execution."""
     steps = list(program.body())
     first, last = _lives(program, steps)
-    nodes = program.graph.nodes
     for time, step in enumerate(steps):
         read, written = _tensors(program, step.reads), _tensors(program, step.writes)
         beside = {t for t in first if first[t] < time < last[t]} - read - written
-        in_bytes, out_bytes, beside_bytes = (_bytes(program, tensors) for tensors in (read, written, beside))
         stays = any(last[tensor] > time for tensor in read)
-        yield Layer(nodes[step.node].name, step.signature, in_bytes, out_bytes, beside_bytes, stays)
+        yield step, Around(frozenset(read), frozenset(written), frozenset(beside), stays)
 
 
 def held_bytes(graph: Graph, name: str) -> int:
@@ -91,7 +110,7 @@ def _tensors(program: Program, views: tuple[int, ...]) -> set[int]:
     return {program.views[view].tensor for view in views if view != ABSENT}
 
 
-def _bytes(program: Program, tensors: set[int]) -> int:
+def _bytes(program: Program, tensors: Iterable[int]) -> int:
     return sum(program.graph.tensors[tensor].size_bytes for tensor in tensors)
 
 

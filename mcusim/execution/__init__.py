@@ -20,7 +20,8 @@ from mcusim.conditions import the_graph, the_runtime, the_schedule
 from mcusim.errors import InputError, ScheduleError
 from mcusim.execution.feeds import Inputs, check_inputs
 from mcusim.execution.preparation import Array, Preparation, numerics_of, prepare
-from mcusim.execution.sessions import Session, Tier, Trace
+from mcusim.execution.runners import Tier
+from mcusim.execution.sessions import Session, Trace
 from mcusim.execution.streams import compiled_tier
 from mcusim.graph import Graph
 from mcusim.ops.registry import Numerics

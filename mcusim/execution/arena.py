@@ -5,6 +5,7 @@ One array of exactly `arena_bytes + held_bytes`; every planned tensor is a view 
     WHOLE    all of the tensor           PIECE  the region of this iteration, from the view's start
     OUTSIDE  all of it, the caller's     LINES  its latest rows, row r at r modulo capacity: read through a copy where
                                                 they wrap around
+Elements of 4 and 2 bits lie packed in the arena and are unpacked for the kernels, which compute on one a byte.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from mcusim.execution.preparation import Array, Preparation, storage_type
 from mcusim.graph import ABSENT, DType, TensorType
 from mcusim.ops import OPS
 from mcusim.ops.registry import SLACK_BYTES, Piece, Run
+from mcusim.packing import pack_at, unpack, unpack_at
 from mcusim.program import BufferKind, Iteration, Step, View, ViewKind
 from mcusim.region import Region, Span, clip
 
-__all__ = ["Arena", "BoundStep", "whole_piece"]
+__all__ = ["Arena", "BoundStep", "Packed", "whole_piece"]
 
 BASE_ALIGNMENT = 64
 _NOTHING = np.zeros(0, np.int8)
@@ -36,6 +38,42 @@ class Wrapped(NamedTuple):
 
     copy: Array
     parts: tuple[Array, ...]
+
+    def gather(self) -> None:
+        np.concatenate(self.parts, axis=1, out=self.copy)
+
+    def scatter(self) -> None:
+        row = 0
+        for part in self.parts:
+            part[...] = self.copy[:, row : row + part.shape[1]]
+            row += part.shape[1]
+
+
+class Packed(NamedTuple):
+    """Elements of 4 or 2 bits, unpacked to one a byte for a kernel.
+
+    copy: they, contiguous.   runs: the bit of `storage` at which each run of them begins; all are of one length.
+    """
+
+    copy: Array
+    storage: Array
+    runs: tuple[int, ...]
+    dtype: DType
+
+    def gather(self) -> None:
+        for first_bit, elements in self._pairs():
+            elements[...] = unpack_at(self.storage, first_bit, elements.size, self.dtype)
+
+    def scatter(self) -> None:
+        for first_bit, elements in self._pairs():
+            pack_at(self.storage, first_bit, elements, self.dtype)
+
+    def _pairs(self) -> Iterator[tuple[int, Array]]:
+        return zip(self.runs, self.copy.reshape(len(self.runs), self.copy.size // max(len(self.runs), 1)), strict=True)
+
+
+Moved = Wrapped | Packed
+"""What a kernel computes on instead of the arena's own bytes."""
 
 
 class BoundStep(NamedTuple):
@@ -51,19 +89,16 @@ class BoundStep(NamedTuple):
     piece: Piece
     iteration: Iteration
     time: int
-    gathers: tuple[Wrapped, ...] = ()
-    scatters: tuple[Wrapped, ...] = ()
+    gathers: tuple[Moved, ...] = ()
+    scatters: tuple[Moved, ...] = ()
 
     def execute(self) -> None:
         """Read, compute, write."""
-        for copy, parts in self.gathers:
-            np.concatenate(parts, axis=1, out=copy)
+        for moved in self.gathers:
+            moved.gather()
         self.run(self.prepared, self.inputs, self.outputs, self.piece)
-        for copy, parts in self.scatters:
-            row = 0
-            for part in parts:
-                part[...] = copy[:, row : row + part.shape[1]]
-                row += part.shape[1]
+        for moved in self.scatters:
+            moved.scatter()
 
 
 def whole_piece(output: TensorType | None, inputs: int) -> Piece:
@@ -96,14 +131,29 @@ class Arena:
     # -- whole tensors ------------------------------------------------------------------------------------------------
 
     def tensor(self, index: int) -> Array | None:
-        """All of a tensor that has a home, or None: nothing keeps it, or only in pieces."""
+        """All of a tensor that has a home, or None: nothing keeps it, or only in pieces.
+
+        Of packed elements it is a copy; of others, the arena's own bytes.
+        """
         kind = self.ready.graph.tensors[index].type
         if index in self.ready.variable_of:
             return self._variable(index, kind)
         view = self.home.get(index)
         if view is None or self.ready.program.views[view].kind not in _ENTIRE:
             return None
+        if kind.dtype.is_packed:
+            return unpack(self._bytes_of(view), kind.elements, kind.dtype).reshape(kind.shape)
         return self._all_of(view, kind)
+
+    def put(self, index: int, elements: Array) -> None:
+        """Write all of a tensor, if it has a home."""
+        kind, view = self.ready.graph.tensors[index].type, self.home.get(index)
+        if not kind.dtype.is_packed:
+            home = self.tensor(index)
+            if home is not None:
+                home[...] = elements
+        elif view is not None and self.ready.program.views[view].kind in _ENTIRE:
+            pack_at(self._bytes_of(view), 0, elements, kind.dtype)
 
     def _variable(self, tensor: int, kind: TensorType) -> Array:
         stored = self.variables[self.ready.variable_of[tensor]]
@@ -137,7 +187,7 @@ class Arena:
         sources = self.ready.graph.nodes[node].inputs if node != ABSENT else (ABSENT,)
         inputs: list[Array] = []
         origins: list[tuple[int, int]] = []
-        gathers: list[Wrapped] = []
+        gathers: list[Moved] = []
         for position, (tensor, view) in enumerate(zip(sources, step.reads, strict=True)):
             kind = step.signature.inputs[position]
             if view == ABSENT or kind is None:
@@ -146,21 +196,25 @@ class Arena:
                 continue
             region = OPS[step.signature.op].needs(step.signature, position, rows, cols)
             wanted = _clipped(region, kind)
-            array, wrapped = self._array(view, kind, self._held(view, kind, iteration, written), wanted)
-            gathers += wrapped
+            array, moved = self._array(view, kind, self._held(view, kind, iteration, written), wanted)
+            gathers += moved
             inputs.append(array)
             origins.append((wanted.rows.start, wanted.cols.start))
         outputs: list[Array] = []
         # Several outputs may differ in size (SPLIT_V); such a step is never cut.
         is_cut = bool(step.writes) and iteration.region != _clipped(None, step.signature.outputs[0])
-        scatters: list[Wrapped] = []
+        scatters: list[Moved] = []
         for view, kind in zip(step.writes, step.signature.outputs, strict=True):
             if view == ABSENT:
-                outputs.append(_NOTHING if kind.dtype is DType.RESOURCE else np.zeros(kind.shape, kind.dtype.value))
+                outputs.append(
+                    _NOTHING
+                    if kind.dtype is DType.RESOURCE
+                    else np.zeros(kind.shape, storage_type(kind.dtype, "a tensor"))
+                )
                 continue
             wanted = _clipped(iteration.region if is_cut else None, kind)
-            array, wrapped = self._array(view, kind, self._held(view, kind, iteration, written), wanted)
-            scatters += wrapped
+            array, moved = self._array(view, kind, self._held(view, kind, iteration, written), wanted)
+            scatters += moved
             outputs.append(array)
         piece = Piece(rows, cols, tuple(origins))
         arrays = tuple(inputs), tuple(outputs)
@@ -188,18 +242,18 @@ class Arena:
         rows, cols = writer.rows[iteration.row], writer.cols[iteration.col]
         return Region(whole.rows if found.kind is ViewKind.LINES else rows, cols)
 
-    def _array(self, view: int, kind: TensorType, held: Region, wanted: Region) -> tuple[Array, list[Wrapped]]:
+    def _array(self, view: int, kind: TensorType, held: Region, wanted: Region) -> tuple[Array, list[Moved]]:
         """The part `wanted` of a tensor, and what must be copied for it."""
         found = self.ready.program.views[view]
+        if kind.dtype.is_packed:
+            packed = self._packed(found, view, kind, held, wanted)
+            return packed.copy, [packed]
         if len(kind.shape) != _FEATURE_MAP_RANK:
             return self._all_of(view, kind), []
         if found.kind is not ViewKind.LINES:
             return self._rows(found, view, kind, held, wanted), []
         capacity, (start, stop) = found.row_capacity, wanted.rows
-        if stop - start > capacity:
-            name = self.ready.graph.tensors[found.tensor].name
-            what = f"'{name}' keeps {capacity} rows, and {stop - start} are read"
-            raise PlanError(what, where=f"network '{self.ready.graph.name}'", fix="lowering bug: report it")
+        self._check_capacity(found, wanted.rows)
         parts = []
         while start < stop:
             length = min(stop - start, capacity - start % capacity)
@@ -212,6 +266,29 @@ class Arena:
         shape = batch, wanted.rows.length, wanted.cols.length, channels
         copy = _room(prod(shape) * parts[0].itemsize).view(parts[0].dtype).reshape(shape)
         return copy, [Wrapped(copy, tuple(parts))]
+
+    def _check_capacity(self, found: View, rows: Span) -> None:
+        if found.kind is ViewKind.LINES and rows.length > found.row_capacity:
+            name = self.ready.graph.tensors[found.tensor].name
+            what = f"'{name}' keeps {found.row_capacity} rows, and {rows.length} are read"
+            raise PlanError(what, where=f"network '{self.ready.graph.name}'", fix="lowering bug: report it")
+
+    def _packed(self, found: View, view: int, kind: TensorType, held: Region, wanted: Region) -> Packed:
+        """The part `wanted` of a tensor of packed elements: a run a row, or one run where it is all of it."""
+        storage, bits = self._bytes_of(view), kind.dtype.bits
+        dtype = storage_type(kind.dtype, "a tensor")
+        if len(kind.shape) != _FEATURE_MAP_RANK or (found.kind in _ENTIRE and wanted == _clipped(None, kind)):
+            return Packed(_room(kind.elements).view(dtype).reshape(kind.shape), storage, (0,), kind.dtype)
+        self._check_capacity(found, wanted.rows)
+        batch, _, _, channels = kind.shape
+        pixel_bits = channels * bits
+        row_bits = kind.cols * pixel_bits if found.kind in _ENTIRE else found.row_pitch_bytes * 8
+        first_bit = (wanted.cols.start - held.cols.start) * pixel_bits
+        rows = range(wanted.rows.start - held.rows.start, wanted.rows.stop - held.rows.start)
+        places = [row % found.row_capacity if found.kind is ViewKind.LINES else row for row in rows]
+        runs = [first_bit + (image * kind.rows + place) * row_bits for image in range(batch) for place in places]
+        shape = batch, wanted.rows.length, wanted.cols.length, channels
+        return Packed(_room(prod(shape)).view(dtype).reshape(shape), storage, tuple(runs), kind.dtype)
 
     def _rows(self, found: View, view: int, kind: TensorType, held: Region, wanted: Region) -> Array:
         """A strided view of rows that lie one after the other."""

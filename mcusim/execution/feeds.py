@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mcusim.errors import InputError
 from mcusim.graph import DType, Graph, Tensor
+from mcusim.quant import dtype_range
 
 __all__ = ["Feed", "Inputs", "check_inputs"]
 
@@ -34,7 +35,7 @@ class Feed(NamedTuple):
         for index in graph.outputs:
             shape = graph.tensors[index].shape
             rest = shape[1:] if shape[:1] == (1,) else shape
-            found.append(np.zeros((self.calls, *rest), graph.tensors[index].dtype.value))
+            found.append(np.zeros((self.calls, *rest), graph.tensors[index].dtype.unpacked.value))
         return found
 
 
@@ -91,8 +92,14 @@ def _array(graph: Graph, tensor: Tensor, given: ArrayLike) -> Array:
         array = np.asarray(given)
     except (ValueError, TypeError):
         raise _refusal(graph, f"what came for {_wanted(tensor)} is no array", "give a numpy array") from None
-    if array.dtype != np.dtype(tensor.dtype.value):
+    if array.dtype != np.dtype(tensor.dtype.unpacked.value):
         raise _refusal(graph, f"{array.dtype} came for {_wanted(tensor)}", _other_type_fix(tensor, array))
+    if tensor.dtype.is_packed and array.size:
+        lowest, highest = dtype_range(tensor.dtype)
+        if array.min() < lowest or array.max() > highest:
+            what = f"numbers from {array.min()} to {array.max()} came for {_wanted(tensor)}"
+            fix = f"give integers from {lowest} to {highest}, one an element of {tensor.dtype.unpacked}"
+            raise _refusal(graph, what, fix)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         what = f"{array[index]} at {index} of the input {_wanted(tensor)}"
@@ -108,7 +115,7 @@ def _other_type_fix(tensor: Tensor, array: Array) -> str:
         scale, zero_point = tensor.quantization.scales[0], tensor.quantization.zero_points[0]
         told = f"round(x / {scale:.6g}) + {zero_point}, clipped to {tensor.dtype}"
         return f"quantise it with the input's scale {scale:.6g} and zero point {zero_point}: {told}"
-    return f"give an array of {tensor.dtype}"
+    return f"give an array of {tensor.dtype.unpacked}"
 
 
 def _calls(graph: Graph, tensor: Tensor, array: Array) -> int | None:

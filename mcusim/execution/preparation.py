@@ -116,10 +116,10 @@ def _input_place(runtime: Runtime, schedule: Schedule) -> Any:
 
 
 def storage_type(dtype: DType, where: str) -> np.dtype[Any]:
-    """How numpy holds elements of a tensor. Raises ModelError for those that it cannot hold one by one."""
-    if dtype.bits < 8 or dtype in (DType.BFLOAT16, DType.FLOAT16):
+    """How numpy holds elements of a tensor, one by one. Raises ModelError for those that it cannot hold one by one."""
+    if not dtype.bits or dtype in (DType.BFLOAT16, DType.FLOAT16):
         raise ModelError(f"elements of {dtype} cannot be computed with", where=where, fix="quantise to int8")
-    return np.dtype(dtype.value)
+    return np.dtype(dtype.unpacked.value)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -183,6 +183,9 @@ def _prepared(graph: Graph, index: int, signature: Signature, numerics: Numerics
     for kind in (*signature.inputs, *signature.outputs):
         if kind is not None and not kind.is_constant and kind.dtype is not DType.RESOURCE:
             storage_type(kind.dtype, where)
+            if kind.dtype.is_packed and not op.packs:
+                what = f"{node.op} of {kind.dtype} activations is not defined"
+                raise ModelError(what, where=where, fix="let the tensors that it reads and writes have 8 bits")
     if op.state is not StateRole.NONE:
         return PreparedNode(_STATEFUL[op.state], None, op.state)
     call = Call(

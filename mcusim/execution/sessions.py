@@ -1,14 +1,9 @@
-"""A network with its own arena and its own variables, run call by call.
-
-Steps run in one of two ways. Each is a `StepRunner` over a contiguous range of bound steps: plainly, one kernel after
-the other, or encoded by a `Tier` into commands that one call walks over by itself.
-"""
+"""A network with its own arena and its own variables, run call by call."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,68 +11,12 @@ from mcusim.errors import InputError
 from mcusim.execution.arena import Arena, BoundStep, Canary, whole_piece
 from mcusim.execution.feeds import Feed, Inputs, check_inputs
 from mcusim.execution.preparation import Array, Preparation, PreparedNode, handles
+from mcusim.execution.runners import BatchRunner, StepRunner, Tier, segments
 from mcusim.graph import ABSENT, DType, Graph, Node
 from mcusim.ops.registry import StateRole
 from mcusim.program import Iteration
 
-__all__ = ["PlainRunner", "Session", "StepRunner", "Tier", "Trace", "segments"]
-
-
-class StepRunner(Protocol):
-    """Runs a contiguous range of steps over the arena that it is bound to."""
-
-    def run(self) -> None: ...
-
-
-@runtime_checkable
-class BatchRunner(StepRunner, Protocol):
-    """A StepRunner that can also run call after call of a batch by itself.
-
-    inward, outward: (batch, its place in the arena) for each input and output; all contiguous.
-    """
-
-    def run_calls(
-        self, inward: Sequence[tuple[Array, Array]], outward: Sequence[tuple[Array, Array]], calls: range
-    ) -> None: ...
-
-
-class Tier(Protocol):
-    """A faster way of running some steps, with the same bytes as result.
-
-    encode: a step as this tier's command, or None where it declines: then its kernel runs it. Offsets and pitches of a
-        step's tensors are those of its arrays, whose memory never moves (`gathers` and `scatters` are the tier's to
-        do); constants are among them, and prepared
-        integers in `step.prepared`, which all sessions of a network share: weights need packing once only.
-    join: a runner of these commands, one after the other.   storage: the arena.
-    """
-
-    def encode(self, storage: Array, step: BoundStep) -> object | None: ...
-
-    def join(self, storage: Array, commands: Sequence[object]) -> StepRunner: ...
-
-
-class PlainRunner:
-    """One kernel after the other."""
-
-    def __init__(self, steps: Sequence[BoundStep]) -> None:
-        self._steps = tuple(steps)
-
-    def run(self) -> None:
-        for step in self._steps:
-            step.execute()
-
-
-def segments(storage: Array, steps: Sequence[BoundStep], tier: Tier | None) -> list[StepRunner]:
-    """Runners that together run `steps` in order: of the tier where it takes them, plain elsewhere."""
-    if tier is None:
-        return [PlainRunner(steps)]
-    encoded = [(step, tier.encode(storage, step)) for step in steps]
-    runners: list[StepRunner] = []
-    for taken, group in groupby(encoded, key=lambda pair: pair[1] is not None):
-        pairs = list(group)
-        plain = PlainRunner([step for step, _ in pairs])
-        runners.append(tier.join(storage, [command for _, command in pairs]) if taken else plain)
-    return runners
+__all__ = ["Session", "Trace"]
 
 
 class Trace:
@@ -187,7 +126,12 @@ class Session:
         for ports, indices in zip(found, (self._graph.inputs, self._graph.outputs), strict=True):
             for index in indices:
                 tensor, home = self._graph.tensors[index], self._arena.tensor(index)
-                if home is None or tensor.constant is not None or index in self._ready.variable_of:
+                if (
+                    home is None
+                    or tensor.constant is not None
+                    or tensor.dtype.is_packed
+                    or index in self._ready.variable_of
+                ):
                     return None
                 ports.append(_Port(tensor.shape, home.dtype, home.reshape(tensor.shape)))
         return found[0], found[1]
@@ -268,9 +212,7 @@ class Session:
             node = self._graph.nodes[index]
             outer[node.outputs[0]] = _run_alone(self._ready.nodes[index], node, [outer[node.inputs[0]]])[0]
         for tensor, array in outer.items():
-            home = self._arena.tensor(tensor)
-            if home is not None:
-                home[...] = array
+            self._arena.put(tensor, array)
         return outer
 
     def _one_by_one(self) -> Iterator[BoundStep]:
@@ -365,7 +307,7 @@ def _place(iteration: Iteration, whole: Array) -> tuple[slice, ...]:
 
 def _run_alone(ready: PreparedNode, node: Node, inputs: Sequence[Array]) -> list[Array]:
     """A node outside the arena, whole."""
-    outputs = [np.zeros(kind.shape, kind.dtype.value) for kind in node.signature.outputs]
+    outputs = [np.zeros(kind.shape, kind.dtype.unpacked.value) for kind in node.signature.outputs]
     output = node.signature.outputs[0] if node.signature.outputs else None
     ready.run(ready.prepared, inputs, outputs, whole_piece(output, len(inputs)))
     return outputs

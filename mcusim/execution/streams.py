@@ -6,7 +6,7 @@ import os
 from importlib import import_module
 from typing import cast
 
-from mcusim.execution.sessions import Tier
+from mcusim.execution.runners import Tier
 
 __all__ = ["KERNEL_SET", "PLAIN", "compiled_tier"]
 

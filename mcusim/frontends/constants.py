@@ -10,6 +10,7 @@ import numpy as np
 from mcusim.errors import ModelError
 from mcusim.frontends.flatbuffer import Flatbuffer
 from mcusim.graph import DType, Shape
+from mcusim.packing import unpack
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,15 +67,10 @@ class ConstantReader:
         return aligned
 
     def _unpacked(self, start: int, count: int, shape: Shape, dtype: DType) -> NDArray[Any]:
-        """One byte an element; the first element is in the lowest bits."""
+        """One byte an element."""
         elements = math.prod(shape)
         self._file.charge(elements)
         packed = np.frombuffer(self._file.content, np.uint8, count, start)
-        shifts = np.arange(0, 8, dtype.bits, dtype=np.uint8)
-        unpacked = ((packed[:, None] >> shifts) & np.uint8((1 << dtype.bits) - 1)).reshape(-1)[:elements]
-        if dtype is not DType.UINT4:
-            sign = np.uint8(1 << (dtype.bits - 1))
-            unpacked = ((unpacked ^ sign) - sign).view(np.int8)
-        unpacked = unpacked.reshape(shape)
+        unpacked = unpack(packed, elements, dtype).reshape(shape)
         unpacked.flags.writeable = False
         return unpacked

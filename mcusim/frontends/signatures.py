@@ -38,6 +38,7 @@ _PARAMETER_DTYPES = {
     DType.FLOAT32: (DType.FLOAT32, DType.FLOAT32),
     DType.FLOAT16: (DType.FLOAT16, DType.FLOAT16),
     DType.INT4: (DType.INT4, DType.INT32),
+    DType.INT2: (DType.INT2, DType.INT32),
     DType.UINT8: (DType.UINT8, DType.INT32),
     DType.INT16: (DType.INT8, DType.INT64),
 }

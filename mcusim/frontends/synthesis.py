@@ -25,14 +25,15 @@ from numpy.typing import NDArray
 
 from mcusim.errors import ModelError
 from mcusim.frontends.spreads import CENTRES, Spread, after, constant, snapped, spread_of, uniform
-from mcusim.graph import ABSENT, Activation, DType, Graph, Node, Quantization, Tensor, signature, tensor_type
+from mcusim.graph import ABSENT, Activation, DType, Graph, Node, Quantization, Tensor, retyped, tensor_type
 from mcusim.ops import OPS, OpDef
+from mcusim.quant import dtype_range
 from mcusim.region import Span
 
-__all__ = ["with_seeded_weights"]
+__all__ = ["KEEPS", "with_seeded_weights"]
 
-_WEIGHT_LIMIT = {DType.INT8: 127, DType.INT4: 7}
-_QUANTISED = (DType.INT8, DType.INT16)
+_WEIGHT_LIMIT = {DType.INT8: 127, DType.INT4: 7, DType.INT2: 1}
+_QUANTISED = (DType.INT8, DType.INT16, DType.INT4, DType.INT2)
 _INPUT = uniform(-127 / 128, 1.0)
 """Images and spectra in [-1, 1), as most networks want them: scale 1/128, zero point -1."""
 _JITTER = 0.25
@@ -60,7 +61,7 @@ _LAYERS = {
 _CONSTANTS = {"ADD": 3.0, "SUB": 3.0, "MUL": 1 / 6}
 """What a constant of one element stands for: descriptions have them only in relu6(x + 3) / 6, a hard sigmoid."""
 
-_KEEPS = {
+KEEPS = {
     **dict.fromkeys(
         (
             "AVERAGE_POOL_2D",
@@ -114,13 +115,12 @@ class _Draft:
 def with_seeded_weights(graph: Graph, seed: int = 0) -> Graph:
     """`graph` with weights, biases and quantisation wherever it has none; the same for the same seed, anywhere.
 
-    What is known already (elements, quantisation) stays. int4 activations become int8, as no TFLite runtime computes
-    on int4 ones; int4 weights stay int4. Convolutions without a bias get one, as converters do.
+    What is known already (elements, quantisation) stays. Convolutions without a bias get one, as converters do.
     Raises ModelError for operators and element types for which it cannot choose.
     """
     if seed < 0:
         raise ModelError(f"the seed is {seed}", where="seed", fix="use 0 or more")
-    graph = _runnable(graph)
+    graph = _with_biases(graph)
     draft = _Draft(graph, seed, f"network '{graph.name}'", list(graph.tensors))
     for index in graph.inputs:
         draft.spreads[index] = _known(draft.tensors[index]) or _INPUT
@@ -133,15 +133,9 @@ def with_seeded_weights(graph: Graph, seed: int = 0) -> Graph:
     return replace(graph, tensors=tuple(draft.tensors))
 
 
-def _runnable(graph: Graph) -> Graph:
-    """Without int4 activations, nor convolutions without bias: LiteRT refuses those, and TFLM crashes on depthwise."""
-    weights = {node.inputs[_LAYERS[node.op].weights] for node in graph.nodes if node.op in _LAYERS}
-    tensors = [
-        tensor
-        if tensor.dtype is not DType.INT4 or index in weights
-        else replace(tensor, type=tensor_type(tensor.shape, DType.INT8, tensor.is_constant, tensor.type.values))
-        for index, tensor in enumerate(graph.tensors)
-    ]
+def _with_biases(graph: Graph) -> Graph:
+    """No convolution without bias: LiteRT refuses those, and TFLM crashes on depthwise."""
+    tensors = list(graph.tensors)
     nodes = []
     for node in graph.nodes:
         present = node.inputs
@@ -151,9 +145,7 @@ def _runnable(graph: Graph) -> Graph:
             kind = tensor_type((node.signature.input(layer.weights).shape[layer.channels],), wide, True)
             present = (*present[: layer.bias], len(tensors))
             tensors.append(Tensor(f"{node.name}/bias", kind))
-        inputs = tuple(None if index == ABSENT else tensors[index].type for index in present)
-        outputs = tuple(tensors[index].type for index in node.outputs)
-        nodes.append(replace(node, inputs=present, signature=signature(node.op, node.attributes, inputs, outputs)))
+        nodes.append(retyped(node, tensors, present))
     return replace(graph, tensors=tuple(tensors), nodes=tuple(nodes))
 
 
@@ -163,8 +155,7 @@ def _known(tensor: Tensor) -> Spread | None:
     if quantization is None or quantization.is_per_channel:
         return None
     scale, zero_point = quantization.scales[0], quantization.zero_points[0]
-    least, most = (0, 255) if tensor.dtype is DType.UINT8 else (-(1 << (tensor.dtype.bits - 1)), None)
-    most = -least - 1 if most is None else most
+    least, most = dtype_range(tensor.dtype)
     low, high = scale * (least - zero_point), scale * (most - zero_point)
     return Spread(snapped((low + high) / 2), snapped((high - low) / 8), low, high, fixed=True)
 
@@ -186,7 +177,7 @@ def _advance(draft: _Draft, index: int) -> None:
         )
     for output in node.outputs:
         draft.spreads[output] = _known(draft.tensors[output]) or found
-    kept = _KEEPS.get(node.op)
+    kept = KEEPS.get(node.op)
     if kept is not None:
         for tensor in (*node.inputs[kept], *node.outputs):
             if tensor in draft.spreads:
@@ -205,7 +196,7 @@ def _operand(draft: _Draft, node: Node, tensor: int, index: int) -> Spread | Non
     if found.constant is None and found.type.elements == 1 and node.op in _CONSTANTS:
         number = _CONSTANTS[node.op]
         limit = (1 << (found.dtype.bits - 1)) - 1
-        elements = np.full(found.shape, limit, np.dtype(found.dtype.value))
+        elements = np.full(found.shape, limit, np.dtype(found.dtype.unpacked.value))
         draft.tensors[tensor] = replace(
             found, constant=_frozen(elements), quantization=Quantization((_float32(number / limit),), (0,))
         )
@@ -227,7 +218,9 @@ def _draw(draft: _Draft, index: int, layer: _Layer) -> Spread:
     weights = draft.tensors[node.inputs[layer.weights]]
     if source is None or weights.dtype not in _WEIGHT_LIMIT or draft.tensors[node.outputs[0]].dtype not in _QUANTISED:
         what = f"cannot draw {weights.dtype} weights for {draft.tensors[node.outputs[0]].dtype} activations"
-        raise ModelError(what, where=draft.at(index), fix="use int8 or int4 weights, and int8 or int16 activations")
+        raise ModelError(
+            what, where=draft.at(index), fix="use int8, int4 or int2 weights, and such activations or int16"
+        )
     activation = getattr(node.attributes, "fused_activation_function", Activation.NONE)
     mean, std = CENTRES.get(activation, CENTRES[Activation.NONE])
     if weights.constant is None or weights.quantization is None:
@@ -360,8 +353,9 @@ def _affine(spread: Spread, dtype: DType) -> Quantization:
     if dtype is DType.INT16:
         largest = max(-spread.low, spread.high)
         return Quantization((_float32(1 / 32768 if spread.fixed else largest / 32767),), (0,))
-    scale = (spread.high - spread.low) / 255
-    return Quantization((_float32(scale),), (min(max(round(-128 - spread.low / scale), -128), 127),))
+    lowest, highest = dtype_range(dtype)
+    scale = (spread.high - spread.low) / (highest - lowest)
+    return Quantization((_float32(scale),), (min(max(round(lowest - spread.low / scale), lowest), highest),))
 
 
 def _set_bias(draft: _Draft, index: int, layer: _Layer) -> None:

@@ -26,6 +26,7 @@ from mcusim.frontends.tflite_tables import BUILTIN_OPTIONS, BUILTIN_OPTIONS_2, O
 from mcusim.frontends.tflite_versions import operator_version
 from mcusim.graph import DType, Graph, Node, Quantization, Tensor
 from mcusim.ops import OPS
+from mcusim.packing import pack
 
 __all__ = ["save_tflite", "write_tflite"]
 
@@ -147,15 +148,10 @@ class _File:
 
 
 def _content(elements: NDArray[Any], dtype: DType) -> bytes:
-    """Little-endian; elements of 4 and 2 bits packed, the first in the lowest bits."""
+    """Little-endian; elements of 4 and 2 bits packed."""
     if dtype.bits >= 8 or dtype is DType.STRING:
         return elements.astype(elements.dtype.newbyteorder("<"), order="C", copy=False).tobytes()
-    in_byte = 8 // dtype.bits
-    flat = elements.astype(np.uint8).reshape(-1) & np.uint8((1 << dtype.bits) - 1)
-    flat = np.concatenate([flat, np.zeros(-len(flat) % in_byte, np.uint8)]).reshape(-1, in_byte)
-    shifts = np.arange(0, 8, dtype.bits, dtype=np.uint8)
-    packed: NDArray[np.uint8] = np.bitwise_or.reduce(flat << shifts, axis=1).astype(np.uint8)
-    return packed.tobytes()
+    return pack(elements, dtype).tobytes()
 
 
 def _subgraph(file: _File, graph: Graph, *, is_main: bool) -> Any:

@@ -179,7 +179,7 @@ class _Lowering:
             size_bytes, pitch_bytes, capacity = tensor.type.size_bytes, _row_pitch_bytes(tensor.type), 0
             if held is not ViewKind.WHOLE:
                 rows, cols = sizes[storage]
-                pitch_bytes = cols * (size_bytes // (tensor.type.rows * tensor.type.cols))
+                pitch_bytes = tensor.type.row_bytes(cols)
                 size_bytes = rows * pitch_bytes
                 capacity = rows
             kind = BufferKind.ACTIVATION

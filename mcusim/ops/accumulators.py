@@ -70,11 +70,15 @@ def unsupported(call: Call, what: str) -> ModelError:
 
 
 def check_dtypes(call: Call, *combinations: tuple[DType, ...]) -> tuple[DType, ...]:
-    """The element types of inputs 0.. and, last, of the output. Raises ModelError unless they are one of these."""
+    """The element types of inputs 0.. and, last, of the output. Raises ModelError unless they are one of these.
+
+    int4 and int2 count as int8, which holds them: an operator computes on them as on int8 (assumption A36).
+    """
     count = len(combinations[0]) - 1
-    found = (*(call.input(index).dtype for index in range(count)), call.outputs[0].dtype)
+    stored = (*(call.input(index).dtype for index in range(count)), call.outputs[0].dtype)
+    found = tuple(dtype.unpacked for dtype in stored)
     if found not in combinations:
-        raise unsupported(call, f"{', '.join(found[:-1])} to {found[-1]}")
+        raise unsupported(call, f"{', '.join(stored[:-1])} to {stored[-1]}")
     return found
 
 
@@ -109,7 +113,7 @@ _ROUNDINGS = {
 
 def rounding_of(call: Call, *, floats: bool = False) -> Rounding:
     """How this execution rounds int32 sums.   floats: whether TinyEngine requantises this operator in float."""
-    if floats and call.numerics is Numerics.TINYENGINE_FLOAT and call.outputs[0].dtype is DType.INT8:
+    if floats and call.numerics is Numerics.TINYENGINE_FLOAT and call.outputs[0].dtype.unpacked is DType.INT8:
         return Rounding.FLOAT
     return _ROUNDINGS[call.numerics]
 

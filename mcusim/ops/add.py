@@ -38,6 +38,7 @@ def _prepare(call: Call) -> PreparedSum | PreparedFloatSum | PreparedPlain:
 ADD = register(
     replace(
         binary("ADD", "a + b, broadcasting", attributes=AddAttributes, options="AddOptions"),
+        packs=True,
         prepare=_prepare,
         kernel="arithmetic",
     )

@@ -131,8 +131,11 @@ def operands(call: Call) -> Operands:
 
 
 def same_dtypes(call: Call) -> DType:
-    """The element type that both inputs and the output have. Raises ModelError where they differ."""
-    found = {call.input(0).dtype, call.input(1).dtype, call.outputs[0].dtype}
+    """The element type that both inputs and the output have. Raises ModelError where they differ.
+
+    int4 and int2 count as int8, which holds them.
+    """
+    found = {tensor.dtype.unpacked for tensor in (call.input(0), call.input(1), call.outputs[0])}
     if len(found) != 1:
         what = f"{call.input(0).dtype} and {call.input(1).dtype} to {call.outputs[0].dtype}"
         raise unsupported(call, what)

@@ -90,6 +90,9 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
         taps=taps,
         stride=row_window.stride,
         calls=calls,
+        weight_bits=signature.input(1).dtype.bits,
+        input_bits=feature_map.dtype.bits,
+        output_bits=signature.output.dtype.bits,
     )
 
 
@@ -113,7 +116,6 @@ def _prepare(call: Call) -> PreparedConv2D:
     check_dtypes(
         call,
         (DType.INT8, DType.INT8, DType.INT8),
-        (DType.INT8, DType.INT4, DType.INT8),
         (DType.INT16, DType.INT8, DType.INT16),
         (DType.UINT8, DType.UINT8, DType.UINT8),
     )
@@ -140,6 +142,7 @@ CONV_2D = register(
         work=_work,
         parameters=(1, 2),
         with_pads=with_pads,
+        packs=True,
         prepare=_prepare,
         kernel="conv_2d",
     )

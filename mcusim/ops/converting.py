@@ -55,9 +55,9 @@ def prepare_quantize(call: Call) -> FromReal | Rescale:
     source, output = call.input(0), call.outputs[0]
     new = _per_tensor(call, output)
     lowest, highest = dtype_range(output.dtype) if output.dtype.is_integer else (0, 0)
-    if source.dtype is DType.FLOAT32 and output.dtype in _STORED:
+    if source.dtype is DType.FLOAT32 and output.dtype.unpacked in _STORED:
         return FromReal(new.scales[0], new.zero_points[0], lowest, highest)
-    if output.dtype not in _RESCALED.get(source.dtype, ()):
+    if output.dtype.unpacked not in _RESCALED.get(source.dtype.unpacked, ()):
         raise _unsupported(call)
     old = _per_tensor(call, source)
     rounding = Rounding.SINGLE if call.numerics is Numerics.SINGLE_ROUNDING else Rounding.DOUBLE
@@ -68,7 +68,7 @@ def prepare_quantize(call: Call) -> FromReal | Rescale:
 def prepare_dequantize(call: Call) -> ToReal:
     """Source: TFLM dequantize_common.cc."""
     source = call.input(0)
-    if source.dtype not in _STORED or call.outputs[0].dtype is not DType.FLOAT32:
+    if source.dtype.unpacked not in _STORED or call.outputs[0].dtype is not DType.FLOAT32:
         raise _unsupported(call)
     old = _per_tensor(call, source)
     return ToReal(old.scales[0], old.zero_points[0])

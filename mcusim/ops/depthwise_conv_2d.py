@@ -95,6 +95,9 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
         taps=taps,
         stride=row_window.stride,
         calls=calls,
+        weight_bits=signature.input(1).dtype.bits,
+        input_bits=feature_map.dtype.bits,
+        output_bits=signature.output.dtype.bits,
     )
 
 
@@ -117,7 +120,6 @@ def _prepare(call: Call) -> PreparedDepthwiseConv2D:
     check_dtypes(
         call,
         (DType.INT8, DType.INT8, DType.INT8),
-        (DType.INT8, DType.INT4, DType.INT8),
         (DType.INT16, DType.INT8, DType.INT16),
         (DType.UINT8, DType.UINT8, DType.UINT8),
     )
@@ -142,6 +144,7 @@ DEPTHWISE_CONV_2D = register(
         overwrites=(0,),
         parameters=(1, 2),
         with_pads=with_pads,
+        packs=True,
         prepare=_prepare,
         kernel="depthwise_conv_2d",
     )

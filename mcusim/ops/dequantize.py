@@ -17,6 +17,7 @@ DEQUANTIZE = register(
             movement=Movement.MOVES,
         ),
         is_border_conversion=True,
+        packs=True,
         prepare=prepare_dequantize,
         kernel="converting",
     )

@@ -36,6 +36,8 @@ def element_work(kind: WorkKind, signature: Signature, rows: int, cols: int, cal
         channels_in=signature.output.channels,
         channels_out=signature.output.channels,
         calls=calls,
+        input_bits=sources[0].dtype.bits if sources else 8,
+        output_bits=signature.output.dtype.bits,
     )
 
 

@@ -68,6 +68,9 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
         channels_in=depth,
         channels_out=units,
         calls=calls,
+        weight_bits=signature.input(1).dtype.bits,
+        input_bits=source.dtype.bits,
+        output_bits=output.dtype.bits,
     )
 
 
@@ -91,7 +94,6 @@ def _prepare(call: Call) -> PreparedFullyConnected:
     check_dtypes(
         call,
         (DType.INT8, DType.INT8, DType.INT8),
-        (DType.INT8, DType.INT4, DType.INT8),
         (DType.INT16, DType.INT8, DType.INT16),
         (DType.UINT8, DType.UINT8, DType.UINT8),
     )
@@ -115,6 +117,7 @@ FULLY_CONNECTED = register(
         needs=no_needs,
         work=_work,
         parameters=(1, 2),
+        packs=True,
         prepare=_prepare,
         kernel="fully_connected",
     )

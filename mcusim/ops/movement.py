@@ -23,15 +23,15 @@ Prepare = Callable[[Call], object]
 
 
 def check_movable(call: Call, *sources: int) -> None:
-    """Raise ModelError unless the outputs have the element type of the inputs `sources`, of whole bytes."""
+    """Raise ModelError unless the outputs have the element type of the inputs `sources`."""
     for output in call.outputs:
         for index in sources:
             source = call.input(index).dtype
-            if output.dtype is not source or source.bits < 8:
+            if output.dtype is not source or not source.bits:
                 raise ModelError(
                     f"it cannot move {source} to {output.dtype}",
                     where=call.where,
-                    fix="export the model again: this operator keeps the element type, of 8 bits or more",
+                    fix="export the model again: this operator keeps the element type",
                 )
 
 
@@ -56,6 +56,7 @@ def moves(
         needs=needs,
         work=transfer,
         movement=Movement.MOVES,
+        packs=True,
         prepare=prepare,
         kernel=kernel,
     )
@@ -85,6 +86,7 @@ def relabels(
         needs=_relabelled,
         work=transfer,
         movement=Movement.RELABELS,
+        packs=True,
         prepare=_prepare_relabelling,
         kernel="copying",
     )

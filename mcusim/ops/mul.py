@@ -44,6 +44,7 @@ def _prepare(call: Call) -> PreparedProduct | PreparedPlain:
 MUL = register(
     replace(
         binary("MUL", "a * b, broadcasting", attributes=MulAttributes, options="MulOptions"),
+        packs=True,
         prepare=_prepare,
         kernel="arithmetic",
     )

@@ -75,7 +75,7 @@ def _prepare(call: Call) -> Frame:
         return Frame(before, None)
     dtype, quantization = call.outputs[0].dtype, call.outputs[0].quantization
     # TFLM pads int16 and int32 with 0 whatever the zero point is.
-    is_byte = dtype.is_integer and dtype.bits == 8
+    is_byte = dtype.is_integer and 0 < dtype.bits <= 8
     return Frame(before, quantization.zero_points[0] if is_byte and quantization else 0)
 
 

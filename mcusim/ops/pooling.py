@@ -73,6 +73,8 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
         taps=taps,
         stride=row_window.stride,
         calls=calls,
+        input_bits=feature_map.dtype.bits,
+        output_bits=output.dtype.bits,
     )
 
 
@@ -98,7 +100,7 @@ def _prepare(is_average: bool, call: Call) -> PreparedPool:
     source, output = call.input(0), call.outputs[0]
     limits: tuple[float, float] = float_limits(activation)
     if dtype is not DType.FLOAT32:
-        limits = activation_range(activation, output.quantization, dtype, call.where)
+        limits = activation_range(activation, output.quantization, output.dtype, call.where)
         (scale, zero_point), (out_scale, out_zero_point) = per_tensor(call, source), per_tensor(call, output)
         if abs(scale - out_scale) > 1e-6 or zero_point != out_zero_point:
             what = f"the output's scale, {out_scale:g}, or zero point, {out_zero_point}, is not the input's"
@@ -116,6 +118,7 @@ def pool(name: str, summary: str, *, is_average: bool) -> OpDef:
         infer=partial(_infer, name),
         needs=_needs,
         work=_work,
+        packs=True,
         prepare=partial(_prepare, is_average),
         kernel="pooling",
     )

@@ -17,6 +17,7 @@ QUANTIZE = register(
             movement=Movement.MOVES,
         ),
         is_border_conversion=True,
+        packs=True,
         prepare=prepare_quantize,
         kernel="converting",
     )

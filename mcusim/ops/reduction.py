@@ -103,6 +103,8 @@ def reduce_work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
         channels_out=output.channels,
         taps=source.elements // output.elements,
         calls=calls,
+        input_bits=source.dtype.bits,
+        output_bits=output.dtype.bits,
     )
 
 
@@ -124,15 +126,15 @@ def _prepare(reduction: Reduction, call: Call) -> PreparedReduction:
     count = 1
     for axis in axes:
         count *= source.shape[axis]
-    dtype = source.dtype
+    dtype = source.dtype.unpacked
     known = (DType.FLOAT32, DType.INT8, DType.INT16, DType.UINT8)
-    if dtype is not output.dtype or dtype not in known:
-        raise unsupported(call, f"{dtype} to {output.dtype}")
+    if dtype is not output.dtype.unpacked or dtype not in known:
+        raise unsupported(call, f"{source.dtype} to {output.dtype}")
     if dtype is DType.FLOAT32:
         return PreparedReduction(reduction, axes, count)
     (scale, zero_point), (out_scale, out_zero_point) = per_tensor(call, source), per_tensor(call, output)
     if reduction is Reduction.MAX:
-        if (scale, zero_point) != (out_scale, out_zero_point):
+        if (scale, zero_point, source.dtype) != (out_scale, out_zero_point, output.dtype):
             what = "input and output have different scales"
             raise ModelError(what, where=call.where, fix="quantise the network again")
         return PreparedReduction(reduction, axes, count)
@@ -152,6 +154,7 @@ def reducer(name: str, summary: str, reduction: Reduction) -> OpDef:
         infer=partial(_infer, name),
         needs=_needs,
         work=reduce_work,
+        packs=True,
         prepare=partial(_prepare, reduction),
         kernel="reduction",
     )

@@ -61,6 +61,7 @@ class Work(NamedTuple):
     macs: multiply-accumulates.   outputs: output elements, each requantised and stored once.
     inputs: input elements read, with every window that reads them counted once a call (not once a tap).
     read_bytes, written_bytes: activations.   weight_bytes: constants streamed from flash, once a call.
+    weight_bits, input_bits, output_bits: of one element; below 8 a kernel unpacks what it reads, packs what it writes.
     channels_in, channels_out, taps: the shape that the inner loop sees (reduction depth is channels_in * taps).
     calls: how often the kernel is entered.
     """
@@ -77,6 +78,9 @@ class Work(NamedTuple):
     taps: int = 1
     stride: int = 1
     calls: int = 1
+    weight_bits: int = 8
+    input_bits: int = 8
+    output_bits: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +198,7 @@ class OpDef:
         be executed yet. Where `ops/kernels/fast/` has a module of the same name, its `encode` makes compiled commands
         of a step, or declines.
     state: its part in keeping the variables of a streaming network.
+    packs: whether its activations may be int4 or int2: it computes on them as on int8, within their narrower range.
     is_border_conversion: at the border of a network its caller may do it instead (types and layouts of the input).
     """
 
@@ -209,6 +214,7 @@ class OpDef:
     summary: str = ""
     padding: Callable[[Signature], Pads | None] | None = None
     with_pads: Callable[[Signature, Pads, TensorType], Signature | None] | None = None
+    packs: bool = False
     is_border_conversion: bool = False
     prepare: Callable[[Call], object] | None = None
     kernel: str = ""

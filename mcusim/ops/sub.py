@@ -38,6 +38,7 @@ def _prepare(call: Call) -> PreparedSum | PreparedFloatSum | PreparedPlain:
 SUB = register(
     replace(
         binary("SUB", "a - b, broadcasting", attributes=SubAttributes, options="SubOptions"),
+        packs=True,
         prepare=_prepare,
         kernel="arithmetic",
     )

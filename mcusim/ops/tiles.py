@@ -71,4 +71,6 @@ def transfer(signature: Signature, rows: int, cols: int, calls: int) -> Work:
         channels_in=signature.output.channels,
         channels_out=signature.output.channels,
         calls=calls,
+        input_bits=sources[0].dtype.bits if sources else 8,
+        output_bits=signature.output.dtype.bits,
     )

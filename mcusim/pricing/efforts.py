@@ -52,6 +52,7 @@ EFFORTS = (
     Effort("dense_output", "dense", Cause.STORE),
     Effort("element", "element", Cause.STORE),
     Effort("copied_element", "element", Cause.MEMORY),
+    Effort("unpacked", "packing", Cause.MEMORY),
     Effort("call", "call", Cause.OVERHEAD),
 )
 GROUPS = tuple(dict.fromkeys(effort.group for effort in EFFORTS))
@@ -60,6 +61,12 @@ _PLACE = {effort.name: place for place, effort in enumerate(EFFORTS)}
 
 ELEMENTS_OF_AN_INPUT = 0.1
 """An element that a pool or a sum reads, in element-wise results: 6.5 to 7.5 instructions of CMSIS-NN against 81."""
+
+UNPACKED_BY_WEIGHT = {4: 1.0, 2: 0.05}
+"""Unpacking a weight, in units of a nibble: two instructions with shifts and a mask for int4; bytes of int2 come out
+four at a time with one bit-field instruction each."""
+COLUMNS_AT_ONCE = 2
+"""Convolutions use a weight for two columns before they unpack the next."""
 
 Parts = tuple[tuple[int, float], ...]
 
@@ -92,7 +99,19 @@ _RULES = {
     WorkKind.COPY: _Rule(output=_PLACE["copied_element"]),
     WorkKind.CONTROL: _Rule(call=0.1),
 }
-_CALL = _PLACE["call"]
+_CALL, _UNPACKED = _PLACE["call"], _PLACE["unpacked"]
+
+
+class WorkRates(NamedTuple):
+    """Cycles for one multiply-accumulate (gathering included), output, input and call of some work."""
+
+    mac: float
+    output: float
+    input: float
+    call: float
+
+
+_NOTHING_PACKED = WorkRates(0.0, 0.0, 0.0, 0.0)
 
 
 def _rule_of(work: Work) -> _Rule:
@@ -114,18 +133,23 @@ def efforts(work: Work) -> Parts:
     if rule.read is not None and work.inputs:
         place, share = rule.read
         parts.append((place, share * work.inputs))
+    packed = _packing(work)
+    amount = packed.mac * work.macs + packed.output * work.outputs + packed.input * work.inputs
+    if amount:
+        parts.append((_UNPACKED, amount))
     if work.calls:
         parts.append((_CALL, rule.call * work.calls))
     return tuple(parts)
 
 
-class WorkRates(NamedTuple):
-    """Cycles for one multiply-accumulate (gathering included), output, input and call of some work."""
-
-    mac: float
-    output: float
-    input: float
-    call: float
+def _packing(work: Work) -> WorkRates:
+    """Elements unpacked or packed for each multiply-accumulate, output and input; none where all have 8 bits."""
+    if work.weight_bits >= 8 and work.input_bits >= 8 and work.output_bits >= 8:
+        return _NOTHING_PACKED
+    by_mac = UNPACKED_BY_WEIGHT.get(work.weight_bits, 0.0)
+    if work.kind in (WorkKind.POINTWISE, WorkKind.CONV):
+        by_mac /= COLUMNS_AT_ONCE
+    return WorkRates(by_mac, float(work.output_bits < 8), float(work.input_bits < 8), 0.0)
 
 
 def rates_of_work(cycles: tuple[float, ...], work: Work) -> WorkRates:
@@ -136,4 +160,10 @@ def rates_of_work(cycles: tuple[float, ...], work: Work) -> WorkRates:
         mac += cycles[rule.gather] / work.channels_out
     output = 0.0 if rule.output is None else cycles[rule.output]
     read = 0.0 if rule.read is None else cycles[rule.read[0]] * rule.read[1]
-    return WorkRates(mac, output, read, cycles[_CALL] * rule.call)
+    packed, unpacking = _packing(work), cycles[_UNPACKED]
+    return WorkRates(
+        mac + packed.mac * unpacking,
+        output + packed.output * unpacking,
+        read + packed.input * unpacking,
+        cycles[_CALL] * rule.call,
+    )

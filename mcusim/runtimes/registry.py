@@ -70,11 +70,13 @@ class Kernel(NamedTuple):
     """The function that a node is dispatched to.
 
     supported: whether the runtime can run it.   why: the property of the shape that sends it there, or what is missing.
+    caveat: what a report must say of figures that rest on it, or "".
     """
 
     name: str
     supported: bool = True
     why: str = ""
+    caveat: str = ""
 
 
 def _nothing_persistent(graph: Graph) -> Persistent:
@@ -99,6 +101,7 @@ class Runtime:
     resolver: the operators that an image must link for a network; None for generated code, which calls functions.
     memory_basis: what stands behind the arena's size.   persistent_basis: behind the persistent bytes.
     cores: where its memory rules hold; empty for everywhere.   reads_offline_plan: from the model file, as TFLM does.
+    weight_bits, activation_bits: widths that its kernels take.
     stages: kinds of stages that it runs; of others a report says what they would need, and warns.
     price_family: whose measurements price its kernels.   evidence: what the rules were checked against, and where
     that ends.
@@ -126,6 +129,8 @@ class Runtime:
     evidence: str
     cores: frozenset[str] = frozenset()
     reads_offline_plan: bool = False
+    weight_bits: tuple[int, ...] = (8, 4)
+    activation_bits: tuple[int, ...] = (8,)
     stages: frozenset[StageKind] = frozenset({StageKind.LAYER})
     counted_by: str = ""
     bounds_memory: bool = False

@@ -30,15 +30,17 @@ def generated_bytes(graph: Graph, channel_bytes: int) -> int:
 
 
 def generated_ledger(graph: Graph) -> tuple[LedgerItem, ...]:
-    """TinyEngine's arrays: a byte a weight, and 8 bytes an output channel."""
-    weights = channels = layers = 0
+    """TinyEngine's arrays: a byte a weight (less where it has fewer bits), and 8 bytes an output channel."""
+    weights = elements = channels = layers = 0
     for node in graph.nodes:
         if node.op in GENERATED_OPS:
             weights += node.signature.input(1).size_bytes
+            elements += node.signature.input(1).elements
             channels += node.signature.output.channels
             layers += 1
+    each = "a byte" if weights == elements else f"{8 * weights / elements:.3g} bits"
     return (
-        LedgerItem("weights", weights, f"of {layers} layers, a byte each"),
+        LedgerItem("weights", weights, f"of {layers} layers, {each} each"),
         LedgerItem("biases", BIAS_BYTES * channels, f"int32, {channels:,} output channels"),
         LedgerItem("quantisation", SCALE_BYTES * channels, "a float scale a channel"),
     )

@@ -372,4 +372,13 @@ def refusal(signature: Signature) -> str:
     computes = known is not None and known.movement is Movement.COMPUTES
     if computes and any(t is not None and t.dtype is DType.UINT8 for t in (*signature.inputs, *signature.outputs)):
         return "uint8, TensorFlow Lite's older quantisation, is not supported by TFLM; quantise to int8"
+    return _packed_refusal(signature)
+
+
+def _packed_refusal(signature: Signature) -> str:
+    """Of int4 and int2, TFLM takes int4 weights only."""
+    for kind in (*signature.inputs, *signature.outputs):
+        if kind is not None and kind.dtype.is_packed and not (kind.is_constant and kind.dtype is DType.INT4):
+            what = "weights" if kind.is_constant else "activations"
+            return f"TFLM has no kernels for {kind.dtype} {what}; it unpacks int4 weights, and computes on int8"
     return ""

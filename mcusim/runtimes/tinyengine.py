@@ -48,8 +48,21 @@ def _held_scratch(signature: Signature) -> Scratch:
             return ()
 
 
+_PACKED_CAVEAT = "kernels of fewer than 8 bits were never released; their time is that of int8 ones"
+
+
 @lru_cache(SIGNATURES_KEPT)
 def _kernel(signature: Signature) -> Kernel:
+    """The function of a layer. MCUNet's int4 results were measured with kernels that were never released."""
+    found = _released_kernel(signature)
+    packed = {t.dtype for t in (*signature.inputs, *signature.outputs) if t is not None and t.dtype.is_packed}
+    if not packed or not found.supported:
+        return found
+    types = " and ".join(sorted(packed, reverse=True))
+    return Kernel(f"{signature.op.lower()} of {types}", why="not released", caveat=_PACKED_CAVEAT)
+
+
+def _released_kernel(signature: Signature) -> Kernel:
     match signature.op:
         case "CONV_2D":
             return _convolution(signature)
@@ -132,6 +145,8 @@ TINYENGINE = register(
         price_family="tinyengine",
         versions=("0363956", "2020", "unstated"),
         cores=frozenset({"cortex-m4", "cortex-m7", "cortex-m33"}),  # its kernels use the DSP extension
+        weight_bits=(8, 4, 2),  # as its int4 kernels, and CMix-NN's, would take them
+        activation_bits=(8, 4, 2),
         stages=frozenset({StageKind.LAYER, StageKind.PATCH}),
         evidence="SRAM equals the published STM32H743 column on 10 of 11 networks and the generator's PEAK_MEM on 4; "
         "latency: 11 networks on STM32H743, 4 on STM32F746",

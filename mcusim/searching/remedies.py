@@ -19,6 +19,7 @@ from mcusim.lowering.reorder import reorder
 from mcusim.models import load
 from mcusim.placement import place
 from mcusim.planners import PLANNERS
+from mcusim.precision import fit_bits
 from mcusim.report import Report
 from mcusim.runtimes import RUNTIMES, Runtime, find_runtime
 from mcusim.schedule import LAYER
@@ -40,6 +41,7 @@ class RemedyKind(StrEnum):
     ORDER = "order"
     SCHEDULE = "schedule"
     RUNTIME = "runtime"
+    BITS = "bits"
     RESOLUTION = "resolution"
     WIDTH = "width"
     BOARD = "board"
@@ -91,6 +93,7 @@ def remedies(
         *patient.orders(),
         *patient.schedules(),
         *patient.runtimes(),
+        *patient.bits(),
         *patient.resolutions(),
         *patient.widths(),
         *patient.boards(),
@@ -149,6 +152,14 @@ class _Patient:
             if other is not None and (other.fits or other.sram.peak_bytes < self.report.sram.peak_bytes):
                 command = f"mcusim run {self.graph.name} --profile {self.board.name} --runtime {name}"
                 yield _of(RemedyKind.RUNTIME, f"runtime {name}", True, other, command)
+
+    def bits(self) -> Iterator[Remedy]:
+        """Fewer bits a tensor, as few as it takes."""
+        found = fit_bits(self.graph, profile=self.board, runtime=self.runtime)
+        if found.graph is not found.original:
+            least = min((*found.allocation.weights.values(), *found.allocation.activations.values()))
+            command = self._command("bits")
+            yield _of(RemedyKind.BITS, f"tensors of {least} bits and more, retrained", False, found.report, command)
 
     def resolutions(self) -> Iterator[Remedy]:
         """The largest smaller input that fits, or the smallest."""

@@ -70,12 +70,12 @@ class Layers(NamedTuple):
 class Storage:
     """Where a storage is written and read. home_bytes: of all of it, aligned.   last: its last reader.
 
-    place_bytes: of one row and column.
+    place_bits: of one row and column.
     """
 
     whole_bytes: int
     home_bytes: int
-    place_bytes: int
+    place_bits: int
     producer: int
     last: int
     is_output: bool
@@ -119,10 +119,10 @@ class StageCosts:
             kind = tensor.type
             if kind.size_bytes and not kind.is_constant and not tensor.is_variable:
                 home_bytes = -(-kind.size_bytes // align) * align
-                place_bytes = kind.size_bytes // ((kind.rows * kind.cols) or 1)
+                place_bits = kind.elements // ((kind.rows * kind.cols) or 1) * kind.dtype.bits
                 is_output = storage in network.outputs
                 reader = len(network.steps) if is_output else last.get(storage, time)
-                found[storage] = Storage(kind.size_bytes, home_bytes, place_bytes, time, reader, is_output)
+                found[storage] = Storage(kind.size_bytes, home_bytes, place_bits, time, reader, is_output)
         return found
 
     def layers(self, place: InputPlace) -> Layers:
@@ -283,7 +283,7 @@ class _Part:
         )
 
     def _piece(self, time: int, name: int, storage: Storage, rows: Cut, cols: Cut) -> Piece:
-        mask = self.costs.rules.alignment - 1
-        size_bytes = rows.held * (cols.held * storage.place_bytes)
-        aligned_bytes = (size_bytes + mask) & ~mask if storage.place_bytes & mask else size_bytes
+        bits, mask = storage.place_bits, self.costs.rules.alignment - 1
+        size_bytes = rows.held * (cols.held * bits >> 3 if not bits & 7 else cols.held * bits + 7 >> 3)
+        aligned_bytes = (size_bytes + mask) & ~mask if bits & (8 * mask + 7) else size_bytes
         return Piece(name, max(storage.last, time), storage.whole_bytes, size_bytes, aligned_bytes, rows.carried)

@@ -1,0 +1,131 @@
+"""`mcusim bits`: tensors cut to 8, 4 or 2 bits until a network fits."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mcusim.cli.options import bytes_option, place_option, profile_file
+from mcusim.cli.shell import (
+    STDOUT,
+    document,
+    glyphs,
+    refuse_overwriting,
+    refuse_same_target,
+    show,
+    terminal_width,
+    write_output,
+)
+
+if TYPE_CHECKING:
+    from mcusim.precision import BitFit
+
+__all__ = ["bits"]
+
+
+def bits(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")],
+    profile: Annotated[str, typer.Option(metavar="BOARD", help="A board's name, or the path of a TOML file.")],
+    runtime: Annotated[
+        str, typer.Option(metavar="NAME", help="Whose memory rules and kernels, as NAME or NAME@VERSION.")
+    ] = "tinyengine",
+    schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",
+    input_place: Annotated[
+        str | None,
+        typer.Option(
+            "--input", metavar="PLACE", help="Where the network's input lies: arena or external.", show_default=False
+        ),
+    ] = None,
+    sram_budget: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="SRAM to hold, such as 256k.", show_default=False)
+    ] = None,
+    flash_budget: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Flash to hold, such as 1M.", show_default=False)
+    ] = None,
+    min_bits: Annotated[int, typer.Option(metavar="N", help="No tensor goes below it: 2, 4 or 8.")] = 2,
+    margin: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", help="Weights within this share of the largest count as large; the first is cut."
+        ),
+    ] = 0.05,
+    json: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write the JSON document; - is standard output.", show_default=False),
+    ] = None,
+    csv: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write one line a layer as CSV; - is standard output.", show_default=False),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 when no choice of bits fits.")] = False,
+) -> None:
+    """With how many bits does a network fit? Activations, then weights, are cut to 8, 4 or 2 bits until it does.
+
+    Memory-driven bit allocation after Rusci et al. (MLSys 2020), against what the runtime really takes.
+
+    \b
+    Examples:
+      mcusim bits mbv1-w0.5-r192 --profile stm32f412
+      mcusim bits mcunet-in4 --profile stm32f412 --min-bits 4 --csv bits.csv
+      mcusim bits mbv1-w0.75-r224 --profile stm32h743 --sram-budget 384k --check
+    """
+    from mcusim.precision import fit_bits
+
+    refuse_same_target(json=json, csv=csv)
+    refuse_overwriting((model, profile_file(profile)), json=json, csv=csv)
+    found = fit_bits(
+        model,
+        profile=profile,
+        runtime=runtime,
+        schedule=schedule,
+        input_place=place_option(input_place),
+        sram_budget_bytes=bytes_option(sram_budget, "--sram-budget"),
+        flash_budget_bytes=bytes_option(flash_budget, "--flash-budget"),
+        min_bits=min_bits,
+        margin=margin,
+    )
+    if json is not None:
+        write_output(document(_document(found, min_bits, margin)), json, "--json")
+    if csv is not None:
+        from mcusim.cli.sheets import bits_csv
+
+        write_output(bits_csv(found.layers), csv, "--csv")
+    if STDOUT not in (json, csv):
+        from mcusim.render.bits import bits_lines
+
+        show(bits_lines(found, terminal_width(), glyphs()))
+    if check and not found.fits:
+        raise typer.Exit(1)
+
+
+def _document(found: BitFit, min_bits: int, margin: float) -> dict[str, Any]:
+    after, tensors = found.report, found.graph.tensors
+    return {
+        "schema_version": 1,
+        "model": after.model.name,
+        "profile": after.profile.name,
+        "runtime": {"name": after.runtime.name, "version": after.runtime.version},
+        "schedule": after.schedule.spec,
+        "min_bits": min_bits,
+        "margin": margin,
+        "fits": found.fits,
+        "why": found.why or None,
+        "sram": {
+            "before_bytes": found.before.sram.peak_bytes,
+            "after_bytes": after.sram.peak_bytes,
+            "budget_bytes": after.sram.budget_bytes,
+        },
+        "flash": {
+            "before_bytes": found.before.flash.total_bytes,
+            "after_bytes": after.flash.total_bytes,
+            "budget_bytes": after.flash.budget_bytes,
+        },
+        "layers": [asdict(layer) for layer in found.layers],
+        "tensors": [
+            {"index": index, "name": tensors[index].name, "kind": kind, "bits": width}
+            for kind, widths in (("activation", found.allocation.activations), ("weights", found.allocation.weights))
+            for index, width in widths.items()
+        ],
+    }

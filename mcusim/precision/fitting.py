@@ -1,0 +1,185 @@
+"""The allocation with which a network fits a board, as its runtime takes memory: not only as the paper counts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from os import PathLike
+from typing import Any
+
+from mcusim.boards import Board
+from mcusim.conditions import the_board, the_bytes, the_graph, the_runtime, the_schedule
+from mcusim.errors import PlanError, ScheduleError
+from mcusim.graph import ABSENT, Graph
+from mcusim.lowering.rules import InputPlace
+from mcusim.precision.allocation import BitAllocation, allocation_of, uniform_allocation, with_bits
+from mcusim.precision.choices import Widths
+from mcusim.precision.cutting import MARGIN, allocate_bits, check_min_bits
+from mcusim.precision.tensors import Tensors, packed_bytes, tensors_of
+from mcusim.report import Report
+from mcusim.runtimes import Runtime
+from mcusim.schedule import Schedule
+from mcusim.simulation import simulate
+from mcusim.units import format_bytes
+
+__all__ = ["BitFit", "LayerBits", "fit_bits", "layer_bits"]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerBits:
+    """A layer of the runtime with its widths.
+
+    node: its index in the graph.
+    input_bits: of the widest input; None without one, as output_bits.   weight_bits: None without weights.
+    activation_bytes: of input, output and what is needed later, together.
+    """
+
+    node: int
+    name: str
+    op: str
+    input_bits: int | None
+    weight_bits: int | None
+    output_bits: int | None
+    weight_bytes: int
+    activation_bytes: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BitFit:
+    """An allocation for a board, the Graph that has it, and what that takes.
+
+    original: the network as it was.   before: its Report.   report: of `graph`.
+    why: in one sentence, how far away the budgets are where no allocation meets them ("" where one does): then the
+        allocation has the fewest bits everywhere.
+    """
+
+    allocation: BitAllocation
+    original: Graph
+    graph: Graph
+    before: Report
+    report: Report
+    layers: tuple[LayerBits, ...]
+    why: str = ""
+
+    @property
+    def fits(self) -> bool:
+        return not self.why
+
+    @property
+    def graph_is_unchanged(self) -> bool:
+        """Whether nothing had to be cut."""
+        return self.graph is self.original
+
+
+def fit_bits(
+    model: Graph | str | PathLike[str] | Mapping[str, Any],
+    *,
+    profile: Board | str | PathLike[str],
+    runtime: Runtime | str = "tinyengine",
+    schedule: Schedule | str = "layer",
+    input_place: InputPlace | str | None = None,
+    sram_budget_bytes: int | None = None,
+    flash_budget_bytes: int | None = None,
+    min_bits: int = 2,
+    margin: float = MARGIN,
+) -> BitFit:
+    """Cut activations, then weights, to 8, 4 or 2 bits until the runtime's Report on the board says that it fits.
+
+    The first of the allocations of `allocate_bits` that fits: its SRAM limit sinks from layer to layer, the fullest
+    first, until the runtime's plan, with the working memory that the paper does not count, holds the budget; of the
+    flash, the weights have what code and tables leave.
+    sram_budget_bytes, flash_budget_bytes: replace the board's own.   min_bits: no tensor goes below it, nor below
+    what the runtime's kernels take.   margin: see `allocate_bits`.
+    Raises McusimError where the question is wrong; budgets that cannot be met are an answer (`BitFit.why`).
+    """
+    check_min_bits(min_bits)
+    graph, board, chosen, plan = the_graph(model), the_board(profile), the_runtime(runtime), the_schedule(schedule)
+    if plan.is_auto:
+        fix = "name a schedule (`mcusim patch` finds the best), and let the bits be chosen for it"
+        raise ScheduleError("bits are chosen for one schedule", where="schedule 'auto'", fix=fix)
+    ask = partial(
+        simulate,
+        profile=board,
+        runtime=chosen,
+        schedule=plan,
+        input_place=input_place,
+        sram_budget_bytes=the_bytes(sram_budget_bytes, "sram_budget_bytes"),
+        flash_budget_bytes=the_bytes(flash_budget_bytes, "flash_budget_bytes"),
+    )
+    before = ask(graph)
+    least = Widths(max(min_bits, min(chosen.weight_bits)), max(min_bits, min(chosen.activation_bits)))
+    limit_bytes = max((layer.activation_bytes for layer in layer_bits(graph, chosen)), default=0)
+    while True:
+        allocation, is_least = _allocation(graph, before, limit_bytes, least, margin, chosen)
+        found = with_bits(graph, allocation)
+        report, layers = ask(found), layer_bits(found, chosen)
+        if is_least or report.sram.peak_bytes <= report.sram.budget_bytes:
+            return BitFit(allocation, graph, found, before, report, layers, _lacking(report, least))
+        # The least that changes anything: the fullest layer no longer fits.
+        limit_bytes = max(layer.activation_bytes for layer in layers) - 1
+
+
+def _allocation(
+    graph: Graph, before: Report, limit_bytes: int, least: Widths, margin: float, runtime: Runtime
+) -> tuple[BitAllocation, bool]:
+    """An allocation within `limit_bytes`, or where there is none the narrowest one, and whether it is that."""
+    try:
+        allocation = allocate_bits(
+            graph,
+            sram_bytes=limit_bytes,
+            flash_bytes=before.flash.budget_bytes,
+            min_weight_bits=least.weights,
+            min_activation_bits=least.activations,
+            margin=margin,
+            tables_bytes=_tables_bytes(graph, before),
+            runtime=runtime,
+        )
+    except PlanError:
+        narrowest = uniform_allocation(graph, weight_bits=least.weights, activation_bits=least.activations)
+        return narrowest, True
+    return allocation, False
+
+
+def _tables_bytes(graph: Graph, before: Report) -> int:
+    """What is stored beside the weights that may be cut, whatever their width: other tables of the model, and code."""
+    flash, weights = before.flash, allocation_of(graph).weights
+    cuttable = sum(packed_bytes(graph.tensors[tensor].type.elements, bits) for tensor, bits in weights.items())
+    stored = flash.weight_bytes if flash.model_bytes is None else flash.model_bytes
+    return stored - cuttable + (flash.code_bytes or 0)
+
+
+def _lacking(report: Report, least: Widths) -> str:
+    """How far away the budgets are; "" where they are held."""
+    sram, flash = report.sram, report.flash
+    stored = flash.total_bytes if flash.total_bytes is not None else flash.model_bytes or flash.weight_bytes
+    taken = (("SRAM", sram.peak_bytes, sram.budget_bytes), ("flash", stored, flash.budget_bytes))
+    lacking = [f"{format_bytes(size - budget)} of {what}" for what, size, budget in taken if size > budget]
+    widths = f"weights of {least.weights} and activations of {least.activations} bits everywhere"
+    return f"with {widths} it lacks {' and '.join(lacking)}" if lacking else ""
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What a table shows
+
+
+def layer_bits(graph: Graph, runtime: Runtime) -> tuple[LayerBits, ...]:
+    """Every layer that the runtime runs, with the widths that the graph's tensors have."""
+    return tuple(_layer_bits(graph, tensors_of(graph, runtime.rules)))
+
+
+def _layer_bits(graph: Graph, tensors: Tensors) -> Iterator[LayerBits]:
+    for layer in tensors.layers:
+        node = graph.nodes[layer.node]
+        weights = [index for index in node.inputs if index != ABSENT and index in tensors.weights]
+        reads = [tensors.bits_of(tensor, tensors.bits) for tensor in layer.reads]
+        yield LayerBits(
+            layer.node,
+            layer.name,
+            node.op,
+            max(reads, default=None),
+            tensors.weights[weights[0]] if weights else None,
+            graph.tensors[node.outputs[0]].dtype.bits if node.outputs else None,
+            sum(packed_bytes(tensors.elements[index], tensors.weights[index]) for index in weights),
+            tensors.layer_bytes(layer, tensors.bits),
+        )
