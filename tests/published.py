@@ -39,6 +39,12 @@ TINYENGINE_MODEL_SIZE_BYTES = {
 }
 """MODEL_SIZE that TinyEngine's code generator writes, bytes."""
 
+TINYENGINE_CODEGEN_PATCHED = {
+    ("mcunet-vww1", "patch:2x2@5"): {"activations": 59_568, "im2col": 1_920, "kernel": 864},
+    ("mcunetv2_large", "patch:4x4@8"): {"activations": 441_000, "im2col": 2_304, "kernel": 864},
+}
+"""What TinyEngine's code generator reports in patch mode, bytes: PEAK_MEM 62,352 and 444,168."""
+
 TINYENGINE_PATCH_PEAK_BYTES = {
     ("mcunet-vww1", "patch:2x2@5"): 49_552,
     ("mcunetv2_large", "patch:4x4@8"): 442_208,

@@ -94,7 +94,7 @@ def sram_as_convention(
     )
     parts = tuple(PartInfo(part.name, part.size_bytes, part.why) for part in ledger.parts)
     told = (
-        f"SRAM: counted as {convention.name}, a sum and not a plan ({convention.what}); "
+        f"SRAM: counted as {convention.name}, not placed by {runtime.name} ({convention.what}); "
         f"{runtime.name} itself takes {own.peak_bytes:,} bytes."
     )
     return sram, ConventionInfo(convention.name, convention.basis, convention.what, parts), told
