@@ -6,7 +6,7 @@
 
 `patch:PxQ@N` runs the next N computing nodes in a grid of P rows by Q columns, halo recomputed; `stream:R@N` in bands
 of R output rows, halo rows cached. Nodes that only move data (PAD, RESHAPE, TRANSPOSE, QUANTIZE, DEQUANTIZE) are not
-counted. What remains runs layer by layer. `auto` is whatever `mcusim.search` finds best for a board.
+counted. What remains runs layer by layer. `auto` is whatever `mcusim.search` finds best for a board and a runtime.
 """
 
 from __future__ import annotations

@@ -78,7 +78,8 @@ def simulate(
 
     model: a Graph, the name of a published network, the path of a `.tflite` file, or a description for `load`.
     profile: a board's name, the path of a profile, or a Board.   runtime: `NAME` or `NAME@VERSION`.
-    schedule: see `mcusim.schedule`.   input_place: `arena` or `external`; the runtime's own choice if None.
+    schedule: see `mcusim.schedule`; `auto` is the best of those that the runtime can run.
+    input_place: `arena` or `external`; the runtime's own choice if None.
     clock_hz, sram_budget_bytes, flash_budget_bytes, max_ms: replace or add to the board's own.
     convention: counts SRAM instead of the runtime: a convention or another runtime, by name (`mcusim.memory.counting`).
     image: a linked firmware (`mcusim.memory.images.read_image`), whose code counts instead of the estimate.
@@ -90,7 +91,14 @@ def simulate(
     graph = the_graph(model)
     if plan.is_auto:
         wanted = None if input_place is None else the_input_place(input_place, chosen, plan)
-        found = search(graph, profile=board, runtime=chosen, input_place=wanted, sram_budget_bytes=sram_budget_bytes)
+        found = search(
+            graph,
+            profile=board,
+            runtime=chosen,
+            kinds=chosen.cut_stages,
+            input_place=wanted,
+            sram_budget_bytes=sram_bytes,
+        )
         plan = (found.best or found.nearest).schedule
     where = the_input_place(input_place, chosen, plan)
     if clock is not None:

@@ -133,8 +133,8 @@ class _Patient:
             )
 
     def schedules(self) -> Iterator[Remedy]:
-        """The cheapest schedule that fits, or the smallest there is."""
-        front = search(self.graph, profile=self.board, runtime=self.runtime)
+        """The cheapest schedule that the runtime can run and that fits, or the smallest there is."""
+        front = search(self.graph, profile=self.board, runtime=self.runtime, kinds=self.runtime.cut_stages)
         point = front.best or front.nearest
         if point.peak_bytes < self.report.sram.peak_bytes:
             command = f"{self._command('run')} --schedule {point.schedule}"
