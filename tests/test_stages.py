@@ -56,6 +56,16 @@ def test_mobilenetv2_recomputes_what_the_paper_says():
     assert macs(uniform, 0) / macs(whole, 0) == pytest.approx(expected["stage_uniform"], abs=5e-4)
 
 
+def test_an_input_that_is_only_relabelled_is_read_where_it_lies():
+    """Its patches are no patches of the vector that it is: nothing is copied."""
+    builder = GraphBuilder("vector")
+    x = builder.reshape(builder.input((1, 48)), (1, 12, 4, 1))
+    graph = builder.build([builder.conv_2d(builder.conv_2d(x, 4, 3, padding=Padding.SAME), 8, 1)])
+    ops = [step.signature.op for step in lowered(graph, "patch:3x2@2").body()]
+    assert ops == ["CONV_2D", "CONV_2D"]
+    assert any(view.kind is ViewKind.OUTSIDE for view in lowered(graph, "stream:2@1").views)
+
+
 def test_a_stream_computes_nothing_twice():
     graph = zoo.build("mbv2-w1.0-r224")
     for band in (1, 2, 3, 7, 28):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mcusim.errors import ScheduleError
 from mcusim.graph import ABSENT, Attributes, Graph, Signature, TensorType, signature, tensor_type
 from mcusim.lowering.rules import InputPlace, LoweringRules, Scratch
-from mcusim.lowering.staging import AxisRow, StagePlan, StepNode, Sweep, network_of, resized, split
+from mcusim.lowering.staging import AxisRow, StagePlan, StepNode, Sweep, copied_inputs, network_of, resized, split
 from mcusim.ops import OPS
 from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.program import Buffer, BufferKind, Program, Stage, Step, View, ViewKind
@@ -71,10 +71,8 @@ class _Lowering:
         plan = self.stages[0]
         if plan.spec.kind is StageKind.LAYER:
             return
-        later = {storage for step in self.steps[plan.end :] for storage in step.reads}
-        read = {storage for step in self.steps[: plan.end] for storage in step.reads}
         copies: list[StepNode] = []
-        for storage in sorted(self.outside & read - later - self.outputs):
+        for storage in copied_inputs(self.graph, self.steps, plan.end, self.outside - self.outputs):
             kind = self.graph.tensors[storage].type
             self.copied[storage] = outside = len(self.root) + len(copies)
             copies.append(StepNode(ABSENT, signature("COPY", Attributes(), (kind,), (kind,)), (outside,), (storage,)))
