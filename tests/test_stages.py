@@ -172,21 +172,65 @@ def assert_reads_only_what_was_written(program: Program) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "message"),
+    ("spec", "message", "nearest"),
     [
-        ("patch:2x2@0", "does not read"),
-        ("patch:2x@3", "does not read"),
-        ("layer+patch:2x2@3", "nothing can follow"),
-        ("patch:2x2@999", "computing nodes"),
-        ("patch:99x2@3", "finer than"),
-        ("patch:2x2@45", "needs its whole input"),
+        ("patch:2x2@0", "does not read", None),
+        ("patch:2x@3", "does not read", None),
+        ("layer+patch:2x2@3", "nothing can follow", None),
+        ("patch:2x2@999", "computing nodes", "patch:2x2@44"),
+        ("patch:99x2@3", "finer than", "patch:8x2@3"),
+        ("patch:2x2@45", "needs its whole input", "patch:2x2@44"),
+        ("stream:3@45", "needs its whole input", "stream:3@44"),
+        ("layer@44+patch:1x1@1", "needs its whole input", "layer"),
+        ("layer@40+patch:2x9@4+stream:1@1", "finer than", "layer@40+patch:2x8@4"),
+        ("patch:2x2@40+layer@9", "are left for stage 2", "patch:2x2@40"),
     ],
 )
-def test_a_wrong_schedule_gets_one_sentence(spec, message):
+def test_a_wrong_schedule_gets_one_sentence(spec, message, nearest):
     graph = GraphBuilder("classifier")
     x = graph.conv_2d(graph.input((1, 8, 8, 3)), 4, 3, padding=1)
     for _ in range(43):
         x = graph.conv_2d(x, 4, 1)
     built = graph.build([graph.fully_connected(graph.reshape(x, (1, 256)), 10)])
-    with pytest.raises(ScheduleError, match=message):
+    with pytest.raises(ScheduleError, match=message) as told:
         lowered(built, spec)
+    if nearest is not None:
+        assert told.value.fix == f"use {nearest}, the nearest that works"
+        lowered(built, nearest)
+
+
+@st.composite
+def any_schedules(draw) -> Schedule:
+    """Most of them of no use to any network that is drawn here."""
+    number = st.integers(1, 12)
+    kinds = (
+        st.builds(StageSpec, st.just(StageKind.LAYER), number),
+        st.builds(StageSpec, st.just(StageKind.PATCH), number, number, number),
+        st.builds(lambda nodes, band: StageSpec(StageKind.STREAM, nodes, band_rows=band), number, number),
+    )
+    return Schedule(tuple(draw(st.lists(st.one_of(kinds), min_size=1, max_size=4))))
+
+
+@given(graph=networks(), schedule=any_schedules(), tail=st.booleans())
+def test_the_nearest_schedule_works(graph, schedule, tail):
+    if tail:
+        builder = GraphBuilder("with a tail")
+        shape = graph.tensors[graph.inputs[0]].shape
+        x = builder.softmax(builder.conv_2d(builder.input(shape), 4, 3, padding=Padding.SAME))
+        graph = builder.build([builder.conv_2d(builder.conv_2d(x, 4, 3, padding=Padding.SAME), 4, 1)])
+    try:
+        lowered(graph, str(schedule))
+    except ScheduleError as told:
+        nearest = told.fix.removeprefix("use ").removesuffix(", the nearest that works")
+        assert str(lowered(graph, nearest))
+        assert nearest != str(schedule)
+
+
+@given(text=st.text("layerpatchstream:x@+ 0123456789", max_size=30))
+def test_what_is_meant_reads(text):
+    try:
+        parse_schedule(text)
+    except ScheduleError as told:
+        if "does not read" in told.what:
+            meant = told.fix.removeprefix("write ").partition(": layer@N")[0]
+            assert str(parse_schedule(meant)) == meant

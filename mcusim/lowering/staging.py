@@ -136,7 +136,7 @@ def split(graph: Graph, steps: Sequence[StepNode], schedule: Schedule) -> list[S
             raise ScheduleError(
                 f"the network has {sum(map(computes, steps))} computing nodes{left}, not {spec.nodes}",
                 where=f"schedule '{schedule}'",
-                fix=f"use @{len(computing)} or less" if computing else "drop the last stage",
+                fix="cover fewer nodes",
             )
         first, end = at, computing[spec.nodes - 1] + 1
         if spec.kind is not StageKind.LAYER:
@@ -328,9 +328,8 @@ def _hulls(a: tuple[Span, Span], b: tuple[Span, Span]) -> tuple[Span, Span]:
 def _not_tileable(steps: Sequence[StepNode], position: int, where: str) -> ScheduleError:
     signature = steps[position].signature
     shape = "x".join(map(str, signature.output.shape)) if signature.outputs else "nothing"
-    before = sum(map(computes, steps[:position]))
     return ScheduleError(
         f"cuts through {signature.op} (output {shape}), which needs its whole input",
         where=where,
-        fix=f"let the stage end before it: @{before}" if before else "start the stage after it: layer@1+...",
+        fix="let the stage end before it, or start behind it",
     )

@@ -95,6 +95,8 @@ def remedies(
         *patient.widths(),
         *patient.boards(),
     ]
+    if patient.report.fits:  # then only what takes less is of any use
+        found = [remedy for remedy in found if remedy.sram_bytes < patient.report.sram.peak_bytes]
     return Diagnosis(patient.report, tuple(sorted(found, key=_rank)))
 
 
