@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcusim import zoo
+from mcusim import simulate, zoo
 from mcusim.errors import ScheduleError
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.graph import Graph, Padding
@@ -21,6 +21,9 @@ from mcusim.placement import place
 from mcusim.planners import check_plan
 from mcusim.program import Program, ViewKind
 from mcusim.region import Span
+from mcusim.render.report import LayerChoice, report_lines
+from mcusim.render.text import ASCII
+from mcusim.report import Report
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import LAYER, Schedule, StageKind, StageSpec, parse_schedule
 
@@ -45,15 +48,50 @@ def test_patch_memory_equals_the_generator_without_its_quirks(name, spec):
     assert peak == published.TINYENGINE_PATCH_PEAK_BYTES[name, spec]
 
 
-def test_mobilenetv2_recomputes_what_the_paper_says():
-    graph = zoo.build("mbv2-w1.0-r224")
-    whole = lowered(graph, "layer@13")
-    uniform, clipped = lowered(graph, "patch:4x4@13"), lowered(graph, "patch:4x4@13", CLIPPED)
-    expected = published.MOBILENETV2_224_PATCHED
-    assert uniform.stages[0].steps[0].priced_rows == 4 * expected["patch"]
-    assert macs(uniform) / macs(whole) == pytest.approx(expected["overall_uniform"], abs=5e-4)
-    assert macs(clipped) / macs(whole) == pytest.approx(expected["overall_clipped"], abs=5e-4)
-    assert macs(uniform, 0) / macs(whole, 0) == pytest.approx(expected["stage_uniform"], abs=5e-4)
+def recomputed(report: Report) -> tuple[float, float]:
+    """Of the first stage and of the network, as shares of what they compute without patches."""
+    stage = report.schedule.stages[0]
+    once = sum(layer.macs for layer in report.layers if stage.nodes[0] <= layer.index <= stage.nodes[1])
+    return stage.recomputed_macs / once, report.schedule.recomputed_macs / report.model.macs
+
+
+@pytest.mark.parametrize("name", published.MCUNETV2_PATCHED)
+def test_patches_are_those_of_the_paper(name):
+    spec, side, mega_macs, more = published.MCUNETV2_PATCHED[name]
+    report = simulate(name, profile="stm32h743", schedule=spec)
+    stage = report.schedule.stages[0]
+    assert stage.input_piece == (side, side)
+    share, _ = recomputed(report)
+    assert round(share, 2) == more
+    assert round(stage.recomputed_macs * (1 + 1 / share) / 1e6) == mega_macs
+
+
+def test_the_redistributed_stage():
+    stage = simulate("mbv2-rd", profile="stm32h743", schedule="patch:4x4@8").schedule.stages[0]
+    once = 61_929_728  # what eight layers compute whole
+    assert (once + stage.recomputed_macs) / 1e6 == pytest.approx(73.25, abs=0.005)
+    assert stage.recomputed_macs / once == pytest.approx(0.183, abs=5e-4)
+
+
+@pytest.mark.parametrize("runtime", published.MOBILENETV2_224_PATCHED)
+def test_mobilenetv2_computes_so_much_again(runtime):
+    report = simulate("mbv2-w1.0-r224", profile="stm32h743", schedule="patch:4x4@13", runtime=runtime)
+    expected = published.MOBILENETV2_224_PATCHED[runtime]
+    assert recomputed(report) == (
+        pytest.approx(expected["stage"], abs=5e-4),
+        pytest.approx(expected["network"], abs=5e-4),
+    )
+
+
+def test_a_report_tells_of_pieces():
+    report = simulate("mbv2-w1.0-r224", profile="stm32h743", schedule="patch:4x4@13+layer@1+stream:7@3")
+    told = [line.plain for line in report_lines(report, 120, ASCII, LayerChoice.NONE)]
+    start = told.index("In pieces: 38.2 M MACs more (+12.7 %) than layer by layer")
+    assert "4x4 patches" in told[start + 1]
+    assert "reads 75x75" in told[start + 1]
+    assert "38.2 M MACs more (+41.9 %)" in told[start + 1]
+    assert "4 bands" in told[start + 2]
+    assert "nothing twice" in told[start + 2]
 
 
 def test_an_input_that_is_only_relabelled_is_read_where_it_lies():
