@@ -63,31 +63,30 @@ def test_stage_costs_equal_the_lowered_program(name, runtime):
     graph, draw = zoo.build(name), random.Random(name)
     costs = StageCosts(graph, runtime.rules, prices(runtime), 16)
     layers = {place: costs.layers(place) for place in InputPlace}
-    for end in draw.sample(range(1, len(costs.bounds)), 4):
-        for options in costs.stages_to(end):
-            is_copied, options = options.first < 0, options._replace(first=max(options.first, 0))
+    for ends in costs.batches():
+        for options in draw.choices([*costs.stages_to(ends)], k=2):
             for place in InputPlace:
                 copies = options.first == 0 and place is InputPlace.EXTERNAL and runtime.rules.copies_input_patch
-                if is_copied == copies:
-                    entry = draw.randrange(options.cycles.size)
-                    assert_cost(costs, options, entry, layers[place], place, runtime)
+                if options.copied == copies:
+                    row, entry = draw.randrange(len(options.ends)), draw.randrange(options.cycles.shape[1])
+                    assert_cost(costs, options, (row, entry), layers[place], place, runtime)
 
 
 def assert_cost(
-    costs: StageCosts, options: Options, entry: int, layers: Layers, place: InputPlace, runtime: Runtime
+    costs: StageCosts, options: Options, at: tuple[int, int], layers: Layers, place: InputPlace, runtime: Runtime
 ) -> None:
-    spec, first = options.spec(entry), options.first
+    spec, first = options.spec(*at), options.first
     before = (StageSpec(StageKind.LAYER, first),) if first else ()
-    inside = range(costs.starts[first], costs.bounds[options.end])
+    inside = range(costs.starts[first], costs.bounds[options.ends[at[0]]])
     around = [t for t in range(len(layers.cycles)) if t not in inside]
     live = max(
-        [int(options.live_bytes[entry]) + costs.outside_bytes(first, place), *(layers.live_bytes[t] for t in around)]
+        [int(options.live_bytes[at]) + costs.outside_bytes(first, place), *(layers.live_bytes[t] for t in around)]
     )
     held = sum(
-        max([int(sizes[entry]), *(layers.held_bytes[t].get(name, 0) for t in around)])
+        max([int(sizes[at]), *(layers.held_bytes[t].get(name, 0) for t in around)])
         for name, sizes in options.held_bytes.items()
     )
-    cycles = float(options.cycles[entry]) + sum(layers.cycles[t] for t in around)
+    cycles = float(options.cycles[at]) + sum(layers.cycles[t] for t in around)
     expected = counted(costs.graph, Schedule((*before, spec)), runtime, place)
     assert (live + held, pytest.approx(cycles, rel=1e-9)) == expected, (str(spec), first, place)
 

@@ -67,6 +67,15 @@ class Hops(NamedTuple):
         held = tuple([h[keep] for h in self.held_bytes])
         return Hops(self.first[keep], self.end[keep], self.option[keep], self.live_bytes[keep], held, self.cycles[keep])
 
+    @classmethod
+    def joined(cls, parts: Sequence[Hops], held: int) -> Hops:
+        """All of them; `held` is how many names held bytes have."""
+        none = np.zeros(0, np.int64)
+        parts = [Hops(none, none, none, none, (none,) * held, none.astype(np.float64)), *parts]
+        first, end, option, live = [np.concatenate(arrays) for arrays in list(zip(*parts, strict=True))[:4]]
+        held_bytes = tuple([np.concatenate([part.held_bytes[i] for part in parts]) for i in range(held)])
+        return Hops(first, end, option, live, held_bytes, np.concatenate([part.cycles for part in parts]))
+
 
 @dataclass(frozen=True, eq=False)
 class Routes:
