@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from io import StringIO
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from test_stages import networks
 
 from mcusim import zoo
 from mcusim.breakdown import breakdown
+from mcusim.cli.progress import progress_bar
 from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
@@ -216,6 +218,24 @@ def test_auto_takes_the_best_schedule():
         lower(zoo.build("mcunet-vww0"), AUTO, TINYENGINE.rules)
     with pytest.raises(ScheduleError, match="does not read"):
         parse_schedule("layer@1+auto")
+
+
+def test_a_long_search_shows_how_far_it_is(monkeypatch):
+    told: list[tuple[str, int, int]] = []
+    front = search("mcunet-vww0", profile=SMALL_BOARD, progress=lambda *now: told.append(now))
+    assert [*dict.fromkeys(what for what, _, _ in told)] == ["pricing stages", "finding the front", "placing"]
+    assert told[-1] == ("placing", len(front.points), len(front.points))
+    terminal = StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("mcusim.cli.progress.PATIENCE_SECONDS", 0)
+    with progress_bar() as bar:
+        assert bar is not None
+        bar("placing", 1, 3)
+    assert "placing" in terminal.getvalue()
+    monkeypatch.setattr("sys.stderr", StringIO())
+    with progress_bar() as bar:
+        assert bar is None
 
 
 def test_where_nothing_fits_it_says_how_far_away():

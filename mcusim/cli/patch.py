@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mcusim.cli.options import bytes_option, profile_file
+from mcusim.cli.progress import progress_bar
 from mcusim.cli.shell import (
     STDOUT,
     document,
@@ -21,14 +21,12 @@ from mcusim.cli.shell import (
 from mcusim.errors import InputError
 
 if TYPE_CHECKING:
-    from mcusim.searching import Front, Point, Progress
+    from mcusim.searching import Front, Point
     from mcusim.searching.explanation import Explanation
 
 __all__ = ["patch"]
 
 KINDS = ("patch", "stream")
-WIDE_GRID, WIDE_STAGES = 16, 3
-"""The space that takes about a second; beyond it a search shows how far it is."""
 
 
 def patch(
@@ -77,16 +75,18 @@ def patch(
 
     refuse_same_target(json=json, csv=csv)
     refuse_overwriting((model, profile_file(profile)), json=json, csv=csv)
-    front = search(
-        model,
-        profile=profile,
-        runtime=runtime,
-        max_stages=stages,
-        max_grid=grid,
-        kinds=_kinds(kinds),
-        sram_budget_bytes=bytes_option(sram_budget, "--sram-budget"),
-        progress=_progress(grid > WIDE_GRID or stages > WIDE_STAGES),
-    )
+    allowed, budget = _kinds(kinds), bytes_option(sram_budget, "--sram-budget")
+    with progress_bar() as progress:
+        front = search(
+            model,
+            profile=profile,
+            runtime=runtime,
+            max_stages=stages,
+            max_grid=grid,
+            kinds=allowed,
+            sram_budget_bytes=budget,
+            progress=progress,
+        )
     chosen = front.best or front.nearest
     story = explain(front, chosen)
     if json is not None:
@@ -129,18 +129,6 @@ def _advice(front: Front, point: Point) -> Any:
     # Of those that fit, the deepest stage: there receptive fields matter.
     deepest = max(patched, key=lambda p: (p.fits, p.schedule.stages[0].nodes or 0))
     return advise(zoo.network_description(front.graph.name), deepest.schedule, runtime=front.runtime)
-
-
-def _progress(shows: bool) -> Progress | None:
-    """On standard error, where it is a terminal."""
-    if not shows or not sys.stderr.isatty():
-        return None
-
-    def told(done: int, most: int) -> None:
-        end = "\n" if done == most else ""
-        print(f"\rsearching: {done} of {most} layers", end=end, file=sys.stderr, flush=True)
-
-    return told
 
 
 def _document(front: Front, chosen: Point, story: Explanation) -> dict[str, Any]:

@@ -116,7 +116,11 @@ def search(
     budget = board.sram_budget_bytes if sram_budget_bytes is None else sram_budget_bytes
     placer = _Placer(graph, board, chosen, known, budget)
     found = front_schedules(graph, chosen, known or _any_prices(chosen), space, input_place, progress)
-    points = [placer.point(schedule, where) for schedule, where in found]
+    points = []
+    for done, (schedule, where) in enumerate(found, start=1):
+        points.append(placer.point(schedule, where))
+        if progress is not None:
+            progress("placing", done, len(found))
     layer = placer.point(LAYER, input_place or chosen.rules.input_place)
     return Front(graph, board, chosen, space, budget, layer, tuple(points))
 

@@ -19,8 +19,8 @@ from mcusim.searching.stage_costs import Layers, Options, StageCosts
 
 __all__ = ["Progress", "Routed", "Space"]
 
-Progress = Callable[[int, int], None]
-"""(done, all): told as the search goes on."""
+Progress = Callable[[str, int, int], None]
+"""(what, done, all): told as the search goes on; `all` is 0 where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Routed:
         progress: Progress | None,
     ) -> None:
         self.rules, self.space, self.input_place = runtime.rules, space, input_place
+        self.progress = progress
         self.costs = StageCosts(graph, runtime.rules, prices, space.grid, space.kinds)
         self.around = {place: self._around(place) for place, *_ in self._places()}
         self.options: list[Options] = []
@@ -61,7 +62,7 @@ class Routed:
                 self.options.append(options)
                 found.append(self._worthwhile(options))
             if progress is not None:
-                progress(done, len(batches))
+                progress("pricing stages", done, len(batches))
         self.batch = np.repeat(np.arange(len(found)), [len(hops.first) for hops in found])
         self.entry = _joined([hops.option for hops in found])
         joined = Hops.joined(found, len(self.costs.held_names))
@@ -74,10 +75,14 @@ class Routed:
         paths: list[Path] = []
         origin: dict[Path, InputPlace] = {}
         for one, (where, *_) in zip(routes, places, strict=True):
-            paths = front_of(one, paths)
+            paths = front_of(one, paths, self._told)
             for path in paths:
                 origin.setdefault(path, where)
         return [(path, origin[path]) for path in sorted(paths, key=lambda path: path.cycles)]
+
+    def _told(self, rounds: int) -> None:
+        if self.progress is not None:
+            self.progress("finding the front", rounds, 0)
 
     def _places(self) -> list[tuple[InputPlace, bool, bool]]:
         """(place of the input, may start with a layer, may start with a cut stage)."""
