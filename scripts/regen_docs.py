@@ -21,10 +21,17 @@ import typer
 
 from mcusim.boards import load_board
 from mcusim.cli.app import app
+from mcusim.lowering.lower import lower
 from mcusim.memory.planning import plan_memory
 from mcusim.models import load
 from mcusim.render.bars import memory_plot
+from mcusim.render.patches import patches_plot
+from mcusim.render.style import COLUMN_INCHES
 from mcusim.render.timeline import timeline_plot
+from mcusim.render.tradeoff import front_plot
+from mcusim.runtimes import find_runtime
+from mcusim.schedule import parse_schedule
+from mcusim.searching import search
 from mcusim.simulation import simulate
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,11 +106,27 @@ def memory(model: str, runtime: str, board: str) -> str:
     return memory_plot(simulate(model, profile=board, runtime=runtime), "svg").decode()
 
 
+def front(model: str, board: str) -> str:
+    """The front of a network's schedules as SVG."""
+    return front_plot(search(model, profile=board), "svg").decode()
+
+
+def stage(model: str, spec: str) -> str:
+    """The first stage of a schedule on its feature maps, as SVG."""
+    rules = find_runtime("tinyengine").rules
+    schedule = parse_schedule(spec)
+    program = lower(load(model), schedule, rules, rules.default_input_place(schedule))
+    return patches_plot(program, 0, spec, "svg", COLUMN_INCHES).decode()
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/cli.md": page,
     "README.md": readme,
     "docs/images/timeline-mcunet-in3.svg": partial(timeline, "mcunet-in3", "tflm", "stm32h743"),
     "docs/images/timeline-person-det.svg": partial(timeline, "person-det", "tinyengine", "stm32f746"),
+    "docs/images/front-mbv2-w1.0-r224.svg": partial(front, "mbv2-w1.0-r224", "stm32h743"),
+    "docs/images/patches-mbv2-w1.0-r224.svg": partial(stage, "mbv2-w1.0-r224", "patch:4x4@13"),
+    "docs/images/bands-mbv2-w1.0-r224.svg": partial(stage, "mbv2-w1.0-r224", "stream:4@13"),
     "docs/images/memory-mcunet-in3.svg": partial(memory, "mcunet-in3", "tinyengine", "stm32f746"),
 }
 

@@ -18,6 +18,7 @@ from mcusim.cli.shell import (
     terminal_width,
     write_output,
 )
+from mcusim.cli.space import GRID, KINDS, SRAM_BUDGET, STAGES, stage_kinds
 from mcusim.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["patch"]
 
-KINDS = ("patch", "stream")
-
 
 def patch(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")],
@@ -35,14 +34,10 @@ def patch(
     runtime: Annotated[
         str, typer.Option(metavar="NAME", help="Whose memory rules and kernels, as NAME or NAME@VERSION.")
     ] = "tinyengine",
-    kinds: Annotated[
-        str, typer.Option(metavar="KIND[,KIND]", help="Stages that are allowed: patch, stream.")
-    ] = "patch,stream",
-    stages: Annotated[int, typer.Option(min=0, max=8, metavar="N", help="Cut stages in one schedule, at most.")] = 3,
-    grid: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Patches along an axis, at most.")] = 16,
-    sram_budget: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="SRAM to hold, such as 256k.", show_default=False)
-    ] = None,
+    kinds: Annotated[str, KINDS] = "patch,stream",
+    stages: Annotated[int, STAGES] = 3,
+    grid: Annotated[int, GRID] = 16,
+    sram_budget: Annotated[str | None, SRAM_BUDGET] = None,
     advice: Annotated[
         bool, typer.Option("--advice", help="Also: which kernels cost most recomputation, and what moving them gives.")
     ] = False,
@@ -75,7 +70,7 @@ def patch(
 
     refuse_same_target(json=json, csv=csv)
     refuse_overwriting((model, profile_file(profile)), json=json, csv=csv)
-    allowed, budget = _kinds(kinds), bytes_option(sram_budget, "--sram-budget")
+    allowed, budget = stage_kinds(kinds), bytes_option(sram_budget, "--sram-budget")
     with progress_bar() as progress:
         front = search(
             model,
@@ -104,15 +99,6 @@ def patch(
         show(lines)
     if check and front.best is None:
         raise typer.Exit(1)
-
-
-def _kinds(text: str) -> tuple[str, ...]:
-    found = tuple(kind.strip().lower() for kind in text.split(",") if kind.strip())
-    unknown = [kind for kind in found if kind not in KINDS]
-    if unknown or not found:
-        what = f"'{unknown[0] if unknown else text}' is no kind of stage"
-        raise InputError(what, where="--kinds", fix="use patch, stream or both, with a comma between")
-    return found
 
 
 def _advice(front: Front, point: Point) -> Any:
