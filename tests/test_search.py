@@ -22,6 +22,8 @@ from mcusim.lowering.staging import computes, network_of
 from mcusim.planners import live_bytes
 from mcusim.price import coefficients
 from mcusim.program import BufferKind
+from mcusim.render.front import front_lines
+from mcusim.render.text import UNICODE, kib
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.schedule import AUTO, LAYER, Schedule, StageKind, StageSpec, parse_schedule
 from mcusim.searching import Front, Space, front_schedules, search
@@ -262,6 +264,31 @@ def test_an_explanation_adds_up():
         assert sum(item.bytes for item in story.fullest_after.alive) == story.fullest_after.live_bytes
         assert sum(layer.done_macs - layer.once_macs for layer in story.layers) == point.recomputed_macs
         assert sum(stage.halo_bytes for stage in story.stages) >= sum(layer.halo_bytes for layer in story.layers)
+        assert sum(stage.recomputed_macs for stage in story.stages) == point.recomputed_macs
+        assert sum(stage.more_ms for stage in story.stages) == pytest.approx(point.ms - front.layer.ms)
+        assert "+".join(stage.spec for stage in story.stages) == "+".join(
+            str(stage) for stage in point.schedule.stages if stage.kind is not StageKind.LAYER
+        )
+
+
+@pytest.mark.parametrize("width", [60, 140])
+@pytest.mark.parametrize("kinds", [["patch"], ["patch", "stream"]])
+def test_the_answer_says_why(kinds, width):
+    front = search("mbv2-w0.35-r144", profile=SMALL_BOARD, kinds=kinds)
+    assert front.best is not None
+    story = explain(front, front.best)
+    lines = [line.plain for line in front_lines(front, story, width, UNICODE)]
+    assert max(map(len, lines)) <= width
+    told = " ".join(" ".join(lines).split())
+    before, after = story.fullest_before, story.fullest_after
+    for said in (
+        f"SRAM {kib(front.layer.peak_bytes)} -> {kib(front.best.peak_bytes)} KiB",
+        f"Layer by layer {before.layer} ({before.op}) sets the peak: {kib(before.live_bytes)} KiB",
+        f"Now {after.layer} ({after.op}) sets the peak: {kib(after.live_bytes)} KiB",
+        "What the halos cost",
+        "What is computed again" if kinds == ["patch"] else "Nothing is computed twice",
+    ):
+        assert said in told
 
 
 def test_remedies_come_best_first():
