@@ -6,13 +6,14 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from test_stages import networks
 
 from mcusim import zoo
-from mcusim.breakdown import breakdown
+from mcusim.breakdown import breakdown, count_macs
 from mcusim.cli.progress import progress_bar
 from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
@@ -29,6 +30,7 @@ from mcusim.schedule import AUTO, LAYER, Schedule, StageKind, StageSpec, parse_s
 from mcusim.searching import Front, Space, front_schedules, search
 from mcusim.searching.advice import advise
 from mcusim.searching.explanation import explain
+from mcusim.searching.msfcnn import compare_msfcnn, front_of_macs, published_networks, unfused_bytes
 from mcusim.searching.paper_space import count_patched, search_paper_space
 from mcusim.searching.remedies import RemedyKind, remedies
 from mcusim.searching.stage_costs import Layers, Options, StageCosts
@@ -191,6 +193,29 @@ def test_the_papers_space_gives_the_papers_plan(wide):
     # The wider space: less SRAM than that plan takes, at fewer cycles.
     papers = simulate(graph, profile="stm32h743", schedule=plan.schedule)
     assert any(p.peak_bytes < papers.sram.peak_bytes and p.cycles < papers.latency.cycles for p in wide.points)
+
+
+def test_msfcnn_counts_the_same_without_fusion():
+    for network in published_networks():
+        (ram_bytes, macs), graph = network.plans[0], network.graph()
+        assert unfused_bytes(graph) == ram_bytes
+        assert count_macs(graph) == pytest.approx(macs, rel=0.002)
+
+
+def test_a_plan_of_msfcnn_beside_the_front():
+    network = published_networks()[0]
+    patches = frozenset({StageKind.PATCH})
+    narrow, wide = Space(1, 4, patches), Space(2, 8, frozenset({StageKind.PATCH, StageKind.STREAM}))
+    found = list(compare_msfcnn([narrow, wide], [network]))
+    assert [row.ram_bytes for row in found] == [ram for ram, _ in network.plans[1:]]
+    for row in found:
+        assert row.theirs > 1
+        for narrower, wider in pairwise(row.ours):
+            assert narrower is None or wider is None or 1 <= wider <= narrower
+    front = front_of_macs(network.graph(), wide)
+    assert min(macs for held, macs in front if held <= found[0].ram_bytes) == found[0].ours[1] * count_macs(
+        network.graph()
+    )
 
 
 def test_a_published_out_of_memory_row_fits():
