@@ -101,7 +101,7 @@ def schedules() -> str:
     """docs/patch.md with msf-CNN's plans beside the front between its two marks."""
     patch, stream = StageKind.PATCH, StageKind.STREAM
     kinds = frozenset({patch})
-    spaces = [Space(3, 16, kinds), Space(8, 16, kinds), Space(8, 16, kinds | {stream})]
+    spaces = [Space(3, 16, kinds), Space(8, 32, kinds), Space(8, 32, kinds | {stream})]
     rows = [
         "| network | RAM, bytes | msf-CNN | patches, 3 stages | patches, 8 stages | streams too |",
         "|---" * 6 + "|",
