@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mcusim.cli.options import bytes_option, profile_file
+from mcusim.cli.progress import progress_bar
 from mcusim.cli.shell import (
     STDOUT,
     document,
@@ -18,19 +18,16 @@ from mcusim.cli.shell import (
     terminal_width,
     write_output,
 )
+from mcusim.cli.space import ALL_KINDS, GRID, KINDS, SRAM_BUDGET, STAGES, stage_kinds
 from mcusim.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
-    from mcusim.searching import Front, Point, Progress
+    from mcusim.searching import Front, Point
     from mcusim.searching.explanation import Explanation
 
 __all__ = ["patch"]
-
-KINDS = ("patch", "stream")
-WIDE_GRID, WIDE_STAGES = 16, 3
-"""The space that takes about a second; beyond it a search shows how far it is."""
 
 
 def patch(
@@ -39,19 +36,10 @@ def patch(
     runtime: Annotated[
         str, typer.Option(metavar="NAME", help="Whose memory rules and kernels, as NAME or NAME@VERSION.")
     ] = "tinyengine",
-    kinds: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KIND[,KIND]",
-            help="Stages that are allowed: patch, stream. Default: those that the runtime can run.",
-            show_default=False,
-        ),
-    ] = None,
-    stages: Annotated[int, typer.Option(min=0, max=8, metavar="N", help="Cut stages in one schedule, at most.")] = 3,
-    grid: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Patches along an axis, at most.")] = 16,
-    sram_budget: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="SRAM to hold, such as 256k.", show_default=False)
-    ] = None,
+    kinds: Annotated[str | None, KINDS] = None,
+    stages: Annotated[int, STAGES] = 3,
+    grid: Annotated[int, GRID] = 16,
+    sram_budget: Annotated[str | None, SRAM_BUDGET] = None,
     paper: Annotated[
         bool, typer.Option("--paper", help="Also: the plan of MCUNetV2's own search space and way of counting.")
     ] = False,
@@ -92,24 +80,24 @@ def patch(
 
     refuse_same_target(json=json, csv=csv)
     refuse_overwriting((model, profile_file(profile)), json=json, csv=csv)
-    chosen_runtime, budget_bytes = find_runtime(runtime), bytes_option(sram_budget, "--sram-budget")
-    graph = load(model)
+    chosen_runtime, budget = find_runtime(runtime), bytes_option(sram_budget, "--sram-budget")
+    allowed, graph = stage_kinds(kinds, chosen_runtime), load(model)
 
-    def searched(allowed: Iterable[str]) -> Front:
-        return search(
-            graph,
-            profile=profile,
-            runtime=chosen_runtime,
-            max_stages=stages,
-            max_grid=grid,
-            kinds=allowed,
-            sram_budget_bytes=budget_bytes,
-            progress=_progress(grid > WIDE_GRID or stages > WIDE_STAGES),
-        )
+    def searched(those: Sequence[str]) -> Front:
+        with progress_bar() as progress:
+            return search(
+                graph,
+                profile=profile,
+                runtime=chosen_runtime,
+                max_stages=stages,
+                max_grid=grid,
+                kinds=those,
+                sram_budget_bytes=budget,
+                progress=progress,
+            )
 
-    front = searched(chosen_runtime.cut_stages if kinds is None else _kinds(kinds))
-    lacking = [kind for kind in KINDS if kind not in chosen_runtime.cut_stages] if kinds is None else []
-    wider = searched(KINDS) if lacking else None
+    front = searched(allowed)
+    wider = searched(ALL_KINDS) if kinds is None and len(allowed) < len(ALL_KINDS) else None
     chosen = front.best or front.nearest
     story = explain(front, chosen)
     if json is not None:
@@ -134,15 +122,6 @@ def patch(
         raise typer.Exit(1)
 
 
-def _kinds(text: str) -> tuple[str, ...]:
-    found = tuple(kind.strip().lower() for kind in text.split(",") if kind.strip())
-    unknown = [kind for kind in found if kind not in KINDS]
-    if unknown or not found:
-        what = f"'{unknown[0] if unknown else text}' is no kind of stage"
-        raise InputError(what, where="--kinds", fix="use patch, stream or both, with a comma between")
-    return found
-
-
 def _advice(front: Front, point: Point) -> Any:
     """What to change in the network; only those of the zoo have a description to change."""
     from mcusim import zoo
@@ -157,18 +136,6 @@ def _advice(front: Front, point: Point) -> Any:
     # Of those that fit, the deepest stage: there receptive fields matter.
     deepest = max(patched, key=lambda p: (p.fits, p.schedule.stages[0].nodes or 0))
     return advise(zoo.network_description(front.graph.name), deepest.schedule, runtime=front.runtime)
-
-
-def _progress(shows: bool) -> Progress | None:
-    """On standard error, where it is a terminal."""
-    if not shows or not sys.stderr.isatty():
-        return None
-
-    def told(done: int, most: int) -> None:
-        end = "\n" if done == most else ""
-        print(f"\rsearching: {done} of {most} layers", end=end, file=sys.stderr, flush=True)
-
-    return told
 
 
 def _document(front: Front, chosen: Point, story: Explanation, wider: Front | None) -> dict[str, Any]:

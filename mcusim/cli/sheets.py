@@ -12,9 +12,11 @@ from mcusim.units import cycles_to_ms
 if TYPE_CHECKING:
     from mcusim.memory.counting import Comparison
     from mcusim.memory.planning import MemoryPlan
+    from mcusim.program import Program
     from mcusim.report import Report
     from mcusim.searching import Front
     from mcusim.searching.remedies import Remedy
+    from mcusim.searching.stage_maps import StageMap
 
 __all__ = ["boards_csv", "front_csv", "layers_csv", "remedies_csv"]
 
@@ -99,6 +101,20 @@ def remedies_csv(remedies: Iterable[Remedy]) -> str:
     return _sheet(columns, [[getattr(remedy, column) for column in columns] for remedy in remedies])
 
 
+def maps_csv(program: Program, maps: Iterable[StageMap]) -> str:
+    """One line a piece of each map along each axis: what is computed in it (of an input: read) and found cached."""
+    columns = ("map", "tensors", "nodes", "height", "width", "axis", "piece", "start", "stop")
+    lines: list[list[object]] = []
+    for number, one in enumerate(maps):
+        names = [program.graph.tensors[tensor].name for tensor in one.tensors]
+        head = [number, " ".join(names), " ".join(map(str, one.nodes)), one.height, one.width]
+        for axis, spans in (("rows", one.rows), ("cols", one.cols)):
+            for piece, span in enumerate(spans):
+                kept = one.cached[piece] if axis == "rows" and one.cached else (None, None)
+                lines.append([*head, axis, piece, *span, *kept])
+    return _sheet((*columns, "cached_start", "cached_stop"), lines)
+
+
 def tenants_csv(plan: MemoryPlan) -> str:
     """One line a buffer: where it lies and on which steps."""
     from mcusim.memory.planning import Tenant
@@ -122,7 +138,7 @@ def comparisons_csv(rows: Iterable[Comparison]) -> str:
         ]
         for row in rows
     ]
-    return _sheet(columns, lines)
+    return _sheet((*columns, "cached_start", "cached_stop"), lines)
 
 
 def _sheet(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> str:

@@ -12,7 +12,7 @@ between two of them cannot improve the front.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -67,6 +67,15 @@ class Hops(NamedTuple):
         held = tuple([h[keep] for h in self.held_bytes])
         return Hops(self.first[keep], self.end[keep], self.option[keep], self.live_bytes[keep], held, self.cycles[keep])
 
+    @classmethod
+    def joined(cls, parts: Sequence[Hops], held: int) -> Hops:
+        """All of them; `held` is how many names held bytes have."""
+        none = np.zeros(0, np.int64)
+        parts = [Hops(none, none, none, none, (none,) * held, none.astype(np.float64)), *parts]
+        first, end, option, live = [np.concatenate(arrays) for arrays in list(zip(*parts, strict=True))[:4]]
+        held_bytes = tuple([np.concatenate([part.held_bytes[i] for part in parts]) for i in range(held)])
+        return Hops(first, end, option, live, held_bytes, np.concatenate([part.cycles for part in parts]))
+
 
 @dataclass(frozen=True, eq=False)
 class Routes:
@@ -113,11 +122,16 @@ class Routes:
         return int(best[:, -1].min())
 
 
-def front_of(routes: Routes, known: Sequence[Path] = ()) -> list[Path]:
-    """The Pareto front over all routes and what is known, fewest bytes first. Equal paths appear once."""
+def front_of(
+    routes: Routes, known: Sequence[Path] = (), told: Callable[[int], None] = lambda rounds: None
+) -> list[Path]:
+    """The Pareto front over all routes and what is known, fewest bytes first. Equal paths appear once.
+
+    told: of each round of shortest paths; nobody knows how many there will be.
+    """
     if not routes.layer_first and not len(_allowed(routes).first):
         return list(known)  # there is no way to start
-    return _Search(routes, list(known)).front()
+    return _Search(routes, list(known), told).front()
 
 
 class _Search:
@@ -126,8 +140,8 @@ class _Search:
     edge: of each stage, its place among the pairs of bounds that stages join: (edge_first, edge_end), by end.
     """
 
-    def __init__(self, routes: Routes, known: list[Path]) -> None:
-        self.routes, self.known = routes, known
+    def __init__(self, routes: Routes, known: list[Path], told: Callable[[int], None]) -> None:
+        self.routes, self.known, self.told, self.rounds = routes, known, told, 0
         self.live_floor, self.held_floor = routes.floors
         self.layers = self._raised(routes.layers)
         self._keep(self._pruned(self._raised(_allowed(routes))))
@@ -236,6 +250,8 @@ class _Search:
 
     def _improve(self, limits: tuple[int, ...], least: int) -> bool:
         """Solve with these limits on held bytes. Whether schedules that hold `least` could be better than known."""
+        self.rounds += 1
+        self.told(self.rounds)
         fits = _within(self.layers, limits), _within(self.stages, limits)
         levels = np.unique(np.concatenate((self.layers.live_bytes, self.stages.live_bytes[fits[1]])))
         solved = _Solved(self, [self.layers.live_bytes, self.stages.live_bytes], levels, fits)
