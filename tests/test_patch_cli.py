@@ -88,6 +88,22 @@ def test_auto_runs_what_patch_proposes():
     assert not any("stages" in warning for warning in report["warnings"])
 
 
+def test_auto_says_what_would_fit_where_nothing_does():
+    asked = ("run", "mcunet-in3", "--profile", "stm32f412", "--runtime", "tflm", "--schedule", "auto")
+    report = told(*asked)
+    assert (report["verdict"], report["schedule"]["spec"]) == ("does-not-fit", "layer")
+    [warning] = [warning for warning in report["warnings"] if warning.startswith("schedule: ")]
+    assert "nothing fits that tflm can run; with patch and stream stages, " in warning
+    spec = warning.split(", ")[-1].removesuffix(" would.")
+    assert told(*asked[:-1], spec)["sram"]["fits"]
+
+
+def test_flash_that_no_schedule_helps_is_said():
+    args = ("patch", "mbv2-w1.0-r224", "--profile", "stm32h743", *SMALL_SPACE)
+    assert "! flash: 3,592.5 KiB of 2,048.0, whatever the schedule" in run(*args)[1]
+    assert "! flash" not in run("patch", *OOM, *SMALL_SPACE)[1]
+
+
 def test_a_runtime_without_pieces_runs_layer_by_layer():
     document = told("patch", "mcunet-vww0", "--profile", "stm32f412", "--runtime", "tflm")
     assert [point["schedule"] for point in document["points"]] == ["layer"]

@@ -107,7 +107,7 @@ def patch(
 
         write_output(front_csv(front), csv, "--csv")
     if STDOUT not in (json, csv):
-        from mcusim.render.alternatives import alternative_lines, paper_lines
+        from mcusim.render.alternatives import alternative_lines, flash_lines, paper_lines
         from mcusim.render.front import advice_lines, front_lines
 
         lines = front_lines(front, story, terminal_width(), glyphs(), all_)
@@ -115,6 +115,7 @@ def patch(
             lines += alternative_lines(front, wider, terminal_width())
         if paper:
             lines += paper_lines(search_paper_space(graph), terminal_width(), glyphs())
+        lines += flash_lines(front, terminal_width())
         if advice:
             lines += advice_lines(_advice(front, chosen), terminal_width(), glyphs())
         show(lines)

@@ -25,10 +25,11 @@ def nearest_schedule(steps: Sequence[StepNode], schedule: Schedule) -> Schedule:
             found = _with_layers(found, end - at)
         else:
             first, last = network.cuttable(at, end)
-            if last > first and network.fitted(wanted, first, last) != wanted:
-                last = network.with_pieces(first, last, wanted)
             found = _with_layers(found, first - at)
-            found += [network.fitted(wanted, first, last)] * (last > first)
+            if last > first:
+                if network.fitted(wanted, first, last) != wanted:
+                    last = network.with_pieces(first, last, wanted)
+                found.append(network.fitted(wanted, first, last))
             found = _with_layers(found, end - last)
         at = end
     while found and found[-1].kind is StageKind.LAYER:

@@ -10,7 +10,7 @@ from mcusim.searching import Front, Point
 from mcusim.searching.paper_space import PaperPlan
 from mcusim.units import format_count, format_ms
 
-__all__ = ["alternative_lines", "paper_lines"]
+__all__ = ["alternative_lines", "flash_lines", "paper_lines"]
 
 
 def alternative_lines(front: Front, wider: Front, width: int) -> list[Text]:
@@ -23,6 +23,15 @@ def alternative_lines(front: Front, wider: Front, width: int) -> list[Text]:
     told = f"{front.runtime.name} has no {kinds} stages. With them: {other.schedule}, {_figures(other)}"
     asked = ",".join(kind for kind in StageKind if kind is not StageKind.LAYER)
     return [Text(), *paragraph(f"{told} (--kinds {asked}).", width)]
+
+
+def flash_lines(front: Front, width: int) -> list[Text]:
+    """Where the board's flash is too small, whatever the schedule."""
+    stored, has = front.runtime.flash(front.graph).total_bytes, front.board.flash_bytes
+    if stored is None or stored <= has:
+        return []
+    told = f"! flash: {kib(stored)} KiB of {kib(has)}, whatever the schedule (`mcusim fit` says what helps)."
+    return [Text(), *paragraph(told, width, style="yellow", hanging="  ")]
 
 
 def _figures(point: Point) -> str:
