@@ -28,7 +28,6 @@ from mcusim.render.text import UNICODE, kib
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.schedule import AUTO, LAYER, Schedule, StageKind, StageSpec, parse_schedule
 from mcusim.searching import Front, Space, front_schedules, search
-from mcusim.searching.advice import advise
 from mcusim.searching.explanation import explain
 from mcusim.searching.msfcnn import compare_msfcnn, front_of_macs, published_networks, unfused_bytes
 from mcusim.searching.paper_space import count_patched, search_paper_space
@@ -327,14 +326,3 @@ def test_remedies_come_best_first():
     for remedy in found.remedies:
         if remedy.fits and remedy.kind is not RemedyKind.BOARD:
             assert remedy.sram_bytes <= found.report.sram.budget_bytes
-
-
-def test_advice_names_the_kernel_that_costs_most():
-    found = advise("mbv2-w1.0-r224", "patch:4x4@13")
-    saved = [change.saved_macs for change in found.changes]
-    assert saved == sorted(saved, reverse=True)
-    assert saved[0] > 0
-    assert found.redistributed is not None
-    assert found.redistributed.recomputed_macs < found.before.recomputed_macs
-    with pytest.raises(ScheduleError, match="no patch stage"):
-        advise("mbv2-w1.0-r224", "layer")

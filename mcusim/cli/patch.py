@@ -16,6 +16,7 @@ from mcusim.cli.shell import (
     refuse_same_target,
     show,
     terminal_width,
+    write_bytes,
     write_output,
 )
 from mcusim.cli.space import ALL_KINDS, GRID, KINDS, SRAM_BUDGET, STAGES, stage_kinds
@@ -24,7 +25,9 @@ from mcusim.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mcusim.schedule import Schedule
     from mcusim.searching import Front, Point
+    from mcusim.searching.advice import Advice, Variant
     from mcusim.searching.explanation import Explanation
 
 __all__ = ["patch"]
@@ -44,8 +47,27 @@ def patch(
         bool, typer.Option("--paper", help="Also: the plan of MCUNetV2's own search space and way of counting.")
     ] = False,
     advice: Annotated[
-        bool, typer.Option("--advice", help="Also: which kernels cost most recomputation, and what moving them gives.")
+        bool,
+        typer.Option(
+            "--advice", help="Also: which kernels and strides cost most recomputation, what moving them gives."
+        ),
     ] = False,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="With --advice: the patches it is about. Default: MCUNetV2's own plan, or the front's deepest.",
+            show_default=False,
+        ),
+    ] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --advice: write the redistributed network as a .tflite, its weights drawn.",
+            show_default=False,
+        ),
+    ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Show every schedule of the front.")] = False,
     json: Annotated[
         str | None,
@@ -71,6 +93,7 @@ def patch(
       mcusim patch mbv2-w1.0-r224 --profile stm32h743 --paper
       mcusim patch mcunet-in3 --profile stm32f412 --sram-budget 128k --check
       mcusim patch mcunet-vww1 --profile nrf52840 --json -
+      mcusim patch mbv2-w1.0-r224 --profile stm32h743 --advice --schedule patch:4x4@13 --variant changed.tflite
     """
     from mcusim.models import load
     from mcusim.runtimes import find_runtime
@@ -78,8 +101,11 @@ def patch(
     from mcusim.searching.explanation import explain
     from mcusim.searching.paper_space import search_paper_space
 
-    refuse_same_target(json=json, csv=csv)
-    refuse_overwriting((model, profile_file(profile)), json=json, csv=csv)
+    refuse_same_target(json=json, csv=csv, variant=variant)
+    refuse_overwriting((model, profile_file(profile)), json=json, csv=csv, variant=variant)
+    if not advice and (schedule is not None or variant is not None):
+        where = "--schedule" if schedule is not None else "--variant"
+        raise InputError("it says what --advice is about", where=where, fix="add --advice, or leave it out")
     chosen_runtime, budget = find_runtime(runtime), bytes_option(sram_budget, "--sram-budget")
     allowed, graph = stage_kinds(kinds, chosen_runtime), load(model)
 
@@ -100,15 +126,19 @@ def patch(
     wider = searched(ALL_KINDS) if kinds is None and len(allowed) < len(ALL_KINDS) else None
     chosen = front.best or front.nearest
     story = explain(front, chosen)
+    advised = _advice(front, schedule) if advice else None
+    if advised is not None and variant is not None:
+        _write_variant(advised, front.graph.name, variant)
     if json is not None:
-        write_output(document(_document(front, chosen, story, wider)), json, "--json")
+        write_output(document(_document(front, chosen, story, wider, advised)), json, "--json")
     if csv is not None:
         from mcusim.cli.sheets import front_csv
 
         write_output(front_csv(front), csv, "--csv")
     if STDOUT not in (json, csv):
+        from mcusim.render.advice import advice_lines
         from mcusim.render.alternatives import alternative_lines, flash_lines, paper_lines
-        from mcusim.render.front import advice_lines, front_lines
+        from mcusim.render.front import front_lines
 
         lines = front_lines(front, story, terminal_width(), glyphs(), all_)
         if wider is not None:
@@ -116,31 +146,55 @@ def patch(
         if paper:
             lines += paper_lines(search_paper_space(graph), terminal_width(), glyphs())
         lines += flash_lines(front, terminal_width())
-        if advice:
-            lines += advice_lines(_advice(front, chosen), terminal_width(), glyphs())
+        if advised is not None:
+            lines += advice_lines(advised, terminal_width(), glyphs())
         show(lines)
     if check and front.best is None:
         raise typer.Exit(1)
 
 
-def _advice(front: Front, point: Point) -> Any:
+def _advice(front: Front, schedule: str | None) -> Advice:
     """What to change in the network; only those of the zoo have a description to change."""
     from mcusim import zoo
+    from mcusim.schedule import parse_schedule
     from mcusim.searching.advice import advise
 
     if not front.graph.source.description.startswith("zoo:"):
         fix = "leave --advice out, or name a published network (`mcusim models`)"
         raise InputError("a file has no description that could be changed", where="--advice", fix=fix)
-    patched = [p for p in (point, *front.points) if p.schedule.stages and p.schedule.stages[0].kind == "patch"]
-    if not patched:
-        raise InputError("no schedule starts with patches", where="--advice", fix="add --kinds patch")
-    # Of those that fit, the deepest stage: there receptive fields matter.
-    deepest = max(patched, key=lambda p: (p.fits, p.schedule.stages[0].nodes or 0))
-    return advise(zoo.network_description(front.graph.name), deepest.schedule, runtime=front.runtime)
+    plan = _depth(front) if schedule is None else parse_schedule(schedule)
+    return advise(zoo.network_description(front.graph.name), plan, runtime=front.runtime)
 
 
-def _document(front: Front, chosen: Point, story: Explanation, wider: Front | None) -> dict[str, Any]:
-    """wider: with the stages too that the runtime lacks."""
+def _depth(front: Front) -> Schedule:
+    """A schedule with a deep patch stage, where receptive fields matter: MCUNetV2's own, or the front's deepest."""
+    from mcusim.errors import ScheduleError
+    from mcusim.searching.paper_space import search_paper_space
+
+    try:
+        return search_paper_space(front.graph).schedule
+    except ScheduleError:
+        patched = [p for p in front.points if p.schedule.stages and p.schedule.stages[0].kind == "patch"]
+        if not patched:
+            raise InputError("no schedule starts with patches", where="--advice", fix="add --kinds patch") from None
+        return max(patched, key=lambda p: (p.fits, p.schedule.stages[0].nodes or 0)).schedule
+
+
+def _write_variant(advised: Advice, name: str, target: str) -> None:
+    from mcusim.frontends.description import graph_from_dict
+    from mcusim.frontends.synthesis import with_seeded_weights
+    from mcusim.frontends.tflite_writer import write_tflite
+
+    if advised.redistributed is None:
+        fix = "leave it out, or name a deeper stage with --schedule"
+        raise InputError(f"there is nothing to move in {advised.schedule}", where="--variant", fix=fix)
+    graph = graph_from_dict({**advised.redistributed.network, "name": f"{name}-redistributed"})
+    write_bytes(write_tflite(with_seeded_weights(graph)), target, "--variant")
+
+
+def _document(
+    front: Front, chosen: Point, story: Explanation, wider: Front | None, advised: Advice | None
+) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "model": front.graph.name,
@@ -166,6 +220,30 @@ def _document(front: Front, chosen: Point, story: Explanation, wider: Front | No
             "stages": [_plain(stage) for stage in story.stages],
             "layers": [_plain(layer) for layer in story.layers],
         },
+        "advice": None if advised is None else _advised(advised),
+    }
+
+
+def _advised(advised: Advice) -> dict[str, Any]:
+    after = advised.redistributed
+    return {
+        "before": _variant(advised.before),
+        "changes": [
+            {"layer": c.layer, "op": c.op, "what": c.what, "saved_macs": c.saved_macs, "after": _variant(c.after)}
+            for c in advised.changes
+        ],
+        "redistributed": None if after is None else {"moved": list(advised.moved), **_variant(after)},
+    }
+
+
+def _variant(variant: Variant) -> dict[str, Any]:
+    return {
+        "schedule": str(variant.schedule),
+        "patch": list(variant.patch),
+        "peak_bytes": variant.peak_bytes,
+        "macs": variant.macs,
+        "stage_macs": variant.stage_macs,
+        "recomputed_macs": variant.recomputed_macs,
     }
 
 

@@ -9,16 +9,14 @@ from rich.text import Text
 from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, first_name, headline, kib, paragraph, shape_text
 from mcusim.searching import Front, Point
-from mcusim.searching.advice import Advice
 from mcusim.searching.explanation import Explanation, Fullest
 from mcusim.units import format_bytes, format_count, format_ms, format_percent
 
-__all__ = ["advice_lines", "front_lines"]
+__all__ = ["front_lines"]
 
 SHOWN = 16
 """Schedules of a long front that are shown: spread over it, the chosen one among them."""
 LAYERS_SHOWN = 8
-CHANGES_SHOWN = 6
 
 
 def front_lines(front: Front, story: Explanation, width: int, glyphs: Glyphs, all_: bool = False) -> list[Text]:
@@ -195,40 +193,3 @@ def _change(before: Point, after: Point) -> str:
 def _percent(before: float, after: float) -> str:
     change = after / before - 1
     return f"{'+' if change >= 0 else ''}{format_percent(change)}"
-
-
-def advice_lines(advice: Advice, width: int, glyphs: Glyphs) -> list[Text]:
-    """Which kernels of the stage cost most recomputation, and what moving them behind it would give."""
-    before = advice.before
-    lines = [
-        Text(),
-        *paragraph(f"Kernels of the patch stage of {advice.schedule}, the dearest first:", width, style="bold"),
-    ]
-    rows: list[list[Cell | Bar]] = [
-        [
-            Cell(str(change.layer), "dim"),
-            Cell(change.op),
-            Cell(change.what),
-            Cell(f"-{format_count(change.saved_macs)} recomputed"),
-            Cell(kib(change.after.peak_bytes)),
-        ]
-        for change in advice.changes[:CHANGES_SHOWN]
-    ]
-    columns = (
-        Column("#", right=True),
-        Column("layer"),
-        Column("change"),
-        Column("MACs", right=True),
-        Column("SRAM KiB", right=True),
-    )
-    lines += table(columns, rows, width, glyphs)
-    after = advice.redistributed
-    if after is not None:
-        again, macs = (before.recomputed_macs, after.recomputed_macs), (before.macs, after.macs)
-        told = (
-            f"Redistributed: {'; '.join(advice.moved)}. Recomputed {' -> '.join(map(format_count, again))} MACs, "
-            f"all {' -> '.join(map(format_count, macs))}, "
-            f"SRAM {kib(before.peak_bytes)} -> {kib(after.peak_bytes)} KiB. Another network: it must be trained again."
-        )
-        lines += paragraph(told, width)
-    return lines
