@@ -28,13 +28,13 @@ __all__ = ["MCUNETV2", "PatchStage", "paper_program", "patch_stage"]
 class PatchStage(NamedTuple):
     """What the stage of patches takes. piece_bytes: of the neediest layer, `name`.   output_bytes: of the whole stage.
 
-    layers: of the network that are in it.
+    end: layers of the network up to its end.
     """
 
     piece_bytes: int
     output_bytes: int
     name: str
-    layers: int
+    end: int
 
     @property
     def total_bytes(self) -> int:
@@ -48,14 +48,16 @@ def paper_program(graph: Graph, schedule: Schedule) -> Program:
 
 
 def patch_stage(program: Program) -> PatchStage:
-    """The first stage of a program, which runs patch by patch."""
-    steps = program.stages[0].steps
+    """The one stage of a program that runs patch by patch."""
+    number = next(number for number, stage in enumerate(program.stages) if stage.kind is StageKind.PATCH)
+    before = sum(len(stage.steps) for stage in program.stages[:number])
+    steps = program.stages[number].steps
     output = program.graph.tensors[program.views[steps[-1].writes[0]].tensor]
-    counted = [_patched_bytes(program, time, step) for time, step in enumerate(steps)]
+    counted = [_patched_bytes(program, time, step) for time, step in enumerate(steps, before)]
     neediest = steps[counted.index(max(counted))].node
     name = program.graph.nodes[neediest].name if neediest != ABSENT else "input patch"
     own = sum([step.node != ABSENT for step in steps])
-    return PatchStage(max(counted), output.size_bytes, name, own)
+    return PatchStage(max(counted), output.size_bytes, name, before + own)
 
 
 def _patched_bytes(program: Program, time: int, step: Step) -> int:
@@ -113,7 +115,7 @@ def _parts(graph: Graph, schedule: Schedule) -> tuple[LedgerItem, ...]:
             fix=f"use {_nearest(schedule) or 'layer'}",
         )
     stage = patch_stage(paper_program(graph, schedule))
-    rest = _largest(rows[stage.layers :])
+    rest = _largest(rows[stage.end :])
     if rest and rest[0].size_bytes >= stage.total_bytes:
         return rest
     return (
