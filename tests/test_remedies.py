@@ -31,7 +31,7 @@ def branching() -> Graph:
     ("model", "board", "runtime", "kinds"),
     [
         ("mbv2-w0.35-r144", "stm32f412", "tinyengine", {"schedule", "board", "resolution", "width"}),
-        ("mcunet-in3", "stm32f412", "tflm", {"plan", "schedule", "runtime", "board", "resolution", "width"}),
+        ("mcunet-in3", "stm32f412", "tflm", {"plan", "runtime", "board", "resolution", "width"}),
         ("mbv2-w1.0-r224", "stm32h743", "tinyengine", {"schedule", "resolution", "width"}),
     ],
 )
