@@ -147,7 +147,7 @@ class _Patient:
         front = search(self.graph, profile=self.board, runtime=self.runtime, kinds=self.runtime.cut_stages)
         point = front.best or front.nearest
         if point.peak_bytes < self.report.sram.peak_bytes:
-            command = f"{self._run()} --schedule {point.schedule}"
+            command = f"{self._command('run')} --schedule {point.schedule}"
             yield self._same(RemedyKind.SCHEDULE, f"schedule {point.schedule}", point.peak_bytes, point.ms, command)
 
     def runtimes(self) -> Iterator[Remedy]:
@@ -157,7 +157,7 @@ class _Patient:
                 continue
             other = _asked(self.graph, self.board, runtime)
             if other is not None and (other.fits or other.sram.peak_bytes < self.report.sram.peak_bytes):
-                yield _of(RemedyKind.RUNTIME, f"runtime {name}", True, other, self._run(runtime=name))
+                yield _of(RemedyKind.RUNTIME, f"runtime {name}", True, other, self._command("run", runtime=name))
 
     def resolutions(self) -> Iterator[Remedy]:
         """The largest smaller input whose SRAM fits, or the smallest; it stores the same weights."""
@@ -201,7 +201,7 @@ class _Patient:
                 holding, key=lambda r: (r.fits is None, r.sram.budget_bytes, r.flash.budget_bytes, r.profile.name)
             )
             board = report.profile.name
-            yield _of(RemedyKind.BOARD, f"board {board}", True, report, self._run(board=board))
+            yield _of(RemedyKind.BOARD, f"board {board}", True, report, self._command("run", board=board))
 
     def _variant(self, description: Mapping[str, Any]) -> Report | None:
         return _asked(description, self.board, self.runtime)
@@ -212,9 +212,9 @@ class _Patient:
         fits = sram_bytes <= self.report.sram.budget_bytes and flash.fits is not False
         return Remedy(kind, what, True, sram_bytes, flash.total_bytes, ms, fits, command)
 
-    def _run(self, *, board: str = "", runtime: str = "") -> str:
+    def _command(self, verb: str, *, board: str = "", runtime: str = "") -> str:
         where = board or self.board.name
-        return f"mcusim run {self.named} --profile {where} --runtime {runtime or self.runtime.name}"
+        return f"mcusim {verb} {self.named} --profile {where} --runtime {runtime or self.runtime.name}"
 
     def _plan(self) -> str:
         return f"mcusim plan {self.named} --runtime {self.runtime.name}"
