@@ -27,9 +27,9 @@ __all__ = ["patches_plot"]
 AGAIN, DONE = "#C4C4C4", "#E4E4E4"
 LINES_SHOWN = 48
 """Borders between pieces that are drawn: more would be a grey field."""
-GAP_INCHES, LABEL_INCHES, LABEL_WIDTH_INCHES = 0.16, 0.40, 0.74
+GAP_INCHES, LABEL_INCHES, LABEL_WIDTH_INCHES = 0.16, 0.40, 0.84
 HEAD_INCHES, LINE_INCHES, FOOT_INCHES = 0.06, 0.16, 0.36
-LARGEST, SMALLEST = 0.34, 0.20
+LARGEST, SMALLEST = 0.34, 0.17
 """Of the width: the side of the largest map, where that takes no more lines than the smallest."""
 
 
