@@ -80,6 +80,14 @@ def test_what_the_runtime_lacks_is_shown_as_such():
     assert asked["unsupported"] is None
 
 
+def test_what_the_released_generator_can_express_fits_too():
+    asked = ("run", *OOM, "--schedule", "patch:2x2@5")
+    by_generator, clean = told(*asked, "--convention", "tinyengine-codegen"), told(*asked)
+    assert by_generator["sram"]["fits"]
+    assert by_generator["sram"]["peak_bytes"] > clean["sram"]["peak_bytes"]
+    assert clean["latency"]["ms"] < told("run", *OOM)["latency"]["ms"] * 1.04
+
+
 def test_auto_runs_what_patch_proposes():
     best = told("patch", *OOM)["best"]
     report = told("run", *OOM, "--schedule", "auto")
