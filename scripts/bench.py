@@ -4,6 +4,7 @@ scripts/bench                 all of it
 scripts/bench start           the command line, from the prompt back to the prompt
 scripts/bench simulate        whole Reports a second, on a stream of networks no two of which are alike
 scripts/bench exec            calls of int8 networks, beside LiteRT's default and its reference kernels, on one core
+scripts/bench search          the front of all schedules of a network, beside lowering each of them
 scripts/bench plan            arenas: each runtime's own plan beside the proved optimum, and the time both take
 """
 
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench_exec import bench_exec
+from bench_search import bench_search
 
 from mcusim import zoo
 from mcusim.errors import McusimError
@@ -183,6 +185,7 @@ BENCHES: dict[str, Callable[[], None]] = {
     "start": bench_start,
     "simulate": bench_simulate,
     "exec": bench_exec,
+    "search": bench_search,
     "plan": bench_plan,
 }
 

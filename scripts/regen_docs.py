@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write what the docs show from what mcusim says itself: docs/cli.md, the real report in the README, plots.
+"""Write what the docs show from what mcusim says itself: docs/cli.md, the report in the README, a table, plots.
 
 With --check: change nothing, exit 1 if something is not current.
 """
@@ -21,10 +21,18 @@ import typer
 
 from mcusim.boards import load_board
 from mcusim.cli.app import app
+from mcusim.lowering.lower import lower
 from mcusim.memory.planning import plan_memory
 from mcusim.models import load
 from mcusim.render.bars import memory_plot
+from mcusim.render.patches import patches_plot
+from mcusim.render.style import COLUMN_INCHES
 from mcusim.render.timeline import timeline_plot
+from mcusim.render.tradeoff import front_plot
+from mcusim.runtimes import find_runtime
+from mcusim.schedule import StageKind, parse_schedule
+from mcusim.searching import Space, search
+from mcusim.searching.msfcnn import compare_msfcnn
 from mcusim.simulation import simulate
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,6 +97,25 @@ def readme() -> str:
     return re.sub(r"(<!-- result -->\n).*?(\n<!-- /result -->)", lambda m: m[1] + block + m[2], text, flags=re.DOTALL)
 
 
+def schedules() -> str:
+    """docs/patch.md with msf-CNN's plans beside the front between its two marks."""
+    patch, stream = StageKind.PATCH, StageKind.STREAM
+    kinds = frozenset({patch})
+    spaces = [Space(3, 16, kinds), Space(8, 32, kinds), Space(8, 32, kinds | {stream})]
+    rows = [
+        "| network | RAM, bytes | msf-CNN | patches, 3 stages | patches, 8 stages | streams too |",
+        "|---" * 6 + "|",
+    ]
+    last = ""
+    for row in compare_msfcnn(spaces):
+        ours = " | ".join("-" if factor is None else f"{factor:.2f}" for factor in row.ours)
+        rows.append(f"| {row.network if row.network != last else ''} | {row.ram_bytes:,} | {row.theirs:.2f} | {ours} |")
+        last = row.network
+    text = (ROOT / "docs" / "patch.md").read_text(encoding="utf-8")
+    table = "\n".join(rows)
+    return re.sub(r"(<!-- msf-cnn -->\n).*?(\n<!-- /msf-cnn -->)", lambda m: m[1] + table + m[2], text, flags=re.DOTALL)
+
+
 def timeline(model: str, runtime: str, board: str) -> str:
     """The memory timeline of a network as SVG."""
     return timeline_plot(plan_memory(load(model), runtime), load_board(board), "svg").decode()
@@ -99,11 +126,28 @@ def memory(model: str, runtime: str, board: str) -> str:
     return memory_plot(simulate(model, profile=board, runtime=runtime), "svg").decode()
 
 
+def front(model: str, board: str) -> str:
+    """The front of a network's schedules as SVG."""
+    return front_plot(search(model, profile=board), "svg").decode()
+
+
+def stage(model: str, spec: str) -> str:
+    """The first stage of a schedule on its feature maps, as SVG."""
+    rules = find_runtime("tinyengine").rules
+    schedule = parse_schedule(spec)
+    program = lower(load(model), schedule, rules, rules.default_input_place(schedule))
+    return patches_plot(program, 0, spec, "svg", COLUMN_INCHES).decode()
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/cli.md": page,
     "README.md": readme,
+    "docs/patch.md": schedules,
     "docs/images/timeline-mcunet-in3.svg": partial(timeline, "mcunet-in3", "tflm", "stm32h743"),
     "docs/images/timeline-person-det.svg": partial(timeline, "person-det", "tinyengine", "stm32f746"),
+    "docs/images/front-mbv2-w1.0-r224.svg": partial(front, "mbv2-w1.0-r224", "stm32h743"),
+    "docs/images/patches-mbv2-w1.0-r224.svg": partial(stage, "mbv2-w1.0-r224", "patch:4x4@13"),
+    "docs/images/bands-mbv2-w1.0-r224.svg": partial(stage, "mbv2-w1.0-r224", "stream:4@13"),
     "docs/images/memory-mcunet-in3.svg": partial(memory, "mcunet-in3", "tinyengine", "stm32f746"),
 }
 

@@ -12,14 +12,24 @@ from test_plan_cli import run
 
 import mcusim
 from mcusim.boards import load_board
+from mcusim.lowering.lower import lower
+from mcusim.lowering.rules import InputPlace
 from mcusim.memory.planning import plan_memory
+from mcusim.region import Span
 from mcusim.render.arena import timeline_lines
 from mcusim.render.bars import memory_plot
+from mcusim.render.patches import patches_plot
 from mcusim.render.text import ASCII, UNICODE
 from mcusim.render.timeline import timeline_plot
+from mcusim.render.tradeoff import front_plot
+from mcusim.runtimes import RUNTIMES
+from mcusim.schedule import parse_schedule
+from mcusim.searching import search
+from mcusim.searching.stage_maps import stage_maps
 
 REPO = Path(__file__).resolve().parents[1]
 SVG_LIMIT = 200_000
+TINYENGINE = RUNTIMES["tinyengine"]
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +89,55 @@ def test_what_gaps_cost_is_drawn(runtime, has_gaps):
     assert (b"of it gaps" in memory_plot(report, "svg")) is has_gaps  # text stands in comments of the file
 
 
+@pytest.mark.parametrize("width", [3.5, 7.0])
+def test_a_front_is_drawn(width):
+    found = search("mcunet-vww0", profile="stm32f412", max_stages=1, max_grid=4)
+    made = front_plot(found, "svg", width)
+    assert made == front_plot(found, "svg", width)
+    assert len(made) < SVG_LIMIT
+    root = ElementTree.fromstring(made)
+    assert float(root.get("width", "").removesuffix("pt")) == pytest.approx(width * 72)
+    for kind, mark in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
+        assert front_plot(found, kind, width).startswith(mark)
+
+
+@pytest.mark.parametrize("spec", ["patch:4x4@13", "patch:16x3@9", "stream:4@13", "stream:1@3"])
+def test_a_stage_is_drawn_on_its_maps(spec):
+    program = lower(mcusim.load("mbv2-w1.0-r224"), parse_schedule(spec), TINYENGINE.rules, InputPlace.EXTERNAL)
+    made = patches_plot(program, 0, spec, "svg", 3.5)
+    assert made == patches_plot(program, 0, spec, "svg", 3.5)
+    assert len(made) < SVG_LIMIT
+    assert patches_plot(program, 0, spec, "png", 3.5).startswith(b"\x89PNG")
+
+
+def test_maps_of_a_patch_stage():
+    program = lower(mcusim.load("mbv2-w1.0-r224"), parse_schedule("patch:4x4@13"), TINYENGINE.rules)
+    maps = stage_maps(program, program.stages[0])
+    first, last = maps[0], maps[-1]
+    assert (first.height, first.width, first.nodes) == (224, 224, ())
+    assert max(span.length for span in first.rows) == 75  # the paper's patch, where no border clips it
+    assert last.rows == last.cols == tuple(Span(7 * i, 7 * i + 7) for i in range(4))
+    assert last.factor == 1.0
+    assert sorted(node for one in maps for node in one.nodes) == [
+        step.node for step in program.stages[0].steps if step.node >= 0
+    ]
+    assert not any(one.cached for one in maps)
+
+
+def test_what_a_band_finds_cached_is_what_it_misses():
+    """A 3x3 convolution reads a row above and a row below its own: two rows of the map before it are kept."""
+    b = mcusim.GraphBuilder("three")
+    x = b.conv_2d(b.input((1, 12, 12, 4)), 4, kernel=1)
+    graph = b.build([b.conv_2d(b.conv_2d(x, 4, kernel=3), 4, kernel=3)])
+    program = lower(graph, parse_schedule("stream:3@3"), RUNTIMES["tflm"].rules, InputPlace.EXTERNAL)
+    maps = stage_maps(program, program.stages[0])
+    rows = {one.nodes: (one.rows, one.cached) for one in maps}
+    assert rows[(2,)] == (tuple(Span(3 * i, 3 * i + 3) for i in range(4)), ())
+    new, cached = rows[(1,)]
+    assert new == (Span(0, 4), Span(4, 7), Span(7, 10), Span(10, 12))
+    assert cached == (Span(0, 0), Span(2, 4), Span(5, 7), Span(8, 10))
+
+
 def test_data_beside_the_picture():
     code, out, _ = run("plot", "timeline", "mcunet-in3", "-o", "t.svg", "--data", "-")
     assert code == 0
@@ -86,6 +145,13 @@ def test_data_beside_the_picture():
     code, out, _ = run("plot", "memory", "mcunet-in3", "--profile", "stm32f746", "-o", "m.svg", "--data", "m.csv")
     assert code == 0
     assert Path("m.csv").read_text().startswith("index,name,op,")
+    options = ["--schedule", "layer@2+stream:2@5+patch:2x2@4", "--stage", "2", "-o", "p.pdf", "--data", "-"]
+    code, out, err = run("plot", "patches", "mcunet-vww1", *options)
+    assert (code, err) == (0, "")
+    assert out.startswith("map,tensors,nodes,height,width,axis,piece,start,stop,")
+    options = ["--profile", "stm32f412", "--stages", "1", "--grid", "2", "-o", "f.svg", "--data", "f.csv"]
+    assert run("plot", "front", "mcunet-vww0", *options)[0] == 0
+    assert Path("f.csv").read_text().startswith("schedule,input,peak_bytes,")
 
 
 @pytest.mark.parametrize(
@@ -97,6 +163,12 @@ def test_data_beside_the_picture():
         (["timeline", "mcunet-in3", "-o", "t.svg", "--schedule", "auto"], "one schedule"),
         (["timeline", "mcunet-in3", "-o", "t.svg", "--data", "t.svg"], "cannot share"),
         (["memory", "mcunet-in3", "-o", "t.svg"], "--profile"),
+        (["front", "mcunet-in3", "-o", "t.svg"], "--profile"),
+        (["front", "mcunet-in3", "-o", "t.svg", "--profile", "stm32f412", "--kinds", "x"], "no kind of stage"),
+        (["patches", "mcunet-in3", "-o", "t.svg"], "--schedule"),
+        (["patches", "mcunet-in3", "-o", "t.svg", "--schedule", "layer"], "no cut stage"),
+        (["patches", "mcunet-in3", "-o", "t.svg", "--schedule", "auto"], "name the stages"),
+        (["patches", "mcunet-in3", "-o", "t.svg", "--schedule", "patch:2x2@5", "--stage", "2"], "--stage 1 or less"),
         (["timelime", "mcunet-in3", "-o", "t.svg"], "did you mean timeline?"),
     ],
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from io import StringIO
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,8 @@ from test_stages import networks
 
 from mcusim import zoo
 from mcusim.boards import load_board
-from mcusim.breakdown import breakdown
+from mcusim.breakdown import breakdown, count_macs
+from mcusim.cli.progress import progress_bar
 from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
@@ -21,11 +24,13 @@ from mcusim.lowering.staging import computes, network_of
 from mcusim.planners import live_bytes
 from mcusim.price import coefficients
 from mcusim.program import BufferKind
+from mcusim.render.front import front_lines
+from mcusim.render.text import UNICODE, kib
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.schedule import AUTO, LAYER, Schedule, StageKind, StageSpec, parse_schedule
 from mcusim.searching import Front, Space, front_schedules, search
-from mcusim.searching.advice import advise
 from mcusim.searching.explanation import explain
+from mcusim.searching.msfcnn import compare_msfcnn, front_of_macs, published_networks, unfused_bytes
 from mcusim.searching.paper_space import count_patched, search_paper_space
 from mcusim.searching.remedies import RemedyKind, remedies
 from mcusim.searching.stage_costs import Layers, Options, StageCosts
@@ -64,31 +69,30 @@ def test_stage_costs_equal_the_lowered_program(name, runtime):
     graph, draw = zoo.build(name), random.Random(name)
     costs = StageCosts(graph, runtime.rules, prices(runtime), 16)
     layers = {place: costs.layers(place) for place in InputPlace}
-    for end in draw.sample(range(1, len(costs.bounds)), 4):
-        for options in costs.stages_to(end):
-            is_copied, options = options.first < 0, options._replace(first=max(options.first, 0))
+    for ends in costs.batches():
+        for options in draw.choices([*costs.stages_to(ends)], k=2):
             for place in InputPlace:
                 copies = options.first == 0 and place is InputPlace.EXTERNAL and runtime.rules.copies_input_patch
-                if is_copied == copies:
-                    entry = draw.randrange(options.cycles.size)
-                    assert_cost(costs, options, entry, layers[place], place, runtime)
+                if options.copied == copies:
+                    row, entry = draw.randrange(len(options.ends)), draw.randrange(options.cycles.shape[1])
+                    assert_cost(costs, options, (row, entry), layers[place], place, runtime)
 
 
 def assert_cost(
-    costs: StageCosts, options: Options, entry: int, layers: Layers, place: InputPlace, runtime: Runtime
+    costs: StageCosts, options: Options, at: tuple[int, int], layers: Layers, place: InputPlace, runtime: Runtime
 ) -> None:
-    spec, first = options.spec(entry), options.first
+    spec, first = options.spec(*at), options.first
     before = (StageSpec(StageKind.LAYER, first),) if first else ()
-    inside = range(costs.starts[first], costs.bounds[options.end])
+    inside = range(costs.starts[first], costs.bounds[options.ends[at[0]]])
     around = [t for t in range(len(layers.cycles)) if t not in inside]
     live = max(
-        [int(options.live_bytes[entry]) + costs.outside_bytes(first, place), *(layers.live_bytes[t] for t in around)]
+        [int(options.live_bytes[at]) + costs.outside_bytes(first, place), *(layers.live_bytes[t] for t in around)]
     )
     held = sum(
-        max([int(sizes[entry]), *(layers.held_bytes[t].get(name, 0) for t in around)])
+        max([int(sizes[at]), *(layers.held_bytes[t].get(name, 0) for t in around)])
         for name, sizes in options.held_bytes.items()
     )
-    cycles = float(options.cycles[entry]) + sum(layers.cycles[t] for t in around)
+    cycles = float(options.cycles[at]) + sum(layers.cycles[t] for t in around)
     expected = counted(costs.graph, Schedule((*before, spec)), runtime, place)
     assert (live + held, pytest.approx(cycles, rel=1e-9)) == expected, (str(spec), first, place)
 
@@ -191,6 +195,29 @@ def test_the_papers_space_gives_the_papers_plan(wide):
     assert any(p.peak_bytes < papers.sram.peak_bytes and p.cycles < papers.latency.cycles for p in wide.points)
 
 
+def test_msfcnn_counts_the_same_without_fusion():
+    for network in published_networks():
+        (ram_bytes, macs), graph = network.plans[0], network.graph()
+        assert unfused_bytes(graph) == ram_bytes
+        assert count_macs(graph) == pytest.approx(macs, rel=0.002)
+
+
+def test_a_plan_of_msfcnn_beside_the_front():
+    network = published_networks()[0]
+    patches = frozenset({StageKind.PATCH})
+    narrow, wide = Space(1, 4, patches), Space(2, 8, frozenset({StageKind.PATCH, StageKind.STREAM}))
+    found = list(compare_msfcnn([narrow, wide], [network]))
+    assert [row.ram_bytes for row in found] == [ram for ram, _ in network.plans[1:]]
+    for row in found:
+        assert row.theirs > 1
+        for narrower, wider in pairwise(row.ours):
+            assert narrower is None or wider is None or 1 <= wider <= narrower
+    front = front_of_macs(network.graph(), wide)
+    assert min(macs for held, macs in front if held <= found[0].ram_bytes) == found[0].ours[1] * count_macs(
+        network.graph()
+    )
+
+
 def test_a_published_out_of_memory_row_fits():
     front = search("mbv2-w0.35-r144", profile=SMALL_BOARD)
     assert not front.layer.fits
@@ -210,7 +237,7 @@ def test_auto_takes_the_best_schedule():
     assert str(AUTO) == "auto"
     assert not AUTO.is_layer
     report = simulate("mbv2-w0.35-r144", profile=SMALL_BOARD, schedule="auto")
-    best = search("mbv2-w0.35-r144", profile=SMALL_BOARD).best
+    best = search("mbv2-w0.35-r144", profile=SMALL_BOARD, kinds=["patch"]).best  # what TinyEngine can run
     assert best is not None
     assert report.fits
     assert report.schedule.spec == str(best.schedule)
@@ -218,6 +245,24 @@ def test_auto_takes_the_best_schedule():
         lower(zoo.build("mcunet-vww0"), AUTO, TINYENGINE.rules)
     with pytest.raises(ScheduleError, match="does not read"):
         parse_schedule("layer@1+auto")
+
+
+def test_a_long_search_shows_how_far_it_is(monkeypatch):
+    told: list[tuple[str, int, int]] = []
+    front = search("mcunet-vww0", profile=SMALL_BOARD, progress=lambda *now: told.append(now))
+    assert [*dict.fromkeys(what for what, _, _ in told)] == ["pricing stages", "finding the front", "placing"]
+    assert told[-1] == ("placing", len(front.points), len(front.points))
+    terminal = StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("mcusim.cli.progress.PATIENCE_SECONDS", 0)
+    with progress_bar() as bar:
+        assert bar is not None
+        bar("placing", 1, 3)
+    assert "placing" in terminal.getvalue()
+    monkeypatch.setattr("sys.stderr", StringIO())
+    with progress_bar() as bar:
+        assert bar is None
 
 
 def test_where_nothing_fits_it_says_how_far_away():
@@ -244,6 +289,31 @@ def test_an_explanation_adds_up():
         assert sum(item.bytes for item in story.fullest_after.alive) == story.fullest_after.live_bytes
         assert sum(layer.done_macs - layer.once_macs for layer in story.layers) == point.recomputed_macs
         assert sum(stage.halo_bytes for stage in story.stages) >= sum(layer.halo_bytes for layer in story.layers)
+        assert sum(stage.recomputed_macs for stage in story.stages) == point.recomputed_macs
+        assert sum(stage.more_ms for stage in story.stages) == pytest.approx(point.ms - front.layer.ms)
+        assert "+".join(stage.spec for stage in story.stages) == "+".join(
+            str(stage) for stage in point.schedule.stages if stage.kind is not StageKind.LAYER
+        )
+
+
+@pytest.mark.parametrize("width", [60, 140])
+@pytest.mark.parametrize("kinds", [["patch"], ["patch", "stream"]])
+def test_the_answer_says_why(kinds, width):
+    front = search("mbv2-w0.35-r144", profile=SMALL_BOARD, kinds=kinds)
+    assert front.best is not None
+    story = explain(front, front.best)
+    lines = [line.plain for line in front_lines(front, story, width, UNICODE)]
+    assert max(map(len, lines)) <= width
+    told = " ".join(" ".join(lines).split())
+    before, after = story.fullest_before, story.fullest_after
+    for said in (
+        f"SRAM {kib(front.layer.peak_bytes)} -> {kib(front.best.peak_bytes)} KiB",
+        f"Layer by layer {before.layer} ({before.op}) sets the peak: {kib(before.live_bytes)} KiB",
+        f"Now {after.layer} ({after.op}) sets the peak: {kib(after.live_bytes)} KiB",
+        "What the halos cost",
+        "What is computed again" if kinds == ["patch"] else "Nothing is computed twice",
+    ):
+        assert said in told
 
 
 def test_remedies_come_best_first():
@@ -257,14 +327,3 @@ def test_remedies_come_best_first():
     for remedy in found.remedies:
         if remedy.fits and remedy.kind is not RemedyKind.BOARD:
             assert remedy.sram_bytes <= found.report.sram.budget_bytes
-
-
-def test_advice_names_the_kernel_that_costs_most():
-    found = advise("mbv2-w1.0-r224", "patch:4x4@13")
-    saved = [change.saved_macs for change in found.changes]
-    assert saved == sorted(saved, reverse=True)
-    assert saved[0] > 0
-    assert found.redistributed is not None
-    assert found.redistributed.recomputed_macs < found.before.recomputed_macs
-    with pytest.raises(ScheduleError, match="no patch stage"):
-        advise("mbv2-w1.0-r224", "layer")

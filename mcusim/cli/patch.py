@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mcusim.cli.options import bytes_option, profile_file
+from mcusim.cli.progress import progress_bar
 from mcusim.cli.shell import (
     STDOUT,
     document,
@@ -16,19 +16,21 @@ from mcusim.cli.shell import (
     refuse_same_target,
     show,
     terminal_width,
+    write_bytes,
     write_output,
 )
+from mcusim.cli.space import ALL_KINDS, GRID, KINDS, SRAM_BUDGET, STAGES, stage_kinds
 from mcusim.errors import InputError
 
 if TYPE_CHECKING:
-    from mcusim.searching import Front, Point, Progress
+    from collections.abc import Sequence
+
+    from mcusim.schedule import Schedule
+    from mcusim.searching import Front, Point
+    from mcusim.searching.advice import Advice, Variant
     from mcusim.searching.explanation import Explanation
 
 __all__ = ["patch"]
-
-KINDS = ("patch", "stream")
-WIDE_GRID, WIDE_STAGES = 16, 3
-"""The space that takes about a second; beyond it a search shows how far it is."""
 
 
 def patch(
@@ -37,17 +39,35 @@ def patch(
     runtime: Annotated[
         str, typer.Option(metavar="NAME", help="Whose memory rules and kernels, as NAME or NAME@VERSION.")
     ] = "tinyengine",
-    kinds: Annotated[
-        str, typer.Option(metavar="KIND[,KIND]", help="Stages that are allowed: patch, stream.")
-    ] = "patch,stream",
-    stages: Annotated[int, typer.Option(min=0, max=8, metavar="N", help="Cut stages in one schedule, at most.")] = 3,
-    grid: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Patches along an axis, at most.")] = 16,
-    sram_budget: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="SRAM to hold, such as 256k.", show_default=False)
-    ] = None,
-    advice: Annotated[
-        bool, typer.Option("--advice", help="Also: which kernels cost most recomputation, and what moving them gives.")
+    kinds: Annotated[str | None, KINDS] = None,
+    stages: Annotated[int, STAGES] = 3,
+    grid: Annotated[int, GRID] = 16,
+    sram_budget: Annotated[str | None, SRAM_BUDGET] = None,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Also: the plan of MCUNetV2's own search space and way of counting.")
     ] = False,
+    advice: Annotated[
+        bool,
+        typer.Option(
+            "--advice", help="Also: which kernels and strides cost most recomputation, what moving them gives."
+        ),
+    ] = False,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="With --advice: the patches it is about. Default: MCUNetV2's own plan, or the front's deepest.",
+            show_default=False,
+        ),
+    ] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --advice: write the redistributed network as a .tflite, its weights drawn.",
+            show_default=False,
+        ),
+    ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Show every schedule of the front.")] = False,
     json: Annotated[
         str | None,
@@ -64,86 +84,117 @@ def patch(
     """Which schedule makes a network fit: patch by patch, streamed, or both, and what does it cost?
 
     Finds every schedule that no other beats in both SRAM and time, exactly, and the cheapest one that fits the board.
+    Stages that the runtime cannot run are left out; what they would give is said beside it.
 
     \b
     Examples:
       mcusim patch mbv2-w0.35-r144 --profile stm32f412
-      mcusim patch mbv2-w1.0-r224 --profile stm32h743 --kinds patch --all
+      mcusim patch mbv2-w1.0-r224 --profile stm32h743 --kinds patch,stream --all
+      mcusim patch mbv2-w1.0-r224 --profile stm32h743 --paper
       mcusim patch mcunet-in3 --profile stm32f412 --sram-budget 128k --check
       mcusim patch mcunet-vww1 --profile nrf52840 --json -
+      mcusim patch mbv2-w1.0-r224 --profile stm32h743 --advice --schedule patch:4x4@13 --variant changed.tflite
     """
+    from mcusim.models import load
+    from mcusim.runtimes import find_runtime
     from mcusim.searching import search
     from mcusim.searching.explanation import explain
+    from mcusim.searching.paper_space import search_paper_space
 
-    refuse_same_target(json=json, csv=csv)
-    refuse_overwriting((model, profile_file(profile)), json=json, csv=csv)
-    front = search(
-        model,
-        profile=profile,
-        runtime=runtime,
-        max_stages=stages,
-        max_grid=grid,
-        kinds=_kinds(kinds),
-        sram_budget_bytes=bytes_option(sram_budget, "--sram-budget"),
-        progress=_progress(grid > WIDE_GRID or stages > WIDE_STAGES),
-    )
+    refuse_same_target(json=json, csv=csv, variant=variant)
+    refuse_overwriting((model, profile_file(profile)), json=json, csv=csv, variant=variant)
+    if not advice and (schedule is not None or variant is not None):
+        where = "--schedule" if schedule is not None else "--variant"
+        raise InputError("it says what --advice is about", where=where, fix="add --advice, or leave it out")
+    chosen_runtime, budget = find_runtime(runtime), bytes_option(sram_budget, "--sram-budget")
+    allowed, graph = stage_kinds(kinds, chosen_runtime), load(model)
+
+    def searched(those: Sequence[str]) -> Front:
+        with progress_bar() as progress:
+            return search(
+                graph,
+                profile=profile,
+                runtime=chosen_runtime,
+                max_stages=stages,
+                max_grid=grid,
+                kinds=those,
+                sram_budget_bytes=budget,
+                progress=progress,
+            )
+
+    front = searched(allowed)
+    wider = searched(ALL_KINDS) if kinds is None and len(allowed) < len(ALL_KINDS) else None
     chosen = front.best or front.nearest
     story = explain(front, chosen)
+    advised = _advice(front, schedule) if advice else None
+    if advised is not None and variant is not None:
+        _write_variant(advised, front.graph.name, variant)
     if json is not None:
-        write_output(document(_document(front, chosen, story)), json, "--json")
+        write_output(document(_document(front, chosen, story, wider, advised)), json, "--json")
     if csv is not None:
         from mcusim.cli.sheets import front_csv
 
         write_output(front_csv(front), csv, "--csv")
     if STDOUT not in (json, csv):
-        from mcusim.render.front import advice_lines, front_lines
+        from mcusim.render.advice import advice_lines
+        from mcusim.render.alternatives import alternative_lines, flash_lines, paper_lines
+        from mcusim.render.front import front_lines
 
         lines = front_lines(front, story, terminal_width(), glyphs(), all_)
-        if advice:
-            lines += advice_lines(_advice(front, chosen), terminal_width(), glyphs())
+        if wider is not None:
+            lines += alternative_lines(front, wider, terminal_width())
+        if paper:
+            lines += paper_lines(search_paper_space(graph), terminal_width(), glyphs())
+        lines += flash_lines(front, terminal_width())
+        if advised is not None:
+            lines += advice_lines(advised, terminal_width(), glyphs())
         show(lines)
     if check and front.best is None:
         raise typer.Exit(1)
 
 
-def _kinds(text: str) -> tuple[str, ...]:
-    found = tuple(kind.strip().lower() for kind in text.split(",") if kind.strip())
-    unknown = [kind for kind in found if kind not in KINDS]
-    if unknown or not found:
-        what = f"'{unknown[0] if unknown else text}' is no kind of stage"
-        raise InputError(what, where="--kinds", fix="use patch, stream or both, with a comma between")
-    return found
-
-
-def _advice(front: Front, point: Point) -> Any:
+def _advice(front: Front, schedule: str | None) -> Advice:
     """What to change in the network; only those of the zoo have a description to change."""
     from mcusim import zoo
+    from mcusim.schedule import parse_schedule
     from mcusim.searching.advice import advise
 
     if not front.graph.source.description.startswith("zoo:"):
         fix = "leave --advice out, or name a published network (`mcusim models`)"
         raise InputError("a file has no description that could be changed", where="--advice", fix=fix)
-    patched = [p for p in (point, *front.points) if p.schedule.stages and p.schedule.stages[0].kind == "patch"]
-    if not patched:
-        raise InputError("no schedule starts with patches", where="--advice", fix="add --kinds patch")
-    # Of those that fit, the deepest stage: there receptive fields matter.
-    deepest = max(patched, key=lambda p: (p.fits, p.schedule.stages[0].nodes or 0))
-    return advise(zoo.network_description(front.graph.name), deepest.schedule, runtime=front.runtime)
+    plan = _depth(front) if schedule is None else parse_schedule(schedule)
+    return advise(zoo.network_description(front.graph.name), plan, runtime=front.runtime)
 
 
-def _progress(shows: bool) -> Progress | None:
-    """On standard error, where it is a terminal."""
-    if not shows or not sys.stderr.isatty():
-        return None
+def _depth(front: Front) -> Schedule:
+    """A schedule with a deep patch stage, where receptive fields matter: MCUNetV2's own, or the front's deepest."""
+    from mcusim.errors import ScheduleError
+    from mcusim.searching.paper_space import search_paper_space
 
-    def told(done: int, most: int) -> None:
-        end = "\n" if done == most else ""
-        print(f"\rsearching: {done} of {most} layers", end=end, file=sys.stderr, flush=True)
+    try:
+        return search_paper_space(front.graph).schedule
+    except ScheduleError:
+        patched = [p for p in front.points if p.schedule.stages and p.schedule.stages[0].kind == "patch"]
+        if not patched:
+            raise InputError("no schedule starts with patches", where="--advice", fix="add --kinds patch") from None
+        return max(patched, key=lambda p: (p.fits, p.schedule.stages[0].nodes or 0)).schedule
 
-    return told
+
+def _write_variant(advised: Advice, name: str, target: str) -> None:
+    from mcusim.frontends.description import graph_from_dict
+    from mcusim.frontends.synthesis import with_seeded_weights
+    from mcusim.frontends.tflite_writer import write_tflite
+
+    if advised.redistributed is None:
+        fix = "leave it out, or name a deeper stage with --schedule"
+        raise InputError(f"there is nothing to move in {advised.schedule}", where="--variant", fix=fix)
+    graph = graph_from_dict({**advised.redistributed.network, "name": f"{name}-redistributed"})
+    write_bytes(write_tflite(with_seeded_weights(graph)), target, "--variant")
 
 
-def _document(front: Front, chosen: Point, story: Explanation) -> dict[str, Any]:
+def _document(
+    front: Front, chosen: Point, story: Explanation, wider: Front | None, advised: Advice | None
+) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "model": front.graph.name,
@@ -160,6 +211,7 @@ def _document(front: Front, chosen: Point, story: Explanation) -> dict[str, Any]
         "layer": _point(front.layer),
         "best": _point(chosen) if front.best is not None else None,
         "nearest": _point(front.nearest),
+        "unsupported": None if wider is None else _point(wider.best or wider.nearest),
         "points": [_point(point) for point in front.points],
         "explanation": {
             "schedule": str(chosen.schedule),
@@ -168,6 +220,30 @@ def _document(front: Front, chosen: Point, story: Explanation) -> dict[str, Any]
             "stages": [_plain(stage) for stage in story.stages],
             "layers": [_plain(layer) for layer in story.layers],
         },
+        "advice": None if advised is None else _advised(advised),
+    }
+
+
+def _advised(advised: Advice) -> dict[str, Any]:
+    after = advised.redistributed
+    return {
+        "before": _variant(advised.before),
+        "changes": [
+            {"layer": c.layer, "op": c.op, "what": c.what, "saved_macs": c.saved_macs, "after": _variant(c.after)}
+            for c in advised.changes
+        ],
+        "redistributed": None if after is None else {"moved": list(advised.moved), **_variant(after)},
+    }
+
+
+def _variant(variant: Variant) -> dict[str, Any]:
+    return {
+        "schedule": str(variant.schedule),
+        "patch": list(variant.patch),
+        "peak_bytes": variant.peak_bytes,
+        "macs": variant.macs,
+        "stage_macs": variant.stage_macs,
+        "recomputed_macs": variant.recomputed_macs,
     }
 
 

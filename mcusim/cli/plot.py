@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
-from mcusim.cli.options import MODEL, SCHEDULE, board_option, named_board, profile_file
-from mcusim.cli.sheets import layers_csv, tenants_csv
+from mcusim.cli.options import MODEL, SCHEDULE, board_option, bytes_option, named_board, profile_file
+from mcusim.cli.progress import progress_bar
+from mcusim.cli.sheets import front_csv, layers_csv, maps_csv, tenants_csv
 from mcusim.cli.shell import STDOUT, one_thread, refuse_overwriting, refuse_same_target, write_bytes, write_output
+from mcusim.cli.space import GRID, KINDS, SRAM_BUDGET, STAGES, stage_kinds
 from mcusim.errors import ScheduleError
 
 __all__ = ["app"]
@@ -16,6 +18,7 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True)
 
 OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="The picture: .svg, .png or .pdf.", show_default=False)
+WIDTH = typer.Option(min=2.5, max=20, metavar="INCHES", help="Of the picture: 3.5 is a column of two, 7 a page.")
 DATA = typer.Option(metavar="FILE", help="Write what is drawn as CSV too; - is standard output.", show_default=False)
 
 
@@ -128,3 +131,97 @@ def validation(
         write_output(validation_csv(found), data, "--data")
     if data != STDOUT:
         write_output(f"{output}: {len(found)} measured times\n", STDOUT, "--output")
+
+
+@app.command(short_help="SRAM against time: the schedules worth having.")
+def front(
+    model: Annotated[str, MODEL],
+    output: Annotated[str, OUTPUT],
+    profile: Annotated[str, typer.Option(metavar="BOARD", help="The board whose budget is drawn.", show_default=False)],
+    runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose memory rules and kernels.")] = "tinyengine",
+    kinds: Annotated[str | None, KINDS] = None,
+    stages: Annotated[int, STAGES] = 3,
+    grid: Annotated[int, GRID] = 16,
+    sram_budget: Annotated[str | None, SRAM_BUDGET] = None,
+    width: Annotated[float, WIDTH] = 6.3,
+    data: Annotated[str | None, DATA] = None,
+) -> None:
+    """The front of SRAM against time: live and as placed, the schedule to take, and the board's budget.
+
+    \b
+    Examples:
+      mcusim plot front mbv2-w1.0-r224 --profile stm32h743 -o front.svg
+      mcusim plot front mcunet-in3 --profile stm32f412 --kinds patch,stream --width 3.5 -o front.pdf --data front.csv
+    """
+    from mcusim.render.style import check_format
+    from mcusim.render.tradeoff import front_plot
+    from mcusim.runtimes import find_runtime
+    from mcusim.searching import search
+
+    refuse_same_target(output=output, data=data)
+    refuse_overwriting((model, profile_file(profile)), output=output, data=data)
+    kind, budget = check_format(output), bytes_option(sram_budget, "--sram-budget")
+    chosen = find_runtime(runtime)
+    with progress_bar() as progress:
+        found = search(
+            model,
+            profile=named_board(profile),
+            runtime=chosen,
+            max_stages=stages,
+            max_grid=grid,
+            kinds=stage_kinds(kinds, chosen),
+            sram_budget_bytes=budget,
+            progress=progress,
+        )
+    write_bytes(front_plot(found, kind, width), output, "--output")
+    if data is not None:
+        write_output(front_csv(found), data, "--data")
+    if data != STDOUT:
+        write_output(f"{output}: {len(found.points)} schedules of {found.graph.name}\n", STDOUT, "--output")
+
+
+@app.command(short_help="The patches or bands of a stage on its feature maps.")
+def patches(
+    model: Annotated[str, MODEL],
+    output: Annotated[str, OUTPUT],
+    schedule: Annotated[
+        str, typer.Option(metavar="SPEC", help="In which pieces the network runs.", show_default=False)
+    ],
+    stage: Annotated[int, typer.Option(min=1, metavar="N", help="Which of its cut stages is drawn.")] = 1,
+    runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose memory rules.")] = "tinyengine",
+    width: Annotated[float, WIDTH] = 6.3,
+    data: Annotated[str | None, DATA] = None,
+) -> None:
+    """The feature maps of a cut stage, to scale: one patch with its halo, or one band with the rows kept for it.
+
+    Each map is drawn once; layers that are cut alike share it. Grey lies what several patches compute.
+
+    \b
+    Examples:
+      mcusim plot patches mbv2-w1.0-r224 --schedule patch:4x4@13 -o patches.svg
+      mcusim plot patches mbv2-w1.0-r224 --schedule stream:4@13 --width 3.5 -o bands.pdf --data bands.csv
+    """
+    from mcusim.lowering.lower import lower
+    from mcusim.models import load
+    from mcusim.render.patches import patches_plot
+    from mcusim.render.style import check_format
+    from mcusim.runtimes import find_runtime
+    from mcusim.schedule import StageKind, parse_schedule
+    from mcusim.searching.stage_maps import stage_maps
+
+    refuse_same_target(output=output, data=data)
+    refuse_overwriting((model,), output=output, data=data)
+    kind, pieces, rules = check_format(output), parse_schedule(schedule), find_runtime(runtime).rules
+    program = lower(load(model), pieces, rules, rules.default_input_place(pieces))
+    cut = [number for number, one in enumerate(program.stages) if one.kind is not StageKind.LAYER]
+    if stage > len(cut):
+        what = f"has {len(cut)} cut stages, not {stage}" if cut else "has no cut stage to draw"
+        fix = f"use --stage {len(cut)} or less" if cut else "name one: patch:PxQ@N or stream:R@N"
+        raise ScheduleError(what, where=f"schedule '{pieces}'", fix=fix)
+    number = cut[stage - 1]
+    write_bytes(patches_plot(program, number, str(pieces), kind, width), output, "--output")
+    maps = stage_maps(program, program.stages[number])
+    if data is not None:
+        write_output(maps_csv(program, maps), data, "--data")
+    if data != STDOUT:
+        write_output(f"{output}: {len(maps)} maps of {program.graph.name}\n", STDOUT, "--output")

@@ -74,8 +74,8 @@ def run(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="What counts SRAM instead of the runtime: act, io, live, mcunetv2, table4, x-cube-ai, zoo-2020, or "
-            "another runtime.",
+            help="What counts SRAM instead of the runtime: act, io, live, mcunetv2, table4, tinyengine-codegen, "
+            "x-cube-ai, zoo-2020, or another runtime.",
             show_default=False,
         ),
     ] = None,

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from mcusim.memory.planning import MemoryPlan
     from mcusim.precision import LayerBits
     from mcusim.pricing.validation import Prediction
+    from mcusim.program import Program
     from mcusim.report import Report
     from mcusim.searching import Front
     from mcusim.searching.remedies import Remedy
+    from mcusim.searching.stage_maps import StageMap
 
 __all__ = ["bits_csv", "boards_csv", "front_csv", "layers_csv", "predictions_csv", "remedies_csv", "validation_csv"]
 
@@ -139,6 +141,20 @@ def bits_csv(layers: Iterable[LayerBits]) -> str:
     """One line a layer, with the bits of its input, weights and output."""
     columns = ("node", "name", "op", "input_bits", "weight_bits", "output_bits", "weight_bytes", "activation_bytes")
     return _sheet(columns, [[getattr(layer, column) for column in columns] for layer in layers])
+
+
+def maps_csv(program: Program, maps: Iterable[StageMap]) -> str:
+    """One line a piece of each map along each axis: what is computed in it (of an input: read) and found cached."""
+    columns = ("map", "tensors", "nodes", "height", "width", "axis", "piece", "start", "stop")
+    lines: list[list[object]] = []
+    for number, one in enumerate(maps):
+        names = [program.graph.tensors[tensor].name for tensor in one.tensors]
+        head = [number, " ".join(names), " ".join(map(str, one.nodes)), one.height, one.width]
+        for axis, spans in (("rows", one.rows), ("cols", one.cols)):
+            for piece, span in enumerate(spans):
+                kept = one.cached[piece] if axis == "rows" and one.cached else (None, None)
+                lines.append([*head, axis, piece, *span, *kept])
+    return _sheet((*columns, "cached_start", "cached_stop"), lines)
 
 
 def tenants_csv(plan: MemoryPlan) -> str:

@@ -1,6 +1,7 @@
 """Counting conventions, one file each. Importing this package registers them all.
 
-A published figure may be a sum, not a placement. Each convention says what it counts and what stands behind it.
+A published figure may be a sum, or a plan that a tool made and nobody should follow. Each convention says what it
+counts and what stands behind it.
 """
 
 from importlib import import_module

@@ -32,10 +32,11 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Convention:
-    """A way of counting memory that adds up, where a runtime would place.
+    """A way of counting memory: of a published figure, or of a tool; no plan that could be run.
 
     what: one line on what it counts.   evidence: the figures that it was checked against, and how well it meets them.
     parts: the sum, item by item.   takes_pieces: whether it can count patch and stream stages.
+    places: whether its activations were placed, by the rules of a tool, and not added up.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Convention:
     evidence: str
     parts: Callable[[Graph, Schedule], tuple[LedgerItem, ...]]
     takes_pieces: bool = False
+    places: bool = False
 
 
 CONVENTIONS: dict[str, Convention] = {}
@@ -75,6 +77,9 @@ def count(convention: Convention | str, graph: Graph, schedule: Schedule = LAYER
     Raises RuntimeNameError for an unknown convention, ScheduleError where it does not count such a schedule.
     """
     chosen = convention if isinstance(convention, Convention) else find_convention(convention)
+    if schedule.is_auto:
+        fix = "name the stages; `mcusim patch MODEL --profile BOARD` finds them for a board"
+        raise ScheduleError("there is no board to find it for", where="schedule 'auto'", fix=fix)
     if not schedule.is_layer and not chosen.takes_pieces:
         raise ScheduleError(
             f"convention {chosen.name} counts networks that run layer by layer only",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mcusim.conventions import CONVENTIONS, Convention, count
-from mcusim.errors import RuntimeNameError, did_you_mean
+from mcusim.errors import RuntimeNameError, ScheduleError, did_you_mean
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
@@ -82,7 +83,8 @@ def count_as(
         return _placed(graph, schedule, counting, input_place)
     ledger = count(counting, graph, schedule)
     parts = {part.name: part.size_bytes for part in ledger.parts}
-    return Comparison(counting.name, False, ledger.total_bytes, parts, ledger.basis, ledger.what, counting.evidence)
+    total = ledger.total_bytes
+    return Comparison(counting.name, counting.places, total, parts, ledger.basis, ledger.what, counting.evidence)
 
 
 def compare_plans(graph: Graph, schedule: Schedule = LAYER) -> tuple[Comparison, ...]:
@@ -90,10 +92,16 @@ def compare_plans(graph: Graph, schedule: Schedule = LAYER) -> tuple[Comparison,
 
     Conventions that do not count such a schedule are left out.
     """
-    counted = [c for c in CONVENTIONS.values() if schedule.is_layer or c.takes_pieces]
-    known = [r for r in RUNTIMES.values() if not r.counted_by and not r.bounds_memory]
-    placed = [count_as(runtime, graph, schedule) for runtime in known]
-    return (*placed, *(count_as(convention, graph, schedule) for convention in counted))
+    placed = [
+        count_as(runtime, graph, schedule)
+        for runtime in RUNTIMES.values()
+        if not runtime.counted_by and not runtime.bounds_memory
+    ]
+    counted = []
+    for convention in CONVENTIONS.values():
+        with suppress(ScheduleError):
+            counted.append(count_as(convention, graph, schedule))
+    return (*placed, *sorted(counted, key=lambda row: not row.is_placement))
 
 
 def _placed(graph: Graph, schedule: Schedule, runtime: Runtime, input_place: InputPlace | None) -> Comparison:

@@ -95,9 +95,8 @@ def sram_as_convention(
         basis=counted.basis,
     )
     parts = tuple(PartInfo(part.name, part.size_bytes, part.why) for part in ledger.parts)
-    told = f"SRAM: counted as {convention.name}, a sum and not a plan ({convention.what})"
-    own_words = "." if runtime.counted_by else f"; {runtime.name} itself takes {own.peak_bytes:,} bytes."
-    told += own_words
+    told = f"SRAM: counted as {convention.name}, not placed by {runtime.name} ({convention.what})"
+    told += "." if runtime.counted_by else f"; {runtime.name} itself takes {own.peak_bytes:,} bytes."
     return sram, ConventionInfo(convention.name, convention.basis, convention.what, parts), told
 
 

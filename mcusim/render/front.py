@@ -9,16 +9,14 @@ from rich.text import Text
 from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, first_name, headline, kib, paragraph, shape_text
 from mcusim.searching import Front, Point
-from mcusim.searching.advice import Advice
-from mcusim.searching.explanation import Explanation
+from mcusim.searching.explanation import Explanation, Fullest
 from mcusim.units import format_bytes, format_count, format_ms, format_percent
 
-__all__ = ["advice_lines", "front_lines"]
+__all__ = ["front_lines"]
 
 SHOWN = 16
 """Schedules of a long front that are shown: spread over it, the chosen one among them."""
 LAYERS_SHOWN = 8
-CHANGES_SHOWN = 6
 
 
 def front_lines(front: Front, story: Explanation, width: int, glyphs: Glyphs, all_: bool = False) -> list[Text]:
@@ -54,6 +52,8 @@ def _take(point: Point, word: str, width: int) -> list[Text]:
 
 
 def _space(front: Front) -> str:
+    if not front.space.kinds:
+        return f"{front.runtime.name} {front.runtime.version} - it runs layer by layer only"
     kinds = " or ".join(sorted(map(str, front.space.kinds)))
     return (
         f"{front.runtime.name} {front.runtime.version} - {len(front.points)} schedules that no other beats in both "
@@ -104,18 +104,53 @@ def _row(front: Front, point: Point, chosen: Point, most: int, glyphs: Glyphs) -
 def _story(story: Explanation, width: int, glyphs: Glyphs) -> list[Text]:
     before, after = story.before, story.after
     lines = [Text(), *paragraph(_change(before, after), width, style="bold")]
-    for fullest, word in ((story.fullest_before, "Layer by layer"), (story.fullest_after, "Now")):
-        alive = ", ".join(f"{first_name(item.name)} {kib(item.bytes)}" for item in fullest.alive[:4])
-        more = f" and {len(fullest.alive) - 4} more" if len(fullest.alive) > 4 else ""
-        where = f"{first_name(fullest.layer)} ({fullest.op})"
-        told = f"{word} the arena is fullest at {where}, {kib(fullest.live_bytes)} KiB: {alive}{more}."
-        lines += paragraph(told, width)
+    lines += paragraph(_where(story.fullest_before, before, "Layer by layer"), width)
+    if not story.stages:
+        return lines
+    lines += paragraph(_where(story.fullest_after, after, "Now"), width)
+    return [*lines, *_stage_lines(story, width, glyphs), *_layer_lines(story, width, glyphs)]
+
+
+def _where(fullest: Fullest, point: Point, word: str) -> str:
+    """Which layer sets the peak, what is alive there, and what comes on top."""
+    alive = ", ".join(f"{first_name(item.name)} {kib(item.bytes)}" for item in fullest.alive[:4])
+    more = f" and {len(fullest.alive) - 4} more" if len(fullest.alive) > 4 else ""
+    where = f"{first_name(fullest.layer)} ({fullest.op})"
+    on_top = [(point.live_bytes - fullest.live_bytes, "held beside the arena"), (point.gap_bytes, "gaps of the plan")]
+    added = "".join(f"; {kib(size)} {what}" for size, what in on_top if size)
+    return f"{word} {where} sets the peak: {kib(fullest.live_bytes)} KiB are alive ({alive}{more}){added}."
+
+
+def _stage_lines(story: Explanation, width: int, glyphs: Glyphs) -> list[Text]:
+    """What cutting costs, stage by stage."""
+    rows: list[list[Cell | Bar]] = [
+        [
+            Cell(stage.spec),
+            Cell(f"#{stage.nodes[0]}-{stage.nodes[1]}", "dim"),
+            Cell(f"{format_count(stage.recomputed_macs)} MACs" if stage.recomputed_macs else "nothing"),
+            Cell(f"+{format_percent(stage.recomputed_macs / stage.once_macs if stage.once_macs else 0)}"),
+            Cell(format_bytes(stage.halo_bytes)),
+            Cell(_more(stage.more_ms)),
+        ]
+        for stage in story.stages
+    ]
+    columns = (
+        Column("stage", least=10),
+        Column("layers", drop=2),
+        Column("recomputed", right=True),
+        Column("", right=True, drop=1),
+        Column("halo, lines", right=True),
+        Column("ms", right=True),
+    )
+    title = paragraph("What the halos cost, computed again by patches or kept in lines by bands:", width, style="bold")
+    return [Text(), *title, *table(columns, rows, width, glyphs)]
+
+
+def _layer_lines(story: Explanation, width: int, glyphs: Glyphs) -> list[Text]:
+    """The layers that are computed again."""
     again = sorted((layer for layer in story.layers if layer.factor > 1), key=lambda x: x.once_macs - x.done_macs)
     if not again:
-        what = "Nothing is computed twice"
-        lines += paragraph(f"{what}; lines kept between bands take {format_bytes(after.halo_bytes)}.", width)
-        return lines
-    lines += [Text(), *paragraph("What is computed again, the dearest first:", width, style="bold")]
+        return [Text(), *paragraph("Nothing is computed twice.", width)]
     rows: list[list[Cell | Bar]] = [
         [
             Cell(str(layer.node), "dim"),
@@ -124,6 +159,7 @@ def _story(story: Explanation, width: int, glyphs: Glyphs) -> list[Text]:
             Cell(f"{layer.factor:.2f}{glyphs.times}"),
             Cell(f"+{format_count(layer.done_macs - layer.once_macs)} MACs"),
             Cell(format_bytes(layer.halo_bytes), "dim"),
+            Cell(_more(layer.more_ms)),
         ]
         for layer in again[:LAYERS_SHOWN]
     ]
@@ -134,8 +170,16 @@ def _story(story: Explanation, width: int, glyphs: Glyphs) -> list[Text]:
         Column("computed", right=True),
         Column("more", right=True),
         Column("halo", right=True, drop=3),
+        Column("ms", right=True, drop=4),
     )
-    return [*lines, *table(columns, rows, width, glyphs)]
+    lines = [Text(), *paragraph("What is computed again, the dearest first:", width, style="bold")]
+    lines += table(columns, rows, width, glyphs)
+    hidden = len(again) - LAYERS_SHOWN
+    return [*lines, *paragraph(f"and {hidden} more layers.", width, style="dim")] if hidden > 0 else lines
+
+
+def _more(ms: float | None) -> str:
+    return "?" if ms is None else f"{ms:+,.1f}"
 
 
 def _change(before: Point, after: Point) -> str:
@@ -149,40 +193,3 @@ def _change(before: Point, after: Point) -> str:
 def _percent(before: float, after: float) -> str:
     change = after / before - 1
     return f"{'+' if change >= 0 else ''}{format_percent(change)}"
-
-
-def advice_lines(advice: Advice, width: int, glyphs: Glyphs) -> list[Text]:
-    """Which kernels of the stage cost most recomputation, and what moving them behind it would give."""
-    before = advice.before
-    lines = [
-        Text(),
-        *paragraph(f"Kernels of the patch stage of {advice.schedule}, the dearest first:", width, style="bold"),
-    ]
-    rows: list[list[Cell | Bar]] = [
-        [
-            Cell(str(change.layer), "dim"),
-            Cell(change.op),
-            Cell(change.what),
-            Cell(f"-{format_count(change.saved_macs)} recomputed"),
-            Cell(kib(change.after.peak_bytes)),
-        ]
-        for change in advice.changes[:CHANGES_SHOWN]
-    ]
-    columns = (
-        Column("#", right=True),
-        Column("layer"),
-        Column("change"),
-        Column("MACs", right=True),
-        Column("SRAM KiB", right=True),
-    )
-    lines += table(columns, rows, width, glyphs)
-    after = advice.redistributed
-    if after is not None:
-        again, macs = (before.recomputed_macs, after.recomputed_macs), (before.macs, after.macs)
-        told = (
-            f"Redistributed: {'; '.join(advice.moved)}. Recomputed {' -> '.join(map(format_count, again))} MACs, "
-            f"all {' -> '.join(map(format_count, macs))}, "
-            f"SRAM {kib(before.peak_bytes)} -> {kib(after.peak_bytes)} KiB. Another network: it must be trained again."
-        )
-        lines += paragraph(told, width)
-    return lines

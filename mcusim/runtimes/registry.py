@@ -142,6 +142,11 @@ class Runtime:
         """The version that a report names: the one asked for, else that of the rules."""
         return self.asked_version or self.version
 
+    @property
+    def cut_stages(self) -> frozenset[StageKind]:
+        """Kinds of stages that it runs in pieces."""
+        return self.stages - {StageKind.LAYER}
+
 
 RUNTIMES: dict[str, Runtime] = {}
 """Every runtime by name. Written only while `mcusim.runtimes` is imported."""

@@ -1,4 +1,4 @@
-"""Receptive fields redistributed: what the kernels of a patch stage cost, and what moving them behind it would give.
+"""Receptive fields redistributed: what the kernels and strides of a patch stage cost, and what moving them would give.
 
 Halos grow with every kernel and stride between a stage's start and its end, so the same receptive field is cheap
 behind the stage and dear inside it. Source: MCUNetV2 (arXiv 2110.15352), section 3.2.
@@ -7,31 +7,54 @@ behind the stage and dear inside it. Source: MCUNetV2 (arXiv 2110.15352), sectio
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from mcusim import zoo
 from mcusim.breakdown import count_macs, stage_infos
-from mcusim.errors import ScheduleError
+from mcusim.errors import McusimError, ScheduleError
 from mcusim.frontends.description import graph_from_dict
-from mcusim.graph import Graph
+from mcusim.graph import ABSENT
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
+from mcusim.lowering.staging import computes, network_of
+from mcusim.ops import OPS
 from mcusim.placement import place
+from mcusim.program import Stage
+from mcusim.region import Span
 from mcusim.runtimes import Runtime, find_runtime
 from mcusim.schedule import Schedule, StageKind, parse_schedule
+from mcusim.searching.stage_maps import stage_maps
 
 __all__ = ["Advice", "Change", "Variant", "advise"]
+
+Layer = dict[str, Any]
+
+LARGEST_KERNEL = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A network under the schedule. macs: recomputed ones included."""
+    """A network in patches. network: its description.   schedule: with as many nodes as its stage has.
 
+    patch: rows and columns of the input that a patch reads at most.   macs: recomputed ones included.
+    stage_macs: those of the patch stage.   peak_bytes: as placed, the input outside.
+    """
+
+    network: Mapping[str, Any]
+    schedule: Schedule
+    patch: tuple[int, int]
     peak_bytes: int
     macs: int
+    stage_macs: int
     recomputed_macs: int
+
+    @property
+    def overhead(self) -> float:
+        """Recomputed MACs, as a part of the stage run whole."""
+        once = self.stage_macs - self.recomputed_macs
+        return self.recomputed_macs / once if once else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +72,8 @@ class Change:
 class Advice:
     """changes: those that save most recomputation first.
 
-    redistributed: kernels of the stage made 3x3 at most, 1x1 where a stride-1 block can do without, and as many taps
-    given to layers behind the stage; None where there is nothing to move.   moved: what it does, layer by layer.
+    redistributed: with less of a receptive field in the stage and as much more behind it; None where there is nothing
+    to move.   moved: what it does, layer by layer.
     """
 
     schedule: Schedule
@@ -63,9 +86,10 @@ class Advice:
 def advise(
     description: Mapping[str, Any] | str, schedule: Schedule | str, *, runtime: Runtime | str = "tinyengine"
 ) -> Advice:
-    """Which layers of the first cut stage cost most recomputation, and what a redistributed variant would give.
+    """Which layers of the first stage of `schedule` cost most recomputation, and what moving them behind it would give.
 
-    description: a network as `mcusim.load(dict)` takes it, or the name of a published one.
+    description: a network as `mcusim.load(dict)` takes it, or the name of a published one.   schedule: starts with
+    patches; stages behind them are left out.
     Raises McusimError where the network or the schedule is wrong, or the schedule has no patch stage.
     """
     network = zoo.network_description(description) if isinstance(description, str) else dict(description)
@@ -74,43 +98,134 @@ def advise(
     if not plan.stages or plan.stages[0].kind is not StageKind.PATCH:
         fix = "start it with patch:PxQ@N"
         raise ScheduleError("has no patch stage to redistribute", where=f"schedule '{plan}'", fix=fix)
-    before = _variant(graph_from_dict(network), plan, chosen)
-    inside = _layers_of_stage(network, plan)
-    changes = [
-        Change(number, layer["op"], what, after, before.recomputed_macs - after.recomputed_macs)
-        for number, layer in inside
-        for what, changed in _smaller(layer)
-        if (after := _variant(graph_from_dict(_with(network, {number: changed})), plan, chosen))
-    ]
+    draft = _Draft.of(network, plan, chosen)
+    before = draft.variant(draft.layers, draft.inside)
+    changes = []
+    for edit in draft.edits():
+        try:
+            after = draft.variant(edit.layers, edit.inside)
+        except McusimError:  # shapes that do not go together: no network
+            continue
+        saved = before.recomputed_macs - after.recomputed_macs
+        changes.append(Change(edit.number, draft.layers[edit.number - 1]["op"], edit.what, after, saved))
     changes.sort(key=lambda change: -change.saved_macs)
-    moves = _redistributed(network, inside)
-    layers = network["layers"]
-    moved = [f"layer {n}: kernel {_kernel(layers[n - 1])} -> {_kernel(new)}" for n, new in moves.items()]
-    variant = _variant(graph_from_dict(_with(network, moves)), plan, chosen) if moves else None
-    return Advice(plan, before, tuple(changes), variant, tuple(moved))
+    moved, layers, inside = draft.redistributed()
+    variant = draft.variant(layers, inside) if moved else None
+    return Advice(before.schedule, before, tuple(changes), variant, tuple(moved))
 
 
-def _variant(graph: Graph, schedule: Schedule, runtime: Runtime) -> Variant:
-    program = lower(graph, schedule, runtime.rules, InputPlace.EXTERNAL)
-    placement = place(program, runtime.planner)
-    again = sum(stage.recomputed_macs for stage in stage_infos(program))
-    return Variant(placement.arena_bytes + placement.held_bytes, count_macs(graph) + again, again)
+class _Edit(NamedTuple):
+    """Layer `number` changed. inside: layers of the stage, afterwards."""
+
+    number: int
+    what: str
+    layers: list[Layer]
+    inside: int
 
 
-def _layers_of_stage(network: Mapping[str, Any], schedule: Schedule) -> list[tuple[int, dict[str, Any]]]:
-    """Numbers and layers of the description that the first stage covers whole."""
-    wanted, found = schedule.stages[0].nodes or 0, []
-    for number, layer in enumerate(network["layers"], start=1):
-        prefix = graph_from_dict({**network, "layers": network["layers"][:number], "outputs": None})
-        if _computing(prefix) > wanted:
-            break
-        found.append((number, layer))
-    return found
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A description to be changed. inside: its first layers, which the stage covers whole; `rest` nodes come on top."""
+
+    network: Mapping[str, Any]
+    schedule: Schedule
+    runtime: Runtime
+    inside: int
+    rest: int
+
+    @classmethod
+    def of(cls, network: Mapping[str, Any], schedule: Schedule, runtime: Runtime) -> _Draft:
+        first = Schedule(schedule.stages[:1])
+        wanted, inside, covered = first.stages[0].nodes or 0, 0, 0
+        for number in range(1, len(network["layers"]) + 1):
+            nodes = _computing(network, network["layers"][:number], runtime)
+            if nodes > wanted:
+                break
+            inside, covered = number, nodes
+        return cls(network, first, runtime, inside, wanted - covered)
+
+    @property
+    def layers(self) -> list[Layer]:
+        return [dict(layer) for layer in self.network["layers"]]
+
+    def variant(self, layers: Sequence[Layer], inside: int) -> Variant:
+        """The network with these layers, the first `inside` of them in patches."""
+        network = {**copy.deepcopy(dict(self.network)), "layers": [dict(layer) for layer in layers]}
+        nodes = _computing(network, layers[:inside], self.runtime) + self.rest
+        schedule = Schedule((replace(self.schedule.stages[0], nodes=nodes),))
+        graph = graph_from_dict(network)
+        program = lower(graph, schedule, self.runtime.rules, InputPlace.EXTERNAL)
+        placement = place(program, self.runtime.planner)
+        number = next(n for n, stage in enumerate(program.stages) if stage.kind is StageKind.PATCH)
+        stage, again = program.stages[number], stage_infos(program)[number].recomputed_macs
+        macs = [OPS[s.signature.op].work(s.signature, s.priced_rows, s.priced_cols, s.calls).macs for s in stage.steps]
+        first = stage_maps(program, stage)[0]
+        patch = _largest(stage, first.rows, True), _largest(stage, first.cols, False)
+        peak = placement.arena_bytes + placement.held_bytes
+        return Variant(network, schedule, patch, peak, count_macs(graph) + again, sum(macs), again)
+
+    def edits(self) -> Iterator[_Edit]:
+        """Every smaller kernel, every stride elsewhere in the stage, every block behind it."""
+        for place_, layer in enumerate(self.layers[: self.inside]):
+            for what, smaller in _smaller(layer):
+                yield _Edit(place_ + 1, what, self._with({place_: smaller}), self.inside)
+            for to in range(self.inside):
+                if layer.get("stride", 1) > 1 and _may_stride(self.layers[to]):
+                    moved = {place_: {**layer, "stride": 1}, to: {**self.layers[to], "stride": layer["stride"]}}
+                    yield _Edit(
+                        place_ + 1, f"stride {layer['stride']} to layer {to + 1}", self._with(moved), self.inside
+                    )
+            behind = _behind(self.layers, place_, self.inside)
+            if behind is not None:
+                layers = _moved(self.layers, place_, behind)
+                yield _Edit(place_ + 1, "block behind the stage", layers, self.inside - 1)
+
+    def _with(self, changes: Mapping[int, Layer]) -> list[Layer]:
+        return [changes.get(place_, layer) for place_, layer in enumerate(self.layers)]
+
+    def redistributed(self) -> tuple[list[str], list[Layer], int]:
+        """What is done, the layers afterwards, and how many of them are in the stage.
+
+        Blocks that repeat their shape go behind the stage. Of the others a kernel shrinks to 3x3, with a stride of 1 to
+        1x1, and a block that only had its depthwise convolution for that loses it. Kernels behind grow by as much.
+        """
+        told: list[str] = []
+        layers, taken = self.layers, 0
+        for place_ in range(1, self.inside):
+            layer, kernel = layers[place_], _kernel(layers[place_])
+            least = 1 if layer.get("stride", 1) == 1 and not layer.get("shortcut") else 3
+            if layer["op"] != "mbconv" or _behind(layers, place_, self.inside) is not None or kernel <= least:
+                continue
+            told.append(f"layer {place_ + 1}: kernel {kernel} -> {least}")
+            taken += (kernel - least) // 2
+            layers[place_] = _without_depthwise(layer) if least == 1 else {**layer, "kernel": least}
+        growing = [i for i in range(self.inside, len(layers)) if layers[i]["op"] == "mbconv"]
+        for place_ in [i for i in growing if _kernel(layers[i]) < LARGEST_KERNEL][:taken]:
+            told.append(f"layer {place_ + 1}: kernel {_kernel(layers[place_])} -> {_kernel(layers[place_]) + 2}")
+            layers[place_] = {**layers[place_], "kernel": _kernel(layers[place_]) + 2}
+        inside = self.inside
+        for place_ in range(self.inside - 1, 0, -1):
+            behind = _behind(layers, place_, inside)
+            if behind is not None:
+                told.append(f"layer {place_ + 1}: behind the stage, as another of layer {behind + 1}")
+                layers, inside = _moved(layers, place_, behind), inside - 1
+        return told, layers, inside
 
 
-def _computing(graph: Graph) -> int:
-    moving = {"PAD", "RESHAPE"}
-    return sum(node.op not in moving for node in graph.nodes)
+def _computing(network: Mapping[str, Any], layers: Sequence[Mapping[str, Any]], runtime: Runtime) -> int:
+    """Nodes of the first layers that schedules count."""
+    if not layers:
+        return 0
+    graph = graph_from_dict({**network, "layers": list(layers), "outputs": None})
+    return sum(map(computes, network_of(graph, runtime.rules).steps))
+
+
+def _largest(stage: Stage, spans: Sequence[Span], by_rows: bool) -> int:
+    """Elements of an axis that one patch reads at most; where all are of one size, that of one in the middle."""
+    step, pieces = stage.steps[0], stage.row_pieces if by_rows else stage.col_pieces
+    priced = step.priced_rows if by_rows else step.priced_cols
+    longest = max(span.length for span in spans)
+    return max(longest, priced // pieces) if step.node == ABSENT else longest
 
 
 def _kernel(layer: Mapping[str, Any]) -> int:
@@ -118,7 +233,23 @@ def _kernel(layer: Mapping[str, Any]) -> int:
     return int(kernel) if isinstance(kernel, int) else max(kernel)
 
 
-def _smaller(layer: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _repeats(layer: Mapping[str, Any]) -> bool:
+    """Whether a block keeps its input's shape, so that there may be one more or less of it."""
+    return layer["op"] == "mbconv" and bool(layer.get("shortcut")) and layer.get("stride", 1) == 1
+
+
+def _behind(layers: Sequence[Layer], block: int, inside: int) -> int | None:
+    """The first block behind the stage that repeats its shape, so that one more of it may stand in for `block`."""
+    if not _repeats(layers[block]):
+        return None
+    return next((i for i in range(inside, len(layers)) if _repeats(layers[i])), None)
+
+
+def _may_stride(layer: Mapping[str, Any]) -> bool:
+    return layer["op"] in ("conv_2d", "mbconv") and layer.get("stride", 1) == 1 and not layer.get("shortcut")
+
+
+def _smaller(layer: Layer) -> Iterator[tuple[str, Layer]]:
     """The layer with a smaller kernel; with no kernel at all where its stride is 1."""
     kernel = _kernel(layer)
     least = 1 if layer.get("stride", 1) == 1 else 3
@@ -126,27 +257,15 @@ def _smaller(layer: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"kernel {kernel} -> {smaller}", {**layer, "kernel": smaller}
 
 
-def _redistributed(network: Mapping[str, Any], inside: list[tuple[int, dict[str, Any]]]) -> dict[int, dict[str, Any]]:
-    """Layers to change, by number: smaller kernels in the stage, and the taps taken there given to layers behind it."""
-    moves: dict[int, dict[str, Any]] = {}
-    taken = 0
-    for number, layer in inside[1:]:
-        kernel, least = _kernel(layer), 1 if layer.get("stride", 1) == 1 and layer.get("shortcut") else 3
-        if layer["op"] == "mbconv" and kernel > least:
-            moves[number] = {**layer, "kernel": least}
-            taken += (kernel - least) // 2
-    behind = [
-        (n, layer)
-        for n, layer in enumerate(network["layers"], start=1)
-        if n > len(inside) and layer["op"] == "mbconv" and _kernel(layer) < 7
-    ]
-    for number, layer in behind[:taken]:
-        moves[number] = {**layer, "kernel": _kernel(layer) + 2}
-    return moves
+def _without_depthwise(layer: Layer) -> Layer:
+    """A block without expansion is its projection then; others keep a depthwise convolution that scales."""
+    if layer.get("expand", 1) != 1 or set(layer) - {"op", "kernel", "expand", "stride", "out_channels", "name"}:
+        return {**layer, "kernel": 1}
+    return {"op": "conv_2d", "kernel": 1} | {key: layer[key] for key in ("name", "out_channels") if key in layer}
 
 
-def _with(network: Mapping[str, Any], moves: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
-    found = copy.deepcopy(dict(network))
-    for number, layer in moves.items():
-        found["layers"][number - 1] = dict(layer)
-    return found
+def _moved(layers: Sequence[Layer], block: int, behind: int) -> list[Layer]:
+    """Without `block`, and with one more of `behind`."""
+    again = {key: value for key, value in layers[behind].items() if key != "name"}
+    found = [*layers[: behind + 1], again, *layers[behind + 1 :]]
+    return found[:block] + found[block + 1 :]

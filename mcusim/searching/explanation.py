@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from mcusim.breakdown import stage_infos
 from mcusim.graph import ABSENT
 from mcusim.lowering.lower import lower
-from mcusim.ops import OPS
+from mcusim.ops import OPS, Work
 from mcusim.planners import live_bytes
-from mcusim.program import BufferKind, Program, Step
+from mcusim.price import Coefficients, coefficients, price_whole, price_work
+from mcusim.program import BufferKind, Program, Stage, Step
 from mcusim.region import Span
 from mcusim.report import AliveInfo, StageInfo
-from mcusim.schedule import LAYER
+from mcusim.schedule import LAYER, StageKind
 from mcusim.searching import Front, Point
+from mcusim.units import cycles_to_ms
 
-__all__ = ["Explanation", "Fullest", "Recomputed", "explain"]
+__all__ = ["CutStage", "Explanation", "Fullest", "Recomputed", "explain"]
 
 
 class Fullest(NamedTuple):
@@ -31,8 +34,10 @@ class Fullest(NamedTuple):
 class Recomputed(NamedTuple):
     """A layer of a cut stage.
 
-    once_macs, done_macs: of the layer run whole, and as scheduled.   halo_bytes: written more than once.
-    node: its index.   rows, cols: of the output in each piece: what a picture of patches draws.
+    node: its index.   stage: of `Explanation.stages`, from 0.   halo_bytes: written more than once.
+    once_macs, done_macs: of the layer run whole, and as scheduled.
+    rows, cols: of the output in each piece.
+    more_ms: what being cut costs it; None where nobody has measured the runtime on this core.
     """
 
     node: int
@@ -45,11 +50,29 @@ class Recomputed(NamedTuple):
     halo_bytes: int
     rows: tuple[Span, ...]
     cols: tuple[Span, ...]
+    more_ms: float | None
 
     @property
     def factor(self) -> float:
         """How often the layer is computed, on average over its output."""
         return self.done_macs / self.once_macs if self.once_macs else 1.0
+
+
+class CutStage(NamedTuple):
+    """A cut stage: what its halos cost.
+
+    grid: pieces by rows and columns.   nodes: first and last.   once_macs: of its layers run whole.
+    halo_bytes: written more than once, or line buffers of bands.   more_ms: than its layers run whole.
+    """
+
+    spec: str
+    kind: str
+    grid: tuple[int, int]
+    nodes: tuple[int, int]
+    once_macs: int
+    recomputed_macs: int
+    halo_bytes: int
+    more_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +83,7 @@ class Explanation:
     after: Point
     fullest_before: Fullest
     fullest_after: Fullest
-    stages: tuple[StageInfo, ...]
+    stages: tuple[CutStage, ...]
     layers: tuple[Recomputed, ...]
 
 
@@ -69,33 +92,62 @@ def explain(front: Front, point: Point) -> Explanation:
     rules = front.runtime.rules
     before = lower(front.graph, LAYER, rules, front.layer.input_place)
     after = lower(front.graph, point.schedule, rules, point.input_place)
+    clock = _Clock(coefficients(front.runtime, front.board), front.board.clock_hz)
+    cut = [number for number, stage in enumerate(after.stages) if stage.kind is not StageKind.LAYER]
+    specs = [str(spec) for spec in point.schedule.stages if spec.kind is not StageKind.LAYER]
+    infos = stage_infos(after)
+    stages = [
+        _cut_stage(after.stages[number], infos[number], spec, clock) for number, spec in zip(cut, specs, strict=True)
+    ]
     layers = [
-        _recomputed(after, number, step)
-        for number, stage in enumerate(after.stages)
-        if stage.kind != "layer"
-        for step in stage.steps
+        _recomputed(after, place, step, clock)
+        for place, number in enumerate(cut)
+        for step in after.stages[number].steps
         if step.node != ABSENT
     ]
-    stages = tuple([stage for stage in stage_infos(after) if stage.kind != "layer"])
-    return Explanation(front.layer, point, _fullest(before), _fullest(after), stages, tuple(layers))
+    return Explanation(front.layer, point, _fullest(before), _fullest(after), tuple(stages), tuple(layers))
 
 
-def _recomputed(program: Program, stage: int, step: Step) -> Recomputed:
+class _Clock(NamedTuple):
+    """prices: None where nobody has measured them."""
+
+    prices: Coefficients | None
+    hz: int
+
+    def more_ms(self, steps: Iterable[Step]) -> float | None:
+        """What steps take beyond the same nodes run whole; copies that only a cut stage makes included."""
+        if self.prices is None:
+            return None
+        more = sum(self._done(step) - (self._once(step) if step.node != ABSENT else 0) for step in steps)
+        return cycles_to_ms(more, self.hz)
+
+    def _done(self, step: Step) -> int:
+        assert self.prices is not None
+        return round(price_work(self.prices, _work(step)).total_cycles)
+
+    def _once(self, step: Step) -> int:
+        assert self.prices is not None
+        return round(price_whole(self.prices, step.signature).total_cycles)
+
+
+def _work(step: Step) -> Work:
+    return OPS[step.signature.op].work(step.signature, step.priced_rows, step.priced_cols, step.calls)
+
+
+def _cut_stage(stage: Stage, info: StageInfo, spec: str, clock: _Clock) -> CutStage:
+    once = sum(_work(step).macs for step in stage.steps) - info.recomputed_macs
+    more_ms = clock.more_ms(stage.steps)
+    return CutStage(spec, info.kind, info.grid, info.nodes, once, info.recomputed_macs, info.halo_bytes, more_ms)
+
+
+def _recomputed(program: Program, stage: int, step: Step, clock: _Clock) -> Recomputed:
     node, call = program.graph.nodes[step.node], step.signature
-    work, output = OPS[call.op].work, call.output
-    done = work(call, step.priced_rows, step.priced_cols, step.calls)
-    once = work(call, output.rows, output.cols, 1)
+    done, output = _work(step), call.output
+    once = OPS[call.op].work(call, output.rows, output.cols, 1)
+    halo_bytes = max(done.written_bytes - once.written_bytes, 0)
+    shape, macs = output.shape, (once.macs, done.macs)
     return Recomputed(
-        step.node,
-        node.name,
-        call.op,
-        stage,
-        output.shape,
-        once.macs,
-        done.macs,
-        max(done.written_bytes - once.written_bytes, 0),
-        step.rows,
-        step.cols,
+        step.node, node.name, call.op, stage, shape, *macs, halo_bytes, step.rows, step.cols, clock.more_ms([step])
     )
 
 

@@ -12,7 +12,7 @@ between two of them cannot improve the front.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -67,6 +67,15 @@ class Hops(NamedTuple):
         held = tuple([h[keep] for h in self.held_bytes])
         return Hops(self.first[keep], self.end[keep], self.option[keep], self.live_bytes[keep], held, self.cycles[keep])
 
+    @classmethod
+    def joined(cls, parts: Sequence[Hops], held: int) -> Hops:
+        """All of them; `held` is how many names held bytes have."""
+        none = np.zeros(0, np.int64)
+        parts = [Hops(none, none, none, none, (none,) * held, none.astype(np.float64)), *parts]
+        first, end, option, live = [np.concatenate(arrays) for arrays in list(zip(*parts, strict=True))[:4]]
+        held_bytes = tuple([np.concatenate([part.held_bytes[i] for part in parts]) for i in range(held)])
+        return Hops(first, end, option, live, held_bytes, np.concatenate([part.cycles for part in parts]))
+
 
 @dataclass(frozen=True, eq=False)
 class Routes:
@@ -113,11 +122,16 @@ class Routes:
         return int(best[:, -1].min())
 
 
-def front_of(routes: Routes, known: Sequence[Path] = ()) -> list[Path]:
-    """The Pareto front over all routes and what is known, fewest bytes first. Equal paths appear once."""
+def front_of(
+    routes: Routes, known: Sequence[Path] = (), told: Callable[[int], None] = lambda rounds: None
+) -> list[Path]:
+    """The Pareto front over all routes and what is known, fewest bytes first. Equal paths appear once.
+
+    told: of each round of shortest paths; nobody knows how many there will be.
+    """
     if not routes.layer_first and not len(_allowed(routes).first):
         return list(known)  # there is no way to start
-    return _Search(routes, list(known)).front()
+    return _Search(routes, list(known), told).front()
 
 
 class _Search:
@@ -126,8 +140,8 @@ class _Search:
     edge: of each stage, its place among the pairs of bounds that stages join: (edge_first, edge_end), by end.
     """
 
-    def __init__(self, routes: Routes, known: list[Path]) -> None:
-        self.routes, self.known = routes, known
+    def __init__(self, routes: Routes, known: list[Path], told: Callable[[int], None]) -> None:
+        self.routes, self.known, self.told, self.rounds = routes, known, told, 0
         self.live_floor, self.held_floor = routes.floors
         self.layers = self._raised(routes.layers)
         self._keep(self._pruned(self._raised(_allowed(routes))))
@@ -191,8 +205,8 @@ class _Search:
         values = np.unique(np.concatenate(needs))
         levels = values[np.unique(np.linspace(0, len(values) - 1, count).astype(np.int64))]
         solved = _Solved(self, needs, levels, (None, None))
-        for index in solved.breaks():
-            self._add(solved.path(index))
+        for level in solved.breaks:
+            self._add(solved.path(int(level)))
         to, fro = solved.reached, solved.remaining()
         through = np.full((len(self.edge_end), len(levels)), np.inf)
         for used in range(self.routes.most):
@@ -211,22 +225,27 @@ class _Search:
         """What is known, improved."""
         for count in TIGHTENINGS:
             self._tighten(count)
-            self._improve(self.held_floor, sum(self.held_floor))
+            self._add_better(self._solved(self.held_floor), sum(self.held_floor))
         caps = [self._caps(i) for i in range(len(self.held_floor))]
-        # Boxes of limits on held bytes: low (exclusive, -1 for none) to high, as places in `caps`.
-        boxes = [tuple((-1, len(values) - 1) for values in caps)]
+        # Boxes of limits on held bytes: low (exclusive, -1 for none) to high, as places in `caps`. What is cheapest
+        # depends on the high ends alone: the upper half of a box knows it from the whole.
+        boxes: list[tuple[tuple[tuple[int, int], ...], _Solved | None]] = [
+            (tuple((-1, len(values) - 1) for values in caps), None)
+        ]
         while boxes:
-            box = boxes.pop()
-            limits = tuple(values[high] for values, (_, high) in zip(caps, box, strict=True))
+            box, solved = boxes.pop()
             least = sum(values[low + 1] for values, (low, _) in zip(caps, box, strict=True))
-            if not self._improve(limits, least) or not box:
+            if solved is None:
+                solved = self._solved(tuple(values[high] for values, (_, high) in zip(caps, box, strict=True)))
+                self._add_better(solved, least)
+            if not box or not len(self._better(solved, least)):
                 continue
             widest = max(range(len(box)), key=lambda i: box[i][1] - box[i][0])
             low, high = box[widest]
             if high - low > 1:
                 middle = (low + high) // 2
-                for part in ((middle, high), (low, middle)):
-                    boxes.append((*box[:widest], part, *box[widest + 1 :]))
+                for part, known in (((middle, high), solved), ((low, middle), None)):
+                    boxes.append(((*box[:widest], part, *box[widest + 1 :]), known))
         return self.known
 
     def _caps(self, name: int) -> list[int]:
@@ -234,17 +253,22 @@ class _Search:
         both = np.concatenate((self.layers.held_bytes[name], self.stages.held_bytes[name]))
         return [int(value) for value in np.unique(both)]
 
-    def _improve(self, limits: tuple[int, ...], least: int) -> bool:
-        """Solve with these limits on held bytes. Whether schedules that hold `least` could be better than known."""
+    def _solved(self, limits: tuple[int, ...]) -> _Solved:
+        """Cheapest ways with these limits on held bytes, for every level of live bytes."""
+        self.rounds += 1
+        self.told(self.rounds)
         fits = _within(self.layers, limits), _within(self.stages, limits)
         levels = np.unique(np.concatenate((self.layers.live_bytes, self.stages.live_bytes[fits[1]])))
-        solved = _Solved(self, [self.layers.live_bytes, self.stages.live_bytes], levels, fits)
-        breaks = np.array(solved.breaks(), np.int64)
-        least_known = _cheapest(self.known, levels[breaks] + least)
-        better = breaks[solved.best[breaks] < least_known * (1 - 1e-12)]
-        for index in better:
-            self._add(solved.path(int(index)))
-        return bool(len(better))
+        return _Solved(self, [self.layers.live_bytes, self.stages.live_bytes], levels, fits)
+
+    def _better(self, solved: _Solved, least: int) -> Ints:
+        """Levels whose cheapest way would beat what is known if it held `least`, which none does without."""
+        known = _cheapest(self.known, solved.levels[solved.breaks] + least)
+        return solved.breaks[solved.best[solved.breaks] < known * (1 - 1e-12)]
+
+    def _add_better(self, solved: _Solved, least: int) -> None:
+        for level in self._better(solved, least):
+            self._add(solved.path(int(level)))
 
     def _add(self, path: Path) -> None:
         if _is_better(self.known, path.total_bytes, path.cycles):
@@ -331,10 +355,11 @@ class _Solved:
                 np.minimum(found[1:, k], ways, out=found[1:, k])
         return found
 
-    def breaks(self) -> list[int]:
+    @cached_property
+    def breaks(self) -> Ints:
         """Levels at which a larger limit makes something cheaper."""
         before = np.concatenate(([np.inf], self.best[:-1]))
-        return [int(i) for i in np.flatnonzero(self.best < before)]
+        return np.flatnonzero(self.best < before)
 
     def path(self, level: int) -> Path:
         """A cheapest way within a level."""

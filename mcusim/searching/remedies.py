@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,7 +28,7 @@ from mcusim.schedule import LAYER
 from mcusim.searching import search
 from mcusim.simulation import simulate
 
-__all__ = ["Diagnosis", "Remedy", "RemedyKind", "remedies"]
+__all__ = ["Diagnosis", "Remedy", "RemedyKind", "narrowed", "remedies"]
 
 WIDTHS = (0.75, 0.5, 0.35, 0.25)
 RESOLUTION_STEP = 16
@@ -87,7 +89,9 @@ def remedies(
     graph = model if isinstance(model, Graph) else load(model)
     board = profile if isinstance(profile, Board) else load_board(profile)
     chosen = runtime if isinstance(runtime, Runtime) else find_runtime(runtime)
-    patient = _Patient(graph, board, chosen, simulate(graph, profile=board, runtime=chosen))
+    named = os.fspath(model) if isinstance(model, str | PathLike) else graph.name
+    report = simulate(graph, profile=board, runtime=chosen)
+    patient = _Patient(graph, shlex.quote(named), board, chosen, report)
     found = [
         *patient.plans(),
         *patient.orders(),
@@ -98,6 +102,8 @@ def remedies(
         *patient.widths(),
         *patient.boards(),
     ]
+    if patient.report.fits:  # then only what takes less is of any use
+        found = [remedy for remedy in found if remedy.sram_bytes < patient.report.sram.peak_bytes]
     return Diagnosis(patient.report, tuple(sorted(found, key=_rank)))
 
 
@@ -109,7 +115,10 @@ def _rank(remedy: Remedy) -> tuple[bool, bool, bool, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Patient:
+    """named: as the user named the network, for commands."""
+
     graph: Graph
+    named: str
     board: Board
     runtime: Runtime
     report: Report
@@ -121,7 +130,7 @@ class _Patient:
         sizes = {name: place(program, planner).arena_bytes + beside for name, planner in PLANNERS.items()}
         name = min(sizes, key=lambda name: (sizes[name], name))
         if sizes[name] < self.report.sram.peak_bytes:
-            command = self._command("plan", with_board=False)
+            command = f"{self._plan()} --planner {name}"
             yield self._same(
                 RemedyKind.PLAN, f"plan the arena with {name}", sizes[name], self.report.latency.ms, command
             )
@@ -131,13 +140,14 @@ class _Patient:
         found = reorder(self.graph, self.runtime.rules)
         after = simulate(found.graph, profile=self.board, runtime=self.runtime)
         if after.sram.peak_bytes < self.report.sram.peak_bytes:
+            command = f"{self._plan()} --reorder"
             yield self._same(
-                RemedyKind.ORDER, "run the layers in another order", after.sram.peak_bytes, after.latency.ms
+                RemedyKind.ORDER, "run the layers in another order", after.sram.peak_bytes, after.latency.ms, command
             )
 
     def schedules(self) -> Iterator[Remedy]:
-        """The cheapest schedule that fits, or the smallest there is."""
-        front = search(self.graph, profile=self.board, runtime=self.runtime)
+        """The cheapest schedule that the runtime can run and that fits, or the smallest there is."""
+        front = search(self.graph, profile=self.board, runtime=self.runtime, kinds=self.runtime.cut_stages)
         point = front.best or front.nearest
         if point.peak_bytes < self.report.sram.peak_bytes:
             command = f"{self._command('run')} --schedule {point.schedule}"
@@ -150,8 +160,7 @@ class _Patient:
                 continue
             other = _asked(self.graph, self.board, runtime)
             if other is not None and (other.fits or other.sram.peak_bytes < self.report.sram.peak_bytes):
-                command = f"mcusim run {self.graph.name} --profile {self.board.name} --runtime {name}"
-                yield _of(RemedyKind.RUNTIME, f"runtime {name}", True, other, command)
+                yield _of(RemedyKind.RUNTIME, f"runtime {name}", True, other, self._command("run", runtime=name))
 
     def bits(self) -> Iterator[Remedy]:
         """Fewer bits a tensor, as few as it takes."""
@@ -162,7 +171,7 @@ class _Patient:
             yield _of(RemedyKind.BITS, f"tensors of {least} bits and more, retrained", False, found.report, command)
 
     def resolutions(self) -> Iterator[Remedy]:
-        """The largest smaller input that fits, or the smallest."""
+        """The largest smaller input whose SRAM fits, or the smallest; it stores the same weights."""
         description = _description(self.graph)
         if description is None:
             return
@@ -174,7 +183,7 @@ class _Patient:
             if report is None:
                 break
             last = _of(RemedyKind.RESOLUTION, f"an input of {shape[0]}x{shape[1]}", False, report)
-            if last.fits:
+            if report.sram.fits:
                 break
         if last is not None:
             yield last
@@ -185,7 +194,7 @@ class _Patient:
         last: Remedy | None = None
         for width in WIDTHS if description is not None else ():
             assert description is not None
-            report = self._variant(_narrowed(description, width))
+            report = self._variant(narrowed(description, width))
             if report is None:
                 break
             last = _of(RemedyKind.WIDTH, f"width x {width:g}", False, report)
@@ -202,8 +211,8 @@ class _Patient:
             report = min(
                 holding, key=lambda r: (r.fits is None, r.sram.budget_bytes, r.flash.budget_bytes, r.profile.name)
             )
-            command = f"mcusim run {self.graph.name} --profile {report.profile.name} --runtime {self.runtime.name}"
-            yield _of(RemedyKind.BOARD, f"board {report.profile.name}", True, report, command)
+            board = report.profile.name
+            yield _of(RemedyKind.BOARD, f"board {board}", True, report, self._command("run", board=board))
 
     def _variant(self, description: Mapping[str, Any]) -> Report | None:
         return _asked(description, self.board, self.runtime)
@@ -214,9 +223,12 @@ class _Patient:
         fits = sram_bytes <= self.report.sram.budget_bytes and flash.fits is not False
         return Remedy(kind, what, True, sram_bytes, flash.total_bytes, ms, fits, command)
 
-    def _command(self, verb: str, with_board: bool = True) -> str:
-        board = f" --profile {self.board.name}" if with_board else ""
-        return f"mcusim {verb} {self.graph.name}{board} --runtime {self.runtime.name}"
+    def _command(self, verb: str, *, board: str = "", runtime: str = "") -> str:
+        where = board or self.board.name
+        return f"mcusim {verb} {self.named} --profile {where} --runtime {runtime or self.runtime.name}"
+
+    def _plan(self) -> str:
+        return f"mcusim plan {self.named} --runtime {self.runtime.name}"
 
 
 def _of(kind: RemedyKind, what: str, keeps: bool, report: Report, command: str = "") -> Remedy:
@@ -244,10 +256,16 @@ def _description(graph: Graph) -> dict[str, Any] | None:
     return found if len(found.get("input", ())) == 3 else None
 
 
-def _narrowed(description: Mapping[str, Any], width: float) -> dict[str, Any]:
-    """Every layer but the last that has channels, narrower: to multiples of 8, as MobileNet rounds them."""
+def narrowed(description: Mapping[str, Any], width: float) -> dict[str, Any]:
+    """Every layer but the last that has channels, narrower."""
     found = copy.deepcopy(dict(description))
     layers = [layer for layer in found["layers"] if "out_channels" in layer]
     for layer in layers[:-1]:
-        layer["out_channels"] = max(8, int(layer["out_channels"] * width + 4) // 8 * 8)
+        layer["out_channels"] = _rounded(layer["out_channels"] * width)
     return found
+
+
+def _rounded(channels: float) -> int:
+    """The nearest multiple of 8, and never less than 90 % of `channels`. Source: MobileNetV2's make_divisible."""
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * channels else nearest

@@ -7,12 +7,13 @@ one after the other in flat arrays:
     piece     0 | 0   1 | 0   1   2 | ...
     start     0 | 0  14 | 0   9  18 | ...
 
-One backward sweep over the steps then serves every way, and every start of a stage with the same end.
+One backward sweep over the steps then serves every way, every start of a stage, and every end that is as large: a row
+of the arrays for each end, the last one first, so that those a step belongs to are the first rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -115,9 +116,14 @@ class _Table(NamedTuple):
     ask: Callable[[Span], Span]
 
     def needs(self, start: Ints, stop: Ints) -> Interval:
-        pairs = zip(start.tolist(), stop.tolist(), strict=True)
-        found = np.array([self.ask(Span(a, b)) if b > a else (0, 0) for a, b in pairs], np.int64).reshape(-1, 2)
-        return _emptied(found[:, 0], found[:, 1])
+        some = stop > start
+        asked, place = np.unique(start[some] * _FAR + stop[some], return_inverse=True)  # few of them differ
+        low = (asked + _FAR // 2) // _FAR
+        pairs = zip(low.tolist(), (asked - low * _FAR).tolist(), strict=True)
+        answers = np.array([self.ask(Span(a, b)) for a, b in pairs], np.int64).reshape(-1, 2)
+        found = np.zeros((2, *start.shape), np.int64)
+        found[:, some] = answers[place.ravel()].T
+        return _emptied(found[0], found[1])
 
 
 @lru_cache(SIGNATURES_KEPT)
@@ -164,10 +170,10 @@ def is_symmetric(step: StepNode) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """One step along one axis, for each way of cutting it. See `staging.AxisRow`.
+    """One step along one axis: a row for each end of a stage, a column for each way of cutting. See `staging.AxisRow`.
 
-    total: elements computed in all pieces together.   busy: pieces with something to do.   longest: of its intervals.
-    carried: None where no way keeps anything from one piece to the next.
+    total: elements computed in all pieces together.   busy: pieces with something to do (one row where all ends agree).
+    longest: of its intervals.   carried: None where no way keeps anything from one piece to the next.
     """
 
     total: Ints
@@ -179,9 +185,9 @@ class Lengths:
 
 
 class AxisSweep:
-    """Steps of a stage along one axis, from its end backwards: `step` for each of them in turn.
+    """Steps of stages along one axis, from their ends backwards: `step` for each of them in turn.
 
-    most: patches, at most.   whole: output rows of the stage, to be cut into bands; 0 for none.
+    most: patches, at most.   whole: output rows of the stages, to be cut into bands; 0 for none.
 
     The flat arrays hold patches, then bands, then patches once more: as they are before the border clips them.
     """
@@ -194,31 +200,42 @@ class AxisSweep:
         self.shares: dict[int, Interval] = {}
         self.needed: dict[int, Interval] = {}
 
-    def step(self, step: StepNode, kept: Sequence[int]) -> tuple[Lengths, Lengths | None]:
-        """Lengths of `step` in patches and in bands; `kept` are those of its outputs that leave the stage."""
+    def step(self, step: StepNode, ends: int, inner: int) -> tuple[Lengths, Lengths | None]:
+        """Lengths of `step` in patches and in bands, for the first `ends` ends.
+
+        inner: so many of them hold all readers of the step; from the others its output leaves the stage.
+        """
         output = step.signature.outputs[0]
         size = output.rows if self.by_rows else output.cols
-        asked = [self.needed[storage] for storage in step.writes if storage in self.needed]
-        if kept:
-            asked.append(self._share(size))
-        start, stop = _hull(asked) if asked else _nothing(self.clipped + self.inside)
-        start, stop = self._clip(start, stop, size)
+        start, stop = self._asked(step, ends, inner, size)
+        self._clip(start, stop, size)
         length = np.maximum(stop - start, 0)
-        patched = _recomputed(self.patches, length[: self.inside], length[self.clipped :])
+        patched = _recomputed(self.patches, length[:, : self.inside], length[:, self.clipped :])
         banded = None
         if self.bands is not None:
             bands = slice(self.inside, self.clipped)
-            banded, new = _carried(self.bands, start[bands], stop[bands])
-            start, stop = start.copy(), stop.copy()
-            start[bands], stop[bands] = new
+            banded, (start[:, bands], stop[:, bands]) = _carried(self.bands, start[:, bands], stop[:, bands])
         for index, storage in enumerate(step.reads):
             if storage != ABSENT:
                 source = step.signature.input(index)
                 needs = _axis_map(step.signature, index, self.by_rows).needs(start, stop)
-                needs = self._clip(*needs, source.rows if self.by_rows else source.cols)
+                self._clip(*needs, source.rows if self.by_rows else source.cols)
                 known = self.needed.get(storage)
-                self.needed[storage] = needs if known is None else _hull([known, needs])
+                if known is not None:
+                    _hull(needs, known)
+                self.needed[storage] = needs
         return patched, banded
+
+    def _asked(self, step: StepNode, ends: int, inner: int, size: int) -> Interval:
+        """What is needed of the output of a step: by later steps, and where it leaves the stage."""
+        shape = ends, self.clipped + self.inside
+        found = np.full(shape, _FAR), np.full(shape, -_FAR)
+        if inner < ends:
+            found[0][inner:], found[1][inner:] = self._share(size)
+        for storage in step.writes:
+            if storage in self.needed:
+                _hull(found, self.needed[storage])
+        return found
 
     def _share(self, size: int) -> Interval:
         """The interval of an axis of `size` that each piece must deliver."""
@@ -230,29 +247,28 @@ class AxisSweep:
             self.shares[size] = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
         return self.shares[size]
 
-    def _clip(self, start: Ints, stop: Ints, size: int) -> Interval:
-        """Intervals inside [0, size), but for those that are kept as they are."""
-        start, stop = start.copy(), stop.copy()
-        inner_start, inner_stop = start[: self.clipped], stop[: self.clipped]
+    def _clip(self, start: Ints, stop: Ints, size: int) -> None:
+        """Put intervals inside [0, size), but for those that are kept as they are."""
+        inner_start, inner_stop = start[:, : self.clipped], stop[:, : self.clipped]
         np.maximum(inner_start, 0, out=inner_start)
         np.minimum(inner_stop, size, out=inner_stop)
         empty = inner_stop <= inner_start
         if empty.any():
             inner_start[empty], inner_stop[empty] = _FAR, -_FAR
-        return start, stop
 
 
 def _recomputed(ways: Ways, length: Ints, unclipped: Ints) -> Lengths:
     first = ways.first
-    longest = np.maximum.reduceat(length, first)
-    uniform = np.maximum.reduceat(unclipped, first)
-    return Lengths(np.add.reduceat(length, first), _busy(ways, length), longest, longest, uniform, None)
+    longest = np.maximum.reduceat(length, first, axis=1)
+    uniform = np.maximum.reduceat(unclipped, first, axis=1)
+    total = np.add.reduceat(length, first, axis=1)
+    return Lengths(total, _busy(ways, length), longest, longest, uniform, None)
 
 
 def _busy(ways: Ways, length: Ints) -> Ints:
     if length.all():
-        return ways.pieces
-    return np.add.reduceat((length > 0).astype(np.int64), ways.first)
+        return ways.pieces[None]
+    return np.add.reduceat((length > 0).astype(np.int64), ways.first, axis=1)
 
 
 def _carried(ways: Ways, start: Ints, stop: Ints) -> tuple[Lengths, Interval]:
@@ -261,18 +277,19 @@ def _carried(ways: Ways, start: Ints, stop: Ints) -> tuple[Lengths, Interval]:
     empty = stop <= start
     if empty.any():
         stop = np.where(empty, 0, stop)
-        start = np.where(empty, np.repeat(np.maximum.reduceat(stop, first), ways.pieces), start)
+        last = np.repeat(np.maximum.reduceat(stop, first, axis=1), ways.pieces, axis=1)
+        start = np.where(empty, last, start)
     # `shift` keeps a running minimum or maximum from crossing into the next way.
-    oldest = np.minimum.accumulate((start + shift)[::-1])[::-1] - shift
-    reached = np.maximum.accumulate(stop + shift) - shift
+    oldest = np.minimum.accumulate((start + shift)[:, ::-1], axis=1)[:, ::-1] - shift
+    reached = np.maximum.accumulate(stop + shift, axis=1) - shift
     done = np.empty_like(reached)
-    done[1:] = reached[:-1]
-    done[first] = 0
+    done[:, 1:] = reached[:, :-1]
+    done[:, first] = 0
     new_start = np.maximum(done, oldest)
     length = np.maximum(stop - new_start, 0)
-    held = np.maximum.reduceat(np.maximum(reached - oldest, 0), first)
-    carried = np.logical_or.reduceat(oldest < done, first)
-    total, longest = np.add.reduceat(length, first), np.maximum.reduceat(length, first)
+    held = np.maximum.reduceat(np.maximum(reached - oldest, 0), first, axis=1)
+    carried = np.logical_or.reduceat(oldest < done, first, axis=1)
+    total, longest = np.add.reduceat(length, first, axis=1), np.maximum.reduceat(length, first, axis=1)
     lengths = Lengths(total, _busy(ways, length), longest, held, held, carried if carried.any() else None)
     idle = length == 0
     if idle.any():
@@ -280,12 +297,8 @@ def _carried(ways: Ways, start: Ints, stop: Ints) -> tuple[Lengths, Interval]:
     return lengths, (new_start, stop)
 
 
-def _nothing(length: int) -> Interval:
-    return np.full(length, _FAR), np.full(length, -_FAR)
-
-
-def _hull(intervals: Sequence[Interval]) -> Interval:
-    start, stop = intervals[0]
-    for a, b in intervals[1:]:
-        start, stop = np.minimum(start, a), np.maximum(stop, b)
-    return start, stop
+def _hull(found: Interval, other: Interval) -> None:
+    """Widen the first rows of `found` to hold `other`, which may have fewer."""
+    start, stop = found[0][: len(other[0])], found[1][: len(other[0])]
+    np.minimum(start, other[0], out=start)
+    np.maximum(stop, other[1], out=stop)

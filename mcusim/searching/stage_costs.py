@@ -1,7 +1,8 @@
 """Memory and cycles of every cut stage that a network can have: each start, each end, every grid, every band.
 
 For one end, one sweep backwards over the steps gives all starts: what a step computes depends on what comes behind it
-in the stage, never on where the stage starts. What is alive at a step of the stage [start, end):
+in the stage, never on where the stage starts. Ends with outputs of one size are swept together, a row of the arrays for
+each. What is alive at a step of the stage [start, end):
 
     outside    whole tensors from before the stage that it or a later one reads: a function of start
     leaving    whole homes of what the stage leaves behind, from its start on
@@ -13,16 +14,20 @@ Judged by `lower`, which shares no code with this: `tests/test_search.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import accumulate
+from operator import neg
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mcusim.graph import ABSENT, Attributes, Graph, signature
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace, LoweringRules
-from mcusim.lowering.staging import StepNode, computes, is_tileable, network_of
+from mcusim.lowering.staging import StepNode, computes, copied_inputs, is_tileable, network_of
 from mcusim.ops import OPS
 from mcusim.planners import live_bytes
 from mcusim.price import Coefficients, price_whole
@@ -34,28 +39,34 @@ from mcusim.searching.step_costs import Floats, cycles_of, scratch_of
 __all__ = ["Layers", "Options", "StageCosts"]
 
 
-class Options(NamedTuple):
-    """All ways to run computing nodes [first, end) as one cut stage.
+ENTRIES_AT_ONCE = 1 << 14
+"""Entries of an array, at most, where there are several ends: what still fits a processor's cache."""
 
-    Grids come first, row by row of `cols` columns each, `grids` in all; then bands of 1, 2, ... rows.
+
+class Options(NamedTuple):
+    """All ways to run computing nodes [first, end) as one cut stage, for several ends.
+
+    Arrays have a row for each of `ends`. Grids come first, row by row of `cols` columns each, `grids` in all; then
+    bands of 1, 2, ... rows.   copied: whether the stage copies its patches of an external input into the arena.
     live_bytes: most alive in a step, less what is outside the stage.   held_bytes: by name.
     """
 
     first: int
-    end: int
+    ends: Ints
+    copied: bool
     grids: int
     cols: int
     live_bytes: Ints
     held_bytes: dict[str, Ints]
     cycles: Floats
 
-    def spec(self, index: int) -> StageSpec:
-        """The stage that entry `index` stands for."""
-        nodes = self.end - self.first
-        if index >= self.grids:
-            return StageSpec(StageKind.STREAM, nodes, band_rows=index - self.grids + 1)
-        row, col = divmod(index, self.cols)
-        return StageSpec(StageKind.PATCH, nodes, row + 1, col + 1)
+    def spec(self, row: int, entry: int) -> StageSpec:
+        """The stage that an entry stands for."""
+        nodes = int(self.ends[row]) - self.first
+        if entry >= self.grids:
+            return StageSpec(StageKind.STREAM, nodes, band_rows=entry - self.grids + 1)
+        at_row, at_col = divmod(entry, self.cols)
+        return StageSpec(StageKind.PATCH, nodes, at_row + 1, at_col + 1)
 
 
 class Layers(NamedTuple):
@@ -88,8 +99,16 @@ class StageCosts:
     steps that cannot be cut run whole.
     """
 
-    def __init__(self, graph: Graph, rules: LoweringRules, prices: Coefficients, max_grid: int) -> None:
-        self.graph, self.rules, self.prices, self.max_grid = graph, rules, prices, max_grid
+    def __init__(
+        self,
+        graph: Graph,
+        rules: LoweringRules,
+        prices: Coefficients,
+        max_grid: int,
+        kinds: Collection[StageKind] = (StageKind.PATCH, StageKind.STREAM),
+    ) -> None:
+        self.graph, self.rules, self.prices = graph, rules, prices
+        self.max_grid, self.kinds = max_grid, kinds
         self.network = network_of(graph, rules)
         steps = self.network.steps
         self.tileable = [is_tileable(step) for step in steps]
@@ -100,9 +119,9 @@ class StageCosts:
         self.held_names = sorted({name for step in steps for name, _ in rules.held_scratch(step.signature)})
 
     def _start(self, bound: int) -> int:
-        start, computing = self.bounds[bound], self.bounds[bound + 1] - 1
-        while start < computing and not self.tileable[start]:
-            start += 1
+        start = self.bounds[bound + 1] - 1
+        while start > self.bounds[bound] and self.tileable[start - 1]:
+            start -= 1
         return start
 
     def _storages(self) -> dict[int, Storage]:
@@ -145,75 +164,118 @@ class StageCosts:
             if s.producer < start <= s.last and not (is_outside and index in self.network.inputs)
         )
 
-    def stages_to(self, end: int) -> Iterator[Options]:
-        """Every cut stage that ends behind computing node `end` (from 1), the latest start first.
+    def batches(self) -> list[list[int]]:
+        """Bounds where stages may end, in batches that are swept together, the last of each first.
+
+        Their outputs have one size, no step that cannot be cut lies between them, and they copy the same inputs.
+        """
+        found: dict[tuple[object, ...], list[int]] = {}
+        uncut = [*accumulate(not tiles for tiles in self.tileable)]
+        for k in range(len(self.bounds) - 1, 0, -1):
+            end = self.bounds[k]
+            if self.tileable[end - 1]:
+                size = self.network.steps[end - 1].signature.outputs[0]
+                copied = () if uncut[end - 1] else tuple(self._copied(end))
+                found.setdefault((uncut[end - 1], size.rows, size.cols, copied), []).append(k)
+        cut = []
+        for ends in found.values():
+            size = self.network.steps[self.bounds[ends[0]] - 1].signature.outputs[0]
+            entries = min(size.rows, self.max_grid) * min(size.cols, self.max_grid) + size.rows
+            most = max(ENTRIES_AT_ONCE // entries, 1)
+            cut += [ends[i : i + most] for i in range(0, len(ends), most)]
+        return cut
+
+    def stages_to(self, ends: Sequence[int]) -> Iterator[Options]:
+        """Every cut stage that ends at one of the bounds of a batch, the latest start first.
 
         After those that start with the first step comes the one that copies its patches of an external input into the
-        arena, if the runtime does so; its `first` is -1.
+        arena, if the runtime does so.
         """
-        start_of = {self.starts[k]: k for k in range(end)}
-        sweep = _StageSweep(self, self.bounds[end])
-        for time in range(self.bounds[end] - 1, -1, -1):
+        start_of = {start: k for k, start in enumerate(self.starts)}
+        sweep = _StageSweep(self, ends)
+        for time in range(sweep.ends[0] - 1, -1, -1):
             if not self.tileable[time]:
                 break
             sweep.step(time, self.network.steps[time])
             if time in start_of:
-                yield sweep.options(start_of[time], end, time)
+                yield sweep.options(start_of[time], time)
         else:
-            copies = self._copied(self.bounds[end])
+            copies = self._copied(sweep.ends[-1])
             for place, storage in enumerate(reversed(copies), start=1):
                 kind = self.graph.tensors[storage].type
                 call = signature("COPY", Attributes(), (kind,), (kind,))
                 outside = len(self.network.root) + place
                 sweep.step(-place, StepNode(ABSENT, call, (outside,), (storage,)))
             if copies and self.starts[0] == 0:
-                yield sweep.options(0, end, -len(copies))._replace(first=-1)
+                yield sweep.options(0, -len(copies))._replace(copied=True)
 
     def _copied(self, end: int) -> list[int]:
         """Inputs that a first stage, of steps [0, end), copies where they are external."""
         if not self.rules.copies_input_patch:
             return []
-        read = {storage for step in self.network.steps[:end] for storage in step.reads}
-        inputs = self.network.inputs - self.network.outputs
-        return sorted(i for i in inputs & read if i in self.storages and self.storages[i].last < end)
+        return copied_inputs(self.graph, self.network.steps, end, self.network.inputs - self.network.outputs)
 
 
 class _StageSweep:
-    """One end: the steps before it, one by one, and what the stage from there on takes."""
+    """A batch of ends: the steps before them, one by one, and what the stages from there on take.
 
-    def __init__(self, costs: StageCosts, end: int) -> None:
-        self.costs, self.end = costs, end
-        last = costs.network.steps[end - 1].signature.outputs[0]
-        self.most = min(costs.max_grid, last.rows), min(costs.max_grid, last.cols)
-        self.rows = AxisSweep(True, self.most[0], last.rows)
+    ends: as steps, the last first: those behind a step are the first of them.
+    """
+
+    def __init__(self, costs: StageCosts, bounds: Sequence[int]) -> None:
+        self.costs, self.bounds = costs, np.array(bounds, np.int64)
+        self.ends = [costs.bounds[k] for k in bounds]
+        last = costs.network.steps[self.ends[0] - 1].signature.outputs[0]
+        has_patches, has_bands = StageKind.PATCH in costs.kinds, StageKind.STREAM in costs.kinds
+        grid = costs.max_grid if has_patches else 1
+        self.most = min(grid, last.rows), min(grid, last.cols)
+        self.rows = AxisSweep(True, self.most[0], last.rows if has_bands else 0)
         is_square = costs.symmetric and self.most[0] == self.most[1]
         self.cols = None if is_square else AxisSweep(False, self.most[1])
-        self.leaving_bytes = 0
-        self.patched, self.streamed = _Part(costs, end, self.most), _Part(costs, end, (last.rows,))
+        self.leaving_bytes: Ints = np.zeros((len(bounds), 1), np.int64)
+        count = len(bounds)
+        self.patched = _Part(costs, (count, *self.most)) if has_patches else None
+        self.streamed = _Part(costs, (count, last.rows)) if has_bands else None
+
+    def _behind(self, time: int) -> int:
+        """How many ends lie behind a step."""
+        return bisect_left(self.ends, -time, key=neg)
 
     def step(self, time: int, step: StepNode) -> None:
         """The step before all others."""
-        storages, uniform = self.costs.storages, self.costs.rules.uniform_patches
-        kept = [w for w in step.writes if time == self.end - 1 or (w in storages and storages[w].last >= self.end)]
-        known = {w: storages[w] for w in step.writes if w in storages}
-        self.leaving_bytes += sum(storage.home_bytes for w, storage in known.items() if w in kept)
-        inner = [(w, storage) for w, storage in known.items() if w not in kept]
-        rows, bands = self.rows.step(step, kept)
-        cols = rows if self.cols is None else self.cols.step(step, kept)[0]
-        assert bands is not None
-        patch_rows = Cut.uniform(rows) if uniform else Cut.clipped(rows)
-        patch_cols = Cut.uniform(cols) if uniform else Cut.clipped(cols)
-        self.patched.add(time, step, inner, patch_rows.upright(), patch_cols)
-        self.streamed.add(time, step, inner, Cut.clipped(bands), Cut.clipped(cols).first())
+        storages, uniform, ends = self.costs.storages, self.costs.rules.uniform_patches, self._behind(time)
+        inner: list[tuple[int, Storage, int]] = []
+        held_by_all = ends
+        for storage in step.writes:
+            known = storages.get(storage)
+            holding = self._behind(max(time + 1, known.last if known is not None else 0))
+            held_by_all = min(held_by_all, holding)
+            if known is not None:
+                self.leaving_bytes[holding:ends] += known.home_bytes
+                if holding:
+                    inner.append((storage, known, holding))
+        rows, bands = self.rows.step(step, ends, held_by_all)
+        cols = rows if self.cols is None else self.cols.step(step, ends, held_by_all)[0]
+        if self.patched is not None:
+            patch_rows = Cut.uniform(rows) if uniform else Cut.clipped(rows)
+            patch_cols = Cut.uniform(cols) if uniform else Cut.clipped(cols)
+            self.patched.add(time, step, inner, patch_rows.upright(), patch_cols.level())
+        if self.streamed is not None and bands is not None:
+            self.streamed.add(time, step, inner, Cut.clipped(bands), Cut.clipped(cols).first())
 
-    def options(self, first: int, end: int, start: int) -> Options:
-        """The stage of the steps from `start` on, which is the latest that was added."""
-        parts = self.patched, self.streamed
-        live = [part.tally.peak_bytes(start).ravel() + self.leaving_bytes for part in parts]
-        held = {name: np.concatenate([p.held_bytes(name).ravel() for p in parts]) for name in self.costs.held_names}
-        cycles = np.concatenate([part.cycles.ravel() for part in parts])
-        rows, cols = self.most
-        return Options(first, end, rows * cols, cols, np.concatenate(live), held, cycles)
+    def options(self, first: int, start: int) -> Options:
+        """The stages of the steps from `start` on, which is the latest that was added."""
+        parts = [part for part in (self.patched, self.streamed) if part is not None]
+        count = self._behind(start)
+
+        def joined(arrays: Iterable[NDArray[Any]]) -> NDArray[Any]:
+            return np.concatenate([array[:count].reshape(count, -1) for array in arrays], axis=1)
+
+        live = joined(part.tally.peak_bytes(start) for part in parts) + self.leaving_bytes[:count]
+        held = {name: joined(part.held[name] for part in parts) for name in self.costs.held_names}
+        rows, cols = self.most if self.patched is not None else (0, 1)
+        cycles = joined(part.cycles for part in parts)
+        return Options(first, self.bounds[:count], False, rows * cols, cols, live, held, cycles)
 
 
 class Cut(NamedTuple):
@@ -231,7 +293,7 @@ class Cut(NamedTuple):
     @classmethod
     def uniform(cls, lengths: Lengths) -> Cut:
         """Pieces of one size, padded at the border."""
-        pieces = np.arange(1, len(lengths.uniform) + 1)
+        pieces = np.arange(1, lengths.uniform.shape[1] + 1)
         return cls(pieces * lengths.uniform, lengths.busy, lengths.uniform, lengths.uniform, None)
 
     @classmethod
@@ -240,47 +302,52 @@ class Cut(NamedTuple):
         return cls(lengths.total, lengths.busy, lengths.longest, lengths.held, lengths.carried)
 
     def upright(self) -> Cut:
-        """As a column, so that rows times columns give every grid."""
-        return Cut(self.computed[:, None], self.busy[:, None], self.size[:, None], self.held[:, None], None)
+        """As columns, so that rows times columns give every grid."""
+        return self._seen(lambda lengths: lengths[:, :, None])
+
+    def level(self) -> Cut:
+        """As rows, for the same."""
+        return self._seen(lambda lengths: lengths[:, None, :])
 
     def first(self) -> Cut:
         """The first way only: one piece."""
-        return Cut(self.computed[:1], self.busy[:1], self.size[:1], self.held[:1], None)
+        return self._seen(lambda lengths: lengths[:, :1])
+
+    def of(self, ends: int) -> Cut:
+        """The first ends only."""
+        carried = None if self.carried is None else self.carried[:ends]
+        return self._seen(lambda lengths: lengths[:ends])._replace(carried=carried)
+
+    def _seen(self, how: Callable[[Ints], Ints]) -> Cut:
+        return Cut(how(self.computed), how(self.busy), how(self.size), how(self.held), None)
 
 
 class _Part:
-    """Patches, or bands: an array entry for each grid or band."""
+    """Patches, or bands: a row for each end, an entry for each grid or band.
 
-    def __init__(self, costs: StageCosts, end: int, shape: tuple[int, ...]) -> None:
+    held: working memory beside the arena, by name.
+    """
+
+    def __init__(self, costs: StageCosts, shape: tuple[int, ...]) -> None:
         self.costs = costs
-        self.tally = Tally(end, shape)
-        self.held: dict[str, Ints] = dict.fromkeys(costs.held_names, self.tally.zero)
-        self.held_floor = dict.fromkeys(costs.held_names, 0)
+        self.tally = Tally(shape)
+        self.held = {name: np.zeros(shape, np.int64) for name in costs.held_names}
         self.cycles: Floats = np.zeros(shape, np.float64)
 
-    def held_bytes(self, name: str) -> Ints:
-        """Working memory `name` that the steps so far hold beside the arena."""
-        return np.maximum(self.held[name], self.held_floor[name])
-
-    def add(self, time: int, step: StepNode, inner: Sequence[tuple[int, Storage]], rows: Cut, cols: Cut) -> None:
-        """The step before all others; `inner` is what it writes for the stage alone."""
-        costs, call = self.costs, step.signature
+    def add(self, time: int, step: StepNode, inner: Sequence[tuple[int, Storage, int]], rows: Cut, cols: Cut) -> None:
+        """The step before all others; `inner` is what it writes for the stages alone, of so many ends."""
+        costs, call, ends = self.costs, step.signature, len(rows.computed)
         scratch = scratch_of(costs.rules, call)
-        pieces = [self._piece(time, name, storage, rows, cols) for name, storage in inner]
-        self.tally.add(time, scratch.planned(rows.size, cols.size), pieces)
+        pieces = [self._piece(time, name, storage, rows.of(n), cols.of(n)) for name, storage, n in inner]
+        self.tally.add(time, ends, scratch.planned(rows.size, cols.size), pieces)
         if call.op in costs.rules.in_place:
             sources = [step.reads[position] for position in OPS[call.op].overwrites]
             target = next((piece for piece in pieces if piece.storage == step.writes[0]), None)
             self.tally.overwrite(time, sources, target)
         for name, sizes in scratch.held.items():
-            found = sizes(rows.size, cols.size)
-            if isinstance(found, int):
-                self.held_floor[name] = max(self.held_floor[name], found)
-            else:
-                self.held[name] = np.maximum(self.held[name], found)
-        self.cycles = self.cycles + cycles_of(
-            costs.prices, call, (rows.computed, cols.computed), (rows.busy, cols.busy)
-        )
+            held = self.held[name][:ends]
+            np.maximum(held, sizes(rows.size, cols.size), out=held)
+        self.cycles[:ends] += cycles_of(costs.prices, call, (rows.computed, cols.computed), (rows.busy, cols.busy))
 
     def _piece(self, time: int, name: int, storage: Storage, rows: Cut, cols: Cut) -> Piece:
         bits, mask = storage.place_bits, self.costs.rules.alignment - 1

@@ -1,4 +1,4 @@
-"""Bytes alive at each step of a cut stage, counted while it grows towards its start."""
+"""Bytes alive at each step of cut stages, counted while they grow towards their starts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Piece", "Tally"]
 
 
 class Piece(NamedTuple):
-    """What a step writes and only its stage reads, for each grid or band.
+    """What a step writes and only its stage reads, for each grid or band of the ends that hold all its readers.
 
     last: its last reader.   whole_bytes: of all of it.   aligned_bytes: of the buffer that holds a piece.
     carried: bands that keep some of it for the next; None if none does.
@@ -26,6 +26,11 @@ class Piece(NamedTuple):
     aligned_bytes: Ints
     carried: Bools | None
 
+    @property
+    def ends(self) -> int:
+        """Rows: the first so many ends."""
+        return len(self.size_bytes)
+
 
 class _Overwrite(NamedTuple):
     """A step that may compute on top of one of `sources`; `found` has those that were seen, by position."""
@@ -36,33 +41,39 @@ class _Overwrite(NamedTuple):
 
 
 class Tally:
-    """Steps are added from the last to the first; entries of the arrays are grids or bands."""
+    """Steps are added from the last to the first. Arrays have a row for each end, the last end first, then an entry for
+    each grid or band; a step that only some ends lie behind has their rows alone.
+    """
 
-    def __init__(self, end: int, shape: tuple[int, ...]) -> None:
-        self.end = end
-        self.zero: Ints = np.zeros(shape, np.int64)
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.lines: Ints = np.zeros(shape, np.int64)
         self.inner: dict[int, Ints] = {}
         self.saved: dict[int, Ints] = {}
-        self.most: dict[int, Ints] = {end: self.zero}  # over a step and those behind it
-        self.lines: Ints = self.zero
+        self.most: dict[int, Ints] = {}  # over a step and those behind it
         self.overwrites: dict[int, _Overwrite] = {}
 
-    def add(self, time: int, scratch_bytes: Ints | int, pieces: Sequence[Piece]) -> None:
-        """The step before all others: its working memory and what it writes."""
-        self.inner[time] = self.zero + scratch_bytes
+    def add(self, time: int, ends: int, scratch_bytes: Ints | int, pieces: Sequence[Piece]) -> None:
+        """The step before all others, in the stages of the first `ends` ends: its working memory and what it writes."""
+        self.inner[time] = np.zeros((ends, *self.lines.shape[1:]), np.int64)
+        self.inner[time] += scratch_bytes
         changed = time
         for piece in pieces:
-            moving = piece.aligned_bytes
+            moving, some = piece.aligned_bytes, slice(piece.ends)
             if piece.carried is not None:
-                self.lines = self.lines + np.where(piece.carried, moving, 0)
+                self.lines[some] += np.where(piece.carried, moving, 0)
                 moving = np.where(piece.carried, 0, moving)
             for later in range(time, piece.last + 1):
-                self.inner[later] = self.inner[later] + moving
+                self.inner[later][some] += moving
             self._take_over(piece)
             changed = max(changed, piece.last)
         for step in range(changed, time - 1, -1):
-            taken = self.inner[step] - self.saved[step] if step in self.saved else self.inner[step]
-            self.most[step] = np.maximum(taken, self.most[step + 1])
+            most = self.inner[step].copy()
+            if step in self.saved:
+                most[: len(self.saved[step])] -= self.saved[step]
+            if step + 1 in self.most:
+                behind = most[: len(self.most[step + 1])]
+                np.maximum(behind, self.most[step + 1], out=behind)
+            self.most[step] = most
 
     def overwrite(self, time: int, sources: Sequence[int], target: Piece | None) -> None:
         """The step just added computes on top of one of `sources` where it can."""
@@ -74,13 +85,14 @@ class Tally:
         step = self.overwrites.get(source.last)
         if step is None or source.storage not in step.sources or step.target.whole_bytes > source.whole_bytes:
             return
-        alike = np.ones(self.zero.shape, np.bool_)
-        for piece in (source, step.target):
-            if piece.carried is not None:
-                alike = alike & ~piece.carried
-        fits = step.target.size_bytes <= source.aligned_bytes
-        step.found[step.sources.index(source.storage)] = alike, np.where(fits, source.aligned_bytes, 0)
-        saved = self.zero
+        target, some = step.target, slice(step.target.ends)
+        alike = np.ones(target.size_bytes.shape, np.bool_)
+        for carried in (source.carried, target.carried):
+            if carried is not None:
+                alike = alike & ~carried[some]
+        taken = source.aligned_bytes[some]
+        step.found[step.sources.index(source.storage)] = alike, np.where(target.size_bytes <= taken, taken, 0)
+        saved: Ints = np.zeros(target.size_bytes.shape, np.int64)
         for position in sorted(step.found, reverse=True):  # the first that goes is taken
             goes, size_bytes = step.found[position]
             saved = np.where(goes, size_bytes, saved)
@@ -88,4 +100,5 @@ class Tally:
 
     def peak_bytes(self, start: int) -> Ints:
         """Most that is alive in a step from `start` to the end, less what leaves the stage or lies outside it."""
-        return self.most[start] + self.lines
+        most = self.most[start]
+        return most + self.lines[: len(most)]

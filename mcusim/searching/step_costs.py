@@ -6,9 +6,9 @@ rest, and further ones check that. The others are asked size by size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from mcusim.searching.stage_axes import Ints
 __all__ = ["Floats", "StepScratch", "cycles_of", "scratch_of"]
 
 Floats = NDArray[np.float64]
+T = TypeVar("T", np.int64, np.float64)
 
 
 class _Bilinear(NamedTuple):
@@ -51,11 +52,12 @@ def cycles_of(prices: Coefficients, call: Signature, computed: tuple[Ints, Ints]
     counts = _counts_of_a_place(call)
     calls = busy[0] * busy[1]
     if counts is None:
-        shape = np.broadcast_shapes(computed[0].shape, computed[1].shape)
-        columns = [np.broadcast_to(a, shape).ravel().tolist() for a in (*computed, calls)]
         work = OPS[call.op].work
-        flat = [price_work(prices, work(call, *place)).total_cycles for place in zip(*columns, strict=True)]
-        return np.rint(np.array(flat, np.float64).reshape(shape))
+
+        def priced(rows: int, cols: int, times: int) -> float:
+            return price_work(prices, work(call, rows, cols, times)).total_cycles
+
+        return np.rint(_one_by_one(priced, (*computed, calls), np.float64))
     mac, output, read, entry = rates_of_work(prices.cycles, counts)
     places = computed[0] * computed[1]
     cycles = mac * (places * counts.macs) + read * (places * counts.inputs) + output * (places * counts.outputs)
@@ -99,36 +101,36 @@ def scratch_of(rules: LoweringRules, call: Signature) -> StepScratch:
 
 
 def _sizes(ask: Callable[[int, int], int], call: Signature) -> Sizes:
-    one_by_one = _one_by_one(ask)
     (a, b), (c, d) = [[ask(rows, cols) for cols in (1, 2)] for rows in (1, 2)]
     both = d - c - b + a
     row, col = c - a - both, b - a - both
     found = _Bilinear(both, row, col, a - both - row - col)
     high, wide = call.output.rows, call.output.cols
+
+    def asked(rows: Ints, cols: Ints) -> Ints:
+        return _one_by_one(ask, (rows, cols), np.int64)
+
     for rows, cols in ((high, wide), (high, 1), (1, wide), (3, 5), (high // 2 or 1, wide + 2), (high + 2, 3)):
         if ask(rows, cols) != found.both * rows * cols + found.row * rows + found.col * cols + found.one:
-            return one_by_one
+            return asked
 
     if found[:3] == (0, 0, 0):
         return lambda rows, cols: found.one
 
     def sizes(rows: Ints, cols: Ints) -> Ints | int:
-        return found.at(rows, cols) if rows.min() and cols.min() else one_by_one(rows, cols)
+        return found.at(rows, cols) if rows.min() and cols.min() else asked(rows, cols)
 
     return sizes
 
 
-def _one_by_one(ask: Callable[[int, int], int]) -> Sizes:
-    known: dict[tuple[int, int], int] = {}
-
-    def sizes(rows: Ints, cols: Ints) -> Ints:
-        shape = np.broadcast_shapes(rows.shape, cols.shape)
-        places = zip(*(np.broadcast_to(a, shape).ravel().tolist() for a in (rows, cols)), strict=True)
-        found = []
-        for place in places:
-            if place not in known:
-                known[place] = ask(*place)
-            found.append(known[place])
-        return np.array(found, np.int64).reshape(shape)
-
-    return sizes
+def _one_by_one(ask: Callable[..., float], arguments: Sequence[Ints], kind: type[T]) -> NDArray[T]:
+    """What `ask` says to arrays that broadcast; it is asked once where the arguments are the same."""
+    columns = [column.ravel() for column in np.broadcast_arrays(*arguments)]
+    order = np.lexsort(columns)
+    is_new = np.ones(len(order), np.bool_)
+    is_new[1:] = np.logical_or.reduce([np.diff(column[order]) != 0 for column in columns])
+    distinct = zip(*(column[order[is_new]].tolist() for column in columns), strict=True)
+    answers = np.array([ask(*one) for one in distinct], kind)
+    found = np.empty(len(order), kind)
+    found[order] = answers[np.cumsum(is_new) - 1]
+    return found.reshape(np.broadcast_shapes(*(array.shape for array in arguments)))

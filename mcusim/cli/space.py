@@ -1,0 +1,37 @@
+"""The options that say which schedules are searched: shared by `patch` and `plot front`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from mcusim.errors import InputError
+
+if TYPE_CHECKING:
+    from mcusim.runtimes import Runtime
+
+__all__ = ["ALL_KINDS", "GRID", "KINDS", "SRAM_BUDGET", "STAGES", "stage_kinds"]
+
+KINDS = typer.Option(
+    metavar="KIND[,KIND]",
+    help="Stages that are allowed: patch, stream. Default: those that the runtime can run.",
+    show_default=False,
+)
+STAGES = typer.Option(min=0, max=8, metavar="N", help="Cut stages in one schedule, at most.")
+GRID = typer.Option(min=1, max=64, metavar="N", help="Patches along an axis, at most.")
+SRAM_BUDGET = typer.Option(metavar="SIZE", help="SRAM to hold, such as 256k.", show_default=False)
+
+ALL_KINDS = ("patch", "stream")
+
+
+def stage_kinds(text: str | None, runtime: Runtime) -> tuple[str, ...]:
+    """The kinds that `--kinds` names; those that `runtime` can run if it names none. Raises InputError."""
+    if text is None:
+        return tuple([kind for kind in ALL_KINDS if kind in runtime.cut_stages])
+    found = tuple(kind.strip().lower() for kind in text.split(",") if kind.strip())
+    unknown = [kind for kind in found if kind not in ALL_KINDS]
+    if unknown or not found:
+        what = f"'{unknown[0] if unknown else text}' is no kind of stage"
+        raise InputError(what, where="--kinds", fix="use patch, stream or both, with a comma between")
+    return found

@@ -1,0 +1,114 @@
+"""The front of schedules as a plot: SRAM across, time up; live and placed, the chosen point and the board's budget."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from mcusim.render import style
+from mcusim.render.text import kib
+from mcusim.searching import Front, Point
+from mcusim.units import BYTES_PER_KIB
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["front_plot"]
+
+ASPECT, LEAST_HEIGHT_INCHES, NARROW_INCHES = 0.52, 2.6, 5.0
+FAR = 4.0
+"""Where the dearest schedule takes so many times the cheapest, or SRAM spreads so far, the axis is logarithmic."""
+
+
+def front_plot(front: Front, kind: str, width_inches: float = style.COLUMN_INCHES) -> bytes:
+    """The plot as a file of `kind`: svg, png or pdf."""
+    with style.figure(max(ASPECT * width_inches, LEAST_HEIGHT_INCHES), width_inches) as made:
+        axes = made.subplots()
+        _draw_points(axes, front)
+        _draw_limit(axes, front)
+        _label(axes, front, width_inches)
+        made.legend(
+            loc="outside lower center",
+            ncols=2 if width_inches < NARROW_INCHES else 5,
+            handlelength=1.6,
+            columnspacing=1.2,
+        )
+        return style.drawn(made, kind)
+
+
+def _time(front: Front, point: Point) -> float:
+    """Milliseconds, or millions of MACs where nobody has measured the runtime on this core."""
+    return point.macs / 1e6 if front.layer.ms is None or point.ms is None else point.ms
+
+
+def _draw_points(axes: Axes, front: Front) -> None:
+    points = sorted(front.points, key=lambda p: p.live_bytes)
+    live = [p.live_bytes / BYTES_PER_KIB for p in points]
+    times = [_time(front, p) for p in points]
+    axes.step(live, times, where="post", color=style.BLUE, linewidth=1.0, label="front: live bytes", zorder=3)
+    for point, at, time in zip(points, live, times, strict=True):
+        if point.gap_bytes:
+            axes.plot([at, point.peak_bytes / BYTES_PER_KIB], [time, time], color=style.GREY, linewidth=0.5, zorder=2)
+    placed = [p.peak_bytes / BYTES_PER_KIB for p in points]
+    axes.plot(placed, times, "o", ms=3, mfc="white", mec=style.BLUE, mew=0.7, label="as placed", zorder=4)
+    layer = front.layer
+    axes.plot(
+        layer.peak_bytes / BYTES_PER_KIB,
+        _time(front, layer),
+        "s",
+        ms=5,
+        color=style.BLACK,
+        label="layer by layer",
+        zorder=6,
+    )
+    chosen = front.best or front.nearest
+    word = "cheapest that fits" if front.best is not None else "nearest: nothing fits"
+    axes.plot(
+        chosen.peak_bytes / BYTES_PER_KIB,
+        _time(front, chosen),
+        "D",
+        ms=6,
+        mfc=style.ORANGE,
+        mec=style.BLACK,
+        mew=0.7,
+        label=word,
+        zorder=7,
+    )
+    if max(times) > FAR * min(times):
+        axes.set_yscale("log")
+    everything = [*live, *placed, layer.peak_bytes / BYTES_PER_KIB]
+    if max(everything) > FAR * min(everything):
+        axes.set_xscale("log")
+
+
+def _draw_limit(axes: Axes, front: Front) -> None:
+    budget = front.budget_bytes / BYTES_PER_KIB
+    largest = max(p.peak_bytes for p in (*front.points, front.layer)) / BYTES_PER_KIB
+    told = f"{front.board.name}: {budget:,.0f} KiB"
+    if budget > style.BUDGET_IN_VIEW * largest:
+        at = {"transform": axes.transAxes, "ha": "right", "va": "top"}
+        axes.text(1, 1, f"budget of {told} →", color=style.RED, fontsize=style.SMALL_POINTS, **at)  # type: ignore[arg-type]
+        return
+    low, high = axes.get_xlim()
+    high = max(high, budget * 1.02)
+    axes.axvspan(budget, high, color=style.LIGHT, alpha=0.6, zorder=0)
+    look = {"color": style.RED, "linewidth": 1.0, "linestyle": (0, (4, 2)), "zorder": 1}
+    axes.axvline(budget, label=f"budget of {told}", **look)  # type: ignore[arg-type]
+    axes.set_xlim(min(low, budget * 0.98), high)
+
+
+def _label(axes: Axes, front: Front, width: float) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    chosen = front.best or front.nearest
+    narrow = width < NARROW_INCHES
+    axes.set_title(f"{front.graph.name} on {front.board.name}{chr(10) if narrow else ' '}with {front.runtime.name}")
+    told = f"◆ {chosen.schedule}: {kib(chosen.peak_bytes)}\N{NO-BREAK SPACE}KiB"
+    lines = textwrap.wrap(told.replace("+", "+ "), int(width * 13))
+    axes.set_xlabel("\n".join(["SRAM, KiB", *(line.replace("+ ", "+") for line in lines)]))
+    axes.set_ylabel("time, ms" if front.layer.ms is not None else "MACs, millions")
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,88 @@
+"""`mcusim fit`: every kind of remedy shows where it helps, and its numbers are those of the command that it names."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from test_plan_cli import run
+
+import mcusim
+from mcusim import zoo
+from mcusim.frontends.synthesis import with_seeded_weights
+from mcusim.frontends.tflite_writer import write_tflite
+from mcusim.graph import Graph
+from mcusim.searching.remedies import RemedyKind, narrowed, remedies
+from mcusim.simulation import simulate
+
+
+def branching() -> Graph:
+    """Two branches that widen and narrow again: run one after the other they need less than side by side."""
+    b = mcusim.GraphBuilder("branches")
+    x = b.input((1, 16, 16, 8))
+    wide = [b.conv_2d(x, 64, kernel=3), b.conv_2d(x, 64, kernel=1)]
+    narrow = [b.conv_2d(y, 8, kernel=3) for y in wide]
+    return b.build([b.add(*narrow)])
+
+
+@pytest.mark.parametrize(
+    ("model", "board", "runtime", "kinds"),
+    [
+        ("mbv2-w0.35-r144", "stm32f412", "tinyengine", {"schedule", "board", "resolution", "width"}),
+        ("mcunet-in3", "stm32f412", "tflm", {"plan", "runtime", "board", "resolution", "width"}),
+        ("mbv2-w1.0-r224", "stm32h743", "tinyengine", {"schedule", "resolution", "width"}),
+    ],
+)
+def test_a_command_shows_the_numbers_of_its_remedy(model, board, runtime, kinds):
+    found = remedies(model, profile=board, runtime=runtime)
+    assert kinds <= {str(remedy.kind) for remedy in found.remedies}
+    for remedy in found.remedies:
+        if not remedy.command.startswith(("mcusim run", "mcusim plan")):
+            assert not remedy.keeps_outputs
+            continue
+        code, out, err = run(*shlex.split(remedy.command)[1:], "--json", "-")
+        assert (code, err) == (0, ""), remedy.command
+        answer = json.loads(out)
+        if remedy.kind is RemedyKind.PLAN:
+            assert answer["total_bytes"] == remedy.sram_bytes
+            continue
+        assert answer["sram"]["peak_bytes"] == remedy.sram_bytes
+        assert answer["latency"]["ms"] == pytest.approx(remedy.ms)
+        assert answer["flash"]["total_bytes"] == remedy.flash_bytes
+        assert (answer["verdict"] == "fits") == remedy.fits
+
+
+def test_another_order_of_a_file(tmp_path: Path):
+    path = tmp_path / "two branches.tflite"
+    path.write_bytes(write_tflite(with_seeded_weights(branching())))
+    found = remedies(path, profile="stm32f412")
+    order = next(remedy for remedy in found.remedies if remedy.kind is RemedyKind.ORDER)
+    assert order.keeps_outputs
+    assert order.sram_bytes < found.report.sram.peak_bytes
+    code, out, _ = run(*shlex.split(order.command)[1:], "--json", "-")
+    assert code == 0
+    assert json.loads(out)["total_bytes"] == order.sram_bytes
+
+
+def test_a_narrower_and_smaller_network_is_the_published_one():
+    """MobileNetV2 at width 0.35 and 144 x 144 is a published network of its own: the same bytes and time."""
+    description = {**zoo.network_description("mbv2-w1.0-r224"), "input": [144, 144, 3]}
+    made = simulate(narrowed(description, 0.35), profile="stm32f746")
+    published = simulate("mbv2-w0.35-r144", profile="stm32f746")
+    assert made.sram.peak_bytes == published.sram.peak_bytes
+    assert made.latency.ms == published.latency.ms
+    assert made.flash.weight_bytes == published.flash.weight_bytes
+
+
+def test_a_smaller_input_is_as_large_as_fits():
+    """Flash that no smaller input can mend does not make the input smaller than SRAM asks."""
+    found = remedies("mbv2-w1.0-r224", profile="stm32h743")
+    smaller = next(remedy for remedy in found.remedies if remedy.kind is RemedyKind.RESOLUTION)
+    assert found.report.flash.fits is False
+    assert smaller.sram_bytes <= found.report.sram.budget_bytes
+    assert not smaller.fits
+    side = int(smaller.what.rsplit("x", 1)[1])
+    larger = {**zoo.network_description("mbv2-w1.0-r224"), "input": [side + 16, side + 16, 3]}
+    assert simulate(larger, profile="stm32h743").sram.peak_bytes > found.report.sram.budget_bytes
