@@ -20,6 +20,7 @@ FLOORS = (
         "libm",
         "profile_files",
         "profile_template",
+        "published",
         "program",
         "quant",
         "region",
@@ -29,7 +30,7 @@ FLOORS = (
     },
     {"ops", "frontends", "zoo"},
     {"boards", "conventions", "export", "lowering", "models", "placement", "planners", "price", "runtimes"},
-    {"breakdown", "conditions", "execution", "memory", "searching", "simulation"},
+    {"breakdown", "conditions", "execution", "memory", "searching", "simulation", "tables"},
     {"cli", "render"},
     {"__init__", "__main__"},  # the facade, above all: nothing in the package imports from it but its version
 )
