@@ -20,7 +20,7 @@ from mcusim.program import Program, Step, ViewKind
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import Schedule, StageKind, StageSpec
 
-__all__ = ["PaperPlan", "block_ends", "count_patched", "search_paper_space"]
+__all__ = ["PaperPlan", "block_ends", "count_patched", "patch_side", "search_paper_space"]
 
 
 class PaperPlan(NamedTuple):
@@ -65,6 +65,12 @@ def count_patched(graph: Graph, blocks: int, grid: int) -> PaperPlan:
     ]
     macs = [_macs(step) for step in program.body()]
     return PaperPlan(blocks, grid, schedule, max([stage, *rest]), stage, sum(macs), sum(macs[: len(steps)]))
+
+
+def patch_side(graph: Graph, schedule: Schedule) -> int:
+    """Rows of the image that a patch of the first stage reads, borders padded: one number, as all are of one size."""
+    stage = _program(graph, schedule).stages[0]
+    return stage.steps[0].priced_rows // stage.row_pieces
 
 
 def search_paper_space(graph: Graph, most: int = 4) -> PaperPlan:
