@@ -25,6 +25,7 @@ from mcusim.cli.patch import patch
 from mcusim.cli.plan import plan
 from mcusim.cli.plot import app as plot_app
 from mcusim.cli.profiles import app as profiles_app
+from mcusim.cli.report import app as report_app
 from mcusim.cli.run import run
 from mcusim.cli.runtimes import runtimes
 from mcusim.cli.schema import schema
@@ -46,6 +47,7 @@ COMMANDS = (
     "ops",
     "exec",
     "diff",
+    "report",
     "plot",
     "export",
     "schema",
@@ -103,6 +105,7 @@ app.command(short_help="Whose memory rules and kernels there are.")(runtimes)
 app.command(short_help="Operators; which kernel serves each layer.")(ops)
 app.command("exec", short_help="A network run on arrays, bit-exactly.")(exec_)
 app.command(short_help="Where two runs part, layer by layer.")(diff)
+app.add_typer(report_app, name="report", short_help="Published tables, simulated figures beside them.")
 app.add_typer(plot_app, name="plot", short_help="Pictures: the memory timeline, memory by layer.")
 app.command(short_help="A network as a .tflite file.")(export)
 app.command(short_help="The JSON Schema of a report.")(schema)
