@@ -86,7 +86,7 @@ def test_data_beside_the_picture():
         (["timeline", "mcunet-in3", "-o", "t.svg", "--schedule", "auto"], "one schedule"),
         (["timeline", "mcunet-in3", "-o", "t.svg", "--data", "t.svg"], "cannot share"),
         (["memory", "mcunet-in3", "-o", "t.svg"], "--profile"),
-        (["timelime", "mcunet-in3", "-o", "t.svg"], "did you mean timeline?"),
+        (["timelime", "mcunet-in3", "-o", "t.svg"], "did you mean timeline"),
     ],
 )
 def test_a_wrong_question_gets_one_sentence(args, told):
