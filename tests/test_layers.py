@@ -22,6 +22,7 @@ FLOORS = (
         "packing",
         "profile_files",
         "profile_template",
+        "published",
         "program",
         "quant",
         "region",
@@ -31,7 +32,7 @@ FLOORS = (
     },
     {"ops", "frontends", "zoo"},
     {"boards", "conventions", "export", "lowering", "models", "placement", "planners", "price", "pricing", "runtimes"},
-    {"breakdown", "conditions", "evaluating", "execution", "memory", "precision", "searching", "simulation"},
+    {"breakdown", "conditions", "evaluating", "execution", "memory", "precision", "searching", "simulation", "tables"},
     {"cli", "render"},
     {"__init__", "__main__"},  # the facade, above all: nothing in the package imports from it but its version
 )

@@ -169,7 +169,7 @@ def test_data_beside_the_picture():
         (["patches", "mcunet-in3", "-o", "t.svg", "--schedule", "layer"], "no cut stage"),
         (["patches", "mcunet-in3", "-o", "t.svg", "--schedule", "auto"], "name the stages"),
         (["patches", "mcunet-in3", "-o", "t.svg", "--schedule", "patch:2x2@5", "--stage", "2"], "--stage 1 or less"),
-        (["timelime", "mcunet-in3", "-o", "t.svg"], "did you mean timeline?"),
+        (["timelime", "mcunet-in3", "-o", "t.svg"], "did you mean timeline"),
     ],
 )
 def test_a_wrong_question_gets_one_sentence(args, told):

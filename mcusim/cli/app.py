@@ -28,6 +28,7 @@ from mcusim.cli.patch import patch
 from mcusim.cli.plan import plan
 from mcusim.cli.plot import app as plot_app
 from mcusim.cli.profiles import app as profiles_app
+from mcusim.cli.report import app as report_app
 from mcusim.cli.run import run
 from mcusim.cli.runtimes import runtimes
 from mcusim.cli.schema import schema
@@ -52,6 +53,7 @@ COMMANDS = (
     "exec",
     "evaluate",
     "diff",
+    "report",
     "plot",
     "export",
     "validate",
@@ -113,6 +115,7 @@ app.command(short_help="Operators; which kernel serves each layer.")(ops)
 app.command("exec", short_help="A network run on arrays, bit-exactly.")(exec_)
 app.command(short_help="Measured accuracy on labelled data: top-1, top-5, AUC, mAP.")(evaluate)
 app.command(short_help="Where two runs part, layer by layer.")(diff)
+app.add_typer(report_app, name="report", short_help="Published tables, simulated figures beside them.")
 app.add_typer(plot_app, name="plot", short_help="Pictures: the memory timeline, memory by layer.")
 app.command(short_help="A network as a .tflite file.")(export)
 app.command(short_help="Predicted times beside those measured on real boards.")(validate)

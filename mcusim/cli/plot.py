@@ -15,21 +15,24 @@ from mcusim.errors import ScheduleError
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer()
 
 OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="The picture: .svg, .png or .pdf.", show_default=False)
 WIDTH = typer.Option(min=2.5, max=20, metavar="INCHES", help="Of the picture: 3.5 is a column of two, 7 a page.")
 DATA = typer.Option(metavar="FILE", help="Write what is drawn as CSV too; - is standard output.", show_default=False)
 
 
-@app.callback()
-def start() -> None:
+@app.callback(invoke_without_command=True)
+def start(context: typer.Context) -> None:
     """Pictures of an answer, as SVG, PNG or PDF: legible in print and on a dark page, the same every time.
 
     \b
     Example:
       mcusim plot timeline mcunet-in3 -o timeline.svg
+      mcusim plot vww -o vww.svg
     """
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command(short_help="Which buffer lies where, step by step.")
@@ -225,3 +228,53 @@ def patches(
         write_output(maps_csv(program, maps), data, "--data")
     if data != STDOUT:
         write_output(f"{output}: {len(maps)} maps of {program.graph.name}\n", STDOUT, "--output")
+
+
+@app.command(short_help="Table 4: accuracy against SRAM, published and simulated.")
+def table4(output: Annotated[str, OUTPUT], data: Annotated[str | None, DATA] = None) -> None:
+    """ImageNet top-1 against SRAM on two boards: published as rings, simulated as dots, budgets as lines.
+
+    \b
+    Example:
+      mcusim plot table4 -o table4.svg
+    """
+    _plot("table4", output, data)
+
+
+@app.command(short_help="Visual Wake Words: accuracy against memory and latency.")
+def vww(output: Annotated[str, OUTPUT], data: Annotated[str | None, DATA] = None) -> None:
+    """Visual Wake Words accuracy against peak SRAM and latency, per layer and per patch, with the Pareto fronts.
+
+    \b
+    Example:
+      mcusim plot vww -o vww.pdf --data vww.csv
+    """
+    _plot("vww", output, data)
+
+
+@app.command(short_help="Four libraries by eleven networks on STM32H743.")
+def runtimes(output: Annotated[str, OUTPUT], data: Annotated[str | None, DATA] = None) -> None:
+    """Latency, SRAM and flash of eleven networks under four libraries: simulated as bars, measured as diamonds.
+
+    \b
+    Example:
+      mcusim plot runtimes -o runtimes.svg
+    """
+    _plot("runtimes", output, data)
+
+
+def _plot(name: str, output: str, data: str | None) -> None:
+    """The chart of a published table, and the numbers behind it."""
+    from mcusim.render.charts import PLOTS, chart_csv
+    from mcusim.render.style import check_format
+    from mcusim.tables.curves import CHARTS
+
+    refuse_same_target(output=output, data=data)
+    kind = check_format(output)
+    chart = CHARTS[name]()
+    write_bytes(PLOTS[name](chart, kind), output, "--output")
+    if data is not None:
+        write_output(chart_csv(chart), data, "--data")
+    if data != STDOUT:
+        count = sum(len(panel.dots) for panel in chart.panels)
+        write_output(f"{output}: {count} points in {len(chart.panels)} panels\n", STDOUT, "--output")

@@ -36,6 +36,7 @@ __all__ = [
     "YELLOW",
     "check_format",
     "draw_budget",
+    "draw_budget_across",
     "drawn",
     "figure",
     "note",
@@ -149,3 +150,22 @@ def draw_budget(axes: Axes, whose: str, budget: float, largest: float, right: fl
     axes.axhline(budget, color=RED, linewidth=1.0, linestyle=(0, (4, 2)), zorder=5)
     note(axes, text, (right, budget), colour=RED)
     return max(largest, budget)
+
+
+def draw_budget_across(axes: Axes, whose: str, budget: float, *, at_top: bool = True) -> None:
+    """A line at a budget of the horizontal axis, named at its top or foot."""
+    axes.axvline(budget, color=RED, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
+    axes.annotate(
+        f"{whose}: {budget:,.0f} KiB",
+        (budget, 1 if at_top else 0),
+        (-3, -2 if at_top else 3),
+        xycoords=axes.get_xaxis_transform(),
+        textcoords="offset points",
+        ha="right",
+        va="top" if at_top else "bottom",
+        rotation=90,
+        color=RED,
+        fontsize=SMALL_POINTS,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85},
+        zorder=6,
+    )

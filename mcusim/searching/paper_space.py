@@ -16,7 +16,7 @@ from mcusim.ops import OPS
 from mcusim.program import Step
 from mcusim.schedule import LAYER, Schedule, StageKind, StageSpec
 
-__all__ = ["PaperPlan", "block_ends", "count_patched", "search_paper_space"]
+__all__ = ["PaperPlan", "block_ends", "count_patched", "patch_side", "search_paper_space"]
 
 
 class PaperPlan(NamedTuple):
@@ -56,6 +56,12 @@ def count_patched(graph: Graph, blocks: int, grid: int) -> PaperPlan:
     macs = [_macs(step) for step in program.body()]
     peak, stage = count("mcunetv2", graph, schedule).total_bytes, patch_stage(program).total_bytes
     return PaperPlan(blocks, grid, schedule, peak, stage, sum(macs), sum(macs[: len(program.stages[0].steps)]))
+
+
+def patch_side(graph: Graph, schedule: Schedule) -> int:
+    """Rows of the image that a patch of the first stage reads, borders padded: one number, as all are of one size."""
+    stage = _program(graph, schedule).stages[0]
+    return stage.steps[0].priced_rows // stage.row_pieces
 
 
 def search_paper_space(graph: Graph, most: int = 4) -> PaperPlan:
