@@ -269,7 +269,7 @@ def _latency(
     interval = prices.interval(amounts)
     low_ms, high_ms, limit_ms = ms * interval.low, ms * interval.high, budgets.max_ms
     if not prices.networks:
-        warnings.append(f"time: {prices.evidence}, so the interval is wide.")
+        warnings.append(f"time: {prices.evidence}: the interval is wide.")
     fits = None if limit_ms is None else _holds(low_ms, high_ms, limit_ms)
     if limit_ms is not None and fits is None:
         told = f"{format_ms(low_ms)} to {format_ms(high_ms)}"

@@ -21,6 +21,7 @@ import typer
 from evaluation_sets import save_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tflite_maker import tiny_network
 
 import mcusim
 from mcusim.cli import main
@@ -78,6 +79,15 @@ def examples(path: list[str]) -> list[str]:
     return re.findall(r"^ +mcusim (.*)$", shown.out, re.MULTILINE)
 
 
+def save_own_times(folder: Path) -> None:
+    """The files that the examples of `mcusim calibrate` name."""
+    header = "model,profile,runtime,latency_ms"
+    (folder / "mine.csv").write_text(f"{header}\nmcunet-vww0,my_board.toml,tflm-cmsis-nn,300\n")
+    profile = (REPO / "hardware_profiles" / "stm32f412.toml").read_text(encoding="utf-8")
+    (folder / "my_board.toml").write_text(profile.replace('name = "stm32f412"', 'name = "my_board"'))
+    (folder / "model.tflite").write_bytes(tiny_network().pack())
+
+
 @pytest.mark.parametrize("path", COMMAND_PATHS, ids=" ".join)
 def test_examples_of_help_work(path: list[str]) -> None:
     found = examples(path)
@@ -85,6 +95,8 @@ def test_examples_of_help_work(path: list[str]) -> None:
     assert not path or any(example.split()[: len(path)] == path for example in found)
     if path == ["evaluate"]:
         save_examples(Path())
+    if path == ["calibrate"]:
+        save_own_times(Path())
     for example in found:
         answer = Answer(*example.split())
         assert answer.code == (0 if "--check" not in example.split() else answer.code), answer.err

@@ -85,7 +85,7 @@ def test_what_the_released_generator_can_express_fits_too():
     by_generator, clean = told(*asked, "--convention", "tinyengine-codegen"), told(*asked)
     assert by_generator["sram"]["fits"]
     assert by_generator["sram"]["peak_bytes"] > clean["sram"]["peak_bytes"]
-    assert clean["latency"]["ms"] < told("run", *OOM)["latency"]["ms"] * 1.04
+    assert clean["latency"]["ms"] < told("run", *OOM)["latency"]["ms"] * 1.1
 
 
 def test_auto_runs_what_patch_proposes():

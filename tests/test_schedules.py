@@ -40,8 +40,10 @@ def drawn_input(graph: Graph) -> list[Array]:
         if kind.dtype.is_float:
             found.append(rng.uniform(-1, 1, kind.shape).astype(kind.dtype.value))
         else:
-            info = np.iinfo(kind.dtype.value)
-            found.append(rng.integers(info.min, info.max + 1, kind.shape, dtype=kind.dtype.value))
+            most = 2 ** (kind.dtype.bits - 1)  # numpy keeps elements of fewer than 8 bits in a byte each
+            stored = kind.dtype.value if kind.dtype.bits >= 8 else "int8"
+            lowest = 0 if kind.dtype.value.startswith("u") else -most
+            found.append(rng.integers(lowest, lowest + 2 * most, kind.shape, dtype=stored))
     return found
 
 

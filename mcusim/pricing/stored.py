@@ -74,8 +74,9 @@ class Place(NamedTuple):
 def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory: str = "") -> Place | None:
     """The system that answers for a runtime on a board; None if the runtime was never measured.
 
-    Without a version asked for, that is the newest measured on the board itself; else, without options, on its series,
-    its core, or anywhere; versions that hardly anybody measured come last. One's own (`pricing.own`) are the newest.
+    Without a version asked for, that is the release whose rules the runtime follows; where that was not measured, the
+    newest measured on the board itself, else, without options, on its series, its core, or anywhere; versions that
+    hardly anybody measured come last. One's own times on the board (`pricing.own`) come before all.
     Raises RuntimeNameError for an option that nobody measured.
     """
     own = [system for system in dict.fromkeys(calibration.fit.systems) if system.runtime == runtime.price_family]
@@ -94,15 +95,20 @@ def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory:
 
     networks = Counter(calibration.fit.systems)
 
-    def nearness(system: System) -> tuple[bool, bool, bool, bool, bool, bool, int]:
-        newest = runtime.versions.index(system.version) if system.version in runtime.versions else -1
+    is_versioned = not runtime.asked_version and not runtime.counted_by
+
+    def nearness(system: System) -> tuple[bool, bool, bool, bool, bool, bool, bool, bool, int]:
+        is_own = system.version not in runtime.versions
+        newest = -1 if is_own else runtime.versions.index(system.version)
         return (
+            is_own and system.board == board.name,
+            is_versioned and system.version == runtime.version,
             system.board == board.name and system.memory == memory,
             system.board == board.name,
             not system.option,
             system.series == series,
             system.core == board.core,
-            networks[system] >= _FEW or system.version not in runtime.versions,
+            is_own or networks[system] >= _FEW,
             -newest,
         )
 
@@ -121,9 +127,11 @@ def _told(calibration: Calibration, system: System, own: list[System]) -> tuple[
         return count, f"{_count(count, 'measurement')} of {version} on {system.board}", True
     on_core = sorted({s.board for s in own if s.core == system.core})
     if on_core:
-        return 0, f"no measurement of {version} on {system.board}; it was measured on {_list(on_core)}", True
+        known = f"inferred from {system.runtime}'s times on {_list(on_core)}"
+        return 0, f"{system.runtime} {version} was not measured on {system.board}; {known}", True
     cores = sorted({s.core for s in own})
-    return 0, f"no measurement of {system.runtime} on a {system.core}; from its times on {_list(cores)}", False
+    known = f"inferred from its times on {_list(cores)}"
+    return 0, f"{system.runtime} was not measured on any {system.core}; {known}", False
 
 
 def _count(number: int, what: str) -> str:

@@ -60,7 +60,7 @@ def count_patched(graph: Graph, blocks: int, grid: int) -> PaperPlan:
 
 def patch_side(graph: Graph, schedule: Schedule) -> int:
     """Rows of the image that a patch of the first stage reads, borders padded: one number, as all are of one size."""
-    stage = _program(graph, schedule).stages[0]
+    stage = paper_program(graph, schedule).stages[0]
     return stage.steps[0].priced_rows // stage.row_pieces
 
 

@@ -1,0 +1,415 @@
+"""Prices from measurements: the regression against a naive one, properties of prices, and what `validate` promises."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import naive_pricing
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import mcusim
+from mcusim.boards import all_boards, load_board
+from mcusim.errors import InputError, RuntimeNameError
+from mcusim.ops import Work, WorkKind
+from mcusim.price import coefficients, price_work
+from mcusim.pricing.efforts import EFFORTS, GROUPS, efforts, rates_of_work
+from mcusim.pricing.fitting import evidence_of, fit_from_bytes, fit_to_bytes, log_physics, refit
+from mcusim.pricing.measurements import add_efforts, measurements, network_efforts, work_of_graph
+from mcusim.pricing.own import OWN_VERSION, calibrate, read_measurements
+from mcusim.pricing.physics import physics, stall_share, wait_factor
+from mcusim.pricing.regression import Evidence, Spread, Spreads, fit_rows, leave_out
+from mcusim.pricing.stored import find_place, package_calibration, read_calibration
+from mcusim.pricing.systems import LEVELS, System, keys_of, series_of
+from mcusim.pricing.validation import (
+    MANY_NETWORKS,
+    SOME_NETWORKS,
+    energy_checks,
+    left_out,
+    of_systems,
+    predictions,
+    score,
+    score_systems,
+)
+from mcusim.runtimes import RUNTIMES, find_runtime
+
+SPREADS = Spreads({name: Spread(0.2 + 0.01 * i, 0.15, 0.1) for i, name in enumerate(LEVELS)}, effort=0.2, noise=0.05)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return predictions()
+
+
+def drawn_rows(count: int, seed: int) -> list[Evidence]:
+    """Times of made-up networks on made-up systems."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in range(count):
+        board = f"stm32h7{rng.integers(3)}"
+        runtime, version = f"r{rng.integers(2)}", f"{rng.integers(2)}"
+        system = System(runtime, version, "", "cortex-m7", series_of(board), board)
+        amounts = rng.uniform(0, 1e6, len(EFFORTS)) * (rng.random(len(EFFORTS)) < 0.6)
+        amounts[-1] = 50
+        prior = log_physics(System("x", "", "", "cortex-m7", "", "nowhere"))
+        cycles = float(amounts @ np.exp(prior)) * math.exp(rng.normal(0, 0.3))
+        rows.append(Evidence(str(i), system, f"n{i // 2}", tuple(amounts), cycles, 0.01, prior))
+    return rows
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The regression
+
+
+def test_the_regression_equals_a_naive_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row space and shared levels against one dense matrix over all prices; no weights, which the naive one lacks."""
+    monkeypatch.setattr("mcusim.pricing.regression._LEAST_WEIGHT", 1.0)
+    rows = drawn_rows(9, 1)
+    fit = fit_rows(rows, SPREADS)
+    systems = sorted({row.system for row in rows})
+    groups = [GROUPS.index(effort.group) for effort in EFFORTS]
+    doubt = np.array(physics().uncertainty)
+    covariance = naive_pricing.prior_covariance(
+        [keys_of(s) for s in systems], [tuple(SPREADS.levels[name]) for name in LEVELS], SPREADS.effort, groups, doubt
+    )
+    prior = np.array([rows[0].log_physics] * len(systems))
+    logs, variance = np.log([row.cycles for row in rows]), SPREADS.noise**2 + np.array([r.rounding for r in rows]) ** 2
+    which = [systems.index(row.system) for row in rows]
+    prices, after = naive_pricing.most_likely(
+        prior, covariance, np.array([row.amounts for row in rows]), which, logs, variance
+    )
+    for i, system in enumerate(systems):
+        posterior = fit.posterior(system, rows[0].log_physics)
+        np.testing.assert_allclose(posterior.log_prices, prices[i], atol=2e-3)
+        own = slice(i * len(EFFORTS), (i + 1) * len(EFFORTS))
+        np.testing.assert_allclose(posterior.covariance, after[own, own], atol=2e-3)
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 1000))
+def test_the_order_of_rows_changes_nothing(seed: int) -> None:
+    rows = drawn_rows(12, seed)
+    one, other = fit_rows(rows, SPREADS), fit_rows(rows[::-1], SPREADS)
+    np.testing.assert_allclose(one.log_prices, other.log_prices[::-1], atol=1e-3)
+
+
+def test_a_system_without_rows_stays_at_the_physics_of_an_unknown_runtime() -> None:
+    rows = [
+        row._replace(system=row.system._replace(core="cortex-m4", board="b", series="b")) for row in drawn_rows(4, 3)
+    ]
+    fit = fit_rows(rows, SPREADS)
+    stranger = System("nobody's", "1", "", "cortex-m33", "s", "t")
+    prior = log_physics(stranger)
+    posterior = fit.posterior(stranger, prior)
+    shared = np.array(posterior.log_prices) - prior
+    assert np.abs(shared).max() < 0.5  # only what is common to all runtimes moved
+    spread = np.sqrt(np.diag(posterior.covariance))
+    assert spread.min() > physics().core["cortex-m33"][1]
+
+
+def test_more_evidence_makes_prices_surer() -> None:
+    rows = drawn_rows(12, 7)
+    few, many = fit_rows(rows[:4], SPREADS), fit_rows(rows, SPREADS)
+    system = rows[0].system
+    before, after = (np.trace(fit.posterior(system, rows[0].log_physics).covariance) for fit in (few, many))
+    assert after < before
+
+
+def test_an_odd_row_does_not_bend_its_system() -> None:
+    rows = [row._replace(system=drawn_rows(1, 0)[0].system) for row in drawn_rows(10, 11)]
+    fair = [row._replace(cycles=float(np.dot(row.amounts, np.exp(row.log_physics)))) for row in rows]
+    odd = [fair[0]._replace(cycles=fair[0].cycles * 4), *fair[1:]]
+    fit = fit_rows(odd, SPREADS)
+    assert fit.weights[0] < 0.2
+    mean, _ = fit.posterior(fair[1].system, fair[1].log_physics).log_cycles(fair[1].amounts)
+    assert math.exp(mean) == pytest.approx(fair[1].cycles, rel=0.05)
+
+
+def test_a_left_out_network_is_predicted_from_the_others_alone() -> None:
+    rows = drawn_rows(8, 5)
+    fit = fit_rows(rows, SPREADS)
+    left = leave_out(rows, fit)
+    changed = [rows[0]._replace(cycles=rows[0].cycles * 1.01), *rows[1:]]
+    again = leave_out(changed, replace(fit, weights=fit.weights))
+    assert left.log_cycles[0] == pytest.approx(again.log_cycles[0], abs=1e-3)
+    assert left.log_cycles[-1] != again.log_cycles[-1]
+
+
+def test_a_fit_survives_its_file() -> None:
+    calibration = package_calibration()
+    fit, scale = fit_from_bytes(fit_to_bytes(*calibration))
+    assert scale == pytest.approx(calibration.interval_scale)
+    np.testing.assert_allclose(fit.log_prices, calibration.fit.log_prices, atol=1e-5)
+
+
+def test_the_stored_fit_is_what_the_measurements_give() -> None:
+    rows = evidence_of(measurements())
+    stored = package_calibration()
+    fit, scale = refit(rows, stored.fit.spreads)
+    assert fit.ids == stored.fit.ids
+    np.testing.assert_allclose(fit.log_prices, stored.fit.log_prices, atol=2e-3)
+    assert scale == pytest.approx(stored.interval_scale, abs=0.02)
+    assert (np.exp(stored.fit.log_prices) > 0).all()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Efforts
+
+
+WORKS = st.builds(
+    Work,
+    kind=st.sampled_from(WorkKind),
+    macs=st.integers(0, 10**7),
+    outputs=st.integers(0, 10**5),
+    inputs=st.integers(0, 10**5),
+    channels_in=st.integers(1, 64),
+    channels_out=st.integers(1, 64),
+    calls=st.integers(0, 9),
+    weight_bits=st.sampled_from([2, 4, 8]),
+    input_bits=st.sampled_from([2, 4, 8]),
+    output_bits=st.sampled_from([2, 4, 8]),
+)
+
+
+@given(WORKS)
+def test_rates_and_efforts_price_alike(work: Work) -> None:
+    cycles = tuple(1.0 + place for place in range(len(EFFORTS)))
+    rates = rates_of_work(cycles, work)
+    total = rates.mac * work.macs + rates.output * work.outputs + rates.input * work.inputs + rates.call * work.calls
+    assert total == pytest.approx(sum(amount * cycles[place] for place, amount in efforts(work)))
+
+
+@given(WORKS)
+def test_causes_add_up_to_the_total(work: Work) -> None:
+    prices = coefficients(RUNTIMES["tinyengine"], load_board("stm32l4r5"))
+    assert prices is not None
+    cost = price_work(prices, work)
+    assert sum(cost[1:]) == pytest.approx(cost.total_cycles)
+    assert min(cost) >= 0
+
+
+TABLED = (
+    "mlperf_ad01_int8",
+    "mlperf_ic01_resnet8_int8",
+    "mlperf_kws01_dscnn_int8",
+    "mlperf_vww01_mbv1_025_96_int8",
+    "micronet_vww2",
+    "armzoo_kws_dscnn_l",
+)
+
+
+@pytest.mark.parametrize("name", TABLED)
+def test_layer_tables_are_the_networks_that_they_name(name: str, corpus: Path) -> None:
+    """Efforts from the shipped table and from the real file agree: what is calibrated is what is priced."""
+    real = add_efforts(work_of_graph(mcusim.load(corpus / "models" / f"{name}.tflite"), RUNTIMES["x-cube-ai"]))
+    table = network_efforts(f"layers:{name}", "x-cube-ai")
+    for effort, there, here in zip(EFFORTS, real, table, strict=True):
+        if effort.group in ("pointwise", "conv", "depthwise", "dense"):
+            assert there == pytest.approx(here), effort.name
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Measurements
+
+
+def test_every_measurement_has_a_source_and_every_version_is_told() -> None:
+    rows = measurements()
+    assert len({row.id for row in rows}) == len(rows)
+    assert all(row.source for row in rows)
+    used = [row for row in rows if not row.left_out]
+    for name, runtime in RUNTIMES.items():
+        assert {row.system.version for row in used if row.system.runtime == name} == set(runtime.versions), name
+    assert all(row.clock_hz > 0 and float(row.latency_ms) > 0 for row in used)
+
+
+def test_the_digits_of_a_time_say_how_exact_it_is() -> None:
+    row = measurements()[0]
+    coarse, fine = row._replace(latency_ms="587"), row._replace(latency_ms="587.00")
+    assert coarse.rounding == pytest.approx(100 * fine.rounding)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Answers
+
+
+@pytest.mark.parametrize(
+    ("runtime", "measured_ms"), [("tinyengine", 336), ("x-cube-ai", 414), ("tflm-cmsis-nn", 770), ("tflm", 7821)]
+)
+def test_measured_times_are_bracketed_and_say_on_what(runtime: str, measured_ms: float) -> None:
+    latency = mcusim.simulate("mcunet-in3", profile="stm32h743", runtime=runtime).latency
+    assert latency.low_ms is not None
+    assert latency.high_ms is not None
+    assert latency.low_ms < measured_ms < latency.high_ms
+    assert (latency.high_ms - latency.low_ms) / measured_ms < 0.3
+    assert latency.basis is mcusim.Basis.CALIBRATED
+    assert "stm32h743" in latency.evidence
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_every_runtime_answers_on_every_board_and_wider_where_nobody_measured(name: str) -> None:
+    widths = {}
+    for board in all_boards():
+        report = mcusim.simulate("mcunet-vww0", profile=board, runtime=name)
+        latency = report.latency
+        assert latency.ms is not None
+        assert latency.low_ms is not None
+        assert latency.high_ms is not None
+        assert 0 < latency.low_ms < latency.ms < latency.high_ms
+        place = find_place(package_calibration(), find_runtime(name), board)
+        assert place is not None
+        widths.setdefault(place.is_measured_core, []).append(latency.high_ms / latency.low_ms)
+        assert any(warning.startswith("time: ") for warning in report.warnings) is (place.networks == 0)
+    if len(widths) == 2:
+        assert min(widths[False]) > min(widths[True])
+
+
+def test_versions_are_asked_for_by_name() -> None:
+    old, new = (
+        mcusim.simulate("mcunet-vww0", profile="stm32h747", runtime=f"x-cube-ai@{version}") for version in ("7.3", "10")
+    )
+    assert (old.runtime.version, new.runtime.version) == ("7.3", "10.0")
+    assert (old.latency.ms or 0) > (new.latency.ms or 0)
+    mlperf = mcusim.simulate("mcunet-vww0", profile="stm32h7a3", runtime="x-cube-ai@9.0")
+    assert "9.0+mlperf" in mlperf.latency.evidence
+    with pytest.raises(RuntimeNameError, match="nobody measured the option 'x'"):
+        mcusim.simulate("mcunet-vww0", profile="stm32h7a3", runtime="x-cube-ai@9.0+x")
+
+
+def test_layers_and_their_causes_add_up() -> None:
+    for schedule in ("layer", "patch:2x2@5", "stream:4@5"):
+        report = mcusim.simulate("mcunet-vww1", profile="stm32l4r5", schedule=schedule)
+        assert report.latency.cycles == sum(layer.cycles or 0 for layer in report.layers)
+        for layer in report.layers:
+            parts = (layer.compute_cycles, layer.store_cycles, layer.memory_cycles, layer.overhead_cycles)
+            assert sum(part or 0 for part in parts) == layer.cycles
+            assert all((part or 0) >= 0 for part in parts)
+
+
+def test_wait_states_never_make_a_network_faster() -> None:
+    board = load_board("stm32f412")
+    factors = []
+    for wait_states in range(8):
+        slow = type(board)(**{**_fields(board), "flash": _with(board.flash, wait_states=wait_states)})
+        factors.append(wait_factor(slow))
+        assert 0 <= stall_share(slow) < 1
+    assert factors == sorted(factors)
+    assert factors[0] == 1.0 < factors[1]
+
+
+def _fields(struct: object) -> dict[str, object]:
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}  # type: ignore[attr-defined]
+
+
+def _with(struct: object, **changes: object) -> object:
+    return type(struct)(**{**_fields(struct), **changes})
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Validation: the figures that the documentation states, with room for another machine's rounding only
+
+
+def test_large_systems_are_within_six_percent(found) -> None:
+    many = score(of_systems(found, MANY_NETWORKS))
+    assert many.mean_error <= 0.06
+    assert max(e.score.mean_error for e in score_systems(found) if e.networks >= MANY_NETWORKS) <= 0.09
+    assert 0.75 <= many.coverage <= 0.90
+    assert many.median_width <= 0.30
+    assert many.interval_score < (many.baseline_interval_score or 0)
+    assert (many.baseline_error or 0) > 2 * many.mean_error
+
+
+def test_smaller_systems_are_within_ten_percent(found) -> None:
+    some = score(of_systems(found, SOME_NETWORKS))
+    assert some.mean_error <= 0.10
+    assert some.within_15 >= 0.80
+    assert 0.75 <= some.coverage <= 0.90
+    for entry in score_systems(found):
+        if entry.networks >= SOME_NETWORKS:
+            assert entry.score.mean_error <= (entry.score.baseline_error or 0) + 0.03, entry.system
+
+
+def test_energy_is_within_twelve_percent(found) -> None:
+    checks = energy_checks(found)
+    assert len(checks) > 50
+    assert np.mean([abs(check.answer_uj / check.published_uj - 1) for check in checks]) <= 0.12
+    assert np.mean([abs(check.measured_time_uj / check.published_uj - 1) for check in checks]) <= 0.12
+
+
+def test_what_is_left_out_says_why() -> None:
+    reasons = left_out()
+    assert sum(map(len, reasons.values())) + len(evidence_of(measurements())) == len(measurements())
+    assert all(reason[0].islower() for reason in reasons)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One's own measurements
+
+
+HEADER = "model,profile,runtime,latency_ms"
+
+
+def save(folder: Path, *lines: str, header: str = HEADER) -> Path:
+    path = folder / "mine.csv"
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_own_times_join_the_published_ones(tmp_path: Path) -> None:
+    truth = {name: mcusim.simulate(name, profile="nrf52840").latency.ms for name in ("mcunet-vww0", "mcunet-in0")}
+    path = save(tmp_path, *(f"{name},nrf52840,tinyengine,{1.4 * (ms or 0):.1f}" for name, ms in truth.items()))
+    calibration, changes = calibrate(read_measurements(path))
+    assert [change.system.version for change in changes] == [OWN_VERSION] * 2
+    for change in changes:
+        assert change.new_ms is not None
+        assert abs(change.new_ms / change.measured_ms - 1) < abs(change.old_ms / change.measured_ms - 1)
+    target = tmp_path / "mine.json"
+    target.write_bytes(fit_to_bytes(*calibration))
+    before = mcusim.simulate("mcunet-vww1", profile="nrf52840").latency
+    after = mcusim.simulate("mcunet-vww1", profile="nrf52840", calibration=target).latency
+    assert (after.ms or 0) > 1.2 * (before.ms or 0)
+    assert (after.high_ms or 0) / (after.low_ms or 1) < (before.high_ms or 0) / (before.low_ms or 1)
+    elsewhere = mcusim.simulate("mcunet-vww1", profile="stm32h743", calibration=target).latency.ms
+    assert elsewhere == pytest.approx(mcusim.simulate("mcunet-vww1", profile="stm32h743").latency.ms, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("lines", "header", "told"),
+    [
+        ((), HEADER, "it has no measurements"),
+        (("a,b",), "model,profile", "it has no column 'runtime'"),
+        (("mcunet-vww0,stm32f412,tinyengine,fast",), HEADER, "line 2: latency_ms is 'fast'"),
+        (("mcunet-vww0,stm32f412,tinyengine,-1",), HEADER, "latency_ms is '-1'"),
+        (("mcunet-vww9,stm32f412,tinyengine,1",), HEADER, "line 2: .*mcunet-vww9"),
+        (("mcunet-vww0,stm32f999,tinyengine,1",), HEADER, "line 2: .*stm32f999"),
+        (("mcunet-vww0,stm32f412,tiny,1",), HEADER, "line 2: .*no such runtime"),
+        (("mcunet-vww0,stm32f412,tinyengine,1,0",), f"{HEADER},clock_hz", "clock_hz is '0'"),
+        (("mcunet-vww0,stm32f412,tinyengine,1,moon",), f"{HEADER},schedule", "line 2: .*moon"),
+    ],
+)
+def test_a_wrong_row_is_named(lines: tuple[str, ...], header: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=told):
+        read_measurements(save(tmp_path, *lines, header=header))
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"efforts": []}', b"\xff\xfe", b"[1, 2]"])
+def test_a_wrong_calibration_gets_one_sentence(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="it is no calibration"):
+        read_calibration(path)
+    with pytest.raises(InputError, match="it cannot be read"):
+        read_calibration(tmp_path / "nowhere.json")
+
+
+def test_a_calibration_of_another_version_is_refused(tmp_path: Path) -> None:
+    document = json.loads(fit_to_bytes(*package_calibration()))
+    document["efforts"] = document["efforts"][:-1]
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="made by another version"):
+        read_calibration(path)
