@@ -34,6 +34,8 @@ from mcusim.schedule import StageKind, parse_schedule
 from mcusim.searching import Space, search
 from mcusim.searching.msfcnn import compare_msfcnn
 from mcusim.simulation import simulate
+from mcusim.tables import DOCUMENTS
+from mcusim.tables.document import Figure, Origin
 
 ROOT = Path(__file__).resolve().parents[1]
 README_QUESTION = "run --profile stm32f412 --layers none"
@@ -94,7 +96,43 @@ def readme() -> str:
     answer = subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8", env=environment)
     block = f"```text\n$ scripts/mcusim {README_QUESTION}\n{answer.stdout.rstrip()}\n```"
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.sub(r"(<!-- result -->\n).*?(\n<!-- /result -->)", lambda m: m[1] + block + m[2], text, flags=re.DOTALL)
+    return _between("table4", table4(), _between("result", block, text))
+
+
+def _between(mark: str, content: str, text: str) -> str:
+    """The text with `content` between the two marks."""
+    pattern = rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)"
+    return re.sub(pattern, lambda m: f"{m[1]}{content}\n{m[2]}", text, flags=re.DOTALL)
+
+
+def table4() -> str:
+    """Table 4 of the MCUNet line of work, a line a row: what does not fit struck out, below eight bits in italics."""
+    found = DOCUMENTS["table4"]().tables[0]
+    keys = [column.key for column in found.columns]
+    lines = [
+        "| ImageNet, [Table 4](results/table4.md) | MACs M | simulated | SRAM KiB | simulated | counted as | top-1 % |",
+        "|---|--:|--:|--:|--:|---|--:|",
+    ]
+    for group in found.groups:
+        lines.append(f"| **{group.title.partition(':')[0]}** | | | | | | |")
+        for row in group.rows:
+            macs, sram, top1 = (row.cells[keys.index(key)] for key in ("macs", "sram", "top1"))
+            assert isinstance(macs, Figure)
+            assert isinstance(sram, Figure)
+            assert isinstance(top1, Figure)
+            name = f"*{row.label}*" if row.is_grey else row.label
+            name += f" ({row.origin})" if row.origin is not Origin.RELEASED else ""
+            size = f"~~{sram.printed}~~" if sram.is_printed_over else sram.printed
+            counted = _counted(sram) if sram.value is not None else ("", "")
+            made = "" if macs.value is None else f"{macs.value / 1e6:,.1f}"
+            cells = (name, str(macs.printed), made, str(size), *counted, str(top1.printed))
+            lines.append(f"| {' | '.join(cells)} |".replace("<", "\\<"))
+    return "\n".join(lines)
+
+
+def _counted(sram: Figure) -> tuple[str, str]:
+    value = f"{(sram.value or 0) / 1024:.1f}"
+    return f"~~{value}~~" if sram.is_over else value, f"{sram.counted_as}, {sram.basis}"
 
 
 def schedules() -> str:
@@ -113,7 +151,7 @@ def schedules() -> str:
         last = row.network
     text = (ROOT / "docs" / "patch.md").read_text(encoding="utf-8")
     table = "\n".join(rows)
-    return re.sub(r"(<!-- msf-cnn -->\n).*?(\n<!-- /msf-cnn -->)", lambda m: m[1] + table + m[2], text, flags=re.DOTALL)
+    return _between("msf-cnn", table, text)
 
 
 def timeline(model: str, runtime: str, board: str) -> str:
