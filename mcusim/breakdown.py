@@ -38,12 +38,17 @@ class _Cycles(NamedTuple):
     memory: int
     overhead: int
 
+    @property
+    def causes(self) -> tuple[int, int, int, int]:
+        """All but the total."""
+        return self.compute, self.store, self.memory, self.overhead
+
     def __add__(self, other: tuple[int, ...]) -> _Cycles:  # type: ignore[override]  # adds up, does not append
         return _Cycles(*[mine + theirs for mine, theirs in zip(self, other, strict=True)])
 
 
 _NO_CYCLES = _Cycles(0, 0, 0, 0, 0)
-_UNKNOWN = (None, None, None, None, None)
+_UNKNOWN = (None, None, None, None)
 
 
 def _whole_cycles(cost: Cost) -> _Cycles:
@@ -110,10 +115,10 @@ def breakdown(
             if copying.total and cycles is not None:
                 cycles, copying = cycles + copying, _NO_CYCLES
             name = nodes[index].name
-            spent = cycles or _UNKNOWN
+            total, causes = (cycles.total, cycles.causes) if cycles is not None else (None, _UNKNOWN)
             rows[index] = LayerInfo(
-                index, name, signature.op, kernel.name, shape, macs, spent[0], sram_bytes, weight_bytes, basis,
-                kernel.why, *spent[1:],
+                index, name, signature.op, kernel.name, shape, macs, total, sram_bytes, weight_bytes, basis,
+                kernel.why, kernel.hint, *causes,
             )  # fmt: skip
             if not kernel.supported:
                 missing.setdefault(kernel.why, []).append(name)
@@ -129,9 +134,9 @@ def breakdown(
 def _silent(graph: Graph, index: int, kernel: str, prices: Coefficients | None, basis: Basis) -> LayerInfo:
     """A node that the runtime never carries out."""
     node = graph.nodes[index]
-    spent = _UNKNOWN if prices is None else _NO_CYCLES
+    total, causes = (None, _UNKNOWN) if prices is None else (0, _NO_CYCLES.causes)
     shape = node.signature.output.shape
-    return LayerInfo(index, node.name, node.op, kernel, shape, 0, spent[0], 0, 0, basis, "", *spent[1:])
+    return LayerInfo(index, node.name, node.op, kernel, shape, 0, total, 0, 0, basis, "", "", *causes)
 
 
 def stage_infos(program: Program) -> tuple[StageInfo, ...]:

@@ -56,11 +56,13 @@ class Kernel(NamedTuple):
     """The function that a node is dispatched to.
 
     supported: whether the runtime can run it.   why: the property of the shape that sends it there, or what is missing.
+    hint: where that property costs time: what would be faster; "" where nothing is known to be.
     """
 
     name: str
     supported: bool = True
     why: str = ""
+    hint: str = ""
 
 
 def _nothing_persistent(graph: Graph) -> Persistent:

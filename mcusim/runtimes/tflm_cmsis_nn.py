@@ -12,7 +12,7 @@ from mcusim.runtimes.cmsis_nn import CMSIS_NN_KERNELS, DSP_CORES, route
 from mcusim.runtimes.registry import Flash, Kernel, LedgerItem, Persistent, Runtime, register
 from mcusim.runtimes.stored import file_ledger
 from mcusim.runtimes.tflm import stored_file
-from mcusim.runtimes.tflm_kernels import MCU_POINTER_BYTES, refusal, scratch
+from mcusim.runtimes.tflm_kernels import MCU_POINTER_BYTES, moving_hint, reference_name, refusal, scratch
 from mcusim.runtimes.tflm_tail import BENCHMARK, tail_bytes, tail_ledger
 
 __all__ = ["BUILD", "TFLM_CMSIS_NN"]
@@ -28,7 +28,8 @@ def _kernel(signature: Signature) -> Kernel:
     if why:
         return Kernel("", False, why)
     found = route(signature)
-    return Kernel(found.function or f"reference {signature.op.removeprefix('CUSTOM:')}", why=found.why)
+    name = found.function or reference_name(signature)
+    return Kernel(name, why=found.why, hint=found.hint or moving_hint(signature))
 
 
 def _planned_scratch(signature: Signature) -> Scratch:
