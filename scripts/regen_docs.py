@@ -24,6 +24,7 @@ from mcusim.cli.app import app
 from mcusim.memory.planning import plan_memory
 from mcusim.models import load
 from mcusim.render.bars import memory_plot
+from mcusim.render.layer_times import layers_plot
 from mcusim.render.timeline import timeline_plot
 from mcusim.simulation import simulate
 
@@ -99,12 +100,18 @@ def memory(model: str, runtime: str, board: str) -> str:
     return memory_plot(simulate(model, profile=board, runtime=runtime), "svg").decode()
 
 
+def layers(model: str, runtime: str, board: str) -> str:
+    """The times of a network's layers as SVG."""
+    return layers_plot(simulate(model, profile=board, runtime=runtime), "svg").decode()
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/cli.md": page,
     "README.md": readme,
     "docs/images/timeline-mcunet-in3.svg": partial(timeline, "mcunet-in3", "tflm", "stm32h743"),
     "docs/images/timeline-person-det.svg": partial(timeline, "person-det", "tinyengine", "stm32f746"),
     "docs/images/memory-mcunet-in3.svg": partial(memory, "mcunet-in3", "tinyengine", "stm32f746"),
+    "docs/images/layers-mcunet-in3.svg": partial(layers, "mcunet-in3", "tinyengine", "stm32h743"),
 }
 
 
