@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mcusim.report import Basis, Report, Verdict
     from mcusim.searching import search
     from mcusim.simulation import simulate
+    from mcusim.tracing import trace
 
 __version__ = "0.1.0"
 
@@ -57,6 +58,7 @@ __all__ = [
     "search",
     "session",
     "simulate",
+    "trace",
 ]
 
 # `import mcusim` loads nothing; a name is fetched from its home when it is first used.
@@ -74,6 +76,7 @@ _HOMES = {
     "session": "mcusim.execution",
     "search": "mcusim.searching",
     "simulate": "mcusim.simulation",
+    "trace": "mcusim.tracing",
 }
 
 

@@ -15,7 +15,16 @@ from mcusim.report import Basis, LayerInfo, StageInfo
 from mcusim.runtimes import Kernel, Runtime
 from mcusim.schedule import StageKind
 
-__all__ = ["Breakdown", "breakdown", "count_macs", "count_parameters", "stage_infos"]
+__all__ = [
+    "Breakdown",
+    "Cycles",
+    "StepCost",
+    "breakdown",
+    "count_macs",
+    "count_parameters",
+    "stage_infos",
+    "step_cost",
+]
 
 
 class Breakdown(NamedTuple):
@@ -29,7 +38,15 @@ class Breakdown(NamedTuple):
     amounts: tuple[float, ...]
 
 
-class _Cycles(NamedTuple):
+class StepCost(NamedTuple):
+    """A step over all its pieces together. cycles: None where they are not known."""
+
+    kernel: Kernel
+    macs: int
+    cycles: Cycles | None
+
+
+class Cycles(NamedTuple):
     """Whole cycles of a step by cause; they add up to the whole total."""
 
     total: int
@@ -43,20 +60,20 @@ class _Cycles(NamedTuple):
         """All but the total."""
         return self.compute, self.store, self.memory, self.overhead
 
-    def __add__(self, other: tuple[int, ...]) -> _Cycles:  # type: ignore[override]  # adds up, does not append
-        return _Cycles(*[mine + theirs for mine, theirs in zip(self, other, strict=True)])
+    def __add__(self, other: tuple[int, ...]) -> Cycles:  # type: ignore[override]  # adds up, does not append
+        return Cycles(*[mine + theirs for mine, theirs in zip(self, other, strict=True)])
 
 
-_NO_CYCLES = _Cycles(0, 0, 0, 0, 0)
+NO_CYCLES = Cycles(0, 0, 0, 0, 0)
 _UNKNOWN = (None, None, None, None)
 
 
-def _whole_cycles(cost: Cost) -> _Cycles:
+def _whole_cycles(cost: Cost) -> Cycles:
     computed = round(cost.compute_cycles)
     stored = round(cost.compute_cycles + cost.store_cycles)
     total = round(cost.total_cycles)
     moved = min(round(cost.compute_cycles + cost.store_cycles + cost.memory_cycles), total)
-    return _Cycles(total, computed, stored - computed, moved - stored, total - moved)
+    return Cycles(total, computed, stored - computed, moved - stored, total - moved)
 
 
 class _LayerFacts(NamedTuple):
@@ -65,7 +82,7 @@ class _LayerFacts(NamedTuple):
     kernel: Kernel
     output_shape: tuple[int, ...]
     macs: int
-    cycles: _Cycles | None
+    cycles: Cycles | None
     weight_bytes: int
     efforts: Parts
 
@@ -76,7 +93,7 @@ def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signa
     op = OPS.get(signature.op)
     if op is None or not signature.outputs:
         shape = signature.output.shape if signature.outputs else ()
-        return _LayerFacts(kernel, shape, 0, _NO_CYCLES if op and prices else None, 0, ())
+        return _LayerFacts(kernel, shape, 0, NO_CYCLES if op and prices else None, 0, ())
     learned = [signature.inputs[i] for i in op.parameters if i < len(signature.inputs)]
     return _LayerFacts(
         kernel,
@@ -88,6 +105,15 @@ def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signa
     )
 
 
+def step_cost(stage: Stage, step: Step, runtime: Runtime, prices: Coefficients | None) -> StepCost:
+    """What a step of a stage does and costs, as `breakdown` counts it."""
+    facts = _layer_facts(runtime, prices, step.signature)
+    if stage.kind is StageKind.LAYER:
+        return StepCost(facts.kernel, facts.macs, facts.cycles)
+    work = _work(step)
+    return StepCost(facts.kernel, work.macs, None if prices is None else _whole_cycles(price_work(prices, work)))
+
+
 def breakdown(
     program: Program, alive_bytes: list[int], held_bytes: int, runtime: Runtime, prices: Coefficients | None
 ) -> Breakdown:
@@ -96,7 +122,7 @@ def breakdown(
     rows: list[LayerInfo | None] = [None] * len(nodes)
     basis = Basis.PROVISIONAL if prices is None else prices.basis
     missing: dict[str, list[str]] = {}
-    copying = _NO_CYCLES  # of copies that only the runtime makes; they count with the layer that reads the copy
+    copying = NO_CYCLES  # of copies that only the runtime makes; they count with the layer that reads the copy
     amounts = [0.0] * len(EFFORTS)
     time = 0
     for stage in program.stages:
@@ -110,10 +136,10 @@ def breakdown(
             sram_bytes = alive_bytes[time] + held_bytes
             time += 1
             if index == ABSENT:
-                copying = copying + (cycles or _NO_CYCLES)
+                copying = copying + (cycles or NO_CYCLES)
                 continue
             if copying.total and cycles is not None:
-                cycles, copying = cycles + copying, _NO_CYCLES
+                cycles, copying = cycles + copying, NO_CYCLES
             name = nodes[index].name
             total, causes = (cycles.total, cycles.causes) if cycles is not None else (None, _UNKNOWN)
             rows[index] = LayerInfo(
@@ -134,7 +160,7 @@ def breakdown(
 def _silent(graph: Graph, index: int, kernel: str, prices: Coefficients | None, basis: Basis) -> LayerInfo:
     """A node that the runtime never carries out."""
     node = graph.nodes[index]
-    total, causes = (None, _UNKNOWN) if prices is None else (0, _NO_CYCLES.causes)
+    total, causes = (None, _UNKNOWN) if prices is None else (0, NO_CYCLES.causes)
     shape = node.signature.output.shape
     return LayerInfo(index, node.name, node.op, kernel, shape, 0, total, 0, 0, basis, "", "", *causes)
 

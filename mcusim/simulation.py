@@ -54,7 +54,7 @@ from mcusim.schedule import Schedule
 from mcusim.searching import search
 from mcusim.units import cycles_to_ms, format_ms
 
-__all__ = ["simulate"]
+__all__ = ["DEFAULT_RUNTIME", "prices_for", "simulate"]
 
 DEFAULT_RUNTIME = "tinyengine"
 _SRAM_BUDGET, _FLASH_BUDGET = "sram_budget_bytes", "flash_budget_bytes"
@@ -127,7 +127,7 @@ def _report(
     program, placement, alive_bytes, runtime = memory
     graph = program.graph
     warnings: list[str] = []
-    prices = coefficients(runtime, board, _memory_of(board))
+    prices = prices_for(runtime, board)
     layers, missing, amounts = breakdown(program, alive_bytes, placement.held_bytes, runtime, prices)
     for why, names in missing.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
@@ -207,10 +207,10 @@ def _input_bytes(program: Program) -> int:
 # Time, energy, schedule, warnings
 
 
-def _memory_of(board: Board) -> str:
-    """`external` where the arena lies outside the chip."""
+def prices_for(runtime: Runtime, board: Board) -> Coefficients | None:
+    """What the runtime's kernels cost on a board, by the memory that its arena lies in; None if nobody measured."""
     run = board.arena_run
-    return "external" if run and not run[0].is_on_chip else ""
+    return coefficients(runtime, board, "external" if run and not run[0].is_on_chip else "")
 
 
 def _latency(

@@ -1,7 +1,8 @@
 """Which of TinyEngine's kernels computes a layer, by the property of its shape that decides.
 
 The generator names functions after shapes; a layer whose shape has none is not supported, even where the generator
-would name one that computes something else (its pointwise kernels step over no column, whatever the stride).
+would name one that computes something else (its pointwise kernels step over no column, whatever the stride). Names
+are those of code generated as in its examples (assumption A25).
 Source: mit-han-lab/tinyengine 0363956, code_generator/operators/*.py, OpGenerator.py, TfliteConvertor.py and
 converters/tflite_parser/fc.py; TinyEngine/src/kernels/.
 """
