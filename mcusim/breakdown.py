@@ -107,11 +107,11 @@ def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signa
 
 def step_cost(stage: Stage, step: Step, runtime: Runtime, prices: Coefficients | None) -> StepCost:
     """What a step of a stage does and costs, as `breakdown` counts it."""
-    facts = _layer_facts(runtime, prices, step.signature)
     if stage.kind is StageKind.LAYER:
+        facts = _layer_facts(runtime, prices, step.signature)
         return StepCost(facts.kernel, facts.macs, facts.cycles)
-    work = _work(step)
-    return StepCost(facts.kernel, work.macs, None if prices is None else _whole_cycles(price_work(prices, work)))
+    work, kernel = _work(step), runtime.kernel_in(stage.kind, step.signature)
+    return StepCost(kernel, work.macs, None if prices is None else _whole_cycles(price_work(prices, work)))
 
 
 def breakdown(
@@ -129,6 +129,8 @@ def breakdown(
         for step in stage.steps:
             index, signature = step.node, step.signature
             kernel, shape, macs, cycles, weight_bytes, parts = _layer_facts(runtime, prices, signature)
+            if stage.kind is not StageKind.LAYER:
+                kernel = runtime.kernel_in(stage.kind, signature)
             if stage.kind is not StageKind.LAYER and prices is not None:
                 cycles, parts = _whole_cycles(price_work(prices, _work(step))), efforts(_work(step))
             for place, amount in parts:

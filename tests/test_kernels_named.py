@@ -95,6 +95,23 @@ def padded(in_c: int, out_c: int, kernel: int) -> Signature:
     return made
 
 
+def test_patches_have_kernels_that_pad():
+    """The layers of the stage that look beyond their own place; those behind it keep their names."""
+    whole, cut = [
+        [layer for layer in mcusim.simulate("mcunet-vww1", profile="stm32f746", schedule=how).layers if layer.macs]
+        for how in ("layer", "patch:2x2@5")
+    ]
+    changed = {
+        ours.index: theirs.kernel for ours, theirs in zip(whole, cut, strict=True) if ours.kernel != theirs.kernel
+    }
+    first, *depthwise = changed.values()
+    assert first == "patchpadding_convolve_s8_kernel3_inputch3_stride2"
+    assert [name.removeprefix("patchpadding_") for name in depthwise] == [
+        layer.kernel for layer in whole if layer.index in changed and layer.op == "DEPTHWISE_CONV_2D"
+    ]
+    assert len(depthwise) == 2
+
+
 CMSIS_CASES = {
     "multiplier": (depthwise(24, 3, multiplier=2), "arm_depthwise_conv_s8", "depth multiplier 2", "one filter"),
     "one channel": (depthwise(1, 5, multiplier=8), "arm_depthwise_conv_s8", "depth multiplier 8", "as CONV_2D"),

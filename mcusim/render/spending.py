@@ -97,9 +97,9 @@ def _table(rows: list[list[Cell]], width: int, glyphs: Glyphs) -> list[Text]:
         Column(right=True),
         Column(gap=1),
         Column(right=True),
-        Column(least=18, most=34),
+        Column(least=22, most=34),
         Column(drop=1),
-        Column(drop=2, least=24, most=30),
-        Column(drop=3, least=12, most=40),
+        Column(drop=2, least=26, most=48),
+        Column(drop=3, least=24, most=40),
     )
     return table(columns, rows, width, glyphs, header=False)

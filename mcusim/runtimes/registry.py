@@ -82,6 +82,7 @@ class Runtime:
     flash: what it stores.   flash_ledger: the model's part of it, itemised; slower.
     memory_basis: what stands behind the arena's size.   persistent_basis: behind the persistent bytes.
     cores: where its memory rules hold; empty for everywhere.   reads_offline_plan: from the model file, as TFLM does.
+    kernel: which function serves a node.   patch_kernel: which serves it in a patch, where that is another.
     stages: kinds of stages that it runs; of others a report says what they would need, and warns.
     price_family: whose measurements price its kernels.   evidence: what the rules were checked against, and where
     that ends.
@@ -97,6 +98,7 @@ class Runtime:
     planner_name: str
     planner: Planner
     kernel: Callable[[Signature], Kernel]
+    patch_kernel: Callable[[Signature], Kernel] | None = None
     flash: Callable[[Graph], Flash]
     flash_ledger: Callable[[Graph], tuple[LedgerItem, ...]] = _empty_ledger
     persistent: Callable[[Graph], Persistent] = _nothing_persistent
@@ -117,6 +119,10 @@ class Runtime:
     def shown_version(self) -> str:
         """The version that a report names: the one asked for, else that of the rules."""
         return self.asked_version or self.version
+
+    def kernel_in(self, stage: StageKind, call: Signature) -> Kernel:
+        """The function that serves a node in a stage of some kind."""
+        return self.patch_kernel(call) if self.patch_kernel and stage is StageKind.PATCH else self.kernel(call)
 
 
 RUNTIMES: dict[str, Runtime] = {}

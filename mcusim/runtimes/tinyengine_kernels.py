@@ -21,10 +21,12 @@ from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.region import Window
 from mcusim.runtimes.registry import Kernel
 
-__all__ = ["tinyengine_kernel"]
+__all__ = ["tinyengine_kernel", "tinyengine_patch_kernel"]
 
 UNROLLED = (8, 16, 24, 48)
 """Input channels that have pointwise kernels of their own."""
+
+FIRST = "convolve_s8_kernel3_inputch3_stride2_pad1_fpreq"
 
 SIMD = 4
 """Channels that the pointwise kernels read at a time."""
@@ -39,6 +41,21 @@ def tinyengine_kernel(signature: Signature) -> Kernel:
     """The kernel that serves a node, or why none does."""
     choose = _CHOICES.get(signature.op)
     return choose(signature) if choose else _none(f"TinyEngine's code generator does not handle {signature.op}")
+
+
+@lru_cache(SIGNATURES_KEPT)
+def tinyengine_patch_kernel(signature: Signature) -> Kernel:
+    """The kernel that serves a node of a patch: those with windows have variants that put zeros around border patches.
+
+    The convolution's requantises with integers; the library comes with the depthwise ones of 3x3 only.
+    """
+    kernel = tinyengine_kernel(signature)
+    if signature.op == "DEPTHWISE_CONV_2D" and kernel.supported:
+        return kernel._replace(name=f"patchpadding_{kernel.name}", why=f"{kernel.why}, pads border patches")
+    if kernel.name == FIRST:
+        name = f"patchpadding_{FIRST.removesuffix('_pad1_fpreq')}"
+        return kernel._replace(name=name, why=f"{kernel.why}, pads border patches")
+    return kernel
 
 
 def _none(why: str) -> Kernel:
@@ -58,7 +75,7 @@ def _convolution(signature: Signature) -> Kernel:
         return _pointwise(in_c, out_c, "1x1")
     strides = {rows.stride, cols.stride}
     if kernel_h == kernel_w == 3 and strides == {2} and in_c == 3:
-        return Kernel("convolve_s8_kernel3_inputch3_stride2_pad1_fpreq", why="3x3, stride 2, 3 input channels")
+        return Kernel(FIRST, why="3x3, stride 2, 3 input channels")
     if kernel_h == kernel_w == 3 and strides == {1}:
         return Kernel("convolve_s8_kernel3_stride1_pad1_fpreq", why="3x3, stride 1")
     shape = f"{kernel_h}x{kernel_w} convolution of stride {_by(rows.stride, cols.stride)}"
