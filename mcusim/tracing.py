@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from itertools import accumulate, pairwise
+from math import inf, nextafter
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -130,10 +131,16 @@ class _Clock:
         """Start and duration of so many cycles from now on, in microseconds."""
         start_ns = self._ns()
         self.cycles += cycles
-        return start_ns / 1e3, (self._ns() - start_ns) / 1e3
+        return _microseconds(start_ns), _microseconds(self._ns() - start_ns)
 
     def _ns(self) -> int:
         return round(self.cycles * 1e9 / self.clock_hz)
+
+
+def _microseconds(ns: int) -> float:
+    """A number that a viewer takes for `ns` again, though it multiplies by 1000 and cuts off what remains."""
+    value = ns / 1e3
+    return value if int(value * 1e3) == ns else nextafter(value, inf)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

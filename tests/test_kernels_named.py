@@ -114,6 +114,7 @@ def test_patches_have_kernels_that_pad():
 
 CMSIS_CASES = {
     "multiplier": (depthwise(24, 3, multiplier=2), "arm_depthwise_conv_s8", "depth multiplier 2", "one filter"),
+    "four": (depthwise(24, 3, multiplier=4), "arm_depthwise_conv_s8", "depth multiplier 4", "four filters at a time"),
     "one channel": (depthwise(1, 5, multiplier=8), "arm_depthwise_conv_s8", "depth multiplier 8", "as CONV_2D"),
     "batch": (depthwise(24, 3, batch=2), "arm_depthwise_conv_s8", "batch", "batch 1"),
     "remainder": (depthwise(10, 3), "arm_depthwise_conv_3x3_s8", "3x3", "2 of 10 channels"),
