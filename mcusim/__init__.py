@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from mcusim.report import Basis, Report, Verdict
     from mcusim.searching import search
     from mcusim.simulation import simulate
+    from mcusim.tracing import trace
 
 __version__ = "0.1.0"
 
@@ -63,6 +64,7 @@ __all__ = [
     "search",
     "session",
     "simulate",
+    "trace",
 ]
 
 # `import mcusim` loads nothing; a name is fetched from its home when it is first used.
@@ -82,6 +84,7 @@ _HOMES = {
     "session": "mcusim.execution",
     "search": "mcusim.searching",
     "simulate": "mcusim.simulation",
+    "trace": "mcusim.tracing",
 }
 
 

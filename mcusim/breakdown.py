@@ -16,7 +16,16 @@ from mcusim.report import Basis, LayerInfo, StageInfo
 from mcusim.runtimes import Kernel, Runtime
 from mcusim.schedule import StageKind
 
-__all__ = ["Breakdown", "breakdown", "count_macs", "count_parameters", "stage_infos"]
+__all__ = [
+    "Breakdown",
+    "Cycles",
+    "StepCost",
+    "breakdown",
+    "count_macs",
+    "count_parameters",
+    "stage_infos",
+    "step_cost",
+]
 
 
 class Breakdown(NamedTuple):
@@ -32,7 +41,15 @@ class Breakdown(NamedTuple):
     amounts: tuple[float, ...]
 
 
-class _Cycles(NamedTuple):
+class StepCost(NamedTuple):
+    """A step over all its pieces together. cycles: None where they are not known."""
+
+    kernel: Kernel
+    macs: int
+    cycles: Cycles | None
+
+
+class Cycles(NamedTuple):
     """Whole cycles of a step by cause; they add up to the whole total."""
 
     total: int
@@ -41,20 +58,25 @@ class _Cycles(NamedTuple):
     memory: int
     overhead: int
 
-    def __add__(self, other: tuple[int, ...]) -> _Cycles:  # type: ignore[override]  # adds up, does not append
-        return _Cycles(*[mine + theirs for mine, theirs in zip(self, other, strict=True)])
+    @property
+    def causes(self) -> tuple[int, int, int, int]:
+        """All but the total."""
+        return self.compute, self.store, self.memory, self.overhead
+
+    def __add__(self, other: tuple[int, ...]) -> Cycles:  # type: ignore[override]  # adds up, does not append
+        return Cycles(*[mine + theirs for mine, theirs in zip(self, other, strict=True)])
 
 
-_NO_CYCLES = _Cycles(0, 0, 0, 0, 0)
-_UNKNOWN = (None, None, None, None, None)
+NO_CYCLES = Cycles(0, 0, 0, 0, 0)
+_UNKNOWN = (None, None, None, None)
 
 
-def _whole_cycles(cost: Cost) -> _Cycles:
+def _whole_cycles(cost: Cost) -> Cycles:
     computed = round(cost.compute_cycles)
     stored = round(cost.compute_cycles + cost.store_cycles)
     total = round(cost.total_cycles)
     moved = min(round(cost.compute_cycles + cost.store_cycles + cost.memory_cycles), total)
-    return _Cycles(total, computed, stored - computed, moved - stored, total - moved)
+    return Cycles(total, computed, stored - computed, moved - stored, total - moved)
 
 
 class _LayerFacts(NamedTuple):
@@ -63,7 +85,7 @@ class _LayerFacts(NamedTuple):
     kernel: Kernel
     output_shape: tuple[int, ...]
     macs: int
-    cycles: _Cycles | None
+    cycles: Cycles | None
     weight_bytes: int
     efforts: Parts
 
@@ -74,7 +96,7 @@ def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signa
     op = OPS.get(signature.op)
     if op is None or not signature.outputs:
         shape = signature.output.shape if signature.outputs else ()
-        return _LayerFacts(kernel, shape, 0, _NO_CYCLES if op and prices else None, 0, ())
+        return _LayerFacts(kernel, shape, 0, NO_CYCLES if op and prices else None, 0, ())
     learned = [signature.inputs[i] for i in op.parameters if i < len(signature.inputs)]
     return _LayerFacts(
         kernel,
@@ -86,6 +108,15 @@ def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signa
     )
 
 
+def step_cost(stage: Stage, step: Step, runtime: Runtime, prices: Coefficients | None) -> StepCost:
+    """What a step of a stage does and costs, as `breakdown` counts it."""
+    if stage.kind is StageKind.LAYER:
+        facts = _layer_facts(runtime, prices, step.signature)
+        return StepCost(facts.kernel, facts.macs, facts.cycles)
+    work, kernel = _work(step), runtime.kernel_in(stage.kind, step.signature)
+    return StepCost(kernel, work.macs, None if prices is None else _whole_cycles(price_work(prices, work)))
+
+
 def breakdown(
     program: Program, alive_bytes: list[int], held_bytes: int, runtime: Runtime, prices: Coefficients | None
 ) -> Breakdown:
@@ -95,13 +126,15 @@ def breakdown(
     basis = Basis.PROVISIONAL if prices is None else prices.basis
     missing: dict[str, list[str]] = {}
     caveats: dict[str, list[str]] = {}
-    copying = _NO_CYCLES  # of copies that only the runtime makes; they count with the layer that reads the copy
+    copying = NO_CYCLES  # of copies that only the runtime makes; they count with the layer that reads the copy
     amounts = [0.0] * len(EFFORTS)
     time = 0
     for stage in program.stages:
         for step in stage.steps:
             index, signature = step.node, step.signature
             kernel, shape, macs, cycles, weight_bytes, parts = _layer_facts(runtime, prices, signature)
+            if stage.kind is not StageKind.LAYER:
+                kernel = runtime.kernel_in(stage.kind, signature)
             if stage.kind is not StageKind.LAYER and prices is not None:
                 cycles, parts = _whole_cycles(price_work(prices, _work(step))), efforts(_work(step))
             for place, amount in parts:
@@ -109,15 +142,15 @@ def breakdown(
             sram_bytes = alive_bytes[time] + held_bytes
             time += 1
             if index == ABSENT:
-                copying = copying + (cycles or _NO_CYCLES)
+                copying = copying + (cycles or NO_CYCLES)
                 continue
             if copying.total and cycles is not None:
-                cycles, copying = cycles + copying, _NO_CYCLES
+                cycles, copying = cycles + copying, NO_CYCLES
             name = nodes[index].name
-            spent = cycles or _UNKNOWN
+            total, causes = (cycles.total, cycles.causes) if cycles is not None else (None, _UNKNOWN)
             rows[index] = LayerInfo(
-                index, name, signature.op, kernel.name, shape, macs, spent[0], sram_bytes, weight_bytes, basis,
-                kernel.why, *spent[1:],
+                index, name, signature.op, kernel.name, shape, macs, total, sram_bytes, weight_bytes, basis,
+                kernel.why, kernel.hint, *causes,
             )  # fmt: skip
             if not kernel.supported:
                 missing.setdefault(kernel.why, []).append(name)
@@ -135,9 +168,9 @@ def breakdown(
 def _silent(graph: Graph, index: int, kernel: str, prices: Coefficients | None, basis: Basis) -> LayerInfo:
     """A node that the runtime never carries out."""
     node = graph.nodes[index]
-    spent = _UNKNOWN if prices is None else _NO_CYCLES
+    total, causes = (None, _UNKNOWN) if prices is None else (0, NO_CYCLES.causes)
     shape = node.signature.output.shape
-    return LayerInfo(index, node.name, node.op, kernel, shape, 0, spent[0], 0, 0, basis, "", *spent[1:])
+    return LayerInfo(index, node.name, node.op, kernel, shape, 0, total, 0, 0, basis, "", "", *causes)
 
 
 def stage_infos(program: Program) -> tuple[StageInfo, ...]:

@@ -218,6 +218,7 @@ class LayerInfo(NamedTuple):
     """One node of the graph. sram_bytes: the most that is alive while it runs, and the scratch held beside it.
 
     kernel: the function that serves it.   why: the property of its shape that sends it there.
+    hint: where that costs time: what would be faster; "" where nothing is known to be.
     cycles: compute (multiply-accumulates), store (requantising, storing, element-wise arithmetic), memory (gathering,
     moving, waiting for flash) and overhead (entering kernels) together.
     """
@@ -233,6 +234,7 @@ class LayerInfo(NamedTuple):
     weight_bytes: int
     basis: Basis
     why: str = ""
+    hint: str = ""
     compute_cycles: int | None = None
     store_cycles: int | None = None
     memory_cycles: int | None = None

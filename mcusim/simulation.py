@@ -55,7 +55,7 @@ from mcusim.schedule import Schedule, StageKind
 from mcusim.searching import Front, search
 from mcusim.units import cycles_to_ms, format_ms
 
-__all__ = ["simulate"]
+__all__ = ["DEFAULT_RUNTIME", "prices_for", "simulate"]
 
 DEFAULT_RUNTIME = "tinyengine"
 _SRAM_BUDGET, _FLASH_BUDGET = "sram_budget_bytes", "flash_budget_bytes"
@@ -106,8 +106,7 @@ def simulate(
         limit_ms,
     )
     counting = _Counting(find_other_counting(convention or chosen.counted_by or None, chosen), input_place, image)
-    learned = read_calibration(calibration) if isinstance(calibration, str | PathLike) else calibration
-    prices = coefficients(chosen, board, _memory_of(board), learned)
+    prices = prices_for(chosen, board, calibration)
     report = _report(memory_of(graph, plan, chosen, where), board, plan, where, budgets, counting, prices)
     return replace(report, warnings=(*told, *report.warnings)) if told else report
 
@@ -242,10 +241,13 @@ def _input_bytes(program: Program) -> int:
 # Time, energy, schedule, warnings
 
 
-def _memory_of(board: Board) -> str:
-    """`external` where the arena lies outside the chip."""
+def prices_for(
+    runtime: Runtime, board: Board, calibration: Calibration | str | PathLike[str] | None = None
+) -> Coefficients | None:
+    """What the runtime's kernels cost on a board, by the memory that its arena lies in; None if nobody measured."""
+    learned = read_calibration(calibration) if isinstance(calibration, str | PathLike) else calibration
     run = board.arena_run
-    return "external" if run and not run[0].is_on_chip else ""
+    return coefficients(runtime, board, "external" if run and not run[0].is_on_chip else "", learned)
 
 
 def _latency(

@@ -25,6 +25,7 @@ from mcusim.lowering.lower import lower
 from mcusim.memory.planning import plan_memory
 from mcusim.models import load
 from mcusim.render.bars import memory_plot
+from mcusim.render.layer_times import layers_plot
 from mcusim.render.patches import patches_plot
 from mcusim.render.style import COLUMN_INCHES
 from mcusim.render.timeline import timeline_plot
@@ -177,6 +178,11 @@ def stage(model: str, spec: str) -> str:
     return patches_plot(program, 0, spec, "svg", COLUMN_INCHES).decode()
 
 
+def layers(model: str, runtime: str, board: str) -> str:
+    """The times of a network's layers as SVG."""
+    return layers_plot(simulate(model, profile=board, runtime=runtime), "svg").decode()
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/cli.md": page,
     "README.md": readme,
@@ -187,6 +193,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/images/patches-mbv2-w1.0-r224.svg": partial(stage, "mbv2-w1.0-r224", "patch:4x4@13"),
     "docs/images/bands-mbv2-w1.0-r224.svg": partial(stage, "mbv2-w1.0-r224", "stream:4@13"),
     "docs/images/memory-mcunet-in3.svg": partial(memory, "mcunet-in3", "tinyengine", "stm32f746"),
+    "docs/images/layers-mcunet-in3.svg": partial(layers, "mcunet-in3", "tinyengine", "stm32h743"),
 }
 
 

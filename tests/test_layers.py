@@ -32,7 +32,18 @@ FLOORS = (
     },
     {"ops", "frontends", "zoo"},
     {"boards", "conventions", "export", "lowering", "models", "placement", "planners", "price", "pricing", "runtimes"},
-    {"breakdown", "conditions", "evaluating", "execution", "memory", "precision", "searching", "simulation", "tables"},
+    {
+        "breakdown",
+        "conditions",
+        "evaluating",
+        "execution",
+        "memory",
+        "precision",
+        "searching",
+        "simulation",
+        "tables",
+        "tracing",
+    },
     {"cli", "render"},
     {"__init__", "__main__"},  # the facade, above all: nothing in the package imports from it but its version
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -18,7 +19,10 @@ from mcusim.memory.planning import plan_memory
 from mcusim.region import Span
 from mcusim.render.arena import timeline_lines
 from mcusim.render.bars import memory_plot
+from mcusim.render.layer_times import layers_plot
+from mcusim.render.layers import executed
 from mcusim.render.patches import patches_plot
+from mcusim.render.spending import CAUSES
 from mcusim.render.text import ASCII, UNICODE
 from mcusim.render.timeline import timeline_plot
 from mcusim.render.tradeoff import front_plot
@@ -138,7 +142,30 @@ def test_what_a_band_finds_cached_is_what_it_misses():
     assert cached == (Span(0, 0), Span(2, 4), Span(5, 7), Span(8, 10))
 
 
+@pytest.mark.parametrize("name", ["mcunet-in3", "mcunetv2_large"])
+def test_layer_times(name):
+    report = mcusim.simulate(name, profile="stm32h743")
+    made = layers_plot(report, "svg")
+    assert made == layers_plot(report, "svg")
+    assert len(made) < SVG_LIMIT
+    axes = ElementTree.fromstring(made).find(".//{*}g[@id='axes_1']")
+    bars = [g for g in axes.findall("{*}g") if re.fullmatch(r"patch_\d+", g.get("id", ""))]
+    assert len(bars) >= len(CAUSES) * len(executed(report))
+    for kind, mark in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
+        assert layers_plot(report, kind).startswith(mark)
+
+
+def test_names_that_look_like_formulas_are_drawn():
+    report = mcusim.simulate("mcunet-vww0", profile="stm32f746")
+    odd = tuple(layer._replace(name="a$b$\\frac") for layer in report.layers)
+    assert layers_plot(replace(report, layers=odd, model=report.model._replace(name="$x_$" * 30)), "svg")
+
+
 def test_data_beside_the_picture():
+    code, out, _ = run("plot", "layers", "mcunet-vww0", "--profile", "stm32f746", "-o", "l.svg", "--data", "-")
+    assert code == 0
+    columns = out.splitlines()[0].split(",")
+    assert {"ms", "compute_cycles", "store_cycles", "memory_cycles", "overhead_cycles", "kernel", "why"} <= set(columns)
     code, out, _ = run("plot", "timeline", "mcunet-in3", "-o", "t.svg", "--data", "-")
     assert code == 0
     assert out.startswith("index,name,kind,offset_bytes,size_bytes,first,end\n")
@@ -169,6 +196,8 @@ def test_data_beside_the_picture():
         (["patches", "mcunet-in3", "-o", "t.svg", "--schedule", "layer"], "no cut stage"),
         (["patches", "mcunet-in3", "-o", "t.svg", "--schedule", "auto"], "name the stages"),
         (["patches", "mcunet-in3", "-o", "t.svg", "--schedule", "patch:2x2@5", "--stage", "2"], "--stage 1 or less"),
+        (["layers", "mcunet-in3", "-o", "t.svg"], "--profile"),
+        (["layers", "mcunet-in3", "--profile", "stm32f746", "-o", "t.gif"], "'t.gif' is no picture"),
         (["timelime", "mcunet-in3", "-o", "t.svg"], "did you mean timeline"),
     ],
 )

@@ -16,6 +16,7 @@ from rich.cells import cell_len
 from mcusim.render.boards import best_first, board_lines
 from mcusim.render.layers import ALL_UP_TO, TOP, LayerChoice, layer_table
 from mcusim.render.report import report_lines
+from mcusim.render.spending import SLOWEST, causes_of, main_cause, slowest, spending_lines
 from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import ASCII, UNICODE, clean, fraction_bar, shorten
 from mcusim.report import Report, Verdict
@@ -211,3 +212,46 @@ def test_boards_that_fit_come_first() -> None:
         lines = [line.plain for line in board_lines(ordered, width, UNICODE)]
         assert max(map(cell_len, lines)) <= width
         assert " ".join(lines).startswith("tiny-net with tinyengine fits 1 of 3")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Where the time goes
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 140])
+def test_the_split_adds_up_and_names_the_slowest(width):
+    lines = [line.plain for line in spending_lines(report(), width, UNICODE)]
+    assert max(map(cell_len, lines)) <= width
+    told = " ".join(lines)
+    assert "compute 50 %" in told
+    assert "store 30 %" in told
+    assert sum(int(share) for share in re.findall(r" (\d+) %[,;]", told)) == 100
+    assert re.findall(r" ms +\d+ % +(\d) ", "\n".join(lines)) == ["1", "2", "3"]
+    assert "slow path: so" in told
+
+
+def test_nothing_is_said_of_time_that_is_not_known():
+    unknown = tuple(layer(one.index, one.name, one.op, one.kernel, None, one.sram_bytes) for one in LAYERS)
+    assert spending_lines(report(layers=unknown), 80, UNICODE) == []
+    nobody = replace(report(), latency=report().latency._replace(ms=None))
+    assert spending_lines(nobody, 80, UNICODE) == []
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 10**6)] * 4), min_size=1, max_size=12))
+def test_the_slowest_come_first(splits):
+    layers = tuple(
+        LAYERS[1]._replace(
+            index=index,
+            cycles=sum(split),
+            compute_cycles=split[0],
+            store_cycles=split[1],
+            memory_cycles=split[2],
+            overhead_cycles=split[3],
+        )
+        for index, split in enumerate(splits)
+    )
+    found = slowest(report(layers=layers))
+    assert [one.layer.cycles for one in found] == sorted((sum(s) for s in splits if sum(s)), reverse=True)[:SLOWEST]
+    for one in found:
+        spent = dict(zip(("compute", "store", "memory", "overhead"), causes_of(one.layer), strict=True))
+        assert spent[main_cause(one.layer)] == max(spent.values())

@@ -86,6 +86,14 @@ def test_no_topological_order_is_better(graph, rules):
     assert [graph.nodes[i] for i in found.order] == list(found.graph.nodes)
 
 
+def test_the_first_step_takes_no_input_over():
+    """An input is whole until the first step has run, so that step writes beside it, in place or not."""
+    builder = GraphBuilder("chain")
+    x = builder.depthwise_conv_2d(builder.input((1, 4, 4, 4)), 1, padding=Padding.VALID)
+    found = reorder(builder.build([builder.depthwise_conv_2d(x, 1, padding=Padding.VALID)]), TINYENGINE)
+    assert (found.old_peak_bytes, found.peak_bytes, found.lower_bound_bytes) == (128, 128, 128)
+
+
 @given(graph=branching_networks())
 def test_a_search_that_ends_early_is_honest(graph):
     found = reorder(graph, TFLM, sets=1)

@@ -24,12 +24,13 @@ def ops(
     runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose kernels serve the network.")] = "tinyengine",
     json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,
 ) -> None:
-    """The operators that mcusim knows; with MODEL: which kernel serves each layer and why, and what is not supported.
+    """The operators that mcusim knows; with MODEL: which kernel serves each layer and which property of its
+    shape sends it there, what would be faster, and what is not supported.
 
     \b
     Examples:
       mcusim ops
-      mcusim ops mcunet-vww0 --runtime tflm
+      mcusim ops mcunet-vww0 --runtime tflm-cmsis-nn
     """
     from mcusim.ops import OPS
     from mcusim.render.operators import operator_list, served_list
@@ -80,13 +81,13 @@ def _served(graph: Graph, runtime: Runtime) -> list[Served]:
         kernel = runtime.kernel(step.signature)
         known = step.signature.op in OPS
         why = kernel.why if known else kernel.why or "mcusim does not know this operator"
-        found[step.node] = (kernel.name, kernel.supported and known, why)
+        found[step.node] = (kernel.name, kernel.supported and known, why, kernel.hint)
         silent |= dict.fromkeys(step.absorbed, f"folded into {step.signature.op}")
     served = []
     for index, node in enumerate(graph.nodes):
-        name, supported, why = found.get(index, ("", True, silent.get(index, "")))
         outputs = node.signature.outputs
-        served.append(Served(index, node.name, node.op, outputs[0].shape if outputs else (), name, supported, why))
+        shape = outputs[0].shape if outputs else ()
+        served.append(Served(index, node.name, node.op, shape, *found.get(index, ("", True, silent.get(index, "")))))
     return served
 
 

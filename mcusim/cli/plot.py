@@ -11,7 +11,7 @@ from mcusim.cli.progress import progress_bar
 from mcusim.cli.sheets import front_csv, layers_csv, maps_csv, tenants_csv
 from mcusim.cli.shell import STDOUT, one_thread, refuse_overwriting, refuse_same_target, write_bytes, write_output
 from mcusim.cli.space import GRID, KINDS, SRAM_BUDGET, STAGES, stage_kinds
-from mcusim.errors import ScheduleError
+from mcusim.errors import ModelError, ScheduleError
 
 __all__ = ["app"]
 
@@ -278,3 +278,36 @@ def _plot(name: str, output: str, data: str | None) -> None:
     if data != STDOUT:
         count = sum(len(panel.dots) for panel in chart.panels)
         write_output(f"{output}: {count} points in {len(chart.panels)} panels\n", STDOUT, "--output")
+
+
+@app.command(short_help="The time of each layer, split by cause.")
+def layers(
+    model: Annotated[str, MODEL],
+    output: Annotated[str, OUTPUT],
+    profile: Annotated[str, typer.Option(metavar="BOARD", help="The board that it runs on.", show_default=False)],
+    runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose kernels.")] = "tinyengine",
+    schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",
+    data: Annotated[str | None, DATA] = None,
+) -> None:
+    """The time of each layer, split into compute, requantise and store, memory and overhead; the slowest are named.
+
+    \b
+    Example:
+      mcusim plot layers mcunet-in3 --profile stm32h743 -o layers.svg --data layers.csv
+    """
+    from mcusim.render.layer_times import layers_plot
+    from mcusim.render.style import check_format
+    from mcusim.simulation import simulate
+
+    refuse_same_target(output=output, data=data)
+    refuse_overwriting((model, profile_file(profile)), output=output, data=data)
+    kind, board = check_format(output), named_board(profile)
+    report = simulate(model, profile=board, runtime=runtime, schedule=schedule)
+    if report.latency.ms is None:
+        why = next((warning for warning in report.warnings if warning.startswith("latency")), "latency: not known")
+        raise ModelError(why.rstrip("."), where=f"'{report.model.name}'", fix="ask for another runtime")
+    write_bytes(layers_plot(report, kind), output, "--output")
+    if data is not None:
+        write_output(layers_csv(report), data, "--data")
+    if data != STDOUT:
+        write_output(f"{output}: {len(report.layers)} layers of {report.model.name}\n", STDOUT, "--output")

@@ -139,6 +139,14 @@ def run(
             show_default=False,
         ),
     ] = None,
+    trace: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a trace of one inference for ui.perfetto.dev or chrome://tracing; - is standard output.",
+            show_default=False,
+        ),
+    ] = None,
     check: Annotated[
         bool,
         typer.Option(
@@ -160,13 +168,14 @@ def run(
       mcusim run mbv1-w0.5-r192 --profile stm32f412 --bits auto
       mcusim run mcunet-vww0 --profile nrf52840 --sram-budget 200k --max-ms 5s --check
       mcusim run mcunet-vww0 --profile stm32f746 --json -
+      mcusim run mcunet-vww1 --profile stm32f746 --schedule patch:2x2@5 --trace vww1.trace.json
     """
     from mcusim.pricing.stored import read_calibration
 
     if profile is None:
         fix = "add --profile BOARD (`mcusim profiles` lists them) or --profile all"
         raise InputError("no board is named", where="mcusim run", fix=fix)
-    refuse_same_target(json=json, csv=csv)
+    refuse_same_target(json=json, csv=csv, trace=trace)
     question = _Question(
         model,
         runtime,
@@ -185,17 +194,21 @@ def run(
     if profile.strip().lower() == ALL_BOARDS:
         if bank is not None:
             raise InputError("every board has other banks", where="--bank", fix="name one board with --profile")
+        if trace is not None:
+            raise InputError("a trace is of one board", where="--trace", fix="name one board with --profile")
         if layers != AUTO_LAYERS:
             complain("--layers: with --profile all each board has a row, and layers are not shown")
         reports = _ask_all(question)
     else:
         reports = [_ask(question, profile, bank)]
     read = {model, profile_file(profile), linked, calibration, *(report.model.source for report in reports)}
-    refuse_overwriting(read, json=json, csv=csv)
+    refuse_overwriting(read, json=json, csv=csv, trace=trace)
+    if trace is not None:
+        _write_trace(question, named_board(profile, bank), reports[0], trace)
     if profile.strip().lower() == ALL_BOARDS:
         _tell_boards(reports, json, csv)
     else:
-        _tell_report(reports[0], choice, json, csv)
+        _tell_report(reports[0], choice, json, csv, is_told=STDOUT not in (json, csv, trace))
     if check and not any(report.fits for report in reports):
         raise typer.Exit(1)
 
@@ -281,13 +294,33 @@ def _with_bits(graph: Graph, board: Board, question: _Question) -> Graph:
     ).graph
 
 
-def _tell_report(report: Report, layers: LayerChoice, json: str | None, csv: str | None) -> None:
+def _write_trace(question: _Question, board: Board, report: Report, target: str) -> None:
+    """A trace of what the report is about: with `--schedule auto`, of the schedule that was found."""
+    from mcusim.models import load
+    from mcusim.tracing import trace
+
+    graph = load(board.default_model if question.model is None else question.model)
+    made = trace(
+        _with_bits(graph, board, question),
+        profile=board,
+        runtime=question.runtime,
+        schedule=report.schedule.spec,
+        input_place=report.input.where,
+        clock_hz=question.clock_hz,
+        calibration=question.calibration,
+    )
+    if "warning" in made["otherData"]:
+        complain(f"--trace: {made['otherData']['warning']}")
+    write_output(document(made, indent=None), target, "--trace")
+
+
+def _tell_report(report: Report, layers: LayerChoice, json: str | None, csv: str | None, is_told: bool) -> None:
     """Files first: what goes wrong there should not follow a page of good news."""
     if json is not None:
         write_output(document(report.to_dict()), json, "--json")
     if csv is not None:
         write_output(layers_csv(report), csv, "--csv")
-    if STDOUT not in (json, csv):
+    if is_told:
         from mcusim.render.report import report_lines
 
         show(report_lines(report, terminal_width(), glyphs(), layers))

@@ -89,12 +89,12 @@ def show(lines: Sequence[Text]) -> None:
     _write(sys.stdout, capture.get())
 
 
-def document(value: dict[str, Any]) -> str:
-    """A JSON document as ASCII text, with a final newline."""
-    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=True)
+def document(value: dict[str, Any], indent: int | None = 2) -> str:
+    """A JSON document as ASCII text, with a final newline. indent: None puts all on one line."""
+    text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=True)
     if "\\ud" in text:  # half a character, of a file name in another encoding, is no JSON text
         whole = _whole_characters(json.dumps(value, allow_nan=False, ensure_ascii=False))
-        text = json.dumps(json.loads(whole), indent=2, allow_nan=False, ensure_ascii=True)
+        text = json.dumps(json.loads(whole), indent=indent, allow_nan=False, ensure_ascii=True)
     return text + "\n"
 
 

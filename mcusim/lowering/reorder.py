@@ -285,7 +285,7 @@ def _after(model: _Model, reached: _Reached, time: int) -> _Reached:
             during += tenant.size_bytes
         if not tenant.users & ~done and not tenant.to_the_end:
             freed += tenant.size_bytes
-    for _, source in step.takes_over:
+    for _, source in step.takes_over if reached.done else ():  # lowering keeps an input through the first step
         tenant = model.tenants[source]
         if not tenant.users & ~done and not tenant.to_the_end:
             during -= tenant.size_bytes

@@ -14,7 +14,7 @@ from mcusim.render.text import Glyphs, first_name, kib, paragraph, shape_text
 from mcusim.report import LayerInfo, Report
 from mcusim.units import cycles_to_ms, format_count, format_percent
 
-__all__ = ["ALL_UP_TO", "TOP", "LayerChoice", "executed", "layer_table"]
+__all__ = ["ALL_UP_TO", "TOP", "LayerChoice", "executed", "layer_table", "short_names"]
 
 ALL_UP_TO = 40
 """As many layers are shown all together."""
@@ -81,14 +81,14 @@ def executed(report: Report) -> list[LayerInfo]:
 
 def _executed(report: Report) -> list[_Row]:
     clock_hz, layers = report.profile.clock_hz, executed(report)
-    names = _short_names([layer.name for layer in layers])
+    names = short_names([layer.name for layer in layers])
     return [
         _Row(layer, name, None if layer.cycles is None else cycles_to_ms(layer.cycles, clock_hz))
         for layer, name in zip(layers, names, strict=True)
     ]
 
 
-def _short_names(names: Sequence[str]) -> list[str]:
+def short_names(names: Sequence[str]) -> list[str]:
     """The names without the folders that most of them begin with, and of fused ones (`a;b`) the first."""
     firsts = [first_name(name) for name in names]
     for _ in range(4):

@@ -10,14 +10,18 @@ from rich.text import Text
 
 from mcusim.graph import Shape
 from mcusim.ops import Movement, OpDef
+from mcusim.render.layers import short_names
 from mcusim.render.table import Bar, Cell, Column, table
-from mcusim.render.text import Glyphs, first_name, headline, paragraph, shape_text
+from mcusim.render.text import Glyphs, headline, paragraph, shape_text
 
 __all__ = ["Served", "operator_list", "served_list"]
 
 
 class Served(NamedTuple):
-    """A node and the kernel that it is dispatched to. kernel: "" where none is needed, or none is there."""
+    """A node and the kernel that it is dispatched to. kernel: "" where none is needed, or none is there.
+
+    why: the property of the shape that decides.   hint: what would be faster.
+    """
 
     node: int
     name: str
@@ -26,6 +30,7 @@ class Served(NamedTuple):
     kernel: str
     supported: bool
     why: str
+    hint: str = ""
 
 
 def operator_list(known: Sequence[OpDef], width: int, glyphs: Glyphs) -> list[Text]:
@@ -53,14 +58,16 @@ def served_list(
     heading = headline(f"{model} with {runtime}", f"{count} {words}", style, width)
     columns = (
         Column("#", right=True),
-        Column("layer", least=18, most=32),
+        Column("layer", least=10, most=32),
         Column("op", drop=4, least=10),
         Column("output", drop=3),
-        Column("kernel", least=12),
-        Column("why", drop=2, least=16),
+        Column("kernel", least=26),
+        Column("why", drop=2, least=14, most=60),
     )
     running = [layer for layer in served if layer.kernel or not layer.supported]
-    lines = [*heading, Text(), *table(columns, [_row(layer, glyphs) for layer in running], width, glyphs)]
+    names = short_names([layer.name for layer in running])
+    rows = [_row(layer, name, glyphs) for layer, name in zip(running, names, strict=True)]
+    lines = [*heading, Text(), *table(columns, rows, width, glyphs)]
     silent = Counter((layer.op, layer.why) for layer in served if layer not in running)
     if silent:
         listed = ", ".join(f"{count} {op} ({why})" for (op, why), count in silent.items())
@@ -69,14 +76,33 @@ def served_list(
         lines += paragraph(f"! {op}, {times} layer{'s' * (times > 1)}: {why}", width, style="yellow", hanging="  ")
     for warning in warnings:
         lines += paragraph(f"! {warning}", width, style="yellow", hanging="  ")
+    lines += _hints(served, width)
     return lines
 
 
-def _row(layer: Served, glyphs: Glyphs) -> list[Cell | Bar]:
+NAMED = 3
+"""So many layers with one hint are named; of more, their number is told."""
+
+
+def _hints(served: Sequence[Served], width: int) -> list[Text]:
+    """What would be faster, each thing once, with the layers that it is about."""
+    about: dict[tuple[str, str], list[str]] = {}
+    for layer in served:
+        if layer.hint:
+            about.setdefault((layer.op, layer.hint), []).append(str(layer.node))
+    lines = [Text()] if about else []
+    for (op, hint), layers in about.items():
+        many = len(layers) > NAMED
+        whose = f"{len(layers)} layers" if many else f"layer{'s' * (len(layers) > 1)} {', '.join(layers)}"
+        lines += paragraph(f"{op}, {whose}: {hint}.", width, style="cyan", hanging="  ")
+    return lines
+
+
+def _row(layer: Served, name: str, glyphs: Glyphs) -> list[Cell | Bar]:
     style = "" if layer.supported else "red"
     return [
         Cell(str(layer.node), "dim"),
-        Cell(first_name(layer.name)),
+        Cell(name),
         Cell(layer.op, style),
         Cell(shape_text(layer.output_shape, glyphs)),
         Cell(layer.kernel or "none", style),

@@ -16,9 +16,9 @@ GENERATED_CODE = LoweringRules(folds_padding=True, relabels_free=True, alignment
 """What generators of C code have in common: paddings go into convolutions, and a RESHAPE moves nothing."""
 
 
-def unnamed_kernel(owner: str) -> Callable[[Signature], Kernel]:
-    """Every operator goes to a function whose name nobody has published."""
-    kernel = Kernel(f"{owner}'s own", why="its kernels are not public")
+def unnamed_kernel(owner: str, why: str = "its kernels are not public") -> Callable[[Signature], Kernel]:
+    """Every operator goes to a function that nobody can name. why: nobody has published its name, if not given."""
+    kernel = Kernel(f"{owner}'s own", why=why)
     return lambda signature: kernel
 
 

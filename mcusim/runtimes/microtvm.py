@@ -19,7 +19,7 @@ def _microtvm(name: str, title: str, versions: tuple[str, ...], evidence: str) -
             rules=GENERATED_CODE,
             planner_name="best-fit",
             planner=best_fit_portfolio,
-            kernel=unnamed_kernel(title.partition(",")[0]),
+            kernel=unnamed_kernel(title.partition(",")[0], "its kernels are not public: made for each network"),
             flash=stored_weights("microTVM"),
             persistent=lower_bound("microTVM"),
             memory_basis=Basis.DERIVED,

@@ -71,12 +71,14 @@ class Kernel(NamedTuple):
 
     supported: whether the runtime can run it.   why: the property of the shape that sends it there, or what is missing.
     caveat: what a report must say of figures that rest on it, or "".
+    hint: where that property costs time: what would be faster; "" where nothing is known to be.
     """
 
     name: str
     supported: bool = True
     why: str = ""
     caveat: str = ""
+    hint: str = ""
 
 
 def _nothing_persistent(graph: Graph) -> Persistent:
@@ -102,6 +104,7 @@ class Runtime:
     memory_basis: what stands behind the arena's size.   persistent_basis: behind the persistent bytes.
     cores: where its memory rules hold; empty for everywhere.   reads_offline_plan: from the model file, as TFLM does.
     weight_bits, activation_bits: widths that its kernels take.
+    kernel: which function serves a node.   patch_kernel: which serves it in a patch, where that is another.
     stages: kinds of stages that it runs; of others a report says what they would need, and warns.
     price_family: whose measurements price its kernels.   evidence: what the rules were checked against, and where
     that ends.
@@ -117,6 +120,7 @@ class Runtime:
     planner_name: str
     planner: Planner
     kernel: Callable[[Signature], Kernel]
+    patch_kernel: Callable[[Signature], Kernel] | None = None
     flash: Callable[[Graph], Flash]
     flash_ledger: Callable[[Graph], tuple[LedgerItem, ...]] = _empty_ledger
     code: Callable[[Graph], tuple[CodeItem, ...]] = _code_untold
@@ -146,6 +150,10 @@ class Runtime:
     def cut_stages(self) -> frozenset[StageKind]:
         """Kinds of stages that it runs in pieces."""
         return self.stages - {StageKind.LAYER}
+
+    def kernel_in(self, stage: StageKind, call: Signature) -> Kernel:
+        """The function that serves a node in a stage of some kind."""
+        return self.patch_kernel(call) if self.patch_kernel and stage is StageKind.PATCH else self.kernel(call)
 
 
 RUNTIMES: dict[str, Runtime] = {}

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from mcusim.graph import Graph, Signature
 from mcusim.lowering.rules import LoweringRules, Scratch
+from mcusim.ops import OPS
 from mcusim.planners import tflm_greedy
 from mcusim.report import Basis
+from mcusim.runtimes.cmsis_nn import route
 from mcusim.runtimes.code_sizes import Kernels, network_code, operators_of
 from mcusim.runtimes.registry import CodeItem, Flash, Kernel, Runtime, register
 from mcusim.runtimes.stored import file_ledger
-from mcusim.runtimes.tflm_kernels import KERNELS, refusal, scratch
+from mcusim.runtimes.tflm_kernels import KERNELS, moving_hint, reference_name, refusal, scratch
 from mcusim.runtimes.tflm_tail import tail_bytes, tail_ledger
 
 __all__ = ["BENCHMARKED", "TFLM", "exported_file_bytes", "stored_file"]
@@ -65,8 +67,19 @@ def exported_file_bytes(graph: Graph) -> int:
 
 
 def _kernel(signature: Signature) -> Kernel:
-    why = refusal(signature)
-    return Kernel("", False, why) if why else Kernel(f"reference {signature.op.removeprefix('CUSTOM:')}")
+    missing = refusal(signature)
+    if missing:
+        return Kernel("", False, missing)
+    hint = moving_hint(signature) or (_OPTIMISED_HINT if _is_heavy(signature) and route(signature).function else "")
+    return Kernel(reference_name(signature), why="portable C, whatever the shape", hint=hint)
+
+
+_OPTIMISED_HINT = "slow path: portable C without SIMD; faster with CMSIS-NN linked in (--runtime tflm-cmsis-nn)"
+
+
+def _is_heavy(signature: Signature) -> bool:
+    op = OPS.get(signature.op)
+    return op is not None and bool(op.parameters)
 
 
 def _planned_scratch(signature: Signature) -> Scratch:

@@ -13,7 +13,7 @@ from mcusim.runtimes.code_sizes import Kernels, network_code, operators_of
 from mcusim.runtimes.registry import CodeItem, Flash, Kernel, LedgerItem, Persistent, Runtime, register
 from mcusim.runtimes.stored import file_ledger
 from mcusim.runtimes.tflm import BENCHMARKED, stored_file
-from mcusim.runtimes.tflm_kernels import MCU_POINTER_BYTES, refusal, scratch
+from mcusim.runtimes.tflm_kernels import MCU_POINTER_BYTES, moving_hint, reference_name, refusal, scratch
 from mcusim.runtimes.tflm_tail import BENCHMARK, tail_bytes, tail_ledger
 
 __all__ = ["BUILD", "TFLM_CMSIS_NN"]
@@ -29,7 +29,8 @@ def _kernel(signature: Signature) -> Kernel:
     if why:
         return Kernel("", False, why)
     found = route(signature)
-    return Kernel(found.function or f"reference {signature.op.removeprefix('CUSTOM:')}", why=found.why)
+    name = found.function or reference_name(signature)
+    return Kernel(name, why=found.why, hint=found.hint or moving_hint(signature))
 
 
 def _planned_scratch(signature: Signature) -> Scratch:

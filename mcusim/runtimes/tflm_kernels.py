@@ -20,7 +20,7 @@ from mcusim.graph import DType, Signature
 from mcusim.lowering.rules import Scratch
 from mcusim.ops import OPS
 from mcusim.ops.batch_matmul import BatchMatMulAttributes
-from mcusim.ops.registry import Movement, attributes_of
+from mcusim.ops.registry import Movement, Pads, attributes_of
 
 __all__ = [
     "KERNELS",
@@ -31,6 +31,8 @@ __all__ = [
     "channel_arrays",
     "int_array_bytes",
     "layout_bytes",
+    "moving_hint",
+    "reference_name",
     "refusal",
     "scratch",
     "transpose_conv_bias",
@@ -382,3 +384,19 @@ def _packed_refusal(signature: Signature) -> str:
             what = "weights" if kind.is_constant else "activations"
             return f"TFLM has no kernels for {kind.dtype} {what}; it unpacks int4 weights, and computes on int8"
     return ""
+
+
+def reference_name(signature: Signature) -> str:
+    """What a report calls TFLM's own kernel."""
+    return f"reference {signature.op.removeprefix('CUSTOM:')}"
+
+
+def moving_hint(signature: Signature) -> str:
+    """Where a layer that only moves bytes could be spared."""
+    op = OPS.get(signature.op)
+    pads = op.padding(signature) if op is not None and op.padding is not None else None
+    if pads is None:
+        return ""
+    if pads == Pads():
+        return "it pads nothing, and copies all the same; faster without it"
+    return "slow path: a copy of the whole map; faster where the layer behind it pads itself (padding SAME)"

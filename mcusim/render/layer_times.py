@@ -1,0 +1,91 @@
+"""Time layer by layer as a plot: a bar for each layer that runs, split by what its cycles are spent on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mcusim.render import style
+from mcusim.render.layers import executed
+from mcusim.render.spending import CAUSES, Slow, causes_of, slowest
+from mcusim.render.text import UNICODE, clean, shorten
+from mcusim.report import Report
+from mcusim.units import cycles_to_ms, format_percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["layers_plot"]
+
+HEIGHT_INCHES = 3.2
+NAMED = 6
+"""So many of the slowest layers have their names in the plot."""
+NAME_CELLS = 24
+
+_COLOURS = (style.BLUE, style.SKY, style.ORANGE, "#B0B0B0")
+
+
+def layers_plot(report: Report, kind: str) -> bytes:
+    """The plot as a file of `kind`: svg, png or pdf."""
+    with style.figure(HEIGHT_INCHES) as made:
+        axes = made.subplots()
+        named = slowest(report, NAMED)
+        _draw_bars(axes, report)
+        _draw_ranks(axes, report, named)
+        made.supxlabel("\n".join(_key(named, report)), fontsize=style.SMALL_POINTS, color=style.GREY)
+        return style.drawn(made, kind)
+
+
+def _draw_bars(axes: Axes, report: Report) -> None:
+    layers, clock_hz = executed(report), report.profile.clock_hz
+    places = range(len(layers))
+    bottom = [0.0] * len(layers)
+    for number, (cause, colour) in enumerate(zip(CAUSES, _COLOURS, strict=True)):
+        heights = [cycles_to_ms(causes_of(layer)[number], clock_hz) for layer in layers]
+        axes.bar(places, heights, 0.86, bottom, color=colour, label=cause)
+        bottom = [below + height for below, height in zip(bottom, heights, strict=True)]
+    axes.set_xlim(-0.7, max(len(layers), 1) - 0.3)
+    axes.set_ylim(0, max(bottom, default=0.0) * 1.08 or 1.0)
+    axes.set_title(_title(report), pad=20)
+    axes.set_xlabel("layers that run, in order")
+    axes.set_ylabel("ms")
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=4, handlelength=1.2, borderaxespad=0.2)
+    style.whole_numbers(axes)
+
+
+def _title(report: Report) -> str:
+    time = report.latency
+    model = shorten(_plain(report.model.name), NAME_CELLS + 4, UNICODE)
+    whose = f"{model} with {report.runtime.name} on {report.profile.name}"
+    if time.ms is None or time.low_ms is None or time.high_ms is None:
+        return f"{whose}: time not known"
+    return f"{whose}: {_ms(time.ms)} ms ({_ms(time.low_ms)} to {_ms(time.high_ms)})"
+
+
+def _plain(name: str) -> str:
+    """A name that matplotlib takes for no formula."""
+    return clean(name).replace("$", "S")
+
+
+def _ms(ms: float) -> str:
+    return f"{ms:,.0f}" if ms >= 100 else f"{ms:.3g}"
+
+
+def _draw_ranks(axes: Axes, report: Report, named: list[Slow]) -> None:
+    """1 above the slowest bar, and so on: the key below tells their names."""
+    place = {layer.index: place for place, layer in enumerate(executed(report))}
+    for rank, one in enumerate(named, 1):
+        height = cycles_to_ms(one.layer.cycles or 0, report.profile.clock_hz)
+        at = (place[one.layer.index], height)
+        text = {"textcoords": "offset points", "ha": "center", "va": "bottom", "fontsize": style.SMALL_POINTS}
+        axes.annotate(str(rank), at, (0, 1.5), weight="bold", **text)  # type: ignore[arg-type]  # a mixed dict
+
+
+def _key(named: list[Slow], report: Report) -> list[str]:
+    """Two lines of names."""
+    told = [
+        f"{rank} {shorten(_plain(one.name), NAME_CELLS, UNICODE)}, "
+        f"{_ms(cycles_to_ms(one.layer.cycles or 0, report.profile.clock_hz))} ms ({format_percent(one.share)})"
+        for rank, one in enumerate(named, 1)
+    ]
+    half = -(-len(told) // 2)
+    return ["   ".join(told[:half]), "   ".join(told[half:])]
