@@ -54,7 +54,7 @@ def test_every_file_states_what_it_was_made_from(folder):
         assert re.search(rf"command: mcusim (report|plot) .*{re.escape(path.name)}", text)
         assert "profiles: stm32f412, stm32h743" in text
         inputs = re.findall(r"\b([0-9a-f]{64})  (\S+)", text)
-        assert {Path(name).suffix for _, name in inputs} == {".toml"}
+        assert {Path(name).suffix for _, name in inputs} == {".toml", ".csv", ".json"}
         for sha256, name in inputs:
             assert hashlib.sha256((REPO / name).read_bytes()).hexdigest() == sha256
         named = {name for _, name in inputs}
