@@ -10,8 +10,8 @@ from mcusim.graph import Graph
 from mcusim.ops import OPS, Movement
 from mcusim.planners import best_fit_portfolio
 from mcusim.report import Basis
-from mcusim.runtimes.closed import GENERATED_CODE, stored_weights, unnamed_kernel
 from mcusim.runtimes.registry import Runtime, register
+from mcusim.runtimes.timed import GENERATED_CODE, stored_weights, unnamed_kernel
 
 __all__ = ["X_CUBE_AI"]
 

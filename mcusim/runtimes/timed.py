@@ -1,0 +1,67 @@
+"""Shared by runtimes of which only the times are known: no rules of memory, no names of kernels, no code sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mcusim.graph import Graph, Signature
+from mcusim.lowering.rules import LoweringRules
+from mcusim.planners import best_fit_portfolio
+from mcusim.report import Basis
+from mcusim.runtimes.registry import Flash, Kernel, Persistent, Runtime, register
+from mcusim.runtimes.stored import BIAS_BYTES, generated_bytes
+
+__all__ = ["GENERATED_CODE", "NOT_PUBLIC", "stored_weights", "timed_runtime", "unnamed_kernel"]
+
+GENERATED_CODE = LoweringRules(folds_padding=True, relabels_free=True, alignment=4)
+"""What generators of C code have in common: paddings go into convolutions, and a RESHAPE moves nothing."""
+
+NOT_PUBLIC = "is not public"
+
+
+def timed_runtime(
+    name: str, owner: str, title: str, versions: tuple[str, ...], evidence: str, planner_is: str = NOT_PUBLIC
+) -> Runtime:
+    """A runtime with measured times and nothing else.
+
+    owner: its name in sentences.   versions: those measured, newest first.   planner_is: what keeps mcusim from
+    placing as its memory planner does. SRAM is then what must be alive at once, a lower bound.
+    """
+    told = Persistent(0, f"{owner}'s memory planner {planner_is}; at least what is alive at once is needed")
+    return register(
+        Runtime(
+            name=name,
+            version=versions[0],
+            title=title,
+            rules=GENERATED_CODE,
+            planner_name="best-fit",
+            planner=best_fit_portfolio,
+            kernel=unnamed_kernel(owner),
+            flash=stored_weights(owner),
+            persistent=lambda graph: told,
+            memory_basis=Basis.DERIVED,
+            persistent_basis=Basis.DERIVED,
+            price_family=name,
+            bounds_memory=True,
+            versions=versions,
+            evidence=f"latency: {evidence}; SRAM is a lower bound, flash without code",
+        )
+    )
+
+
+def unnamed_kernel(owner: str) -> Callable[[Signature], Kernel]:
+    """Every operator goes to a function that mcusim cannot name."""
+    kernel = Kernel(f"{owner}'s own", why="its kernels are not public, or made for each network")
+    return lambda signature: kernel
+
+
+def stored_weights(owner: str, code_bytes: Callable[[Graph], int] | None = None) -> Callable[[Graph], Flash]:
+    """Weights and int32 biases; with `code_bytes`, calibrated, the code too."""
+
+    def flash(graph: Graph) -> Flash:
+        model_bytes = generated_bytes(graph, BIAS_BYTES)
+        if code_bytes is None:
+            return Flash(model_bytes, None, Basis.DERIVED, f"nobody has published how large {owner}'s code is")
+        return Flash(model_bytes, code_bytes(graph), Basis.CALIBRATED)
+
+    return flash
