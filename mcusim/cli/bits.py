@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcusim.cli.options import bytes_option, place_option, profile_file
+from mcusim.cli.options import JSON, bytes_option, csv_of, place_option, profile_file
 from mcusim.cli.shell import (
     STDOUT,
     document,
@@ -51,14 +51,8 @@ def bits(
             metavar="SHARE", help="Weights within this share of the largest count as large; the first is cut."
         ),
     ] = 0.05,
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write the JSON document; - is standard output.", show_default=False),
-    ] = None,
-    csv: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write one line a layer as CSV; - is standard output.", show_default=False),
-    ] = None,
+    json: Annotated[str | None, JSON] = None,
+    csv: Annotated[str | None, csv_of("layer")] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 when no choice of bits fits.")] = False,
 ) -> None:
     """With how many bits does a network fit? Activations, then weights, are cut to 8, 4 or 2 bits until it does.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcusim.cli.options import profile_file
+from mcusim.cli.options import JSON, csv_of, profile_file
 from mcusim.cli.shell import (
     STDOUT,
     document,
@@ -30,14 +30,8 @@ def fit(
     runtime: Annotated[
         str, typer.Option(metavar="NAME", help="Whose memory rules and kernels, as NAME or NAME@VERSION.")
     ] = "tinyengine",
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write the JSON document; - is standard output.", show_default=False),
-    ] = None,
-    csv: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write one line a remedy as CSV; - is standard output.", show_default=False),
-    ] = None,
+    json: Annotated[str | None, JSON] = None,
+    csv: Annotated[str | None, csv_of("remedy")] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 when the network does not fit as it is.")] = False,
 ) -> None:
     """What to do when a network does not fit: ranked remedies, each with its bytes and milliseconds.

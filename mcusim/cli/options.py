@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -27,6 +27,7 @@ __all__ = [
     "board_option",
     "bytes_option",
     "choice_option",
+    "csv_of",
     "hz_option",
     "image_option",
     "layers_option",
@@ -47,7 +48,13 @@ LINKED = typer.Option(
     help="Linked firmware, as ELF or GNU ld's map file: its code counts instead of the estimate.",
     show_default=False,
 )
-JSON = typer.Option(metavar="FILE", help="Write a JSON document; - is standard output.", show_default=False)
+JSON = typer.Option(metavar="FILE", help="Write the JSON document; - is standard output.", show_default=False)
+
+
+def csv_of(line: str) -> Any:
+    """The option that writes one line a `line` as CSV."""
+    told = f"Write one line a {line} as CSV; - is standard output."
+    return typer.Option(metavar="FILE", help=told, show_default=False)
 
 
 def choice_option(text: str, kind: type[Choice], option: str) -> Choice:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcusim.cli.options import bytes_option, profile_file
+from mcusim.cli.options import JSON, bytes_option, csv_of, profile_file
 from mcusim.cli.progress import progress_bar
 from mcusim.cli.shell import (
     STDOUT,
@@ -69,16 +69,8 @@ def patch(
         ),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Show every schedule of the front.")] = False,
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write the JSON document; - is standard output.", show_default=False),
-    ] = None,
-    csv: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", help="Write one line a schedule as CSV; - is standard output.", show_default=False
-        ),
-    ] = None,
+    json: Annotated[str | None, JSON] = None,
+    csv: Annotated[str | None, csv_of("schedule")] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 when no schedule fits.")] = False,
 ) -> None:
     """Which schedule makes a network fit: patch by patch, streamed, or both, and what does it cost?

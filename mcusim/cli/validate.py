@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mcusim.cli.options import JSON, csv_of
 from mcusim.cli.shell import (
     STDOUT,
     document,
@@ -29,14 +30,8 @@ def validate(
     systems: Annotated[
         str, typer.Option(metavar="N", help="Show systems with at least so many networks, or all.")
     ] = "4",
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write the JSON document; - is standard output.", show_default=False),
-    ] = None,
-    csv: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write one line a measured time as CSV; - is standard output."),
-    ] = None,
+    json: Annotated[str | None, JSON] = None,
+    csv: Annotated[str | None, csv_of("measured time")] = None,
 ) -> None:
     """How far off are the times that mcusim predicts, from those measured on real boards?
 
