@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mcusim.boards import load_board
+    from mcusim.designing import search_net
     from mcusim.errors import McusimError
     from mcusim.execution import execute, session
     from mcusim.frontends.builder import GraphBuilder
@@ -55,6 +56,7 @@ __all__ = [
     "load",
     "load_board",
     "search",
+    "search_net",
     "session",
     "simulate",
 ]
@@ -73,6 +75,7 @@ _HOMES = {
     "load_board": "mcusim.boards",
     "session": "mcusim.execution",
     "search": "mcusim.searching",
+    "search_net": "mcusim.designing",
     "simulate": "mcusim.simulation",
 }
 

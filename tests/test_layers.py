@@ -29,7 +29,7 @@ FLOORS = (
     },
     {"ops", "frontends", "zoo"},
     {"boards", "conventions", "export", "lowering", "models", "placement", "planners", "price", "runtimes"},
-    {"breakdown", "conditions", "execution", "memory", "searching", "simulation"},
+    {"breakdown", "conditions", "designing", "execution", "memory", "searching", "simulation"},
     {"cli", "render"},
     {"__init__", "__main__"},  # the facade, above all: nothing in the package imports from it but its version
 )
