@@ -28,6 +28,7 @@ from mcusim.cli.profiles import app as profiles_app
 from mcusim.cli.run import run
 from mcusim.cli.runtimes import runtimes
 from mcusim.cli.schema import schema
+from mcusim.cli.search_net import search_net
 from mcusim.cli.shell import complain, replace_unprintable, silence
 from mcusim.cli.usage import UsageError, explain
 
@@ -40,6 +41,7 @@ COMMANDS = (
     "plan",
     "patch",
     "fit",
+    "search-net",
     "models",
     "profiles",
     "runtimes",
@@ -97,6 +99,7 @@ app.command(short_help="Does it fit, how fast is it, which layer is to blame?")(
 app.command(short_help="The arena: which buffer lies where, and the smallest plan.")(plan)
 app.command(short_help="The schedules worth having, and the one to take.")(patch)
 app.command(short_help="What to do when it does not fit, ranked.")(fit)
+app.command("search-net", short_help="A network for stated figures, or as large as a board takes.")(search_net)
 app.command(short_help="The published networks that have a name here.")(models)
 app.add_typer(profiles_app, name="profiles", short_help="The boards; `new` and `check` for one's own.")
 app.command(short_help="Whose memory rules and kernels there are.")(runtimes)
