@@ -10,6 +10,7 @@ from mcusim.ops import OPS, Work
 from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.price import Coefficients, price_whole, price_work
 from mcusim.program import Program, Stage, Step, ViewKind
+from mcusim.region import Span
 from mcusim.report import Basis, LayerInfo, StageInfo
 from mcusim.runtimes import Kernel, Runtime
 from mcusim.schedule import StageKind
@@ -106,7 +107,7 @@ def _stage_info(program: Program, stage: Stage) -> StageInfo:
     span = (min(nodes), max(nodes)) if nodes else (0, 0)
     grid = (stage.row_pieces, stage.col_pieces)
     if stage.kind is StageKind.LAYER:
-        return StageInfo(stage.kind.value, grid, span, 0, 0)
+        return StageInfo(stage.kind.value, grid, span, 0, 0, _input_piece(stage))
     again = halo_bytes = 0
     for step in stage.steps:
         done, once = _work(step), _whole_work(step.signature)
@@ -114,7 +115,26 @@ def _stage_info(program: Program, stage: Stage) -> StageInfo:
         halo_bytes += max(done.written_bytes - once.written_bytes, 0)
     lines = {w for step in stage.steps for w in step.writes if program.views[w].kind is ViewKind.LINES}
     halo_bytes += sum(program.buffers[program.views[w].buffer].size_bytes for w in lines)
-    return StageInfo(stage.kind.value, grid, span, again, halo_bytes)
+    return StageInfo(stage.kind.value, grid, span, again, halo_bytes, _input_piece(stage))
+
+
+def _input_piece(stage: Stage) -> tuple[int, int]:
+    """Rows and columns of the input that one piece of the stage's first step reads at most."""
+    if not stage.steps:
+        return 1, 1
+    step = stage.steps[0]
+    call = step.signature
+    # Where every piece is of one size the spans are clipped, and the priced rows are not.
+    rows = max(*[span.length for span in step.rows], step.priced_rows // stage.row_pieces)
+    cols = max(*[span.length for span in step.cols], step.priced_cols // stage.col_pieces)
+    reads = [index for index, kind in enumerate(call.inputs) if kind is not None and not kind.is_constant]
+    if call.op not in OPS or not reads:
+        return rows, cols
+    need = OPS[call.op].needs(call, reads[0], Span(0, rows), Span(0, cols))
+    whole = call.input(reads[0])
+    if need is None or stage.kind is StageKind.LAYER:
+        return whole.rows, whole.cols
+    return need.rows.length, need.cols.length
 
 
 def _work(step: Step) -> Work:

@@ -115,6 +115,8 @@ class StageInfo(NamedTuple):
     """First and last node of the stage, by index."""
     recomputed_macs: int
     halo_bytes: int
+    input_piece: tuple[int, int] = (1, 1)
+    """Rows and columns of the stage's input that one piece reads at most, with the border that a runtime pads."""
 
 
 class ScheduleInfo(NamedTuple):

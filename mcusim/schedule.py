@@ -6,11 +6,12 @@
 
 `patch:PxQ@N` runs the next N computing nodes in a grid of P rows by Q columns, halo recomputed; `stream:R@N` in bands
 of R output rows, halo rows cached. Nodes that only move data (PAD, RESHAPE, TRANSPOSE, QUANTIZE, DEQUANTIZE) are not
-counted. What remains runs layer by layer. `auto` is whatever `mcusim.search` finds best for a board.
+counted. What remains runs layer by layer. `auto` is whatever `mcusim.search` finds best for a board and a runtime.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -96,7 +97,8 @@ def parse_schedule(spec: str) -> Schedule:
             raise ScheduleError(
                 f"stage '{text.strip()}' does not read",
                 where=f"schedule '{spec}'",
-                fix="write auto, or layer, patch:PxQ@N and stream:R@N, joined by '+', all numbers 1 or more",
+                fix=f"write {_meant(spec)}: layer@N, patch:PxQ@N and stream:R@N joined by '+', all numbers 1 or more; "
+                "or layer, or auto",
             )
         stages.append(stage)
     remaining = [i for i, stage in enumerate(stages) if stage.nodes is None]
@@ -104,11 +106,33 @@ def parse_schedule(spec: str) -> Schedule:
         raise ScheduleError(
             "'layer' without a count takes every node that remains, so nothing can follow it",
             where=f"schedule '{spec}'",
-            fix="say how many nodes: layer@N",
+            fix=f"say how many: {'+'.join('layer@1' if s.nodes is None else str(s) for s in stages)}",
         )
     if remaining:
         stages.pop()  # what remains runs layer by layer anyway
     return Schedule(tuple(stages))
+
+
+def _meant(spec: str) -> str:
+    """What a spec that does not read may have meant: kinds by their spelling, missing numbers made up."""
+    stages = [_meant_stage(text) for text in spec.strip().lower().split("+") if text.strip()]
+    return "+".join(stages) or "layer"
+
+
+def _meant_stage(text: str) -> str:
+    word = re.match(r"[a-z ]*", text.strip())
+    near = difflib.get_close_matches(word[0] if word else "", list(StageKind), n=1, cutoff=0.3)
+    numbers = [max(int(number), 1) for number in re.findall(r"\d+", text)]
+    match near[0] if near else StageKind.PATCH:
+        case StageKind.LAYER:
+            return f"layer@{[*numbers, 1][0]}"
+        case StageKind.STREAM:
+            band, nodes, *_ = [*numbers, 1, 1]
+            return f"stream:{band}@{nodes}"
+        case _:
+            *grid, nodes = numbers[:3] or [1]
+            rows, cols = (*grid, *grid, 2, 2)[:2]
+            return f"patch:{rows}x{cols}@{nodes}"
 
 
 def _stage(found: re.Match[str]) -> StageSpec | None:

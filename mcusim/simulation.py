@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
 
@@ -50,8 +50,8 @@ from mcusim.report import (
     Verdict,
 )
 from mcusim.runtimes import Runtime
-from mcusim.schedule import Schedule
-from mcusim.searching import search
+from mcusim.schedule import Schedule, StageKind
+from mcusim.searching import Front, search
 from mcusim.units import cycles_to_ms, format_ms
 
 __all__ = ["simulate"]
@@ -78,7 +78,8 @@ def simulate(
 
     model: a Graph, the name of a published network, the path of a `.tflite` file, or a description for `load`.
     profile: a board's name, the path of a profile, or a Board.   runtime: `NAME` or `NAME@VERSION`.
-    schedule: see `mcusim.schedule`.   input_place: `arena` or `external`; the runtime's own choice if None.
+    schedule: see `mcusim.schedule`; `auto` is the best of those that the runtime can run.
+    input_place: `arena` or `external`; the runtime's own choice if None.
     clock_hz, sram_budget_bytes, flash_budget_bytes, max_ms: replace or add to the board's own.
     convention: counts SRAM instead of the runtime: a convention or another runtime, by name (`mcusim.memory.counting`).
     image: a linked firmware (`mcusim.memory.images.read_image`), whose code counts instead of the estimate.
@@ -88,10 +89,10 @@ def simulate(
     sram_bytes, flash_bytes = the_bytes(sram_budget_bytes, _SRAM_BUDGET), the_bytes(flash_budget_bytes, _FLASH_BUDGET)
     clock, limit_ms = the_clock(clock_hz), the_ms(max_ms)
     graph = the_graph(model)
+    told: tuple[str, ...] = ()
     if plan.is_auto:
         wanted = None if input_place is None else the_input_place(input_place, chosen, plan)
-        found = search(graph, profile=board, runtime=chosen, input_place=wanted, sram_budget_bytes=sram_budget_bytes)
-        plan = (found.best or found.nearest).schedule
+        plan, told = _best_schedule(graph, board, chosen, wanted, sram_bytes)
     where = the_input_place(input_place, chosen, plan)
     if clock is not None:
         board = board.with_clock(clock)
@@ -102,7 +103,29 @@ def simulate(
         limit_ms,
     )
     counting = _Counting(find_other_counting(convention, chosen), input_place, image)
-    return _report(memory_of(graph, plan, chosen, where), board, plan, where, budgets, counting)
+    report = _report(memory_of(graph, plan, chosen, where), board, plan, where, budgets, counting)
+    return replace(report, warnings=(*told, *report.warnings)) if told else report
+
+
+def _best_schedule(
+    graph: Graph, board: Board, runtime: Runtime, place: InputPlace | None, sram_bytes: int | None
+) -> tuple[Schedule, tuple[str, ...]]:
+    """The best schedule that the runtime can run. Where none fits: the nearest, and what stages it lacks would give."""
+
+    def best(kinds: Iterable[StageKind]) -> Front:
+        return search(
+            graph, profile=board, runtime=runtime, kinds=kinds, input_place=place, sram_budget_bytes=sram_bytes
+        )
+
+    found = best(runtime.cut_stages)
+    lacking = sorted(set(StageKind) - runtime.stages)
+    if found.best is not None or not lacking:
+        return (found.best or found.nearest).schedule, ()
+    wider = best(set(StageKind) - {StageKind.LAYER}).best
+    if wider is None:
+        return found.nearest.schedule, ()
+    told = f"schedule: nothing fits that {runtime.name} can run"
+    return found.nearest.schedule, (f"{told}; with {' and '.join(lacking)} stages, {wider.schedule} would.",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,13 @@ class Scheduler:
         for index, layer in enumerate(self.layers):
             if layer.op == "DEPTHWISE_CONV_2D" and layer.stride == 2 and layer.inputs[0].place == layer.output.place:
                 self.rectangles[layer.output.place].halved_at = index
+        return {
+            "activations": self.place(),
+            "im2col": max(map(im2col, self.layers)),
+            "kernel": max(map(kernel, self.layers)),
+        }
+
+    def place(self) -> int:
         left, self.rectangles = self.rectangles, []
         while left:
             largest = left[0]
@@ -79,11 +86,7 @@ class Scheduler:
             self.rectangles.append(largest)
         for rectangle in self.rectangles:
             rectangle.placement = self.fit(rectangle)
-        return {
-            "activations": max(r.placement + r.size for r in self.rectangles),
-            "im2col": max(map(im2col, self.layers)),
-            "kernel": max(map(kernel, self.layers)),
-        }
+        return max(r.placement + r.size for r in self.rectangles)
 
     def share_names(self) -> None:
         for index, layer in enumerate(self.layers):
@@ -177,6 +180,11 @@ def resize(layers: list[Layer], split: int, patches: int) -> None:
             layer.output.rows, layer.output.cols = layer.out_rows, layer.out_cols
     behind.inputs[0].name += "_start"
     behind.starts_normal = True
+
+
+def peak_of(rectangles: list[Rectangle]) -> int:
+    """End of the highest of `rectangles`, once placed."""
+    return Scheduler([], rectangles).place()
 
 
 def peak_mem(layers: list[Layer], split: int = 0, patches: int = 1) -> dict[str, int]:

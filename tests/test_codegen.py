@@ -5,13 +5,14 @@ from __future__ import annotations
 import naive_generator
 import published
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from test_stages import networks
 
 from mcusim import simulate, zoo
 from mcusim.conventions import count
 from mcusim.conventions.generator_layers import generator_layers
+from mcusim.conventions.tinyengine_codegen import _NO_LIMIT, _peak_bytes, _Tenant
 from mcusim.errors import ScheduleError
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.graph import Graph
@@ -77,6 +78,30 @@ def test_any_patch_stage_equals_the_oracle(graph, data):
 
 CHAINS_OF_BLOCKS = [n for n in zoo.names() if "int4" not in n and n.startswith(("mb", "mcunet-", "mnas", "proxyless"))]
 """Networks of inverted residual blocks: convolutions and ADDs up to the classifier."""
+
+
+@st.composite
+def lives(draw) -> tuple[int, int, int, int | None]:
+    """Size, first and last step, and the step after which a quarter is in use. Few values, so that many are alike."""
+    first = draw(st.integers(0, 5))
+    size, length = 4 * draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    return size, first, first + length, draw(st.sampled_from((None, None, first, first + 1)))
+
+
+GAP_PASSED_OVER = [(40, 8, 10, None), (12, 7, 11, 7), (48, 1, 4, 1), (4, 5, 9, 5), (12, 8, 12, 8), (44, 3, 6, 4)]
+"""One of a thousand: a gap beside one that is cut stays, although the tenant that cuts reaches into both."""
+
+
+@example(tenants=GAP_PASSED_OVER)
+@given(tenants=st.lists(lives(), min_size=1, max_size=12))
+def test_any_lives_are_placed_as_the_generator_places_them(tenants):
+    """Same lives over one another, gaps passed over: seldom in networks, often here."""
+    own = [_Tenant(s, first, end, _NO_LIMIT if at is None else at) for s, first, end, at in tenants]
+    theirs = [
+        naive_generator.Rectangle(first, end, s, index, halved_at=at)
+        for index, (s, first, end, at) in enumerate(tenants)
+    ]
+    assert _peak_bytes(own) == naive_generator.peak_of(theirs)
 
 
 @pytest.mark.parametrize("name", CHAINS_OF_BLOCKS)

@@ -47,6 +47,19 @@ def test_mcunetv2_layer_by_layer():
     assert kib("mcunetv2", "mbv2-w1.0-r224") == published.MCUNETV2_KIB["mbv2-w1.0-r224"]
 
 
+def test_mcunetv2_in_patches():
+    ledger = count("mcunetv2", zoo.build("mbv2-w1.0-r224"), parse_schedule("patch:4x4@13"))
+    assert ledger.total_bytes == 171.5 * 1024
+    assert [part.name for part in ledger.parts] == ["activations"]  # of the first expansion behind the stage
+    deeper = count("mcunetv2", zoo.build("mbv2-w1.0-r224"), parse_schedule("patch:2x2@13"))
+    assert [part.name for part in deeper.parts] == ["activations", "stage output"]
+    assert deeper.total_bytes > ledger.total_bytes
+    for spec in ("stream:4@13", "layer@2+patch:4x4@11", "patch:2x2@4+patch:2x2@4"):
+        with pytest.raises(ScheduleError, match="one stage of patches") as told:
+            count("mcunetv2", zoo.build("mbv2-w1.0-r224"), parse_schedule(spec))
+        assert count("mcunetv2", zoo.build("mbv2-w1.0-r224"), parse_schedule(told.value.fix.removeprefix("use ")))
+
+
 @pytest.mark.parametrize("name", zoo.names())
 def test_live_equals_io_on_every_architecture(name):
     assert kib("live", name) == kib("io", name)

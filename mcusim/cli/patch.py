@@ -21,6 +21,8 @@ from mcusim.cli.shell import (
 from mcusim.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mcusim.searching import Front, Point, Progress
     from mcusim.searching.explanation import Explanation
 
@@ -38,13 +40,21 @@ def patch(
         str, typer.Option(metavar="NAME", help="Whose memory rules and kernels, as NAME or NAME@VERSION.")
     ] = "tinyengine",
     kinds: Annotated[
-        str, typer.Option(metavar="KIND[,KIND]", help="Stages that are allowed: patch, stream.")
-    ] = "patch,stream",
+        str | None,
+        typer.Option(
+            metavar="KIND[,KIND]",
+            help="Stages that are allowed: patch, stream. Default: those that the runtime can run.",
+            show_default=False,
+        ),
+    ] = None,
     stages: Annotated[int, typer.Option(min=0, max=8, metavar="N", help="Cut stages in one schedule, at most.")] = 3,
     grid: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Patches along an axis, at most.")] = 16,
     sram_budget: Annotated[
         str | None, typer.Option(metavar="SIZE", help="SRAM to hold, such as 256k.", show_default=False)
     ] = None,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Also: the plan of MCUNetV2's own search space and way of counting.")
+    ] = False,
     advice: Annotated[
         bool, typer.Option("--advice", help="Also: which kernels cost most recomputation, and what moving them gives.")
     ] = False,
@@ -64,41 +74,60 @@ def patch(
     """Which schedule makes a network fit: patch by patch, streamed, or both, and what does it cost?
 
     Finds every schedule that no other beats in both SRAM and time, exactly, and the cheapest one that fits the board.
+    Stages that the runtime cannot run are left out; what they would give is said beside it.
 
     \b
     Examples:
       mcusim patch mbv2-w0.35-r144 --profile stm32f412
-      mcusim patch mbv2-w1.0-r224 --profile stm32h743 --kinds patch --all
+      mcusim patch mbv2-w1.0-r224 --profile stm32h743 --kinds patch,stream --all
+      mcusim patch mbv2-w1.0-r224 --profile stm32h743 --paper
       mcusim patch mcunet-in3 --profile stm32f412 --sram-budget 128k --check
       mcusim patch mcunet-vww1 --profile nrf52840 --json -
     """
+    from mcusim.models import load
+    from mcusim.runtimes import find_runtime
     from mcusim.searching import search
     from mcusim.searching.explanation import explain
+    from mcusim.searching.paper_space import search_paper_space
 
     refuse_same_target(json=json, csv=csv)
     refuse_overwriting((model, profile_file(profile)), json=json, csv=csv)
-    front = search(
-        model,
-        profile=profile,
-        runtime=runtime,
-        max_stages=stages,
-        max_grid=grid,
-        kinds=_kinds(kinds),
-        sram_budget_bytes=bytes_option(sram_budget, "--sram-budget"),
-        progress=_progress(grid > WIDE_GRID or stages > WIDE_STAGES),
-    )
+    chosen_runtime, budget_bytes = find_runtime(runtime), bytes_option(sram_budget, "--sram-budget")
+    graph = load(model)
+
+    def searched(allowed: Iterable[str]) -> Front:
+        return search(
+            graph,
+            profile=profile,
+            runtime=chosen_runtime,
+            max_stages=stages,
+            max_grid=grid,
+            kinds=allowed,
+            sram_budget_bytes=budget_bytes,
+            progress=_progress(grid > WIDE_GRID or stages > WIDE_STAGES),
+        )
+
+    front = searched(chosen_runtime.cut_stages if kinds is None else _kinds(kinds))
+    lacking = [kind for kind in KINDS if kind not in chosen_runtime.cut_stages] if kinds is None else []
+    wider = searched(KINDS) if lacking else None
     chosen = front.best or front.nearest
     story = explain(front, chosen)
     if json is not None:
-        write_output(document(_document(front, chosen, story)), json, "--json")
+        write_output(document(_document(front, chosen, story, wider)), json, "--json")
     if csv is not None:
         from mcusim.cli.sheets import front_csv
 
         write_output(front_csv(front), csv, "--csv")
     if STDOUT not in (json, csv):
+        from mcusim.render.alternatives import alternative_lines, flash_lines, paper_lines
         from mcusim.render.front import advice_lines, front_lines
 
         lines = front_lines(front, story, terminal_width(), glyphs(), all_)
+        if wider is not None:
+            lines += alternative_lines(front, wider, terminal_width())
+        if paper:
+            lines += paper_lines(search_paper_space(graph), terminal_width(), glyphs())
+        lines += flash_lines(front, terminal_width())
         if advice:
             lines += advice_lines(_advice(front, chosen), terminal_width(), glyphs())
         show(lines)
@@ -143,7 +172,8 @@ def _progress(shows: bool) -> Progress | None:
     return told
 
 
-def _document(front: Front, chosen: Point, story: Explanation) -> dict[str, Any]:
+def _document(front: Front, chosen: Point, story: Explanation, wider: Front | None) -> dict[str, Any]:
+    """wider: with the stages too that the runtime lacks."""
     return {
         "schema_version": 1,
         "model": front.graph.name,
@@ -160,6 +190,7 @@ def _document(front: Front, chosen: Point, story: Explanation) -> dict[str, Any]
         "layer": _point(front.layer),
         "best": _point(chosen) if front.best is not None else None,
         "nearest": _point(front.nearest),
+        "unsupported": None if wider is None else _point(wider.best or wider.nearest),
         "points": [_point(point) for point in front.points],
         "explanation": {
             "schedule": str(chosen.schedule),

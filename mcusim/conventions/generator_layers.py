@@ -49,7 +49,7 @@ class GeneratorLayer(NamedTuple):
 
     @property
     def is_in_place(self) -> bool:
-        """Whether its output lies over its input, whoever else needs that."""
+        """Whether its output lies over its input, whoever else needs that. 4-bit integers as 8-bit ones: A16."""
         return self.call.op == "DEPTHWISE_CONV_2D" and not self.call.input(0).dtype.is_float
 
     @property

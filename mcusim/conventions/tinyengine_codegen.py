@@ -11,9 +11,10 @@ unpadded. What a clean planner does not do:
 3. A depthwise convolution whose input nobody has made (the first layer behind the stage, or of the network) is not in
    place: its output is a tensor of its own, and both live to the last reader of either.
 4. A depthwise convolution is in place even where its input is needed again.
-5. The output of an ADD in the stage is as large as without patches.
+5. The output of an ADD in the stage is as large as without patches (A15).
 6. Tensors of exactly the same life are taken as not being in each other's way.
-7. The list of free gaps is edited while it is walked, so that a gap next to one that was cut may stay.
+7. The list of free gaps is edited while it is walked: beside a tenant that shrank to a quarter, a gap may stay that
+   another tenant reaches into.
 
 Source: tinyengine code_generator, GeneralMemoryScheduler.py, allocator/firstFit.py, PatchBasedUtil.py, InputResizer.py.
 """

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from mcusim.errors import ScheduleError
 from mcusim.graph import ABSENT, Attributes, Graph, Signature, TensorType, signature, tensor_type
+from mcusim.lowering.nearest import nearest_schedule
 from mcusim.lowering.rules import InputPlace, LoweringRules, Scratch
-from mcusim.lowering.staging import AxisRow, StagePlan, StepNode, Sweep, network_of, resized, split
+from mcusim.lowering.staging import AxisRow, StagePlan, StepNode, Sweep, copied_inputs, network_of, resized, split
 from mcusim.ops import OPS
 from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.program import Buffer, BufferKind, Program, Stage, Step, View, ViewKind
@@ -22,9 +23,15 @@ __all__ = ["lower"]
 def lower(graph: Graph, schedule: Schedule, rules: LoweringRules, input_place: InputPlace | None = None) -> Program:
     """The Program that runs `graph` under `schedule` as a runtime with `rules` would.
 
-    Raises ScheduleError for a schedule that does not go with the network.
+    Raises ScheduleError for a schedule that does not go with the network, with the nearest one that does.
     """
-    return _Lowering(graph, schedule, rules, input_place or rules.input_place).program()
+    try:
+        return _Lowering(graph, schedule, rules, input_place or rules.input_place).program()
+    except ScheduleError as error:
+        if schedule.is_auto:
+            raise
+        nearest = nearest_schedule(network_of(graph, rules).steps, schedule)
+        raise ScheduleError(error.what, where=error.where, fix=f"use {nearest}, the nearest that works") from None
 
 
 class _Life(NamedTuple):
@@ -71,10 +78,8 @@ class _Lowering:
         plan = self.stages[0]
         if plan.spec.kind is StageKind.LAYER:
             return
-        later = {storage for step in self.steps[plan.end :] for storage in step.reads}
-        read = {storage for step in self.steps[: plan.end] for storage in step.reads}
         copies: list[StepNode] = []
-        for storage in sorted(self.outside & read - later - self.outputs):
+        for storage in copied_inputs(self.graph, self.steps, plan.end, self.outside - self.outputs):
             kind = self.graph.tensors[storage].type
             self.copied[storage] = outside = len(self.root) + len(copies)
             copies.append(StepNode(ABSENT, signature("COPY", Attributes(), (kind,), (kind,)), (outside,), (storage,)))
@@ -102,7 +107,7 @@ class _Lowering:
             raise ScheduleError(
                 f"the grid is finer than the {last.rows}x{last.cols} output of {steps[-1].signature.op}",
                 where=where,
-                fix=f"use at most patch:{grid_rows}x{grid_cols}",
+                fix="use a coarser grid",
             )
         for offset, pair in enumerate(zip(along_rows, along_cols, strict=True)):
             self.cuts[plan.first + offset] = pair

@@ -11,7 +11,7 @@ inputs must hold for that. A region is the bounding box of what all consumers ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -33,6 +33,7 @@ __all__ = [
     "Sweep",
     "bands",
     "computes",
+    "copied_inputs",
     "is_tileable",
     "network_of",
     "patches",
@@ -120,7 +121,7 @@ def split(graph: Graph, steps: Sequence[StepNode], schedule: Schedule) -> list[S
     """The stages of a schedule over the steps of a network.
 
     A stage ends with its last computing node. Nodes that only move data go with the computing node that follows them,
-    unless they cannot be cut: then they run whole before it.
+    unless one of them cannot be cut: then all up to it run whole before.
     Raises ScheduleError where the network has fewer computing nodes than the schedule covers.
     """
     if schedule.is_auto:
@@ -135,12 +136,13 @@ def split(graph: Graph, steps: Sequence[StepNode], schedule: Schedule) -> list[S
             raise ScheduleError(
                 f"the network has {sum(map(computes, steps))} computing nodes{left}, not {spec.nodes}",
                 where=f"schedule '{schedule}'",
-                fix=f"use @{len(computing)} or less" if computing else "drop the last stage",
+                fix="cover fewer nodes",
             )
         first, end = at, computing[spec.nodes - 1] + 1
         if spec.kind is not StageKind.LAYER:
-            while first < computing[0] and not is_tileable(steps[first]):
-                first += 1
+            first = computing[0]
+            while first > at and is_tileable(steps[first - 1]):
+                first -= 1
         if first > at:
             plans.append(StagePlan(StageSpec(), at, first))
         plans.append(StagePlan(spec, first, end))
@@ -148,6 +150,17 @@ def split(graph: Graph, steps: Sequence[StepNode], schedule: Schedule) -> list[S
     if at < len(steps) or not plans:
         plans.append(StagePlan(StageSpec(), at, len(steps)))
     return plans
+
+
+def copied_inputs(graph: Graph, steps: Sequence[StepNode], end: int, inputs: Set[int]) -> list[int]:
+    """Of external `inputs`, those that a first stage of steps [0, end) can copy piece by piece into the arena.
+
+    They are feature maps, every reader takes them for what they are, and nothing behind the stage reads them.
+    """
+    later = {storage for step in steps[end:] for storage in step.reads}
+    reads = [(s, step.signature.input(i)) for step in steps[:end] for i, s in enumerate(step.reads) if s in inputs]
+    otherwise = {s for s, kind in reads if kind.shape != graph.tensors[s].shape or len(kind.shape) != 4}
+    return sorted({storage for storage, _ in reads} - later - otherwise)
 
 
 def computes(step: StepNode) -> bool:
@@ -315,9 +328,8 @@ def _hulls(a: tuple[Span, Span], b: tuple[Span, Span]) -> tuple[Span, Span]:
 def _not_tileable(steps: Sequence[StepNode], position: int, where: str) -> ScheduleError:
     signature = steps[position].signature
     shape = "x".join(map(str, signature.output.shape)) if signature.outputs else "nothing"
-    before = sum(map(computes, steps[:position]))
     return ScheduleError(
         f"cuts through {signature.op} (output {shape}), which needs its whole input",
         where=where,
-        fix=f"let the stage end before it: @{before}" if before else "start the stage after it: layer@1+...",
+        fix="let the stage end before it, or start behind it",
     )

@@ -54,6 +54,8 @@ def _take(point: Point, word: str, width: int) -> list[Text]:
 
 
 def _space(front: Front) -> str:
+    if not front.space.kinds:
+        return f"{front.runtime.name} {front.runtime.version} - it runs layer by layer only"
     kinds = " or ".join(sorted(map(str, front.space.kinds)))
     return (
         f"{front.runtime.name} {front.runtime.version} - {len(front.points)} schedules that no other beats in both "

@@ -19,11 +19,15 @@ def remedy_lines(found: Diagnosis, width: int, glyphs: Glyphs) -> list[Text]:
     stored = report.flash.total_bytes
     words += f", flash {'?' if stored is None else kib(stored)} of {kib(report.flash.budget_bytes)} KiB"
     lines = headline(f"{report.model.name} on {report.profile.name}", words, VERDICT_STYLES[report.verdict], width)
-    if not found.remedies:
+    if report.fits:
+        told = "It fits as it is. What would make it smaller:" if found.remedies else "It fits as it is."
+        lines += paragraph(told, width)
+    elif not found.remedies:
         return [*lines, *paragraph("Nothing that mcusim knows makes it smaller.", width)]
-    lines += [Text(), *table(_COLUMNS, [_row(found, remedy) for remedy in found.remedies], width, glyphs)]
+    if found.remedies:
+        lines += [Text(), *table(_COLUMNS, [_row(found, remedy) for remedy in found.remedies], width, glyphs)]
     commands = [remedy.command for remedy in found.remedies if remedy.fits and remedy.command]
-    if commands:
+    if commands and not report.fits:
         lines += [Text(), *paragraph(commands[0], width, style="bold", hanging="  ")]
     return lines
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from mcusim.render.banks import bank_table
 from mcusim.render.layers import LayerChoice, layer_table
+from mcusim.render.stages import stage_lines
 from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import (
     BASIS_WORDS,
@@ -46,6 +47,7 @@ def report_lines(report: Report, width: int, glyphs: Glyphs, layers: LayerChoice
     lines += _budgets(report, width, glyphs)
     lines += _peak(report, width, glyphs)
     lines += _parts(report, width, glyphs)
+    lines += stage_lines(report, width, glyphs)
     lines += _banks(report, width, glyphs)
     if layers is not LayerChoice.NONE:
         lines += [Text(), *layer_table(report, width, glyphs, layers)]

@@ -102,6 +102,11 @@ class Runtime:
     reads_offline_plan: bool = False
     stages: frozenset[StageKind] = frozenset({StageKind.LAYER})
 
+    @property
+    def cut_stages(self) -> frozenset[StageKind]:
+        """Kinds of stages that it runs in pieces."""
+        return self.stages - {StageKind.LAYER}
+
 
 RUNTIMES: dict[str, Runtime] = {}
 """Every runtime by name. Written only while `mcusim.runtimes` is imported."""

@@ -95,6 +95,8 @@ def remedies(
         *patient.widths(),
         *patient.boards(),
     ]
+    if patient.report.fits:  # then only what takes less is of any use
+        found = [remedy for remedy in found if remedy.sram_bytes < patient.report.sram.peak_bytes]
     return Diagnosis(patient.report, tuple(sorted(found, key=_rank)))
 
 
@@ -133,8 +135,8 @@ class _Patient:
             )
 
     def schedules(self) -> Iterator[Remedy]:
-        """The cheapest schedule that fits, or the smallest there is."""
-        front = search(self.graph, profile=self.board, runtime=self.runtime)
+        """The cheapest schedule that the runtime can run and that fits, or the smallest there is."""
+        front = search(self.graph, profile=self.board, runtime=self.runtime, kinds=self.runtime.cut_stages)
         point = front.best or front.nearest
         if point.peak_bytes < self.report.sram.peak_bytes:
             command = f"{self._command('run')} --schedule {point.schedule}"

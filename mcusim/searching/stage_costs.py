@@ -22,7 +22,7 @@ import numpy as np
 from mcusim.graph import ABSENT, Attributes, Graph, signature
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace, LoweringRules
-from mcusim.lowering.staging import StepNode, computes, is_tileable, network_of
+from mcusim.lowering.staging import StepNode, computes, copied_inputs, is_tileable, network_of
 from mcusim.ops import OPS
 from mcusim.planners import live_bytes
 from mcusim.price import Coefficients, price_whole
@@ -100,9 +100,9 @@ class StageCosts:
         self.held_names = sorted({name for step in steps for name, _ in rules.held_scratch(step.signature)})
 
     def _start(self, bound: int) -> int:
-        start, computing = self.bounds[bound], self.bounds[bound + 1] - 1
-        while start < computing and not self.tileable[start]:
-            start += 1
+        start = self.bounds[bound + 1] - 1
+        while start > self.bounds[bound] and self.tileable[start - 1]:
+            start -= 1
         return start
 
     def _storages(self) -> dict[int, Storage]:
@@ -173,9 +173,7 @@ class StageCosts:
         """Inputs that a first stage, of steps [0, end), copies where they are external."""
         if not self.rules.copies_input_patch:
             return []
-        read = {storage for step in self.network.steps[:end] for storage in step.reads}
-        inputs = self.network.inputs - self.network.outputs
-        return sorted(i for i in inputs & read if i in self.storages and self.storages[i].last < end)
+        return copied_inputs(self.graph, self.network.steps, end, self.network.inputs - self.network.outputs)
 
 
 class _StageSweep:

@@ -1,0 +1,88 @@
+"""The legal schedule that is most like one that a network cannot run in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mcusim.lowering.staging import StepNode, computes, is_tileable
+from mcusim.schedule import Schedule, StageKind, StageSpec
+
+__all__ = ["nearest_schedule"]
+
+
+def nearest_schedule(steps: Sequence[StepNode], schedule: Schedule) -> Schedule:
+    """`schedule` with each stage shortened to what can be cut, and each grid no finer than its map.
+
+    steps: of the network that it is for.
+    """
+    network = _Network(steps)
+    found: list[StageSpec] = []
+    at = 0
+    for wanted in schedule.stages:
+        end = min(at + (wanted.nodes or network.nodes), network.nodes)
+        if wanted.kind is StageKind.LAYER:
+            found = _with_layers(found, end - at)
+        else:
+            first, last = network.cuttable(at, end)
+            found = _with_layers(found, first - at)
+            if last > first:
+                if network.fitted(wanted, first, last) != wanted:
+                    last = network.with_pieces(first, last, wanted)
+                found.append(network.fitted(wanted, first, last))
+            found = _with_layers(found, end - last)
+        at = end
+    while found and found[-1].kind is StageKind.LAYER:
+        found.pop()
+    return Schedule(tuple(found))
+
+
+def _with_layers(stages: list[StageSpec], nodes: int) -> list[StageSpec]:
+    """`stages` and `nodes` more that run one by one."""
+    if not nodes:
+        return stages
+    if stages and stages[-1].kind is StageKind.LAYER:
+        return [*stages[:-1], replace(stages[-1], nodes=(stages[-1].nodes or 0) + nodes)]
+    return [*stages, StageSpec(StageKind.LAYER, nodes)]
+
+
+class _Network:
+    """Computing nodes by number: where they stand among the steps."""
+
+    def __init__(self, steps: Sequence[StepNode]) -> None:
+        self.steps = steps
+        self.places = [place for place, step in enumerate(steps) if computes(step)]
+
+    @property
+    def nodes(self) -> int:
+        return len(self.places)
+
+    def cuttable(self, first: int, end: int) -> tuple[int, int]:
+        """The first run of nodes of [first, end) that can be cut together; empty, at `end`, if there is none."""
+        while first < end and not is_tileable(self.steps[self.places[first]]):
+            first += 1
+        last = first
+        while last < end and self._joins(first, last):
+            last += 1
+        return first, last
+
+    def _joins(self, first: int, node: int) -> bool:
+        """Whether `node` can be cut, with all that moves data between it and the node before it in the stage."""
+        start = self.places[node - 1] + 1 if node > first else self.places[node]
+        return all(is_tileable(step) for step in self.steps[start : self.places[node] + 1])
+
+    def with_pieces(self, first: int, last: int, wanted: StageSpec) -> int:
+        """`last`, or as much less as it takes for an output that can be in more pieces than one."""
+        if wanted.rows == wanted.cols == 1 and wanted.kind is StageKind.PATCH:
+            return last
+        for end in range(last, first, -1):
+            output = self.steps[self.places[end - 1]].signature.output
+            if output.rows > 1 or output.cols > 1:
+                return end
+        return last
+
+    def fitted(self, wanted: StageSpec, first: int, last: int) -> StageSpec:
+        """`wanted` over the nodes [first, last)."""
+        output = self.steps[self.places[last - 1]].signature.output
+        rows, cols = min(wanted.rows, output.rows), min(wanted.cols, output.cols)
+        return replace(wanted, nodes=last - first, rows=rows, cols=cols)

@@ -1,0 +1,50 @@
+"""Beside the front: what stages would give that the runtime lacks, and what MCUNetV2's own space gives."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from mcusim.render.text import Glyphs, kib, paragraph
+from mcusim.schedule import StageKind
+from mcusim.searching import Front, Point
+from mcusim.searching.paper_space import PaperPlan
+from mcusim.units import format_count, format_ms
+
+__all__ = ["alternative_lines", "flash_lines", "paper_lines"]
+
+
+def alternative_lines(front: Front, wider: Front, width: int) -> list[Text]:
+    """What `wider`, with every kind of stage, has that `front` has not."""
+    own, other = front.best or front.nearest, wider.best or wider.nearest
+    used = {stage.kind for stage in other.schedule.stages} - front.runtime.stages
+    if not used or front.layer.fits or (other.peak_bytes, other.ms) == (own.peak_bytes, own.ms):
+        return []
+    kinds = " and ".join(sorted(used))
+    told = f"{front.runtime.name} has no {kinds} stages. With them: {other.schedule}, {_figures(other)}"
+    asked = ",".join(kind for kind in StageKind if kind is not StageKind.LAYER)
+    return [Text(), *paragraph(f"{told} (--kinds {asked}).", width)]
+
+
+def flash_lines(front: Front, width: int) -> list[Text]:
+    """Where the board's flash is too small, whatever the schedule."""
+    stored, has = front.runtime.flash(front.graph).total_bytes, front.board.flash_bytes
+    if stored is None or stored <= has:
+        return []
+    told = f"! flash: {kib(stored)} KiB of {kib(has)}, whatever the schedule (`mcusim fit` says what helps)."
+    return [Text(), *paragraph(told, width, style="yellow", hanging="  ")]
+
+
+def _figures(point: Point) -> str:
+    time = "" if point.ms is None else f", {format_ms(point.ms)}"
+    return f"{kib(point.peak_bytes)} KiB{time}"
+
+
+def paper_lines(plan: PaperPlan, width: int, glyphs: Glyphs) -> list[Text]:
+    """The plan that MCUNetV2's search gives."""
+    grid = f"{plan.grid}{glyphs.times}{plan.grid}"
+    told = (
+        f"In MCUNetV2's own space (one stage from the start, even square grids, its counting): {plan.schedule}, "
+        f"{plan.blocks} blocks in {grid} patches, {kib(plan.peak_bytes)} KiB, the stage itself "
+        f"{kib(plan.stage_bytes)} KiB and {format_count(plan.stage_macs)} MACs."
+    )
+    return [Text(), *paragraph(told, width)]

@@ -1,0 +1,127 @@
+"""Whatever the schedule, the outputs: every network in drawn pieces, executed inside the arena that they claim."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import CorpusModel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies_schedules import cuttable_runs, schedules
+from test_stages import networks
+
+import mcusim
+from mcusim import zoo
+from mcusim.execution import prepared
+from mcusim.execution.arena import Arena
+from mcusim.frontends.synthesis import with_seeded_weights
+from mcusim.graph import Graph
+from mcusim.runtimes import RUNTIMES, Runtime
+from mcusim.schedule import Schedule
+
+Array = np.ndarray[Any, Any]
+
+ZOO_DRAWS, CORPUS_DRAWS, SMALL_DRAWS = 8, 4, 320
+LEAST_DRAWS = 500
+"""In any continuous integration, corpus or not."""
+SIDE = 64
+"""Rows of a published network's input here: its maps are small, its layers are all there."""
+UNIFORM, CLIPPED = RUNTIMES["tinyengine"], RUNTIMES["tflm"]
+
+
+def drawn_input(graph: Graph) -> list[Array]:
+    rng = np.random.default_rng(5)
+    found = []
+    for index in graph.inputs:
+        kind = graph.tensors[index].type
+        if kind.dtype.is_float:
+            found.append(rng.uniform(-1, 1, kind.shape).astype(kind.dtype.value))
+        else:
+            info = np.iinfo(kind.dtype.value)
+            found.append(rng.integers(info.min, info.max + 1, kind.shape, dtype=kind.dtype.value))
+    return found
+
+
+def assert_same(
+    graph: Graph, schedule: Schedule, runtime: Runtime, given_: list[Array], expected: list[Array], check: bool = False
+) -> None:
+    """The scheduled outputs are those of layer by layer, made in an arena of exactly the bytes that a report claims."""
+    outputs = mcusim.execute(graph, given_, schedule=schedule, runtime=runtime, check=check)
+    for found, wanted in zip(outputs, expected, strict=True):
+        np.testing.assert_array_equal(found, wanted, err_msg=f"{runtime.name} {schedule}")
+    if not any(
+        graph.tensors[t].dtype.is_float for t in graph.inputs
+    ):  # which a report refuses, or leaves to the caller
+        sram = mcusim.simulate(graph, profile="stm32h743", runtime=runtime, schedule=schedule).sram
+        ready = prepared(graph, schedule=schedule, runtime=runtime)
+        assert Arena(ready).storage.nbytes == sram.arena_bytes + sram.scratch_bytes
+
+
+def draws_made(graph: Graph, most: int) -> int:
+    """How many drawn schedules of a network gave its outputs."""
+    if not (cuttable_runs(graph, UNIFORM) and cuttable_runs(graph, CLIPPED)):
+        return 0
+    given_ = drawn_input(graph)
+    expected = mcusim.execute(graph, given_)
+    made = 0
+
+    @settings(max_examples=most)
+    @given(data=st.data())
+    def run(data: st.DataObject) -> None:
+        nonlocal made
+        runtime = data.draw(st.sampled_from([UNIFORM, CLIPPED]))
+        assert_same(graph, data.draw(schedules(graph, runtime)), runtime, given_, expected)
+        made += 1
+
+    run()
+    return made
+
+
+@cache
+def published_network(name: str) -> Graph:
+    """With a small input, where the network allows another than its own."""
+    description = zoo.network_description(name)
+    rows, cols, channels = description["input"]
+    if name != "person-det" and rows > SIDE:  # its upsampled maps go with one size of input only
+        description = {**description, "input": [SIDE, SIDE * cols // rows, channels]}
+    return with_seeded_weights(mcusim.load(description))
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, id=f"{name}-{ZOO_DRAWS}") for name in zoo.names()])
+def test_published_networks(name):
+    assert draws_made(published_network(name), ZOO_DRAWS) >= ZOO_DRAWS
+
+
+def test_networks_of_the_corpus(corpus_model: CorpusModel):
+    graph = mcusim.load(corpus_model.path)
+    made = draws_made(graph, CORPUS_DRAWS)
+    if not made:
+        assert not any("CONV" in node.op for node in graph.nodes)
+        pytest.skip("nothing in it can be cut")
+    assert made >= CORPUS_DRAWS or float(corpus_model.row["macs_M"] or 0) < 1  # a small one may have fewer schedules
+
+
+def test_small_networks_of_every_kind():
+    """Under a canary that finds whoever touches what is not its own."""
+    made = 0
+
+    @settings(max_examples=SMALL_DRAWS)
+    @given(graph=networks(), data=st.data())
+    def run(graph: Graph, data: st.DataObject) -> None:
+        nonlocal made
+        runtime = data.draw(st.sampled_from([UNIFORM, CLIPPED]))
+        seeded = with_seeded_weights(graph)
+        given_ = drawn_input(seeded)
+        schedule = data.draw(schedules(seeded, runtime))
+        assert_same(seeded, schedule, runtime, given_, mcusim.execute(seeded, given_), check=True)
+        made += 1
+
+    run()
+    assert made >= SMALL_DRAWS
+
+
+def test_there_are_draws_enough():
+    assert ZOO_DRAWS * len(zoo.names()) + SMALL_DRAWS >= LEAST_DRAWS
