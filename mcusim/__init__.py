@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mcusim.boards import load_board
+    from mcusim.designing import search_net
     from mcusim.errors import McusimError
     from mcusim.evaluating import Evaluation, evaluate
     from mcusim.execution import execute, session
@@ -62,6 +63,7 @@ __all__ = [
     "load",
     "load_board",
     "search",
+    "search_net",
     "session",
     "simulate",
     "trace",
@@ -83,6 +85,7 @@ _HOMES = {
     "load_board": "mcusim.boards",
     "session": "mcusim.execution",
     "search": "mcusim.searching",
+    "search_net": "mcusim.designing",
     "simulate": "mcusim.simulation",
     "trace": "mcusim.tracing",
 }

@@ -20,8 +20,8 @@ __all__ = ["load"]
 def load(model: str | PathLike[str] | Mapping[str, Any]) -> Graph:
     """The network that `model` names.
 
-    model: the path of a `.tflite` file, the name of a published network (`mcusim models` lists them), or a
-    description as a dict (see `mcusim.frontends.description`).
+    model: the path of a `.tflite` file or of a TOML file as `mcusim search-net` writes it, the name of a published
+    network (`mcusim models` lists them), or a description as a dict (see `mcusim.frontends.description`).
     Raises ModelError where there is no such network, or the file or description is wrong.
     """
     if isinstance(model, Mapping):
@@ -33,6 +33,8 @@ def load(model: str | PathLike[str] | Mapping[str, Any]) -> Graph:
     if not text.strip():
         fix = "give a .tflite file or one of the names that `mcusim models` lists"
         raise ModelError("the name of the network is empty", where="model", fix=fix)
+    if Path(text).suffix.lower() == ".toml":
+        return zoo.read_file(Path(text))
     if not isinstance(model, str) or _looks_like_a_file(text):
         return read_tflite(Path(text))
     return zoo.build(text)

@@ -12,12 +12,14 @@ __all__ = [
     "format_percent",
     "ms_to_cycles",
     "parse_bytes",
+    "parse_count",
     "parse_hz",
 ]
 
 BYTES_PER_KIB = 1024
 
 _BYTE_UNITS = {"": 1, "b": 1, "k": 1024, "kb": 1024, "kib": 1024, "m": 1024**2, "mb": 1024**2, "mib": 1024**2}
+_COUNT_UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 _HZ_UNITS = {"": 1.0, "hz": 1.0, "khz": 1e3, "k": 1e3, "mhz": 1e6, "m": 1e6, "ghz": 1e9, "g": 1e9}
 
 
@@ -76,6 +78,11 @@ def parse_bytes(text: str) -> int:
     return _parse(text, _BYTE_UNITS)
 
 
+def parse_count(text: str) -> int:
+    """`119M`, `0.67M`, `1.2e6` or `64000`. Units are decimal. Raises ValueError."""
+    return _parse(text, _COUNT_UNITS)
+
+
 def parse_hz(text: str) -> int:
     """Hertz of `480MHz`, `64e6` or `32k`. Units are decimal. Raises ValueError."""
     return _parse(text, _HZ_UNITS)
@@ -87,7 +94,7 @@ def _parse(text: str, units: dict[str, int] | dict[str, float]) -> int:
     unit = compact[len(number) :]
     if unit not in units:
         raise ValueError(f"{text!r} has an unknown unit {unit!r}")
-    amount = float(number) * units[unit]
+    amount = round(float(number) * units[unit], 6)  # 0.67 M is whole, though 0.67 is no binary number
     if not 0 < amount < 2**63 or amount != int(amount):
         raise ValueError(f"{text!r} is not a positive whole amount")
     return int(amount)

@@ -106,7 +106,7 @@ def test_examples_of_help_work(path: list[str]) -> None:
 
 
 def test_commands_are_listed_in_order() -> None:
-    listed = re.findall(r"^  ([a-z]+)  ", Answer().out.partition("Commands:")[2], re.MULTILINE)
+    listed = re.findall(r"^  ([a-z-]+)  ", Answer().out.partition("Commands:")[2], re.MULTILINE)
     assert listed == list(COMMANDS)
 
 

@@ -35,6 +35,7 @@ FLOORS = (
     {
         "breakdown",
         "conditions",
+        "designing",
         "evaluating",
         "execution",
         "memory",

@@ -32,6 +32,7 @@ from mcusim.cli.report import app as report_app
 from mcusim.cli.run import run
 from mcusim.cli.runtimes import runtimes
 from mcusim.cli.schema import schema
+from mcusim.cli.search_net import search_net
 from mcusim.cli.shell import complain, replace_unprintable, silence
 from mcusim.cli.usage import UsageError, explain
 from mcusim.cli.validate import validate
@@ -46,6 +47,7 @@ COMMANDS = (
     "patch",
     "fit",
     "bits",
+    "search-net",
     "models",
     "profiles",
     "runtimes",
@@ -108,6 +110,7 @@ app.command(short_help="The arena: which buffer lies where, and the smallest pla
 app.command(short_help="The schedules worth having, and the one to take.")(patch)
 app.command(short_help="What to do when it does not fit, ranked.")(fit)
 app.command(short_help="With how many bits a tensor it fits: 8, 4 or 2.")(bits)
+app.command("search-net", short_help="A network for stated figures, or as large as a board takes.")(search_net)
 app.command(short_help="The published networks that have a name here.")(models)
 app.add_typer(profiles_app, name="profiles", short_help="The boards; `new` and `check` for one's own.")
 app.command(short_help="Whose memory rules and kernels there are.")(runtimes)

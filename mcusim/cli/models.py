@@ -20,7 +20,9 @@ def models(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,
 ) -> None:
-    """The published networks that mcusim knows by name, counted and as published.
+    """The published networks that mcusim knows by name, counted and as published; and witnesses, apart.
+
+    A witness meets the figures of a published row whose own network was never released. Its accuracy is unknown.
 
     \b
     Examples:
@@ -29,15 +31,19 @@ def models(
       mcusim models --json
     """
     from mcusim import zoo
-    from mcusim.render.catalog import network_details, network_list
+    from mcusim.render.catalog import network_details, network_list, witness_list
 
-    found = [_network(own) for own in ([zoo.resolve(name)] if name is not None else zoo.names())]
+    own_names = [zoo.resolve(name)] if name is not None else [*zoo.names(), *zoo.witness_names()]
+    found = [_network(own) for own in own_names]
     if json:
         write_output(document({"schema_version": 1, "models": [_plain(network) for network in found]}), "-", "--json")
     elif name is not None:
         show(network_details(found[0], terminal_width(), glyphs()))
     else:
-        show(network_list(found, terminal_width(), glyphs()))
+        published = [network for network in found if network.entry.witness is None]
+        witnesses = [network for network in found if network.entry.witness is not None]
+        lines = network_list(published, terminal_width(), glyphs())
+        show([*lines, *witness_list(witnesses, terminal_width(), glyphs())])
 
 
 def _network(name: str) -> Network:
@@ -67,6 +73,7 @@ def _plain(network: Network) -> dict[str, Any]:
         "params_as_published": network.params_as_published,
         "published": [msgspec.to_builtins(figures) for figures in entry.published],
         "differs": list(entry.differs),
+        "witness": None if entry.witness is None else msgspec.to_builtins(entry.witness),
         "source": entry.source,
         "note": entry.note,
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from mcusim.errors import InputError
-from mcusim.units import parse_bytes, parse_hz
+from mcusim.units import parse_bytes, parse_count, parse_hz
 
 if TYPE_CHECKING:
     from mcusim.hardware import Board
@@ -27,6 +27,7 @@ __all__ = [
     "board_option",
     "bytes_option",
     "choice_option",
+    "count_option",
     "csv_of",
     "hz_option",
     "image_option",
@@ -35,6 +36,7 @@ __all__ = [
     "named_board",
     "place_option",
     "profile_file",
+    "share_option",
 ]
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -126,6 +128,23 @@ def bytes_option(text: str | None, option: str) -> int | None:
 def hz_option(text: str | None, option: str) -> int | None:
     """Hertz of `480MHz`; None if it was not given. Raises InputError."""
     return _amount(text, option, parse_hz, "a clock", "480MHz, 64M or 32000000")
+
+
+def count_option(text: str | None, option: str) -> int | None:
+    """A number of things, such as `119M`, `0.67M` or `64000`; None if it was not given. Raises InputError."""
+    return _amount(text, option, parse_count, "a number", "119M, 64k or 64000")
+
+
+def share_option(text: str, option: str) -> float:
+    """A share of something, `1%` or `0.01`, below 1. Raises InputError."""
+    number = text.strip().removesuffix("%")
+    try:
+        share = float(number) / 100 if text.strip().endswith("%") else float(number)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share < 1:
+        raise InputError(f"'{text}' is not a share below 1", where=option, fix="write it as in 1% or 0.01")
+    return share
 
 
 def ms_option(text: str | None, option: str) -> float | None:

@@ -13,7 +13,7 @@ from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, headline, kib, paragraph, shape_text
 from mcusim.runtimes import Runtime
 from mcusim.units import format_count, format_hz
-from mcusim.zoo import ZooEntry
+from mcusim.zoo import Witness, ZooEntry
 
 __all__ = [
     "Network",
@@ -24,6 +24,7 @@ __all__ = [
     "network_details",
     "network_list",
     "runtime_list",
+    "witness_list",
 ]
 
 
@@ -84,6 +85,59 @@ def network_list(networks: Sequence[Network], width: int, glyphs: Glyphs) -> lis
     return lines + _mismatches(networks, width)
 
 
+def witness_list(networks: Sequence[Network], width: int, glyphs: Glyphs) -> list[Text]:
+    """One row a witness, under a heading that says what they are."""
+    columns = (
+        Column("witness, accuracy unknown"),
+        Column("of the row"),
+        Column("board", drop=4),
+        Column("input", drop=2),
+        Column("MACs", right=True),
+        Column("SRAM KiB", right=True),
+        Column("flash KiB", right=True, drop=1),
+        Column("params", right=True, drop=3),
+        Column("schedule", drop=5),
+    )
+    rows: list[list[Cell | Bar]] = [
+        [
+            Cell(network.entry.name),
+            Cell(found.of),
+            Cell(found.profile, "dim"),
+            Cell(shape_text(network.entry.input_shape, glyphs)),
+            Cell(format_count(network.macs)),
+            Cell(kib(found.sram_bytes)),
+            Cell(kib(found.flash_bytes)),
+            Cell(format_count(network.params_as_published)),
+            Cell(found.schedule, "dim"),
+        ]
+        for network in networks
+        if (found := network.entry.witness) is not None
+    ]
+    if not rows:
+        return []
+    told = "A witness meets the figures of a published row whose own network was never released (`mcusim search-net`)."
+    return [Text(), *table(columns, rows, width, glyphs), Text(), *paragraph(told, width, style="dim")]
+
+
+def _as_published(network: Network) -> str:
+    whose = "that its source uses" if network.entry.witness is None else "of that zoo"
+    return f"{network.params_as_published:,} parameters by the count {whose}"
+
+
+def _witness_fields(witness: Witness | None) -> list[tuple[str, str]]:
+    if witness is None:
+        return []
+    return [
+        ("accuracy", f"{witness.statement}: nobody has trained it"),
+        ("witness of", witness.of),
+        ("found by", f"{witness.command} (for {witness.profile})"),
+        ("schedule", witness.schedule),
+        ("SRAM", f"{witness.sram_bytes:,} bytes under that schedule, as {witness.convention} counts it"),
+        ("flash", f"{kib(witness.flash_bytes)} KiB, model and code"),
+        ("recomputed", f"{witness.recomputed_macs:,} MACs beyond the network's own"),
+    ]
+
+
 def _mismatches(networks: Sequence[Network], width: int) -> list[Text]:
     lines: list[Text] = []
     for network in networks:
@@ -124,10 +178,11 @@ def network_details(network: Network, width: int, glyphs: Glyphs) -> list[Text]:
             ("nodes", str(network.nodes)),
             ("MACs", f"{network.macs:,}"),
             ("parameters", f"{network.params:,} weights and biases"),
-            ("as published", f"{network.params_as_published:,} parameters by the count that its source uses"),
+            ("as published" if entry.witness is None else "as MCUNet's zoo", _as_published(network)),
             ("architecture", entry.source),
             ("images", _images(entry)),
             ("note", entry.note),
+            *_witness_fields(entry.witness),
         ],
         width,
     )

@@ -89,8 +89,8 @@ def _made(name: str, origin: Origin, board: Board, precision: Precision) -> Stan
 
 def _schedule_of(name: str) -> str:
     """A witness comes with the schedule under which it meets its row; all others run layer by layer."""
-    witness = getattr(zoo.describe(name), "witness", None)
-    return "layer" if witness is None else str(witness.schedule)
+    witness = zoo.describe(name).witness
+    return "layer" if witness is None else witness.schedule
 
 
 def _as_built(graph: Graph, board: Board) -> Graph | None:

@@ -2,6 +2,9 @@
 
 Each is one TOML file in `networks/`, named as the network: where it comes from, what its sources print, and the network
 itself in the form that `frontends.description` reads. `docs/zoo.md` is the page for users.
+
+Files named `witness-...` are *witnesses*: networks that meet the figures of a published row whose own network was never
+released. They are found by name like the others and listed apart; their accuracy is not known.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -22,13 +26,14 @@ from mcusim.errors import ModelError, did_you_mean
 from mcusim.frontends.description import graph_from_dict
 from mcusim.graph import ABSENT, DType, Graph, Node, Published, Shape, Source
 from mcusim.ops import OPS
-from mcusim.zoo.declarations import Detection, Preprocessing
+from mcusim.zoo.declarations import Detection, Preprocessing, Witness
 
 __all__ = [
     "Detection",
     "Figures",
     "Preprocessing",
     "Task",
+    "Witness",
     "ZooEntry",
     "aliases",
     "build",
@@ -36,7 +41,10 @@ __all__ = [
     "names",
     "network_description",
     "published_params",
+    "read_file",
     "resolve",
+    "witness_names",
+    "witness_of",
 ]
 
 
@@ -76,6 +84,8 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     published: tuple[Figures, ...] = ()
     detection: Detection | None = None
     preprocessing: Preprocessing | None = None
+    witness_of: str = ""
+    witness: Witness | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +95,7 @@ class ZooEntry:
     input_shape: NHWC.   published: by source, the most precise first.   source: where the architecture comes from.
     note: what a user must know before trusting it (inferred, assumed, another padding), or "".
     preprocessing: what its source does to an image; None where it does not say.
+    witness: how it was found, where it stands for a network that was never released; None for published ones.
     """
 
     name: str
@@ -98,6 +109,7 @@ class ZooEntry:
     published: tuple[Figures, ...]
     detection: Detection | None
     preprocessing: Preprocessing | None
+    witness: Witness | None
 
     @property
     def resolution(self) -> tuple[int, int]:
@@ -120,9 +132,29 @@ class ZooEntry:
         return tuple(dict.fromkeys(field for figures in self.published for field in figures.differs))
 
 
+WITNESS_PREFIX = "witness-"
+"""Of the names of all witnesses, and of no other network."""
+
+
 @cache
 def names() -> tuple[str, ...]:
-    """Every network's own name, sorted."""
+    """Every published network's own name, sorted."""
+    return tuple(name for name in _all_names() if not name.startswith(WITNESS_PREFIX))
+
+
+@cache
+def witness_names() -> tuple[str, ...]:
+    """Every witness's name, sorted."""
+    return tuple(name for name in _all_names() if name.startswith(WITNESS_PREFIX))
+
+
+def witness_of(row: str) -> str | None:
+    """The witness of a published row, such as `table4:mcunet-m4`; None if it has none."""
+    return next((name for name in witness_names() if _file(name).witness_of == row), None)
+
+
+@cache
+def _all_names() -> tuple[str, ...]:
     found = (file.name.removesuffix(".toml") for file in files(__name__).joinpath("networks").iterdir())
     return tuple(sorted(found, key=str.lower))
 
@@ -130,7 +162,7 @@ def names() -> tuple[str, ...]:
 @cache
 def aliases() -> Mapping[str, str]:
     """Other name -> own name."""
-    return MappingProxyType({alias: name for name in names() for alias in _file(name).aliases})
+    return MappingProxyType({alias: name for name in _all_names() for alias in _file(name).aliases})
 
 
 def resolve(name: str) -> str:
@@ -140,7 +172,7 @@ def resolve(name: str) -> str:
     """
     found = _by_key().get(_key(name))
     if found is None:
-        known = (*names(), *aliases())
+        known = (*_all_names(), *aliases())
         raise ModelError(
             "is no network of the zoo", where=name, fix=did_you_mean(name, known, listed_by="mcusim models")
         )
@@ -151,26 +183,32 @@ def resolve(name: str) -> str:
 def describe(name: str) -> ZooEntry:
     """What is known of a network, without building it. Raises ModelError for an unknown name."""
     own = resolve(name)
-    file = _file(own)
-    shape = tuple(file.network["input"])
-    return ZooEntry(
-        name=own,
-        aliases=file.aliases,
-        task=file.task,
-        dataset=file.dataset,
-        input_shape=(1, *shape) if len(shape) == 3 else shape,
-        dtype=DType(file.network.get("dtype", DType.INT8)),
-        source=file.source,
-        note=file.note,
-        published=file.published,
-        detection=file.detection,
-        preprocessing=file.preprocessing,
-    )
+    return _entry(own, _file(own))
 
 
 def build(name: str) -> Graph:
     """The Graph of a network: architecture only, no weights. Raises ModelError for an unknown name."""
-    entry = describe(name)
+    own = resolve(name)
+    return _graph(_entry(own, _file(own)), _file(own), f"zoo: {own}")
+
+
+def read_file(path: Path) -> Graph:
+    """The Graph of a TOML file in the form of the zoo's own, such as `mcusim search-net` writes.
+
+    Raises ModelError where the file cannot be read or is wrong.
+    """
+    try:
+        file = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise ModelError(f"cannot be read: {why}", where=str(path), fix="check the path") from None
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        fix = "compare it with what `mcusim search-net --max-macs --profile stm32f412 -o FILE` writes"
+        raise ModelError(f"is no network file: {error}", where=str(path), fix=fix) from None
+    return _graph(_entry(path.stem, file), file, str(path))
+
+
+def _graph(entry: ZooEntry, file: _File, origin: str) -> Graph:
     figures = next((f for f in entry.published if f.macs or f.params), None)
     published = None
     if figures is not None:
@@ -181,8 +219,26 @@ def build(name: str) -> Graph:
             params_text=entry.params_text,
             provenance=figures.source,
         )
-    source = Source(description=f"zoo: {entry.name} ({entry.source})", published=published)
-    return graph_from_dict({"name": entry.name, **_file(entry.name).network}, source=source)
+    source = Source(description=f"{origin} ({entry.source})", published=published)
+    return graph_from_dict({"name": entry.name, **file.network}, source=source)
+
+
+def _entry(name: str, file: _File) -> ZooEntry:
+    shape = tuple(file.network.get("input", ()))
+    return ZooEntry(
+        name=name,
+        aliases=file.aliases,
+        task=file.task,
+        dataset=file.dataset,
+        input_shape=(1, *shape) if len(shape) == 3 else shape,
+        dtype=DType(file.network.get("dtype", DType.INT8)),
+        source=file.source,
+        note=file.note,
+        published=file.published,
+        detection=file.detection,
+        preprocessing=file.preprocessing,
+        witness=None if file.witness is None else msgspec.structs.replace(file.witness, of=file.witness_of),
+    )
 
 
 def network_description(name: str) -> dict[str, Any]:
@@ -243,7 +299,7 @@ def _file(name: str) -> _File:
 @cache
 def _by_key() -> Mapping[str, str]:
     """Own name by the key of every name, own names first."""
-    return {_key(alias): name for alias, name in aliases().items()} | {_key(name): name for name in names()}
+    return {_key(alias): name for alias, name in aliases().items()} | {_key(name): name for name in _all_names()}
 
 
 def _key(name: str) -> str:

@@ -1,6 +1,7 @@
-"""What surrounds a network, as data: what an image goes through before, and how boxes are read from what comes out.
+"""What surrounds a network, as data: what an image goes through before, how boxes are read from what comes out, and how
+a network was found that stands for another.
 
-Zoo entries declare both, each with its source; users declare or override them (`mcusim evaluate --preprocess`).
+Zoo entries declare these, each with its source; users declare or override them (`mcusim evaluate --preprocess`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-__all__ = ["BoxFormat", "Channels", "Corners", "Detection", "Filter", "Integers", "Preprocessing", "Resize"]
+__all__ = ["BoxFormat", "Channels", "Corners", "Detection", "Filter", "Integers", "Preprocessing", "Resize", "Witness"]
 
 
 class Resize(StrEnum):
@@ -111,3 +112,25 @@ class Detection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     most_overlap: float = 0.45
     most_candidates: int = 400
     keep: int = 100
+
+
+class Witness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a network was found that stands for another, and what it counts.
+
+    of: the published row whose figures it meets, or "".   statement: what a reader must know before using it.
+    profile: the board that it was searched for.   convention: that counted its SRAM, under `schedule`.
+    macs: nothing computed twice; `recomputed_macs` come on top.   flash_bytes: model and code.
+    """
+
+    statement: str
+    schedule: str
+    profile: str
+    convention: str
+    seed: int
+    command: str
+    macs: int
+    recomputed_macs: int
+    sram_bytes: int
+    flash_bytes: int
+    params: int
+    of: str = ""

@@ -1,0 +1,237 @@
+"""`mcusim search-net`: a network of the published search space for a row, for figures, or for a board."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mcusim.cli.options import bytes_option, count_option, profile_file, share_option
+from mcusim.cli.shell import (
+    STDOUT,
+    document,
+    glyphs,
+    refuse_overwriting,
+    refuse_same_target,
+    show,
+    terminal_width,
+    write_output,
+)
+from mcusim.errors import InputError
+
+if TYPE_CHECKING:
+    from mcusim.designing import FoundNetwork, Progress
+
+__all__ = ["search_net"]
+
+
+def search_net(
+    context: typer.Context,
+    row: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROW",
+            help="A published row whose network was never released: its board, task and figures. --rows lists them.",
+            show_default=False,
+        ),
+    ] = None,
+    rows: Annotated[bool, typer.Option("--rows", help="List such rows, and stop.")] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option(metavar="BOARD", help="A board's name, or the path of a TOML file.", show_default=False),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TASK",
+            help="imagenet, vww or voc: what the network ends in. Default: imagenet.",
+            show_default=False,
+        ),
+    ] = None,
+    macs: Annotated[
+        str | None, typer.Option(metavar="COUNT", help="MACs to meet, such as 119M.", show_default=False)
+    ] = None,
+    sram: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="SRAM to meet, such as 196KiB.", show_default=False)
+    ] = None,
+    flash: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Flash to meet, such as 1010KiB: model and code.", show_default=False),
+    ] = None,
+    params: Annotated[
+        str | None, typer.Option(metavar="COUNT", help="Parameters to meet, such as 0.67M.", show_default=False)
+    ] = None,
+    max_macs: Annotated[
+        bool, typer.Option("--max-macs", help="As many MACs as possible of what else is asked; takes a minute or so.")
+    ] = False,
+    sram_budget: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Never more SRAM. Default: the board's.", show_default=False)
+    ] = None,
+    flash_budget: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Never more flash. Default: the board's.", show_default=False)
+    ] = None,
+    tolerance: Annotated[str, typer.Option(metavar="SHARE", help="How near is near enough, as in 1% or 0.01.")] = "1%",
+    max_overhead: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of the MACs that patches may compute again. Default: 17%, or what --row allows.",
+            show_default=False,
+        ),
+    ] = None,
+    resolution: Annotated[
+        str | None,
+        typer.Option(metavar="N[,N]", help="Only these inputs: 96, 128, 160, 192, 224, 256.", show_default=False),
+    ] = None,
+    patches: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N]", help="Only these grids: 1 (layer by layer), 2 (2x2), 3 or 4.", show_default=False
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another seed finds another network.")] = 0,
+    effort: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Steps of one of the search's walks; more finds more.")
+    ] = 500,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the network as TOML, for `mcusim run FILE`.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write the JSON document; - is standard output.", show_default=False),
+    ] = None,
+) -> None:
+    """A network of MCUNetV2's search space for stated figures, or with as many MACs as a board takes.
+
+    For rows of published tables whose networks were never released it finds a witness: a network that meets the row's
+    figures and can be counted, run and drawn. Nobody has trained it: its accuracy is unknown. Exits with 1 when nothing
+    meets what is asked, and shows the nearest; -o writes only what meets it.
+
+    \b
+    Examples:
+      mcusim search-net --row table4:mcunet-h7
+      mcusim search-net --macs 60M --sram 128KiB --profile nrf52840
+      mcusim search-net --profile nrf52840 --task vww --max-macs --effort 10
+    """
+    from mcusim.designing import search_net as search
+    from mcusim.designing.rows import rows as known_rows
+    from mcusim.render.designing import found_lines, row_lines
+
+    refuse_same_target(output=output, json=json)
+    refuse_overwriting((profile_file(profile),), output=output, json=json)
+    if rows:
+        show(row_lines(known_rows(), terminal_width(), glyphs()))
+        return
+    found = search(
+        row=row,
+        profile=profile,
+        task=task,
+        macs=count_option(macs, "--macs"),
+        sram_bytes=bytes_option(sram, "--sram"),
+        flash_bytes=bytes_option(flash, "--flash"),
+        params=count_option(params, "--params"),
+        most_macs=max_macs,
+        sram_budget_bytes=bytes_option(sram_budget, "--sram-budget"),
+        flash_budget_bytes=bytes_option(flash_budget, "--flash-budget"),
+        tolerance=share_option(tolerance, "--tolerance"),
+        most_overhead=None if max_overhead is None else share_option(max_overhead, "--max-overhead"),
+        resolutions=_numbers(resolution, "--resolution"),
+        grids=_numbers(patches, "--patches"),
+        seed=seed,
+        effort=effort,
+        progress=_progress(),
+    )
+    if output is not None and found.meets:
+        from mcusim.designing.files import network_file
+
+        write_output(network_file(found, _command(context)), output, "--output")
+    if json is not None:
+        write_output(document(_document(found)), json, "--json")
+    if STDOUT not in (output if found.meets else None, json):
+        show(found_lines(found, None if not found.meets else output, terminal_width(), glyphs()))
+    if not found.meets:
+        raise typer.Exit(1)
+
+
+def _numbers(text: str | None, option: str) -> tuple[int, ...] | None:
+    """Numbers with commas between; None if none were given. Raises InputError."""
+    if text is None:
+        return None
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        fix = "write numbers with commas between, as in 128,160"
+        raise InputError(f"'{text}' is not a list of numbers", where=option, fix=fix) from None
+
+
+_NO_QUESTION = ("output", "json", "rows")
+
+
+def _command(context: typer.Context) -> str:
+    """What was asked, as a command that asks it again: options that differ from their defaults, and the seed."""
+    words = ["mcusim", "search-net"]
+    for param in context.command.params:
+        value = context.params.get(str(param.name))
+        if param.name in _NO_QUESTION or (value == param.default and param.name != "seed") or value is None:
+            continue
+        words += [param.opts[0]] if value is True else [param.opts[0], str(value)]
+    return shlex.join(words)
+
+
+def _progress() -> Progress | None:
+    """On standard error, where it is a terminal."""
+    if not sys.stderr.isatty():
+        return None
+
+    def told(done: int, most: int, off: float) -> None:
+        state = f"the nearest is {off:.1%} off in all" if off else "all is met"
+        print(
+            f"\rsearching: {done:,} of at most {most:,} networks, {state} ".ljust(78),
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+        if done >= most or not off:
+            print(file=sys.stderr)
+
+    return told
+
+
+def _document(found: FoundNetwork) -> dict[str, Any]:
+    from mcusim.designing.counting import CONVENTION
+    from mcusim.designing.files import ACCURACY_UNKNOWN
+
+    figures = found.figures
+    return {
+        "schema_version": 1,
+        "meets": found.meets,
+        "row": found.row or None,
+        "statement": ACCURACY_UNKNOWN,
+        "accuracy": None,
+        "profile": found.board.name,
+        "task": str(found.task),
+        "seed": found.seed,
+        "convention": CONVENTION,
+        "schedule": str(found.schedule),
+        "figures": {
+            "macs": figures.macs,
+            "recomputed_macs": figures.recomputed_macs,
+            "sram_bytes": figures.sram_bytes,
+            "flash_bytes": figures.flash_bytes,
+            "params": figures.params,
+        },
+        "asked": [{**judged._asdict(), "off": judged.off, "is_met": judged.is_met} for judged in found.judged],
+        "steps": found.steps,
+        "counted": found.counted,
+        "warnings": [found.misses_flash] if found.misses_flash else [],
+        "network": dict(found.network),
+    }
