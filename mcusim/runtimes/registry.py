@@ -110,7 +110,8 @@ class Runtime:
     that ends.
     counted_by: the convention that counts its SRAM where its planner is not known.   bounds_memory: whether the arena
     is only a lower bound.
-    versions: those whose latency was measured, newest first.   asked_version: the one that the user named, "" if none.
+    versions: those whose latency was measured, newest first.   current: how many of them answer where no version is
+    asked for.   asked_version: the one that the user named, "" if none.
     """
 
     name: str
@@ -139,12 +140,21 @@ class Runtime:
     counted_by: str = ""
     bounds_memory: bool = False
     versions: tuple[str, ...] = ()
+    current: int = 1
     asked_version: str = ""
 
     @property
-    def shown_version(self) -> str:
-        """The version that a report names: the one asked for, else that of the rules."""
-        return self.asked_version or self.version
+    def current_versions(self) -> tuple[str, ...]:
+        """Those measured versions that stand for the runtime today."""
+        return self.versions[: self.current]
+
+    def shown_version(self, priced: str = "") -> str:
+        """The version that a report names: the one asked for, else that of the rules.
+
+        priced: the one whose times price. It is named where there are no rules of a version's own.
+        """
+        has_rules = not (self.bounds_memory or self.counted_by)
+        return self.asked_version or (priced if priced and not has_rules else self.version)
 
     @property
     def cut_stages(self) -> frozenset[StageKind]:
@@ -182,7 +192,7 @@ def find_runtime(name: str) -> Runtime:
             where=f"runtime '{name}'",
             fix=did_you_mean(base, RUNTIMES, listed_by="mcusim runtimes"),
         )
-    if not version or version == runtime.version:
+    if not version or (version == runtime.version and version not in runtime.versions):
         return runtime
     number, _, option = version.partition("+")
     known = next((known for known in runtime.versions if _same_version(known, number)), None)
