@@ -32,14 +32,25 @@ FLOORS = (
     },
     {"ops", "frontends", "zoo"},
     {"boards", "conventions", "export", "lowering", "models", "placement", "planners", "price", "pricing", "runtimes"},
-    {"breakdown", "conditions", "evaluating", "execution", "memory", "precision", "searching", "simulation", "tables"},
+    {
+        "breakdown",
+        "conditions",
+        "dossier",
+        "evaluating",
+        "execution",
+        "memory",
+        "precision",
+        "searching",
+        "simulation",
+        "tables",
+    },
     {"cli", "render"},
     {"__init__", "__main__"},  # the facade, above all: nothing in the package imports from it but its version
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 MAY_SHOW = ("cli", "render", "__main__")  # print, exit, and import what draws
-SHOWING = {"click", "matplotlib", "rich", "typer"}
+SHOWING = {"click", "jinja2", "matplotlib", "rich", "typer"}
 MAY_COMPILE = ("jit", "ops.kernels")  # import numba
 COMPILING = {"llvmlite", "numba"}
 MAY_IMPORT_LATE = ("cli", "__init__", "__main__")  # own modules inside functions, so that a command loads only its own
