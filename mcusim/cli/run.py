@@ -139,6 +139,15 @@ def run(
             show_default=False,
         ),
     ] = None,
+    html: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write one HTML page that needs no network: timeline, sortable layers, schedules, sources; "
+            "- is standard output.",
+            show_default=False,
+        ),
+    ] = None,
     check: Annotated[
         bool,
         typer.Option(
@@ -160,13 +169,14 @@ def run(
       mcusim run mbv1-w0.5-r192 --profile stm32f412 --bits auto
       mcusim run mcunet-vww0 --profile nrf52840 --sram-budget 200k --max-ms 5s --check
       mcusim run mcunet-vww0 --profile stm32f746 --json -
+      mcusim run mcunet-in3 --profile stm32f746 --max-ms 1s --html report.html
     """
     from mcusim.pricing.stored import read_calibration
 
     if profile is None:
         fix = "add --profile BOARD (`mcusim profiles` lists them) or --profile all"
         raise InputError("no board is named", where="mcusim run", fix=fix)
-    refuse_same_target(json=json, csv=csv)
+    refuse_same_target(json=json, csv=csv, html=html)
     question = _Question(
         model,
         runtime,
@@ -185,17 +195,37 @@ def run(
     if profile.strip().lower() == ALL_BOARDS:
         if bank is not None:
             raise InputError("every board has other banks", where="--bank", fix="name one board with --profile")
+        if html is not None:
+            raise InputError("a page is about one board", where="--html", fix="name one board with --profile")
         if layers != AUTO_LAYERS:
             complain("--layers: with --profile all each board has a row, and layers are not shown")
         reports = _ask_all(question)
     else:
-        reports = [_ask(question, profile, bank)]
-    read = {model, profile_file(profile), linked, calibration, *(report.model.source for report in reports)}
-    refuse_overwriting(read, json=json, csv=csv)
+        answer = _ask(question, profile, bank)
+        reports = [answer.report]
+    read = {model, profile_file(profile), linked, calibration, bits, *(report.model.source for report in reports)}
+    refuse_overwriting(read, json=json, csv=csv, html=html)
     if profile.strip().lower() == ALL_BOARDS:
         _tell_boards(reports, json, csv)
     else:
-        _tell_report(reports[0], choice, json, csv)
+        if html is not None:
+            options = {
+                "--profile": profile,
+                "--runtime": runtime,
+                "--convention": convention,
+                "--schedule": schedule,
+                "--input": input_place,
+                "--clock-hz": clock_hz,
+                "--sram-budget": sram_budget,
+                "--flash-budget": flash_budget,
+                "--max-ms": max_ms,
+                "--bank": bank,
+                "--map": linked,
+                "--calibration": calibration,
+                "--bits": bits,
+            }
+            write_output(_page(question, answer, options), html, "--html")
+        _tell_report(answer.report, choice, json, csv, html)
     if check and not any(report.fits for report in reports):
         raise typer.Exit(1)
 
@@ -218,7 +248,16 @@ class _Question:
     bits: str | None
 
 
-def _ask(question: _Question, profile: str, banks: str | None) -> Report:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answer:
+    """A Report, and what it is about."""
+
+    report: Report
+    graph: Graph
+    board: Board
+
+
+def _ask(question: _Question, profile: str, banks: str | None) -> _Answer:
     return _answers(question, [named_board(profile, banks)])[0]
 
 
@@ -226,11 +265,11 @@ def _ask_all(question: _Question) -> list[Report]:
     from mcusim.boards import all_boards
     from mcusim.render.boards import best_first
 
-    return best_first(_answers(question, all_boards()))
+    return best_first([answer.report for answer in _answers(question, all_boards())])
 
 
-def _answers(question: _Question, boards: Sequence[Board]) -> list[Report]:
-    """One Report a board. What is wrong with an option is told before a network is read."""
+def _answers(question: _Question, boards: Sequence[Board]) -> list[_Answer]:
+    """One answer a board. What is wrong with an option is told before a network is read."""
     from mcusim.models import load
     from mcusim.runtimes import find_runtime
     from mcusim.schedule import parse_schedule
@@ -238,28 +277,28 @@ def _answers(question: _Question, boards: Sequence[Board]) -> list[Report]:
 
     runtime, schedule = find_runtime(question.runtime), parse_schedule(question.schedule)
     graphs: dict[str, Graph] = {}
-    reports = []
+    answers = []
     for board in boards:
         name = board.default_model if question.model is None else question.model
         if name not in graphs:
             graphs[name] = load(name)
-        reports.append(
-            simulate(
-                _with_bits(graphs[name], board, question),
-                profile=board,
-                runtime=runtime,
-                schedule=schedule,
-                input_place=question.input_place,
-                clock_hz=question.clock_hz,
-                sram_budget_bytes=question.sram_budget_bytes,
-                flash_budget_bytes=question.flash_budget_bytes,
-                max_ms=question.max_ms,
-                convention=question.convention,
-                image=question.image,
-                calibration=question.calibration,
-            )
+        graph = _with_bits(graphs[name], board, question)
+        report = simulate(
+            graph,
+            profile=board,
+            runtime=runtime,
+            schedule=schedule,
+            input_place=question.input_place,
+            clock_hz=question.clock_hz,
+            sram_budget_bytes=question.sram_budget_bytes,
+            flash_budget_bytes=question.flash_budget_bytes,
+            max_ms=question.max_ms,
+            convention=question.convention,
+            image=question.image,
+            calibration=question.calibration,
         )
-    return reports
+        answers.append(_Answer(report, graph, board))
+    return answers
 
 
 def _with_bits(graph: Graph, board: Board, question: _Question) -> Graph:
@@ -281,13 +320,28 @@ def _with_bits(graph: Graph, board: Board, question: _Question) -> Graph:
     ).graph
 
 
-def _tell_report(report: Report, layers: LayerChoice, json: str | None, csv: str | None) -> None:
-    """Files first: what goes wrong there should not follow a page of good news."""
+def _page(question: _Question, answer: _Answer, options: dict[str, str | None]) -> str:
+    from mcusim.cli.page import asked_command, page
+    from mcusim.runtimes import find_runtime
+
+    files = {
+        "board": profile_file(options["--profile"]),
+        "firmware": options["--map"],
+        "calibration": options["--calibration"],
+        "bits": options["--bits"],
+    }
+    command = asked_command(question.model, options)
+    runtime = find_runtime(question.runtime)
+    return page(answer.report, answer.graph, answer.board, runtime, question.image, files, command)
+
+
+def _tell_report(report: Report, layers: LayerChoice, json: str | None, csv: str | None, html: str | None) -> None:
+    """Files first: what goes wrong there should not follow a page of good news. html: has been written already."""
     if json is not None:
         write_output(document(report.to_dict()), json, "--json")
     if csv is not None:
         write_output(layers_csv(report), csv, "--csv")
-    if STDOUT not in (json, csv):
+    if STDOUT not in (json, csv, html):
         from mcusim.render.report import report_lines
 
         show(report_lines(report, terminal_width(), glyphs(), layers))
