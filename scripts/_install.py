@@ -18,6 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 EXTRAS = {"run": "", "test": "[test]", "dev": "[dev]"}
+OPTIONAL = {
+    "oracles": "the oracles cannot be installed here (see above): tests that compare with them are skipped",
+    "browser": "the browser cannot be installed here (see above): tests that open the HTML report in it are skipped",
+}
+"""Extras of the test set that may be missing, and what is then said."""
 MARKER = "mcusim-installing"
 
 
@@ -39,8 +44,9 @@ def install(root: Path, wanted_set: str, stamp: str) -> None:
             raise InstallError(
                 "pip could not install what mcusim needs (its message is above); mend that and run again"
             )
-        if wanted_set == "test" and not _pip(root, ".[oracles]"):
-            _say("the oracles cannot be installed here (see above): tests that compare with them are skipped")
+        for extra, lost in OPTIONAL.items() if wanted_set == "test" else ():
+            if not _pip(root, f".[{extra}]"):
+                _say(lost)
         _compile(root)
         for name in {"run", wanted_set}:
             (home / f"mcusim-{name}.stamp").write_text(f"{stamp}\n")

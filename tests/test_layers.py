@@ -36,6 +36,7 @@ FLOORS = (
         "breakdown",
         "conditions",
         "designing",
+        "dossier",
         "evaluating",
         "execution",
         "memory",
@@ -51,7 +52,7 @@ FLOORS = (
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 MAY_SHOW = ("cli", "render", "__main__")  # print, exit, and import what draws
-SHOWING = {"click", "matplotlib", "rich", "typer"}
+SHOWING = {"click", "jinja2", "matplotlib", "rich", "typer"}
 MAY_COMPILE = ("jit", "ops.kernels")  # import numba
 COMPILING = {"llvmlite", "numba"}
 MAY_IMPORT_LATE = ("cli", "__init__", "__main__")  # own modules inside functions, so that a command loads only its own

@@ -381,7 +381,7 @@ def save(folder: Path, *lines: str, header: str = HEADER) -> Path:
 
 
 def test_own_times_are_compared_with_what_run_says_at_the_clock_of_the_row(tmp_path: Path) -> None:
-    path = save(tmp_path, "mcunet-vww0,stm32h743,tflm-cmsis-nn,30,240MHz", header=f"{HEADER},clock_hz")
+    path = save(tmp_path, "mcunet-vww0,stm32h743,tflm-cmsis-nn,100,240MHz", header=f"{HEADER},clock_hz")
     _, (change,) = calibrate(read_measurements(path))
     said = mcusim.simulate("mcunet-vww0", profile="stm32h743", runtime="tflm-cmsis-nn", clock_hz=240_000_000).latency
     assert change.old_ms == pytest.approx(said.ms)

@@ -127,7 +127,7 @@ def test_wheel_carries_data_and_types(tmp_path: Path) -> None:
     package = {
         path.relative_to(REPO).as_posix()
         for path in REPO.glob("mcusim/**/*")
-        if path.is_file() and path.suffix in {".py", ".toml", ".typed"}
+        if path.is_file() and path.suffix in {".css", ".j2", ".js", ".py", ".toml", ".typed"}
     }
     assert data | package <= inside
     assert any(name.endswith("/licenses/LICENSE") for name in inside)

@@ -14,8 +14,8 @@ from mcusim.cli.shell import STDOUT, document, show, terminal_width, write_outpu
 
 __all__ = ["doctor"]
 
-NEEDED = ("numpy", "numba", "pandas", "matplotlib", "msgspec", "typer", "rich")
-OPTIONAL = ("pillow", "pyelftools", "tflite-micro", "ai-edge-litert")
+NEEDED = ("numpy", "numba", "pandas", "matplotlib", "jinja2", "msgspec", "typer", "rich")
+OPTIONAL = ("pillow", "pyelftools", "tflite-micro", "ai-edge-litert", "pyside6-webengine")
 
 
 def doctor(

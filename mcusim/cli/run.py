@@ -147,6 +147,15 @@ def run(
             show_default=False,
         ),
     ] = None,
+    html: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write one HTML page that needs no network: timeline, sortable layers, schedules, sources; "
+            "- is standard output.",
+            show_default=False,
+        ),
+    ] = None,
     check: Annotated[
         bool,
         typer.Option(
@@ -169,13 +178,14 @@ def run(
       mcusim run mcunet-vww0 --profile nrf52840 --sram-budget 200k --max-ms 5s --check
       mcusim run mcunet-vww0 --profile stm32f746 --json -
       mcusim run mcunet-vww1 --profile stm32f746 --schedule patch:2x2@5 --trace vww1.trace.json
+      mcusim run mcunet-in3 --profile stm32f746 --max-ms 1s --html report.html
     """
     from mcusim.pricing.stored import read_calibration
 
     if profile is None:
         fix = "add --profile BOARD (`mcusim profiles` lists them) or --profile all"
         raise InputError("no board is named", where="mcusim run", fix=fix)
-    refuse_same_target(json=json, csv=csv, trace=trace)
+    refuse_same_target(json=json, csv=csv, trace=trace, html=html)
     question = _Question(
         model,
         runtime,
@@ -196,19 +206,39 @@ def run(
             raise InputError("every board has other banks", where="--bank", fix="name one board with --profile")
         if trace is not None:
             raise InputError("a trace is of one board", where="--trace", fix="name one board with --profile")
+        if html is not None:
+            raise InputError("a page is about one board", where="--html", fix="name one board with --profile")
         if layers != AUTO_LAYERS:
             complain("--layers: with --profile all each board has a row, and layers are not shown")
         reports = _ask_all(question)
     else:
-        reports = [_ask(question, profile, bank)]
-    read = {model, profile_file(profile), linked, calibration, *(report.model.source for report in reports)}
-    refuse_overwriting(read, json=json, csv=csv, trace=trace)
-    if trace is not None:
-        _write_trace(question, named_board(profile, bank), reports[0], trace)
+        answer = _ask(question, profile, bank)
+        reports = [answer.report]
+    read = {model, profile_file(profile), linked, calibration, bits, *(report.model.source for report in reports)}
+    refuse_overwriting(read, json=json, csv=csv, trace=trace, html=html)
     if profile.strip().lower() == ALL_BOARDS:
         _tell_boards(reports, json, csv)
     else:
-        _tell_report(reports[0], choice, json, csv, is_told=STDOUT not in (json, csv, trace))
+        if trace is not None:
+            _write_trace(question, answer, trace)
+        if html is not None:
+            options = {
+                "--profile": profile,
+                "--runtime": runtime,
+                "--convention": convention,
+                "--schedule": schedule,
+                "--input": input_place,
+                "--clock-hz": clock_hz,
+                "--sram-budget": sram_budget,
+                "--flash-budget": flash_budget,
+                "--max-ms": max_ms,
+                "--bank": bank,
+                "--map": linked,
+                "--calibration": calibration,
+                "--bits": bits,
+            }
+            write_output(_page(question, answer, options), html, "--html")
+        _tell_report(answer.report, choice, json, csv, is_told=STDOUT not in (json, csv, trace, html))
     if check and not any(report.fits for report in reports):
         raise typer.Exit(1)
 
@@ -231,7 +261,16 @@ class _Question:
     bits: str | None
 
 
-def _ask(question: _Question, profile: str, banks: str | None) -> Report:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answer:
+    """A Report, and what it is about."""
+
+    report: Report
+    graph: Graph
+    board: Board
+
+
+def _ask(question: _Question, profile: str, banks: str | None) -> _Answer:
     return _answers(question, [named_board(profile, banks)])[0]
 
 
@@ -239,11 +278,11 @@ def _ask_all(question: _Question) -> list[Report]:
     from mcusim.boards import all_boards
     from mcusim.render.boards import best_first
 
-    return best_first(_answers(question, all_boards()))
+    return best_first([answer.report for answer in _answers(question, all_boards())])
 
 
-def _answers(question: _Question, boards: Sequence[Board]) -> list[Report]:
-    """One Report a board. What is wrong with an option is told before a network is read."""
+def _answers(question: _Question, boards: Sequence[Board]) -> list[_Answer]:
+    """One answer a board. What is wrong with an option is told before a network is read."""
     from mcusim.models import load
     from mcusim.runtimes import find_runtime
     from mcusim.schedule import parse_schedule
@@ -251,28 +290,28 @@ def _answers(question: _Question, boards: Sequence[Board]) -> list[Report]:
 
     runtime, schedule = find_runtime(question.runtime), parse_schedule(question.schedule)
     graphs: dict[str, Graph] = {}
-    reports = []
+    answers = []
     for board in boards:
         name = board.default_model if question.model is None else question.model
         if name not in graphs:
             graphs[name] = load(name)
-        reports.append(
-            simulate(
-                _with_bits(graphs[name], board, question),
-                profile=board,
-                runtime=runtime,
-                schedule=schedule,
-                input_place=question.input_place,
-                clock_hz=question.clock_hz,
-                sram_budget_bytes=question.sram_budget_bytes,
-                flash_budget_bytes=question.flash_budget_bytes,
-                max_ms=question.max_ms,
-                convention=question.convention,
-                image=question.image,
-                calibration=question.calibration,
-            )
+        graph = _with_bits(graphs[name], board, question)
+        report = simulate(
+            graph,
+            profile=board,
+            runtime=runtime,
+            schedule=schedule,
+            input_place=question.input_place,
+            clock_hz=question.clock_hz,
+            sram_budget_bytes=question.sram_budget_bytes,
+            flash_budget_bytes=question.flash_budget_bytes,
+            max_ms=question.max_ms,
+            convention=question.convention,
+            image=question.image,
+            calibration=question.calibration,
         )
-    return reports
+        answers.append(_Answer(report, graph, board))
+    return answers
 
 
 def _with_bits(graph: Graph, board: Board, question: _Question) -> Graph:
@@ -294,24 +333,37 @@ def _with_bits(graph: Graph, board: Board, question: _Question) -> Graph:
     ).graph
 
 
-def _write_trace(question: _Question, board: Board, report: Report, target: str) -> None:
+def _write_trace(question: _Question, answer: _Answer, target: str) -> None:
     """A trace of what the report is about: with `--schedule auto`, of the schedule that was found."""
-    from mcusim.models import load
     from mcusim.tracing import trace
 
-    graph = load(board.default_model if question.model is None else question.model)
     made = trace(
-        _with_bits(graph, board, question),
-        profile=board,
+        answer.graph,
+        profile=answer.board,
         runtime=question.runtime,
-        schedule=report.schedule.spec,
-        input_place=report.input.where,
+        schedule=answer.report.schedule.spec,
+        input_place=answer.report.input.where,
         clock_hz=question.clock_hz,
         calibration=question.calibration,
     )
     if "warning" in made["otherData"]:
         complain(f"--trace: {made['otherData']['warning']}")
     write_output(document(made, indent=None), target, "--trace")
+
+
+def _page(question: _Question, answer: _Answer, options: dict[str, str | None]) -> str:
+    from mcusim.cli.page import asked_command, page
+    from mcusim.runtimes import find_runtime
+
+    files = {
+        "board": profile_file(options["--profile"]),
+        "firmware": options["--map"],
+        "calibration": options["--calibration"],
+        "bits": options["--bits"],
+    }
+    command = asked_command(question.model, options)
+    runtime = find_runtime(question.runtime)
+    return page(answer.report, answer.graph, answer.board, runtime, question.image, files, command)
 
 
 def _tell_report(report: Report, layers: LayerChoice, json: str | None, csv: str | None, is_told: bool) -> None:

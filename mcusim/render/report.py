@@ -27,7 +27,7 @@ from mcusim.render.text import (
 from mcusim.report import Basis, LatencyInfo, Report, Verdict
 from mcusim.units import format_bytes, format_count, format_hz, format_ms, format_percent
 
-__all__ = ["LayerChoice", "report_lines"]
+__all__ = ["LayerChoice", "report_lines", "verdict_reason"]
 
 ALIVE_SHOWN = 6
 ROOMY = 60
@@ -60,13 +60,13 @@ def report_lines(report: Report, width: int, glyphs: Glyphs, layers: LayerChoice
 
 def _heading(report: Report, width: int) -> list[Text]:
     subject, words = f"{report.model.name} on {report.profile.name}", VERDICT_WORDS[report.verdict].upper()
-    style, reason = VERDICT_STYLES[report.verdict], _reason(report)
+    style, reason = VERDICT_STYLES[report.verdict], verdict_reason(report)
     if len(subject) + len(words) + len(reason) + 4 <= width:
         return headline(subject, f"{words}, {reason}", style, width)
     return [*headline(subject, words, style, width), *paragraph(reason, width, style=style)]
 
 
-def _reason(report: Report) -> str:
+def verdict_reason(report: Report) -> str:
     """Which budgets are missed, and by how much; or which cannot be judged."""
     sram, flash, time = report.sram, report.flash, report.latency
     found = []

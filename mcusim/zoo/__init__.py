@@ -38,6 +38,7 @@ __all__ = [
     "aliases",
     "build",
     "describe",
+    "file_bytes",
     "names",
     "network_description",
     "published_params",
@@ -250,6 +251,11 @@ def network_description(name: str) -> dict[str, Any]:
     return copy.deepcopy({"name": own, **_file(own).network})
 
 
+def file_bytes(name: str) -> bytes:
+    """The file that describes the network of this own name, as it lies in the package."""
+    return files(__name__).joinpath("networks", f"{name}.toml").read_bytes()
+
+
 def published_params(graph: Graph) -> int:
     """Parameters as MCUNet's model zoo counts them: for each convolution its weights and two more for each output
     channel (batch norm), for each classifier its weights and its bias.
@@ -292,8 +298,7 @@ def _is_last(graph: Graph, index: int) -> bool:
 
 @cache
 def _file(name: str) -> _File:
-    text = files(__name__).joinpath("networks", f"{name}.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), _File)
+    return msgspec.convert(tomllib.loads(file_bytes(name).decode()), _File)
 
 
 @cache
