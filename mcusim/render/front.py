@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from mcusim.render.table import Bar, Cell, Column, table
-from mcusim.render.text import Glyphs, first_name, headline, kib, paragraph, shape_text
+from mcusim.render.text import Glyphs, counted, first_name, headline, kib, paragraph, shape_text
 from mcusim.searching import Front, Point
 from mcusim.searching.explanation import Explanation, Fullest
 from mcusim.units import format_bytes, format_count, format_ms, format_percent
@@ -55,10 +55,10 @@ def _space(front: Front) -> str:
     if not front.space.kinds:
         return f"{front.runtime.name} {front.runtime.version} - it runs layer by layer only"
     kinds = " or ".join(sorted(map(str, front.space.kinds)))
+    found = f"{front.runtime.name} {front.runtime.version} - {counted(len(front.points), 'schedule')}"
     return (
-        f"{front.runtime.name} {front.runtime.version} - {len(front.points)} schedules that no other beats in both "
-        f"live bytes and time, of all with up to {front.space.stages} stages of {kinds}, grids up to "
-        f"{front.space.grid}x{front.space.grid}"
+        f"{found} that no other beats in both live bytes and time, of all with up to "
+        f"{counted(front.space.stages, 'stage')} of {kinds}, grids up to {front.space.grid}x{front.space.grid}"
     )
 
 
