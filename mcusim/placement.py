@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcusim.errors import PlanError
 from mcusim.graph import ABSENT
-from mcusim.planners import Planner, check_plan, peak_bytes, tflm_place_rest
+from mcusim.planners import Planner, check_plan, live_bytes, peak_bytes, tflm_place_rest
 from mcusim.program import BufferKind, Program
 from mcusim.runtimes import Runtime
 from mcusim.schedule import StageKind
@@ -35,11 +35,16 @@ def place(program: Program, planner: Planner) -> Placement:
 def place_for(program: Program, runtime: Runtime) -> Placement:
     """The buffers of a Program where `runtime` puts them: by the plan that the model carries, if it reads one.
 
+    Where only a bound of its arena is known, the arena is what is alive at once; gaps would be another planner's.
+
     Raises PlanError if that plan lets two tensors overlap: TFLM would follow it, and compute nonsense.
     """
     if carries_plan(program, runtime):
         return _as_the_model_says(program)
-    return place(program, runtime.planner)
+    placement = place(program, runtime.planner)
+    if runtime.bounds_memory:
+        return replace(placement, arena_bytes=max(live_bytes(program.buffers, program.length), default=0))
+    return placement
 
 
 def carries_plan(program: Program, runtime: Runtime) -> bool:

@@ -20,9 +20,11 @@ from mcusim.conditions import (
     the_schedule,
 )
 from mcusim.conventions import Convention
+from mcusim.errors import ScheduleError
 from mcusim.frontends.checks import refuse_float
 from mcusim.graph import Graph
 from mcusim.lowering.rules import InputPlace
+from mcusim.memory.flash import image_runs
 from mcusim.memory.images import Image
 from mcusim.memory.report import (
     Memory,
@@ -105,10 +107,20 @@ def simulate(
         board.flash_bytes if flash_bytes is None else flash_bytes,
         limit_ms,
     )
-    counting = _Counting(find_other_counting(convention or chosen.counted_by or None, chosen), input_place, image)
+    asked = (chosen.counted_by or None) if convention is None else convention
+    counting = _Counting(find_other_counting(asked, chosen), input_place, image)
     prices = prices_for(chosen, board, calibration)
-    report = _report(memory_of(graph, plan, chosen, where), board, plan, where, budgets, counting, prices)
+    try:
+        report = _report(memory_of(graph, plan, chosen, where), board, plan, where, budgets, counting, prices)
+    except ScheduleError as error:
+        raise _of_found(error, plan) if the_schedule(schedule).is_auto else error from None
     return replace(report, warnings=(*told, *report.warnings)) if told else report
+
+
+def _of_found(error: ScheduleError, found: Schedule) -> ScheduleError:
+    """An error about a schedule that nobody typed, in words of the one that was."""
+    fix = f"name a schedule instead of auto ({error.fix}), or count without the convention"
+    return ScheduleError(f"it found '{found}', but {error.what}", where="schedule 'auto'", fix=fix)
 
 
 def _best_schedule(
@@ -170,14 +182,20 @@ def _report(
     foreign = sorted({stage.kind.value for stage in program.stages} - {kind.value for kind in runtime.stages})
     if foreign:
         warnings.append(f"{runtime.name} has no {' or '.join(foreign)} stages: this is what they would need of it.")
+    served = runtime.serves(board.name, board.series or "", board.title)
+    if not served:
+        warnings.append(
+            f"{runtime.name} cannot run on {board.name}: its makers offer it for {runtime.parts} parts only."
+        )
     sram, convention = _sram(memory, board, schedule, budgets, counting, warnings)
     weight_bytes, params = count_parameters(graph)
     flash = flash_info(graph, runtime, weight_bytes, budgets.flash_bytes, counting.image, warnings)
     latency = _latency(layers, amounts, prices, board, runtime, budgets, warnings)
     published = graph.source.published
+    runs = False if missing or foreign or not served else image_runs(graph, runtime, counting.image)
     fits = [sram.fits, flash.fits, *([latency.fits] if budgets.max_ms is not None else [])]
     return Report(
-        verdict=_verdict(fits, not missing),
+        verdict=_verdict(fits, runs is True),
         model=ModelInfo(
             graph.name,
             graph.source.description,
@@ -188,7 +206,7 @@ def _report(
             weight_bytes,
         ),
         profile=ProfileInfo(board.name, str(board.core), board.clock_hz, board.sram_bytes, board.flash_bytes),
-        runtime=RuntimeInfo(runtime.name, runtime.shown_version),
+        runtime=RuntimeInfo(runtime.name, runtime.shown_version, runs),
         convention=convention,
         schedule=ScheduleInfo(str(schedule), stages, sum([stage.recomputed_macs for stage in stages])),
         input=InputInfo(_input_bytes(program), where.value),

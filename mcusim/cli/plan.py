@@ -128,9 +128,10 @@ def plan(
     if reorder and emit is not None and emit[0] == "header":
         fix = "first write the reordered model (--reorder --emit tflm FILE), then the header of that FILE"
         raise InputError("a header tells of a file as it is", where="--reorder", fix=fix)
-    if every and (planner is not None or reorder or emit is not None):
-        given = "--planner" if planner is not None else "--reorder" if reorder else "--emit"
-        raise InputError("all countings are of the network and the order that it has", where=given, fix="drop --all")
+    if every:
+        _refuse_beside_all(
+            {"--planner": planner, "--reorder": reorder, "--emit": emit, "--runtime": runtime, "--map": linked}
+        )
     chosen = find_runtime(runtime or ("tflm" if emit else "tinyengine"))
     choice = choice_option(buffers, BufferChoice, "--buffers")
     pieces = _schedule(schedule, alone="--emit" if emit else "--reorder" if reorder else "")
@@ -149,6 +150,14 @@ def plan(
         write_output(tenants_csv(answer.plan), csv, "--csv")
     if STDOUT not in (json, csv):
         show([*_lines(answer, choice), *told])
+
+
+def _refuse_beside_all(given: dict[str, object]) -> None:
+    """One sentence for an option that all countings together have no use for."""
+    used = next((option for option, value in given.items() if value), None)
+    if used is not None:
+        what = "all countings are of RAM, under every runtime, of the network and the order that it has"
+        raise InputError(what, where=used, fix=f"drop --all or {used}")
 
 
 def _refuse_other_file(kind: str, target: str) -> None:

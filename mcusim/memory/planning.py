@@ -143,9 +143,17 @@ def plan_memory(
     """The arena of `graph` as `runtime` plans it, beside the smallest plan of the same buffers.
 
     planner: one of `PLANNERS` instead of the runtime's own.   input_place: the runtime's own choice if None.
-    Raises McusimError for an unknown runtime or planner, or a schedule that does not go with the network.
+    Raises McusimError for an unknown runtime or planner, one whose plans are not known, or a schedule that does not go
+    with the network.
     """
     chosen = runtime if isinstance(runtime, Runtime) else find_runtime(runtime)
+    if not chosen.has_placement:
+        known = "a convention counts its SRAM" if chosen.counted_by else "only a lower bound of its SRAM is known"
+        fix = f"`mcusim run MODEL --profile BOARD --runtime {chosen.name}` shows what is known, "
+        fix += "`mcusim plan MODEL --all` what others take; or name another runtime"
+        raise PlanError(
+            f"nobody has published where it puts buffers: {known}", where=f"runtime '{chosen.name}'", fix=fix
+        )
     if planner is not None and planner not in PLANNERS:
         fix = did_you_mean(planner, PLANNERS, listed_by="mcusim plan --help")
         raise InputError(f"there is no planner '{planner}'", where="--planner", fix=fix)

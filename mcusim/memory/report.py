@@ -54,7 +54,8 @@ def find_other_counting(name: str | None, runtime: Runtime) -> Runtime | Convent
 def sram_info(memory: Memory, board: Board, budget_bytes: int, warnings: list[str]) -> SramInfo:
     """What a runtime takes; appends to `warnings` what cannot be known, and what does not fit although it seems to."""
     program, placement, alive_bytes, runtime = memory
-    persistent_bytes, unknown = runtime.persistent(program.graph)
+    persistent_bytes, bound = runtime.persistent(program.graph)
+    unknown = bound
     if unknown:
         warnings.append(f"SRAM: {unknown}.")
     if runtime.cores and board.core not in runtime.cores:
@@ -74,6 +75,7 @@ def sram_info(memory: Memory, board: Board, budget_bytes: int, warnings: list[st
         peak=_peak(program, alive_bytes),
         banks=_banks(board, peak, _at_peak(memory, persistent_bytes)),
         basis=max(bases, key=list(Basis).index),
+        is_bound=bool(bound),
     )
 
 
@@ -95,8 +97,11 @@ def sram_as_convention(
         basis=counted.basis,
     )
     parts = tuple(PartInfo(part.name, part.size_bytes, part.why) for part in ledger.parts)
-    told = f"SRAM: counted as {convention.name}, not placed by {runtime.name} ({convention.what})"
-    told += "." if runtime.counted_by else f"; {runtime.name} itself takes {own.peak_bytes:,} bytes."
+    told = f"SRAM: counted by convention {convention.name} ({convention.what})"
+    if runtime.counted_by:
+        told += f", as nobody has published where {runtime.name} puts buffers."
+    else:
+        told += f"; {runtime.name} itself takes {own.peak_bytes:,} bytes."
     return sram, ConventionInfo(convention.name, convention.basis, convention.what, parts), told
 
 

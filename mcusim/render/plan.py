@@ -207,19 +207,20 @@ def comparison_lines(
         Column(least=8),
         Column(right=True),
         Column(drop=2, least=4, most=20, gap=1),
+        Column(whole=True),
         Column(drop=3),
         Column(drop=1),
     )
     cells: list[list[Cell | Bar]] = []
     for row in rows:
-        over = board is not None and row.total_bytes > board.sram_budget_bytes
-        style = "red" if over else ""
+        verdict, style = _against(row, board)
         cells.append(
             [
                 Cell(row.name, "bold"),
-                Cell(f"{'> ' if row.unknown else ''}{kib(row.total_bytes)} KiB", style),
-                Bar(row.total_bytes / (largest or 1), style or "cyan"),
-                Cell("placed" if row.is_placement else "a sum", "dim"),
+                Cell(f"{'> ' if row.unknown else ''}{kib(row.total_bytes)} KiB", style if style == "red" else ""),
+                Bar(row.total_bytes / (largest or 1), "red" if style == "red" else "cyan"),
+                Cell(verdict, style),
+                Cell("placed" if row.is_placement else "a bound" if row.unknown else "a sum", "dim"),
                 Cell(str(row.basis), "yellow" if row.basis is Basis.CALIBRATED else "dim"),
             ]
         )
@@ -230,6 +231,15 @@ def comparison_lines(
         lines.append(head)
         lines += paragraph(_counted(row), width, indent="    ", style="dim")
     return lines
+
+
+def _against(row: Comparison, board: Board | None) -> tuple[str, str]:
+    """Whether the board's budget holds it, and the colour of that."""
+    if board is None:
+        return "", ""
+    if row.total_bytes > board.sram_budget_bytes:
+        return "over", "red"
+    return ("fits", "green") if not row.unknown else ("unknown", "yellow")
 
 
 def _counted(row: Comparison) -> str:

@@ -108,8 +108,9 @@ class Runtime:
     stages: kinds of stages that it runs; of others a report says what they would need, and warns.
     price_family: whose measurements price its kernels.   evidence: what the rules were checked against, and where
     that ends.
-    counted_by: the convention that counts its SRAM where its planner is not known.   bounds_memory: whether the arena
-    is only a lower bound.
+    counted_by: the convention that counts its SRAM where its planner is not known.   bounds_memory: whether all that
+    is known of its arena is what must be alive at once, a lower bound.
+    parts: what the names of the parts begin with that its makers offer it for; "" for any.
     versions: those whose latency was measured, newest first.   asked_version: the one that the user named, "" if none.
     """
 
@@ -138,6 +139,7 @@ class Runtime:
     stages: frozenset[StageKind] = frozenset({StageKind.LAYER})
     counted_by: str = ""
     bounds_memory: bool = False
+    parts: str = ""
     versions: tuple[str, ...] = ()
     asked_version: str = ""
 
@@ -145,6 +147,15 @@ class Runtime:
     def shown_version(self) -> str:
         """The version that a report names: the one asked for, else that of the rules."""
         return self.asked_version or self.version
+
+    @property
+    def has_placement(self) -> bool:
+        """Whether it is known where its planner puts buffers."""
+        return not self.counted_by and not self.bounds_memory
+
+    def serves(self, *names: str) -> bool:
+        """Whether its makers offer it for a part with one of these names."""
+        return not self.parts or any(self.parts in name.lower() for name in names)
 
     @property
     def cut_stages(self) -> frozenset[StageKind]:

@@ -156,10 +156,14 @@ class _Patient:
     def runtimes(self) -> Iterator[Remedy]:
         """Other runtimes that need less."""
         for name, runtime in sorted(RUNTIMES.items()):
-            if runtime is self.runtime:
+            if runtime is self.runtime or not runtime.serves(
+                self.board.name, self.board.series or "", self.board.title
+            ):
                 continue
             other = _asked(self.graph, self.board, runtime)
-            if other is not None and (other.fits or other.sram.peak_bytes < self.report.sram.peak_bytes):
+            if other is None or other.sram.is_bound:  # how much it takes is not known: no remedy
+                continue
+            if other.fits or other.sram.peak_bytes < self.report.sram.peak_bytes:
                 yield _of(RemedyKind.RUNTIME, f"runtime {name}", True, other, self._command("run", runtime=name))
 
     def bits(self) -> Iterator[Remedy]:
@@ -232,12 +236,8 @@ class _Patient:
 
 
 def _of(kind: RemedyKind, what: str, keeps: bool, report: Report, command: str = "") -> Remedy:
-    fits = report.sram.fits is not False and report.flash.fits is not False and not _lacks_kernels(report)
+    fits = report.sram.fits is not False and report.flash.fits is not False and report.runtime.runs is True
     return Remedy(kind, what, keeps, report.sram.peak_bytes, report.flash.total_bytes, report.latency.ms, fits, command)
-
-
-def _lacks_kernels(report: Report) -> bool:
-    return any("cannot run" in warning for warning in report.warnings)
 
 
 def _asked(network: Graph | Mapping[str, Any], board: Board, runtime: Runtime) -> Report | None:

@@ -1,0 +1,188 @@
+"""What a new user asks first: every command gives the same answer to one question, and says what it leaves out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from test_plan_cli import run, told
+
+import mcusim
+from mcusim.lowering.lower import lower
+from mcusim.memory.counting import compare_plans
+from mcusim.memory.flash import flash_ledger
+from mcusim.memory.images import Image, Piece
+from mcusim.planners import live_bytes
+from mcusim.render.layers import LayerChoice
+from mcusim.render.report import report_lines
+from mcusim.render.text import UNICODE, counted, listed
+from mcusim.report import Verdict
+from mcusim.runtimes import RUNTIMES
+from mcusim.schedule import LAYER
+
+UNPLACED = [name for name, runtime in RUNTIMES.items() if not runtime.has_placement]
+BOUNDED = [name for name, runtime in RUNTIMES.items() if runtime.bounds_memory]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+def shown(report: mcusim.Report, layers: LayerChoice = LayerChoice.NONE) -> str:
+    return "\n".join(line.plain for line in report_lines(report, 100, UNICODE, layers))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Runtimes of which nobody knows where they put buffers
+
+
+@pytest.mark.parametrize("runtime", UNPLACED)
+@pytest.mark.parametrize("verb", ["plan", "plot timeline -o x.svg"])
+def test_no_plan_is_made_up(runtime, verb):
+    code, _, err = run(*verb.split(), "mcunet-vww0", "--runtime", runtime)
+    assert code == 2
+    assert f"runtime '{runtime}': nobody has published where it puts buffers" in err
+    assert "plan MODEL --all" in err
+
+
+def test_layers_under_a_convention_say_whose_bytes_they_are():
+    told_so = "SRAM of a layer: live tensors; the total above is counted by other rules (x-cube-ai)."
+    counted_ = mcusim.simulate("mcunet-vww0", profile="stm32f746", runtime="x-cube-ai")
+    assert told_so in shown(counted_, LayerChoice.TOP)
+    assert "not placed by x-cube-ai" not in shown(counted_)
+    assert counted_.counts_layers_otherwise
+    placed = mcusim.simulate("mcunet-vww0", profile="stm32f746")
+    assert not placed.counts_layers_otherwise
+    assert "SRAM of a layer" not in shown(placed, LayerChoice.TOP)
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_a_bound_is_what_is_alive_without_gaps(name):
+    graph, runtime = mcusim.load("mcunet-in3"), RUNTIMES[name]
+    program = lower(graph, LAYER, runtime.rules)
+    most = max(live_bytes(program.buffers, program.length))
+    report = mcusim.simulate(graph, profile="stm32h743", runtime=runtime)
+    assert report.sram.peak_bytes == most == report.sram.arena_bytes
+    assert report.sram.is_bound
+    assert "> 332.8 KiB of 512.0" in shown(report)
+    assert "rest not known" in shown(report)
+    enough = mcusim.simulate(graph, profile="stm32h743", runtime=runtime, sram_budget_bytes=most)
+    assert (enough.sram.fits, enough.verdict) == (None, Verdict.UNKNOWN)
+    less = mcusim.simulate(graph, profile="stm32h743", runtime=runtime, sram_budget_bytes=most - 1)
+    assert less.verdict is Verdict.DOES_NOT_FIT
+    assert "SRAM at least 0.0 KiB over" in shown(less)
+
+
+@pytest.mark.parametrize("name", UNPLACED)
+def test_their_flash_is_weights_and_biases(name):
+    graph = mcusim.load("mcunet-in3")
+    items = {item.name: item.size_bytes for item in flash_ledger(graph, RUNTIMES[name]).model}
+    assert set(items) == {"weights", "biases"}
+    assert sum(items.values()) == RUNTIMES[name].flash(graph).model_bytes
+
+
+def test_every_name_that_convention_takes_is_listed():
+    names = {row.name for row in compare_plans(mcusim.load("mcunet-vww0"))}
+    assert set(RUNTIMES) <= names
+
+
+def test_a_version_of_a_convention_and_an_empty_name():
+    err = run("run", "mcunet-vww0", "--profile", "stm32f746", "--convention", "x-cube-ai@8.1")[2]
+    assert "write x-cube-ai" in err
+    assert "did you mean" not in err
+    assert "no such convention" in run("run", "mcunet-vww0", "--profile", "stm32f746", "--convention", "")[2]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What cannot run is not said to fit
+
+
+def test_stages_that_the_runtime_lacks_are_no_fit():
+    asked = ("run", "mbv2-w0.35-r144", "--profile", "stm32f412", "--layers", "none", "--schedule")
+    code, out, _ = run(*asked, "layer@3+stream:18@2", "--check")
+    assert code == 1
+    assert "UNKNOWN, tinyengine cannot run it so" in out
+    assert "lines kept 124.9 KiB" in out
+    assert run(*asked, "layer@3+patch:2x2@2", "--check")[0] == 0
+
+
+def test_a_vendors_tool_is_for_its_parts():
+    report = mcusim.simulate("mcunet-vww0", profile="nrf52840", runtime="x-cube-ai")
+    assert (report.runtime.runs, report.verdict) == (False, Verdict.UNKNOWN)
+    assert any("offers it for stm32 parts only" in warning.replace("offer ", "offers ") for warning in report.warnings)
+    assert not any(
+        "x-cube-ai" in remedy["what"] for remedy in told("fit", "mcunet-in3", "--profile", "nrf52840")["remedies"]
+    )
+
+
+HELLO = (Piece("main", 200, True), Piece("printf", 2_000, True), Piece("Reset_Handler", 60, True))
+ONE_OPERATOR = (*HELLO, Piece("_ZN6tflite16Register_CONV_2DEv", 40, True))
+
+
+@pytest.mark.parametrize(
+    ("runtime", "pieces", "runs", "word"),
+    [
+        ("tflm", HELLO, None, "names nothing that would run this network"),
+        ("tinyengine", HELLO, None, "names nothing that would run this network"),
+        ("tflm", (), None, "names nothing that would run this network"),
+        ("tflm", ONE_OPERATOR, False, "registers no ADD"),
+    ],
+)
+def test_an_image_that_cannot_run_the_network_is_no_fit(runtime, pieces, runs, word):
+    image = Image("hello.elf", "ELF file", 3_000, 100, pieces)
+    report = mcusim.simulate("mcunet-vww0", profile="stm32h743", runtime=runtime, image=image)
+    assert (report.runtime.runs, report.verdict) == (runs, Verdict.UNKNOWN)
+    assert any(word in warning for warning in report.warnings)
+
+
+def test_an_image_that_holds_the_model_was_made_for_it():
+    graph = mcusim.load("mcunet-vww0")
+    model_bytes = RUNTIMES["tinyengine"].flash(graph).model_bytes
+    assert model_bytes is not None
+    image = Image("own.elf", "ELF file", model_bytes + 60_000, 0, (Piece("weights", model_bytes, False),))
+    report = mcusim.simulate(graph, profile="stm32h743", image=image)
+    assert (report.runtime.runs, report.verdict) == (True, Verdict.FITS)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# All ways of counting, side by side
+
+
+@pytest.mark.parametrize(("option", "value"), [("--runtime", "tflm"), ("--map", "x.elf")])
+def test_nothing_is_ignored_beside_all(option, value):
+    code, _, err = run("plan", "mcunet-vww0", "--all", option, value)
+    assert code == 2
+    assert f"fix: drop --all or {option}" in err or f"drop --all or {option}" in err
+
+
+def test_all_says_what_fits_the_board():
+    out = run("plan", "mcunet-in3", "--all", "--profile", "stm32f746")[1]
+    verdicts = {line.split()[0]: word for line in out.splitlines() for word in ("fits", "over") if f" {word} " in line}
+    assert (verdicts["tinyengine"], verdicts["tflm"], verdicts["plumerai"]) == ("fits", "over", "over")
+    assert " fits " not in run("plan", "mcunet-in3", "--all")[1]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Sentences
+
+
+def test_an_error_is_about_what_was_typed():
+    asked = ("--profile", "stm32f412", "--schedule", "auto", "--convention", "tinyengine-codegen")
+    code, _, err = run("run", "mcunet-in3", *asked)
+    assert code == 2
+    assert "schedule 'auto': it found 'layer@1+patch:" in err
+
+
+def test_only_the_options_that_collide_are_named():
+    err = run("plan", "mcunet-vww0", "--json", "-", "--csv", "-")[2]
+    assert "--json and --csv: two documents" in err
+    assert "--emit" not in err
+
+
+def test_one_and_many():
+    assert (counted(1, "cut stage"), counted(1200, "schedule")) == ("1 cut stage", "1,200 schedules")
+    assert [listed(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+    report = mcusim.simulate("mcunet-vww0", profile="stm32f746", runtime="x-cube-ai")
+    assert "Basis: SRAM, flash and time calibrated" in shown(report)
