@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from mcusim.graph import ABSENT, Graph, Signature
+from mcusim.hardware import Board
 from mcusim.ops import OPS, Work
 from mcusim.ops.windows import SIGNATURES_KEPT
 from mcusim.price import Coefficients, Cost, price_whole, price_work
@@ -23,6 +25,7 @@ __all__ = [
     "breakdown",
     "count_macs",
     "count_parameters",
+    "refusals",
     "stage_infos",
     "step_cost",
 ]
@@ -171,6 +174,20 @@ def _silent(graph: Graph, index: int, kernel: str, prices: Coefficients | None, 
     total, causes = (None, _UNKNOWN) if prices is None else (0, NO_CYCLES.causes)
     shape = node.signature.output.shape
     return LayerInfo(index, node.name, node.op, kernel, shape, 0, total, 0, 0, basis, "", "", *causes)
+
+
+def refusals(program: Program, board: Board, runtime: Runtime, missing: Mapping[str, Sequence[str]]) -> list[str]:
+    """Why the runtime cannot run a program on a board, a sentence each. missing: of its Breakdown."""
+    found = []
+    for why, names in missing.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        found.append(f"{runtime.name} cannot run '{names[0]}'{more}: {why}.")
+    foreign = sorted({stage.kind.value for stage in program.stages} - {kind.value for kind in runtime.stages})
+    if foreign:
+        found.append(f"{runtime.name} has no {' or '.join(foreign)} stages: this is what they would need of it.")
+    if not runtime.serves(board):
+        found.append(f"{runtime.name} cannot run on {board.name}: its makers offer it for {runtime.parts} parts only.")
+    return found
 
 
 def stage_infos(program: Program) -> tuple[StageInfo, ...]:

@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any
 
 from mcusim.boards import Board
-from mcusim.breakdown import breakdown, count_parameters, stage_infos
+from mcusim.breakdown import breakdown, count_parameters, refusals, stage_infos
 from mcusim.conditions import (
     the_board,
     the_bytes,
@@ -36,7 +36,6 @@ from mcusim.memory.report import (
 )
 from mcusim.price import Coefficients, coefficients
 from mcusim.pricing.stored import Calibration, read_calibration
-from mcusim.program import BufferKind, Program, ViewKind
 from mcusim.report import (
     Basis,
     ConventionInfo,
@@ -135,7 +134,7 @@ def _best_schedule(
 
     found = best(runtime.cut_stages)
     lacking = sorted(set(StageKind) - runtime.stages)
-    if found.best is not None or not lacking:
+    if found.best is not None or not lacking or runtime.counted_by:
         return (found.best or found.nearest).schedule, ()
     wider = best(set(StageKind) - {StageKind.LAYER}).best
     if wider is None:
@@ -173,26 +172,17 @@ def _report(
     graph = program.graph
     warnings: list[str] = []
     layers, missing, caveats, amounts = breakdown(program, alive_bytes, placement.held_bytes, runtime, prices)
-    for why, names in missing.items():
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        warnings.append(f"{runtime.name} cannot run '{names[0]}'{more}: {why}.")
+    refused = refusals(program, board, runtime, missing)
+    warnings += refused
     for caveat, names in caveats.items():
         warnings.append(f"{runtime.name}, {len(names)} layers: {caveat}.")
     stages = stage_infos(program)
-    foreign = sorted({stage.kind.value for stage in program.stages} - {kind.value for kind in runtime.stages})
-    if foreign:
-        warnings.append(f"{runtime.name} has no {' or '.join(foreign)} stages: this is what they would need of it.")
-    served = runtime.serves(board.name, board.series or "", board.title)
-    if not served:
-        warnings.append(
-            f"{runtime.name} cannot run on {board.name}: its makers offer it for {runtime.parts} parts only."
-        )
     sram, convention = _sram(memory, board, schedule, budgets, counting, warnings)
     weight_bytes, params = count_parameters(graph)
     flash = flash_info(graph, runtime, weight_bytes, budgets.flash_bytes, counting.image, warnings)
     latency = _latency(layers, amounts, prices, board, runtime, budgets, warnings)
     published = graph.source.published
-    runs = False if missing or foreign or not served else image_runs(graph, runtime, counting.image)
+    runs = False if refused else image_runs(graph, runtime, counting.image)
     fits = [sram.fits, flash.fits, *([latency.fits] if budgets.max_ms is not None else [])]
     return Report(
         verdict=_verdict(fits, runs is True),
@@ -209,7 +199,7 @@ def _report(
         runtime=RuntimeInfo(runtime.name, runtime.shown_version, runs),
         convention=convention,
         schedule=ScheduleInfo(str(schedule), stages, sum([stage.recomputed_macs for stage in stages])),
-        input=InputInfo(_input_bytes(program), where.value),
+        input=InputInfo(program.input_bytes, where.value),
         sram=sram,
         flash=flash,
         latency=latency,
@@ -246,13 +236,6 @@ def _sram(
     sram, convention, told = sram_as_convention(other, graph, schedule, board, own, runtime)
     warnings.append(told)
     return sram, convention
-
-
-def _input_bytes(program: Program) -> int:
-    """Bytes of the network's inputs as the runtime sees them: after conversions left to the caller."""
-    inputs = {view.tensor for view in program.views if view.kind is ViewKind.OUTSIDE}
-    inputs |= {buffer.tensor for buffer in program.buffers if buffer.kind is BufferKind.INPUT}
-    return sum([program.graph.tensors[tensor].size_bytes for tensor in inputs])
 
 
 # ---------------------------------------------------------------------------------------------------------------------

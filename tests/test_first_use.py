@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from test_plan_cli import run, told
 
 import mcusim
+from mcusim.hardware import BankKind
 from mcusim.lowering.lower import lower
 from mcusim.memory.counting import compare_plans
 from mcusim.memory.flash import flash_ledger
@@ -111,7 +113,7 @@ def test_stages_that_the_runtime_lacks_are_no_fit():
 def test_a_vendors_tool_is_for_its_parts():
     report = mcusim.simulate("mcunet-vww0", profile="nrf52840", runtime="x-cube-ai")
     assert (report.runtime.runs, report.verdict) == (False, Verdict.UNKNOWN)
-    assert any("offers it for stm32 parts only" in warning.replace("offer ", "offers ") for warning in report.warnings)
+    assert any("its makers offer it for stm32 parts only" in warning for warning in report.warnings)
     assert not any(
         "x-cube-ai" in remedy["what"] for remedy in told("fit", "mcunet-in3", "--profile", "nrf52840")["remedies"]
     )
@@ -144,6 +146,83 @@ def test_an_image_that_holds_the_model_was_made_for_it():
     image = Image("own.elf", "ELF file", model_bytes + 60_000, 0, (Piece("weights", model_bytes, False),))
     report = mcusim.simulate(graph, profile="stm32h743", image=image)
     assert (report.runtime.runs, report.verdict) == (True, Verdict.FITS)
+
+
+SMALL = ("--stages", "1", "--grid", "4")
+
+
+def test_patch_does_not_fit_where_flash_does_not():
+    asked = ("patch", "mbv2-w1.0-r224", "--profile", "stm32h743", *SMALL)
+    code, out, _ = run(*asked, "--check")
+    assert code == 1
+    assert "DOES NOT FIT, flash 1,544.5 KiB over; SRAM FITS" in out
+    document = told(*asked)
+    assert document["fits"] is False
+    assert document["flash"]["total_bytes"] > document["flash"]["budget_bytes"]
+
+
+def test_patch_counts_as_run_does():
+    counted_ = told("patch", "mcunet-in3", "--profile", "stm32f746", "--runtime", "x-cube-ai")["layer"]
+    report = mcusim.simulate("mcunet-in3", profile="stm32f746", runtime="x-cube-ai")
+    assert counted_["peak_bytes"] == report.sram.peak_bytes
+    code, out, _ = run("patch", "mcunet-vww0", "--profile", "nrf52840", "--runtime", "x-cube-ai", "--check")
+    assert code == 1
+    assert "UNKNOWN" in out
+    assert "! x-cube-ai cannot run on nrf52840" in out
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Where the network's input lies
+
+CUT = ("mcunet-vww1", "--profile", "stm32l475")
+OUTSIDE = "the input (19,200 bytes) is not counted: it lies outside, and stm32l475 has no external memory."
+
+
+def test_patch_says_where_the_input_lies():
+    asked = ("patch", *CUT, *SMALL, "--sram-budget", "44k")
+    out = " ".join(run(*asked)[1].split())
+    assert "its input of 18.8 KiB external, not counted" in out
+    assert OUTSIDE in out
+    best = told(*asked)["best"]
+    assert (best["input"], best["outside_bytes"]) == ("external", 19_200)
+    inside = told(*asked, "--input", "arena")
+    assert {point["input"] for point in inside["points"]} == {"arena"}
+    assert "external" not in run(*asked, "--input", "arena")[1]
+    assert run(*asked, "--input", "somewhere")[0] == 2
+
+
+def test_run_says_what_an_input_outside_takes_for_granted():
+    asked = {"profile": "stm32l475", "schedule": "patch:2x2@5"}
+    assert any(OUTSIDE in warning for warning in mcusim.simulate("mcunet-vww1", **asked).warnings)
+    inside = mcusim.simulate("mcunet-vww1", **asked, input_place="arena")
+    assert not any("lies outside" in warning for warning in inside.warnings)
+    board = mcusim.load_board("stm32l475")
+    far = structs.replace(board.memory[0], name="PSRAM", address=0x90000000, kind=BankKind.EXTERNAL)
+    with_more = structs.replace(board, memory=(*board.memory, far))
+    more = mcusim.simulate("mcunet-vww1", profile=with_more, schedule="patch:2x2@5")
+    assert not any("lies outside" in warning for warning in more.warnings)
+
+
+def test_fit_says_where_the_input_lies():
+    (schedule,) = [
+        r for r in told("fit", "mcunet-vww1", "--profile", "stm32f410")["remedies"] if r["kind"] == "schedule"
+    ]
+    assert schedule["what"].startswith("input external, schedule ")
+    assert "--input arena counts it" in schedule["note"]
+    asked = ("fit", "mcunet-vww1", "--profile", "stm32f410", "--input", "arena")
+    (inside,) = [r for r in told(*asked)["remedies"] if r["kind"] == "schedule"]
+    assert inside["sram_bytes"] > schedule["sram_bytes"]
+    assert " --input arena --schedule " in inside["command"]
+    assert inside["note"] is None
+    assert told(*inside["command"].split()[1:])["sram"]["peak_bytes"] == inside["sram_bytes"]
+
+
+@pytest.mark.parametrize("columns", ["40", "60", "100"])
+def test_the_terminal_never_hides_whether_outputs_stay(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    out = run("fit", "mcunet-vww1", "--profile", "stm32f410")[1]
+    assert "outputs" in out
+    assert all(len(line) <= int(columns) for line in out.splitlines())
 
 
 # ---------------------------------------------------------------------------------------------------------------------

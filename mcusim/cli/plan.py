@@ -9,6 +9,7 @@ import typer
 
 from mcusim.cli.options import (
     BANK,
+    INPUT,
     JSON,
     LINKED,
     MODEL,
@@ -16,6 +17,7 @@ from mcusim.cli.options import (
     board_option,
     choice_option,
     image_option,
+    place_option,
     profile_file,
 )
 from mcusim.cli.sheets import comparisons_csv, tenants_csv
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from mcusim.graph import Graph
     from mcusim.hardware import Board
     from mcusim.lowering.reorder import Reordered
+    from mcusim.lowering.rules import InputPlace
     from mcusim.memory.banks import BankUse, Spread
     from mcusim.memory.counting import Comparison
     from mcusim.memory.flash import FlashLedger
@@ -70,6 +73,7 @@ def plan(
         ),
     ] = None,
     schedule: Annotated[str, SCHEDULE] = "layer",
+    input_place: Annotated[str | None, INPUT] = None,
     reorder: Annotated[
         bool, typer.Option("--reorder", help="First look for an execution order with a lower peak.")
     ] = False,
@@ -129,9 +133,8 @@ def plan(
         fix = "first write the reordered model (--reorder --emit tflm FILE), then the header of that FILE"
         raise InputError("a header tells of a file as it is", where="--reorder", fix=fix)
     if every:
-        _refuse_beside_all(
-            {"--planner": planner, "--reorder": reorder, "--emit": emit, "--runtime": runtime, "--map": linked}
-        )
+        told = {"--planner": planner, "--reorder": reorder, "--emit": emit, "--runtime": runtime}
+        _refuse_beside_all({**told, "--map": linked, "--input": input_place})
     chosen = find_runtime(runtime or ("tflm" if emit else "tinyengine"))
     choice = choice_option(buffers, BufferChoice, "--buffers")
     pieces = _schedule(schedule, alone="--emit" if emit else "--reorder" if reorder else "")
@@ -142,7 +145,7 @@ def plan(
     if every:
         _tell_all(graph, pieces, board, json, csv)
         return
-    answer = _answer(graph, chosen, pieces, planner, found, board, image)
+    answer = _answer(graph, chosen, pieces, planner, place_option(input_place), found, board, image)
     told = _emitted(graph, loaded, chosen, *emit, seed) if emit is not None else []
     if json is not None:
         write_output(document(_plain(answer)), json, "--json")
@@ -206,6 +209,7 @@ def _answer(
     runtime: Runtime,
     schedule: Schedule,
     planner: str | None,
+    place: InputPlace | None,
     reordered: Reordered | None,
     board: Board | None,
     image: Image | None,
@@ -214,7 +218,7 @@ def _answer(
     from mcusim.memory.flash import flash_ledger
     from mcusim.memory.planning import plan_memory
 
-    plan = plan_memory(graph, runtime, schedule, planner=planner)
+    plan = plan_memory(graph, runtime, schedule, planner=planner, input_place=place)
     ledger = flash_ledger(graph, runtime, image)
     if board is None:
         return _Answer(plan, ledger, reordered, None, (), None)

@@ -20,7 +20,15 @@ from mcusim.report import AliveInfo, BankInfo, Basis, ConventionInfo, FlashInfo,
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule
 
-__all__ = ["Memory", "find_other_counting", "flash_info", "memory_of", "sram_as_convention", "sram_info"]
+__all__ = [
+    "Memory",
+    "find_other_counting",
+    "flash_info",
+    "memory_of",
+    "sram_as_convention",
+    "sram_info",
+    "untold_input",
+]
 
 
 class Memory(NamedTuple):
@@ -65,6 +73,8 @@ def sram_info(memory: Memory, board: Board, budget_bytes: int, warnings: list[st
     bases = {runtime.memory_basis, runtime.persistent_basis if persistent_bytes else runtime.memory_basis}
     _warn_of_pieces(board, peak, budget_bytes, warnings)
     _warn_of_external(board, program, warnings)
+    outside = untold_input(board, program.outside_bytes)
+    warnings += [outside] if outside else []
     return SramInfo(
         peak_bytes=peak,
         arena_bytes=placement.arena_bytes,
@@ -97,7 +107,7 @@ def sram_as_convention(
         basis=counted.basis,
     )
     parts = tuple(PartInfo(part.name, part.size_bytes, part.why) for part in ledger.parts)
-    told = f"SRAM: counted by convention {convention.name} ({convention.what})"
+    told = f"SRAM: counted as {convention.name} ({convention.what})"
     if runtime.counted_by:
         told += f", as nobody has published where {runtime.name} puts buffers."
     else:
@@ -175,6 +185,16 @@ def _warn_of_pieces(board: Board, peak: int, budget_bytes: int, warnings: list[s
     warnings.append(
         f"SRAM: all banks of {board.name} together have {board.sram_bytes:,} bytes, but the largest piece ({run}) has "
         f"{in_one_piece:,}; `mcusim plan MODEL --profile {board.name}` shows what would lie where."
+    )
+
+
+def untold_input(board: Board, outside_bytes: int) -> str:
+    """What must be so where the input lies outside and the board has no memory there; "" where nothing must."""
+    if not outside_bytes or any(not bank.is_on_chip for bank in board.memory):
+        return ""
+    return (
+        f"SRAM: the input ({outside_bytes:,} bytes) is not counted: it lies outside, and {board.name} has no external "
+        "memory. A camera or flash must give it region by region; --input arena counts it."
     )
 
 

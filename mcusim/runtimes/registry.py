@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from mcusim.errors import RuntimeNameError, did_you_mean
 from mcusim.graph import Graph, Signature
+from mcusim.hardware import Board
 from mcusim.lowering.rules import LoweringRules
 from mcusim.planners import Planner
 from mcusim.report import Basis
@@ -153,8 +154,9 @@ class Runtime:
         """Whether it is known where its planner puts buffers."""
         return not self.counted_by and not self.bounds_memory
 
-    def serves(self, *names: str) -> bool:
-        """Whether its makers offer it for a part with one of these names."""
+    def serves(self, board: Board) -> bool:
+        """Whether its makers offer it for the board's part, by its name, series or title."""
+        names = (board.name, board.series or "", board.title)
         return not self.parts or any(self.parts in name.lower() for name in names)
 
     @property
