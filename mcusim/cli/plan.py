@@ -133,8 +133,8 @@ def plan(
         fix = "first write the reordered model (--reorder --emit tflm FILE), then the header of that FILE"
         raise InputError("a header tells of a file as it is", where="--reorder", fix=fix)
     if every:
-        told = {"--planner": planner, "--reorder": reorder, "--emit": emit, "--runtime": runtime}
-        _refuse_beside_all({**told, "--map": linked, "--input": input_place})
+        given = {"--planner": planner, "--reorder": reorder, "--emit": emit, "--runtime": runtime}
+        _refuse_beside_all({**given, "--map": linked, "--input": input_place})
     chosen = find_runtime(runtime or ("tflm" if emit else "tinyengine"))
     choice = choice_option(buffers, BufferChoice, "--buffers")
     pieces = _schedule(schedule, alone="--emit" if emit else "--reorder" if reorder else "")
@@ -316,10 +316,11 @@ def _plain(answer: _Answer) -> dict[str, Any]:
             "gap": best.gap,
             "method": best.method,
         },
+        "refusals": list(plan.refusals),
         "order": None if answer.reordered is None else list(answer.reordered.order),
         "steps": [
-            {"name": name, "op": op, "alive_bytes": size}
-            for name, op, size in zip(plan.step_names(), plan.step_ops(), alive, strict=True)
+            {"layer": layer, "name": name, "op": op, "alive_bytes": size}
+            for layer, name, op, size in zip(plan.step_layers(), plan.step_names(), plan.step_ops(), alive, strict=True)
         ],
         "buffers": [{**t._asdict(), "kind": str(t.kind)} for t in plan.tenants()],
         "persistent": [item._asdict() for item in runtime.persistent_ledger(graph)],

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mcusim.breakdown import cannot_run, missing_kernels
 from mcusim.errors import InputError, PlanError, did_you_mean
 from mcusim.frontends.tflite_model import OFFLINE_METADATA
 from mcusim.graph import ABSENT, Graph
@@ -121,6 +122,15 @@ class MemoryPlan:
             top, size_bytes = self.arena_bytes + self.held_bytes, self.persistent.size_bytes
             found.append(Tenant(ABSENT, PERSISTENT, BufferKind.HELD, top, size_bytes, 0, self.program.length))
         return tuple(found)
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """Why its runtime cannot run the network, a sentence each: then it is a plan of what would be needed."""
+        return tuple(cannot_run(self.runtime, missing_kernels(self.program, self.runtime)))
+
+    def step_layers(self) -> tuple[int | None, ...]:
+        """The number of the layer that each step runs; None for a copy that only the runtime makes."""
+        return tuple(None if step.node == ABSENT else step.node for step in self.program.body())
 
     def step_names(self) -> tuple[str, ...]:
         """What each step runs."""

@@ -58,12 +58,11 @@ def _draw_bars(axes: Axes, report: Report) -> None:
     axes.set_ylim(0, top * 1.12)
     rules = f" as {report.convention.name} counts" if counted else ""
     axes.set_title(f"{report.model.name} with {report.runtime.name}: {kib(sram.peak_bytes)} KiB{rules}")
-    axes.set_xlabel("layers that run, in order")
     axes.set_ylabel("KiB of SRAM")
-    style.whole_numbers(axes)
+    style.layer_numbers(axes, [layer.index for layer in layers])
     if layers:
         place = alive.index(largest)
-        text = f"{first_name(layers[place].name)}: {total:,.0f} KiB"
+        text = f"layer {layers[place].index}, {first_name(layers[place].name)}: {total:,.0f} KiB"
         near = [line for line in (placed, budget) if 0 < line - total < TEXT_SHARE * top]
         _mark_peak(axes, text, (place, total), max(near, default=total), len(layers))
 

@@ -12,7 +12,7 @@ from mcusim.lowering.reorder import Reordered
 from mcusim.memory.counting import Comparison
 from mcusim.memory.flash import FlashLedger, KernelCode
 from mcusim.memory.planning import MemoryPlan, Tenant
-from mcusim.render.arena import marks_of, peak_step, timeline_lines
+from mcusim.render.arena import marks_of, peak_step, step_words, timeline_lines
 from mcusim.render.catalog import fields
 from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import BASIS_WORDS, Glyphs, first_name, headline, kib, paragraph
@@ -21,6 +21,11 @@ from mcusim.runtimes import CodeItem, LedgerItem
 from mcusim.units import format_percent
 
 __all__ = ["BufferChoice", "comparison_lines", "ledger_lines", "plan_lines"]
+
+
+HEAD, WORDS, STUB, GAP = 34, 44, 22, 2
+"""Of a ledger, in cells: what names and figures need, what its words would like, with how few they stand beside the
+figures, and what is between."""
 
 
 class BufferChoice(StrEnum):
@@ -42,6 +47,8 @@ def plan_lines(
     """All but the banks, as lines of at most `width` cells."""
     name = plan.program.graph.name
     lines = headline(f"{name} with {plan.runtime.name}", _verdict(plan), _style(plan), width)
+    for told in plan.refusals:
+        lines += paragraph(f"! {told}", width, style="yellow", hanging="  ")
     lines += [Text(), *fields(_facts(plan, reordered), width)]
     lines += [Text(), *timeline_lines(plan, width, glyphs)]
     if buffers is not BufferChoice.NONE:
@@ -115,7 +122,7 @@ def _buffers(plan: MemoryPlan, width: int, glyphs: Glyphs, choice: BufferChoice)
     ordered = sorted(
         shown, key=lambda t: (t.first, t.offset_bytes) if choice is BufferChoice.ALL else (-t.offset_bytes,)
     )
-    heading = "All buffers" if choice is BufferChoice.ALL else f"There at step {peak}, highest first"
+    heading = "All buffers" if choice is BufferChoice.ALL else f"There at {step_words(plan, peak)}, highest first"
     columns = (
         Column(),
         Column("buffer", least=12, most=48),
@@ -143,24 +150,24 @@ def _tenant_row(tenant: Tenant, mark: str, largest: int) -> list[Cell | Bar]:
 
 
 def ledger_lines(heading: str, items: Sequence[LedgerItem], width: int, glyphs: Glyphs) -> list[Text]:
-    """A ledger: one row an item, with what it is."""
+    """A ledger: an item a row, and beside or below it all of what it is."""
     total = sum(item.size_bytes for item in items) or 1
     rows: list[list[Cell | Bar]] = [
-        [
-            Cell(item.name),
-            Cell(f"{item.size_bytes:,}"),
-            Bar(item.size_bytes / total, "cyan"),
-            Cell(item.why, "dim"),
-        ]
-        for item in items
+        [Cell(item.name), Cell(f"{item.size_bytes:,}"), Bar(item.size_bytes / total, "cyan")] for item in items
     ]
-    columns = (
-        Column(),
-        Column(right=True),
-        Column(drop=2, least=4, most=12, gap=1),
-        Column(drop=1, least=20),
-    )
-    return [*paragraph(heading, width, style="bold"), *table(columns, rows, width, glyphs, header=False)]
+    columns = (Column(), Column(right=True), Column(drop=1, least=4, most=12, gap=1))
+    heads = table(columns, rows, max(width - WORDS - GAP, min(width, HEAD)), glyphs, header=False)
+    margin = max((head.cell_len for head in heads), default=0) + GAP
+    room = width - margin
+    lines = paragraph(heading, width, style="bold")
+    for head, item in zip(heads, items, strict=True):
+        if room < STUB:
+            lines += [head, *paragraph(item.why, width, style="dim", indent="    ")]
+            continue
+        first, *more = paragraph(item.why, room, style="dim")
+        lines.append(Text.assemble(head, " " * (margin - head.cell_len), first, no_wrap=True))
+        lines += [Text(" " * margin, no_wrap=True).append_text(line) for line in more]
+    return lines
 
 
 def _flash(ledger: FlashLedger, width: int, glyphs: Glyphs) -> list[Text]:
