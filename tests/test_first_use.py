@@ -185,6 +185,17 @@ def test_patch_counts_as_run_does():
     assert code == 1
     assert "UNKNOWN" in out
     assert "! x-cube-ai cannot run on nrf52840" in out
+    out = " ".join(run("patch", "mcunet-vww0", "--profile", "stm32h743", "--runtime", "plumerai")[1].split())
+    assert "UNKNOWN, see below" in out
+    assert "! SRAM: Plumerai's memory planner is not public" in out
+    assert "! flash: nobody has published how large" in out
+
+
+def test_a_remedy_under_a_bound_is_the_gentlest():
+    found = told("fit", "mcunet-in3", "--profile", "stm32f412", "--runtime", "plumerai")["remedies"]
+    (smaller,) = [remedy for remedy in found if remedy["kind"] == "resolution"]
+    assert smaller["what"] == "an input of 144x144"
+    assert not {remedy["kind"] for remedy in found} & {"plan", "order"}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -204,6 +215,9 @@ def test_patch_says_where_the_input_lies():
     inside = told(*asked, "--input", "arena")
     assert {point["input"] for point in inside["points"]} == {"arena"}
     assert "external" not in run(*asked, "--input", "arena")[1]
+    plan = ("plan", "mcunet-vww1", "--schedule", "patch:2x2@5", "--buffers", "none")
+    assert "18.8 KiB (19,200 bytes) external, not counted" in run(*plan)[1]
+    assert "external" not in run(*plan, "--input", "arena")[1]
     assert run(*asked, "--input", "somewhere")[0] == 2
 
 

@@ -29,6 +29,10 @@ def alternative_lines(front: Front, wider: Front, width: int) -> list[Text]:
 def warning_lines(front: Front, chosen: Point, width: int) -> list[Text]:
     """What keeps the board from running it, or must be so besides, whatever the schedule's SRAM."""
     told = list(chosen.refusals)
+    bound = front.runtime.persistent(front.graph).warning
+    told += [f"SRAM: {bound}."] if bound else []
+    if front.flash.fits is None:
+        told.append(f"flash: {front.runtime.flash(front.graph).warning}.")
     if front.flash.fits is False:
         stored, has = stored_bytes(front.flash), front.flash.budget_bytes
         told.append(f"flash: {kib(stored)} KiB of {kib(has)}, whatever the schedule (`mcusim fit` says what helps).")

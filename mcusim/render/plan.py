@@ -80,6 +80,8 @@ def _style(plan: MemoryPlan) -> str:
 
 def _facts(plan: MemoryPlan, reordered: Reordered | None) -> Iterable[tuple[str, str]]:
     best, runtime = plan.best, plan.runtime
+    if plan.program.outside_bytes:
+        yield "input", f"{_amount(plan.program.outside_bytes)} external, not counted"
     yield "arena", f"{_amount(plan.arena_bytes)}, placed by {plan.planner_name} ({runtime.memory_basis})"
     if plan.held_bytes:
         held = [b for b in plan.tenants() if b.index >= 0 and b.offset_bytes >= plan.arena_bytes and b.size_bytes]

@@ -203,7 +203,7 @@ class _Patient:
             if report is None:
                 break
             last = _of(RemedyKind.RESOLUTION, f"an input of {shape[0]}x{shape[1]}", False, report)
-            if report.sram.fits:
+            if report.sram.fits is not False:  # a bound that fits may be all that is known
                 break
         if last is not None:
             yield last
