@@ -11,7 +11,7 @@ from mcusim.program import BufferKind, Program
 from mcusim.runtimes import Runtime
 from mcusim.schedule import StageKind
 
-__all__ = ["Placement", "carries_plan", "place", "place_for"]
+__all__ = ["Placement", "carries_plan", "known_for", "place", "place_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,22 @@ def place(program: Program, planner: Planner) -> Placement:
 def place_for(program: Program, runtime: Runtime) -> Placement:
     """The buffers of a Program where `runtime` puts them: by the plan that the model carries, if it reads one.
 
-    Where only a bound of its arena is known, the arena is what is alive at once; gaps would be another planner's.
-
     Raises PlanError if that plan lets two tensors overlap: TFLM would follow it, and compute nonsense.
     """
     if carries_plan(program, runtime):
         return _as_the_model_says(program)
-    placement = place(program, runtime.planner)
-    if runtime.bounds_memory:
-        return replace(placement, arena_bytes=max(live_bytes(program.buffers, program.length), default=0))
-    return placement
+    return place(program, runtime.planner)
+
+
+def known_for(program: Program, runtime: Runtime) -> Placement:
+    """As `place_for`, with no more than is known of the arena.
+
+    Where that is a bound, it is what is alive at once: gaps are another planner's. Nothing can run in so little.
+    """
+    placement = place_for(program, runtime)
+    if not runtime.bounds_memory:
+        return placement
+    return replace(placement, arena_bytes=max(live_bytes(program.buffers, program.length), default=0))
 
 
 def carries_plan(program: Program, runtime: Runtime) -> bool:

@@ -112,7 +112,9 @@ def simulate(
     try:
         report = _report(memory_of(graph, plan, chosen, where), board, plan, where, budgets, counting, prices)
     except ScheduleError as error:
-        raise _of_found(error, plan) if the_schedule(schedule).is_auto else error from None
+        if not the_schedule(schedule).is_auto:
+            raise
+        raise _of_found(error, plan) from None
     return replace(report, warnings=(*told, *report.warnings)) if told else report
 
 

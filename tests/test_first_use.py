@@ -22,7 +22,8 @@ from mcusim.memory.counting import compare_plans
 from mcusim.memory.flash import flash_ledger
 from mcusim.memory.images import Image, Piece
 from mcusim.memory.planning import plan_memory
-from mcusim.planners import live_bytes
+from mcusim.placement import place_for
+from mcusim.planners import check_plan, live_bytes
 from mcusim.render.arena import peak_step
 from mcusim.render.layers import LayerChoice
 from mcusim.render.patches import _origin as origin
@@ -91,6 +92,13 @@ def test_a_bound_is_what_is_alive_without_gaps(name):
     less = mcusim.simulate(graph, profile="stm32h743", runtime=runtime, sram_budget_bytes=most - 1)
     assert less.verdict is Verdict.DOES_NOT_FIT
     assert "SRAM at least 0.0 KiB over" in shown(less)
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_they_run_in_an_arena_that_holds_them(name):
+    program = lower(mcusim.load("mcunet-in3"), LAYER, RUNTIMES[name].rules)
+    placement = place_for(program, RUNTIMES[name])
+    check_plan(program.buffers, placement.offset_bytes, placement.arena_bytes)
 
 
 @pytest.mark.parametrize("name", UNPLACED)

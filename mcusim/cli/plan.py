@@ -157,7 +157,7 @@ def plan(
 
 def _refuse_beside_all(given: dict[str, object]) -> None:
     """One sentence for an option that all countings together have no use for."""
-    used = next((option for option, value in given.items() if value), None)
+    used = next((option for option, value in given.items() if value not in (None, False)), None)
     if used is not None:
         what = "all countings are of RAM, under every runtime, of the network and the order that it has"
         raise InputError(what, where=used, fix=f"drop --all or {used}")

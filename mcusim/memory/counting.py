@@ -11,7 +11,7 @@ from mcusim.errors import RuntimeNameError, ScheduleError, did_you_mean
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
-from mcusim.placement import place_for
+from mcusim.placement import known_for
 from mcusim.report import Basis
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.schedule import LAYER, Schedule
@@ -105,7 +105,7 @@ def compare_plans(graph: Graph, schedule: Schedule = LAYER) -> tuple[Comparison,
 
 def _placed(graph: Graph, schedule: Schedule, runtime: Runtime, input_place: InputPlace | None) -> Comparison:
     place = input_place or runtime.rules.default_input_place(schedule)
-    placement = place_for(lower(graph, schedule, runtime.rules, place), runtime)
+    placement = known_for(lower(graph, schedule, runtime.rules, place), runtime)
     persistent_bytes, unknown = runtime.persistent(graph)
     parts = {"arena": placement.arena_bytes, "scratch": placement.held_bytes, "persistent": persistent_bytes}
     basis = max(runtime.memory_basis, runtime.persistent_basis, key=list(Basis).index)

@@ -13,7 +13,7 @@ from mcusim.memory.banks import moved_bytes
 from mcusim.memory.counting import Comparison, count_as, find_counting
 from mcusim.memory.flash import flash_of_image
 from mcusim.memory.images import Image
-from mcusim.placement import Placement, place_for
+from mcusim.placement import Placement, known_for
 from mcusim.planners import live_bytes
 from mcusim.program import Buffer, BufferKind, Program
 from mcusim.report import AliveInfo, BankInfo, Basis, ConventionInfo, FlashInfo, PartInfo, PeakInfo, SramInfo
@@ -43,7 +43,7 @@ class Memory(NamedTuple):
 def memory_of(graph: Graph, schedule: Schedule, runtime: Runtime, where: InputPlace) -> Memory:
     """`graph` lowered and placed. Raises ScheduleError for a schedule that does not go with the network."""
     program = lower(graph, schedule, runtime.rules, where)
-    placement = place_for(program, runtime)
+    placement = known_for(program, runtime)
     return Memory(program, placement, live_bytes(program.buffers, program.length), runtime)
 
 

@@ -24,7 +24,7 @@ from mcusim.lowering.rules import InputPlace
 from mcusim.memory.counting import count_as
 from mcusim.memory.report import flash_info
 from mcusim.models import load
-from mcusim.placement import place_for
+from mcusim.placement import known_for
 from mcusim.planners import live_bytes
 from mcusim.price import MACS_ONLY, Coefficients, coefficients
 from mcusim.report import FlashInfo
@@ -178,7 +178,7 @@ class _Placer:
     def point(self, schedule: Schedule, where: InputPlace) -> Point:
         """A schedule as the runtime lowers and places it."""
         program = lower(self.graph, schedule, self.runtime.rules, where)
-        placement = place_for(program, self.runtime)
+        placement = known_for(program, self.runtime)
         alive = live_bytes(program.buffers, program.length)
         beside = placement.held_bytes + self.runtime.persistent(self.graph).size_bytes
         layers, missing, *_ = breakdown(program, alive, placement.held_bytes, self.runtime, self.prices)
