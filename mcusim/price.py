@@ -115,7 +115,7 @@ def coefficients(
         tuple(exp(value) for value in prices.log_prices.tolist()),
         tuple(tuple(row) for row in prices.covariance.tolist()),
         chosen.fit.spreads.noise**2,
-        chosen.interval_scale,
+        chosen.scale_of(system),
         stall_share(board),
         f"{system.version}+{system.option}" if system.option else system.version,
         place.told,

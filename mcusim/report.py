@@ -198,7 +198,7 @@ class FlashInfo(NamedTuple):
 class LatencyInfo(NamedTuple):
     """low_ms, high_ms: the time lies between them four times out of five.   evidence: what was measured.
 
-    fits: None where the budget lies between them too.
+    fits: None where the budget lies between them too.   version: the runtime's whose times these are.
     """
 
     cycles: int | None
@@ -209,6 +209,7 @@ class LatencyInfo(NamedTuple):
     budget_ms: float | None = None
     fits: bool | None = None
     evidence: str = ""
+    version: str = ""
 
 
 class EnergyInfo(NamedTuple):

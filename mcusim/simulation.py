@@ -35,7 +35,7 @@ from mcusim.memory.report import (
     sram_info,
 )
 from mcusim.price import Coefficients, coefficients
-from mcusim.pricing.stored import Calibration, read_calibration
+from mcusim.pricing.stored import Calibration, arena_memory, read_calibration
 from mcusim.report import (
     Basis,
     ConventionInfo,
@@ -198,7 +198,7 @@ def _report(
             weight_bytes,
         ),
         profile=ProfileInfo(board.name, str(board.core), board.clock_hz, board.sram_bytes, board.flash_bytes),
-        runtime=RuntimeInfo(runtime.name, runtime.shown_version, runs),
+        runtime=RuntimeInfo(runtime.name, runtime.shown_version(latency.version), runs),
         convention=convention,
         schedule=ScheduleInfo(str(schedule), stages, sum([stage.recomputed_macs for stage in stages])),
         input=InputInfo(program.input_bytes, where.value),
@@ -249,8 +249,7 @@ def prices_for(
 ) -> Coefficients | None:
     """What the runtime's kernels cost on a board, by the memory that its arena lies in; None if nobody measured."""
     learned = read_calibration(calibration) if isinstance(calibration, str | PathLike) else calibration
-    run = board.arena_run
-    return coefficients(runtime, board, "external" if run and not run[0].is_on_chip else "", learned)
+    return coefficients(runtime, board, arena_memory(board), learned)
 
 
 def _latency(
@@ -279,7 +278,7 @@ def _latency(
     if limit_ms is not None and fits is None:
         told = f"{format_ms(low_ms)} to {format_ms(high_ms)}"
         warnings.append(f"time: not sure whether {format_ms(limit_ms)} is held: it may take {told}.")
-    return LatencyInfo(cycles, ms, low_ms, high_ms, prices.basis, limit_ms, fits, prices.evidence)
+    return LatencyInfo(cycles, ms, low_ms, high_ms, prices.basis, limit_ms, fits, prices.evidence, prices.version)
 
 
 def _holds(low_ms: float, high_ms: float, limit_ms: float) -> bool | None:

@@ -72,7 +72,8 @@ def trace(
 
 def _document(memory: Memory, board: Board, plan: Schedule, prices: Coefficients | None, limit: int) -> dict[str, Any]:
     program, runtime = memory.program, memory.runtime
-    title = f"{program.graph.name} on {board.name} with {runtime.name} {runtime.shown_version}, schedule {plan}"
+    version = runtime.shown_version(prices.version if prices else "")
+    title = f"{program.graph.name} on {board.name} with {runtime.name} {version}, schedule {plan}"
     events = [_metadata("process_name", 0, name=title)]
     clock, alive = _Clock(board.clock_hz), iter(memory.alive_bytes)
     together: list[str] = []

@@ -82,7 +82,7 @@ def find_spreads(rows: tuple[Evidence, ...]) -> Spreads:
 
 
 def stored() -> tuple[Fit, float]:
-    return fit_from_bytes(FIT.read_bytes())
+    return fit_from_bytes(FIT.read_bytes())[:2]
 
 
 def main() -> int:

@@ -36,6 +36,8 @@ from mcusim.pricing.validation import (
     score,
     score_systems,
 )
+from mcusim.render.calibration import calibration_lines
+from mcusim.render.text import ASCII
 from mcusim.runtimes import RUNTIMES, find_runtime
 
 SPREADS = Spreads({name: Spread(0.2 + 0.01 * i, 0.15, 0.1) for i, name in enumerate(LEVELS)}, effort=0.2, noise=0.05)
@@ -142,7 +144,7 @@ def test_a_left_out_network_is_predicted_from_the_others_alone() -> None:
 
 def test_a_fit_survives_its_file() -> None:
     calibration = package_calibration()
-    fit, scale = fit_from_bytes(fit_to_bytes(*calibration))
+    fit, scale, _ = fit_from_bytes(fit_to_bytes(*calibration))
     assert scale == pytest.approx(calibration.interval_scale)
     np.testing.assert_allclose(fit.log_prices, calibration.fit.log_prices, atol=1e-5)
 
@@ -280,6 +282,25 @@ def test_versions_are_asked_for_by_name() -> None:
         mcusim.simulate("mcunet-vww0", profile="stm32h7a3", runtime="x-cube-ai@9.0+x")
 
 
+@pytest.mark.parametrize(
+    ("asked", "priced"), [("x-cube-ai@10.0", "10.0"), ("x-cube-ai@7.3", "7.3"), ("x-cube-ai", "7.3")]
+)
+def test_the_version_that_is_named_is_the_one_that_is_priced(asked: str, priced: str) -> None:
+    report = mcusim.simulate("mcunet-vww0", profile="stm32h743", runtime=asked)
+    assert report.runtime.version == report.latency.version == priced
+    assert priced in report.latency.evidence
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_without_a_version_only_current_ones_without_options_answer(name: str) -> None:
+    runtime = find_runtime(name)
+    for board in all_boards():
+        place = find_place(package_calibration(), runtime, board)
+        assert place is not None
+        assert place.system.version in runtime.current_versions
+        assert not place.system.option
+
+
 def test_layers_and_their_causes_add_up() -> None:
     for schedule in ("layer", "patch:2x2@5", "stream:4@5"):
         report = mcusim.simulate("mcunet-vww1", profile="stm32l4r5", schedule=schedule)
@@ -359,6 +380,39 @@ def save(folder: Path, *lines: str, header: str = HEADER) -> Path:
     return path
 
 
+def test_own_times_are_compared_with_what_run_says_at_the_clock_of_the_row(tmp_path: Path) -> None:
+    path = save(tmp_path, "mcunet-vww0,stm32h743,tflm-cmsis-nn,30,240MHz", header=f"{HEADER},clock_hz")
+    _, (change,) = calibrate(read_measurements(path))
+    said = mcusim.simulate("mcunet-vww0", profile="stm32h743", runtime="tflm-cmsis-nn", clock_hz=240_000_000).latency
+    assert change.old_ms == pytest.approx(said.ms)
+    assert (change.old_low_ms, change.old_high_ms) == pytest.approx((said.low_ms, said.high_ms))
+    assert change.new_ms is None
+    assert not change.is_odd
+
+
+def test_own_times_that_scatter_get_wide_intervals(tmp_path: Path) -> None:
+    names = ("mcunet-vww0", "mcunet-vww1", "mcunet-in0", "mcunet-in1")
+    truth = {name: mcusim.simulate(name, profile="nrf52840").latency.ms or 0 for name in names}
+    scales = []
+    for scatter in (1.01, 2.0):
+        factors = (scatter, 1 / scatter, 1 / scatter, scatter)
+        rows = (f"{name},nrf52840,tinyengine,{truth[name] * by:.2f}" for name, by in zip(names, factors, strict=True))
+        calibration, _ = calibrate(read_measurements(save(tmp_path, *rows)))
+        scales.append(calibration.own_scale)
+        target = tmp_path / "mine.json"
+        target.write_bytes(fit_to_bytes(*calibration))
+        assert read_calibration(target).own_scale == pytest.approx(calibration.own_scale)
+    assert scales[0] == 1.0
+    assert scales[1] > 3.0
+
+
+def test_a_time_in_another_unit_is_seen(tmp_path: Path) -> None:
+    _, changes = calibrate(read_measurements(save(tmp_path, "mcunet-vww0,stm32f412,tinyengine,0.2")))
+    text = "\n".join(line.plain for line in calibration_lines(changes, "mine.json", 100, ASCII))
+    assert "! line 2, mcunet-vww0" in text
+    assert "check its unit" in text
+
+
 def test_own_times_join_the_published_ones(tmp_path: Path) -> None:
     truth = {name: mcusim.simulate(name, profile="nrf52840").latency.ms for name in ("mcunet-vww0", "mcunet-in0")}
     path = save(tmp_path, *(f"{name},nrf52840,tinyengine,{1.4 * (ms or 0):.1f}" for name, ms in truth.items()))
@@ -387,6 +441,7 @@ def test_own_times_join_the_published_ones(tmp_path: Path) -> None:
         (("mcunet-vww9,stm32f412,tinyengine,1",), HEADER, "line 2: .*mcunet-vww9"),
         (("mcunet-vww0,stm32f999,tinyengine,1",), HEADER, "line 2: .*stm32f999"),
         (("mcunet-vww0,stm32f412,tiny,1",), HEADER, "line 2: .*no such runtime"),
+        (("mcunet-vww0,stm32f412,tinyengine,1,64mm",), f"{HEADER},clock_hz", "clock_hz is '64mm'"),
         (("mcunet-vww0,stm32f412,tinyengine,1,0",), f"{HEADER},clock_hz", "clock_hz is '0'"),
         (("mcunet-vww0,stm32f412,tinyengine,1,moon",), f"{HEADER},schedule", "line 2: .*moon"),
     ],

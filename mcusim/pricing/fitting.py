@@ -110,13 +110,14 @@ class _Document(msgspec.Struct, frozen=True):
     noise: float
     interval_scale: float
     rows: list[_Row]
+    own_scale: float = 1.0
 
 
 _DIGITS = 7
 
 
-def fit_to_bytes(fit: Fit, scale: float) -> bytes:
-    """JSON text of a fit: a line a row."""
+def fit_to_bytes(fit: Fit, scale: float, own_scale: float = 1.0) -> bytes:
+    """JSON text of a fit: a line a row. scale, own_scale: of `stored.Calibration`."""
     spreads = fit.spreads
     head = {
         "efforts": [effort.name for effort in EFFORTS],
@@ -124,6 +125,7 @@ def fit_to_bytes(fit: Fit, scale: float) -> bytes:
         "effort_spread": _short(spreads.effort),
         "noise": _short(spreads.noise),
         "interval_scale": _short(scale),
+        **({} if own_scale == 1.0 else {"own_scale": _short(own_scale)}),
     }
     rows = [
         {
@@ -147,8 +149,11 @@ def _short(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def fit_from_bytes(content: bytes) -> tuple[Fit, float]:
-    """The fit and its interval scale. Raises msgspec.DecodeError or ValueError if it is not one of this version."""
+def fit_from_bytes(content: bytes) -> tuple[Fit, float, float]:
+    """The fit, its interval scale and that of one's own systems.
+
+    Raises msgspec.DecodeError or ValueError if it is not one of this version.
+    """
     document = msgspec.json.decode(content, type=_Document)
     if document.efforts != [effort.name for effort in EFFORTS] or list(document.levels) != list(LEVELS):
         raise ValueError("it was made by another version of mcusim")
@@ -170,4 +175,4 @@ def fit_from_bytes(content: bytes) -> tuple[Fit, float]:
         column("weight"),
         column("log_prices"),
     )
-    return fit, document.interval_scale
+    return fit, document.interval_scale, document.own_scale

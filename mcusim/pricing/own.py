@@ -4,8 +4,8 @@
     mcunet-vww0,stm32h743,tinyengine,27
     my_network.tflite,my_board.toml,tflm-cmsis-nn@2024-09,41.7
 
-Further columns, if there: `clock_hz` (the profile's without it) and `schedule`. A runtime without a version is a
-version of its own, called `own`, which then counts as the newest on that board.
+Further columns, if there: `clock_hz` (`64MHz`; the profile's without it) and `schedule`. A runtime without a version is
+a version of its own, called `own`, which then counts as the newest on that board.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from math import exp, isfinite, log
+from math import exp, isfinite, log, sqrt
 from os import PathLike, fspath
 from pathlib import Path
 from typing import NamedTuple
@@ -24,43 +24,62 @@ from mcusim.frontends.checks import refuse_float
 from mcusim.lowering.lower import lower
 from mcusim.models import load
 from mcusim.ops import OPS
+from mcusim.price import Coefficients, coefficients
 from mcusim.pricing.efforts import EFFORTS, efforts
-from mcusim.pricing.fitting import NORMAL_QUANTILE, evidence_of, refit
+from mcusim.pricing.fitting import evidence_of, refit
 from mcusim.pricing.measurements import measurements
 from mcusim.pricing.physics import physics, wait_factor
-from mcusim.pricing.regression import Evidence, Fit, leave_out
-from mcusim.pricing.stored import Calibration, package_calibration
+from mcusim.pricing.regression import Evidence, leave_out
+from mcusim.pricing.stored import OWN_ROW, Calibration, arena_memory, package_calibration
 from mcusim.pricing.systems import System, series_of
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import parse_schedule
+from mcusim.units import parse_hz
 
-__all__ = ["OWN_VERSION", "Change", "calibrate", "read_measurements"]
+__all__ = ["OWN_VERSION", "Change", "Measured", "calibrate", "read_measurements"]
 
 OWN_VERSION = "own"
 NEEDED, OPTIONAL = ("model", "profile", "runtime", "latency_ms"), ("clock_hz", "schedule")
 
 
-class Change(NamedTuple):
-    """One measured time: what mcusim said before, and what it says with the other networks of the file known.
+_ODD = 3.0
+"""A time so many times another than what its kin say was probably not measured so, but written down wrongly."""
 
-    new_ms: None where the file has no other network.
+_PRIOR_ROWS = 4
+"""So many rows' worth of scatter as published times have is taken for granted before one's own rows are looked at."""
+
+
+class Change(NamedTuple):
+    """One measured time: what `simulate` says without it, and with the other networks of the file known.
+
+    new_ms: None where the file has no other network.   line: of the file.
     """
 
     model: str
     system: System
+    line: int
     measured_ms: float
     old_ms: float
     old_low_ms: float
     old_high_ms: float
     new_ms: float | None
 
+    @property
+    def is_odd(self) -> bool:
+        """Whether the time is so far from what is expected that its unit or its network may be another."""
+        return not 1 / _ODD < self.measured_ms / self.old_ms < _ODD
 
-class _Measured(NamedTuple):
+
+class Measured(NamedTuple):
+    """One row of a file.   prices: those of the package for it."""
+
     row: Evidence
+    line: int
     clock_hz: int
+    prices: Coefficients
 
 
-def read_measurements(path: str | PathLike[str]) -> list[_Measured]:
+def read_measurements(path: str | PathLike[str]) -> list[Measured]:
     """The rows of a CSV file as evidence. Raises InputError, naming the line, for what is wrong in it."""
     where = fspath(path)
     try:
@@ -74,13 +93,14 @@ def read_measurements(path: str | PathLike[str]) -> list[_Measured]:
         if name not in columns:
             fix = f"give it the columns {', '.join(NEEDED)}, and if you like {', '.join(OPTIONAL)}"
             raise InputError(f"it has no column '{name}'", where=where, fix=fix)
-    rows = [_measured(row, f"{where}, line {reader.line_num}", number) for number, row in enumerate(reader)]
+    rows = [_measured(row, where, reader.line_num, number) for number, row in enumerate(reader)]
     if not rows:
         raise InputError("it has no measurements", where=where, fix="write a line for each measured network")
     return rows
 
 
-def _measured(row: Mapping[str, str | None], where: str, number: int) -> _Measured:
+def _measured(row: Mapping[str, str | None], file: str, line: int, number: int) -> Measured:
+    where = f"{file}, line {line}"
     cells = {name: (row.get(name) or "").strip() for name in (*NEEDED, *OPTIONAL)}
     try:
         runtime, board = find_runtime(cells["runtime"]), load_board(cells["profile"])
@@ -89,7 +109,8 @@ def _measured(row: Mapping[str, str | None], where: str, number: int) -> _Measur
         program = lower(graph, schedule, runtime.rules)
     except McusimError as error:
         raise InputError(f"{error.where}: {error.what}", where=where, fix=error.fix) from None
-    clock_hz = _number(cells["clock_hz"], "clock_hz", where) if cells["clock_hz"] else float(board.clock_hz)
+    if cells["clock_hz"]:
+        board = board.with_clock(_clock(cells["clock_hz"], where))
     ms = _number(cells["latency_ms"], "latency_ms", where)
     amounts = [0.0] * len(EFFORTS)
     for step in program.body():
@@ -106,19 +127,30 @@ def _measured(row: Mapping[str, str | None], where: str, number: int) -> _Measur
         str(board.core),
         board.series or series_of(board.name),
         board.name,
+        arena_memory(board),
     )
     shift = physics().core[board.core][0] + log(wait_factor(board))
     decimals = len(cells["latency_ms"].partition(".")[2])
     evidence = Evidence(
-        f"own{number:03d}",
+        f"{OWN_ROW}{number:03d}",
         system,
         graph.name,
         tuple(amounts),
-        ms * clock_hz / 1e3,
+        ms * board.clock_hz / 1e3,
         0.5 * 10.0**-decimals / 3**0.5 / ms,
         tuple(value + shift for value in physics().log_cycles),
     )
-    return _Measured(evidence, round(clock_hz))
+    prices = coefficients(runtime, board, system.memory)
+    if prices is None:
+        raise InputError(f"nobody has measured {runtime.name}", where=where, fix="leave this network out")
+    return Measured(evidence, line, board.clock_hz, prices)
+
+
+def _clock(text: str, where: str) -> int:
+    try:
+        return parse_hz(text)
+    except ValueError:
+        raise InputError(f"clock_hz is '{text}'", where=where, fix="write hertz, or 64MHz") from None
 
 
 def _number(text: str, name: str, where: str) -> float:
@@ -131,25 +163,30 @@ def _number(text: str, name: str, where: str) -> float:
     return value
 
 
-def calibrate(own: Sequence[_Measured]) -> tuple[Calibration, list[Change]]:
+def calibrate(own: Sequence[Measured]) -> tuple[Calibration, list[Change]]:
     """The package's measurements and these together, and what they change."""
     rows = [measured.row for measured in own]
     package = package_calibration()
     everything = (*evidence_of(measurements()), *rows)
     fit, _ = refit(everything, package.fit.spreads)
     left = leave_out(everything, fit) if len({row.network for row in rows}) > 1 else None
+    seen, first = [], len(everything) - len(rows)
     changes = []
-    for i, (row, clock_hz) in enumerate(own):
-        old, deviation = _before(package.fit, row)
-        factor = exp(NORMAL_QUANTILE * package.interval_scale * deviation)
+    for place, (row, line, clock_hz, prices) in enumerate(own, first):
         ms = 1e3 / clock_hz
-        new = None if left is None else exp(left.log_cycles[len(everything) - len(rows) + i]) * ms
-        changes.append(
-            Change(row.network, row.system, row.cycles * ms, old * ms, old * ms / factor, old * ms * factor, new)
-        )
-    return Calibration(fit, package.interval_scale), changes
+        old_ms = ms * sum([price * amount for price, amount in zip(prices.cycles, row.amounts, strict=True)])
+        low, high = prices.interval(row.amounts)
+        new = None
+        if left is not None:
+            new = exp(left.log_cycles[place]) * ms
+            seen.append((log(row.cycles) - left.log_cycles[place]) / (package.interval_scale * left.deviation[place]))
+        changes.append(Change(row.network, row.system, line, row.cycles * ms, old_ms, old_ms * low, old_ms * high, new))
+    return Calibration(fit, package.interval_scale, _own_scale(seen)), changes
 
 
-def _before(fit: Fit, row: Evidence) -> tuple[float, float]:
-    mean, variance = fit.posterior(row.system, row.log_physics).log_cycles(row.amounts)
-    return exp(mean), (variance + fit.spreads.noise**2) ** 0.5
+def _own_scale(seen: Sequence[float]) -> float:
+    """How much wider intervals must be than published times say, as one's own scatter more around each other.
+
+    seen: how many deviations each row lies from what the other networks say. At least 1: few rows may agree by chance.
+    """
+    return max(1.0, sqrt((_PRIOR_ROWS + sum([value**2 for value in seen])) / (_PRIOR_ROWS + len(seen))))

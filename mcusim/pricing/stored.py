@@ -21,14 +21,32 @@ from mcusim.pricing.regression import Fit
 from mcusim.pricing.systems import System, series_of
 from mcusim.runtimes import Runtime
 
-__all__ = ["Calibration", "Place", "find_place", "package_calibration", "read_calibration"]
+__all__ = ["OWN_ROW", "Calibration", "Place", "arena_memory", "find_place", "package_calibration", "read_calibration"]
 
 
 class Calibration(NamedTuple):
-    """A fit, and by how much its deviations are stretched so that intervals hold what they promise."""
+    """A fit, and by how much its deviations are stretched so that intervals hold what they promise.
+
+    own_scale: by how much more on systems with one's own measurements, which may scatter more than published ones.
+    """
 
     fit: Fit
     interval_scale: float
+    own_scale: float = 1.0
+
+    def scale_of(self, system: System) -> float:
+        """What deviations on a system are multiplied with."""
+        is_own = self.own_scale != 1.0 and any(
+            measured == system and row.startswith(OWN_ROW)
+            for measured, row in zip(self.fit.systems, self.fit.ids, strict=True)
+        )
+        return self.interval_scale * (self.own_scale if is_own else 1.0)
+
+
+def arena_memory(board: Board) -> str:
+    """The memory of a `System` on this board: `external` where activations lie outside the chip, else ""."""
+    run = board.arena_run
+    return "external" if run and not run[0].is_on_chip else ""
 
 
 @cache
@@ -53,6 +71,9 @@ def read_calibration(path: str | PathLike[str]) -> Calibration:
         raise InputError(f"it is no calibration ({told})", where=where, fix="make it with `mcusim calibrate`") from None
 
 
+OWN_ROW = "own"
+"""What the ids of one's own measurements begin with."""
+
 _FEW = 3
 """Networks below which a version is taken only for want of another."""
 
@@ -74,9 +95,9 @@ class Place(NamedTuple):
 def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory: str = "") -> Place | None:
     """The system that answers for a runtime on a board; None if the runtime was never measured.
 
-    Without a version asked for, that is the release whose rules the runtime follows; where that was not measured, the
-    newest measured on the board itself, else, without options, on its series, its core, or anywhere; versions that
-    hardly anybody measured come last. One's own times on the board (`pricing.own`) come before all.
+    Without a version asked for, that is one of the runtime's current ones, without options: the newest measured on the
+    board itself, else on its series, its core, or anywhere; versions that hardly anybody measured come last.
+    One's own times on the board (`pricing.own`) come before all.
     Raises RuntimeNameError for an option that nobody measured.
     """
     own = [system for system in dict.fromkeys(calibration.fit.systems) if system.runtime == runtime.price_family]
@@ -95,17 +116,18 @@ def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory:
 
     networks = Counter(calibration.fit.systems)
 
-    is_versioned = not runtime.asked_version and not runtime.counted_by
+    if not runtime.asked_version:
+        old = set(runtime.versions[runtime.current :])
+        found = [system for system in found if system.version not in old] or found
 
-    def nearness(system: System) -> tuple[bool, bool, bool, bool, bool, bool, bool, bool, int]:
+    def nearness(system: System) -> tuple[bool, bool, bool, bool, bool, bool, bool, int]:
         is_own = system.version not in runtime.versions
         newest = -1 if is_own else runtime.versions.index(system.version)
         return (
             is_own and system.board == board.name,
-            is_versioned and system.version == runtime.version,
+            not system.option,
             system.board == board.name and system.memory == memory,
             system.board == board.name,
-            not system.option,
             system.series == series,
             system.core == board.core,
             is_own or networks[system] >= _FEW,

@@ -53,12 +53,15 @@ def board_lines(reports: Sequence[Report], width: int, glyphs: Glyphs) -> list[T
     what = next(iter(models)) if len(models) == 1 else "its default network"
     runtime = reports[0].runtime.name if reports else ""
     heading = f"{what} with {runtime} fits {_counted([report.verdict for report in reports])}"
-    rows = [_row(report, len(models) > 1) for report in reports]
+    versions = {report.latency.version for report in reports} - {""}
+    rows = [_row(report, len(models) > 1, len(versions) > 1) for report in reports]
     lines = [*paragraph(heading, width, style="bold"), Text(), *table(_COLUMNS, rows, width, glyphs)]
     basis = sorted({str(report.latency.basis) for report in reports if report.latency.ms is not None})
     memory = sorted({str(report.sram.basis) for report in reports})
     told = f"The smallest board that holds it comes first. Basis: SRAM {', '.join(memory)}"
-    told += f"; time {', '.join(basis)}." if basis else "; time is not known."
+    told += f"; time {', '.join(basis)}" if basis else "; time is not known."
+    if basis:
+        told += f", of {runtime} {versions.pop()}." if len(versions) == 1 else ", of the versions named."
     lines += [Text(), *paragraph(told, width, style="dim")]
     told_of = [text for report in reports for text in report.warnings if not text.startswith(_NOT_SHOWN)]
     for warning in dict.fromkeys(told_of):
@@ -81,19 +84,20 @@ _COLUMNS = (
     Column("board"),
     Column("verdict"),
     Column("network", drop=3, least=12),
-    Column("core", drop=8),
-    Column("MHz", right=True, drop=7),
+    Column("core", drop=9),
+    Column("MHz", right=True, drop=8),
     Column("SRAM KiB", right=True),
     Column("of", right=True, drop=2),
     Column("used", right=True, drop=5),
-    Column("", drop=6, least=4, most=14, gap=1),
+    Column("", drop=7, least=4, most=14, gap=1),
     Column("flash KiB", right=True, drop=4),
     Column("of", right=True, drop=4),
     Column("time ms", right=True),
+    Column("times of", drop=5),
 )
 
 
-def _row(report: Report, with_model: bool) -> list[Cell | Bar]:
+def _row(report: Report, with_model: bool, with_version: bool) -> list[Cell | Bar]:
     sram, flash, ms = report.sram, report.flash, report.latency.ms
     style = VERDICT_STYLES[report.verdict].removeprefix("bold ")
     used = sram.peak_bytes / sram.budget_bytes
@@ -114,4 +118,5 @@ def _row(report: Report, with_model: bool) -> list[Cell | Bar]:
         Cell(f"{at_least}{kib(stored_bytes(flash))}", flash_style),
         Cell(kib(flash.budget_bytes), "dim"),
         Cell("?" if ms is None else f"{ms:,.0f}" if ms >= 100 else f"{ms:.1f}", late),
+        Cell(report.latency.version if with_version else "", "dim"),
     ]

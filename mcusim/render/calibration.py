@@ -39,7 +39,14 @@ def calibration_lines(changes: Sequence[Change], target: str, width: int, glyphs
     else:
         told += ". What it is now, only further networks could tell: the file has one."
     told += f" {target} holds all measurements, published and yours: `mcusim run --calibration {target}`."
-    return [*lines, Text(), *paragraph(told, width)]
+    lines += [Text(), *paragraph(told, width)]
+    for change in changes:
+        if change.is_odd:
+            times = change.measured_ms / change.old_ms
+            said = f"{format_ms(change.measured_ms)} is {times:,.3g} times what mcusim expects"
+            warning = f"! line {change.line}, {change.model}: {said}: check its unit, network and board."
+            lines += paragraph(warning, width, style="yellow", hanging="  ")
+    return lines
 
 
 def _row(change: Change) -> list[Cell | Bar]:

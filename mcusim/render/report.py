@@ -118,12 +118,18 @@ def _facts(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
         f"{format_count(model.macs)} MACs",
         params,
         f"{board.core} at {format_hz(board.clock_hz)}",
-        f"{report.runtime.name} {report.runtime.version}",
+        f"{report.runtime.name} {report.runtime.version}{_priced(report)}",
         f"schedule {report.schedule.spec}",
         f"input of {format_bytes(report.input.bytes)} {where}",
         *([f"SRAM as {report.convention.name}"] if report.convention.name != report.runtime.name else []),
     ]
     return [Text(line, style="dim") for line in _joined(facts, f" {glyphs.dot} ", width)]
+
+
+def _priced(report: Report) -> str:
+    """The version whose times these are, where it is another than that of the rules."""
+    version = report.latency.version
+    return "" if version in ("", report.runtime.version) else f", times of {version}"
 
 
 def _joined(parts: Iterable[str], between: str, width: int) -> list[str]:
@@ -304,7 +310,10 @@ def _legend(report: Report, width: int) -> list[Text]:
         names = ["time"] if report.energy is None else ["time", "energy"]
         whose.setdefault(report.latency.basis, []).extend(names)
     told = [f"{listed(names)} {basis} ({BASIS_WORDS[basis]})" for basis, names in whose.items()]
-    return [Text(), *paragraph(f"Basis: {'; '.join(told)}.", width, style="dim")]
+    lines = [Text(), *paragraph(f"Basis: {'; '.join(told)}.", width, style="dim")]
+    if report.latency.ms is not None and not any(report.latency.evidence in text for text in report.warnings):
+        lines += paragraph(f"Time: {report.latency.evidence}.", width, style="dim")
+    return lines
 
 
 def _warnings(report: Report, width: int) -> list[Text]:

@@ -112,7 +112,8 @@ class Runtime:
     counted_by: the convention that counts its SRAM where its planner is not known.   bounds_memory: whether all that
     is known of its arena is what must be alive at once, a lower bound.
     parts: what the names of the parts begin with that its makers offer it for; "" for any.
-    versions: those whose latency was measured, newest first.   asked_version: the one that the user named, "" if none.
+    versions: those whose latency was measured, newest first.   current: how many of them answer where no version is
+    asked for.   asked_version: the one that the user named, "" if none.
     """
 
     name: str
@@ -142,12 +143,20 @@ class Runtime:
     bounds_memory: bool = False
     parts: str = ""
     versions: tuple[str, ...] = ()
+    current: int = 1
     asked_version: str = ""
 
     @property
-    def shown_version(self) -> str:
-        """The version that a report names: the one asked for, else that of the rules."""
-        return self.asked_version or self.version
+    def current_versions(self) -> tuple[str, ...]:
+        """Those measured versions that stand for the runtime today."""
+        return self.versions[: self.current]
+
+    def shown_version(self, priced: str = "") -> str:
+        """The version that a report names: the one asked for, else that of the rules.
+
+        priced: the one whose times price. It is named where there are no rules of a version's own.
+        """
+        return self.asked_version or (priced if priced and not self.has_placement else self.version)
 
     @property
     def has_placement(self) -> bool:
@@ -195,7 +204,7 @@ def find_runtime(name: str) -> Runtime:
             where=f"runtime '{name}'",
             fix=did_you_mean(base, RUNTIMES, listed_by="mcusim runtimes"),
         )
-    if not version or version == runtime.version:
+    if not version or (version == runtime.version and version not in runtime.versions):
         return runtime
     number, _, option = version.partition("+")
     known = next((known for known in runtime.versions if _same_version(known, number)), None)

@@ -73,6 +73,7 @@ TFLM_CMSIS_NN = register(
         reads_offline_plan=True,
         price_family="tflm-cmsis-nn",
         versions=("2024-09", "011bf32", "2020", "2.3.1", "unstated"),
+        current=2,
         evidence="functions and buffer sizes are those of the library's sources, not traced on a target; head and "
         "persistent bytes meet the published STM32H743 column on 10 of 10 networks, within 1 KiB (0.43 %), benchmark "
         "harness included; code: two networks on STM32H743; cores with the DSP extension only",
