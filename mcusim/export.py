@@ -17,6 +17,10 @@ from mcusim.ops import OPS
 __all__ = ["Exported", "export_model", "with_int8_activations"]
 
 
+WORTH_TELLING = 0.01
+"""Share of a file that is not written again, from which on that is said."""
+
+
 class Exported(NamedTuple):
     """What was written. drawn: tensors whose weights or biases were drawn.   notes: what a user should know."""
 
@@ -56,6 +60,13 @@ def export_model(
         told = "they are written as int8, the weights with their own types" if missing else "only mcusim runs this file"
         notes.append(f"no TFLite runtime computes on int4 and int2 activations: {told}")
     size_bytes = save_tflite(written, Path(path), metadata=metadata)
+    before_bytes = graph.source.file_bytes
+    if before_bytes is not None and size_bytes < (1 - WORTH_TELLING) * before_bytes:
+        notes.append(
+            f"{before_bytes - size_bytes:,} bytes less than the file that was read: operators, weights and "
+            "quantisation are all there; signatures, ranges of tensors, descriptions and other metadata, which no "
+            "interpreter needs, are not"
+        )
     return Exported(Path(path), size_bytes, written, len(missing), tuple(notes))
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcusim.errors import PlanError
 from mcusim.graph import ABSENT
-from mcusim.planners import Planner, check_plan, peak_bytes, tflm_place_rest
+from mcusim.planners import Planner, check_plan, live_bytes, peak_bytes, tflm_place_rest
 from mcusim.program import BufferKind, Program
 from mcusim.runtimes import Runtime
 from mcusim.schedule import StageKind
 
-__all__ = ["Placement", "carries_plan", "place", "place_for"]
+__all__ = ["Placement", "carries_plan", "known_for", "place", "place_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,17 @@ def place_for(program: Program, runtime: Runtime) -> Placement:
     if carries_plan(program, runtime):
         return _as_the_model_says(program)
     return place(program, runtime.planner)
+
+
+def known_for(program: Program, runtime: Runtime) -> Placement:
+    """As `place_for`, with no more than is known of the arena.
+
+    Where that is a bound, it is what is alive at once: gaps are another planner's. Nothing can run in so little.
+    """
+    placement = place_for(program, runtime)
+    if not runtime.bounds_memory:
+        return placement
+    return replace(placement, arena_bytes=max(live_bytes(program.buffers, program.length), default=0))
 
 
 def carries_plan(program: Program, runtime: Runtime) -> bool:

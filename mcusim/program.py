@@ -149,6 +149,19 @@ class Program:
         """Steps in the bodies: the time axis of buffer lifetimes."""
         return sum(len(stage.steps) for stage in self.stages)
 
+    @property
+    def input_bytes(self) -> int:
+        """Of the network's inputs as the runtime sees them: after conversions left to the caller."""
+        inputs = {view.tensor for view in self.views if view.kind is ViewKind.OUTSIDE}
+        inputs |= {buffer.tensor for buffer in self.buffers if buffer.kind is BufferKind.INPUT}
+        return sum([self.graph.tensors[tensor].size_bytes for tensor in inputs])
+
+    @property
+    def outside_bytes(self) -> int:
+        """Of the inputs that lie in memory of the caller."""
+        outside = {view.tensor for view in self.views if view.kind is ViewKind.OUTSIDE}
+        return sum([self.graph.tensors[tensor].size_bytes for tensor in outside])
+
     def body(self) -> Iterator[Step]:
         """Every step once, in the order of time."""
         for stage in self.stages:

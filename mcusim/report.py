@@ -87,8 +87,11 @@ class ProfileInfo(NamedTuple):
 
 
 class RuntimeInfo(NamedTuple):
+    """runs: whether it can run this network, in these pieces, on this board; None where that cannot be told."""
+
     name: str
     version: str
+    runs: bool | None = True
 
 
 class PartInfo(NamedTuple):
@@ -165,7 +168,7 @@ class SramInfo(NamedTuple):
     """peak = arena + scratch + persistent.
 
     arena_bytes: what the planner placed.   scratch_bytes: held beside it.   persistent_bytes: lives as long as the
-    runtime does.
+    runtime does.   is_bound: whether it takes at least so much, and how much more nobody knows.
     """
 
     peak_bytes: int
@@ -177,6 +180,7 @@ class SramInfo(NamedTuple):
     peak: PeakInfo | None
     banks: tuple[BankInfo, ...]
     basis: Basis
+    is_bound: bool = False
 
 
 class FlashInfo(NamedTuple):
@@ -259,6 +263,11 @@ class Report:
     energy: EnergyInfo | None
     layers: tuple[LayerInfo, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def counts_layers_otherwise(self) -> bool:
+        """Whether SRAM is counted by other rules than those of the runtime, whose bytes the layers show."""
+        return bool(self.convention.parts) or self.convention.name != self.runtime.name
 
     @property
     def fits(self) -> bool | None:

@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any
 
 from mcusim.boards import Board
-from mcusim.breakdown import breakdown, count_parameters, stage_infos
+from mcusim.breakdown import breakdown, count_parameters, refusals, stage_infos
 from mcusim.conditions import (
     the_board,
     the_bytes,
@@ -20,9 +20,11 @@ from mcusim.conditions import (
     the_schedule,
 )
 from mcusim.conventions import Convention
+from mcusim.errors import ScheduleError
 from mcusim.frontends.checks import refuse_float
 from mcusim.graph import Graph
 from mcusim.lowering.rules import InputPlace
+from mcusim.memory.flash import image_runs
 from mcusim.memory.images import Image
 from mcusim.memory.report import (
     Memory,
@@ -34,7 +36,6 @@ from mcusim.memory.report import (
 )
 from mcusim.price import Coefficients, coefficients
 from mcusim.pricing.stored import Calibration, arena_memory, read_calibration
-from mcusim.program import BufferKind, Program, ViewKind
 from mcusim.report import (
     Basis,
     ConventionInfo,
@@ -105,10 +106,22 @@ def simulate(
         board.flash_bytes if flash_bytes is None else flash_bytes,
         limit_ms,
     )
-    counting = _Counting(find_other_counting(convention or chosen.counted_by or None, chosen), input_place, image)
+    asked = (chosen.counted_by or None) if convention is None else convention
+    counting = _Counting(find_other_counting(asked, chosen), input_place, image)
     prices = prices_for(chosen, board, calibration)
-    report = _report(memory_of(graph, plan, chosen, where), board, plan, where, budgets, counting, prices)
+    try:
+        report = _report(memory_of(graph, plan, chosen, where), board, plan, where, budgets, counting, prices)
+    except ScheduleError as error:
+        if not the_schedule(schedule).is_auto:
+            raise
+        raise _of_found(error, plan) from None
     return replace(report, warnings=(*told, *report.warnings)) if told else report
+
+
+def _of_found(error: ScheduleError, found: Schedule) -> ScheduleError:
+    """An error about a schedule that nobody typed, in words of the one that was."""
+    fix = f"name a schedule instead of auto ({error.fix}), or count without the convention"
+    return ScheduleError(f"it found '{found}', but {error.what}", where="schedule 'auto'", fix=fix)
 
 
 def _best_schedule(
@@ -123,7 +136,7 @@ def _best_schedule(
 
     found = best(runtime.cut_stages)
     lacking = sorted(set(StageKind) - runtime.stages)
-    if found.best is not None or not lacking:
+    if found.best is not None or not lacking or runtime.counted_by:
         return (found.best or found.nearest).schedule, ()
     wider = best(set(StageKind) - {StageKind.LAYER}).best
     if wider is None:
@@ -161,23 +174,20 @@ def _report(
     graph = program.graph
     warnings: list[str] = []
     layers, missing, caveats, amounts = breakdown(program, alive_bytes, placement.held_bytes, runtime, prices)
-    for why, names in missing.items():
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        warnings.append(f"{runtime.name} cannot run '{names[0]}'{more}: {why}.")
+    refused = refusals(program, board, runtime, missing)
+    warnings += refused
     for caveat, names in caveats.items():
         warnings.append(f"{runtime.name}, {len(names)} layers: {caveat}.")
     stages = stage_infos(program)
-    foreign = sorted({stage.kind.value for stage in program.stages} - {kind.value for kind in runtime.stages})
-    if foreign:
-        warnings.append(f"{runtime.name} has no {' or '.join(foreign)} stages: this is what they would need of it.")
     sram, convention = _sram(memory, board, schedule, budgets, counting, warnings)
     weight_bytes, params = count_parameters(graph)
     flash = flash_info(graph, runtime, weight_bytes, budgets.flash_bytes, counting.image, warnings)
     latency = _latency(layers, amounts, prices, board, runtime, budgets, warnings)
     published = graph.source.published
+    runs = False if refused else image_runs(graph, runtime, counting.image)
     fits = [sram.fits, flash.fits, *([latency.fits] if budgets.max_ms is not None else [])]
     return Report(
-        verdict=_verdict(fits, not missing),
+        verdict=_verdict(fits, runs is True),
         model=ModelInfo(
             graph.name,
             graph.source.description,
@@ -188,10 +198,10 @@ def _report(
             weight_bytes,
         ),
         profile=ProfileInfo(board.name, str(board.core), board.clock_hz, board.sram_bytes, board.flash_bytes),
-        runtime=RuntimeInfo(runtime.name, runtime.shown_version(latency.version)),
+        runtime=RuntimeInfo(runtime.name, runtime.shown_version(latency.version), runs),
         convention=convention,
         schedule=ScheduleInfo(str(schedule), stages, sum([stage.recomputed_macs for stage in stages])),
-        input=InputInfo(_input_bytes(program), where.value),
+        input=InputInfo(program.input_bytes, where.value),
         sram=sram,
         flash=flash,
         latency=latency,
@@ -228,13 +238,6 @@ def _sram(
     sram, convention, told = sram_as_convention(other, graph, schedule, board, own, runtime)
     warnings.append(told)
     return sram, convention
-
-
-def _input_bytes(program: Program) -> int:
-    """Bytes of the network's inputs as the runtime sees them: after conversions left to the caller."""
-    inputs = {view.tensor for view in program.views if view.kind is ViewKind.OUTSIDE}
-    inputs |= {buffer.tensor for buffer in program.buffers if buffer.kind is BufferKind.INPUT}
-    return sum([program.graph.tensors[tensor].size_bytes for tensor in inputs])
 
 
 # ---------------------------------------------------------------------------------------------------------------------

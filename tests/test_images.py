@@ -213,7 +213,7 @@ def test_without_pyelftools_it_says_what_to_install(tmp_path, monkeypatch):
     path.write_bytes(b"\x7fELF" + bytes(60))
     with pytest.raises(InputError, match="needs pyelftools") as told_of:
         read_image(path)
-    assert "mcusim[map]" in told_of.value.fix
+    assert f"{sys.executable} -m pip install pyelftools`" in told_of.value.fix  # the Python that runs
 
 
 @given(st.binary(max_size=300), st.integers(0, 5000), st.integers(0, 255))

@@ -195,7 +195,7 @@ def test_data_beside_the_picture():
         (["patches", "mcunet-in3", "-o", "t.svg"], "--schedule"),
         (["patches", "mcunet-in3", "-o", "t.svg", "--schedule", "layer"], "no cut stage"),
         (["patches", "mcunet-in3", "-o", "t.svg", "--schedule", "auto"], "name the stages"),
-        (["patches", "mcunet-in3", "-o", "t.svg", "--schedule", "patch:2x2@5", "--stage", "2"], "--stage 1 or less"),
+        (["patches", "mcunet-in3", "-o", "t.svg", "--schedule", "patch:2x2@5", "--stage", "2"], "; use --stage 1"),
         (["layers", "mcunet-in3", "-o", "t.svg"], "--profile"),
         (["layers", "mcunet-in3", "--profile", "stm32f746", "-o", "t.gif"], "'t.gif' is no picture"),
         (["timelime", "mcunet-in3", "-o", "t.svg"], "did you mean timeline"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcusim.cli.options import JSON, csv_of, profile_file
+from mcusim.cli.options import INPUT, JSON, csv_of, place_option, profile_file
 from mcusim.cli.shell import (
     STDOUT,
     document,
@@ -30,6 +30,7 @@ def fit(
     runtime: Annotated[
         str, typer.Option(metavar="NAME", help="Whose memory rules and kernels, as NAME or NAME@VERSION.")
     ] = "tinyengine",
+    input_place: Annotated[str | None, INPUT] = None,
     json: Annotated[str | None, JSON] = None,
     csv: Annotated[str | None, csv_of("remedy")] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 when the network does not fit as it is.")] = False,
@@ -48,7 +49,7 @@ def fit(
 
     refuse_same_target(json=json, csv=csv)
     refuse_overwriting((model, profile_file(profile)), json=json, csv=csv)
-    found = remedies(model, profile=profile, runtime=runtime)
+    found = remedies(model, profile=profile, runtime=runtime, input_place=place_option(input_place))
     if json is not None:
         write_output(document(_document(found)), json, "--json")
     if csv is not None:
@@ -84,6 +85,7 @@ def _document(found: Diagnosis) -> dict[str, Any]:
                 "ms": r.ms,
                 "fits": r.fits,
                 "command": r.command or None,
+                "note": r.note or None,
             }
             for r in found.remedies
         ],

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BANK",
+    "INPUT",
     "JSON",
     "LINKED",
     "MODEL",
@@ -48,6 +49,12 @@ LINKED = typer.Option(
     "--map",
     metavar="FILE",
     help="Linked firmware, as ELF or GNU ld's map file: its code counts instead of the estimate.",
+    show_default=False,
+)
+INPUT = typer.Option(
+    "--input",
+    metavar="PLACE",
+    help="Where the network's input lies: arena or external. Default: the runtime's own.",
     show_default=False,
 )
 JSON = typer.Option(metavar="FILE", help="Write the JSON document; - is standard output.", show_default=False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcusim.cli.options import JSON, bytes_option, csv_of, profile_file
+from mcusim.cli.options import INPUT, JSON, bytes_option, csv_of, place_option, profile_file
 from mcusim.cli.progress import progress_bar
 from mcusim.cli.shell import (
     STDOUT,
@@ -43,6 +43,7 @@ def patch(
     stages: Annotated[int, STAGES] = 3,
     grid: Annotated[int, GRID] = 16,
     sram_budget: Annotated[str | None, SRAM_BUDGET] = None,
+    input_place: Annotated[str | None, INPUT] = None,
     paper: Annotated[
         bool, typer.Option("--paper", help="Also: the plan of MCUNetV2's own search space and way of counting.")
     ] = False,
@@ -71,7 +72,7 @@ def patch(
     all_: Annotated[bool, typer.Option("--all", help="Show every schedule of the front.")] = False,
     json: Annotated[str | None, JSON] = None,
     csv: Annotated[str | None, csv_of("schedule")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Exit with 1 when no schedule fits.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 when no schedule fits SRAM and flash.")] = False,
 ) -> None:
     """Which schedule makes a network fit: patch by patch, streamed, or both, and what does it cost?
 
@@ -84,6 +85,7 @@ def patch(
       mcusim patch mbv2-w1.0-r224 --profile stm32h743 --kinds patch,stream --all
       mcusim patch mbv2-w1.0-r224 --profile stm32h743 --paper
       mcusim patch mcunet-in3 --profile stm32f412 --sram-budget 128k --check
+      mcusim patch mcunet-vww1 --profile stm32f410 --input arena
       mcusim patch mcunet-vww1 --profile nrf52840 --json -
       mcusim patch mbv2-w1.0-r224 --profile stm32h743 --advice --schedule patch:4x4@13 --variant changed.tflite
     """
@@ -99,6 +101,7 @@ def patch(
         where = "--schedule" if schedule is not None else "--variant"
         raise InputError("it says what --advice is about", where=where, fix="add --advice, or leave it out")
     chosen_runtime, budget = find_runtime(runtime), bytes_option(sram_budget, "--sram-budget")
+    place = place_option(input_place)
     allowed, graph = stage_kinds(kinds, chosen_runtime), load(model)
 
     def searched(those: Sequence[str]) -> Front:
@@ -110,12 +113,14 @@ def patch(
                 max_stages=stages,
                 max_grid=grid,
                 kinds=those,
+                input_place=place,
                 sram_budget_bytes=budget,
                 progress=progress,
             )
 
     front = searched(allowed)
-    wider = searched(ALL_KINDS) if kinds is None and len(allowed) < len(ALL_KINDS) else None
+    lacking = kinds is None and len(allowed) < len(ALL_KINDS) and not chosen_runtime.counted_by
+    wider = searched(ALL_KINDS) if lacking else None
     chosen = front.best or front.nearest
     story = explain(front, chosen)
     advised = _advice(front, schedule) if advice else None
@@ -129,7 +134,7 @@ def patch(
         write_output(front_csv(front), csv, "--csv")
     if STDOUT not in (json, csv):
         from mcusim.render.advice import advice_lines
-        from mcusim.render.alternatives import alternative_lines, flash_lines, paper_lines
+        from mcusim.render.alternatives import alternative_lines, paper_lines, warning_lines
         from mcusim.render.front import front_lines
 
         lines = front_lines(front, story, terminal_width(), glyphs(), all_)
@@ -137,11 +142,11 @@ def patch(
             lines += alternative_lines(front, wider, terminal_width())
         if paper:
             lines += paper_lines(search_paper_space(graph), terminal_width(), glyphs())
-        lines += flash_lines(front, terminal_width())
+        lines += warning_lines(front, chosen, terminal_width())
         if advised is not None:
             lines += advice_lines(advised, terminal_width(), glyphs())
         show(lines)
-    if check and front.best is None:
+    if check and not front.fits:
         raise typer.Exit(1)
 
 
@@ -198,8 +203,9 @@ def _document(
             "kinds": sorted(map(str, front.space.kinds)),
         },
         "budget_bytes": front.budget_bytes,
-        "fits": front.best is not None,
+        "fits": front.fits,
         "missing_bytes": front.missing_bytes,
+        "flash": {"total_bytes": front.flash.total_bytes, "budget_bytes": front.flash.budget_bytes},
         "layer": _point(front.layer),
         "best": _point(chosen) if front.best is not None else None,
         "nearest": _point(front.nearest),
@@ -243,6 +249,7 @@ def _point(point: Point) -> dict[str, Any]:
     return {
         "schedule": str(point.schedule),
         "input": str(point.input_place),
+        "outside_bytes": point.outside_bytes,
         "peak_bytes": point.peak_bytes,
         "live_bytes": point.live_bytes,
         "gap_bytes": point.gap_bytes,

@@ -9,6 +9,7 @@ import typer
 
 from mcusim.cli.options import (
     BANK,
+    INPUT,
     JSON,
     LINKED,
     MODEL,
@@ -16,6 +17,7 @@ from mcusim.cli.options import (
     board_option,
     choice_option,
     image_option,
+    place_option,
     profile_file,
 )
 from mcusim.cli.sheets import comparisons_csv, tenants_csv
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from mcusim.graph import Graph
     from mcusim.hardware import Board
     from mcusim.lowering.reorder import Reordered
+    from mcusim.lowering.rules import InputPlace
     from mcusim.memory.banks import BankUse, Spread
     from mcusim.memory.counting import Comparison
     from mcusim.memory.flash import FlashLedger
@@ -70,6 +73,7 @@ def plan(
         ),
     ] = None,
     schedule: Annotated[str, SCHEDULE] = "layer",
+    input_place: Annotated[str | None, INPUT] = None,
     reorder: Annotated[
         bool, typer.Option("--reorder", help="First look for an execution order with a lower peak.")
     ] = False,
@@ -128,9 +132,9 @@ def plan(
     if reorder and emit is not None and emit[0] == "header":
         fix = "first write the reordered model (--reorder --emit tflm FILE), then the header of that FILE"
         raise InputError("a header tells of a file as it is", where="--reorder", fix=fix)
-    if every and (planner is not None or reorder or emit is not None):
-        given = "--planner" if planner is not None else "--reorder" if reorder else "--emit"
-        raise InputError("all countings are of the network and the order that it has", where=given, fix="drop --all")
+    if every:
+        given = {"--planner": planner, "--reorder": reorder, "--emit": emit, "--runtime": runtime}
+        _refuse_beside_all({**given, "--map": linked, "--input": input_place})
     chosen = find_runtime(runtime or ("tflm" if emit else "tinyengine"))
     choice = choice_option(buffers, BufferChoice, "--buffers")
     pieces = _schedule(schedule, alone="--emit" if emit else "--reorder" if reorder else "")
@@ -141,7 +145,7 @@ def plan(
     if every:
         _tell_all(graph, pieces, board, json, csv)
         return
-    answer = _answer(graph, chosen, pieces, planner, found, board, image)
+    answer = _answer(graph, chosen, pieces, planner, place_option(input_place), found, board, image)
     told = _emitted(graph, loaded, chosen, *emit, seed) if emit is not None else []
     if json is not None:
         write_output(document(_plain(answer)), json, "--json")
@@ -149,6 +153,14 @@ def plan(
         write_output(tenants_csv(answer.plan), csv, "--csv")
     if STDOUT not in (json, csv):
         show([*_lines(answer, choice), *told])
+
+
+def _refuse_beside_all(given: dict[str, object]) -> None:
+    """One sentence for an option that all countings together have no use for."""
+    used = next((option for option, value in given.items() if value not in (None, False)), None)
+    if used is not None:
+        what = "all countings are of RAM, under every runtime, of the network and the order that it has"
+        raise InputError(what, where=used, fix=f"drop --all or {used}")
 
 
 def _refuse_other_file(kind: str, target: str) -> None:
@@ -197,6 +209,7 @@ def _answer(
     runtime: Runtime,
     schedule: Schedule,
     planner: str | None,
+    place: InputPlace | None,
     reordered: Reordered | None,
     board: Board | None,
     image: Image | None,
@@ -205,7 +218,7 @@ def _answer(
     from mcusim.memory.flash import flash_ledger
     from mcusim.memory.planning import plan_memory
 
-    plan = plan_memory(graph, runtime, schedule, planner=planner)
+    plan = plan_memory(graph, runtime, schedule, planner=planner, input_place=place)
     ledger = flash_ledger(graph, runtime, image)
     if board is None:
         return _Answer(plan, ledger, reordered, None, (), None)
@@ -303,10 +316,11 @@ def _plain(answer: _Answer) -> dict[str, Any]:
             "gap": best.gap,
             "method": best.method,
         },
+        "refusals": list(plan.refusals),
         "order": None if answer.reordered is None else list(answer.reordered.order),
         "steps": [
-            {"name": name, "op": op, "alive_bytes": size}
-            for name, op, size in zip(plan.step_names(), plan.step_ops(), alive, strict=True)
+            {"layer": layer, "name": name, "op": op, "alive_bytes": size}
+            for layer, name, op, size in zip(plan.step_layers(), plan.step_names(), plan.step_ops(), alive, strict=True)
         ],
         "buffers": [{**t._asdict(), "kind": str(t.kind)} for t in plan.tenants()],
         "persistent": [item._asdict() for item in runtime.persistent_ledger(graph)],

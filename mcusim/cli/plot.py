@@ -60,6 +60,7 @@ def timeline(
     from mcusim.memory.planning import plan_memory
     from mcusim.models import load
     from mcusim.render.style import check_format
+    from mcusim.render.text import counted
     from mcusim.render.timeline import timeline_plot
     from mcusim.schedule import parse_schedule
 
@@ -76,7 +77,9 @@ def timeline(
         write_output(tenants_csv(plan), data, "--data")
     if data != STDOUT:
         count = sum(1 for tenant in plan.tenants() if tenant.size_bytes)
-        write_output(f"{output}: {count} buffers on {plan.program.length} steps\n", STDOUT, "--output")
+        write_output(
+            f"{output}: {counted(count, 'buffer')} on {counted(plan.program.length, 'step')}\n", STDOUT, "--output"
+        )
 
 
 @app.command(short_help="The memory of each layer beside the budget.")
@@ -96,6 +99,7 @@ def memory(
     """
     from mcusim.render.bars import memory_plot
     from mcusim.render.style import check_format
+    from mcusim.render.text import counted
     from mcusim.simulation import simulate
 
     refuse_same_target(output=output, data=data)
@@ -106,7 +110,7 @@ def memory(
     if data is not None:
         write_output(layers_csv(report), data, "--data")
     if data != STDOUT:
-        write_output(f"{output}: {len(report.layers)} layers of {report.model.name}\n", STDOUT, "--output")
+        write_output(f"{output}: {counted(len(report.layers), 'layer')} of {report.model.name}\n", STDOUT, "--output")
 
 
 @app.command(short_help="Predicted against measured times.")
@@ -157,6 +161,7 @@ def front(
       mcusim plot front mcunet-in3 --profile stm32f412 --kinds patch,stream --width 3.5 -o front.pdf --data front.csv
     """
     from mcusim.render.style import check_format
+    from mcusim.render.text import counted
     from mcusim.render.tradeoff import front_plot
     from mcusim.runtimes import find_runtime
     from mcusim.searching import search
@@ -180,7 +185,7 @@ def front(
     if data is not None:
         write_output(front_csv(found), data, "--data")
     if data != STDOUT:
-        write_output(f"{output}: {len(found.points)} schedules of {found.graph.name}\n", STDOUT, "--output")
+        write_output(f"{output}: {counted(len(found.points), 'schedule')} of {found.graph.name}\n", STDOUT, "--output")
 
 
 @app.command(short_help="The patches or bands of a stage on its feature maps.")
@@ -208,6 +213,7 @@ def patches(
     from mcusim.models import load
     from mcusim.render.patches import patches_plot
     from mcusim.render.style import check_format
+    from mcusim.render.text import counted
     from mcusim.runtimes import find_runtime
     from mcusim.schedule import StageKind, parse_schedule
     from mcusim.searching.stage_maps import stage_maps
@@ -218,8 +224,10 @@ def patches(
     program = lower(load(model), pieces, rules, rules.default_input_place(pieces))
     cut = [number for number, one in enumerate(program.stages) if one.kind is not StageKind.LAYER]
     if stage > len(cut):
-        what = f"has {len(cut)} cut stages, not {stage}" if cut else "has no cut stage to draw"
-        fix = f"use --stage {len(cut)} or less" if cut else "name one: patch:PxQ@N or stream:R@N"
+        what = f"has {counted(len(cut), 'cut stage')}, not {stage}" if cut else "has no cut stage to draw"
+        fix = "name one: patch:PxQ@N or stream:R@N"
+        if cut:
+            fix = "use --stage 1" if len(cut) == 1 else f"use --stage 1 to {len(cut)}"
         raise ScheduleError(what, where=f"schedule '{pieces}'", fix=fix)
     number = cut[stage - 1]
     write_bytes(patches_plot(program, number, str(pieces), kind, width), output, "--output")
@@ -227,7 +235,7 @@ def patches(
     if data is not None:
         write_output(maps_csv(program, maps), data, "--data")
     if data != STDOUT:
-        write_output(f"{output}: {len(maps)} maps of {program.graph.name}\n", STDOUT, "--output")
+        write_output(f"{output}: {counted(len(maps), 'map')} of {program.graph.name}\n", STDOUT, "--output")
 
 
 @app.command(short_help="Table 4: accuracy against SRAM, published and simulated.")
@@ -297,6 +305,7 @@ def layers(
     """
     from mcusim.render.layer_times import layers_plot
     from mcusim.render.style import check_format
+    from mcusim.render.text import counted
     from mcusim.simulation import simulate
 
     refuse_same_target(output=output, data=data)
@@ -310,4 +319,4 @@ def layers(
     if data is not None:
         write_output(layers_csv(report), data, "--data")
     if data != STDOUT:
-        write_output(f"{output}: {len(report.layers)} layers of {report.model.name}\n", STDOUT, "--output")
+        write_output(f"{output}: {counted(len(report.layers), 'layer')} of {report.model.name}\n", STDOUT, "--output")

@@ -108,12 +108,17 @@ def _whole_characters(text: str) -> str:
 
 def refuse_same_target(**targets: str | None) -> None:
     """Refuse two documents in one place. targets: option name -> file. Raises InputError."""
-    named = [target if target == STDOUT else os.path.realpath(target) for target in targets.values() if target]
-    if len(set(named)) < len(named):
-        both = " and ".join(f"--{name}" for name in targets)
-        shared = next(target for target in targets.values() if target)
-        where = "standard output" if STDOUT in named else f"the file {shared}"
-        raise InputError(f"two documents cannot share {where}", where=both, fix="name another file for one of them")
+    options: dict[str, list[str]] = {}
+    for name, target in targets.items():
+        if target:
+            options.setdefault(target if target == STDOUT else os.path.realpath(target), []).append(name)
+    for place, names in options.items():
+        if len(names) > 1:
+            shared = "standard output" if place == STDOUT else f"the file {targets[names[0]]}"
+            both = " and ".join(f"--{name}" for name in names)
+            raise InputError(
+                f"two documents cannot share {shared}", where=both, fix="name another file for one of them"
+            )
 
 
 def refuse_overwriting(inputs: Iterable[str | None], **targets: str | None) -> None:

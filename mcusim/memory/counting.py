@@ -11,7 +11,7 @@ from mcusim.errors import RuntimeNameError, ScheduleError, did_you_mean
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
-from mcusim.placement import place_for
+from mcusim.placement import known_for
 from mcusim.report import Basis
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.schedule import LAYER, Schedule
@@ -64,7 +64,10 @@ def find_counting(name: str) -> Runtime | Convention:
     lower_name = name.strip().lower()
     found = RUNTIMES.get(lower_name) or CONVENTIONS.get(lower_name)
     if found is None:
-        fix = did_you_mean(lower_name, [*RUNTIMES, *CONVENTIONS], listed_by="mcusim plan MODEL --all")
+        if lower_name.partition("@")[0] in RUNTIMES:
+            fix = f"write {lower_name.partition('@')[0]}: SRAM is counted by one version's rules"
+        else:
+            fix = did_you_mean(lower_name, {**RUNTIMES, **CONVENTIONS}, listed_by="mcusim plan MODEL --all")
         raise RuntimeNameError("no such convention", where=f"convention '{name}'", fix=fix)
     return found
 
@@ -92,30 +95,26 @@ def compare_plans(graph: Graph, schedule: Schedule = LAYER) -> tuple[Comparison,
 
     Conventions that do not count such a schedule are left out.
     """
-    placed = [
-        count_as(runtime, graph, schedule)
-        for runtime in RUNTIMES.values()
-        if not runtime.counted_by and not runtime.bounds_memory
-    ]
+    taken = [count_as(runtime, graph, schedule) for runtime in RUNTIMES.values() if not runtime.counted_by]
     counted = []
     for convention in CONVENTIONS.values():
         with suppress(ScheduleError):
             counted.append(count_as(convention, graph, schedule))
-    return (*placed, *sorted(counted, key=lambda row: not row.is_placement))
+    return tuple(sorted([*taken, *counted], key=lambda row: not row.is_placement))
 
 
 def _placed(graph: Graph, schedule: Schedule, runtime: Runtime, input_place: InputPlace | None) -> Comparison:
     place = input_place or runtime.rules.default_input_place(schedule)
-    placement = place_for(lower(graph, schedule, runtime.rules, place), runtime)
+    placement = known_for(lower(graph, schedule, runtime.rules, place), runtime)
     persistent_bytes, unknown = runtime.persistent(graph)
     parts = {"arena": placement.arena_bytes, "scratch": placement.held_bytes, "persistent": persistent_bytes}
     basis = max(runtime.memory_basis, runtime.persistent_basis, key=list(Basis).index)
-    what = f"arena placed by {runtime.planner_name}"
+    what = "at least what is alive at once" if runtime.bounds_memory else f"arena placed by {runtime.planner_name}"
     what += ", buffers held beside it" if placement.held_bytes else ""
     what += ", the runtime's own structures" if persistent_bytes else ""
     return Comparison(
         runtime.name,
-        True,
+        runtime.has_placement,
         sum(parts.values()),
         parts,
         basis if persistent_bytes else runtime.memory_basis,

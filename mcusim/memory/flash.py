@@ -19,7 +19,7 @@ from mcusim.runtimes import CodeItem, Flash, LedgerItem, Runtime
 from mcusim.runtimes.code_sizes import function_bytes
 from mcusim.schedule import LAYER
 
-__all__ = ["FlashLedger", "KernelCode", "flash_ledger", "flash_of_image"]
+__all__ = ["FlashLedger", "KernelCode", "flash_ledger", "flash_of_image", "image_runs"]
 
 _SLACK_BYTES = 64
 """An array that holds a file may be padded by so much."""
@@ -105,8 +105,8 @@ def _code_items(graph: Graph, runtime: Runtime, image: Image | None, code_bytes:
 def flash_of_image(graph: Graph, runtime: Runtime, image: Image) -> Flash:
     """Flash as the linked image has it: the model and all else. A model that is not in the image is added to it."""
     estimate = runtime.flash(graph)
-    notes = [note for note in (_foreign(image), _missing(graph, runtime, image)) if note]
     inside = _model_inside(image, graph, estimate.model_bytes)
+    notes = [note for note in (_foreign(image), _linked(graph, runtime, image).told) if note]
     if inside is not None:
         return Flash(inside, image.flash_bytes - inside, Basis.MEASURED, "; ".join(notes))
     notes.append(f"the model is not found in {image.where}: its bytes are added to the image's")
@@ -121,20 +121,43 @@ def _foreign(image: Image) -> str:
     return f"{image.where} was linked for {image.machine}, not for an Arm core"
 
 
-def _missing(graph: Graph, runtime: Runtime, image: Image) -> str:
-    """What the image lacks of what the network needs; "" where nothing is lacking, or where the image does not tell."""
+def image_runs(graph: Graph, runtime: Runtime, image: Image | None) -> bool | None:
+    """Whether the image links what the network needs; None where it does not tell. Without an image: True."""
+    return True if image is None else _linked(graph, runtime, image).runs
+
+
+class _Linked(NamedTuple):
+    """What of the network an image can run. told: what is to be said of it."""
+
+    runs: bool | None
+    told: str = ""
+
+
+def _linked(graph: Graph, runtime: Runtime, image: Image) -> _Linked:
+    """What the image lacks of what the network needs. One that holds the model was made to run it."""
     wanted = [name for name, _ in _kernels_of(graph, runtime) if not name.startswith("reference ")]
     absent = [name for name in wanted if image.function_bytes(name) is None]
+    trusted = _model_inside(image, graph, runtime.flash(graph).model_bytes) is not None
+    untold = _Linked(True) if trusted else _Linked(None, f"{image.where} names nothing that would run this network")
     if runtime.resolver is None:
-        untold = len(absent) == len(wanted)
-        return "" if untold or not absent else f"{image.where} lacks kernels of this network: {', '.join(absent)}"
+        if len(absent) == len(wanted):
+            return untold
+        told = f"{image.where} lacks kernels of this network: {', '.join(absent)}"
+        return _Linked(None if trusted else False, told) if absent else _RUNS  # an optimiser may have inlined them
     linked = linked_operators(image)
+    if not linked:
+        return untold
     lacking = sorted(runtime.resolver(graph) - linked)
-    if linked and lacking:
-        return f"{image.where} registers no {', '.join(lacking)}: the interpreter would refuse this network"
-    if linked and wanted and len(absent) == len(wanted):
-        return f"{image.where} links none of CMSIS-NN's kernels for this network: reference kernels serve it"
-    return ""
+    if lacking:
+        told = f"{image.where} registers no {', '.join(lacking)}: the interpreter would refuse this network"
+        return _Linked(False, told)
+    if wanted and len(absent) == len(wanted):
+        told = f"{image.where} links none of CMSIS-NN's kernels for this network: reference kernels serve it"
+        return _Linked(True, told)
+    return _RUNS
+
+
+_RUNS = _Linked(True)
 
 
 def _model_inside(image: Image, graph: Graph, model_bytes: int | None) -> int | None:

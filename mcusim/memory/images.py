@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 from mcusim.errors import InputError
@@ -107,7 +109,7 @@ def _from_elf(content: bytes, where: str) -> Image:
         from elftools.common.exceptions import ELFError
         from elftools.elf.elffile import ELFFile
     except ImportError:
-        fix = "`pip install 'mcusim[map]'`, or name the map file (gcc -Wl,-Map=FILE)"
+        fix = f"`{quote(sys.executable)} -m pip install pyelftools`, or name the map file (gcc -Wl,-Map=FILE)"
         raise InputError("reading ELF files needs pyelftools", where=where, fix=fix) from None
     try:
         elf = ELFFile(io.BytesIO(content))

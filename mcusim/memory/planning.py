@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mcusim.breakdown import cannot_run, missing_kernels
 from mcusim.errors import InputError, PlanError, did_you_mean
 from mcusim.frontends.tflite_model import OFFLINE_METADATA
 from mcusim.graph import ABSENT, Graph
@@ -122,6 +123,15 @@ class MemoryPlan:
             found.append(Tenant(ABSENT, PERSISTENT, BufferKind.HELD, top, size_bytes, 0, self.program.length))
         return tuple(found)
 
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """Why its runtime cannot run the network, a sentence each: then it is a plan of what would be needed."""
+        return tuple(cannot_run(self.runtime, missing_kernels(self.program, self.runtime)))
+
+    def step_layers(self) -> tuple[int | None, ...]:
+        """The number of the layer that each step runs; None for a copy that only the runtime makes."""
+        return tuple(None if step.node == ABSENT else step.node for step in self.program.body())
+
     def step_names(self) -> tuple[str, ...]:
         """What each step runs."""
         nodes = self.program.graph.nodes
@@ -143,9 +153,17 @@ def plan_memory(
     """The arena of `graph` as `runtime` plans it, beside the smallest plan of the same buffers.
 
     planner: one of `PLANNERS` instead of the runtime's own.   input_place: the runtime's own choice if None.
-    Raises McusimError for an unknown runtime or planner, or a schedule that does not go with the network.
+    Raises McusimError for an unknown runtime or planner, one whose plans are not known, or a schedule that does not go
+    with the network.
     """
     chosen = runtime if isinstance(runtime, Runtime) else find_runtime(runtime)
+    if not chosen.has_placement:
+        known = "a convention counts its SRAM" if chosen.counted_by else "only a lower bound of its SRAM is known"
+        fix = f"`mcusim run MODEL --profile BOARD --runtime {chosen.name}` shows what is known, "
+        fix += "`mcusim plan MODEL --all` what others take; or name another runtime"
+        raise PlanError(
+            f"nobody has published where it puts buffers: {known}", where=f"runtime '{chosen.name}'", fix=fix
+        )
     if planner is not None and planner not in PLANNERS:
         fix = did_you_mean(planner, PLANNERS, listed_by="mcusim plan --help")
         raise InputError(f"there is no planner '{planner}'", where="--planner", fix=fix)

@@ -13,14 +13,22 @@ from mcusim.memory.banks import moved_bytes
 from mcusim.memory.counting import Comparison, count_as, find_counting
 from mcusim.memory.flash import flash_of_image
 from mcusim.memory.images import Image
-from mcusim.placement import Placement, place_for
+from mcusim.placement import Placement, known_for
 from mcusim.planners import live_bytes
 from mcusim.program import Buffer, BufferKind, Program
 from mcusim.report import AliveInfo, BankInfo, Basis, ConventionInfo, FlashInfo, PartInfo, PeakInfo, SramInfo
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule
 
-__all__ = ["Memory", "find_other_counting", "flash_info", "memory_of", "sram_as_convention", "sram_info"]
+__all__ = [
+    "Memory",
+    "find_other_counting",
+    "flash_info",
+    "memory_of",
+    "sram_as_convention",
+    "sram_info",
+    "untold_input",
+]
 
 
 class Memory(NamedTuple):
@@ -35,7 +43,7 @@ class Memory(NamedTuple):
 def memory_of(graph: Graph, schedule: Schedule, runtime: Runtime, where: InputPlace) -> Memory:
     """`graph` lowered and placed. Raises ScheduleError for a schedule that does not go with the network."""
     program = lower(graph, schedule, runtime.rules, where)
-    placement = place_for(program, runtime)
+    placement = known_for(program, runtime)
     return Memory(program, placement, live_bytes(program.buffers, program.length), runtime)
 
 
@@ -54,7 +62,8 @@ def find_other_counting(name: str | None, runtime: Runtime) -> Runtime | Convent
 def sram_info(memory: Memory, board: Board, budget_bytes: int, warnings: list[str]) -> SramInfo:
     """What a runtime takes; appends to `warnings` what cannot be known, and what does not fit although it seems to."""
     program, placement, alive_bytes, runtime = memory
-    persistent_bytes, unknown = runtime.persistent(program.graph)
+    persistent_bytes, bound = runtime.persistent(program.graph)
+    unknown = bound
     if unknown:
         warnings.append(f"SRAM: {unknown}.")
     if runtime.cores and board.core not in runtime.cores:
@@ -64,6 +73,8 @@ def sram_info(memory: Memory, board: Board, budget_bytes: int, warnings: list[st
     bases = {runtime.memory_basis, runtime.persistent_basis if persistent_bytes else runtime.memory_basis}
     _warn_of_pieces(board, peak, budget_bytes, warnings)
     _warn_of_external(board, program, warnings)
+    outside = untold_input(board, program.outside_bytes)
+    warnings += [outside] if outside else []
     return SramInfo(
         peak_bytes=peak,
         arena_bytes=placement.arena_bytes,
@@ -74,6 +85,7 @@ def sram_info(memory: Memory, board: Board, budget_bytes: int, warnings: list[st
         peak=_peak(program, alive_bytes),
         banks=_banks(board, peak, _at_peak(memory, persistent_bytes)),
         basis=max(bases, key=list(Basis).index),
+        is_bound=bool(bound),
     )
 
 
@@ -95,8 +107,11 @@ def sram_as_convention(
         basis=counted.basis,
     )
     parts = tuple(PartInfo(part.name, part.size_bytes, part.why) for part in ledger.parts)
-    told = f"SRAM: counted as {convention.name}, not placed by {runtime.name} ({convention.what})"
-    told += "." if runtime.counted_by else f"; {runtime.name} itself takes {own.peak_bytes:,} bytes."
+    told = f"SRAM: counted as {convention.name} ({convention.what})"
+    if runtime.counted_by:
+        told += f", as nobody has published where {runtime.name} puts buffers."
+    else:
+        told += f"; {runtime.name} itself takes {own.peak_bytes:,} bytes."
     return sram, ConventionInfo(convention.name, convention.basis, convention.what, parts), told
 
 
@@ -170,6 +185,16 @@ def _warn_of_pieces(board: Board, peak: int, budget_bytes: int, warnings: list[s
     warnings.append(
         f"SRAM: all banks of {board.name} together have {board.sram_bytes:,} bytes, but the largest piece ({run}) has "
         f"{in_one_piece:,}; `mcusim plan MODEL --profile {board.name}` shows what would lie where."
+    )
+
+
+def untold_input(board: Board, outside_bytes: int) -> str:
+    """What must be so where the input lies outside and the board has no memory there; "" where nothing must."""
+    if not outside_bytes or any(not bank.is_on_chip for bank in board.memory):
+        return ""
+    return (
+        f"SRAM: the input ({outside_bytes:,} bytes) is not counted: it lies outside, and {board.name} has no external "
+        "memory. A camera or flash must give it region by region; --input arena counts it."
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from mcusim.render.text import Glyphs, kib, paragraph
+from mcusim.memory.report import untold_input
+from mcusim.render.text import Glyphs, kib, paragraph, stored_bytes
 from mcusim.schedule import StageKind
 from mcusim.searching import Front, Point
 from mcusim.searching.paper_space import PaperPlan
 from mcusim.units import format_count, format_ms
 
-__all__ = ["alternative_lines", "flash_lines", "paper_lines"]
+__all__ = ["alternative_lines", "paper_lines", "warning_lines"]
 
 
 def alternative_lines(front: Front, wider: Front, width: int) -> list[Text]:
@@ -25,13 +26,20 @@ def alternative_lines(front: Front, wider: Front, width: int) -> list[Text]:
     return [Text(), *paragraph(f"{told} (--kinds {asked}).", width)]
 
 
-def flash_lines(front: Front, width: int) -> list[Text]:
-    """Where the board's flash is too small, whatever the schedule."""
-    stored, has = front.runtime.flash(front.graph).total_bytes, front.board.flash_bytes
-    if stored is None or stored <= has:
-        return []
-    told = f"! flash: {kib(stored)} KiB of {kib(has)}, whatever the schedule (`mcusim fit` says what helps)."
-    return [Text(), *paragraph(told, width, style="yellow", hanging="  ")]
+def warning_lines(front: Front, chosen: Point, width: int) -> list[Text]:
+    """What keeps the board from running it, or must be so besides, whatever the schedule's SRAM."""
+    told = list(chosen.refusals)
+    bound = front.runtime.persistent(front.graph).warning
+    told += [f"SRAM: {bound}."] if bound else []
+    if front.flash.fits is None:
+        told.append(f"flash: {front.runtime.flash(front.graph).warning}.")
+    if front.flash.fits is False:
+        stored, has = stored_bytes(front.flash), front.flash.budget_bytes
+        told.append(f"flash: {kib(stored)} KiB of {kib(has)}, whatever the schedule (`mcusim fit` says what helps).")
+    outside = untold_input(front.board, chosen.outside_bytes)
+    told += [outside] if outside else []
+    lines = [line for one in told for line in paragraph(f"! {one}", width, style="yellow", hanging="  ")]
+    return [Text(), *lines] if lines else []
 
 
 def _figures(point: Point) -> str:

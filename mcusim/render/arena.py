@@ -17,7 +17,7 @@ from rich.text import Text
 from mcusim.memory.planning import MemoryPlan, Tenant
 from mcusim.render.text import Glyphs, first_name, kib, shorten
 
-__all__ = ["HEIGHT", "marks_of", "peak_step", "timeline_lines"]
+__all__ = ["HEIGHT", "marks_of", "peak_step", "step_words", "timeline_lines"]
 
 HEIGHT, LOW_HEIGHT = 18, 10
 """Rows of the picture, and of a narrow one."""
@@ -32,6 +32,12 @@ def peak_step(plan: MemoryPlan) -> int:
     """The first step at which most is alive."""
     alive = plan.alive_bytes
     return alive.index(max(alive)) if alive else 0
+
+
+def step_words(plan: MemoryPlan, step: int) -> str:
+    """A step, and the number by which a report names its layer."""
+    layer = plan.step_layers()[step]
+    return f"step {step}" if layer is None else f"step {step} (layer {layer})"
 
 
 def marks_of(tenants: Sequence[Tenant]) -> Mapping[int, str]:
@@ -93,11 +99,11 @@ def _axis(
     corner = "+" if glyphs.is_ascii else "└"
     axis = f"{'KiB':>{margin - 2}} {corner}{rule * wide}"
     place = margin + columns.index(peak) * cells
-    told = f"^ step {peak}: {plan.step_ops()[peak]}"
+    told = f"^ {step_words(plan, peak)}: {plan.step_ops()[peak]}"
     name = shorten(first_name(plan.step_names()[peak]), max(width - 12, 8), glyphs, keep_end=True)
     ends = f"{'':{margin}}{first}{last:>{max(wide - len(first), len(last) + 1)}}"
     mark = f"{'':{min(place, max(width - len(told), 0))}}{told}"
     if place + len(told) > width:
-        mark = f"{f'step {peak}: {plan.step_ops()[peak]} ^':>{place + 1}}"
+        mark = f"{f'{step_words(plan, peak)}: {plan.step_ops()[peak]} ^':>{place + 1}}"
     named = f"{'':{margin}}fullest: {name}"
     return [Text(line[:width].rstrip(), style="dim", no_wrap=True) for line in (axis, ends, mark, named)]

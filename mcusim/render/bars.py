@@ -34,13 +34,14 @@ def memory_plot(report: Report, kind: str) -> bytes:
 def _draw_bars(axes: Axes, report: Report) -> None:
     sram, layers = report.sram, executed(report)
     places = range(len(layers))
-    scratch = sram.scratch_bytes / BYTES_PER_KIB
-    persistent = sram.persistent_bytes / BYTES_PER_KIB
+    counted = report.counts_layers_otherwise  # then what is beside the tensors is no part of the bars
+    scratch = 0.0 if counted else sram.scratch_bytes / BYTES_PER_KIB
+    persistent = 0.0 if counted else sram.persistent_bytes / BYTES_PER_KIB
     alive = [layer.sram_bytes / BYTES_PER_KIB - scratch for layer in layers]
     largest = max(alive, default=0.0)
     budget = sram.budget_bytes / BYTES_PER_KIB
     colours = [style.ORANGE if size == largest else style.SKY for size in alive]
-    axes.bar(places, alive, 0.86, color=colours, label="alive while the layer runs")
+    axes.bar(places, alive, 0.86, color=colours, label=f"{'tensors ' if counted else ''}alive while the layer runs")
     if scratch:
         axes.bar(places, scratch, 0.86, alive, color=style.PURPLE, label="scratch, held throughout")
     if persistent:
@@ -48,19 +49,20 @@ def _draw_bars(axes: Axes, report: Report) -> None:
         axes.bar(places, persistent, 0.86, bottom, color="#B0B0B0", label="persistent")
     total = largest + scratch + persistent
     placed = sram.peak_bytes / BYTES_PER_KIB
-    if round(placed - total, 1) > 0:
-        told = f"as placed: {placed:,.0f} KiB, {placed - total:,.0f} of it gaps"
+    if counted or round(placed - total, 1) > 0:
+        gaps = f"as placed: {placed:,.0f} KiB, {placed - total:,.0f} of it gaps"
+        told = f"in all, as {report.convention.name} counts: {placed:,.0f} KiB" if counted else gaps
         axes.axhline(placed, color=style.BLACK, linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=5, label=told)
     top = style.draw_budget(axes, report.profile.name, budget, max(total, placed), len(layers) - 0.5)
     axes.set_xlim(-0.7, max(len(layers), 1) - 0.3)
     axes.set_ylim(0, top * 1.12)
-    axes.set_title(f"{report.model.name} with {report.runtime.name}: {kib(sram.peak_bytes)} KiB")
-    axes.set_xlabel("layers that run, in order")
+    rules = f" as {report.convention.name} counts" if counted else ""
+    axes.set_title(f"{report.model.name} with {report.runtime.name}: {kib(sram.peak_bytes)} KiB{rules}")
     axes.set_ylabel("KiB of SRAM")
-    style.whole_numbers(axes)
+    style.layer_numbers(axes, [layer.index for layer in layers])
     if layers:
         place = alive.index(largest)
-        text = f"{first_name(layers[place].name)}: {total:,.0f} KiB"
+        text = f"layer {layers[place].index}, {first_name(layers[place].name)}: {total:,.0f} KiB"
         near = [line for line in (placed, budget) if 0 < line - total < TEXT_SHARE * top]
         _mark_peak(axes, text, (place, total), max(near, default=total), len(layers))
 

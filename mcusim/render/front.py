@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from mcusim.render.table import Bar, Cell, Column, table
-from mcusim.render.text import Glyphs, first_name, headline, kib, paragraph, shape_text
+from mcusim.render.text import Glyphs, counted, first_name, headline, kib, paragraph, shape_text, stored_bytes
+from mcusim.runtimes import Runtime
 from mcusim.searching import Front, Point
 from mcusim.searching.explanation import Explanation, Fullest
 from mcusim.units import format_bytes, format_count, format_ms, format_percent
@@ -30,7 +31,7 @@ def front_lines(front: Front, story: Explanation, width: int, glyphs: Glyphs, al
     hidden = len(front.points) - len(shown)
     if hidden:
         lines += paragraph(f"and {hidden} more in between: --all shows them.", width, style="dim")
-    lines += _story(story, width, glyphs)
+    lines += _story(story, front.runtime, width, glyphs)
     return lines
 
 
@@ -40,25 +41,35 @@ def _heading(front: Front, chosen: Point, width: int) -> list[Text]:
     if front.best is None:
         words = f"NO SCHEDULE FITS {budget} KiB; the nearest lacks {kib(front.missing_bytes)} KiB"
         return [*headline(subject, words, "bold red", width), *_take(chosen, "nearest", width)]
+    word, style = "cheapest" if front.layer.fits else "take", "bold green"
     if front.layer.fits:
         words = f"fits {budget} KiB layer by layer, in {kib(front.layer.peak_bytes)} KiB"
-        return [*headline(subject, words, "bold green", width), *_take(chosen, "cheapest", width)]
-    words = f"FITS {budget} KiB in {kib(chosen.peak_bytes)} KiB, layer by layer it takes {kib(front.layer.peak_bytes)}"
-    return [*headline(subject, words, "bold green", width), *_take(chosen, "take", width)]
+    else:
+        words = f"FITS {budget} KiB in {kib(chosen.peak_bytes)} KiB, "
+        words += f"layer by layer it takes {kib(front.layer.peak_bytes)}"
+    if front.flash.fits is False:
+        over = kib(stored_bytes(front.flash) - front.flash.budget_bytes)
+        words, style = f"DOES NOT FIT, flash {over} KiB over; SRAM {words}", "bold red"
+    elif front.fits is None:
+        words, style = f"UNKNOWN, see below; SRAM {words}", "bold yellow"
+    return [*headline(subject, words, style, width), *_take(chosen, word, width)]
 
 
 def _take(point: Point, word: str, width: int) -> list[Text]:
-    return paragraph(f"{word}: --schedule {point.schedule}", width, style="bold", hanging="  ")
+    told = f"{word}: --schedule {point.schedule}"
+    if point.outside_bytes:
+        told += f", its input of {kib(point.outside_bytes)} KiB external, not counted"
+    return paragraph(told, width, style="bold", hanging="  ")
 
 
 def _space(front: Front) -> str:
     if not front.space.kinds:
         return f"{front.runtime.name} {front.runtime.version} - it runs layer by layer only"
     kinds = " or ".join(sorted(map(str, front.space.kinds)))
+    found = f"{front.runtime.name} {front.runtime.version} - {counted(len(front.points), 'schedule')}"
     return (
-        f"{front.runtime.name} {front.runtime.version} - {len(front.points)} schedules that no other beats in both "
-        f"live bytes and time, of all with up to {front.space.stages} stages of {kinds}, grids up to "
-        f"{front.space.grid}x{front.space.grid}"
+        f"{found} that no other beats in both live bytes and time, of all with up to "
+        f"{counted(front.space.stages, 'stage')} of {kinds}, grids up to {front.space.grid}x{front.space.grid}"
     )
 
 
@@ -79,6 +90,7 @@ _COLUMNS = (
     Column("gap", right=True, drop=4),
     Column("time ms", right=True),
     Column("recomputed", right=True, drop=2),
+    Column("input", drop=5),
 )
 
 
@@ -94,6 +106,7 @@ def _row(front: Front, point: Point, chosen: Point, most: int, glyphs: Glyphs) -
         Cell(kib(point.gap_bytes), "dim"),
         Cell("?" if point.ms is None else f"{point.ms:,.1f}"),
         Cell(f"{format_count(point.recomputed_macs)} MACs" if point.recomputed_macs else "nothing"),
+        Cell(str(point.input_place), "dim"),
     ]
 
 
@@ -101,8 +114,10 @@ def _row(front: Front, point: Point, chosen: Point, most: int, glyphs: Glyphs) -
 # Why
 
 
-def _story(story: Explanation, width: int, glyphs: Glyphs) -> list[Text]:
+def _story(story: Explanation, runtime: Runtime, width: int, glyphs: Glyphs) -> list[Text]:
     before, after = story.before, story.after
+    if runtime.counted_by:
+        return [Text(), *paragraph(f"SRAM is counted by convention {runtime.counted_by}: there is no plan.", width)]
     lines = [Text(), *paragraph(_change(before, after), width, style="bold")]
     lines += paragraph(_where(story.fullest_before, before, "Layer by layer"), width)
     if not story.stages:

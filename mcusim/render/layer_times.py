@@ -46,10 +46,9 @@ def _draw_bars(axes: Axes, report: Report) -> None:
     axes.set_xlim(-0.7, max(len(layers), 1) - 0.3)
     axes.set_ylim(0, max(bottom, default=0.0) * 1.08 or 1.0)
     axes.set_title(_title(report), pad=20)
-    axes.set_xlabel("layers that run, in order")
     axes.set_ylabel("ms")
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=4, handlelength=1.2, borderaxespad=0.2)
-    style.whole_numbers(axes)
+    style.layer_numbers(axes, [layer.index for layer in layers])
 
 
 def _title(report: Report) -> str:

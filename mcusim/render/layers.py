@@ -118,7 +118,7 @@ def _cells(
     layer = row.layer
     peak = report.sram.peak
     is_peak = peak is not None and peak.layer == layer.name
-    over = "red" if layer.sram_bytes > report.sram.budget_bytes else ""
+    over = "red" if layer.sram_bytes > report.sram.budget_bytes and not report.counts_layers_otherwise else ""
     emphasis = "bold" if is_peak else ""
     unsupported = "" if layer.kernel else "yellow"
     return [
@@ -140,6 +140,11 @@ def _cells(
 def _left_out(report: Report, rows: Sequence[_Row], shown: Sequence[_Row], total_ms: float, width: int) -> list[Text]:
     """Lighter layers that the table leaves out, and nodes that cost nothing."""
     told = []
+    if report.counts_layers_otherwise:
+        own = (
+            "live tensors" if report.convention.name == report.runtime.name else f"as {report.runtime.name} takes them"
+        )
+        told.append(f"SRAM of a layer: {own}; the total above is counted by other rules ({report.convention.name}).")
     if len(shown) < len(rows):
         missing = len(rows) - len(shown)
         share = 1 - sum(row.ms or 0.0 for row in shown) / total_ms if total_ms else 0.0

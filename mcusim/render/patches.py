@@ -59,7 +59,7 @@ def patches_plot(program: Program, number: int, spec: str, kind: str, width_inch
         chosen = _chosen(stage)
         for place in placed:
             _draw(axes, place, stage, chosen, scale)
-            _label(axes, stage, place)
+            _label(axes, program, stage, place)
         look = {"va": "top", "linespacing": 1.25}
         axes.text(0.08, height - 0.06, "\n".join(title), fontsize=style.TEXT_POINTS + 1, fontweight="bold", **look)  # type: ignore[arg-type]
         top = height - 0.08 - LINE_INCHES * len(title)
@@ -217,17 +217,23 @@ def _both(a: Span, b: Span) -> Span:
 # Words
 
 
-def _label(axes: Axes, stage: Stage, place: _Placed) -> None:
+def _label(axes: Axes, program: Program, stage: Stage, place: _Placed) -> None:
     one = place.map
     numbers = f"#{one.nodes[0]}" if len(one.nodes) == 1 else f"#{one.nodes[0]}–{one.nodes[-1]}" if one.nodes else ""
     first = next((step for step in stage.steps if one.nodes and step.node == one.nodes[0]), None)
-    lines = [f"{one.height}×{one.width}", f"{numbers} {_what(first)}".strip()]
+    lines = [f"{one.height}×{one.width}", f"{numbers} {_what(first)}".strip() if one.nodes else _origin(program, one)]
     if stage.kind is StageKind.PATCH:
         lines.append(f"{'computed' if one.nodes else 'read'} {one.factor:.2f}×")
     else:
         kept = max((span.length for span in one.cached), default=0)
         lines.append(f"{kept} {'row' if kept == 1 else 'rows'} kept" if kept else "nothing kept")
     axes.text(place.x, place.y - 0.03, "\n".join(lines), va="top", fontsize=6.5, linespacing=1.15)
+
+
+def _origin(program: Program, one: StageMap) -> str:
+    """Of a map that the stage only reads: the network's input, or the layer that wrote it."""
+    writers = [n for n, node in enumerate(program.graph.nodes) if set(node.outputs) & set(one.tensors)]
+    return f"output of #{writers[-1]}" if writers else "input"
 
 
 _WORDS = {"CONV_2D": "conv", "DEPTHWISE_CONV_2D": "dw"}

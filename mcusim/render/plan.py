@@ -12,7 +12,7 @@ from mcusim.lowering.reorder import Reordered
 from mcusim.memory.counting import Comparison
 from mcusim.memory.flash import FlashLedger, KernelCode
 from mcusim.memory.planning import MemoryPlan, Tenant
-from mcusim.render.arena import marks_of, peak_step, timeline_lines
+from mcusim.render.arena import marks_of, peak_step, step_words, timeline_lines
 from mcusim.render.catalog import fields
 from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import BASIS_WORDS, Glyphs, first_name, headline, kib, paragraph
@@ -21,6 +21,11 @@ from mcusim.runtimes import CodeItem, LedgerItem
 from mcusim.units import format_percent
 
 __all__ = ["BufferChoice", "comparison_lines", "ledger_lines", "plan_lines"]
+
+
+HEAD, WORDS, STUB, GAP = 34, 44, 22, 2
+"""Of a ledger, in cells: what names and figures need, what its words would like, with how few they stand beside the
+figures, and what is between."""
 
 
 class BufferChoice(StrEnum):
@@ -42,6 +47,8 @@ def plan_lines(
     """All but the banks, as lines of at most `width` cells."""
     name = plan.program.graph.name
     lines = headline(f"{name} with {plan.runtime.name}", _verdict(plan), _style(plan), width)
+    for told in plan.refusals:
+        lines += paragraph(f"! {told}", width, style="yellow", hanging="  ")
     lines += [Text(), *fields(_facts(plan, reordered), width)]
     lines += [Text(), *timeline_lines(plan, width, glyphs)]
     if buffers is not BufferChoice.NONE:
@@ -73,6 +80,8 @@ def _style(plan: MemoryPlan) -> str:
 
 def _facts(plan: MemoryPlan, reordered: Reordered | None) -> Iterable[tuple[str, str]]:
     best, runtime = plan.best, plan.runtime
+    if plan.program.outside_bytes:
+        yield "input", f"{_amount(plan.program.outside_bytes)} external, not counted"
     yield "arena", f"{_amount(plan.arena_bytes)}, placed by {plan.planner_name} ({runtime.memory_basis})"
     if plan.held_bytes:
         held = [b for b in plan.tenants() if b.index >= 0 and b.offset_bytes >= plan.arena_bytes and b.size_bytes]
@@ -115,7 +124,7 @@ def _buffers(plan: MemoryPlan, width: int, glyphs: Glyphs, choice: BufferChoice)
     ordered = sorted(
         shown, key=lambda t: (t.first, t.offset_bytes) if choice is BufferChoice.ALL else (-t.offset_bytes,)
     )
-    heading = "All buffers" if choice is BufferChoice.ALL else f"There at step {peak}, highest first"
+    heading = "All buffers" if choice is BufferChoice.ALL else f"There at {step_words(plan, peak)}, highest first"
     columns = (
         Column(),
         Column("buffer", least=12, most=48),
@@ -143,24 +152,24 @@ def _tenant_row(tenant: Tenant, mark: str, largest: int) -> list[Cell | Bar]:
 
 
 def ledger_lines(heading: str, items: Sequence[LedgerItem], width: int, glyphs: Glyphs) -> list[Text]:
-    """A ledger: one row an item, with what it is."""
+    """A ledger: an item a row, and beside or below it all of what it is."""
     total = sum(item.size_bytes for item in items) or 1
     rows: list[list[Cell | Bar]] = [
-        [
-            Cell(item.name),
-            Cell(f"{item.size_bytes:,}"),
-            Bar(item.size_bytes / total, "cyan"),
-            Cell(item.why, "dim"),
-        ]
-        for item in items
+        [Cell(item.name), Cell(f"{item.size_bytes:,}"), Bar(item.size_bytes / total, "cyan")] for item in items
     ]
-    columns = (
-        Column(),
-        Column(right=True),
-        Column(drop=2, least=4, most=12, gap=1),
-        Column(drop=1, least=20),
-    )
-    return [*paragraph(heading, width, style="bold"), *table(columns, rows, width, glyphs, header=False)]
+    columns = (Column(), Column(right=True), Column(drop=1, least=4, most=12, gap=1))
+    heads = table(columns, rows, max(width - WORDS - GAP, min(width, HEAD)), glyphs, header=False)
+    margin = max((head.cell_len for head in heads), default=0) + GAP
+    room = width - margin
+    lines = paragraph(heading, width, style="bold")
+    for head, item in zip(heads, items, strict=True):
+        if room < STUB:
+            lines += [head, *paragraph(item.why, width, style="dim", indent="    ")]
+            continue
+        first, *more = paragraph(item.why, room, style="dim")
+        lines.append(Text.assemble(head, " " * (margin - head.cell_len), first, no_wrap=True))
+        lines += [Text(" " * margin, no_wrap=True).append_text(line) for line in more]
+    return lines
 
 
 def _flash(ledger: FlashLedger, width: int, glyphs: Glyphs) -> list[Text]:
@@ -207,19 +216,20 @@ def comparison_lines(
         Column(least=8),
         Column(right=True),
         Column(drop=2, least=4, most=20, gap=1),
+        Column(whole=True),
         Column(drop=3),
         Column(drop=1),
     )
     cells: list[list[Cell | Bar]] = []
     for row in rows:
-        over = board is not None and row.total_bytes > board.sram_budget_bytes
-        style = "red" if over else ""
+        verdict, style = _against(row, board)
         cells.append(
             [
                 Cell(row.name, "bold"),
-                Cell(f"{'> ' if row.unknown else ''}{kib(row.total_bytes)} KiB", style),
-                Bar(row.total_bytes / (largest or 1), style or "cyan"),
-                Cell("placed" if row.is_placement else "a sum", "dim"),
+                Cell(f"{'> ' if row.unknown else ''}{kib(row.total_bytes)} KiB", style if style == "red" else ""),
+                Bar(row.total_bytes / (largest or 1), "red" if style == "red" else "cyan"),
+                Cell(verdict, style),
+                Cell("placed" if row.is_placement else "a bound" if row.unknown else "a sum", "dim"),
                 Cell(str(row.basis), "yellow" if row.basis is Basis.CALIBRATED else "dim"),
             ]
         )
@@ -230,6 +240,15 @@ def comparison_lines(
         lines.append(head)
         lines += paragraph(_counted(row), width, indent="    ", style="dim")
     return lines
+
+
+def _against(row: Comparison, board: Board | None) -> tuple[str, str]:
+    """Whether the board's budget holds it, and the colour of that."""
+    if board is None:
+        return "", ""
+    if row.total_bytes > board.sram_budget_bytes:
+        return "over", "red"
+    return ("fits", "green") if not row.unknown else ("unknown", "yellow")
 
 
 def _counted(row: Comparison) -> str:

@@ -26,6 +26,8 @@ def remedy_lines(found: Diagnosis, width: int, glyphs: Glyphs) -> list[Text]:
         return [*lines, *paragraph("Nothing that mcusim knows makes it smaller.", width)]
     if found.remedies:
         lines += [Text(), *table(_COLUMNS, [_row(found, remedy) for remedy in found.remedies], width, glyphs)]
+    for note in dict.fromkeys(remedy.note for remedy in found.remedies if remedy.note):
+        lines += paragraph(f"! {note}", width, style="yellow", hanging="  ")
     commands = [remedy.command for remedy in found.remedies if remedy.fits and remedy.command]
     if commands and not report.fits:
         lines += [Text(), *paragraph(commands[0], width, style="bold", hanging="  ")]
@@ -39,7 +41,7 @@ _COLUMNS = (
     Column("", drop=4, least=4, most=14, gap=1),
     Column("flash KiB", right=True, drop=2),
     Column("time ms", right=True, drop=1),
-    Column("outputs", drop=3),
+    Column("outputs", whole=True),
 )
 
 
@@ -53,5 +55,5 @@ def _row(found: Diagnosis, remedy: Remedy) -> list[Cell | Bar]:
         Bar(share, style, track=True),
         Cell("?" if remedy.flash_bytes is None else kib(remedy.flash_bytes)),
         Cell("?" if remedy.ms is None else f"{remedy.ms:,.1f}"),
-        Cell("same" if remedy.keeps_outputs else "another network", "dim"),
+        Cell("same" if remedy.keeps_outputs else "others", "dim"),
     ]

@@ -20,6 +20,7 @@ from mcusim.render.text import (
     first_name,
     headline,
     kib,
+    listed,
     paragraph,
     shape_text,
     stored_bytes,
@@ -72,7 +73,7 @@ def verdict_reason(report: Report) -> str:
     found = []
     if report.verdict is Verdict.DOES_NOT_FIT:
         if sram.fits is False:
-            found.append(_over("SRAM", sram.peak_bytes, sram.budget_bytes))
+            found.append(_over("SRAM", sram.peak_bytes, sram.budget_bytes, at_least=sram.is_bound))
         if flash.fits is False:
             at_least = stored_bytes(flash)
             found.append(_over("flash", at_least, flash.budget_bytes, at_least=flash.total_bytes is None))
@@ -89,6 +90,8 @@ def verdict_reason(report: Report) -> str:
         if unsure and time.low_ms is not None and time.high_ms is not None and time.budget_ms is not None:
             interval = f"{_digits(time.low_ms)} to {_digits(time.high_ms)} ms"
             found.append(f"not sure of the time: {interval}, allowed {_digits(time.budget_ms)}")
+        if report.runtime.runs is False:
+            found.append(f"{report.runtime.name} cannot run it so: see the warnings")
         found = found or ["see the warnings"]
     else:
         used = sram.peak_bytes / sram.budget_bytes
@@ -144,7 +147,7 @@ def _budgets(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
     """SRAM, flash, time and energy against what there is."""
     sram, flash, time = report.sram, report.flash, report.latency
     rows: list[list[Cell | Bar]] = [
-        _bytes_row("SRAM", sram.peak_bytes, sram.budget_bytes, sram.fits, sram.basis),
+        _bytes_row("SRAM", sram.peak_bytes, sram.budget_bytes, sram.fits, sram.basis, sram.is_bound),
         _bytes_row(
             "flash", stored_bytes(flash), flash.budget_bytes, flash.fits, flash.basis, flash.total_bytes is None
         ),
@@ -306,7 +309,7 @@ def _legend(report: Report, width: int) -> list[Text]:
     if report.latency.ms is not None:
         names = ["time"] if report.energy is None else ["time", "energy"]
         whose.setdefault(report.latency.basis, []).extend(names)
-    told = [f"{' and '.join(names)} {basis} ({BASIS_WORDS[basis]})" for basis, names in whose.items()]
+    told = [f"{listed(names)} {basis} ({BASIS_WORDS[basis]})" for basis, names in whose.items()]
     lines = [Text(), *paragraph(f"Basis: {'; '.join(told)}.", width, style="dim")]
     if report.latency.ms is not None and not any(report.latency.evidence in text for text in report.warnings):
         lines += paragraph(f"Time: {report.latency.evidence}.", width, style="dim")

@@ -25,7 +25,7 @@ def stage_lines(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
             Cell(f"layers {stage.nodes[0]} to {stage.nodes[1]}", "dim"),
             Cell(f"reads {glyphs.times.join(map(str, stage.input_piece))}"),
             Cell(_more(stage.recomputed_macs, _macs(report, stage))),
-            Cell(f"halos {format_bytes(stage.halo_bytes)}" if stage.halo_bytes else "", "dim"),
+            Cell(f"{_kept(stage)} {format_bytes(stage.halo_bytes)}" if stage.halo_bytes else "", "dim"),
         ]
         for stage in cut
     ]
@@ -37,6 +37,11 @@ def _pieces(stage: StageInfo, glyphs: Glyphs) -> str:
     if stage.kind == "stream":
         return f"{stage.grid[0]} bands"
     return f"{glyphs.times.join(map(str, stage.grid))} patches"
+
+
+def _kept(stage: StageInfo) -> str:
+    """What its bytes are: of patches, what is computed again; of bands, all that their line buffers hold."""
+    return "lines kept" if stage.kind == "stream" else "halos"
 
 
 def _macs(report: Report, stage: StageInfo) -> int:

@@ -7,7 +7,7 @@ on white: a plot then reads the same on a dark page. matplotlib is imported when
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -39,6 +39,7 @@ __all__ = [
     "draw_budget_across",
     "drawn",
     "figure",
+    "layer_numbers",
     "note",
     "whole_numbers",
 ]
@@ -136,6 +137,16 @@ def whole_numbers(axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+
+
+def layer_numbers(axes: Axes, numbers: Sequence[int]) -> None:
+    """Ticks of the horizontal axis, a place for each layer that runs, named by the layers' numbers in the network."""
+    from matplotlib.ticker import FuncFormatter
+
+    whole_numbers(axes)
+    named = FuncFormatter(lambda x, _: str(numbers[round(x)]) if 0 <= round(x) < len(numbers) else "")
+    axes.xaxis.set_major_formatter(named)
+    axes.set_xlabel("layers that run, by their numbers in the network")
 
 
 def draw_budget(axes: Axes, whose: str, budget: float, largest: float, right: float) -> float:

@@ -20,10 +20,12 @@ __all__ = [
     "VERDICT_WORDS",
     "Glyphs",
     "clean",
+    "counted",
     "first_name",
     "fraction_bar",
     "headline",
     "kib",
+    "listed",
     "paragraph",
     "shape_text",
     "shorten",
@@ -108,6 +110,17 @@ def stored_bytes(flash: FlashInfo) -> int:
         return flash.total_bytes
     model = flash.weight_bytes if flash.model_bytes is None else flash.model_bytes
     return model + (flash.code_bytes or 0)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 layer`, `2 layers`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def shape_text(shape: Sequence[int], glyphs: Glyphs) -> str:

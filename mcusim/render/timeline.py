@@ -12,8 +12,7 @@ from mcusim.hardware import Board
 from mcusim.memory.planning import PERSISTENT, MemoryPlan, Tenant
 from mcusim.program import BufferKind
 from mcusim.render import style
-from mcusim.render.arena import peak_step
-from mcusim.render.style import draw_budget, note
+from mcusim.render.arena import peak_step, step_words
 from mcusim.render.text import first_name, kib
 from mcusim.units import BYTES_PER_KIB, format_percent
 
@@ -22,10 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["timeline_plot"]
 
-HEIGHT_INCHES = 3.6
-LISTED = 5
+HEIGHT_INCHES = 3.8
+LISTED = 4
 """Lines beside the plot: more would reach the legend."""
 NAME_LENGTH = 26
+THIN = 0.01
+"""Of the picture's height: a buffer so low gets no outline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,10 @@ def timeline_plot(plan: MemoryPlan, board: Board | None, kind: str) -> bytes:
     tenants = [tenant for tenant in plan.tenants() if tenant.size_bytes]
     with style.figure(HEIGHT_INCHES) as made:
         axes, side = made.subplots(1, 2, width_ratios=(3.6, 1))
-        _draw_buffers(axes, tenants, peak_step(plan))
-        _draw_limits(axes, plan, board)
+        _draw_buffers(axes, tenants, peak_step(plan), plan.total_bytes)
+        limits = _draw_limits(axes, plan, board)
         _label(axes, plan)
-        _list(side, plan, tenants)
+        _list(side, plan, tenants, limits)
         return style.drawn(made, kind)
 
 
@@ -61,36 +62,46 @@ def _look(tenant: Tenant) -> _Look:
     return _PERSISTENT if tenant.name == PERSISTENT and tenant.index < 0 else _LOOKS[tenant.kind]
 
 
-def _draw_buffers(axes: Axes, tenants: list[Tenant], peak: int) -> None:
+def _draw_buffers(axes: Axes, tenants: list[Tenant], peak: int, total_bytes: int) -> None:
+    """A rectangle a buffer. Outlines of thin ones would be all that is seen of them."""
     from matplotlib.patches import Rectangle
 
     for tenant in sorted(tenants, key=lambda t: t.is_alive(peak)):  # outlines of the fullest step go on top
         look, there = _look(tenant), tenant.is_alive(peak)
+        is_outlined = there and tenant.size_bytes > THIN * total_bytes
         axes.add_patch(
             Rectangle(
                 (tenant.first, tenant.offset_bytes / BYTES_PER_KIB),
                 tenant.end - tenant.first,
                 tenant.size_bytes / BYTES_PER_KIB,
                 facecolor=style.ORANGE if there and tenant.kind is BufferKind.ACTIVATION else look.face,
-                edgecolor=style.BLACK if there else "white",
+                edgecolor=style.BLACK if is_outlined else "none" if there else "white",
                 hatch=look.hatch or None,
-                linewidth=0.8 if there else 0.3,
+                linewidth=0.8 if is_outlined else 0.0 if there else 0.3,
             )
         )
 
 
-def _draw_limits(axes: Axes, plan: MemoryPlan, board: Board | None) -> None:
+def _draw_limits(axes: Axes, plan: MemoryPlan, board: Board | None) -> dict[str, Any]:
+    """Lines at the budget and at the minimum; what they mean by line, for the legend: words would lie on buffers."""
     steps, total = plan.program.length, plan.total_bytes / BYTES_PER_KIB
-    top = total
+    top, lines = total, {}
     if board is not None:
-        top = draw_budget(axes, board.name, board.sram_budget_bytes / BYTES_PER_KIB, total, steps)
+        budget = board.sram_budget_bytes / BYTES_PER_KIB
+        if budget > style.BUDGET_IN_VIEW * total:
+            style.draw_budget(axes, board.name, budget, total, steps)
+        else:
+            look = {"color": style.RED, "linewidth": 1.0, "linestyle": (0, (4, 2)), "zorder": 5}
+            lines[f"{board.name}: {kib(board.sram_budget_bytes)} KiB"] = axes.axhline(budget, **look)  # type: ignore[arg-type]
+            top = max(total, budget)
     if plan.best.arena_bytes < plan.arena_bytes:
-        least = plan.best.arena_bytes / BYTES_PER_KIB
-        axes.axhline(least, color=style.BLACK, linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=5)
         word = "minimum" if plan.best.proved else "smallest found"
-        note(axes, f"{word} of the arena: {least:,.0f} KiB", (steps, least), below=True)
+        look = {"color": style.BLACK, "linewidth": 0.8, "linestyle": (0, (1, 1.5)), "zorder": 5}
+        least = axes.axhline(plan.best.arena_bytes / BYTES_PER_KIB, **look)  # type: ignore[arg-type]
+        lines[f"{word}: {kib(plan.best.arena_bytes)} KiB"] = least
     axes.set_xlim(0, max(steps, 1))
     axes.set_ylim(0, top * 1.10)
+    return lines
 
 
 def _label(axes: Axes, plan: MemoryPlan) -> None:
@@ -110,14 +121,14 @@ def _label(axes: Axes, plan: MemoryPlan) -> None:
     style.whole_numbers(axes)
 
 
-def _list(side: Axes, plan: MemoryPlan, tenants: list[Tenant]) -> None:
+def _list(side: Axes, plan: MemoryPlan, tenants: list[Tenant], limits: dict[str, Any]) -> None:
     """What is there at the fullest step, highest first, and what the colours mean."""
     from matplotlib.patches import Patch
 
     peak = peak_step(plan)
     side.set_axis_off()
     there = sorted([t for t in tenants if t.is_alive(peak)], key=lambda t: -t.offset_bytes)
-    lines = [f"▲ fullest at step {peak}", f"{plan.step_ops()[peak]}", ""]
+    lines = [f"▲ fullest at {step_words(plan, peak)}", f"{plan.step_ops()[peak]}", ""]
     shown = there if len(there) <= LISTED else sorted(there, key=lambda t: -t.size_bytes)[: LISTED - 1]
     for tenant in shown:
         lines += [f"{kib(tenant.size_bytes)} KiB", f"  {_short(first_name(tenant.name))}"]
@@ -132,6 +143,7 @@ def _list(side: Axes, plan: MemoryPlan, tenants: list[Tenant]) -> None:
         look = _look(tenant)
         used.setdefault(look.label, Patch(facecolor=look.face, hatch=look.hatch or None, edgecolor=style.GREY))
     used["there when fullest"] = Patch(facecolor=style.ORANGE, edgecolor=style.BLACK)
+    used.update(limits)
     side.legend(used.values(), used.keys(), loc="lower left", borderaxespad=0, handlelength=1.4, borderpad=0)
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["front_plot"]
 
 ASPECT, LEAST_HEIGHT_INCHES, NARROW_INCHES = 0.52, 2.6, 5.0
+MARGIN = 0.05
+"""Of an axis, free beside the outermost points: their marks are wide."""
 FAR = 4.0
 """Where the dearest schedule takes so many times the cheapest, or SRAM spreads so far, the axis is logarithmic."""
 
@@ -45,7 +47,9 @@ def _draw_points(axes: Axes, front: Front) -> None:
     points = sorted(front.points, key=lambda p: p.live_bytes)
     live = [p.live_bytes / BYTES_PER_KIB for p in points]
     times = [_time(front, p) for p in points]
-    axes.step(live, times, where="post", color=style.BLUE, linewidth=1.0, label="front: live bytes", zorder=3)
+    dot = "." if len(points) == 1 else ""  # a line through one point is none
+    look = {"color": style.BLUE, "linewidth": 1.0, "marker": dot, "zorder": 3}
+    axes.step(live, times, where="post", label="front: live bytes", **look)  # type: ignore[arg-type]
     for point, at, time in zip(points, live, times, strict=True):
         if point.gap_bytes:
             axes.plot([at, point.peak_bytes / BYTES_PER_KIB], [time, time], color=style.GREY, linewidth=0.5, zorder=2)
@@ -56,10 +60,12 @@ def _draw_points(axes: Axes, front: Front) -> None:
         layer.peak_bytes / BYTES_PER_KIB,
         _time(front, layer),
         "s",
-        ms=5,
-        color=style.BLACK,
+        ms=8.5,
+        mfc="none",
+        mec=style.BLACK,
+        mew=1.2,
         label="layer by layer",
-        zorder=6,
+        zorder=8,
     )
     chosen = front.best or front.nearest
     word = "cheapest that fits" if front.best is not None else "nearest: nothing fits"
@@ -74,8 +80,11 @@ def _draw_points(axes: Axes, front: Front) -> None:
         label=word,
         zorder=7,
     )
+    axes.margins(MARGIN)
     if max(times) > FAR * min(times):
         axes.set_yscale("log")
+    elif max(times) == min(times):
+        axes.set_ylim(0, 1.5 * max(times))
     everything = [*live, *placed, layer.peak_bytes / BYTES_PER_KIB]
     if max(everything) > FAR * min(everything):
         axes.set_xscale("log")
@@ -90,7 +99,7 @@ def _draw_limit(axes: Axes, front: Front) -> None:
         axes.text(1, 1, f"budget of {told} →", color=style.RED, fontsize=style.SMALL_POINTS, **at)  # type: ignore[arg-type]
         return
     low, high = axes.get_xlim()
-    high = max(high, budget * 1.02)
+    high = max(high, budget * 1.02, largest * (1 + MARGIN))
     axes.axvspan(budget, high, color=style.LIGHT, alpha=0.6, zorder=0)
     look = {"color": style.RED, "linewidth": 1.0, "linestyle": (0, (4, 2)), "zorder": 1}
     axes.axvline(budget, label=f"budget of {told}", **look)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from mcusim.errors import RuntimeNameError, did_you_mean
 from mcusim.graph import Graph, Signature
+from mcusim.hardware import Board
 from mcusim.lowering.rules import LoweringRules
 from mcusim.planners import Planner
 from mcusim.report import Basis
@@ -108,8 +109,9 @@ class Runtime:
     stages: kinds of stages that it runs; of others a report says what they would need, and warns.
     price_family: whose measurements price its kernels.   evidence: what the rules were checked against, and where
     that ends.
-    counted_by: the convention that counts its SRAM where its planner is not known.   bounds_memory: whether the arena
-    is only a lower bound.
+    counted_by: the convention that counts its SRAM where its planner is not known.   bounds_memory: whether all that
+    is known of its arena is what must be alive at once, a lower bound.
+    parts: what the names of the parts begin with that its makers offer it for; "" for any.
     versions: those whose latency was measured, newest first.   current: how many of them answer where no version is
     asked for.   asked_version: the one that the user named, "" if none.
     """
@@ -139,6 +141,7 @@ class Runtime:
     stages: frozenset[StageKind] = frozenset({StageKind.LAYER})
     counted_by: str = ""
     bounds_memory: bool = False
+    parts: str = ""
     versions: tuple[str, ...] = ()
     current: int = 1
     asked_version: str = ""
@@ -153,8 +156,17 @@ class Runtime:
 
         priced: the one whose times price. It is named where there are no rules of a version's own.
         """
-        has_rules = not (self.bounds_memory or self.counted_by)
-        return self.asked_version or (priced if priced and not has_rules else self.version)
+        return self.asked_version or (priced if priced and not self.has_placement else self.version)
+
+    @property
+    def has_placement(self) -> bool:
+        """Whether it is known where its planner puts buffers."""
+        return not self.counted_by and not self.bounds_memory
+
+    def serves(self, board: Board) -> bool:
+        """Whether its makers offer it for the board's part, by its name, series or title."""
+        names = (board.name, board.series or "", board.title)
+        return not self.parts or any(self.parts in name.lower() for name in names)
 
     @property
     def cut_stages(self) -> frozenset[StageKind]:

@@ -11,7 +11,7 @@ from mcusim.graph import ABSENT, DType, Graph, Tensor
 from mcusim.ops import OPS
 from mcusim.runtimes.registry import LedgerItem
 
-__all__ = ["BIAS_BYTES", "GENERATED_OPS", "file_ledger", "generated_bytes", "generated_ledger"]
+__all__ = ["BIAS_BYTES", "GENERATED_OPS", "file_ledger", "generated_bytes", "generated_ledger", "weights_ledger"]
 
 GENERATED_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 """Operators whose constants TinyEngine's generator writes out."""
@@ -29,21 +29,27 @@ def generated_bytes(graph: Graph, channel_bytes: int) -> int:
     return total
 
 
-def generated_ledger(graph: Graph) -> tuple[LedgerItem, ...]:
-    """TinyEngine's arrays: a byte a weight (less where it has fewer bits), and 8 bytes an output channel."""
-    weights = elements = channels = layers = 0
-    for node in graph.nodes:
-        if node.op in GENERATED_OPS:
-            weights += node.signature.input(1).size_bytes
-            elements += node.signature.input(1).elements
-            channels += node.signature.output.channels
-            layers += 1
+def weights_ledger(graph: Graph) -> tuple[LedgerItem, ...]:
+    """What all generators write out: a byte a weight (less where it has fewer bits), and an int32 bias a channel."""
+    called = [node.signature for node in graph.nodes if node.op in GENERATED_OPS]
+    weights = sum(call.input(1).size_bytes for call in called)
+    elements = sum(call.input(1).elements for call in called)
+    channels = _channels(graph)
     each = "a byte" if weights == elements else f"{8 * weights / elements:.3g} bits"
     return (
-        LedgerItem("weights", weights, f"of {layers} layers, {each} each"),
+        LedgerItem("weights", weights, f"of {len(called)} layers, {each} each"),
         LedgerItem("biases", BIAS_BYTES * channels, f"int32, {channels:,} output channels"),
-        LedgerItem("quantisation", SCALE_BYTES * channels, "a float scale a channel"),
     )
+
+
+def generated_ledger(graph: Graph) -> tuple[LedgerItem, ...]:
+    """TinyEngine's arrays: weights, biases, and 4 bytes more an output channel."""
+    scales = LedgerItem("quantisation", SCALE_BYTES * _channels(graph), "a float scale a channel")
+    return (*weights_ledger(graph), scales)
+
+
+def _channels(graph: Graph) -> int:
+    return sum(node.signature.output.channels for node in graph.nodes if node.op in GENERATED_OPS)
 
 
 def file_ledger(graph: Graph) -> tuple[LedgerItem, ...]:

@@ -9,7 +9,7 @@ from mcusim.lowering.rules import LoweringRules
 from mcusim.planners import best_fit_portfolio
 from mcusim.report import Basis
 from mcusim.runtimes.registry import Flash, Kernel, Persistent, Runtime, register
-from mcusim.runtimes.stored import BIAS_BYTES, generated_bytes
+from mcusim.runtimes.stored import BIAS_BYTES, generated_bytes, weights_ledger
 
 __all__ = ["GENERATED_CODE", "NOT_PUBLIC", "stored_weights", "timed_runtime", "unnamed_kernel"]
 
@@ -38,6 +38,7 @@ def timed_runtime(
             planner=best_fit_portfolio,
             kernel=unnamed_kernel(owner),
             flash=stored_weights(owner),
+            flash_ledger=weights_ledger,
             persistent=lambda graph: told,
             memory_basis=Basis.DERIVED,
             persistent_basis=Basis.DERIVED,

@@ -11,6 +11,7 @@ from mcusim.ops import OPS, Movement
 from mcusim.planners import best_fit_portfolio
 from mcusim.report import Basis
 from mcusim.runtimes.registry import Runtime, register
+from mcusim.runtimes.stored import weights_ledger
 from mcusim.runtimes.timed import GENERATED_CODE, stored_weights, unnamed_kernel
 
 __all__ = ["X_CUBE_AI"]
@@ -35,10 +36,12 @@ X_CUBE_AI = register(
         planner=best_fit_portfolio,
         kernel=unnamed_kernel("X-CUBE-AI"),
         flash=stored_weights("X-CUBE-AI", _code_bytes),
+        flash_ledger=weights_ledger,
         memory_basis=Basis.CALIBRATED,
         persistent_basis=Basis.CALIBRATED,
         price_family="x-cube-ai",
         counted_by="x-cube-ai",
+        parts="stm32",
         versions=("core-4.0", "core-3.0", "10.2", "10.0", "9.0", "8.1", "8.0", "7.3", "7.1", "unstated"),
         current=9,
         evidence="SRAM: see the convention of the same name, made for 7.3; flash: weights and biases equal ST's "

@@ -14,17 +14,20 @@ from os import PathLike
 from typing import Any
 
 from mcusim.boards import load_board
-from mcusim.breakdown import breakdown, stage_infos
+from mcusim.breakdown import breakdown, count_parameters, refusals, stage_infos
 from mcusim.errors import ScheduleError
 from mcusim.frontends.checks import refuse_float
 from mcusim.graph import Graph
 from mcusim.hardware import Board
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
+from mcusim.memory.counting import count_as
+from mcusim.memory.report import flash_info
 from mcusim.models import load
-from mcusim.placement import place
+from mcusim.placement import known_for
 from mcusim.planners import live_bytes
 from mcusim.price import MACS_ONLY, Coefficients, coefficients
+from mcusim.report import FlashInfo
 from mcusim.runtimes import Runtime, find_runtime
 from mcusim.schedule import LAYER, Schedule, StageKind
 from mcusim.searching.routed import Progress, Routed, Space
@@ -39,6 +42,8 @@ class Point:
 
     peak_bytes: SRAM as the runtime's planner places it.   live_bytes: what no plan can beat.   fits: the SRAM budget.
     cycles, ms: None where nobody has measured the runtime on this core.
+    outside_bytes: of an input that lies in memory of the caller, and not in SRAM.
+    refusals: why the runtime cannot run it so, a sentence each.
     """
 
     schedule: Schedule
@@ -51,6 +56,8 @@ class Point:
     recomputed_macs: int
     halo_bytes: int
     fits: bool
+    outside_bytes: int = 0
+    refusals: tuple[str, ...] = ()
 
     @property
     def gap_bytes(self) -> int:
@@ -81,6 +88,19 @@ class Front:
     def nearest(self) -> Point:
         """The schedule with the least SRAM."""
         return min(self.points, key=lambda point: point.peak_bytes)
+
+    @property
+    def flash(self) -> FlashInfo:
+        """What is stored, whatever the schedule."""
+        return flash_info(self.graph, self.runtime, count_parameters(self.graph)[0], self.board.flash_bytes, None, [])
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether SRAM and flash hold it with some schedule that runs; None where that is not known."""
+        if self.best is None or self.flash.fits is False:
+            return False
+        is_known = self.flash.fits is not None and not self.runtime.bounds_memory
+        return True if is_known and not self.best.refusals else None
 
     @property
     def missing_bytes(self) -> int:
@@ -158,24 +178,28 @@ class _Placer:
     def point(self, schedule: Schedule, where: InputPlace) -> Point:
         """A schedule as the runtime lowers and places it."""
         program = lower(self.graph, schedule, self.runtime.rules, where)
-        placement = place(program, self.runtime.planner)
+        placement = known_for(program, self.runtime)
         alive = live_bytes(program.buffers, program.length)
         beside = placement.held_bytes + self.runtime.persistent(self.graph).size_bytes
-        layers = breakdown(program, alive, placement.held_bytes, self.runtime, self.prices).layers
+        layers, missing, *_ = breakdown(program, alive, placement.held_bytes, self.runtime, self.prices)
         priced = self.prices is not None and all(layer.cycles is not None for layer in layers)
         cycles = sum([layer.cycles or 0 for layer in layers]) if priced else None
         stages = stage_infos(program)
         again = sum([stage.recomputed_macs for stage in stages])
-        peak = placement.arena_bytes + beside
+        peak, least = placement.arena_bytes + beside, max(alive, default=0) + beside
+        if self.runtime.counted_by:
+            peak = least = count_as(self.runtime, self.graph, schedule).total_bytes
         return Point(
             schedule,
             where,
             peak,
-            max(alive, default=0) + beside,
+            least,
             cycles,
             None if cycles is None else cycles_to_ms(cycles, self.board.clock_hz),
             sum([layer.macs for layer in layers]) + again,
             again,
             sum([stage.halo_bytes for stage in stages]),
             peak <= self.budget_bytes,
+            program.outside_bytes,
+            tuple(refusals(program, self.board, self.runtime, missing)),
         )

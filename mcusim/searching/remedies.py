@@ -18,6 +18,8 @@ from mcusim.graph import Graph
 from mcusim.hardware import Board
 from mcusim.lowering.lower import lower
 from mcusim.lowering.reorder import reorder
+from mcusim.lowering.rules import InputPlace
+from mcusim.memory.report import untold_input
 from mcusim.models import load
 from mcusim.placement import place
 from mcusim.planners import PLANNERS
@@ -55,7 +57,7 @@ class Remedy:
 
     what: in a few words.   keeps_outputs: whether the network still answers the same, so that no accuracy is at stake.
     sram_bytes, flash_bytes, ms: with it; None where that cannot be known.   fits: all that is known fits.
-    command: that shows it, or "".
+    command: that shows it, or "".   note: what must be so besides, or "".
     """
 
     kind: RemedyKind
@@ -66,6 +68,7 @@ class Remedy:
     ms: float | None
     fits: bool
     command: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +84,19 @@ def remedies(
     *,
     profile: Board | str | PathLike[str],
     runtime: Runtime | str = "tinyengine",
+    input_place: InputPlace | None = None,
 ) -> Diagnosis:
     """What could be done for `model` on the board `profile`, whether it fits already or not.
 
+    input_place: where the network's input lies; the runtime's own choice if None.
     Raises McusimError where the model, board or runtime is wrong.
     """
     graph = model if isinstance(model, Graph) else load(model)
     board = profile if isinstance(profile, Board) else load_board(profile)
     chosen = runtime if isinstance(runtime, Runtime) else find_runtime(runtime)
     named = os.fspath(model) if isinstance(model, str | PathLike) else graph.name
-    report = simulate(graph, profile=board, runtime=chosen)
-    patient = _Patient(graph, shlex.quote(named), board, chosen, report)
+    report = simulate(graph, profile=board, runtime=chosen, input_place=input_place)
+    patient = _Patient(graph, shlex.quote(named), board, chosen, report, input_place)
     found = [
         *patient.plans(),
         *patient.orders(),
@@ -122,10 +127,13 @@ class _Patient:
     board: Board
     runtime: Runtime
     report: Report
+    input_place: InputPlace | None
 
     def plans(self) -> Iterator[Remedy]:
         """The smallest plan of the same buffers."""
-        program = lower(self.graph, LAYER, self.runtime.rules)
+        if not self.runtime.has_placement:
+            return
+        program = lower(self.graph, LAYER, self.runtime.rules, self.input_place)
         beside = self.report.sram.scratch_bytes + self.report.sram.persistent_bytes
         sizes = {name: place(program, planner).arena_bytes + beside for name, planner in PLANNERS.items()}
         name = min(sizes, key=lambda name: (sizes[name], name))
@@ -137,9 +145,11 @@ class _Patient:
 
     def orders(self) -> Iterator[Remedy]:
         """Another order of independent layers."""
+        if not self.runtime.has_placement:
+            return
         found = reorder(self.graph, self.runtime.rules)
-        after = simulate(found.graph, profile=self.board, runtime=self.runtime)
-        if after.sram.peak_bytes < self.report.sram.peak_bytes:
+        after = self._asked(found.graph)
+        if after is not None and after.sram.peak_bytes < self.report.sram.peak_bytes:
             command = f"{self._plan()} --reorder"
             yield self._same(
                 RemedyKind.ORDER, "run the layers in another order", after.sram.peak_bytes, after.latency.ms, command
@@ -147,24 +157,34 @@ class _Patient:
 
     def schedules(self) -> Iterator[Remedy]:
         """The cheapest schedule that the runtime can run and that fits, or the smallest there is."""
-        front = search(self.graph, profile=self.board, runtime=self.runtime, kinds=self.runtime.cut_stages)
+        front = search(
+            self.graph,
+            profile=self.board,
+            runtime=self.runtime,
+            kinds=self.runtime.cut_stages,
+            input_place=self.input_place,
+        )
         point = front.best or front.nearest
         if point.peak_bytes < self.report.sram.peak_bytes:
             command = f"{self._command('run')} --schedule {point.schedule}"
-            yield self._same(RemedyKind.SCHEDULE, f"schedule {point.schedule}", point.peak_bytes, point.ms, command)
+            what = f"{'input external, ' if point.outside_bytes else ''}schedule {point.schedule}"
+            note = untold_input(self.board, point.outside_bytes)
+            yield self._same(RemedyKind.SCHEDULE, what, point.peak_bytes, point.ms, command, note)
 
     def runtimes(self) -> Iterator[Remedy]:
         """Other runtimes that need less."""
         for name, runtime in sorted(RUNTIMES.items()):
-            if runtime is self.runtime:
+            if runtime is self.runtime or not runtime.serves(self.board):
                 continue
-            other = _asked(self.graph, self.board, runtime)
-            if other is not None and (other.fits or other.sram.peak_bytes < self.report.sram.peak_bytes):
+            other = self._asked(self.graph, runtime=runtime)
+            if other is None or other.sram.is_bound:  # how much it takes is not known: no remedy
+                continue
+            if other.fits or other.sram.peak_bytes < self.report.sram.peak_bytes:
                 yield _of(RemedyKind.RUNTIME, f"runtime {name}", True, other, self._command("run", runtime=name))
 
     def bits(self) -> Iterator[Remedy]:
         """Fewer bits a tensor, as few as it takes."""
-        found = fit_bits(self.graph, profile=self.board, runtime=self.runtime)
+        found = fit_bits(self.graph, profile=self.board, runtime=self.runtime, input_place=self.input_place)
         if found.graph is not found.original:
             least = min((*found.allocation.weights.values(), *found.allocation.activations.values()))
             command = self._command("bits")
@@ -179,11 +199,11 @@ class _Patient:
         last: Remedy | None = None
         for size in range(rows - 1 - (rows - 1) % RESOLUTION_STEP, LEAST_RESOLUTION - 1, -RESOLUTION_STEP):
             shape = [size, max(round(size * cols / rows), 1), channels]
-            report = self._variant({**description, "input": shape})
+            report = self._asked({**description, "input": shape})
             if report is None:
                 break
             last = _of(RemedyKind.RESOLUTION, f"an input of {shape[0]}x{shape[1]}", False, report)
-            if report.sram.fits:
+            if report.sram.fits is not False:  # a bound that fits may be all that is known
                 break
         if last is not None:
             yield last
@@ -194,7 +214,7 @@ class _Patient:
         last: Remedy | None = None
         for width in WIDTHS if description is not None else ():
             assert description is not None
-            report = self._variant(narrowed(description, width))
+            report = self._asked(narrowed(description, width))
             if report is None:
                 break
             last = _of(RemedyKind.WIDTH, f"width x {width:g}", False, report)
@@ -205,7 +225,7 @@ class _Patient:
 
     def boards(self) -> Iterator[Remedy]:
         """The smallest board that holds it as it is."""
-        asked = [_asked(self.graph, board, self.runtime) for board in all_boards() if board.name != self.board.name]
+        asked = [self._asked(self.graph, board=board) for board in all_boards() if board.name != self.board.name]
         holding = [report for report in asked if report is not None and report.fits is not False and report.sram.fits]
         if holding:
             report = min(
@@ -214,38 +234,39 @@ class _Patient:
             board = report.profile.name
             yield _of(RemedyKind.BOARD, f"board {board}", True, report, self._command("run", board=board))
 
-    def _variant(self, description: Mapping[str, Any]) -> Report | None:
-        return _asked(description, self.board, self.runtime)
+    def _asked(
+        self, network: Graph | Mapping[str, Any], *, board: Board | None = None, runtime: Runtime | None = None
+    ) -> Report | None:
+        """An answer, or None where such a network cannot be built or run."""
+        try:
+            return simulate(
+                network, profile=board or self.board, runtime=runtime or self.runtime, input_place=self.input_place
+            )
+        except McusimError:
+            return None
 
-    def _same(self, kind: RemedyKind, what: str, sram_bytes: int, ms: float | None, command: str = "") -> Remedy:
+    def _same(
+        self, kind: RemedyKind, what: str, sram_bytes: int, ms: float | None, command: str, note: str = ""
+    ) -> Remedy:
         """A remedy that stores and computes the same network."""
         flash = self.report.flash
         fits = sram_bytes <= self.report.sram.budget_bytes and flash.fits is not False
-        return Remedy(kind, what, True, sram_bytes, flash.total_bytes, ms, fits, command)
+        return Remedy(kind, what, True, sram_bytes, flash.total_bytes, ms, fits, command, note)
 
     def _command(self, verb: str, *, board: str = "", runtime: str = "") -> str:
         where = board or self.board.name
-        return f"mcusim {verb} {self.named} --profile {where} --runtime {runtime or self.runtime.name}"
+        return f"mcusim {verb} {self.named} --profile {where} --runtime {runtime or self.runtime.name}{self._input()}"
 
     def _plan(self) -> str:
-        return f"mcusim plan {self.named} --runtime {self.runtime.name}"
+        return f"mcusim plan {self.named} --runtime {self.runtime.name}{self._input()}"
+
+    def _input(self) -> str:
+        return "" if self.input_place is None else f" --input {self.input_place}"
 
 
 def _of(kind: RemedyKind, what: str, keeps: bool, report: Report, command: str = "") -> Remedy:
-    fits = report.sram.fits is not False and report.flash.fits is not False and not _lacks_kernels(report)
+    fits = report.sram.fits is not False and report.flash.fits is not False and report.runtime.runs is True
     return Remedy(kind, what, keeps, report.sram.peak_bytes, report.flash.total_bytes, report.latency.ms, fits, command)
-
-
-def _lacks_kernels(report: Report) -> bool:
-    return any("cannot run" in warning for warning in report.warnings)
-
-
-def _asked(network: Graph | Mapping[str, Any], board: Board, runtime: Runtime) -> Report | None:
-    """An answer, or None where such a network cannot be built or run."""
-    try:
-        return simulate(network, profile=board, runtime=runtime)
-    except McusimError:
-        return None
 
 
 def _description(graph: Graph) -> dict[str, Any] | None:
