@@ -40,15 +40,17 @@ class InputFile(NamedTuple):
 class Dossier:
     """All that a page about one answer shows.
 
-    report: the answer.   board: at the clock of the answer.   plan: where the runtime puts its buffers.
-    front: the schedules that no other beats; None for a network too long to search in passing.   can_cut: whether the
-    runtime runs networks in pieces itself.   entry: what the zoo knows of the network, if it is one of its own.
+    report: the answer.   board: at the clock of the answer.
+    plan: where the runtime puts its buffers; None where nobody has published that.
+    front: the schedules that no other beats; None where none are searched: a long network, or a runtime without a plan.
+    can_cut: whether the runtime runs networks in pieces itself.
+    entry: what the zoo knows of the network, if it is one of its own.
     command: that asked, "" if none did.   version: of mcusim.
     """
 
     report: Report
     board: Board
-    plan: MemoryPlan
+    plan: MemoryPlan | None
     ledger: FlashLedger
     front: Front | None
     can_cut: bool
@@ -78,9 +80,7 @@ def dossier(
     return Dossier(
         report=report,
         board=clocked,
-        plan=plan_memory(
-            graph, runtime, parse_schedule(report.schedule.spec), input_place=InputPlace(report.input.where)
-        ),
+        plan=_plan(report, graph, runtime),
         ledger=flash_ledger(graph, runtime, image),
         front=_front(report, graph, clocked, runtime),
         can_cut=bool(runtime.cut_stages),
@@ -91,9 +91,16 @@ def dossier(
     )
 
 
+def _plan(report: Report, graph: Graph, runtime: Runtime) -> MemoryPlan | None:
+    if not runtime.has_placement:
+        return None
+    schedule, place = parse_schedule(report.schedule.spec), InputPlace(report.input.where)
+    return plan_memory(graph, runtime, schedule, input_place=place)
+
+
 def _front(report: Report, graph: Graph, board: Board, runtime: Runtime) -> Front | None:
     """By the number of nodes, not by the clock: the same question has the same answer on every machine."""
-    if len(graph.nodes) > SEARCHED_NODES:
+    if len(graph.nodes) > SEARCHED_NODES or not runtime.has_placement:
         return None
     return search(
         graph,

@@ -149,7 +149,10 @@ def _told(calibration: Calibration, system: System, own: list[System]) -> tuple[
         return count, f"{_count(count, 'measurement')} of {version} on {system.board}", True
     on_core = sorted({s.board for s in own if s.core == system.core})
     if on_core:
+        others = sorted({s.version for s in own if s.board == system.board})
         known = f"inferred from {system.runtime}'s times on {_list(on_core)}"
+        if others:
+            known = f"inferred from times of version {_list(others)} there, and elsewhere"
         return 0, f"{system.runtime} {version} was not measured on {system.board}; {known}", True
     cores = sorted({s.core for s in own})
     known = f"inferred from its times on {_list(cores)}"

@@ -75,9 +75,11 @@ FAR = 2.5
 """A budget so many times the peak is not drawn: it would flatten the picture."""
 
 
-def timeline_view(dossier: Dossier) -> TimelineView:
-    """Every buffer over the steps of its life."""
+def timeline_view(dossier: Dossier) -> TimelineView | None:
+    """Every buffer over the steps of its life; None where nobody knows where the runtime puts them."""
     plan, budget = dossier.plan, dossier.report.sram.budget_bytes
+    if plan is None:
+        return None
     steps, total, peak = max(plan.program.length, 1), max(plan.total_bytes, 1), peak_step(plan)
     shows_budget = budget <= total * FAR
     top = max(total, budget if shows_budget else 0) * HEADROOM
@@ -210,26 +212,29 @@ def front_view(dossier: Dossier) -> FrontView | None:
         Tick((budget - left) / (right - left) * 100, f"{budget:,.1f} KiB") if shows_budget else None,
         "ms" if is_timed else "million MACs",
         dossier.can_cut,
-        f"{front.runtime.name} {front.runtime.shown_version}",
+        f"{front.runtime.name} {front.runtime.shown_version(report.latency.version)}",
         _differences(report, asked),
     )
 
 
 def _own_point(dossier: Dossier) -> Point:
-    """The schedule of the report, placed by its runtime; its time is the report's."""
+    """The schedule of the report, placed by its runtime where that is known; its time is the report's."""
     report, plan = dossier.report, dossier.plan
-    beside = plan.held_bytes + plan.persistent.size_bytes
+    total_bytes = least_bytes = report.sram.peak_bytes
+    if plan is not None:
+        total_bytes = plan.total_bytes
+        least_bytes = max(plan.alive_bytes, default=0) + plan.held_bytes + plan.persistent.size_bytes
     return Point(
         parse_schedule(report.schedule.spec),
         InputPlace(report.input.where),
-        plan.total_bytes,
-        max(plan.alive_bytes, default=0) + beside,
+        total_bytes,
+        least_bytes,
         report.latency.cycles,
         report.latency.ms,
         report.model.macs + report.schedule.recomputed_macs,
         report.schedule.recomputed_macs,
         sum(stage.halo_bytes for stage in report.schedule.stages),
-        plan.total_bytes <= report.sram.budget_bytes,
+        total_bytes <= report.sram.budget_bytes,
     )
 
 
