@@ -295,6 +295,7 @@ def test_arrays_and_their_labels(tmp_path: Path) -> None:
         assert (found.form, [sample.label for sample in found.samples]) == (Form.ARRAYS, [0, 1, 2, 1])
         assert found.arrays is not None
         assert np.array_equal(found.arrays, x)
+        assert read(tmp_path).place == tmp_path / "d.npz"
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "y.npy", y)
     (tmp_path / "d.npz").unlink()

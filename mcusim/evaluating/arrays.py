@@ -1,4 +1,4 @@
-"""Samples as arrays: `x` and `y` of an .npz, or x.npy and y.npy in a folder."""
+"""Samples as arrays: `x` and `y` of an .npz, or x.npy and y.npy in a folder, or a folder's only .npz."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from mcusim.evaluating.dataset import Dataset, Form, Reading, Sample
 from mcusim.evaluating.labels import numbered
 from mcusim.graph import DType, Tensor
 
-__all__ = ["array_files", "is_bytes", "read_array_samples"]
+__all__ = ["array_place", "is_bytes", "read_array_samples"]
 
 _PAIRS = (("x", "y"), ("x_test", "y_test"), ("images", "labels"), ("data", "labels"))
 _GROUPS = ("groups", "files")
 
 
-def array_files(folder: Path) -> bool:
-    """Whether a folder holds x.npy and y.npy."""
-    return all((folder / name).is_file() for name in ("x.npy", "y.npy"))
+def array_place(folder: Path) -> Path | None:
+    """A folder with x.npy and y.npy, or the only .npz in one; None where it has neither."""
+    if all((folder / name).is_file() for name in ("x.npy", "y.npy")):
+        return folder
+    archives = sorted(folder.glob("*.npz"))
+    return archives[0] if len(archives) == 1 else None
 
 
 def is_bytes(x: NDArray[Any], tensor: Tensor) -> bool:

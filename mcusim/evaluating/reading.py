@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcusim.errors import InputError
-from mcusim.evaluating.arrays import array_files, read_array_samples
+from mcusim.evaluating.arrays import array_place, read_array_samples
 from mcusim.evaluating.dataset import Dataset, Form, Reading
 from mcusim.evaluating.folders import (
     class_folders,
@@ -42,7 +42,7 @@ def read_dataset(path: str, reading: Reading, tensor: Tensor, labels: tuple[str,
         what = f"the network gives {gives}, and the data set ({form}) has {truth}"
         raise InputError(what, where=f"--data {path}", fix=fix)
     if form is Form.ARRAYS:
-        return read_array_samples(place, reading, tensor)
+        return read_array_samples(array_place(place) or place, reading, tensor)
     if form is Form.VOC:
         return read_voc(place, reading, labels)
     if form is Form.VWW and (place.is_file() or annotation_files(place)):
@@ -66,7 +66,7 @@ def _form(place: Path) -> Form:
             return Form.VWW
         fix = "give a folder of images, an .npz with x and y, or an annotation file (.json)"
         raise InputError(f"'{place.name}' is no data set", where=f"--data {place}", fix=fix)
-    if array_files(place):
+    if array_place(place) is not None:
         return Form.ARRAYS
     if voc_folder(place) is not None:
         return Form.VOC
