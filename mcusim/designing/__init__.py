@@ -116,8 +116,8 @@ def search_net(
         _refuse_beside_row(profile, task, grids, [*asked.values()])
         asked = {of: getattr(known, of) for of in asked}
     elif not most_macs and not any(asked.values()):
-        fix = "name a row, a figure such as macs=50e6, or most_macs=True for as many MACs as fit"
-        raise InputError("nothing is asked of the network", where="search_net", fix=fix)
+        fix = "name a row (--row), a figure such as its MACs (--macs 50M), or ask for as many MACs as fit (--max-macs)"
+        raise InputError("nothing is asked of the network", where="search-net", fix=fix)
     board = _board(profile, known)
     space = _space(task, resolutions, grids, known)
     limits = {
