@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcusim.cli.options import JSON, bytes_option, csv_of, place_option, profile_file
+from mcusim.cli.options import JSON, bytes_option, csv_of, option, place_option, profile_file
 from mcusim.cli.shell import (
     STDOUT,
     document,
@@ -33,17 +33,10 @@ def bits(
     ] = "tinyengine",
     schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",
     input_place: Annotated[
-        str | None,
-        typer.Option(
-            "--input", metavar="PLACE", help="Where the network's input lies: arena or external.", show_default=False
-        ),
+        str | None, option("--input", metavar="PLACE", help="Where the network's input lies: arena or external.")
     ] = None,
-    sram_budget: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="SRAM to hold, such as 256k.", show_default=False)
-    ] = None,
-    flash_budget: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Flash to hold, such as 1M.", show_default=False)
-    ] = None,
+    sram_budget: Annotated[str | None, option(metavar="SIZE", help="SRAM to hold, such as 256k.")] = None,
+    flash_budget: Annotated[str | None, option(metavar="SIZE", help="Flash to hold, such as 1M.")] = None,
     min_bits: Annotated[int, typer.Option(metavar="N", help="No tensor goes below it: 2, 4 or 8.")] = 2,
     margin: Annotated[
         float,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcusim.cli.exec import KEY_LENGTH, RANDOM, load_network, read_arrays, read_inputs
-from mcusim.cli.options import JSON
+from mcusim.cli.options import JSON, option
 from mcusim.cli.shell import (
     STDOUT,
     document,
@@ -43,14 +43,10 @@ def diff(
         ),
     ] = None,
     numerics: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODE[,MODE]", help="Whose arithmetic; two: A in each. Default: tflm.", show_default=False
-        ),
+        str | None, option(metavar="MODE[,MODE]", help="Whose arithmetic; two: A in each. Default: tflm.")
     ] = None,
     seed: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="N", help="Draws weights where there are none, and inputs.", show_default=False),
+        int | None, option(min=0, metavar="N", help="Draws weights where there are none, and inputs.")
     ] = None,
     float_: Annotated[
         bool, typer.Option("--float", help="What quantising cost each layer of A, against a float32 run.")

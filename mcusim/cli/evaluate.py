@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mcusim.cli.options import option
 from mcusim.cli.shell import (
     STDOUT,
     complain,
@@ -42,81 +43,51 @@ def evaluate(
         ),
     ],
     metric: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="The headline: top1, top5, auc, map or map11. Default: what suits.",
-            show_default=False,
-        ),
+        str | None, option(metavar="NAME", help="The headline: top1, top5, auc, map or map11. Default: what suits.")
     ] = None,
     form: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Take D for: folders, imagenet, vww, voc or arrays.", show_default=False),
+        str | None, option(metavar="NAME", help="Take D for: folders, imagenet, vww, voc or arrays.")
     ] = None,
     preprocess: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             metavar="WHAT",
             help="KEY=VALUE (resize, fraction, filter, channels, range, mean, std, integers), a TOML file, or a "
             "published network whose declaration holds. Repeatable.",
-            show_default=False,
         ),
     ] = None,
     classes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", help="The network's classes, a line each, in the order of its outputs.", show_default=False
-        ),
+        str | None, option(metavar="FILE", help="The network's classes, a line each, in the order of its outputs.")
     ] = None,
-    labels: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Ground truth of flat ImageNet images.", show_default=False)
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of Pascal VOC. Default: test, else val.", show_default=False)
-    ] = None,
-    label_offset: Annotated[
-        int | None, typer.Option(metavar="N", help="Added to each label, such as -1.", show_default=False)
-    ] = None,
+    labels: Annotated[str | None, option(metavar="FILE", help="Ground truth of flat ImageNet images.")] = None,
+    split: Annotated[str | None, option(metavar="NAME", help="Of Pascal VOC. Default: test, else val.")] = None,
+    label_offset: Annotated[int | None, option(metavar="N", help="Added to each label, such as -1.")] = None,
     limit: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="N samples, spread over the classes, always the same.", show_default=False
-        ),
+        int | None, option(min=1, metavar="N", help="N samples, spread over the classes, always the same.")
     ] = None,
     numerics: Annotated[
         str, typer.Option(metavar="MODE", help="Whose arithmetic: tflm, single-rounding or tinyengine-float.")
     ] = "tflm",
-    threads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Default: one a core.", show_default=False)
-    ] = None,
+    threads: Annotated[int | None, option(min=1, metavar="N", help="Default: one a core.")] = None,
     resume: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Finished samples: read if it is there, and added to.", show_default=False),
+        str | None, option(metavar="FILE", help="Finished samples: read if it is there, and added to.")
     ] = None,
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave damaged images out, and count them.")
     ] = False,
     diagnose: Annotated[
         bool | None,
-        typer.Option(
+        option(
             "--diagnose/--no-diagnose",
             help="Try the usual mistakes of a set-up. Default: where the result looks wrong.",
-            show_default=False,
         ),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Show every class.")] = False,
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write a JSON document; - is standard output.", show_default=False),
-    ] = None,
+    json: Annotated[str | None, option(metavar="FILE", help="Write a JSON document; - is standard output.")] = None,
     csv: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write each prediction as CSV; - is standard output.", show_default=False),
+        str | None, option(metavar="FILE", help="Write each prediction as CSV; - is standard output.")
     ] = None,
-    at_least: Annotated[
-        float | None,
-        typer.Option(metavar="PERCENT", help="Exit with 1 where the metric is below.", show_default=False),
-    ] = None,
+    at_least: Annotated[float | None, option(metavar="PERCENT", help="Exit with 1 where the metric is below.")] = None,
 ) -> None:
     """How accurate is a network on labelled data? Every byte is computed as TensorFlow Lite Micro would.
 

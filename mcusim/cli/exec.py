@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcusim.array_files import read_arrays
+from mcusim.cli.options import option
 from mcusim.cli.shell import STDOUT, pass_on_notices, refuse_overwriting, refuse_same_target, write_bytes, write_output
 from mcusim.errors import InputError
 
@@ -30,37 +31,27 @@ def exec_(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")],
     inputs: Annotated[
         list[str],
-        typer.Option(
+        option(
             "--input",
             metavar="FILE",
             help="An .npy file for each input, in order, or one .npz with all, by name or in order; "
             "random draws them. N in the place of a leading 1: N calls.",
-            show_default=False,
         ),
     ],
-    output: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Where the outputs go: .npy, or .npz by name.", show_default=False),
-    ] = None,
+    output: Annotated[str | None, option(metavar="FILE", help="Where the outputs go: .npy, or .npz by name.")] = None,
     runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose memory plan.")] = "tflm",
     schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",
     numerics: Annotated[
         str, typer.Option(metavar="MODE", help="Whose arithmetic: tflm, single-rounding or tinyengine-float.")
     ] = "tflm",
-    trace: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Every tensor of the one call, as .npz.", show_default=False),
-    ] = None,
+    trace: Annotated[str | None, option(metavar="FILE", help="Every tensor of the one call, as .npz.")] = None,
     seed: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="N", help="Draws weights where there are none, and inputs.", show_default=False),
+        int | None, option(min=0, metavar="N", help="Draws weights where there are none, and inputs.")
     ] = None,
     bits: Annotated[
         str | None,
-        typer.Option(
-            metavar="BITS",
-            help="Fewer bits a tensor: wNaM, such as w4a8, or the document of `mcusim bits --json`.",
-            show_default=False,
+        option(
+            metavar="BITS", help="Fewer bits a tensor: wNaM, such as w4a8, or the document of `mcusim bits --json`."
         ),
     ] = None,
 ) -> None:
@@ -72,9 +63,9 @@ def exec_(
       mcusim exec mcunet-vww0 --input random --seed 1 --trace layers.npz
       mcusim exec mcunet-vww0 --input random --seed 1 --bits w4a4
     """
-    for option, target, kinds in (("--output", output, (".npy", ".npz")), ("--trace", trace, (".npz",))):
+    for name, target, kinds in (("--output", output, (".npy", ".npz")), ("--trace", trace, (".npz",))):
         if target is not None and Path(target).suffix.lower() not in kinds:
-            raise InputError(f"'{target}' is no {' or '.join(kinds)}", where=option, fix=f"name a {kinds[0]} file")
+            raise InputError(f"'{target}' is no {' or '.join(kinds)}", where=name, fix=f"name a {kinds[0]} file")
     refuse_same_target(output=output, trace=trace)
     refuse_overwriting((model, bits, *inputs), output=output, trace=trace)
     graph = load_network(model, seed, bits)

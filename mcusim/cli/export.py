@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mcusim.cli.options import option
 from mcusim.cli.shell import STDOUT, refuse_overwriting, write_output
 
 if TYPE_CHECKING:
@@ -20,10 +21,8 @@ def export(
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Draws the weights of published networks.")] = 0,
     bits: Annotated[
         str | None,
-        typer.Option(
-            metavar="BITS",
-            help="Fewer bits a tensor: wNaM, such as w4a8, or the document of `mcusim bits --json`.",
-            show_default=False,
+        option(
+            metavar="BITS", help="Fewer bits a tensor: wNaM, such as w4a8, or the document of `mcusim bits --json`."
         ),
     ] = None,
 ) -> None:

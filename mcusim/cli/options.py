@@ -35,6 +35,7 @@ __all__ = [
     "layers_option",
     "ms_option",
     "named_board",
+    "option",
     "place_option",
     "profile_file",
     "share_option",
@@ -42,28 +43,30 @@ __all__ = [
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
+
+def option(*names: str, **how: Any) -> Any:
+    """An option that may be left out or has no default worth showing: where it has one, its help says so."""
+    return typer.Option(*names, show_default=False, **how)
+
+
 MODEL = typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")
 SCHEDULE = typer.Option(metavar="SPEC", help="In which pieces the network runs.")
-BANK = typer.Option(metavar="NAMES", help="The arena in these banks of the board only: A or A,B.", show_default=False)
-LINKED = typer.Option(
+BANK = option(metavar="NAMES", help="The arena in these banks of the board only: A or A,B.")
+LINKED = option(
     "--map",
     metavar="FILE",
     help="Linked firmware, as ELF or GNU ld's map file: its code counts instead of the estimate.",
-    show_default=False,
 )
-INPUT = typer.Option(
-    "--input",
-    metavar="PLACE",
-    help="Where the network's input lies: arena or external. Default: the runtime's own.",
-    show_default=False,
+INPUT = option(
+    "--input", metavar="PLACE", help="Where the network's input lies: arena or external. Default: the runtime's own."
 )
-JSON = typer.Option(metavar="FILE", help="Write the JSON document; - is standard output.", show_default=False)
+JSON = option(metavar="FILE", help="Write the JSON document; - is standard output.")
 
 
 def csv_of(line: str) -> Any:
     """The option that writes one line a `line` as CSV."""
     told = f"Write one line a {line} as CSV; - is standard output."
-    return typer.Option(metavar="FILE", help=told, show_default=False)
+    return option(metavar="FILE", help=told)
 
 
 def choice_option(text: str, kind: type[Choice], option: str) -> Choice:

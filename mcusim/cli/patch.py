@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcusim.cli.options import INPUT, JSON, bytes_option, csv_of, place_option, profile_file
+from mcusim.cli.options import INPUT, JSON, bytes_option, csv_of, option, place_option, profile_file
 from mcusim.cli.progress import progress_bar
 from mcusim.cli.shell import (
     STDOUT,
@@ -55,19 +55,14 @@ def patch(
     ] = False,
     schedule: Annotated[
         str | None,
-        typer.Option(
+        option(
             metavar="SPEC",
             help="With --advice: the patches it is about. Default: MCUNetV2's own plan, or the front's deepest.",
-            show_default=False,
         ),
     ] = None,
     variant: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE",
-            help="With --advice: write the redistributed network as a .tflite, its weights drawn.",
-            show_default=False,
-        ),
+        option(metavar="FILE", help="With --advice: write the redistributed network as a .tflite, its weights drawn."),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Show every schedule of the front.")] = False,
     json: Annotated[str | None, JSON] = None,

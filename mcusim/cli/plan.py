@@ -17,6 +17,7 @@ from mcusim.cli.options import (
     board_option,
     choice_option,
     image_option,
+    option,
     place_option,
     profile_file,
 )
@@ -59,17 +60,13 @@ EMITS = {"tflm": (".tflite",), "header": (".h", ".hpp")}
 def plan(
     model: Annotated[str, MODEL],
     runtime: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Whose memory rules. Default: tinyengine; with --emit: tflm.", show_default=False
-        ),
+        str | None, option(metavar="NAME", help="Whose memory rules. Default: tinyengine; with --emit: tflm.")
     ] = None,
     planner: Annotated[
         str | None,
-        typer.Option(
+        option(
             metavar="NAME",
             help="Another planner than the runtime's own: tflm-greedy, tinyengine-first-fit, best-fit or optimal.",
-            show_default=False,
         ),
     ] = None,
     schedule: Annotated[str, SCHEDULE] = "layer",
@@ -81,18 +78,16 @@ def plan(
         bool, typer.Option("--all", help="Every runtime and convention side by side, and what each counts.")
     ] = False,
     profile: Annotated[
-        str | None,
-        typer.Option(metavar="BOARD", help="Show which buffers lie in which of its memory banks.", show_default=False),
+        str | None, option(metavar="BOARD", help="Show which buffers lie in which of its memory banks.")
     ] = None,
     bank: Annotated[str | None, BANK] = None,
     linked: Annotated[str | None, LINKED] = None,
     emit: Annotated[
         tuple[str, str] | None,
-        typer.Option(
+        option(
             metavar="KIND FILE",
             help="Write FILE: tflm, the network as a .tflite that carries the smallest plan; header, a C header with "
             "arena size and operators.",
-            show_default=False,
         ),
     ] = None,
     buffers: Annotated[
@@ -104,10 +99,8 @@ def plan(
     json: Annotated[str | None, JSON] = None,
     csv: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write one line a buffer (with --all: one a way of counting); - is standard output.",
-            show_default=False,
+        option(
+            metavar="FILE", help="Write one line a buffer (with --all: one a way of counting); - is standard output."
         ),
     ] = None,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcusim.cli.options import choice_option
+from mcusim.cli.options import choice_option, option
 from mcusim.cli.shell import STDOUT, glyphs, show, terminal_width, write_output
 from mcusim.errors import InputError
 
@@ -18,11 +18,10 @@ __all__ = ["app"]
 
 app = typer.Typer(rich_markup_mode=None)
 
-FORMAT = typer.Option(
+FORMAT = option(
     "--format",
     metavar="FORMAT",
     help="terminal, markdown, csv, latex, html or json; else what the file's name says, else terminal.",
-    show_default=False,
 )
 OUTPUT = typer.Option(
     "-o",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from mcusim.cli.options import option
 from mcusim.errors import InputError
 
 if TYPE_CHECKING:
@@ -13,14 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ALL_KINDS", "GRID", "KINDS", "SRAM_BUDGET", "STAGES", "stage_kinds"]
 
-KINDS = typer.Option(
-    metavar="KIND[,KIND]",
-    help="Stages that are allowed: patch, stream. Default: those that the runtime can run.",
-    show_default=False,
+KINDS = option(
+    metavar="KIND[,KIND]", help="Stages that are allowed: patch, stream. Default: those that the runtime can run."
 )
 STAGES = typer.Option(min=0, max=8, metavar="N", help="Cut stages in one schedule, at most.")
 GRID = typer.Option(min=1, max=64, metavar="N", help="Patches along an axis, at most.")
-SRAM_BUDGET = typer.Option(metavar="SIZE", help="SRAM to hold, such as 256k.", show_default=False)
+SRAM_BUDGET = option(metavar="SIZE", help="SRAM to hold, such as 256k.")
 
 ALL_KINDS = ("patch", "stream")
 
