@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mcusim.cli.options import MODEL, SCHEDULE, board_option, bytes_option, named_board, profile_file
+from mcusim.cli.options import MODEL, SCHEDULE, board_option, bytes_option, named_board, option, profile_file
 from mcusim.cli.progress import progress_bar
 from mcusim.cli.sheets import front_csv, layers_csv, maps_csv, tenants_csv
 from mcusim.cli.shell import STDOUT, one_thread, refuse_overwriting, refuse_same_target, write_bytes, write_output
@@ -17,9 +17,27 @@ __all__ = ["app"]
 
 app = typer.Typer()
 
-OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="The picture: .svg, .png or .pdf.", show_default=False)
+OUTPUT = option("-o", "--output", metavar="FILE", help="The picture: .svg, .png or .pdf.")
 WIDTH = typer.Option(min=2.5, max=20, metavar="INCHES", help="Of the picture: 3.5 is a column of two, 7 a page.")
-DATA = typer.Option(metavar="FILE", help="Write what is drawn as CSV too; - is standard output.", show_default=False)
+DATA = option(metavar="FILE", help="Write what is drawn as CSV too; - is standard output.")
+
+
+def _kind(output: str, data: str | None, model: str | None = None, profile: str | None = None) -> str:
+    """The picture's format. Raises InputError where `output` is no picture, or a target is read by the command."""
+    from mcusim.render.style import check_format
+
+    refuse_same_target(output=output, data=data)
+    refuse_overwriting((model, profile_file(profile)), output=output, data=data)
+    return check_format(output)
+
+
+def _write(picture: bytes, output: str, rows: str, data: str | None, told: str) -> None:
+    """A picture, the numbers behind it where they are asked for, and what it shows."""
+    write_bytes(picture, output, "--output")
+    if data is not None:
+        write_output(rows, data, "--data")
+    if data != STDOUT:
+        write_output(f"{output}: {told}\n", STDOUT, "--output")
 
 
 @app.callback(invoke_without_command=True)
@@ -41,13 +59,10 @@ def timeline(
     output: Annotated[str, OUTPUT],
     runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose memory rules.")] = "tinyengine",
     planner: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Another planner than the runtime's own, as for `plan`.", show_default=False),
+        str | None, option(metavar="NAME", help="Another planner than the runtime's own, as for `plan`.")
     ] = None,
     schedule: Annotated[str, SCHEDULE] = "layer",
-    profile: Annotated[
-        str | None, typer.Option(metavar="BOARD", help="A board whose budget is drawn.", show_default=False)
-    ] = None,
+    profile: Annotated[str | None, option(metavar="BOARD", help="A board whose budget is drawn.")] = None,
     data: Annotated[str | None, DATA] = None,
 ) -> None:
     """The memory timeline: steps across, bytes up, a rectangle for each buffer; the fullest step is marked.
@@ -59,34 +74,26 @@ def timeline(
     """
     from mcusim.memory.planning import plan_memory
     from mcusim.models import load
-    from mcusim.render.style import check_format
     from mcusim.render.text import counted
     from mcusim.render.timeline import timeline_plot
     from mcusim.schedule import parse_schedule
 
-    refuse_same_target(output=output, data=data)
-    refuse_overwriting((model, profile_file(profile)), output=output, data=data)
-    kind, board = check_format(output), board_option(profile)
+    kind, board = _kind(output, data, model, profile), board_option(profile)
     pieces = parse_schedule(schedule)
     if pieces.is_auto:
         fix = "name one; `mcusim patch MODEL --profile BOARD` finds the best"
         raise ScheduleError("a timeline is of one schedule", where=f"schedule '{schedule}'", fix=fix)
     plan = plan_memory(load(model), runtime, pieces, planner=planner)
-    write_bytes(timeline_plot(plan, board, kind), output, "--output")
-    if data is not None:
-        write_output(tenants_csv(plan), data, "--data")
-    if data != STDOUT:
-        count = sum(1 for tenant in plan.tenants() if tenant.size_bytes)
-        write_output(
-            f"{output}: {counted(count, 'buffer')} on {counted(plan.program.length, 'step')}\n", STDOUT, "--output"
-        )
+    count = sum(1 for tenant in plan.tenants() if tenant.size_bytes)
+    told = f"{counted(count, 'buffer')} on {counted(plan.program.length, 'step')}"
+    _write(timeline_plot(plan, board, kind), output, tenants_csv(plan), data, told)
 
 
 @app.command(short_help="The memory of each layer beside the budget.")
 def memory(
     model: Annotated[str, MODEL],
     output: Annotated[str, OUTPUT],
-    profile: Annotated[str, typer.Option(metavar="BOARD", help="The board whose budget is drawn.", show_default=False)],
+    profile: Annotated[str, option(metavar="BOARD", help="The board whose budget is drawn.")],
     runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose memory rules.")] = "tinyengine",
     schedule: Annotated[str, SCHEDULE] = "layer",
     data: Annotated[str | None, DATA] = None,
@@ -98,19 +105,13 @@ def memory(
       mcusim plot memory mcunet-in3 --profile stm32f746 -o memory.svg
     """
     from mcusim.render.bars import memory_plot
-    from mcusim.render.style import check_format
     from mcusim.render.text import counted
     from mcusim.simulation import simulate
 
-    refuse_same_target(output=output, data=data)
-    refuse_overwriting((model, profile_file(profile)), output=output, data=data)
-    kind, board = check_format(output), named_board(profile)
+    kind, board = _kind(output, data, model, profile), named_board(profile)
     report = simulate(model, profile=board, runtime=runtime, schedule=schedule)
-    write_bytes(memory_plot(report, kind), output, "--output")
-    if data is not None:
-        write_output(layers_csv(report), data, "--data")
-    if data != STDOUT:
-        write_output(f"{output}: {counted(len(report.layers), 'layer')} of {report.model.name}\n", STDOUT, "--output")
+    told = f"{counted(len(report.layers), 'layer')} of {report.model.name}"
+    _write(memory_plot(report, kind), output, layers_csv(report), data, told)
 
 
 @app.command(short_help="Predicted against measured times.")
@@ -127,24 +128,19 @@ def validation(
     one_thread()
     from mcusim.cli.sheets import validation_csv
     from mcusim.pricing.validation import predictions
-    from mcusim.render.style import check_format
     from mcusim.render.validation import validation_plot
 
-    refuse_same_target(output=output, data=data)
-    kind = check_format(output)
+    kind = _kind(output, data)
     found = predictions()
-    write_bytes(validation_plot(found, kind), output, "--output")
-    if data is not None:
-        write_output(validation_csv(found), data, "--data")
-    if data != STDOUT:
-        write_output(f"{output}: {len(found)} measured times\n", STDOUT, "--output")
+    told = f"{len(found)} measured times"
+    _write(validation_plot(found, kind), output, validation_csv(found), data, told)
 
 
 @app.command(short_help="SRAM against time: the schedules worth having.")
 def front(
     model: Annotated[str, MODEL],
     output: Annotated[str, OUTPUT],
-    profile: Annotated[str, typer.Option(metavar="BOARD", help="The board whose budget is drawn.", show_default=False)],
+    profile: Annotated[str, option(metavar="BOARD", help="The board whose budget is drawn.")],
     runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose memory rules and kernels.")] = "tinyengine",
     kinds: Annotated[str | None, KINDS] = None,
     stages: Annotated[int, STAGES] = 3,
@@ -160,15 +156,12 @@ def front(
       mcusim plot front mbv2-w1.0-r224 --profile stm32h743 -o front.svg
       mcusim plot front mcunet-in3 --profile stm32f412 --kinds patch,stream --width 3.5 -o front.pdf --data front.csv
     """
-    from mcusim.render.style import check_format
     from mcusim.render.text import counted
     from mcusim.render.tradeoff import front_plot
     from mcusim.runtimes import find_runtime
     from mcusim.searching import search
 
-    refuse_same_target(output=output, data=data)
-    refuse_overwriting((model, profile_file(profile)), output=output, data=data)
-    kind, budget = check_format(output), bytes_option(sram_budget, "--sram-budget")
+    kind, budget = _kind(output, data, model, profile), bytes_option(sram_budget, "--sram-budget")
     chosen = find_runtime(runtime)
     with progress_bar() as progress:
         found = search(
@@ -181,20 +174,15 @@ def front(
             sram_budget_bytes=budget,
             progress=progress,
         )
-    write_bytes(front_plot(found, kind, width), output, "--output")
-    if data is not None:
-        write_output(front_csv(found), data, "--data")
-    if data != STDOUT:
-        write_output(f"{output}: {counted(len(found.points), 'schedule')} of {found.graph.name}\n", STDOUT, "--output")
+    told = f"{counted(len(found.points), 'schedule')} of {found.graph.name}"
+    _write(front_plot(found, kind, width), output, front_csv(found), data, told)
 
 
 @app.command(short_help="The patches or bands of a stage on its feature maps.")
 def patches(
     model: Annotated[str, MODEL],
     output: Annotated[str, OUTPUT],
-    schedule: Annotated[
-        str, typer.Option(metavar="SPEC", help="In which pieces the network runs.", show_default=False)
-    ],
+    schedule: Annotated[str, option(metavar="SPEC", help="In which pieces the network runs.")],
     stage: Annotated[int, typer.Option(min=1, metavar="N", help="Which of its cut stages is drawn.")] = 1,
     runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose memory rules.")] = "tinyengine",
     width: Annotated[float, WIDTH] = 6.3,
@@ -212,15 +200,12 @@ def patches(
     from mcusim.lowering.lower import lower
     from mcusim.models import load
     from mcusim.render.patches import patches_plot
-    from mcusim.render.style import check_format
     from mcusim.render.text import counted
     from mcusim.runtimes import find_runtime
     from mcusim.schedule import StageKind, parse_schedule
     from mcusim.searching.stage_maps import stage_maps
 
-    refuse_same_target(output=output, data=data)
-    refuse_overwriting((model,), output=output, data=data)
-    kind, pieces, rules = check_format(output), parse_schedule(schedule), find_runtime(runtime).rules
+    kind, pieces, rules = _kind(output, data, model), parse_schedule(schedule), find_runtime(runtime).rules
     program = lower(load(model), pieces, rules, rules.default_input_place(pieces))
     cut = [number for number, one in enumerate(program.stages) if one.kind is not StageKind.LAYER]
     if stage > len(cut):
@@ -230,12 +215,9 @@ def patches(
             fix = "use --stage 1" if len(cut) == 1 else f"use --stage 1 to {len(cut)}"
         raise ScheduleError(what, where=f"schedule '{pieces}'", fix=fix)
     number = cut[stage - 1]
-    write_bytes(patches_plot(program, number, str(pieces), kind, width), output, "--output")
     maps = stage_maps(program, program.stages[number])
-    if data is not None:
-        write_output(maps_csv(program, maps), data, "--data")
-    if data != STDOUT:
-        write_output(f"{output}: {counted(len(maps), 'map')} of {program.graph.name}\n", STDOUT, "--output")
+    told = f"{counted(len(maps), 'map')} of {program.graph.name}"
+    _write(patches_plot(program, number, str(pieces), kind, width), output, maps_csv(program, maps), data, told)
 
 
 @app.command(short_help="Table 4: accuracy against SRAM, published and simulated.")
@@ -274,25 +256,20 @@ def runtimes(output: Annotated[str, OUTPUT], data: Annotated[str | None, DATA] =
 def _plot(name: str, output: str, data: str | None) -> None:
     """The chart of a published table, and the numbers behind it."""
     from mcusim.render.charts import PLOTS, chart_csv
-    from mcusim.render.style import check_format
     from mcusim.tables.curves import CHARTS
 
-    refuse_same_target(output=output, data=data)
-    kind = check_format(output)
+    kind = _kind(output, data)
     chart = CHARTS[name]()
-    write_bytes(PLOTS[name](chart, kind), output, "--output")
-    if data is not None:
-        write_output(chart_csv(chart), data, "--data")
-    if data != STDOUT:
-        count = sum(len(panel.dots) for panel in chart.panels)
-        write_output(f"{output}: {count} points in {len(chart.panels)} panels\n", STDOUT, "--output")
+    count = sum(len(panel.dots) for panel in chart.panels)
+    told = f"{count} points in {len(chart.panels)} panels"
+    _write(PLOTS[name](chart, kind), output, chart_csv(chart), data, told)
 
 
 @app.command(short_help="The time of each layer, split by cause.")
 def layers(
     model: Annotated[str, MODEL],
     output: Annotated[str, OUTPUT],
-    profile: Annotated[str, typer.Option(metavar="BOARD", help="The board that it runs on.", show_default=False)],
+    profile: Annotated[str, option(metavar="BOARD", help="The board that it runs on.")],
     runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose kernels.")] = "tinyengine",
     schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",
     data: Annotated[str | None, DATA] = None,
@@ -304,19 +281,13 @@ def layers(
       mcusim plot layers mcunet-in3 --profile stm32h743 -o layers.svg --data layers.csv
     """
     from mcusim.render.layer_times import layers_plot
-    from mcusim.render.style import check_format
     from mcusim.render.text import counted
     from mcusim.simulation import simulate
 
-    refuse_same_target(output=output, data=data)
-    refuse_overwriting((model, profile_file(profile)), output=output, data=data)
-    kind, board = check_format(output), named_board(profile)
+    kind, board = _kind(output, data, model, profile), named_board(profile)
     report = simulate(model, profile=board, runtime=runtime, schedule=schedule)
     if report.latency.ms is None:
         why = next((warning for warning in report.warnings if warning.startswith("latency")), "latency: not known")
         raise ModelError(why.rstrip("."), where=f"'{report.model.name}'", fix="ask for another runtime")
-    write_bytes(layers_plot(report, kind), output, "--output")
-    if data is not None:
-        write_output(layers_csv(report), data, "--data")
-    if data != STDOUT:
-        write_output(f"{output}: {counted(len(report.layers), 'layer')} of {report.model.name}\n", STDOUT, "--output")
+    told = f"{counted(len(report.layers), 'layer')} of {report.model.name}"
+    _write(layers_plot(report, kind), output, layers_csv(report), data, told)
