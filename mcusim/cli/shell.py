@@ -203,13 +203,18 @@ def complain(sentence: str) -> None:
         print(line if line.startswith("mcusim ") else f"mcusim: {line}", file=sys.stderr, flush=True)
 
 
+class _Notices(logging.Handler):
+    """Tells each record on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(record.getMessage())
+
+
 def pass_on_notices() -> None:
     """From now on, what the library logs (that it compiles kernels, for instance) is a line on standard error."""
     logger = logging.getLogger("mcusim")
     if not logger.handlers:
-        notices = logging.Handler(logging.INFO)
-        notices.emit = lambda record: complain(record.getMessage())  # type: ignore[method-assign]
-        logger.addHandler(notices)
+        logger.addHandler(_Notices(logging.INFO))
         logger.setLevel(logging.INFO)
 
 
