@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mcusim.cli.asking import Answer, Question, ask, ask_all
 from mcusim.cli.options import (
     BANK,
+    INPUT,
+    JSON,
     LINKED,
     bytes_option,
     hz_option,
     image_option,
     layers_option,
     ms_option,
-    named_board,
+    option,
     place_option,
     profile_file,
 )
@@ -32,23 +35,22 @@ from mcusim.cli.shell import (
     terminal_width,
     write_output,
 )
+from mcusim.cli.usage import asked_again
 from mcusim.errors import InputError
 
 if TYPE_CHECKING:
-    from mcusim.graph import Graph
-    from mcusim.hardware import Board
-    from mcusim.lowering.rules import InputPlace
-    from mcusim.memory.images import Image
-    from mcusim.pricing.stored import Calibration
     from mcusim.render.layers import LayerChoice
     from mcusim.report import Report
 
 __all__ = ["run"]
 
 ALL_BOARDS, AUTO_LAYERS = "all", "auto"
+_NO_QUESTION = ("layers", "json", "csv", "trace", "html", "check")
+_ALWAYS_SAID = ("runtime", "schedule")
 
 
 def run(
+    context: typer.Context,
     model: Annotated[
         str | None,
         typer.Argument(
@@ -60,11 +62,10 @@ def run(
     ] = None,
     profile: Annotated[
         str | None,
-        typer.Option(
+        option(
             metavar="BOARD",
             help="A board's name (`mcusim profiles` lists them), the path of a TOML file, or all: every board, "
             "best fit first.",
-            show_default=False,
         ),
     ] = None,
     runtime: Annotated[
@@ -72,11 +73,10 @@ def run(
     ] = "tinyengine",
     convention: Annotated[
         str | None,
-        typer.Option(
+        option(
             metavar="NAME",
             help="What counts SRAM instead of the runtime: act, io, live, mcunetv2, table4, tinyengine-codegen, "
             "x-cube-ai, zoo-2020, or another runtime.",
-            show_default=False,
         ),
     ] = None,
     schedule: Annotated[
@@ -89,71 +89,50 @@ def run(
     ] = "layer",
     input_place: Annotated[
         str | None,
-        typer.Option(
-            "--input",
-            metavar="PLACE",
-            help="Where the network's input lies: arena or external. Default: the runtime's own.",
-            show_default=False,
-        ),
+        INPUT,
     ] = None,
-    clock_hz: Annotated[
-        str | None, typer.Option(metavar="CLOCK", help="Another clock, such as 480MHz.", show_default=False)
-    ] = None,
-    sram_budget: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="SRAM to hold, such as 256k.", show_default=False)
-    ] = None,
-    flash_budget: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Flash to hold, such as 1M.", show_default=False)
-    ] = None,
-    max_ms: Annotated[
-        str | None, typer.Option(metavar="MS", help="Time to hold, such as 50 (or 1.5s).", show_default=False)
-    ] = None,
+    clock_hz: Annotated[str | None, option(metavar="CLOCK", help="Another clock, such as 480MHz.")] = None,
+    sram_budget: Annotated[str | None, option(metavar="SIZE", help="SRAM to hold, such as 256k.")] = None,
+    flash_budget: Annotated[str | None, option(metavar="SIZE", help="Flash to hold, such as 1M.")] = None,
+    max_ms: Annotated[str | None, option(metavar="MS", help="Time to hold, such as 50 (or 1.5s).")] = None,
     bank: Annotated[str | None, BANK] = None,
     linked: Annotated[str | None, LINKED] = None,
     calibration: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Your own times, as `mcusim calibrate` wrote them.", show_default=False),
+        str | None, option(metavar="FILE", help="Your own times, as `mcusim calibrate` wrote them.")
     ] = None,
     bits: Annotated[
         str | None,
-        typer.Option(
+        option(
             metavar="BITS",
             help="Fewer bits a tensor: auto (activations, then weights, cut until it fits, as `mcusim bits` shows); "
             "wNaM, weights of N and activations of M bits, such as w4a8; or the document of `mcusim bits --json`.",
-            show_default=False,
         ),
     ] = None,
     layers: Annotated[
         str,
         typer.Option(metavar="WHICH", help="Layers to show: auto (the heaviest of many), all, top, none."),
     ] = AUTO_LAYERS,
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write the JSON document; - is standard output.", show_default=False),
-    ] = None,
+    json: Annotated[str | None, JSON] = None,
     csv: Annotated[
         str | None,
-        typer.Option(
+        option(
             metavar="FILE",
             help="Write one line a layer as CSV (with --profile all: one a board); - is standard output.",
-            show_default=False,
         ),
     ] = None,
     trace: Annotated[
         str | None,
-        typer.Option(
+        option(
             metavar="FILE",
             help="Write a trace of one inference for ui.perfetto.dev or chrome://tracing; - is standard output.",
-            show_default=False,
         ),
     ] = None,
     html: Annotated[
         str | None,
-        typer.Option(
+        option(
             metavar="FILE",
             help="Write one HTML page that needs no network: timeline, sortable layers, schedules, sources; "
             "- is standard output.",
-            show_default=False,
         ),
     ] = None,
     check: Annotated[
@@ -186,7 +165,7 @@ def run(
         fix = "add --profile BOARD (`mcusim profiles` lists them) or --profile all"
         raise InputError("no board is named", where="mcusim run", fix=fix)
     refuse_same_target(json=json, csv=csv, trace=trace, html=html)
-    question = _Question(
+    question = Question(
         model,
         runtime,
         schedule,
@@ -210,9 +189,9 @@ def run(
             raise InputError("a page is about one board", where="--html", fix="name one board with --profile")
         if layers != AUTO_LAYERS:
             complain("--layers: with --profile all each board has a row, and layers are not shown")
-        reports = _ask_all(question)
+        reports = ask_all(question)
     else:
-        answer = _ask(question, profile, bank)
+        answer = ask(question, profile, bank)
         reports = [answer.report]
     read = {model, profile_file(profile), linked, calibration, bits, *(report.model.source for report in reports)}
     refuse_overwriting(read, json=json, csv=csv, trace=trace, html=html)
@@ -222,118 +201,15 @@ def run(
         if trace is not None:
             _write_trace(question, answer, trace)
         if html is not None:
-            options = {
-                "--profile": profile,
-                "--runtime": runtime,
-                "--convention": convention,
-                "--schedule": schedule,
-                "--input": input_place,
-                "--clock-hz": clock_hz,
-                "--sram-budget": sram_budget,
-                "--flash-budget": flash_budget,
-                "--max-ms": max_ms,
-                "--bank": bank,
-                "--map": linked,
-                "--calibration": calibration,
-                "--bits": bits,
-            }
-            write_output(_page(question, answer, options), html, "--html")
+            files = {"board": profile_file(profile), "firmware": linked, "calibration": calibration, "bits": bits}
+            command = asked_again(context, _NO_QUESTION, _ALWAYS_SAID)
+            write_output(_page(question, answer, files, command), html, "--html")
         _tell_report(answer.report, choice, json, csv, is_told=STDOUT not in (json, csv, trace, html))
     if check and not any(report.fits for report in reports):
         raise typer.Exit(1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """All of the question but the board."""
-
-    model: str | None
-    runtime: str
-    schedule: str
-    input_place: InputPlace | None
-    clock_hz: int | None
-    sram_budget_bytes: int | None
-    flash_budget_bytes: int | None
-    max_ms: float | None
-    convention: str | None
-    image: Image | None
-    calibration: Calibration | None
-    bits: str | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Answer:
-    """A Report, and what it is about."""
-
-    report: Report
-    graph: Graph
-    board: Board
-
-
-def _ask(question: _Question, profile: str, banks: str | None) -> _Answer:
-    return _answers(question, [named_board(profile, banks)])[0]
-
-
-def _ask_all(question: _Question) -> list[Report]:
-    from mcusim.boards import all_boards
-    from mcusim.render.boards import best_first
-
-    return best_first([answer.report for answer in _answers(question, all_boards())])
-
-
-def _answers(question: _Question, boards: Sequence[Board]) -> list[_Answer]:
-    """One answer a board. What is wrong with an option is told before a network is read."""
-    from mcusim.models import load
-    from mcusim.runtimes import find_runtime
-    from mcusim.schedule import parse_schedule
-    from mcusim.simulation import simulate
-
-    runtime, schedule = find_runtime(question.runtime), parse_schedule(question.schedule)
-    graphs: dict[str, Graph] = {}
-    answers = []
-    for board in boards:
-        name = board.default_model if question.model is None else question.model
-        if name not in graphs:
-            graphs[name] = load(name)
-        graph = _with_bits(graphs[name], board, question)
-        report = simulate(
-            graph,
-            profile=board,
-            runtime=runtime,
-            schedule=schedule,
-            input_place=question.input_place,
-            clock_hz=question.clock_hz,
-            sram_budget_bytes=question.sram_budget_bytes,
-            flash_budget_bytes=question.flash_budget_bytes,
-            max_ms=question.max_ms,
-            convention=question.convention,
-            image=question.image,
-            calibration=question.calibration,
-        )
-        answers.append(_Answer(report, graph, board))
-    return answers
-
-
-def _with_bits(graph: Graph, board: Board, question: _Question) -> Graph:
-    """The network with the bits that were asked for."""
-    if question.bits is None:
-        return graph
-    from mcusim.precision import AUTO, chosen_bits, fit_bits
-
-    if question.bits.strip().lower() != AUTO:
-        return chosen_bits(graph, question.bits)
-    return fit_bits(
-        graph,
-        profile=board,
-        runtime=question.runtime,
-        schedule=question.schedule,
-        input_place=question.input_place,
-        sram_budget_bytes=question.sram_budget_bytes,
-        flash_budget_bytes=question.flash_budget_bytes,
-    ).graph
-
-
-def _write_trace(question: _Question, answer: _Answer, target: str) -> None:
+def _write_trace(question: Question, answer: Answer, target: str) -> None:
     """A trace of what the report is about: with `--schedule auto`, of the schedule that was found."""
     from mcusim.tracing import trace
 
@@ -351,19 +227,18 @@ def _write_trace(question: _Question, answer: _Answer, target: str) -> None:
     write_output(document(made, indent=None), target, "--trace")
 
 
-def _page(question: _Question, answer: _Answer, options: dict[str, str | None]) -> str:
-    from mcusim.cli.page import asked_command, page
+def _page(question: Question, answer: Answer, files: Mapping[str, str | None], command: str) -> str:
+    """The page as text. files: what one that was read is for -> its path, or a word or None where there was none."""
+    from mcusim.dossier import dossier
+    from mcusim.render.html import html_page
     from mcusim.runtimes import find_runtime
 
-    files = {
-        "board": profile_file(options["--profile"]),
-        "firmware": options["--map"],
-        "calibration": options["--calibration"],
-        "bits": options["--bits"],
-    }
-    command = asked_command(question.model, options)
+    report, graph = answer.report, answer.graph
+    named = {"network": report.model.source if graph.source.file_bytes is not None else None, **files}
+    read = [(role, path) for role, path in named.items() if path is not None and os.path.isfile(path)]  # no pipes
     runtime = find_runtime(question.runtime)
-    return page(answer.report, answer.graph, answer.board, runtime, question.image, files, command)
+    made = dossier(report, graph, answer.board, runtime, image=question.image, files=read, command=command)
+    return html_page(made)
 
 
 def _tell_report(report: Report, layers: LayerChoice, json: str | None, csv: str | None, is_told: bool) -> None:

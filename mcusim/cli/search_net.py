@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcusim.cli.options import bytes_option, count_option, profile_file, share_option
+from mcusim.cli.options import JSON, bytes_option, count_option, option, profile_file, share_option
 from mcusim.cli.shell import (
     STDOUT,
     document,
@@ -19,6 +18,7 @@ from mcusim.cli.shell import (
     terminal_width,
     write_output,
 )
+from mcusim.cli.usage import asked_again
 from mcusim.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,84 +31,47 @@ def search_net(
     context: typer.Context,
     row: Annotated[
         str | None,
-        typer.Option(
+        option(
             metavar="ROW",
             help="A published row whose network was never released: its board, task and figures. --rows lists them.",
-            show_default=False,
         ),
     ] = None,
     rows: Annotated[bool, typer.Option("--rows", help="List such rows, and stop.")] = False,
-    profile: Annotated[
-        str | None,
-        typer.Option(metavar="BOARD", help="A board's name, or the path of a TOML file.", show_default=False),
-    ] = None,
+    profile: Annotated[str | None, option(metavar="BOARD", help="A board's name, or the path of a TOML file.")] = None,
     task: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TASK",
-            help="imagenet, vww or voc: what the network ends in. Default: imagenet.",
-            show_default=False,
-        ),
+        str | None, option(metavar="TASK", help="imagenet, vww or voc: what the network ends in. Default: imagenet.")
     ] = None,
-    macs: Annotated[
-        str | None, typer.Option(metavar="COUNT", help="MACs to meet, such as 119M.", show_default=False)
-    ] = None,
-    sram: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="SRAM to meet, such as 196KiB.", show_default=False)
-    ] = None,
-    flash: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", help="Flash to meet, such as 1010KiB: model and code.", show_default=False),
-    ] = None,
-    params: Annotated[
-        str | None, typer.Option(metavar="COUNT", help="Parameters to meet, such as 0.67M.", show_default=False)
-    ] = None,
+    macs: Annotated[str | None, option(metavar="COUNT", help="MACs to meet, such as 119M.")] = None,
+    sram: Annotated[str | None, option(metavar="SIZE", help="SRAM to meet, such as 196KiB.")] = None,
+    flash: Annotated[str | None, option(metavar="SIZE", help="Flash to meet, such as 1010KiB: model and code.")] = None,
+    params: Annotated[str | None, option(metavar="COUNT", help="Parameters to meet, such as 0.67M.")] = None,
     max_macs: Annotated[
         bool, typer.Option("--max-macs", help="As many MACs as possible of what else is asked; takes a minute or so.")
     ] = False,
-    sram_budget: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Never more SRAM. Default: the board's.", show_default=False)
-    ] = None,
-    flash_budget: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Never more flash. Default: the board's.", show_default=False)
-    ] = None,
+    sram_budget: Annotated[str | None, option(metavar="SIZE", help="Never more SRAM. Default: the board's.")] = None,
+    flash_budget: Annotated[str | None, option(metavar="SIZE", help="Never more flash. Default: the board's.")] = None,
     tolerance: Annotated[str, typer.Option(metavar="SHARE", help="How near is near enough, as in 1% or 0.01.")] = "1%",
     max_overhead: Annotated[
         str | None,
-        typer.Option(
+        option(
             metavar="SHARE",
             help="Share of the MACs that patches may compute again. Default: 17%, or what --row allows.",
-            show_default=False,
         ),
     ] = None,
     resolution: Annotated[
-        str | None,
-        typer.Option(metavar="N[,N]", help="Only these inputs: 96, 128, 160, 192, 224, 256.", show_default=False),
+        str | None, option(metavar="N[,N]", help="Only these inputs: 96, 128, 160, 192, 224, 256.")
     ] = None,
     patches: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N[,N]", help="Only these grids: 1 (layer by layer), 2 (2x2), 3 or 4.", show_default=False
-        ),
+        str | None, option(metavar="N[,N]", help="Only these grids: 1 (layer by layer), 2 (2x2), 3 or 4.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another seed finds another network.")] = 0,
     effort: Annotated[
         int, typer.Option(min=1, metavar="N", help="Steps of one of the search's walks; more finds more.")
     ] = 500,
     output: Annotated[
-        str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write the network as TOML, for `mcusim run FILE`.",
-            show_default=False,
-        ),
+        str | None, option("--output", "-o", metavar="FILE", help="Write the network as TOML, for `mcusim run FILE`.")
     ] = None,
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write the JSON document; - is standard output.", show_default=False),
-    ] = None,
+    json: Annotated[str | None, JSON] = None,
 ) -> None:
     """A network of MCUNetV2's search space for stated figures, or with as many MACs as a board takes.
 
@@ -153,7 +116,9 @@ def search_net(
     if output is not None and found.meets:
         from mcusim.designing.files import network_file
 
-        write_output(network_file(found, _command(context)), output, "--output")
+        write_output(
+            network_file(found, asked_again(context, ("output", "json", "rows"), ("seed",))), output, "--output"
+        )
     if json is not None:
         write_output(document(_document(found)), json, "--json")
     if STDOUT not in (output if found.meets else None, json):
@@ -171,20 +136,6 @@ def _numbers(text: str | None, option: str) -> tuple[int, ...] | None:
     except ValueError:
         fix = "write numbers with commas between, as in 128,160"
         raise InputError(f"'{text}' is not a list of numbers", where=option, fix=fix) from None
-
-
-_NO_QUESTION = ("output", "json", "rows")
-
-
-def _command(context: typer.Context) -> str:
-    """What was asked, as a command that asks it again: options that differ from their defaults, and the seed."""
-    words = ["mcusim", "search-net"]
-    for param in context.command.params:
-        value = context.params.get(str(param.name))
-        if param.name in _NO_QUESTION or (value == param.default and param.name != "seed") or value is None:
-            continue
-        words += [param.opts[0]] if value is True else [param.opts[0], str(value)]
-    return shlex.join(words)
 
 
 def _progress() -> Progress | None:

@@ -1,13 +1,15 @@
-"""What is wrong with a command line, in one sentence."""
+"""A command line: what is wrong with it, in one sentence, and the line that asks the same again."""
 
 from __future__ import annotations
 
 import difflib
+import shlex
+from collections.abc import Collection
 from typing import Any
 
 import typer
 
-__all__ = ["UsageError", "explain"]
+__all__ = ["UsageError", "asked_again", "explain"]
 
 # Typer brings its own copy of click or imports the installed one, by version; this is the base of its usage errors.
 UsageError: type[Any] = typer.BadParameter.__mro__[1]
@@ -33,3 +35,18 @@ def explain(error: Any, asked: str = "mcusim") -> str:
 def _nearest(name: str, known: Any, where: str) -> str:
     near = difflib.get_close_matches(name, [other for other in known if len(other) > 2], n=2, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else f"`{where} --help` lists them"
+
+
+def asked_again(context: typer.Context, no_question: Collection[str], always_said: Collection[str] = ()) -> str:
+    """The command that asks the same question again: its options that differ from their defaults.
+
+    no_question: parameters that say what is written or shown.   always_said: those named even with their default.
+    """
+    words = context.command_path.split()
+    for param in context.command.params:
+        value = context.params.get(str(param.name))
+        if value is None or param.name in no_question or (value == param.default and param.name not in always_said):
+            continue
+        named = [] if param.param_type_name == "argument" else [param.opts[0]]
+        words += named if value is True else [*named, str(value)]
+    return shlex.join(words)

@@ -1,0 +1,111 @@
+"""What `mcusim run` asks, and the answers: one board or all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mcusim.cli.options import named_board
+
+if TYPE_CHECKING:
+    from mcusim.graph import Graph
+    from mcusim.hardware import Board
+    from mcusim.lowering.rules import InputPlace
+    from mcusim.memory.images import Image
+    from mcusim.pricing.stored import Calibration
+    from mcusim.report import Report
+
+__all__ = ["Answer", "Question", "ask", "ask_all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """All of the question but the board."""
+
+    model: str | None
+    runtime: str
+    schedule: str
+    input_place: InputPlace | None
+    clock_hz: int | None
+    sram_budget_bytes: int | None
+    flash_budget_bytes: int | None
+    max_ms: float | None
+    convention: str | None
+    image: Image | None
+    calibration: Calibration | None
+    bits: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """A Report, and what it is about."""
+
+    report: Report
+    graph: Graph
+    board: Board
+
+
+def ask(question: Question, profile: str, banks: str | None) -> Answer:
+    """About one board. banks: of `--bank`. Raises McusimError for whatever is wrong in the question."""
+    return _answers(question, [named_board(profile, banks)])[0]
+
+
+def ask_all(question: Question) -> list[Report]:
+    """About every board, best fit first."""
+    from mcusim.boards import all_boards
+    from mcusim.render.boards import best_first
+
+    return best_first([answer.report for answer in _answers(question, all_boards())])
+
+
+def _answers(question: Question, boards: Sequence[Board]) -> list[Answer]:
+    """One answer a board. What is wrong with an option is told before a network is read."""
+    from mcusim.models import load
+    from mcusim.runtimes import find_runtime
+    from mcusim.schedule import parse_schedule
+    from mcusim.simulation import simulate
+
+    runtime, schedule = find_runtime(question.runtime), parse_schedule(question.schedule)
+    graphs: dict[str, Graph] = {}
+    answers = []
+    for board in boards:
+        name = board.default_model if question.model is None else question.model
+        if name not in graphs:
+            graphs[name] = load(name)
+        graph = _with_bits(graphs[name], board, question)
+        report = simulate(
+            graph,
+            profile=board,
+            runtime=runtime,
+            schedule=schedule,
+            input_place=question.input_place,
+            clock_hz=question.clock_hz,
+            sram_budget_bytes=question.sram_budget_bytes,
+            flash_budget_bytes=question.flash_budget_bytes,
+            max_ms=question.max_ms,
+            convention=question.convention,
+            image=question.image,
+            calibration=question.calibration,
+        )
+        answers.append(Answer(report, graph, board))
+    return answers
+
+
+def _with_bits(graph: Graph, board: Board, question: Question) -> Graph:
+    """The network with the bits that were asked for."""
+    if question.bits is None:
+        return graph
+    from mcusim.precision import AUTO, chosen_bits, fit_bits
+
+    if question.bits.strip().lower() != AUTO:
+        return chosen_bits(graph, question.bits)
+    return fit_bits(
+        graph,
+        profile=board,
+        runtime=question.runtime,
+        schedule=question.schedule,
+        input_place=question.input_place,
+        sram_budget_bytes=question.sram_budget_bytes,
+        flash_budget_bytes=question.flash_budget_bytes,
+    ).graph
