@@ -4,13 +4,38 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from mcusim.graph import Graph
+from mcusim.frontends.builder import GraphBuilder
+from mcusim.graph import Graph, Padding
 from mcusim.lowering.staging import computes, is_tileable, network_of
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule, StageKind, StageSpec
 
 MOST_PIECES = 6
 """Along one axis: uneven and non-square grids need no more."""
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> Graph:
+    """Small CNNs with strides, pools, branches and shortcuts."""
+    builder = GraphBuilder("drawn")
+    x = builder.input((1, draw(st.integers(6, 20)), draw(st.integers(6, 20)), 3))
+    for _ in range(draw(st.integers(2, 6))):
+        kernel, stride = draw(st.sampled_from((1, 3, 5))), draw(st.sampled_from((1, 1, 2)))
+        rows, cols = builder.type_of(x).shape[1:3]
+        padding = draw(st.sampled_from((Padding.SAME, kernel // 2)))
+        kind = draw(st.sampled_from(("conv", "depthwise", "shortcut", "pool")))
+        if min(rows, cols) < 3:
+            break
+        if kind == "conv":
+            x = builder.conv_2d(x, draw(st.integers(1, 8)), kernel, stride=stride, padding=padding)
+        elif kind == "depthwise":
+            x = builder.depthwise_conv_2d(x, kernel, stride=stride, padding=padding)
+        elif kind == "pool":
+            x = builder.max_pool_2d(x, 2, stride=stride, padding=Padding.SAME)
+        else:
+            inner = builder.depthwise_conv_2d(x, kernel, padding=Padding.SAME)
+            x = builder.add(builder.conv_2d(inner, builder.type_of(x).channels, 1), x)
+    return builder.build([builder.conv_2d(x, 4, 1)])
 
 
 def cuttable_runs(graph: Graph, runtime: Runtime) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from test_plan_cli import run
+from commands import run
 
 import mcusim
 from mcusim import zoo

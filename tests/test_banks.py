@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from commands import run, told
 from rich.cells import cell_len
-from test_plan_cli import run, told
 
 import mcusim
 from mcusim.boards import BankKind, MemoryBank, load_board

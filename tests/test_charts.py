@@ -8,8 +8,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from commands import run
 from documents import chart
-from test_plan_cli import run
 
 from mcusim import published
 from mcusim.render.charts import PLOTS, chart_csv
@@ -19,9 +19,7 @@ SVG_LIMIT = 200_000
 KIB = 1024
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 @pytest.mark.parametrize("name", CHARTS)

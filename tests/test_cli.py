@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import doctest
 import io
 import json
 import os
@@ -18,37 +16,18 @@ from typing import Any
 
 import pytest
 import typer
+from commands import REPO, run
 from evaluation_sets import save_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tflite_maker import tiny_network
 
 import mcusim
-from mcusim.cli import main
 from mcusim.cli.app import COMMANDS, app
 from mcusim.cli.schema import report_schema
 from mcusim.report import LayerInfo
 
-REPO = Path(__file__).resolve().parents[1]
 RUN = ["run", "mcunet-vww0", "--profile", "stm32f412"]
-
-
-class Answer:
-    """What a call of the command line gave."""
-
-    def __init__(self, *args: str) -> None:
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            self.code = main(args)
-        self.out, self.err = out.getvalue(), err.getvalue()
-
-
-def process(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """A real process. A variable that is "" is not set."""
-    setting = {"PYTHONPATH": str(REPO), "PYTHONIOENCODING": "utf-8", "COLUMNS": "", **env}
-    environment = {name: value for name, value in {**os.environ, **setting}.items() if value}
-    command = [sys.executable, "-m", "mcusim", *args]
-    return subprocess.run(command, capture_output=True, env=environment, check=False, encoding="utf-8")
 
 
 def commands() -> Iterator[tuple[list[str], Any]]:
@@ -62,11 +41,7 @@ def commands() -> Iterator[tuple[list[str], Any]]:
 COMMAND_PATHS = sorted(path for path, _ in commands())
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("COLUMNS", raising=False)
-    monkeypatch.delenv("MCUSIM_DEBUG", raising=False)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -74,7 +49,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def examples(path: list[str]) -> list[str]:
-    shown = Answer(*path, "--help")
+    shown = run(*path, "--help")
     assert shown.code == 0
     return re.findall(r"^ +mcusim (.*)$", shown.out, re.MULTILINE)
 
@@ -98,7 +73,7 @@ def test_examples_of_help_work(path: list[str]) -> None:
     if path == ["calibrate"]:
         save_own_times(Path())
     for example in found:
-        answer = Answer(*example.split())
+        answer = run(*example.split())
         assert answer.code == (0 if "--check" not in example.split() else answer.code), answer.err
         assert answer.code in (0, 1)
         assert answer.out
@@ -106,12 +81,12 @@ def test_examples_of_help_work(path: list[str]) -> None:
 
 
 def test_commands_are_listed_in_order() -> None:
-    listed = re.findall(r"^  ([a-z-]+)  ", Answer().out.partition("Commands:")[2], re.MULTILINE)
+    listed = re.findall(r"^  ([a-z-]+)  ", run().out.partition("Commands:")[2], re.MULTILINE)
     assert listed == list(COMMANDS)
 
 
 def test_version() -> None:
-    assert Answer("--version").out == f"mcusim {mcusim.__version__}\n"
+    assert run("--version").out == f"mcusim {mcusim.__version__}\n"
 
 
 def test_docs_are_current() -> None:
@@ -170,7 +145,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("args", "told"), WRONG, ids=[" ".join(args) for args, _ in WRONG])
 def test_a_wrong_question_gets_one_sentence(args: list[str], told: str) -> None:
-    answer = Answer(*args)
+    answer = run(*args)
     assert answer.code == 2
     assert told in answer.err
     assert answer.err.startswith("mcusim")
@@ -182,7 +157,7 @@ def test_a_wrong_question_gets_one_sentence(args: list[str], told: str) -> None:
 @pytest.mark.parametrize("content", [b"", b"TFL3", bytes(range(64)), b"\x08\x00\x00\x00onnx", b"PK\x03\x04"])
 def test_a_file_that_is_no_network(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(content)
-    answer = Answer("run", "m.tflite", "--profile", "stm32f412")
+    answer = run("run", "m.tflite", "--profile", "stm32f412")
     assert answer.code == 2
     assert answer.err.startswith("mcusim: ")
     assert "fault of mcusim" not in answer.err
@@ -194,7 +169,7 @@ def test_our_own_faults_show_no_traceback(monkeypatch: pytest.MonkeyPatch) -> No
         raise KeyError("lost\nkey")
 
     monkeypatch.setattr("mcusim.simulation.simulate", fail)
-    answer = Answer(*RUN)
+    answer = run(*RUN)
     assert answer.code == 2
     assert answer.err.startswith("mcusim: this is a fault of mcusim")
     assert answer.err.count("\n") == 1
@@ -206,7 +181,7 @@ def test_an_interrupt_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("mcusim.simulation.simulate", stop)
     monkeypatch.setattr("mcusim.cli.app.silence", lambda: None)
-    answer = Answer(*RUN)
+    answer = run(*RUN)
     assert (answer.code, answer.out, answer.err.strip()) == (130, "", "")
 
 
@@ -225,7 +200,7 @@ OPTIONS = (
 @settings(max_examples=60)
 @given(st.sampled_from(OPTIONS), st.text(max_size=12) | st.sampled_from(["1e9", "1M", "0x10", "١٢", "1_0", "9" * 400]))
 def test_no_option_value_breaks_it(option: str, value: str) -> None:
-    answer = Answer("run", "mcunet-vww0", "--profile", "stm32f412", f"{option}={value}")
+    answer = run("run", "mcunet-vww0", "--profile", "stm32f412", f"{option}={value}")
     assert answer.code in (0, 2)
     assert "fault of mcusim" not in answer.err
     assert (answer.err.count("\n") == 1) == (answer.code == 2)
@@ -247,25 +222,25 @@ def test_no_option_value_breaks_it(option: str, value: str) -> None:
     ],
 )
 def test_check(more: list[str], code: int) -> None:
-    assert Answer(*RUN, *more, "--check").code == code
-    assert Answer(*RUN, *more).code == 0
+    assert run(*RUN, *more, "--check").code == code
+    assert run(*RUN, *more).code == 0
 
 
 def test_check_cannot_pass_on_a_time_that_may_be_missed() -> None:
     args = ["run", "mcunet-vww0", "--profile", "stm32g0b1", "--json", "-"]
-    ms = json.loads(Answer(*args).out)["latency"]["ms"]
+    ms = json.loads(run(*args).out)["latency"]["ms"]
     args += ["--max-ms", f"{ms:.0f}"]
-    assert json.loads(Answer(*args).out)["latency"]["fits"] is None
-    assert Answer(*args, "--check").code == 1
+    assert json.loads(run(*args).out)["latency"]["fits"] is None
+    assert run(*args, "--check").code == 1
 
 
 def test_check_of_all_boards_asks_for_one() -> None:
-    assert Answer("run", "mcunet-vww0", "--profile", "all", "--check").code == 0
-    assert Answer("run", "mcunet-vww0", "--profile", "all", "--check", "--sram-budget", "1k").code == 1
+    assert run("run", "mcunet-vww0", "--profile", "all", "--check").code == 0
+    assert run("run", "mcunet-vww0", "--profile", "all", "--check", "--sram-budget", "1k").code == 1
 
 
 def test_json_to_standard_output_is_all_there_is() -> None:
-    answer = Answer(*RUN, "--json", "-")
+    answer = run(*RUN, "--json", "-")
     document = json.loads(answer.out)
     assert document["schema_version"] == 1
     assert document["model"]["name"] == "mcunet-vww0"
@@ -274,13 +249,13 @@ def test_json_to_standard_output_is_all_there_is() -> None:
 
 def test_default_network_is_the_boards() -> None:
     board = mcusim.load_board("stm32f412")
-    document = json.loads(Answer("run", "--profile", "stm32f412", "--json", "-").out)
+    document = json.loads(run("run", "--profile", "stm32f412", "--json", "-").out)
     assert document["model"]["name"] == board.default_model
 
 
 def test_options_reach_the_answer() -> None:
     more = ["--clock-hz", "50MHz", "--sram-budget", "200k", "--flash-budget", "1M", "--max-ms", "2s"]
-    document = json.loads(Answer(*RUN, *more, "--input", "external", "--json", "-").out)
+    document = json.loads(run(*RUN, *more, "--input", "external", "--json", "-").out)
     assert document["profile"]["clock_hz"] == 50_000_000
     assert document["sram"]["budget_bytes"] == 200 * 1024
     assert document["flash"]["budget_bytes"] == 1024**2
@@ -289,9 +264,9 @@ def test_options_reach_the_answer() -> None:
 
 
 def test_csv_has_a_line_for_each_layer() -> None:
-    answer = Answer(*RUN, "--csv", "-")
+    answer = run(*RUN, "--csv", "-")
     rows = list(csv.DictReader(io.StringIO(answer.out)))
-    document = json.loads(Answer(*RUN, "--json", "-").out)
+    document = json.loads(run(*RUN, "--json", "-").out)
     assert list(rows[0]) == [*LayerInfo._fields[:7], "ms", *LayerInfo._fields[7:]]
     assert [int(row["sram_bytes"]) for row in rows] == [layer["sram_bytes"] for layer in document["layers"]]
     assert sum(float(row["ms"]) for row in rows) == pytest.approx(document["latency"]["ms"])
@@ -299,7 +274,7 @@ def test_csv_has_a_line_for_each_layer() -> None:
 
 
 def test_files_are_written_beside_the_report(tmp_path: Path) -> None:
-    answer = Answer(*RUN, "--json", "r.json", "--csv", "r.csv")
+    answer = run(*RUN, "--json", "r.json", "--csv", "r.csv")
     assert answer.code == 0
     assert answer.out.startswith("mcunet-vww0 on stm32f412: FITS")
     assert json.loads((tmp_path / "r.json").read_text())["verdict"] == "fits"
@@ -319,18 +294,18 @@ def test_a_file_stays_whole_when_writing_fails(tmp_path: Path, monkeypatch: pyte
 
     with monkeypatch.context() as broken:
         broken.setattr("mcusim.cli.shell.os.replace", full)
-        answer = Answer(*RUN, "--json", "link.json")
+        answer = run(*RUN, "--json", "link.json")
     assert answer.code == 2
     assert "No space left on device" in answer.err
     assert target.read_text() == "before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.json", "r.json"]
-    assert Answer(*RUN, "--json", "link.json").code == 0
+    assert run(*RUN, "--json", "link.json").code == 0
     assert (tmp_path / "link.json").is_symlink()
     assert json.loads(target.read_text())
 
 
 def test_all_boards_best_first() -> None:
-    document = json.loads(Answer("run", "mcunet-vww1", "--profile", "all", "--json", "-").out)
+    document = json.loads(run("run", "mcunet-vww1", "--profile", "all", "--json", "-").out)
     reports = document["reports"]
     order = ["fits", "unknown", "does-not-fit"]
     places = [order.index(report["verdict"]) for report in reports]
@@ -338,12 +313,12 @@ def test_all_boards_best_first() -> None:
     assert 0 < places.count(0) < len(places)
     budgets = [report["sram"]["budget_bytes"] for report in reports if report["verdict"] == "fits"]
     assert budgets == sorted(budgets)
-    rows = list(csv.DictReader(io.StringIO(Answer("run", "mcunet-vww1", "--profile", "all", "--csv", "-").out)))
+    rows = list(csv.DictReader(io.StringIO(run("run", "mcunet-vww1", "--profile", "all", "--csv", "-").out)))
     assert [row["profile"] for row in rows] == [report["profile"]["name"] for report in reports]
 
 
 def test_all_boards_with_their_own_networks() -> None:
-    document = json.loads(Answer("run", "--profile", "all", "--json", "-").out)
+    document = json.loads(run("run", "--profile", "all", "--json", "-").out)
     assert len({report["model"]["name"] for report in document["reports"]}) > 1
 
 
@@ -391,9 +366,9 @@ def faults(value: object, schema: dict[str, Any], definitions: dict[str, Any], a
 @pytest.mark.parametrize("profile", ["stm32f412", "stm32g0b1", "all"])
 @pytest.mark.parametrize("runtime", ["tinyengine", "tflm"])
 def test_documents_keep_to_the_schema(profile: str, runtime: str) -> None:
-    schema = json.loads(Answer("schema").out)
+    schema = json.loads(run("schema").out)
     assert schema == report_schema()
-    document = json.loads(Answer("run", "person-det", "--profile", profile, "--runtime", runtime, "--json", "-").out)
+    document = json.loads(run("run", "person-det", "--profile", profile, "--runtime", runtime, "--json", "-").out)
     assert faults(document, schema, schema["$defs"]) == []
     broken = {**document, "extra": 1}
     assert faults(broken, schema, schema["$defs"])
@@ -403,21 +378,21 @@ def test_schema_is_a_schema() -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = report_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.validate(json.loads(Answer(*RUN, "--json", "-").out), schema)
+    jsonschema.validate(json.loads(run(*RUN, "--json", "-").out), schema)
 
 
 @pytest.mark.parametrize("args", [["models"], ["profiles"], ["runtimes"], ["ops"], ["ops", "person-det"]], ids=" ".join)
 def test_lists_are_documents_too(args: list[str]) -> None:
-    document = json.loads(Answer(*args, "--json").out)
+    document = json.loads(run(*args, "--json").out)
     assert document["schema_version"] == 1
     assert all(value for key, value in document.items() if key != "warnings")
 
 
 def test_one_board_or_network_as_a_document() -> None:
-    assert len(json.loads(Answer("profiles", "stm32f412", "--json").out)["profiles"]) == 1
-    (model,) = json.loads(Answer("models", "mbv1-w0.75", "--json").out)["models"]
+    assert len(json.loads(run("profiles", "stm32f412", "--json").out)["profiles"]) == 1
+    (model,) = json.loads(run("models", "mbv1-w0.75", "--json").out)["models"]
     assert model["differs"] == ["macs"]
-    assert "325.4 M counted, 317 M printed" in Answer("models", "mbv1-w0.75").out
+    assert "325.4 M counted, 317 M printed" in run("models", "mbv1-w0.75").out
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -425,138 +400,18 @@ def test_one_board_or_network_as_a_document() -> None:
 
 
 def test_a_profile_of_ones_own(tmp_path: Path) -> None:
-    assert Answer("profiles", "new", "my-board").code == 0
-    again = Answer("profiles", "new", "my-board")
+    assert run("profiles", "new", "my-board").code == 0
+    again = run("profiles", "new", "my-board")
     assert again.code == 2
     assert "--force" in again.err
-    assert Answer("profiles", "new", "my-board", "--force").code == 0
-    judged = Answer("profiles", "check", "my-board.toml")
+    assert run("profiles", "new", "my-board", "--force").code == 0
+    judged = run("profiles", "check", "my-board.toml")
     assert judged.code == 0
     assert judged.out.startswith("my-board.toml: ok")
-    assert Answer("run", "--profile", "my-board.toml").code == 0
-    assert Answer("profiles", "./my-board.toml").out.startswith("my-board: ")
+    assert run("run", "--profile", "my-board.toml").code == 0
+    assert run("profiles", "./my-board.toml").out.startswith("my-board: ")
     path = tmp_path / "my-board.toml"
     path.write_text(path.read_text().replace("clock_hz", "clock_mhz"))
-    wrong = Answer("profiles", "check", "my-board.toml")
+    wrong = run("profiles", "check", "my-board.toml")
     assert wrong.code == 2
     assert "clock_mhz" in wrong.out
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Real processes: pipes, widths, encodings, what is imported
-
-
-def test_pipes_are_plain_and_100_wide() -> None:
-    done = process("run", "mcunet-in3", "--profile", "stm32f746")
-    assert done.returncode == 0
-    assert "\x1b" not in done.stdout
-    assert 90 < max(map(len, done.stdout.splitlines())) <= 100
-
-
-WIDTHS = [
-    ["run", "proxyless-mobile-r224", "--profile", "stm32h743"],
-    ["run", "mcunet-in3", "--profile", "stm32f746", "--convention", "table4"],
-    ["run", "--profile", "all"],
-    ["bits", "mbv1-w0.5-r192", "--profile", "stm32f412"],
-    ["bits", "mcunet-in2", "--profile", "stm32f410", "--runtime", "tflm"],
-    ["plan", "mcunet-in4", "--runtime", "tflm", "--profile", "stm32h743", "--buffers", "all"],
-    ["plan", "mcunet-in3", "--all"],
-    ["models"],
-    ["models", "mbv2-rd-r224-INFERRED"],
-    ["profiles"],
-    ["profiles", "nrf52840"],
-    ["runtimes"],
-    ["ops"],
-    ["ops", "proxyless-mobile-r224", "--runtime", "tflm-cmsis-nn"],
-    ["doctor"],
-]
-
-
-@pytest.mark.parametrize("columns", ["40", "50", "60", "80", "140"])
-@pytest.mark.parametrize("args", WIDTHS, ids=" ".join)
-def test_widths_hold(args: list[str], columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", columns)
-    answer = Answer(*args)
-    assert answer.code == 0
-    assert [line for line in answer.out.splitlines() if len(line) > int(columns)] == []
-
-
-def test_other_encodings_get_ascii() -> None:
-    done = process("run", "mcunet-vww0", "--profile", "stm32f412", PYTHONIOENCODING="ascii")
-    assert done.returncode == 0
-    assert done.stdout.isascii()
-    assert "#" in done.stdout
-    assert "?" not in done.stdout
-
-
-class Terminal(io.StringIO):
-    encoding = "utf-8"
-
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize(("variable", "coloured"), [("", True), ("NO_COLOR", False)])
-def test_colour_on_terminals_only(monkeypatch: pytest.MonkeyPatch, variable: str, coloured: bool) -> None:
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    if variable:
-        monkeypatch.setenv(variable, "1")
-    screen = Terminal()
-    monkeypatch.setattr(sys, "stdout", screen)
-    assert main(RUN) == 0
-    assert bool(re.search("\x1b\\[[0-9;]*3[0-9]", screen.getvalue())) == coloured
-    plain = re.sub("\x1b\\[[0-9;]*m", "", screen.getvalue())
-    assert max(map(len, plain.splitlines())) <= 80
-
-
-def test_a_reader_who_leaves_early_is_no_error() -> None:
-    command = f"{sys.executable} -m mcusim run mcunet-in3 --profile stm32f746 --check --layers all | head -1"
-    environment = {**os.environ, "PYTHONPATH": str(REPO)}
-    done = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.stderr == ""
-    assert done.returncode == 0
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_is_told() -> None:
-    environment = {**os.environ, "PYTHONPATH": str(REPO)}
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "mcusim", *RUN],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-            check=False,
-        )
-    assert done.returncode == 2
-    assert "standard output" in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("args", "forbidden"),
-    [
-        (["--help"], {"numba", "pandas", "matplotlib", "scipy", "numpy"}),
-        (["run", "--help"], {"numba", "pandas", "matplotlib", "scipy", "numpy"}),
-        (["run", "mcunet-in3", "--profile", "stm32h743"], {"numba", "pandas", "matplotlib", "scipy"}),
-        (["plan", "mcunet-in3", "--all"], {"numba", "pandas", "matplotlib", "scipy", "elftools"}),
-        (["plot", "--help"], {"numba", "pandas", "matplotlib", "scipy", "numpy"}),
-    ],
-    ids=["help", "run help", "run", "plan", "plot help"],
-)
-def test_heavy_packages_stay_out(args: list[str], forbidden: set[str]) -> None:
-    code = f"import sys; from mcusim.cli import main; main({args!r}); print(*sys.modules, file=sys.stderr)"
-    environment = {**os.environ, "PYTHONPATH": str(REPO)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
-    assert forbidden & set(done.stderr.split()) == set()
-
-
-def test_help_of_the_package_teaches_what_is_true() -> None:
-    done = doctest.testmod(mcusim)
-    assert done.attempted > 5
-    assert done.failed == 0

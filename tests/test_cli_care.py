@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
@@ -13,26 +12,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import REPO, run
 from tflite_maker import FLOAT32, tiny_network
 
 from mcusim.cli import main
 from mcusim.cli.shell import document
 
-REPO = Path(__file__).resolve().parents[1]
 RUN = ("run", "mcunet-vww0", "--profile", "stm32f412")
 
 
-def ask(*args: str) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(args)
-    return code, out.getvalue(), err.getvalue()
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("COLUMNS", raising=False)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 @pytest.fixture
@@ -73,11 +62,11 @@ def test_a_file_that_is_read_is_not_written_over(args: str, model: Path) -> None
     numpy.save("in.npy", numpy.zeros((1, 4, 4, 2), numpy.int8))
     Path("link.tflite").symlink_to(model)
     os.link(model, "hard.tflite")
-    ask("profiles", "new", "mine")
+    run("profiles", "new", "mine")
     profile = Path("mine.toml")
     profile.write_text(profile.read_text().replace('"mcunet-vww0"', '"net.tflite"'))
     before = {path: path.read_bytes() for path in Path().iterdir()}
-    code, out, err = ask(*args.split())
+    code, out, err = run(*args.split())
     assert (code, out) == (2, "")
     assert "is what this command reads" in err or "two documents cannot share" in err
     assert err.count("\n") == 1
@@ -85,13 +74,13 @@ def test_a_file_that_is_read_is_not_written_over(args: str, model: Path) -> None
 
 
 def test_two_spellings_of_one_file() -> None:
-    assert ask(*RUN, "--json", "f", "--csv", "./f")[0] == 2
+    assert run(*RUN, "--json", "f", "--csv", "./f")[0] == 2
     assert not Path("f").exists()
 
 
 def test_a_file_named_as_a_board_may_be_written_again() -> None:
     for _ in range(2):
-        assert ask(*RUN, "--json", "stm32f412")[0] == 0
+        assert run(*RUN, "--json", "stm32f412")[0] == 0
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -99,26 +88,26 @@ def test_a_file_named_as_a_board_may_be_written_again() -> None:
 
 
 def test_check_fails_where_it_is_not_sure() -> None:
-    time = json.loads(ask(*RUN, "--json", "-")[1])["latency"]
+    time = json.loads(run(*RUN, "--json", "-")[1])["latency"]
     limits = {"fits": (time["high_ms"], True, 0), "does-not-fit": (time["low_ms"] * 0.9, False, 1)}
     limits["unknown"] = ((time["ms"] + time["high_ms"]) / 2, None, 1)
     for verdict, (limit, fits, code) in limits.items():
         args = (*RUN, "--max-ms", repr(limit), "--check")
-        found = json.loads(ask(*args, "--json", "-")[1])
+        found = json.loads(run(*args, "--json", "-")[1])
         assert (found["verdict"], found["latency"]["fits"]) == (verdict, fits)
-        assert ask(*args)[0] == code
-    shown = ask(*RUN, "--max-ms", repr(limits["unknown"][0]))[1]
+        assert run(*args)[0] == code
+    shown = run(*RUN, "--max-ms", repr(limits["unknown"][0]))[1]
     assert "UNKNOWN, not sure of the time" in shown
     assert "! time: not sure whether" in shown
 
 
 def test_missing_energy_is_told() -> None:
-    assert "! energy: not known" in ask(*RUN)[1]
-    assert "energy" not in ask("run", "mcunet-vww0", "--profile", "all")[1]  # it has no such column
+    assert "! energy: not known" in run(*RUN)[1]
+    assert "energy" not in run("run", "mcunet-vww0", "--profile", "all")[1]  # it has no such column
 
 
 def test_layers_of_all_boards_are_not_shown_and_it_says_so() -> None:
-    code, out, err = ask("run", "mcunet-vww0", "--profile", "all", "--layers", "top")
+    code, out, err = run("run", "mcunet-vww0", "--profile", "all", "--layers", "top")
     assert (code, err.count("\n")) == (0, 1)
     assert err.startswith("mcusim: --layers: ")
     assert "fits" in out
@@ -127,8 +116,8 @@ def test_layers_of_all_boards_are_not_shown_and_it_says_so() -> None:
 @pytest.mark.parametrize("columns", ["40", "60", "80", "120"])
 def test_all_boards_at_any_width(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    reports = json.loads(ask("run", "mcunet-vww0", "--profile", "all", "--json", "-")[1])["reports"]
-    lines = ask("run", "mcunet-vww0", "--profile", "all")[1].splitlines()
+    reports = json.loads(run("run", "mcunet-vww0", "--profile", "all", "--json", "-")[1])["reports"]
+    lines = run("run", "mcunet-vww0", "--profile", "all")[1].splitlines()
     rows = {line.split()[0]: line for line in reversed(lines) if line}  # the table stands above the warnings
     for report in reports:
         ms = report["latency"]["ms"]
@@ -157,34 +146,34 @@ def test_all_boards_at_any_width(columns: str, monkeypatch: pytest.MonkeyPatch) 
 )
 def test_a_name_that_is_wrong(args: list[str], told: str) -> None:
     Path("dangling.tflite").symlink_to("gone.tflite")
-    ask("profiles", "new", "mine")
-    code, out, err = ask(*args)
+    run("profiles", "new", "mine")
+    code, out, err = run(*args)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert told in err
     assert "did you mean 'dangling" not in err
 
 
 def test_one_runtime() -> None:
-    shown = ask("runtimes", "tflm")[1]
+    shown = run("runtimes", "tflm")[1]
     assert shown.startswith("tflm@")
     assert "tinyengine@" not in shown
-    assert [found["name"] for found in json.loads(ask("runtimes", "tflm", "--json")[1])["runtimes"]] == ["tflm"]
+    assert [found["name"] for found in json.loads(run("runtimes", "tflm", "--json")[1])["runtimes"]] == ["tflm"]
 
 
 def test_doctor_as_a_document() -> None:
-    found = json.loads(ask("doctor", "--json")[1])
+    found = json.loads(run("doctor", "--json")[1])
     assert found["schema_version"] == 1
     assert found["needed"]["numpy"]
     assert "stm32f412" in found["profiles"]
 
 
 def test_check_of_a_profile_knows_the_networks(model: Path) -> None:
-    ask("profiles", "new", "mine")
+    run("profiles", "new", "mine")
     profile = Path("mine.toml")
     text = profile.read_text()
-    assert "default_model" not in ask("profiles", "check", "mine.toml")[1]
+    assert "default_model" not in run("profiles", "check", "mine.toml")[1]
     profile.write_text(text.replace("mcunet-vww0", "mcunet-vw9"))
-    code, out, _ = ask("profiles", "check", "mine.toml")
+    code, out, _ = run("profiles", "check", "mine.toml")
     assert code == 0
     assert "advice: mine.toml: default_model is 'mcunet-vw9'" in out
     assert "did you mean 'mcunet-vww" in out
@@ -192,19 +181,19 @@ def test_check_of_a_profile_knows_the_networks(model: Path) -> None:
     folder = Path("elsewhere")
     folder.mkdir()
     os.chdir(folder)
-    assert "default_model" not in ask("profiles", "check", "../mine.toml")[1]
-    assert ask("run", "--profile", "../mine.toml", "--layers", "none")[1].startswith("net on mine")
+    assert "default_model" not in run("profiles", "check", "../mine.toml")[1]
+    assert run("run", "--profile", "../mine.toml", "--layers", "none")[1].startswith("net on mine")
 
 
 def test_ops_says_that_a_network_is_float() -> None:
     Path("float.tflite").write_bytes(tiny_network(FLOAT32, FLOAT32).pack())
-    code, out, _ = ask("ops", "float.tflite")
+    code, out, _ = run("ops", "float.tflite")
     assert code == 0
-    assert "float.tflite" in ask("run", "float.tflite", "--profile", "stm32f412")[2]
+    assert "float.tflite" in run("run", "float.tflite", "--profile", "stm32f412")[2]
     assert "cannot run" in out.splitlines()[0]
     assert "! float is a float32 network" in out
     assert "CONV_2D" in out
-    found = json.loads(ask("ops", "float.tflite", "--json")[1])
+    found = json.loads(run("ops", "float.tflite", "--json")[1])
     assert found["supported"] is False
     assert "float32" in found["warnings"][0]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+from commands import run, told
 from hypothesis import given
 from hypothesis import strategies as st
-from test_plan_cli import run, told
 
 import mcusim
 from mcusim.memory.flash import flash_ledger

@@ -7,7 +7,7 @@ import published
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from test_stages import networks
+from strategies_schedules import networks
 
 from mcusim import simulate, zoo
 from mcusim.conventions import count

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run, told
 from msgspec import structs
 from numpy.typing import NDArray
-from test_plan_cli import run, told
 
 import mcusim
 from mcusim import zoo

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from browser import visit, why_missing
-from test_plan_cli import run
+from commands import run
 
 import mcusim
 from mcusim.boards import load_board

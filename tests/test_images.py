@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import run, told
 from hypothesis import given
 from hypothesis import strategies as st
-from test_plan_cli import run, told
 
 import mcusim
 from mcusim.errors import InputError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from commands import run
 from rich.cells import cell_len
-from test_plan_cli import run
 
 import mcusim
 from mcusim import zoo

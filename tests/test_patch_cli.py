@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
@@ -11,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run
 
 import mcusim
 from mcusim import zoo
-from mcusim.cli import main
 from mcusim.execution import prepared
 from mcusim.execution.arena import Arena
 from mcusim.frontends.synthesis import with_seeded_weights
@@ -22,13 +21,6 @@ from mcusim.frontends.synthesis import with_seeded_weights
 SMALL_SPACE = ("--grid", "4", "--stages", "1")
 OOM = ("mbv2-w0.35-r144", "--profile", "stm32f412")
 """A row that is printed as out of memory: Table 4, IEEE CAS Magazine 2023."""
-
-
-def run(*args: str) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(args)
-    return code, out.getvalue(), err.getvalue()
 
 
 @cache

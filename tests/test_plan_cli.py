@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
-import json
 import re
 import shutil
 import subprocess
@@ -13,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run, told
 from test_planning import TRAVELS, answers, head_bytes
 
 import mcusim
-from mcusim.cli import main
 from mcusim.frontends.tflite import parse_tflite, read_tflite
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.memory.planning import OFFLINE_METADATA, plan_memory
@@ -27,22 +25,7 @@ from mcusim.runtimes.tflm_kernels import KERNELS
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 
 
-def run(*args: str) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(args)
-    return code, out.getvalue(), err.getvalue()
-
-
-def told(*args: str) -> dict:
-    code, out, err = run(*args, "--json", "-")
-    assert (code, err) == (0, "")
-    return json.loads(out)
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from commands import run
 from rich.cells import cell_len
-from test_plan_cli import run
 
 import mcusim
 from mcusim.boards import load_board
@@ -36,9 +36,7 @@ SVG_LIMIT = 200_000
 TINYENGINE = RUNTIMES["tinyengine"]
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 @pytest.mark.parametrize(("name", "runtime"), [("mcunet-in3", "tflm"), ("person-det", "tinyengine")])

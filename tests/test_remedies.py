@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from test_plan_cli import run
+from commands import run
 
 import mcusim
 from mcusim import zoo

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
-from test_plan_cli import run
+from commands import run
 
 from mcusim import __version__
 

@@ -10,8 +10,7 @@ import pytest
 from conftest import CorpusModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies_schedules import cuttable_runs, schedules
-from test_stages import networks
+from strategies_schedules import cuttable_runs, networks, schedules
 
 import mcusim
 from mcusim import zoo

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
-from test_stages import networks
+from strategies_schedules import networks
 
 from mcusim import zoo
 from mcusim.boards import load_board

@@ -8,6 +8,7 @@ import published
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies_schedules import networks
 
 from mcusim import simulate, zoo
 from mcusim.errors import ScheduleError
@@ -117,30 +118,6 @@ def test_patches_and_bands_share_everything_out():
     assert patches(10, 3) == (Span(0, 3), Span(3, 6), Span(6, 10))
     assert bands(10, 10, 4) == (Span(0, 4), Span(4, 8), Span(8, 10))
     assert bands(20, 10, 4) == (Span(0, 8), Span(8, 16), Span(16, 20))
-
-
-@st.composite
-def networks(draw) -> Graph:
-    """Small CNNs with strides, pools, branches and shortcuts."""
-    builder = GraphBuilder("drawn")
-    x = builder.input((1, draw(st.integers(6, 20)), draw(st.integers(6, 20)), 3))
-    for _ in range(draw(st.integers(2, 6))):
-        kernel, stride = draw(st.sampled_from((1, 3, 5))), draw(st.sampled_from((1, 1, 2)))
-        rows, cols = builder.type_of(x).shape[1:3]
-        padding = draw(st.sampled_from((Padding.SAME, kernel // 2)))
-        kind = draw(st.sampled_from(("conv", "depthwise", "shortcut", "pool")))
-        if min(rows, cols) < 3:
-            break
-        if kind == "conv":
-            x = builder.conv_2d(x, draw(st.integers(1, 8)), kernel, stride=stride, padding=padding)
-        elif kind == "depthwise":
-            x = builder.depthwise_conv_2d(x, kernel, stride=stride, padding=padding)
-        elif kind == "pool":
-            x = builder.max_pool_2d(x, 2, stride=stride, padding=Padding.SAME)
-        else:
-            inner = builder.depthwise_conv_2d(x, kernel, padding=Padding.SAME)
-            x = builder.add(builder.conv_2d(inner, builder.type_of(x).channels, 1), x)
-    return builder.build([builder.conv_2d(x, 4, 1)])
 
 
 @st.composite

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import documents
 import pytest
+from commands import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from test_plan_cli import run
 
 from mcusim.published import NOTHING, Printed, Unit
 from mcusim.render.tables import SUFFIXES, WRITERS, Format, document_lines

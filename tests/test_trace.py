@@ -8,9 +8,9 @@ from numbers import Real
 from pathlib import Path
 
 import pytest
+from commands import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_plan_cli import run
 from tflite_maker import tiny_network
 
 import mcusim

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_cli import Answer
 
 import mcusim
 from mcusim import zoo
@@ -308,7 +308,7 @@ def test_a_file_is_a_network_like_any_other(tmp_path: Path) -> None:
     path.write_text(network_file(nearest, "mcusim search-net"), encoding="utf-8")
     graph = mcusim.load(path)
     assert (graph.name, graph.nodes) == ("mine", nearest.graph.nodes)
-    assert Answer("run", str(path), "--profile", "stm32f412", "--schedule", str(nearest.schedule)).code == 0
+    assert run("run", str(path), "--profile", "stm32f412", "--schedule", str(nearest.schedule)).code == 0
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ ASKED = (
 
 def test_the_command_writes_what_can_be_run_and_asked_again(tmp_path: Path) -> None:
     path, document = tmp_path / "mine.toml", tmp_path / "found.json"
-    answer = Answer(*ASKED, "--macs", "9M", "--tolerance", "10%", "-o", str(path), "--json", str(document))
+    answer = run(*ASKED, "--macs", "9M", "--tolerance", "10%", "-o", str(path), "--json", str(document))
     assert answer.code == 0, answer.err
     assert "accuracy unknown" in answer.out
     assert f"mcusim run {path} --profile stm32f412 --schedule layer".replace(" ", "") in "".join(answer.out.split())
@@ -354,13 +354,13 @@ def test_the_command_writes_what_can_be_run_and_asked_again(tmp_path: Path) -> N
     again = next(line for line in path.read_text().splitlines() if line.startswith("command = "))
     words = json.loads(again.removeprefix("command = ")).split()
     second = tmp_path / "again.toml"
-    assert Answer(*words[1:], "-o", str(second)).code == 0
+    assert run(*words[1:], "-o", str(second)).code == 0
     assert second.read_bytes() == path.read_bytes()
 
 
 def test_the_command_is_honest_about_failure(tmp_path: Path) -> None:
     path = tmp_path / "none.toml"
-    answer = Answer(*ASKED, "--macs", "1M", "-o", str(path))
+    answer = run(*ASKED, "--macs", "1M", "-o", str(path))
     assert answer.code == 1
     assert "NOTHING FOUND MEETS ALL; the nearest misses MACs" in answer.out
     assert "MISSED" in answer.out
@@ -378,18 +378,18 @@ def test_the_command_is_honest_about_failure(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_options(options: list[str], sentence: str) -> None:
-    answer = Answer("search-net", "--profile", "stm32f412", *options)
+    answer = run("search-net", "--profile", "stm32f412", *options)
     assert answer.code == 2
     assert sentence in answer.err
 
 
 def test_rows_and_models_are_listed() -> None:
-    listed = Answer("search-net", "--rows").out
+    listed = run("search-net", "--rows").out
     assert all(row in listed for row in rows())
-    models = Answer("models").out
+    models = run("models").out
     head, witnesses = models.split("witness, accuracy unknown")
     assert "witness-" not in head
     assert all(name in witnesses for name in zoo.witness_names())
-    assert "accuracy unknown" in " ".join(Answer("models", "witness-mcunet-m4").out.split())
-    (told,) = json.loads(Answer("models", "witness-mcunet-m4", "--json").out)["models"]
+    assert "accuracy unknown" in " ".join(run("models", "witness-mcunet-m4").out.split())
+    (told,) = json.loads(run("models", "witness-mcunet-m4", "--json").out)["models"]
     assert (told["witness"]["of"], told["published"]) == ("table4:mcunet-m4", [])
