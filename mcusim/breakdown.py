@@ -68,7 +68,8 @@ class Cycles(NamedTuple):
         """All but the total."""
         return self.compute, self.store, self.memory, self.overhead
 
-    def __add__(self, other: tuple[int, ...]) -> Cycles:  # type: ignore[override]  # adds up, does not append
+    def plus(self, other: Cycles) -> Cycles:
+        """Both together, cause by cause."""
         return Cycles(*[mine + theirs for mine, theirs in zip(self, other, strict=True)])
 
 
@@ -147,10 +148,10 @@ def breakdown(
             sram_bytes = alive_bytes[time] + held_bytes
             time += 1
             if index == ABSENT:
-                copying = copying + (cycles or NO_CYCLES)
+                copying = copying.plus(cycles or NO_CYCLES)
                 continue
             if copying.total and cycles is not None:
-                cycles, copying = cycles + copying, NO_CYCLES
+                cycles, copying = cycles.plus(copying), NO_CYCLES
             name = nodes[index].name
             total, causes = (cycles.total, cycles.causes) if cycles is not None else (None, _UNKNOWN)
             rows[index] = LayerInfo(

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from os import PathLike
-from typing import Any
+from typing import Any, SupportsIndex
 
 from mcusim.boards import load_board
 from mcusim.errors import InputError
@@ -118,12 +118,10 @@ def _whole(value: object, name: str, unit: str, example: int, parse: Callable[[s
         raise _wrong_kind(value, name, fix)
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
         return int(value)  # 480e6 says what it means
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise _wrong_kind(value, name, fix) from None
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool):
+        with suppress(TypeError):  # arrays have the method, and refuse
+            return operator.index(value)
+    raise _wrong_kind(value, name, fix)
 
 
 def _wrong_kind(value: object, name: str, fix: str) -> InputError:

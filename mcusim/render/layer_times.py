@@ -74,9 +74,16 @@ def _draw_ranks(axes: Axes, report: Report, named: list[Slow]) -> None:
     place = {layer.index: place for place, layer in enumerate(executed(report))}
     for rank, one in enumerate(named, 1):
         height = cycles_to_ms(one.layer.cycles or 0, report.profile.clock_hz)
-        at = (place[one.layer.index], height)
-        text = {"textcoords": "offset points", "ha": "center", "va": "bottom", "fontsize": style.SMALL_POINTS}
-        axes.annotate(str(rank), at, (0, 1.5), weight="bold", **text)  # type: ignore[arg-type]  # a mixed dict
+        axes.annotate(
+            str(rank),
+            (place[one.layer.index], height),
+            (0, 1.5),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=style.SMALL_POINTS,
+            weight="bold",
+        )
 
 
 def _key(named: list[Slow], report: Report) -> list[str]:

@@ -48,8 +48,7 @@ def patches_plot(program: Program, number: int, spec: str, kind: str, width_inch
     scale = _scale(maps, width_inches)
     title = _wrapped(f"{program.graph.name}, {spec}", width_inches, style.TEXT_POINTS + 2)
     summary = _wrapped(_summary(program, number), width_inches, style.SMALL_POINTS)
-    head = HEAD_INCHES + LINE_INCHES * (len(title) + len(summary))
-    placed, height = _layout(maps, scale, width_inches, head)
+    placed, height = _layout(maps, scale, width_inches, HEAD_INCHES + LINE_INCHES * (len(title) + len(summary)))
     with style.figure(height, width_inches) as made:
         made.set_layout_engine("none")
         axes = made.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -60,10 +59,11 @@ def patches_plot(program: Program, number: int, spec: str, kind: str, width_inch
         for place in placed:
             _draw(axes, place, stage, chosen, scale)
             _label(axes, program, stage, place)
-        look = {"va": "top", "linespacing": 1.25}
-        axes.text(0.08, height - 0.06, "\n".join(title), fontsize=style.TEXT_POINTS + 1, fontweight="bold", **look)  # type: ignore[arg-type]
+        head = axes.text(0.08, height - 0.06, "\n".join(title), fontsize=style.TEXT_POINTS + 1, fontweight="bold")
         top = height - 0.08 - LINE_INCHES * len(title)
-        axes.text(0.08, top, "\n".join(summary), fontsize=style.SMALL_POINTS, color=style.GREY, **look)  # type: ignore[arg-type]
+        told = axes.text(0.08, top, "\n".join(summary), fontsize=style.SMALL_POINTS, color=style.GREY)
+        for text in (head, told):
+            text.set(va="top", linespacing=1.25)
         _legend(axes, stage)
         return style.drawn(made, kind)
 
@@ -175,15 +175,18 @@ def _borders(axes: Axes, place: _Placed, stage: Stage, scale: float) -> None:
     else:
         shares = patches(one.height, stage.row_pieces), patches(one.width, stage.col_pieces)
         edges = [span.stop for span in shares[0][:-1]], [span.stop for span in shares[1][:-1]]
-    look = {"color": style.BLACK, "linewidth": 0.35, "solid_capstyle": "butt"}
+
+    def line(xs: tuple[float, float], ys: tuple[float, float]) -> None:
+        axes.plot(xs, ys, color=style.BLACK, linewidth=0.35, solid_capstyle="butt")
+
     if len(edges[0]) <= LINES_SHOWN and len(edges[0]) * 0.02 < one.height * scale:
         for edge in edges[0]:
             y = place.y + (one.height - edge) * scale
-            axes.plot([place.x, place.x + one.width * scale], [y, y], **look)  # type: ignore[arg-type]
+            line((place.x, place.x + one.width * scale), (y, y))
     if len(edges[1]) <= LINES_SHOWN and len(edges[1]) * 0.02 < one.width * scale:
         for edge in edges[1]:
             x = place.x + edge * scale
-            axes.plot([x, x], [place.y, place.y + one.height * scale], **look)  # type: ignore[arg-type]
+            line((x, x), (place.y, place.y + one.height * scale))
 
 
 def _fill(axes: Axes, place: _Placed, region: tuple[Span, Span], scale: float, **look: object) -> None:
