@@ -164,7 +164,10 @@ def test_check_exits_with_1_when_nothing_fits():
         (["patch", *OOM, "--kinds", ","], "--kinds: ',' is no kind of stage"),
         (["patch", *OOM, "--runtime", "tinyengin"], "no such runtime"),
         (["patch", *OOM, "--sram-budget", "many"], "--sram-budget"),
-        (["patch", *OOM, "--grid", "0"], "--grid"),
+        (["patch", *OOM, "--grid", "0"], "--grid: '0' is not 1 or more"),
+        (["patch", *OOM, "--grid", "65"], "--grid: '65' is not 64 or less"),
+        (["patch", *OOM, "--stages", "two"], "--stages: 'two' is not a whole number"),
+        (["plot", "front", *OOM, "-o", "f.svg", "--width", "wide"], "--width: 'wide' is not a number"),
         (["patch", *OOM, "--json", "-", "--csv", "-"], "--csv"),
         (["fit", "mcunet-vww0", "--profile", "nowhere"], "nowhere"),
         (["fit", "nothing.tflite", "--profile", "stm32f412"], "nothing.tflite"),
@@ -197,6 +200,15 @@ def test_remedies_as_a_table():
     table = rows("fit", *OOM)
     assert [row["what"] for row in table] == [remedy["what"] for remedy in told("fit", *OOM)["remedies"]]
     assert all(int(row["sram_bytes"]) > 0 for row in table)
+
+
+def test_what_a_remedy_lacks_is_told():
+    remedies = told("fit", *OOM)["remedies"]
+    assert {bool(remedy["lacks"]) == remedy["fits"] for remedy in remedies} == {False}
+    (nearer,) = [
+        r for r in told("fit", "mbv2-w1.0-r224", "--profile", "stm32h743")["remedies"] if r["kind"] == "schedule"
+    ]
+    assert nearer["lacks"] == ["too much flash"]
 
 
 def test_fit_exits_with_1_where_it_does_not_fit_as_it_is():
