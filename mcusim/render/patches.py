@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mcusim.breakdown import stage_infos
 from mcusim.graph import ABSENT, Signature
@@ -162,8 +162,8 @@ def _draw_band(axes: Axes, place: _Placed, band: int, scale: float) -> None:
     done = max((span.stop for span in one.rows[:band]), default=0)
     _fill(axes, place, (Span(0, done), across), scale, facecolor=DONE)
     if one.cached and one.cached[band].length:
-        look = {"facecolor": style.YELLOW, "edgecolor": style.BLACK, "hatch": "//////", "linewidth": 0.0}
-        _fill(axes, place, (one.cached[band], across), scale, **look)
+        kept = one.cached[band], across
+        _fill(axes, place, kept, scale, facecolor=style.YELLOW, edgecolor=style.BLACK, hatch="//////")
     _fill(axes, place, (new, across), scale, facecolor=style.BLUE)
 
 
@@ -186,14 +186,14 @@ def _borders(axes: Axes, place: _Placed, stage: Stage, scale: float) -> None:
             axes.plot([x, x], [place.y, place.y + one.height * scale], **look)  # type: ignore[arg-type]
 
 
-def _fill(axes: Axes, place: _Placed, region: tuple[Span, Span], scale: float, **look: object) -> None:
+def _fill(axes: Axes, place: _Placed, region: tuple[Span, Span], scale: float, **look: Any) -> None:
     """A region of a map, rows from the top."""
     from matplotlib.patches import Rectangle
 
     rows, cols = region
     if rows.length and cols.length:
         corner = place.x + cols.start * scale, place.y + (place.map.height - rows.stop) * scale
-        axes.add_patch(Rectangle(corner, cols.length * scale, rows.length * scale, **{"linewidth": 0, **look}))  # type: ignore[arg-type]
+        axes.add_patch(Rectangle(corner, cols.length * scale, rows.length * scale, **{"linewidth": 0, **look}))
 
 
 def _again(spans: Sequence[Span]) -> list[Span]:
