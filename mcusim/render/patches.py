@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mcusim.breakdown import stage_infos
+from mcusim.breakdown import stage_infos, step_work
 from mcusim.graph import ABSENT, Signature
 from mcusim.lowering.staging import patches
-from mcusim.ops import OPS
 from mcusim.ops.windows import WindowAttributes
 from mcusim.program import Program, Stage, Step
 from mcusim.region import Span
@@ -262,15 +261,10 @@ def _summary(program: Program, number: int) -> str:
     if stage.kind is StageKind.STREAM:
         kept = format_bytes(found.halo_bytes)
         return f"{layers} layers in {stage.row_pieces} bands: nothing computed twice, line buffers take {kept}"
-    once = _macs(program, number) - found.recomputed_macs
+    once = sum(step_work(step).macs for step in stage.steps) - found.recomputed_macs
     more = format_percent(found.recomputed_macs / once if once else 0.0).replace(" ", "\N{NO-BREAK SPACE}")
     again = f"{format_count(found.recomputed_macs)} MACs computed again (+{more} of the stage)"
     return f"{layers} layers in {stage.row_pieces}×{stage.col_pieces} patches: {again}"
-
-
-def _macs(program: Program, number: int) -> int:
-    steps = program.stages[number].steps
-    return sum(OPS[s.signature.op].work(s.signature, s.priced_rows, s.priced_cols, s.calls).macs for s in steps)
 
 
 def _legend(axes: Axes, stage: Stage) -> None:
