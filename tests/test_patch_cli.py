@@ -106,6 +106,13 @@ def test_auto_says_what_would_fit_where_nothing_does():
     assert told(*asked[:-1], spec)["sram"]["fits"]
 
 
+def test_an_error_is_about_what_was_typed():
+    asked = ("--profile", "stm32f412", "--schedule", "auto", "--convention", "tinyengine-codegen")
+    code, _, err = run("run", "mcunet-in3", *asked)
+    assert code == 2
+    assert "schedule 'auto': it found 'layer@1+patch:" in err
+
+
 def test_flash_that_no_schedule_helps_is_said():
     args = ("patch", "mbv2-w1.0-r224", "--profile", "stm32h743", *SMALL_SPACE)
     assert "! flash: 3,592.5 KiB of 2,048.0, whatever the schedule" in run(*args)[1]
