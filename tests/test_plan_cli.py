@@ -100,6 +100,8 @@ def test_all_ways_of_counting_side_by_side():
     assert rows["table4"]["basis"] == rows["zoo-2020"]["basis"] == rows["x-cube-ai"]["basis"] == "calibrated"
     assert rows["act"]["basis"] == rows["mcunetv2"]["basis"] == "derived"
     assert "off by" in rows["x-cube-ai"]["evidence"]
+    kinds = [rows[name]["kind"] for name in ("tinyengine", "live", "plumerai")]
+    assert kinds == ["placement", "sum", "bound"]
     _, out, _ = run("plan", "mcunet-in3", "--all")
     for name, row in rows.items():
         assert name in out
