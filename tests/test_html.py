@@ -175,6 +175,9 @@ def test_tables_of_the_plan_the_flash_and_the_front():
     assert shown == [(t.name, t.size_bytes, t.offset_bytes, t.first, t.end - 1) for t in tenants]
     boxes = [tag for tag, attributes in page.tags if tag == "rect" and "box" in (attributes.get("class") or "").split()]
     assert len(boxes) == len(tenants)
+    peak = told.report.sram.peak
+    (number,) = [layer.index for layer in told.report.layers if layer.name == peak.layer]
+    assert f"fullest at step {peak.step} (layer {number}): {first_name(peak.layer)}" in "".join(page.text)
     stored = sum(int(row[2][0] or 0) for row in page.tables["flash"])
     assert stored == told.report.flash.total_bytes
     assert told.front is not None
