@@ -30,6 +30,7 @@ __all__ = [
     "refusals",
     "stage_infos",
     "step_cost",
+    "step_work",
 ]
 
 
@@ -119,7 +120,7 @@ def step_cost(stage: Stage, step: Step, runtime: Runtime, prices: Coefficients |
     if stage.kind is StageKind.LAYER:
         facts = _layer_facts(runtime, prices, step.signature)
         return StepCost(facts.kernel, facts.macs, facts.cycles)
-    work, kernel = _work(step), runtime.kernel_in(stage.kind, step.signature)
+    work, kernel = step_work(step), runtime.kernel_in(stage.kind, step.signature)
     return StepCost(kernel, work.macs, None if prices is None else _whole_cycles(price_work(prices, work)))
 
 
@@ -142,7 +143,7 @@ def breakdown(
             if stage.kind is not StageKind.LAYER:
                 kernel = runtime.kernel_in(stage.kind, signature)
             if stage.kind is not StageKind.LAYER and prices is not None:
-                cycles, parts = _whole_cycles(price_work(prices, _work(step))), efforts(_work(step))
+                cycles, parts = _whole_cycles(price_work(prices, step_work(step))), efforts(step_work(step))
             for place, amount in parts:
                 amounts[place] += amount
             sram_bytes = alive_bytes[time] + held_bytes
@@ -223,7 +224,7 @@ def _stage_info(program: Program, stage: Stage) -> StageInfo:
         return StageInfo(stage.kind.value, grid, span, 0, 0, _input_piece(stage))
     again = halo_bytes = 0
     for step in stage.steps:
-        done, once = _work(step), _whole_work(step.signature)
+        done, once = step_work(step), _whole_work(step.signature)
         again += done.macs - once.macs
         halo_bytes += max(done.written_bytes - once.written_bytes, 0)
     lines = {w for step in stage.steps for w in step.writes if program.views[w].kind is ViewKind.LINES}
@@ -250,7 +251,7 @@ def _input_piece(stage: Stage) -> tuple[int, int]:
     return need.rows.length, need.cols.length
 
 
-def _work(step: Step) -> Work:
+def step_work(step: Step) -> Work:
     """What a step does over all pieces together."""
     return OPS[step.signature.op].work(step.signature, step.priced_rows, step.priced_cols, step.calls)
 

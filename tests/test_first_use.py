@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-import io
-from dataclasses import replace
-from pathlib import Path
-
-import numpy as np
 import pytest
 from commands import run, told
 from msgspec import structs
-from numpy.typing import NDArray
 
 import mcusim
-from mcusim import zoo
-from mcusim.export import export_model
-from mcusim.graph import DType, Graph, retyped
 from mcusim.hardware import BankKind
 from mcusim.lowering.lower import lower
 from mcusim.memory.counting import compare_plans
 from mcusim.memory.flash import flash_ledger
 from mcusim.memory.images import Image, Piece
-from mcusim.memory.planning import plan_memory
 from mcusim.placement import place_for
 from mcusim.planners import check_plan, live_bytes
-from mcusim.render.arena import peak_step
 from mcusim.render.layers import LayerChoice
-from mcusim.render.patches import _origin as origin
-from mcusim.render.plan import ledger_lines, plan_lines
 from mcusim.render.report import report_lines
-from mcusim.render.text import UNICODE, counted, listed
-from mcusim.render.timeline import THIN, timeline_plot
-from mcusim.render.timeline import _draw_limits as draw_limits
-from mcusim.render.tradeoff import _draw_limit as draw_limit
-from mcusim.render.tradeoff import _draw_points as draw_points
+from mcusim.render.text import UNICODE
 from mcusim.report import Verdict
 from mcusim.runtimes import RUNTIMES
-from mcusim.schedule import LAYER, parse_schedule
-from mcusim.searching.stage_maps import stage_maps
+from mcusim.schedule import LAYER
 
 UNPLACED = [name for name, runtime in RUNTIMES.items() if not runtime.has_placement]
 BOUNDED = [name for name, runtime in RUNTIMES.items() if runtime.bounds_memory]
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("COLUMNS", raising=False)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def shown(report: mcusim.Report, layers: LayerChoice = LayerChoice.NONE) -> str:
@@ -261,162 +240,3 @@ def test_the_terminal_never_hides_whether_outputs_stay(columns, monkeypatch):
     out = run("fit", "mcunet-vww1", "--profile", "stm32f410")[1]
     assert "outputs" in out
     assert all(len(line) <= int(columns) for line in out.splitlines())
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# All ways of counting, side by side
-
-
-@pytest.mark.parametrize(("option", "value"), [("--runtime", "tflm"), ("--map", "x.elf")])
-def test_nothing_is_ignored_beside_all(option, value):
-    code, _, err = run("plan", "mcunet-vww0", "--all", option, value)
-    assert code == 2
-    assert f"fix: drop --all or {option}" in err or f"drop --all or {option}" in err
-
-
-def test_all_says_what_fits_the_board():
-    out = run("plan", "mcunet-in3", "--all", "--profile", "stm32f746")[1]
-    verdicts = {line.split()[0]: word for line in out.splitlines() for word in ("fits", "over") if f" {word} " in line}
-    assert (verdicts["tinyengine"], verdicts["tflm"], verdicts["plumerai"]) == ("fits", "over", "over")
-    assert " fits " not in run("plan", "mcunet-in3", "--all")[1]
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Plans
-
-
-def old_style() -> Graph:
-    """A convolution on uint8, which TFLM has no kernel for."""
-    graph = zoo.build("smallcifar")
-    tensors = tuple(
-        replace(t, type=replace(t.type, dtype=DType.UINT8)) if t.dtype is DType.INT8 else t for t in graph.tensors
-    )
-    nodes = tuple(retyped(node, tensors) for node in graph.nodes)
-    return replace(graph, tensors=tensors, nodes=nodes)
-
-
-def test_a_plan_of_what_cannot_run_says_so():
-    graph = old_style()
-    plan = plan_memory(graph, "tflm")
-    assert plan.refusals
-    report = mcusim.simulate(graph, profile="stm32h743", runtime="tflm")
-    assert set(plan.refusals) <= set(report.warnings)
-    text = "\n".join(line.plain for line in plan_lines(plan, flash_ledger(graph, RUNTIMES["tflm"]), None, 100, UNICODE))
-    assert "! tflm cannot run" in text
-    assert not plan_memory(mcusim.load("mcunet-vww0"), "tflm").refusals
-
-
-def test_a_layer_has_one_number():
-    report = mcusim.simulate("mcunet-in3", profile="stm32f746")
-    assert report.sram.peak is not None
-    (number,) = [layer.index for layer in report.layers if layer.name == report.sram.peak.layer]
-    document = told("plan", "mcunet-in3")
-    assert {step["name"]: step["layer"] for step in document["steps"]}[report.sram.peak.layer] == number
-    out = run("plan", "mcunet-in3")[1]
-    assert f"^ step 3 (layer {number}): CONV_2D" in out
-    assert f"There at step 3 (layer {number})" in out
-
-
-@pytest.mark.parametrize("width", [40, 60, 80, 100, 160])
-def test_a_ledger_tells_all_of_what_it_is(width):
-    plan = plan_memory(mcusim.load("mcunet-vww0"), "tflm")
-    items = RUNTIMES["tflm"].persistent_ledger(plan.program.graph)
-    lines = [line.plain for line in ledger_lines("Persistent", items, width, UNICODE)]
-    assert max(map(len, lines)) <= width
-    words = [word for line in lines for word in line.split()]
-    assert all(word in words for item in items for word in item.why.split())
-    assert "…" not in "".join(lines)
-
-
-def test_what_a_written_file_lacks_is_told(tmp_path):
-    path = tmp_path / "net.tflite"
-    export_model("smallcifar", path)
-    again = mcusim.load(path)
-    same = export_model(again, tmp_path / "same.tflite")
-    assert same.notes == ()
-    size_bytes = same.size_bytes
-    described = replace(again, source=replace(again.source, file_bytes=2 * size_bytes))
-    (note,) = export_model(described, tmp_path / "less.tflite").notes
-    assert note.startswith(f"{size_bytes:,} bytes less than the file that was read")
-    assert "signatures" in note
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Pictures
-
-
-def pixels(drawn: bytes) -> NDArray[np.float64]:
-    image = pytest.importorskip("matplotlib.image")
-    return np.asarray(image.imread(io.BytesIO(drawn)), np.float64)[..., :3]
-
-
-def test_thin_buffers_are_not_all_outline():
-    b = mcusim.GraphBuilder("thin")
-    image = b.input((1, 64, 64, 8))
-    thin = [b.conv_2d(image, 1, kernel=1, stride=8) for _ in range(24)]
-    last = b.concatenation([b.conv_2d(b.conv_2d(image, 8, kernel=1), 1, kernel=1, stride=8), *thin])
-    plan = plan_memory(b.build([last]), "tflm")
-    tenants = [tenant for tenant in plan.tenants() if tenant.size_bytes]
-    thin_ones = [t for t in tenants if t.is_alive(peak_step(plan)) and t.size_bytes < THIN * plan.total_bytes]
-    assert len(thin_ones) > 12
-    black = np.all(pixels(timeline_plot(plan, None, "png")) < 0.1, axis=2)
-    solid = black[:-4] & black[1:-3] & black[2:-2] & black[3:-1] & black[4:]
-    assert not np.any(np.all(np.lib.stride_tricks.sliding_window_view(solid, 40, axis=1), axis=2))
-
-
-def test_limits_stand_in_the_legend_with_a_decimal():
-    from mcusim.render import style
-
-    plan, board = plan_memory(mcusim.load("mcunet-in3"), "tflm"), mcusim.load_board("stm32f746")
-    with style.figure(3.0) as made:
-        axes = made.subplots()
-        limits = draw_limits(axes, plan, board)
-        assert not axes.texts  # words on the picture would hide buffers, and each other
-    assert set(limits) == {"stm32f746: 320.0 KiB", f"minimum: {plan.best.arena_bytes / 1024:.1f} KiB"}
-
-
-def test_a_front_of_one_point_lies_inside_its_axes():
-    from mcusim.render import style
-
-    found = mcusim.search("mcunet-in3", profile="stm32f412", runtime="tflm", kinds=())
-    with style.figure(3.0) as made:
-        axes = made.subplots()
-        draw_points(axes, found)
-        draw_limit(axes, found)
-        (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    at = found.layer.peak_bytes / 1024
-    assert low < found.budget_bytes / 1024 < at < high - 0.02 * at
-    assert found.layer.ms is not None
-    assert (bottom, top) == (0, pytest.approx(1.5 * found.layer.ms))
-
-
-def test_a_map_in_the_middle_is_no_input():
-    rules = RUNTIMES["tinyengine"].rules
-    for spec, word in (("layer@3+patch:2x2@4", "output of #5"), ("patch:2x2@4", "input")):
-        program = lower(mcusim.load("mcunet-in3"), parse_schedule(spec), rules)
-        stage = next(stage for stage in program.stages if stage.kind == "patch")
-        assert origin(program, stage_maps(program, stage)[0]) == word
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Sentences
-
-
-def test_an_error_is_about_what_was_typed():
-    asked = ("--profile", "stm32f412", "--schedule", "auto", "--convention", "tinyengine-codegen")
-    code, _, err = run("run", "mcunet-in3", *asked)
-    assert code == 2
-    assert "schedule 'auto': it found 'layer@1+patch:" in err
-
-
-def test_only_the_options_that_collide_are_named():
-    err = run("plan", "mcunet-vww0", "--json", "-", "--csv", "-")[2]
-    assert "--json and --csv: two documents" in err
-    assert "--emit" not in err
-
-
-def test_one_and_many():
-    assert (counted(1, "cut stage"), counted(1200, "schedule")) == ("1 cut stage", "1,200 schedules")
-    assert [listed(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
-    report = mcusim.simulate("mcunet-vww0", profile="stm32f746", runtime="x-cube-ai")
-    assert "Basis: SRAM, flash and time calibrated" in shown(report)

@@ -149,6 +149,16 @@ def layer_values(layer: LayerInfo, cycles: int | None) -> list[str | None]:
     return [*memory, *sizes, *(exact(getattr(layer, cause)) for cause in CAUSES), None]
 
 
+def test_a_bound_leaves_nothing_free():
+    """Of Plumerai's SRAM only a lower bound is known: what it leaves is not."""
+    told = asked("mcunet-in3", "stm32h743", "plumerai")
+    assert told.report.sram.is_bound
+    text = Reader(html_page(told)).text
+    assert f"> {told.report.sram.peak_bytes / 1024:.1f} KiB" in text
+    assert text.count("the rest is not known") == 2  # nor is that of its flash
+    assert " free" not in "".join(text)
+
+
 def test_fused_names_are_shortened_and_found_in_full():
     told = asked(hostile("first;second;third"))
     titles = [a.get("title") for tag, a in Reader(html_page(told)).tags if tag == "th" and a.get("class") == "name"]
@@ -165,6 +175,9 @@ def test_tables_of_the_plan_the_flash_and_the_front():
     assert shown == [(t.name, t.size_bytes, t.offset_bytes, t.first, t.end - 1) for t in tenants]
     boxes = [tag for tag, attributes in page.tags if tag == "rect" and "box" in (attributes.get("class") or "").split()]
     assert len(boxes) == len(tenants)
+    peak = told.report.sram.peak
+    (number,) = [layer.index for layer in told.report.layers if layer.name == peak.layer]
+    assert f"fullest at step {peak.step} (layer {number}): {first_name(peak.layer)}" in "".join(page.text)
     stored = sum(int(row[2][0] or 0) for row in page.tables["flash"])
     assert stored == told.report.flash.total_bytes
     assert told.front is not None

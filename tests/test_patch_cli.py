@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,9 +35,7 @@ def rows(*args: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(out)))
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -96,6 +93,13 @@ def test_auto_says_what_would_fit_where_nothing_does():
     assert "nothing fits that tflm can run; with patch and stream stages, " in warning
     spec = warning.split(", ")[-1].removesuffix(" would.")
     assert told(*asked[:-1], spec)["sram"]["fits"]
+
+
+def test_an_error_is_about_what_was_typed():
+    asked = ("--profile", "stm32f412", "--schedule", "auto", "--convention", "tinyengine-codegen")
+    code, _, err = run("run", "mcunet-in3", *asked)
+    assert code == 2
+    assert "schedule 'auto': it found 'layer@1+patch:" in err
 
 
 def test_flash_that_no_schedule_helps_is_said():
@@ -156,7 +160,10 @@ def test_check_exits_with_1_when_nothing_fits():
         (["patch", *OOM, "--kinds", ","], "--kinds: ',' is no kind of stage"),
         (["patch", *OOM, "--runtime", "tinyengin"], "no such runtime"),
         (["patch", *OOM, "--sram-budget", "many"], "--sram-budget"),
-        (["patch", *OOM, "--grid", "0"], "--grid"),
+        (["patch", *OOM, "--grid", "0"], "--grid: '0' is not 1 or more"),
+        (["patch", *OOM, "--grid", "65"], "--grid: '65' is not 64 or less"),
+        (["patch", *OOM, "--stages", "two"], "--stages: 'two' is not a whole number"),
+        (["plot", "front", *OOM, "-o", "f.svg", "--width", "wide"], "--width: 'wide' is not a number"),
         (["patch", *OOM, "--json", "-", "--csv", "-"], "--csv"),
         (["fit", "mcunet-vww0", "--profile", "nowhere"], "nowhere"),
         (["fit", "nothing.tflite", "--profile", "stm32f412"], "nothing.tflite"),
@@ -189,6 +196,15 @@ def test_remedies_as_a_table():
     table = rows("fit", *OOM)
     assert [row["what"] for row in table] == [remedy["what"] for remedy in told("fit", *OOM)["remedies"]]
     assert all(int(row["sram_bytes"]) > 0 for row in table)
+
+
+def test_what_a_remedy_lacks_is_told():
+    remedies = told("fit", *OOM)["remedies"]
+    assert {bool(remedy["lacks"]) == remedy["fits"] for remedy in remedies} == {False}
+    (nearer,) = [
+        r for r in told("fit", "mbv2-w1.0-r224", "--profile", "stm32h743")["remedies"] if r["kind"] == "schedule"
+    ]
+    assert nearer["lacks"] == ["too much flash"]
 
 
 def test_fit_exits_with_1_where_it_does_not_fit_as_it_is():

@@ -83,10 +83,30 @@ def test_all_ways_of_counting_side_by_side():
     assert rows["table4"]["basis"] == rows["zoo-2020"]["basis"] == rows["x-cube-ai"]["basis"] == "calibrated"
     assert rows["act"]["basis"] == rows["mcunetv2"]["basis"] == "derived"
     assert "off by" in rows["x-cube-ai"]["evidence"]
+    kinds = [rows[name]["kind"] for name in ("tinyengine", "live", "plumerai")]
+    assert kinds == ["placement", "sum", "bound"]
     _, out, _ = run("plan", "mcunet-in3", "--all")
     for name, row in rows.items():
         assert name in out
         assert row["what"].split(";")[0] in " ".join(out.split())
+
+
+def test_all_says_what_fits_the_board():
+    out = run("plan", "mcunet-in3", "--all", "--profile", "stm32f746")[1]
+    verdicts = {line.split()[0]: word for line in out.splitlines() for word in ("fits", "over") if f" {word} " in line}
+    assert (verdicts["tinyengine"], verdicts["tflm"], verdicts["plumerai"]) == ("fits", "over", "over")
+    assert " fits " not in run("plan", "mcunet-in3", "--all")[1]
+
+
+def test_a_layer_has_one_number():
+    report = mcusim.simulate("mcunet-in3", profile="stm32f746")
+    assert report.sram.peak is not None
+    (number,) = [layer.index for layer in report.layers if layer.name == report.sram.peak.layer]
+    document = told("plan", "mcunet-in3")
+    assert {step["name"]: step["layer"] for step in document["steps"]}[report.sram.peak.layer] == number
+    out = run("plan", "mcunet-in3")[1]
+    assert f"^ step 3 (layer {number}): CONV_2D" in out
+    assert f"There at step 3 (layer {number})" in out
 
 
 def test_sheets():
@@ -287,6 +307,8 @@ def test_a_wrong_question_gets_one_sentence(more, answer):
         (["--runtime", "tflm", "--reorder", "--emit", "header", "x.h"], "a header tells of a file as it is"),
         (["--all", "--planner", "optimal"], "--planner: all countings"),
         (["--all", "--reorder"], "--reorder: all countings"),
+        (["--all", "--runtime", "tflm"], "drop --all or --runtime"),
+        (["--all", "--map", "x.elf"], "drop --all or --map"),
         (["--all", "--emit", "tflm", "x.tflite"], "--emit: all countings"),
     ],
 )
@@ -295,6 +317,12 @@ def test_options_that_do_not_go_together_are_refused(args, message):
     assert code == 2
     assert message in error
     assert not list(Path.cwd().glob("x.*"))
+
+
+def test_only_the_options_that_collide_are_named():
+    err = run("plan", "mcunet-vww0", "--json", "-", "--csv", "-")[2]
+    assert "--json and --csv: two documents" in err
+    assert "--emit" not in err
 
 
 def test_a_planned_file_can_be_reordered_and_the_gain_is_told(corpus):

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from oracles import run_tflm
 
+import mcusim
 from mcusim import zoo
 from mcusim.conventions import CONVENTIONS
 from mcusim.errors import PlanError
 from mcusim.frontends.tflite import read_tflite
 from mcusim.frontends.tflite_writer import write_tflite
-from mcusim.graph import Graph
+from mcusim.graph import DType, Graph, retyped
 from mcusim.lowering.reorder import reorder
 from mcusim.memory.counting import compare_plans
+from mcusim.memory.flash import flash_ledger
 from mcusim.memory.planning import OFFLINE_METADATA, offline_plan, plan_memory
 from mcusim.planners import check_plan
 from mcusim.program import BufferKind
+from mcusim.render.plan import ledger_lines, plan_lines
+from mcusim.render.text import UNICODE
 from mcusim.runtimes import RUNTIMES
 
 TRAVELS = {
@@ -127,3 +132,35 @@ def test_a_runtimes_plan_beside_the_best(corpus):
     assert plan.excess == pytest.approx(1 / 3)
     placed = [b for b in plan.program.buffers if b.kind is not BufferKind.HELD]
     check_plan(placed, plan.best.offset_bytes, plan.best.arena_bytes)
+
+
+def old_style() -> Graph:
+    """A convolution on uint8, which TFLM has no kernel for."""
+    graph = zoo.build("smallcifar")
+    tensors = tuple(
+        replace(t, type=replace(t.type, dtype=DType.UINT8)) if t.dtype is DType.INT8 else t for t in graph.tensors
+    )
+    nodes = tuple(retyped(node, tensors) for node in graph.nodes)
+    return replace(graph, tensors=tensors, nodes=nodes)
+
+
+def test_a_plan_of_what_cannot_run_says_so():
+    graph = old_style()
+    plan = plan_memory(graph, "tflm")
+    assert plan.refusals
+    report = mcusim.simulate(graph, profile="stm32h743", runtime="tflm")
+    assert set(plan.refusals) <= set(report.warnings)
+    text = "\n".join(line.plain for line in plan_lines(plan, flash_ledger(graph, RUNTIMES["tflm"]), None, 100, UNICODE))
+    assert "! tflm cannot run" in text
+    assert not plan_memory(mcusim.load("mcunet-vww0"), "tflm").refusals
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 160])
+def test_a_ledger_tells_all_of_what_it_is(width):
+    plan = plan_memory(mcusim.load("mcunet-vww0"), "tflm")
+    items = RUNTIMES["tflm"].persistent_ledger(plan.program.graph)
+    lines = [line.plain for line in ledger_lines("Persistent", items, width, UNICODE)]
+    assert max(map(len, lines)) <= width
+    words = [word for line in lines for word in line.split()]
+    assert all(word in words for item in items for word in item.why.split())
+    assert "…" not in "".join(lines)

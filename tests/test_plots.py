@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from commands import run
 from rich.cells import cell_len
@@ -17,14 +19,19 @@ from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.planning import plan_memory
 from mcusim.region import Span
-from mcusim.render.arena import timeline_lines
+from mcusim.render import style
+from mcusim.render.arena import peak_step, timeline_lines
 from mcusim.render.bars import memory_plot
 from mcusim.render.layer_times import layers_plot
 from mcusim.render.layers import executed
+from mcusim.render.patches import _origin as origin
 from mcusim.render.patches import patches_plot
 from mcusim.render.spending import CAUSES
 from mcusim.render.text import ASCII, UNICODE
-from mcusim.render.timeline import timeline_plot
+from mcusim.render.timeline import THIN, timeline_plot
+from mcusim.render.timeline import _draw_limits as draw_limits
+from mcusim.render.tradeoff import _draw_limit as draw_limit
+from mcusim.render.tradeoff import _draw_points as draw_points
 from mcusim.render.tradeoff import front_plot
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import parse_schedule
@@ -151,6 +158,55 @@ def test_layer_times(name):
     assert len(bars) >= len(CAUSES) * len(executed(report))
     for kind, mark in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
         assert layers_plot(report, kind).startswith(mark)
+
+
+def pixels(drawn):
+    image = pytest.importorskip("matplotlib.image")
+    return np.asarray(image.imread(io.BytesIO(drawn)), np.float64)[..., :3]
+
+
+def test_thin_buffers_are_not_all_outline():
+    b = mcusim.GraphBuilder("thin")
+    image = b.input((1, 64, 64, 8))
+    thin = [b.conv_2d(image, 1, kernel=1, stride=8) for _ in range(24)]
+    last = b.concatenation([b.conv_2d(b.conv_2d(image, 8, kernel=1), 1, kernel=1, stride=8), *thin])
+    plan = plan_memory(b.build([last]), "tflm")
+    tenants = [tenant for tenant in plan.tenants() if tenant.size_bytes]
+    thin_ones = [t for t in tenants if t.is_alive(peak_step(plan)) and t.size_bytes < THIN * plan.total_bytes]
+    assert len(thin_ones) > 12
+    black = np.all(pixels(timeline_plot(plan, None, "png")) < 0.1, axis=2)
+    solid = black[:-4] & black[1:-3] & black[2:-2] & black[3:-1] & black[4:]
+    assert not np.any(np.all(np.lib.stride_tricks.sliding_window_view(solid, 40, axis=1), axis=2))
+
+
+def test_limits_stand_in_the_legend_with_a_decimal():
+    plan, board = plan_memory(mcusim.load("mcunet-in3"), "tflm"), mcusim.load_board("stm32f746")
+    with style.figure(3.0) as made:
+        axes = made.subplots()
+        limits = draw_limits(axes, plan, board)
+        assert not axes.texts  # words on the picture would hide buffers, and each other
+    assert set(limits) == {"stm32f746: 320.0 KiB", f"minimum: {plan.best.arena_bytes / 1024:.1f} KiB"}
+
+
+def test_a_front_of_one_point_lies_inside_its_axes():
+    found = mcusim.search("mcunet-in3", profile="stm32f412", runtime="tflm", kinds=())
+    with style.figure(3.0) as made:
+        axes = made.subplots()
+        draw_points(axes, found)
+        draw_limit(axes, found)
+        (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    at = found.layer.peak_bytes / 1024
+    assert low < found.budget_bytes / 1024 < at < high - 0.02 * at
+    assert found.layer.ms is not None
+    assert (bottom, top) == (0, pytest.approx(1.5 * found.layer.ms))
+
+
+def test_a_map_in_the_middle_is_no_input():
+    rules = RUNTIMES["tinyengine"].rules
+    for spec, word in (("layer@3+patch:2x2@4", "output of #5"), ("patch:2x2@4", "input")):
+        program = lower(mcusim.load("mcunet-in3"), parse_schedule(spec), rules)
+        stage = next(stage for stage in program.stages if stage.kind == "patch")
+        assert origin(program, stage_maps(program, stage)[0]) == word
 
 
 def test_names_that_look_like_formulas_are_drawn():

@@ -14,6 +14,8 @@ from mcusim import zoo
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import Graph
+from mcusim.render.remedies import remedy_lines
+from mcusim.render.text import UNICODE, listed
 from mcusim.searching.remedies import RemedyKind, narrowed, remedies
 from mcusim.simulation import simulate
 
@@ -64,6 +66,35 @@ def test_another_order_of_a_file(tmp_path: Path):
     code, out, _ = run(*shlex.split(order.command)[1:], "--json", "-")
     assert code == 0
     assert json.loads(out)["total_bytes"] == order.sram_bytes
+
+
+def two_filters_a_channel() -> Graph:
+    """A depthwise convolution that TinyEngine has no kernel for."""
+    b = mcusim.GraphBuilder("two filters")
+    x = b.conv_2d(b.input((1, 48, 48, 3)), 8, kernel=3)
+    return b.build([b.depthwise_conv_2d(x, kernel=3, multiplier=2)])
+
+
+def test_of_runtimes_that_fit_the_fastest_comes_first():
+    found = remedies(two_filters_a_channel(), profile="nrf52840").remedies
+    times = [remedy.ms for remedy in found if remedy.kind is RemedyKind.RUNTIME and remedy.fits]
+    known = [ms for ms in times if ms is not None]
+    assert len(known) > 1
+    assert times == sorted(known) + [None] * (len(times) - len(known))
+
+
+def test_no_remedy_keeps_a_runtime_that_cannot_run_the_network():
+    """A plan, a schedule or a board that mends SRAM alone is not said to fit."""
+    found = remedies(two_filters_a_channel(), profile="stm32f410")
+    assert found.report.runtime.runs is False
+    assert not [remedy for remedy in found.remedies if remedy.kind is RemedyKind.BOARD]
+    same = [remedy for remedy in found.remedies if remedy.kind is not RemedyKind.RUNTIME]
+    assert same
+    for remedy in same:
+        assert "tinyengine cannot run it" in remedy.lacks
+    shown = "\n".join(line.plain for line in remedy_lines(found, 100, UNICODE))
+    assert "no depthwise kernel for more than" in shown
+    assert all(f"not yet, {remedy.what}: {listed(remedy.lacks)}." in " ".join(shown.split()) for remedy in same)
 
 
 def test_a_narrower_and_smaller_network_is_the_published_one():

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from reports import LAYERS, layer, report
 from rich.cells import cell_len
 
+import mcusim
 from mcusim.render.boards import best_first, board_lines
 from mcusim.render.layers import ALL_UP_TO, TOP, LayerChoice, layer_table
 from mcusim.render.report import report_lines
 from mcusim.render.spending import SLOWEST, causes_of, main_cause, slowest, spending_lines
 from mcusim.render.table import Bar, Cell, Column, table
-from mcusim.render.text import ASCII, UNICODE, clean, fraction_bar, shorten
+from mcusim.render.text import ASCII, UNICODE, clean, counted, fraction_bar, listed, shorten
 from mcusim.report import Report, Verdict
 from mcusim.units import format_percent
 
@@ -255,3 +256,10 @@ def test_the_slowest_come_first(splits):
     for one in found:
         spent = dict(zip(("compute", "store", "memory", "overhead"), causes_of(one.layer), strict=True))
         assert spent[main_cause(one.layer)] == max(spent.values())
+
+
+def test_one_and_many():
+    assert (counted(1, "cut stage"), counted(1200, "schedule")) == ("1 cut stage", "1,200 schedules")
+    assert [listed(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+    simulated = mcusim.simulate("mcunet-vww0", profile="stm32f746", runtime="x-cube-ai")
+    assert "Basis: SRAM, flash and time calibrated" in "\n".join(text(simulated, 100, LayerChoice.NONE))

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from oracles import Kernels, Refused, run_litert, run_tflm
 from strategies import ONE_OP, Case, inputs_for, networks
 
+import mcusim
 from mcusim import zoo
 from mcusim.errors import ModelError, OutputError
 from mcusim.export import export_model, with_int8_activations
@@ -327,3 +328,16 @@ def test_export_writes_what_it_says(tmp_path: Path) -> None:
     again = tmp_path / "again.tflite"
     assert export_model(str(path), again).notes == ()
     assert_same(replace(read_tflite(again), name="x"), replace(graph, name="x"))
+
+
+def test_what_a_written_file_lacks_is_told(tmp_path):
+    path = tmp_path / "net.tflite"
+    export_model("smallcifar", path)
+    again = mcusim.load(path)
+    same = export_model(again, tmp_path / "same.tflite")
+    assert same.notes == ()
+    size_bytes = same.size_bytes
+    described = replace(again, source=replace(again.source, file_bytes=2 * size_bytes))
+    (note,) = export_model(described, tmp_path / "less.tflite").notes
+    assert note.startswith(f"{size_bytes:,} bytes less than the file that was read")
+    assert "signatures" in note

@@ -84,6 +84,7 @@ def _document(found: Diagnosis) -> dict[str, Any]:
                 "flash_bytes": r.flash_bytes,
                 "ms": r.ms,
                 "fits": r.fits,
+                "lacks": list(r.lacks),
                 "command": r.command or None,
                 "note": r.note or None,
             }

@@ -275,7 +275,7 @@ def _plain_rows(rows: Sequence[Comparison]) -> list[dict[str, Any]]:
     return [
         {
             "name": row.name,
-            "kind": "placement" if row.is_placement else "sum",
+            "kind": row.kind,
             "total_bytes": row.total_bytes,
             "parts": dict(row.parts),
             "basis": str(row.basis),

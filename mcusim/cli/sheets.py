@@ -167,20 +167,7 @@ def tenants_csv(plan: MemoryPlan) -> str:
 def comparisons_csv(rows: Iterable[Comparison]) -> str:
     """One line a way of counting."""
     columns = ("name", "kind", "total_bytes", "arena_bytes", "scratch_bytes", "persistent_bytes", "basis", "what")
-    lines = [
-        [
-            row.name,
-            "placement" if row.is_placement else "sum",
-            row.total_bytes,
-            row.arena_bytes,
-            row.scratch_bytes,
-            row.persistent_bytes,
-            row.basis,
-            row.what,
-        ]
-        for row in rows
-    ]
-    return _sheet(columns, lines)
+    return _sheet(columns, [[getattr(row, column) for column in columns] for row in rows])
 
 
 def predictions_csv(evaluation: Evaluation) -> str:

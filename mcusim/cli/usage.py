@@ -14,6 +14,14 @@ __all__ = ["UsageError", "asked_again", "explain"]
 # Typer brings its own copy of click or imports the installed one, by version; this is the base of its usage errors.
 UsageError: type[Any] = typer.BadParameter.__mro__[1]
 
+_EXPECTED = {
+    "int_parsing": "a whole number",
+    "float_parsing": "a number",
+    "greater_than_equal": "{ge} or more",
+    "less_than_equal": "{le} or less",
+}
+"""pydantic's kind of error -> what an option wants."""
+
 
 def explain(error: Any, asked: str = "mcusim") -> str:
     """Command, what is wrong, and the nearest thing that exists. asked: the command, where the error does not know."""
@@ -29,7 +37,16 @@ def explain(error: Any, asked: str = "mcusim") -> str:
     if commands and message.startswith("No such command"):
         name = message.partition("'")[2].partition("'")[0]
         return f"{shown}there is no command '{name}'; {_nearest(name, commands, where)}"
-    return f"{shown}{message[:1].lower()}{message[1:]}; `{where} --help` shows an example"
+    return f"{shown}{_wrong_number(error) or message[:1].lower() + message[1:]}; `{where} --help` shows an example"
+
+
+def _wrong_number(error: Any) -> str:
+    """An option's number that is none, or out of range, as pydantic found for Typer; "" for anything else."""
+    found: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
+    expected = _EXPECTED.get(found[0]["type"]) if found else None
+    if expected is None:
+        return ""
+    return f"{error.param.opts[0]}: '{found[0]['input']}' is not {expected.format(**found[0].get('ctx', {}))}"
 
 
 def _nearest(name: str, known: Any, where: str) -> str:

@@ -41,6 +41,11 @@ class Comparison:
     unknown: str = ""
 
     @property
+    def kind(self) -> str:
+        """What the total is: a placement, a sum, or a bound, of which it is only known that it takes no less."""
+        return "placement" if self.is_placement else "bound" if self.unknown else "sum"
+
+    @property
     def scratch_bytes(self) -> int:
         """What is held beside the arena."""
         return self._sum(_HELD) + self.parts.get("scratch", 0)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mcusim.breakdown import stage_infos
+from mcusim.breakdown import stage_infos, step_work
 from mcusim.graph import ABSENT, Signature
 from mcusim.lowering.staging import patches
-from mcusim.ops import OPS
 from mcusim.ops.windows import WindowAttributes
 from mcusim.program import Program, Stage, Step
 from mcusim.region import Span
@@ -162,8 +161,8 @@ def _draw_band(axes: Axes, place: _Placed, band: int, scale: float) -> None:
     done = max((span.stop for span in one.rows[:band]), default=0)
     _fill(axes, place, (Span(0, done), across), scale, facecolor=DONE)
     if one.cached and one.cached[band].length:
-        look = {"facecolor": style.YELLOW, "edgecolor": style.BLACK, "hatch": "//////", "linewidth": 0.0}
-        _fill(axes, place, (one.cached[band], across), scale, **look)
+        kept = one.cached[band], across
+        _fill(axes, place, kept, scale, facecolor=style.YELLOW, edgecolor=style.BLACK, hatch="//////")
     _fill(axes, place, (new, across), scale, facecolor=style.BLUE)
 
 
@@ -189,14 +188,14 @@ def _borders(axes: Axes, place: _Placed, stage: Stage, scale: float) -> None:
             line((x, x), (place.y, place.y + one.height * scale))
 
 
-def _fill(axes: Axes, place: _Placed, region: tuple[Span, Span], scale: float, **look: object) -> None:
+def _fill(axes: Axes, place: _Placed, region: tuple[Span, Span], scale: float, **look: Any) -> None:
     """A region of a map, rows from the top."""
     from matplotlib.patches import Rectangle
 
     rows, cols = region
     if rows.length and cols.length:
         corner = place.x + cols.start * scale, place.y + (place.map.height - rows.stop) * scale
-        axes.add_patch(Rectangle(corner, cols.length * scale, rows.length * scale, **{"linewidth": 0, **look}))  # type: ignore[arg-type]
+        axes.add_patch(Rectangle(corner, cols.length * scale, rows.length * scale, **{"linewidth": 0, **look}))
 
 
 def _again(spans: Sequence[Span]) -> list[Span]:
@@ -265,15 +264,10 @@ def _summary(program: Program, number: int) -> str:
     if stage.kind is StageKind.STREAM:
         kept = format_bytes(found.halo_bytes)
         return f"{layers} layers in {stage.row_pieces} bands: nothing computed twice, line buffers take {kept}"
-    once = _macs(program, number) - found.recomputed_macs
+    once = sum(step_work(step).macs for step in stage.steps) - found.recomputed_macs
     more = format_percent(found.recomputed_macs / once if once else 0.0).replace(" ", "\N{NO-BREAK SPACE}")
     again = f"{format_count(found.recomputed_macs)} MACs computed again (+{more} of the stage)"
     return f"{layers} layers in {stage.row_pieces}×{stage.col_pieces} patches: {again}"
-
-
-def _macs(program: Program, number: int) -> int:
-    steps = program.stages[number].steps
-    return sum(OPS[s.signature.op].work(s.signature, s.priced_rows, s.priced_cols, s.calls).macs for s in steps)
 
 
 def _legend(axes: Axes, stage: Stage) -> None:

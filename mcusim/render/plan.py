@@ -229,7 +229,7 @@ def comparison_lines(
                 Cell(f"{'> ' if row.unknown else ''}{kib(row.total_bytes)} KiB", style if style == "red" else ""),
                 Bar(row.total_bytes / (largest or 1), "red" if style == "red" else "cyan"),
                 Cell(verdict, style),
-                Cell("placed" if row.is_placement else "a bound" if row.unknown else "a sum", "dim"),
+                Cell("placed" if row.is_placement else f"a {row.kind}", "dim"),
                 Cell(str(row.basis), "yellow" if row.basis is Basis.CALIBRATED else "dim"),
             ]
         )

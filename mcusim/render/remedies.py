@@ -5,7 +5,8 @@ from __future__ import annotations
 from rich.text import Text
 
 from mcusim.render.table import Bar, Cell, Column, table
-from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, headline, kib, paragraph
+from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, headline, kib, listed, paragraph
+from mcusim.report import Verdict
 from mcusim.searching.remedies import Diagnosis, Remedy
 
 __all__ = ["remedy_lines"]
@@ -19,6 +20,10 @@ def remedy_lines(found: Diagnosis, width: int, glyphs: Glyphs) -> list[Text]:
     stored = report.flash.total_bytes
     words += f", flash {'?' if stored is None else kib(stored)} of {kib(report.flash.budget_bytes)} KiB"
     lines = headline(f"{report.model.name} on {report.profile.name}", words, VERDICT_STYLES[report.verdict], width)
+    if report.verdict is Verdict.UNKNOWN or report.runtime.runs is not True:
+        for warning in report.warnings:
+            if not warning.startswith(_NOT_JUDGED):
+                lines += paragraph(f"! {warning}", width, style="yellow", hanging="  ")
     if report.fits:
         told = "It fits as it is. What would make it smaller:" if found.remedies else "It fits as it is."
         lines += paragraph(told, width)
@@ -26,6 +31,10 @@ def remedy_lines(found: Diagnosis, width: int, glyphs: Glyphs) -> list[Text]:
         return [*lines, *paragraph("Nothing that mcusim knows makes it smaller.", width)]
     if found.remedies:
         lines += [Text(), *table(_COLUMNS, [_row(found, remedy) for remedy in found.remedies], width, glyphs)]
+    for remedy in found.remedies:
+        if remedy.lacks:
+            told = f"not yet, {remedy.what}: {listed(remedy.lacks)}."
+            lines += paragraph(told, width, style="dim", hanging="  ")
     for note in dict.fromkeys(remedy.note for remedy in found.remedies if remedy.note):
         lines += paragraph(f"! {note}", width, style="yellow", hanging="  ")
     commands = [remedy.command for remedy in found.remedies if remedy.fits and remedy.command]
@@ -33,6 +42,9 @@ def remedy_lines(found: Diagnosis, width: int, glyphs: Glyphs) -> list[Text]:
         lines += [Text(), *paragraph(commands[0], width, style="bold", hanging="  ")]
     return lines
 
+
+_NOT_JUDGED = ("time:", "latency:", "energy:")
+"""What warnings begin with that say nothing about whether it fits."""
 
 _COLUMNS = (
     Column(""),

@@ -9,7 +9,7 @@ from mcusim.render.text import Glyphs, paragraph
 from mcusim.report import Report, StageInfo
 from mcusim.units import format_bytes, format_count
 
-__all__ = ["stage_lines"]
+__all__ = ["more_macs", "pieces_of", "stage_lines"]
 
 
 def stage_lines(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
@@ -21,10 +21,10 @@ def stage_lines(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
     told = f"In pieces: {_more(again, report.model.macs)} than layer by layer" if again else "In pieces: nothing twice"
     rows: list[list[Cell | Bar]] = [
         [
-            Cell(_pieces(stage, glyphs)),
+            Cell(pieces_of(stage, glyphs)),
             Cell(f"layers {stage.nodes[0]} to {stage.nodes[1]}", "dim"),
             Cell(f"reads {glyphs.times.join(map(str, stage.input_piece))}"),
-            Cell(_more(stage.recomputed_macs, _macs(report, stage))),
+            Cell(more_macs(report, stage)),
             Cell(f"{_kept(stage)} {format_bytes(stage.halo_bytes)}" if stage.halo_bytes else "", "dim"),
         ]
         for stage in cut
@@ -33,7 +33,8 @@ def stage_lines(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
     return [Text(), *paragraph(told, width, style="bold"), *table(columns, rows, width, glyphs, header=False)]
 
 
-def _pieces(stage: StageInfo, glyphs: Glyphs) -> str:
+def pieces_of(stage: StageInfo, glyphs: Glyphs) -> str:
+    """`4x4 patches`, `18 bands`."""
     if stage.kind == "stream":
         return f"{stage.grid[0]} bands"
     return f"{glyphs.times.join(map(str, stage.grid))} patches"
@@ -44,10 +45,10 @@ def _kept(stage: StageInfo) -> str:
     return "lines kept" if stage.kind == "stream" else "halos"
 
 
-def _macs(report: Report, stage: StageInfo) -> int:
-    """Of the stage's layers, each done once."""
+def more_macs(report: Report, stage: StageInfo) -> str:
+    """What a stage computes again, and beside its layers done once."""
     first, last = stage.nodes
-    return sum(layer.macs for layer in report.layers if first <= layer.index <= last)
+    return _more(stage.recomputed_macs, sum(layer.macs for layer in report.layers if first <= layer.index <= last))
 
 
 def _more(again: int, once: int) -> str:

@@ -91,14 +91,14 @@ def _draw_limits(axes: Axes, plan: MemoryPlan, board: Board | None) -> dict[str,
         if budget > style.BUDGET_IN_VIEW * total:
             style.draw_budget(axes, board.name, budget, total, steps)
         else:
-            look = {"color": style.RED, "linewidth": 1.0, "linestyle": (0, (4, 2)), "zorder": 5}
-            lines[f"{board.name}: {kib(board.sram_budget_bytes)} KiB"] = axes.axhline(budget, **look)  # type: ignore[arg-type]
+            limit = axes.axhline(budget, color=style.RED, linewidth=1.0, linestyle=(0, (4, 2)), zorder=5)
+            lines[f"{board.name}: {kib(board.sram_budget_bytes)} KiB"] = limit
             top = max(total, budget)
     if plan.best.arena_bytes < plan.arena_bytes:
         word = "minimum" if plan.best.proved else "smallest found"
-        look = {"color": style.BLACK, "linewidth": 0.8, "linestyle": (0, (1, 1.5)), "zorder": 5}
-        least = axes.axhline(plan.best.arena_bytes / BYTES_PER_KIB, **look)  # type: ignore[arg-type]
-        lines[f"{word}: {kib(plan.best.arena_bytes)} KiB"] = least
+        least, dotted = plan.best.arena_bytes / BYTES_PER_KIB, (0, (1, 1.5))
+        minimum = axes.axhline(least, color=style.BLACK, linewidth=0.8, linestyle=dotted, zorder=5)
+        lines[f"{word}: {kib(plan.best.arena_bytes)} KiB"] = minimum
     axes.set_xlim(0, max(steps, 1))
     axes.set_ylim(0, top * 1.10)
     return lines

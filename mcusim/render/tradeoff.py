@@ -48,8 +48,8 @@ def _draw_points(axes: Axes, front: Front) -> None:
     live = [p.live_bytes / BYTES_PER_KIB for p in points]
     times = [_time(front, p) for p in points]
     dot = "." if len(points) == 1 else ""  # a line through one point is none
-    look = {"color": style.BLUE, "linewidth": 1.0, "marker": dot, "zorder": 3}
-    axes.step(live, times, where="post", label="front: live bytes", **look)  # type: ignore[arg-type]
+    label = "front: live bytes"
+    axes.step(live, times, where="post", label=label, color=style.BLUE, linewidth=1.0, marker=dot, zorder=3)
     for point, at, time in zip(points, live, times, strict=True):
         if point.gap_bytes:
             axes.plot([at, point.peak_bytes / BYTES_PER_KIB], [time, time], color=style.GREY, linewidth=0.5, zorder=2)
@@ -95,14 +95,14 @@ def _draw_limit(axes: Axes, front: Front) -> None:
     largest = max(p.peak_bytes for p in (*front.points, front.layer)) / BYTES_PER_KIB
     told = f"{front.board.name}: {budget:,.0f} KiB"
     if budget > style.BUDGET_IN_VIEW * largest:
-        at = {"transform": axes.transAxes, "ha": "right", "va": "top"}
-        axes.text(1, 1, f"budget of {told} →", color=style.RED, fontsize=style.SMALL_POINTS, **at)  # type: ignore[arg-type]
+        text = f"budget of {told} →"
+        axes.text(1, 1, text, transform=axes.transAxes, ha="right", va="top", color=style.RED, size=style.SMALL_POINTS)
         return
     low, high = axes.get_xlim()
     high = max(high, budget * 1.02, largest * (1 + MARGIN))
     axes.axvspan(budget, high, color=style.LIGHT, alpha=0.6, zorder=0)
-    look = {"color": style.RED, "linewidth": 1.0, "linestyle": (0, (4, 2)), "zorder": 1}
-    axes.axvline(budget, label=f"budget of {told}", **look)  # type: ignore[arg-type]
+    dashed = (0, (4, 2))
+    axes.axvline(budget, label=f"budget of {told}", color=style.RED, linewidth=1.0, linestyle=dashed, zorder=1)
     axes.set_xlim(min(low, budget * 0.98), high)
 
 

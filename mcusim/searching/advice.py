@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from mcusim import zoo
-from mcusim.breakdown import count_macs, stage_infos
+from mcusim.breakdown import count_macs, stage_infos, step_work
 from mcusim.errors import McusimError, ScheduleError
 from mcusim.frontends.description import graph_from_dict
 from mcusim.graph import ABSENT
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
 from mcusim.lowering.staging import computes, network_of
-from mcusim.ops import OPS
 from mcusim.placement import place
 from mcusim.program import Stage
 from mcusim.region import Span
@@ -158,11 +157,11 @@ class _Draft:
         placement = place(program, self.runtime.planner)
         number = next(n for n, stage in enumerate(program.stages) if stage.kind is StageKind.PATCH)
         stage, again = program.stages[number], stage_infos(program)[number].recomputed_macs
-        macs = [OPS[s.signature.op].work(s.signature, s.priced_rows, s.priced_cols, s.calls).macs for s in stage.steps]
+        macs = sum(step_work(step).macs for step in stage.steps)
         first = stage_maps(program, stage)[0]
         patch = _largest(stage, first.rows, True), _largest(stage, first.cols, False)
         peak = placement.arena_bytes + placement.held_bytes
-        return Variant(network, schedule, patch, peak, count_macs(graph) + again, sum(macs), again)
+        return Variant(network, schedule, patch, peak, count_macs(graph) + again, macs, again)
 
     def edits(self) -> Iterator[_Edit]:
         """Every smaller kernel, every stride elsewhere in the stage, every block behind it."""

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mcusim.breakdown import stage_infos
+from mcusim.breakdown import stage_infos, step_work
 from mcusim.graph import ABSENT
 from mcusim.lowering.lower import lower
-from mcusim.ops import OPS, Work
+from mcusim.ops import OPS
 from mcusim.planners import live_bytes
 from mcusim.price import Coefficients, coefficients, price_whole, price_work
 from mcusim.program import BufferKind, Program, Stage, Step
@@ -123,26 +123,22 @@ class _Clock(NamedTuple):
 
     def _done(self, step: Step) -> int:
         assert self.prices is not None
-        return round(price_work(self.prices, _work(step)).total_cycles)
+        return round(price_work(self.prices, step_work(step)).total_cycles)
 
     def _once(self, step: Step) -> int:
         assert self.prices is not None
         return round(price_whole(self.prices, step.signature).total_cycles)
 
 
-def _work(step: Step) -> Work:
-    return OPS[step.signature.op].work(step.signature, step.priced_rows, step.priced_cols, step.calls)
-
-
 def _cut_stage(stage: Stage, info: StageInfo, spec: str, clock: _Clock) -> CutStage:
-    once = sum(_work(step).macs for step in stage.steps) - info.recomputed_macs
+    once = sum(step_work(step).macs for step in stage.steps) - info.recomputed_macs
     more_ms = clock.more_ms(stage.steps)
     return CutStage(spec, info.kind, info.grid, info.nodes, once, info.recomputed_macs, info.halo_bytes, more_ms)
 
 
 def _recomputed(program: Program, stage: int, step: Step, clock: _Clock) -> Recomputed:
     node, call = program.graph.nodes[step.node], step.signature
-    done, output = _work(step), call.output
+    done, output = step_work(step), call.output
     once = OPS[call.op].work(call, output.rows, output.cols, 1)
     halo_bytes = max(done.written_bytes - once.written_bytes, 0)
     shape, macs = output.shape, (once.macs, done.macs)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from mcusim.breakdown import step_work
 from mcusim.conventions import count
 from mcusim.conventions.mcunetv2 import paper_program, patch_stage
 from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
-from mcusim.ops import OPS
-from mcusim.program import Step
 from mcusim.schedule import LAYER, Schedule, StageKind, StageSpec
 
 __all__ = ["PaperPlan", "block_ends", "count_patched", "patch_side", "search_paper_space"]
@@ -53,7 +52,7 @@ def count_patched(graph: Graph, blocks: int, grid: int) -> PaperPlan:
     nodes = block_ends(graph)[blocks - 1]
     schedule = Schedule((StageSpec(StageKind.PATCH, nodes, grid, grid),))
     program = paper_program(graph, schedule)
-    macs = [_macs(step) for step in program.body()]
+    macs = [step_work(step).macs for step in program.body()]
     peak, stage = count("mcunetv2", graph, schedule).total_bytes, patch_stage(program).total_bytes
     return PaperPlan(blocks, grid, schedule, peak, stage, sum(macs), sum(macs[: len(program.stages[0].steps)]))
 
@@ -80,7 +79,3 @@ def search_paper_space(graph: Graph, most: int = 4) -> PaperPlan:
         fix = "give it a network of inverted residual blocks"
         raise ScheduleError("has no plan in MCUNetV2's space", where=f"network '{graph.name}'", fix=fix)
     return min(plans, key=lambda plan: (plan.peak_bytes, plan.macs))
-
-
-def _macs(step: Step) -> int:
-    return OPS[step.signature.op].work(step.signature, step.priced_rows, step.priced_cols, step.calls).macs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import shlex
 from collections.abc import Iterator, Mapping
@@ -56,7 +57,8 @@ class Remedy:
     """One thing to do.
 
     what: in a few words.   keeps_outputs: whether the network still answers the same, so that no accuracy is at stake.
-    sram_bytes, flash_bytes, ms: with it; None where that cannot be known.   fits: all that is known fits.
+    sram_bytes, flash_bytes, ms: with it; None where that cannot be known.
+    lacks: what keeps it from fitting, as far as that is known.
     command: that shows it, or "".   note: what must be so besides, or "".
     """
 
@@ -66,9 +68,14 @@ class Remedy:
     sram_bytes: int
     flash_bytes: int | None
     ms: float | None
-    fits: bool
+    lacks: tuple[str, ...]
     command: str = ""
     note: str = ""
+
+    @property
+    def fits(self) -> bool:
+        """Whether all that is known fits."""
+        return not self.lacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +119,14 @@ def remedies(
     return Diagnosis(patient.report, tuple(sorted(found, key=_rank)))
 
 
-def _rank(remedy: Remedy) -> tuple[bool, bool, bool, int]:
-    """What fits, keeps the outputs, and keeps the board; among those as `RemedyKind` lists them."""
+def _rank(remedy: Remedy) -> tuple[bool, bool, bool, int, float, int]:
+    """What fits, keeps the outputs, and keeps the board; among those as `RemedyKind` lists them.
+
+    Of one kind, of what fits the fastest comes first, of what does not the smallest.
+    """
     is_board = remedy.kind is RemedyKind.BOARD
-    return not remedy.fits, not remedy.keeps_outputs, is_board, list(RemedyKind).index(remedy.kind)
+    gentleness = not remedy.fits, not remedy.keeps_outputs, is_board, list(RemedyKind).index(remedy.kind)
+    return *gentleness, remedy.ms if remedy.fits and remedy.ms is not None else math.inf, remedy.sram_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +237,8 @@ class _Patient:
     def boards(self) -> Iterator[Remedy]:
         """The smallest board that holds it as it is."""
         asked = [self._asked(self.graph, board=board) for board in all_boards() if board.name != self.board.name]
-        holding = [report for report in asked if report is not None and report.fits is not False and report.sram.fits]
+        known = [report for report in asked if report is not None and report.runtime.runs]
+        holding = [report for report in known if report.fits is not False and report.sram.fits]
         if holding:
             report = min(
                 holding, key=lambda r: (r.fits is None, r.sram.budget_bytes, r.flash.budget_bytes, r.profile.name)
@@ -250,8 +262,8 @@ class _Patient:
     ) -> Remedy:
         """A remedy that stores and computes the same network."""
         flash = self.report.flash
-        fits = sram_bytes <= self.report.sram.budget_bytes and flash.fits is not False
-        return Remedy(kind, what, True, sram_bytes, flash.total_bytes, ms, fits, command, note)
+        lacks = _lacks(sram_bytes <= self.report.sram.budget_bytes, self.report)
+        return Remedy(kind, what, True, sram_bytes, flash.total_bytes, ms, lacks, command, note)
 
     def _command(self, verb: str, *, board: str = "", runtime: str = "") -> str:
         where = board or self.board.name
@@ -265,8 +277,16 @@ class _Patient:
 
 
 def _of(kind: RemedyKind, what: str, keeps: bool, report: Report, command: str = "") -> Remedy:
-    fits = report.sram.fits is not False and report.flash.fits is not False and report.runtime.runs is True
-    return Remedy(kind, what, keeps, report.sram.peak_bytes, report.flash.total_bytes, report.latency.ms, fits, command)
+    flash_bytes, lacks = report.flash.total_bytes, _lacks(report.sram.fits, report)
+    return Remedy(kind, what, keeps, report.sram.peak_bytes, flash_bytes, report.latency.ms, lacks, command)
+
+
+def _lacks(sram_fits: bool | None, report: Report) -> tuple[str, ...]:
+    budgets = (("SRAM", sram_fits), ("flash", report.flash.fits))
+    found = [f"too much {name}" for name, fits in budgets if fits is False]
+    if report.runtime.runs is not True:
+        found.append(f"{report.runtime.name} cannot run it")
+    return tuple(found)
 
 
 def _description(graph: Graph) -> dict[str, Any] | None:

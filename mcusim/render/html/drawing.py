@@ -12,7 +12,7 @@ from mcusim.dossier import Dossier
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.planning import PERSISTENT, MemoryPlan, Tenant
 from mcusim.program import BufferKind
-from mcusim.render.arena import peak_step
+from mcusim.render.arena import peak_step, step_words
 from mcusim.render.text import first_name
 from mcusim.report import Report
 from mcusim.schedule import parse_schedule
@@ -107,7 +107,7 @@ def _step_names(plan: MemoryPlan) -> tuple[str, ...]:
 
 def _step_text(plan: MemoryPlan, step: int) -> str:
     names = _step_names(plan)
-    return f"step {step}: {names[step]}" if step < len(names) else f"step {step}"
+    return f"{step_words(plan, step)}: {names[step]}" if step < len(names) else f"step {step}"
 
 
 def _box(tenant: Tenant, peak: int, steps: int, top: float, names: tuple[str, ...]) -> Box:

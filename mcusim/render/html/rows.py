@@ -8,9 +8,10 @@ from typing import NamedTuple
 from mcusim.dossier import Dossier
 from mcusim.render.html.summary import CAUSES, cycles_of
 from mcusim.render.layers import executed
+from mcusim.render.stages import more_macs, pieces_of
 from mcusim.render.text import UNICODE, shape_text
 from mcusim.report import BankInfo, LayerInfo, Report, StageInfo
-from mcusim.units import cycles_to_ms, format_count, format_percent
+from mcusim.units import cycles_to_ms
 
 __all__ = ["FlashRow", "LayerRow", "bank_rows", "flash_items", "layer_rows", "operators", "stage_rows"]
 
@@ -138,21 +139,12 @@ class StageRow(NamedTuple):
 def stage_rows(report: Report) -> list[StageRow]:
     """The cut stages; none of a network that runs layer by layer."""
     return [
-        StageRow(stage, _pieces(stage), UNICODE.times.join(map(str, stage.input_piece)), _more(report, stage))
+        StageRow(
+            stage, pieces_of(stage, UNICODE), UNICODE.times.join(map(str, stage.input_piece)), more_macs(report, stage)
+        )
         for stage in report.schedule.stages
         if stage.kind != "layer"
     ]
-
-
-def _pieces(stage: StageInfo) -> str:
-    return f"{stage.grid[0]} bands" if stage.kind == "stream" else f"{UNICODE.times.join(map(str, stage.grid))} patches"
-
-
-def _more(report: Report, stage: StageInfo) -> str:
-    if not stage.recomputed_macs:
-        return "nothing twice"
-    once = sum(layer.macs for layer in report.layers if stage.nodes[0] <= layer.index <= stage.nodes[1])
-    return f"{format_count(stage.recomputed_macs)} MACs (+{format_percent(stage.recomputed_macs / once)})"
 
 
 class BankRow(NamedTuple):

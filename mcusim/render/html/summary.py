@@ -41,7 +41,7 @@ def gauges(report: Report) -> list[Gauge]:
     stored = flash.weight_bytes if flash.model_bytes is None else flash.model_bytes
     code = "code not known" if flash.code_bytes is None else f"code {format_bytes(flash.code_bytes)}"
     return [
-        _bytes("SRAM", sram.peak_bytes, sram.budget_bytes, sram.fits, told, sram.basis),
+        _bytes("SRAM", sram.peak_bytes, sram.budget_bytes, sram.fits, told, sram.basis, sram.is_bound),
         _bytes(
             "Flash",
             stored_bytes(flash),
