@@ -10,7 +10,7 @@ from mcusim.graph import ABSENT, Graph, Signature
 from mcusim.hardware import Board
 from mcusim.ops import OPS, Work
 from mcusim.ops.windows import SIGNATURES_KEPT
-from mcusim.price import Coefficients, Cost, price_whole, price_work
+from mcusim.price import Coefficients, Cost, price_whole, price_work, step_work
 from mcusim.pricing.efforts import EFFORTS, Parts, efforts
 from mcusim.program import Program, Stage, Step, ViewKind
 from mcusim.region import Span
@@ -30,7 +30,6 @@ __all__ = [
     "refusals",
     "stage_infos",
     "step_cost",
-    "step_work",
 ]
 
 
@@ -249,11 +248,6 @@ def _input_piece(stage: Stage) -> tuple[int, int]:
     if need is None or stage.kind is StageKind.LAYER:
         return whole.rows, whole.cols
     return need.rows.length, need.cols.length
-
-
-def step_work(step: Step) -> Work:
-    """What a step does over all pieces together."""
-    return OPS[step.signature.op].work(step.signature, step.priced_rows, step.priced_cols, step.calls)
 
 
 @lru_cache(SIGNATURES_KEPT)

@@ -20,10 +20,11 @@ from mcusim.pricing.efforts import CAUSES, EFFORTS, Cause, efforts, rates_of_wor
 from mcusim.pricing.fitting import NORMAL_QUANTILE
 from mcusim.pricing.physics import stall_share
 from mcusim.pricing.stored import Calibration, find_place, package_calibration
+from mcusim.program import Step
 from mcusim.report import Basis
 from mcusim.runtimes import Runtime
 
-__all__ = ["MACS_ONLY", "Coefficients", "Cost", "Interval", "coefficients", "price_whole", "price_work"]
+__all__ = ["MACS_ONLY", "Coefficients", "Cost", "Interval", "coefficients", "price_whole", "price_work", "step_work"]
 
 
 class Cost(NamedTuple):
@@ -140,6 +141,11 @@ def price_work(prices: Coefficients, work: Work) -> Cost:
         spent[Cause.MEMORY] + waiting,
         spent[Cause.OVERHEAD],
     )
+
+
+def step_work(step: Step) -> Work:
+    """What a step does over all pieces together."""
+    return OPS[step.signature.op].work(step.signature, step.priced_rows, step.priced_cols, step.calls)
 
 
 @lru_cache(SIGNATURES_KEPT)

@@ -24,7 +24,7 @@ from mcusim.frontends.checks import refuse_float
 from mcusim.lowering.lower import lower
 from mcusim.models import load
 from mcusim.ops import OPS
-from mcusim.price import Coefficients, coefficients
+from mcusim.price import Coefficients, coefficients, step_work
 from mcusim.pricing.efforts import EFFORTS, efforts
 from mcusim.pricing.fitting import evidence_of, refit
 from mcusim.pricing.measurements import measurements
@@ -114,10 +114,9 @@ def _measured(row: Mapping[str, str | None], file: str, line: int, number: int) 
     ms = _number(cells["latency_ms"], "latency_ms", where)
     amounts = [0.0] * len(EFFORTS)
     for step in program.body():
-        op = OPS.get(step.signature.op)
-        if op is None:
+        if step.signature.op not in OPS:
             raise InputError(f"mcusim does not know {step.signature.op}", where=where, fix="leave this network out")
-        for place, amount in efforts(op.work(step.signature, step.priced_rows, step.priced_cols, step.calls)):
+        for place, amount in efforts(step_work(step)):
             amounts[place] += amount
     version, _, option = runtime.asked_version.partition("+")
     system = System(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from rich.text import Text
 
 from mcusim.boards import Finding, Level
-from mcusim.hardware import Board, Power
+from mcusim.hardware import Board
 from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, headline, kib, paragraph, shape_text
 from mcusim.runtimes import Runtime
@@ -285,11 +285,6 @@ def _banks(board: Board, width: int, glyphs: Glyphs) -> list[Text]:
         for bank in board.memory
     ]
     return table(columns, rows, width, glyphs)
-
-
-def _power(power: Power) -> str:
-    setting = f", {power.setting}" if power.setting else ""
-    return f"{power.active_low_mw:g} to {power.active_high_mw:g} mW{setting}"
 
 
 def _or_unknown(value: object) -> str:

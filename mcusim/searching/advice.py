@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from mcusim import zoo
-from mcusim.breakdown import count_macs, stage_infos, step_work
+from mcusim.breakdown import count_macs, stage_infos
 from mcusim.errors import McusimError, ScheduleError
 from mcusim.frontends.description import graph_from_dict
 from mcusim.graph import ABSENT
@@ -20,6 +20,7 @@ from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
 from mcusim.lowering.staging import computes, network_of
 from mcusim.placement import place
+from mcusim.price import step_work
 from mcusim.program import Stage
 from mcusim.region import Span
 from mcusim.runtimes import Runtime, find_runtime
