@@ -50,9 +50,12 @@ class Figure:
 
     @property
     def difference(self) -> float | None:
-        """Simulated less printed: a fraction of what is printed, or percentage points between shares."""
+        """Simulated less printed: a fraction of what is printed, or percentage points between shares.
+
+        None where nothing is simulated: a value that another source prints is compared by nobody.
+        """
         printed, value = self.printed_value, self.value
-        if printed is None or value is None:
+        if printed is None or value is None or self.basis is Basis.PUBLISHED:
             return None
         if self.unit.is_share:
             return value - printed

@@ -54,12 +54,15 @@ def printed_text(figure: Figure) -> str:
 
 
 def value_text(figure: Figure) -> str:
-    """What mcusim has; with no fewer decimals than the source."""
+    """What mcusim has; with no fewer decimals than the source, and so many that a bound is seen to be kept or not."""
     if figure.value is None:
         return ""
-    number = figure.printed.number
+    number, kept = figure.printed.number, figure.is_bound_kept
     decimals = 0 if number is None else max(-int(number.as_tuple().exponent), 0)
-    return amount(figure.value, figure.unit, decimals)
+    text = amount(figure.value, figure.unit, decimals)
+    while kept is not None and figure.printed.is_met_by(float(text)) is not kept:
+        text = amount(figure.value, figure.unit, len(text.partition(".")[2]) + 1)
+    return text
 
 
 def interval_text(figure: Figure) -> str:
