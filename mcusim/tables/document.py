@@ -50,12 +50,9 @@ class Figure:
 
     @property
     def difference(self) -> float | None:
-        """Simulated less printed: a fraction of what is printed, or percentage points between shares.
-
-        None where nothing is simulated: a value that another source prints is compared by nobody.
-        """
+        """Simulated less printed: a fraction of what is printed, or percentage points between shares."""
         printed, value = self.printed_value, self.value
-        if printed is None or value is None or self.basis is Basis.PUBLISHED:
+        if printed is None or value is None:
             return None
         if self.unit.is_share:
             return value - printed

@@ -54,15 +54,12 @@ def printed_text(figure: Figure) -> str:
 
 
 def value_text(figure: Figure) -> str:
-    """What mcusim has; with no fewer decimals than the source, and so many that a bound is seen to be kept or not."""
+    """What mcusim has; with no fewer decimals than the source."""
     if figure.value is None:
         return ""
-    number, kept = figure.printed.number, figure.is_bound_kept
+    number = figure.printed.number
     decimals = 0 if number is None else max(-int(number.as_tuple().exponent), 0)
-    text = amount(figure.value, figure.unit, decimals)
-    while kept is not None and figure.printed.is_met_by(float(text)) is not kept:
-        text = amount(figure.value, figure.unit, len(text.partition(".")[2]) + 1)
-    return text
+    return amount(figure.value, figure.unit, decimals)
 
 
 def interval_text(figure: Figure) -> str:
