@@ -31,22 +31,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mcusim.version import __version__
+
 if TYPE_CHECKING:
     from mcusim.boards import load_board
+    from mcusim.boards.board import Board
     from mcusim.designing import search_net
     from mcusim.errors import McusimError
     from mcusim.evaluating import Evaluation, evaluate
     from mcusim.execution import execute, session
     from mcusim.frontends.builder import GraphBuilder
     from mcusim.graph import Graph
-    from mcusim.hardware import Board
-    from mcusim.models import load
+    from mcusim.networks.loading import load
     from mcusim.report import Basis, Report, Verdict
     from mcusim.searching import search
-    from mcusim.simulation import simulate
-    from mcusim.tracing import trace
-
-__version__ = "0.1.0"
+    from mcusim.simulation.simulate import simulate
+    from mcusim.simulation.tracing import trace
 
 __all__ = [
     "Basis",
@@ -72,7 +72,7 @@ __all__ = [
 # `import mcusim` loads nothing; a name is fetched from its home when it is first used.
 _HOMES = {
     "Basis": "mcusim.report",
-    "Board": "mcusim.hardware",
+    "Board": "mcusim.boards.board",
     "Evaluation": "mcusim.evaluating",
     "Graph": "mcusim.graph",
     "GraphBuilder": "mcusim.frontends.builder",
@@ -81,13 +81,13 @@ _HOMES = {
     "Verdict": "mcusim.report",
     "evaluate": "mcusim.evaluating",
     "execute": "mcusim.execution",
-    "load": "mcusim.models",
+    "load": "mcusim.networks.loading",
     "load_board": "mcusim.boards",
     "session": "mcusim.execution",
     "search": "mcusim.searching",
     "search_net": "mcusim.designing",
-    "simulate": "mcusim.simulation",
-    "trace": "mcusim.tracing",
+    "simulate": "mcusim.simulation.simulate",
+    "trace": "mcusim.simulation.tracing",
 }
 
 

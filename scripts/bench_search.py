@@ -10,7 +10,7 @@ from mcusim import zoo
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.planners import live_bytes
-from mcusim.price import coefficients
+from mcusim.pricing.prices import coefficients
 from mcusim.searching import Front, Space, search
 from mcusim.searching.stage_costs import StageCosts
 

@@ -2,7 +2,7 @@
 
     python scripts/code_table.py firmware.elf --objdump arm-none-eabi-objdump > table.csv
 
-Writes a table in the form of mcusim/coefficients/code/*.csv: a row for all functions that serve the same operators,
+Writes a table in the form of mcusim/runtimes/data/code_sizes/*.csv: a row for all functions that serve one operator,
 and one for each function of CMSIS-NN (arm_...). "*" stands for what the interpreter itself needs. The image must have
 symbols, and as many operators as the table is to tell of: one with an AllOpsResolver, for instance.
 """

@@ -1,4 +1,4 @@
-"""Writes mcusim/frontends/tflite_tables.py from the generated mcusim/frontends/tflite_schema.py.
+"""Writes mcusim/frontends/tflite_tables.py from the generated mcusim/vendored/tflite_schema.py.
 
 Reading a .tflite file needs the numbers of its fields and enums, but not the 20,000 lines that also write them: as data
 they load in a millisecond.
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-FRONTENDS = Path(__file__).resolve().parents[1] / "mcusim" / "frontends"
+PACKAGE = Path(__file__).resolve().parents[1] / "mcusim"
 
 CODES = {
     "Bool": "?",
@@ -83,7 +83,7 @@ def table_fields(schema: str, table: str) -> dict[str, tuple[int, str, int | flo
 
 def generate() -> str:
     """The text of tflite_tables.py, formatted."""
-    schema = (FRONTENDS / "tflite_schema.py").read_text(encoding="utf-8")
+    schema = (PACKAGE / "vendored" / "tflite_schema.py").read_text(encoding="utf-8")
     unions = {"BUILTIN_OPTIONS": "BuiltinOptions", "BUILTIN_OPTIONS_2": "BuiltinOptions2"}
     enums = {"OPERATORS": "BuiltinOperator", "ELEMENT_TYPES": "TensorType", **unions}
     text = HEADER
@@ -107,4 +107,4 @@ if __name__ == "__main__":
     if "--print" in sys.argv:
         print(generate(), end="")
     else:
-        (FRONTENDS / "tflite_tables.py").write_text(generate(), encoding="utf-8")
+        (PACKAGE / "frontends" / "tflite_tables.py").write_text(generate(), encoding="utf-8")

@@ -23,7 +23,7 @@ from mcusim.boards import load_board
 from mcusim.cli.app import app
 from mcusim.lowering.lower import lower
 from mcusim.memory.planning import plan_memory
-from mcusim.models import load
+from mcusim.networks.loading import load
 from mcusim.render.bars import memory_plot
 from mcusim.render.layer_times import layers_plot
 from mcusim.render.patches import patches_plot
@@ -33,10 +33,10 @@ from mcusim.render.tradeoff import front_plot
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import StageKind, parse_schedule
 from mcusim.searching import Space, search
-from mcusim.searching.msfcnn import compare_msfcnn
-from mcusim.simulation import simulate
+from mcusim.simulation.simulate import simulate
 from mcusim.tables import DOCUMENTS
 from mcusim.tables.document import Figure, Origin
+from mcusim.tables.msfcnn import compare_msfcnn
 
 ROOT = Path(__file__).resolve().parents[1]
 README_QUESTION = "run --profile stm32f412 --layers none"

@@ -19,14 +19,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from mcusim import __version__
 from mcusim.cli.sheets import validation_csv
 from mcusim.pricing.validation import predictions
 from mcusim.render.charts import PLOTS, chart_csv
-from mcusim.render.tables import SUFFIXES, WRITERS
+from mcusim.render.published import SUFFIXES, WRITERS
 from mcusim.render.validation import validation_plot
 from mcusim.tables import DOCUMENTS, Inputs
 from mcusim.tables.curves import CHARTS
+from mcusim.version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
 INDEX, VALIDATION = "INDEX.md", "validation"
@@ -77,7 +77,7 @@ def input_files(inputs: Inputs) -> list[Path]:
     found += [package / "zoo" / "networks" / f"{name}.toml" for name in inputs.networks]
     found += [ROOT / "hardware_profiles" / f"{name}.toml" for name in inputs.boards]
     found += [package / "pricing" / "physics.toml"]
-    for folder in (package / "coefficients", package / "pricing" / "data"):
+    for folder in (package / "runtimes" / "data", package / "pricing" / "data"):
         found += [path for path in folder.rglob("*") if path.suffix in (".toml", ".csv", ".json")]
     return sorted(found)
 

@@ -10,9 +10,9 @@ from commands import run
 
 import mcusim
 from mcusim import zoo
+from mcusim.advising.receptive_fields import Advice, advise
 from mcusim.errors import ScheduleError
-from mcusim.searching.advice import Advice, advise
-from mcusim.simulation import simulate
+from mcusim.simulation.simulate import simulate
 
 
 @pytest.fixture(scope="module")

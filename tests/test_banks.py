@@ -9,8 +9,8 @@ from rich.cells import cell_len
 
 import mcusim
 from mcusim.boards import BankKind, MemoryBank, load_board
+from mcusim.boards.board import total_bytes
 from mcusim.errors import ProfileError, RuntimeNameError, ScheduleError
-from mcusim.hardware import total_bytes
 from mcusim.memory.banks import bank_uses, beyond_end, moved_bytes, spread_out
 from mcusim.memory.counting import count_as, find_counting
 from mcusim.memory.planning import plan_memory

@@ -25,8 +25,8 @@ from mcusim.boards import (
     check_profile,
     load_board,
 )
+from mcusim.boards.profile_files import profile_template
 from mcusim.errors import ProfileError
-from mcusim.profile_files import profile_template
 
 KIB = 1024
 PROFILES = Path(__file__).resolve().parent.parent / "hardware_profiles"

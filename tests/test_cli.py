@@ -168,7 +168,7 @@ def test_our_own_faults_show_no_traceback(monkeypatch: pytest.MonkeyPatch) -> No
     def fail(*args: object, **options: object) -> None:
         raise KeyError("lost\nkey")
 
-    monkeypatch.setattr("mcusim.simulation.simulate", fail)
+    monkeypatch.setattr("mcusim.simulation.simulate.simulate", fail)
     answer = run(*RUN)
     assert answer.code == 2
     assert answer.err.startswith("mcusim: this is a fault of mcusim")
@@ -179,7 +179,7 @@ def test_an_interrupt_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mcusim.simulation.simulate", stop)
+    monkeypatch.setattr("mcusim.simulation.simulate.simulate", stop)
     monkeypatch.setattr("mcusim.cli.app.silence", lambda: None)
     answer = run(*RUN)
     assert (answer.code, answer.out, answer.err.strip()) == (130, "", "")

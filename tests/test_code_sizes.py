@@ -27,7 +27,7 @@ from mcusim.runtimes.code_sizes import function_bytes, host_scale, network_code,
 from mcusim.runtimes.tflm import BENCHMARKED, REFERENCE
 from mcusim.runtimes.tflm_cmsis_nn import OPTIMISED
 
-TABLES = Path(mcusim.__file__).parent / "coefficients" / "code"
+TABLES = Path(mcusim.__file__).parent / "runtimes" / "data" / "code_sizes"
 KIB = 1024
 
 

@@ -14,8 +14,7 @@ import mcusim
 from mcusim.boards import load_board
 from mcusim.errors import InputError, McusimError, ModelError
 from mcusim.frontends.tflite import parse_tflite
-from mcusim.report import Basis, Report, Verdict
-from mcusim.report_html import TOP, report_html
+from mcusim.report import SHOWN_LAYERS, Basis, Report, Verdict
 from mcusim.runtimes import RUNTIMES
 
 
@@ -146,13 +145,13 @@ def test_a_notebook_shows_a_table(verdict: Verdict) -> None:
     assert "150.0 KiB" in page
     assert "block_1/depthwise" in page
     assert "color:" not in page  # the page's own, dark or light
-    assert page.count("<tr>") == 1 + 4 + 1 + TOP
+    assert page.count("<tr>") == 1 + 4 + 1 + SHOWN_LAYERS
 
 
 def test_names_from_files_are_escaped() -> None:
     evil = report(layers=(layer(0, "<script>alert(1)</script>\x1b", "<b>", "k", 1, 1000),))
     evil = replace(evil, model=evil.model._replace(name="<img src=x>"), warnings=("<i>",))
-    page = report_html(evil)
+    page = evil._repr_html_()
     for tag in ("<script", "<img", "<i>", "\x1b"):
         assert tag not in page
     assert "&lt;script&gt;" in page

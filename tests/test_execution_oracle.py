@@ -18,10 +18,10 @@ from strategies import ONE_OP, Case, inputs_for, networks
 
 from mcusim import zoo
 from mcusim.errors import ModelError
-from mcusim.export import with_int8_activations
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import Graph
+from mcusim.networks.export import with_int8_activations
 from mcusim.ops import OPS
 
 execution = pytest.importorskip("mcusim.execution", reason="there is no executor yet")

@@ -21,6 +21,7 @@ from strategies import ONE_OP, Case, networks
 from test_execution import inputs_of, load
 
 import mcusim
+from mcusim.arithmetic.quant import Scaling
 from mcusim.errors import InputError, ModelError, ScheduleError
 from mcusim.execution import prepared, streams
 from mcusim.execution.runners import PlainRunner
@@ -28,24 +29,23 @@ from mcusim.execution.sessions import Session
 from mcusim.execution.streams import PLAIN, compiled_tier
 from mcusim.graph import Padding
 from mcusim.ops import OPS
-from mcusim.ops.accumulators import Accumulator, OutputStage
 from mcusim.ops.conv_2d import PreparedConv2D
 from mcusim.ops.depthwise_conv_2d import PreparedDepthwiseConv2D
 from mcusim.ops.fully_connected import PreparedFullyConnected
-from mcusim.ops.pooling import PreparedPool
 from mcusim.ops.registry import Piece
-from mcusim.ops.windows import window
-from mcusim.quant import Scaling
+from mcusim.ops.shared.accumulators import Accumulator, OutputStage
+from mcusim.ops.shared.pooling import PreparedPool
+from mcusim.ops.shared.windows import window
 from mcusim.region import Span, Window, clip
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
     pytest.skip("numba's compiler is off", allow_module_level=True)
 
-from mcusim.jit import KERNEL_SET, cache_folder
 from mcusim.ops.kernels.fast import driver
 from mcusim.ops.kernels.fast.command import Command, Declined, address_of, aligned
 from mcusim.ops.kernels.fast.packing import requant
 from mcusim.ops.kernels.fast.vector import KERNEL_SETS, available, detect
+from mcusim.ops.kernels.jit import KERNEL_SET, cache_folder
 
 Array = np.ndarray[Any, Any]
 REPO = Path(__file__).resolve().parents[1]

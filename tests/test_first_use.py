@@ -7,15 +7,15 @@ from commands import run, told
 from msgspec import structs
 
 import mcusim
-from mcusim.hardware import BankKind
+from mcusim.boards.board import BankKind
 from mcusim.lowering.lower import lower
 from mcusim.memory.counting import compare_plans
 from mcusim.memory.flash import flash_ledger
 from mcusim.memory.images import Image, Piece
-from mcusim.placement import place_for
+from mcusim.memory.placement import place_for
 from mcusim.planners import check_plan, live_bytes
 from mcusim.render.layers import LayerChoice
-from mcusim.render.report import report_lines
+from mcusim.render.run_report import report_lines
 from mcusim.render.text import UNICODE
 from mcusim.report import Verdict
 from mcusim.runtimes import RUNTIMES

@@ -16,13 +16,13 @@ from commands import run
 
 import mcusim
 from mcusim.boards import load_board
-from mcusim.dossier import Dossier, dossier
 from mcusim.render.html import html_page
 from mcusim.render.html.summary import alive_rows, gauges
 from mcusim.render.layers import executed
 from mcusim.render.text import first_name
 from mcusim.report import LayerInfo
 from mcusim.runtimes import find_runtime
+from mcusim.simulation.dossier import Dossier, dossier
 
 SIZE_LIMIT = 700_000
 HOSTILE = '</script><script>document.title="taken"</script><img src=x onerror=alert(1)>&"\'\x07\u202e{{7*7}}'
@@ -274,7 +274,7 @@ def test_the_same_bytes_again():
 
 
 def test_a_long_network_has_no_front(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mcusim.dossier.SEARCHED_NODES", 3)
+    monkeypatch.setattr("mcusim.simulation.dossier.SEARCHED_NODES", 3)
     told = asked("mcunet-vww0")
     assert told.front is None
     assert "schedules" not in Reader(html_page(told)).tables

@@ -16,7 +16,7 @@ from mcusim.frontends.tflite import read_tflite
 from mcusim.graph import ABSENT
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
-from mcusim.placement import Placement, place
+from mcusim.memory.placement import Placement, place
 from mcusim.planners import PLANNERS, check_plan, live_bytes, peak_bytes
 from mcusim.program import Buffer, BufferKind, Program, ViewKind
 from mcusim.runtimes import RUNTIMES, Runtime

@@ -20,10 +20,11 @@ from mcusim.ops.depthwise_conv_2d import DepthwiseConv2DAttributes
 from mcusim.ops.fully_connected import FullyConnectedAttributes
 from mcusim.ops.gather import GatherAttributes
 from mcusim.ops.pack import PackAttributes
-from mcusim.ops.pooling import Pool2DAttributes
-from mcusim.ops.reduction import ReducerAttributes
 from mcusim.ops.registry import Work
 from mcusim.ops.reshape import ReshapeAttributes
+from mcusim.ops.shared.pooling import Pool2DAttributes
+from mcusim.ops.shared.reduction import ReducerAttributes
+from mcusim.ops.shared.windows import WindowAttributes
 from mcusim.ops.split import SplitAttributes
 from mcusim.ops.split_v import SplitVAttributes
 from mcusim.ops.squeeze import SqueezeAttributes
@@ -31,7 +32,6 @@ from mcusim.ops.strided_slice import StridedSliceAttributes
 from mcusim.ops.svdf import SvdfAttributes
 from mcusim.ops.unidirectional_sequence_lstm import UnidirectionalSequenceLstmAttributes
 from mcusim.ops.unpack import UnpackAttributes
-from mcusim.ops.windows import WindowAttributes
 
 KNOWN = """
 ADD ARG_MAX ASSIGN_VARIABLE AVERAGE_POOL_2D BATCH_MATMUL CALL_ONCE CAST CONCATENATION CONV_2D COPY
@@ -66,7 +66,7 @@ def test_definitions_are_complete(op):
 
 @pytest.mark.parametrize("op", OPS.values(), ids=OPS)
 def test_attributes_name_fields_of_the_schema(op):
-    schema = pytest.importorskip("mcusim.frontends.tflite_schema")
+    schema = pytest.importorskip("mcusim.vendored.tflite_schema")
     if not op.options:
         assert not fields(op.attributes)
         return

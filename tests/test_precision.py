@@ -328,8 +328,8 @@ def test_budgets_out_of_reach_say_how_far() -> None:
 
 def test_a_file_is_cut_too(tmp_path: Path) -> None:
     """Its plan and its size were those of the file; the cut network is none."""
-    from mcusim.export import export_model
     from mcusim.frontends.tflite import read_tflite
+    from mcusim.networks.export import export_model
 
     path = tmp_path / "net.tflite"
     export_model(residual(), path, 1)

@@ -17,12 +17,12 @@ import mcusim
 from mcusim.boards import all_boards, load_board
 from mcusim.errors import InputError, RuntimeNameError
 from mcusim.ops import Work, WorkKind
-from mcusim.price import coefficients, price_work
 from mcusim.pricing.efforts import EFFORTS, GROUPS, efforts, rates_of_work
 from mcusim.pricing.fitting import evidence_of, fit_from_bytes, fit_to_bytes, log_physics, refit
 from mcusim.pricing.measurements import add_efforts, measurements, network_efforts, work_of_graph
 from mcusim.pricing.own import OWN_VERSION, calibrate, read_measurements
 from mcusim.pricing.physics import physics, stall_share, wait_factor
+from mcusim.pricing.prices import coefficients, price_work
 from mcusim.pricing.regression import Evidence, Spread, Spreads, fit_rows, leave_out
 from mcusim.pricing.stored import find_place, package_calibration, read_calibration
 from mcusim.pricing.systems import LEVELS, System, keys_of, series_of

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mcusim import fixed_point, libm, quant
+from mcusim.arithmetic import fixed_point, libm, quant
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, DType, Quantization
 

@@ -14,18 +14,18 @@ from nodes import constant, infer, ints, node
 
 from mcusim.graph import DType, Padding, Signature, tensor_type
 from mcusim.ops import OPS
-from mcusim.ops.blocks import BlockAttributes
 from mcusim.ops.concatenation import ConcatenationAttributes
 from mcusim.ops.conv_2d import Conv2DAttributes
 from mcusim.ops.depthwise_conv_2d import DepthwiseConv2DAttributes
 from mcusim.ops.gather import GatherAttributes
 from mcusim.ops.mirror_pad import MirrorPadAttributes
-from mcusim.ops.pooling import Pool2DAttributes
-from mcusim.ops.reduction import ReducerAttributes
-from mcusim.ops.resizing import ResizeAttributes
+from mcusim.ops.shared.blocks import BlockAttributes
+from mcusim.ops.shared.pooling import Pool2DAttributes
+from mcusim.ops.shared.reduction import ReducerAttributes
+from mcusim.ops.shared.resizing import ResizeAttributes
+from mcusim.ops.shared.windows import WindowAttributes
 from mcusim.ops.split import SplitAttributes
 from mcusim.ops.strided_slice import StridedSliceAttributes
-from mcusim.ops.windows import WindowAttributes
 from mcusim.region import Span, clip
 
 SIZES = st.integers(1, 12)

@@ -11,13 +11,13 @@ from commands import run
 
 import mcusim
 from mcusim import zoo
+from mcusim.advising.remedies import RemedyKind, narrowed, remedies
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import Graph
 from mcusim.render.remedies import remedy_lines
 from mcusim.render.text import UNICODE, listed
-from mcusim.searching.remedies import RemedyKind, narrowed, remedies
-from mcusim.simulation import simulate
+from mcusim.simulation.simulate import simulate
 
 
 def branching() -> Graph:

@@ -16,10 +16,10 @@ from rich.cells import cell_len
 import mcusim
 from mcusim.render.boards import best_first, board_lines
 from mcusim.render.layers import ALL_UP_TO, TOP, LayerChoice, layer_table
-from mcusim.render.report import report_lines
+from mcusim.render.run_report import report_lines
 from mcusim.render.spending import SLOWEST, causes_of, main_cause, slowest, spending_lines
-from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import ASCII, UNICODE, clean, counted, fraction_bar, listed, shorten
+from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Report, Verdict
 from mcusim.units import format_percent
 

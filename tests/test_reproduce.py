@@ -59,7 +59,7 @@ def test_every_file_states_what_it_was_made_from(folder):
             assert hashlib.sha256((REPO / name).read_bytes()).hexdigest() == sha256
         named = {name for _, name in inputs}
         assert "hardware_profiles/stm32f412.toml" in named
-        assert any(name.startswith("mcusim/coefficients/") for name in named)
+        assert any(name.startswith("mcusim/runtimes/data/") for name in named)
         if "table4" in path.name:
             assert {"mcusim/published/data/table4.toml", "mcusim/zoo/networks/mcunet-in2.toml"} <= named
         assert not re.search(r"20\d\d-\d\d-\d\d", text)

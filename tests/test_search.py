@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from strategies_schedules import networks
 
 from mcusim import zoo
+from mcusim.advising.remedies import RemedyKind, remedies
 from mcusim.boards import load_board
-from mcusim.breakdown import breakdown, count_macs
 from mcusim.cli.progress import progress_bar
 from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
@@ -22,7 +22,8 @@ from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
 from mcusim.lowering.staging import computes, network_of
 from mcusim.planners import live_bytes
-from mcusim.price import coefficients
+from mcusim.pricing.breakdown import breakdown, count_macs
+from mcusim.pricing.prices import coefficients
 from mcusim.program import BufferKind
 from mcusim.render.front import front_lines
 from mcusim.render.text import UNICODE, kib
@@ -30,11 +31,10 @@ from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.schedule import AUTO, LAYER, Schedule, StageKind, StageSpec, parse_schedule
 from mcusim.searching import Front, Space, front_schedules, search
 from mcusim.searching.explanation import explain
-from mcusim.searching.msfcnn import compare_msfcnn, front_of_macs, published_networks, unfused_bytes
 from mcusim.searching.paper_space import count_patched, search_paper_space
-from mcusim.searching.remedies import RemedyKind, remedies
 from mcusim.searching.stage_costs import Layers, Options, StageCosts
-from mcusim.simulation import simulate
+from mcusim.simulation.simulate import simulate
+from mcusim.tables.msfcnn import compare_msfcnn, front_of_macs, published_networks, unfused_bytes
 
 TINYENGINE = RUNTIMES["tinyengine"]
 CLIPPED = replace(TINYENGINE, rules=replace(TINYENGINE.rules, uniform_patches=False))

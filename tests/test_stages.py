@@ -17,12 +17,12 @@ from mcusim.graph import Graph, Padding
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace, LoweringRules
 from mcusim.lowering.staging import bands, patches
+from mcusim.memory.placement import place
 from mcusim.ops import OPS
-from mcusim.placement import place
 from mcusim.planners import check_plan
 from mcusim.program import Program, ViewKind
 from mcusim.region import Span
-from mcusim.render.report import LayerChoice, report_lines
+from mcusim.render.run_report import LayerChoice, report_lines
 from mcusim.render.text import ASCII
 from mcusim.report import Report
 from mcusim.runtimes import RUNTIMES

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from oracles import Refused, run_litert, run_tflm
 
 from mcusim import execution, zoo
+from mcusim.arithmetic.packing import pack, pack_at, unpack, unpack_at
 from mcusim.errors import InputError, ModelError
 from mcusim.execution.streams import KERNEL_SET, PLAIN
 from mcusim.frontends.builder import GraphBuilder
@@ -27,10 +28,9 @@ from mcusim.frontends.tflite import parse_tflite
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import Activation, DType, Graph, Padding, Quantization, tensor_type
 from mcusim.ops import OPS
-from mcusim.packing import pack, pack_at, unpack, unpack_at
 from mcusim.runtimes import RUNTIMES
 from mcusim.searching import search
-from mcusim.simulation import simulate
+from mcusim.simulation.simulate import simulate
 
 INT8, INT4, INT2 = DType.INT8, DType.INT4, DType.INT2
 BITS = {INT8: 8, INT4: 4, INT2: 2}

@@ -17,8 +17,6 @@ from strategies import ONE_OP, Case, inputs_for, networks
 import mcusim
 from mcusim import zoo
 from mcusim.errors import ModelError, OutputError
-from mcusim.export import export_model, with_int8_activations
-from mcusim.frontends import tflite_schema
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite import parse_tflite, read_tflite
@@ -26,6 +24,8 @@ from mcusim.frontends.tflite_writer import ALIGNMENT, save_tflite, write_tflite
 from mcusim.graph import ABSENT, Activation, DType, Graph, Padding, Quantization, Tensor
 from mcusim.lowering.folding import fold
 from mcusim.lowering.rules import LoweringRules
+from mcusim.networks.export import export_model, with_int8_activations
+from mcusim.vendored import tflite_schema
 
 schema: Any = tflite_schema
 SMALL = ("mcunet-in0", "mcunet-vww0", "mbv2-w0.3-r64", "smallcifar", "mcunetv2_large")

@@ -15,16 +15,16 @@ from tflite_maker import INT32, Maker, make_options
 
 from mcusim import zoo
 from mcusim.boards import load_board
+from mcusim.boards.board import Core
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite import parse_tflite, read_tflite
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import DType, Padding, Quantization, signature, tensor_type
-from mcusim.hardware import Core
 from mcusim.lowering.lower import lower
+from mcusim.memory.placement import place
 from mcusim.ops.fully_connected import FullyConnectedAttributes
 from mcusim.ops.unidirectional_sequence_lstm import UnidirectionalSequenceLstmAttributes
-from mcusim.placement import place
 from mcusim.report import Verdict
 from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.cmsis_nn import CMSIS_NN_KERNELS, route
@@ -33,7 +33,7 @@ from mcusim.runtimes.tflm_cmsis_nn import BUILD as CMSIS_NN
 from mcusim.runtimes.tflm_kernels import KERNELS, layout_bytes
 from mcusim.runtimes.tflm_tail import BENCHMARK, FIRMWARE, WHEEL, tail_bytes, tail_items, tail_ledger
 from mcusim.schedule import LAYER
-from mcusim.simulation import simulate
+from mcusim.simulation.simulate import simulate
 
 TFLM, TFLM_CMSIS_NN = RUNTIMES["tflm"], RUNTIMES["tflm-cmsis-nn"]
 

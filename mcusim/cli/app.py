@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mcusim import __version__
 from mcusim.cli.bits import bits
 from mcusim.cli.calibrate import calibrate
 from mcusim.cli.diff import diff
@@ -36,6 +35,7 @@ from mcusim.cli.search_net import search_net
 from mcusim.cli.shell import complain, replace_unprintable, silence
 from mcusim.cli.usage import UsageError, explain
 from mcusim.cli.validate import validate
+from mcusim.version import __version__
 
 __all__ = ["answer", "app"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from mcusim.cli.options import named_board
 
 if TYPE_CHECKING:
+    from mcusim.boards.board import Board
     from mcusim.graph import Graph
-    from mcusim.hardware import Board
     from mcusim.lowering.rules import InputPlace
     from mcusim.memory.images import Image
     from mcusim.pricing.stored import Calibration
@@ -61,10 +61,10 @@ def ask_all(question: Question) -> list[Report]:
 
 def _answers(question: Question, boards: Sequence[Board]) -> list[Answer]:
     """One answer a board. What is wrong with an option is told before a network is read."""
-    from mcusim.models import load
+    from mcusim.networks.loading import load
     from mcusim.runtimes import find_runtime
     from mcusim.schedule import parse_schedule
-    from mcusim.simulation import simulate
+    from mcusim.simulation.simulate import simulate
 
     runtime, schedule = find_runtime(question.runtime), parse_schedule(question.schedule)
     graphs: dict[str, Graph] = {}

@@ -27,11 +27,12 @@ def doctor(
     Example:
       mcusim doctor
     """
-    from mcusim import __version__, zoo
+    from mcusim import zoo
     from mcusim.boards import board_names
     from mcusim.ops import OPS
     from mcusim.render.catalog import fields
     from mcusim.runtimes import RUNTIMES
+    from mcusim.version import __version__
 
     python = ".".join(map(str, sys.version_info[:3]))
     if json:

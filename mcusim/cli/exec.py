@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcusim.array_files import read_arrays
 from mcusim.cli.options import option
 from mcusim.cli.shell import STDOUT, pass_on_notices, refuse_overwriting, refuse_same_target, write_bytes, write_output
 from mcusim.errors import InputError
+from mcusim.frontends.array_files import read_arrays
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +93,7 @@ def exec_(
 def load_network(model: str, seed: int | None, bits: str | None = None) -> Graph:
     """The network that `model` names, with drawn weights if a seed is given and it has none.   bits: see `--bits`."""
     from mcusim.frontends.synthesis import with_seeded_weights
-    from mcusim.models import load
+    from mcusim.networks.loading import load
 
     graph = load(model)
     if bits is not None:
@@ -128,8 +128,8 @@ def _drawn(graph: Graph, seed: int) -> list[NDArray[Any]]:
     """Uniform integers; for real numbers, uniform in what the first QUANTIZE that reads them can tell apart."""
     import numpy as np
 
+    from mcusim.arithmetic.quant import dtype_range
     from mcusim.graph import DType
-    from mcusim.quant import dtype_range
 
     rng = np.random.default_rng(seed)
     found: list[NDArray[Any]] = []

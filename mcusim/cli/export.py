@@ -37,7 +37,7 @@ def export(
       mcusim export person-det detector.tflite --seed 7
       mcusim export mcunet-in2 int4.tflite --bits w4a8
     """
-    from mcusim.export import export_model
+    from mcusim.networks.export import export_model
 
     refuse_overwriting((model, bits), FILE=path)
     written = export_model(model if bits is None else _narrowed(model, bits), path, seed)
@@ -46,7 +46,7 @@ def export(
 
 
 def _narrowed(model: str, bits: str) -> Graph:
-    from mcusim.models import load
+    from mcusim.networks.loading import load
     from mcusim.precision import chosen_bits
 
     return chosen_bits(load(model), bits)

@@ -19,7 +19,7 @@ from mcusim.cli.shell import (
 )
 
 if TYPE_CHECKING:
-    from mcusim.searching.remedies import Diagnosis
+    from mcusim.advising.remedies import Diagnosis
 
 __all__ = ["fit"]
 
@@ -45,7 +45,7 @@ def fit(
       mcusim fit mbv2-w0.35-r144 --profile stm32f412
       mcusim fit mcunet-in3 --profile nrf52840 --json -
     """
-    from mcusim.searching.remedies import remedies
+    from mcusim.advising.remedies import remedies
 
     refuse_same_target(json=json, csv=csv)
     refuse_overwriting((model, profile_file(profile)), json=json, csv=csv)

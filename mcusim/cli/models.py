@@ -48,7 +48,7 @@ def models(
 
 def _network(name: str) -> Network:
     from mcusim import zoo
-    from mcusim.breakdown import count_macs, count_parameters
+    from mcusim.pricing.breakdown import count_macs, count_parameters
     from mcusim.render.catalog import Network
 
     graph = zoo.build(name)

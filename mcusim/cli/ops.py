@@ -43,7 +43,7 @@ def ops(
         else:
             show(operator_list(known, terminal_width(), glyphs()))
         return
-    from mcusim.models import load
+    from mcusim.networks.loading import load
     from mcusim.runtimes import find_runtime
 
     kernels, graph = find_runtime(runtime), load(model)

@@ -13,7 +13,7 @@ from mcusim.errors import InputError
 from mcusim.units import parse_bytes, parse_count, parse_hz
 
 if TYPE_CHECKING:
-    from mcusim.hardware import Board
+    from mcusim.boards.board import Board
     from mcusim.lowering.rules import InputPlace
     from mcusim.memory.images import Image
     from mcusim.render.layers import LayerChoice
@@ -103,7 +103,7 @@ def board_option(profile: str | None, banks: str | None = None) -> Board | None:
 
 def profile_file(profile: str | None) -> str | None:
     """The file that `--profile` names; None for a built-in board."""
-    from mcusim.profile_files import is_path
+    from mcusim.boards.profile_files import is_path
 
     return profile if profile is not None and is_path(profile) else None
 

@@ -25,9 +25,9 @@ from mcusim.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mcusim.advising.receptive_fields import Advice, Variant
     from mcusim.schedule import Schedule
     from mcusim.searching import Front, Point
-    from mcusim.searching.advice import Advice, Variant
     from mcusim.searching.explanation import Explanation
 
 __all__ = ["patch"]
@@ -84,7 +84,7 @@ def patch(
       mcusim patch mcunet-vww1 --profile nrf52840 --json -
       mcusim patch mbv2-w1.0-r224 --profile stm32h743 --advice --schedule patch:4x4@13 --variant changed.tflite
     """
-    from mcusim.models import load
+    from mcusim.networks.loading import load
     from mcusim.runtimes import find_runtime
     from mcusim.searching import search
     from mcusim.searching.explanation import explain
@@ -128,9 +128,9 @@ def patch(
 
         write_output(front_csv(front), csv, "--csv")
     if STDOUT not in (json, csv):
-        from mcusim.render.advice import advice_lines
         from mcusim.render.alternatives import alternative_lines, paper_lines, warning_lines
         from mcusim.render.front import front_lines
+        from mcusim.render.receptive_fields import advice_lines
 
         lines = front_lines(front, story, terminal_width(), glyphs(), all_)
         if wider is not None:
@@ -148,8 +148,8 @@ def patch(
 def _advice(front: Front, schedule: str | None) -> Advice:
     """What to change in the network; only those of the zoo have a description to change."""
     from mcusim import zoo
+    from mcusim.advising.receptive_fields import advise
     from mcusim.schedule import parse_schedule
-    from mcusim.searching.advice import advise
 
     if not front.graph.source.description.startswith("zoo:"):
         fix = "leave --advice out, or name a published network (`mcusim models`)"

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
+    from mcusim.boards.board import Board
     from mcusim.graph import Graph
-    from mcusim.hardware import Board
     from mcusim.lowering.reorder import Reordered
     from mcusim.lowering.rules import InputPlace
     from mcusim.memory.banks import BankUse, Spread
@@ -114,7 +114,7 @@ def plan(
       mcusim plan mcunet-vww0 --emit tflm planned.tflite
       mcusim plan mcunet-vww0 --emit header mcunet_vww0.h
     """
-    from mcusim.models import load
+    from mcusim.networks.loading import load
     from mcusim.render.plan import BufferChoice
     from mcusim.runtimes import find_runtime
 
@@ -238,16 +238,16 @@ def _lines(answer: _Answer, choice: BufferChoice) -> list[Text]:
 
 def _emitted(graph: Graph, loaded: Graph, runtime: Runtime, kind: str, target: str, seed: int) -> list[Text]:
     """Write the file; what to say about it, beside the network as it was loaded."""
-    from mcusim import __version__
     from mcusim.render.text import paragraph
+    from mcusim.version import __version__
 
     if kind == "header":
         from mcusim.memory.tflm_header import tflm_header
 
         write_output(tflm_header(graph, runtime, __version__), target, "--emit")
         return [] if target == STDOUT else paragraph(f"{target}: the header for {graph.name}", terminal_width())
-    from mcusim.export import export_model
     from mcusim.memory.planning import offline_plan
+    from mcusim.networks.export import export_model
 
     plan = offline_plan(graph, runtime)
     written = export_model(graph, target, seed, metadata=plan.metadata())

@@ -73,7 +73,7 @@ def timeline(
       mcusim plot timeline mcunet-in3 --runtime tflm --profile stm32h743 -o timeline.png --data timeline.csv
     """
     from mcusim.memory.planning import plan_memory
-    from mcusim.models import load
+    from mcusim.networks.loading import load
     from mcusim.render.text import counted
     from mcusim.render.timeline import timeline_plot
     from mcusim.schedule import parse_schedule
@@ -106,7 +106,7 @@ def memory(
     """
     from mcusim.render.bars import memory_plot
     from mcusim.render.text import counted
-    from mcusim.simulation import simulate
+    from mcusim.simulation.simulate import simulate
 
     kind, board = _kind(output, data, model, profile), named_board(profile)
     report = simulate(model, profile=board, runtime=runtime, schedule=schedule)
@@ -198,7 +198,7 @@ def patches(
       mcusim plot patches mbv2-w1.0-r224 --schedule stream:4@13 --width 3.5 -o bands.pdf --data bands.csv
     """
     from mcusim.lowering.lower import lower
-    from mcusim.models import load
+    from mcusim.networks.loading import load
     from mcusim.render.patches import patches_plot
     from mcusim.render.text import counted
     from mcusim.runtimes import find_runtime
@@ -282,7 +282,7 @@ def layers(
     """
     from mcusim.render.layer_times import layers_plot
     from mcusim.render.text import counted
-    from mcusim.simulation import simulate
+    from mcusim.simulation.simulate import simulate
 
     kind, board = _kind(output, data, model, profile), named_board(profile)
     report = simulate(model, profile=board, runtime=runtime, schedule=schedule)

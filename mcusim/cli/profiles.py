@@ -13,7 +13,7 @@ from mcusim.errors import OutputError
 
 if TYPE_CHECKING:
     from mcusim.boards import Finding
-    from mcusim.hardware import Board
+    from mcusim.boards.board import Board
 
 __all__ = ["app"]
 
@@ -97,7 +97,7 @@ def new(
     Example:
       mcusim profiles new my-board -o my-board.toml
     """
-    from mcusim.profile_files import profile_template
+    from mcusim.boards.profile_files import profile_template
 
     text = profile_template(name)
     target = output if output is not None else f"{name}.toml"
@@ -136,7 +136,7 @@ def _model_findings(board: Board, file: str) -> tuple[Finding, ...]:
     """Advice where there is no network of the name that the profile gives."""
     from mcusim.boards import Finding, Level
     from mcusim.errors import ModelError
-    from mcusim.models import load
+    from mcusim.networks.loading import load
 
     try:
         load(board.default_model)

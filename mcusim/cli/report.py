@@ -12,7 +12,7 @@ from mcusim.cli.shell import STDOUT, glyphs, show, terminal_width, write_output
 from mcusim.errors import InputError
 
 if TYPE_CHECKING:
-    from mcusim.render.tables import Format
+    from mcusim.render.published import Format
 
 __all__ = ["app"]
 
@@ -120,7 +120,7 @@ def zoo(format_: FormatOption = None, output: OutputOption = None) -> None:
 
 
 def _write(name: str, format_: str | None, output: str | None) -> None:
-    from mcusim.render.tables import WRITERS, Format, document_lines
+    from mcusim.render.published import WRITERS, Format, document_lines
     from mcusim.tables import DOCUMENTS
 
     chosen = _format(format_, output)
@@ -142,7 +142,7 @@ def _write(name: str, format_: str | None, output: str | None) -> None:
 
 def _format(text: str | None, output: str | None) -> Format:
     """The form that was asked for, by name or by a file's suffix. Raises InputError where neither tells."""
-    from mcusim.render.tables import SUFFIXES, Format
+    from mcusim.render.published import SUFFIXES, Format
 
     if text is not None:
         return choice_option(text, Format, "--format")

@@ -211,7 +211,7 @@ def run(
 
 def _write_trace(question: Question, answer: Answer, target: str) -> None:
     """A trace of what the report is about: with `--schedule auto`, of the schedule that was found."""
-    from mcusim.tracing import trace
+    from mcusim.simulation.tracing import trace
 
     made = trace(
         answer.graph,
@@ -229,9 +229,9 @@ def _write_trace(question: Question, answer: Answer, target: str) -> None:
 
 def _page(question: Question, answer: Answer, files: Mapping[str, str | None], command: str) -> str:
     """The page as text. files: what one that was read is for -> its path, or a word or None where there was none."""
-    from mcusim.dossier import dossier
     from mcusim.render.html import html_page
     from mcusim.runtimes import find_runtime
+    from mcusim.simulation.dossier import dossier
 
     report, graph = answer.report, answer.graph
     named = {"network": report.model.source if graph.source.file_bytes is not None else None, **files}
@@ -248,7 +248,7 @@ def _tell_report(report: Report, layers: LayerChoice, json: str | None, csv: str
     if csv is not None:
         write_output(layers_csv(report), csv, "--csv")
     if is_told:
-        from mcusim.render.report import report_lines
+        from mcusim.render.run_report import report_lines
 
         show(report_lines(report, terminal_width(), glyphs(), layers))
 

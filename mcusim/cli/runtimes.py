@@ -40,7 +40,7 @@ def runtimes(
 
 def _unknown(runtime: Runtime) -> str:
     """The cores on which nobody has measured its kernels."""
-    from mcusim.hardware import Core
+    from mcusim.boards.board import Core
     from mcusim.pricing.stored import package_calibration
 
     measured = {s.core for s in package_calibration().fit.systems if s.runtime == runtime.price_family}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mcusim.units import cycles_to_ms
 
 if TYPE_CHECKING:
+    from mcusim.advising.remedies import Remedy
     from mcusim.evaluating import Evaluation
     from mcusim.memory.counting import Comparison
     from mcusim.memory.planning import MemoryPlan
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from mcusim.program import Program
     from mcusim.report import Report
     from mcusim.searching import Front
-    from mcusim.searching.remedies import Remedy
     from mcusim.searching.stage_maps import StageMap
 
 __all__ = ["bits_csv", "boards_csv", "front_csv", "layers_csv", "predictions_csv", "remedies_csv", "validation_csv"]

@@ -28,7 +28,7 @@ from mcusim.conventions.generator_layers import GeneratorLayer, generator_layers
 from mcusim.conventions.registry import Convention, register
 from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
-from mcusim.ops.windows import WindowAttributes
+from mcusim.ops.shared.windows import WindowAttributes
 from mcusim.report import Basis
 from mcusim.runtimes import LedgerItem
 from mcusim.schedule import Schedule, StageKind, StageSpec

@@ -12,6 +12,7 @@ from os import PathLike
 from typing import Any, NamedTuple
 
 from mcusim.boards import load_board
+from mcusim.boards.board import Board
 from mcusim.designing.counting import Figures, exact_figures
 from mcusim.designing.moves import Space
 from mcusim.designing.rows import Row, find_row
@@ -21,7 +22,6 @@ from mcusim.designing.wishes import Wish, budget, excess, target
 from mcusim.errors import InputError
 from mcusim.frontends.description import graph_from_dict
 from mcusim.graph import Graph, Source
-from mcusim.hardware import Board
 from mcusim.schedule import Schedule
 
 __all__ = ["MOST_OVERHEAD", "TOLERANCE", "FoundNetwork", "Judged", "Progress", "search_net"]

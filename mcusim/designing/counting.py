@@ -8,13 +8,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mcusim import zoo
-from mcusim.breakdown import count_macs, stage_infos
 from mcusim.designing.detection_head import Features
 from mcusim.designing.space import Choice, Layer, Task, Unit, tail_of
 from mcusim.frontends.description import graph_from_dict
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.memory.counting import count_as, find_counting
+from mcusim.pricing.breakdown import count_macs, stage_infos
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import Schedule
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.array_files import read_arrays
 from mcusim.errors import InputError
 from mcusim.evaluating.dataset import Dataset, Form, Reading, Sample
 from mcusim.evaluating.labels import numbered
+from mcusim.frontends.array_files import read_arrays
 from mcusim.graph import DType, Tensor
 
 __all__ = ["array_place", "is_bytes", "read_array_samples"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from mcusim.errors import InputError
-from mcusim.evaluating import advice
+from mcusim.evaluating import hints
 from mcusim.evaluating.dataset import Dataset, Form, limited, spread
 from mcusim.evaluating.decoding import Prediction
 from mcusim.evaluating.metrics import Metric, Score
@@ -144,7 +144,7 @@ class Measurement:
         score = next(score for score in scores if score.metric is metric)
         published = _published(self.subject, self.dataset, metric)
         is_complete = len(found) + len(self.unreadable) == len(self.dataset.samples)
-        doubt = advice.suspicion(score, self.dataset, found, published[0] if published else None)
+        doubt = hints.suspicion(score, self.dataset, found, published[0] if published else None)
         return Evaluation(
             model=self.subject.graph.name,
             sha256=self.subject.sha256,
@@ -206,21 +206,19 @@ class Measurement:
         return warnings
 
     def _advice(self, score: Score, found: Sequence[Prediction], diagnose: bool | None) -> list[str]:
-        told = list(advice.from_predictions(score, self.dataset, found))
+        told = list(hints.from_predictions(score, self.dataset, found))
         frame = frame_of(self.subject.input)
         if not self.loader.has_pixels or frame is None or False in (diagnose, self.question.diagnose):
             return told
         is_integer, has_files = self.subject.input.dtype.is_integer, self.dataset.arrays is None
-        candidates = advice.variants(self.declared.preprocessing, frame, is_integer, has_files)
+        candidates = hints.variants(self.declared.preprocessing, frame, is_integer, has_files)
         affordable = LEAST_TRIED if not self.seconds else int(TRIAL_SECONDS / (self.seconds * (len(candidates) + 1)))
         if affordable < LEAST_TRIED and not self.question.diagnose:
             return [*told, "trying the usual mistakes takes a while here: --diagnose does it"]
         names = {prediction.name for prediction in found}
         readable = replace(self.dataset, samples=tuple(s for s in self.dataset.samples if s.name in names))
-        few, _ = limited(readable, advice.TRIED if self.question.diagnose else min(affordable, advice.TRIED))
-        return advice.ordered(
-            told, candidates, lambda p: self._tried(few, p, score.metric), self.declared.preprocessing
-        )
+        few, _ = limited(readable, hints.TRIED if self.question.diagnose else min(affordable, hints.TRIED))
+        return hints.ordered(told, candidates, lambda p: self._tried(few, p, score.metric), self.declared.preprocessing)
 
     def _tried(self, few: Dataset, preprocessing: Preprocessing, metric: Metric) -> Score:
         """The metric on a few samples under other preprocessing."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mcusim import zoo
-from mcusim.conditions import the_graph
+from mcusim.arguments import the_graph
 from mcusim.errors import InputError, ModelError
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import DType, Graph, Tensor

@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 from os import PathLike
 from typing import Any, Literal, overload
 
-from mcusim.conditions import the_graph, the_runtime, the_schedule
+from mcusim.arguments import the_graph, the_runtime, the_schedule
 from mcusim.errors import InputError, ScheduleError
 from mcusim.execution.feeds import Inputs, check_inputs
 from mcusim.execution.preparation import Array, Preparation, numerics_of, prepare

@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mcusim.arithmetic.packing import pack_at, unpack, unpack_at
 from mcusim.errors import PlanError
 from mcusim.execution.preparation import Array, Preparation, storage_type
 from mcusim.graph import ABSENT, DType, TensorType
 from mcusim.ops import OPS
 from mcusim.ops.registry import SLACK_BYTES, Piece, Run
-from mcusim.packing import pack_at, unpack, unpack_at
 from mcusim.program import BufferKind, Iteration, Step, View, ViewKind
 from mcusim.region import Region, Span, clip
 

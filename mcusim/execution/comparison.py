@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mcusim.arithmetic.quant import dtype_range
 from mcusim.errors import InputError
 from mcusim.execution.floating import dequantize, float_run
 from mcusim.execution.preparation import Array
 from mcusim.execution.sessions import Trace
 from mcusim.graph import DType, Graph, Quantization
-from mcusim.quant import dtype_range
 
 __all__ = [
     "Comparison",

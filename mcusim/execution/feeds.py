@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mcusim.arithmetic.quant import dtype_range
 from mcusim.errors import InputError
 from mcusim.graph import DType, Graph, Tensor
-from mcusim.quant import dtype_range
 
 __all__ = ["Feed", "Inputs", "check_inputs"]
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from mcusim.errors import InputError, ModelError
 from mcusim.graph import ABSENT, DType, Graph, Node, Signature, Tensor, TensorType
 from mcusim.lowering.lower import lower
+from mcusim.memory.placement import Placement, place_for
 from mcusim.ops import OPS
 from mcusim.ops.call_once import CallOnceAttributes
 from mcusim.ops.registry import Call, Numerics, OpDef, Run, StateRole, attributes_of
 from mcusim.ops.var_handle import VarHandleAttributes
-from mcusim.placement import Placement, place_for
 from mcusim.program import Program, Step
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule, StageKind

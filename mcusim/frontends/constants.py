@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mcusim.arithmetic.packing import unpack
 from mcusim.errors import ModelError
 from mcusim.frontends.flatbuffer import Flatbuffer
 from mcusim.graph import DType, Shape
-from mcusim.packing import unpack
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcusim.arithmetic.quant import dtype_range
 from mcusim.errors import ModelError
 from mcusim.frontends.spreads import CENTRES, Spread, after, constant, snapped, spread_of, uniform
 from mcusim.graph import ABSENT, Activation, DType, Graph, Node, Quantization, Tensor, retyped, tensor_type
 from mcusim.ops import OPS, OpDef
-from mcusim.quant import dtype_range
 from mcusim.region import Span
 
 __all__ = ["KEEPS", "with_seeded_weights"]

@@ -19,14 +19,14 @@ import flatbuffers
 import numpy as np
 from numpy.typing import NDArray
 
+from mcusim.arithmetic.packing import pack
 from mcusim.errors import ModelError, OutputError
-from mcusim.frontends import tflite_schema
 from mcusim.frontends.tflite_options import DTYPE_CODES, stored_options
 from mcusim.frontends.tflite_tables import BUILTIN_OPTIONS, BUILTIN_OPTIONS_2, OPERATORS
 from mcusim.frontends.tflite_versions import operator_version
 from mcusim.graph import DType, Graph, Node, Quantization, Tensor
 from mcusim.ops import OPS
-from mcusim.packing import pack
+from mcusim.vendored import tflite_schema
 
 __all__ = ["save_tflite", "write_tflite"]
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from mcusim.graph import Graph, Node, Signature
 from mcusim.lowering.rules import LoweringRules
 from mcusim.ops import OPS, Movement
-from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
 
 __all__ = ["Folding", "fold"]
 

@@ -12,7 +12,7 @@ from mcusim.lowering.nearest import nearest_schedule
 from mcusim.lowering.rules import InputPlace, LoweringRules, Scratch
 from mcusim.lowering.staging import AxisRow, StagePlan, StepNode, Sweep, copied_inputs, network_of, resized, split
 from mcusim.ops import OPS
-from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.program import Buffer, BufferKind, Program, Stage, Step, View, ViewKind
 from mcusim.region import Span
 from mcusim.schedule import Schedule, StageKind

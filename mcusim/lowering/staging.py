@@ -21,7 +21,7 @@ from mcusim.graph import ABSENT, Graph, Signature, signature, tensor_type
 from mcusim.lowering.folding import Folding, fold
 from mcusim.lowering.rules import LoweringRules
 from mcusim.ops import OPS, Movement
-from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Span, clip, hull
 from mcusim.schedule import Schedule, StageKind, StageSpec
 

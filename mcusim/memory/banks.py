@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from mcusim.boards.board import Board, MemoryBank, total_bytes
 from mcusim.graph import ABSENT
-from mcusim.hardware import Board, MemoryBank, total_bytes
 from mcusim.memory.planning import MemoryPlan, Tenant
 from mcusim.planners.blocks import Block, join
 from mcusim.program import Buffer, BufferKind, Program

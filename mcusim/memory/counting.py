@@ -11,7 +11,7 @@ from mcusim.errors import RuntimeNameError, ScheduleError, did_you_mean
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
-from mcusim.placement import known_for
+from mcusim.memory.placement import known_for
 from mcusim.report import Basis
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.schedule import LAYER, Schedule

@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcusim.breakdown import cannot_run, missing_kernels
 from mcusim.errors import InputError, PlanError, did_you_mean
 from mcusim.frontends.tflite_model import OFFLINE_METADATA
 from mcusim.graph import ABSENT, Graph
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
-from mcusim.placement import Placement, carries_plan, place, place_for
+from mcusim.memory.placement import Placement, carries_plan, place, place_for
 from mcusim.planners import PLANNERS, Plan, live_bytes, peak_bytes, plan_optimal, tflm_place_rest
+from mcusim.pricing.breakdown import cannot_run, missing_kernels
 from mcusim.program import BufferKind, Program
 from mcusim.runtimes import Persistent, Runtime, find_runtime
 from mcusim.schedule import LAYER, Schedule

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mcusim.graph import Activation, Attributes, DType
-from mcusim.ops.arithmetic import (
+from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.ops.shared.arithmetic import (
     Operation,
     PreparedFloatSum,
     PreparedPlain,
@@ -14,8 +15,7 @@ from mcusim.ops.arithmetic import (
     prepare_sum,
     same_dtypes,
 )
-from mcusim.ops.elementwise import binary
-from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.ops.shared.elementwise import binary
 
 __all__ = ["ADD", "AddAttributes"]
 

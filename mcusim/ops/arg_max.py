@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from mcusim.errors import ModelError
 from mcusim.graph import Attributes, DType, Shape, TensorType
-from mcusim.ops.operands import axis_of, constant_int, operand
-from mcusim.ops.reduction import reduce_work
 from mcusim.ops.registry import Call, OpDef, register
-from mcusim.ops.tiles import no_needs
+from mcusim.ops.shared.operands import axis_of, constant_int, operand
+from mcusim.ops.shared.reduction import reduce_work
+from mcusim.ops.shared.tiles import no_needs
 
 __all__ = ["ARG_MAX", "ArgMaxAttributes"]
 

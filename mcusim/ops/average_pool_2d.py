@@ -1,7 +1,7 @@
 """AVERAGE_POOL_2D: mean of each window; the border is left out."""
 
-from mcusim.ops.pooling import pool
 from mcusim.ops.registry import register
+from mcusim.ops.shared.pooling import pool
 
 __all__ = ["AVERAGE_POOL_2D"]
 

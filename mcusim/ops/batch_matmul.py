@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcusim.arithmetic.quant import Rounding
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
-from mcusim.ops.accumulators import (
+from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
+from mcusim.ops.shared.accumulators import (
     OutputStage,
     check_dtypes,
     constant_of,
@@ -20,11 +22,9 @@ from mcusim.ops.accumulators import (
     product_scale,
     rounding_of,
 )
-from mcusim.ops.elementwise import broadcast
-from mcusim.ops.operands import operand, refusal
-from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
-from mcusim.ops.tiles import bytes_of, constant_bytes, no_needs, share
-from mcusim.quant import Rounding
+from mcusim.ops.shared.elementwise import broadcast
+from mcusim.ops.shared.operands import operand, refusal
+from mcusim.ops.shared.tiles import bytes_of, constant_bytes, no_needs, share
 
 __all__ = ["BATCH_MATMUL", "BatchMatMulAttributes", "PreparedBatchMatMul"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from mcusim.errors import ModelError
 from mcusim.graph import Attributes, DType
-from mcusim.ops.elementwise import unary
 from mcusim.ops.registry import Call, Movement, register
+from mcusim.ops.shared.elementwise import unary
 
 __all__ = ["CAST", "CastAttributes"]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, Attributes, Shape, Signature, TensorType
-from mcusim.ops.joining import Join, prepare_join
-from mcusim.ops.movement import moves
-from mcusim.ops.operands import axis_of, operand, refusal
 from mcusim.ops.registry import Call, attributes_of, register
-from mcusim.ops.tiles import is_feature_map
+from mcusim.ops.shared.joining import Join, prepare_join
+from mcusim.ops.shared.movement import moves
+from mcusim.ops.shared.operands import axis_of, operand, refusal
+from mcusim.ops.shared.tiles import is_feature_map
 from mcusim.region import Region, Span
 
 __all__ = ["CONCATENATION", "ConcatenationAttributes"]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from mcusim.errors import ModelError
 from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
-from mcusim.ops.accumulators import Accumulator, check_dtypes, exact_float, prepare_accumulator
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
-from mcusim.ops.windows import (
+from mcusim.ops.shared.accumulators import Accumulator, check_dtypes, exact_float, prepare_accumulator
+from mcusim.ops.shared.windows import (
     SIGNATURES_KEPT,
     WindowAttributes,
     check_feature_map,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcusim.graph import Attributes, Shape, TensorType
-from mcusim.ops.movement import check_movable, moves
-from mcusim.ops.operands import operand
 from mcusim.ops.registry import Call, register
-from mcusim.ops.tiles import same_region
+from mcusim.ops.shared.movement import check_movable, moves
+from mcusim.ops.shared.operands import operand
+from mcusim.ops.shared.tiles import same_region
 
 __all__ = ["COPY"]
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcusim.arithmetic.quant import INT32_MAX
 from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
-from mcusim.ops.accumulators import Accumulator, check_dtypes, prepare_accumulator
-from mcusim.ops.operands import operand, refusal
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
-from mcusim.ops.windows import (
+from mcusim.ops.shared.accumulators import Accumulator, check_dtypes, prepare_accumulator
+from mcusim.ops.shared.operands import operand, refusal
+from mcusim.ops.shared.windows import (
     SIGNATURES_KEPT,
     WindowAttributes,
     check_feature_map,
@@ -23,7 +24,6 @@ from mcusim.ops.windows import (
     window_of,
     with_pads,
 )
-from mcusim.quant import INT32_MAX
 from mcusim.region import Region, Span, Window
 
 __all__ = ["DEPTHWISE_CONV_2D", "DepthwiseConv2DAttributes", "PreparedDepthwiseConv2D", "depthwise_windows"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mcusim.graph import Activation, Attributes, DType
-from mcusim.ops.arithmetic import Operation, PreparedPlain, plain
-from mcusim.ops.elementwise import binary
 from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.ops.shared.arithmetic import Operation, PreparedPlain, plain
+from mcusim.ops.shared.elementwise import binary
 
 __all__ = ["DIV", "DivAttributes"]
 

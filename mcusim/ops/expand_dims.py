@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcusim.graph import Attributes, Shape, TensorType
-from mcusim.ops.movement import relabels
-from mcusim.ops.operands import axis_of, constant_int, operand
 from mcusim.ops.registry import register
+from mcusim.ops.shared.movement import relabels
+from mcusim.ops.shared.operands import axis_of, constant_int, operand
 
 __all__ = ["EXPAND_DIMS"]
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
-from mcusim.ops.accumulators import Accumulator, check_dtypes, exact_float, prepare_accumulator, quantization_of
-from mcusim.ops.operands import operand, refusal
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
-from mcusim.ops.tiles import bytes_of, no_needs, share
+from mcusim.ops.shared.accumulators import Accumulator, check_dtypes, exact_float, prepare_accumulator, quantization_of
+from mcusim.ops.shared.operands import operand, refusal
+from mcusim.ops.shared.tiles import bytes_of, no_needs, share
 
 __all__ = ["FULLY_CONNECTED", "FullyConnectedAttributes", "PreparedFullyConnected"]
 

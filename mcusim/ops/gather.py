@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from mcusim.errors import ModelError
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.movement import check_movable, moves
-from mcusim.ops.operands import axis_of, operand, refusal
 from mcusim.ops.registry import Call, attributes_of, register
-from mcusim.ops.tiles import is_feature_map, same_region
+from mcusim.ops.shared.movement import check_movable, moves
+from mcusim.ops.shared.operands import axis_of, operand, refusal
+from mcusim.ops.shared.tiles import is_feature_map, same_region
 from mcusim.region import Region, Span
 
 __all__ = ["GATHER", "GatherAttributes", "Picking"]

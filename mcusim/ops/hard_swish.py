@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mcusim.arithmetic.quant import INT32_MAX, Integers, quantize_multiplier, rounding_divide_by_pot
 from mcusim.errors import ModelError
 from mcusim.graph import DType
-from mcusim.ops.accumulators import per_tensor
-from mcusim.ops.elementwise import unary
-from mcusim.ops.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 from mcusim.ops.registry import Call, register
-from mcusim.quant import INT32_MAX, Integers, quantize_multiplier, rounding_divide_by_pot
+from mcusim.ops.shared.accumulators import per_tensor
+from mcusim.ops.shared.elementwise import unary
+from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 
 __all__ = ["HARD_SWISH"]
 

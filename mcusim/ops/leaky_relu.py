@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcusim.arithmetic.quant import Integers, rescale, scaling
 from mcusim.graph import Attributes, DType
-from mcusim.ops.accumulators import per_tensor, rounding_of
-from mcusim.ops.elementwise import unary
-from mcusim.ops.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 from mcusim.ops.registry import Call, attributes_of, register
-from mcusim.quant import Integers, rescale, scaling
+from mcusim.ops.shared.accumulators import per_tensor, rounding_of
+from mcusim.ops.shared.elementwise import unary
+from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 
 __all__ = ["LEAKY_RELU", "LeakyReluAttributes"]
 

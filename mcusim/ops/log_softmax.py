@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mcusim.arithmetic.fixed_point import exp_on_negative_values
+from mcusim.arithmetic.quant import Integers, dtype_range, quantize_multiplier, requantize
 from mcusim.errors import ModelError
-from mcusim.fixed_point import exp_on_negative_values
 from mcusim.graph import DType
-from mcusim.ops.accumulators import check_dtypes, per_tensor
-from mcusim.ops.reduction import over_channels
 from mcusim.ops.registry import Call, register
+from mcusim.ops.shared.accumulators import check_dtypes, per_tensor
+from mcusim.ops.shared.reduction import over_channels
 from mcusim.ops.softmax import SCALED_BITS, scaled_differences
-from mcusim.quant import Integers, dtype_range, quantize_multiplier, requantize
 
 __all__ = ["LOG_SOFTMAX", "PreparedFloatLogSoftmax", "PreparedLogSoftmax"]
 

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcusim.arithmetic.fixed_point import logistic
+from mcusim.arithmetic.quant import Integers, dtype_range, requantize, rounding_divide_by_pot
 from mcusim.errors import ModelError
-from mcusim.fixed_point import logistic
 from mcusim.graph import DType
-from mcusim.ops.accumulators import per_tensor
-from mcusim.ops.elementwise import unary
-from mcusim.ops.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 from mcusim.ops.registry import Call, WorkKind, register
-from mcusim.ops.sigmoids import INTEGER_BITS, logistic16, scaled8, scaled16
-from mcusim.quant import Integers, dtype_range, requantize, rounding_divide_by_pot
+from mcusim.ops.shared.accumulators import per_tensor
+from mcusim.ops.shared.elementwise import unary
+from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
+from mcusim.ops.shared.sigmoids import INTEGER_BITS, logistic16, scaled8, scaled16
 
 __all__ = ["LOGISTIC"]
 

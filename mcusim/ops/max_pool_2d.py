@@ -1,7 +1,7 @@
 """MAX_POOL_2D: maximum of each window."""
 
-from mcusim.ops.pooling import pool
 from mcusim.ops.registry import register
+from mcusim.ops.shared.pooling import pool
 
 __all__ = ["MAX_POOL_2D"]
 

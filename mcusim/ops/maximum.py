@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from mcusim.graph import Activation, DType
-from mcusim.ops.arithmetic import Operation, PreparedPlain, plain
-from mcusim.ops.elementwise import binary
 from mcusim.ops.registry import Call, register
+from mcusim.ops.shared.arithmetic import Operation, PreparedPlain, plain
+from mcusim.ops.shared.elementwise import binary
 
 __all__ = ["MAXIMUM"]
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.movement import moves
-from mcusim.ops.operands import operand, refusal
-from mcusim.ops.padding import border, border_of, infer_padded
-from mcusim.ops.picking import Picks, prepare_picks
 from mcusim.ops.registry import Call, attributes_of, register
-from mcusim.ops.tiles import is_feature_map
+from mcusim.ops.shared.movement import moves
+from mcusim.ops.shared.operands import operand, refusal
+from mcusim.ops.shared.padding import border, border_of, infer_padded
+from mcusim.ops.shared.picking import Picks, prepare_picks
+from mcusim.ops.shared.tiles import is_feature_map
 from mcusim.region import Region, Span
 
 __all__ = ["MIRROR_PAD", "MirrorPadAttributes"]

@@ -7,10 +7,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mcusim.graph import Activation, Attributes, DType
-from mcusim.ops.accumulators import output_stage, per_tensor, rounding_of, unsupported
-from mcusim.ops.arithmetic import QUANTISED, Operation, PreparedPlain, PreparedProduct, operands, plain, same_dtypes
-from mcusim.ops.elementwise import binary
 from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.ops.shared.accumulators import output_stage, per_tensor, rounding_of, unsupported
+from mcusim.ops.shared.arithmetic import (
+    QUANTISED,
+    Operation,
+    PreparedPlain,
+    PreparedProduct,
+    operands,
+    plain,
+    same_dtypes,
+)
+from mcusim.ops.shared.elementwise import binary
 
 __all__ = ["MUL", "MulAttributes"]
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcusim.graph import Attributes, Shape, TensorType
-from mcusim.ops.joining import Join, prepare_join
-from mcusim.ops.movement import moves
-from mcusim.ops.operands import axis_of, operand, refusal
 from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.ops.shared.joining import Join, prepare_join
+from mcusim.ops.shared.movement import moves
+from mcusim.ops.shared.operands import axis_of, operand, refusal
 
 __all__ = ["PACK", "PackAttributes"]
 

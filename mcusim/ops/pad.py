@@ -4,9 +4,9 @@ from dataclasses import replace
 from functools import lru_cache
 
 from mcusim.graph import Signature
-from mcusim.ops.padding import border_of, pad
 from mcusim.ops.registry import Pads, register
-from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.ops.shared.padding import border_of, pad
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
 
 __all__ = ["PAD"]
 

@@ -1,7 +1,7 @@
 """PADV2: a constant, input 2, put around a tensor."""
 
-from mcusim.ops.padding import pad
 from mcusim.ops.registry import register
+from mcusim.ops.shared.padding import pad
 
 __all__ = ["PADV2"]
 

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
+from mcusim.arithmetic.quant import dtype_range, scaling
 from mcusim.graph import Activation, DType
-from mcusim.ops.accumulators import per_tensor, rounding_of, unsupported
-from mcusim.ops.arithmetic import Operation, PreparedPlain, PreparedPrelu, operands, plain
-from mcusim.ops.elementwise import binary
 from mcusim.ops.registry import Call, register
-from mcusim.quant import dtype_range, scaling
+from mcusim.ops.shared.accumulators import per_tensor, rounding_of, unsupported
+from mcusim.ops.shared.arithmetic import Operation, PreparedPlain, PreparedPrelu, operands, plain
+from mcusim.ops.shared.elementwise import binary
 
 __all__ = ["PRELU"]
 

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from mcusim.ops.converting import prepare_quantize
-from mcusim.ops.elementwise import unary
 from mcusim.ops.registry import Movement, register
+from mcusim.ops.shared.converting import prepare_quantize
+from mcusim.ops.shared.elementwise import unary
 
 __all__ = ["QUANTIZE"]
 

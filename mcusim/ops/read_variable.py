@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.operands import operand, refusal
 from mcusim.ops.registry import Movement, OpDef, StateRole, Work, WorkKind, register
-from mcusim.ops.tiles import no_needs
+from mcusim.ops.shared.operands import operand, refusal
+from mcusim.ops.shared.tiles import no_needs
 
 __all__ = ["READ_VARIABLE"]
 

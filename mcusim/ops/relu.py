@@ -5,12 +5,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mcusim.arithmetic.quant import Integers, activation_range, rescale, scaling
 from mcusim.graph import Activation, DType
-from mcusim.ops.accumulators import per_tensor, rounding_of
-from mcusim.ops.elementwise import unary
-from mcusim.ops.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 from mcusim.ops.registry import Call, register
-from mcusim.quant import Integers, activation_range, rescale, scaling
+from mcusim.ops.shared.accumulators import per_tensor, rounding_of
+from mcusim.ops.shared.elementwise import unary
+from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 
 __all__ = ["RELU"]
 

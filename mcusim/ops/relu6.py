@@ -5,12 +5,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mcusim.arithmetic.quant import Integers, dtype_range, quantize_value
 from mcusim.graph import DType
-from mcusim.ops.accumulators import per_tensor
-from mcusim.ops.elementwise import unary
-from mcusim.ops.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 from mcusim.ops.registry import Call, register
-from mcusim.quant import Integers, dtype_range, quantize_value
+from mcusim.ops.shared.accumulators import per_tensor
+from mcusim.ops.shared.elementwise import unary
+from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 
 __all__ = ["RELU6"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from math import prod
 
 from mcusim.graph import Attributes, Shape, TensorType
-from mcusim.ops.movement import relabels
-from mcusim.ops.operands import constant_ints, operand, refusal
 from mcusim.ops.registry import register
+from mcusim.ops.shared.movement import relabels
+from mcusim.ops.shared.operands import constant_ints, operand, refusal
 
 __all__ = ["RESHAPE", "ReshapeAttributes"]
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from mcusim.errors import ModelError
 from mcusim.graph import DType, Signature
-from mcusim.ops.movement import check_movable
 from mcusim.ops.registry import Call, Numerics, register
-from mcusim.ops.resizing import flags, resize, rounded, scale_of
-from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.ops.shared.movement import check_movable
+from mcusim.ops.shared.resizing import flags, resize, rounded, scale_of
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
 
 __all__ = ["ONE", "RESIZE_BILINEAR", "Mix", "fixed_point_places"]
 

@@ -6,10 +6,10 @@ from functools import lru_cache
 from math import floor
 
 from mcusim.graph import Signature
-from mcusim.ops.picking import Picks, prepare_picks
 from mcusim.ops.registry import Call, register
-from mcusim.ops.resizing import flags, resize, rounded, scale_of
-from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.ops.shared.picking import Picks, prepare_picks
+from mcusim.ops.shared.resizing import flags, resize, rounded, scale_of
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
 
 __all__ = ["RESIZE_NEAREST_NEIGHBOR", "nearest"]
 

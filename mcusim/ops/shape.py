@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
-from mcusim.ops.operands import operand
 from mcusim.ops.registry import Call, Movement, OpDef, Work, WorkKind, register
-from mcusim.ops.tiles import no_needs
+from mcusim.ops.shared.operands import operand
+from mcusim.ops.shared.tiles import no_needs
 
 __all__ = ["SHAPE", "ShapeAttributes"]
 

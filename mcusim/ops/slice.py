@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.movement import check_movable, moves
-from mcusim.ops.operands import constant_ints, operand, refusal
 from mcusim.ops.registry import Call, register
-from mcusim.ops.slicing import Cut, Walk, walk_needs
-from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.ops.shared.movement import check_movable, moves
+from mcusim.ops.shared.operands import constant_ints, operand, refusal
+from mcusim.ops.shared.slicing import Cut, Walk, walk_needs
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Region, Span
 
 __all__ = ["SLICE"]

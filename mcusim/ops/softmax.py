@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcusim.arithmetic.fixed_point import exp_on_negative_values, interpolation_table
+from mcusim.arithmetic.libm import exp_float32
+from mcusim.arithmetic.quant import Integers, dtype_range, quantize_multiplier, requantize
 from mcusim.errors import ModelError
-from mcusim.fixed_point import exp_on_negative_values, interpolation_table
 from mcusim.graph import Attributes, DType
-from mcusim.libm import exp_float32
-from mcusim.ops.accumulators import per_tensor, unsupported
-from mcusim.ops.reduction import over_channels
 from mcusim.ops.registry import Call, attributes_of, register
-from mcusim.ops.sigmoids import input_radius
-from mcusim.quant import Integers, dtype_range, quantize_multiplier, requantize
+from mcusim.ops.shared.accumulators import per_tensor, unsupported
+from mcusim.ops.shared.reduction import over_channels
+from mcusim.ops.shared.sigmoids import input_radius
 
 __all__ = [
     "SOFTMAX",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.blocks import BlockAttributes, Blocks, checked_block
-from mcusim.ops.movement import check_movable, moves
-from mcusim.ops.operands import refusal
 from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.ops.shared.blocks import BlockAttributes, Blocks, checked_block
+from mcusim.ops.shared.movement import check_movable, moves
+from mcusim.ops.shared.operands import refusal
 from mcusim.region import Region, Span
 
 __all__ = ["SPACE_TO_DEPTH"]

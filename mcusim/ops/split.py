@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.movement import moves
-from mcusim.ops.operands import axis_of, constant_int, operand, refusal
 from mcusim.ops.registry import Call, register
-from mcusim.ops.slicing import Cut
-from mcusim.ops.splitting import pieces, prepare_split, split_needs
+from mcusim.ops.shared.movement import moves
+from mcusim.ops.shared.operands import axis_of, constant_int, operand, refusal
+from mcusim.ops.shared.slicing import Cut
+from mcusim.ops.shared.splitting import pieces, prepare_split, split_needs
 from mcusim.region import Region, Span
 
 __all__ = ["SPLIT", "SplitAttributes"]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcusim.graph import Attributes, Shape, TensorType
-from mcusim.ops.movement import relabels
-from mcusim.ops.operands import axis_of, operand, refusal
 from mcusim.ops.registry import register
+from mcusim.ops.shared.movement import relabels
+from mcusim.ops.shared.operands import axis_of, operand, refusal
 
 __all__ = ["SQUEEZE", "SqueezeAttributes"]
 

@@ -8,11 +8,11 @@ from functools import lru_cache
 from itertools import islice
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.movement import check_movable, moves
-from mcusim.ops.operands import constant_ints, operand, refusal
 from mcusim.ops.registry import Call, attributes_of, register
-from mcusim.ops.slicing import Cut, Walk, walk_needs
-from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.ops.shared.movement import check_movable, moves
+from mcusim.ops.shared.operands import constant_ints, operand, refusal
+from mcusim.ops.shared.slicing import Cut, Walk, walk_needs
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Region, Span
 
 __all__ = ["STRIDED_SLICE", "StridedSliceAttributes"]

@@ -1,7 +1,7 @@
 """SUM: sum over axes."""
 
-from mcusim.ops.reduction import Reduction, reducer
 from mcusim.ops.registry import register
+from mcusim.ops.shared.reduction import Reduction, reducer
 
 __all__ = ["SUM"]
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcusim.arithmetic.quant import Integers, Scaling, dtype_range, scaling
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
-from mcusim.ops.accumulators import OutputStage, constant_of, output_stage, per_tensor, rounding_of, unsupported
-from mcusim.ops.operands import operand, refusal
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
-from mcusim.ops.tiles import constant_bytes, no_needs
-from mcusim.quant import Integers, Scaling, dtype_range, scaling
+from mcusim.ops.shared.accumulators import OutputStage, constant_of, output_stage, per_tensor, rounding_of, unsupported
+from mcusim.ops.shared.operands import operand, refusal
+from mcusim.ops.shared.tiles import constant_bytes, no_needs
 
 __all__ = ["STATE", "SVDF", "PreparedSvdf", "SvdfAttributes"]
 

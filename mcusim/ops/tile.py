@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.movement import moves
-from mcusim.ops.operands import constant_ints, operand, refusal
-from mcusim.ops.picking import Picks, prepare_picks
 from mcusim.ops.registry import Call, register
-from mcusim.ops.tiles import is_feature_map
+from mcusim.ops.shared.movement import moves
+from mcusim.ops.shared.operands import constant_ints, operand, refusal
+from mcusim.ops.shared.picking import Picks, prepare_picks
+from mcusim.ops.shared.tiles import is_feature_map
 from mcusim.region import Region, Span
 
 __all__ = ["TILE"]

@@ -7,11 +7,11 @@ from dataclasses import replace
 from functools import lru_cache
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.movement import check_movable, moves
-from mcusim.ops.operands import axis_of, constant_ints, operand, refusal
 from mcusim.ops.registry import Call, register
-from mcusim.ops.tiles import entire, is_feature_map
-from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.ops.shared.movement import check_movable, moves
+from mcusim.ops.shared.operands import axis_of, constant_ints, operand, refusal
+from mcusim.ops.shared.tiles import entire, is_feature_map
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Region, Span
 
 __all__ = ["TRANSPOSE"]

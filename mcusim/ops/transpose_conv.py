@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.graph import Attributes, DType, Padding, Shape, Signature, TensorType
-from mcusim.ops.accumulators import Accumulator, exact_float, prepare_accumulator, unsupported
-from mcusim.ops.operands import operand, refusal
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
-from mcusim.ops.tiles import entire, share
-from mcusim.ops.windows import SIGNATURES_KEPT, WindowAttributes, window_of
+from mcusim.ops.shared.accumulators import Accumulator, exact_float, prepare_accumulator, unsupported
+from mcusim.ops.shared.operands import operand, refusal
+from mcusim.ops.shared.tiles import entire, share
+from mcusim.ops.shared.windows import SIGNATURES_KEPT, WindowAttributes, window_of
 from mcusim.region import Region, Span, Window
 
 __all__ = ["TRANSPOSE_CONV", "PreparedTransposeConv", "scatter_windows"]

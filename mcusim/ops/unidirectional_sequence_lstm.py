@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcusim.arithmetic.quant import Integers, Rounding, Scaling, dtype_range, scaling
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
-from mcusim.ops.accumulators import constant_of, per_tensor, rounding_of, unsupported
-from mcusim.ops.lookups import clamped_table, stored_values
-from mcusim.ops.operands import operand, refusal
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
-from mcusim.ops.sigmoids import checked_log2, logistic16, tanh16
-from mcusim.ops.tiles import constant_bytes, no_needs
-from mcusim.quant import Integers, Rounding, Scaling, dtype_range, scaling
+from mcusim.ops.shared.accumulators import constant_of, per_tensor, rounding_of, unsupported
+from mcusim.ops.shared.lookups import clamped_table, stored_values
+from mcusim.ops.shared.operands import operand, refusal
+from mcusim.ops.shared.sigmoids import checked_log2, logistic16, tanh16
+from mcusim.ops.shared.tiles import constant_bytes, no_needs
 
 __all__ = [
     "STATES",

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcusim.graph import Attributes, Shape, TensorType
-from mcusim.ops.movement import check_movable, moves
-from mcusim.ops.operands import axis_of, operand, refusal
 from mcusim.ops.registry import Call, attributes_of, register
-from mcusim.ops.slicing import Cut, whole_walks
+from mcusim.ops.shared.movement import check_movable, moves
+from mcusim.ops.shared.operands import axis_of, operand, refusal
+from mcusim.ops.shared.slicing import Cut, whole_walks
 
 __all__ = ["UNPACK", "UnpackAttributes"]
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcusim.graph import Attributes, Shape, TensorType
-from mcusim.ops.control import no_work
 from mcusim.ops.registry import Movement, OpDef, StateRole, register
-from mcusim.ops.tiles import no_needs
+from mcusim.ops.shared.control import no_work
+from mcusim.ops.shared.tiles import no_needs
 
 __all__ = ["VAR_HANDLE", "VarHandleAttributes"]
 

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from mcusim.arithmetic.quant import INT32_MAX, INT32_MIN, dtype_range
 from mcusim.errors import ModelError
 from mcusim.graph import ABSENT, Graph, Node, Quantization, Source, Tensor, retyped, tensor_type
 from mcusim.ops import OPS
 from mcusim.precision.tensors import DTYPES, WEIGHTS, Tensors, tensors_of
-from mcusim.quant import INT32_MAX, INT32_MIN, dtype_range
 from mcusim.runtimes import RUNTIMES
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from functools import partial
 from os import PathLike
 from typing import Any
 
+from mcusim.arguments import the_board, the_bytes, the_graph, the_runtime, the_schedule
 from mcusim.boards import Board
-from mcusim.conditions import the_board, the_bytes, the_graph, the_runtime, the_schedule
 from mcusim.errors import PlanError, ScheduleError
 from mcusim.graph import ABSENT, Graph
 from mcusim.lowering.rules import InputPlace
@@ -20,7 +20,7 @@ from mcusim.precision.tensors import Tensors, packed_bytes, tensors_of
 from mcusim.report import Report
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule
-from mcusim.simulation import simulate
+from mcusim.simulation.simulate import simulate
 from mcusim.units import format_bytes
 
 __all__ = ["BitFit", "LayerBits", "fit_bits", "layer_bits"]

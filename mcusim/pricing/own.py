@@ -22,13 +22,13 @@ from mcusim.boards import load_board
 from mcusim.errors import InputError, McusimError
 from mcusim.frontends.checks import refuse_float
 from mcusim.lowering.lower import lower
-from mcusim.models import load
+from mcusim.networks.loading import load
 from mcusim.ops import OPS
-from mcusim.price import Coefficients, coefficients, step_work
 from mcusim.pricing.efforts import EFFORTS, efforts
 from mcusim.pricing.fitting import evidence_of, refit
 from mcusim.pricing.measurements import measurements
 from mcusim.pricing.physics import physics, wait_factor
+from mcusim.pricing.prices import Coefficients, coefficients, step_work
 from mcusim.pricing.regression import Evidence, leave_out
 from mcusim.pricing.stored import OWN_ROW, Calibration, arena_memory, package_calibration
 from mcusim.pricing.systems import System, series_of

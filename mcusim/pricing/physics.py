@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from mcusim.hardware import Board, Core
+from mcusim.boards.board import Board, Core
 from mcusim.pricing.efforts import EFFORTS
 
 __all__ = ["Physics", "physics", "stall_share", "wait_factor"]

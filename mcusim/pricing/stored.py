@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from mcusim.boards.board import Board
 from mcusim.errors import InputError, RuntimeNameError
-from mcusim.hardware import Board
 from mcusim.pricing.fitting import fit_from_bytes
 from mcusim.pricing.physics import physics, wait_factor
 from mcusim.pricing.regression import Fit

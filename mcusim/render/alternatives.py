@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from mcusim.memory.report import untold_input
+from mcusim.memory.accounting import untold_input
 from mcusim.render.text import Glyphs, kib, paragraph, stored_bytes
 from mcusim.schedule import StageKind
 from mcusim.searching import Front, Point

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from mcusim.hardware import Board
+from mcusim.boards.board import Board
 from mcusim.memory.banks import BankUse, RunUse, Spread, beyond_end
 from mcusim.memory.planning import MemoryPlan, Tenant
 from mcusim.render.arena import peak_step
-from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, first_name, kib, paragraph
+from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import BankInfo
 from mcusim.units import format_ms, format_percent
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from mcusim.precision import BitFit, LayerBits
-from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, headline, kib, paragraph, shape_text, stored_bytes
+from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Report
 
 __all__ = ["bits_lines"]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, kib, paragraph, stored_bytes
+from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Report, Verdict
 from mcusim.units import format_percent
 

@@ -8,8 +8,8 @@ from statistics import fmean
 from rich.text import Text
 
 from mcusim.pricing.own import Change
-from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, paragraph
+from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.units import format_ms
 
 __all__ = ["calibration_lines"]

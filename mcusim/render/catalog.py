@@ -8,9 +8,9 @@ from typing import NamedTuple
 from rich.text import Text
 
 from mcusim.boards import Finding, Level
-from mcusim.hardware import Board
-from mcusim.render.table import Bar, Cell, Column, table
+from mcusim.boards.board import Board
 from mcusim.render.text import Glyphs, headline, kib, paragraph, shape_text
+from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.runtimes import Runtime
 from mcusim.units import format_count, format_hz
 from mcusim.zoo import Witness, ZooEntry

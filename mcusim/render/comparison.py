@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from mcusim.execution.comparison import Comparison, LayerNoise, first_difference
-from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, first_name, headline, paragraph, shape_text
+from mcusim.render.text_table import Bar, Cell, Column, table
 
 __all__ = ["difference_lines", "noise_lines"]
 

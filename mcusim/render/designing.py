@@ -10,8 +10,8 @@ from mcusim.designing import FoundNetwork, Judged
 from mcusim.designing.counting import CONVENTION
 from mcusim.designing.rows import Row
 from mcusim.render.catalog import fields
-from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, headline, kib, paragraph
+from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.units import format_count, format_percent
 
 __all__ = ["found_lines", "row_lines"]

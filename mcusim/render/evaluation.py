@@ -10,8 +10,8 @@ from mcusim.evaluating import Evaluation
 from mcusim.evaluating.metrics import Metric, Score, percent
 from mcusim.evaluating.results import ClassResult
 from mcusim.render.catalog import fields
-from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, clean, headline, paragraph
+from mcusim.render.text_table import Bar, Cell, Column, table
 
 __all__ = ["evaluation_lines"]
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, counted, first_name, headline, kib, paragraph, shape_text, stored_bytes
+from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.runtimes import Runtime
 from mcusim.searching import Front, Point
 from mcusim.searching.explanation import Explanation, Fullest

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, first_name, kib, paragraph, shape_text
+from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import LayerInfo, Report
 from mcusim.units import cycles_to_ms, format_count, format_percent
 

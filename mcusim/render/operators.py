@@ -11,8 +11,8 @@ from rich.text import Text
 from mcusim.graph import Shape
 from mcusim.ops import Movement, OpDef
 from mcusim.render.layers import short_names
-from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, headline, paragraph, shape_text
+from mcusim.render.text_table import Bar, Cell, Column, table
 
 __all__ = ["Served", "operator_list", "served_list"]
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mcusim.breakdown import stage_infos
 from mcusim.graph import ABSENT, Signature
 from mcusim.lowering.staging import patches
-from mcusim.ops.windows import WindowAttributes
-from mcusim.price import step_work
+from mcusim.ops.shared.windows import WindowAttributes
+from mcusim.pricing.breakdown import stage_infos
+from mcusim.pricing.prices import step_work
 from mcusim.program import Program, Stage, Step
 from mcusim.region import Span
 from mcusim.render import style

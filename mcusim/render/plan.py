@@ -7,15 +7,15 @@ from enum import StrEnum
 
 from rich.text import Text
 
-from mcusim.hardware import Board
+from mcusim.boards.board import Board
 from mcusim.lowering.reorder import Reordered
 from mcusim.memory.counting import Comparison
 from mcusim.memory.flash import FlashLedger, KernelCode
 from mcusim.memory.planning import MemoryPlan, Tenant
 from mcusim.render.arena import marks_of, peak_step, step_words, timeline_lines
 from mcusim.render.catalog import fields
-from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import BASIS_WORDS, Glyphs, first_name, headline, kib, paragraph
+from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Basis
 from mcusim.runtimes import CodeItem, LedgerItem
 from mcusim.units import format_percent

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from mcusim.render.table import Bar, Cell, Column, table
+from mcusim.advising.remedies import Diagnosis, Remedy
 from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, headline, kib, listed, paragraph
+from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Verdict
-from mcusim.searching.remedies import Diagnosis, Remedy
 
 __all__ = ["remedy_lines"]
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from rich.text import Text
 
 from mcusim.render.layers import executed, short_names
-from mcusim.render.table import Cell, Column, table
 from mcusim.render.text import Glyphs, paragraph
+from mcusim.render.text_table import Cell, Column, table
 from mcusim.report import LayerInfo, Report
 from mcusim.units import cycles_to_ms, format_percent
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, paragraph
+from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Report, StageInfo
 from mcusim.units import format_bytes, format_count
 

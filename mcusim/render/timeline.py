@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mcusim.hardware import Board
+from mcusim.boards.board import Board
 from mcusim.memory.planning import PERSISTENT, MemoryPlan, Tenant
 from mcusim.program import BufferKind
 from mcusim.render import style

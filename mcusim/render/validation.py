@@ -22,8 +22,8 @@ from mcusim.pricing.validation import (
     score_systems,
 )
 from mcusim.render import style
-from mcusim.render.table import Bar, Cell, Column, table
 from mcusim.render.text import Glyphs, paragraph
+from mcusim.render.text_table import Bar, Cell, Column, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

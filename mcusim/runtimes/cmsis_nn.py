@@ -21,7 +21,7 @@ from mcusim.lowering.rules import Scratch
 from mcusim.ops.conv_2d import Conv2DAttributes, conv_windows
 from mcusim.ops.depthwise_conv_2d import DepthwiseConv2DAttributes, depthwise_windows
 from mcusim.ops.registry import attributes_of
-from mcusim.ops.windows import SIGNATURES_KEPT, WindowAttributes
+from mcusim.ops.shared.windows import SIGNATURES_KEPT, WindowAttributes
 from mcusim.region import Window
 from mcusim.runtimes.tflm_kernels import KERNELS, Buffers, Call, KernelStorage, channel_arrays, transpose_conv_bias
 

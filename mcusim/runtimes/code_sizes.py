@@ -155,7 +155,7 @@ def _arm() -> tuple[_Row, ...]:
 
 @cache
 def _table(name: str) -> tuple[_Row, ...]:
-    text = resources.files("mcusim").joinpath("coefficients", "code", name).read_text(encoding="utf-8")
+    text = resources.files("mcusim.runtimes").joinpath("data", "code_sizes", name).read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     return tuple(
         _Row(row["function"], int(row["bytes"]), frozenset(row["operators"].split())) for row in csv.DictReader(lines)

@@ -12,9 +12,9 @@ from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
 
+from mcusim.boards.board import Board
 from mcusim.errors import RuntimeNameError, did_you_mean
 from mcusim.graph import Graph, Signature
-from mcusim.hardware import Board
 from mcusim.lowering.rules import LoweringRules
 from mcusim.planners import Planner
 from mcusim.report import Basis

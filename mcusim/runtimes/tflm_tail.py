@@ -22,7 +22,7 @@ from functools import cache, lru_cache
 from typing import NamedTuple
 
 from mcusim.graph import DType, Graph, Node, Signature, Tensor
-from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.runtimes.registry import LedgerItem, Persistent
 from mcusim.runtimes.tflm_kernels import (
     EVAL_TENSOR,

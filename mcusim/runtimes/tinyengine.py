@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from mcusim.graph import Graph, Signature
 from mcusim.lowering.rules import InputPlace, LoweringRules, Scratch
-from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.planners import tinyengine_first_fit
 from mcusim.report import Basis
 from mcusim.runtimes.registry import Flash, Runtime, register

@@ -16,8 +16,8 @@ from types import MappingProxyType
 from mcusim.graph import Signature
 from mcusim.ops.conv_2d import conv_windows
 from mcusim.ops.depthwise_conv_2d import depthwise_windows
-from mcusim.ops.pooling import pool_windows
-from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.ops.shared.pooling import pool_windows
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Window
 from mcusim.runtimes.registry import Kernel
 

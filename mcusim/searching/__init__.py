@@ -14,19 +14,19 @@ from os import PathLike
 from typing import Any
 
 from mcusim.boards import load_board
-from mcusim.breakdown import breakdown, count_parameters, refusals, stage_infos
+from mcusim.boards.board import Board
 from mcusim.errors import ScheduleError
 from mcusim.frontends.checks import refuse_float
 from mcusim.graph import Graph
-from mcusim.hardware import Board
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
+from mcusim.memory.accounting import flash_info
 from mcusim.memory.counting import count_as
-from mcusim.memory.report import flash_info
-from mcusim.models import load
-from mcusim.placement import known_for
+from mcusim.memory.placement import known_for
+from mcusim.networks.loading import load
 from mcusim.planners import live_bytes
-from mcusim.price import MACS_ONLY, Coefficients, coefficients
+from mcusim.pricing.breakdown import breakdown, count_parameters, refusals, stage_infos
+from mcusim.pricing.prices import MACS_ONLY, Coefficients, coefficients
 from mcusim.report import FlashInfo
 from mcusim.runtimes import Runtime, find_runtime
 from mcusim.schedule import LAYER, Schedule, StageKind

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mcusim.breakdown import stage_infos
 from mcusim.graph import ABSENT
 from mcusim.lowering.lower import lower
 from mcusim.ops import OPS
 from mcusim.planners import live_bytes
-from mcusim.price import Coefficients, coefficients, price_whole, price_work, step_work
+from mcusim.pricing.breakdown import stage_infos
+from mcusim.pricing.prices import Coefficients, coefficients, price_whole, price_work, step_work
 from mcusim.program import BufferKind, Program, Stage, Step
 from mcusim.region import Span
 from mcusim.report import AliveInfo, StageInfo

@@ -12,7 +12,7 @@ from mcusim.conventions import count
 from mcusim.conventions.mcunetv2 import paper_program, patch_stage
 from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
-from mcusim.price import step_work
+from mcusim.pricing.prices import step_work
 from mcusim.schedule import LAYER, Schedule, StageKind, StageSpec
 
 __all__ = ["PaperPlan", "block_ends", "count_patched", "patch_side", "search_paper_space"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from mcusim.graph import Graph
 from mcusim.lowering.rules import InputPlace
-from mcusim.price import Coefficients
+from mcusim.pricing.prices import Coefficients
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule, StageKind, StageSpec
 from mcusim.searching.frontier import Hops, Path, Routes, front_of

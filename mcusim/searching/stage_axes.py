@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from mcusim.graph import ABSENT, Signature
 from mcusim.lowering.staging import StepNode
 from mcusim.ops import OPS
-from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Span
 
 __all__ = ["AxisSweep", "Bools", "Ints", "Lengths", "is_symmetric"]

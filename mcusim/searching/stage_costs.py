@@ -30,7 +30,7 @@ from mcusim.lowering.rules import InputPlace, LoweringRules
 from mcusim.lowering.staging import StepNode, computes, copied_inputs, is_tileable, network_of
 from mcusim.ops import OPS
 from mcusim.planners import live_bytes
-from mcusim.price import Coefficients, price_whole
+from mcusim.pricing.prices import Coefficients, price_whole
 from mcusim.schedule import LAYER, StageKind, StageSpec
 from mcusim.searching.stage_axes import AxisSweep, Bools, Ints, Lengths, is_symmetric
 from mcusim.searching.stage_tally import Piece, Tally

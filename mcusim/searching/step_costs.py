@@ -17,9 +17,9 @@ from mcusim.graph import Signature
 from mcusim.lowering.rules import LoweringRules
 from mcusim.lowering.staging import resized
 from mcusim.ops import OPS, Work
-from mcusim.ops.windows import SIGNATURES_KEPT
-from mcusim.price import Coefficients, price_work
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.pricing.efforts import rates_of_work
+from mcusim.pricing.prices import Coefficients, price_work
 from mcusim.searching.stage_axes import Ints
 
 __all__ = ["Floats", "StepScratch", "cycles_of", "scratch_of"]

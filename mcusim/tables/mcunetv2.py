@@ -6,16 +6,16 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from mcusim import published, zoo
-from mcusim.breakdown import count_macs
 from mcusim.conventions import count
 from mcusim.conventions.layers import layers
 from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
+from mcusim.pricing.breakdown import count_macs
 from mcusim.published import NOTHING, McunetV2, Printed, Table1Row, Unit
 from mcusim.report import Basis, Report
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.searching.paper_space import PaperPlan, block_ends, count_patched, patch_side, search_paper_space
-from mcusim.simulation import simulate
+from mcusim.simulation.simulate import simulate
 from mcusim.tables.claims import Recomputed, recomputed
 from mcusim.tables.document import Claim, Column, Document, Figure, Group, Origin, Row, Table
 from mcusim.tables.figures import accuracy_figure, latency_figure, sram_figure, times_figure

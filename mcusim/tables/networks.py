@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from mcusim import zoo
-from mcusim.breakdown import count_macs
+from mcusim.boards.board import Board
 from mcusim.errors import ModelError, PlanError
 from mcusim.graph import Graph
-from mcusim.hardware import Board
 from mcusim.precision import fit_bits
+from mcusim.pricing.breakdown import count_macs
 from mcusim.published import Precision, Printed
 from mcusim.report import Report
 from mcusim.runtimes import RUNTIMES
-from mcusim.simulation import simulate
+from mcusim.simulation.simulate import simulate
 from mcusim.tables.document import Origin
 from mcusim.tables.figures import is_known
 

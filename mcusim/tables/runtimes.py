@@ -10,7 +10,7 @@ from mcusim import published, zoo
 from mcusim.published import Library, LibraryComparison, LibraryRow, Unit
 from mcusim.report import Basis, Report
 from mcusim.runtimes import RUNTIMES
-from mcusim.simulation import simulate
+from mcusim.simulation.simulate import simulate
 from mcusim.tables.document import Column, Document, Figure, Group, Row, Table
 from mcusim.tables.figures import flash_figure, is_known, latency_figure, sram_figure
 

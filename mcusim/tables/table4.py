@@ -7,7 +7,7 @@ from itertools import groupby
 
 from mcusim import published
 from mcusim.boards import load_board
-from mcusim.hardware import Board
+from mcusim.boards.board import Board
 from mcusim.published import NOTHING, Precision, Printed, Table4, Table4Row, Unit
 from mcusim.tables.claims import gained, recomputed, saved_percent
 from mcusim.tables.document import Claim, Column, Document, Figure, Group, Origin, Row, Table

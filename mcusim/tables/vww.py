@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from mcusim import published
 from mcusim.boards import load_board
-from mcusim.hardware import Board
+from mcusim.boards.board import Board
 from mcusim.published import NOTHING, Printed, Unit, Vww, VwwPoint
 from mcusim.report import Basis, Report
 from mcusim.searching import Front, Point, search
-from mcusim.simulation import simulate
+from mcusim.simulation.simulate import simulate
 from mcusim.tables.claims import Recomputed, recomputed
 from mcusim.tables.document import Claim, Column, Document, Group, Row, Table
 from mcusim.tables.figures import (

@@ -7,9 +7,9 @@ from itertools import groupby
 
 from mcusim import published
 from mcusim.boards import load_board
-from mcusim.hardware import Board
+from mcusim.boards.board import Board
 from mcusim.published import Unit, Zoo2020Row
-from mcusim.simulation import simulate
+from mcusim.simulation.simulate import simulate
 from mcusim.tables.document import Column, Document, Group, Row, Table
 from mcusim.tables.figures import accuracy_figure, flash_figure, latency_figure, macs_figure, sram_figure
 from mcusim.tables.networks import EARLIER_RELEASE, RUNTIME, accuracy, simulated, stand_in

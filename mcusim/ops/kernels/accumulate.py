@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.ops.accumulators import Accumulator
-from mcusim.quant import narrow, rescale, wrap_int32
+from mcusim.arithmetic.quant import narrow, rescale, wrap_int32
+from mcusim.ops.shared.accumulators import Accumulator
 from mcusim.region import Span, Window
 
 __all__ = ["finish", "padded", "taps"]

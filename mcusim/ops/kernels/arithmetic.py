@@ -9,17 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.ops.arithmetic import (
-    Operands,
-    Operation,
-    PreparedFloatSum,
-    PreparedPlain,
-    PreparedPrelu,
-    PreparedProduct,
-    PreparedSum,
-)
-from mcusim.ops.registry import Piece
-from mcusim.quant import (
+from mcusim.arithmetic.quant import (
     INT32_MAX,
     INT32_MIN,
     Integers,
@@ -27,6 +17,16 @@ from mcusim.quant import (
     rescale,
     round_half_away,
     wrap_int32,
+)
+from mcusim.ops.registry import Piece
+from mcusim.ops.shared.arithmetic import (
+    Operands,
+    Operation,
+    PreparedFloatSum,
+    PreparedPlain,
+    PreparedPrelu,
+    PreparedProduct,
+    PreparedSum,
 )
 from mcusim.region import Span
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcusim.arithmetic.quant import narrow, rescale, wrap_int32
 from mcusim.ops.batch_matmul import PreparedBatchMatMul
 from mcusim.ops.registry import Piece
-from mcusim.quant import narrow, rescale, wrap_int32
 
 __all__ = ["run"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mcusim.ops.blocks import Blocks
 from mcusim.ops.kernels.sections import Array
 from mcusim.ops.registry import Piece
+from mcusim.ops.shared.blocks import Blocks
 
 __all__ = ["run"]
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mcusim.arithmetic.quant import INT32_MAX, INT32_MIN
 from mcusim.ops.kernels.sections import Array, section
 from mcusim.ops.registry import Piece
-from mcusim.quant import INT32_MAX, INT32_MIN
 
 __all__ = ["run"]
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mcusim.ops.converting import FromReal, Rescale, ToReal
+from mcusim.arithmetic.quant import INT32_MAX, INT32_MIN, rescale, round_half_away
 from mcusim.ops.kernels.sections import Array, section
 from mcusim.ops.registry import Piece
-from mcusim.quant import INT32_MAX, INT32_MIN, rescale, round_half_away
+from mcusim.ops.shared.converting import FromReal, Rescale, ToReal
 
 __all__ = ["run"]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mcusim.ops.joining import Join, Regrade
+from mcusim.arithmetic.quant import round_half_away
 from mcusim.ops.kernels.sections import Array, output_spans, shift_of
 from mcusim.ops.registry import Piece
-from mcusim.quant import round_half_away
+from mcusim.ops.shared.joining import Join, Regrade
 
 __all__ = ["moves", "run"]
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mcusim.ops.kernels.sections import Array, output_spans, shift_of
-from mcusim.ops.padding import Frame
 from mcusim.ops.registry import Piece
+from mcusim.ops.shared.padding import Frame
 
 __all__ = ["inside", "run", "value_of"]
 

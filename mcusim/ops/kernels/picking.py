@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mcusim.ops.kernels.sections import Array, output_spans, shift_of
-from mcusim.ops.picking import Picks
 from mcusim.ops.registry import Piece
+from mcusim.ops.shared.picking import Picks
 
 __all__ = ["run"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.ops.pooling import PreparedPool
 from mcusim.ops.registry import Piece
+from mcusim.ops.shared.pooling import PreparedPool
 from mcusim.region import Span, Window
 
 __all__ = ["run"]

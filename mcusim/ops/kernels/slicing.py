@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from mcusim.ops.kernels.sections import Array, output_spans, shift_of
 from mcusim.ops.registry import Piece
-from mcusim.ops.slicing import Cut
+from mcusim.ops.shared.slicing import Cut
 
 __all__ = ["moves", "run"]
 

@@ -8,18 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.fixed_point import (
+from mcusim.arithmetic.fixed_point import (
     count_leading_zeros,
     interpolate,
     log_of_sum,
     reciprocal,
     rescale_bits,
 )
-from mcusim.libm import exp_float32, log_float32
-from mcusim.ops.log_softmax import PreparedFloatLogSoftmax, PreparedLogSoftmax
-from mcusim.ops.registry import Piece
-from mcusim.ops.softmax import SCALED_BITS, PreparedFloatSoftmax, PreparedSoftmax, PreparedSoftmax16
-from mcusim.quant import (
+from mcusim.arithmetic.libm import exp_float32, log_float32
+from mcusim.arithmetic.quant import (
     Integers,
     narrow,
     requantize,
@@ -27,6 +24,9 @@ from mcusim.quant import (
     saturating_rounding_doubling_high_mul,
     wrap_int32,
 )
+from mcusim.ops.log_softmax import PreparedFloatLogSoftmax, PreparedLogSoftmax
+from mcusim.ops.registry import Piece
+from mcusim.ops.softmax import SCALED_BITS, PreparedFloatSoftmax, PreparedSoftmax, PreparedSoftmax16
 
 __all__ = ["run"]
 

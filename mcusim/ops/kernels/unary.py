@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.libm import exp_float32
-from mcusim.ops.lookups import FloatFunction, PreparedUnary
+from mcusim.arithmetic.libm import exp_float32
 from mcusim.ops.registry import Piece
+from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary
 
 __all__ = ["run"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcusim.arithmetic.quant import Integers, Scaling, narrow, rescale, wrap_int32
 from mcusim.ops.registry import Piece
 from mcusim.ops.unidirectional_sequence_lstm import STATES, Gate, PreparedLstm
-from mcusim.quant import Integers, Scaling, narrow, rescale, wrap_int32
 
 __all__ = ["run"]
 

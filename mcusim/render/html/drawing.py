@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from mcusim.dossier import Dossier
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.planning import PERSISTENT, MemoryPlan, Tenant
 from mcusim.program import BufferKind
@@ -17,6 +16,7 @@ from mcusim.render.text import first_name
 from mcusim.report import Report
 from mcusim.schedule import parse_schedule
 from mcusim.searching import Point
+from mcusim.simulation.dossier import Dossier
 from mcusim.units import BYTES_PER_KIB
 
 __all__ = ["FrontView", "TimelineView", "front_view", "timeline_view"]

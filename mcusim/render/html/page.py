@@ -12,13 +12,13 @@ from importlib.resources import files
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from mcusim.dossier import Dossier
 from mcusim.render.html.drawing import front_view, timeline_view
 from mcusim.render.html.rows import bank_rows, flash_items, layer_rows, operators, stage_rows
 from mcusim.render.html.sources import basis_rows, board_sources, facts, notes, published_rows
 from mcusim.render.html.summary import alive_rows, causes, gauges, parts_rows
-from mcusim.render.report import verdict_reason
+from mcusim.render.run_report import verdict_reason
 from mcusim.render.text import VERDICT_WORDS, clean, first_name, kib
+from mcusim.simulation.dossier import Dossier
 from mcusim.units import format_bytes, format_count, format_percent
 
 __all__ = ["html_page"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from mcusim.dossier import Dossier
 from mcusim.render.html.summary import CAUSES, cycles_of
 from mcusim.render.layers import executed
 from mcusim.render.stages import more_macs, pieces_of
 from mcusim.render.text import UNICODE, shape_text
 from mcusim.report import BankInfo, LayerInfo, Report, StageInfo
+from mcusim.simulation.dossier import Dossier
 from mcusim.units import cycles_to_ms
 
 __all__ = ["FlashRow", "LayerRow", "bank_rows", "flash_items", "layer_rows", "operators", "stage_rows"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mcusim.dossier import Dossier
-from mcusim.hardware import Board
+from mcusim.boards.board import Board
 from mcusim.render.text import BASIS_WORDS, UNICODE, shape_text
 from mcusim.report import Basis, Report
+from mcusim.simulation.dossier import Dossier
 from mcusim.units import format_bytes, format_count, format_hz
 
 __all__ = ["Fact", "PublishedRow", "basis_rows", "board_sources", "facts", "notes", "published_rows"]

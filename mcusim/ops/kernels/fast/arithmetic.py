@@ -7,9 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcusim.jit import native
-from mcusim.ops.accumulators import OutputStage
-from mcusim.ops.arithmetic import Operands, PreparedProduct, PreparedSum
+from mcusim.arithmetic.quant import Scaling
 from mcusim.ops.kernels.fast.command import (
     Array,
     Command,
@@ -24,8 +22,10 @@ from mcusim.ops.kernels.fast.command import (
 from mcusim.ops.kernels.fast.memory import field
 from mcusim.ops.kernels.fast.packing import factors, pack_parameters, post_word, requant
 from mcusim.ops.kernels.fast.vector import I32, NARROW, VI32, Emit, L, Value, const, procedure
+from mcusim.ops.kernels.jit import native
 from mcusim.ops.registry import Piece
-from mcusim.quant import Scaling
+from mcusim.ops.shared.accumulators import OutputStage
+from mcusim.ops.shared.arithmetic import Operands, PreparedProduct, PreparedSum
 from mcusim.region import Span
 
 __all__ = ["encode"]

@@ -14,8 +14,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.jit import native
-from mcusim.ops.accumulators import Accumulator
 from mcusim.ops.conv_2d import PreparedConv2D
 from mcusim.ops.kernels.fast.command import (
     Array,
@@ -33,7 +31,9 @@ from mcusim.ops.kernels.fast.memory import convert, fetch, field
 from mcusim.ops.kernels.fast.packing import channel_order, pack_gemm, pack_parameters, post_word, weighted
 from mcusim.ops.kernels.fast.tile import ROW_PAD, gemm
 from mcusim.ops.kernels.fast.vector import HOST
+from mcusim.ops.kernels.jit import native
 from mcusim.ops.registry import Piece
+from mcusim.ops.shared.accumulators import Accumulator
 from mcusim.region import Span, Window
 
 __all__ = ["Geometry", "encode", "encode_windows"]

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mcusim.jit import native
-from mcusim.ops.converting import FromReal
 from mcusim.ops.kernels import converting
 from mcusim.ops.kernels.fast.command import (
     Array,
@@ -23,8 +21,10 @@ from mcusim.ops.kernels.fast.command import (
 from mcusim.ops.kernels.fast.lookup import encode_lookup
 from mcusim.ops.kernels.fast.memory import field
 from mcusim.ops.kernels.fast.vector import F32, I32, NARROW, VF32, VI32, Emit, L, Value, const, procedure
+from mcusim.ops.kernels.jit import native
 from mcusim.ops.kernels.sections import section
 from mcusim.ops.registry import Piece
+from mcusim.ops.shared.converting import FromReal
 
 __all__ = ["encode"]
 

@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.jit import inner, native
 from mcusim.ops.depthwise_conv_2d import PreparedDepthwiseConv2D
 from mcusim.ops.kernels.fast.command import (
     Array,
@@ -35,6 +34,7 @@ from mcusim.ops.kernels.fast.interleaved import interleave, run_partial, run_who
 from mcusim.ops.kernels.fast.memory import fetch, field
 from mcusim.ops.kernels.fast.packing import group_type, pack_parameters, post_word, weighted
 from mcusim.ops.kernels.fast.vector import BLOCK, HOST, PARAM_BYTES, VBYTES, L
+from mcusim.ops.kernels.jit import inner, native
 from mcusim.ops.registry import Piece
 from mcusim.region import Span, Window
 

@@ -11,10 +11,10 @@ import numpy as np
 from llvmlite import ir
 from numpy.typing import NDArray
 
-from mcusim.jit import kernel
 from mcusim.ops.kernels.fast.command import Command
 from mcusim.ops.kernels.fast.memory import copy_exact, ld64
 from mcusim.ops.kernels.fast.vector import I64, Emit, Value, procedure
+from mcusim.ops.kernels.jit import kernel
 
 __all__ = ["program", "run", "run_calls"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mcusim.jit import inner
 from mcusim.ops.kernels.fast.vector import (
     BLOCK,
     HOST,
@@ -25,6 +24,7 @@ from mcusim.ops.kernels.fast.vector import (
     const,
     procedure,
 )
+from mcusim.ops.kernels.jit import inner
 
 __all__ = ["interleave", "run_partial", "run_whole"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mcusim.ops.joining import Join
 from mcusim.ops.kernels import joining
 from mcusim.ops.kernels.fast.command import Array, Command, Declined, Shared
 from mcusim.ops.kernels.fast.moving import encode_moves
 from mcusim.ops.registry import Piece
+from mcusim.ops.shared.joining import Join
 
 __all__ = ["encode"]
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mcusim.jit import native
 from mcusim.ops.kernels.fast.command import (
     Array,
     Command,
@@ -19,6 +18,7 @@ from mcusim.ops.kernels.fast.command import (
     rows_of,
 )
 from mcusim.ops.kernels.fast.memory import field, ld8, ld16, ld32, st8, st16, st32
+from mcusim.ops.kernels.jit import native
 from mcusim.ops.registry import Piece
 from mcusim.region import Span
 

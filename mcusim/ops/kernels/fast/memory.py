@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
-from mcusim.jit import inner
 from mcusim.ops.kernels.fast.vector import HOST, I1, I8, I16, I32, I64, VBYTES, VI8, Emit, Value, function, procedure
+from mcusim.ops.kernels.jit import inner
 
 __all__ = ["convert", "copy_exact", "copy_over", "fetch", "field", "fill_exact", "ld8", "ld32", "ld64", "st8", "st32"]
 

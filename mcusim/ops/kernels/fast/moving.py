@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mcusim.jit import native
 from mcusim.ops.kernels.fast.command import Array, Command, Declined, address_of, command, overlap
 from mcusim.ops.kernels.fast.memory import copy_exact, field, fill_exact, ld8, st8
+from mcusim.ops.kernels.jit import native
 
 __all__ = ["encode_fill", "encode_moves"]
 

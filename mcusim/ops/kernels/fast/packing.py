@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.ops.accumulators import Accumulator, OutputStage
+from mcusim.arithmetic.quant import INT32_MAX, INT32_MIN, Integers, Rounding, Scaling, requantize
 from mcusim.ops.kernels.fast.command import Declined
 from mcusim.ops.kernels.fast.vector import BLOCK, HOST, L, block_order
-from mcusim.quant import INT32_MAX, INT32_MIN, Integers, Rounding, Scaling, requantize
+from mcusim.ops.shared.accumulators import Accumulator, OutputStage
 
 __all__ = [
     "Requant",

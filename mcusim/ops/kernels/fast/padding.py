@@ -9,8 +9,8 @@ import numpy as np
 from mcusim.ops.kernels import padding
 from mcusim.ops.kernels.fast.command import Array, Command, Declined, Shared
 from mcusim.ops.kernels.fast.moving import encode_fill, encode_moves
-from mcusim.ops.padding import Frame
 from mcusim.ops.registry import Piece
+from mcusim.ops.shared.padding import Frame
 
 __all__ = ["encode"]
 

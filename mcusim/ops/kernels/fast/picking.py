@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mcusim.jit import native
 from mcusim.ops.kernels.fast.command import (
     Array,
     Command,
@@ -18,8 +17,9 @@ from mcusim.ops.kernels.fast.command import (
     overlap,
 )
 from mcusim.ops.kernels.fast.memory import copy_exact, field, ld64
-from mcusim.ops.picking import Picks
+from mcusim.ops.kernels.jit import native
 from mcusim.ops.registry import Piece
+from mcusim.ops.shared.picking import Picks
 
 __all__ = ["encode"]
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from llvmlite import ir
 
-from mcusim.jit import native
 from mcusim.ops.kernels.fast.command import Array, Command, Declined, Shared, command, feature_map, overlap
 from mcusim.ops.kernels.fast.memory import V16, copy_exact, copy_over, field, fill_exact
 from mcusim.ops.kernels.fast.vector import I8, I32, VBYTES, VF32, VI32, Emit, L, Value, const, procedure
-from mcusim.ops.pooling import PreparedPool
+from mcusim.ops.kernels.jit import native
 from mcusim.ops.registry import Piece
+from mcusim.ops.shared.pooling import PreparedPool
 
 __all__ = ["add_into", "encode"]
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mcusim.jit import inner, native
 from mcusim.ops.kernels.fast.command import Array, Command, Declined, Shared, command, flat, overlap
 from mcusim.ops.kernels.fast.memory import field, fill_exact, ld8, ld32, st8, st32
 from mcusim.ops.kernels.fast.packing import factors
 from mcusim.ops.kernels.fast.pooling import add_into
-from mcusim.ops.reduction import PreparedReduction
+from mcusim.ops.kernels.jit import inner, native
 from mcusim.ops.registry import Piece
+from mcusim.ops.shared.reduction import PreparedReduction
 
 __all__ = ["encode"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mcusim.jit import inner, native
+from mcusim.arithmetic.quant import rounding_divide_by_pot
 from mcusim.ops.kernels.fast.command import (
     Array,
     Command,
@@ -19,9 +19,9 @@ from mcusim.ops.kernels.fast.command import (
     overlap,
 )
 from mcusim.ops.kernels.fast.memory import field, ld8, ld32, st8
+from mcusim.ops.kernels.jit import inner, native
 from mcusim.ops.registry import Piece
 from mcusim.ops.softmax import PreparedSoftmax
-from mcusim.quant import rounding_divide_by_pot
 
 __all__ = ["encode"]
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mcusim.jit import inner
 from mcusim.ops.kernels.fast.vector import (
     BLOCK,
     I32,
@@ -24,6 +23,7 @@ from mcusim.ops.kernels.fast.vector import (
     Value,
     procedure,
 )
+from mcusim.ops.kernels.jit import inner
 
 __all__ = ["ROW_PAD", "gemm"]
 

@@ -29,7 +29,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from mcusim.errors import InputError
-from mcusim.jit import KERNEL_SET
+from mcusim.ops.kernels.jit import KERNEL_SET
 
 __all__ = [
     "BLOCK",

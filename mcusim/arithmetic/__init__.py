@@ -1,0 +1,1 @@
+"""Integers as C computes them: quantisation, fixed point, packed elements, libm."""

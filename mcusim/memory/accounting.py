@@ -1,0 +1,233 @@
+"""The SRAM and flash of a Report: what is taken, in which banks, against which budget."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mcusim.boards.board import Board
+from mcusim.conventions import Convention, count, find_convention
+from mcusim.graph import ABSENT, Graph
+from mcusim.lowering.lower import lower
+from mcusim.lowering.rules import InputPlace
+from mcusim.memory.banks import moved_bytes
+from mcusim.memory.counting import Comparison, count_as, find_counting
+from mcusim.memory.flash import flash_of_image
+from mcusim.memory.images import Image
+from mcusim.memory.placement import Placement, known_for
+from mcusim.planners import live_bytes
+from mcusim.program import Buffer, BufferKind, Program
+from mcusim.report import AliveInfo, BankInfo, Basis, ConventionInfo, FlashInfo, PartInfo, PeakInfo, SramInfo
+from mcusim.runtimes import Runtime
+from mcusim.schedule import Schedule
+
+__all__ = [
+    "Memory",
+    "find_other_counting",
+    "flash_info",
+    "memory_of",
+    "sram_as_convention",
+    "sram_info",
+    "untold_input",
+]
+
+
+class Memory(NamedTuple):
+    """A network placed as one runtime does. alive_bytes: in the arena, at each step."""
+
+    program: Program
+    placement: Placement
+    alive_bytes: list[int]
+    runtime: Runtime
+
+
+def memory_of(graph: Graph, schedule: Schedule, runtime: Runtime, where: InputPlace) -> Memory:
+    """`graph` lowered and placed. Raises ScheduleError for a schedule that does not go with the network."""
+    program = lower(graph, schedule, runtime.rules, where)
+    placement = known_for(program, runtime)
+    return Memory(program, placement, live_bytes(program.buffers, program.length), runtime)
+
+
+def find_other_counting(name: str | None, runtime: Runtime) -> Runtime | Convention | None:
+    """What counts instead of `runtime` itself; None if nothing does. Raises RuntimeNameError for an unknown name."""
+    counting = None if name is None else find_counting(name)
+    if isinstance(counting, Runtime) and counting.counted_by:
+        return find_convention(counting.counted_by)
+    return None if counting is runtime else counting
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# SRAM
+
+
+def sram_info(memory: Memory, board: Board, budget_bytes: int, warnings: list[str]) -> SramInfo:
+    """What a runtime takes; appends to `warnings` what cannot be known, and what does not fit although it seems to."""
+    program, placement, alive_bytes, runtime = memory
+    persistent_bytes, bound = runtime.persistent(program.graph)
+    unknown = bound
+    if unknown:
+        warnings.append(f"SRAM: {unknown}.")
+    if runtime.cores and board.core not in runtime.cores:
+        unknown = f"{runtime.name}'s scratch is known for {', '.join(sorted(runtime.cores))}, not for {board.core}"
+        warnings.append(f"SRAM: {unknown}.")
+    peak = placement.arena_bytes + placement.held_bytes + persistent_bytes
+    bases = {runtime.memory_basis, runtime.persistent_basis if persistent_bytes else runtime.memory_basis}
+    _warn_of_pieces(board, peak, budget_bytes, warnings)
+    _warn_of_external(board, program, warnings)
+    outside = untold_input(board, program.outside_bytes)
+    warnings += [outside] if outside else []
+    return SramInfo(
+        peak_bytes=peak,
+        arena_bytes=placement.arena_bytes,
+        scratch_bytes=placement.held_bytes,
+        persistent_bytes=persistent_bytes,
+        budget_bytes=budget_bytes,
+        fits=False if peak > budget_bytes else None if unknown else True,
+        peak=_peak(program, alive_bytes),
+        banks=_banks(board, peak, _at_peak(memory, persistent_bytes)),
+        basis=max(bases, key=list(Basis).index),
+        is_bound=bool(bound),
+    )
+
+
+def sram_as_convention(
+    convention: Convention, graph: Graph, schedule: Schedule, board: Board, own: SramInfo, runtime: Runtime
+) -> tuple[SramInfo, ConventionInfo, str]:
+    """The figures as a convention counts them instead of `own`, and a warning that says so."""
+    ledger = count(convention, graph, schedule)
+    counted: Comparison = count_as(convention, graph, schedule)
+    sram = SramInfo(
+        peak_bytes=counted.total_bytes,
+        arena_bytes=counted.arena_bytes,
+        scratch_bytes=counted.scratch_bytes,
+        persistent_bytes=counted.persistent_bytes,
+        budget_bytes=own.budget_bytes,
+        fits=counted.total_bytes <= own.budget_bytes,
+        peak=None,
+        banks=_banks(board, counted.total_bytes, []),
+        basis=counted.basis,
+    )
+    parts = tuple(PartInfo(part.name, part.size_bytes, part.why) for part in ledger.parts)
+    told = f"SRAM: counted as {convention.name} ({convention.what})"
+    if runtime.counted_by:
+        told += f", as nobody has published where {runtime.name} puts buffers."
+    else:
+        told += f"; {runtime.name} itself takes {own.peak_bytes:,} bytes."
+    return sram, ConventionInfo(convention.name, convention.basis, convention.what, parts), told
+
+
+def _peak(program: Program, alive_bytes: list[int]) -> PeakInfo | None:
+    """The first step at which most is alive. The arena may be larger than that: a plan can leave gaps."""
+    if not alive_bytes:
+        return None
+    time = alive_bytes.index(max(alive_bytes))
+    alive = [
+        AliveInfo(_name_of(buffer), buffer.size_bytes)
+        for buffer in program.buffers
+        if buffer.first <= time < buffer.end and buffer.kind is not BufferKind.HELD
+    ]
+    stage, step = _locate(program, time)
+    node = program.stages[stage].steps[step].node
+    layer = program.graph.nodes[node].name if node != ABSENT else "input patch"
+    return PeakInfo(stage, step, layer, tuple(sorted(alive, key=lambda item: -item.bytes)))
+
+
+def _name_of(buffer: Buffer) -> str:
+    """As the model names it; a tensor without a name goes by its number."""
+    return buffer.name or (f"tensor {buffer.tensor}" if buffer.tensor != ABSENT else str(buffer.kind))
+
+
+def _locate(program: Program, time: int) -> tuple[int, int]:
+    for index, stage in enumerate(program.stages):
+        if time < len(stage.steps):
+            return index, time
+        time -= len(stage.steps)
+    raise IndexError(time)
+
+
+def _at_peak(memory: Memory, persistent_bytes: int) -> list[tuple[str, int, int]]:
+    """(name, offset, end) of what is there at the fullest step."""
+    program, placement, alive_bytes, _ = memory
+    time = alive_bytes.index(max(alive_bytes)) if alive_bytes else 0
+    found = [
+        (_name_of(buffer), offset, offset + buffer.size_bytes)
+        for buffer, offset in zip(program.buffers, placement.offset_bytes, strict=True)
+        if buffer.first <= time < buffer.end and buffer.size_bytes
+    ]
+    top = placement.arena_bytes + placement.held_bytes
+    return [*found, ("persistent", top, top + persistent_bytes)] if persistent_bytes else found
+
+
+def _banks(board: Board, peak: int, there: list[tuple[str, int, int]]) -> tuple[BankInfo, ...]:
+    """The banks of the arena's run, filled from the lowest address, then the others, empty.
+
+    What does not fit shows in the last bank of the run: more is used there than it has.
+    """
+    found = []
+    run, start = board.arena_run, 0
+    for bank in run:
+        end = start + bank.size_bytes
+        used = max(peak - start if bank is run[-1] else min(peak, end) - start, 0)
+        last = end if bank is not run[-1] else max(end, peak)
+        names = tuple([name for name, low, high in there if low < last and high > start])
+        found.append(BankInfo(bank.name, bank.address, bank.size_bytes, used, str(bank.kind), True, names))
+        start = end
+    others = [bank for bank in board.memory if bank not in run]
+    found += [BankInfo(b.name, b.address, b.size_bytes, 0, str(b.kind), False, ()) for b in others]
+    return tuple(found)
+
+
+def _warn_of_pieces(board: Board, peak: int, budget_bytes: int, warnings: list[str]) -> None:
+    """Where the chip has the bytes, but not in one piece."""
+    in_one_piece = board.sram_budget_bytes
+    if peak <= budget_bytes or budget_bytes != in_one_piece or peak > board.sram_bytes:
+        return
+    run = " + ".join(bank.name for bank in board.arena_run)
+    warnings.append(
+        f"SRAM: all banks of {board.name} together have {board.sram_bytes:,} bytes, but the largest piece ({run}) has "
+        f"{in_one_piece:,}; `mcusim plan MODEL --profile {board.name}` shows what would lie where."
+    )
+
+
+def untold_input(board: Board, outside_bytes: int) -> str:
+    """What must be so where the input lies outside and the board has no memory there; "" where nothing must."""
+    if not outside_bytes or any(not bank.is_on_chip for bank in board.memory):
+        return ""
+    return (
+        f"SRAM: the input ({outside_bytes:,} bytes) is not counted: it lies outside, and {board.name} has no external "
+        "memory. A camera or flash must give it region by region; --input arena counts it."
+    )
+
+
+def _warn_of_external(board: Board, program: Program, warnings: list[str]) -> None:
+    """What an arena in external memory costs."""
+    run = board.arena_run
+    if not run or run[0].is_on_chip:
+        return
+    moved = sum(moved_bytes(program).values())
+    rate = run[0].bytes_per_second
+    cost = f"at least {moved / rate * 1e3:,.1f} ms more" if rate else "its rate (bytes_per_second) is not known"
+    warnings.append(
+        f"time: {moved:,} bytes are read and written in {run[0].name}, external memory: {cost}, not counted here."
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Flash
+
+
+def flash_info(
+    graph: Graph,
+    runtime: Runtime,
+    weight_bytes: int,
+    budget_bytes: int,
+    image: Image | None,
+    warnings: list[str],
+) -> FlashInfo:
+    """What is stored: as the runtime's rules have it, or as `image` was linked."""
+    stored = runtime.flash(graph) if image is None else flash_of_image(graph, runtime, image)
+    if stored.warning:
+        warnings.append(f"flash: {stored.warning}.")
+    total = stored.total_bytes
+    at_least = (stored.model_bytes or weight_bytes) + (stored.code_bytes or 0)
+    fits = total <= budget_bytes if total is not None else (None if at_least <= budget_bytes else False)
+    return FlashInfo(stored.model_bytes, weight_bytes, stored.code_bytes, total, budget_bytes, fits, stored.basis)

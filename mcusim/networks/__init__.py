@@ -1,0 +1,1 @@
+"""Any name or file of a network -> Graph, and back to a file."""

@@ -1,0 +1,215 @@
+"""Shared by the operators that sum products: weights and biases as integers, proven bounds, how sums become outputs.
+
+Helpers that describe kin; they register nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mcusim.arithmetic.quant import INT32_MAX, Integers, Rounding, Scaling, activation_range, dtype_range, scaling
+from mcusim.errors import ModelError
+from mcusim.graph import Activation, DType, Quantization, Tensor
+from mcusim.ops.registry import Call, Numerics
+
+__all__ = [
+    "Accumulator",
+    "OutputStage",
+    "check_dtypes",
+    "constant_of",
+    "exact_float",
+    "output_stage",
+    "per_tensor",
+    "prepare_accumulator",
+    "product_scale",
+    "quantization_of",
+    "rounding_of",
+    "unsupported",
+]
+
+_QUANTISE = "quantise the network to int8"
+_REQUANTISE = "quantise the network again: there is no integer arithmetic for these numbers"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutputStage:
+    """How a sum of products becomes a stored integer: times a factor, plus the zero point, clamped."""
+
+    scaling: Scaling
+    zero_point: int
+    lowest: int
+    highest: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Accumulator:
+    """The integers of an operator that sums products of inputs and weights, for each output channel.
+
+    weights: as stored, less their zero point; int8, or int16 where that does not fit.
+    bias: int64, (channels,).   input_zero_point: subtracted from inputs; padding counts as it.
+    bound: no sum of products, in whatever order, nor the bias added to it, is beyond it: proven, per channel.
+    wraps: some bound is beyond int32, in which the network's runtime sums. Real networks have such channels: dead ones
+        with a bias near 2**31. Their sums wrap, as they do in registers.
+    """
+
+    weights: NDArray[Any]
+    bias: Integers
+    input_zero_point: int
+    bound: Integers
+    wraps: bool
+    stage: OutputStage
+
+
+def unsupported(call: Call, what: str) -> ModelError:
+    """The refusal of a node whose element types mcusim has no arithmetic for."""
+    return ModelError(f"{call.signature.op} of {what} is not supported", where=call.where, fix=_QUANTISE)
+
+
+def check_dtypes(call: Call, *combinations: tuple[DType, ...]) -> tuple[DType, ...]:
+    """The element types of inputs 0.. and, last, of the output. Raises ModelError unless they are one of these.
+
+    int4 and int2 count as int8, which holds them: an operator computes on them as on int8 (assumption A36).
+    """
+    count = len(combinations[0]) - 1
+    stored = (*(call.input(index).dtype for index in range(count)), call.outputs[0].dtype)
+    found = tuple(dtype.unpacked for dtype in stored)
+    if found not in combinations:
+        raise unsupported(call, f"{', '.join(stored[:-1])} to {stored[-1]}")
+    return found
+
+
+def quantization_of(call: Call, tensor: Tensor) -> Quantization:
+    """Its quantisation. Raises ModelError where it has none."""
+    if tensor.quantization is None:
+        raise ModelError(f"tensor '{tensor.name}' has no scale", where=call.where, fix=_QUANTISE)
+    return tensor.quantization
+
+
+def per_tensor(call: Call, tensor: Tensor) -> tuple[float, int]:
+    """Scale and zero point of a tensor that has one of each; as TFLite, the first of several."""
+    quantization = quantization_of(call, tensor)
+    return quantization.scales[0], quantization.zero_points[0]
+
+
+def constant_of(call: Call, index: int) -> NDArray[Any]:
+    """The elements of a constant input. Raises ModelError where they are not known."""
+    tensor = call.input(index)
+    if tensor.constant is None:
+        what = "is an architecture without weights" if tensor.is_constant else "is computed at run time"
+        raise ModelError(f"input {index} ('{tensor.name}') {what}", where=call.where, fix="give it constant elements")
+    return tensor.constant
+
+
+_ROUNDINGS = {
+    Numerics.TFLM: Rounding.DOUBLE,
+    Numerics.SINGLE_ROUNDING: Rounding.SINGLE,
+    Numerics.TINYENGINE_FLOAT: Rounding.DOUBLE,
+}
+
+
+def rounding_of(call: Call, *, floats: bool = False) -> Rounding:
+    """How this execution rounds int32 sums.   floats: whether TinyEngine requantises this operator in float."""
+    if floats and call.numerics is Numerics.TINYENGINE_FLOAT and call.outputs[0].dtype.unpacked is DType.INT8:
+        return Rounding.FLOAT
+    return _ROUNDINGS[call.numerics]
+
+
+def product_scale(call: Call, a: Tensor, b: Tensor) -> float:
+    """scale_a * scale_b / scale_out, in double as TFLM has it since 2026; float32 before."""
+    return per_tensor(call, a)[0] * per_tensor(call, b)[0] / per_tensor(call, call.outputs[0])[0]
+
+
+def output_stage(call: Call, reals: ArrayLike, rounding: Rounding, activation: Activation) -> OutputStage:
+    """The stage that multiplies by these factors and clamps to the output's type and activation."""
+    output = call.outputs[0]
+    lowest, highest = activation_range(activation, output.quantization, output.dtype, call.where)
+    return OutputStage(scaling(reals, rounding), per_tensor(call, output)[1], lowest, highest)
+
+
+def largest_offset(dtype: DType, zero_point: int) -> int:
+    """Largest |x - zero_point| of an element type."""
+    lowest, highest = dtype_range(dtype)
+    return max(highest - zero_point, zero_point - lowest)
+
+
+def exact_float(accumulator: Accumulator) -> type[np.floating[Any]]:
+    """The float type whose sums of products are exact: all partial sums are integers below 2**24, or 2**53.
+
+    Then the order of summation and fused multiply-adds do not matter, and BLAS is an exact integer product.
+    """
+    products = accumulator.bound - np.abs(accumulator.bias)
+    return np.float32 if int(products.max(initial=0)) < 1 << 24 else np.float64
+
+
+def _bias(call: Call, index: int, channels: int) -> tuple[Integers, DType | None]:
+    """The bias in int64 and its stored type; zeros and None where there is none."""
+    tensor = call.inputs[index] if index < len(call.inputs) else None
+    if tensor is None:
+        return np.zeros(channels, np.int64), None
+    if tensor.dtype not in (DType.INT16, DType.INT32, DType.INT64):
+        raise unsupported(call, f"a bias of {tensor.dtype}")
+    elements = constant_of(call, index).astype(np.int64).reshape(-1)
+    if elements.size != channels:
+        what = f"the bias has {elements.size} elements for {channels} channels"
+        raise ModelError(what, where=call.where, fix=_REQUANTISE)
+    return elements, tensor.dtype
+
+
+def _factors(call: Call, source: Tensor, weights: Tensor, channels: int) -> ArrayLike:
+    """scale_in * scale_weights / scale_out for each channel, in double.
+
+    Source: TFLite PopulateConvolutionQuantizationParams; GetQuantizedConvolutionMultipler.
+    """
+    quantization = quantization_of(call, weights)
+    if quantization.is_per_channel and len(quantization.scales) != channels:
+        what = f"the weights have {len(quantization.scales)} scales for {channels} channels"
+        raise ModelError(what, where=call.where, fix=_REQUANTISE)
+    input_scale, output_scale = per_tensor(call, source)[0], per_tensor(call, call.outputs[0])[0]
+    return np.broadcast_to(input_scale * np.array(quantization.scales, np.float64) / output_scale, (channels,))
+
+
+def prepare_accumulator(
+    call: Call,
+    *,
+    activation: Activation,
+    channel_axis: int,
+    indices: tuple[int, int, int] = (0, 1, 2),
+    has_narrow_bias: bool = False,
+    uses_zero_point: bool = False,
+) -> Accumulator:
+    """The integers of a node with constant weights, and the bounds of its sums.
+
+    channel_axis: of the weights, along which output channels lie.   indices: of input, weights and bias.
+    has_narrow_bias: int16 inputs may have an int32 bias; then sums are 32 bits wide, else 64.
+    uses_zero_point: int8 weights are taken less their zero point; else they count as symmetric, as TFLM has it.
+    Raises ModelError where types, scales and shapes do not go together.
+    """
+    source, weights = call.input(indices[0]), call.input(indices[1])
+    stored = constant_of(call, indices[1])
+    channels = stored.shape[channel_axis]
+    bias, bias_dtype = _bias(call, indices[2], channels)
+    if source.dtype is DType.INT16:
+        wide = bias_dtype is not DType.INT32
+        if not wide and not has_narrow_bias:  # TFLM takes the bytes of such a bias for 64-bit integers
+            raise unsupported(call, f"{source.dtype} with a bias of {bias_dtype}")
+    else:
+        wide = False
+        if bias_dtype not in (None, DType.INT32):
+            raise unsupported(call, f"{source.dtype} with a bias of {bias_dtype}")
+    zero_point = per_tensor(call, weights)[1] if uses_zero_point or weights.dtype is DType.UINT8 else 0
+    shifted = stored.astype(np.int16) - np.int16(zero_point)
+    if np.abs(shifted).max(initial=0) < 128:
+        shifted = shifted.astype(np.int8)
+    input_zero_point = per_tensor(call, source)[1] if source.dtype is not DType.INT16 else 0
+    others = tuple(axis for axis in range(stored.ndim) if axis != channel_axis)
+    weight_sums = np.abs(shifted.astype(np.int64)).sum(axis=others)
+    bound = weight_sums * largest_offset(source.dtype, input_zero_point) + np.abs(bias)
+    wraps = not wide and int(bound.max(initial=0)) > INT32_MAX
+    reals = _factors(call, source, weights, channels)
+    rounding = Rounding.REDUCED if wide else rounding_of(call, floats=True)
+    stage = output_stage(call, reals, rounding, activation)
+    return Accumulator(shifted, bias, input_zero_point, bound, wraps, stage)

@@ -1,0 +1,83 @@
+"""Shared by the operators that map each element by itself: every stored value's result, worked out once.
+
+Helpers that describe kin; they register nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcusim.arithmetic.quant import Integers, dtype_range
+from mcusim.graph import DType
+from mcusim.ops.registry import Call
+from mcusim.ops.shared.accumulators import per_tensor, unsupported
+
+__all__ = ["FloatFunction", "PreparedUnary", "clamped_table", "prepare_unary", "stored_values"]
+
+EIGHT_BITS = (DType.INT8, DType.UINT8)
+
+
+class FloatFunction(StrEnum):
+    """A function of float32 elements."""
+
+    RELU = "relu"
+    RELU6 = "relu6"
+    LEAKY_RELU = "leaky_relu"
+    HARD_SWISH = "hard_swish"
+    LOGISTIC = "logistic"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedUnary:
+    """What the kernel trusts: a table, or a function of floats.
+
+    table: results in the output's type, at the index that is the input's bit pattern read as unsigned.
+    alpha: slope of LEAKY_RELU below 0.
+    """
+
+    table: NDArray[Any] | None
+    function: FloatFunction | None = None
+    alpha: float = 0.0
+
+
+def stored_values(dtype: DType) -> Integers:
+    """All values of an 8- or 16-bit type, at the index that is their bit pattern."""
+    lowest, highest = dtype_range(dtype)
+    values = np.arange(lowest, highest + 1, dtype=np.int64)
+    return np.roll(values, lowest)
+
+
+def clamped_table(
+    values: Integers, dtype: DType, lowest: int | None = None, highest: int | None = None
+) -> NDArray[Any]:
+    """Results clamped to the output's type, or to less."""
+    type_lowest, type_highest = dtype_range(dtype)
+    low = type_lowest if lowest is None else lowest
+    high = type_highest if highest is None else highest
+    return np.clip(values, low, high).astype(dtype.value)
+
+
+def prepare_unary(
+    call: Call,
+    results: Callable[[Call, Integers], NDArray[Any]],
+    dtypes: tuple[DType, ...],
+    function: FloatFunction | None = None,
+    alpha: float = 0.0,
+) -> PreparedUnary:
+    """Prepare an operator whose input and output have one element type.
+
+    results: the table for all stored values of an integer type.   dtypes: the integer types that it knows.
+    """
+    source, output = call.input(0), call.outputs[0]
+    if source.dtype is output.dtype is DType.FLOAT32 and function is not None:
+        return PreparedUnary(None, function, alpha)
+    if source.dtype is not output.dtype or source.dtype not in dtypes:
+        raise unsupported(call, f"{source.dtype} to {output.dtype}")
+    per_tensor(call, source), per_tensor(call, output)
+    return PreparedUnary(results(call, stored_values(source.dtype)))

@@ -1,0 +1,158 @@
+"""Work -> cycles. The one place that prices; operators report hardware-free `Work` and know nothing of it.
+
+What an effort costs on a board comes from measurements (`mcusim.pricing`); here it is applied to work, and the
+cycles are split by cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import exp, sqrt
+from typing import NamedTuple
+
+from mcusim.boards.board import Board
+from mcusim.graph import Signature
+from mcusim.ops import OPS, Work
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
+from mcusim.pricing.efforts import CAUSES, EFFORTS, Cause, efforts, rates_of_work
+from mcusim.pricing.fitting import NORMAL_QUANTILE
+from mcusim.pricing.physics import stall_share
+from mcusim.pricing.stored import Calibration, find_place, package_calibration
+from mcusim.program import Step
+from mcusim.report import Basis
+from mcusim.runtimes import Runtime
+
+__all__ = ["MACS_ONLY", "Coefficients", "Cost", "Interval", "coefficients", "price_whole", "price_work", "step_work"]
+
+
+class Cost(NamedTuple):
+    """Cycles, and what they are spent on.
+
+    compute_cycles: multiply-accumulates.   store_cycles: requantising and storing outputs, element-wise arithmetic.
+    memory_cycles: gathering and moving bytes, and waiting for flash.   overhead_cycles: entering kernels.
+    Assumption A1: none of them overlaps another; together they are `total_cycles`.
+    """
+
+    total_cycles: float = 0.0
+    compute_cycles: float = 0.0
+    store_cycles: float = 0.0
+    memory_cycles: float = 0.0
+    overhead_cycles: float = 0.0
+
+
+class Interval(NamedTuple):
+    """Factors on the cycles of an answer: the truth lies between them four times out of five."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Coefficients:
+    """Prices of one runtime on one board.
+
+    cycles: of one unit of each of `pricing.efforts.EFFORTS`.   covariance: of their logarithms.
+    row_variance: of the logarithm of a measured time around the model.   interval_scale: stretches deviations.
+    stall_share: the part of all cycles that waits for flash, by the physics.
+    version: of the runtime, as measured.   evidence: what stands behind the prices.   basis: calibrated, or
+    provisional where the runtime was never measured on such a core.
+    """
+
+    cycles: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+    row_variance: float
+    interval_scale: float
+    stall_share: float
+    version: str
+    evidence: str
+    networks: int
+    basis: Basis
+
+    def interval(self, amounts: Sequence[float]) -> Interval:
+        """Around the cycles of so much of each effort: parts whose prices are known well make it narrow."""
+        parts = [(place, amount * self.cycles[place]) for place, amount in enumerate(amounts) if amount]
+        total = sum([part for _, part in parts])
+        if not total:
+            return Interval(1.0, 1.0)
+        variance = 0.0
+        for place, part in parts:
+            row = self.covariance[place]
+            variance += part * sum([row[other] * share for other, share in parts])
+        deviation = sqrt(max(variance / total**2, 0.0) + self.row_variance) * self.interval_scale
+        factor = exp(NORMAL_QUANTILE * deviation)
+        return Interval(1.0 / factor, factor)
+
+
+MACS_ONLY = Coefficients(
+    tuple(float(effort.name.endswith("_mac")) for effort in EFFORTS),
+    ((0.0,) * len(EFFORTS),) * len(EFFORTS),
+    0.0,
+    1.0,
+    0.0,
+    "",
+    "one cycle a multiply-accumulate, to rank schedules where nothing was measured",
+    0,
+    Basis.PROVISIONAL,
+)
+
+
+@lru_cache(1024)
+def coefficients(
+    runtime: Runtime, board: Board, memory: str = "", calibration: Calibration | None = None
+) -> Coefficients | None:
+    """Prices of a runtime on a board; None where the runtime was never measured.
+
+    memory: `external` where activations lie outside the chip.   calibration: the package's own if None.
+    """
+    chosen = calibration or package_calibration()
+    place = find_place(chosen, runtime, board, memory)
+    if place is None:
+        return None
+    system = place.system
+    prices = chosen.fit.posterior(system, place.log_physics)
+    return Coefficients(
+        tuple(exp(value) for value in prices.log_prices.tolist()),
+        tuple(tuple(row) for row in prices.covariance.tolist()),
+        chosen.fit.spreads.noise**2,
+        chosen.scale_of(system),
+        stall_share(board),
+        f"{system.version}+{system.option}" if system.option else system.version,
+        place.told,
+        place.networks,
+        Basis.CALIBRATED if place.is_measured_core else Basis.PROVISIONAL,
+    )
+
+
+def price_work(prices: Coefficients, work: Work) -> Cost:
+    """Cycles of some work, in the core's own clock."""
+    mac, output, read, call = rates_of_work(prices.cycles, work)
+    total = mac * work.macs + read * work.inputs + output * work.outputs + call * work.calls
+    spent = dict.fromkeys(Cause, 0.0)
+    for place, amount in efforts(work):
+        spent[CAUSES[place]] += amount * prices.cycles[place]
+    waiting = prices.stall_share * (spent[Cause.COMPUTE] + spent[Cause.STORE])
+    busy = 1.0 - prices.stall_share
+    return Cost(
+        total,
+        busy * spent[Cause.COMPUTE],
+        busy * spent[Cause.STORE],
+        spent[Cause.MEMORY] + waiting,
+        spent[Cause.OVERHEAD],
+    )
+
+
+def step_work(step: Step) -> Work:
+    """What a step does over all pieces together."""
+    return OPS[step.signature.op].work(step.signature, step.priced_rows, step.priced_cols, step.calls)
+
+
+@lru_cache(SIGNATURES_KEPT)
+def price_whole(prices: Coefficients, signature: Signature) -> Cost:
+    """Cycles of a node that runs whole, once. Operators that mcusim does not know cost nothing here."""
+    op = OPS.get(signature.op)
+    if op is None or not signature.outputs:
+        return Cost()
+    output = signature.output
+    return price_work(prices, op.work(signature, output.rows, output.cols, 1))

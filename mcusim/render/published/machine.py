@@ -1,0 +1,168 @@
+"""A document for programs: JSON as it is, and CSV with one line a figure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from mcusim.render.published.wording import verdict
+from mcusim.tables import Claim, Column, Document, Figure, Row, Table
+
+__all__ = ["csv_text", "json_text"]
+
+SCHEMA_VERSION = 1
+DIGITS = 6
+"""Decimals of a value in its unit: more would be noise of the arithmetic."""
+
+_COLUMNS = (
+    "table",
+    "group",
+    "row",
+    "about",
+    "network",
+    "network_origin",
+    "board",
+    "quantity",
+    "unit",
+    "published",
+    "simulated",
+    "low",
+    "high",
+    "difference",
+    "basis",
+    "counted_as",
+    "published_fits",
+    "simulated_fits",
+)
+
+
+def csv_text(document: Document) -> str:
+    """One line a figure; then the claims, whose `published` is what the text says.
+
+    difference: a fraction of what is published, percentage points for shares.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for table in document.tables:
+        for group in table.groups:
+            for row in group.rows:
+                writer.writerows(_lines(table, group.title, row))
+    writer.writerows(_claim_lines(document))
+    return text.getvalue()
+
+
+def _lines(table: Table, group: str, row: Row) -> Iterator[list[object]]:
+    head = [table.key, group, row.label, row.about, row.network, str(row.origin), row.board]
+    for column, cell in zip(table.columns, row.cells, strict=True):
+        fields = _fields(column, cell)
+        if fields:
+            yield [*head, column.key, *(fields[name] for name in _COLUMNS[len(head) + 1 :])]
+
+
+def _claim_lines(document: Document) -> Iterator[list[object]]:
+    for claim in document.claims:
+        head = ["claims", "", claim.text, claim.how, "", "", "", claim.key, claim.unit.symbol, str(claim.printed)]
+        if claim.from_rows is claim.simulated is None:
+            yield [*head, *(None,) * (len(_COLUMNS) - len(head))]
+        if claim.from_rows is not None:
+            yield [*head, _rounded(claim.from_rows), None, None, None, "published", "", None, None]
+        if claim.simulated is not None:
+            low, most = _rounded(claim.simulated), _rounded(claim.most)
+            yield [
+                *head,
+                low,
+                *((low, most) if most is not None else (None, None)),
+                None,
+                claim.simulated_basis,
+                "",
+                None,
+                None,
+            ]
+
+
+def _fields(column: Column, cell: Figure | str) -> dict[str, Any]:
+    """What a cell says, by name; empty for an empty cell."""
+    if isinstance(cell, str):
+        return {**dict.fromkeys(_COLUMNS), "unit": "", "simulated": cell} if cell else {}
+    if not cell.printed and cell.value is None:
+        return {}
+    base = cell.unit.base
+    return {
+        "unit": cell.unit.symbol,
+        "published": str(cell.printed) or None,
+        "simulated": _rounded(cell.value, base),
+        "low": _rounded(cell.low, base),
+        "high": _rounded(cell.high, base),
+        "difference": _rounded(cell.difference),
+        "basis": None if cell.basis is None else str(cell.basis),
+        "counted_as": cell.counted_as or None,
+        "published_fits": None if not cell.printed or cell.limit is None else not cell.is_printed_over,
+        "simulated_fits": None if cell.value is None or cell.limit is None else not cell.is_over,
+    }
+
+
+def _rounded(value: float | None, base: float = 1) -> float | None:
+    return None if value is None else round(value / base, DIGITS)
+
+
+def json_text(document: Document) -> str:
+    """The whole document."""
+    return (
+        json.dumps(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "name": document.name,
+                "title": document.title,
+                "tables": [_table(table) for table in document.tables],
+                "claims": [_claim(claim) for claim in document.claims],
+                "notes": list(document.notes),
+                "sources": list(document.sources),
+                "inputs": {name: list(value) for name, value in document.inputs._asdict().items()},
+            },
+            indent=2,
+            allow_nan=False,
+        )
+        + "\n"
+    )
+
+
+def _table(table: Table) -> dict[str, Any]:
+    return {
+        "key": table.key,
+        "title": table.title,
+        "groups": [{"title": g.title, "rows": [_row(table, row) for row in g.rows]} for g in table.groups],
+    }
+
+
+def _row(table: Table, row: Row) -> dict[str, Any]:
+    cells = {}
+    for column, cell in zip(table.columns, row.cells, strict=True):
+        cells[column.key] = cell if isinstance(cell, str) else _fields(column, cell) or None
+    return {
+        "label": row.label,
+        "about": row.about,
+        "network": row.network or None,
+        "network_origin": str(row.origin),
+        "board": row.board or None,
+        "is_grey": row.is_grey,
+        "cells": cells,
+    }
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    return {
+        "key": claim.key,
+        "text": claim.text,
+        "unit": claim.unit.symbol,
+        "published": str(claim.printed),
+        "from_rows": _rounded(claim.from_rows),
+        "simulated": _rounded(claim.simulated),
+        "most": _rounded(claim.most),
+        "basis": None if claim.simulated_basis is None else str(claim.simulated_basis),
+        "verdict": verdict(claim),
+        "how": claim.how,
+    }

@@ -1,0 +1,325 @@
+"""The terminal report: verdict first, then where the memory goes, layer by layer, warnings last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+from rich.text import Text
+
+from mcusim.render.banks import bank_table
+from mcusim.render.layers import LayerChoice, layer_table
+from mcusim.render.spending import spending_lines
+from mcusim.render.stages import stage_lines
+from mcusim.render.text import (
+    BASIS_WORDS,
+    VERDICT_STYLES,
+    VERDICT_WORDS,
+    Glyphs,
+    first_name,
+    headline,
+    kib,
+    listed,
+    paragraph,
+    shape_text,
+    stored_bytes,
+)
+from mcusim.render.text_table import Bar, Cell, Column, table
+from mcusim.report import Basis, LatencyInfo, Report, Verdict
+from mcusim.units import format_bytes, format_count, format_hz, format_ms, format_percent
+
+__all__ = ["LayerChoice", "report_lines", "verdict_reason"]
+
+ALIVE_SHOWN = 6
+ROOMY = 60
+"""From this width on, tables are set in."""
+
+
+class _Fit(StrEnum):
+    """Colours of a budget."""
+
+    HELD = "green"
+    MISSED = "red"
+    UNKNOWN = "yellow"
+
+
+def report_lines(report: Report, width: int, glyphs: Glyphs, layers: LayerChoice = LayerChoice.AUTO) -> list[Text]:
+    """All of it, as lines of at most `width` cells."""
+    lines = [*_heading(report, width), *_facts(report, width, glyphs), Text()]
+    lines += _budgets(report, width, glyphs)
+    lines += _peak(report, width, glyphs)
+    lines += _parts(report, width, glyphs)
+    lines += stage_lines(report, width, glyphs)
+    lines += _banks(report, width, glyphs)
+    lines += spending_lines(report, width, glyphs)
+    if layers is not LayerChoice.NONE:
+        lines += [Text(), *layer_table(report, width, glyphs, layers)]
+    lines += _legend(report, width)
+    lines += _warnings(report, width)
+    return lines
+
+
+def _heading(report: Report, width: int) -> list[Text]:
+    subject, words = f"{report.model.name} on {report.profile.name}", VERDICT_WORDS[report.verdict].upper()
+    style, reason = VERDICT_STYLES[report.verdict], verdict_reason(report)
+    if len(subject) + len(words) + len(reason) + 4 <= width:
+        return headline(subject, f"{words}, {reason}", style, width)
+    return [*headline(subject, words, style, width), *paragraph(reason, width, style=style)]
+
+
+def verdict_reason(report: Report) -> str:
+    """Which budgets are missed, and by how much; or which cannot be judged."""
+    sram, flash, time = report.sram, report.flash, report.latency
+    found = []
+    if report.verdict is Verdict.DOES_NOT_FIT:
+        if sram.fits is False:
+            found.append(_over("SRAM", sram.peak_bytes, sram.budget_bytes, at_least=sram.is_bound))
+        if flash.fits is False:
+            at_least = stored_bytes(flash)
+            found.append(_over("flash", at_least, flash.budget_bytes, at_least=flash.total_bytes is None))
+        if time.fits is False and time.ms is not None and time.budget_ms is not None:
+            late = format_ms(time.ms - time.budget_ms)
+            found.append(f"time {late} over ({format_percent(time.ms / time.budget_ms - 1)})")
+    elif report.verdict is Verdict.UNKNOWN:
+        unknown = [name for name, fits in (("SRAM", sram.fits), ("flash", flash.fits)) if fits is None]
+        unsure = time.budget_ms is not None and time.fits is None
+        if unsure and time.ms is None:
+            unknown.append("time")
+        if unknown:
+            found.append(f"{' and '.join(unknown)} cannot be known: see the warnings")
+        if unsure and time.low_ms is not None and time.high_ms is not None and time.budget_ms is not None:
+            interval = f"{_digits(time.low_ms)} to {_digits(time.high_ms)} ms"
+            found.append(f"not sure of the time: {interval}, allowed {_digits(time.budget_ms)}")
+        if report.runtime.runs is False:
+            found.append(f"{report.runtime.name} cannot run it so: see the warnings")
+        found = found or ["see the warnings"]
+    else:
+        used = sram.peak_bytes / sram.budget_bytes
+        found.append(
+            f"with {kib(sram.budget_bytes - sram.peak_bytes)} KiB of SRAM to spare ({format_percent(1 - used)})"
+        )
+    return ", ".join(found)
+
+
+def _over(what: str, used: int, budget: int, at_least: bool = False) -> str:
+    least = "at least " if at_least else ""
+    return f"{what} {least}{kib(used - budget)} KiB over ({format_percent(used / budget - 1)})"
+
+
+def _facts(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
+    """What was asked: network, board, runtime, schedule, input."""
+    model, board = report.model, report.profile
+    params = f"{format_count(model.params)} parameters"
+    if model.published_params is not None:
+        params += f" ({format_count(model.published_params)} published)"
+    where = "in the arena" if report.input.where == "arena" else report.input.where
+    facts = [
+        f"input {shape_text(model.input_shape, glyphs)}",
+        f"{format_count(model.macs)} MACs",
+        params,
+        f"{board.core} at {format_hz(board.clock_hz)}",
+        f"{report.runtime.name} {report.runtime.version}{_priced(report)}",
+        f"schedule {report.schedule.spec}",
+        f"input of {format_bytes(report.input.bytes)} {where}",
+        *([f"SRAM as {report.convention.name}"] if report.convention.name != report.runtime.name else []),
+    ]
+    return [Text(line, style="dim") for line in _joined(facts, f" {glyphs.dot} ", width)]
+
+
+def _priced(report: Report) -> str:
+    """The version whose times these are, where it is another than that of the rules."""
+    version = report.latency.version
+    return "" if version in ("", report.runtime.version) else f", times of {version}"
+
+
+def _joined(parts: Iterable[str], between: str, width: int) -> list[str]:
+    """The parts in as many lines as they need; no part is broken unless it is longer than a line."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + len(between) + len(part) <= width:
+            lines[-1] += between + part
+        else:
+            lines.append(part[:width])
+    return lines
+
+
+def _budgets(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
+    """SRAM, flash, time and energy against what there is."""
+    sram, flash, time = report.sram, report.flash, report.latency
+    rows: list[list[Cell | Bar]] = [
+        _bytes_row("SRAM", sram.peak_bytes, sram.budget_bytes, sram.fits, sram.basis, sram.is_bound),
+        _bytes_row(
+            "flash", stored_bytes(flash), flash.budget_bytes, flash.fits, flash.basis, flash.total_bytes is None
+        ),
+        _time_row(time),
+    ]
+    energy = report.energy
+    if energy is not None:
+        interval = f"{energy.low_uj / 1e3:.2f} to {energy.high_uj / 1e3:.2f}"
+        rows.append(_row("energy", f"{energy.uj / 1e3:.2f} mJ", interval, energy.basis))
+    columns = (
+        Column(),
+        Column(right=True),
+        Column(drop=3, gap=1),
+        Column(right=True, drop=1),
+        Column(drop=5, least=6, most=24),
+        Column(whole=True),
+        Column(drop=2),
+        Column(drop=4),
+    )
+    return _indented(columns, rows, width, glyphs)
+
+
+def _row(name: str, amount: str, interval: str, basis: str = "") -> list[Cell | Bar]:
+    """A figure that no budget limits."""
+    empty = Cell("")
+    return [Cell(name), Cell(amount, "bold"), empty, empty, Bar(0), Cell(interval), empty, Cell(basis, "dim")]
+
+
+def _bytes_row(
+    name: str, used: int, budget: int, fits: bool | None, basis: Basis, at_least: bool = False
+) -> list[Cell | Bar]:
+    style = _fit(fits).value
+    left = budget - used
+    slack = f"{kib(abs(left))} {'free' if left >= 0 else 'over'}"
+    if at_least:
+        slack = "rest not known" if left >= 0 else slack
+    return [
+        Cell(name),
+        Cell(f"{'> ' if at_least else ''}{kib(used)} KiB", "bold"),
+        Cell(f"of {kib(budget)}"),
+        Cell(format_percent(used / budget), style),
+        Bar(used / budget, style, track=True),
+        Cell(slack, style if fits is False else ""),
+        Cell(""),
+        Cell(str(basis), "dim"),
+    ]
+
+
+def _time_row(time: LatencyInfo) -> list[Cell | Bar]:
+    if time.ms is None or time.low_ms is None or time.high_ms is None:
+        return _row("time", "not known", "")
+    interval = f"{_digits(time.low_ms)} to {_digits(time.high_ms)}"
+    if time.budget_ms is None:
+        return _row("time", f"{_digits(time.ms)} ms", interval, str(time.basis))
+    style = _fit(time.fits).value
+    return [
+        Cell("time"),
+        Cell(f"{_digits(time.ms)} ms", "bold"),
+        Cell(f"of {_digits(time.budget_ms)}"),
+        Cell(format_percent(time.ms / time.budget_ms), style),
+        Bar(time.ms / time.budget_ms, style, track=True),
+        Cell(interval, "" if time.fits is not None else _Fit.UNKNOWN.value),
+        Cell("" if time.fits is not None else "not sure", _Fit.UNKNOWN.value),
+        Cell(str(time.basis), "dim"),
+    ]
+
+
+def _indented(
+    columns: Sequence[Column], rows: Sequence[Sequence[Cell | Bar]], width: int, glyphs: Glyphs
+) -> list[Text]:
+    """A table without a header, set in a little where there is room."""
+    indent = "  " if width >= ROOMY else ""
+    lines = table(columns, rows, width - len(indent), glyphs, header=False)
+    return [Text(indent, no_wrap=True).append_text(line) for line in lines]
+
+
+def _digits(ms: float) -> str:
+    """Three digits or so, in milliseconds whatever the size: numbers in one line should compare."""
+    return f"{ms:,.0f}" if ms >= 100 else f"{ms:.1f}" if ms >= 10 else f"{ms:.2f}"
+
+
+def _fit(fits: bool | None) -> _Fit:
+    return _Fit.UNKNOWN if fits is None else _Fit.HELD if fits else _Fit.MISSED
+
+
+def _peak(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
+    """The layer at which the arena is fullest, and what is alive then."""
+    sram, peak = report.sram, report.sram.peak
+    if peak is None:
+        return []
+    found = next((layer for layer in report.layers if layer.name == peak.layer), None)
+    what = f"layer {found.index}, {first_name(peak.layer)} ({found.op})" if found else f"layer {first_name(peak.layer)}"
+    shown = [(first_name(item.name), item.bytes) for item in peak.alive[:ALIVE_SHOWN]]
+    rest = peak.alive[ALIVE_SHOWN:]
+    if rest:
+        shown.append((f"{len(rest)} more", sum(item.bytes for item in rest)))
+    gaps = sram.arena_bytes - sum(item.bytes for item in peak.alive)
+    shown += zip(_PLACES, (max(gaps, 0), sram.scratch_bytes, sram.persistent_bytes), strict=True)
+    rows: list[list[Cell | Bar]] = [
+        [Cell(kib(size)), Cell("KiB", "dim"), Bar(size / sram.peak_bytes, "cyan"), Cell(name)]
+        for name, size in shown
+        if size > 0
+    ]
+    longest = max(map(len, _PLACES))
+    columns = (
+        Column(right=True),
+        Column(gap=1),
+        Column(drop=1, least=4, most=16),
+        Column(least=longest if any(size for name, size in shown if name in _PLACES) else 12, keep_end=True),
+    )
+    lines = paragraph(f"SRAM peaks at {what}, where these are alive:", width, style="bold")
+    return [Text(), *lines, *_indented(columns, rows, width, glyphs)]
+
+
+_PLACES = ("gaps in the plan", "scratch, beside the arena", "persistent")
+"""What takes SRAM and is no tensor."""
+
+
+def _parts(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
+    """What a convention adds up."""
+    convention = report.convention
+    if not convention.parts:
+        return []
+    rows: list[list[Cell | Bar]] = [
+        [
+            Cell(kib(part.bytes)),
+            Cell("KiB", "dim"),
+            Bar(part.bytes / (report.sram.peak_bytes or 1), "cyan"),
+            Cell(part.name),
+            Cell(part.why, "dim"),
+        ]
+        for part in convention.parts
+    ]
+    columns = (
+        Column(right=True),
+        Column(gap=1),
+        Column(drop=2, least=4, most=16),
+        Column(least=8),
+        Column(drop=1, least=12),
+    )
+    lines = paragraph(f"SRAM as {convention.name} counts it: {convention.what}", width, style="bold")
+    return [Text(), *lines, *_indented(columns, rows, width, glyphs)]
+
+
+def _banks(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
+    """The memory banks, where the arena lies in several or does not fit."""
+    banks = report.sram.banks
+    used = [bank for bank in banks if bank.in_run]
+    if len(used) < 2 and (report.sram.fits is not False or len(banks) < 2):
+        return []
+    return [Text(), *bank_table(banks, width, glyphs)]
+
+
+def _legend(report: Report, width: int) -> list[Text]:
+    """What stands behind each figure."""
+    whose: dict[Basis, list[str]] = {}
+    for name, basis in (("SRAM", report.sram.basis), ("flash", report.flash.basis)):
+        whose.setdefault(basis, []).append(name)
+    if report.latency.ms is not None:
+        names = ["time"] if report.energy is None else ["time", "energy"]
+        whose.setdefault(report.latency.basis, []).extend(names)
+    told = [f"{listed(names)} {basis} ({BASIS_WORDS[basis]})" for basis, names in whose.items()]
+    lines = [Text(), *paragraph(f"Basis: {'; '.join(told)}.", width, style="dim")]
+    if report.latency.ms is not None and not any(report.latency.evidence in text for text in report.warnings):
+        lines += paragraph(f"Time: {report.latency.evidence}.", width, style="dim")
+    return lines
+
+
+def _warnings(report: Report, width: int) -> list[Text]:
+    if not report.warnings:
+        return []
+    lines = [Text()]
+    for warning in report.warnings:
+        lines += paragraph(f"! {warning}", width, style="yellow", hanging="  ")
+    return lines

@@ -1,0 +1,1 @@
+"""Program -> Report, its trace, and all that stands around a Report."""

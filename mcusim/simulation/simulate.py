@@ -1,0 +1,299 @@
+"""Network + board + runtime + schedule -> Report: does it fit, how long does it take, which layer is to blame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from os import PathLike
+from typing import Any
+
+from mcusim.arguments import (
+    the_board,
+    the_bytes,
+    the_clock,
+    the_graph,
+    the_input_place,
+    the_ms,
+    the_runtime,
+    the_schedule,
+)
+from mcusim.boards import Board
+from mcusim.conventions import Convention
+from mcusim.errors import ScheduleError
+from mcusim.frontends.checks import refuse_float
+from mcusim.graph import Graph
+from mcusim.lowering.rules import InputPlace
+from mcusim.memory.accounting import (
+    Memory,
+    find_other_counting,
+    flash_info,
+    memory_of,
+    sram_as_convention,
+    sram_info,
+)
+from mcusim.memory.flash import image_runs
+from mcusim.memory.images import Image
+from mcusim.pricing.breakdown import breakdown, count_parameters, refusals, stage_infos
+from mcusim.pricing.prices import Coefficients, coefficients
+from mcusim.pricing.stored import Calibration, arena_memory, read_calibration
+from mcusim.report import (
+    Basis,
+    ConventionInfo,
+    EnergyInfo,
+    InputInfo,
+    LatencyInfo,
+    LayerInfo,
+    ModelInfo,
+    ProfileInfo,
+    Report,
+    RuntimeInfo,
+    ScheduleInfo,
+    SramInfo,
+    Verdict,
+)
+from mcusim.runtimes import Runtime
+from mcusim.schedule import Schedule, StageKind
+from mcusim.searching import Front, search
+from mcusim.units import cycles_to_ms, format_ms
+
+__all__ = ["DEFAULT_RUNTIME", "prices_for", "simulate"]
+
+DEFAULT_RUNTIME = "tinyengine"
+_SRAM_BUDGET, _FLASH_BUDGET = "sram_budget_bytes", "flash_budget_bytes"
+
+
+def simulate(
+    model: Graph | str | PathLike[str] | Mapping[str, Any],
+    *,
+    profile: Board | str | PathLike[str],
+    runtime: Runtime | str = DEFAULT_RUNTIME,
+    schedule: Schedule | str = "layer",
+    input_place: InputPlace | str | None = None,
+    clock_hz: int | None = None,
+    sram_budget_bytes: int | None = None,
+    flash_budget_bytes: int | None = None,
+    max_ms: float | None = None,
+    convention: str | None = None,
+    image: Image | None = None,
+    calibration: Calibration | str | PathLike[str] | None = None,
+) -> Report:
+    """What `model` needs on the board `profile`.
+
+    model: a Graph, the name of a published network, the path of a `.tflite` file, or a description for `load`.
+    profile: a board's name, the path of a profile, or a Board.   runtime: `NAME` or `NAME@VERSION`.
+    schedule: see `mcusim.schedule`; `auto` is the best of those that the runtime can run.
+    input_place: `arena` or `external`; the runtime's own choice if None.
+    clock_hz, sram_budget_bytes, flash_budget_bytes, max_ms: replace or add to the board's own.
+    convention: counts SRAM instead of the runtime: a convention or another runtime, by name (`mcusim.memory.counting`).
+    image: a linked firmware (`mcusim.memory.images.read_image`), whose code counts instead of the estimate.
+    calibration: a file of `mcusim calibrate`, whose measurements price instead of the package's alone.
+    Raises McusimError where the model, board, runtime, schedule or an option is wrong.
+    """
+    board, chosen, plan = the_board(profile), the_runtime(runtime), the_schedule(schedule)
+    sram_bytes, flash_bytes = the_bytes(sram_budget_bytes, _SRAM_BUDGET), the_bytes(flash_budget_bytes, _FLASH_BUDGET)
+    clock, limit_ms = the_clock(clock_hz), the_ms(max_ms)
+    graph = the_graph(model)
+    told: tuple[str, ...] = ()
+    if plan.is_auto:
+        wanted = None if input_place is None else the_input_place(input_place, chosen, plan)
+        plan, told = _best_schedule(graph, board, chosen, wanted, sram_bytes)
+    where = the_input_place(input_place, chosen, plan)
+    if clock is not None:
+        board = board.with_clock(clock)
+    refuse_float(graph)
+    budgets = _Budgets(
+        board.sram_budget_bytes if sram_bytes is None else sram_bytes,
+        board.flash_bytes if flash_bytes is None else flash_bytes,
+        limit_ms,
+    )
+    asked = (chosen.counted_by or None) if convention is None else convention
+    counting = _Counting(find_other_counting(asked, chosen), input_place, image)
+    prices = prices_for(chosen, board, calibration)
+    try:
+        report = _report(memory_of(graph, plan, chosen, where), board, plan, where, budgets, counting, prices)
+    except ScheduleError as error:
+        if not the_schedule(schedule).is_auto:
+            raise
+        raise _of_found(error, plan) from None
+    return replace(report, warnings=(*told, *report.warnings)) if told else report
+
+
+def _of_found(error: ScheduleError, found: Schedule) -> ScheduleError:
+    """An error about a schedule that nobody typed, in words of the one that was."""
+    fix = f"name a schedule instead of auto ({error.fix}), or count without the convention"
+    return ScheduleError(f"it found '{found}', but {error.what}", where="schedule 'auto'", fix=fix)
+
+
+def _best_schedule(
+    graph: Graph, board: Board, runtime: Runtime, place: InputPlace | None, sram_bytes: int | None
+) -> tuple[Schedule, tuple[str, ...]]:
+    """The best schedule that the runtime can run. Where none fits: the nearest, and what stages it lacks would give."""
+
+    def best(kinds: Iterable[StageKind]) -> Front:
+        return search(
+            graph, profile=board, runtime=runtime, kinds=kinds, input_place=place, sram_budget_bytes=sram_bytes
+        )
+
+    found = best(runtime.cut_stages)
+    lacking = sorted(set(StageKind) - runtime.stages)
+    if found.best is not None or not lacking or runtime.counted_by:
+        return (found.best or found.nearest).schedule, ()
+    wider = best(set(StageKind) - {StageKind.LAYER}).best
+    if wider is None:
+        return found.nearest.schedule, ()
+    told = f"schedule: nothing fits that {runtime.name} can run"
+    return found.nearest.schedule, (f"{told}; with {' and '.join(lacking)} stages, {wider.schedule} would.",)
+
+
+@dataclass(frozen=True, slots=True)
+class _Budgets:
+    sram_bytes: int
+    flash_bytes: int
+    max_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Counting:
+    """What counts instead of the runtime's own rules. other: SRAM.   image: code."""
+
+    other: Runtime | Convention | None
+    input_place: InputPlace | str | None
+    image: Image | None
+
+
+def _report(
+    memory: Memory,
+    board: Board,
+    schedule: Schedule,
+    where: InputPlace,
+    budgets: _Budgets,
+    counting: _Counting,
+    prices: Coefficients | None,
+) -> Report:
+    program, placement, alive_bytes, runtime = memory
+    graph = program.graph
+    warnings: list[str] = []
+    layers, missing, caveats, amounts = breakdown(program, alive_bytes, placement.held_bytes, runtime, prices)
+    refused = refusals(program, board, runtime, missing)
+    warnings += refused
+    for caveat, names in caveats.items():
+        warnings.append(f"{runtime.name}, {len(names)} layers: {caveat}.")
+    stages = stage_infos(program)
+    sram, convention = _sram(memory, board, schedule, budgets, counting, warnings)
+    weight_bytes, params = count_parameters(graph)
+    flash = flash_info(graph, runtime, weight_bytes, budgets.flash_bytes, counting.image, warnings)
+    latency = _latency(layers, amounts, prices, board, runtime, budgets, warnings)
+    published = graph.source.published
+    runs = False if refused else image_runs(graph, runtime, counting.image)
+    fits = [sram.fits, flash.fits, *([latency.fits] if budgets.max_ms is not None else [])]
+    return Report(
+        verdict=_verdict(fits, runs is True),
+        model=ModelInfo(
+            graph.name,
+            graph.source.description,
+            graph.tensors[graph.inputs[0]].shape,
+            sum([layer.macs for layer in layers]),
+            params,
+            published.params if published else None,
+            weight_bytes,
+        ),
+        profile=ProfileInfo(board.name, str(board.core), board.clock_hz, board.sram_bytes, board.flash_bytes),
+        runtime=RuntimeInfo(runtime.name, runtime.shown_version(latency.version), runs),
+        convention=convention,
+        schedule=ScheduleInfo(str(schedule), stages, sum([stage.recomputed_macs for stage in stages])),
+        input=InputInfo(program.input_bytes, where.value),
+        sram=sram,
+        flash=flash,
+        latency=latency,
+        energy=_energy(latency, board, warnings),
+        layers=layers,
+        warnings=tuple(warnings),
+    )
+
+
+def _verdict(fits: list[bool | None], runs: bool) -> Verdict:
+    """What the budgets say. A network that the runtime cannot run is not said to fit: what it lacks would need more."""
+    if False in fits:
+        return Verdict.DOES_NOT_FIT
+    return Verdict.FITS if runs and None not in fits else Verdict.UNKNOWN
+
+
+def _sram(
+    memory: Memory, board: Board, schedule: Schedule, budgets: _Budgets, counting: _Counting, warnings: list[str]
+) -> tuple[SramInfo, ConventionInfo]:
+    """What the runtime takes, or what `counting` counts instead."""
+    runtime, other = memory.runtime, counting.other
+    if other is None:
+        sram = sram_info(memory, board, budgets.sram_bytes, warnings)
+        return sram, ConventionInfo(runtime.name, runtime.memory_basis, f"placed by {runtime.planner_name}")
+    graph = memory.program.graph
+    if isinstance(other, Runtime):
+        theirs = memory_of(graph, schedule, other, the_input_place(counting.input_place, other, schedule))
+        sram = sram_info(theirs, board, budgets.sram_bytes, warnings)
+        warnings.append(
+            f"SRAM: counted as {other.name} takes it, not {runtime.name}; the layers show {runtime.name}'s."
+        )
+        return sram, ConventionInfo(other.name, other.memory_basis, f"placed by {other.planner_name}")
+    own = sram_info(memory, board, budgets.sram_bytes, [])
+    sram, convention, told = sram_as_convention(other, graph, schedule, board, own, runtime)
+    warnings.append(told)
+    return sram, convention
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Time, energy, schedule, warnings
+
+
+def prices_for(
+    runtime: Runtime, board: Board, calibration: Calibration | str | PathLike[str] | None = None
+) -> Coefficients | None:
+    """What the runtime's kernels cost on a board, by the memory that its arena lies in; None if nobody measured."""
+    learned = read_calibration(calibration) if isinstance(calibration, str | PathLike) else calibration
+    return coefficients(runtime, board, arena_memory(board), learned)
+
+
+def _latency(
+    layers: tuple[LayerInfo, ...],
+    amounts: tuple[float, ...],
+    prices: Coefficients | None,
+    board: Board,
+    runtime: Runtime,
+    budgets: _Budgets,
+    warnings: list[str],
+) -> LatencyInfo:
+    if prices is None:
+        warnings.append(f"latency: nobody has measured {runtime.name} yet.")
+        return LatencyInfo(None, None, None, None, Basis.PROVISIONAL, budgets.max_ms, None)
+    unpriced = sorted({layer.op for layer in layers if layer.cycles is None})
+    if unpriced:
+        warnings.append(f"latency: mcusim does not know {', '.join(unpriced)} yet.")
+        return LatencyInfo(None, None, None, None, prices.basis, budgets.max_ms, None)
+    cycles = sum([layer.cycles or 0 for layer in layers])
+    ms = cycles_to_ms(cycles, board.clock_hz)
+    interval = prices.interval(amounts)
+    low_ms, high_ms, limit_ms = ms * interval.low, ms * interval.high, budgets.max_ms
+    if not prices.networks:
+        warnings.append(f"time: {prices.evidence}: the interval is wide.")
+    fits = None if limit_ms is None else _holds(low_ms, high_ms, limit_ms)
+    if limit_ms is not None and fits is None:
+        told = f"{format_ms(low_ms)} to {format_ms(high_ms)}"
+        warnings.append(f"time: not sure whether {format_ms(limit_ms)} is held: it may take {told}.")
+    return LatencyInfo(cycles, ms, low_ms, high_ms, prices.basis, limit_ms, fits, prices.evidence, prices.version)
+
+
+def _holds(low_ms: float, high_ms: float, limit_ms: float) -> bool | None:
+    """Whether all of the interval keeps the limit (True), or none of it (False); None where the limit lies inside."""
+    return True if high_ms <= limit_ms else False if low_ms > limit_ms else None
+
+
+def _energy(latency: LatencyInfo, board: Board, warnings: list[str]) -> EnergyInfo | None:
+    """Power times time (assumption A8). Milliwatts times milliseconds are microjoules."""
+    power = board.power
+    if power is None:
+        warnings.append("energy: not known, as the profile has no power figures at this clock.")
+        return None
+    if latency.ms is None or latency.low_ms is None or latency.high_ms is None:
+        warnings.append("energy: not known, as the time is not.")
+        return None
+    low, high = power.active_low_mw, power.active_high_mw
+    return EnergyInfo((low + high) / 2 * latency.ms, low * latency.low_ms, high * latency.high_ms, latency.basis)
