@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ __all__ = [
     "Activation",
     "Attributes",
     "DType",
+    "Flow",
     "Graph",
+    "Loose",
     "Node",
     "Padding",
     "Published",
@@ -123,6 +125,18 @@ class Activation(StrEnum):
     RELU6 = "relu6"
     TANH = "tanh"
     SIGN_BIT = "sign_bit"
+
+
+class Flow(StrEnum):
+    """How an operator runs the subgraphs that it enters. What they hold is planned with the network."""
+
+    NONE = "none"
+    ONCE = "once"
+    """Before the first inference only (CALL_ONCE)."""
+    CHOOSES = "chooses"
+    """One of them (IF)."""
+    LOOPS = "loops"
+    """The second as long as the first answers true (WHILE). Nothing tells how often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,11 +362,24 @@ class Source:
     offline_offsets: tuple[int, ...] = ()
 
 
+class Loose(NamedTuple):
+    """Tensors that have storage and no ordinary life. Indices.
+
+    untouched: neither an input, an output nor of any node.   unread: inputs that nobody reads.
+    unwritten: read, or an output, and nobody writes them.
+    """
+
+    untouched: tuple[int, ...]
+    unread: tuple[int, ...]
+    unwritten: tuple[int, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """A network: tensors, nodes in execution order, and what goes in and out.
 
-    subgraphs: further graphs of the file, for control flow and initialisation; not part of an inference.
+    subgraphs: further graphs of the file, which nodes of this one or of each other enter by their number there: that
+        of `subgraphs[i]` is i + 1. They have none themselves.
     """
 
     name: str
@@ -379,6 +406,21 @@ class Graph:
                     if not readers or readers[-1] != index:
                         readers.append(index)
         return {tensor: tuple(readers) for tensor, readers in found.items()}
+
+    @cached_property
+    def loose(self) -> Loose:
+        """Tensors with storage that the network does not use as others."""
+        read = {tensor for node in self.nodes for tensor in node.inputs}
+        written = {tensor for node in self.nodes for tensor in node.outputs}
+        known = read | written | set(self.inputs) | set(self.outputs)
+        stored = [i for i, t in enumerate(self.tensors) if t.size_bytes and not (t.is_constant or t.is_variable)]
+        given = written | set(self.inputs)
+        ends = read | set(self.outputs) if self.nodes else set[int]()
+        return Loose(
+            tuple([i for i in stored if i not in known]),
+            tuple([i for i in dict.fromkeys(self.inputs) if i in stored and i not in ends]),
+            tuple([i for i in stored if i in known and i not in given]),
+        )
 
     def __getstate__(self) -> dict[str, object]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from mcusim.graph import ABSENT, Graph, Signature
+from mcusim.graph import ABSENT, Flow, Graph, Signature
 from mcusim.region import Region, Span
 from mcusim.schedule import StageKind
 
-__all__ = ["Buffer", "BufferKind", "Iteration", "Program", "Stage", "Step", "View", "ViewKind"]
+__all__ = ["Buffer", "BufferKind", "Iteration", "Part", "Program", "Stage", "Step", "View", "ViewKind"]
 
 
 class BufferKind(StrEnum):
@@ -94,6 +94,7 @@ class Step(NamedTuple):
     scratch: buffer indices.   absorbed: nodes whose work this step does too (a folded PAD).
     priced_rows, priced_cols: rows and columns that the runtime computes over all pieces together; more than the spans
         add up to where it pads border patches to full size.   calls: how often the kernel is entered.
+    label: what it is called where it has no node.
     """
 
     node: int
@@ -107,15 +108,21 @@ class Step(NamedTuple):
     priced_rows: int = 1
     priced_cols: int = 1
     calls: int = 1
+    label: str = "input patch"
 
 
 class Stage(NamedTuple):
-    """A loop nest: for each row piece, for each column piece, the steps of the body in order."""
+    """A loop nest: for each row piece, for each column piece, the steps of the body in order.
+
+    part: the subgraph whose steps these are, by its number in the file: 0 is the network itself. Those of another run
+        when a step of the network enters it. ABSENT: nothing runs, what lives then is only planned.
+    """
 
     kind: StageKind
     row_pieces: int
     col_pieces: int
     steps: tuple[Step, ...]
+    part: int = 0
 
 
 class Iteration(NamedTuple):
@@ -128,10 +135,26 @@ class Iteration(NamedTuple):
     region: Region
 
 
+class Part(NamedTuple):
+    """One subgraph of the file inside the graph of a Program.
+
+    inputs, outputs: its tensors, by their numbers there.
+    flow: how it is run: NONE of one that no step enters, and of the network itself; ONCE where no inference runs it;
+        LOOPS where nothing tells how often.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    flow: Flow = Flow.NONE
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """A graph, cut and ordered, with the buffers that running it needs.
 
+    graph: of a file with subgraphs, all of them as one (`lowering.linking`): those of the network first.
+    parts: of a network that enters subgraphs, each of them by its number; the first is the network.
     free: nodes that cost nothing and move nothing under this runtime (a RESHAPE that only relabels), which no step
         carries out.
     caller: nodes at the border of the network that the caller carries out (quantising the input, for instance).
@@ -143,6 +166,11 @@ class Program:
     views: tuple[View, ...]
     free: tuple[int, ...] = ()
     caller: tuple[int, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+    def flow_of(self, stage: Stage) -> Flow:
+        """How the subgraph is run whose steps a stage holds."""
+        return self.parts[stage.part].flow if stage.part > 0 else Flow.NONE
 
     @property
     def length(self) -> int:
@@ -163,13 +191,22 @@ class Program:
         return sum([self.graph.tensors[tensor].size_bytes for tensor in outside])
 
     def body(self) -> Iterator[Step]:
-        """Every step once, in the order of time."""
+        """Every step once, in the order of time: those of a subgraph behind the first that enters it."""
         for stage in self.stages:
             yield from stage.steps
 
-    def steps(self) -> Iterator[Iteration]:
-        """Every step of every iteration, in execution order; those with nothing to do are left out."""
+    def name_of(self, step: Step) -> str:
+        """What a step is called: as its node, or by what only the runtime does."""
+        return step.label if step.node == ABSENT else self.graph.nodes[step.node].name
+
+    def steps(self, part: int = 0) -> Iterator[Iteration]:
+        """Every step of every iteration, in execution order; those with nothing to do are left out.
+
+        part: whose steps: of the network, or of one of the subgraphs that it enters.
+        """
         for index, stage in enumerate(self.stages):
+            if stage.part != part:
+                continue
             for row in range(stage.row_pieces):
                 for col in range(stage.col_pieces):
                     for step in stage.steps:

@@ -36,6 +36,15 @@ class Maker:
         self.model.operatorCodes = []
         self.model.buffers = [schema.BufferT()]
 
+    def subgraph(self, name: str) -> Maker:
+        """Add a subgraph to the file: a maker of it. Its number is that of the subgraphs before it."""
+        made = Maker.__new__(Maker)
+        made.graph, made.model = schema.SubGraphT(), self.model
+        made.graph.tensors, made.graph.operators, made.graph.inputs, made.graph.outputs = [], [], [], []
+        made.graph.name = name
+        self.model.subgraphs.append(made.graph)
+        return made
+
     def tensor(
         self,
         shape: tuple[int, ...],

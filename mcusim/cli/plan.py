@@ -289,7 +289,7 @@ def _plain_rows(rows: Sequence[Comparison]) -> list[dict[str, Any]]:
 
 def _plain(answer: _Answer) -> dict[str, Any]:
     plan, best, flash = answer.plan, answer.plan.best, answer.flash
-    graph, runtime = plan.program.graph, plan.runtime
+    graph, runtime = plan.graph, plan.runtime
     alive = plan.alive_bytes
     return {
         "schema_version": 1,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.errors import InputError, ModelError
+from mcusim.frontends.checks import refuse_unwritten
 from mcusim.graph import ABSENT, DType, Graph, Node, Signature, Tensor, TensorType
 from mcusim.lowering.lower import lower
 from mcusim.memory.placement import Placement, place_for
@@ -89,11 +90,12 @@ def prepare(graph: Graph, schedule: Schedule, runtime: Runtime, numerics: Numeri
     """The network made ready. Raises ModelError for what cannot be run, naming every node, and ScheduleError."""
     initialisers = tuple(_initialisers(graph))
     for part in (graph, *initialisers):
+        refuse_unwritten(part, f"network '{part.name}'")
         _refuse_unsupported(part)
         _refuse_without_weights(part)
     program = lower(graph, schedule, runtime.rules, _input_place(runtime, schedule))
     variables = _Variables(graph, initialisers)
-    steps = tuple([_prepared_step(graph, step, numerics) for step in program.body()])
+    steps = tuple([_prepared_step(program.graph, step, numerics) for step in program.body()])
     outside = set(range(len(graph.nodes))) - {step.node for step in program.body()}
     return Preparation(
         program,

@@ -7,10 +7,11 @@ from functools import lru_cache
 
 from mcusim.errors import ModelError
 from mcusim.frontends.formats import QUANTISE
-from mcusim.graph import ABSENT, DType, Graph, Node, Shape, Signature, TensorType
+from mcusim.graph import ABSENT, DType, Flow, Graph, Node, Shape, Signature, TensorType
 from mcusim.ops import OPS, Movement
+from mcusim.ops.registry import entered_subgraphs
 
-__all__ = ["check_flow", "check_shapes", "refuse_float"]
+__all__ = ["check_calls", "check_flow", "check_shapes", "refuse_float", "refuse_unwritten"]
 
 _EXPORT_AGAIN = "export the model again"
 _SIGNATURES_KEPT = 1 << 16
@@ -20,13 +21,17 @@ _SHAPE_TYPES = frozenset({DType.INT32, DType.INT64})
 
 
 def check_flow(graph: Graph, where: str) -> None:
-    """Raise ModelError unless every tensor is written once, before it is read, and all outputs are written."""
+    """Raise ModelError unless every tensor is written once at most, and before it is read.
+
+    One that nothing writes at all is planned, as TFLM does; `refuse_unwritten` is for those who want its elements.
+    """
     written = {index for index, tensor in enumerate(graph.tensors) if tensor.is_constant}
     for index in graph.inputs:
         if index in written:
             raise _flow_error(graph, index, "is an input of the network twice, or a constant too", where)
         written.add(index)
     written.update(index for index, tensor in enumerate(graph.tensors) if tensor.is_variable)
+    written.update(graph.loose.unwritten)
     for position, node in enumerate(graph.nodes):
         at = f"{where}, node {position} ({node.op})"
         for index in node.inputs:
@@ -36,9 +41,13 @@ def check_flow(graph: Graph, where: str) -> None:
             if index in written:
                 raise _flow_error(graph, index, "is written a second time", at)
             written.add(index)
-    for index in graph.outputs:
-        if index not in written:
-            raise _flow_error(graph, index, "is an output of the network, but nothing writes it", where)
+
+
+def refuse_unwritten(graph: Graph, where: str) -> None:
+    """Raise ModelError where a tensor is read or an output, and nothing writes it: it holds whatever lay there."""
+    for index in graph.loose.unwritten:
+        what = "is an output of the network" if index in graph.outputs else "is read"
+        raise _flow_error(graph, index, f"{what}, but nothing writes it", where)
 
 
 def _flow_error(graph: Graph, index: int, what: str, where: str) -> ModelError:
@@ -58,9 +67,47 @@ def check_shapes(graph: Graph, where: str) -> None:
             raise ModelError(error.what, where=at, fix=error.fix) from error
 
 
+def check_calls(graph: Graph, where: str) -> None:
+    """Raise ModelError where a node and a subgraph that it enters do not go together, or one enters itself."""
+    parts = (graph, *graph.subgraphs)
+    for number, part in enumerate(parts):
+        for position, node in enumerate(part.nodes):
+            at = f"{where}, {f'subgraph {number}, ' if number else ''}node {position} ({node.op})"
+            for place, entered in enumerate(entered_subgraphs(node.signature)):
+                if not 1 <= entered < len(parts):
+                    what = f"it enters subgraph {entered}, and the file has 1 to {len(parts) - 1}"
+                    raise ModelError(what, where=at, fix=_EXPORT_AGAIN)
+                _check_call(node, place, parts[entered], at)
+    _check_recursion(parts, 0, (), where)
+
+
+def _check_call(node: Node, place: int, part: Graph, at: str) -> None:
+    """Source: TFLM kernels/if.cc and while.cc, Prepare."""
+    flow = OPS[node.op].flow
+    given, taken = len(node.inputs) - (flow is Flow.CHOOSES), len(node.outputs)
+    is_condition = flow is Flow.LOOPS and place == 0
+    wanted = 1 if is_condition else taken
+    if flow is Flow.ONCE:
+        given, wanted = 0, 0
+    if (given, wanted) != (len(part.inputs), len(part.outputs)):
+        what = f"subgraph '{part.name[:60]}' has {len(part.inputs)} inputs and {len(part.outputs)} outputs, "
+        raise ModelError(f"{what}not {given} and {wanted}", where=at, fix=_EXPORT_AGAIN)
+
+
+def _check_recursion(parts: tuple[Graph, ...], number: int, inside: tuple[int, ...], where: str) -> None:
+    if number in inside:
+        what = f"subgraph {number} ('{parts[number].name[:60]}') enters itself"
+        raise ModelError(what, where=where, fix="a microcontroller has no stack for that: unroll it")
+    entered = {n for node in parts[number].nodes for n in entered_subgraphs(node.signature)}
+    for each in sorted(entered):
+        _check_recursion(parts, each, (*inside, number), where)
+
+
 @lru_cache(_SIGNATURES_KEPT)
 def _check_signature(signature: Signature) -> None:
     op = OPS[signature.op]
+    if op.flow is not Flow.NONE:  # the subgraphs decide
+        return
     if not op.parameters and _shape_is_computed(signature):
         if op.movement is Movement.RELABELS and signature.output.elements != signature.input(0).elements:
             raise _contradiction(signature, (signature.input(0).shape,))

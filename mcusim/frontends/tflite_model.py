@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from struct import unpack_from
 
 from mcusim.errors import ModelError
-from mcusim.frontends.checks import check_flow, check_shapes
+from mcusim.frontends.checks import check_calls, check_flow, check_shapes
 from mcusim.frontends.constants import ConstantReader
 from mcusim.frontends.flatbuffer import BOOL, I8, I32, I64, U32, U64, Flatbuffer, Table
 from mcusim.frontends.formats import QUANTISE
@@ -56,7 +56,6 @@ class _File:
     buffers: tuple[tuple[int, int], ...]
     constants: ConstantReader
     ops: tuple[str, ...]
-    subgraphs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +84,16 @@ def read_model(content: bytes, name: str, where: str) -> Graph:
         tuple(_buffer(flatbuffer, table) for table in model.tables(4, "buffer")),
         ConstantReader(flatbuffer),
         tuple(_op_name(table) for table in model.tables(1, "operator code")),
-        len(tables),
     )
     graphs = [
         _graph(file, table, name if index == 0 else table.text(4) or f"{name}/subgraph{index}", index)
         for index, table in enumerate(tables)
     ]
     offsets = _offline_offsets(file, model, graphs)
-    return replace(graphs[0], source=Source(where, len(content), offline_offsets=offsets), subgraphs=tuple(graphs[1:]))
+    source = Source(where, len(content), offline_offsets=offsets)
+    graph = replace(graphs[0], source=source, subgraphs=tuple(graphs[1:]))
+    check_calls(graph, where)
+    return graph
 
 
 def _offline_offsets(file: _File, model: Table, graphs: Sequence[Graph]) -> tuple[int, ...]:
@@ -153,7 +154,7 @@ def _graph(file: _File, table: Table, name: str, number: int) -> Graph:
         source=Source(file.flatbuffer.where),
     )
     where = f"{file.flatbuffer.where}, subgraph {number}" if number else file.flatbuffer.where
-    for part, found in (("inputs", inputs), ("outputs", graph.outputs), ("operators", graph.nodes)):
+    for part, found in (("inputs", inputs), ("outputs", graph.outputs)):
         if not found and number == 0:  # subgraphs that initialise variables have neither inputs nor outputs
             raise ModelError(f"the network has no {part}", where=where, fix="export a whole network")
     check_flow(graph, where)
@@ -168,10 +169,6 @@ def _operator(file: _File, table: Table, tensors: int) -> _Operator:
     name = file.ops[code]
     op = OPS.get(name)
     attributes = read_attributes(table, op) if op else Attributes()
-    # Control flow names the subgraphs it enters by `..._subgraph_index`.
-    for field in fields(attributes):
-        if field.name.endswith("subgraph_index") and not 0 <= getattr(attributes, field.name) < file.subgraphs:
-            raise table.buffer.corrupt(f"{table.what} enters a subgraph that is not there")
     inputs = _indices(table, 1, tensors, "input", may_be_absent=True)
     outputs = _indices(table, 2, tensors, "output")
     return _Operator(name, attributes, inputs, outputs, _indices(table, 8, tensors, "intermediate"))

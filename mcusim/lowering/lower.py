@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mcusim.errors import ScheduleError
 from mcusim.graph import ABSENT, Attributes, Graph, Signature, TensorType, signature, tensor_type
+from mcusim.lowering.linking import link
 from mcusim.lowering.nearest import nearest_schedule
 from mcusim.lowering.rules import InputPlace, LoweringRules, Scratch
 from mcusim.lowering.staging import AxisRow, StagePlan, StepNode, Sweep, copied_inputs, network_of, resized, split
@@ -26,12 +27,13 @@ def lower(graph: Graph, schedule: Schedule, rules: LoweringRules, input_place: I
     Raises ScheduleError for a schedule that does not go with the network, with the nearest one that does.
     """
     try:
-        return _Lowering(graph, schedule, rules, input_place or rules.input_place).program()
+        program = _Lowering(graph, schedule, rules, input_place or rules.input_place).program()
     except ScheduleError as error:
         if schedule.is_auto:
             raise
         nearest = nearest_schedule(network_of(graph, rules).steps, schedule)
         raise ScheduleError(error.what, where=error.where, fix=f"use {nearest}, the nearest that works") from None
+    return link(program, rules)
 
 
 class _Life(NamedTuple):

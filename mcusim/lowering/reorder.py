@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 from typing import NamedTuple, TypeAlias
 
 from mcusim.errors import PlanError
-from mcusim.graph import ABSENT, Graph
+from mcusim.graph import ABSENT, Flow, Graph
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import LoweringRules
 from mcusim.ops import OPS
@@ -58,10 +58,12 @@ def reorder(graph: Graph, rules: LoweringRules, *, sets: int = SETS) -> Reordere
 
     sets: limits the search; where it ends early, the best order found so far and what is proved are returned.
     """
-    program = lower(graph, LAYER, rules)
-    old_peak = _peak_bytes(program)
+    old_peak = _peak_bytes(lower(graph, LAYER, rules))
+    # What is planned beside the network's own steps (subgraphs, untouched tensors) moves with them: the search leaves
+    # it out, and the orders are compared with it.
+    program = lower(replace(graph, subgraphs=()), LAYER, replace(rules, plans_untouched=False))
     nodes = [step.node for step in program.body()]
-    found, bound = _search(_model(program, rules), old_peak, sets)
+    found, bound = _search(_model(program, rules), _peak_bytes(program), sets)
     kept = Reordered(graph, tuple(range(len(graph.nodes))), old_peak, old_peak, min(bound, old_peak))
     if found is None:
         return kept
@@ -97,7 +99,7 @@ def _has_side_effect(graph: Graph, index: int) -> bool:
     """Whether the node does more than write its outputs, or may do: it keeps its place among its like."""
     node = graph.nodes[index]
     op = OPS.get(node.op)
-    if op is None or op.state not in (StateRole.NONE, StateRole.HANDLE):
+    if op is None or op.state not in (StateRole.NONE, StateRole.HANDLE) or op.flow is not Flow.NONE:
         return True
     return any(tensor != ABSENT and graph.tensors[tensor].is_variable for tensor in node.inputs)
 

@@ -37,6 +37,8 @@ class LoweringRules:
     in_place: operators computed on top of their input when nobody else needs it.
     planned_scratch: working buffers of a step that the planner places among the activations.
     held_scratch: working buffers held beside the arena throughout, each as large as the neediest step asks.
+    plans_untouched: tensors that no operator touches take space too: those of subgraphs that nothing enters, and inputs
+        that nothing reads.
     alignment: of every buffer's offset; sizes are rounded up to it too.
     uniform_patches: every patch of a stage is as large as one in the middle, padded with zeros at the border; else
         patches are clipped there.
@@ -51,6 +53,7 @@ class LoweringRules:
     in_place: frozenset[str] = frozenset()
     planned_scratch: Callable[[Signature], Scratch] = _no_scratch
     held_scratch: Callable[[Signature], Scratch] = _no_scratch
+    plans_untouched: bool = False
     alignment: int = 16
     uniform_patches: bool = False
     copies_input_patch: bool = False

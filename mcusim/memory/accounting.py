@@ -34,6 +34,7 @@ __all__ = [
 class Memory(NamedTuple):
     """A network placed as one runtime does. alive_bytes: in the arena, at each step."""
 
+    graph: Graph
     program: Program
     placement: Placement
     alive_bytes: list[int]
@@ -44,7 +45,7 @@ def memory_of(graph: Graph, schedule: Schedule, runtime: Runtime, where: InputPl
     """`graph` lowered and placed. Raises ScheduleError for a schedule that does not go with the network."""
     program = lower(graph, schedule, runtime.rules, where)
     placement = known_for(program, runtime)
-    return Memory(program, placement, live_bytes(program.buffers, program.length), runtime)
+    return Memory(graph, program, placement, live_bytes(program.buffers, program.length), runtime)
 
 
 def find_other_counting(name: str | None, runtime: Runtime) -> Runtime | Convention | None:
@@ -61,8 +62,8 @@ def find_other_counting(name: str | None, runtime: Runtime) -> Runtime | Convent
 
 def sram_info(memory: Memory, board: Board, budget_bytes: int, warnings: list[str]) -> SramInfo:
     """What a runtime takes; appends to `warnings` what cannot be known, and what does not fit although it seems to."""
-    program, placement, alive_bytes, runtime = memory
-    persistent_bytes, bound = runtime.persistent(program.graph)
+    graph, program, placement, alive_bytes, runtime = memory
+    persistent_bytes, bound = runtime.persistent(graph)
     unknown = bound
     if unknown:
         warnings.append(f"SRAM: {unknown}.")
@@ -126,8 +127,7 @@ def _peak(program: Program, alive_bytes: list[int]) -> PeakInfo | None:
         if buffer.first <= time < buffer.end and buffer.kind is not BufferKind.HELD
     ]
     stage, step = _locate(program, time)
-    node = program.stages[stage].steps[step].node
-    layer = program.graph.nodes[node].name if node != ABSENT else "input patch"
+    layer = program.name_of(program.stages[stage].steps[step])
     return PeakInfo(stage, step, layer, tuple(sorted(alive, key=lambda item: -item.bytes)))
 
 
@@ -146,7 +146,7 @@ def _locate(program: Program, time: int) -> tuple[int, int]:
 
 def _at_peak(memory: Memory, persistent_bytes: int) -> list[tuple[str, int, int]]:
     """(name, offset, end) of what is there at the fullest step."""
-    program, placement, alive_bytes, _ = memory
+    _, program, placement, alive_bytes, _ = memory
     time = alive_bytes.index(max(alive_bytes)) if alive_bytes else 0
     found = [
         (_name_of(buffer), offset, offset + buffer.size_bytes)

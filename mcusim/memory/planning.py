@@ -58,6 +58,7 @@ class MemoryPlan:
     persistent: what lives as long as the runtime.
     """
 
+    graph: Graph
     program: Program
     runtime: Runtime
     planner_name: str
@@ -134,12 +135,12 @@ class MemoryPlan:
 
     def step_names(self) -> tuple[str, ...]:
         """What each step runs."""
-        nodes = self.program.graph.nodes
-        return tuple("input patch" if s.node == ABSENT else nodes[s.node].name for s in self.program.body())
+        return tuple([self.program.name_of(step) for step in self.program.body()])
 
     def step_ops(self) -> tuple[str, ...]:
-        """The operator of each step."""
-        return tuple(step.signature.op for step in self.program.body())
+        """The operator of each step; "" for a moment in which nothing runs."""
+        stages = self.program.stages
+        return tuple(["" if s.part and step.node == ABSENT else step.signature.op for s in stages for step in s.steps])
 
 
 def plan_memory(
@@ -175,7 +176,7 @@ def plan_memory(
         placement = place(program, lambda _: best.offset_bytes)
     else:
         placement = place_for(program, chosen) if planner is None else place(program, PLANNERS[planner])
-    return MemoryPlan(program, chosen, name, placement, best, chosen.persistent(graph))
+    return MemoryPlan(graph, program, chosen, name, placement, best, chosen.persistent(graph))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcusim.graph import Attributes, Shape, TensorType
+from mcusim.graph import Attributes, Flow, Shape, TensorType
 from mcusim.ops.registry import Movement, OpDef, StateRole, register
 from mcusim.ops.shared.control import no_work
 from mcusim.ops.shared.tiles import no_needs
@@ -35,5 +35,7 @@ CALL_ONCE = register(
         work=no_work,
         movement=Movement.MOVES,
         state=StateRole.INITIALISE,
+        flow=Flow.ONCE,
+        enters=("init_subgraph_index",),
     )
 )

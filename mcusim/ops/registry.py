@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from mcusim.errors import ModelError
-from mcusim.graph import Attributes, Shape, Signature, Tensor, TensorType
+from mcusim.graph import Attributes, Flow, Shape, Signature, Tensor, TensorType
 from mcusim.region import Region, Span
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ __all__ = [
     "Work",
     "WorkKind",
     "attributes_of",
+    "entered_subgraphs",
     "op_of",
     "register",
 ]
@@ -198,6 +199,8 @@ class OpDef:
         be executed yet. Where `ops/kernels/fast/` has a module of the same name, its `encode` makes compiled commands
         of a step, or declines.
     state: its part in keeping the variables of a streaming network.
+    flow: how it runs the subgraphs that it enters.   enters: the attributes that number them in the file, in the order
+        in which a runtime plans them.
     packs: whether its activations may be int4 or int2: it computes on them as on int8, within their narrower range.
     is_border_conversion: at the border of a network its caller may do it instead (types and layouts of the input).
     """
@@ -219,6 +222,8 @@ class OpDef:
     prepare: Callable[[Call], object] | None = None
     kernel: str = ""
     state: StateRole = StateRole.NONE
+    flow: Flow = Flow.NONE
+    enters: tuple[str, ...] = ()
 
 
 OPS: dict[str, OpDef] = {}
@@ -230,6 +235,12 @@ def register(op: OpDef) -> OpDef:
     if OPS.setdefault(op.name, op) is not op:
         raise ModelError("registered twice", where=f"op '{op.name}'", fix="rename one of them")
     return op
+
+
+def entered_subgraphs(signature: Signature) -> tuple[int, ...]:
+    """The subgraphs that a node enters, by their number in the file (0 is the network itself), in planning order."""
+    op = OPS.get(signature.op)
+    return tuple([getattr(signature.attributes, name) for name in op.enters]) if op is not None else ()
 
 
 def op_of(signature: Signature, where: str) -> OpDef:

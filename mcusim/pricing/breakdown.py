@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mcusim.boards.board import Board
-from mcusim.graph import ABSENT, Graph, Signature
+from mcusim.graph import ABSENT, Flow, Graph, Signature, TensorType
 from mcusim.ops import OPS, Work
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.pricing.efforts import EFFORTS, Parts, efforts
@@ -19,6 +19,7 @@ from mcusim.runtimes import Kernel, Runtime
 from mcusim.schedule import StageKind
 
 __all__ = [
+    "UNTOLD",
     "Breakdown",
     "Cycles",
     "StepCost",
@@ -75,6 +76,8 @@ class Cycles(NamedTuple):
 
 NO_CYCLES = Cycles(0, 0, 0, 0, 0)
 _UNKNOWN = (None, None, None, None)
+UNTOLD = (Flow.CHOOSES, Flow.LOOPS)
+"""Operators that run subgraphs, and nothing tells how often."""
 
 
 def _whole_cycles(cost: Cost) -> Cycles:
@@ -100,6 +103,8 @@ class _LayerFacts(NamedTuple):
 def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signature) -> _LayerFacts:
     kernel = runtime.kernel(signature)
     op = OPS.get(signature.op)
+    if op is not None and op.flow in UNTOLD:
+        return _LayerFacts(kernel, signature.output.shape if signature.outputs else (), 0, None, 0, ())
     if op is None or not signature.outputs:
         shape = signature.output.shape if signature.outputs else ()
         return _LayerFacts(kernel, shape, 0, NO_CYCLES if op and prices else None, 0, ())
@@ -116,6 +121,8 @@ def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signa
 
 def step_cost(stage: Stage, step: Step, runtime: Runtime, prices: Coefficients | None) -> StepCost:
     """What a step of a stage does and costs, as `breakdown` counts it."""
+    if stage.part and step.node == ABSENT:
+        return StepCost(Kernel(""), 0, NO_CYCLES)
     if stage.kind is StageKind.LAYER:
         facts = _layer_facts(runtime, prices, step.signature)
         return StepCost(facts.kernel, facts.macs, facts.cycles)
@@ -126,7 +133,10 @@ def step_cost(stage: Stage, step: Step, runtime: Runtime, prices: Coefficients |
 def breakdown(
     program: Program, alive_bytes: list[int], held_bytes: int, runtime: Runtime, prices: Coefficients | None
 ) -> Breakdown:
-    """Every layer: kernel, work, cycles, and the memory that is taken while it runs."""
+    """Every layer: kernel, work, cycles, and the memory that is taken while it runs.
+
+    Layers of a subgraph count as run through once, those of one that no inference runs as free.
+    """
     nodes = program.graph.nodes
     rows: list[LayerInfo | None] = [None] * len(nodes)
     basis = Basis.PROVISIONAL if prices is None else prices.basis
@@ -136,13 +146,19 @@ def breakdown(
     amounts = [0.0] * len(EFFORTS)
     time = 0
     for stage in program.stages:
+        is_once = program.flow_of(stage) is Flow.ONCE
         for step in stage.steps:
             index, signature = step.node, step.signature
+            if stage.part and index == ABSENT:
+                time += 1
+                continue
             kernel, shape, macs, cycles, weight_bytes, parts = _layer_facts(runtime, prices, signature)
             if stage.kind is not StageKind.LAYER:
                 kernel = runtime.kernel_in(stage.kind, signature)
             if stage.kind is not StageKind.LAYER and prices is not None:
                 cycles, parts = _whole_cycles(price_work(prices, step_work(step))), efforts(step_work(step))
+            if is_once:
+                macs, cycles, parts = 0, NO_CYCLES if cycles is not None else None, ()
             for place, amount in parts:
                 amounts[place] += amount
             sram_bytes = alive_bytes[time] + held_bytes
@@ -212,7 +228,15 @@ def refusals(program: Program, board: Board, runtime: Runtime, missing: Mapping[
 
 def stage_infos(program: Program) -> tuple[StageInfo, ...]:
     """What each stage computes again, and what its halos take."""
-    return tuple([_stage_info(program, stage) for stage in program.stages])
+    found: list[Stage] = []
+    for stage in program.stages:
+        if stage.part:
+            continue
+        if found and found[-1].kind is stage.kind is StageKind.LAYER:  # what a subgraph between them has parted
+            found[-1] = found[-1]._replace(steps=found[-1].steps + stage.steps)
+        else:
+            found.append(stage)
+    return tuple([_stage_info(program, stage) for stage in found])
 
 
 def _stage_info(program: Program, stage: Stage) -> StageInfo:
@@ -264,22 +288,15 @@ def count_macs(graph: Graph) -> int:
 
 def count_parameters(graph: Graph) -> tuple[int, int]:
     """Bytes and number of the learned parameters; a buffer that several tensors share counts once."""
-    weight_bytes = params = 0
-    seen: set[int] = set()
-    tensors = graph.tensors
-    for node in graph.nodes:
-        op = OPS.get(node.signature.op)
-        if op is None or not op.parameters:
-            continue
-        inputs = node.inputs
-        for position in op.parameters:
-            index = inputs[position] if position < len(inputs) else ABSENT
-            if index == ABSENT:
-                continue
-            tensor = tensors[index]
-            stored = index if tensor.constant is None else id(tensor.constant)
-            if tensor.type.is_constant and stored not in seen:
-                seen.add(stored)
-                weight_bytes += tensor.type.size_bytes
-                params += tensor.type.elements
-    return weight_bytes, params
+    stored: dict[object, TensorType] = {}
+    for number, part in enumerate((graph, *graph.subgraphs)):
+        tensors = part.tensors
+        for node in part.nodes:
+            op = OPS.get(node.signature.op)
+            inputs = node.inputs
+            for position in op.parameters if op is not None else ():
+                index = inputs[position] if position < len(inputs) else ABSENT
+                if index != ABSENT and tensors[index].type.is_constant:
+                    elements = tensors[index].constant
+                    stored[(number, index) if elements is None else id(elements)] = tensors[index].type
+    return sum([kind.size_bytes for kind in stored.values()]), sum([kind.elements for kind in stored.values()])

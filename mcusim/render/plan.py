@@ -53,7 +53,7 @@ def plan_lines(
     lines += [Text(), *timeline_lines(plan, width, glyphs)]
     if buffers is not BufferChoice.NONE:
         lines += [Text(), *_buffers(plan, width, glyphs, buffers)]
-    persistent = plan.runtime.persistent_ledger(plan.program.graph)
+    persistent = plan.runtime.persistent_ledger(plan.graph)
     if persistent:
         heading = f"Persistent: {plan.persistent.size_bytes:,} bytes ({plan.runtime.persistent_basis})"
         lines += [Text(), *ledger_lines(heading, persistent, width, glyphs)]

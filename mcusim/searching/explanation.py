@@ -154,7 +154,7 @@ def _fullest(program: Program) -> Fullest:
         return Fullest("", "", 0, ())
     time = alive.index(most)
     step = list(program.body())[time]
-    name = program.graph.nodes[step.node].name if step.node != ABSENT else "input patch"
+    name = program.name_of(step)
     here = [
         AliveInfo(buffer.name, buffer.size_bytes)
         for buffer in program.buffers

@@ -21,7 +21,7 @@ from mcusim.boards import Board
 from mcusim.conventions import Convention
 from mcusim.errors import ScheduleError
 from mcusim.frontends.checks import refuse_float
-from mcusim.graph import Graph
+from mcusim.graph import Flow, Graph
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.accounting import (
     Memory,
@@ -33,7 +33,8 @@ from mcusim.memory.accounting import (
 )
 from mcusim.memory.flash import image_runs
 from mcusim.memory.images import Image
-from mcusim.pricing.breakdown import breakdown, count_parameters, refusals, stage_infos
+from mcusim.ops import OPS
+from mcusim.pricing.breakdown import UNTOLD, breakdown, count_parameters, refusals, stage_infos
 from mcusim.pricing.prices import Coefficients, coefficients
 from mcusim.pricing.stored import Calibration, arena_memory, read_calibration
 from mcusim.report import (
@@ -59,6 +60,10 @@ from mcusim.units import cycles_to_ms, format_ms
 __all__ = ["DEFAULT_RUNTIME", "prices_for", "simulate"]
 
 DEFAULT_RUNTIME = "tinyengine"
+_UNTOLD = {
+    Flow.LOOPS: "nothing tells how often a WHILE repeats its body",
+    Flow.CHOOSES: "nothing tells which subgraph an IF runs",
+}
 _SRAM_BUDGET, _FLASH_BUDGET = "sram_budget_bytes", "flash_budget_bytes"
 
 
@@ -170,8 +175,7 @@ def _report(
     counting: _Counting,
     prices: Coefficients | None,
 ) -> Report:
-    program, placement, alive_bytes, runtime = memory
-    graph = program.graph
+    graph, program, placement, alive_bytes, runtime = memory
     warnings: list[str] = []
     layers, missing, caveats, amounts = breakdown(program, alive_bytes, placement.held_bytes, runtime, prices)
     refused = refusals(program, board, runtime, missing)
@@ -226,7 +230,7 @@ def _sram(
     if other is None:
         sram = sram_info(memory, board, budgets.sram_bytes, warnings)
         return sram, ConventionInfo(runtime.name, runtime.memory_basis, f"placed by {runtime.planner_name}")
-    graph = memory.program.graph
+    graph = memory.graph
     if isinstance(other, Runtime):
         theirs = memory_of(graph, schedule, other, the_input_place(counting.input_place, other, schedule))
         sram = sram_info(theirs, board, budgets.sram_bytes, warnings)
@@ -265,6 +269,11 @@ def _latency(
         warnings.append(f"latency: nobody has measured {runtime.name} yet.")
         return LatencyInfo(None, None, None, None, Basis.PROVISIONAL, budgets.max_ms, None)
     unpriced = sorted({layer.op for layer in layers if layer.cycles is None})
+    untold = [op for op in unpriced if op in OPS and OPS[op].flow in UNTOLD]
+    if untold:
+        told = " and ".join([_UNTOLD[OPS[op].flow] for op in untold])
+        warnings.append(f"latency: {told}; layers of subgraphs show one pass.")
+        return LatencyInfo(None, None, None, None, prices.basis, budgets.max_ms, None)
     if unpriced:
         warnings.append(f"latency: mcusim does not know {', '.join(unpriced)} yet.")
         return LatencyInfo(None, None, None, None, prices.basis, budgets.max_ms, None)

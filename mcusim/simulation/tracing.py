@@ -176,7 +176,6 @@ def _track(
     memory: Memory, stage: Stage, step: Step, prices: Coefficients | None, alive_bytes: int, whole: bool
 ) -> _Track:
     """The track of a step. whole: all its pieces as one."""
-    nodes = memory.program.graph.nodes
     kernel, macs, cycles = step_cost(stage, step, memory.runtime, prices)
     if cycles is None:
         fix = "ask for a runtime that was measured and for operators that mcusim knows (`mcusim ops MODEL`)"
@@ -184,7 +183,7 @@ def _track(
     facts: dict[str, object] = {"op": step.signature.op, "kernel": kernel.name, "why": kernel.why}
     if step.node == ABSENT:
         facts |= {"kernel": "", "why": "the runtime brings the patch in"}
-    name = "input patch" if step.node == ABSENT else nodes[step.node].name
+    name = memory.program.name_of(step)
     if whole:
         facts["pieces"] = _count(step)
     return _Track(name, facts, alive_bytes, (_one_piece if whole else _pieces)(step, macs, cycles))
