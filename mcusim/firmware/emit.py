@@ -1,0 +1,481 @@
+"""A placed Program as C: the text of every file of the folder that `mcusim codegen` writes.
+
+    Program, Memory, prepared integers -> sources -> {"kws.h": ..., "kws.c": ..., "kernels/gemm.h": ..., ...}
+
+Stages become functions; a cut stage is a loop nest over the tables of its rows and columns. The kernels are files of
+`kernels/` as they stand there, their prefix `mcu_` replaced by the network's name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+
+from mcusim.errors import ModelError
+from mcusim.firmware.calls import write_call
+from mcusim.firmware.choice import EXTERNAL_INPUT_BYTES, choose, ring_geometry
+from mcusim.firmware.steps import ENTIRE, Memory, SpanTables, StepText, row_bytes
+from mcusim.firmware.text import array, comment
+from mcusim.graph import ABSENT, DType, Graph, Signature, TensorType
+from mcusim.lowering.staging import resized
+from mcusim.program import Program, Stage, Step, ViewKind
+from mcusim.schedule import StageKind
+
+__all__ = ["Network", "Sources", "Variable", "memory_of", "render", "sources", "stored_bytes"]
+
+STATE_ALIGNMENT = 4
+
+
+class Variable(NamedTuple):
+    """A state that outlives an inference.   tensors: of the graph, which name it.   first: its bytes at the start."""
+
+    name: str
+    tensors: tuple[int, ...]
+    first: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What is emitted.
+
+    prepared: integers of each step of the body, in the order of time.   offsets: of buffers, in bytes.
+    arena_bytes: what they take.
+    """
+
+    name: str
+    program: Program
+    prepared: Sequence[object]
+    offsets: tuple[int, ...]
+    arena_bytes: int
+    variables: tuple[Variable, ...] = ()
+
+    @property
+    def graph(self) -> Graph:
+        return self.program.graph
+
+
+class Sources(NamedTuple):
+    """The network's own files by path, and what they store.
+
+    stored_bytes: of constant arrays, tables of intervals included.
+    """
+
+    files: dict[str, str]
+    arena_bytes: int
+    stored_bytes: int
+
+
+def memory_of(network: Network) -> Memory:
+    """Buffers where they were placed; behind them the states, then a pointer to each external input."""
+    offset = -(-network.arena_bytes // STATE_ALIGNMENT) * STATE_ALIGNMENT
+    variables: dict[int, int] = {}
+    for variable in network.variables:
+        variables.update(dict.fromkeys(variable.tensors, offset))
+        offset += -(-len(variable.first) // STATE_ALIGNMENT) * STATE_ALIGNMENT
+    pointers = {}
+    for view in network.program.views:
+        if view.kind is ViewKind.OUTSIDE and view.tensor not in pointers:
+            pointers[view.tensor] = offset
+            offset += EXTERNAL_INPUT_BYTES
+    return Memory(network.offsets, variables, pointers, offset)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Steps
+
+
+def _texts(network: Network, memory: Memory, tables: SpanTables) -> Iterator[tuple[Stage, list[StepText]]]:
+    index = 0
+    for stage in network.program.stages:
+        written = {view: step for step in stage.steps for view in step.writes}
+        texts = []
+        for step in stage.steps:
+            choice = choose(_piece(stage, step))
+            if choice is None:
+                raise _without_kernel(network.program)
+            text = StepText(
+                network.program,
+                memory,
+                tables,
+                stage,
+                step,
+                index,
+                f"{network.name}_{index}",
+                f"{network.name.upper()}_BYTES",
+                choice,
+                network.prepared[index],
+                written,
+                f"{network.name}_external",
+            )
+            if all(view == ABSENT for view in step.writes) and step.signature.op not in _WRITES_NOTHING:
+                text.lines.clear()
+            else:
+                write_call(text)
+            texts.append(text)
+            index += 1
+        yield stage, texts
+
+
+_WRITES_NOTHING = ("ASSIGN_VARIABLE",)
+
+
+def _piece(stage: Stage, step: Step) -> Signature:
+    """What the planner sized the step's working memory by: its largest piece."""
+    if stage.kind is StageKind.LAYER or not step.signature.outputs:
+        return step.signature
+    rows, cols = (max([span.length for span in axis]) for axis in (step.rows, step.cols))
+    return resized(step.signature, rows, cols)
+
+
+def _without_kernel(program: Program) -> ModelError:
+    """One error for all steps that have no kernel."""
+    missing: dict[str, list[str]] = {}
+    for step in program.body():
+        if choose(step.signature) is None:
+            kinds = sorted({kind.dtype.value for kind in (*step.signature.inputs[:1], *step.signature.outputs) if kind})
+            name = program.graph.nodes[step.node].name[:60]
+            missing.setdefault(f"{step.signature.op} of {', '.join(kinds)}", []).append(name)
+    listed = "; ".join(f"{what} ({names[0]!r}{f' and {len(names) - 1} more' * (len(names) > 1)})" for what, names in missing.items())
+    return ModelError(
+        f"it has operators without a kernel in C: {listed}",
+        where=f"network '{program.graph.name}'",
+        fix="quantise them to int8, or cut the network before them (`mcusim ops MODEL --runtime mcusim` lists them)",
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Text
+
+
+def _trace(text: StepText) -> list[str]:
+    """Calls that show a step's outputs to the user's `NAME_step`."""
+    lines = []
+    shown = []
+    for position, kind in enumerate(text.step.signature.outputs):
+        if text.step.writes[position] == ABSENT or kind.dtype is DType.RESOURCE:
+            continue
+        shown.append((position, kind))
+    name = text.layer.rsplit("_", 1)[0]
+    place = f"{text.index}, {'i' if text.stage.row_pieces > 1 else 0}, {'j' if text.stage.col_pieces > 1 else 0}"
+    if not shown:
+        return [f"{name}_step({place}, 0, 0);"]
+    lines.append("unsigned traced = 0;")
+    for position, kind in shown:
+        if text.is_cut:
+            pixel = kind.channels * (kind.dtype.bits // 8)
+            row, rows, col, cols = text.region()
+            lines.append(f"for (int32_t y = {row}; y < {row} + {rows}; y++) {{")
+            lines.append(f"    traced = {name}_pack(traced, mcu_out_at(&out, y, {col}, {pixel}), {cols} * {pixel});")
+            lines.append("}")
+        else:
+            lines.append(f"traced = {name}_pack(traced, {text.whole_output(position)}, {kind.size_bytes});")
+    lines.append(f"{name}_step({place}, {name}_traced, traced);")
+    return lines
+
+
+def _traced_bytes(stage: Stage, step: Step) -> int:
+    """The most bytes that a step shows at once."""
+    total = 0
+    for kind in step.signature.outputs:
+        if kind.dtype is DType.RESOURCE:
+            continue
+        if stage.kind is StageKind.LAYER:
+            total += kind.size_bytes
+        else:
+            rows, cols = (max([span.length for span in axis]) for axis in (step.rows, step.cols))
+            total += rows * row_bytes(kind) // (kind.cols or 1) * cols
+    return total
+
+
+class _Function(NamedTuple):
+    """A stage as text."""
+
+    name: str
+    title: str
+    lines: list[str]
+
+
+def _stage_function(network: Network, number: int, stage: Stage, texts: Sequence[StepText]) -> _Function:
+    lines: list[str] = []
+    indent = ""
+    for variable, pieces in (("i", stage.row_pieces), ("j", stage.col_pieces)):
+        if pieces > 1:
+            lines.append(f"{indent}for (int32_t {variable} = 0; {variable} < {pieces}; {variable}++) {{")
+            indent += "    "
+    for text in texts:
+        lines += [indent + line for line in _step_lines(network, text)]
+    lines += ["    " * depth + "}" for depth in reversed(range(len(indent) // 4))]
+    kind = f"{stage.kind} {stage.row_pieces}x{stage.col_pieces}" if stage.kind is not StageKind.LAYER else "layer by layer"
+    return _Function(f"{network.name}_stage_{number}", kind, lines)
+
+
+def _step_lines(network: Network, text: StepText) -> list[str]:
+    title = _title(network.graph, text)
+    if not text.lines:
+        body = ["(void)0;"] if False else []
+    else:
+        body = list(text.lines)
+    conditions = []
+    for spans, by_rows in ((text.step.rows, True), (text.step.cols, False)):
+        if any(span.length == 0 for span in spans):
+            conditions.append(f"{text.span(spans, by_rows, 'count')} > 0")
+    trace = _trace(text)
+    inner = [*body, f"#ifdef {network.name.upper()}_TRACE", *trace, "#endif"]
+    head = f"if ({' && '.join(conditions)}) {{" if conditions else "{"
+    return [f"/* {title} */", head, *(line if line.startswith("#") else "    " + line for line in inner), "}"]
+
+
+def _title(graph: Graph, text: StepText) -> str:
+    """`3: CONV_2D, layer 5 (features.conv1): 48x48x8 -> 48x48x16`, fit for a comment."""
+    signature = text.step.signature
+    shapes = [
+        "x".join(map(str, kind.shape)) if kind is not None else ""
+        for kind in (signature.inputs[0] if signature.inputs else None, signature.outputs[0] if signature.outputs else None)
+    ]
+    node = text.step.node
+    name = f"layer {node} ({comment(graph.nodes[node].name)})" if node != ABSENT else "input patch"
+    return f"{text.index}: {signature.op}, {name}: {shapes[0]} to {shapes[1]}"
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("mcusim.firmware", "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  C, not HTML
+    )
+
+
+def render(template: str, **values: object) -> str:
+    """A template of `templates/`, filled in."""
+    return _environment().get_template(template).render(**values)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Kernels
+
+
+def _kernel_text(file: str, modes: frozenset[str]) -> str:
+    folder = files("mcusim.firmware") / "kernels"
+    match = re.fullmatch(r"depthwise_(\d+)x\d+_s(\d)\.h", file)
+    if match is None:
+        return (folder / file).read_text(encoding="utf-8")
+    kernel, stride = int(match[1]), int(match[2])
+    template = _environment().from_string((folder / "depthwise.h.j2").read_text(encoding="utf-8"))
+    variants = {"RISING_8": "rising", "CAREFUL": "careful"}
+    chosen = {variants.get(mode, "signed") for mode in modes}
+    ring = ring_geometry(kernel, stride, 2)
+    return template.render(
+        guard=file.removesuffix(".h").upper(),
+        name=file.removesuffix(".h"),
+        k=kernel,
+        s=stride,
+        ring_rows=ring.rows,
+        pair_words=ring.words,
+        row_words=ring.weight_words // kernel,
+        pairs=_weight_pairs(kernel, stride),
+        hoists=ring.weight_words <= 6,
+        variants=[variant for variant in ("rising", "signed", "careful") if variant in chosen],
+        loads=lambda rows, cols: _block(kernel, stride, rows, cols),
+    )
+
+
+def _weight_pairs(kernel: int, stride: int) -> list[tuple[int, int]]:
+    """Weights of a row that lie side by side: as they meet even outputs, then (stride 1) odd ones."""
+    even = [(i, i + 1) for i in range(0, kernel - 1, 2)]
+    if stride == 2:
+        return even + ([(kernel - 1, kernel)] if kernel % 2 else [])
+    return even + [(i, i + 1) for i in range(1, kernel - 1, 2)]
+
+
+def _block(kernel: int, stride: int, rows: int, cols: int) -> list[str]:
+    """The loads and products of a block of outputs.
+
+    Two ring rows of a word are loaded at once; each meets the kernel row that lies on it for either row of outputs.
+    """
+    ring = ring_geometry(kernel, stride, 2)
+    hoists = ring.weight_words <= 6
+    per_row = ring.weight_words // kernel
+    needed_rows = kernel + (rows - 1) * stride
+    words = (kernel + (stride if cols == 2 else 0) + 1) // 2
+
+    def weight(ky: int, pair: tuple[int, int]) -> str:
+        index = ky * per_row + _weight_pairs(kernel, stride).index(pair)
+        return f"w{index}" if hoists else f"w[{index}]"
+
+    lines = []
+    for j in range(0, needed_rows, 2):
+        for i in range(words):
+            index = i * 4 * ring.rows + j
+            if j + 1 < needed_rows:
+                lines.append(f"MCU_PAIR(x0, x1, x, {index});")
+            else:
+                lines.append(f"x0 = x[{index}];")
+            for offset in range(2 if j + 1 < needed_rows else 1):
+                for y in range(rows):
+                    ky = j + offset - y * stride
+                    if 0 <= ky < kernel:
+                        for z in range(cols):
+                            product = _product(kernel, stride, i, z, lambda pair, ky=ky: weight(ky, pair))
+                            if product is not None:
+                                function, w = product
+                                lines.append(f"a{y}{z} = mcu_{function}(x{offset}, {w}, a{y}{z});")
+    return lines
+
+
+def _product(kernel: int, stride: int, word: int, column: int, weight: Any) -> tuple[str, str] | None:
+    """How word `word` of the inputs, columns (2 word, 2 word + 1), meets the kernel of output column 0 or 1."""
+    first = 2 * word - column * stride  # tap that the lower half meets
+    low, high = 0 <= first < kernel, 0 <= first + 1 < kernel
+    if low and high:
+        return "smlad", weight((first, first + 1))
+    if low:  # the last tap alone
+        if stride == 2:
+            return "smlabb", weight((first, first + 1))
+        return "smlabt", weight((first - 1, first))
+    if high:  # the first tap alone
+        return "smlatb", weight((0, 1))
+    return None
+
+
+def _closure(names: Sequence[str], modes: frozenset[str]) -> dict[str, str]:
+    """The kernel files that these need, by name, each after those that it includes."""
+    found: dict[str, str] = {}
+
+    def visit(file: str) -> None:
+        if file in found:
+            return
+        text = _kernel_text(file, modes)
+        for included in re.findall(r'^#include "([^"]+)"', text, re.MULTILINE):
+            visit(included)
+        found[file] = text
+
+    for name in names:
+        visit(name)
+    return found
+
+
+def _prefixed(text: str, name: str) -> str:
+    return re.sub(r"\bMCU_", f"{name.upper()}_", re.sub(r"\bmcu_", f"{name}_", text))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+_MODES = ("RISING_8", "RISING", "SIGNED_8", "SIGNED", "CAREFUL")
+
+
+def sources(network: Network) -> Sources:
+    """NAME.h, NAME.c and the kernels. Raises ModelError for a step without a kernel in C."""
+    if any(choose(step.signature) is None for step in network.program.body()):
+        raise _without_kernel(network.program)
+    name, memory = network.name, memory_of(network)
+    tables = SpanTables(name)
+    stages = list(_texts(network, memory, tables))
+    functions = [_stage_function(network, number, *pair) for number, pair in enumerate(stages)]
+    texts = [text for _, group in stages for text in group]
+    arrays: dict[str, NDArray[Any]] = {}
+    for text in texts:
+        arrays.update(text.arrays)
+    starts = _first_values(network, memory, arrays)
+    modes = frozenset(mode for text in texts for mode in text.modes)
+    kernels = _closure(["base.h", *(file for text in texts for file in text.includes)], modes)
+    stored = sum(values.nbytes for values in arrays.values()) + tables.size_bytes
+    graph = network.graph
+    traced = max((_traced_bytes(text.stage, text.step) for text in texts), default=0)
+    values = {
+        "name": name,
+        "upper": name.upper(),
+        "title": comment(graph.name),
+        "arena_bytes": memory.size_bytes,
+        "stored_bytes": stored,
+        "inputs": [(t, graph.tensors[t].size_bytes, comment(graph.tensors[t].name)) for t in graph.inputs],
+        "outputs": [(t, graph.tensors[t].size_bytes, comment(graph.tensors[t].name)) for t in graph.outputs],
+        "input_homes": [_input_home(network, memory, t) for t in graph.inputs],
+        "external": [(graph.inputs.index(t), offset) for t, offset in memory.pointers.items()],
+        "output_homes": [_output_home(network, memory, t, arrays) for t in graph.outputs],
+        "arrays": [array(full, values) for full, values in arrays.items()],
+        "array_names": list(arrays) + list(tables.names.values()),
+        "tables": tables.text(),
+        "declarations": [declaration for text in texts for declaration in text.declarations],
+        "functions": functions,
+        "starts": starts,
+        "traced_bytes": max(traced, 1),
+        "kernels": list(kernels),
+        "modes": hex(sum(1 << i for i, mode in enumerate(_MODES) if mode in modes)),
+    }
+    out = {f"{name}.h": render("model.h.j2", **values), f"{name}.c": render("model.c.j2", **values)}
+    out |= {f"kernels/{file}": text for file, text in kernels.items()}
+    return Sources({path: _prefixed(text, name) for path, text in out.items()}, memory.size_bytes, stored)
+
+
+def _first_values(network: Network, memory: Memory, arrays: dict[str, NDArray[Any]]) -> list[str]:
+    """How each state gets its first value."""
+    lines = []
+    for number, variable in enumerate(network.variables):
+        to = f"{network.name.upper()}_BYTES + {memory.variables[variable.tensors[0]]}"
+        values = set(variable.first)
+        if len(values) <= 1:
+            lines.append(f"memset({to}, {values.pop() if values else 0}, {len(variable.first)});")
+        else:
+            full = f"{network.name}_state_{number}"
+            arrays[full] = np.frombuffer(variable.first, np.uint8)
+            lines.append(f"memcpy({to}, {full}, {len(variable.first)});")
+    return lines
+
+
+def _input_home(network: Network, memory: Memory, tensor: int) -> str:
+    for view in network.program.views:
+        if view.tensor == tensor and view.kind is ViewKind.WHOLE:
+            return f"{network.name.upper()}_BYTES + {memory.offsets[view.buffer] + view.offset_bytes}"
+    if tensor in memory.variables:
+        return f"{network.name.upper()}_BYTES + {memory.variables[tensor]}"
+    return "0"
+
+
+def _output_home(network: Network, memory: Memory, tensor: int, arrays: dict[str, NDArray[Any]]) -> str:
+    root = _root(network.program, tensor)
+    bytes_ = f"{network.name.upper()}_BYTES"
+    for view in network.program.views:
+        if view.tensor == root and view.kind in ENTIRE:
+            if view.kind is ViewKind.OUTSIDE:
+                return f"{network.name}_external({memory.pointers[view.tensor]})"
+            return f"{bytes_} + {memory.offsets[view.buffer] + view.offset_bytes}"
+    if root in memory.variables:
+        return f"{bytes_} + {memory.variables[root]}"
+    constant = network.graph.tensors[root].constant
+    if constant is None:
+        raise ModelError(
+            f"output '{network.graph.tensors[tensor].name[:60]}' is kept nowhere",
+            where=f"network '{network.graph.name}'",
+            fix="lowering bug: report it",
+        )
+    full = f"{network.name}_output_{tensor}"
+    arrays[full] = constant
+    return full
+
+
+def _root(program: Program, tensor: int) -> int:
+    """The tensor whose bytes a relabelled one shares."""
+    graph = program.graph
+    producers = {output: node for node in program.free for output in graph.nodes[node].outputs}
+    while tensor in producers:
+        tensor = graph.nodes[producers[tensor]].inputs[0]
+    return tensor
+
+
+def stored_bytes(program: Program) -> int:
+    """Constant arrays of a Program, its tables of intervals included: the model's part of flash."""
+    total = sum(choice.stored_bytes for step in program.body() if (choice := choose(step.signature)) is not None)
+    return total
