@@ -38,6 +38,7 @@ FLOORS = (
     "networks",
     # Graph -> Program, under a runtime's rules; what it takes and what it costs
     "lowering",
+    "firmware",
     "runtimes",
     "conventions",
     "pricing",
@@ -62,6 +63,7 @@ FLOORS = (
 FLOOR_OF = {name: floor for floor, name in enumerate(FLOORS)}
 
 MAY_SHOW = ("cli", "render", "__main__")  # print, exit, and import what draws
+MAY_FILL_TEMPLATES = ("firmware",)  # C is text too
 SHOWING = {"click", "jinja2", "matplotlib", "rich", "typer"}
 MAY_COMPILE = ("ops.kernels",)  # import numba
 COMPILING = {"llvmlite", "numba"}
@@ -138,6 +140,8 @@ def faults(module: str) -> Iterator[str]:
             yield f"{at} at the top: numba is loaded at first execution only"
         if not own and name.split(".")[0] in COMPILING and not within(module, MAY_COMPILE):
             yield f"{at}: only {MAY_COMPILE} do"
+        if name.split(".")[0] == "jinja2" and within(module, MAY_FILL_TEMPLATES):
+            continue
         if not own and name.split(".")[0] in SHOWING and not within(module, MAY_SHOW):
             yield f"{at}: only {MAY_SHOW} do"
     if not within(module, MAY_SHOW):

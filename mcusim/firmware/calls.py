@@ -12,35 +12,35 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from mcusim.arithmetic.quant import Scaling, dtype_range, scaling
 from mcusim.errors import ModelError
 from mcusim.firmware.choice import column_depth, segments
-from mcusim.firmware.steps import ENTIRE, StepText, product
-from mcusim.firmware.tables import ChannelTable, Mode, channel_table, depthwise_weights, matrix_words
+from mcusim.firmware.steps import StepText, product
+from mcusim.firmware.tables import ChannelTable, channel_table, depthwise_weights, matrix_words
 from mcusim.firmware.text import literal
 from mcusim.graph import ABSENT, DType, TensorType
-from mcusim.ops.accumulators import Accumulator, OutputStage
-from mcusim.ops.arithmetic import Operation, PreparedPlain, PreparedPrelu, PreparedProduct, PreparedSum
 from mcusim.ops.batch_matmul import PreparedBatchMatMul
-from mcusim.ops.blocks import Blocks
 from mcusim.ops.conv_2d import PreparedConv2D
-from mcusim.ops.converting import FromReal, Rescale, ToReal
 from mcusim.ops.depthwise_conv_2d import PreparedDepthwiseConv2D
 from mcusim.ops.fully_connected import PreparedFullyConnected
-from mcusim.ops.joining import Join
+from mcusim.ops.leaky_relu import LeakyReluAttributes
 from mcusim.ops.log_softmax import PreparedLogSoftmax
-from mcusim.ops.lookups import PreparedUnary
-from mcusim.ops.padding import Frame
-from mcusim.ops.picking import Picks
-from mcusim.ops.pooling import PreparedPool
-from mcusim.ops.reduction import PreparedReduction, Reduction
+from mcusim.ops.registry import attributes_of
 from mcusim.ops.resize_bilinear import ONE, Mix
-from mcusim.ops.slicing import Cut, Walk
+from mcusim.ops.shared.accumulators import Accumulator, OutputStage
+from mcusim.ops.shared.arithmetic import Operation, PreparedPlain, PreparedPrelu, PreparedProduct, PreparedSum
+from mcusim.ops.shared.blocks import Blocks
+from mcusim.ops.shared.converting import FromReal, Rescale, ToReal
+from mcusim.ops.shared.joining import Join
+from mcusim.ops.shared.lookups import PreparedUnary
+from mcusim.ops.shared.padding import Frame
+from mcusim.ops.shared.picking import Picks
+from mcusim.ops.shared.pooling import PreparedPool
+from mcusim.ops.shared.reduction import PreparedReduction, Reduction
+from mcusim.ops.shared.slicing import Cut
 from mcusim.ops.softmax import PreparedSoftmax
 from mcusim.ops.svdf import STATE, PreparedSvdf
 from mcusim.ops.transpose_conv import PreparedTransposeConv
-from mcusim.ops.leaky_relu import LeakyReluAttributes
-from mcusim.ops.registry import attributes_of
-from mcusim.quant import Scaling, dtype_range, scaling
 from mcusim.region import Window
 
 __all__ = ["write_call"]
@@ -187,6 +187,8 @@ def _pixel(s: StepText, table: ChannelTable, words: Array, p: PreparedConv2D) ->
             "depth": kind.channels,
             "units": table.bias.size,
             "rows": 1,
+            "zero_point": p.accumulator.input_zero_point,
+            "weights_zero_point": 0,
         },
     )
     batch = s.output.shape[0]
@@ -266,9 +268,11 @@ def _fully_connected(s: StepText) -> None:
         )
         s.call("mcu_fully_connected_16", layer, s.whole(0), s.whole_output(), rows)
         return
-    if p.accumulator.weights.dtype != np.int8:
-        raise refused(s, "with weights that are beyond int8 less their zero point")
-    table = channel_table(p.accumulator, 0)
+    accumulator, zero_point = p.accumulator, 0
+    stored = s.constant(1)
+    if accumulator.weights.dtype != np.int8 and stored is not None:
+        zero_point = int(stored.reshape(-1)[0]) - int(accumulator.weights.reshape(-1)[0])
+    table = channel_table(accumulator, 0, weights_zero_point=zero_point)
     layer = s.define(
         "mcu_fully_connected_layer",
         {
@@ -277,6 +281,8 @@ def _fully_connected(s: StepText) -> None:
             "depth": depth,
             "units": units,
             "rows": rows,
+            "zero_point": accumulator.input_zero_point,
+            "weights_zero_point": zero_point,
         },
     )
     s.call("mcu_fully_connected", layer, s.whole(0), s.whole_output())
@@ -346,7 +352,9 @@ def _broadcast(s: StepText, function: str, *layer: str) -> None:
     count, (step_a, step_b) = axes[-1]
     a, b, out = (base + "".join(terms) for base, terms in zip((*sources, target), offsets, strict=True))
     depth = len(axes) - 1
-    s.lines.append("    " * depth + f"{function}({', '.join((*layer, a, str(step_a), b, str(step_b), out, str(count)))});")
+    s.lines.append(
+        "    " * depth + f"{function}({', '.join((*layer, a, str(step_a), b, str(step_b), out, str(count)))});"
+    )
     s.lines += ["    " * axis + "}" for axis in reversed(range(depth))]
 
 
@@ -512,7 +520,8 @@ def _leaky_relu(s: StepText) -> None:
         return
     node = s.graph.nodes[s.step.node]
     scales = [s.graph.tensors[t].quantization for t in (node.inputs[0], node.outputs[0])]
-    assert scales[0] is not None and scales[1] is not None, "preparing it asked for them"
+    assert scales[0] is not None, "preparing it asked for them"
+    assert scales[1] is not None, "preparing it asked for them"
     ratio = scales[0].scales[0] / scales[1].scales[0]
     alpha = attributes_of(s.step.signature, LeakyReluAttributes).alpha
     limits = scales[1].zero_points[0], *dtype_range(s.output.dtype)
@@ -865,7 +874,7 @@ def _slice_pieces(s: StepText, p: Cut) -> None:
     s.include("place.h")
     if len(p.outputs) != 1:
         raise refused(s, "of several outputs, cut into pieces,")
-    rows, cols, channels = (cast(Walk, walk) for walk in p.outputs[0][1:])
+    rows, cols, channels = p.outputs[0][1:]
     fields = _place_fields(s, s.kind(p.source)) | {
         "from_row": rows.start,
         "row_step": rows.stride,
@@ -940,35 +949,37 @@ def _picks(s: StepText) -> None:
         np.arange(length, dtype=np.uint16) if shown is None else shown.astype(np.uint16)
         for shown, length in zip(p.places, out.shape, strict=True)
     ]
-    name = s.store("places", np.concatenate(places) if places else np.zeros(0, np.uint16))
-    starts = np.cumsum([0, *(len(axis) for axis in places)]).tolist()
+    values = np.concatenate([*places, np.zeros(1, np.uint16)])
+    name = s.store("places", values)
     rank = len(out.shape)
+    starts = np.cumsum([0, *(len(axis) for axis in places)]).tolist()
     is_whole = p.places[-1] is None
 
     def axis(number: int) -> str:
-        return f"{name} + {starts[number]}" if starts[number] else name
+        """Its places; of an axis that is not there, one place that shows place 0."""
+        if rank + number < 0:
+            return f"{name} + {len(values) - 1}"
+        return f"{name} + {starts[rank + number]}"
 
     in_channels = s.kind(0).channels
     fields: Fields = {
-        "rows": axis(rank - 3) if rank >= 3 else "0",
-        "cols": axis(rank - 2) if rank >= 2 else "0",
-        "channels": "0" if is_whole else axis(rank - 1),
+        "rows": axis(-3),
+        "cols": axis(-2),
+        "channels": "0" if is_whole else axis(-1),
         "in_pixel_bytes": in_channels * size,
         "out_pixel_bytes": out.channels * size,
         "element_bytes": size,
     }
-    if rank < 4:
-        raise_rank = 4 - rank
-        zeros = s.store("places", np.concatenate([*places, np.zeros(0, np.uint16)]))
-        fields |= {"rows": zeros if rank < 3 else fields["rows"], "cols": zeros if rank < 2 else fields["cols"]}
-        _pick_flat(s, fields, rank, raise_rank)
+    layer = s.define("mcu_pick_layer", fields)
+    if rank == 4:
+        s.call("mcu_pick", layer, s.map_in(0), s.map_out())
         return
-    s.call("mcu_pick", s.define("mcu_pick_layer", fields), s.map_in(0), s.map_out())
-
-
-def _pick_flat(s: StepText, fields: Fields, rank: int, missing: int) -> None:
-    """Tensors of fewer axes than a feature map, which have one row, or one row and one column."""
-    raise refused(s, f"of rank {rank}")
+    rows, cols = _aligned(out, 4)[1:3]
+    in_cols = _aligned(s.kind(0), 4)[2]
+    pitches = in_cols * in_channels * size, cols * out.channels * size
+    s.lines.append(f"const mcu_in in = {{{s.whole(0)}, 0, 0, {pitches[0]}, 0}};")
+    s.lines.append(f"const mcu_out out = {{{s.whole_output()}, 0, 0, {pitches[1]}, 0, 0, {rows}, 0, {cols}}};")
+    s.call("mcu_pick", layer, "&in", "&out")
 
 
 _WRITERS: dict[str, Callable[[StepText], None]] = {

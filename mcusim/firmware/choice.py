@@ -25,7 +25,7 @@ from mcusim.graph import DType, Signature
 from mcusim.ops import OPS
 from mcusim.ops.conv_2d import conv_windows
 from mcusim.ops.depthwise_conv_2d import depthwise_windows
-from mcusim.ops.windows import SIGNATURES_KEPT
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Window
 
 __all__ = [
@@ -208,7 +208,7 @@ def _depthwise(signature: Signature) -> KernelChoice | None:
         return KernelChoice("depthwise_any", "depthwise_any.h", (), stored)
     ring = ring_geometry(rows.kernel, rows.stride, signature.output.cols)
     name = f"depthwise_{rows.kernel}x{rows.kernel}_s{rows.stride}"
-    return KernelChoice(name, f"{name}.h", (("ring", ring.size_bytes),), stored, (0,))
+    return KernelChoice(name, f"{name}.h", (("ring", ring.size_bytes),), stored, _on_equal_inputs(signature))
 
 
 def _is_fast(rows: Window, cols: Window) -> bool:
@@ -237,7 +237,11 @@ def _same(signature: Signature, *dtypes: DType) -> bool:
 
 
 def _on_equal_inputs(signature: Signature) -> tuple[int, ...]:
-    """Inputs of the output's own shape: element by element, each is read before it is replaced."""
+    """Inputs of the output's own shape: each place is read for the last time before it is replaced.
+
+    A smaller output, of a stride or of a patch, would do too; but what it leaves of its input counts as free from the
+    step's beginning on, and working memory may be placed there.
+    """
     output = signature.output
     return tuple(
         index
@@ -342,7 +346,7 @@ def _picks(signature: Signature) -> KernelChoice | None:
     choice = _move(signature)
     if choice is None:
         return None
-    places = sum(signature.output.shape)
+    places = sum(signature.output.shape) + 1  # of each axis, and of those that are not there
     return choice._replace(name="pick", stored=(Stored("places", 2, places),))
 
 

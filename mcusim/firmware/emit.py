@@ -9,7 +9,7 @@ Stages become functions; a cut stage is a loop nest over the tables of its rows 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -24,7 +24,7 @@ from mcusim.firmware.calls import write_call
 from mcusim.firmware.choice import EXTERNAL_INPUT_BYTES, choose, ring_geometry
 from mcusim.firmware.steps import ENTIRE, Memory, SpanTables, StepText, row_bytes
 from mcusim.firmware.text import array, comment
-from mcusim.graph import ABSENT, DType, Graph, Signature, TensorType
+from mcusim.graph import ABSENT, DType, Graph, Signature
 from mcusim.lowering.staging import resized
 from mcusim.program import Program, Stage, Step, ViewKind
 from mcusim.schedule import StageKind
@@ -143,7 +143,9 @@ def _without_kernel(program: Program) -> ModelError:
             kinds = sorted({kind.dtype.value for kind in (*step.signature.inputs[:1], *step.signature.outputs) if kind})
             name = program.graph.nodes[step.node].name[:60]
             missing.setdefault(f"{step.signature.op} of {', '.join(kinds)}", []).append(name)
-    listed = "; ".join(f"{what} ({names[0]!r}{f' and {len(names) - 1} more' * (len(names) > 1)})" for what, names in missing.items())
+    listed = "; ".join(
+        f"{what} ({names[0]!r}{f' and {len(names) - 1} more' * (len(names) > 1)})" for what, names in missing.items()
+    )
     return ModelError(
         f"it has operators without a kernel in C: {listed}",
         where=f"network '{program.graph.name}'",
@@ -213,22 +215,20 @@ def _stage_function(network: Network, number: int, stage: Stage, texts: Sequence
     for text in texts:
         lines += [indent + line for line in _step_lines(network, text)]
     lines += ["    " * depth + "}" for depth in reversed(range(len(indent) // 4))]
-    kind = f"{stage.kind} {stage.row_pieces}x{stage.col_pieces}" if stage.kind is not StageKind.LAYER else "layer by layer"
+    kind = (
+        f"{stage.kind} {stage.row_pieces}x{stage.col_pieces}" if stage.kind is not StageKind.LAYER else "layer by layer"
+    )
     return _Function(f"{network.name}_stage_{number}", kind, lines)
 
 
 def _step_lines(network: Network, text: StepText) -> list[str]:
     title = _title(network.graph, text)
-    if not text.lines:
-        body = ["(void)0;"] if False else []
-    else:
-        body = list(text.lines)
     conditions = []
     for spans, by_rows in ((text.step.rows, True), (text.step.cols, False)):
         if any(span.length == 0 for span in spans):
             conditions.append(f"{text.span(spans, by_rows, 'count')} > 0")
     trace = _trace(text)
-    inner = [*body, f"#ifdef {network.name.upper()}_TRACE", *trace, "#endif"]
+    inner = [*text.lines, f"#ifdef {network.name.upper()}_TRACE", *trace, "#endif"]
     head = f"if ({' && '.join(conditions)}) {{" if conditions else "{"
     return [f"/* {title} */", head, *(line if line.startswith("#") else "    " + line for line in inner), "}"]
 
@@ -238,7 +238,10 @@ def _title(graph: Graph, text: StepText) -> str:
     signature = text.step.signature
     shapes = [
         "x".join(map(str, kind.shape)) if kind is not None else ""
-        for kind in (signature.inputs[0] if signature.inputs else None, signature.outputs[0] if signature.outputs else None)
+        for kind in (
+            signature.inputs[0] if signature.inputs else None,
+            signature.outputs[0] if signature.outputs else None,
+        )
     ]
     node = text.step.node
     name = f"layer {node} ({comment(graph.nodes[node].name)})" if node != ABSENT else "input patch"
@@ -253,7 +256,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  C, not HTML
+        autoescape=False,
     )
 
 

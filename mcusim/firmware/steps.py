@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.firmware.choice import KernelChoice
-from mcusim.firmware.text import array, literal, struct
+from mcusim.firmware.text import literal, struct
 from mcusim.graph import ABSENT, Graph, TensorType
 from mcusim.program import Program, Stage, Step, View, ViewKind
 from mcusim.region import Span

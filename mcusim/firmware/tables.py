@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcusim.arithmetic.quant import requantize
 from mcusim.firmware.choice import column_depth
-from mcusim.ops.accumulators import Accumulator, OutputStage
-from mcusim.quant import requantize
+from mcusim.ops.shared.accumulators import Accumulator, OutputStage
 
 __all__ = ["ChannelTable", "Mode", "channel_table", "depthwise_weights", "matrix_words"]
 
@@ -53,8 +53,13 @@ def _staged(sums: Integers, multiplier: Integers, shift: Integers, stage: Output
     return np.clip(requantize(sums, multiplier, shift) + stage.zero_point, stage.lowest, stage.highest)
 
 
-def channel_table(accumulator: Accumulator, channel_axis: int, *, folds_zero_point: bool = True) -> ChannelTable:
+def channel_table(
+    accumulator: Accumulator, channel_axis: int, *, folds_zero_point: bool = True, weights_zero_point: int = 0
+) -> ChannelTable:
     """The tables of an operator with int8 weights.
+
+    weights_zero_point: what the accumulator's weights lack; with one, stored weights are multiplied, and no channel
+        is taken for dead: the kernel adds the same to every sum.
 
     folds_zero_point: the kernel multiplies stored inputs, padding included; the bias makes up for the zero point.
     """
@@ -69,12 +74,13 @@ def channel_table(accumulator: Accumulator, channel_axis: int, *, folds_zero_poi
     fits = (ends[0] >= -(1 << 31)) & (ends[1] < 1 << 31)
     inner = [np.where(fits, end, 0) for end in ends]
     lowest, highest = (_staged(end, multiplier, shift, stage) for end in inner)
-    is_dead = fits & (lowest == highest) & (shift <= 0)
-    weights = np.where(is_dead.reshape(-1, *[1] * (weights.ndim - 1)), 0, weights)
+    is_dead = fits & (lowest == highest) & (shift <= 0) & (weights_zero_point == 0)
+    weights = np.where(is_dead.reshape(-1, *[1] * (weights.ndim - 1)), 0, weights).astype(np.int64)
     bias = np.where(is_dead, 4 * (lowest - stage.zero_point), bias)
     multiplier, shift = np.where(is_dead, 1 << 30, multiplier), np.where(is_dead, -1, shift)
     bound = np.where(is_dead, 4 * 256, bound)
     mode = _mode(bound, multiplier, shift, stage)
+    weights = weights + weights_zero_point
     if folds_zero_point:
         sums = weights.astype(np.int64).reshape(channels, -1).sum(axis=1)
         bias = bias - accumulator.input_zero_point * sums

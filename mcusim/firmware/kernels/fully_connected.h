@@ -11,6 +11,8 @@ typedef struct {
     int32_t depth; /* inputs; the weights are filled up to a multiple of 4 */
     int32_t units;
     int32_t rows;
+    int32_t zero_point;         /* of the inputs, and of the weights where they have one */
+    int32_t weights_zero_point;
 } mcu_fully_connected_layer;
 
 #define MCU_DOT_STEP                                                                                                   \
@@ -55,11 +57,18 @@ MCU_NOINLINE void mcu_fully_connected(const mcu_fully_connected_layer *l, const 
     const int32_t words = l->depth >> 2, rest = l->depth & 3;
     const int32_t pair_words = 2 * ((l->depth + 3) >> 2);
     for (int32_t row = 0; row < l->rows; row++, in += l->depth, out += l->units) {
+        int32_t extra = 0; /* what the zero point of the weights adds to every sum */
+        if (l->weights_zero_point) {
+            for (int32_t i = 0; i < l->depth; i++) {
+                extra = mcu_add_wrapping(extra, l->weights_zero_point * (l->zero_point - in[i]));
+            }
+        }
         for (int32_t n = 0; n < l->units; n += 4) {
             const int32_t units = l->units - n;
             const int32_t second = units > 2 ? n + 2 : n; /* the last two units are their own neighbours */
             const uint32_t *u = l->weights + (n >> 1) * pair_words, *v = l->weights + (second >> 1) * pair_words;
-            int32_t a = t->bias[n], b = t->bias[n + 1], c = t->bias[second], d = t->bias[second + 1];
+            int32_t a = mcu_add_wrapping(t->bias[n], extra), b = mcu_add_wrapping(t->bias[n + 1], extra);
+            int32_t c = mcu_add_wrapping(t->bias[second], extra), d = mcu_add_wrapping(t->bias[second + 1], extra);
             const int8_t *x = in;
             for (const int8_t *end = in + 4 * words; x != end; x += 4) {
                 const uint32_t word = mcu_load_word(x);

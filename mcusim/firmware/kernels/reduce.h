@@ -75,7 +75,7 @@ MCU_NOINLINE void mcu_reduce_pixels(const mcu_reduce_pixels_layer *l, const int8
 {
     int32_t k = 0;
     for (; k + 4 <= l->channels; k += 4) {
-        uint32_t sums[4] = {0, 0, 0, 0};
+        int32_t sums[4] = {0, 0, 0, 0};
         for (int32_t done = 0; done < l->pixels;) {
             const int32_t end = l->pixels - done < 255 ? l->pixels : done + 255;
             uint32_t even = 0, odd = 0;
@@ -84,21 +84,21 @@ MCU_NOINLINE void mcu_reduce_pixels(const mcu_reduce_pixels_layer *l, const int8
                 even = mcu_sxtab16(even, v);
                 odd = mcu_sxtab16_high(odd, v);
             }
-            sums[0] += (uint32_t)(int32_t)(int16_t)(uint16_t)(even & 0xFFFFu);
-            sums[1] += (uint32_t)(int32_t)(int16_t)(uint16_t)(odd & 0xFFFFu);
-            sums[2] += (uint32_t)((int32_t)even >> 16);
-            sums[3] += (uint32_t)((int32_t)odd >> 16);
+            sums[0] = mcu_add_wrapping(sums[0], (int16_t)(uint16_t)(even & 0xFFFFu));
+            sums[1] = mcu_add_wrapping(sums[1], (int16_t)(uint16_t)(odd & 0xFFFFu));
+            sums[2] = mcu_add_wrapping(sums[2], (int32_t)even >> 16);
+            sums[3] = mcu_add_wrapping(sums[3], (int32_t)odd >> 16);
         }
         for (int32_t i = 0; i < 4; i++) {
-            out[k + i] = (int8_t)mcu_staged((int32_t)(sums[i] - (uint32_t)l->offset), &l->stage);
+            out[k + i] = (int8_t)mcu_staged((int32_t)((uint32_t)sums[i] - (uint32_t)l->offset), &l->stage);
         }
     }
     for (; k < l->channels; k++) {
-        uint32_t sum = 0;
+        int32_t sum = 0;
         for (int32_t i = 0; i < l->pixels; i++) {
-            sum += (uint32_t)(int32_t)in[i * l->channels + k];
+            sum = mcu_add_wrapping(sum, in[i * l->channels + k]);
         }
-        out[k] = (int8_t)mcu_staged((int32_t)(sum - (uint32_t)l->offset), &l->stage);
+        out[k] = (int8_t)mcu_staged((int32_t)((uint32_t)sum - (uint32_t)l->offset), &l->stage);
     }
 }
 
