@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mcusim.graph import DType
 
-__all__ = ["pack", "pack_at", "unpack", "unpack_at"]
+__all__ = ["bytes_from", "pack", "pack_at", "unpack", "unpack_at"]
 
 Bytes = NDArray[np.uint8]
 Elements = NDArray[Any]
@@ -52,3 +52,19 @@ def pack_at(storage: Bytes, first_bit: int, elements: Elements, dtype: DType) ->
     whole = unpack(home, len(home) * 8 // dtype.bits, dtype).copy()
     whole[skipped : skipped + count] = elements.reshape(-1)
     home[...] = pack(whole, dtype)
+
+
+def bytes_from(elements: NDArray[Any], count: int) -> bytes | None:
+    """So many bytes from the first of a contiguous array on: its own, and what the file that it is a view of holds
+    behind them. None where there are not so many.
+    """
+    if count <= elements.nbytes:
+        return elements.tobytes()[:count]
+    owner: object = elements
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if not isinstance(owner, bytes) or not elements.flags.c_contiguous:
+        return None
+    whole = np.frombuffer(owner, np.uint8)
+    start = elements.ctypes.data - whole.ctypes.data
+    return owner[start : start + count] if start + count <= len(owner) else None

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from mcusim.errors import InputError, ModelError
 from mcusim.frontends.checks import refuse_unwritten
-from mcusim.graph import ABSENT, DType, Graph, Node, Signature, Tensor, TensorType
+from mcusim.graph import ABSENT, DType, Graph, Signature, Tensor, TensorType
 from mcusim.lowering.lower import lower
 from mcusim.memory.placement import Placement, place_for
 from mcusim.ops import OPS
 from mcusim.ops.call_once import CallOnceAttributes
 from mcusim.ops.registry import Call, Numerics, OpDef, Run, StateRole, attributes_of
+from mcusim.ops.shared.late import late_run, prepare_late
 from mcusim.ops.var_handle import VarHandleAttributes
 from mcusim.program import Program, Step
 from mcusim.runtimes import Runtime
@@ -199,7 +200,6 @@ def _prepared(graph: Graph, index: int, signature: Signature, numerics: Numerics
         tuple(_typed(graph.tensors[t], kind) for t, kind in zip(node.outputs, signature.outputs, strict=True)),
         where,
         numerics,
-        *_intermediates(graph, node),
     )
     try:
         return _loaded(op, call)
@@ -209,21 +209,20 @@ def _prepared(graph: Graph, index: int, signature: Signature, numerics: Numerics
         raise
 
 
-def _intermediates(graph: Graph, node: Node) -> Iterator[tuple[Tensor, ...]]:
-    if node.intermediates:
-        yield tuple(graph.tensors[tensor] for tensor in node.intermediates)
-
-
 def _typed(tensor: Tensor, kind: TensorType) -> Tensor:
     """`tensor` as the step sees it: without the padding that was folded into the step."""
     return tensor if tensor.type is kind else replace(tensor, type=kind)
 
 
 def _loaded(op: OpDef, call: Call) -> PreparedNode:
-    prepared = op.prepare(call) if op.prepare is not None else None
     # By name, so that nothing but an execution ever imports a kernel.
-    kernel = import_module(f"mcusim.ops.kernels.{op.kernel}")
-    return PreparedNode(cast(Run, kernel.run), prepared, StateRole.NONE)
+    run = cast(Run, import_module(f"mcusim.ops.kernels.{op.kernel}").run)
+    if op.prepare is None:
+        return PreparedNode(run, None, StateRole.NONE)
+    late = tuple([index for index in op.late if call.signature.has(index) and not call.input(index).is_constant])
+    if late:
+        return PreparedNode(late_run(run), prepare_late(call, op.prepare, late), StateRole.NONE)
+    return PreparedNode(run, op.prepare(call), StateRole.NONE)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

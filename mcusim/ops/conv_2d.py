@@ -14,6 +14,7 @@ from mcusim.errors import ModelError
 from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
 from mcusim.ops.shared.accumulators import Accumulator, check_dtypes, exact_float, prepare_accumulator
+from mcusim.ops.shared.tiles import constant_bytes
 from mcusim.ops.shared.windows import (
     SIGNATURES_KEPT,
     WindowAttributes,
@@ -84,7 +85,7 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
         inputs=outputs // out_c * row_window.stride * col_window.stride * feature_map.channels,
         read_bytes=outputs // out_c * taps * in_c * feature_map.dtype.bits // 8,
         written_bytes=outputs * signature.output.dtype.bits // 8,
-        weight_bytes=calls * sum(t.size_bytes for t in signature.inputs[1:] if t is not None),
+        weight_bytes=calls * constant_bytes(signature),
         channels_in=in_c,
         channels_out=out_c,
         taps=taps,
@@ -141,6 +142,7 @@ CONV_2D = register(
         needs=_needs,
         work=_work,
         parameters=(1, 2),
+        late=(1, 2),
         with_pads=with_pads,
         packs=True,
         prepare=_prepare,

@@ -15,6 +15,7 @@ from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
 from mcusim.ops.shared.accumulators import Accumulator, check_dtypes, prepare_accumulator
 from mcusim.ops.shared.operands import operand, refusal
+from mcusim.ops.shared.tiles import constant_bytes
 from mcusim.ops.shared.windows import (
     SIGNATURES_KEPT,
     WindowAttributes,
@@ -89,7 +90,7 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
         inputs=places * row_window.stride * col_window.stride * feature_map.channels,
         read_bytes=places * out_c * taps * feature_map.dtype.bits // 8,
         written_bytes=places * out_c * signature.output.dtype.bits // 8,
-        weight_bytes=calls * sum(t.size_bytes for t in signature.inputs[1:] if t is not None),
+        weight_bytes=calls * constant_bytes(signature),
         channels_in=1,
         channels_out=out_c,
         taps=taps,
@@ -143,6 +144,7 @@ DEPTHWISE_CONV_2D = register(
         # Channel by channel, each saved in a small buffer before its output replaces it, as TinyEngine does.
         overwrites=(0,),
         parameters=(1, 2),
+        late=(1, 2),
         with_pads=with_pads,
         packs=True,
         prepare=_prepare,

@@ -117,6 +117,7 @@ FULLY_CONNECTED = register(
         needs=no_needs,
         work=_work,
         parameters=(1, 2),
+        late=(1, 2),
         packs=True,
         prepare=_prepare,
         kernel="fully_connected",

@@ -198,6 +198,8 @@ class OpDef:
     kernel: module of `ops/kernels/` whose `run: Run` fills the outputs, loaded at first execution; "" if it cannot
         be executed yet. Where `ops/kernels/fast/` has a module of the same name, its `encode` makes compiled commands
         of a step, or declines.
+    late: inputs that `prepare` takes for constants and that a network may compute all the same: such a node is prepared
+        anew in each call, with the elements of that call.
     state: its part in keeping the variables of a streaming network.
     flow: how it runs the subgraphs that it enters.   enters: the attributes that number them in the file, in the order
         in which a runtime plans them.
@@ -214,6 +216,7 @@ class OpDef:
     overwrites: tuple[int, ...] = ()
     movement: Movement = Movement.COMPUTES
     parameters: tuple[int, ...] = ()
+    late: tuple[int, ...] = ()
     summary: str = ""
     padding: Callable[[Signature], Pads | None] | None = None
     with_pads: Callable[[Signature, Pads, TensorType], Signature | None] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
@@ -31,6 +32,11 @@ def _walks(inputs: Sequence[TensorType | None]) -> tuple[Walk, ...]:
 
 
 def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    if operand("SLICE", inputs, 1, "begin").values is None:  # then the size must say all by itself
+        size, shape = constant_ints("SLICE", inputs, 2, "size"), operand("SLICE", inputs, 0).shape
+        if len(size) != len(shape) or not all(0 <= length <= whole for length, whole in zip(size, shape, strict=True)):
+            raise refusal("SLICE", f"size {size} does not go with {shape}", "keep the box inside the tensor")
+        return (size,)
     return (tuple(walk.length for walk in _walks(inputs)),)
 
 
@@ -40,14 +46,23 @@ def _walks_of(signature: Signature) -> tuple[Walk, ...]:
 
 
 def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region | None:
-    return walk_needs(signature, _walks_of(signature), rows, cols) if index == 0 else None
+    if index or signature.input(1).values is None or signature.input(2).values is None:
+        return None
+    return walk_needs(signature, _walks_of(signature), rows, cols)
 
 
 def _prepare(call: Call) -> Cut:
     check_movable(call, 0)
-    return Cut(0, (_walks_of(call.signature),))
+    walks = _walks(call.signature.inputs)
+    if tuple(walk.length for walk in walks) != call.outputs[0].shape:
+        what = f"its box is not {call.outputs[0].shape}, for which there is room"
+        raise refusal("SLICE", what, "keep the size that the file says")
+    return Cut(0, (walks,))
 
 
 SLICE = register(
-    moves("SLICE", "a box of a tensor", _infer, _needs, options="SliceOptions", prepare=_prepare, kernel="slicing")
+    replace(
+        moves("SLICE", "a box of a tensor", _infer, _needs, options="SliceOptions", prepare=_prepare, kernel="slicing"),
+        late=(1, 2),
+    )
 )

@@ -82,8 +82,10 @@ def _sources(window: Window, outputs: Span) -> Span:
 
 
 def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region | None:
-    if index != MAP:  # an output shape that is fed at run time is read whole
-        return None if signature.input(index).is_constant else Region(entire(rows, 1), entire(cols, 1))
+    if index == 0 and not signature.input(0).is_constant:  # an output shape that is fed at run time is read whole
+        return Region(entire(rows, 1), entire(cols, 1))
+    if index != MAP:
+        return None
     row_window, col_window = scatter_windows(signature)
     return Region(_sources(row_window, rows), _sources(col_window, cols))
 
@@ -126,7 +128,7 @@ class PreparedTransposeConv:
 
 
 def _prepare(call: Call) -> PreparedTransposeConv:
-    """Sums of int16 inputs are 64 bits wide.   Source: TFLM transpose_conv.cc."""
+    """Sums of int16 inputs are 64 bits wide; a bias of int16 is widened.   Source: TFLM transpose_conv.cc."""
     found = (call.input(MAP).dtype, call.input(1).dtype, call.outputs[0].dtype)
     if found not in ((DType.INT8,) * 3, (DType.INT16, DType.INT8, DType.INT16)):
         raise unsupported(call, f"{found[0]} with weights of {found[1]} to {found[2]}")
@@ -136,6 +138,7 @@ def _prepare(call: Call) -> PreparedTransposeConv:
         activation=attributes.fused_activation_function,
         channel_axis=0,
         indices=(MAP, 1, 3),
+        widened_biases=(DType.INT16,) if found[0] is DType.INT16 else (),
     )
     matrix = np.ascontiguousarray(accumulator.weights.transpose(1, 2, 3, 0), exact_float(accumulator))
     return PreparedTransposeConv(accumulator, matrix, *scatter_windows(call.signature))
@@ -151,6 +154,7 @@ TRANSPOSE_CONV = register(
         needs=_needs,
         work=_work,
         parameters=(1, 3),
+        late=(1, 3),
         prepare=_prepare,
         kernel="transpose_conv",
     )

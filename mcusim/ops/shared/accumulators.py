@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mcusim.arithmetic.packing import bytes_from
 from mcusim.arithmetic.quant import INT32_MAX, Integers, Rounding, Scaling, activation_range, dtype_range, scaling
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, DType, Quantization, Tensor
@@ -145,18 +146,30 @@ def exact_float(accumulator: Accumulator) -> type[np.floating[Any]]:
     return np.float32 if int(products.max(initial=0)) < 1 << 24 else np.float64
 
 
-def _bias(call: Call, index: int, channels: int) -> tuple[Integers, DType | None]:
-    """The bias in int64 and its stored type; zeros and None where there is none."""
-    tensor = call.inputs[index] if index < len(call.inputs) else None
-    if tensor is None:
-        return np.zeros(channels, np.int64), None
-    if tensor.dtype not in (DType.INT16, DType.INT32, DType.INT64):
-        raise unsupported(call, f"a bias of {tensor.dtype}")
-    elements = constant_of(call, index).astype(np.int64).reshape(-1)
+def _bias(call: Call, index: int, channels: int, read_as: DType) -> Integers:
+    """The bias in int64; zeros where there is none.
+
+    read_as: the type for which TFLM takes its bytes, whatever the tensor's type is.
+    """
+    if not call.signature.has(index):
+        return np.zeros(channels, np.int64)
+    tensor, elements = call.input(index), constant_of(call, index).reshape(-1)
     if elements.size != channels:
         what = f"the bias has {elements.size} elements for {channels} channels"
         raise ModelError(what, where=call.where, fix=_REQUANTISE)
-    return elements, tensor.dtype
+    if tensor.dtype is not read_as:
+        elements = _reinterpreted(call, tensor, elements, read_as)
+    return elements.astype(np.int64)
+
+
+def _reinterpreted(call: Call, tensor: Tensor, elements: NDArray[Any], read_as: DType) -> NDArray[Any]:
+    """Elements of `read_as` in the bytes of a constant and, where they are wider, in what its file holds behind it."""
+    size_bytes = elements.size * read_as.bits // 8
+    stored = bytes_from(elements, size_bytes)
+    if stored is None:
+        what = f"TFLM reads a bias of {tensor.dtype} as {read_as}: {size_bytes} bytes, and it has {elements.nbytes}"
+        raise ModelError(what, where=call.where, fix=f"store the bias as {read_as}")
+    return np.frombuffer(stored, np.dtype(read_as.value).newbyteorder("<"), elements.size)
 
 
 def _factors(call: Call, source: Tensor, weights: Tensor, channels: int) -> ArrayLike:
@@ -169,7 +182,10 @@ def _factors(call: Call, source: Tensor, weights: Tensor, channels: int) -> Arra
         what = f"the weights have {len(quantization.scales)} scales for {channels} channels"
         raise ModelError(what, where=call.where, fix=_REQUANTISE)
     input_scale, output_scale = per_tensor(call, source)[0], per_tensor(call, call.outputs[0])[0]
-    return np.broadcast_to(input_scale * np.array(quantization.scales, np.float64) / output_scale, (channels,))
+    products = input_scale * np.array(quantization.scales, np.float64)
+    if source.dtype is DType.UINT8:  # which only desktop TFLite runs: the product is a float there
+        products = products.astype(np.float32).astype(np.float64)
+    return np.broadcast_to(products / output_scale, (channels,))
 
 
 def prepare_accumulator(
@@ -180,26 +196,23 @@ def prepare_accumulator(
     indices: tuple[int, int, int] = (0, 1, 2),
     has_narrow_bias: bool = False,
     uses_zero_point: bool = False,
+    widened_biases: tuple[DType, ...] = (),
 ) -> Accumulator:
     """The integers of a node with constant weights, and the bounds of its sums.
 
     channel_axis: of the weights, along which output channels lie.   indices: of input, weights and bias.
     has_narrow_bias: int16 inputs may have an int32 bias; then sums are 32 bits wide, else 64.
+    widened_biases: types of a bias that the kernel knows besides; of any other it takes the bytes as they are.
     uses_zero_point: int8 weights are taken less their zero point; else they count as symmetric, as TFLM has it.
     Raises ModelError where types, scales and shapes do not go together.
     """
     source, weights = call.input(indices[0]), call.input(indices[1])
     stored = constant_of(call, indices[1])
     channels = stored.shape[channel_axis]
-    bias, bias_dtype = _bias(call, indices[2], channels)
-    if source.dtype is DType.INT16:
-        wide = bias_dtype is not DType.INT32
-        if not wide and not has_narrow_bias:  # TFLM takes the bytes of such a bias for 64-bit integers
-            raise unsupported(call, f"{source.dtype} with a bias of {bias_dtype}")
-    else:
-        wide = False
-        if bias_dtype not in (None, DType.INT32):
-            raise unsupported(call, f"{source.dtype} with a bias of {bias_dtype}")
+    stored_bias = call.input(indices[2]).dtype if call.signature.has(indices[2]) else None
+    wide = source.dtype is DType.INT16 and not (has_narrow_bias and stored_bias is DType.INT32)
+    read_as = (DType.INT64 if wide else DType.INT32) if stored_bias not in widened_biases else stored_bias
+    bias = _bias(call, indices[2], channels, read_as)
     zero_point = per_tensor(call, weights)[1] if uses_zero_point or weights.dtype is DType.UINT8 else 0
     shifted = stored.astype(np.int16) - np.int16(zero_point)
     if np.abs(shifted).max(initial=0) < 128:

@@ -15,6 +15,7 @@ from mcusim.ops.kernels.fast.command import Array, Command, Declined, Encode, ad
 from mcusim.ops.kernels.fast.driver import program, run, run_calls
 from mcusim.ops.kernels.fast.moving import encode_moves
 from mcusim.ops.registry import OPS, Piece, StateRole
+from mcusim.ops.shared.late import Late
 from mcusim.program import Iteration
 
 __all__ = ["Stream", "StreamRunner", "encoder"]
@@ -88,6 +89,8 @@ class Stream:
             return encode_moves([(step.outputs[0], step.inputs[0])], step.inputs[0])
         if op.state is StateRole.ASSIGN:
             return encode_moves([(step.inputs[0], step.inputs[1])], step.inputs[1])
+        if isinstance(step.prepared, Late):
+            raise Declined("its weights are computed at run time")
         found = encoder(op.kernel)
         if found is None or not planned.reads or planned.reads[0] == ABSENT:
             raise Declined("it has no fast kernel, or reads a constant, behind which there is no slack")
