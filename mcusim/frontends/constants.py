@@ -34,14 +34,14 @@ class ConstantReader:
         """The elements of a constant whose `count` bytes begin at `start`: read-only, of `shape`.
 
         Elements of 4 and 2 bits are unpacked to one byte each. None for element types without storage.
-        Raises ModelError if the number of bytes is not the one that the shape takes.
+        Bytes behind those that the shape takes are left out, as runtimes do. Raises ModelError if there are fewer.
         """
         if dtype is DType.STRING:
             return np.frombuffer(self._file.content, np.uint8, count, start)
         if dtype.bits == 0:
             return None
         expected = -(-math.prod(shape) * dtype.bits // 8)
-        if count != expected:
+        if count < expected:
             raise ModelError(
                 f"its data has {count:,} bytes, and its shape takes {expected:,} ({dtype})",
                 where=where,
@@ -50,7 +50,7 @@ class ConstantReader:
         key = (start, shape, dtype)
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = self._elements(start, count, shape, dtype)
+            found = self._known[key] = self._elements(start, expected, shape, dtype)
         return found
 
     def _elements(self, start: int, count: int, shape: Shape, dtype: DType) -> NDArray[Any]:

@@ -174,7 +174,8 @@ def _touched(program: Program, step: Step, place: Mapping[int, int]) -> tuple[in
 
 def _tenant(program: Program, index: int, users: int) -> _Tenant:
     buffer = program.buffers[index]
-    outlives = buffer.kind is BufferKind.INPUT and buffer.end == program.length and not users >> (program.length - 1)
+    unread_at_end = not users >> max(program.length - 1, 0)
+    outlives = buffer.kind is BufferKind.INPUT and buffer.end == program.length and unread_at_end
     return _Tenant(
         buffer.size_bytes, users, buffer.kind is BufferKind.INPUT, outlives or buffer.kind is BufferKind.OUTPUT
     )

@@ -36,7 +36,8 @@ def peak_step(plan: MemoryPlan) -> int:
 
 def step_words(plan: MemoryPlan, step: int) -> str:
     """A step, and the number by which a report names its layer."""
-    layer = plan.step_layers()[step]
+    layers = plan.step_layers()
+    layer = layers[step] if layers else None
     return f"step {step}" if layer is None else f"step {step} (layer {layer})"
 
 

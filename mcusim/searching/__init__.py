@@ -163,6 +163,9 @@ def front_schedules(
     progress: Progress | None = None,
 ) -> list[tuple[Schedule, InputPlace]]:
     """The schedules on the front of live bytes and cycles, cheapest first, with the place of the network's input."""
+    place = input_place or runtime.rules.input_place
+    if not lower(graph, LAYER, runtime.rules, place).length:  # nothing runs: there is one way to do it
+        return [(LAYER, place)]
     found = Routed(graph, runtime, prices, space, input_place, progress)
     return [(found.schedule(path), place) for path, place in found.front()]
 

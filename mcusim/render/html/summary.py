@@ -78,7 +78,7 @@ def _time(time: LatencyInfo) -> Gauge:
     if time.ms is None or time.low_ms is None or time.high_ms is None:
         return Gauge("Time", "", "not known", "", "unsure", "see the warnings", "", time.basis, 0)
     limit = time.budget_ms
-    scale = max(time.high_ms, limit or 0)
+    scale = max(time.high_ms, limit or 0) or 1.0
     state = "free" if limit is None else _state(time.fits)
     words = "no limit is set" if limit is None else f"{format_percent(time.ms / limit)}, {_FIT_WORDS[time.fits]}"
     return Gauge(
