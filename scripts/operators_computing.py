@@ -319,3 +319,57 @@ def _matmul(name: str) -> Iterator[Network]:
             adjX=adj_x,
             adjY=adj_y,
         )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Recurrent
+
+
+@lists("UNIDIRECTIONAL_SEQUENCE_LSTM")
+def _lstm(name: str) -> Iterator[Network]:
+    """As converters store it: 24 inputs, states that are variables, and five intermediates."""
+    for dtype, batch, time_major, clip, stored in product(
+        ("int8", "int16", "float32"), (1, 2), (False, True), (0.0, 1.5), ("", "int16", "float32")
+    ):
+        for bias in ("int32", "int64") if dtype == "int16" else ("float32",) if dtype == "float32" else ("int32",):
+            label = f"{dtype} batch {batch} time first {time_major} clip {clip} intermediates {stored} bias {bias}"
+            yield _lstm_of(name, label, dtype, batch, time_major, clip, stored, bias)
+
+
+def _lstm_of(
+    name: str, label: str, dtype: str, batch: int, time_major: bool, clip: float, stored: str, bias: str
+) -> Network:
+    depth, units, steps = 5, 6, 4
+    random, weights = np.random.default_rng(11), "float32" if dtype == "float32" else "int8"
+
+    def fixed(shape: tuple[int, ...], kind: str, scale: float, spread: float) -> Operand:
+        drawn = random.uniform(-spread, spread, shape)
+        return constant(drawn, kind, scale=scale)
+
+    around = (steps, batch) if time_major else (batch, steps)
+    spread = 0.5 if dtype == "float32" else 127
+    inner = tuple(fixed((units, depth), weights, 0.01 + 0.001 * i, spread) for i in range(4))
+    back = tuple(fixed((units, units), weights, 0.008 + 0.001 * i, spread) for i in range(4))
+    biases = tuple(fixed((units,), bias, 3e-4, 0.1 if dtype == "float32" else 900) for _ in range(4))
+    hidden_scale = 1 / 32768 if dtype == "int16" else 0.008
+    hidden = tensor((batch, units), dtype, hidden_scale, -3, is_variable=True)
+    cell = tensor((batch, units), "float32" if dtype == "float32" else "int16", 2.0**-11, is_variable=True)
+    source, output = tensor((*around, depth), dtype, 0.03, 5), tensor((*around, units), dtype, hidden_scale, -3)
+    kept = [Operand((0,), stored, scale=2.0**-12)] * 4 if stored else []
+    inputs = [source, *inner, *back, None, None, None, *biases, None, None, hidden, cell, None, None, None, None]
+    return joined(
+        label,
+        name,
+        inputs,
+        [output],
+        "UnidirectionalSequenceLSTMOptions",
+        intermediates=[Operand((0,), one.dtype, scale=one.scale) for one in kept] + [hidden_like(hidden)] * bool(kept),
+        fusedActivationFunction=4,
+        cellClip=clip,
+        timeMajor=time_major,
+    )
+
+
+def hidden_like(hidden: Operand) -> Operand:
+    """The intermediate of the hidden state: only its quantisation counts."""
+    return Operand((0,), hidden.dtype, scale=hidden.scale, zero_point=hidden.zero_point)

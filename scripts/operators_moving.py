@@ -151,8 +151,8 @@ def _expand(name: str) -> Iterator[Network]:
 def _slice(name: str) -> Iterator[Network]:
     for dtype, kind, fixed in product(TYPES, ("int32", "int64"), (True, False)):
         begin = constant([1, 0, 2], kind) if fixed else Operand((3,), kind, low=0, high=1)
-        operands = [tensor((4, 5, 6), dtype), begin, constant([2, 5, 3], kind)]
-        yield joined(f"{dtype} {kind} fixed {fixed}", name, operands, [tensor((2, 5, 3), dtype)], "SliceOptions")
+        operands = [tensor((4, 5, 6), dtype), begin, constant([2, 4, 3], kind)]
+        yield joined(f"{dtype} {kind} fixed {fixed}", name, operands, [tensor((2, 4, 3), dtype)], "SliceOptions")
 
 
 @lists("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")

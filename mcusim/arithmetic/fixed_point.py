@@ -29,6 +29,7 @@ __all__ = [
     "exp_on_negative_values",
     "interpolate",
     "interpolation_table",
+    "inverse_square_root",
     "log_of_sum",
     "logistic",
     "one_over_one_plus_x",
@@ -112,6 +113,34 @@ def _newton_raphson(half_denominator: Integers) -> Integers:
 def one_over_one_plus_x(raw: ArrayLike) -> Integers:
     """1 / (1 + x) for x in [0, 1], Q0.31 -> Q0.31."""
     return saturating_left_shift(_newton_raphson(_rounding_half_sum(raw, INT32_MAX)), 1)
+
+
+def inverse_square_root(value: ArrayLike) -> tuple[Integers, Integers]:
+    """1 / sqrt(x) of int32 numbers, as multiplier and shift: multiplier * 2**(shift - 31). Below 2 it counts as 1.
+
+    Source: TFLite common.h, GetInvSqrtQuantizedMultiplierExp.
+    """
+    x = np.asarray(value, np.int64)
+    shift = np.full(x.shape, 11, np.int64)
+    for _ in range(2):
+        large = x >= 1 << 29
+        x, shift = np.where(large, x // 4, x), shift + large
+    pairs = (count_leading_zeros(np.maximum(x, 1)) - 1) // 2 - 1
+    shift = shift - pairs
+    number = (np.maximum(x, 2) << (2 * pairs)) >> 1
+    half_number = rounding_divide_by_pot(number, 1)
+    root = np.full(x.shape, 1 << 28, np.int64)
+    for _ in range(5):  # Newton-Raphson, Q3.28
+        cube = rescale_bits(_mul(_mul(root, root), root), 9, 3)
+        root = rescale_bits(_mul(_HALF_THREE, root) - _mul(half_number, cube), 6, 3)
+    result = _mul(root, _HALF_SQRT_2) << np.maximum(-shift, 0)
+    return np.where(x <= 1, INT32_MAX, result), np.where(x <= 1, 0, -np.maximum(shift, 0))
+
+
+_HALF_THREE = (1 << 28) + (1 << 27)
+"""1.5 in Q3.28."""
+_HALF_SQRT_2 = 1518500250
+"""In Q0.31."""
 
 
 def _one_minus_over_one_plus(raw: Integers) -> Integers:

@@ -1,7 +1,9 @@
-"""expf and logf of the C libraries that microcontrollers and Linux use: computed in double, rounded once.
+"""Functions of float32 as the C libraries of microcontrollers and of Linux compute them, bit for bit.
 
+expf, logf, sinf and cosf are computed in double and rounded once; expm1f and tanhf are older, all in float32.
 numpy's own float32 versions differ from them in the last bit.
-Source: Arm optimized routines, expf.c, logf.c and their data, which newlib, glibc and musl contain.
+Source: Arm optimized routines, expf.c, logf.c and their data; fdlibm s_expm1f.c and s_tanhf.c: newlib, glibc and musl
+contain both.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["exp_float32", "log_float32"]
+__all__ = ["cos_float32", "exp_float32", "expm1_float32", "log_float32", "sin_float32", "tanh_float32"]
 
 Floats = NDArray[np.float32]
 
@@ -24,7 +26,7 @@ def exp_float32(value: ArrayLike) -> Floats:
     scaled = x * (float.fromhex("0x1.71547652b82fep+0") * steps)
     whole = np.rint(np.clip(scaled, -1e6, 1e6))
     r = scaled - whole
-    power = np.exp2(whole / steps)
+    power = np.exp2(np.minimum(whole / steps, 1023))
     z = float.fromhex("0x1.c6af84b912394p-5") / steps**3 * r + float.fromhex("0x1.ebfce50fac4f3p-3") / steps**2
     y = float.fromhex("0x1.62e42ff0c52d6p-1") / steps * r + 1.0
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -50,14 +52,168 @@ _LOGS = np.array([float.fromhex(value) for value in _LOG_TABLE.split()]).reshape
 
 
 def log_float32(value: ArrayLike) -> Floats:
-    """logf of positive, normal numbers."""
-    bits = np.asarray(value, np.float32).view(np.int32).astype(np.int64)
+    """logf; -inf of 0, NaN below."""
+    x = np.asarray(value, np.float32)
+    tiny = (x > 0) & (x < np.float32(2.0**-126))
+    scale = np.where(tiny, np.int64(23), np.int64(0))
+    with np.errstate(invalid="ignore"):
+        found = _log_of_normal(np.where(tiny, x * np.float32(2.0**23), np.where(x > 0, x, np.float32(1))), scale)
+    ends = np.where(x == 0, np.float32(-np.inf), np.where(np.isposinf(x), x, np.float32(np.nan)))
+    return np.where((x > 0) & np.isfinite(x), found, ends)
+
+
+def _log_of_normal(x: Floats, scale: NDArray[np.int64]) -> Floats:
+    """Of positive, normal numbers times 2**-scale."""
+    bits = x.view(np.int32).astype(np.int64)
     offset = bits - 0x3F330000
     exponent = offset >> 23
     inverse, logarithm = np.moveaxis(_LOGS[(offset >> 19) & 15], -1, 0)
     mantissa = (bits - (exponent << 23)).astype(np.int32).view(np.float32).astype(np.float64)
     r = mantissa * inverse - 1.0
-    first = logarithm + exponent * float.fromhex("0x1.62e42fefa39efp-1")
+    first = logarithm + (exponent - scale) * float.fromhex("0x1.62e42fefa39efp-1")
     y = float.fromhex("0x1.5575b0be00b6ap-2") * r + float.fromhex("-0x1.ffffef20a4123p-2")
     y = float.fromhex("-0x1.00ea348b88334p-2") * (r * r) + y
     return np.asarray(y * (r * r) + (first + r)).astype(np.float32)
+
+
+_SINE_TEXT = "-0x1.555545995a603p-3 0x1.1107605230bc4p-7 -0x1.994eb3774cf24p-13"
+_SINES = tuple(
+    float.fromhex(value) for value in ["-0x1.555545995a603p-3", "0x1.1107605230bc4p-7", "-0x1.994eb3774cf24p-13"]
+)
+_COSINES = tuple(
+    float.fromhex(value)
+    for value in [
+        "0x1p0",
+        "-0x1.ffffffd0c621cp-2",
+        "0x1.55553e1068f19p-5",
+        "-0x1.6c087e89a359dp-10",
+        "0x1.99343027bf8c3p-16",
+    ]
+)
+_FOUR_OVER_PI = 0xA2F9836E4E441529FC2757D1F534DDC0DB6295993C439041
+"""The first 192 bits of it."""
+
+
+def sin_float32(value: ArrayLike) -> Floats:
+    """sinf; NaN of infinities."""
+    return _sine(value, 0)
+
+
+def cos_float32(value: ArrayLike) -> Floats:
+    """cosf; NaN of infinities."""
+    return _sine(value, 1)
+
+
+def _sine(value: ArrayLike, quarters: int) -> Floats:
+    """sin(x + quarters * pi / 2): x is brought to [-pi / 4, pi / 4], and a polynomial of its quadrant in double."""
+    single = np.asarray(value, np.float32)
+    x = np.where(np.isfinite(single), single, np.float32(0)).astype(np.float64)
+    # Sizes are compared by their upper twelve bits.
+    size = np.abs(single).view(np.int32) >> 20
+    quadrant = ((np.clip(x, -128, 128) * float.fromhex("0x1.45F306DC9C883p+23")).astype(np.int64) + 0x800000) >> 24
+    quadrant = np.where(size < 0x3F4, 0, quadrant)
+    r = x - quadrant * float.fromhex("0x1.921FB54442D18p0")
+    far = size >= 0x42F
+    if far.any():
+        reduced = [_reduced(float(one)) if is_far else (0.0, 0) for one, is_far in zip(x.flat, far.flat, strict=True)]
+        pairs = np.array(reduced).reshape(*x.shape, 2)
+        r, quadrant = np.where(far, pairs[..., 0], r), np.where(far, pairs[..., 1].astype(np.int64), quadrant)
+    quadrant = quadrant + quarters
+    square = r * r
+    cube = r * square
+    sine = (r + cube * _SINES[0]) + (cube * square) * (_SINES[1] + square * _SINES[2])
+    fourth = square * square
+    c0, c1, c2, c3, c4 = _COSINES
+    cosine = ((c0 + square * c1) + fourth * c2) + (fourth * square) * (c3 + square * c4)
+    found = np.where(quadrant & 1, cosine, sine)
+    found = np.where(quadrant & 2, -found, found).astype(np.float32)
+    found = np.where(size < 0x398, single if not quarters else np.float32(1), found)
+    return np.where(np.isfinite(single), found, np.float32(np.nan))
+
+
+def _reduced(x: float) -> tuple[float, int]:
+    """A number of 120 or more less a multiple of pi / 2, and that multiple modulo 4, by 96 bits of 4 / pi."""
+    bits = int(np.abs(np.float32(x)).view(np.int32))
+    first, shift = (bits >> 26) & 15, (bits >> 23) & 7
+    mantissa = ((bits & 0xFFFFFF) | 0x800000) << shift & 0xFFFFFFFF
+    words = [_FOUR_OVER_PI >> (160 - 8 * (first + k - 3)) & 0xFFFFFFFF for k in (0, 4, 8)]
+    total = (mantissa * words[2] >> 32) + ((mantissa * words[0] & 0xFFFFFFFF) << 32) + mantissa * words[1]
+    total &= 0xFFFFFFFFFFFFFFFF
+    quadrant = ((total + (1 << 61)) >> 62) & 3
+    rest = (total - (quadrant << 62)) & 0xFFFFFFFFFFFFFFFF
+    rest -= (rest >> 63) << 64
+    sign = -1 if x < 0 else 1
+    return sign * rest * float.fromhex("0x1.921FB54442D18p-62"), sign * quadrant
+
+
+_LN2_HIGH, _LN2_LOW = np.float32(6.9313812256e-01), np.float32(9.0580006145e-06)
+_INVERSE_LN2 = np.float32(1.4426950216e00)
+_EXPM1 = tuple(
+    np.float32(q) for q in (-3.3333335072e-02, 1.5873016091e-03, -7.9365076090e-05, 4.0082177293e-06, -2.0109921195e-07)
+)
+"""Coefficients of the even series whose value is near 1."""
+
+
+def expm1_float32(value: ArrayLike) -> Floats:
+    """expm1f: exp(x) - 1, accurate near 0.
+
+    x = k * ln 2 + r with |r| <= ln(2) / 2; expm1(r) is rational in r; what the powers of two then lack is added in the
+    order that loses least for each k.
+    """
+    x = np.atleast_1d(np.asarray(value, np.float32))
+    one, half = np.float32(1), np.float32(0.5)
+    with np.errstate(all="ignore"):
+        size = np.abs(x)
+        scaled = np.trunc(np.where(size < 128, _INVERSE_LN2 * x + np.copysign(half, x), 0)).astype(np.int32)
+        near = size < np.float32(1.5) * (_LN2_HIGH + _LN2_LOW)
+        k = np.where(near, np.copysign(one, x).astype(np.int32), scaled)
+        k = np.where(size <= half * (_LN2_HIGH + _LN2_LOW), 0, k)
+        times = k.astype(np.float32)
+        high, low = x - times * _LN2_HIGH, times * _LN2_LOW
+        r = np.where(k == 0, x, high - low)
+        c = np.where(k == 0, np.float32(0), (high - r) - low)
+        found = _from_parts(r, c, k)
+    found = np.where(size < np.float32(2.0**-25), x, found)
+    found = np.where(x <= np.float32(-18.714973), -one, found)
+    found = np.where(x >= np.float32(88.72283935546875), np.float32(np.inf), found)
+    return np.where(np.isnan(x), x, found).reshape(np.shape(value))
+
+
+def _from_parts(r: Floats, c: Floats, k: NDArray[np.int32]) -> Floats:
+    """expm1(r + c) and the power of two 2**k put together.   Source: fdlibm s_expm1f.c."""
+    one, half = np.float32(1), np.float32(0.5)
+    halved = half * r
+    square = r * halved
+    series = one + square * _horner(square, _EXPM1)
+    t = np.float32(3) - series * halved
+    error = square * ((series - t) / (np.float32(6) - r * t))
+    small = r - (r * error - square)
+    error = (r * (error - c) - c) - square
+    minus = half * (r - error) - half
+    plus = np.where(r < np.float32(-0.25), np.float32(-2) * (error - (r + half)), one + np.float32(2) * (r - error))
+    power = np.ldexp(one, -np.clip(k, -126, 126))
+    far = np.ldexp(one - (error - r), k) - one
+    middle = np.ldexp((one - power) - (error - r), k)
+    large = np.ldexp((r - (error + power)) + one, k)
+    chosen = np.where((k <= -2) | (k > 56), far, np.where(k < 23, middle, large))
+    return np.where(k == 0, small, np.where(k == -1, minus, np.where(k == 1, plus, chosen))).astype(np.float32)
+
+
+def _horner(x: Floats, coefficients: tuple[np.float32, ...]) -> Floats:
+    total = np.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        total = coefficient + x * total
+    return total
+
+
+def tanh_float32(value: ArrayLike) -> Floats:
+    """tanhf, by expm1f of twice the number.   Source: fdlibm s_tanhf.c."""
+    x = np.asarray(value, np.float32)
+    one, two = np.float32(1), np.float32(2)
+    size = np.abs(x)
+    t = expm1_float32(np.where(size >= 1, two * np.minimum(size, np.float32(32)), -two * size))
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = np.where(size >= 1, one - two / (t + two), -t / (t + two))
+        found = np.where(size >= 22, one, found)
+        signed = np.where(np.signbit(x), -found, found)
+        return np.where(size < np.float32(2.0**-55), x * (one + x), np.where(np.isnan(x), x, signed)).astype(np.float32)

@@ -20,7 +20,8 @@ class CastAttributes(Attributes):
     out_data_type: DType = DType.FLOAT32
 
 
-_CAST = frozenset({DType.BOOL, DType.INT8, DType.UINT8, DType.INT16, DType.INT32, DType.INT64, DType.FLOAT32})
+_INTEGERS = (DType.INT8, DType.UINT8, DType.INT16, DType.INT32, DType.UINT32, DType.INT64)
+_CAST = frozenset({DType.BOOL, DType.FLOAT32, *_INTEGERS})
 
 
 def _prepare(call: Call) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from mcusim.graph import Activation, Attributes, DType
 from mcusim.ops.registry import Call, attributes_of, register
-from mcusim.ops.shared.arithmetic import Operation, PreparedPlain, plain
+from mcusim.ops.shared.accumulators import output_stage, per_tensor, rounding_of
+from mcusim.ops.shared.arithmetic import Operation, PreparedPlain, PreparedQuotient, operands, plain, same_dtypes
 from mcusim.ops.shared.elementwise import binary
 
 __all__ = ["DIV", "DivAttributes"]
@@ -19,12 +22,16 @@ class DivAttributes(Attributes):
     fused_activation_function: Activation = Activation.NONE
 
 
-def _prepare(call: Call) -> PreparedPlain:
-    """Floats and int32. Of stored integers TFLM shifts by more bits than a register has: what comes out of small
-    quotients depends on the processor.   Source: TFLM div.cc; TFLite reference/div.h.
-    """
+def _prepare(call: Call) -> PreparedPlain | PreparedQuotient:
+    """The factor of stored integers is formed in float32.   Source: TFLM div.cc; TFLite reference/div.h."""
     activation = attributes_of(call.signature, DivAttributes).fused_activation_function
-    return plain(call, Operation.DIVIDE, activation, (DType.FLOAT32, DType.INT32))
+    if same_dtypes(call) is not DType.INT8:
+        return plain(call, Operation.DIVIDE, activation, (DType.FLOAT32, DType.INT32))
+    scales, zeros = zip(*(per_tensor(call, t) for t in (call.input(0), call.input(1), call.outputs[0])), strict=True)
+    single = np.float32
+    factor = single(scales[0]) / (single(scales[1]) * single(scales[2]))
+    stage = output_stage(call, float(factor), rounding_of(call), activation)
+    return PreparedQuotient(operands(call), (zeros[0], zeros[1]), stage, call.where)
 
 
 DIV = register(

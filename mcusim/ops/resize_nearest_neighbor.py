@@ -51,6 +51,7 @@ RESIZE_NEAREST_NEIGHBOR = register(
         "ResizeNearestNeighborOptions",
         _reads,
         taps=1,
+        takes_both=True,
         prepare=_prepare,
         kernel="picking",
     )

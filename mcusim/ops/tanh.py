@@ -14,7 +14,7 @@ from mcusim.graph import DType
 from mcusim.ops.registry import Call, WorkKind, register
 from mcusim.ops.shared.accumulators import per_tensor
 from mcusim.ops.shared.elementwise import unary
-from mcusim.ops.shared.lookups import PreparedUnary, clamped_table, prepare_unary
+from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 from mcusim.ops.shared.sigmoids import INTEGER_BITS, scaled8, scaled16, tanh16
 
 __all__ = ["TANH"]
@@ -35,7 +35,7 @@ def _results(call: Call, values: Integers) -> NDArray[Any]:
 
 
 def _prepare(call: Call) -> PreparedUnary:
-    return prepare_unary(call, _results, (DType.INT8, DType.INT16, DType.UINT8))
+    return prepare_unary(call, _results, (DType.INT8, DType.INT16, DType.UINT8), FloatFunction.TANH)
 
 
 TANH = register(replace(unary("TANH", "hyperbolic tangent", kind=WorkKind.LOOKUP), prepare=_prepare, kernel="unary"))

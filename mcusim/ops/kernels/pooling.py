@@ -12,7 +12,7 @@ from mcusim.ops.registry import Piece
 from mcusim.ops.shared.pooling import PreparedPool
 from mcusim.region import Span, Window
 
-__all__ = ["run"]
+__all__ = ["run", "taps"]
 
 Array = NDArray[Any]
 
@@ -31,7 +31,7 @@ def _met(window: Window, tap: int, origin: int, size: int, outputs: Span) -> tup
     return slice(first, last), slice(start, (last - 1) * window.stride + shift + 1, window.stride)
 
 
-def _taps(prepared: PreparedPool, source: Array, piece: Piece) -> Iterator[tuple[slice, slice, Array]]:
+def taps(prepared: PreparedPool, source: Array, piece: Piece) -> Iterator[tuple[slice, slice, Array]]:
     """For each tap: the output rows and columns that have it inside the map, and the elements there."""
     row0, col0 = piece.origins[0]
     for ky in range(prepared.rows.kernel):
@@ -44,7 +44,7 @@ def _taps(prepared: PreparedPool, source: Array, piece: Piece) -> Iterator[tuple
 def _maximum(prepared: PreparedPool, source: Array, shape: tuple[int, ...], piece: Piece) -> Array:
     lowest = np.iinfo(source.dtype).min if source.dtype.kind in "iu" else np.finfo(source.dtype).min
     result = np.full(shape, lowest, source.dtype)
-    for rows, cols, elements in _taps(prepared, source, piece):
+    for rows, cols, elements in taps(prepared, source, piece):
         # std::max(best, x): a NaN never wins.
         result[:, rows, cols] = np.where(elements > result[:, rows, cols], elements, result[:, rows, cols])
     return result
@@ -55,7 +55,7 @@ def _average(prepared: PreparedPool, source: Array, shape: tuple[int, ...], piec
     is_float = source.dtype.kind == "f"
     sums = np.zeros(shape, np.float32 if is_float else np.int64)
     counts = np.zeros((1, *shape[1:3], 1), np.int64)
-    for rows, cols, elements in _taps(prepared, source, piece):
+    for rows, cols, elements in taps(prepared, source, piece):
         sums[:, rows, cols] += elements
         counts[:, rows, cols] += 1
     if is_float:

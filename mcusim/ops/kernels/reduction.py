@@ -1,8 +1,9 @@
-"""MEAN, SUM and REDUCE_MAX."""
+"""MEAN, SUM, REDUCE_MAX and their kin."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,19 @@ def _float_sum(source: Array, axes: tuple[int, ...]) -> Array:
     return np.asarray(np.add.accumulate(rows, axis=-1, dtype=np.float32)[..., -1])
 
 
+_FOLDS: Mapping[Reduction, Callable[..., Array]] = MappingProxyType(
+    {Reduction.MAX: np.max, Reduction.MIN: np.min, Reduction.ALL: np.all, Reduction.ANY: np.any}
+)
+
+
 def run(prepared: PreparedReduction, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
     """inputs[0]: any shape.   outputs[0]: the piece, with folded axes of size 1 or without them."""
     source, output = inputs[0], outputs[0]
     if output.size == 0:
         return
-    if prepared.reduction is Reduction.MAX:
-        output[...] = source.max(axis=prepared.axes).reshape(output.shape)
+    fold = _FOLDS.get(prepared.reduction)
+    if fold is not None:
+        output[...] = fold(source, axis=prepared.axes).reshape(output.shape)
     elif prepared.stage is None:
         total = _float_sum(source, prepared.axes)
         if prepared.reduction is Reduction.MEAN:

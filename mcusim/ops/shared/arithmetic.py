@@ -25,7 +25,10 @@ __all__ = [
     "PreparedPlain",
     "PreparedPrelu",
     "PreparedProduct",
+    "PreparedQuotient",
+    "PreparedSquares",
     "PreparedSum",
+    "below_one",
     "float_limits",
     "operands",
     "plain",
@@ -57,6 +60,11 @@ class Operation(StrEnum):
     MAXIMUM = "maximum"
     MINIMUM = "minimum"
     PRELU = "prelu"
+    SQUARED_DIFFERENCE = "squared difference"
+    FLOOR_DIVIDE = "floor divide"
+    FLOOR_MODULO = "floor modulo"
+    AND = "and"
+    OR = "or"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,12 +124,37 @@ class PreparedPrelu:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class PreparedSquares:
+    """SQUARED_DIFFERENCE of stored integers: both inputs at one scale, their difference squared.   See PreparedSum."""
+
+    operands: Operands
+    left_shift: int
+    zero_points: tuple[int, int]
+    scalings: tuple[Scaling, Scaling]
+    stage: OutputStage
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedQuotient:
+    """DIV of stored integers.   where: names the node, for divisors that only the run knows."""
+
+    operands: Operands
+    zero_points: tuple[int, int]
+    stage: OutputStage
+    where: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PreparedPlain:
-    """Elements as they are: floats, 32-bit integers, and the comparisons of any type.   limits: of a fused clamp."""
+    """Elements as they are: floats, 32-bit integers, and the comparisons of any type.   limits: of a fused clamp.
+
+    divisor_of: names the node where a divisor of 0 stops TFLM; "" where it does not.
+    """
 
     operands: Operands
     operation: Operation
     limits: tuple[float, float] | None
+    divisor_of: str = ""
 
 
 def operands(call: Call) -> Operands:
@@ -153,7 +186,7 @@ def plain(call: Call, operation: Operation, activation: Activation, dtypes: tupl
     return PreparedPlain(operands(call), operation, limits)
 
 
-def _below_one(call: Call, real: float) -> float:
+def below_one(call: Call, real: float) -> float:
     """A factor in (0, 1), as the kernels expect.   Source: TFLite QuantizeMultiplierSmallerThanOneExp."""
     if not 0 < real < 1 or quantize_multiplier(real).shift > 0:
         what = f"a scale is too far from the others: a factor is {real:g}"
@@ -174,7 +207,7 @@ def prepare_sum(call: Call, sign: int, activation: Activation) -> PreparedSum | 
     left_shift = 15 if dtype is DType.INT16 else 20
     twice_max = 2 * max(scale_a, scale_b)
     factors = (scale_a / twice_max, scale_b / twice_max, twice_max / ((1 << left_shift) * scale_out))
-    reals = [_below_one(call, real) for real in factors]
+    reals = [below_one(call, real) for real in factors]
     rounding = rounding_of(call)
     stage = output_stage(call, reals[2], rounding, activation)
     if call.numerics is Numerics.TINYENGINE_FLOAT and dtype is DType.INT8 and sign > 0:

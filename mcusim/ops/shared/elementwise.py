@@ -14,7 +14,7 @@ from mcusim.ops.shared.operands import operand, refusal
 from mcusim.ops.shared.tiles import bytes_of, constant_bytes, entire, is_feature_map, same_region, share
 from mcusim.region import Region, Span
 
-__all__ = ["binary", "broadcast", "element_work", "infer_same", "unary"]
+__all__ = ["binary", "broadcast", "broadcast_needs", "element_work", "infer_same", "unary"]
 
 
 def infer_same(op: str, attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
@@ -77,8 +77,11 @@ def _infer_broadcast(op: str, attributes: Attributes, inputs: Sequence[TensorTyp
     return (broadcast(op, operand(op, inputs, 0).shape, operand(op, inputs, 1).shape),)
 
 
-def _broadcast_needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region | None:
-    """An axis of 1 is needed whole; so is an input of lower rank, which counts as one row and one column."""
+def broadcast_needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region | None:
+    """`needs` of an operator whose inputs stretch to its output.
+
+    An axis of 1 is needed whole; so is an input of lower rank, which counts as one row and one column.
+    """
     source, output = signature.input(index), signature.output
     if source.is_constant or not is_feature_map(output):
         return None
@@ -104,7 +107,7 @@ def binary(
         attributes=attributes,
         options=options,
         infer=partial(_infer_broadcast, name),
-        needs=_broadcast_needs,
+        needs=broadcast_needs,
         work=partial(element_work, WorkKind.ELEMENTWISE),
         overwrites=overwrites,
         parameters=parameters,

@@ -6,7 +6,7 @@ Helpers that describe kin; they register nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from mcusim.arithmetic.quant import Integers, dtype_range
 from mcusim.graph import DType
-from mcusim.ops.registry import Call
+from mcusim.ops.registry import Call, OpDef
 from mcusim.ops.shared.accumulators import per_tensor, unsupported
+from mcusim.ops.shared.elementwise import unary
 
-__all__ = ["FloatFunction", "PreparedUnary", "clamped_table", "prepare_unary", "stored_values"]
+__all__ = ["FloatFunction", "PreparedUnary", "clamped_table", "float_function", "prepare_unary", "stored_values"]
 
 EIGHT_BITS = (DType.INT8, DType.UINT8)
 
@@ -31,6 +32,20 @@ class FloatFunction(StrEnum):
     LEAKY_RELU = "leaky_relu"
     HARD_SWISH = "hard_swish"
     LOGISTIC = "logistic"
+    TANH = "tanh"
+    ABS = "abs"
+    NEG = "neg"
+    SQRT = "sqrt"
+    RSQRT = "rsqrt"
+    SQUARE = "square"
+    EXP = "exp"
+    LOG = "log"
+    SIN = "sin"
+    COS = "cos"
+    FLOOR = "floor"
+    CEIL = "ceil"
+    ROUND = "round"
+    ELU = "elu"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,3 +96,14 @@ def prepare_unary(
         raise unsupported(call, f"{source.dtype} to {output.dtype}")
     per_tensor(call, source), per_tensor(call, output)
     return PreparedUnary(results(call, stored_values(source.dtype)))
+
+
+def float_function(name: str, summary: str, function: FloatFunction, options: str = "") -> OpDef:
+    """An operator that TFLM knows of float32 only.   Source: TFLM elementwise.cc, neg.cc, exp.cc, floor.cc, ..."""
+
+    def prepare(call: Call) -> PreparedUnary:
+        if not call.input(0).dtype is call.outputs[0].dtype is DType.FLOAT32:
+            raise unsupported(call, f"{call.input(0).dtype} to {call.outputs[0].dtype}")
+        return PreparedUnary(None, function)
+
+    return replace(unary(name, summary, options=options), prepare=prepare, kernel="unary")

@@ -32,6 +32,9 @@ class Reduction(StrEnum):
     MEAN = "mean"
     SUM = "sum"
     MAX = "max"
+    MIN = "min"
+    ALL = "all"
+    ANY = "any"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +42,7 @@ class PreparedReduction:
     """What the kernel trusts.
 
     axes: which are folded.   count: elements that become one.   zero_point: of the input.
-    stage: of sums and means of stored integers; None for floats, and for maxima.
+    stage: of sums and means of stored integers; None for floats, and for what only compares.
     """
 
     reduction: Reduction
@@ -119,6 +122,10 @@ def _mean_scaling(scaled: Scaling, count: int) -> Scaling:
     )
 
 
+_NUMBERS = (DType.FLOAT32, DType.INT8, DType.INT16, DType.UINT8)
+_TYPES = {Reduction.ALL: (DType.BOOL,), Reduction.ANY: (DType.BOOL,)}
+
+
 def _prepare(reduction: Reduction, call: Call) -> PreparedReduction:
     """Sums are 32 bits wide, and wrap.   Source: TFLM reduce_common.cc."""
     source, output = call.input(0), call.outputs[0]
@@ -127,13 +134,12 @@ def _prepare(reduction: Reduction, call: Call) -> PreparedReduction:
     for axis in axes:
         count *= source.shape[axis]
     dtype = source.dtype.unpacked
-    known = (DType.FLOAT32, DType.INT8, DType.INT16, DType.UINT8)
-    if dtype is not output.dtype.unpacked or dtype not in known:
+    if dtype is not output.dtype.unpacked or dtype not in _TYPES.get(reduction, _NUMBERS):
         raise unsupported(call, f"{source.dtype} to {output.dtype}")
-    if dtype is DType.FLOAT32:
+    if dtype in (DType.FLOAT32, DType.BOOL):
         return PreparedReduction(reduction, axes, count)
     (scale, zero_point), (out_scale, out_zero_point) = per_tensor(call, source), per_tensor(call, output)
-    if reduction is Reduction.MAX:
+    if reduction in (Reduction.MAX, Reduction.MIN):
         if (scale, zero_point, source.dtype) != (out_scale, out_zero_point, output.dtype):
             what = "input and output have different scales"
             raise ModelError(what, where=call.where, fix="quantise the network again")

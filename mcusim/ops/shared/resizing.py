@@ -43,12 +43,12 @@ def scale_of(size: int, outputs: int, align_corners: bool) -> float:
     return rounded((size - 1) / (outputs - 1) if align_corners and outputs > 1 else size / outputs)
 
 
-def _infer(op: str, attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+def _infer(op: str, takes_both: bool, attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
     assert isinstance(attributes, ResizeAttributes)
     shape, size = operand(op, inputs, 0).shape, constant_ints(op, inputs, 1, "size")
     if len(shape) != 4 or len(size) != 2 or min(*size, *shape) < 1:
         raise refusal(op, f"{shape} cannot be resized to {size}", "give it NHWC and a size of two positive numbers")
-    if attributes.align_corners and attributes.half_pixel_centers:
+    if attributes.align_corners and attributes.half_pixel_centers and not takes_both:
         raise refusal(op, "align_corners and half_pixel_centers exclude each other", "set one of them")
     return ((shape[0], *size, shape[3]),)
 
@@ -94,16 +94,20 @@ def resize(
     reads: Reads,
     *,
     taps: int,
+    takes_both: bool = False,
     prepare: Callable[[Call], object] | None = None,
     kernel: str = "",
 ) -> OpDef:
-    """A resize that reads `taps` input places for an output place; one that reads a single place only moves it."""
+    """A resize that reads `taps` input places for an output place; one that reads a single place only moves it.
+
+    takes_both: align_corners and half_pixel_centers may be set at once.
+    """
     return OpDef(
         name=name,
         summary=summary,
         attributes=ResizeAttributes,
         options=options,
-        infer=partial(_infer, name),
+        infer=partial(_infer, name, takes_both),
         needs=partial(_needs, reads),
         work=partial(_work, WorkKind.COPY if taps == 1 else WorkKind.ELEMENTWISE, taps),
         movement=Movement.MOVES if taps == 1 else Movement.COMPUTES,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.arithmetic.fixed_point import SIGMOID_TABLE
-from mcusim.arithmetic.quant import Integers, round_half_away
+from mcusim.arithmetic.quant import Integers, round_half_away, wrap_int32
 from mcusim.errors import ModelError
 from mcusim.ops.registry import Call
 from mcusim.ops.shared.accumulators import per_tensor
@@ -21,6 +21,8 @@ __all__ = ["Scaled8", "checked_log2", "input_radius", "logistic16", "scaled8", "
 
 INTEGER_BITS = 4
 """Of the fixed-point numbers that 8-bit inputs become."""
+MOST_SHIFT = 62
+"""By so many bits the source shifts a 64-bit 1 at most."""
 _QUANTISE = "quantise the network again"
 
 
@@ -38,12 +40,15 @@ def input_radius(integer_bits: int, left_shift: int, bits: int = 31) -> int:
 
 
 def scaled8(call: Call) -> Scaled8:
-    """Source: TFLM logistic_common.cc and tanh.cc; the multiplier may round up to 2**31, which wraps there."""
+    """From a scale of 8 on the radius is 0, and the shift does not matter.
+
+    Source: TFLM logistic_common.cc and tanh.cc; the multiplier may round up to 2**31, which wraps there.
+    """
     fraction, shift = math.frexp(per_tensor(call, call.input(0))[0] * (1 << (31 - INTEGER_BITS)))
     multiplier = int(round_half_away(fraction * (1 << 31)))
-    if shift < 0 or shift > 30 or multiplier >= 1 << 31:
+    if shift < 0 or shift > MOST_SHIFT or multiplier >= 1 << 31:
         raise ModelError("the input's scale is out of range", where=call.where, fix=_QUANTISE)
-    return Scaled8(multiplier, shift, input_radius(INTEGER_BITS, shift))
+    return Scaled8(multiplier, min(shift, 30), input_radius(INTEGER_BITS, shift))
 
 
 def checked_log2(scale: float) -> tuple[int, bool]:
@@ -73,13 +78,13 @@ def scaled16(call: Call, power_of_two_shifts: tuple[int, ...]) -> tuple[int, int
     while multiplier <= 32767.0 / 2.0 and right <= 30:
         right += 1
         multiplier *= 2.0
-    if int(multiplier) > 32767:
+    if multiplier >= 1 << 31:
         raise ModelError(f"the input's scale, {scale}, is too large", where=call.where, fix=_QUANTISE)
     return int(multiplier), right
 
 
 def _scaled(values: Integers, multiplier: int, right: int) -> Integers:
-    return (values * multiplier + ((1 << right) >> 1)) >> right
+    return wrap_int32(values * multiplier + ((1 << right) >> 1)) >> right
 
 
 def _sigmoid(magnitude: Integers, bits: int) -> tuple[Integers, NDArray[np.bool_]]:

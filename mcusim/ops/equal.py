@@ -1,0 +1,10 @@
+"""EQUAL: whether a = b, broadcasting."""
+
+from __future__ import annotations
+
+from mcusim.ops.registry import register
+from mcusim.ops.shared.comparing import Relation, comparison
+
+__all__ = ["EQUAL"]
+
+EQUAL = register(comparison("EQUAL", "whether a = b, broadcasting", Relation.EQUAL, "EqualOptions"))

@@ -1,0 +1,10 @@
+"""GREATER: whether a > b, broadcasting."""
+
+from __future__ import annotations
+
+from mcusim.ops.registry import register
+from mcusim.ops.shared.comparing import Relation, comparison
+
+__all__ = ["GREATER"]
+
+GREATER = register(comparison("GREATER", "whether a > b, broadcasting", Relation.GREATER, "GreaterOptions"))

@@ -1,0 +1,58 @@
+"""RSQRT: one over the square root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcusim.arithmetic.fixed_point import inverse_square_root
+from mcusim.arithmetic.quant import Integers, dtype_range, requantize, rescale, scaling
+from mcusim.graph import DType
+from mcusim.ops.registry import Call, WorkKind, register
+from mcusim.ops.shared.accumulators import per_tensor, rounding_of
+from mcusim.ops.shared.elementwise import unary
+from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
+
+__all__ = ["RSQRT", "PreparedRsqrt"]
+
+HEADROOM_BITS = 20
+"""By so many bits the inverse root is kept larger between the two factors."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedRsqrt:
+    """What the kernel trusts.   lowest: stored integer of 0, below which TFLM stops; of floats there is none.
+
+    where: names the node.
+    """
+
+    results: PreparedUnary
+    lowest: int | None
+    where: str
+
+
+def _results(call: Call, values: Integers) -> NDArray[Any]:
+    """Of 0 it is the largest stored value.   Source: TFLM elementwise.cc, RsqrtEvalQuantized."""
+    output = call.outputs[0]
+    (scale, zero_point), (out_scale, out_zero_point) = per_tensor(call, call.input(0)), per_tensor(call, output)
+    x = np.maximum(values - zero_point, 0)
+    multiplier, shift = inverse_square_root(x)
+    root = requantize(np.ones_like(x), multiplier, shift + HEADROOM_BITS)
+    by = scaling(1.0 / (sqrt(scale) * out_scale), rounding_of(call))
+    result = rescale(root, replace(by, shift=np.asarray(by.shift - HEADROOM_BITS, np.int32))) + out_zero_point
+    return clamped_table(np.where(x == 0, dtype_range(output.dtype)[1], result), output.dtype)
+
+
+def _prepare(call: Call) -> PreparedRsqrt:
+    found = prepare_unary(call, _results, (DType.INT8,), FloatFunction.RSQRT)
+    lowest = None if found.table is None else per_tensor(call, call.input(0))[1]
+    return PreparedRsqrt(found, lowest, call.where)
+
+
+RSQRT = register(
+    replace(unary("RSQRT", "one over the square root", kind=WorkKind.LOOKUP), prepare=_prepare, kernel="rsqrt")
+)
