@@ -354,12 +354,14 @@ class Source:
     """Where a graph comes from: a file (and its size, which is what TFLM stores), a zoo entry, or memory.
 
     offline_offsets: the plan that the file carries for TFLM, an offset or -1 a tensor of the main graph; () if none.
+    notes: what was changed where the network came in another form than TFLite's: layout, folded nodes, types.
     """
 
     description: str = "built in memory"
     file_bytes: int | None = None
     published: Published | None = None
     offline_offsets: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Loose(NamedTuple):

@@ -15,6 +15,7 @@ computed once for each distinct layer and found again in a bounded cache.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 from functools import lru_cache
 from operator import index as plain_int
@@ -37,6 +38,7 @@ from mcusim.graph import (
     Source,
     Tensor,
     TensorType,
+    signature,
     tensor_type,
 )
 from mcusim.ops import OPS
@@ -53,6 +55,11 @@ VALUES_KEPT = 64
 """Elements of an integer constant up to which its values become part of its type, as when a .tflite file is read."""
 
 _ROLES = ("weights", "bias")
+
+_FUSING = frozenset(
+    {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "SUB", "MUL", "AVERAGE_POOL_2D", "MAX_POOL_2D"}
+)
+"""Operators that clamp what they compute, in every runtime."""
 
 
 class GraphBuilder:
@@ -332,6 +339,27 @@ class GraphBuilder:
     def unary(self, op: str, x: int, *, name: str | None = None) -> int:
         """An operator of one input and no attributes: LOGISTIC, HARD_SWISH, RELU, RELU6, TANH, ..."""
         return self._simple(op, (x,), None, name)
+
+    def fuse(self, tensor: int, activation: Activation, name: str) -> bool:
+        """Give the node that computes `tensor` a fused activation, and both a name.
+
+        False where it has one already, or its operator takes none. For the caller to know that nobody reads the tensor
+        as it was.
+        """
+        for index in range(len(self._nodes) - 1, -1, -1):
+            node = self._nodes[index]
+            if tensor not in node.outputs:
+                continue
+            if node.op not in _FUSING or getattr(node.attributes, "fused_activation_function", None) != Activation.NONE:
+                return False
+            fields = {field.name: getattr(node.attributes, field.name) for field in dataclass_fields(node.attributes)}
+            fields["fused_activation_function"] = activation
+            attributes = signatures.attributes_for(node.op, tuple(fields.items()))
+            kind = signature(node.op, attributes, node.signature.inputs, node.signature.outputs)
+            self._nodes[index] = replace(node, name=name, signature=kind)
+            self._tensors[tensor] = replace(self._tensors[tensor], name=name)
+            return True
+        return False
 
     # The result
 
