@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mcusim.errors import ModelError
 
-__all__ = ["HEAD_BYTES", "QUANTISE", "missing_file", "not_a_file", "not_tflite"]
+__all__ = ["HEAD_BYTES", "QUANTISE", "missing_file", "not_a_file", "not_onnx", "not_tflite"]
 
 HEAD_BYTES = 4096
 """How much of a file `not_tflite` looks at."""
@@ -24,7 +24,7 @@ QUANTISE = (
 _FROM_KERAS = f"load it with tf.keras.models.load_model and {QUANTISE} (TFLiteConverter.from_keras_model)"
 _FROM_SAVED_MODEL = f"{QUANTISE} (TFLiteConverter.from_saved_model on its folder)"
 _FROM_TORCH = "convert it with ai-edge-torch (litert-torch), quantised to int8 by its PT2E quantiser"
-_FROM_ONNX = "convert it with `onnx2tf -i MODEL.onnx -oiqt`, and take the *_full_integer_quant.tflite file"
+_FROM_ONNX = "name it *.onnx: mcusim reads quantised ONNX networks (pip install 'mcusim[onnx]')"
 _USE_TFLITE = "give the path of a .tflite file"
 
 
@@ -138,6 +138,16 @@ def _text_kind(head: bytes) -> _Kind | None:
     if text.startswith((b"{", b"[")):
         return _Kind("is JSON", _USE_TFLITE)
     return None
+
+
+def not_onnx(content: bytes, where: str) -> ModelError | None:
+    """The error for bytes that are plainly of another kind than ONNX; None where that cannot be seen."""
+    if content[4:8] == b"TFL3":
+        return ModelError("the file is a .tflite file", where=where, fix="name it *.tflite")
+    if not content:
+        return ModelError("the file is empty", where=where, fix="download, copy or export the model again")
+    kind = _by_content(content[:HEAD_BYTES], content[-HEAD_BYTES:])
+    return None if kind is None or kind is _ONNX else ModelError(f"the file {kind.what}", where=where, fix=kind.fix)
 
 
 def not_a_file(path: Path) -> ModelError:

@@ -50,7 +50,7 @@ def export_model(
     is_packed = any(tensor.dtype.is_packed for tensor in graph.tensors if not tensor.is_constant)
     drawn = with_int8_activations(graph) if is_packed and missing else graph
     written = with_seeded_weights(drawn, seed) if missing else graph
-    notes = []
+    notes = list(graph.source.notes)
     if missing:
         notes.append(
             f"{len(missing)} tensors of weights were drawn with seed {seed}: speed and memory are those of the trained "

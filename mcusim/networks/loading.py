@@ -11,6 +11,7 @@ from typing import Any
 from mcusim import zoo
 from mcusim.errors import ModelError
 from mcusim.frontends.description import graph_from_dict
+from mcusim.frontends.onnx import read_onnx
 from mcusim.frontends.tflite import read_tflite
 from mcusim.graph import Graph
 
@@ -35,6 +36,8 @@ def load(model: str | PathLike[str] | Mapping[str, Any]) -> Graph:
         raise ModelError("the name of the network is empty", where="model", fix=fix)
     if Path(text).suffix.lower() == ".toml":
         return zoo.read_file(Path(text))
+    if Path(text).suffix.lower() == ".onnx":
+        return read_onnx(Path(text))
     if not isinstance(model, str) or _looks_like_a_file(text):
         return read_tflite(Path(text))
     return zoo.build(text)

@@ -1,0 +1,94 @@
+"""Gemm and MatMul."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mcusim.frontends.qdq.emitter import Emitter, lowers
+from mcusim.frontends.qdq.grids import Grid
+from mcusim.frontends.qdq.held import Held, plain
+from mcusim.frontends.qdq.network import Step
+from mcusim.frontends.qdq.weights import (
+    Weights,
+    bias_of,
+    check_grids,
+    scaled,
+    weights_of,
+    widened,
+)
+from mcusim.graph import Activation
+
+__all__ = ["placed_dense"]
+
+
+def placed_dense(
+    emitter: Emitter, step: Step, held: Held, weights: Weights, grids: tuple[Grid, Grid]
+) -> tuple[int, Activation]:
+    """FULLY_CONNECTED on the last stored axis: the output and its activation.   grids: of input and output."""
+    source, target = grids
+    activation = emitter.activation(step, target)
+    bias = bias_of(emitter, step, 2, source, weights)
+    kernel = emitter.constant(weights.elements, f"{step.output}/weights", weights.grid)
+    result = emitter.emit(
+        "FULLY_CONNECTED",
+        (held.at, kernel, bias),
+        step.output,
+        grid=target,
+        fused_activation_function=activation,
+        keep_num_dims=len(held.order) > 2,
+    )
+    return result, activation
+
+
+@lowers("Gemm", "MatMul")
+def dense(emitter: Emitter, step: Step) -> None:
+    """A matrix product: FULLY_CONNECTED with constant weights, BATCH_MATMUL of two activations."""
+    left, right = emitter.get(step.input(0)), emitter.get(step.input(1))
+    if step.integer("transA", 0) or step.real("alpha", 1.0) != 1.0 or (step.has(2) and step.real("beta", 1.0) != 1.0):
+        raise step.refuse("it has transA, alpha or beta", "write it as a plain matrix product with a bias")
+    if right.elements is not None and right.elements.ndim == 2:
+        _with_weights(emitter, step, left, right)
+    elif step.op == "MatMul":
+        _of_activations(emitter, step, left, right)
+    else:
+        raise step.refuse("its weights are computed at run time", "use MatMul")
+
+
+def _with_weights(emitter: Emitter, step: Step, left: Held, right: Held) -> None:
+    grids = check_grids(emitter, step, left)
+    target = grids[1]
+    weights = weights_of(
+        emitter, step, 1, 0 if step.integer("transB", 0) else 1, may_have_zero_point=step.array("factor") is None
+    )
+    weights = widened(scaled(weights, step))
+    if left.columns is not None:
+        weights = replace(weights, elements=np.ascontiguousarray(weights.elements[:, left.columns]))
+        source = replace(left, columns=None)
+    else:
+        order = plain(len(left.shape))
+        source = replace(left, tensor=emitter.arranged(left, order, step.output), order=order)
+    result, activation = placed_dense(emitter, step, source, weights, grids)
+    shape = emitter.builder.type_of(result).shape
+    emitter.finish(step, Held(shape, plain(len(shape)), target.dtype, target, result), activation)
+
+
+def _of_activations(emitter: Emitter, step: Step, left: Held, right: Held) -> None:
+    if (left.is_constant and left.grid is None) or (right.is_constant and right.grid is None):
+        raise step.refuse("its weights are not quantised", "quantise all layers with weights, or leave none out")
+    moving = left if right.is_constant else right
+    _, target = check_grids(emitter, step, moving)
+    check_grids(emitter, step, right if left.is_constant else left)
+    if step.array("offset") is not None or step.has(2):
+        raise step.refuse("it has a bias", "quantise the sum behind it")
+    tensors = []
+    for held in (left, right):
+        if len(held.shape) < 2:
+            raise step.refuse(f"an operand is a vector: {held.shape}", "reshape it to a matrix")
+        if held.grid is not None and held.grid.quantization.is_per_channel:
+            raise step.refuse("its constant operand has a scale a channel", "quantise it per tensor")
+        tensors.append(emitter.arranged(held, plain(len(held.shape)), step.output))
+    result = emitter.emit("BATCH_MATMUL", tensors, step.output, grid=target, adj_x=False, adj_y=False)
+    shape = emitter.builder.type_of(result).shape
+    emitter.finish(step, Held(shape, plain(len(shape)), target.dtype, target, result))

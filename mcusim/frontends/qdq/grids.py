@@ -1,0 +1,155 @@
+"""The scales that a network brings, as TFLite stores them: on which grid of integers each real value lies.
+
+TFLite's integers are signed. Unsigned ones move by half their range, and so does their zero point: the same real
+numbers, exactly.
+
+    uint8   0 ... zero point 128 ... 255         int8   -128 ... zero point 0 ... 127
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcusim.arithmetic.quant import dtype_range
+from mcusim.frontends.qdq.network import Array, Network, Step
+from mcusim.graph import DType, Quantization
+
+__all__ = ["VALUE_KEEPING", "Grid", "grid_of", "shifted", "targets"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The real numbers that a quantised tensor can hold.   dtype: as TFLite stores them."""
+
+    dtype: DType
+    quantization: Quantization
+
+    @property
+    def scale(self) -> float:
+        return self.quantization.scales[0]
+
+    @property
+    def zero_point(self) -> int:
+        return self.quantization.zero_points[0]
+
+    def stored(self, real: float) -> int:
+        """The integer of a real number: nearest, halves to even, kept in the type's range."""
+        lowest, highest = dtype_range(self.dtype)
+        if math.isinf(real):
+            return highest if real > 0 else lowest
+        return int(np.clip(np.rint(np.float64(real) / self.scale) + self.zero_point, lowest, highest))
+
+    def real(self, stored: float) -> float:
+        return self.scale * (stored - self.zero_point)
+
+
+SIGNED = {
+    "int8": (DType.INT8, 0),
+    "uint8": (DType.INT8, 128),
+    "int16": (DType.INT16, 0),
+    "uint16": (DType.INT16, 32768),
+    "int4": (DType.INT4, 0),
+    "uint4": (DType.INT4, 8),
+    "int32": (DType.INT32, 0),
+}
+"""Element type in the file -> the signed type of the same width, and what is subtracted on the way there."""
+
+
+def shifted(stored: Array, kind: str) -> Array:
+    """Stored integers as signed ones of the same width."""
+    return (
+        stored
+        if not SIGNED[kind][1]
+        else (stored.astype(np.int64) - SIGNED[kind][1]).astype(SIGNED[kind][0].unpacked.value)
+    )
+
+
+_AGAIN = "quantise the network with fixed scales: onnxruntime's quantize_static, or PT2E with static activations"
+
+
+def grid_of(network: Network, step: Step) -> Grid:
+    """The grid of a QuantizeLinear or DequantizeLinear. Raises ModelError for scales that TFLite cannot state."""
+    scale = network.constants.get(step.input(1))
+    zero_point = network.constants.get(step.input(2)) if step.has(2) else None
+    if scale is None or (step.has(2) and zero_point is None):
+        raise step.refuse("its scale is computed at run time (dynamic quantisation)", _AGAIN)
+    if step.integer("block_size", 0):
+        raise step.refuse("it has a scale for each block, and TFLite has one a channel", "quantise per channel")
+    kind = _stored_kind(network, step, zero_point)
+    if kind not in SIGNED:
+        raise step.refuse(f"it stores {kind}, which TFLite does not", "quantise to int8, or int16 activations")
+    dtype, moved = SIGNED[kind]
+    scales = tuple(float(np.float32(each)) for each in scale.ravel())
+    offsets = np.zeros(len(scales), np.int64) if zero_point is None else zero_point.astype(np.int64).ravel()
+    if offsets.size not in (1, len(scales)) or not all(math.isfinite(each) and each >= 0 for each in scales):
+        raise step.refuse("its scales or zero points are no numbers to divide by", "quantise the network again")
+    zero_points = tuple(int(each) - moved for each in np.broadcast_to(offsets, (len(scales),)))
+    shape = network.shape(step.input(0)) or ()
+    axis = step.integer("axis", 1) % len(shape) if len(scales) > 1 and shape else 0
+    if len(scales) > 1 and not (shape and shape[axis] == len(scales)):
+        raise step.refuse(f"it has {len(scales)} scales for a tensor of {shape}", "quantise the network again")
+    return Grid(dtype, Quantization(scales, zero_points, axis))
+
+
+def _stored_kind(network: Network, step: Step, zero_point: Array | None) -> str:
+    """ONNX's name of the stored integers."""
+    name = step.input(0) if step.op == "DequantizeLinear" and step.input(0) in network.constants else step.input(2)
+    four_bit = name in network.four_bit
+    held = network.constants.get(name)
+    if held is None:
+        held = zero_point
+    if held is None:
+        return step.text("stored", "uint8" if step.op == "QuantizeLinear" else "int8")
+    bits = step.text("stored", "")
+    return bits or (f"{held.dtype}".replace("8", "4") if four_bit else str(held.dtype))
+
+
+VALUE_KEEPING = frozenset(
+    {
+        "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "MaxPool", "GlobalMaxPool", "Slice",
+        "Split", "Gather", "Expand", "Tile", "DepthToSpace", "SpaceToDepth", "Pad", "ReduceMax", "Relu", "Clip",
+        "Concat", "Upsample", "Max", "Min",
+    }
+)  # fmt: skip
+"""Operators whose outputs are some of their inputs' numbers: they need no scale of their own."""
+
+ROUNDED = frozenset({"AveragePool", "GlobalAveragePool", "Resize", "ReduceMean"})
+"""Operators that average: without a scale of their own TFLite rounds their outputs to their input's."""
+
+UNSCALED = VALUE_KEEPING | ROUNDED
+
+
+def targets(network: Network) -> Mapping[str, Grid]:
+    """The grid on which each value that a step computes, or the network is given, has to lie; left out: stays real.
+
+    A value that only quantisers read has the first one's. What keeps values passes grids on: first forwards, then back.
+    """
+    found: dict[str, Grid] = {}
+    for name, readers in network.readers.items():
+        if name in network.constants or name in network.outputs or not all(_quantizes(step, name) for step in readers):
+            continue
+        found[name] = grid_of(network, readers[0])
+    for step in network.steps:
+        if step.op in ("QuantizeLinear", "DequantizeLinear") and step.input(0) not in network.constants:
+            found[step.output] = grid_of(network, step)
+        elif step.op in UNSCALED and step.input(0) in found:
+            sources = step.inputs if step.op in ("Concat", "Max", "Min") else step.inputs[:1]
+            grid = found[step.input(0)]
+            if all(found.get(source) == grid or source in network.constants for source in sources):
+                for output in step.outputs:
+                    found.setdefault(output, grid)
+    for step in reversed(network.steps):
+        grid_after = found.get(step.output) if step.outputs else None
+        if step.op in VALUE_KEEPING and grid_after is not None and not grid_after.quantization.is_per_channel:
+            for name in step.inputs if step.op in ("Concat", "Max", "Min") else step.inputs[:1]:
+                if network.is_read_once(name) and name not in network.constants:
+                    found.setdefault(name, grid_after)
+    return found
+
+
+def _quantizes(step: Step, name: str) -> bool:
+    return step.op == "QuantizeLinear" and step.input(0) == name

@@ -1,0 +1,139 @@
+"""Windows that slide over maps: strides, dilations and borders in ONNX's words, and how TFLite says the same.
+
+TFLite knows SAME and VALID. Where ONNX's border is neither, a PAD node puts it there, and the window is VALID.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mcusim.arithmetic.quant import dtype_range
+from mcusim.frontends.qdq.emitter import Emitter
+from mcusim.frontends.qdq.grids import Grid
+from mcusim.frontends.qdq.held import Held
+from mcusim.frontends.qdq.network import Step
+from mcusim.graph import Padding
+
+__all__ = ["Sides", "Sliding", "fits_same", "pad_before", "placed_border", "window"]
+
+Pair = tuple[int, int]
+
+
+class Sides(NamedTuple):
+    """Rows and columns that a border adds."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+class Sliding(NamedTuple):
+    """A window over rows and columns.   size: of the map.   outputs: places that it takes."""
+
+    size: Pair
+    kernel: Pair
+    strides: Pair
+    dilations: Pair
+    sides: Sides
+    outputs: Pair
+
+
+def _pair(values: tuple[int, ...] | None, rank: int, default: int) -> Pair:
+    if values is None:
+        return default, default
+    return (default, values[0]) if rank == 3 else (values[0], values[1])
+
+
+def window(step: Step, held: Held, kernel: Pair, *, is_transposed: bool = False) -> Sliding:
+    """The window of a step over a map that `map_of` gave."""
+    rank = len(held.shape)
+    spatial = rank - 2
+    for name, count in (("strides", spatial), ("dilations", spatial), ("pads", 2 * spatial)):
+        found = step.integers(name)
+        if found is not None and (len(found) != count or min(found) < (0 if name == "pads" else 1)):
+            raise step.refuse(
+                f"its {name} are {found}", f"give {count} numbers of {0 if name == 'pads' else 1} or more"
+            )
+    strides, dilations = _pair(step.integers("strides"), rank, 1), _pair(step.integers("dilations"), rank, 1)
+    size = (held.stored_shape[1], held.stored_shape[2])
+    reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True))
+    sides = _sides(step, rank, size, reach, strides, is_transposed)
+    outputs = []
+    for n, each, stride, pads in zip(
+        size, reach, strides, ((sides.top, sides.bottom), (sides.left, sides.right)), strict=True
+    ):
+        places = n + sum(pads) - each
+        count = -(-places // stride) if step.integer("ceil_mode", 0) else places // stride
+        if step.integer("ceil_mode", 0) and count * stride >= n + pads[0]:
+            count -= 1  # a window must begin inside the map or its border before it
+        outputs.append(count + 1)
+    if min(outputs) < 1 and not is_transposed:
+        raise step.refuse(f"its window of {kernel} is larger than the map of {size}", "use a larger input")
+    return Sliding(size, kernel, strides, dilations, sides, (outputs[0], outputs[1]))
+
+
+def _sides(step: Step, rank: int, size: Pair, reach: tuple[int, ...], strides: Pair, is_transposed: bool) -> Sides:
+    auto = step.text("auto_pad", "NOTSET")
+    if auto in ("SAME_UPPER", "SAME_LOWER"):
+        sides = []
+        for n, each, stride in zip(size, reach, strides, strict=True):
+            total = max(each - stride if is_transposed else (-(-n // stride) - 1) * stride + each - n, 0)
+            before = total // 2 if auto == "SAME_UPPER" else total - total // 2
+            sides.append((before, total - before))
+        return Sides(sides[0][0], sides[1][0], sides[0][1], sides[1][1])
+    pads = step.integers("pads") if auto == "NOTSET" else None
+    if pads is None:
+        return Sides(0, 0, 0, 0)
+    return Sides(0, pads[0], 0, pads[1]) if rank == 3 else Sides(*pads)
+
+
+def fits_same(found: Sliding) -> bool:
+    """Whether the border is the one that TFLite's SAME adds."""
+    befores = found.sides.top, found.sides.left
+    for axis in range(2):
+        n, stride = found.size[axis], found.strides[axis]
+        reach = (found.kernel[axis] - 1) * found.dilations[axis] + 1
+        outputs = -(-n // stride)
+        total = max((outputs - 1) * stride + reach - n, 0)
+        # What ONNX adds behind the last window is never read.
+        read_after = max((found.outputs[axis] - 1) * stride + reach - n - befores[axis], 0)
+        if found.outputs[axis] != outputs or befores[axis] != total // 2 or read_after != total - total // 2:
+            return False
+    return True
+
+
+def needed_sides(found: Sliding) -> Sides:
+    """The border without what no window reads, and with what ceil_mode reads beyond it."""
+    after = []
+    for axis, before in enumerate((found.sides.top, found.sides.left)):
+        reach = (found.kernel[axis] - 1) * found.dilations[axis] + 1
+        after.append(max((found.outputs[axis] - 1) * found.strides[axis] + reach - found.size[axis] - before, 0))
+    return Sides(found.sides.top, found.sides.left, after[0], after[1])
+
+
+def placed_border(
+    emitter: Emitter, step: Step, tensor: int, found: Sliding, grid: Grid | None, *, with_lowest: bool = False
+) -> tuple[int, Padding]:
+    """The map with its border, and the padding that is left to say.   with_lowest: a border that no maximum takes."""
+    if not any(needed_sides(found)):
+        return tensor, Padding.VALID
+    if fits_same(found):
+        return tensor, Padding.SAME
+    return pad_before(emitter, f"{step.output}/pad", tensor, needed_sides(found), grid, with_lowest), Padding.VALID
+
+
+def pad_before(
+    emitter: Emitter, name: str, tensor: int, sides: Sides, grid: Grid | None, with_lowest: bool = False
+) -> int:
+    """PAD with zeros, or PADV2 with the lowest number there is."""
+    amounts = (0, 0, sides.top, sides.bottom, sides.left, sides.right, 0, 0)
+    paddings = emitter.builder.integers(amounts, (4, 2))
+    dtype = emitter.builder.type_of(tensor).dtype
+    if not with_lowest:
+        return emitter.emit("PAD", (tensor, paddings), name, grid=grid, dtype=dtype)
+    lowest = dtype_range(grid.dtype)[0] if grid else float(np.finfo(np.float32).min)
+    value = emitter.constant(np.full((1,), lowest, dtype.value), f"{name}/value", grid, dtype)
+    return emitter.emit("PADV2", (tensor, paddings, value), name, grid=grid, dtype=dtype)
