@@ -1,0 +1,93 @@
+"""Networks in the shapes of well-known ones, quantised by ONNX Runtime in its usual ways: a verdict, and whose answer.
+
+On the exported file TFLM has to agree byte for byte. ONNX Runtime computes in floats between the quantisers, so its
+bytes are compared too, and how many are equal is held from below (docs/onnx.md has the table).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from oracles import run_tflm
+
+onnx = pytest.importorskip("onnx", reason="the onnx package is not installed (extra `onnx`)")
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra `onnx`)")
+
+from onnx_networks import MODES, NETWORKS, calibration, compared, float_network, quantised, stored  # noqa: E402
+
+import mcusim  # noqa: E402
+from mcusim.execution import execute  # noqa: E402
+from mcusim.frontends.onnx import parse_onnx  # noqa: E402
+from mcusim.frontends.tflite_writer import write_tflite  # noqa: E402
+from mcusim.graph import Graph  # noqa: E402
+from mcusim.ops import OPS  # noqa: E402
+
+Array = NDArray[Any]
+
+QUICK = {"mobilenet_v2": "qop-u8s8", "ds_cnn": "qdq-u8s8", "shufflenet": "qdq-s8", "autoencoder": "qdq-u8u8"}
+REFUSED = {
+    ("unet", "qop-u8s8"): "weights are not quantised",  # ONNX Runtime leaves ConvTranspose in floats
+    ("unet", "qop-s8"): "weights are not quantised",
+    **{
+        (name, "qdq-u8u8"): "weights have a zero point"
+        for name in NETWORKS
+        if name not in ("autoencoder", "transformer")
+    },
+}
+"""What cannot be kept exactly, and why."""
+UNFIT = {("unet", "qdq-s16"): "TFLM has no int16 RESIZE_BILINEAR", ("audio", "qdq-s16"): "PAD of int16 is to be mended"}
+"""What TFLM does not run, and why."""
+
+
+def _cases() -> list[Any]:
+    return [
+        pytest.param(name, mode, id=f"{name}-{mode}", marks=[] if QUICK.get(name) == mode else [pytest.mark.slow])
+        for name in NETWORKS
+        for mode in MODES
+    ]
+
+
+@pytest.mark.filterwarnings("ignore")  # of the quantiser
+@pytest.mark.parametrize(("name", "mode"), _cases())
+def test_a_quantised_network(name: str, mode: str, tmp_path: Path) -> None:
+    if name == "transformer" and "SQRT" not in OPS:
+        pytest.skip("needs SQRT of floats")
+    model = float_network(name)
+    content = quantised(model, tmp_path, **MODES[mode])
+    if (name, mode) in REFUSED:
+        with pytest.raises(mcusim.McusimError, match=REFUSED[name, mode]):
+            parse_onnx(content, name=name, where=f"{name}.onnx")
+        return
+    graph = parse_onnx(content, name=name, where=f"{name}.onnx")
+    _assert_simulates(graph)
+    feeds = calibration(model, 2, 7)
+    for feed in feeds:
+        _assert_equals_tflm(graph, stored(graph, graph.inputs[0], feed["input"]), is_judged=(name, mode) not in UNFIT)
+    equal, step = compared(graph, content, feeds)
+    assert equal > 0.03, (equal, step)
+    assert step <= 12, (equal, step)
+
+
+def _assert_simulates(graph: Graph) -> None:
+    report = mcusim.simulate(graph, profile="stm32h743", runtime="tflm")
+    assert report.sram.arena_bytes > 0
+    assert report.flash.model_bytes == len(write_tflite(graph)) == graph.source.file_bytes
+
+
+def _assert_equals_tflm(graph: Graph, given: Array, *, is_judged: bool) -> None:
+    answers = execute(graph, [given])
+    if is_judged:
+        for answer, judged in zip(answers, run_tflm(write_tflite(graph), [given]), strict=True):
+            np.testing.assert_array_equal(answer, judged)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_transposes_cancel(tmp_path: Path) -> None:
+    """NCHW becomes NHWC once: convolutional networks keep no transpose but those of their own shuffles."""
+    for name, transposes in (("resnet", 0), ("mobilenet_v3", 0), ("shufflenet", 2)):
+        graph = parse_onnx(quantised(float_network(name), tmp_path), name=name, where=name)
+        assert sum(node.op == "TRANSPOSE" for node in graph.nodes) == transposes, name

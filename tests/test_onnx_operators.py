@@ -1,0 +1,312 @@
+"""Each ONNX operator between quantisers, against ONNX Runtime, which computes it in floats, and against TFLM.
+
+TFLM has to agree with mcusim byte for byte on the exported file. ONNX Runtime rounds once, from floats: a step apart at
+most, but for the operators that TFLite rounds twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from oracles import run_tflm
+
+pytest.importorskip("onnx", reason="the onnx package is not installed (extra `onnx`)")
+ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra `onnx`)")
+
+from onnx_networks import Maker, run_runtime, stored, unstored  # noqa: E402
+
+from mcusim.execution import execute  # noqa: E402
+from mcusim.frontends.onnx import parse_onnx  # noqa: E402
+from mcusim.frontends.tflite_writer import write_tflite  # noqa: E402
+
+Array = NDArray[Any]
+Build = Callable[["Between"], Any]
+
+
+class Between(Maker):
+    """A maker whose values lie on chosen grids."""
+
+    def __init__(self, shape: Sequence[int], kind: str, opset: int) -> None:
+        super().__init__(shape, 3)
+        self.kind, self.opset = kind, opset
+        low = 0 if kind == "uint8" else -128 if kind == "int8" else -32768
+        self.zero = 131 if kind == "uint8" else 3 if kind == "int8" else 0
+        self.span = 65535 if kind == "int16" else 255
+        self.low = low
+
+    def grid(self, x: str, scale: float, zero_point: int | None = None) -> str:
+        """x, quantised and dequantised."""
+        zero = self.zero if zero_point is None else zero_point
+        s, z = self.constant(scale), self.constant(zero, self.kind)
+        return str(self.op("DequantizeLinear", self.op("QuantizeLinear", x, s, z), s, z))
+
+    def weights(self, shape: Sequence[int], axis: int | None = 0, kind: str = "int8") -> str:
+        """Quantised weights, a scale a channel."""
+        values = self.random.integers(-127, 128, tuple(shape))
+        zero = 128 if kind == "uint8" else 0
+        count = shape[axis] if axis is not None else 1
+        scales = self.random.uniform(0.5, 1.5, count) / 127 / np.sqrt(np.prod(shape[1:]) / 2)
+        stored_values = self.constant(values + zero, kind)
+        if axis is None:
+            return str(self.op("DequantizeLinear", stored_values, self.constant(scales[0]), self.constant(zero, kind)))
+        zeros = self.constant(np.full(count, zero), kind)
+        return str(self.op("DequantizeLinear", stored_values, self.constant(scales), zeros, axis=axis))
+
+
+@dataclass(frozen=True)
+class Case:
+    build: Build
+    shape: tuple[int, ...] = (1, 6, 8, 9)
+    opset: int = 17
+    steps: int = 1
+    has: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ("TRANSPOSE", "DEQUANTIZE")
+    kinds: tuple[str, ...] = field(default=("int8", "uint8"))
+
+
+X = 0.03
+"""The input's scale."""
+
+
+def _case(
+    build: Callable[[Between, str], Any], out: float | None = 0.02, zero: int | None = None, **options: Any
+) -> Case:
+    """Input on its grid, the operators, output on its own (None: on the input's)."""
+
+    def whole(m: Between) -> Any:
+        x = m.grid("input", X)
+        y = build(m, x)
+        names = (y,) if isinstance(y, str) else y
+        return [m.grid(name, X if out is None else out, zero) for name in names]
+
+    return Case(whole, **options)
+
+
+def _conv(
+    w: Sequence[int], kind: str = "int8", axis: int | None = 0, **attributes: Any
+) -> Callable[[Between, str], Any]:
+    return lambda m, x: m.op("Conv", x, m.weights(w, axis, kind), kernel_shape=list(w[2:]), **attributes)
+
+
+def _op(name: str, **attributes: Any) -> Callable[[Between, str], Any]:
+    return lambda m, x: m.op(name, x, **attributes)
+
+
+def _with(name: str, *constants: tuple[Any, str], **attributes: Any) -> Callable[[Between, str], Any]:
+    return lambda m, x: m.op(name, x, *(m.constant(v, k) if k else v for v, k in constants), **attributes)
+
+
+def _resize(scales: Sequence[float], **attributes: Any) -> Callable[[Between, str], Any]:
+    return lambda m, x: m.op("Resize", x, "", m.constant(scales), **attributes)
+
+
+def _two(name: str, shape: Sequence[int], **attributes: Any) -> Callable[[Between, str], Any]:
+    """The operator with a quantised constant of this shape."""
+
+    def build(m: Between, x: str) -> Any:
+        constant = m.grid(m.constant(m.random.normal(0, 1, tuple(shape))), 0.025)
+        return m.op(name, x, constant, **attributes)
+
+    return build
+
+
+def _attention(m: Between, x: str) -> Any:
+    turned = m.op("Transpose", x, perm=[0, 1, 3, 2])
+    return m.op("MatMul", x, turned)
+
+
+def _shuffle(m: Between, x: str) -> Any:
+    x = m.op("Conv", x, m.weights((8, 6, 1, 1)), kernel_shape=[1, 1])
+    x = m.grid(x, 0.02)
+    x = m.op("Reshape", x, m.integers(1, 2, 4, 8, 9))
+    x = m.op("Reshape", m.op("Transpose", x, perm=[0, 2, 1, 3, 4]), m.integers(1, 8, 8, 9))
+    return m.op("Conv", x, m.weights((4, 8, 1, 1)), kernel_shape=[1, 1])
+
+
+def _flat_dense(m: Between, x: str) -> Any:
+    x = m.grid(m.op("Conv", x, m.weights((6, 6, 3, 3)), kernel_shape=[3, 3]), 0.02)
+    return m.op("Gemm", m.op("Flatten", x), m.weights((5, 6 * 6 * 7)), transB=1)
+
+
+def _residual(m: Between, x: str) -> Any:
+    y = m.grid(m.op("Conv", x, m.weights((6, 6, 3, 3)), kernel_shape=[3, 3], pads=[1] * 4), 0.021, None)
+    return m.op("Relu", m.op("Add", x, y))
+
+
+def _hard_swish(m: Between, x: str) -> Any:
+    six, zero = m.constant(6.0), m.constant(0.0)
+    return m.op("Div", m.op("Mul", x, m.op("Clip", m.op("Add", x, m.constant(3.0)), zero, six)), m.constant(6.0))
+
+
+def _turned(m: Between, x: str) -> Any:
+    """A network of TensorFlow's: transposes around each convolution, which all cancel."""
+    y = m.op("Transpose", x, perm=[0, 3, 1, 2])
+    y = m.op("Conv", y, m.weights((6, 6, 3, 3)), kernel_shape=[3, 3])
+    return m.op("Transpose", y, perm=[0, 2, 3, 1])
+
+
+def _arg_max(m: Between) -> Any:
+    name = m.op("ArgMax", m.grid("input", X), axis=1)
+    m.kinds[name] = m.onnx.TensorProto.INT64
+    return [name]
+
+
+def _norm(m: Between, x: str) -> Any:
+    y = m.op("Conv", x, m.weights((6, 6, 3, 3)), kernel_shape=[3, 3])
+    m.channels[y] = 6
+    return m.norm(y)
+
+
+CASES: dict[str, Case] = {
+    "conv": _case(_conv((5, 6, 3, 3))),
+    "conv per tensor": _case(_conv((5, 6, 3, 3), axis=None)),
+    "conv uint8 weights": _case(_conv((5, 6, 3, 3), "uint8")),
+    "conv padded, stride 2": _case(_conv((5, 6, 3, 3), pads=[1] * 4, strides=[2, 2]), has=("PAD",)),
+    "conv same upper": _case(_conv((5, 6, 3, 3), auto_pad="SAME_UPPER", strides=[2, 2]), lacks=("PAD",)),
+    "conv same lower": _case(_conv((5, 6, 4, 4), auto_pad="SAME_LOWER"), has=("PAD",)),
+    "conv dilated": _case(_conv((5, 6, 3, 3), dilations=[2, 2], pads=[2] * 4), lacks=("PAD",)),
+    "conv grouped": _case(_conv((9, 2, 3, 3), group=3)),
+    "depthwise": _case(_conv((6, 1, 3, 3), group=6, pads=[1] * 4), has=("DEPTHWISE_CONV_2D",)),
+    "depthwise, multiplier 2": _case(_conv((12, 1, 3, 5), group=6), has=("DEPTHWISE_CONV_2D",)),
+    "conv uneven": _case(_conv((5, 6, 2, 5), pads=[0, 1, 2, 0], strides=[1, 3])),
+    "conv int16": _case(_conv((5, 6, 3, 3)), out=2e-4, opset=21, kinds=("int16",)),
+    "conv 1d": _case(_conv((5, 6, 3), pads=[1, 1], strides=[2]), shape=(1, 6, 20)),
+    "conv relu6": _case(lambda m, x: m.relu6(_conv((5, 6, 3, 3))(m, x)), out=0.0235, zero=None, has=("CONV_2D",)),
+    "conv clip odd": _case(lambda m, x: m.op("Clip", _conv((5, 6, 3, 3))(m, x), m.constant(-0.7), m.constant(1.3))),
+    "conv batch norm": _case(_norm, lacks=("MUL", "ADD")),
+    "conv transpose": _case(
+        lambda m, x: m.op("ConvTranspose", x, m.weights((6, 4, 2, 2), 1), strides=[2, 2], kernel_shape=[2, 2])
+    ),
+    "conv transpose, cut": _case(
+        lambda m, x: m.op(
+            "ConvTranspose", x, m.weights((6, 4, 3, 3), 1), strides=[2, 2], kernel_shape=[3, 3], pads=[1] * 4,
+            output_padding=[1, 1],
+        ),
+        has=("SLICE",),
+    ),
+    "conv transpose, k4 s2 p1": _case(
+        lambda m, x: m.op(
+            "ConvTranspose", x, m.weights((6, 4, 4, 4), 1), strides=[2, 2], kernel_shape=[4, 4], pads=[1] * 4
+        ),
+        lacks=("SLICE",),
+    ),
+    "gemm": _case(lambda m, x: m.op("Gemm", x, m.weights((7, 30), 0), transB=1), shape=(1, 30)),
+    "gemm, plain": _case(lambda m, x: m.op("Gemm", x, m.weights((30, 7), 1)), shape=(2, 30)),
+    "matmul": _case(lambda m, x: m.op("MatMul", x, m.weights((9, 7), 1)), shape=(1, 5, 9)),
+    "matmul and bias": _case(
+        lambda m, x: m.op("Add", m.op("MatMul", x, m.weights((9, 7), 1)), m.constant(m.random.normal(0, 1, 7))),
+        shape=(1, 5, 9), lacks=("ADD",),
+    ),
+    "flatten and gemm": _case(_flat_dense, shape=(1, 6, 8, 9)),
+    "attention": _case(_attention, out=0.2, shape=(1, 2, 5, 4), lacks=("DEQUANTIZE",)),
+    "add": _case(_two("Add", (1, 6, 8, 9))),
+    "add scalar": _case(_with("Add", (0.7, "float32"))),
+    "add channel": _case(_with("Add", (np.linspace(-1, 1, 6).reshape(6, 1, 1), "float32"))),
+    "add, broadcast row": _case(_two("Add", (9,))),
+    "residual": _case(_residual, lacks=("RELU", "TRANSPOSE")),
+    "sub": _case(_two("Sub", (1, 6, 1, 1))),
+    "mul": _case(_two("Mul", (1, 6, 1, 1))),
+    "mul scalar": _case(_with("Mul", (-0.6, "float32"))),
+    "mul channel": _case(_with("Mul", (np.linspace(-1, 1, 6).reshape(1, 6, 1, 1), "float32"))),
+    "mul scalar, rank 2": _case(_with("Mul", (0.31, "float32")), shape=(3, 10)),
+    "max": _case(_two("Max", (1, 6, 8, 9))),
+    "relu": _case(_op("Relu")),
+    "relu same grid": _case(_op("Relu"), out=None),
+    "clip": _case(_with("Clip", (-1.0, "float32"), (0.5, "float32"))),
+    "relu6": _case(_with("Clip", (0.0, "float32"), (6.0, "float32"))),
+    "leaky": _case(_op("LeakyRelu", alpha=0.13), steps=1),
+    "prelu": _case(_with("PRelu", (np.linspace(0.1, 0.3, 6).reshape(6, 1, 1), "float32")), lacks=()),
+    "sigmoid": _case(_op("Sigmoid"), out=1 / 256, zero=None),
+    "tanh": _case(_op("Tanh"), out=1 / 128),
+    "softmax": _case(_op("Softmax", axis=-1), out=1 / 256, shape=(1, 10)),
+    "softmax, channels": _case(_op("Softmax", axis=1), out=1 / 256, lacks=()),
+    "softmax, opset 11": _case(_op("Softmax"), out=1 / 256, shape=(1, 10), opset=11),
+    "hard sigmoid": _case(_op("HardSigmoid", alpha=1 / 6, beta=0.5), out=1 / 255),
+    "hard swish": _case(_op("HardSwish"), steps=1, has=("HARD_SWISH",)),
+    "hard swish written out": _case(_hard_swish, has=("HARD_SWISH",), lacks=("MUL", "ADD")),
+    "batch norm": _case(lambda m, x: m.norm(x) if m.channels.update({x: 6}) is None else x, has=("DEPTHWISE_CONV_2D",)),
+    "max pool": _case(_op("MaxPool", kernel_shape=[2, 2], strides=[2, 2]), out=None),
+    "max pool, padded": _case(_op("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4), out=None),
+    "max pool, ceil": _case(_op("MaxPool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1), out=None),
+    "max pool, rescaled": _case(_op("MaxPool", kernel_shape=[2, 2])),
+    "average pool": _case(_op("AveragePool", kernel_shape=[2, 3], strides=[2, 3]), out=None),
+    "average pool, same": _case(_op("AveragePool", kernel_shape=[3, 3], auto_pad="SAME_UPPER"), out=None),
+    "average pool, counted": _case(
+        _op("AveragePool", kernel_shape=[3, 3], pads=[1] * 4, count_include_pad=1), out=None
+    ),
+    "global average": _case(_op("GlobalAveragePool"), out=0.008),
+    "global average, same grid": _case(_op("GlobalAveragePool"), out=None, has=("AVERAGE_POOL_2D",)),
+    "mean of rows": _case(_op("ReduceMean", axes=[2], keepdims=0), out=0.02, lacks=()),
+    "mean of channels": _case(_op("ReduceMean", axes=[1], keepdims=1), out=0.02, lacks=()),
+    "pad": _case(_with("Pad", ((0, 0, 1, 2, 0, 0, 3, 0), "int64")), out=None),
+    "pad value": _case(_with("Pad", ((0, 0, 1, 2, 0, 0, 3, 0), "int64"), (0.5, "float32")), out=None),
+    "pad reflect": _case(_with("Pad", ((0, 0, 1, 2, 0, 0, 3, 0), "int64"), mode="reflect"), out=None),
+    "pad negative": _case(_with("Pad", ((0, 0, -1, 0, 0, 0, 0, 2), "int64")), out=None),
+    "pad, opset 10": _case(_op("Pad", pads=[0, 0, 1, 1, 0, 0, 1, 1]), out=None, opset=10),
+    "concat": _case(lambda m, x: m.op("Concat", x, m.grid(m.op("Relu", x), 0.017), axis=1)),
+    "concat rows": _case(lambda m, x: m.op("Concat", x, x, axis=2), out=None),
+    "slice": _case(_with("Slice", ((1, 0), "int64"), ((5, 8), "int64"), ((1, 3), "int64")), out=None),
+    "slice, strided": _case(
+        _with("Slice", ((-1,), "int64"), ((-100,), "int64"), ((2,), "int64"), ((-2,), "int64")), out=None
+    ),
+    "split": _case(lambda m, x: m.op("Split", x, axis=1, outputs=3), out=None),
+    "split uneven": _case(lambda m, x: m.op("Split", x, m.integers(1, 5), axis=1, outputs=2), out=None),
+    "gather one": _case(_with("Gather", (2, "int64"), axis=1), out=None, lacks=()),
+    "gather": _case(_with("Gather", ((5, 0, 2), "int64"), axis=1), out=None, lacks=()),
+    "transpose": _case(lambda m, x: m.op("Relu", m.op("Transpose", x, perm=[0, 2, 3, 1])), out=None, lacks=()),
+    "transpose, odd": _case(lambda m, x: m.op("Relu", m.op("Transpose", x, perm=[0, 3, 1, 2])), out=None, lacks=()),
+    "layout of TensorFlow": _case(_turned, shape=(1, 8, 9, 6)),
+    "reshape": _case(_with("Reshape", ((0, -1, 12), "int64")), out=None, lacks=()),
+    "squeeze": _case(_with("Squeeze", ((0,), "int64")), out=None, lacks=()),
+    "squeeze, opset 11": _case(_op("Squeeze", axes=[0]), out=None, lacks=(), opset=11),
+    "unsqueeze": _case(_with("Unsqueeze", ((0, 3), "int64")), out=None, shape=(4, 6), lacks=()),
+    "shuffle": _case(_shuffle, lacks=()),
+    "depth to space": _case(_op("DepthToSpace", blocksize=2), out=None, shape=(1, 8, 4, 5)),
+    "depth to space, crd": _case(_op("DepthToSpace", blocksize=2, mode="CRD"), out=None, shape=(1, 8, 4, 5), lacks=()),
+    "space to depth": _case(_op("SpaceToDepth", blocksize=2), out=None, shape=(1, 3, 4, 6)),
+    "nearest": _case(
+        _resize((1, 1, 2, 2), mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+        out=None,
+    ),
+    "nearest, half pixel": _case(_resize((1, 1, 2, 3), mode="nearest"), out=None),
+    "linear": _case(_resize((1, 1, 2, 2), mode="linear"), out=None),
+    "linear, corners": _case(
+        _resize((1, 1, 2, 2), mode="linear", coordinate_transformation_mode="align_corners"), out=None
+    ),
+    "arg max": Case(_arg_max, lacks=()),
+}  # fmt: skip
+
+
+def _parameters() -> list[Any]:
+    """uint8 says all that int8 does, and moves zero points too: int8 is left to the slow tests."""
+    return [
+        pytest.param(name, kind, id=f"{name}-{kind}", marks=[pytest.mark.slow] if kind == "int8" else [])
+        for name, case in CASES.items()
+        for kind in case.kinds
+    ]
+
+
+@pytest.mark.parametrize(("name", "kind"), _parameters())
+def test_an_operator_between_quantisers(name: str, kind: str) -> None:
+    case = CASES[name]
+    maker = Between(case.shape, kind, case.opset)
+    outputs = case.build(maker)
+    content = maker.model(*outputs, opset=case.opset).SerializeToString()
+    graph = parse_onnx(content, name="case", where="case.onnx")
+    ops = [node.op for node in graph.nodes]
+    assert set(case.has) <= set(ops), ops
+    assert not set(case.lacks) & set(ops), ops
+    real = np.random.default_rng(5).normal(0, 1.2, case.shape).astype(np.float32)
+    given = stored(graph, graph.inputs[0], real)
+    answers = execute(graph, [given])
+    for answer, judged in zip(answers, run_tflm(write_tflite(graph), [given]), strict=True):
+        np.testing.assert_array_equal(answer, judged)
+    for index, answer, wanted in zip(graph.outputs, answers, run_runtime(content, {"input": real}), strict=True):
+        gap = np.abs(stored(graph, index, wanted).astype(np.int64) - answer.astype(np.int64))
+        assert gap.max() <= case.steps, (gap.max(), float((gap > 0).mean()))
+        assert unstored(graph, index, answer).shape == wanted.shape

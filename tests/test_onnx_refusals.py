@@ -1,0 +1,225 @@
+"""What ONNX files are refused, and how: one sentence that names the node and says what would help."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+onnx = pytest.importorskip("onnx", reason="the onnx package is not installed (extra `onnx`)")
+
+from onnx_networks import Maker  # noqa: E402
+
+import mcusim  # noqa: E402
+from mcusim.errors import McusimError  # noqa: E402
+from mcusim.frontends.onnx import parse_onnx  # noqa: E402
+from mcusim.frontends.onnx.reading import MAX_NODES  # noqa: E402
+
+
+def small(*, shape: tuple[int, ...] = (1, 3, 8, 8), op: Callable[[Maker, str], Any] | None = None) -> Any:
+    """A convolution between quantisers, with an operator behind it."""
+    m = Maker(shape)
+    m.channels["input"] = 3
+    x = grid(m, "input")
+    weights = m.op(
+        "DequantizeLinear",
+        m.constant(m.random.integers(-9, 9, (4, 3, 3, 3)), "int8"),
+        m.constant(0.02),
+        m.constant(0, "int8"),
+    )
+    x = grid(m, m.op("Conv", x, weights, kernel_shape=[3, 3]))
+    if op is not None:
+        x = grid(m, op(m, x))
+    return m.model(x)
+
+
+def grid(m: Maker, x: str, scale: float = 0.05, zero_point: Any = 0, kind: str = "int8") -> str:
+    s, z = m.constant(scale), m.constant(zero_point, kind)
+    return str(m.op("DequantizeLinear", m.op("QuantizeLinear", x, s, z), s, z))
+
+
+def refused(model: Any, match: str) -> None:
+    content = model if isinstance(model, bytes) else model.SerializeToString()
+    with pytest.raises(McusimError, match=match):
+        parse_onnx(content, name="net", where="net.onnx")
+
+
+def test_the_small_network_is_taken() -> None:
+    assert [node.op for node in parse_onnx(small().SerializeToString(), name="n", where="n").nodes] == ["CONV_2D"]
+
+
+@pytest.mark.parametrize(
+    ("op", "match"),
+    [
+        (lambda m, x: m.op("Erf", x), r"node 'n_erf\d+' \(Erf\): .* cannot express Erf\n  fix: .*ReLU"),
+        (lambda m, x: m.op("Selu", x), r"cannot express Selu"),
+        (lambda m, x: m.op("Resize", x, "", m.constant([1, 1, 2, 2]), mode="cubic"), r"resizes by 'cubic'"),
+        (lambda m, x: m.op("Pad", x, m.integers(0, 0, 1, 1, 0, 0, 1, 1), mode="edge"), r"pads by 'edge'"),
+        (
+            lambda m, x: m.op("AveragePool", x, kernel_shape=[3, 3], pads=[1] * 4, strides=[2, 2]),
+            r"cannot leave such a border out",
+        ),
+        (lambda m, x: m.op("Conv", x, m.constant(np.ones((2, 4, 1, 1)))), r"\(Conv\): its weights are not quantised"),
+        (lambda m, x: m.op("Pow", x, m.constant(3.0)), "no such power"),
+    ],
+)  # fmt: skip
+def test_an_operator_is_refused_by_its_node(op: Callable[[Maker, str], Any], match: str) -> None:
+    refused(small(op=op), match)
+
+
+def test_a_float_network_is_told_how_to_quantise_it() -> None:
+    m = Maker((1, 3, 8, 8))
+    refused(m.model(m.relu(m.conv("input", 4))), r"not quantised: it computes in floats\n  fix: .*mcusim quantize")
+
+
+def test_dynamic_quantisation() -> None:
+    m = Maker((1, 8))
+    a, s, z = m.op("DynamicQuantizeLinear", "input", outputs=3)
+    refused(m.model(m.op("DequantizeLinear", a, s, z)), r"computed at run time \(dynamic")
+
+
+def test_scales_that_are_no_numbers() -> None:
+    for scale in (np.nan, np.inf, -1.0):
+        m = Maker((1, 8))
+        refused(m.model(m.op("Relu", grid(m, "input", scale))), "no numbers to divide by")
+
+
+def test_an_output_without_a_scale() -> None:
+    m = Maker((1, 8))
+    x = grid(m, "input")
+    weights = m.op("DequantizeLinear", m.constant(np.ones((8, 4)), "int8"), m.constant(0.1), m.constant(0, "int8"))
+    refused(m.model(m.op("MatMul", x, weights)), r"output is not quantised.*\n  fix: quantise its output too")
+
+
+def test_asymmetric_weights() -> None:
+    m = Maker((1, 3, 8, 8))
+    x = grid(m, "input")
+    stored = m.constant(m.random.integers(0, 256, (4, 3, 3, 3)), "uint8")
+    weights = m.op("DequantizeLinear", stored, m.constant(0.02), m.constant(77, "uint8"))
+    refused(m.model(grid(m, m.op("Conv", x, weights))), r"zero point.*\n  fix: .*WeightSymmetric")
+
+
+@pytest.mark.parametrize(("axis", "is_taken"), [(0, True), (1, False), (2, False)])
+def test_a_dynamic_axis(axis: int, is_taken: bool) -> None:
+    """An open batch is 1; any other open axis is refused."""
+    model = small()
+    model.graph.input[0].type.tensor_type.shape.dim[axis].ClearField("dim_value")
+    model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = "N"
+    if is_taken:
+        graph = parse_onnx(model.SerializeToString(), name="net", where="net.onnx")
+        assert graph.tensors[graph.inputs[0]].shape == (1, 8, 8, 3)
+    else:
+        refused(model, rf"dynamic axis: axis {axis} is 'N'\n  fix: export it with fixed shapes")
+
+
+def test_custom_domains_functions_opsets_and_sparse_tensors() -> None:
+    model = small()
+    model.graph.node[-1].domain = "ai.acme"
+    refused(model, "custom domain 'ai.acme'")
+    for opset, match in ((9, "older"), (9999, "newer")):
+        model = small()
+        model.opset_import[0].version = opset
+        refused(model, f"opset {opset} is {match}")
+    model = small()
+    model.graph.sparse_initializer.add()
+    refused(model, "sparse|malformed")
+
+
+def test_too_many_nodes() -> None:
+    model = small()
+    for index in range(MAX_NODES):
+        model.graph.node.append(onnx.helper.make_node("Relu", [f"v{index}"], [f"v{index + 1}"]))
+    refused(model, r"50,\d+ nodes, and 50,000 are taken at most")
+
+
+def test_a_cycle() -> None:
+    model = small()
+    model.graph.node[0].input[0] = model.graph.node[-1].output[0]
+    refused(model, "malformed")
+
+
+def test_external_data(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    onnx.save(small(), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert len(mcusim.load(path).nodes) == 1
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(McusimError, match=r"'weights.bin', which is not there\n  fix: copy that file"):
+        mcusim.load(path)
+    model = onnx.load(path, load_external_data=False)
+    for location in ("../weights.bin", "/etc/passwd", "a/../../b"):
+        for tensor in model.graph.initializer:
+            for entry in tensor.external_data:
+                if entry.key == "location":
+                    entry.value = location
+        with pytest.raises(McusimError, match="outside of the model's folder"):
+            parse_onnx(model.SerializeToString(), name="n", where="n", folder=tmp_path)
+
+
+def test_a_bomb_is_refused_before_it_is_built() -> None:
+    m = Maker((1, 3, 8, 8))
+    x = grid(m, "input")
+    big = m.op(
+        "ConstantOfShape", m.integers(1 << 20, 1 << 20), value=onnx.numpy_helper.from_array(np.zeros(1, np.float32))
+    )
+    refused(m.model(grid(m, m.op("Add", x, big))), "makes a constant of 1,099,511,627,776 elements")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("a.onnx", b"", "empty"),
+        ("b.onnx", b"<!DOCTYPE html><html>", "web page"),
+        ("c.onnx", b"version https://git-lfs.github.com/spec/v1", "Git LFS pointer"),
+        ("d.onnx", b"\x1c\0\0\0TFL3" + bytes(99), "is a .tflite file"),
+        ("e.onnx", bytes(99), "no ONNX model|no network"),
+        ("f.onnx", b"\x08\x08\x3a\x80\x80\x80\x80\x08" + bytes(99), "no ONNX model|no network"),
+    ],
+)
+def test_files_of_other_kinds(name: str, content: bytes, match: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(McusimError, match=match):
+        mcusim.load(tmp_path / name)
+
+
+def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("archive/data.pkl", b"cos\nsystem\n(S'touch pwned'\ntR.")
+    for name in ("net.pt", "net.pth", "net.onnx"):
+        (tmp_path / name).write_bytes(archive.getvalue())
+        with pytest.raises(McusimError, match="PyTorch"):
+            mcusim.load(tmp_path / name)
+    assert not Path("pwned").exists()
+
+
+CONTENT = small().SerializeToString()
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(st.integers(0, len(CONTENT) - 1), st.integers(0, 255)), min_size=1, max_size=4))
+def test_mutated_files_are_taken_or_refused(changes: list[tuple[int, int]]) -> None:
+    """Nothing but a McusimError comes out of whatever bytes."""
+    content = bytearray(CONTENT)
+    for place, value in changes:
+        content[place] = value
+    with contextlib.suppress(McusimError):
+        parse_onnx(bytes(content), name="net", where="net.onnx")
+
+
+def test_the_command_says_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    m = Maker((1, 3, 8, 8))
+    path.write_bytes(m.model(m.relu(m.conv("input", 4))).SerializeToString())
+    done = run("run", str(path), "--profile", "stm32h743")
+    assert done.code == 2
+    assert "not quantised" in done.err
+    assert "Traceback" not in done.err
