@@ -22,7 +22,19 @@ from mcusim.graph import ABSENT, Flow, Graph, Signature
 from mcusim.region import Region, Span
 from mcusim.schedule import StageKind
 
-__all__ = ["Buffer", "BufferKind", "Iteration", "Part", "Program", "Stage", "Step", "View", "ViewKind"]
+__all__ = [
+    "Buffer",
+    "BufferKind",
+    "Home",
+    "Iteration",
+    "Part",
+    "Program",
+    "ScratchUse",
+    "Stage",
+    "Step",
+    "View",
+    "ViewKind",
+]
 
 
 class BufferKind(StrEnum):
@@ -84,6 +96,31 @@ class View(NamedTuple):
     row_capacity: int = 0
 
 
+class ScratchUse(NamedTuple):
+    """Working memory that a step uses, and for what.
+
+    role: as the kernel that asks for it calls it (`im2col`, `kernel`).   buffer: index.
+    size_bytes: what this step asks. A buffer that is held throughout is as large as the neediest step asks.
+    """
+
+    role: str
+    buffer: int
+    size_bytes: int
+
+
+class Home(NamedTuple):
+    """Where an input or output of the network lies while it runs.
+
+    tensor: of the network.   held: the tensor that the runtime itself takes or gives. It is another one where the
+        caller converts (`Program.caller`): then `tensor` never lies anywhere in that form.
+    view: that holds `held`; ABSENT for an output that is a constant.
+    """
+
+    tensor: int
+    held: int
+    view: int
+
+
 class Step(NamedTuple):
     """One node in the body of a stage; `node` is ABSENT for a copy that only the runtime makes.
 
@@ -91,7 +128,10 @@ class Step(NamedTuple):
     reads: view indices in the order of the node's inputs, ABSENT for constants and absent inputs.
     writes: view indices in the order of the node's outputs.
     rows, cols: region of the output in each row piece and in each column piece.
-    scratch: buffer indices.   absorbed: nodes whose work this step does too (a folded PAD).
+    computed_rows, computed_cols: what the runtime computes in each. Where it pads border patches to full size, these
+        reach past the border, and the buffer of a piece starts where they start; elsewhere they are `rows` and `cols`.
+    scratch: its working memory, planned among the activations or held beside them.
+    absorbed: nodes whose work this step does too (a folded PAD).
     priced_rows, priced_cols: rows and columns that the runtime computes over all pieces together; more than the spans
         add up to where it pads border patches to full size.   calls: how often the kernel is entered.
     label: what it is called where it has no node.
@@ -103,7 +143,9 @@ class Step(NamedTuple):
     writes: tuple[int, ...]
     rows: tuple[Span, ...]
     cols: tuple[Span, ...]
-    scratch: tuple[int, ...] = ()
+    computed_rows: tuple[Span, ...]
+    computed_cols: tuple[Span, ...]
+    scratch: tuple[ScratchUse, ...] = ()
     absorbed: tuple[int, ...] = ()
     priced_rows: int = 1
     priced_cols: int = 1
@@ -155,6 +197,8 @@ class Program:
 
     graph: of a file with subgraphs, all of them as one (`lowering.linking`): those of the network first.
     parts: of a network that enters subgraphs, each of them by its number; the first is the network.
+    inputs, outputs: of the network, in the graph's order, and where they lie.
+    homes: for each tensor of the graph the view that holds it; ABSENT for constants and for what no step makes.
     free: nodes that cost nothing and move nothing under this runtime (a RESHAPE that only relabels), which no step
         carries out.
     caller: nodes at the border of the network that the caller carries out (quantising the input, for instance).
@@ -164,6 +208,9 @@ class Program:
     stages: tuple[Stage, ...]
     buffers: tuple[Buffer, ...]
     views: tuple[View, ...]
+    inputs: tuple[Home, ...]
+    outputs: tuple[Home, ...]
+    homes: tuple[int, ...]
     free: tuple[int, ...] = ()
     caller: tuple[int, ...] = ()
     parts: tuple[Part, ...] = ()

@@ -10,7 +10,7 @@ Elements of 4 and 2 bits lie packed in the arena and are unpacked for the kernel
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import prod
 from typing import NamedTuple
 
@@ -20,16 +20,15 @@ from mcusim.arithmetic.packing import pack_at, unpack, unpack_at
 from mcusim.errors import PlanError
 from mcusim.execution.preparation import Array, Preparation, storage_type
 from mcusim.graph import ABSENT, DType, TensorType
-from mcusim.ops import OPS
+from mcusim.lowering.addressing import Operand, Place, RowRun, StepOperands, operands
 from mcusim.ops.registry import SLACK_BYTES, Piece, Run
-from mcusim.program import BufferKind, Iteration, Step, View, ViewKind
-from mcusim.region import Region, Span, clip
+from mcusim.program import Iteration, Step, ViewKind
+from mcusim.region import Span
 
 __all__ = ["Arena", "BoundStep", "Packed", "whole_piece"]
 
 BASE_ALIGNMENT = 64
 _NOTHING = np.zeros(0, np.int8)
-_FEATURE_MAP_RANK = 4
 _ENTIRE = (ViewKind.WHOLE, ViewKind.OUTSIDE)
 
 
@@ -111,7 +110,7 @@ class Arena:
     """The bytes of one session, and its steps bound to them.
 
     storage: uint8, of exactly the bytes that the plan takes.   outside: arrays of external inputs, by view.
-    variables: by name, uint8.   home: tensor -> the view that holds it.
+    variables: by name, uint8.
     """
 
     def __init__(self, ready: Preparation) -> None:
@@ -126,7 +125,6 @@ class Arena:
         self.variables: dict[str, Array] = {
             name: _room(variable.size_bytes) for name, variable in ready.variables.items()
         }
-        self.home = _homes(ready)
 
     # -- whole tensors ------------------------------------------------------------------------------------------------
 
@@ -138,8 +136,8 @@ class Arena:
         kind = self.ready.graph.tensors[index].type
         if index in self.ready.variable_of:
             return self._variable(index, kind)
-        view = self.home.get(index)
-        if view is None or self.ready.program.views[view].kind not in _ENTIRE:
+        view = self.ready.program.homes[index]
+        if view == ABSENT or self.ready.program.views[view].kind not in _ENTIRE:
             return None
         if kind.dtype.is_packed:
             return unpack(self._bytes_of(view), kind.elements, kind.dtype).reshape(kind.shape)
@@ -147,12 +145,12 @@ class Arena:
 
     def put(self, index: int, elements: Array) -> None:
         """Write all of a tensor, if it has a home."""
-        kind, view = self.ready.graph.tensors[index].type, self.home.get(index)
+        kind, view = self.ready.graph.tensors[index].type, self.ready.program.homes[index]
         if not kind.dtype.is_packed:
             home = self.tensor(index)
             if home is not None:
                 home[...] = elements
-        elif view is not None and self.ready.program.views[view].kind in _ENTIRE:
+        elif view != ABSENT and self.ready.program.views[view].kind in _ENTIRE:
             pack_at(self._bytes_of(view), 0, elements, kind.dtype)
 
     def _variable(self, tensor: int, kind: TensorType) -> Array:
@@ -175,48 +173,39 @@ class Arena:
     def bound_steps(self) -> Iterator[BoundStep]:
         """Every step of every iteration, in execution order."""
         program = self.ready.program
-        times = {id(step): time for time, step in enumerate(program.body())}
+        time_of = {id(step): time for time, step in enumerate(program.body())}
+        of_step = operands(program)
         for iteration in program.steps():
-            stage = program.stages[iteration.stage]
-            written = {view: step for step in stage.steps for view in step.writes}
-            yield self._bound(iteration, times[id(iteration.step)], written)
+            time = time_of[id(iteration.step)]
+            yield self._bound(iteration, time, of_step[time])
 
-    def _bound(self, iteration: Iteration, time: int, written: Mapping[int, Step]) -> BoundStep:
-        step, (rows, cols) = iteration.step, iteration.region
-        ready, node = self.ready.steps[time], iteration.step.node
+    def _bound(self, iteration: Iteration, time: int, found: StepOperands) -> BoundStep:
+        step, ready, node = iteration.step, self.ready.steps[time], iteration.step.node
         sources = self.ready.graph.nodes[node].inputs if node != ABSENT else (ABSENT,)
         inputs: list[Array] = []
         origins: list[tuple[int, int]] = []
         gathers: list[Moved] = []
-        for position, (tensor, view) in enumerate(zip(sources, step.reads, strict=True)):
-            kind = step.signature.inputs[position]
-            if view == ABSENT or kind is None:
-                inputs.append(self._without_view(tensor, kind, step, position))
+        for position, (tensor, operand) in enumerate(zip(sources, found.reads, strict=True)):
+            if operand is None:
+                inputs.append(self._without_view(tensor, step.signature.inputs[position], step, position))
                 origins.append((0, 0))
                 continue
-            region = OPS[step.signature.op].needs(step.signature, position, rows, cols)
-            wanted = _clipped(region, kind)
-            array, moved = self._array(view, kind, self._held(view, kind, iteration, written), wanted)
+            place = operand.at(iteration.row, iteration.col)
+            array, moved = self._array(operand, place)
             gathers += moved
             inputs.append(array)
-            origins.append((wanted.rows.start, wanted.cols.start))
+            origins.append((place.region.rows.start, place.region.cols.start))
         outputs: list[Array] = []
-        # Several outputs may differ in size (SPLIT_V); such a step is never cut.
-        is_cut = bool(step.writes) and iteration.region != _clipped(None, step.signature.outputs[0])
         scatters: list[Moved] = []
-        for view, kind in zip(step.writes, step.signature.outputs, strict=True):
-            if view == ABSENT:
-                outputs.append(
-                    _NOTHING
-                    if kind.dtype is DType.RESOURCE
-                    else np.zeros(kind.shape, storage_type(kind.dtype, "a tensor"))
-                )
+        for kind, operand in zip(step.signature.outputs, found.writes, strict=True):
+            if operand is None:
+                is_handle = kind.dtype is DType.RESOURCE
+                outputs.append(_NOTHING if is_handle else np.zeros(kind.shape, storage_type(kind.dtype, "a tensor")))
                 continue
-            wanted = _clipped(iteration.region if is_cut else None, kind)
-            array, moved = self._array(view, kind, self._held(view, kind, iteration, written), wanted)
+            array, moved = self._array(operand, operand.at(iteration.row, iteration.col))
             scatters += moved
             outputs.append(array)
-        piece = Piece(rows, cols, tuple(origins))
+        piece = Piece(iteration.region.rows, iteration.region.cols, tuple(origins))
         arrays = tuple(inputs), tuple(outputs)
         return BoundStep(ready.run, ready.prepared, *arrays, piece, iteration, time, tuple(gathers), tuple(scatters))
 
@@ -233,77 +222,49 @@ class Arena:
         value = step.signature.outputs[0] if step.signature.outputs else step.signature.input(position + 1)
         return _shaped(self.variables[self.ready.variable_of[tensor]], value)
 
-    def _held(self, view: int, kind: TensorType, iteration: Iteration, written: Mapping[int, Step]) -> Region:
-        """The region of the tensor that the view holds from its start on."""
-        found, writer = self.ready.program.views[view], written.get(view)
-        whole = Region(Span(0, kind.rows), Span(0, kind.cols))
-        if found.kind in _ENTIRE or writer is None:
-            return whole
-        rows, cols = writer.rows[iteration.row], writer.cols[iteration.col]
-        return Region(whole.rows if found.kind is ViewKind.LINES else rows, cols)
-
-    def _array(self, view: int, kind: TensorType, held: Region, wanted: Region) -> tuple[Array, list[Moved]]:
-        """The part `wanted` of a tensor, and what must be copied for it."""
-        found = self.ready.program.views[view]
+    def _array(self, operand: Operand, place: Place) -> tuple[Array, list[Moved]]:
+        """The elements of an operand in one piece, and what must be copied for it."""
+        kind, rows = operand.kind, place.region.rows
+        if operand.layout.row_capacity and rows.length > operand.layout.row_capacity:
+            name = self.ready.graph.tensors[self.ready.program.views[operand.view].tensor].name
+            what = f"'{name}' keeps {operand.layout.row_capacity} rows, and {rows.length} are read"
+            raise PlanError(what, where=f"network '{self.ready.graph.name}'", fix="lowering bug: report it")
         if kind.dtype.is_packed:
-            packed = self._packed(found, view, kind, held, wanted)
+            packed = self._packed(operand, place)
             return packed.copy, [packed]
-        if len(kind.shape) != _FEATURE_MAP_RANK:
-            return self._all_of(view, kind), []
-        if found.kind is not ViewKind.LINES:
-            return self._rows(found, view, kind, held, wanted), []
-        capacity, (start, stop) = found.row_capacity, wanted.rows
-        self._check_capacity(found, wanted.rows)
-        parts = []
-        while start < stop:
-            length = min(stop - start, capacity - start % capacity)
-            place = Region(Span(start % capacity, start % capacity + length), wanted.cols)
-            parts.append(self._rows(found, view, kind, Region(Span(0, capacity), held.cols), place))
-            start += length
+        if not operand.is_map:
+            return self._all_of(operand.view, kind), []
+        parts = [self._rows(operand, run, place.region.cols.length) for run in place.runs]
         if len(parts) == 1:
             return parts[0], []
-        batch, _, _, channels = kind.shape
-        shape = batch, wanted.rows.length, wanted.cols.length, channels
+        shape = kind.shape[0], rows.length, place.region.cols.length, kind.channels
         copy = _room(prod(shape) * parts[0].itemsize).view(parts[0].dtype).reshape(shape)
         return copy, [Wrapped(copy, tuple(parts))]
 
-    def _check_capacity(self, found: View, rows: Span) -> None:
-        if found.kind is ViewKind.LINES and rows.length > found.row_capacity:
-            name = self.ready.graph.tensors[found.tensor].name
-            what = f"'{name}' keeps {found.row_capacity} rows, and {rows.length} are read"
-            raise PlanError(what, where=f"network '{self.ready.graph.name}'", fix="lowering bug: report it")
-
-    def _packed(self, found: View, view: int, kind: TensorType, held: Region, wanted: Region) -> Packed:
-        """The part `wanted` of a tensor of packed elements: a run a row, or one run where it is all of it."""
-        storage, bits = self._bytes_of(view), kind.dtype.bits
-        dtype = storage_type(kind.dtype, "a tensor")
-        if len(kind.shape) != _FEATURE_MAP_RANK or (found.kind in _ENTIRE and wanted == _clipped(None, kind)):
-            return Packed(_room(kind.elements).view(dtype).reshape(kind.shape), storage, (0,), kind.dtype)
-        self._check_capacity(found, wanted.rows)
-        batch, _, _, channels = kind.shape
-        pixel_bits = channels * bits
-        row_bits = kind.cols * pixel_bits if found.kind in _ENTIRE else found.row_pitch_bytes * 8
-        first_bit = (wanted.cols.start - held.cols.start) * pixel_bits
-        rows = range(wanted.rows.start - held.rows.start, wanted.rows.stop - held.rows.start)
-        places = [row % found.row_capacity if found.kind is ViewKind.LINES else row for row in rows]
-        runs = [first_bit + (image * kind.rows + place) * row_bits for image in range(batch) for place in places]
-        shape = batch, wanted.rows.length, wanted.cols.length, channels
+    def _packed(self, operand: Operand, place: Place) -> Packed:
+        """Packed elements: a run a row, or one run where it is all of the tensor."""
+        kind, layout, (rows, cols) = operand.kind, operand.layout, place.region
+        storage, dtype = self._buffer(operand), storage_type(kind.dtype, "a tensor")
+        if not operand.is_map or (operand.is_entire and place.region == operand.whole):
+            copy = _room(kind.elements).view(dtype).reshape(kind.shape)
+            return Packed(copy, storage, (place.runs[0].first_bit,), kind.dtype)
+        shape = kind.shape[0], rows.length, cols.length, kind.channels
+        firsts = [run.first_bit + row * layout.row_bits for run in place.runs for row in range(run.rows)]
+        runs = [image * layout.image_bits + first for image in range(kind.shape[0]) for first in firsts]
         return Packed(_room(prod(shape)).view(dtype).reshape(shape), storage, tuple(runs), kind.dtype)
 
-    def _rows(self, found: View, view: int, kind: TensorType, held: Region, wanted: Region) -> Array:
+    def _rows(self, operand: Operand, run: RowRun, cols: int) -> Array:
         """A strided view of rows that lie one after the other."""
-        storage, dtype = self._bytes_of(view), storage_type(kind.dtype, "a tensor")
-        batch, _, _, channels = kind.shape
-        pixel_bytes = channels * dtype.itemsize
-        # A relabelled tensor has other rows than the one that its view was made for.
-        row_bytes = kind.cols * pixel_bytes if found.kind in _ENTIRE else found.row_pitch_bytes
-        first = (wanted.rows.start - held.rows.start) * row_bytes + (wanted.cols.start - held.cols.start) * pixel_bytes
-        return np.ndarray(
-            (batch, wanted.rows.length, wanted.cols.length, channels),
-            dtype,
-            storage[first:],
-            strides=(kind.rows * row_bytes, row_bytes, pixel_bytes, dtype.itemsize),
-        )
+        kind, layout, dtype = operand.kind, operand.layout, storage_type(operand.kind.dtype, "a tensor")
+        pitches = layout.image_bits // 8, layout.row_bits // 8, layout.pixel_bits // 8, dtype.itemsize
+        storage = self._buffer(operand)[run.first_bit // 8 :]
+        return np.ndarray((kind.shape[0], run.rows, cols, kind.channels), dtype, storage, strides=pitches)
+
+    def _buffer(self, operand: Operand) -> Array:
+        """The storage from the start of an operand's buffer on; of one outside the arena, its own memory."""
+        if operand.buffer == ABSENT:
+            return self.outside[operand.view]
+        return self.storage[self.ready.placement.offset_bytes[operand.buffer] :]
 
 
 def _room(size_bytes: int) -> Array:
@@ -318,37 +279,11 @@ def _shaped(stored: Array, kind: TensorType) -> Array:
     return np.zeros(kind.shape, dtype) if 0 in kind.shape else stored.view(dtype).reshape(kind.shape)
 
 
-def _clipped(region: Region | None, kind: TensorType) -> Region:
-    if region is None or len(kind.shape) != _FEATURE_MAP_RANK:
-        return Region(Span(0, kind.rows), Span(0, kind.cols))
-    return Region(clip(region.rows, kind.rows), clip(region.cols, kind.cols))
-
-
-def _homes(ready: Preparation) -> dict[int, int]:
-    """Tensor -> view that keeps it: its own, or that of the tensor whose bytes it shares. Whole ones go first."""
-    program, nodes = ready.program, ready.graph.nodes
-    found = {view.tensor: index for index, view in enumerate(program.views) if view.kind in _ENTIRE}
-    for step in program.body():
-        if step.node == ABSENT:
-            continue
-        for tensor, view in zip(nodes[step.node].inputs, step.reads, strict=True):
-            if view != ABSENT and tensor != ABSENT and not step.absorbed:
-                found.setdefault(tensor, view)
-        for tensor, view in zip(nodes[step.node].outputs, step.writes, strict=True):
-            if view != ABSENT:
-                found.setdefault(tensor, view)
-    for index in sorted(program.free):
-        node = nodes[index]
-        if node.inputs[0] in found:
-            found[node.outputs[0]] = found[node.inputs[0]]
-    return found
-
-
 class Canary:
     """Checks a plan while it runs: bytes that belong to nobody are poisoned, and each step may change only its own.
 
-    A step may change its outputs, its scratch and what is held beside the arena; never a buffer that is still alive,
-    unless it is one of those.
+    A step may change its outputs and the working memory that it names, planned or held; never another buffer that is
+    still alive.
     """
 
     PATTERN = 0xA5
@@ -368,8 +303,9 @@ class Canary:
     def verify(self, step: BoundStep) -> None:
         """Raise PlanError if the step changed what is not its own."""
         changed = self.arena.storage != self.before
-        own = {self._buffer(view) for view in step.iteration.step.writes} | set(step.iteration.step.scratch)
-        own |= {i for i, buffer in enumerate(self.ready.program.buffers) if buffer.kind is BufferKind.HELD}
+        own = {self._buffer(view) for view in step.iteration.step.writes} | {
+            use.buffer for use in step.iteration.step.scratch
+        }
         allowed = np.zeros(len(changed), bool)
         for index in own - {ABSENT}:
             allowed[self._range(index)] = True

@@ -29,7 +29,7 @@ from mcusim.errors import ModelError
 from mcusim.graph import ABSENT, Attributes, DType, Flow, Graph, Node, signature, tensor_type
 from mcusim.lowering.rules import LoweringRules
 from mcusim.ops.registry import OPS, entered_subgraphs
-from mcusim.program import Buffer, BufferKind, Part, Program, Stage, Step, View
+from mcusim.program import Buffer, BufferKind, Part, Program, ScratchUse, Stage, Step, View
 from mcusim.region import Span
 from mcusim.schedule import StageKind
 
@@ -137,6 +137,9 @@ class _Linking:
         self._finish()
         buffers, views = self._homes()
         stages = self._stages(buffers, views)
+        homes = [*self.program.homes, *[ABSENT] * (len(self.graph.tensors) - len(self.program.homes))]
+        for index, view in enumerate(views[len(self.program.views) :], len(self.program.views)):
+            homes[view.tensor] = index
         parts = [
             Part(
                 part.name, _shifted(part.inputs, base), _shifted(part.outputs, base), self.flows.get(number, Flow.NONE)
@@ -149,6 +152,7 @@ class _Linking:
             stages=stages,
             buffers=tuple(buffers),
             views=tuple(views),
+            homes=tuple(homes),
             parts=tuple(parts),
         )
 
@@ -281,7 +285,7 @@ class _Linking:
 
     def _buffer(self, name: str, size_bytes: int, life: tuple[int, int], tensor: int = ABSENT) -> Buffer:
         alignment = self.rules.alignment
-        aligned_bytes = -(-size_bytes // alignment) * alignment
+        aligned_bytes = self.rules.aligned(size_bytes)
         kind = BufferKind.SCRATCH if tensor == ABSENT else BufferKind.ACTIVATION
         return Buffer(name, aligned_bytes, *life, kind, alignment, tensor)
 
@@ -289,10 +293,11 @@ class _Linking:
 
     def _stages(self, buffers: list[Buffer], views: Sequence[View]) -> tuple[Stage, ...]:
         """The moments as stages; appends the scratch of the subgraphs to `buffers`, in the file's order."""
-        scratch: dict[int, tuple[int, ...]] = {}
+        scratch: dict[int, tuple[ScratchUse, ...]] = {}
         for node in sorted(self.asked):
             requests = self.rules.planned_scratch(self.graph.nodes[node].signature)
-            scratch[node] = tuple(range(len(buffers), len(buffers) + len(requests)))
+            uses = [ScratchUse(role, len(buffers) + i, size) for i, (role, size) in enumerate(requests)]
+            scratch[node] = tuple(uses)
             name = self.graph.nodes[node].name
             buffers += [self._buffer(f"{name} {what}", size, self.asked[node]) for what, size in requests]
         view_of = {view.tensor: index for index, view in enumerate(views)}
@@ -310,10 +315,10 @@ class _Linking:
             before = key
         return tuple(stages)
 
-    def _step(self, moment: _Moment, view_of: dict[int, int], scratch: dict[int, tuple[int, ...]]) -> Step:
+    def _step(self, moment: _Moment, view_of: dict[int, int], scratch: dict[int, tuple[ScratchUse, ...]]) -> Step:
         if moment.node == ABSENT:
             nothing = (Span(0, 1),)
-            return Step(ABSENT, _NO_CALL, (ABSENT,), (ABSENT,), nothing, nothing, label=moment.label)
+            return Step(ABSENT, _NO_CALL, (ABSENT,), (ABSENT,), *(nothing,) * 4, label=moment.label)
         node = self.graph.nodes[moment.node]
         rows, cols = (node.signature.output.rows, node.signature.output.cols) if node.outputs else (1, 1)
         return Step(
@@ -321,10 +326,8 @@ class _Linking:
             node.signature,
             tuple([view_of.get(tensor, ABSENT) for tensor in node.inputs]),
             tuple([view_of.get(tensor, ABSENT) for tensor in node.outputs]),
-            (Span(0, rows),),
-            (Span(0, cols),),
-            scratch.get(moment.node, ()),
-            (),
-            rows,
-            cols,
+            *((Span(0, rows),), (Span(0, cols),)) * 2,
+            scratch=scratch.get(moment.node, ()),
+            priced_rows=rows,
+            priced_cols=cols,
         )

@@ -14,7 +14,7 @@ from mcusim.lowering.rules import InputPlace, LoweringRules, Scratch
 from mcusim.lowering.staging import AxisRow, StagePlan, StepNode, Sweep, copied_inputs, network_of, resized, split
 from mcusim.ops import OPS
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
-from mcusim.program import Buffer, BufferKind, Program, Stage, Step, View, ViewKind
+from mcusim.program import Buffer, BufferKind, Home, Program, ScratchUse, Stage, Step, View, ViewKind
 from mcusim.region import Span
 from mcusim.schedule import Schedule, StageKind
 
@@ -70,10 +70,12 @@ class _Lowering:
 
     def program(self) -> Program:
         lives = self._lives()
-        buffers, views, view_of = self._homes(lives)
+        buffers, views, view_of = self._storages(lives)
         stages = self._stages(buffers, view_of)
         free, caller = tuple(self.folding.free), tuple(self.folding.caller)
-        return Program(self.graph, stages, tuple(buffers), tuple(views), free, caller)
+        homes = self._homes(views, view_of)
+        ends = [tuple([self._end(t, homes) for t in tensors]) for tensors in (self.graph.inputs, self.graph.outputs)]
+        return Program(self.graph, stages, tuple(buffers), tuple(views), *ends, tuple(homes), free, caller)
 
     def _copy_input_patches(self) -> None:
         """Before a cut stage that reads an external input: a step that copies the patch into the arena."""
@@ -171,9 +173,9 @@ class _Lowering:
                 else:
                     lives[storage] = _Life(life.first, life.end, ViewKind.PIECE)
 
-    # -- homes --------------------------------------------------------------------------------------------------------
+    # -- storage ------------------------------------------------------------------------------------------------------
 
-    def _homes(self, lives: dict[int, _Life]) -> tuple[list[Buffer], list[View], dict[int, int]]:
+    def _storages(self, lives: dict[int, _Life]) -> tuple[list[Buffer], list[View], dict[int, int]]:
         """One buffer and one view for each storage, and storage -> view."""
         under = self._taken_over(lives)
         sizes = self._piece_sizes()
@@ -200,8 +202,9 @@ class _Lowering:
                 buffers[over] = buffers[over]._replace(end=first)
             view_of[storage] = index = len(views)
             views.append(View(storage, index, held, 0, pitch_bytes, capacity))
-            aligned_bytes = -(-size_bytes // alignment) * alignment
-            buffers.append(Buffer(tensor.name, aligned_bytes, first, end, kind, alignment, storage, over))
+            buffers.append(
+                Buffer(tensor.name, self.rules.aligned(size_bytes), first, end, kind, alignment, storage, over)
+            )
         for storage in self.outside:
             key = self.copied.get(storage, storage)
             view_of[key] = len(views)
@@ -244,26 +247,46 @@ class _Lowering:
                     break
         return found
 
+    # -- homes --------------------------------------------------------------------------------------------------------
+
+    def _homes(self, views: Sequence[View], view_of: dict[int, int]) -> list[int]:
+        """For each tensor the view that holds it, all of it where there is one. Relabelled tensors share a view."""
+        homes = [view_of.get(tensor, ABSENT) for tensor in range(len(self.graph.tensors))]
+        for index, view in enumerate(views):
+            if view.kind in (ViewKind.WHOLE, ViewKind.OUTSIDE):
+                homes[view.tensor] = index
+        for index in sorted(self.folding.free):
+            node = self.graph.nodes[index]
+            homes[node.outputs[0]] = homes[node.inputs[0]]
+        return homes
+
+    def _end(self, tensor: int, homes: Sequence[int]) -> Home:
+        """Where an input or output of the network lies: conversions that are the caller's lie before or behind it."""
+        nodes, alias = self.graph.nodes, self.folding.alias
+        converted = {t for index in self.folding.caller for t in (nodes[index].inputs[0], nodes[index].outputs[0])}
+        held = tensor
+        while held in converted and held in alias and alias[held] in converted:
+            held = alias[held]
+        return Home(tensor, held, homes[held])
+
     # -- steps --------------------------------------------------------------------------------------------------------
 
     def _stages(self, buffers: list[Buffer], view_of: dict[int, int]) -> tuple[Stage, ...]:
-        """The stages; appends the scratch of their steps to `buffers`."""
+        """The stages; appends the working memory of their steps to `buffers`, what is planned first."""
         view, absorbed = view_of.get, self.folding.absorbed
-        held: dict[str, int] = {}
+        facts = [_step_facts(self.rules, self._piece(time, step.signature)) for time, step in enumerate(self.steps)]
+        planned = [self._planned(buffers, time, fact.planned) for time, fact in enumerate(facts)]
+        held = self._held(buffers, [fact.held for fact in facts])
         stages = []
         for plan in self.stages:
             steps: list[Step] = []
             for time in range(plan.first, plan.end):
                 node, call, reads, writes = self.steps[time]
+                rows, cols = computed = facts[time].rows, facts[time].cols
                 cut = self.cuts.get(time)
-                planned, held_here, rows, cols = _step_facts(self.rules, self._piece(time, call))
                 if cut is not None:
                     rows, cols = cut[0].spans, cut[1].spans
-                name = self.graph.nodes[node].name if node != ABSENT else "input patch"
-                scratch = tuple([self._scratch(buffers, f"{name} {what}", size, time) for what, size in planned])
-                for what, size_bytes in held_here:
-                    if size_bytes > held.get(what, 0):
-                        held[what] = size_bytes
+                    computed = (cut[0].padded, cut[1].padded) if time in self.uniform else (rows, cols)
                 steps.append(
                     Step(
                         node,
@@ -272,14 +295,14 @@ class _Lowering:
                         tuple([view(storage, ABSENT) for storage in writes]),
                         rows,
                         cols,
-                        scratch,
+                        *computed,
+                        planned[time] + held[time],
                         absorbed.get(node, ()),
                         *self._priced(time, rows, cols),
                     )
                 )
             pieces = (len(steps[0].rows), len(steps[0].cols)) if steps else (1, 1)
             stages.append(Stage(plan.spec.kind, *pieces, tuple(steps)))
-        buffers.extend([Buffer(name, size, 0, len(self.steps), BufferKind.HELD) for name, size in held.items()])
         return tuple(stages)
 
     def _priced(self, time: int, rows: Sequence[Span], cols: Sequence[Span]) -> tuple[int, int, int]:
@@ -300,21 +323,50 @@ class _Lowering:
         longest = [max([span.length for span in axis.spans]) for axis in (rows, cols)]
         return resized(call, *((rows.uniform, cols.uniform) if time in self.uniform else longest))
 
-    def _scratch(self, buffers: list[Buffer], name: str, size_bytes: int, time: int) -> int:
+    def _planned(self, buffers: list[Buffer], time: int, asked: Scratch) -> tuple[ScratchUse, ...]:
+        """Working memory of a step that is planned among the activations: a buffer each, appended."""
+        if not asked:
+            return ()
+        node, alignment = self.steps[time].node, self.rules.alignment
+        name = self.graph.nodes[node].name if node != ABSENT else "input patch"
+        uses = []
+        for role, size_bytes in asked:
+            uses.append(ScratchUse(role, len(buffers), size_bytes))
+            aligned_bytes = self.rules.aligned(size_bytes)
+            buffers.append(Buffer(f"{name} {role}", aligned_bytes, time, time + 1, BufferKind.SCRATCH, alignment))
+        return tuple(uses)
+
+    def _held(self, buffers: list[Buffer], asked: Sequence[Scratch]) -> list[tuple[ScratchUse, ...]]:
+        """Working memory that is held throughout: a buffer a role, appended, as large as the neediest step asks."""
+        sizes: dict[str, int] = {}
+        for scratch in asked:
+            for role, size_bytes in scratch:
+                if size_bytes > sizes.get(role, 0):
+                    sizes[role] = size_bytes
+        index = {role: len(buffers) + place for place, role in enumerate(sizes)}
         alignment = self.rules.alignment
-        aligned_bytes = -(-size_bytes // alignment) * alignment
-        buffers.append(Buffer(name, aligned_bytes, time, time + 1, BufferKind.SCRATCH, alignment))
-        return len(buffers) - 1
+        for role, size_bytes in sizes.items():
+            aligned_bytes = self.rules.aligned(size_bytes)
+            buffers.append(Buffer(role, aligned_bytes, 0, len(self.steps), BufferKind.HELD, alignment))
+        return [tuple([ScratchUse(role, index[role], size) for role, size in scratch if size]) for scratch in asked]
 
 
 _Spans = tuple[Span, ...]
 
 
+class _StepFacts(NamedTuple):
+    """What a step asks of its runtime, and its whole output as one row piece and one column piece."""
+
+    planned: Scratch
+    held: Scratch
+    rows: _Spans
+    cols: _Spans
+
+
 @lru_cache(SIGNATURES_KEPT)
-def _step_facts(rules: LoweringRules, call: Signature) -> tuple[Scratch, Scratch, _Spans, _Spans]:
-    """Planned scratch, held scratch, and the whole output as one row piece and one column piece."""
+def _step_facts(rules: LoweringRules, call: Signature) -> _StepFacts:
     rows, cols = (call.outputs[0].rows, call.outputs[0].cols) if call.outputs else (1, 1)
-    return rules.planned_scratch(call), rules.held_scratch(call), (Span(0, rows),), (Span(0, cols),)
+    return _StepFacts(rules.planned_scratch(call), rules.held_scratch(call), (Span(0, rows),), (Span(0, cols),))
 
 
 def _row_pitch_bytes(kind: TensorType) -> int:

@@ -161,7 +161,8 @@ def _model(program: Program, rules: LoweringRules) -> _Model:
         if _has_side_effect(program.graph, step.node):
             before |= effects
             effects |= 1 << time
-        scratch_bytes = sum([program.buffers[index].size_bytes for index in step.scratch])
+        scratch = [program.buffers[use.buffer] for use in step.scratch]
+        scratch_bytes = sum([buffer.size_bytes for buffer in scratch if buffer.kind is BufferKind.SCRATCH])
         over = _takes_over(program, rules, step, place)
         rows.append(_Step(before & ~(1 << time), touched[time], scratch_bytes, over))
     return _Model(tuple(rows), tuple(found), (1 << len(steps)) - 1)

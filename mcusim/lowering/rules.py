@@ -60,6 +60,10 @@ class LoweringRules:
     input_place: InputPlace = InputPlace.ARENA
     patch_input_place: InputPlace | None = None
 
+    def aligned(self, size_bytes: int) -> int:
+        """A size, rounded up to the alignment."""
+        return -(-size_bytes // self.alignment) * self.alignment
+
     def default_input_place(self, schedule: Schedule) -> InputPlace:
         """Where the input lies under `schedule` unless the user says otherwise."""
         is_cut = bool(schedule.stages) and schedule.stages[0].kind is not StageKind.LAYER

@@ -189,12 +189,20 @@ class AxisRow(NamedTuple):
     held: elements of the axis that the output must hold at once while a piece runs.
     carried: whether some of them are kept from one piece to the next.
     uniform: the longest interval before clipping, which is what a runtime with patches of one size computes in each.
+    starts: where each interval starts before clipping.
     """
 
     spans: tuple[Span, ...]
     held: int
     carried: bool
     uniform: int
+    starts: tuple[int, ...]
+
+    @property
+    def padded(self) -> tuple[Span, ...]:
+        """The intervals of a runtime with patches of one size: they reach past the border."""
+        pairs = zip(self.starts, self.spans, strict=True)
+        return tuple([Span(start, start + self.uniform) if span.length else span for start, span in pairs])
 
 
 def patches(size: int, pieces: int) -> tuple[Span, ...]:
@@ -300,7 +308,8 @@ _NOTHING = Span(0, 0), Span(0, 0)
 
 def _recomputed(spans: list[Span], unclipped: list[Span]) -> AxisRow:
     held = max([span.length for span in spans])
-    return AxisRow(tuple(spans), held, False, max([span.length for span in unclipped]))
+    uniform, starts = max([span.length for span in unclipped]), tuple([span.start for span in unclipped])
+    return AxisRow(tuple(spans), held, False, uniform, starts)
 
 
 def _carried(asked: list[Span]) -> AxisRow:
@@ -318,7 +327,7 @@ def _carried(asked: list[Span]) -> AxisRow:
         spans.append(new if new.length else _NOTHING[0])
         done = max(done, span.stop)
         held = max(held, done - first)
-    return AxisRow(tuple(spans), held, carried, held)
+    return AxisRow(tuple(spans), held, carried, held, tuple([span.start for span in spans]))
 
 
 def _hulls(a: tuple[Span, Span], b: tuple[Span, Span]) -> tuple[Span, Span]:

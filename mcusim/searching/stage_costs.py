@@ -150,7 +150,7 @@ class StageCosts:
         calls = [step.signature for step in self.network.steps]
         return Layers(
             tuple(live_bytes(program.buffers, program.length)),
-            tuple([dict(self.rules.held_scratch(call)) for call in calls]),
+            tuple([{role: self.rules.aligned(size) for role, size in self.rules.held_scratch(call)} for call in calls]),
             tuple([round(price_whole(self.prices, call).total_cycles) for call in calls]),
         )
 

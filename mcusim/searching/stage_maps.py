@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mcusim.graph import ABSENT
-from mcusim.ops import OPS
+from mcusim.lowering.addressing import stage_operands
 from mcusim.program import Program, Stage, Step
-from mcusim.region import Span, clip, hull
+from mcusim.region import Span, hull
 from mcusim.schedule import StageKind
 
 __all__ = ["StageMap", "stage_maps"]
@@ -42,7 +42,8 @@ class StageMap(NamedTuple):
 
 def stage_maps(program: Program, stage: Stage) -> tuple[StageMap, ...]:
     """The maps of a cut stage, in order: its inputs, then what its steps write."""
-    found = [*_inputs(program, stage), *(_map(program, stage, step) for step in stage.steps)]
+    reads = _reads(program, stage)
+    found = [*_inputs(program, stage, reads), *(_map(program, stage, step, reads) for step in stage.steps)]
     joined: list[StageMap] = []
     for here in found:
         before = joined[-1] if joined else None
@@ -54,55 +55,51 @@ def stage_maps(program: Program, stage: Stage) -> tuple[StageMap, ...]:
     return tuple(joined)
 
 
-def _map(program: Program, stage: Stage, step: Step) -> StageMap:
+class _Read(NamedTuple):
+    """What the steps of a stage read of a tensor, in each row piece and in each column piece."""
+
+    rows: tuple[Span, ...]
+    cols: tuple[Span, ...]
+
+
+def _reads(program: Program, stage: Stage) -> dict[int, _Read]:
+    """By tensor. A copy of a patch of the input is no reader: what reads the copy is."""
+    found: dict[int, _Read] = {}
+    for step in stage_operands(program, stage):
+        for operand in step.reads:
+            if operand is not None and operand.step.node != ABSENT:
+                tensor = program.views[operand.view].tensor
+                rows = tuple([place.inside for place in operand.along_rows()])
+                cols = tuple([place.inside for place in operand.along_cols()])
+                known = found.get(tensor)
+                here = _Read(rows, cols)
+                found[tensor] = here if known is None else _Read(_hulls(known.rows, rows), _hulls(known.cols, cols))
+    return found
+
+
+def _hulls(a: Sequence[Span], b: Sequence[Span]) -> tuple[Span, ...]:
+    return tuple([hull(*pair) for pair in zip(a, b, strict=True)])
+
+
+def _map(program: Program, stage: Stage, step: Step, reads: Mapping[int, _Read]) -> StageMap:
     output, tensor = step.signature.output, program.views[step.writes[0]].tensor
     nodes = () if step.node == ABSENT else (step.node,)
-    cached = _cached(program, stage, step, tensor) if stage.kind is StageKind.STREAM else ()
+    cached = _cached(step, reads.get(tensor)) if stage.kind is StageKind.STREAM else ()
     done = step.priced_rows * step.priced_cols
     return StageMap((tensor,), nodes, output.rows, output.cols, step.rows, step.cols, cached, done)
 
 
-def _cached(program: Program, stage: Stage, step: Step, tensor: int) -> tuple[Span, ...]:
-    wanted = _needed(program, stage.steps, tensor, True)
-    pairs = zip(wanted, step.rows, strict=True) if wanted else ()
+def _cached(step: Step, read: _Read | None) -> tuple[Span, ...]:
+    pairs = zip(read.rows, step.rows, strict=True) if read is not None else ()
     found = [Span(need.start, min(need.stop, new.start) if new.length else need.stop) for need, new in pairs]
     return tuple([span if span.length else _NOTHING for span in found]) if any(s.length for s in found) else ()
 
 
-def _inputs(program: Program, stage: Stage) -> Iterator[StageMap]:
+def _inputs(program: Program, stage: Stage, reads: Mapping[int, _Read]) -> Iterator[StageMap]:
     """Tensors that the stage reads and does not make; a copy of a patch of the input stands for it."""
     made = {program.views[view].tensor for step in stage.steps for view in step.writes}
-    seen: set[int] = set()
-    for step in stage.steps:
-        for view in step.reads:
-            tensor = program.views[view].tensor if view != ABSENT else ABSENT
-            if tensor == ABSENT or tensor in made or tensor in seen:
-                continue
-            seen.add(tensor)
+    for tensor, (rows, cols) in reads.items():
+        if tensor not in made:
             kind = program.graph.tensors[tensor].type
-            rows, cols = (_needed(program, stage.steps, tensor, by_rows) for by_rows in (True, False))
             read = sum(span.length for span in rows) * sum(span.length for span in cols)
             yield StageMap((tensor,), (), kind.rows, kind.cols, rows, cols, (), read)
-
-
-def _needed(program: Program, steps: Sequence[Step], tensor: int, by_rows: bool) -> tuple[Span, ...]:
-    """What the steps read of a tensor along one axis, in each piece; nothing if none reads it."""
-    found: list[Span] = []
-    for step in steps:
-        for position, view in enumerate(step.reads):
-            if view != ABSENT and program.views[view].tensor == tensor and step.node != ABSENT:
-                asked = [_need(step, position, span, by_rows) for span in (step.rows if by_rows else step.cols)]
-                found = [hull(*pair) for pair in zip(found, asked, strict=True)] if found else asked
-    return tuple(found)
-
-
-def _need(step: Step, position: int, span: Span, by_rows: bool) -> Span:
-    call = step.signature
-    output, source, needs = call.output, call.input(position), OPS[call.op].needs
-    if not span.length:
-        return _NOTHING
-    if by_rows:
-        region = needs(call, position, span, Span(0, output.cols))
-        return clip(region.rows, source.rows) if region is not None else Span(0, source.rows)
-    region = needs(call, position, Span(0, output.rows), span)
-    return clip(region.cols, source.cols) if region is not None else Span(0, source.cols)

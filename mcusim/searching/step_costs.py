@@ -90,12 +90,12 @@ def scratch_of(rules: LoweringRules, call: Signature) -> StepScratch:
 
     def planned(rows: int, cols: int) -> int:
         asked = rules.planned_scratch(resized(call, rows, cols))
-        return sum([-(-size // rules.alignment) * rules.alignment for _, size in asked])
+        return sum([rules.aligned(size) for _, size in asked])
 
     names = [name for name, _ in rules.held_scratch(call)]
 
     def held(name: str) -> Callable[[int, int], int]:
-        return lambda rows, cols: dict(rules.held_scratch(resized(call, rows, cols))).get(name, 0)
+        return lambda rows, cols: rules.aligned(dict(rules.held_scratch(resized(call, rows, cols))).get(name, 0))
 
     return StepScratch(_sizes(planned, call), {name: _sizes(held(name), call) for name in names})
 
