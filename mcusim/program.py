@@ -32,6 +32,7 @@ __all__ = [
     "ScratchUse",
     "Stage",
     "Step",
+    "Variable",
     "View",
     "ViewKind",
 ]
@@ -47,13 +48,25 @@ class BufferKind(StrEnum):
     """Working memory of one step, planned among the activations."""
     HELD = "held"
     """Working memory that the runtime holds beside the arena from start to end."""
+    VARIABLE = "variable"
+    """A value that outlives an inference, placed in the arena from start to end."""
+    PERSISTENT = "persistent"
+    """The same, in memory that the runtime counts with its other persistent bytes."""
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether a planner places it in the arena."""
+        return self not in _BESIDE
+
+
+_BESIDE = frozenset({BufferKind.HELD, BufferKind.PERSISTENT})
 
 
 class Buffer(NamedTuple):
     """Bytes that live on steps [first, end).
 
     alignment: of its offset, in bytes; a power of two.
-    tensor: the tensor it holds, ABSENT for scratch.
+    tensor: the tensor it holds, ABSENT for scratch and for variables.
     over: index of the buffer whose storage it takes over from step `first` on, ABSENT if it has storage of its own.
         It lies at the same offset and may be smaller: what is left of the old storage is then free.
     """
@@ -108,6 +121,21 @@ class ScratchUse(NamedTuple):
     size_bytes: int
 
 
+class Variable(NamedTuple):
+    """A value that outlives an inference: the state of an operator, or a resource.
+
+    buffer: index. It lives from start to end.   fill: every byte of it at first, as two's complement; a resource may
+        be assigned another value once, by a subgraph.
+    tensors: that stand for it: the state itself, or the handles of a resource.
+    """
+
+    name: str
+    buffer: int
+    size_bytes: int
+    fill: int
+    tensors: tuple[int, ...]
+
+
 class Home(NamedTuple):
     """Where an input or output of the network lies while it runs.
 
@@ -126,7 +154,8 @@ class Step(NamedTuple):
 
     signature: of what is executed. It differs from the node's where lowering folded neighbours into it.
     reads: view indices in the order of the node's inputs, ABSENT for constants and absent inputs.
-    writes: view indices in the order of the node's outputs.
+    writes: view indices in the order of the node's outputs.   updates: views among `reads` that it changes too:
+        variables.
     rows, cols: region of the output in each row piece and in each column piece.
     computed_rows, computed_cols: what the runtime computes in each. Where it pads border patches to full size, these
         reach past the border, and the buffer of a piece starts where they start; elsewhere they are `rows` and `cols`.
@@ -145,6 +174,7 @@ class Step(NamedTuple):
     cols: tuple[Span, ...]
     computed_rows: tuple[Span, ...]
     computed_cols: tuple[Span, ...]
+    updates: tuple[int, ...] = ()
     scratch: tuple[ScratchUse, ...] = ()
     absorbed: tuple[int, ...] = ()
     priced_rows: int = 1
@@ -199,6 +229,7 @@ class Program:
     parts: of a network that enters subgraphs, each of them by its number; the first is the network.
     inputs, outputs: of the network, in the graph's order, and where they lie.
     homes: for each tensor of the graph the view that holds it; ABSENT for constants and for what no step makes.
+    variables: what outlives an inference, and where it lies.
     free: nodes that cost nothing and move nothing under this runtime (a RESHAPE that only relabels), which no step
         carries out.
     caller: nodes at the border of the network that the caller carries out (quantising the input, for instance).
@@ -211,6 +242,7 @@ class Program:
     inputs: tuple[Home, ...]
     outputs: tuple[Home, ...]
     homes: tuple[int, ...]
+    variables: tuple[Variable, ...] = ()
     free: tuple[int, ...] = ()
     caller: tuple[int, ...] = ()
     parts: tuple[Part, ...] = ()

@@ -24,8 +24,8 @@ from mcusim.graph import ABSENT, DType, Graph, Padding, Quantization
 from mcusim.lowering.addressing import Operand, Place, RowRun, operands
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
-from mcusim.ops.pooling import Pool2DAttributes
-from mcusim.placement import place
+from mcusim.memory.placement import place
+from mcusim.ops.shared.pooling import Pool2DAttributes
 from mcusim.program import BufferKind, Program
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import LAYER, parse_schedule

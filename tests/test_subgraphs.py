@@ -208,8 +208,8 @@ def test_a_program_with_subgraphs_is_whole(made):
             if view >= 0:
                 buffer = program.buffers[program.views[view].buffer]
                 assert buffer.first <= time < buffer.end
-        for index in step.scratch:
-            assert program.buffers[index].first <= time < program.buffers[index].end
+        for use in step.scratch:
+            assert program.buffers[use.buffer].first <= time < program.buffers[use.buffer].end
 
 
 # ---------------------------------------------------------------------------------------------------------------------

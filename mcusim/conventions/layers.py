@@ -76,8 +76,8 @@ def tensors_around(program: Program) -> Iterator[tuple[Step, Around]]:
 
 def held_bytes(graph: Graph, name: str) -> int:
     """TinyEngine's buffer `name` (im2col or kernel): one maximum over the network."""
-    held = [b for b in _program(graph).buffers if b.kind is BufferKind.HELD and b.name == name]
-    return sum(buffer.size_bytes for buffer in held)
+    asked = [use.size_bytes for step in _program(graph).body() for use in step.scratch if use.role == name]
+    return max(asked, default=0)
 
 
 def in_and_out_bytes(layer: Layer) -> int:
@@ -106,8 +106,9 @@ def _program(graph: Graph) -> Program:
 
 
 def _tensors(program: Program, views: tuple[int, ...]) -> set[int]:
-    """The tensors in memory that these views hold, each storage by one name."""
-    return {program.views[view].tensor for view in views if view != ABSENT}
+    """The activations that these views hold, each storage by one name. Variables are not counted."""
+    held = [program.views[view] for view in views if view != ABSENT]
+    return {view.tensor for view in held if view.buffer == ABSENT or program.buffers[view.buffer].tensor != ABSENT}
 
 
 def _bytes(program: Program, tensors: Iterable[int]) -> int:

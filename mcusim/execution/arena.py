@@ -22,7 +22,7 @@ from mcusim.execution.preparation import Array, Preparation, storage_type
 from mcusim.graph import ABSENT, DType, TensorType
 from mcusim.lowering.addressing import Operand, Place, RowRun, StepOperands, operands
 from mcusim.ops.registry import SLACK_BYTES, Piece, Run
-from mcusim.program import Iteration, Step, ViewKind
+from mcusim.program import Iteration, Variable, ViewKind
 from mcusim.region import Span
 
 __all__ = ["Arena", "BoundStep", "Packed", "whole_piece"]
@@ -110,21 +110,21 @@ class Arena:
     """The bytes of one session, and its steps bound to them.
 
     storage: uint8, of exactly the bytes that the plan takes.   outside: arrays of external inputs, by view.
-    variables: by name, uint8.
+    variables: the bytes of each, in the program's order.
     """
 
     def __init__(self, ready: Preparation) -> None:
         self.ready = ready
-        self.storage: Array = _room(ready.placement.arena_bytes + ready.placement.held_bytes)
+        placement = ready.placement
+        self.storage: Array = _room(placement.arena_bytes + placement.held_bytes + placement.kept_bytes)
         tensors = ready.graph.tensors
         self.outside: dict[int, Array] = {
             index: _room(tensors[view.tensor].size_bytes)
             for index, view in enumerate(ready.program.views)
             if view.kind is ViewKind.OUTSIDE
         }
-        self.variables: dict[str, Array] = {
-            name: _room(variable.size_bytes) for name, variable in ready.variables.items()
-        }
+        self.variables: list[Array] = [self._stored(variable) for variable in ready.program.variables]
+        self._variable_of = {tensor: v for v in ready.program.variables for tensor in v.tensors}
 
     # -- whole tensors ------------------------------------------------------------------------------------------------
 
@@ -134,8 +134,10 @@ class Arena:
         Of packed elements it is a copy; of others, the arena's own bytes.
         """
         kind = self.ready.graph.tensors[index].type
-        if index in self.ready.variable_of:
-            return self._variable(index, kind)
+        variable = self._variable_of.get(index)
+        if variable is not None:
+            stored = self._stored(variable)
+            return stored if kind.dtype is DType.RESOURCE else _shaped(stored, kind)
         view = self.ready.program.homes[index]
         if view == ABSENT or self.ready.program.views[view].kind not in _ENTIRE:
             return None
@@ -153,9 +155,9 @@ class Arena:
         elif view != ABSENT and self.ready.program.views[view].kind in _ENTIRE:
             pack_at(self._bytes_of(view), 0, elements, kind.dtype)
 
-    def _variable(self, tensor: int, kind: TensorType) -> Array:
-        stored = self.variables[self.ready.variable_of[tensor]]
-        return stored if kind.dtype is DType.RESOURCE else _shaped(stored, kind)
+    def _stored(self, variable: Variable) -> Array:
+        start = self.ready.placement.offset_bytes[variable.buffer]
+        return self.storage[start : start + variable.size_bytes]
 
     def _all_of(self, view: int, kind: TensorType) -> Array:
         return _shaped(self._bytes_of(view)[: kind.size_bytes], kind)
@@ -185,9 +187,9 @@ class Arena:
         inputs: list[Array] = []
         origins: list[tuple[int, int]] = []
         gathers: list[Moved] = []
-        for position, (tensor, operand) in enumerate(zip(sources, found.reads, strict=True)):
+        for tensor, operand in zip(sources, found.reads, strict=True):
             if operand is None:
-                inputs.append(self._without_view(tensor, step.signature.inputs[position], step, position))
+                inputs.append(self._constant(tensor))
                 origins.append((0, 0))
                 continue
             place = operand.at(iteration.row, iteration.col)
@@ -209,18 +211,10 @@ class Arena:
         arrays = tuple(inputs), tuple(outputs)
         return BoundStep(ready.run, ready.prepared, *arrays, piece, iteration, time, tuple(gathers), tuple(scatters))
 
-    def _without_view(self, tensor: int, kind: TensorType | None, step: Step, position: int) -> Array:
-        """Constants, variables, handles and absent inputs."""
-        if tensor == ABSENT or kind is None:
-            return _NOTHING
-        if tensor not in self.ready.variable_of:
-            constant = self.ready.graph.tensors[tensor].constant
-            return _NOTHING if constant is None else constant
-        if kind.dtype is not DType.RESOURCE:
-            return self._variable(tensor, kind)
-        # A handle stands for its variable, in the type of what is read from it or assigned to it.
-        value = step.signature.outputs[0] if step.signature.outputs else step.signature.input(position + 1)
-        return _shaped(self.variables[self.ready.variable_of[tensor]], value)
+    def _constant(self, tensor: int) -> Array:
+        """Constants; nothing where an input is absent or only names something."""
+        constant = self.ready.graph.tensors[tensor].constant if tensor != ABSENT else None
+        return _NOTHING if constant is None else constant
 
     def _array(self, operand: Operand, place: Place) -> tuple[Array, list[Moved]]:
         """The elements of an operand in one piece, and what must be copied for it."""
@@ -282,8 +276,8 @@ def _shaped(stored: Array, kind: TensorType) -> Array:
 class Canary:
     """Checks a plan while it runs: bytes that belong to nobody are poisoned, and each step may change only its own.
 
-    A step may change its outputs and the working memory that it names, planned or held; never another buffer that is
-    still alive.
+    A step may change its outputs, its variables and the working memory that it names, planned or held; never another
+    buffer that is still alive.
     """
 
     PATTERN = 0xA5
@@ -303,9 +297,8 @@ class Canary:
     def verify(self, step: BoundStep) -> None:
         """Raise PlanError if the step changed what is not its own."""
         changed = self.arena.storage != self.before
-        own = {self._buffer(view) for view in step.iteration.step.writes} | {
-            use.buffer for use in step.iteration.step.scratch
-        }
+        own = {self._buffer(view) for view in step.iteration.step.writes + step.iteration.step.updates}
+        own |= {use.buffer for use in step.iteration.step.scratch}
         allowed = np.zeros(len(changed), bool)
         for index in own - {ABSENT}:
             allowed[self._range(index)] = True

@@ -17,17 +17,16 @@ from mcusim.errors import InputError, ModelError
 from mcusim.frontends.checks import refuse_unwritten
 from mcusim.graph import ABSENT, DType, Graph, Signature, Tensor, TensorType
 from mcusim.lowering.lower import lower
+from mcusim.lowering.variables import initialising_nodes, resource_uses
 from mcusim.memory.placement import Placement, place_for
 from mcusim.ops import OPS
-from mcusim.ops.call_once import CallOnceAttributes
-from mcusim.ops.registry import Call, Numerics, OpDef, Run, StateRole, attributes_of
+from mcusim.ops.registry import Call, Numerics, OpDef, Run, StateRole
 from mcusim.ops.shared.late import late_run, prepare_late
-from mcusim.ops.var_handle import VarHandleAttributes
 from mcusim.program import Program, Step
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule, StageKind
 
-__all__ = ["Array", "Preparation", "PreparedNode", "Variable", "numerics_of", "prepare", "storage_type"]
+__all__ = ["Array", "Preparation", "PreparedNode", "numerics_of", "prepare", "storage_type"]
 
 Array = NDArray[Any]
 
@@ -43,21 +42,12 @@ class PreparedNode(NamedTuple):
     state: StateRole
 
 
-class Variable(NamedTuple):
-    """A value that outlives an inference.   fill: every byte of it at first, as two's complement."""
-
-    name: str
-    size_bytes: int
-    fill: int
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Preparation:
     """Everything about running a network that its inputs do not change.
 
     steps: for each step of the body, in the order of time.   nodes: those that no step carries out, by index: the
         caller's, folded and relabelling ones.   initialisers: subgraphs that CALL_ONCE runs, and their nodes.
-    variables: by name.   variable_of: tensor of the graph -> variable, for states and for handles.
     """
 
     program: Program
@@ -65,8 +55,6 @@ class Preparation:
     steps: tuple[PreparedNode, ...]
     nodes: Mapping[int, PreparedNode]
     initialisers: tuple[tuple[Graph, tuple[PreparedNode, ...]], ...]
-    variables: Mapping[str, Variable]
-    variable_of: Mapping[int, str]
 
     @property
     def graph(self) -> Graph:
@@ -75,7 +63,7 @@ class Preparation:
     @property
     def keeps_state(self) -> bool:
         """Whether one call may change what the next one answers."""
-        return bool(self.variables)
+        return bool(self.program.variables)
 
 
 def numerics_of(name: Numerics | str) -> Numerics:
@@ -94,8 +82,8 @@ def prepare(graph: Graph, schedule: Schedule, runtime: Runtime, numerics: Numeri
         refuse_unwritten(part, f"network '{part.name}'")
         _refuse_unsupported(part)
         _refuse_without_weights(part)
+    _refuse_unclear_resources((graph, *initialisers))
     program = lower(graph, schedule, runtime.rules, _input_place(runtime, schedule))
-    variables = _Variables(graph, initialisers)
     steps = tuple([_prepared_step(program.graph, step, numerics) for step in program.body()])
     outside = set(range(len(graph.nodes))) - {step.node for step in program.body()}
     return Preparation(
@@ -107,8 +95,6 @@ def prepare(graph: Graph, schedule: Schedule, runtime: Runtime, numerics: Numeri
             (part, tuple(_prepared(part, index, node.signature, numerics) for index, node in enumerate(part.nodes)))
             for part in initialisers
         ),
-        variables.found,
-        variables.of_tensor(graph),
     )
 
 
@@ -250,63 +236,22 @@ _STATEFUL: Mapping[StateRole, Callable[..., None]] = {
 
 
 def _initialisers(graph: Graph) -> Iterator[Graph]:
-    for index, node in enumerate(graph.nodes):
-        op = OPS.get(node.op)
-        if op is not None and op.state is StateRole.INITIALISE:
-            number = attributes_of(node.signature, CallOnceAttributes).init_subgraph_index
-            if not 1 <= number <= len(graph.subgraphs):
-                what = f"it initialises by subgraph {number}, and there are {len(graph.subgraphs)} beside the network"
-                raise ModelError(what, where=_where(graph, index), fix="export the model again")
-            yield graph.subgraphs[number - 1]
+    for index, number in initialising_nodes(graph):
+        if not 1 <= number <= len(graph.subgraphs):
+            what = f"it initialises by subgraph {number}, and there are {len(graph.subgraphs)} beside the network"
+            raise ModelError(what, where=_where(graph, index), fix="export the model again")
+        yield graph.subgraphs[number - 1]
 
 
-class _Variables:
-    """The variables of a network and of its initialisers, found by who reads and writes them.
-
-    A resource starts as bytes of the zero point of what is assigned to it, a state tensor of int8 as its zero point.
-    Source: TFLM micro_resource_variable.cc, micro_interpreter_graph.cc.
-    """
-
-    def __init__(self, graph: Graph, initialisers: Sequence[Graph]) -> None:
-        self.found: dict[str, Variable] = {}
-        for index, tensor in enumerate(graph.tensors):
-            if tensor.is_variable:
-                zero_point = tensor.quantization.zero_points[0] if tensor.quantization else 0
-                fill = zero_point if tensor.dtype is DType.INT8 else 0
-                self.found[f"state {index}"] = Variable(tensor.name, tensor.size_bytes, fill)
-        for part in (graph, *initialisers):
-            self._find_resources(part)
-
-    def of_tensor(self, graph: Graph) -> dict[int, str]:
-        states = {i: f"state {i}" for i, tensor in enumerate(graph.tensors) if tensor.is_variable}
-        return {**states, **handles(graph)}
-
-    def _find_resources(self, graph: Graph) -> None:
-        names = handles(graph)
-        for index, node in enumerate(graph.nodes):
-            role = OPS[node.op].state
-            if role not in (StateRole.READ, StateRole.ASSIGN):
-                continue
-            name = names.get(node.inputs[0])
-            if name is None:
+def _refuse_unclear_resources(parts: Sequence[Graph]) -> None:
+    """Raise where nothing names a resource, or where two nodes take it for values of different sizes."""
+    size_bytes: dict[str, int] = {}
+    for part in parts:
+        for use in resource_uses(part):
+            if use.name is None:
                 what = "nothing in this graph names the variable that it is given"
-                raise ModelError(what, where=_where(graph, index), fix="export the model again")
-            value = graph.tensors[node.outputs[0] if role is StateRole.READ else node.inputs[1]]
-            zero_point = value.quantization.zero_points[0] if value.quantization else 0
-            known = self.found.get(name)
-            if known is not None and known.size_bytes != value.size_bytes:
-                what = f"variable '{known.name}' has {known.size_bytes} bytes, and here it has {value.size_bytes}"
-                raise ModelError(what, where=_where(graph, index), fix="export the model again")
-            if known is None or role is StateRole.ASSIGN:
-                self.found[name] = Variable(name, value.size_bytes, zero_point & 0xFF)
-
-
-def handles(graph: Graph) -> dict[int, str]:
-    """Resource tensor -> name of the variable."""
-    found = {}
-    for node in graph.nodes:
-        op = OPS.get(node.op)
-        if op is not None and op.state is StateRole.HANDLE:
-            attributes = attributes_of(node.signature, VarHandleAttributes)
-            found[node.outputs[0]] = f"resource {attributes.container}/{attributes.shared_name}"
-    return found
+                raise ModelError(what, where=_where(part, use.node), fix="export the model again")
+            known_bytes = size_bytes.setdefault(use.name, use.value.size_bytes)
+            if known_bytes != use.value.size_bytes:
+                what = f"variable '{use.name}' has {known_bytes} bytes, and here it has {use.value.size_bytes}"
+                raise ModelError(what, where=_where(part, use.node), fix="export the model again")

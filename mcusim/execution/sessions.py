@@ -10,9 +10,10 @@ import numpy as np
 from mcusim.errors import InputError
 from mcusim.execution.arena import Arena, BoundStep, Canary, whole_piece
 from mcusim.execution.feeds import Feed, Inputs, check_inputs
-from mcusim.execution.preparation import Array, Preparation, PreparedNode, handles
+from mcusim.execution.preparation import Array, Preparation, PreparedNode
 from mcusim.execution.runners import BatchRunner, StepRunner, Tier, segments
 from mcusim.graph import ABSENT, DType, Graph, Node
+from mcusim.lowering.variables import handles
 from mcusim.ops.registry import StateRole
 from mcusim.program import Iteration
 
@@ -73,7 +74,7 @@ class Session:
         self._runs = [runner.run for runner in self._runners]
         self._alone: list[StepRunner] = []
         self._canary = Canary(self._arena) if check else None
-        self._initial: dict[str, Array] | None = None
+        self._initial: list[Array] | None = None
         known = set(self._graph.inputs)
         before, after = [], []
         for index in sorted(ready.program.caller):
@@ -123,15 +124,11 @@ class Session:
     def _find_ports(self) -> tuple[list[_Port], list[_Port]] | None:
         """The network's inputs and outputs, where all of them lie in the arena."""
         found: list[list[_Port]] = [[], []]
+        variables = {tensor for variable in self._ready.program.variables for tensor in variable.tensors}
         for ports, indices in zip(found, (self._graph.inputs, self._graph.outputs), strict=True):
             for index in indices:
                 tensor, home = self._graph.tensors[index], self._arena.tensor(index)
-                if (
-                    home is None
-                    or tensor.constant is not None
-                    or tensor.dtype.is_packed
-                    or index in self._ready.variable_of
-                ):
+                if home is None or tensor.constant is not None or tensor.dtype.is_packed or index in variables:
                     return None
                 ports.append(_Port(tensor.shape, home.dtype, home.reshape(tensor.shape)))
         return found[0], found[1]
@@ -195,13 +192,13 @@ class Session:
     def reset(self) -> None:
         """Give every variable its first value: what the network's initialisers assign, else its zero point."""
         if self._initial is None:
-            for name, variable in self._ready.variables.items():
-                self._arena.variables[name].view(np.uint8)[...] = variable.fill & 0xFF
+            for variable, array in zip(self._ready.program.variables, self._arena.variables, strict=True):
+                array[...] = variable.fill
             for part, nodes in self._ready.initialisers:
                 self._initialise(part, nodes)
-            self._initial = {name: array.copy() for name, array in self._arena.variables.items()}
-        for name, array in self._initial.items():
-            self._arena.variables[name][...] = array
+            self._initial = [array.copy() for array in self._arena.variables]
+        for array, first in zip(self._arena.variables, self._initial, strict=True):
+            array[...] = first
 
     # -- one call -----------------------------------------------------------------------------------------------------
 
@@ -280,14 +277,16 @@ class Session:
     def _initialise(self, part: Graph, nodes: Sequence[PreparedNode]) -> None:
         """Run a subgraph that only assigns variables. It needs no arena: nothing of it outlives this."""
         names = handles(part)
+        # Resources come last, so that they win over a state of the same name.
+        arrays = {v.name: a for v, a in zip(self._ready.program.variables, self._arena.variables, strict=True)}
         values = {i: tensor.constant for i, tensor in enumerate(part.tensors) if tensor.constant is not None}
         for node, ready in zip(part.nodes, nodes, strict=True):
             if ready.state is StateRole.ASSIGN:
-                stored = self._arena.variables[names[node.inputs[0]]]
+                stored = arrays[names[node.inputs[0]]]
                 stored[...] = np.ascontiguousarray(values[node.inputs[1]]).reshape(-1).view(np.uint8)
             elif ready.state is StateRole.READ:
                 kind = part.tensors[node.outputs[0]].type
-                stored = self._arena.variables[names[node.inputs[0]]]
+                stored = arrays[names[node.inputs[0]]]
                 values[node.outputs[0]] = stored.view(kind.dtype.value).reshape(kind.shape).copy()
             elif ready.state is StateRole.NONE:
                 inputs = [values[tensor] for tensor in node.inputs]

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mcusim.graph import ABSENT, TensorType
+from mcusim.graph import ABSENT, DType, TensorType
 from mcusim.ops import OPS
 from mcusim.program import Program, Stage, Step, ViewKind
 from mcusim.region import Region, Span, clip
@@ -252,6 +252,8 @@ def _operand(program: Program, step: Step, position: int, is_read: bool, writers
     kind = (step.signature.inputs if is_read else step.signature.outputs)[position]
     if index == ABSENT or kind is None:
         return None
+    if kind.dtype is DType.RESOURCE:  # a handle stands for the value that is read from it or assigned to it
+        kind = step.signature.outputs[0] if step.signature.outputs else step.signature.input(position + 1)
     view = program.views[index]
     layout = _layout(kind, view.kind in _ENTIRE, view.offset_bytes, view.row_pitch_bytes, view.row_capacity)
     return Operand(index, view.buffer, view.kind, kind, layout, step, position, is_read, writers.get(index))

@@ -20,7 +20,7 @@ Source: tensorflow/tflite-micro, tensorflow/lite/micro/micro_allocation_info.cc;
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import NamedTuple
@@ -28,8 +28,9 @@ from typing import NamedTuple
 from mcusim.errors import ModelError
 from mcusim.graph import ABSENT, Attributes, DType, Flow, Graph, Node, signature, tensor_type
 from mcusim.lowering.rules import LoweringRules
+from mcusim.lowering.variables import changed_variables, handles, states
 from mcusim.ops.registry import OPS, entered_subgraphs
-from mcusim.program import Buffer, BufferKind, Part, Program, ScratchUse, Stage, Step, View
+from mcusim.program import Buffer, BufferKind, Part, Program, ScratchUse, Stage, Step, Variable, View
 from mcusim.region import Span
 from mcusim.schedule import StageKind
 
@@ -136,10 +137,13 @@ class _Linking:
         self.starts.append(len(self.moments))
         self._finish()
         buffers, views = self._homes()
-        stages = self._stages(buffers, views)
+        variables, lasting = self._variables(buffers, views)
+        stages = self._stages(buffers, views, lasting)
         homes = [*self.program.homes, *[ABSENT] * (len(self.graph.tensors) - len(self.program.homes))]
         for index, view in enumerate(views[len(self.program.views) :], len(self.program.views)):
             homes[view.tensor] = index
+        for tensor, index in lasting.items():
+            homes[tensor] = index
         parts = [
             Part(
                 part.name, _shifted(part.inputs, base), _shifted(part.outputs, base), self.flows.get(number, Flow.NONE)
@@ -153,6 +157,7 @@ class _Linking:
             buffers=tuple(buffers),
             views=tuple(views),
             homes=tuple(homes),
+            variables=variables,
             parts=tuple(parts),
         )
 
@@ -273,7 +278,7 @@ class _Linking:
         return f"{self.parts[number].name}/{name}" if number else name
 
     def _moved(self, buffer: Buffer) -> Buffer:
-        if buffer.kind is BufferKind.HELD:
+        if buffer.kind in (BufferKind.HELD, BufferKind.VARIABLE, BufferKind.PERSISTENT):
             return buffer._replace(end=len(self.moments))
         first, end = self.starts[buffer.first], self.starts[min(buffer.end, len(self.starts) - 1)]
         if buffer.kind is BufferKind.INPUT:
@@ -289,9 +294,34 @@ class _Linking:
         kind = BufferKind.SCRATCH if tensor == ABSENT else BufferKind.ACTIVATION
         return Buffer(name, aligned_bytes, *life, kind, alignment, tensor)
 
+    def _variables(self, buffers: list[Buffer], views: list[View]) -> tuple[tuple[Variable, ...], dict[int, int]]:
+        """The network's variables and the states of the subgraphs, and the view of each tensor that stands for one.
+
+        Appends a buffer and a view for each state. A resource is one, whichever subgraph names it.
+        """
+        found = list(self.program.variables)
+        view_of_buffer = {view.buffer: index for index, view in enumerate(views)}
+        kind = BufferKind.VARIABLE if self.rules.plans_variables else BufferKind.PERSISTENT
+        for part, base in zip(self.parts[1:], self.tensor_base[1:], strict=True):
+            named = handles(part)
+            for place, variable in enumerate(self.program.variables):
+                more = tuple([base + tensor for tensor, name in named.items() if name == variable.name])
+                found[place] = found[place]._replace(tensors=(*found[place].tensors, *more))
+            for name, size_bytes, fill, (tensor,) in states(part):
+                found.append(Variable(name, len(buffers), size_bytes, fill, (base + tensor,)))
+                buffers.append(
+                    Buffer(name, self.rules.aligned(size_bytes), 0, len(self.moments), kind, self.rules.alignment)
+                )
+        for variable in found:
+            if variable.tensors and variable.buffer not in view_of_buffer:
+                view_of_buffer[variable.buffer] = len(views)
+                views.append(View(variable.tensors[0], variable.buffer))
+        lasting = {tensor: view_of_buffer[variable.buffer] for variable in found for tensor in variable.tensors}
+        return tuple(found), lasting
+
     # -- stages -------------------------------------------------------------------------------------------------------
 
-    def _stages(self, buffers: list[Buffer], views: Sequence[View]) -> tuple[Stage, ...]:
+    def _stages(self, buffers: list[Buffer], views: Sequence[View], lasting: Mapping[int, int]) -> tuple[Stage, ...]:
         """The moments as stages; appends the scratch of the subgraphs to `buffers`, in the file's order."""
         scratch: dict[int, tuple[ScratchUse, ...]] = {}
         for node in sorted(self.asked):
@@ -300,11 +330,11 @@ class _Linking:
             scratch[node] = tuple(uses)
             name = self.graph.nodes[node].name
             buffers += [self._buffer(f"{name} {what}", size, self.asked[node]) for what, size in requests]
-        view_of = {view.tensor: index for index, view in enumerate(views)}
+        view_of = {**{view.tensor: index for index, view in enumerate(views)}, **lasting}
         stages: list[Stage] = []
         before: tuple[int, int] | None = None
         for moment in self.moments:
-            step = moment.step or self._step(moment, view_of, scratch)
+            step = moment.step or self._step(moment, view_of, lasting, scratch)
             key = moment.part, moment.stage
             if key == before:
                 stages[-1] = stages[-1]._replace(steps=(*stages[-1].steps, step))
@@ -315,7 +345,13 @@ class _Linking:
             before = key
         return tuple(stages)
 
-    def _step(self, moment: _Moment, view_of: dict[int, int], scratch: dict[int, tuple[ScratchUse, ...]]) -> Step:
+    def _step(
+        self,
+        moment: _Moment,
+        view_of: Mapping[int, int],
+        lasting: Mapping[int, int],
+        scratch: dict[int, tuple[ScratchUse, ...]],
+    ) -> Step:
         if moment.node == ABSENT:
             nothing = (Span(0, 1),)
             return Step(ABSENT, _NO_CALL, (ABSENT,), (ABSENT,), *(nothing,) * 4, label=moment.label)
@@ -325,8 +361,9 @@ class _Linking:
             moment.node,
             node.signature,
             tuple([view_of.get(tensor, ABSENT) for tensor in node.inputs]),
-            tuple([view_of.get(tensor, ABSENT) for tensor in node.outputs]),
+            tuple([ABSENT if tensor in lasting else view_of.get(tensor, ABSENT) for tensor in node.outputs]),
             *((Span(0, rows),), (Span(0, cols),)) * 2,
+            updates=changed_variables(node.signature, node.inputs, lasting),
             scratch=scratch.get(moment.node, ()),
             priced_rows=rows,
             priced_cols=cols,

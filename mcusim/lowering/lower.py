@@ -12,9 +12,10 @@ from mcusim.lowering.linking import link
 from mcusim.lowering.nearest import nearest_schedule
 from mcusim.lowering.rules import InputPlace, LoweringRules, Scratch
 from mcusim.lowering.staging import AxisRow, StagePlan, StepNode, Sweep, copied_inputs, network_of, resized, split
+from mcusim.lowering.variables import changed_variables, stored_variables
 from mcusim.ops import OPS
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
-from mcusim.program import Buffer, BufferKind, Home, Program, ScratchUse, Stage, Step, View, ViewKind
+from mcusim.program import Buffer, BufferKind, Home, Program, ScratchUse, Stage, Step, Variable, View, ViewKind
 from mcusim.region import Span
 from mcusim.schedule import Schedule, StageKind
 
@@ -71,11 +72,21 @@ class _Lowering:
     def program(self) -> Program:
         lives = self._lives()
         buffers, views, view_of = self._storages(lives)
-        stages = self._stages(buffers, view_of)
-        free, caller = tuple(self.folding.free), tuple(self.folding.caller)
+        variables = self._variables(buffers, views, view_of)
+        stages = self._stages(buffers, view_of, variables)
         homes = self._homes(views, view_of)
-        ends = [tuple([self._end(t, homes) for t in tensors]) for tensors in (self.graph.inputs, self.graph.outputs)]
-        return Program(self.graph, stages, tuple(buffers), tuple(views), *ends, tuple(homes), free, caller)
+        return Program(
+            self.graph,
+            stages,
+            tuple(buffers),
+            tuple(views),
+            inputs=tuple([self._end(tensor, homes) for tensor in self.graph.inputs]),
+            outputs=tuple([self._end(tensor, homes) for tensor in self.graph.outputs]),
+            homes=tuple(homes),
+            variables=variables,
+            free=tuple(self.folding.free),
+            caller=tuple(self.folding.caller),
+        )
 
     def _copy_input_patches(self) -> None:
         """Before a cut stage that reads an external input: a step that copies the patch into the arena."""
@@ -247,6 +258,20 @@ class _Lowering:
                     break
         return found
 
+    def _variables(self, buffers: list[Buffer], views: list[View], view_of: dict[int, int]) -> tuple[Variable, ...]:
+        """What outlives an inference; appends a buffer and a view for each, which all its tensors share."""
+        kind = BufferKind.VARIABLE if self.rules.plans_variables else BufferKind.PERSISTENT
+        alignment, length, found = self.rules.alignment, len(self.steps), []
+        for name, size_bytes, fill, tensors in stored_variables(self.graph):
+            for tensor in tensors:
+                view_of[tensor] = len(views)
+            if tensors:
+                pitch_bytes = _row_pitch_bytes(self.graph.tensors[tensors[0]].type)
+                views.append(View(tensors[0], len(buffers), ViewKind.WHOLE, 0, pitch_bytes))
+            found.append(Variable(name, len(buffers), size_bytes, fill, tensors))
+            buffers.append(Buffer(name, self.rules.aligned(size_bytes), 0, length, kind, alignment))
+        return tuple(found)
+
     # -- homes --------------------------------------------------------------------------------------------------------
 
     def _homes(self, views: Sequence[View], view_of: dict[int, int]) -> list[int]:
@@ -271,9 +296,12 @@ class _Lowering:
 
     # -- steps --------------------------------------------------------------------------------------------------------
 
-    def _stages(self, buffers: list[Buffer], view_of: dict[int, int]) -> tuple[Stage, ...]:
+    def _stages(
+        self, buffers: list[Buffer], view_of: dict[int, int], variables: Sequence[Variable]
+    ) -> tuple[Stage, ...]:
         """The stages; appends the working memory of their steps to `buffers`, what is planned first."""
         view, absorbed = view_of.get, self.folding.absorbed
+        lasting = {tensor: view_of[tensor] for variable in variables for tensor in variable.tensors}
         facts = [_step_facts(self.rules, self._piece(time, step.signature)) for time, step in enumerate(self.steps)]
         planned = [self._planned(buffers, time, fact.planned) for time, fact in enumerate(facts)]
         held = self._held(buffers, [fact.held for fact in facts])
@@ -283,6 +311,8 @@ class _Lowering:
             for time in range(plan.first, plan.end):
                 node, call, reads, writes = self.steps[time]
                 rows, cols = computed = facts[time].rows, facts[time].cols
+                if lasting:
+                    writes = tuple([ABSENT if storage in lasting else storage for storage in writes])
                 cut = self.cuts.get(time)
                 if cut is not None:
                     rows, cols = cut[0].spans, cut[1].spans
@@ -296,6 +326,7 @@ class _Lowering:
                         rows,
                         cols,
                         *computed,
+                        changed_variables(call, reads, lasting),
                         planned[time] + held[time],
                         absorbed.get(node, ()),
                         *self._priced(time, rows, cols),

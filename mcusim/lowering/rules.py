@@ -43,6 +43,7 @@ class LoweringRules:
     uniform_patches: every patch of a stage is as large as one in the middle, padded with zeros at the border; else
         patches are clipped there.
     copies_input_patch: a stage of patches that reads an external input copies each patch into the arena first.
+    plans_variables: what outlives an inference lies in the arena; else among the runtime's own persistent bytes.
     input_place: where the input lies unless the user says otherwise.   patch_input_place: the same where the
         first stage is cut, if that differs.
     """
@@ -57,6 +58,7 @@ class LoweringRules:
     alignment: int = 16
     uniform_patches: bool = False
     copies_input_patch: bool = False
+    plans_variables: bool = False
     input_place: InputPlace = InputPlace.ARENA
     patch_input_place: InputPlace | None = None
 

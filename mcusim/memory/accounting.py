@@ -124,7 +124,7 @@ def _peak(program: Program, alive_bytes: list[int]) -> PeakInfo | None:
     alive = [
         AliveInfo(_name_of(buffer), buffer.size_bytes)
         for buffer in program.buffers
-        if buffer.first <= time < buffer.end and buffer.kind is not BufferKind.HELD
+        if buffer.first <= time < buffer.end and buffer.kind.is_planned
     ]
     stage, step = _locate(program, time)
     layer = program.name_of(program.stages[stage].steps[step])
@@ -151,7 +151,7 @@ def _at_peak(memory: Memory, persistent_bytes: int) -> list[tuple[str, int, int]
     found = [
         (_name_of(buffer), offset, offset + buffer.size_bytes)
         for buffer, offset in zip(program.buffers, placement.offset_bytes, strict=True)
-        if buffer.first <= time < buffer.end and buffer.size_bytes
+        if buffer.first <= time < buffer.end and buffer.size_bytes and buffer.kind is not BufferKind.PERSISTENT
     ]
     top = placement.arena_bytes + placement.held_bytes
     return [*found, ("persistent", top, top + persistent_bytes)] if persistent_bytes else found

@@ -174,7 +174,7 @@ def moved_bytes(program: Program) -> Mapping[int, int]:
             if index == ABSENT:
                 continue
             view = program.views[index]
-            if view.buffer != ABSENT:
+            if view.buffer != ABSENT and program.buffers[view.buffer].kind.is_planned:
                 size_bytes = tensors[view.tensor].size_bytes if view.tensor < len(tensors) else 0
                 moved[view.buffer] = moved.get(view.buffer, 0) + (size_bytes or program.buffers[view.buffer].size_bytes)
     return moved

@@ -18,13 +18,15 @@ __all__ = ["Placement", "carries_plan", "known_for", "place", "place_for"]
 class Placement:
     """Where every buffer of a Program lies.
 
-    offset_bytes: by buffer; held buffers follow the arena.   arena_bytes: what the planner placed.
-    held_bytes: what the runtime holds beside it.
+    offset_bytes: by buffer; held buffers follow the arena, and variables that the runtime keeps follow those.
+    arena_bytes: what the planner placed.   held_bytes: working memory beside it.
+    kept_bytes: of the variables beside it, which the runtime counts among its persistent bytes.
     """
 
     offset_bytes: tuple[int, ...]
     arena_bytes: int
     held_bytes: int
+    kept_bytes: int = 0
 
 
 def place(program: Program, planner: Planner) -> Placement:
@@ -77,10 +79,13 @@ def _as_the_model_says(program: Program) -> Placement:
 
 def _placed(program: Program, offsets: list[int]) -> Placement:
     buffers = program.buffers
-    arena_bytes = peak_bytes(buffers, offsets)
-    top = arena_bytes
-    for index, buffer in enumerate(buffers):
-        if buffer.kind is BufferKind.HELD:
-            offsets[index] = top
-            top += buffer.size_bytes
-    return Placement(tuple(offsets), arena_bytes, top - arena_bytes)
+    tops = [peak_bytes(buffers, offsets)]
+    for kind in (BufferKind.HELD, BufferKind.PERSISTENT):
+        top = tops[-1]
+        for index, buffer in enumerate(buffers):
+            if buffer.kind is kind:
+                offsets[index] = -(-top // buffer.alignment) * buffer.alignment
+                top = offsets[index] + buffer.size_bytes
+        tops.append(top)
+    arena_bytes, held_end, kept_end = tops
+    return Placement(tuple(offsets), arena_bytes, held_end - arena_bytes, kept_end - held_end)

@@ -118,6 +118,7 @@ class MemoryPlan:
                 b.end,
             )
             for i, (b, offset) in enumerate(placed)
+            if b.kind is not BufferKind.PERSISTENT  # counted with all else that the runtime keeps
         ]
         if self.persistent.size_bytes:
             top, size_bytes = self.arena_bytes + self.held_bytes, self.persistent.size_bytes

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mcusim.graph import ABSENT
-from mcusim.program import Buffer, BufferKind
+from mcusim.program import Buffer
 
 __all__ = ["Block", "Stretch", "join", "live_bytes", "peak_bytes"]
 
@@ -42,11 +42,11 @@ class Block(NamedTuple):
 
 
 def join(buffers: Sequence[Buffer]) -> list[Block]:
-    """Blocks of the buffers that a planner places, in order of their first member. Held buffers are left out."""
+    """Blocks of the buffers that a planner places, in order of their first member. Others are left out."""
     chains: dict[int, list[int]] = {}
     head: dict[int, int] = {}
     for index, buffer in enumerate(buffers):
-        if buffer.kind is BufferKind.HELD:
+        if not buffer.kind.is_planned:
             continue
         start = index if buffer.over == ABSENT else head[buffer.over]
         head[index] = start
@@ -74,7 +74,7 @@ def live_bytes(buffers: Sequence[Buffer], length: int) -> list[int]:
     """Bytes alive at each of `length` steps: the lower bound of any plan is their maximum."""
     change = [0] * (length + 1)
     for buffer in buffers:
-        if buffer.kind is not BufferKind.HELD:
+        if buffer.kind.is_planned:
             change[buffer.first] += buffer.size_bytes
             change[buffer.end] -= buffer.size_bytes
     alive, total = [], 0
@@ -87,10 +87,6 @@ def live_bytes(buffers: Sequence[Buffer], length: int) -> list[int]:
 def peak_bytes(buffers: Sequence[Buffer], offset_bytes: Sequence[int]) -> int:
     """End of the highest buffer."""
     return max(
-        (
-            offset + b.size_bytes
-            for offset, b in zip(offset_bytes, buffers, strict=True)
-            if b.kind is not BufferKind.HELD
-        ),
+        (offset + b.size_bytes for offset, b in zip(offset_bytes, buffers, strict=True) if b.kind.is_planned),
         default=0,
     )

@@ -12,7 +12,7 @@ from mcusim.ops import OPS
 from mcusim.planners import live_bytes
 from mcusim.pricing.breakdown import stage_infos
 from mcusim.pricing.prices import Coefficients, coefficients, price_whole, price_work, step_work
-from mcusim.program import BufferKind, Program, Stage, Step
+from mcusim.program import Program, Stage, Step
 from mcusim.region import Span
 from mcusim.report import AliveInfo, StageInfo
 from mcusim.schedule import LAYER, StageKind
@@ -158,6 +158,6 @@ def _fullest(program: Program) -> Fullest:
     here = [
         AliveInfo(buffer.name, buffer.size_bytes)
         for buffer in program.buffers
-        if buffer.first <= time < buffer.end and buffer.kind is not BufferKind.HELD
+        if buffer.first <= time < buffer.end and buffer.kind.is_planned
     ]
     return Fullest(name, step.signature.op, most, tuple(sorted(here, key=lambda item: -item.bytes)))
