@@ -287,6 +287,8 @@ class _Lowering:
 
     def _end(self, tensor: int, homes: Sequence[int]) -> Home:
         """Where an input or output of the network lies: conversions that are the caller's lie before or behind it."""
+        if not self.folding.caller:
+            return Home(tensor, tensor, homes[tensor])
         nodes, alias = self.graph.nodes, self.folding.alias
         converted = {t for index in self.folding.caller for t in (nodes[index].inputs[0], nodes[index].outputs[0])}
         held = tensor
@@ -302,8 +304,13 @@ class _Lowering:
         """The stages; appends the working memory of their steps to `buffers`, what is planned first."""
         view, absorbed = view_of.get, self.folding.absorbed
         lasting = {tensor: view_of[tensor] for variable in variables for tensor in variable.tensors}
-        facts = [_step_facts(self.rules, self._piece(time, step.signature)) for time, step in enumerate(self.steps)]
-        planned = [self._planned(buffers, time, fact.planned) for time, fact in enumerate(facts)]
+        calls = [step.signature for step in self.steps]
+        for time in self.cuts:
+            calls[time] = self._piece(time, calls[time])
+        facts = [_step_facts(self.rules, call) for call in calls]
+        planned = [
+            self._planned(buffers, time, fact.planned) if fact.planned else () for time, fact in enumerate(facts)
+        ]
         held = self._held(buffers, [fact.held for fact in facts])
         stages = []
         for plan in self.stages:
@@ -326,7 +333,7 @@ class _Lowering:
                         rows,
                         cols,
                         *computed,
-                        changed_variables(call, reads, lasting),
+                        changed_variables(call, reads, lasting) if lasting else (),
                         planned[time] + held[time],
                         absorbed.get(node, ()),
                         *self._priced(time, rows, cols),
@@ -356,8 +363,6 @@ class _Lowering:
 
     def _planned(self, buffers: list[Buffer], time: int, asked: Scratch) -> tuple[ScratchUse, ...]:
         """Working memory of a step that is planned among the activations: a buffer each, appended."""
-        if not asked:
-            return ()
         node, alignment = self.steps[time].node, self.rules.alignment
         name = self.graph.nodes[node].name if node != ABSENT else "input patch"
         uses = []

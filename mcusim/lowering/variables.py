@@ -56,9 +56,12 @@ def stored_variables(graph: Graph) -> tuple[Stored, ...]:
     Source: TFLM micro_resource_variable.cc, micro_interpreter_graph.cc.
     """
     found = states(graph)
+    parts = (graph, *graph.subgraphs)
+    if not any(_role(op) is not StateRole.NONE for part in parts for op in {node.signature.op for node in part.nodes}):
+        return found
     resources: dict[str, Stored] = {}
     named = handles(graph)
-    for part in (graph, *graph.subgraphs):
+    for part in parts:
         for use in resource_uses(part):
             if use.name is not None and (use.name not in resources or use.role is StateRole.ASSIGN):
                 zero_point = use.value.quantization.zero_points[0] if use.value.quantization else 0
