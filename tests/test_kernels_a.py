@@ -116,7 +116,7 @@ def assert_pieces_equal_whole(one: One, rng: np.random.Generator) -> None:
                 target = found[:, top:bottom, left:right]
                 run_piece(one, prepared, Span(top, bottom), Span(left, right), target)
         np.testing.assert_array_equal(found, expected)
-    for index in OPS[one.call.signature.op].overwrites:
+    for index in OPS[one.call.signature.op].overwrites(one.call.signature):
         array = one.arrays[index]
         if array is not None and not one.call.input(index).is_constant and array.nbytes == expected.nbytes:
             shared = array.copy()

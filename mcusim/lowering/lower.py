@@ -243,7 +243,7 @@ class _Lowering:
             if step.signature.op not in in_place:
                 continue
             target = step.writes[0]
-            for position in OPS[step.signature.op].overwrites:
+            for position in OPS[step.signature.op].overwrites(step.signature):
                 source = step.reads[position]
                 if source not in lives or target not in lives or source in self.outputs:
                     continue

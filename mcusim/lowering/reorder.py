@@ -206,7 +206,7 @@ def _takes_over(
         return ()
     target = program.views[step.writes[0]].buffer
     found = []
-    for position in op.overwrites:
+    for position in op.overwrites(step.signature):
         source = program.views[step.reads[position]].buffer if step.reads[position] != ABSENT else ABSENT
         both = source in place and target in place
         if both and program.buffers[target].size_bytes <= program.buffers[source].size_bytes:

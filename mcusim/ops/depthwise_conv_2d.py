@@ -102,6 +102,17 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
     )
 
 
+def _overwrites(signature: Signature) -> tuple[int, ...]:
+    """Channel by channel, each saved in a working buffer before its output replaces it, as TinyEngine does.
+
+    Element (pixel, channel) of a map lies at pixel * channels + channel. With one output channel for each input
+    channel, the outputs of a channel so cover elements of that channel only, whatever the stride. With more of them
+    they would cover other channels, which are still to be read.
+    """
+    source, output = signature.input(0), signature.output
+    return (0,) if source.channels == output.channels and output.elements <= source.elements else ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedDepthwiseConv2D:
     """What the kernel trusts.
@@ -141,8 +152,7 @@ DEPTHWISE_CONV_2D = register(
         infer=_infer,
         needs=_needs,
         work=_work,
-        # Channel by channel, each saved in a small buffer before its output replaces it, as TinyEngine does.
-        overwrites=(0,),
+        overwrites=_overwrites,
         parameters=(1, 2),
         late=(1, 2),
         with_pads=with_pads,

@@ -178,6 +178,10 @@ class Movement(StrEnum):
     """Output holds the same bytes in the same order (RESHAPE): a runtime may give it the same storage."""
 
 
+def _never(signature: Signature) -> tuple[int, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpDef:
     """All that mcusim knows about one operator.
@@ -187,7 +191,7 @@ class OpDef:
         output region needs the whole tensor: not tileable. This one function gives halos, patches and streams.
     work: (signature, output rows, output cols, calls) -> Work; rows and cols are sums over the pieces, and work is
         bilinear in them.
-    overwrites: inputs on top of which it may compute its output.
+    overwrites: inputs of a signature on top of which it may compute its output, in order of preference.
     options: TFLite's options table, whose fields the attribute class names in snake case; "" if it has none.
     parameters: inputs that hold learned parameters (weights, biases); they count as `params` and as model size.
     padding: the rows and columns of zero points that it adds, for an operator that does nothing else; None where a
@@ -213,7 +217,7 @@ class OpDef:
     work: Callable[[Signature, int, int, int], Work]
     attributes: type[Attributes] = Attributes
     options: str = ""
-    overwrites: tuple[int, ...] = ()
+    overwrites: Callable[[Signature], tuple[int, ...]] = _never
     movement: Movement = Movement.COMPUTES
     parameters: tuple[int, ...] = ()
     late: tuple[int, ...] = ()

@@ -341,7 +341,7 @@ class _Part:
         pieces = [self._piece(time, name, storage, rows.of(n), cols.of(n)) for name, storage, n in inner]
         self.tally.add(time, ends, scratch.planned(rows.size, cols.size), pieces)
         if call.op in costs.rules.in_place:
-            sources = [step.reads[position] for position in OPS[call.op].overwrites]
+            sources = [step.reads[position] for position in OPS[call.op].overwrites(call)]
             target = next((piece for piece in pieces if piece.storage == step.writes[0]), None)
             self.tally.overwrite(time, sources, target)
         for name, sizes in scratch.held.items():

@@ -11,7 +11,7 @@ from functools import partial
 from mcusim.graph import Attributes, Shape, Signature, TensorType
 from mcusim.ops.registry import Movement, OpDef, Work, WorkKind
 from mcusim.ops.shared.operands import operand, refusal
-from mcusim.ops.shared.tiles import bytes_of, constant_bytes, entire, is_feature_map, same_region, share
+from mcusim.ops.shared.tiles import bytes_of, constant_bytes, entire, is_feature_map, over_alike, same_region, share
 from mcusim.region import Region, Span
 
 __all__ = ["binary", "broadcast", "broadcast_needs", "element_work", "infer_same", "unary"]
@@ -59,7 +59,7 @@ def unary(
         infer=partial(infer_same, name),
         needs=same_region,
         work=partial(element_work, kind),
-        overwrites=(0,),
+        overwrites=over_alike(0),
         movement=movement,
     )
 
@@ -109,6 +109,6 @@ def binary(
         infer=partial(_infer_broadcast, name),
         needs=broadcast_needs,
         work=partial(element_work, WorkKind.ELEMENTWISE),
-        overwrites=overwrites,
+        overwrites=over_alike(*overwrites),
         parameters=parameters,
     )

@@ -19,7 +19,7 @@ from mcusim.ops.registry import Call, OpDef, Work, WorkKind
 from mcusim.ops.shared.accumulators import OutputStage, output_stage, per_tensor, rounding_of, unsupported
 from mcusim.ops.shared.elementwise import element_work, infer_same
 from mcusim.ops.shared.operands import axis_of, constant_ints, operand
-from mcusim.ops.shared.tiles import bytes_of, entire, is_feature_map, same_region, share
+from mcusim.ops.shared.tiles import bytes_of, entire, is_feature_map, over_alike, same_region, share
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Region, Span
 
@@ -176,5 +176,5 @@ def over_channels(name: str, summary: str, *, attributes: type[Attributes] = Att
         infer=partial(infer_same, name),
         needs=same_region,
         work=partial(element_work, WorkKind.LOOKUP),
-        overwrites=(0,),
+        overwrites=over_alike(0),
     )

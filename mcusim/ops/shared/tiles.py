@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mcusim.graph import Signature, TensorType
 from mcusim.ops.registry import Work, WorkKind
 from mcusim.region import Region, Span
@@ -12,6 +14,7 @@ __all__ = [
     "entire",
     "is_feature_map",
     "no_needs",
+    "over_alike",
     "same_region",
     "share",
     "transfer",
@@ -54,6 +57,24 @@ def bytes_of(elements: int, tensor: TensorType) -> int:
 def constant_bytes(signature: Signature) -> int:
     """Constants that a kernel streams: all but the small integers that were read before it ran."""
     return sum(t.size_bytes for t in signature.inputs if t is not None and t.is_constant and t.values is None)
+
+
+def over_alike(*positions: int) -> Callable[[Signature], tuple[int, ...]]:
+    """`overwrites` of an operator that reads no element of an input after it wrote the output at that place.
+
+    The input must have as many elements as the output, none of them narrower: then an output element covers no input
+    element that is still to be read, if they are computed in order.
+    """
+
+    def overwrites(signature: Signature) -> tuple[int, ...]:
+        output = signature.output
+        return tuple([p for p in positions if signature.has(p) and _is_alike(signature.input(p), output)])
+
+    return overwrites
+
+
+def _is_alike(source: TensorType, output: TensorType) -> bool:
+    return source.elements == output.elements and source.dtype.bits >= output.dtype.bits
 
 
 def transfer(signature: Signature, rows: int, cols: int, calls: int) -> Work:
