@@ -439,24 +439,24 @@ def _first_values(network: Network, memory: Memory, arrays: dict[str, NDArray[An
 
 
 def _input_home(network: Network, memory: Memory, tensor: int) -> str:
+    if tensor in memory.variables:
+        return f"{network.name.upper()}_BYTES + {memory.variables[tensor]}"
     for view in network.program.views:
         if view.tensor == tensor and view.kind is ViewKind.WHOLE:
             return f"{network.name.upper()}_BYTES + {memory.offsets[view.buffer] + view.offset_bytes}"
-    if tensor in memory.variables:
-        return f"{network.name.upper()}_BYTES + {memory.variables[tensor]}"
     return "0"
 
 
 def _output_home(network: Network, memory: Memory, tensor: int, arrays: dict[str, NDArray[Any]]) -> str:
     root = _root(network.program, tensor)
     bytes_ = f"{network.name.upper()}_BYTES"
+    if root in memory.variables:
+        return f"{bytes_} + {memory.variables[root]}"
     for view in network.program.views:
         if view.tensor == root and view.kind in ENTIRE:
             if view.kind is ViewKind.OUTSIDE:
                 return f"{network.name}_external({memory.pointers[view.tensor]})"
             return f"{bytes_} + {memory.offsets[view.buffer] + view.offset_bytes}"
-    if root in memory.variables:
-        return f"{bytes_} + {memory.variables[root]}"
     constant = network.graph.tensors[root].constant
     if constant is None:
         raise ModelError(

@@ -153,16 +153,15 @@ class StepText:
 
     def scratch(self) -> str:
         """The step's working memory."""
-        return self.at(self.memory.offsets[self.step.scratch[0]]) if self.step.scratch else "0"
+        return self.at(self.memory.offsets[self.step.scratch[0].buffer]) if self.step.scratch else "0"
 
     def whole(self, position: int) -> str:
         """Address of an input that lies in one piece: a view, a constant or a variable."""
-        view = self.step.reads[position]
-        if view != ABSENT:
-            return self._base(self.program.views[view])
-        tensor = self.tensor(position)
+        view, tensor = self.step.reads[position], self.tensor(position)
         if tensor in self.memory.variables:
             return self.at(self.memory.variables[tensor])
+        if view != ABSENT:
+            return self._base(self.program.views[view])
         values = self.constant(position)
         assert values is not None, "an input is a view, a variable or a constant"
         return f"(const int8_t *){self.store(f'input_{position}', stored_elements(values))}"

@@ -74,6 +74,4 @@ def _prepare(relation: Relation) -> Callable[[Call], PreparedComparison]:
 
 def comparison(name: str, summary: str, relation: Relation, options: str) -> OpDef:
     """An operator whose outputs say whether a relation holds. In place only where an element is as wide as a bool."""
-    return replace(
-        binary(name, summary, options=options), prepare=_prepare(relation), kernel="comparing", overwrites=(0, 1)
-    )
+    return replace(binary(name, summary, options=options), prepare=_prepare(relation), kernel="comparing")
