@@ -67,7 +67,7 @@ MAY_FILL_TEMPLATES = ("firmware",)  # C is text too
 SHOWING = {"click", "jinja2", "matplotlib", "rich", "typer"}
 MAY_COMPILE = ("ops.kernels",)  # import numba
 COMPILING = {"llvmlite", "numba"}
-MAY_IMPORT_LATE = ("cli", "__init__", "__main__")  # own modules inside functions, so that a command loads only its own
+MAY_IMPORT_LATE = ("cli", "__init__", "__main__")  # own modules inside functions: what only a rare option wants
 LOADS_KERNELS = ("execution",)  # its one loading function imports ops.kernels late: an analytic run compiles nothing
 
 

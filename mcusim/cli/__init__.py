@@ -1,4 +1,4 @@
-"""The `mcusim` command. Each command lives in a module of its own, which loads its machinery when it runs."""
+"""The `mcusim` command. Each command lives in a module of its own, which is loaded when the command is asked for."""
 
 from __future__ import annotations
 

@@ -7,72 +7,98 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
 
-from mcusim.cli.bits import bits
-from mcusim.cli.calibrate import calibrate
-from mcusim.cli.diff import diff
-from mcusim.cli.doctor import doctor
-from mcusim.cli.evaluate import evaluate
-from mcusim.cli.exec import exec_
-from mcusim.cli.export import export
-from mcusim.cli.fit import fit
-from mcusim.cli.models import models
-from mcusim.cli.ops import ops
-from mcusim.cli.patch import patch
-from mcusim.cli.plan import plan
-from mcusim.cli.plot import app as plot_app
-from mcusim.cli.profiles import app as profiles_app
-from mcusim.cli.report import app as report_app
-from mcusim.cli.run import run
-from mcusim.cli.runtimes import runtimes
-from mcusim.cli.schema import schema
-from mcusim.cli.search_net import search_net
 from mcusim.cli.shell import complain, replace_unprintable, silence
 from mcusim.cli.usage import UsageError, explain
-from mcusim.cli.validate import validate
+from mcusim.errors import McusimError
 from mcusim.version import __version__
 
-__all__ = ["answer", "app"]
+__all__ = ["COMMANDS", "answer", "app"]
 
 FINE, NO_ANSWER, INTERRUPTED = 0, 2, 130
 
-COMMANDS = (
-    "run",
-    "plan",
-    "patch",
-    "fit",
-    "bits",
-    "search-net",
-    "models",
-    "profiles",
-    "runtimes",
-    "ops",
-    "exec",
-    "evaluate",
-    "diff",
-    "report",
-    "plot",
-    "export",
-    "validate",
-    "calibrate",
-    "schema",
-    "doctor",
-)
-"""In the order of `mcusim --help`."""
+
+class Command(NamedTuple):
+    """Where a command lives. home: a module of `mcusim.cli`.   attribute: its function, or its own Typer app."""
+
+    home: str
+    attribute: str
+    summary: str
 
 
-class _Ordered(TyperGroup):
+COMMANDS = {
+    "run": Command("run", "run", "Does it fit, how fast is it, which layer is to blame?"),
+    "plan": Command("plan", "plan", "The arena: which buffer lies where, and the smallest plan."),
+    "patch": Command("patch", "patch", "The schedules worth having, and the one to take."),
+    "fit": Command("fit", "fit", "What to do when it does not fit, ranked."),
+    "bits": Command("bits", "bits", "With how many bits a tensor it fits: 8, 4 or 2."),
+    "search-net": Command("search_net", "search_net", "A network for stated figures, or as large as a board takes."),
+    "models": Command("models", "models", "The published networks that have a name here."),
+    "profiles": Command("profiles", "app", "The boards; `new` and `check` for one's own."),
+    "runtimes": Command("runtimes", "runtimes", "Whose memory rules and kernels there are."),
+    "ops": Command("ops", "ops", "Operators; which kernel serves each layer."),
+    "exec": Command("exec", "exec_", "A network run on arrays, bit-exactly."),
+    "evaluate": Command("evaluate", "evaluate", "Measured accuracy on labelled data: top-1, top-5, AUC, mAP."),
+    "diff": Command("diff", "diff", "Where two runs part, layer by layer."),
+    "report": Command("report", "app", "Published tables, simulated figures beside them."),
+    "plot": Command("plot", "app", "Pictures: the memory timeline, memory by layer."),
+    "export": Command("export", "export", "A network as a .tflite file."),
+    "validate": Command("validate", "validate", "Predicted times beside those measured on real boards."),
+    "calibrate": Command("calibrate", "calibrate", "Your own measured times, to be counted too."),
+    "schema": Command("schema", "schema", "The JSON Schema of a report."),
+    "doctor": Command("doctor", "doctor", "What is installed, and what is missing."),
+}
+"""In the order of `mcusim --help`. A command's module is loaded when the command is asked for."""
+
+
+class _Loaded(Mapping[str, Any]):
+    """Command name -> Typer's command, made from the command's module at its first use."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            command = COMMANDS[name]
+            found = getattr(import_module(f"mcusim.cli.{command.home}"), command.attribute)
+            if not isinstance(found, typer.Typer):
+                single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+                single.command(name)(found)
+                found = single
+            self._made[name] = typer.main.get_command(found)
+            self._made[name].name = name
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Commands(TyperGroup):
+    """The commands of `COMMANDS`, listed by their summaries without loading them."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: Any = _Loaded()
+
     def list_commands(self, ctx: Any) -> list[str]:
-        return sorted(self.commands, key=COMMANDS.index)
+        return list(COMMANDS)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.summary) for name, command in COMMANDS.items()])
 
 
 app = typer.Typer(
-    cls=_Ordered,
+    cls=_Commands,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -105,28 +131,6 @@ def start(
         print(context.get_help())
 
 
-app.command(short_help="Does it fit, how fast is it, which layer is to blame?")(run)
-app.command(short_help="The arena: which buffer lies where, and the smallest plan.")(plan)
-app.command(short_help="The schedules worth having, and the one to take.")(patch)
-app.command(short_help="What to do when it does not fit, ranked.")(fit)
-app.command(short_help="With how many bits a tensor it fits: 8, 4 or 2.")(bits)
-app.command("search-net", short_help="A network for stated figures, or as large as a board takes.")(search_net)
-app.command(short_help="The published networks that have a name here.")(models)
-app.add_typer(profiles_app, name="profiles", short_help="The boards; `new` and `check` for one's own.")
-app.command(short_help="Whose memory rules and kernels there are.")(runtimes)
-app.command(short_help="Operators; which kernel serves each layer.")(ops)
-app.command("exec", short_help="A network run on arrays, bit-exactly.")(exec_)
-app.command(short_help="Measured accuracy on labelled data: top-1, top-5, AUC, mAP.")(evaluate)
-app.command(short_help="Where two runs part, layer by layer.")(diff)
-app.add_typer(report_app, name="report", short_help="Published tables, simulated figures beside them.")
-app.add_typer(plot_app, name="plot", short_help="Pictures: the memory timeline, memory by layer.")
-app.command(short_help="A network as a .tflite file.")(export)
-app.command(short_help="Predicted times beside those measured on real boards.")(validate)
-app.command(short_help="Your own measured times, to be counted too.")(calibrate)
-app.command(short_help="The JSON Schema of a report.")(schema)
-app.command(short_help="What is installed, and what is missing.")(doctor)
-
-
 def _asked(words: Sequence[str]) -> str:
     """The command that a line begins with."""
     return f"mcusim {words[0]}" if words and words[0] in COMMANDS else "mcusim"
@@ -134,8 +138,6 @@ def _asked(words: Sequence[str]) -> str:
 
 def answer(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. Nothing that goes wrong shows a traceback."""
-    from mcusim.errors import McusimError
-
     replace_unprintable()
     try:
         code = typer.main.get_command(app).main(args, prog_name="mcusim", standalone_mode=False)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from mcusim.boards import all_boards
+from mcusim.boards.board import Board
 from mcusim.cli.options import named_board
-
-if TYPE_CHECKING:
-    from mcusim.boards.board import Board
-    from mcusim.graph import Graph
-    from mcusim.lowering.rules import InputPlace
-    from mcusim.memory.images import Image
-    from mcusim.pricing.stored import Calibration
-    from mcusim.report import Report
+from mcusim.graph import Graph
+from mcusim.lowering.rules import InputPlace
+from mcusim.memory.images import Image
+from mcusim.networks.loading import load
+from mcusim.pricing.stored import Calibration
+from mcusim.render.boards import best_first
+from mcusim.report import Report
+from mcusim.runtimes import find_runtime
+from mcusim.schedule import parse_schedule
+from mcusim.simulation.simulate import simulate
 
 __all__ = ["Answer", "Question", "ask", "ask_all"]
 
@@ -53,18 +56,12 @@ def ask(question: Question, profile: str, banks: str | None) -> Answer:
 
 def ask_all(question: Question) -> list[Report]:
     """About every board, best fit first."""
-    from mcusim.boards import all_boards
-    from mcusim.render.boards import best_first
 
     return best_first([answer.report for answer in _answers(question, all_boards())])
 
 
 def _answers(question: Question, boards: Sequence[Board]) -> list[Answer]:
     """One answer a board. What is wrong with an option is told before a network is read."""
-    from mcusim.networks.loading import load
-    from mcusim.runtimes import find_runtime
-    from mcusim.schedule import parse_schedule
-    from mcusim.simulation.simulate import simulate
 
     runtime, schedule = find_runtime(question.runtime), parse_schedule(question.schedule)
     graphs: dict[str, Graph] = {}
@@ -96,7 +93,7 @@ def _with_bits(graph: Graph, board: Board, question: Question) -> Graph:
     """The network with the bits that were asked for."""
     if question.bits is None:
         return graph
-    from mcusim.precision import AUTO, chosen_bits, fit_bits
+    from mcusim.precision import AUTO, chosen_bits, fit_bits  # its search is wanted only with --bits
 
     if question.bits.strip().lower() != AUTO:
         return chosen_bits(graph, question.bits)

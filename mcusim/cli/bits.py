@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from mcusim.cli.options import JSON, bytes_option, csv_of, option, place_option, profile_file
+from mcusim.cli.sheets import bits_csv
 from mcusim.cli.shell import (
     STDOUT,
     document,
@@ -18,9 +19,8 @@ from mcusim.cli.shell import (
     terminal_width,
     write_output,
 )
-
-if TYPE_CHECKING:
-    from mcusim.precision import BitFit
+from mcusim.precision import BitFit, fit_bits
+from mcusim.render.bits import bits_lines
 
 __all__ = ["bits"]
 
@@ -58,7 +58,6 @@ def bits(
       mcusim bits mcunet-in4 --profile stm32f412 --min-bits 4 --csv bits.csv
       mcusim bits mbv1-w0.75-r224 --profile stm32h743 --sram-budget 384k --check
     """
-    from mcusim.precision import fit_bits
 
     refuse_same_target(json=json, csv=csv)
     refuse_overwriting((model, profile_file(profile)), json=json, csv=csv)
@@ -76,12 +75,8 @@ def bits(
     if json is not None:
         write_output(document(_document(found, min_bits, margin)), json, "--json")
     if csv is not None:
-        from mcusim.cli.sheets import bits_csv
-
         write_output(bits_csv(found.layers), csv, "--csv")
     if STDOUT not in (json, csv):
-        from mcusim.render.bits import bits_lines
-
         show(bits_lines(found, terminal_width(), glyphs()))
     if check and not found.fits:
         raise typer.Exit(1)

@@ -7,6 +7,10 @@ from typing import Annotated
 import typer
 
 from mcusim.cli.shell import glyphs, one_thread, refuse_overwriting, show, terminal_width, write_bytes
+from mcusim.pricing.fitting import fit_to_bytes
+from mcusim.pricing.own import calibrate as join
+from mcusim.pricing.own import read_measurements
+from mcusim.render.calibration import calibration_lines
 
 __all__ = ["calibrate"]
 
@@ -28,10 +32,6 @@ def calibrate(
       mcusim run model.tflite --profile my_board.toml --runtime tflm-cmsis-nn --calibration mine.json
     """
     one_thread()
-    from mcusim.pricing.fitting import fit_to_bytes
-    from mcusim.pricing.own import calibrate as join
-    from mcusim.pricing.own import read_measurements
-    from mcusim.render.calibration import calibration_lines
 
     refuse_overwriting((measured,), output=output)
     calibration, changes = join(read_measurements(measured))

@@ -20,12 +20,24 @@ from mcusim.cli.shell import (
     write_output,
 )
 from mcusim.errors import InputError
+from mcusim.execution import execute
+from mcusim.execution.comparison import (
+    LayerDifference,
+    LayerNoise,
+    Recording,
+    compare,
+    quantization_noise,
+    recorded,
+    restored,
+    stored_inputs,
+)
+from mcusim.execution.preparation import numerics_of
+from mcusim.graph import Graph
+from mcusim.render.comparison import difference_lines, noise_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mcusim.execution.comparison import LayerDifference, LayerNoise, Recording
-    from mcusim.graph import Graph
 
 __all__ = ["diff"]
 
@@ -73,22 +85,18 @@ def diff(
     given = inputs or [RANDOM]
     refuse_overwriting((a, b, *given), json=json)
     pass_on_notices()
-    from mcusim.execution.preparation import numerics_of
 
     for mode in modes:
         numerics_of(mode)
     if float_:
         _tell_noise(a, given, modes[0], seed, json)
         return
-    from mcusim.execution.comparison import compare
 
     first, second, note = _both(a, b, given, modes, seed)
     found = compare(first, second)
     if json is not None:
         _write(json, found.layers, note, unpaired_a=found.unpaired_a, unpaired_b=found.unpaired_b)
     if json != STDOUT:
-        from mcusim.render.comparison import difference_lines
-
         show(difference_lines(f"{first.label} against {second.label}", found, note, terminal_width(), glyphs()))
     if check and not found.is_same:
         raise typer.Exit(1)
@@ -145,7 +153,6 @@ def _both(
     a: str, b: str | None, inputs: list[str], modes: list[str], seed: int | None
 ) -> tuple[Recording, Recording, str]:
     """Both runs, and a note on what they ran."""
-    from mcusim.execution.comparison import restored, stored_inputs
 
     names = a, a if b is None else b
     saved = [_saved(name) if _is_trace(name) else None for name in names]
@@ -193,8 +200,6 @@ def _refuse_other_inputs(a: Graph, b: Graph) -> None:
 
 
 def _run(graph: Graph, inputs: Any, mode: str) -> Recording:
-    from mcusim.execution import execute
-    from mcusim.execution.comparison import recorded
 
     return recorded(graph, execute(graph, inputs, numerics=mode, trace=True), f"{graph.name} ({mode})")
 
@@ -218,8 +223,6 @@ def _plain(layer: LayerDifference | LayerNoise) -> dict[str, Any]:
 
 
 def _tell_noise(name: str, inputs: list[str], mode: str, seed: int | None, json: str | None) -> None:
-    from mcusim.execution import execute
-    from mcusim.execution.comparison import quantization_noise
 
     graph = load_network(name, seed)
     traced = execute(graph, read_inputs(graph, inputs, seed or 0), numerics=mode, trace=True)
@@ -227,6 +230,4 @@ def _tell_noise(name: str, inputs: list[str], mode: str, seed: int | None, json:
     if json is not None:
         _write(json, layers, note)
     if json != STDOUT:
-        from mcusim.render.comparison import noise_lines
-
         show(noise_lines(f"{graph.name} against float32", layers, note, terminal_width(), glyphs()))

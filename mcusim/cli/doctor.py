@@ -10,7 +10,13 @@ from typing import Annotated
 
 import typer
 
+from mcusim import zoo
+from mcusim.boards import board_names
 from mcusim.cli.shell import STDOUT, document, show, terminal_width, write_output
+from mcusim.ops import OPS
+from mcusim.render.catalog import fields
+from mcusim.runtimes import RUNTIMES
+from mcusim.version import __version__
 
 __all__ = ["doctor"]
 
@@ -27,12 +33,6 @@ def doctor(
     Example:
       mcusim doctor
     """
-    from mcusim import zoo
-    from mcusim.boards import board_names
-    from mcusim.ops import OPS
-    from mcusim.render.catalog import fields
-    from mcusim.runtimes import RUNTIMES
-    from mcusim.version import __version__
 
     python = ".".join(map(str, sys.version_info[:3]))
     if json:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from mcusim.cli.options import option
+from mcusim.cli.sheets import predictions_csv
 from mcusim.cli.shell import (
     STDOUT,
     complain,
@@ -23,9 +24,9 @@ from mcusim.cli.shell import (
     write_output,
 )
 from mcusim.errors import InputError, McusimError, OutputError
-
-if TYPE_CHECKING:
-    from mcusim.evaluating import Evaluation, Measurement, Progress
+from mcusim.evaluating import Evaluation, Measurement, Progress, Question
+from mcusim.evaluating.metrics import percent
+from mcusim.render.evaluation import evaluation_lines
 
 __all__ = ["evaluate"]
 
@@ -101,7 +102,6 @@ def evaluate(
       mcusim evaluate net.tflite --data images --preprocess range=-1..1 --json -
       mcusim evaluate detector.tflite --data VOC2007 --preprocess detector.toml
     """
-    from mcusim.evaluating import Measurement, Question
 
     refuse_same_target(json=json, csv=csv, resume=resume)
     if resume == STDOUT:
@@ -135,8 +135,6 @@ def evaluate(
     except OutputError as error:
         raise _with_what_is_kept(error, measurement) from None
     if STDOUT not in (json, csv):
-        from mcusim.render.evaluation import evaluation_lines
-
         show(evaluation_lines(found, terminal_width(), glyphs(), all_))
     if was_stopped:
         raise typer.Exit(INTERRUPTED)
@@ -180,8 +178,6 @@ def _write(found: Evaluation, json: str | None, csv: str | None) -> None:
     if json is not None:
         write_output(document(_document(found)), json, "--json")
     if csv is not None:
-        from mcusim.cli.sheets import predictions_csv
-
         write_output(predictions_csv(found), csv, "--csv")
 
 
@@ -212,8 +208,6 @@ def _progress() -> Iterator[Progress | None]:
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from mcusim.evaluating.metrics import percent
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[share]}"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:

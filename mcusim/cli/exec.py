@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mcusim.arithmetic.quant import dtype_range
 from mcusim.cli.options import option
 from mcusim.cli.shell import STDOUT, pass_on_notices, refuse_overwriting, refuse_same_target, write_bytes, write_output
 from mcusim.errors import InputError
+from mcusim.execution import execute
 from mcusim.frontends.array_files import read_arrays
+from mcusim.frontends.synthesis import with_seeded_weights
+from mcusim.graph import DType, Graph, Tensor
+from mcusim.networks.loading import load
+from mcusim.precision import chosen_bits
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mcusim.graph import Graph, Tensor
 
 __all__ = ["RANDOM", "exec_", "load_network", "read_arrays", "read_inputs"]
 
@@ -74,7 +79,6 @@ def exec_(
         raise InputError(what, where="--output", fix=f"name {Path(output).with_suffix('.npz')}")
     given = read_inputs(graph, inputs, seed or 0)
     pass_on_notices()
-    from mcusim.execution import execute
 
     if trace is None:
         answers = execute(graph, given, runtime=runtime, schedule=schedule, numerics=numerics)
@@ -92,13 +96,9 @@ def exec_(
 
 def load_network(model: str, seed: int | None, bits: str | None = None) -> Graph:
     """The network that `model` names, with drawn weights if a seed is given and it has none.   bits: see `--bits`."""
-    from mcusim.frontends.synthesis import with_seeded_weights
-    from mcusim.networks.loading import load
 
     graph = load(model)
     if bits is not None:
-        from mcusim.precision import chosen_bits
-
         graph = chosen_bits(graph, bits)
     has_weights = all(t.constant is not None for t in graph.tensors if t.is_constant)
     return graph if seed is None or has_weights else with_seeded_weights(graph, seed)
@@ -127,9 +127,6 @@ def read_inputs(graph: Graph, paths: Sequence[str], seed: int) -> Sequence[Any] 
 def _drawn(graph: Graph, seed: int) -> list[NDArray[Any]]:
     """Uniform integers; for real numbers, uniform in what the first QUANTIZE that reads them can tell apart."""
     import numpy as np
-
-    from mcusim.arithmetic.quant import dtype_range
-    from mcusim.graph import DType
 
     rng = np.random.default_rng(seed)
     found: list[NDArray[Any]] = []

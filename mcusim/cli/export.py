@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mcusim.cli.options import option
 from mcusim.cli.shell import STDOUT, refuse_overwriting, write_output
-
-if TYPE_CHECKING:
-    from mcusim.graph import Graph
+from mcusim.graph import Graph
+from mcusim.networks.export import export_model
+from mcusim.networks.loading import load
+from mcusim.precision import chosen_bits
 
 __all__ = ["export"]
 
@@ -37,7 +38,6 @@ def export(
       mcusim export person-det detector.tflite --seed 7
       mcusim export mcunet-in2 int4.tflite --bits w4a8
     """
-    from mcusim.networks.export import export_model
 
     refuse_overwriting((model, bits), FILE=path)
     written = export_model(model if bits is None else _narrowed(model, bits), path, seed)
@@ -46,7 +46,5 @@ def export(
 
 
 def _narrowed(model: str, bits: str) -> Graph:
-    from mcusim.networks.loading import load
-    from mcusim.precision import chosen_bits
 
     return chosen_bits(load(model), bits)

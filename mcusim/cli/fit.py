@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from mcusim.advising.remedies import Diagnosis, remedies
 from mcusim.cli.options import INPUT, JSON, csv_of, place_option, profile_file
+from mcusim.cli.sheets import remedies_csv
 from mcusim.cli.shell import (
     STDOUT,
     document,
@@ -17,9 +19,7 @@ from mcusim.cli.shell import (
     terminal_width,
     write_output,
 )
-
-if TYPE_CHECKING:
-    from mcusim.advising.remedies import Diagnosis
+from mcusim.render.remedies import remedy_lines
 
 __all__ = ["fit"]
 
@@ -45,7 +45,6 @@ def fit(
       mcusim fit mbv2-w0.35-r144 --profile stm32f412
       mcusim fit mcunet-in3 --profile nrf52840 --json -
     """
-    from mcusim.advising.remedies import remedies
 
     refuse_same_target(json=json, csv=csv)
     refuse_overwriting((model, profile_file(profile)), json=json, csv=csv)
@@ -53,12 +52,8 @@ def fit(
     if json is not None:
         write_output(document(_document(found)), json, "--json")
     if csv is not None:
-        from mcusim.cli.sheets import remedies_csv
-
         write_output(remedies_csv(found.remedies), csv, "--csv")
     if STDOUT not in (json, csv):
-        from mcusim.render.remedies import remedy_lines
-
         show(remedy_lines(found, terminal_width(), glyphs()))
     if check and not found.report.fits:
         raise typer.Exit(1)

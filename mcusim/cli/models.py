@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from mcusim import zoo
 from mcusim.cli.shell import document, glyphs, show, terminal_width, write_output
-
-if TYPE_CHECKING:
-    from mcusim.render.catalog import Network
+from mcusim.pricing.breakdown import count_macs, count_parameters
+from mcusim.render.catalog import Network, network_details, network_list, witness_list
 
 __all__ = ["models"]
 
@@ -30,8 +30,6 @@ def models(
       mcusim models mcunet-10fps
       mcusim models --json
     """
-    from mcusim import zoo
-    from mcusim.render.catalog import network_details, network_list, witness_list
 
     own_names = [zoo.resolve(name)] if name is not None else [*zoo.names(), *zoo.witness_names()]
     found = [_network(own) for own in own_names]
@@ -47,9 +45,6 @@ def models(
 
 
 def _network(name: str) -> Network:
-    from mcusim import zoo
-    from mcusim.pricing.breakdown import count_macs, count_parameters
-    from mcusim.render.catalog import Network
 
     graph = zoo.build(name)
     _, params = count_parameters(graph)

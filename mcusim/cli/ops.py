@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from mcusim.cli.shell import document, glyphs, show, terminal_width, write_output
-
-if TYPE_CHECKING:
-    from mcusim.graph import Graph
-    from mcusim.render.operators import Served
-    from mcusim.runtimes import Runtime
+from mcusim.errors import ModelError
+from mcusim.frontends.checks import refuse_float
+from mcusim.graph import Graph
+from mcusim.lowering.lower import lower
+from mcusim.networks.loading import load
+from mcusim.ops import OPS
+from mcusim.render.operators import Served, operator_list, served_list
+from mcusim.runtimes import Runtime, find_runtime
+from mcusim.schedule import LAYER
 
 __all__ = ["ops"]
 
@@ -32,8 +36,6 @@ def ops(
       mcusim ops
       mcusim ops mcunet-vww0 --runtime tflm-cmsis-nn
     """
-    from mcusim.ops import OPS
-    from mcusim.render.operators import operator_list, served_list
 
     if model is None:
         known = sorted(OPS.values(), key=lambda op: op.name)
@@ -43,8 +45,6 @@ def ops(
         else:
             show(operator_list(known, terminal_width(), glyphs()))
         return
-    from mcusim.networks.loading import load
-    from mcusim.runtimes import find_runtime
 
     kernels, graph = find_runtime(runtime), load(model)
     served, warnings = _served(graph, kernels), _warnings(graph)
@@ -56,8 +56,6 @@ def ops(
 
 def _warnings(graph: Graph) -> list[str]:
     """Why `mcusim run` would refuse the network although its operators have names that a runtime knows."""
-    from mcusim.errors import ModelError
-    from mcusim.frontends.checks import refuse_float
 
     try:
         refuse_float(graph)
@@ -68,10 +66,6 @@ def _warnings(graph: Graph) -> list[str]:
 
 def _served(graph: Graph, runtime: Runtime) -> list[Served]:
     """One entry a node, in order. What the runtime folds, relabels or leaves to its caller needs no kernel."""
-    from mcusim.lowering.lower import lower
-    from mcusim.ops import OPS
-    from mcusim.render.operators import Served
-    from mcusim.schedule import LAYER
 
     program = lower(graph, LAYER, runtime.rules)
     silent = dict.fromkeys(program.free, "the same bytes under another shape")

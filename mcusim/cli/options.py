@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import typer
 
+from mcusim.boards import load_board
+from mcusim.boards.board import Board
+from mcusim.boards.profile_files import is_path
 from mcusim.errors import InputError
+from mcusim.lowering.rules import InputPlace
+from mcusim.memory.images import Image, read_image
+from mcusim.render.layers import LayerChoice
 from mcusim.units import parse_bytes, parse_count, parse_hz
-
-if TYPE_CHECKING:
-    from mcusim.boards.board import Board
-    from mcusim.lowering.rules import InputPlace
-    from mcusim.memory.images import Image
-    from mcusim.render.layers import LayerChoice
 
 __all__ = [
     "BANK",
@@ -79,14 +79,12 @@ def choice_option(text: str, kind: type[Choice], option: str) -> Choice:
 
 def layers_option(text: str) -> LayerChoice:
     """Which layers a report shows. Raises InputError."""
-    from mcusim.render.layers import LayerChoice
 
     return choice_option(text, LayerChoice, "--layers")
 
 
 def named_board(profile: str, banks: str | None = None) -> Board:
     """The board of `--profile`, its arena in the banks of `--bank` only. Raises ProfileError for unknown ones."""
-    from mcusim.boards import load_board
 
     board = load_board(profile)
     return board if banks is None else board.with_banks(tuple(banks.split(",")))
@@ -103,7 +101,6 @@ def board_option(profile: str | None, banks: str | None = None) -> Board | None:
 
 def profile_file(profile: str | None) -> str | None:
     """The file that `--profile` names; None for a built-in board."""
-    from mcusim.boards.profile_files import is_path
 
     return profile if profile is not None and is_path(profile) else None
 
@@ -112,7 +109,6 @@ def place_option(text: str | None) -> InputPlace | None:
     """Where the network's input lies; None if it was not said. Raises InputError."""
     if text is None:
         return None
-    from mcusim.lowering.rules import InputPlace
 
     try:
         return InputPlace(text.strip().lower())
@@ -125,7 +121,6 @@ def image_option(path: str | None) -> Image | None:
     """What the linked firmware at `path` says; None if it was not given. Raises InputError."""
     if path is None:
         return None
-    from mcusim.memory.images import read_image
 
     return read_image(path)
 

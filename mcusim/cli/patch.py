@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mcusim import zoo
+from mcusim.advising.receptive_fields import Advice, Variant, advise
 from mcusim.cli.options import INPUT, JSON, bytes_option, csv_of, option, place_option, profile_file
 from mcusim.cli.progress import progress_bar
+from mcusim.cli.sheets import front_csv
 from mcusim.cli.shell import (
     STDOUT,
     document,
@@ -20,15 +23,23 @@ from mcusim.cli.shell import (
     write_output,
 )
 from mcusim.cli.space import ALL_KINDS, GRID, KINDS, SRAM_BUDGET, STAGES, stage_kinds
-from mcusim.errors import InputError
+from mcusim.errors import InputError, ScheduleError
+from mcusim.frontends.description import graph_from_dict
+from mcusim.frontends.synthesis import with_seeded_weights
+from mcusim.frontends.tflite_writer import write_tflite
+from mcusim.networks.loading import load
+from mcusim.render.alternatives import alternative_lines, paper_lines, warning_lines
+from mcusim.render.front import front_lines
+from mcusim.render.receptive_fields import advice_lines
+from mcusim.runtimes import find_runtime
+from mcusim.schedule import Schedule, parse_schedule
+from mcusim.searching import Front, Point, search
+from mcusim.searching.explanation import Explanation, explain
+from mcusim.searching.paper_space import search_paper_space
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mcusim.advising.receptive_fields import Advice, Variant
-    from mcusim.schedule import Schedule
-    from mcusim.searching import Front, Point
-    from mcusim.searching.explanation import Explanation
 
 __all__ = ["patch"]
 
@@ -84,11 +95,6 @@ def patch(
       mcusim patch mcunet-vww1 --profile nrf52840 --json -
       mcusim patch mbv2-w1.0-r224 --profile stm32h743 --advice --schedule patch:4x4@13 --variant changed.tflite
     """
-    from mcusim.networks.loading import load
-    from mcusim.runtimes import find_runtime
-    from mcusim.searching import search
-    from mcusim.searching.explanation import explain
-    from mcusim.searching.paper_space import search_paper_space
 
     refuse_same_target(json=json, csv=csv, variant=variant)
     refuse_overwriting((model, profile_file(profile)), json=json, csv=csv, variant=variant)
@@ -124,14 +130,8 @@ def patch(
     if json is not None:
         write_output(document(_document(front, chosen, story, wider, advised)), json, "--json")
     if csv is not None:
-        from mcusim.cli.sheets import front_csv
-
         write_output(front_csv(front), csv, "--csv")
     if STDOUT not in (json, csv):
-        from mcusim.render.alternatives import alternative_lines, paper_lines, warning_lines
-        from mcusim.render.front import front_lines
-        from mcusim.render.receptive_fields import advice_lines
-
         lines = front_lines(front, story, terminal_width(), glyphs(), all_)
         if wider is not None:
             lines += alternative_lines(front, wider, terminal_width())
@@ -147,9 +147,6 @@ def patch(
 
 def _advice(front: Front, schedule: str | None) -> Advice:
     """What to change in the network; only those of the zoo have a description to change."""
-    from mcusim import zoo
-    from mcusim.advising.receptive_fields import advise
-    from mcusim.schedule import parse_schedule
 
     if not front.graph.source.description.startswith("zoo:"):
         fix = "leave --advice out, or name a published network (`mcusim models`)"
@@ -160,8 +157,6 @@ def _advice(front: Front, schedule: str | None) -> Advice:
 
 def _depth(front: Front) -> Schedule:
     """A schedule with a deep patch stage, where receptive fields matter: MCUNetV2's own, or the front's deepest."""
-    from mcusim.errors import ScheduleError
-    from mcusim.searching.paper_space import search_paper_space
 
     try:
         return search_paper_space(front.graph).schedule
@@ -173,9 +168,6 @@ def _depth(front: Front) -> Schedule:
 
 
 def _write_variant(advised: Advice, name: str, target: str) -> None:
-    from mcusim.frontends.description import graph_from_dict
-    from mcusim.frontends.synthesis import with_seeded_weights
-    from mcusim.frontends.tflite_writer import write_tflite
 
     if advised.redistributed is None:
         fix = "leave it out, or name a deeper stage with --schedule"

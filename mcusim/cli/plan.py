@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from mcusim.boards.board import Board
 from mcusim.cli.options import (
     BANK,
     INPUT,
@@ -33,24 +34,29 @@ from mcusim.cli.shell import (
     write_output,
 )
 from mcusim.errors import InputError, ScheduleError
+from mcusim.graph import Graph
+from mcusim.lowering.reorder import Reordered, reorder
+from mcusim.lowering.rules import InputPlace
+from mcusim.memory.banks import BankUse, Spread, bank_uses, beyond_end, external_runs, spread_out
+from mcusim.memory.counting import Comparison, compare_plans
+from mcusim.memory.flash import FlashLedger, flash_ledger
+from mcusim.memory.images import Image
+from mcusim.memory.planning import MemoryPlan, offline_plan, plan_memory
+from mcusim.memory.tflm_header import tflm_header
+from mcusim.networks.export import export_model
+from mcusim.networks.loading import load
+from mcusim.render.banks import bank_lines, spread_lines
+from mcusim.render.plan import BufferChoice, comparison_lines, plan_lines
+from mcusim.render.text import paragraph
+from mcusim.runtimes import Runtime, find_runtime
+from mcusim.schedule import Schedule, parse_schedule
+from mcusim.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.text import Text
 
-    from mcusim.boards.board import Board
-    from mcusim.graph import Graph
-    from mcusim.lowering.reorder import Reordered
-    from mcusim.lowering.rules import InputPlace
-    from mcusim.memory.banks import BankUse, Spread
-    from mcusim.memory.counting import Comparison
-    from mcusim.memory.flash import FlashLedger
-    from mcusim.memory.images import Image
-    from mcusim.memory.planning import MemoryPlan
-    from mcusim.render.plan import BufferChoice
-    from mcusim.runtimes import Runtime
-    from mcusim.schedule import Schedule
 
 __all__ = ["plan"]
 
@@ -114,9 +120,6 @@ def plan(
       mcusim plan mcunet-vww0 --emit tflm planned.tflite
       mcusim plan mcunet-vww0 --emit header mcunet_vww0.h
     """
-    from mcusim.networks.loading import load
-    from mcusim.render.plan import BufferChoice
-    from mcusim.runtimes import find_runtime
 
     refuse_same_target(json=json, csv=csv, emit=emit[1] if emit else None)
     refuse_overwriting((model, profile_file(profile), linked), json=json, csv=csv, emit=emit[1] if emit else None)
@@ -179,7 +182,6 @@ class _Answer(NamedTuple):
 
 def _schedule(text: str, alone: str) -> Schedule:
     """alone: the option that goes with layer by layer only."""
-    from mcusim.schedule import parse_schedule
 
     found = parse_schedule(text)
     if alone and not found.is_layer:
@@ -191,7 +193,6 @@ def _schedule(text: str, alone: str) -> Schedule:
 
 
 def _reordered(graph: Graph, runtime: Runtime) -> Reordered:
-    from mcusim.lowering.reorder import reorder
 
     # A plan that the file carries is of the order that it has.
     return reorder(replace(graph, source=replace(graph.source, offline_offsets=())), runtime.rules)
@@ -207,9 +208,6 @@ def _answer(
     board: Board | None,
     image: Image | None,
 ) -> _Answer:
-    from mcusim.memory.banks import bank_uses, external_runs, spread_out
-    from mcusim.memory.flash import flash_ledger
-    from mcusim.memory.planning import plan_memory
 
     plan = plan_memory(graph, runtime, schedule, planner=planner, input_place=place)
     ledger = flash_ledger(graph, runtime, image)
@@ -224,9 +222,6 @@ def _answer(
 def _lines(answer: _Answer, choice: BufferChoice) -> list[Text]:
     from rich.text import Text
 
-    from mcusim.render.banks import bank_lines, spread_lines
-    from mcusim.render.plan import plan_lines
-
     width, drawn = terminal_width(), glyphs()
     lines = plan_lines(answer.plan, answer.flash, answer.reordered, width, drawn, choice)
     if answer.board is not None:
@@ -238,16 +233,10 @@ def _lines(answer: _Answer, choice: BufferChoice) -> list[Text]:
 
 def _emitted(graph: Graph, loaded: Graph, runtime: Runtime, kind: str, target: str, seed: int) -> list[Text]:
     """Write the file; what to say about it, beside the network as it was loaded."""
-    from mcusim.render.text import paragraph
-    from mcusim.version import __version__
 
     if kind == "header":
-        from mcusim.memory.tflm_header import tflm_header
-
         write_output(tflm_header(graph, runtime, __version__), target, "--emit")
         return [] if target == STDOUT else paragraph(f"{target}: the header for {graph.name}", terminal_width())
-    from mcusim.memory.planning import offline_plan
-    from mcusim.networks.export import export_model
 
     plan = offline_plan(graph, runtime)
     written = export_model(graph, target, seed, metadata=plan.metadata())
@@ -258,7 +247,6 @@ def _emitted(graph: Graph, loaded: Graph, runtime: Runtime, kind: str, target: s
 
 
 def _tell_all(graph: Graph, schedule: Schedule, board: Board | None, json: str | None, csv: str | None) -> None:
-    from mcusim.memory.counting import compare_plans
 
     rows = compare_plans(graph, schedule)
     if json is not None:
@@ -266,8 +254,6 @@ def _tell_all(graph: Graph, schedule: Schedule, board: Board | None, json: str |
     if csv is not None:
         write_output(comparisons_csv(rows), csv, "--csv")
     if STDOUT not in (json, csv):
-        from mcusim.render.plan import comparison_lines
-
         show(comparison_lines(graph.name, rows, board, terminal_width(), glyphs()))
 
 
@@ -333,7 +319,6 @@ def _plain(answer: _Answer) -> dict[str, Any]:
 
 
 def _plain_banks(answer: _Answer) -> list[dict[str, Any]]:
-    from mcusim.memory.banks import beyond_end
 
     beyond = beyond_end(answer.board, answer.plan.tenants()) if answer.board is not None else ()
     last = answer.uses[-1] if answer.uses else None

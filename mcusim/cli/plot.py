@@ -8,14 +8,33 @@ import typer
 
 from mcusim.cli.options import MODEL, SCHEDULE, board_option, bytes_option, named_board, option, profile_file
 from mcusim.cli.progress import progress_bar
-from mcusim.cli.sheets import front_csv, layers_csv, maps_csv, tenants_csv
+from mcusim.cli.sheets import front_csv, layers_csv, maps_csv, tenants_csv, validation_csv
 from mcusim.cli.shell import STDOUT, one_thread, refuse_overwriting, refuse_same_target, write_bytes, write_output
 from mcusim.cli.space import GRID, KINDS, SRAM_BUDGET, STAGES, stage_kinds
 from mcusim.errors import ModelError, ScheduleError
+from mcusim.lowering.lower import lower
+from mcusim.memory.planning import plan_memory
+from mcusim.networks.loading import load
+from mcusim.pricing.validation import predictions
+from mcusim.render.bars import memory_plot
+from mcusim.render.charts import PLOTS, chart_csv
+from mcusim.render.layer_times import layers_plot
+from mcusim.render.patches import patches_plot
+from mcusim.render.style import check_format
+from mcusim.render.text import counted
+from mcusim.render.timeline import timeline_plot
+from mcusim.render.tradeoff import front_plot
+from mcusim.render.validation import validation_plot
+from mcusim.runtimes import find_runtime
+from mcusim.schedule import StageKind, parse_schedule
+from mcusim.searching import search
+from mcusim.searching.stage_maps import stage_maps
+from mcusim.simulation.simulate import simulate
+from mcusim.tables.curves import CHARTS
 
 __all__ = ["app"]
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 
 OUTPUT = option("-o", "--output", metavar="FILE", help="The picture: .svg, .png or .pdf.")
 WIDTH = typer.Option(min=2.5, max=20, metavar="INCHES", help="Of the picture: 3.5 is a column of two, 7 a page.")
@@ -24,7 +43,6 @@ DATA = option(metavar="FILE", help="Write what is drawn as CSV too; - is standar
 
 def _kind(output: str, data: str | None, model: str | None = None, profile: str | None = None) -> str:
     """The picture's format. Raises InputError where `output` is no picture, or a target is read by the command."""
-    from mcusim.render.style import check_format
 
     refuse_same_target(output=output, data=data)
     refuse_overwriting((model, profile_file(profile)), output=output, data=data)
@@ -72,11 +90,6 @@ def timeline(
       mcusim plot timeline mcunet-in3 -o timeline.svg
       mcusim plot timeline mcunet-in3 --runtime tflm --profile stm32h743 -o timeline.png --data timeline.csv
     """
-    from mcusim.memory.planning import plan_memory
-    from mcusim.networks.loading import load
-    from mcusim.render.text import counted
-    from mcusim.render.timeline import timeline_plot
-    from mcusim.schedule import parse_schedule
 
     kind, board = _kind(output, data, model, profile), board_option(profile)
     pieces = parse_schedule(schedule)
@@ -104,9 +117,6 @@ def memory(
     Example:
       mcusim plot memory mcunet-in3 --profile stm32f746 -o memory.svg
     """
-    from mcusim.render.bars import memory_plot
-    from mcusim.render.text import counted
-    from mcusim.simulation.simulate import simulate
 
     kind, board = _kind(output, data, model, profile), named_board(profile)
     report = simulate(model, profile=board, runtime=runtime, schedule=schedule)
@@ -126,9 +136,6 @@ def validation(
       mcusim plot validation -o validation.svg
     """
     one_thread()
-    from mcusim.cli.sheets import validation_csv
-    from mcusim.pricing.validation import predictions
-    from mcusim.render.validation import validation_plot
 
     kind = _kind(output, data)
     found = predictions()
@@ -156,10 +163,6 @@ def front(
       mcusim plot front mbv2-w1.0-r224 --profile stm32h743 -o front.svg
       mcusim plot front mcunet-in3 --profile stm32f412 --kinds patch,stream --width 3.5 -o front.pdf --data front.csv
     """
-    from mcusim.render.text import counted
-    from mcusim.render.tradeoff import front_plot
-    from mcusim.runtimes import find_runtime
-    from mcusim.searching import search
 
     kind, budget = _kind(output, data, model, profile), bytes_option(sram_budget, "--sram-budget")
     chosen = find_runtime(runtime)
@@ -197,13 +200,6 @@ def patches(
       mcusim plot patches mbv2-w1.0-r224 --schedule patch:4x4@13 -o patches.svg
       mcusim plot patches mbv2-w1.0-r224 --schedule stream:4@13 --width 3.5 -o bands.pdf --data bands.csv
     """
-    from mcusim.lowering.lower import lower
-    from mcusim.networks.loading import load
-    from mcusim.render.patches import patches_plot
-    from mcusim.render.text import counted
-    from mcusim.runtimes import find_runtime
-    from mcusim.schedule import StageKind, parse_schedule
-    from mcusim.searching.stage_maps import stage_maps
 
     kind, pieces, rules = _kind(output, data, model), parse_schedule(schedule), find_runtime(runtime).rules
     program = lower(load(model), pieces, rules, rules.default_input_place(pieces))
@@ -255,8 +251,6 @@ def runtimes(output: Annotated[str, OUTPUT], data: Annotated[str | None, DATA] =
 
 def _plot(name: str, output: str, data: str | None) -> None:
     """The chart of a published table, and the numbers behind it."""
-    from mcusim.render.charts import PLOTS, chart_csv
-    from mcusim.tables.curves import CHARTS
 
     kind = _kind(output, data)
     chart = CHARTS[name]()
@@ -280,9 +274,6 @@ def layers(
     Example:
       mcusim plot layers mcunet-in3 --profile stm32h743 -o layers.svg --data layers.csv
     """
-    from mcusim.render.layer_times import layers_plot
-    from mcusim.render.text import counted
-    from mcusim.simulation.simulate import simulate
 
     kind, board = _kind(output, data, model, profile), named_board(profile)
     report = simulate(model, profile=board, runtime=runtime, schedule=schedule)

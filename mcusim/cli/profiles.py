@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from mcusim.boards import Finding, Level, all_boards, check_profile, load_board
+from mcusim.boards.board import Board
+from mcusim.boards.profile_files import profile_template
 from mcusim.cli.shell import document, glyphs, show, terminal_width, write_output
-from mcusim.errors import OutputError
-
-if TYPE_CHECKING:
-    from mcusim.boards import Finding
-    from mcusim.boards.board import Board
+from mcusim.errors import ModelError, OutputError
+from mcusim.networks.loading import load
+from mcusim.render.catalog import board_details, board_list, finding_lines
 
 __all__ = ["app"]
 
@@ -49,8 +50,6 @@ def profiles(
     """
     if context.invoked_subcommand is not None:
         return
-    from mcusim.boards import all_boards
-    from mcusim.render.catalog import board_list
 
     boards = all_boards()
     if json:
@@ -72,8 +71,6 @@ def show_one(
     Example:
       mcusim profiles show nrf52840
     """
-    from mcusim.boards import load_board
-    from mcusim.render.catalog import board_details
 
     board = load_board(name)
     if json:
@@ -97,7 +94,6 @@ def new(
     Example:
       mcusim profiles new my-board -o my-board.toml
     """
-    from mcusim.boards.profile_files import profile_template
 
     text = profile_template(name)
     target = output if output is not None else f"{name}.toml"
@@ -119,8 +115,6 @@ def check(
       mcusim profiles new my-board -o my-board.toml --force
       mcusim profiles check my-board.toml
     """
-    from mcusim.boards import Level, check_profile, load_board
-    from mcusim.render.catalog import finding_lines
 
     findings = check_profile(file)
     errors = [finding for finding in findings if finding.level is Level.ERROR]
@@ -134,9 +128,6 @@ def check(
 
 def _model_findings(board: Board, file: str) -> tuple[Finding, ...]:
     """Advice where there is no network of the name that the profile gives."""
-    from mcusim.boards import Finding, Level
-    from mcusim.errors import ModelError
-    from mcusim.networks.loading import load
 
     try:
         load(board.default_model)

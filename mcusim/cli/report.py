@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mcusim.cli.options import choice_option, option
 from mcusim.cli.shell import STDOUT, glyphs, show, terminal_width, write_output
 from mcusim.errors import InputError
-
-if TYPE_CHECKING:
-    from mcusim.render.published import Format
+from mcusim.render.published import SUFFIXES, WRITERS, Format, document_lines
+from mcusim.tables import DOCUMENTS
 
 __all__ = ["app"]
 
@@ -120,8 +119,6 @@ def zoo(format_: FormatOption = None, output: OutputOption = None) -> None:
 
 
 def _write(name: str, format_: str | None, output: str | None) -> None:
-    from mcusim.render.published import WRITERS, Format, document_lines
-    from mcusim.tables import DOCUMENTS
 
     chosen = _format(format_, output)
     document = DOCUMENTS[name]()
@@ -142,7 +139,6 @@ def _write(name: str, format_: str | None, output: str | None) -> None:
 
 def _format(text: str | None, output: str | None) -> Format:
     """The form that was asked for, by name or by a file's suffix. Raises InputError where neither tells."""
-    from mcusim.render.published import SUFFIXES, Format
 
     if text is not None:
         return choice_option(text, Format, "--format")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -37,10 +37,12 @@ from mcusim.cli.shell import (
 )
 from mcusim.cli.usage import asked_again
 from mcusim.errors import InputError
-
-if TYPE_CHECKING:
-    from mcusim.render.layers import LayerChoice
-    from mcusim.report import Report
+from mcusim.pricing.stored import read_calibration
+from mcusim.render.boards import board_lines
+from mcusim.render.layers import LayerChoice
+from mcusim.render.run_report import report_lines
+from mcusim.report import SCHEMA_VERSION, Report
+from mcusim.runtimes import find_runtime
 
 __all__ = ["run"]
 
@@ -159,7 +161,6 @@ def run(
       mcusim run mcunet-vww1 --profile stm32f746 --schedule patch:2x2@5 --trace vww1.trace.json
       mcusim run mcunet-in3 --profile stm32f746 --max-ms 1s --html report.html
     """
-    from mcusim.pricing.stored import read_calibration
 
     if profile is None:
         fix = "add --profile BOARD (`mcusim profiles` lists them) or --profile all"
@@ -211,7 +212,7 @@ def run(
 
 def _write_trace(question: Question, answer: Answer, target: str) -> None:
     """A trace of what the report is about: with `--schedule auto`, of the schedule that was found."""
-    from mcusim.simulation.tracing import trace
+    from mcusim.simulation.tracing import trace  # only --trace wants it
 
     made = trace(
         answer.graph,
@@ -229,8 +230,8 @@ def _write_trace(question: Question, answer: Answer, target: str) -> None:
 
 def _page(question: Question, answer: Answer, files: Mapping[str, str | None], command: str) -> str:
     """The page as text. files: what one that was read is for -> its path, or a word or None where there was none."""
+    # Templates, search and sources: most of what mcusim can load, and only --html wants it.
     from mcusim.render.html import html_page
-    from mcusim.runtimes import find_runtime
     from mcusim.simulation.dossier import dossier
 
     report, graph = answer.report, answer.graph
@@ -248,20 +249,14 @@ def _tell_report(report: Report, layers: LayerChoice, json: str | None, csv: str
     if csv is not None:
         write_output(layers_csv(report), csv, "--csv")
     if is_told:
-        from mcusim.render.run_report import report_lines
-
         show(report_lines(report, terminal_width(), glyphs(), layers))
 
 
 def _tell_boards(reports: Sequence[Report], json: str | None, csv: str | None) -> None:
     if json is not None:
-        from mcusim.report import SCHEMA_VERSION
-
         documents = [report.to_dict() for report in reports]
         write_output(document({"schema_version": SCHEMA_VERSION, "reports": documents}), json, "--json")
     if csv is not None:
         write_output(boards_csv(reports), csv, "--csv")
     if STDOUT not in (json, csv):
-        from mcusim.render.boards import board_lines
-
         show(board_lines(reports, terminal_width(), glyphs()))

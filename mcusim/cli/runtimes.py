@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from mcusim.boards.board import Core
 from mcusim.cli.shell import document, show, terminal_width, write_output
-
-if TYPE_CHECKING:
-    from mcusim.runtimes import Runtime
+from mcusim.pricing.stored import package_calibration
+from mcusim.render.catalog import runtime_list
+from mcusim.runtimes import RUNTIMES, Runtime, find_runtime
 
 __all__ = ["runtimes"]
 
@@ -27,8 +28,6 @@ def runtimes(
       mcusim runtimes
       mcusim runtimes tflm
     """
-    from mcusim.render.catalog import runtime_list
-    from mcusim.runtimes import RUNTIMES, find_runtime
 
     every = sorted(RUNTIMES.values(), key=lambda runtime: runtime.name)
     found = every if name is None else [find_runtime(name)]
@@ -40,8 +39,6 @@ def runtimes(
 
 def _unknown(runtime: Runtime) -> str:
     """The cores on which nobody has measured its kernels."""
-    from mcusim.boards.board import Core
-    from mcusim.pricing.stored import package_calibration
 
     measured = {s.core for s in package_calibration().fit.systems if s.runtime == runtime.price_family}
     cores = [str(core) for core in Core if core not in measured]

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from mcusim.cli.shell import document, write_output
+from mcusim.report import SCHEMA_VERSION, Report
 
 __all__ = ["report_schema", "schema"]
 
@@ -28,7 +29,6 @@ def schema() -> None:
 
 def report_schema() -> dict[str, Any]:
     """One report, or the reports of many boards."""
-    from mcusim.report import SCHEMA_VERSION, Report
 
     definitions: dict[str, Any] = {}
     version = {"const": SCHEMA_VERSION}

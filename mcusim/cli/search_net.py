@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -19,10 +19,13 @@ from mcusim.cli.shell import (
     write_output,
 )
 from mcusim.cli.usage import asked_again
+from mcusim.designing import FoundNetwork, Progress
+from mcusim.designing import search_net as search
+from mcusim.designing.counting import CONVENTION
+from mcusim.designing.files import ACCURACY_UNKNOWN, network_file
+from mcusim.designing.rows import rows as known_rows
 from mcusim.errors import InputError
-
-if TYPE_CHECKING:
-    from mcusim.designing import FoundNetwork, Progress
+from mcusim.render.designing import found_lines, row_lines
 
 __all__ = ["search_net"]
 
@@ -85,9 +88,6 @@ def search_net(
       mcusim search-net --macs 60M --sram 128KiB --profile nrf52840
       mcusim search-net --profile nrf52840 --task vww --max-macs --effort 10
     """
-    from mcusim.designing import search_net as search
-    from mcusim.designing.rows import rows as known_rows
-    from mcusim.render.designing import found_lines, row_lines
 
     refuse_same_target(output=output, json=json)
     refuse_overwriting((profile_file(profile),), output=output, json=json)
@@ -114,8 +114,6 @@ def search_net(
         progress=_progress(),
     )
     if output is not None and found.meets:
-        from mcusim.designing.files import network_file
-
         write_output(
             network_file(found, asked_again(context, ("output", "json", "rows"), ("seed",))), output, "--output"
         )
@@ -158,8 +156,6 @@ def _progress() -> Progress | None:
 
 
 def _document(found: FoundNetwork) -> dict[str, Any]:
-    from mcusim.designing.counting import CONVENTION
-    from mcusim.designing.files import ACCURACY_UNKNOWN
 
     figures = found.figures
     return {

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import typer
 
 from mcusim.cli.options import option
 from mcusim.errors import InputError
-
-if TYPE_CHECKING:
-    from mcusim.runtimes import Runtime
+from mcusim.runtimes import Runtime
 
 __all__ = ["ALL_KINDS", "GRID", "KINDS", "SRAM_BUDGET", "STAGES", "stage_kinds"]
 

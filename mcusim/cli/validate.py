@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from mcusim.cli.options import JSON, csv_of
+from mcusim.cli.sheets import validation_csv
 from mcusim.cli.shell import (
     STDOUT,
     document,
@@ -19,9 +20,18 @@ from mcusim.cli.shell import (
     write_output,
 )
 from mcusim.errors import InputError
-
-if TYPE_CHECKING:
-    from mcusim.pricing.validation import Prediction
+from mcusim.pricing.validation import (
+    MANY_NETWORKS,
+    SOME_NETWORKS,
+    Prediction,
+    energy_checks,
+    left_out,
+    of_systems,
+    predictions,
+    score,
+    score_systems,
+)
+from mcusim.render.validation import validation_lines
 
 __all__ = ["validate"]
 
@@ -45,7 +55,6 @@ def validate(
       mcusim plot validation -o validation.svg
     """
     one_thread()
-    from mcusim.pricing.validation import energy_checks, left_out, predictions
 
     refuse_same_target(json=json, csv=csv)
     least = _least(systems)
@@ -54,12 +63,8 @@ def validate(
     if json is not None:
         write_output(document(_document(found, len(left_out()))), json, "--json")
     if csv is not None:
-        from mcusim.cli.sheets import validation_csv
-
         write_output(validation_csv(found), csv, "--csv")
     if STDOUT not in (json, csv):
-        from mcusim.render.validation import validation_lines
-
         show(validation_lines(found, checks, left_out(), least, terminal_width(), glyphs()))
 
 
@@ -72,7 +77,6 @@ def _least(text: str) -> int:
 
 
 def _document(found: Sequence[Prediction], reasons: int) -> dict[str, Any]:
-    from mcusim.pricing.validation import MANY_NETWORKS, SOME_NETWORKS, energy_checks, of_systems, score, score_systems
 
     kept = {str(n): of_systems(found, n) for n in (MANY_NETWORKS, SOME_NETWORKS, 1)}
     return {
