@@ -89,15 +89,14 @@ def _channels(s: StepText, table: ChannelTable, groups: int = 1) -> Fields:
 
     s.modes.add(table.mode)
 
-    def stored(name: str, values: Array) -> str:
+    def padded(values: Array) -> Array:
         by_group = values.reshape(groups, -1)
         odd = pairs and by_group.shape[1] % 2
-        return s.store(name, np.pad(by_group, ((0, 0), (0, int(odd)))).reshape(-1))
+        return np.pad(by_group, ((0, 0), (0, int(odd)))).reshape(-1)
 
     return {
-        "bias": stored("bias", table.bias),
-        "multiplier": stored("multiplier", table.multiplier),
-        "shift": stored("shift", table.shift),
+        "scale": s.store("scale", np.stack([padded(table.bias), padded(table.multiplier)], axis=1).reshape(-1)),
+        "shift": s.store("shift", padded(table.shift)),
         "zero_point": table.stage.zero_point,
         "lowest": int(table.stage.lowest),
         "highest": int(table.stage.highest),

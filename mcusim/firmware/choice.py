@@ -12,7 +12,7 @@ What the convolutions compute on (`kernels/gemm.h`): four pixels side by side, t
     p0 p1 p2 p3   k=0,2     w0 w1 w0 w1   of k=0, 2         p0..p3 x channels 0, 1
     p0 p1 p2 p3   k=1,3     w0 w1 w0 w1   of k=1, 3
 
-A channel's table takes 9 bytes: bias (4), multiplier (4) and shift (1).
+A channel's table takes 9 bytes: bias (4) and multiplier (4) side by side, and shift (1).
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ EXTERNAL_INPUT_BYTES = 4
 """A pointer to each external input lies behind the arena, and lives as long as the network."""
 COLUMN_PIXELS = 4
 """Pixels that a block of the matrix product takes side by side."""
-CHANNEL_TABLE = (("bias", 4), ("multiplier", 4), ("shift", 1))
 
 
 class Stored(NamedTuple):
@@ -109,7 +108,7 @@ def column_depth(runs: int, length: int) -> tuple[int, int]:
 
 
 def _table(channels: int) -> tuple[Stored, ...]:
-    return tuple(Stored(name, size, channels) for name, size in CHANNEL_TABLE)
+    return Stored("scale", 4, 2 * channels), Stored("shift", 1, channels)
 
 
 def _even(count: int) -> int:

@@ -17,6 +17,13 @@
 #error "the stored weights are laid out for little-endian processors"
 #endif
 
+/* A few bytes whose number is known, which even a freestanding compiler need not call a function for. */
+#if defined(__GNUC__)
+#define MCU_MOVE_BYTES(to, from, bytes) __builtin_memcpy(to, from, bytes)
+#else
+#define MCU_MOVE_BYTES(to, from, bytes) memcpy(to, from, bytes)
+#endif
+
 #if defined(__GNUC__)
 #define MCU_INLINE static inline __attribute__((always_inline))
 #define MCU_NOINLINE static __attribute__((noinline, unused))
@@ -85,33 +92,33 @@ MCU_INLINE int8_t *mcu_out_at(const mcu_out *out, int32_t row, int32_t col, int3
 MCU_INLINE uint32_t mcu_load_word(const int8_t *from)
 {
     uint32_t word;
-    memcpy(&word, from, sizeof word);
+    MCU_MOVE_BYTES(&word, from, sizeof word);
     return word;
 }
 
 MCU_INLINE int32_t mcu_load_16(const int8_t *from)
 {
     int16_t value;
-    memcpy(&value, from, sizeof value);
+    MCU_MOVE_BYTES(&value, from, sizeof value);
     return value;
 }
 
 MCU_INLINE void mcu_store_16(int8_t *to, int32_t value)
 {
     const int16_t narrow = (int16_t)value;
-    memcpy(to, &narrow, sizeof narrow);
+    MCU_MOVE_BYTES(to, &narrow, sizeof narrow);
 }
 
 MCU_INLINE int32_t mcu_load_32(const int8_t *from)
 {
     int32_t value;
-    memcpy(&value, from, sizeof value);
+    MCU_MOVE_BYTES(&value, from, sizeof value);
     return value;
 }
 
 MCU_INLINE void mcu_store_32(int8_t *to, int32_t value)
 {
-    memcpy(to, &value, sizeof value);
+    MCU_MOVE_BYTES(to, &value, sizeof value);
 }
 
 /* ---- integers that wrap and integers that do not ---- */
@@ -354,10 +361,9 @@ typedef enum {
     MCU_CAREFUL = 4    /* some channel's sums, shifts or multipliers are beyond what the fast way can do */
 } mcu_mode;
 
-/* What sums of products turn into. `shift` is the right shift less one. */
+/* What sums of products turn into.   scale: bias and multiplier of each channel.   shift: the right shift less one. */
 typedef struct {
-    const int32_t *bias;
-    const int32_t *multiplier;
+    const int32_t *scale;
     const int8_t *shift;
     int32_t zero_point;
     int32_t lowest;
@@ -367,7 +373,7 @@ typedef struct {
 
 MCU_INLINE int32_t mcu_careful(const mcu_channels *t, int32_t acc, int32_t channel)
 {
-    const int64_t scaled = mcu_rescale(acc, t->multiplier[channel], -1 - t->shift[channel]);
+    const int64_t scaled = mcu_rescale(acc, t->scale[2 * channel + 1], -1 - t->shift[channel]);
     return mcu_clamp(scaled + t->zero_point, t->lowest, t->highest);
 }
 

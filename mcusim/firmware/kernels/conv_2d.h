@@ -25,7 +25,19 @@ typedef struct {
 /* `words` words of four bytes as int16 into the column `to` of a block of four. */
 MCU_INLINE mcu_word *mcu_expand(mcu_word *to, const int8_t *from, int32_t words)
 {
-    for (const int8_t *end = from + 4 * words; from != end; from += 4, to += 8) {
+    for (; words >= 4; words -= 4, from += 16, to += 32) {
+        const uint32_t a = mcu_load_word(from), b = mcu_load_word(from + 4);
+        const uint32_t c = mcu_load_word(from + 8), d = mcu_load_word(from + 12);
+        to[0] = mcu_sxtb16(a);
+        to[4] = mcu_sxtb16_high(a);
+        to[8] = mcu_sxtb16(b);
+        to[12] = mcu_sxtb16_high(b);
+        to[16] = mcu_sxtb16(c);
+        to[20] = mcu_sxtb16_high(c);
+        to[24] = mcu_sxtb16(d);
+        to[28] = mcu_sxtb16_high(d);
+    }
+    for (; words > 0; words--, from += 4, to += 8) {
         const uint32_t v = mcu_load_word(from);
         to[0] = mcu_sxtb16(v);
         to[4] = mcu_sxtb16_high(v);
@@ -92,33 +104,35 @@ MCU_NOINLINE void mcu_column_at_border(const mcu_conv_2d_layer *l, const mcu_in 
 MCU_NOINLINE void mcu_column_inside(const mcu_conv_2d_layer *l, const mcu_in *in, const mcu_window *at, mcu_word *to,
                                     int8_t *gathered)
 {
-    const int32_t words = l->run_bytes >> 2, rest = l->run_bytes & 3;
+    const int32_t words = l->run_bytes >> 2, rest = l->run_bytes & 3, runs = l->runs_a_row;
+    const int32_t row_step = l->dilation_rows * in->pitch, run_step = l->dilation_cols * l->in_c;
+    const int8_t *row = mcu_in_at(in, at->top, at->left, l->in_c) + at->channel;
     int8_t *tail = gathered;
-    for (int32_t ky = 0; ky < l->kernel_rows; ky++) {
-        const int8_t *from = mcu_in_at(in, at->top + ky * l->dilation_rows, at->left, l->in_c) + at->channel;
-        for (int32_t i = 0; i < l->runs_a_row; i++, from += l->dilation_cols * l->in_c) {
+    for (int32_t ky = 0; ky < l->kernel_rows; ky++, row += row_step) {
+        if (in->ring && ky > 0) {
+            row = mcu_in_at(in, at->top + ky * l->dilation_rows, at->left, l->in_c) + at->channel;
+        }
+        const int8_t *from = row;
+        for (int32_t i = runs; i > 0; i--, from += run_step) {
             to = mcu_expand(to, from, words);
-            for (int32_t k = 0; k < rest; k++) {
-                *tail++ = from[4 * words + k];
+            if (rest) {
+                const int8_t *last = from + 4 * words;
+                *tail++ = last[0];
+                if (rest > 1) {
+                    *tail++ = last[1];
+                }
+                if (rest > 2) {
+                    *tail++ = last[2];
+                }
             }
         }
     }
-    mcu_expand(to, gathered, l->gathered_bytes >> 2);
-}
-
-MCU_INLINE void mcu_column(const mcu_conv_2d_layer *l, const mcu_in *in, const mcu_window *at, mcu_word *to,
-                           int8_t *gathered)
-{
-    const int32_t bottom = at->top + (l->kernel_rows - 1) * l->dilation_rows;
-    const int32_t right = at->left + (l->kernel_cols - 1) * l->dilation_cols;
-    if (mcu_is_inside(l, at->top, at->left) && mcu_is_inside(l, bottom, right)) {
-        mcu_column_inside(l, in, at, to, gathered);
-    } else {
-        mcu_column_at_border(l, in, at, to, gathered);
+    if (rest) {
+        mcu_expand(to, gathered, l->gathered_bytes >> 2);
     }
 }
 
-/* Four columns of windows of one pixel each, side by side: what 1x1 convolutions do. */
+/* Four columns of windows of one pixel each, side by side. */
 MCU_NOINLINE void mcu_columns_of_pixels(const int8_t *const *from, mcu_word *to, int32_t words)
 {
     const int8_t *s0 = from[0], *s1 = from[1], *s2 = from[2], *s3 = from[3];
@@ -136,70 +150,97 @@ MCU_NOINLINE void mcu_columns_of_pixels(const int8_t *const *from, mcu_word *to,
     }
 }
 
+/* Convolution by a single pixel, without padding; inputs in whole words. */
+MCU_NOINLINE void mcu_conv_2d_of_pixels(const mcu_conv_2d_layer *l, const mcu_in *in, const mcu_out *out,
+                                        mcu_word *columns)
+{
+    const int32_t step = l->stride_cols * l->in_c, out_c = l->out_c;
+    int32_t rows = out->rows, cols = out->cols, row = out->first_row, left_in_row = 0;
+    if (!in->ring && !out->ring && in->pitch == cols * l->in_c && out->pitch == cols * out_c && step == l->in_c &&
+        l->stride_rows == 1) {
+        cols *= rows; /* rows that follow one another are one */
+        rows = 1;
+    }
+    const int8_t *next_from = 0, *from[4] = {0, 0, 0, 0};
+    int8_t *next_to = 0, *to[4] = {0, 0, 0, 0};
+    for (int32_t left = rows * cols; left > 0; left -= 4) {
+        const int32_t pixels = left < 4 ? left : 4;
+        for (int32_t p = 0; p < pixels; p++) {
+            if (left_in_row == 0) {
+                next_from = mcu_in_at(in, row * l->stride_rows, out->first_col * l->stride_cols, l->in_c);
+                next_to = mcu_out_at(out, row, out->first_col, out_c);
+                left_in_row = cols;
+                row++;
+            }
+            from[p] = next_from;
+            to[p] = next_to;
+            next_from += step;
+            next_to += out_c;
+            left_in_row--;
+        }
+        for (int32_t p = pixels; p < 4; p++) {
+            from[p] = from[0];
+        }
+        mcu_columns_of_pixels(from, columns, l->depth >> 2);
+        MCU_FENCE();
+        mcu_products[l->channels.mode][pixels - 1](l->weights, columns, l->depth, &l->channels, out_c, to);
+        MCU_FENCE();
+    }
+}
+
 /* `scratch`: 8 bytes for each of `depth`, then what is gathered, aligned to words. */
 MCU_NOINLINE void mcu_conv_2d(const mcu_conv_2d_layer *l, const mcu_in *in, const mcu_out *out, void *scratch)
 {
     mcu_word *columns = scratch;
+    if (l->kernel_rows * l->kernel_cols * l->groups == 1 && l->before_rows + l->before_cols + l->gathered_bytes == 0) {
+        mcu_conv_2d_of_pixels(l, in, out, columns);
+        return;
+    }
     int8_t *gathered = (int8_t *)(columns + 2 * l->depth);
     const int32_t group_c = l->in_c / l->groups, group_out = l->out_c / l->groups;
-    const int32_t group_words = (group_out + group_out % 2) * l->depth / 4;
-    const int32_t is_plain = l->kernel_rows * l->kernel_cols == 1 && l->before_rows + l->before_cols == 0 &&
-                             l->gathered_bytes == 0;
+    const int32_t pairs = group_out + group_out % 2, group_words = pairs * l->depth / 4;
+    const int32_t inside_rows = l->in_rows - (l->kernel_rows - 1) * l->dilation_rows;
+    const int32_t inside_cols = l->in_cols - (l->kernel_cols - 1) * l->dilation_cols;
     int32_t row = out->first_row, col = out->first_col;
     const int32_t end_col = out->first_col + out->cols;
-    for (int32_t left = out->rows * out->cols; left > 0;) {
+    int8_t *next_to = mcu_out_at(out, row, col, l->out_c);
+    for (int32_t left = out->rows * out->cols; left > 0; left -= 4) {
         const int32_t pixels = left < 4 ? left : 4;
-        const int8_t *from[4];
-        int8_t *to[4];
+        int8_t *to[4] = {0, 0, 0, 0};
         mcu_window at[4];
-        from[0] = from[1] = from[2] = from[3] = 0;
         for (int32_t p = 0; p < pixels; p++) {
             at[p].top = row * l->stride_rows - l->before_rows;
             at[p].left = col * l->stride_cols - l->before_cols;
-            to[p] = mcu_out_at(out, row, col, l->out_c);
-            if (is_plain && mcu_is_inside(l, at[p].top, at[p].left)) {
-                from[p] = mcu_in_at(in, at[p].top, at[p].left, l->in_c);
-            }
-            if (++col == end_col) {
+            at[p].channel = 0;
+            to[p] = next_to;
+            next_to += l->out_c;
+            if (++col == end_col && (p + 1 < pixels || left > 4)) {
                 col = out->first_col;
                 row++;
+                next_to = mcu_out_at(out, row, col, l->out_c);
             }
         }
         const uint32_t *weights = l->weights;
         mcu_channels channels = l->channels;
         for (int32_t group = 0; group < l->groups; group++) {
-            if (is_plain && pixels == 4) {
-                const int8_t *of_group[4];
-                for (int32_t p = 0; p < 4; p++) {
-                    of_group[p] = from[p] + group * group_c;
+            for (int32_t p = 0; p < pixels; p++) {
+                if (at[p].top >= 0 && at[p].top < inside_rows && at[p].left >= 0 && at[p].left < inside_cols) {
+                    mcu_column_inside(l, in, &at[p], columns + p, gathered);
+                } else {
+                    mcu_column_at_border(l, in, &at[p], columns + p, gathered);
                 }
-                mcu_columns_of_pixels(of_group, columns, l->depth >> 2);
-            } else {
-                for (int32_t p = 0; p < pixels; p++) {
-                    at[p].channel = group * group_c;
-                    mcu_column(l, in, &at[p], columns + p, gathered);
-                }
+                at[p].channel += group_c;
             }
             MCU_FENCE();
-            if (pixels == 4) {
-                mcu_product_4(weights, columns, l->depth, &channels, group_out, to);
-            } else if (pixels == 3) {
-                mcu_product_3(weights, columns, l->depth, &channels, group_out, to);
-            } else if (pixels == 2) {
-                mcu_product_2(weights, columns, l->depth, &channels, group_out, to);
-            } else {
-                mcu_product_1(weights, columns, l->depth, &channels, group_out, to);
-            }
+            mcu_products[channels.mode][pixels - 1](weights, columns, l->depth, &channels, group_out, to);
             MCU_FENCE();
             weights += group_words;
-            channels.bias += group_out + group_out % 2;
-            channels.multiplier += group_out + group_out % 2;
-            channels.shift += group_out + group_out % 2;
+            channels.scale += 2 * pairs;
+            channels.shift += pairs;
             for (int32_t p = 0; p < pixels; p++) {
                 to[p] += group_out;
             }
         }
-        left -= pixels;
     }
 }
 

@@ -26,7 +26,7 @@ MCU_NOINLINE void mcu_depthwise_any(const mcu_depthwise_layer *l, const mcu_in *
             int8_t *to = mcu_out_at(out, row, col, l->out_c);
             for (int32_t k = 0; k < l->out_c; k++) {
                 const int8_t *w = l->weights + k * taps;
-                uint32_t sum = (uint32_t)l->channels.bias[k];
+                uint32_t sum = (uint32_t)l->channels.scale[2 * k];
                 for (int32_t ky = 0; ky < l->kernel_rows; ky++) {
                     const int32_t y = top + ky * l->dilation_rows;
                     for (int32_t kx = 0; kx < l->kernel_cols; kx++, w++) {

@@ -42,7 +42,7 @@ typedef struct {
 
 static inline int8_t mcu_dense_output(const mcu_channels *t, int32_t sum, int32_t unit)
 {
-    const int32_t m = t->multiplier[unit], r = t->shift[unit];
+    const int32_t m = t->scale[2 * unit + 1], r = t->shift[unit];
     if (t->mode == MCU_CAREFUL) {
         return (int8_t)mcu_careful(t, sum, unit);
     }
@@ -67,8 +67,8 @@ MCU_NOINLINE void mcu_fully_connected(const mcu_fully_connected_layer *l, const 
             const int32_t units = l->units - n;
             const int32_t second = units > 2 ? n + 2 : n; /* the last two units are their own neighbours */
             const uint32_t *u = l->weights + (n >> 1) * pair_words, *v = l->weights + (second >> 1) * pair_words;
-            int32_t a = mcu_add_wrapping(t->bias[n], extra), b = mcu_add_wrapping(t->bias[n + 1], extra);
-            int32_t c = mcu_add_wrapping(t->bias[second], extra), d = mcu_add_wrapping(t->bias[second + 1], extra);
+            int32_t a = mcu_add_wrapping(t->scale[2 * n], extra), b = mcu_add_wrapping(t->scale[2 * (n + 1)], extra);
+            int32_t c = mcu_add_wrapping(t->scale[2 * second], extra), d = mcu_add_wrapping(t->scale[2 * (second + 1)], extra);
             const int8_t *x = in;
             for (const int8_t *end = in + 4 * words; x != end; x += 4) {
                 const uint32_t word = mcu_load_word(x);

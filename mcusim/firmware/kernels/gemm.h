@@ -45,57 +45,61 @@
 
 #define MCU_TWICE(a) ((int32_t)((uint32_t)(a) << 1))
 
-#define MCU_PRODUCT_STORE(channel, s0, s1, s2, s3, scaled, clamped)                                                    \
+/* Four sums of one channel to outputs.   m, c, r: see `mcu_rising`. */
+#define MCU_PRODUCT_STORE(place, s0, s1, s2, s3, scaled, clamped)                                                      \
     do {                                                                                                               \
-        const int32_t m = t->multiplier[channel], r = t->shift[channel];                                               \
-        const int32_t c = (int32_t)((uint32_t)(2 * t->zero_point + 1) << r);                                           \
-        to[0][channel] = (int8_t)clamped(scaled(MCU_TWICE(s0), m, c, r + 1));                                          \
+        o0[place] = (int8_t)clamped(scaled(MCU_TWICE(s0), m, c, r));                                                   \
         if (pixels > 1) {                                                                                              \
-            to[1][channel] = (int8_t)clamped(scaled(MCU_TWICE(s1), m, c, r + 1));                                      \
+            o1[place] = (int8_t)clamped(scaled(MCU_TWICE(s1), m, c, r));                                               \
         }                                                                                                              \
         if (pixels > 2) {                                                                                              \
-            to[2][channel] = (int8_t)clamped(scaled(MCU_TWICE(s2), m, c, r + 1));                                      \
+            o2[place] = (int8_t)clamped(scaled(MCU_TWICE(s2), m, c, r));                                               \
         }                                                                                                              \
         if (pixels > 3) {                                                                                              \
-            to[3][channel] = (int8_t)clamped(scaled(MCU_TWICE(s3), m, c, r + 1));                                      \
+            o3[place] = (int8_t)clamped(scaled(MCU_TWICE(s3), m, c, r));                                               \
         }                                                                                                              \
     } while (0)
 
-#define MCU_PRODUCT_CLAMP(a) mcu_within(a, t->lowest, t->highest)
+#define MCU_PRODUCT_CLAMP(a) mcu_within(a, lowest, highest)
 
-/* The ways of requantising that a network uses, a bit for each `mcu_mode`: others take no room. */
-#ifndef MCU_MODES
-#define MCU_MODES 0x1Fu
-#endif
-#define MCU_IS(way) ((MCU_MODES >> (way) & 1u) && t->mode == (way))
-
-#define MCU_PRODUCT_FINISH(channel, s0, s1, s2, s3)                                                                    \
+#define MCU_PRODUCT_FINISH(channel, place, s0, s1, s2, s3)                                                             \
     do {                                                                                                               \
-        if (MCU_IS(MCU_RISING_8)) {                                                                                    \
-            MCU_PRODUCT_STORE(channel, s0, s1, s2, s3, mcu_rising, mcu_saturate_8);                                    \
-        } else if (MCU_IS(MCU_RISING)) {                                                                               \
-            MCU_PRODUCT_STORE(channel, s0, s1, s2, s3, mcu_rising, MCU_PRODUCT_CLAMP);                                 \
-        } else if (MCU_IS(MCU_SIGNED_8)) {                                                                             \
-            MCU_PRODUCT_STORE(channel, s0, s1, s2, s3, mcu_signed, mcu_saturate_8);                                    \
-        } else if (MCU_IS(MCU_SIGNED)) {                                                                               \
-            MCU_PRODUCT_STORE(channel, s0, s1, s2, s3, mcu_signed, MCU_PRODUCT_CLAMP);                                 \
-        } else if (MCU_IS(MCU_CAREFUL)) {                                                                              \
+        if (mode == MCU_CAREFUL) {                                                                                     \
             const int32_t sums[4] = {s0, s1, s2, s3};                                                                  \
             for (int32_t p = 0; p < pixels; p++) {                                                                     \
-                to[p][channel] = (int8_t)mcu_careful(t, sums[p], channel);                                             \
+                to[p][place] = (int8_t)mcu_careful(t, sums[p], channel);                                               \
+            }                                                                                                          \
+        } else {                                                                                                       \
+            const int32_t m = scale[1], r = *shift + 1;                                                                \
+            const int32_t c = (int32_t)((uint32_t)z << *shift);                                                        \
+            if (mode == MCU_RISING_8) {                                                                                \
+                MCU_PRODUCT_STORE(place, s0, s1, s2, s3, mcu_rising, mcu_saturate_8);                                  \
+            } else if (mode == MCU_RISING) {                                                                           \
+                MCU_PRODUCT_STORE(place, s0, s1, s2, s3, mcu_rising, MCU_PRODUCT_CLAMP);                               \
+            } else if (mode == MCU_SIGNED_8) {                                                                         \
+                MCU_PRODUCT_STORE(place, s0, s1, s2, s3, mcu_signed, mcu_saturate_8);                                  \
+            } else {                                                                                                   \
+                MCU_PRODUCT_STORE(place, s0, s1, s2, s3, mcu_signed, MCU_PRODUCT_CLAMP);                               \
             }                                                                                                          \
         }                                                                                                              \
+        scale += 2;                                                                                                    \
+        shift++;                                                                                                       \
     } while (0)
 
 /* Channels [0, end) of `pixels` pixels: `depth` inputs each, a multiple of 4.   to[p]: channel 0 of pixel p. */
-MCU_INLINE void mcu_product(const int32_t pixels, const uint32_t *w, const mcu_word *columns, int32_t depth,
-                            const mcu_channels *t, int32_t end, int8_t *const *to)
+MCU_INLINE void mcu_product(const int32_t pixels, const mcu_mode mode, const uint32_t *w, const mcu_word *columns,
+                            int32_t depth, const mcu_channels *t, int32_t end, int8_t *const *to)
 {
+    const int32_t *scale = t->scale;
+    const int8_t *shift = t->shift;
+    const int32_t z = 2 * t->zero_point + 1, lowest = t->lowest, highest = t->highest;
+    int8_t *const o0 = to[0], *const o1 = to[1], *const o2 = to[2], *const o3 = to[3];
+    const mcu_word *const main_end = columns + (uint32_t)depth / 16 * 32, *const all_end = columns + depth * 2;
     for (int32_t n = 0; n < end; n += 2) {
         const mcu_word *x = columns;
-        int32_t a0 = t->bias[n], b0 = t->bias[n + 1];
+        int32_t a0 = scale[0], b0 = scale[2];
         int32_t a1 = a0, a2 = a0, a3 = a0, b1 = b0, b2 = b0, b3 = b0;
-        for (const mcu_word *stop = x + depth / 16 * 32; x != stop;) {
+        while (x != main_end) {
             MCU_PRODUCT_STEP;
             MCU_PRODUCT_STEP;
             MCU_PRODUCT_STEP;
@@ -105,27 +109,71 @@ MCU_INLINE void mcu_product(const int32_t pixels, const uint32_t *w, const mcu_w
             MCU_PRODUCT_STEP;
             MCU_PRODUCT_STEP;
         }
-        for (const mcu_word *stop = columns + depth * 2; x != stop;) {
+        while (x != all_end) {
             MCU_PRODUCT_STEP;
             MCU_PRODUCT_STEP;
         }
-        MCU_PRODUCT_FINISH(n, a0, a1, a2, a3);
+        MCU_PRODUCT_FINISH(n, n, a0, a1, a2, a3);
         if (n + 1 < end) {
-            MCU_PRODUCT_FINISH(n + 1, b0, b1, b2, b3);
+            MCU_PRODUCT_FINISH(n + 1, n + 1, b0, b1, b2, b3);
         }
     }
 }
 
-#define MCU_PRODUCT_OF(pixels)                                                                                         \
-    MCU_NOINLINE void mcu_product_##pixels(const uint32_t *w, const mcu_word *columns, int32_t depth,                  \
-                                           const mcu_channels *t, int32_t end, int8_t *const *to)       \
+/* One function a way of requantising that the network uses (a bit of MCU_MODES for each `mcu_mode`) and count of pixels. */
+#ifndef MCU_MODES
+#define MCU_MODES 0x1Fu
+#endif
+
+#define MCU_PRODUCT_OF(pixels, way)                                                                                    \
+    MCU_NOINLINE void mcu_product_##pixels##_##way(const uint32_t *w, const mcu_word *columns, int32_t depth,          \
+                                                   const mcu_channels *t, int32_t end, int8_t *const *to)              \
     {                                                                                                                  \
-        mcu_product(pixels, w, columns, depth, t, end, to);                                                            \
+        mcu_product(pixels, (mcu_mode)way, w, columns, depth, t, end, to);                                             \
     }
-MCU_PRODUCT_OF(1)
-MCU_PRODUCT_OF(2)
-MCU_PRODUCT_OF(3)
-MCU_PRODUCT_OF(4)
-#undef MCU_PRODUCT_OF
+#define MCU_PRODUCTS_OF(way)                                                                                           \
+    MCU_PRODUCT_OF(1, way)                                                                                             \
+    MCU_PRODUCT_OF(2, way)                                                                                             \
+    MCU_PRODUCT_OF(3, way)                                                                                             \
+    MCU_PRODUCT_OF(4, way)
+#define MCU_NO_PRODUCTS {0, 0, 0, 0}
+
+typedef void mcu_product_function(const uint32_t *w, const mcu_word *columns, int32_t depth, const mcu_channels *t,
+                                  int32_t end, int8_t *const *to);
+
+#if MCU_MODES & 1u
+MCU_PRODUCTS_OF(0)
+#define MCU_PRODUCTS_0 {mcu_product_1_0, mcu_product_2_0, mcu_product_3_0, mcu_product_4_0}
+#else
+#define MCU_PRODUCTS_0 MCU_NO_PRODUCTS
+#endif
+#if MCU_MODES & 2u
+MCU_PRODUCTS_OF(1)
+#define MCU_PRODUCTS_1 {mcu_product_1_1, mcu_product_2_1, mcu_product_3_1, mcu_product_4_1}
+#else
+#define MCU_PRODUCTS_1 MCU_NO_PRODUCTS
+#endif
+#if MCU_MODES & 4u
+MCU_PRODUCTS_OF(2)
+#define MCU_PRODUCTS_2 {mcu_product_1_2, mcu_product_2_2, mcu_product_3_2, mcu_product_4_2}
+#else
+#define MCU_PRODUCTS_2 MCU_NO_PRODUCTS
+#endif
+#if MCU_MODES & 8u
+MCU_PRODUCTS_OF(3)
+#define MCU_PRODUCTS_3 {mcu_product_1_3, mcu_product_2_3, mcu_product_3_3, mcu_product_4_3}
+#else
+#define MCU_PRODUCTS_3 MCU_NO_PRODUCTS
+#endif
+#if MCU_MODES & 16u
+MCU_PRODUCTS_OF(4)
+#define MCU_PRODUCTS_4 {mcu_product_1_4, mcu_product_2_4, mcu_product_3_4, mcu_product_4_4}
+#else
+#define MCU_PRODUCTS_4 MCU_NO_PRODUCTS
+#endif
+
+/* By `mcu_mode`, then by pixels less one. */
+static mcu_product_function *const mcu_products[5][4] = {MCU_PRODUCTS_0, MCU_PRODUCTS_1, MCU_PRODUCTS_2,
+                                                         MCU_PRODUCTS_3, MCU_PRODUCTS_4};
 
 #endif

@@ -27,7 +27,7 @@ MCU_NOINLINE void mcu_transpose_conv(const mcu_transpose_conv_layer *l, const mc
         for (int32_t col = out->first_col; col < out->first_col + out->cols; col++) {
             int8_t *to = mcu_out_at(out, row, col, l->out_c);
             for (int32_t k = 0; k < l->out_c; k++) {
-                uint32_t sum = (uint32_t)l->channels.bias[k];
+                uint32_t sum = (uint32_t)l->channels.scale[2 * k];
                 for (int32_t ky = 0; ky < l->kernel_rows; ky++) {
                     const int32_t y = mcu_source_of(row, ky, l->before_rows, l->stride_rows, l->in_rows);
                     for (int32_t kx = 0; y >= 0 && kx < l->kernel_cols; kx++) {
