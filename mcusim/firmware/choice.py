@@ -79,6 +79,18 @@ class KernelChoice(NamedTuple):
 _Chooser = Callable[[Signature], KernelChoice | None]
 
 
+def scratch_of(signature: Signature) -> tuple[tuple[str, int], ...]:
+    """(role, bytes) of the working memory that a signature's kernel takes."""
+    choice = choose(signature)
+    return choice.scratch if choice is not None else ()
+
+
+def overwrites_of(signature: Signature) -> tuple[int, ...]:
+    """Inputs on top of which a signature's kernel may compute its output."""
+    choice = choose(signature)
+    return choice.overwrites if choice is not None else ()
+
+
 @lru_cache(SIGNATURES_KEPT)
 def choose(signature: Signature) -> KernelChoice | None:
     """The kernel of a signature; None where mcusim has none in C."""

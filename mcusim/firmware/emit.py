@@ -22,24 +22,14 @@ from numpy.typing import NDArray
 from mcusim.errors import ModelError
 from mcusim.firmware.calls import write_call
 from mcusim.firmware.choice import EXTERNAL_INPUT_BYTES, choose, ring_geometry
-from mcusim.firmware.steps import ENTIRE, Memory, SpanTables, StepText, row_bytes
+from mcusim.firmware.steps import Memory, SpanTables, StepText, row_bytes
 from mcusim.firmware.text import array, comment
 from mcusim.graph import ABSENT, DType, Graph, Signature
 from mcusim.lowering.staging import resized
-from mcusim.program import Program, Stage, Step, ViewKind
+from mcusim.program import Home, Program, Stage, Step, ViewKind
 from mcusim.schedule import StageKind
 
-__all__ = ["Network", "Sources", "Variable", "memory_of", "render", "sources", "stored_bytes"]
-
-STATE_ALIGNMENT = 4
-
-
-class Variable(NamedTuple):
-    """A state that outlives an inference.   tensors: of the graph, which name it.   first: its bytes at the start."""
-
-    name: str
-    tensors: tuple[int, ...]
-    first: bytes
+__all__ = ["Network", "Sources", "memory_of", "render", "sources"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +37,15 @@ class Network:
     """What is emitted.
 
     prepared: integers of each step of the body, in the order of time.   offsets: of buffers, in bytes.
-    arena_bytes: what they take.
+    placed_bytes: what they take.   first_values: bytes of each variable at the start.
     """
 
     name: str
     program: Program
     prepared: Sequence[object]
     offsets: tuple[int, ...]
-    arena_bytes: int
-    variables: tuple[Variable, ...] = ()
+    placed_bytes: int
+    first_values: tuple[bytes, ...] = ()
 
     @property
     def graph(self) -> Graph:
@@ -74,18 +64,16 @@ class Sources(NamedTuple):
 
 
 def memory_of(network: Network) -> Memory:
-    """Buffers where they were placed; behind them the states, then a pointer to each external input."""
-    offset = -(-network.arena_bytes // STATE_ALIGNMENT) * STATE_ALIGNMENT
-    variables: dict[int, int] = {}
-    for variable in network.variables:
-        variables.update(dict.fromkeys(variable.tensors, offset))
-        offset += -(-len(variable.first) // STATE_ALIGNMENT) * STATE_ALIGNMENT
+    """Buffers where they were placed; behind them a pointer to each external input."""
+    program = network.program
+    variables = {t: network.offsets[variable.buffer] for variable in program.variables for t in variable.tensors}
+    offset = -(-network.placed_bytes // EXTERNAL_INPUT_BYTES) * EXTERNAL_INPUT_BYTES
     pointers = {}
-    for view in network.program.views:
-        if view.kind is ViewKind.OUTSIDE and view.tensor not in pointers:
-            pointers[view.tensor] = offset
+    for home in program.inputs:
+        if home.view != ABSENT and program.views[home.view].kind is ViewKind.OUTSIDE:
+            pointers[home.held] = offset
             offset += EXTERNAL_INPUT_BYTES
-    return Memory(network.offsets, variables, pointers, offset)
+    return Memory(network.offsets, variables, pointers, offset if pointers else network.placed_bytes)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -95,6 +83,9 @@ def memory_of(network: Network) -> Memory:
 def _texts(network: Network, memory: Memory, tables: SpanTables) -> Iterator[tuple[Stage, list[StepText]]]:
     index = 0
     for stage in network.program.stages:
+        if stage.part != 0:
+            index += len(stage.steps)  # of a subgraph that runs before the first inference, or never
+            continue
         written = {view: step for step in stage.steps for view in step.writes}
         texts = []
         for step in stage.steps:
@@ -135,10 +126,15 @@ def _piece(stage: Stage, step: Step) -> Signature:
     return resized(step.signature, rows, cols)
 
 
+def _own_steps(program: Program) -> list[Step]:
+    """Those of the network itself."""
+    return [step for stage in program.stages if stage.part == 0 for step in stage.steps]
+
+
 def _without_kernel(program: Program) -> ModelError:
     """One error for all steps that have no kernel."""
     missing: dict[str, list[str]] = {}
-    for step in program.body():
+    for step in _own_steps(program):
         if choose(step.signature) is None:
             kinds = sorted({kind.dtype.value for kind in (*step.signature.inputs[:1], *step.signature.outputs) if kind})
             name = program.graph.nodes[step.node].name[:60]
@@ -381,7 +377,7 @@ _MODES = ("RISING_8", "RISING", "SIGNED_8", "SIGNED", "CAREFUL")
 
 def sources(network: Network) -> Sources:
     """NAME.h, NAME.c and the kernels. Raises ModelError for a step without a kernel in C."""
-    if any(choose(step.signature) is None for step in network.program.body()):
+    if any(choose(step.signature) is None for step in _own_steps(network.program)):
         raise _without_kernel(network.program)
     name, memory = network.name, memory_of(network)
     tables = SpanTables(name)
@@ -391,7 +387,7 @@ def sources(network: Network) -> Sources:
     arrays: dict[str, NDArray[Any]] = {}
     for text in texts:
         arrays.update(text.arrays)
-    starts = _first_values(network, memory, arrays)
+    starts = _first_values(network, arrays)
     modes = frozenset(mode for text in texts for mode in text.modes)
     kernels = _closure(["base.h", *(file for text in texts for file in text.includes)], modes)
     stored = sum(values.nbytes for values in arrays.values()) + tables.size_bytes
@@ -403,11 +399,15 @@ def sources(network: Network) -> Sources:
         "title": comment(graph.name),
         "arena_bytes": memory.size_bytes,
         "stored_bytes": stored,
-        "inputs": [(t, graph.tensors[t].size_bytes, comment(graph.tensors[t].name)) for t in graph.inputs],
-        "outputs": [(t, graph.tensors[t].size_bytes, comment(graph.tensors[t].name)) for t in graph.outputs],
-        "input_homes": [_input_home(network, memory, t) for t in graph.inputs],
-        "external": [(graph.inputs.index(t), offset) for t, offset in memory.pointers.items()],
-        "output_homes": [_output_home(network, memory, t, arrays) for t in graph.outputs],
+        "inputs": [_port(graph, home) for home in network.program.inputs],
+        "outputs": [_port(graph, home) for home in network.program.outputs],
+        "input_homes": [_input_home(network, memory, home) for home in network.program.inputs],
+        "external": [
+            (index, memory.pointers[home.held])
+            for index, home in enumerate(network.program.inputs)
+            if home.held in memory.pointers
+        ],
+        "output_homes": [_output_home(network, memory, home, arrays) for home in network.program.outputs],
         "arrays": [array(full, values) for full, values in arrays.items()],
         "array_names": list(arrays) + list(tables.names.values()),
         "tables": tables.text(),
@@ -423,62 +423,48 @@ def sources(network: Network) -> Sources:
     return Sources({path: _prefixed(text, name) for path, text in out.items()}, memory.size_bytes, stored)
 
 
-def _first_values(network: Network, memory: Memory, arrays: dict[str, NDArray[Any]]) -> list[str]:
+def _port(graph: Graph, home: Home) -> tuple[int, int, str]:
+    """Tensor, bytes and name of an input or output as the C takes or gives it."""
+    return home.held, graph.tensors[home.held].size_bytes, comment(graph.tensors[home.tensor].name)
+
+
+def _first_values(network: Network, arrays: dict[str, NDArray[Any]]) -> list[str]:
     """How each state gets its first value."""
     lines = []
-    for number, variable in enumerate(network.variables):
-        to = f"{network.name.upper()}_BYTES + {memory.variables[variable.tensors[0]]}"
-        values = set(variable.first)
+    for number, (variable, first) in enumerate(zip(network.program.variables, network.first_values, strict=True)):
+        to = f"{network.name.upper()}_BYTES + {network.offsets[variable.buffer]}"
+        values = set(first)
         if len(values) <= 1:
-            lines.append(f"memset({to}, {values.pop() if values else 0}, {len(variable.first)});")
+            lines.append(f"memset({to}, {values.pop() if values else 0}, {len(first)});")
         else:
             full = f"{network.name}_state_{number}"
-            arrays[full] = np.frombuffer(variable.first, np.uint8)
-            lines.append(f"memcpy({to}, {full}, {len(variable.first)});")
+            arrays[full] = np.frombuffer(first, np.uint8)
+            lines.append(f"memcpy({to}, {full}, {len(first)});")
     return lines
 
 
-def _input_home(network: Network, memory: Memory, tensor: int) -> str:
-    if tensor in memory.variables:
-        return f"{network.name.upper()}_BYTES + {memory.variables[tensor]}"
-    for view in network.program.views:
-        if view.tensor == tensor and view.kind is ViewKind.WHOLE:
-            return f"{network.name.upper()}_BYTES + {memory.offsets[view.buffer] + view.offset_bytes}"
-    return "0"
+def _place(network: Network, memory: Memory, view: int) -> str:
+    """Address of a view that holds a tensor whole."""
+    found = network.program.views[view]
+    if found.kind is ViewKind.OUTSIDE:
+        return f"{network.name}_external({memory.pointers[found.tensor]})"
+    return f"{network.name.upper()}_BYTES + {memory.offsets[found.buffer] + found.offset_bytes}"
 
 
-def _output_home(network: Network, memory: Memory, tensor: int, arrays: dict[str, NDArray[Any]]) -> str:
-    root = _root(network.program, tensor)
-    bytes_ = f"{network.name.upper()}_BYTES"
-    if root in memory.variables:
-        return f"{bytes_} + {memory.variables[root]}"
-    for view in network.program.views:
-        if view.tensor == root and view.kind in ENTIRE:
-            if view.kind is ViewKind.OUTSIDE:
-                return f"{network.name}_external({memory.pointers[view.tensor]})"
-            return f"{bytes_} + {memory.offsets[view.buffer] + view.offset_bytes}"
-    constant = network.graph.tensors[root].constant
+def _input_home(network: Network, memory: Memory, home: Home) -> str:
+    return "0" if home.view == ABSENT or home.held in memory.pointers else _place(network, memory, home.view)
+
+
+def _output_home(network: Network, memory: Memory, home: Home, arrays: dict[str, NDArray[Any]]) -> str:
+    if home.view != ABSENT:
+        return _place(network, memory, home.view)
+    constant = network.graph.tensors[home.held].constant
     if constant is None:
         raise ModelError(
-            f"output '{network.graph.tensors[tensor].name[:60]}' is kept nowhere",
+            f"output '{network.graph.tensors[home.held].name[:60]}' is kept nowhere",
             where=f"network '{network.graph.name}'",
-            fix="lowering bug: report it",
+            fix="let an operator compute it",
         )
-    full = f"{network.name}_output_{tensor}"
+    full = f"{network.name}_output_{home.held}"
     arrays[full] = constant
     return full
-
-
-def _root(program: Program, tensor: int) -> int:
-    """The tensor whose bytes a relabelled one shares."""
-    graph = program.graph
-    producers = {output: node for node in program.free for output in graph.nodes[node].outputs}
-    while tensor in producers:
-        tensor = graph.nodes[producers[tensor]].inputs[0]
-    return tensor
-
-
-def stored_bytes(program: Program) -> int:
-    """Constant arrays of a Program, its tables of intervals included: the model's part of flash."""
-    total = sum(choice.stored_bytes for step in program.body() if (choice := choose(step.signature)) is not None)
-    return total

@@ -243,7 +243,7 @@ class _Lowering:
             if step.signature.op not in in_place:
                 continue
             target = step.writes[0]
-            for position in OPS[step.signature.op].overwrites(step.signature):
+            for position in self._overwrites(time, step.signature):
                 source = step.reads[position]
                 if source not in lives or target not in lives or source in self.outputs:
                     continue
@@ -257,6 +257,14 @@ class _Lowering:
                     found[target] = source
                     break
         return found
+
+    def _overwrites(self, time: int, call: Signature) -> tuple[int, ...]:
+        """Inputs on top of which a step may be computed, by its operator and by the kernel that serves it."""
+        allowed = OPS[call.op].overwrites(call)
+        if self.rules.overwrites is None or not allowed:
+            return allowed
+        by_kernel = self.rules.overwrites(self._piece(time, call))
+        return tuple([position for position in allowed if position in by_kernel])
 
     def _variables(self, buffers: list[Buffer], views: list[View], view_of: dict[int, int]) -> tuple[Variable, ...]:
         """What outlives an inference; appends a buffer and a view for each, which all its tensors share."""

@@ -35,6 +35,8 @@ class LoweringRules:
     relabels_free: a RESHAPE costs nothing and shares its input's storage.
     caller_converts: QUANTIZE, DEQUANTIZE and TRANSPOSE at the network's border are the caller's work, outside.
     in_place: operators computed on top of their input when nobody else needs it.
+    overwrites: on top of which inputs its kernels can compute a signature, of those that the operator allows; None for
+        all of them. Of a cut stage it is asked about one piece.
     planned_scratch: working buffers of a step that the planner places among the activations.
     held_scratch: working buffers held beside the arena throughout, each as large as the neediest step asks.
     plans_untouched: tensors that no operator touches take space too: those of subgraphs that nothing enters, and inputs
@@ -52,6 +54,7 @@ class LoweringRules:
     relabels_free: bool = False
     caller_converts: bool = False
     in_place: frozenset[str] = frozenset()
+    overwrites: Callable[[Signature], tuple[int, ...]] | None = None
     planned_scratch: Callable[[Signature], Scratch] = _no_scratch
     held_scratch: Callable[[Signature], Scratch] = _no_scratch
     plans_untouched: bool = False
