@@ -48,14 +48,15 @@ _NUMPY = {"bool": np.bool_, "float32": np.float32, "float16": np.float16}
 class Operand:
     """A tensor: constant if it has `elements`.
 
-    scale: 0 for none; several for one a channel along `axis`.   low, high: what its random elements stay between.
+    scale: 0 for none, as for all that are no stored integers; several for one a channel along `axis`.
+    low, high: what its random elements stay between.
     is_variable: keeps its value from call to call.
     """
 
     shape: tuple[int, ...]
     dtype: str = "int8"
     elements: Array | None = None
-    scale: float | tuple[float, ...] = 0.05
+    scale: float | tuple[float, ...] = 0.0
     zero_point: int = 0
     axis: int = 0
     low: float | None = None
@@ -77,10 +78,10 @@ class Operand:
         return np.asarray(random.integers(lowest, highest + 1, self.shape)).astype(kind)
 
 
-def constant(elements: object, dtype: str = "int32", **fields: Any) -> Operand:
+def constant(elements: object, dtype: str = "int32", scale: float = 0.0, zero_point: int = 0) -> Operand:
     """A constant operand with these elements."""
     array = np.asarray(elements, _NUMPY.get(dtype, dtype))
-    return Operand(array.shape, dtype, array, **fields)
+    return Operand(array.shape, dtype, array, scale if dtype in STORED else 0.0, zero_point)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,8 +190,9 @@ def zero_of(dtype: str, zero_point: int) -> int:
 
 
 def tensor(shape: Sequence[int], dtype: str, scale: float = 0.05, zero_point: int = 0, **fields: Any) -> Operand:
-    """An operand with a zero point that its type has."""
-    return Operand(tuple(shape), dtype, scale=scale, zero_point=zero_of(dtype, zero_point), **fields)
+    """An operand with a scale, and a zero point, if its type has them."""
+    scaled = scale if dtype in STORED else 0.0
+    return Operand(tuple(shape), dtype, scale=scaled, zero_point=zero_of(dtype, zero_point), **fields)
 
 
 def stretched(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
@@ -229,7 +231,7 @@ def _tensor(model: Any, operand: Operand, index: int) -> Any:
     made.type = getattr(schema.TensorType, operand.dtype.upper())
     made.isVariable, made.buffer, made.hasRank = operand.is_variable, 0, True
     scales = operand.scale if isinstance(operand.scale, tuple) else (operand.scale,)
-    if (operand.dtype in STORED and scales[0]) or len(scales) > 1 or (operand.dtype == "int32" and scales[0] != 0.05):
+    if operand.dtype in (*STORED, "int32") and scales[0]:
         made.quantization = schema.QuantizationParametersT()
         made.quantization.scale = list(scales)
         made.quantization.zeroPoint = [operand.zero_point] * len(scales)

@@ -118,9 +118,9 @@ def _binary(name: str) -> Iterator[Network]:
 
 @lists("ADD_N")
 def _add_n(name: str) -> Iterator[Network]:
-    for dtype, count, shape in product(TYPES, (2, 3, 5), ((1, 4, 5, 3), (6,))):
-        sources = [tensor(shape, dtype, 0.05 / (1 + i), 3 * i) for i in range(count)]
-        yield joined(f"{dtype} of {count}", name, sources, [tensor(shape, dtype, 0.1, -4)], "AddNOptions")
+    for dtype, count, shape, alike in product(TYPES, (2, 3, 5), ((1, 4, 5, 3), (6,)), (True, False)):
+        sources = [tensor(shape, dtype, 0.05 if alike else 0.05 / (1 + i), 3 if alike else 3 * i) for i in range(count)]
+        yield joined(f"{dtype} of {count} alike {alike}", name, sources, [tensor(shape, dtype, 0.1, -4)], "AddNOptions")
 
 
 @lists("SELECT_V2", "SELECT")
@@ -296,7 +296,7 @@ def _transpose_conv(name: str) -> Iterator[Network]:
             stored = Operand(stored.shape, weights, stored.drawn(np.random.default_rng(1)), stored.scale)
         source, output = tensor((1, 4, 5, 4), dtype, 0.05, -5), tensor((1, *size, 5), dtype, 0.3, 8)
         fields: dict[str, Any] = {"padding": padding, "strideW": stride, "strideH": stride}
-        added = [] if not bias else [constant(np.arange(5) * 300, bias, **({"scale": 0.0} if bias == "int16" else {}))]
+        added = [] if not bias else [constant(np.arange(5) * 300, bias)]
         operands = [constant([1, *size, 5]), stored, source, *added]
         label = f"{dtype} {weights} bias {bias} run-time weights {runs} {padding} {stride}"
         yield joined(label, name, operands, [output], "TransposeConvOptions", **fields)

@@ -178,4 +178,8 @@ def _convert(name: str) -> Iterator[Network]:
     table = f"{name.capitalize()}Options"
     for dtype, out in product(TYPES, TYPES):
         source, output = tensor((3, 200), dtype, 0.05, 3), tensor((3, 200), out, 0.03, -4)
+        if dtype == "int32":
+            source = Operand((3, 200), dtype, scale=0.05)
+        if out == "int32":
+            output = Operand((3, 200), out, scale=0.03)
         yield joined(f"{dtype} to {out}", name, [source], [output], table)

@@ -52,7 +52,7 @@ def is_defined(name: str, label: str) -> bool:
         return "((0, 0), (0, 0))" in label
     if name == "DEPTHWISE_CONV_2D":
         return "bias  " not in label
-    return not (name == "UNIDIRECTIONAL_SEQUENCE_LSTM" and dtype == "int16" and "bias int32" in label)
+    return True
 
 
 @pytest.mark.parametrize("name", OPERATORS)

@@ -88,7 +88,10 @@ def _by_kernel(graph: Graph, node: Node, inputs: Sequence[Array | None]) -> list
     outputs = [_as_float(graph.tensors[index]) for index in node.outputs]
     kinds: tuple[TensorType | None, ...] = tuple(None if tensor is None else tensor.type for tensor in tensors)
     call = signature(node.op, node.attributes, kinds, tuple(tensor.type for tensor in outputs))
-    op, room = OPS[node.op], [np.zeros(tensor.shape, tensor.dtype.unpacked.value) for tensor in outputs]
+    op = OPS[node.op]
+    if not op.kernel:
+        return None
+    room = [np.zeros(tensor.shape, tensor.dtype.unpacked.value) for tensor in outputs]
     arrays = [np.zeros(0, np.float32) if array is None else array for array in inputs]
     try:
         ready = op.prepare(Call(call, tuple(tensors), tuple(outputs), node.name)) if op.prepare is not None else None

@@ -20,13 +20,13 @@ from mcusim.lowering.lower import lower
 from mcusim.lowering.variables import initialising_nodes, resource_uses
 from mcusim.memory.placement import Placement, place_for
 from mcusim.ops import OPS
-from mcusim.ops.registry import Call, Numerics, OpDef, Run, StateRole
+from mcusim.ops.registry import Call, Numerics, OpDef, Run, StateRole, entered_subgraphs
 from mcusim.ops.shared.late import late_run, prepare_late
 from mcusim.program import Program, Step
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule, StageKind
 
-__all__ = ["Array", "Preparation", "PreparedNode", "numerics_of", "prepare", "storage_type"]
+__all__ = ["Array", "Preparation", "PreparedNode", "numerics_of", "prepare", "storage_type", "where_of"]
 
 Array = NDArray[Any]
 
@@ -77,12 +77,12 @@ def numerics_of(name: Numerics | str) -> Numerics:
 
 def prepare(graph: Graph, schedule: Schedule, runtime: Runtime, numerics: Numerics) -> Preparation:
     """The network made ready. Raises ModelError for what cannot be run, naming every node, and ScheduleError."""
-    initialisers = tuple(_initialisers(graph))
-    for part in (graph, *initialisers):
+    initialisers = tuple([each for part in _reached(graph) for each in _initialisers(part, graph)])
+    for part in _reached(graph):
         refuse_unwritten(part, f"network '{part.name}'")
         _refuse_unsupported(part)
         _refuse_without_weights(part)
-    _refuse_unclear_resources((graph, *initialisers))
+    _refuse_unclear_resources(_reached(graph))
     program = lower(graph, schedule, runtime.rules, _input_place(runtime, schedule))
     steps = tuple([_prepared_step(program.graph, step, numerics) for step in program.body()])
     outside = set(range(len(graph.nodes))) - {step.node for step in program.body()}
@@ -135,7 +135,7 @@ def _refuse_unsupported(graph: Graph) -> None:
 
 
 def _can_run(op: OpDef | None) -> bool:
-    return op is not None and bool(op.kernel or op.state is not StateRole.NONE)
+    return op is not None and bool(op.kernel or op.state is not StateRole.NONE or op.enters)
 
 
 def _refuse_without_weights(graph: Graph) -> None:
@@ -149,7 +149,8 @@ def _refuse_without_weights(graph: Graph) -> None:
                 )
 
 
-def _where(graph: Graph, index: int) -> str:
+def where_of(graph: Graph, index: int) -> str:
+    """How errors name a node."""
     node = graph.nodes[index]
     return f"network '{graph.name}', node {index} ({node.op}, {node.name[:60]!r})"
 
@@ -168,7 +169,7 @@ def _prepared_step(graph: Graph, step: Step, numerics: Numerics) -> PreparedNode
 
 def _prepared(graph: Graph, index: int, signature: Signature, numerics: Numerics) -> PreparedNode:
     node, op = graph.nodes[index], OPS[graph.nodes[index].op]
-    where = _where(graph, index)
+    where = where_of(graph, index)
     for kind in (*signature.inputs, *signature.outputs):
         if kind is not None and not kind.is_constant and kind.dtype is not DType.RESOURCE:
             storage_type(kind.dtype, where)
@@ -177,6 +178,8 @@ def _prepared(graph: Graph, index: int, signature: Signature, numerics: Numerics
                 raise ModelError(what, where=where, fix="let the tensors that it reads and writes have 8 bits")
     if op.state is not StateRole.NONE:
         return PreparedNode(_STATEFUL[op.state], None, op.state)
+    if op.enters:
+        return PreparedNode(_nothing, None, StateRole.NONE)
     call = Call(
         signature,
         tuple(
@@ -224,7 +227,7 @@ def _assign(prepared: object, inputs: Sequence[Array], outputs: Sequence[Array],
 
 
 def _nothing(prepared: object, inputs: Sequence[Array], outputs: Sequence[Array], piece: object) -> None:
-    """The session knows handles, and initialises at its start."""
+    """The session knows handles, initialises at its start, and runs what a step enters (`control_flow.py`)."""
 
 
 _STATEFUL: Mapping[StateRole, Callable[..., None]] = {
@@ -235,11 +238,24 @@ _STATEFUL: Mapping[StateRole, Callable[..., None]] = {
 }
 
 
-def _initialisers(graph: Graph) -> Iterator[Graph]:
-    for index, number in initialising_nodes(graph):
+def _reached(graph: Graph) -> list[Graph]:
+    """The network, and every subgraph that something enters."""
+    found, waiting = {0: graph}, [graph]
+    while waiting:
+        for node in waiting.pop().nodes:
+            for number in entered_subgraphs(node.signature):
+                if number not in found and 1 <= number <= len(graph.subgraphs):
+                    found[number] = graph.subgraphs[number - 1]
+                    waiting.append(found[number])
+    return list(found.values())
+
+
+def _initialisers(part: Graph, graph: Graph) -> Iterator[Graph]:
+    """The subgraphs of `graph` that initialise before `part` runs."""
+    for index, number in initialising_nodes(part):
         if not 1 <= number <= len(graph.subgraphs):
             what = f"it initialises by subgraph {number}, and there are {len(graph.subgraphs)} beside the network"
-            raise ModelError(what, where=_where(graph, index), fix="export the model again")
+            raise ModelError(what, where=where_of(part, index), fix="export the model again")
         yield graph.subgraphs[number - 1]
 
 
@@ -250,8 +266,8 @@ def _refuse_unclear_resources(parts: Sequence[Graph]) -> None:
         for use in resource_uses(part):
             if use.name is None:
                 what = "nothing in this graph names the variable that it is given"
-                raise ModelError(what, where=_where(part, use.node), fix="export the model again")
+                raise ModelError(what, where=where_of(part, use.node), fix="export the model again")
             known_bytes = size_bytes.setdefault(use.name, use.value.size_bytes)
             if known_bytes != use.value.size_bytes:
                 what = f"variable '{use.name}' has {known_bytes} bytes, and here it has {use.value.size_bytes}"
-                raise ModelError(what, where=_where(part, use.node), fix="export the model again")
+                raise ModelError(what, where=where_of(part, use.node), fix="export the model again")

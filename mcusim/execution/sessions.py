@@ -9,6 +9,7 @@ import numpy as np
 
 from mcusim.errors import InputError
 from mcusim.execution.arena import Arena, BoundStep, Canary, whole_piece
+from mcusim.execution.control_flow import Subgraphs
 from mcusim.execution.feeds import Feed, Inputs, check_inputs
 from mcusim.execution.preparation import Array, Preparation, PreparedNode
 from mcusim.execution.runners import BatchRunner, StepRunner, Tier, segments
@@ -68,12 +69,12 @@ class Session:
         """check: run with a canary, which finds overlapping plans (slow)."""
         self._ready, self._graph = ready, ready.graph
         self._arena = Arena(ready)
-        self._steps = [step for step in self._arena.bound_steps() if _does_something(ready, step)]
         self._tier = tier
+        self._canary = Canary(self._arena) if check else None
+        self._steps = Subgraphs(self._arena, tier, self._canary).steps()
         self._runners = segments(self._arena.storage, self._steps, tier)
         self._runs = [runner.run for runner in self._runners]
         self._alone: list[StepRunner] = []
-        self._canary = Canary(self._arena) if check else None
         self._initial: list[Array] | None = None
         known = set(self._graph.inputs)
         before, after = [], []
@@ -291,10 +292,6 @@ class Session:
             elif ready.state is StateRole.NONE:
                 inputs = [values[tensor] for tensor in node.inputs]
                 values.update(zip(node.outputs, _run_alone(ready, node, inputs), strict=True))
-
-
-def _does_something(ready: Preparation, step: BoundStep) -> bool:
-    return ready.steps[step.time].state not in (StateRole.HANDLE, StateRole.INITIALISE)
 
 
 def _place(iteration: Iteration, whole: Array) -> tuple[slice, ...]:

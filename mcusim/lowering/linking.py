@@ -49,13 +49,18 @@ def link(program: Program, rules: LoweringRules) -> Program:
     """
     graph = program.graph
     loose = rules.plans_untouched and any(graph.loose)
-    if not loose and not any(_takes_space(part) for part in graph.subgraphs):
+    if not loose and not any(_takes_space(part) for part in graph.subgraphs) and not _branches(graph):
         return program
     return _Linking(program, rules).linked()
 
 
 def _takes_space(part: Graph) -> bool:
     return any(t.size_bytes and not t.is_constant and not t.is_variable for t in part.tensors)
+
+
+def _branches(graph: Graph) -> bool:
+    """Whether a node of the network runs a subgraph in each inference."""
+    return any(OPS[node.op].flow in (Flow.CHOOSES, Flow.LOOPS) for node in graph.nodes if node.op in OPS)
 
 
 def flat_graph(graph: Graph) -> Graph:

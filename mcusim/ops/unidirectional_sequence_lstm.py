@@ -19,7 +19,7 @@ from mcusim.arithmetic.quant import Integers, Rounding, Scaling, dtype_range, sc
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
-from mcusim.ops.shared.accumulators import constant_of, per_tensor, rounding_of, unsupported
+from mcusim.ops.shared.accumulators import bias_of, constant_of, per_tensor, rounding_of, unsupported
 from mcusim.ops.shared.lookups import clamped_table, stored_values
 from mcusim.ops.shared.operands import operand, refusal
 from mcusim.ops.shared.sigmoids import checked_log2, logistic16, tanh16
@@ -141,7 +141,8 @@ def _gate(call: Call, number: int, activation: NDArray[Any], rounding: Rounding)
         product = per_tensor(call, call.input(source))[0] * per_tensor(call, weights)[0]
         matrices.append(constant_of(call, index).astype(np.int64).T)
         scalings.append(scaling(product / GATE_SCALE, rounding))
-    bias = constant_of(call, 12 + number).astype(np.int64)
+    read_as = DType.INT64 if call.input(0).dtype is DType.INT16 else DType.INT32
+    bias = bias_of(call, 12 + number, call.input(1 + number).shape[0], read_as)
     return Gate(matrices[0], matrices[1], bias, scalings[0], scalings[1], activation)
 
 

@@ -35,5 +35,7 @@ def run(prepared: PreparedAddN, inputs: Sequence[Array], outputs: Sequence[Array
         rescale((array.astype(np.int64) - prepared.zero_point) << HEADROOM_BITS, prepared.input_scaling)
         for array in arrays
     ]
-    sums = wrap_int32(sum(scaled, np.zeros(output.shape, np.int64)))
+    # The sum starts from minus the zero point, scaled: TFLM takes that for nothing.
+    start = rescale(np.full(output.shape, -prepared.zero_point << HEADROOM_BITS), prepared.input_scaling)
+    sums = wrap_int32(sum(scaled, start))
     narrow(rescale(sums, stage.scaling) + stage.zero_point, stage.lowest, stage.highest, output)

@@ -33,7 +33,7 @@ def run(prepared: PreparedCumsum, inputs: Sequence[Array], outputs: Sequence[Arr
     if prepared.input_scaling is None or stage is None:
         output[...] = _running(source, prepared)
         return
-    # It starts from the zero point's own integer less nothing: from minus the zero point, scaled.
+    # The sum starts from minus the zero point, scaled: TFLM takes that for nothing.
     start = rescale(np.int64(-prepared.zero_point << HEADROOM_BITS), prepared.input_scaling)
     scaled = rescale((source.astype(np.int64) - prepared.zero_point) << HEADROOM_BITS, prepared.input_scaling)
     sums = wrap_int32(_running(scaled, prepared) + start)

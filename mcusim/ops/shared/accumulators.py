@@ -20,6 +20,7 @@ from mcusim.ops.registry import Call, Numerics
 __all__ = [
     "Accumulator",
     "OutputStage",
+    "bias_of",
     "check_dtypes",
     "constant_of",
     "exact_float",
@@ -146,7 +147,7 @@ def exact_float(accumulator: Accumulator) -> type[np.floating[Any]]:
     return np.float32 if int(products.max(initial=0)) < 1 << 24 else np.float64
 
 
-def _bias(call: Call, index: int, channels: int, read_as: DType) -> Integers:
+def bias_of(call: Call, index: int, channels: int, read_as: DType) -> Integers:
     """The bias in int64; zeros where there is none.
 
     read_as: the type for which TFLM takes its bytes, whatever the tensor's type is.
@@ -212,7 +213,7 @@ def prepare_accumulator(
     stored_bias = call.input(indices[2]).dtype if call.signature.has(indices[2]) else None
     wide = source.dtype is DType.INT16 and not (has_narrow_bias and stored_bias is DType.INT32)
     read_as = (DType.INT64 if wide else DType.INT32) if stored_bias not in widened_biases else stored_bias
-    bias = _bias(call, indices[2], channels, read_as)
+    bias = bias_of(call, indices[2], channels, read_as)
     zero_point = per_tensor(call, weights)[1] if uses_zero_point or weights.dtype is DType.UINT8 else 0
     shifted = stored.astype(np.int16) - np.int16(zero_point)
     if np.abs(shifted).max(initial=0) < 128:

@@ -1,0 +1,206 @@
+"""IF and WHILE while a network runs: nested, with state, judged by the TFLM wheel; and what bounds them."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from one_operator import Network, Operand, Operator, constant
+from oracles import run_tflm
+
+import mcusim
+from mcusim.errors import InputError
+from mcusim.execution import control_flow
+from mcusim.frontends.tflite import parse_tflite
+from mcusim.graph import Graph
+
+Array = np.ndarray[Any, Any]
+WIDTH = 9
+
+
+class Drawn:
+    """A network under construction: values of int8, (1, WIDTH), all of one scale, and one counter."""
+
+    def __init__(self, rng: random.Random, bodies: list[Network]) -> None:
+        self.rng, self.bodies = rng, bodies
+        self.tensors: list[Operand] = []
+        self.operators: list[Operator] = []
+
+    def add(self, operand: Operand) -> int:
+        self.tensors.append(operand)
+        return len(self.tensors) - 1
+
+    def value(self) -> int:
+        return self.add(Operand((1, WIDTH), "int8", scale=0.1, zero_point=3))
+
+    def op(self, name: str, inputs: tuple[int, ...], output: int, table: str = "", **options: object) -> int:
+        self.operators.append(Operator(name, inputs, (output,), table, options))
+        return output
+
+    def step(self, source: int, depth: int) -> int:
+        """One operator on `source`."""
+        kind = self.rng.choice(["ADD", "MINIMUM", "IF", "WHILE"] if depth else ["ADD", "MINIMUM"])
+        if kind == "IF":
+            return self.choice(source, depth - 1)
+        if kind == "WHILE":
+            return self.loop(source, depth - 1)
+        drawn = np.array([[self.rng.randint(-128, 127) for _ in range(WIDTH)]])
+        other = self.add(constant(drawn, "int8", scale=0.1, zero_point=3))
+        return self.op(kind, (source, other), self.value(), "AddOptions" if kind == "ADD" else "MaximumMinimumOptions")
+
+    def is_large(self, source: int) -> int:
+        """Whether the largest element is above a drawn one: a boolean of shape (1,)."""
+        axes = self.add(constant([1]))
+        largest = self.add(Operand((1,), "int8", scale=0.1, zero_point=3))
+        self.op("REDUCE_MAX", (source, axes), largest, "ReducerOptions", keepDims=False)
+        limit = self.add(constant([self.rng.randint(0, 120)], "int8", scale=0.1, zero_point=3))
+        return self.op("GREATER", (largest, limit), self.add(Operand((1,), "bool")), "GreaterOptions")
+
+    def choice(self, source: int, depth: int) -> int:
+        condition = self.is_large(source)
+        numbers = [self.body(depth) for _ in range(2)]
+        options = {"thenSubgraphIndex": numbers[0], "elseSubgraphIndex": numbers[1]}
+        return self.op("IF", (condition, source), self.value(), "IfOptions", **options)
+
+    def loop(self, source: int, depth: int) -> int:
+        """So many rounds as a drawn number says, counted beside the value."""
+        start = self.add(constant([0]))
+        inner = Drawn(self.rng, self.bodies)
+        counter = inner.add(Operand((1,), "int32"))
+        value = inner.value()
+        one = inner.add(constant([1]))
+        counted = inner.op("ADD", (counter, one), inner.add(Operand((1,), "int32")), "AddOptions")
+        result = inner.steps(value, depth)
+        body = inner.finished("body", (counter, value), (counted, result))
+        asked = Drawn(self.rng, self.bodies)
+        counter, value = asked.add(Operand((1,), "int32")), asked.value()
+        limit = asked.add(constant([self.rng.randint(0, 4)]))
+        holds = asked.op("LESS", (counter, limit), asked.add(Operand((1,), "bool")), "LessOptions")
+        condition = asked.finished("condition", (counter, value), (holds,))
+        last, output = self.add(Operand((1,), "int32")), self.value()
+        options = {"condSubgraphIndex": condition, "bodySubgraphIndex": body}
+        self.operators.append(Operator("WHILE", (start, source), (last, output), "WhileOptions", options))
+        return output
+
+    def steps(self, source: int, depth: int) -> int:
+        for _ in range(self.rng.randint(1, 3)):
+            source = self.step(source, depth)
+        return source
+
+    def body(self, depth: int) -> int:
+        inner = Drawn(self.rng, self.bodies)
+        source = inner.value()
+        return inner.finished("branch", (source,), (inner.steps(source, depth),))
+
+    def finished(self, label: str, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> int:
+        self.bodies.append(Network(label, tuple(self.tensors), tuple(self.operators), outputs, (), inputs))
+        return len(self.bodies)
+
+
+def drawn_network(seed: int) -> Network:
+    rng = random.Random(seed)
+    bodies: list[Network] = []
+    main = Drawn(rng, bodies)
+    source = main.value()
+    output = main.steps(main.choice(main.loop(source, 1), 1), 2)
+    return Network("drawn", tuple(main.tensors), tuple(main.operators), (output,), tuple(bodies), (source,))
+
+
+def read(network: Network) -> Graph:
+    return parse_tflite(network.content(), name="drawn", where="drawn.tflite")
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_drawn_networks_equal_tflm(seed: int) -> None:
+    network = drawn_network(seed)
+    graph = read(network)
+    for call in range(3):
+        feeds = network.feeds(seed=call)
+        [right] = run_tflm(network.content(), feeds, arena_bytes=1 << 20)
+        [ours] = mcusim.execute(graph, feeds)
+        np.testing.assert_array_equal(ours, right)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_step_inside_touches_what_is_not_its_own(seed: int) -> None:
+    network = drawn_network(seed)
+    graph, feeds = read(network), network.feeds()
+    [checked] = mcusim.execute(graph, feeds, check=True)
+    np.testing.assert_array_equal(checked, mcusim.execute(graph, feeds)[0])
+
+
+def test_batches_and_traces_go_through_branches() -> None:
+    network = drawn_network(3)
+    graph = read(network)
+    batch = np.concatenate([network.feeds(seed)[0] for seed in range(5)])
+    [together] = mcusim.execute(graph, [batch])
+    for one, alone in zip(together, batch, strict=True):
+        np.testing.assert_array_equal(mcusim.execute(graph, [alone[None]])[0][0], one)
+    traced = mcusim.execute(graph, [batch[:1]], trace=True)
+    np.testing.assert_array_equal(traced.outputs[0][0], together[0])
+
+
+def counting() -> Network:
+    """A loop of three rounds, each of which adds its value to a variable; the output is the variable."""
+    value, number, holds = Operand((1, 4), "int8", scale=0.1), Operand((1,), "int32"), Operand((1,), "bool")
+    named = {"container": "", "sharedName": "total"}
+
+    def handle(output: int) -> Operator:
+        return Operator("VAR_HANDLE", (), (output,), "VarHandleOptions", named)
+
+    resource = Operand((), "resource")
+    condition = Network(
+        "condition",
+        (number, value, constant([3]), holds),
+        (Operator("LESS", (0, 2), (3,), "LessOptions"),),
+        (3,),
+        (),
+        (0, 1),
+    )
+    body = Network(
+        "body",
+        (number, value, constant([1]), number, resource, value, value),
+        (
+            Operator("ADD", (0, 2), (3,), "AddOptions"),
+            handle(4),
+            Operator("READ_VARIABLE", (4,), (5,), "ReadVariableOptions"),
+            Operator("ADD", (5, 1), (6,), "AddOptions"),
+            Operator("ASSIGN_VARIABLE", (4, 6), (), "AssignVariableOptions"),
+        ),
+        (3, 1),
+        (),
+        (0, 1),
+    )
+    loop = Operator("WHILE", (1, 0), (2, 3), "WhileOptions", {"condSubgraphIndex": 1, "bodySubgraphIndex": 2})
+    tensors = (value, constant([0]), number, value, resource, value)
+    read_back = (handle(4), Operator("READ_VARIABLE", (4,), (5,), "ReadVariableOptions"))
+    return Network("counting", tensors, (loop, *read_back), (5, 3), (condition, body), (0,))
+
+
+def test_variables_that_a_loop_changes_keep_their_values() -> None:
+    runtime = pytest.importorskip("tflite_micro.python.tflite_micro.runtime", reason="the wheel is not installed")
+    network = counting()
+    interpreter = runtime.Interpreter.from_bytes(network.content(), arena_size=1 << 20)
+    session = mcusim.session(read(network))
+    for call in range(3):
+        feed = np.array([[1, -2, 3, call]], np.int8)
+        interpreter.set_input(feed, 0)
+        interpreter.invoke()
+        for index, ours in enumerate(session.run([feed])):
+            np.testing.assert_array_equal(ours, np.array(interpreter.get_output(index)))
+
+
+def endless() -> Network:
+    true = Network("condition", (Operand((1,), "int32"), constant([True], "bool")), (), (1,), (), (0,))
+    same = Network("body", (Operand((1,), "int32"),), (), (0,), (), (0,))
+    options = {"condSubgraphIndex": 1, "bodySubgraphIndex": 2}
+    tensors = (Operand((1,), "int32"), Operand((1,), "int32"))
+    return Network("endless", tensors, (Operator("WHILE", (0,), (1,), "WhileOptions", options),), (1,), (true, same))
+
+
+def test_a_loop_that_never_ends_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_flow, "MOST_ROUNDS", 100)
+    with pytest.raises(InputError, match="the loop has not ended after 100 rounds"):
+        mcusim.execute(read(endless()), [np.zeros(1, np.int32)])
