@@ -21,8 +21,9 @@ from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
 from mcusim.lowering.staging import computes, network_of
+from mcusim.ops.totals import count_macs
 from mcusim.planners import live_bytes
-from mcusim.pricing.breakdown import breakdown, count_macs
+from mcusim.pricing.breakdown import breakdown
 from mcusim.pricing.prices import coefficients
 from mcusim.program import BufferKind
 from mcusim.render.front import front_lines

@@ -19,7 +19,8 @@ from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
 from mcusim.lowering.staging import computes, network_of
 from mcusim.memory.placement import place
-from mcusim.pricing.breakdown import count_macs, stage_infos
+from mcusim.ops.totals import count_macs
+from mcusim.pricing.breakdown import stage_infos
 from mcusim.pricing.prices import step_work
 from mcusim.program import Stage
 from mcusim.region import Span

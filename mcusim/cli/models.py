@@ -8,7 +8,7 @@ import typer
 
 from mcusim import zoo
 from mcusim.cli.shell import document, glyphs, show, terminal_width, write_output
-from mcusim.pricing.breakdown import count_macs, count_parameters
+from mcusim.ops.totals import count_macs, count_parameters
 from mcusim.render.catalog import Network, network_details, network_list, witness_list
 
 __all__ = ["models"]

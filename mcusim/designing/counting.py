@@ -14,7 +14,8 @@ from mcusim.frontends.description import graph_from_dict
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.memory.counting import count_as, find_counting
-from mcusim.pricing.breakdown import count_macs, stage_infos
+from mcusim.ops.totals import count_macs
+from mcusim.pricing.breakdown import stage_infos
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import Schedule
 

@@ -13,7 +13,7 @@ from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.memory.images import Image
 from mcusim.memory.linked_code import linked_items, linked_operators
-from mcusim.pricing.breakdown import count_parameters
+from mcusim.ops.totals import count_parameters
 from mcusim.report import Basis
 from mcusim.runtimes import CodeItem, Flash, LedgerItem, Runtime
 from mcusim.runtimes.code_sizes import function_bytes

@@ -14,9 +14,9 @@ from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.placement import Placement, carries_plan, place, place_for
 from mcusim.planners import PLANNERS, Plan, live_bytes, peak_bytes, plan_optimal, tflm_place_rest
-from mcusim.pricing.breakdown import cannot_run, missing_kernels
 from mcusim.program import BufferKind, Program
 from mcusim.runtimes import Persistent, Runtime, find_runtime
+from mcusim.runtimes.refusals import cannot_run, missing_kernels
 from mcusim.schedule import LAYER, Schedule
 
 __all__ = ["OFFLINE_METADATA", "PERSISTENT", "MemoryPlan", "OfflinePlan", "Tenant", "offline_plan", "plan_memory"]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from mcusim.boards.board import Board
-from mcusim.graph import ABSENT, Flow, Graph, Signature, TensorType
-from mcusim.ops import OPS, Work
+from mcusim.graph import ABSENT, Flow, Graph, Signature
+from mcusim.ops import OPS
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
+from mcusim.ops.totals import whole_work
 from mcusim.pricing.efforts import EFFORTS, Parts, efforts
 from mcusim.pricing.prices import Coefficients, Cost, price_whole, price_work, step_work
 from mcusim.program import Program, Stage, Step, ViewKind
@@ -24,11 +23,6 @@ __all__ = [
     "Cycles",
     "StepCost",
     "breakdown",
-    "cannot_run",
-    "count_macs",
-    "count_parameters",
-    "missing_kernels",
-    "refusals",
     "stage_infos",
     "step_cost",
 ]
@@ -112,10 +106,10 @@ def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signa
     return _LayerFacts(
         kernel,
         signature.output.shape,
-        _whole_work(signature).macs,
+        whole_work(signature).macs,
         None if prices is None else _whole_cycles(price_whole(prices, signature)),
         sum(kind.size_bytes for kind in learned if kind is not None and kind.is_constant),
-        efforts(_whole_work(signature)),
+        efforts(whole_work(signature)),
     )
 
 
@@ -195,37 +189,6 @@ def _silent(graph: Graph, index: int, kernel: str, prices: Coefficients | None, 
     return LayerInfo(index, node.name, node.op, kernel, shape, 0, total, 0, 0, basis, "", "", *causes)
 
 
-def cannot_run(runtime: Runtime, missing: Mapping[str, Sequence[str]]) -> list[str]:
-    """A sentence for each reason why the runtime cannot run some nodes. missing: of a Breakdown."""
-    found = []
-    for why, names in missing.items():
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        found.append(f"{runtime.name} cannot run '{names[0]}'{more}: {why}.")
-    return found
-
-
-def missing_kernels(program: Program, runtime: Runtime) -> dict[str, list[str]]:
-    """Why the runtime cannot run some nodes -> their names, as `breakdown` finds them."""
-    missing: dict[str, list[str]] = {}
-    for stage in program.stages:
-        for step in stage.steps:
-            kernel = runtime.kernel_in(stage.kind, step.signature)
-            if step.node != ABSENT and not kernel.supported:
-                missing.setdefault(kernel.why, []).append(program.graph.nodes[step.node].name)
-    return missing
-
-
-def refusals(program: Program, board: Board, runtime: Runtime, missing: Mapping[str, Sequence[str]]) -> list[str]:
-    """Why the runtime cannot run a program on a board, a sentence each. missing: of its Breakdown."""
-    found = cannot_run(runtime, missing)
-    foreign = sorted({stage.kind.value for stage in program.stages} - {kind.value for kind in runtime.stages})
-    if foreign:
-        found.append(f"{runtime.name} has no {' or '.join(foreign)} stages: this is what they would need of it.")
-    if not runtime.serves(board):
-        found.append(f"{runtime.name} cannot run on {board.name}: its makers offer it for {runtime.parts} parts only.")
-    return found
-
-
 def stage_infos(program: Program) -> tuple[StageInfo, ...]:
     """What each stage computes again, and what its halos take."""
     found: list[Stage] = []
@@ -247,7 +210,7 @@ def _stage_info(program: Program, stage: Stage) -> StageInfo:
         return StageInfo(stage.kind.value, grid, span, 0, 0, _input_piece(stage))
     again = halo_bytes = 0
     for step in stage.steps:
-        done, once = step_work(step), _whole_work(step.signature)
+        done, once = step_work(step), whole_work(step.signature)
         again += done.macs - once.macs
         halo_bytes += max(done.written_bytes - once.written_bytes, 0)
     lines = {w for step in stage.steps for w in step.writes if program.views[w].kind is ViewKind.LINES}
@@ -272,31 +235,3 @@ def _input_piece(stage: Stage) -> tuple[int, int]:
     if need is None or stage.kind is StageKind.LAYER:
         return whole.rows, whole.cols
     return need.rows.length, need.cols.length
-
-
-@lru_cache(SIGNATURES_KEPT)
-def _whole_work(signature: Signature) -> Work:
-    """What a node does that runs whole, once."""
-    return OPS[signature.op].work(signature, signature.output.rows, signature.output.cols, 1)
-
-
-def count_macs(graph: Graph) -> int:
-    """Multiply-accumulates of one inference. Operators that mcusim does not know count none."""
-    known = [node.signature for node in graph.nodes if node.op in OPS and node.outputs]
-    return sum([_whole_work(signature).macs for signature in known])
-
-
-def count_parameters(graph: Graph) -> tuple[int, int]:
-    """Bytes and number of the learned parameters; a buffer that several tensors share counts once."""
-    stored: dict[object, TensorType] = {}
-    for number, part in enumerate((graph, *graph.subgraphs)):
-        tensors = part.tensors
-        for node in part.nodes:
-            op = OPS.get(node.signature.op)
-            inputs = node.inputs
-            for position in op.parameters if op is not None else ():
-                index = inputs[position] if position < len(inputs) else ABSENT
-                if index != ABSENT and tensors[index].type.is_constant:
-                    elements = tensors[index].constant
-                    stored[(number, index) if elements is None else id(elements)] = tensors[index].type
-    return sum([kind.size_bytes for kind in stored.values()]), sum([kind.elements for kind in stored.values()])

@@ -24,11 +24,13 @@ from mcusim.memory.accounting import flash_info
 from mcusim.memory.counting import count_as
 from mcusim.memory.placement import known_for
 from mcusim.networks.loading import load
+from mcusim.ops.totals import count_parameters
 from mcusim.planners import live_bytes
-from mcusim.pricing.breakdown import breakdown, count_parameters, refusals, stage_infos
+from mcusim.pricing.breakdown import breakdown, stage_infos
 from mcusim.pricing.prices import MACS_ONLY, Coefficients, coefficients
 from mcusim.report import FlashInfo
 from mcusim.runtimes import Runtime, find_runtime
+from mcusim.runtimes.refusals import refusals
 from mcusim.schedule import LAYER, Schedule, StageKind
 from mcusim.searching.routed import Progress, Routed, Space
 from mcusim.units import cycles_to_ms

@@ -34,7 +34,8 @@ from mcusim.memory.accounting import (
 from mcusim.memory.flash import image_runs
 from mcusim.memory.images import Image
 from mcusim.ops import OPS
-from mcusim.pricing.breakdown import UNTOLD, breakdown, count_parameters, refusals, stage_infos
+from mcusim.ops.totals import count_parameters
+from mcusim.pricing.breakdown import UNTOLD, breakdown, stage_infos
 from mcusim.pricing.prices import Coefficients, coefficients
 from mcusim.pricing.stored import Calibration, arena_memory, read_calibration
 from mcusim.report import (
@@ -53,6 +54,7 @@ from mcusim.report import (
     Verdict,
 )
 from mcusim.runtimes import Runtime
+from mcusim.runtimes.refusals import refusals
 from mcusim.schedule import Schedule, StageKind
 from mcusim.searching import Front, search
 from mcusim.units import cycles_to_ms, format_ms

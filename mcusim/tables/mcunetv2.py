@@ -10,7 +10,7 @@ from mcusim.conventions import count
 from mcusim.conventions.layers import layers
 from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
-from mcusim.pricing.breakdown import count_macs
+from mcusim.ops.totals import count_macs
 from mcusim.published import NOTHING, McunetV2, Printed, Table1Row, Unit
 from mcusim.report import Basis, Report
 from mcusim.runtimes import RUNTIMES, Runtime

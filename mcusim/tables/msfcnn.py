@@ -20,8 +20,9 @@ from mcusim.frontends.description import graph_from_dict
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import LoweringRules
+from mcusim.ops.totals import count_macs
 from mcusim.planners import live_bytes
-from mcusim.pricing.breakdown import count_macs, stage_infos
+from mcusim.pricing.breakdown import stage_infos
 from mcusim.pricing.prices import MACS_ONLY
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import LAYER

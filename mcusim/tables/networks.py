@@ -9,8 +9,8 @@ from mcusim import zoo
 from mcusim.boards.board import Board
 from mcusim.errors import ModelError, PlanError
 from mcusim.graph import Graph
+from mcusim.ops.totals import count_macs
 from mcusim.precision import fit_bits
-from mcusim.pricing.breakdown import count_macs
 from mcusim.published import Precision, Printed
 from mcusim.report import Report
 from mcusim.runtimes import RUNTIMES

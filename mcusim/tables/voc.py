@@ -7,7 +7,7 @@ from itertools import groupby
 from mcusim import published
 from mcusim.boards import load_board
 from mcusim.boards.board import Board
-from mcusim.pricing.breakdown import count_parameters
+from mcusim.ops.totals import count_parameters
 from mcusim.published import Unit, VocRow
 from mcusim.report import Basis
 from mcusim.tables.claims import gained, recomputed
