@@ -21,6 +21,7 @@ from mcusim.vendored import tflite_schema
 __all__ = [
     "FLOATS",
     "OPERATORS",
+    "PACKED",
     "STORED",
     "TYPES",
     "Network",
@@ -40,6 +41,8 @@ schema: Any = tflite_schema  # generated, untyped
 TYPES = ("int8", "int16", "uint8", "int32", "int64", "float32", "bool")
 STORED = ("int8", "uint8", "int16")
 """Element types that have a scale."""
+PACKED = ("int4", "uint4", "int2")
+"""Element types of which several share a byte; they have a scale, too."""
 FLOATS = ("float32", "float16")
 _NUMPY = {"bool": np.bool_, "float32": np.float32, "float16": np.float16}
 
@@ -231,7 +234,8 @@ def _tensor(model: Any, operand: Operand, index: int) -> Any:
     made.type = getattr(schema.TensorType, operand.dtype.upper())
     made.isVariable, made.buffer, made.hasRank = operand.is_variable, 0, True
     scales = operand.scale if isinstance(operand.scale, tuple) else (operand.scale,)
-    if operand.dtype in (*STORED, "int32") and scales[0]:
+    is_usual = operand.dtype in (*STORED, *PACKED, "int32") or (operand.dtype == "int64" and scales[0] != 0.05)
+    if (is_usual and scales[0]) or len(scales) > 1:
         made.quantization = schema.QuantizationParametersT()
         made.quantization.scale = list(scales)
         made.quantization.zeroPoint = [operand.zero_point] * len(scales)

@@ -2,14 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from mcusim.boards.board import Board
-from mcusim.graph import ABSENT
+from mcusim.graph import ABSENT, Graph
 from mcusim.program import Program
+from mcusim.runtimes.conditions import Numbers
 from mcusim.runtimes.registry import Runtime
 
-__all__ = ["cannot_run", "missing_kernels", "refusals"]
+__all__ = [
+    "Refusal",
+    "add_number_refusals",
+    "cannot_run",
+    "missing_kernels",
+    "number_refusals",
+    "refusals",
+    "refusals_of",
+]
+
+
+class Refusal(NamedTuple):
+    """node: its index in the graph.   why: a sentence without its full stop."""
+
+    node: int
+    why: str
+
+
+def number_refusals(graph: Graph, runtime: Runtime) -> Iterator[Refusal]:
+    """Nodes that have a kernel, and scales or zero points that it does not take.
+
+    Of a network that was described by its architecture there is nothing to say: it has no scales yet.
+    """
+    is_stored = graph.source.file_bytes is not None
+    if not is_stored and not any(tensor.quantization for tensor in graph.tensors):
+        return
+    tensors = graph.tensors
+    for index, node in enumerate(graph.nodes):
+        inputs = tuple([None if place == ABSENT else tensors[place] for place in node.inputs])
+        outputs = tuple([tensors[place] for place in node.outputs])
+        why = runtime.asks_of_numbers(Numbers(node.signature, inputs, outputs, is_stored))
+        if why:
+            yield Refusal(index, why)
+
+
+def refusals_of(graph: Graph, runtime: Runtime) -> Iterator[Refusal]:
+    """Every node that the runtime has no kernel for, run whole and one by one; then those whose numbers it refuses.
+
+    What lowering folds into other nodes or leaves to the caller is not asked about here (`pricing.breakdown` is).
+    """
+    for index, node in enumerate(graph.nodes):
+        kernel = runtime.kernel(node.signature)
+        if not kernel.supported:
+            yield Refusal(index, kernel.why)
+    yield from number_refusals(graph, runtime)
 
 
 def cannot_run(runtime: Runtime, missing: Mapping[str, Sequence[str]]) -> list[str]:
@@ -21,6 +67,12 @@ def cannot_run(runtime: Runtime, missing: Mapping[str, Sequence[str]]) -> list[s
     return found
 
 
+def add_number_refusals(missing: dict[str, list[str]], program: Program, runtime: Runtime) -> None:
+    """Add nodes whose scales or zero points the runtime does not take to those without a kernel."""
+    for index, why in number_refusals(program.graph, runtime):
+        missing.setdefault(why, []).append(program.graph.nodes[index].name)
+
+
 def missing_kernels(program: Program, runtime: Runtime) -> dict[str, list[str]]:
     """Why the runtime cannot run some nodes -> their names, as `breakdown` finds them."""
     missing: dict[str, list[str]] = {}
@@ -29,6 +81,7 @@ def missing_kernels(program: Program, runtime: Runtime) -> dict[str, list[str]]:
             kernel = runtime.kernel_in(stage.kind, step.signature)
             if step.node != ABSENT and not kernel.supported:
                 missing.setdefault(kernel.why, []).append(program.graph.nodes[step.node].name)
+    add_number_refusals(missing, program, runtime)
     return missing
 
 

@@ -18,6 +18,7 @@ from mcusim.graph import Graph, Signature
 from mcusim.lowering.rules import LoweringRules
 from mcusim.planners import Planner
 from mcusim.report import Basis
+from mcusim.runtimes.conditions import Numbers
 from mcusim.schedule import StageKind
 
 __all__ = ["RUNTIMES", "CodeItem", "Flash", "Kernel", "LedgerItem", "Persistent", "Runtime", "find_runtime", "register"]
@@ -82,6 +83,10 @@ class Kernel(NamedTuple):
     hint: str = ""
 
 
+def _asks_nothing(numbers: Numbers) -> str:
+    return ""
+
+
 def _nothing_persistent(graph: Graph) -> Persistent:
     return Persistent(0)
 
@@ -106,6 +111,7 @@ class Runtime:
     cores: where its memory rules hold; empty for everywhere.   reads_offline_plan: from the model file, as TFLM does.
     weight_bits, activation_bits: widths that its kernels take.
     kernel: which function serves a node.   patch_kernel: which serves it in a patch, where that is another.
+    asks_of_numbers: why a node that has a kernel cannot run with its scales and zero points; "" if it can.
     stages: kinds of stages that it runs; of others a report says what they would need, and warns.
     price_family: whose measurements price its kernels.   evidence: what the rules were checked against, and where
     that ends.
@@ -123,6 +129,7 @@ class Runtime:
     planner_name: str
     planner: Planner
     kernel: Callable[[Signature], Kernel]
+    asks_of_numbers: Callable[[Numbers], str] = _asks_nothing
     patch_kernel: Callable[[Signature], Kernel] | None = None
     flash: Callable[[Graph], Flash]
     flash_ledger: Callable[[Graph], tuple[LedgerItem, ...]] = _empty_ledger

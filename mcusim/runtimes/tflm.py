@@ -15,7 +15,8 @@ from mcusim.runtimes.cmsis_nn import route
 from mcusim.runtimes.code_sizes import Kernels, network_code, operators_of
 from mcusim.runtimes.registry import CodeItem, Flash, Kernel, Runtime, register
 from mcusim.runtimes.stored import file_ledger
-from mcusim.runtimes.tflm_kernels import KERNELS, moving_hint, reference_name, refusal, scratch
+from mcusim.runtimes.tflm_kernels import KERNELS, moving_hint, reference_name, scratch
+from mcusim.runtimes.tflm_refusals import number_refusal, refusal
 from mcusim.runtimes.tflm_tail import tail_bytes, tail_ledger
 
 __all__ = ["BENCHMARKED", "TFLM", "exported_file_bytes", "stored_file"]
@@ -103,6 +104,7 @@ TFLM = register(
         planner_name="tflm-greedy",
         planner=tflm_greedy,
         kernel=_kernel,
+        asks_of_numbers=number_refusal,
         flash=_flash,
         flash_ledger=file_ledger,
         code=_code,

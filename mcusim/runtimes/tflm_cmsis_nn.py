@@ -13,7 +13,8 @@ from mcusim.runtimes.code_sizes import Kernels, network_code, operators_of
 from mcusim.runtimes.registry import CodeItem, Flash, Kernel, LedgerItem, Persistent, Runtime, register
 from mcusim.runtimes.stored import file_ledger
 from mcusim.runtimes.tflm import BENCHMARKED, stored_file
-from mcusim.runtimes.tflm_kernels import MCU_POINTER_BYTES, moving_hint, reference_name, refusal, scratch
+from mcusim.runtimes.tflm_kernels import MCU_POINTER_BYTES, moving_hint, reference_name, scratch
+from mcusim.runtimes.tflm_refusals import number_refusal, refusal
 from mcusim.runtimes.tflm_tail import BENCHMARK, tail_bytes, tail_ledger
 
 __all__ = ["BUILD", "TFLM_CMSIS_NN"]
@@ -62,6 +63,7 @@ TFLM_CMSIS_NN = register(
         planner_name="tflm-greedy",
         planner=tflm_greedy,
         kernel=_kernel,
+        asks_of_numbers=number_refusal,
         flash=_flash,
         flash_ledger=file_ledger,
         code=_code,

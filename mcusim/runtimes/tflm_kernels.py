@@ -20,7 +20,7 @@ from mcusim.graph import DType, Signature
 from mcusim.lowering.rules import Scratch
 from mcusim.ops import OPS
 from mcusim.ops.batch_matmul import BatchMatMulAttributes
-from mcusim.ops.registry import Movement, Pads, attributes_of
+from mcusim.ops.registry import Pads, attributes_of
 
 __all__ = [
     "KERNELS",
@@ -33,7 +33,6 @@ __all__ = [
     "layout_bytes",
     "moving_hint",
     "reference_name",
-    "refusal",
     "scratch",
     "transpose_conv_bias",
 ]
@@ -354,36 +353,12 @@ KERNELS_2026: Mapping[str, KernelStorage] = MappingProxyType(
 )
 """The same in the wheel 0.dev20261023182759."""
 
-_NOT_COUNTED = frozenset({"DYNAMIC_UPDATE_SLICE", "EMBEDDING_LOOKUP", "CUSTOM:TFLite_Detection_PostProcess"})
-"""Operators that TFLM runs and whose storage nobody has counted yet."""
-
 
 def scratch(storage: KernelStorage | None, signature: Signature) -> Scratch:
     """The scratch of a node that the planner places; empty requests take no space."""
     if storage is None:
         return ()
     return tuple([request for request in storage.scratch(Call(signature)) if request[1]])
-
-
-def refusal(signature: Signature) -> str:
-    """Why TFLM cannot run a node; "" if it can."""
-    op = signature.op
-    if op not in KERNELS and op not in _NOT_COUNTED:
-        return f"TFLM has no kernel for {op.removeprefix('CUSTOM:')}"
-    known = OPS.get(op)
-    computes = known is not None and known.movement is Movement.COMPUTES
-    if computes and any(t is not None and t.dtype is DType.UINT8 for t in (*signature.inputs, *signature.outputs)):
-        return "uint8, TensorFlow Lite's older quantisation, is not supported by TFLM; quantise to int8"
-    return _packed_refusal(signature)
-
-
-def _packed_refusal(signature: Signature) -> str:
-    """Of int4 and int2, TFLM takes int4 weights only."""
-    for kind in (*signature.inputs, *signature.outputs):
-        if kind is not None and kind.dtype.is_packed and not (kind.is_constant and kind.dtype is DType.INT4):
-            what = "weights" if kind.is_constant else "activations"
-            return f"TFLM has no kernels for {kind.dtype} {what}; it unpacks int4 weights, and computes on int8"
-    return ""
 
 
 def reference_name(signature: Signature) -> str:

@@ -1,0 +1,63 @@
+"""Why TFLM cannot run a node, in words; `tflm_conditions.py` has what each kernel asks."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from mcusim.graph import DType, Signature, TensorType
+from mcusim.ops import OPS, Movement
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
+from mcusim.runtimes.conditions import Numbers
+from mcusim.runtimes.foreign import foreign_reason
+from mcusim.runtimes.tflm_conditions import TFLM_CONDITIONS
+from mcusim.runtimes.tflm_history import since
+
+__all__ = ["number_refusal", "refusal"]
+
+
+@lru_cache(SIGNATURES_KEPT)
+def refusal(signature: Signature) -> str:
+    """Why TFLM cannot run a node whatever its numbers are; "" if it can."""
+    op = signature.op
+    conditions = TFLM_CONDITIONS.get(op)
+    if conditions is None:
+        return foreign_reason(op) or f"TFLM has no kernel for {op.removeprefix('CUSTOM:')}{since(op)}"
+    told = conditions.broken_types(signature)
+    if told:
+        return _packed_refusal(signature) or _old_refusal(signature) or f"{_kernel(op)}: {told}"
+    told = conditions.broken_shapes(signature)
+    return f"{_kernel(op)}: {told}" if told else ""
+
+
+def number_refusal(numbers: Numbers) -> str:
+    """Why TFLM cannot run a node with these scales and zero points; "" if it can, or its signature says why not."""
+    conditions = TFLM_CONDITIONS.get(numbers.signature.op)
+    if conditions is None or not conditions.numbers or refusal(numbers.signature):
+        return ""
+    told = conditions.broken_numbers(numbers)
+    return f"{_kernel(numbers.signature.op)}: {told}" if told else ""
+
+
+def _kernel(op: str) -> str:
+    return f"TFLM's {op.removeprefix('CUSTOM:')}"
+
+
+def _packed_refusal(signature: Signature) -> str:
+    """Of int4 and int2, TFLM takes int4 weights only, where it computes."""
+    for kind in _operands(signature):
+        if kind.dtype.is_packed and not (kind.is_constant and kind.dtype is DType.INT4):
+            what = "weights" if kind.is_constant else "activations"
+            return f"TFLM has no kernels for {kind.dtype} {what}; it unpacks int4 weights, and computes on int8"
+    return ""
+
+
+def _old_refusal(signature: Signature) -> str:
+    known = OPS.get(signature.op)
+    computes = known is not None and known.movement is Movement.COMPUTES
+    if computes and any(kind.dtype is DType.UINT8 for kind in _operands(signature)):
+        return "uint8, TensorFlow Lite's older quantisation, is not supported by TFLM; quantise to int8"
+    return ""
+
+
+def _operands(signature: Signature) -> list[TensorType]:
+    return [kind for kind in (*signature.inputs, *signature.outputs) if kind is not None]

@@ -1,0 +1,227 @@
+"""Checks of single kernels of TFLM that the general rules of `conditions.py` have no words for.
+
+Source: tensorflow/tflite-micro, tensorflow/lite/micro/kernels; each names its file there.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import NamedTuple
+
+from mcusim.graph import DType, Signature, Tensor
+from mcusim.ops.registry import attributes_of
+from mcusim.ops.squeeze import SqueezeAttributes
+from mcusim.ops.strided_slice import StridedSliceAttributes
+from mcusim.runtimes.conditions import (
+    OUT,
+    NumberRule,
+    Numbers,
+    ShapeRule,
+    fixed_output,
+    known,
+    name_of,
+    scale_of,
+    zero_point,
+)
+
+__all__ = [
+    "alike_inputs",
+    "below_one",
+    "below_power",
+    "given_or_left_out",
+    "logistic_range",
+    "one_scale",
+    "same_bytes",
+    "squeezes_ones",
+    "strided_output",
+    "sum_scale",
+    "svdf_bias",
+]
+
+
+def given_or_left_out(place: int) -> ShapeRule:
+    """An optional input at the end is left out, not marked absent: the kernel would read it (depthwise_conv.cc)."""
+
+    def rule(signature: Signature) -> str:
+        if place < len(signature.inputs) and signature.inputs[place] is None:
+            return f"input {place} is marked absent, which the kernel reads all the same: leave it out, or give zeros"
+        return ""
+
+    return rule
+
+
+class _Axis(NamedTuple):
+    """One axis of a strided slice. shrinks: it leaves the shape."""
+
+    begin: int
+    end: int
+    stride: int
+    shrinks: bool
+
+    @property
+    def size(self) -> int:
+        return max(ceil((self.end - self.begin) / self.stride), 0)
+
+
+def strided_output(signature: Signature) -> str:
+    """TFLM reads an entry an axis, and knows neither ellipses nor new axes (strided_slice_common.cc)."""
+    rank = len(signature.input(0).shape)
+    bounds = [signature.input(place).values for place in (1, 2, 3)]
+    if any(each is None for each in bounds):
+        return ""
+    begins, ends, strides = (each or () for each in bounds)
+    fewest = min(map(len, (begins, ends, strides)))
+    if fewest < rank:
+        return f"it gives {fewest} entries for {rank} axes, and TFLM reads one for each: give all axes"
+    if 0 in strides[:rank]:
+        return "a stride is 0"
+    axes = [_axis(signature, axis, begins[axis], ends[axis], strides[axis]) for axis in range(rank)]
+    found = tuple(axis.size for axis in axes if not axis.shrinks)
+    if found == signature.output.shape:
+        return ""
+    masks = attributes_of(signature, StridedSliceAttributes)
+    foreign = [name for name in ("ellipsis", "new axis") if getattr(masks, f"{name.replace(' ', '_')}_mask")]
+    told = f"TFLM reads no {' and no '.join(foreign)} mask, and comes to" if foreign else "TFLM comes to"
+    return f"{told} the shape {_shown(found)}, and the output is {_shown(signature.output.shape)}"
+
+
+def _axis(signature: Signature, axis: int, begin: int, end: int, stride: int) -> _Axis:
+    size = signature.input(0).shape[axis]
+    masks = attributes_of(signature, StridedSliceAttributes)
+    shrinks = bool(masks.shrink_axis_mask >> axis & 1)
+    lowest, highest = (0, size) if stride > 0 else (-1, size - 1)
+    if masks.begin_mask >> axis & 1:
+        first = lowest if stride > 0 else highest
+    else:
+        first = min(max(begin + size if begin < 0 else begin, lowest), highest)
+    if shrinks:
+        return _Axis(first, first + 1, stride, True)
+    if masks.end_mask >> axis & 1:
+        last = highest if stride > 0 else lowest
+    else:
+        last = min(max(end + size if end < 0 else end, lowest), highest)
+    return _Axis(first, last, stride, False)
+
+
+def same_bytes(signature: Signature) -> str:
+    """SQUEEZE copies bytes: as many come out as went in (squeeze.cc)."""
+    source, output = signature.input(0), signature.output
+    sizes = [each.elements * each.dtype.unpacked.bits // 8 for each in (source, output)]
+    return "" if sizes[0] == sizes[1] else f"input 0 takes {sizes[0]} bytes, and the output {sizes[1]}"
+
+
+def squeezes_ones(signature: Signature) -> str:
+    """Every dimension that is squeezed is 1 (squeeze.cc)."""
+    shape = signature.input(0).shape
+    for axis in attributes_of(signature, SqueezeAttributes).squeeze_dims:
+        if not (-len(shape) <= axis < len(shape) and shape[axis] == 1):
+            return f"dimension {axis} of {_shown(shape)} is not 1, and cannot be squeezed"
+    return ""
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "a scalar"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Scales and zero points
+
+
+def svdf_bias(numbers: Numbers) -> str:
+    """The bias has the scale of state times time weights (svdf_common.cc)."""
+    operands = known(numbers, 2, 3, 4)
+    if operands is None or operands[0].dtype.is_float:
+        return ""
+    weights, bias, state = (scale_of(each)[0] for each in operands)
+    if abs(bias - state * weights) < 1e-5:
+        return ""
+    return f"input 3 has scale {bias:.6g}, and input 2 times input 4 {weights * state:.6g}: a bias must have that scale"
+
+
+def logistic_range() -> tuple[NumberRule, ...]:
+    """16 bits: no zero points, and results of 1/32768 (logistic_common.cc, tanh.cc)."""
+    return (zero_point(0, 0, DType.INT16), fixed_output(1 / 32768, 0, DType.INT16, relative=6.9e-4))
+
+
+def alike_inputs(*types: DType, with_output: bool = False) -> NumberRule:
+    """All inputs, and the result too, have one scale and zero point (concatenation.cc, add_n.cc)."""
+
+    def rule(numbers: Numbers) -> str:
+        operands: list[tuple[str, Tensor]] = [
+            (f"input {place}", each) for place, each in enumerate(numbers.inputs) if each is not None
+        ]
+        if with_output:
+            operands.insert(0, ("the output", numbers.outputs[0]))
+        name, first = operands[0]
+        if first.dtype not in types or not (numbers.is_stored or all(each.quantization for _, each in operands)):
+            return ""
+        for other, each in operands[1:]:
+            if scale_of(each) != scale_of(first):
+                (scale, zero), (wanted, wanted_zero) = scale_of(each), scale_of(first)
+                return (
+                    f"{other} has scale {scale:.6g} and zero point {zero}, and {name} {wanted:.6g} and {wanted_zero}: "
+                    "they must be quantised alike"
+                )
+        return ""
+
+    return rule
+
+
+def below_power(factor: float, *types: DType) -> NumberRule:
+    """The input's scale times `factor` is less than the output's (hard_swish_common.cc: its multiplier is below 1)."""
+
+    def rule(numbers: Numbers) -> str:
+        operands = known(numbers, 0, OUT)
+        if operands is None or operands[0].dtype not in types:
+            return ""
+        (source, _), (result, _) = map(scale_of, operands)
+        if source * factor < result or not result:
+            return ""
+        return f"the output's scale, {result:.6g}, is not above {factor:.6g} of the input's, {source:.6g}"
+
+    return rule
+
+
+def below_one(*types: DType) -> NumberRule:
+    """Both inputs have scales below 1, which become their multipliers (comparisons.cc)."""
+
+    def rule(numbers: Numbers) -> str:
+        operands = known(numbers, 0, 1)
+        if operands is None or operands[0].dtype not in types:
+            return ""
+        for place, each in enumerate(operands):
+            if not 0 < scale_of(each)[0] < 1:
+                return f"input {place} has scale {scale_of(each)[0]:.6g}, and must have one between 0 and 1"
+        return ""
+
+    return rule
+
+
+def sum_scale(bits: int, *types: DType, inputs: tuple[int, ...] = (0, 1)) -> NumberRule:
+    """Twice the larger scale is less than the result's times 2 ** bits (add_common.cc, add_n.cc, cumsum.cc)."""
+
+    def rule(numbers: Numbers) -> str:
+        operands = known(numbers, *inputs, OUT)
+        if operands is None or operands[-1].dtype not in types:
+            return ""
+        *sources, result = (scale_of(each)[0] for each in operands)
+        if 0 < max(sources) * 2 < result * 2**bits:
+            return ""
+        return f"the output has scale {result:.6g}, too far from {max(sources):.6g}, the larger one of its inputs"
+
+    return rule
+
+
+def one_scale(place: int, *types: DType) -> NumberRule:
+    """An operand of these types has exactly one scale (quantize_common.cc, fully_connected_common.cc)."""
+
+    def rule(numbers: Numbers) -> str:
+        operands = known(numbers, place)
+        if operands is None or operands[0].dtype not in types:
+            return ""
+        stored = operands[0].quantization
+        if stored is not None and not stored.is_per_channel:
+            return ""
+        return f"{name_of(place)} has {len(stored.scales) if stored else 'no'} scales, and must have one"
+
+    return rule

@@ -1,0 +1,186 @@
+"""Asks TFLM about variants of one-operator networks, and compares what mcusim says: runs or not, and head bytes.
+
+    scripts/kernel_conditions.py                 all of them: some 70,000, four minutes of one core
+    scripts/kernel_conditions.py PAD CONV_2D     those of some operators
+    scripts/kernel_conditions.py --sample 1000   so many of all, drawn from a seed
+
+It prints a table, then every disagreement, and exits with 1 if there is one. A variant that mcusim's reader does not
+take (operands that contradict each other) is counted apart. Where TFLM dies, mcusim has to refuse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from one_operator import PACKED, Network
+from operator_lines import networks
+from operator_variants import variants
+from tflm_judge import Answer, Outcome, Question, judge
+
+from mcusim.errors import McusimError
+from mcusim.frontends.tflite import parse_tflite
+from mcusim.graph import Graph
+from mcusim.lowering.lower import lower
+from mcusim.memory.placement import place
+from mcusim.runtimes import RUNTIMES
+from mcusim.runtimes.refusals import refusals_of
+from mcusim.schedule import LAYER
+
+__all__ = ["Said", "Trial", "all_variants", "disagreement", "tried"]
+
+TFLM = RUNTIMES["tflm"]
+
+DELIBERATE = MappingProxyType(
+    {
+        ("SPACE_TO_BATCH_ND", "types"): "block shape and paddings are read as int32, whatever they are",
+        ("BATCH_TO_SPACE_ND", "types"): "block shape and crops are read as int32, whatever they are",
+        ("STRIDED_SLICE", "types"): "begin is read as int32, whatever it is",
+        ("TRANSPOSE", "types"): "the permutation is read as int32, whatever it is",
+        ("SLICE", "types"): "sizes are read as begins are, whatever they are",
+        ("SPLIT", "types"): "the axis is read as int32, whatever it is",
+        ("SPLIT_V", "types"): "the axis is read as int32, whatever it is",
+        ("PAD", "types"): "paddings are read as int32, whatever they are",
+        ("PADV2", "types"): "paddings are read as int32, whatever they are",
+    }
+)
+"""Where TFLM runs on bytes that mean something else, and mcusim refuses: (operator, kind of variant) -> why."""
+
+DATA = MappingProxyType(
+    {
+        ("FLOOR_DIV", "constants"): "a variable divisor holds 0",
+        ("RSQRT", "quantisation"): "what is fed is negative",
+        ("GATHER_ND", "ranks"): "what is fed points outside",
+    }
+)
+"""Where it depends on elements whether TFLM goes through: (operator, kind of variant) -> why."""
+
+
+OTHER_HEADS = frozenset({"REDUCE_ALL", "ADD_N"})
+"""Operators whose scratch is not planned as the wheel takes it: not at all, and by pointers of 32 bits."""
+
+
+class Said(StrEnum):
+    """What mcusim says."""
+
+    RUNS = "runs"
+    REFUSED = "refused"
+    NOT_READ = "not read"
+
+
+class Variant(NamedTuple):
+    """op: its operator.   kind: what varies."""
+
+    op: str
+    kind: str
+    network: Network
+
+
+class Trial(NamedTuple):
+    """A variant, what TFLM and mcusim make of it. why: mcusim's reason.   head_bytes: as mcusim plans them."""
+
+    variant: Variant
+    answer: Answer
+    said: Said
+    why: str
+    head_bytes: int
+
+
+def all_variants(ops: Sequence[str] = ()) -> list[Variant]:
+    """Every variant of the networks of some operators, or of all."""
+    return [
+        Variant(op, kind, variant)
+        for op, found in networks().items()
+        if not ops or op in ops
+        for network in found
+        for kind, variant in variants(network)
+    ]
+
+
+def tried(chosen: Sequence[Variant]) -> Iterator[Trial]:
+    """Ask TFLM and mcusim about each variant; about one file once."""
+    questions: dict[bytes, tuple[Variant, Question]] = {}
+    for variant in chosen:
+        content = replace(variant.network, label="").content()
+        questions.setdefault(content, (variant, Question(content, _feeds(variant.network))))
+    asked = judge([question for _, question in questions.values()])
+    for (variant, question), answer in zip(questions.values(), asked, strict=True):
+        yield Trial(variant, answer, *_said(question.content))
+
+
+def _feeds(network: Network) -> Sequence[NDArray[np.generic]]:
+    """Elements for its inputs; none where numpy has no such type, and TFLM runs on what lies there."""
+    try:
+        return network.feeds()
+    except (TypeError, ValueError):
+        return ()
+
+
+def _said(content: bytes) -> tuple[Said, str, int]:
+    try:
+        graph = parse_tflite(content, name="variant", where="variant")
+    except McusimError as error:
+        return Said.NOT_READ, error.what, 0
+    refused = next(refusals_of(graph, TFLM), None)
+    return (Said.RUNS, "", _head_bytes(graph)) if refused is None else (Said.REFUSED, refused.why, 0)
+
+
+def _head_bytes(graph: Graph) -> int:
+    program = lower(graph, LAYER, TFLM.rules)
+    return place(program, TFLM.planner).arena_bytes
+
+
+def disagreement(trial: Trial) -> str:
+    """In what mcusim and TFLM differ; "" if they do not, or ought to."""
+    variant, answer, said = trial.variant, trial.answer, trial.said
+    place = (variant.op, variant.kind)
+    if said is Said.NOT_READ or (place in DATA and said is Said.RUNS):
+        return ""
+    if said is Said.REFUSED:
+        return f"mcusim refuses: {trial.why}" if answer.runs and place not in DELIBERATE else ""
+    if not answer.runs:
+        return f"TFLM: {answer.said.splitlines()[0] if answer.said else answer.outcome}"
+    heads_differ = answer.head_bytes != trial.head_bytes
+    if heads_differ and variant.op not in OTHER_HEADS and not _has_packed_activations(variant.network):
+        return f"head of {answer.head_bytes} bytes, and {trial.head_bytes} planned"
+    return ""
+
+
+def _has_packed_activations(network: Network) -> bool:
+    return any(operand.dtype in PACKED and operand.elements is None for operand in network.tensors)
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("ops", nargs="*", metavar="OPERATOR")
+    parser.add_argument("--sample", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args(arguments)
+    chosen = all_variants(asked.ops)
+    if asked.sample:
+        chosen = random.Random(asked.seed).sample(chosen, min(asked.sample, len(chosen)))
+    counts: Counter[tuple[Said, Outcome]] = Counter()
+    differing = 0
+    for trial in tried(chosen):
+        counts[trial.said, trial.answer.outcome] += 1
+        told = disagreement(trial)
+        differing += bool(told)
+        if told:
+            print(f"{trial.variant.network.label}\n    {told}")
+    print(f"{sum(counts.values()):,} variants, {differing} disagreements")
+    for (said, outcome), count in sorted(counts.items()):
+        print(f"  mcusim: {said:9} TFLM: {outcome:14} {count:7,}")
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,141 @@
+"""What TensorFlow Lite Micro answers to a file: whether it runs, what it says where it does not, the head it takes.
+
+The interpreter is native code that trusts its input, so each question is asked in a child process; one that dies has
+answered, too.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import pickle
+import re
+import resource
+import signal
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+from tflite_micro.python.tflite_micro import runtime
+
+__all__ = ["Answer", "Outcome", "Question", "judge"]
+
+ARENA_BYTES = 1 << 20
+SILENT_SECONDS = 1
+
+
+class Outcome(StrEnum):
+    """How far a network came."""
+
+    RUNS = "runs"
+    NOT_ALLOCATED = "not allocated"
+    NOT_INVOKED = "not invoked"
+    CRASHED = "crashed"
+
+
+class Question(NamedTuple):
+    """A file, and the elements of its inputs."""
+
+    content: bytes
+    inputs: Sequence[NDArray[Any]]
+
+
+class Answer(NamedTuple):
+    """said: TFLM's own words, where it refuses.   head_bytes: 0 where it refuses.   outputs: where they were kept."""
+
+    outcome: Outcome
+    said: str = ""
+    head_bytes: int = 0
+    outputs: tuple[NDArray[Any], ...] = ()
+
+    @property
+    def runs(self) -> bool:
+        return self.outcome is Outcome.RUNS
+
+
+def judge(questions: Sequence[Question], results: int = 0) -> Iterator[Answer]:
+    """One answer a question, in order.   results: how many outputs of each network to keep."""
+    start = 0
+    while start < len(questions):
+        answers = _ask(questions[start:], results)
+        yield from answers
+        start += len(answers)
+        if start < len(questions):
+            yield Answer(Outcome.CRASHED, "the process died")
+            start += 1
+
+
+def _ask(questions: Sequence[Question], results: int) -> list[Answer]:
+    """The answers of one child process, which end where it died."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _answer_all(questions, results, writing)
+        os._exit(0)
+    os.close(writing)
+    answers = []
+    with os.fdopen(reading, "rb") as pipe:
+        while True:
+            try:
+                answers.append(pickle.load(pipe))
+            except EOFError:
+                break
+    os.waitpid(child, 0)
+    return answers
+
+
+def _answer_all(questions: Sequence[Question], results: int, writing: int) -> None:
+    faulthandler.disable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with os.fdopen(writing, "wb") as pipe, tempfile.TemporaryFile() as told, _standard_error(told.fileno()):
+        for question in questions:
+            signal.alarm(SILENT_SECONDS)
+            pickle.dump(_answer(question, results, told), pipe)
+            pipe.flush()
+
+
+@contextmanager
+def _standard_error(into: int) -> Iterator[None]:
+    """TFLM writes its reasons to file descriptor 2, below Python."""
+    kept = os.dup(2)
+    os.dup2(into, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _answer(question: Question, results: int, told: Any) -> Answer:
+    told.seek(0)
+    told.truncate()
+    outcome = Outcome.NOT_ALLOCATED
+    try:
+        interpreter = runtime.Interpreter.from_bytes(question.content, arena_size=ARENA_BYTES)
+        outcome = Outcome.NOT_INVOKED
+        _feed(interpreter, question.inputs)
+        interpreter.invoke()
+    except RuntimeError:
+        return Answer(outcome, _said(told))
+    interpreter.print_allocations()
+    head = re.search(r"allocation head (\d+)", _said(told))
+    outputs = tuple(interpreter.get_output(index).copy() for index in range(results))
+    return Answer(Outcome.RUNS, "", int(head[1]) if head else 0, outputs)
+
+
+def _feed(interpreter: Any, inputs: Sequence[NDArray[Any]]) -> None:
+    for index, elements in enumerate(inputs):
+        try:
+            interpreter.set_input(elements, index)
+        except (RuntimeError, ValueError):  # the wheel's own limit, not TFLM's: it then runs on what lies there
+            continue
+
+
+def _said(told: Any) -> str:
+    told.seek(0)
+    said: str = told.read().decode(errors="replace").strip()
+    return said
