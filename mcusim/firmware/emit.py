@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from mcusim.errors import ModelError
 from mcusim.firmware.calls import write_call
-from mcusim.firmware.choice import EXTERNAL_INPUT_BYTES, choose, ring_geometry
+from mcusim.firmware.choice import choose, ring_geometry
 from mcusim.firmware.steps import Memory, SpanTables, StepText, row_bytes
 from mcusim.firmware.text import array, comment
 from mcusim.graph import ABSENT, DType, Graph, Signature
 from mcusim.lowering.staging import resized
-from mcusim.program import Home, Program, Stage, Step, ViewKind
+from mcusim.program import BufferKind, Home, Program, Stage, Step, ViewKind
 from mcusim.schedule import StageKind
 
 __all__ = ["Network", "Sources", "memory_of", "render", "sources"]
@@ -55,7 +55,7 @@ class Network:
 class Sources(NamedTuple):
     """The network's own files by path, and what they store.
 
-    stored_bytes: of constant arrays, tables of intervals included.
+    stored_bytes: of the layers' constant arrays: the model's part of the flash.
     """
 
     files: dict[str, str]
@@ -64,16 +64,16 @@ class Sources(NamedTuple):
 
 
 def memory_of(network: Network) -> Memory:
-    """Buffers where they were placed; behind them a pointer to each external input."""
+    """Where buffers were placed, pointers to external inputs among them."""
     program = network.program
     variables = {t: network.offsets[variable.buffer] for variable in program.variables for t in variable.tensors}
-    offset = -(-network.placed_bytes // EXTERNAL_INPUT_BYTES) * EXTERNAL_INPUT_BYTES
-    pointers = {}
-    for home in program.inputs:
-        if home.view != ABSENT and program.views[home.view].kind is ViewKind.OUTSIDE:
-            pointers[home.held] = offset
-            offset += EXTERNAL_INPUT_BYTES
-    return Memory(network.offsets, variables, pointers, offset if pointers else network.placed_bytes)
+    own = {variable.buffer for variable in program.variables}
+    pointers = {
+        buffer.tensor: network.offsets[index]
+        for index, buffer in enumerate(program.buffers)
+        if buffer.kind is BufferKind.PERSISTENT and index not in own
+    }
+    return Memory(network.offsets, variables, pointers, network.placed_bytes)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -388,9 +388,11 @@ def sources(network: Network) -> Sources:
     for text in texts:
         arrays.update(text.arrays)
     starts = _first_values(network, arrays)
+    output_homes = [_output_home(network, memory, home, arrays) for home in network.program.outputs]
     modes = frozenset(mode for text in texts for mode in text.modes)
     kernels = _closure(["base.h", *(file for text in texts for file in text.includes)], modes)
-    stored = sum(values.nbytes for values in arrays.values()) + tables.size_bytes
+    stored = {name: values.nbytes for text in texts for name, values in text.arrays.items()}
+    other_bytes = sum(values.nbytes for name, values in arrays.items() if name not in stored) + tables.size_bytes
     graph = network.graph
     traced = max((_traced_bytes(text.stage, text.step) for text in texts), default=0)
     values = {
@@ -398,7 +400,8 @@ def sources(network: Network) -> Sources:
         "upper": name.upper(),
         "title": comment(graph.name),
         "arena_bytes": memory.size_bytes,
-        "stored_bytes": stored,
+        "stored_bytes": sum(stored.values()),
+        "other_bytes": other_bytes,
         "inputs": [_port(graph, home) for home in network.program.inputs],
         "outputs": [_port(graph, home) for home in network.program.outputs],
         "input_homes": [_input_home(network, memory, home) for home in network.program.inputs],
@@ -407,9 +410,10 @@ def sources(network: Network) -> Sources:
             for index, home in enumerate(network.program.inputs)
             if home.held in memory.pointers
         ],
-        "output_homes": [_output_home(network, memory, home, arrays) for home in network.program.outputs],
+        "output_homes": output_homes,
         "arrays": [array(full, values) for full, values in arrays.items()],
-        "array_names": list(arrays) + list(tables.names.values()),
+        "array_names": list(stored),
+        "other_names": [name for name in arrays if name not in stored] + list(tables.names.values()),
         "tables": tables.text(),
         "declarations": [declaration for text in texts for declaration in text.declarations],
         "functions": functions,
@@ -420,7 +424,7 @@ def sources(network: Network) -> Sources:
     }
     out = {f"{name}.h": render("model.h.j2", **values), f"{name}.c": render("model.c.j2", **values)}
     out |= {f"kernels/{file}": text for file, text in kernels.items()}
-    return Sources({path: _prefixed(text, name) for path, text in out.items()}, memory.size_bytes, stored)
+    return Sources({path: _prefixed(text, name) for path, text in out.items()}, memory.size_bytes, sum(stored.values()))
 
 
 def _port(graph: Graph, home: Home) -> tuple[int, int, str]:

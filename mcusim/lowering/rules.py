@@ -46,6 +46,7 @@ class LoweringRules:
         patches are clipped there.
     copies_input_patch: a stage of patches that reads an external input copies each patch into the arena first.
     plans_variables: what outlives an inference lies in the arena; else among the runtime's own persistent bytes.
+    pointer_bytes: that a pointer to each external input takes, kept from start to end.
     input_place: where the input lies unless the user says otherwise.   patch_input_place: the same where the
         first stage is cut, if that differs.
     """
@@ -62,6 +63,7 @@ class LoweringRules:
     uniform_patches: bool = False
     copies_input_patch: bool = False
     plans_variables: bool = False
+    pointer_bytes: int = 0
     input_place: InputPlace = InputPlace.ARENA
     patch_input_place: InputPlace | None = None
 

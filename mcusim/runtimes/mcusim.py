@@ -1,0 +1,95 @@
+"""mcusim's own C: PADs folded, RESHAPEs free, working memory planned among the activations, 9 bytes a channel.
+
+What a layer takes is what `firmware/choice.py` says of its kernel; the C that `mcusim codegen` writes reads the same.
+"""
+
+from __future__ import annotations
+
+from mcusim.firmware.choice import EXTERNAL_INPUT_BYTES, choose, overwrites_of, scratch_of
+from mcusim.firmware.code_sizes import code_bytes_of
+from mcusim.graph import Graph, Signature
+from mcusim.lowering.rules import InputPlace, LoweringRules
+from mcusim.ops import OPS, Movement
+from mcusim.planners import best_fit_portfolio
+from mcusim.report import Basis
+from mcusim.runtimes.registry import CodeItem, Flash, Kernel, LedgerItem, Runtime, register
+from mcusim.schedule import StageKind
+
+__all__ = ["MCUSIM"]
+
+
+def _kernel(signature: Signature) -> Kernel:
+    choice = choose(signature)
+    if choice is None:
+        kinds = sorted({kind.dtype.value for kind in (*signature.inputs[:1], *signature.outputs) if kind is not None})
+        return Kernel("none", supported=False, why=f"there is no C kernel for {signature.op} of {', '.join(kinds)}")
+    return Kernel(choice.name or "nothing")
+
+
+def _stored(graph: Graph) -> list[tuple[str, int]]:
+    """(array, bytes) of every constant array that the C of a network holds."""
+    found = []
+    for node in graph.nodes:
+        choice = choose(node.signature)
+        if choice is not None and OPS[node.op].movement is not Movement.RELABELS:
+            found += [(array.name, array.size_bytes) for array in choice.stored]
+    return found
+
+
+def _ledger(graph: Graph) -> tuple[LedgerItem, ...]:
+    sizes: dict[str, int] = {}
+    for name, size_bytes in _stored(graph):
+        sizes[name] = sizes.get(name, 0) + size_bytes
+    return tuple(LedgerItem(name, size_bytes, _WHY.get(name, "a table")) for name, size_bytes in sizes.items())
+
+
+_WHY = {
+    "weights": "a byte each, filled up to pairs of channels and words of four",
+    "scale": "a bias and a multiplier of 4 bytes a channel",
+    "shift": "a byte a channel",
+}
+
+
+def _flash(graph: Graph) -> Flash:
+    return Flash(sum(size for _, size in _stored(graph)), sum(_code(graph).values()), Basis.CALIBRATED)
+
+
+def _code(graph: Graph) -> dict[str, int]:
+    return code_bytes_of([node.signature for node in graph.nodes])
+
+
+def _code_items(graph: Graph) -> tuple[CodeItem, ...]:
+    return tuple(CodeItem(name, size, Basis.CALIBRATED, "gcc 12.2 -O2") for name, size in _code(graph).items())
+
+
+MCUSIM = register(
+    Runtime(
+        name="mcusim",
+        version="1",
+        title="mcusim's own C",
+        rules=LoweringRules(
+            folds_padding=True,
+            relabels_free=True,
+            in_place=frozenset(OPS),
+            overwrites=overwrites_of,
+            planned_scratch=scratch_of,
+            alignment=4,
+            pointer_bytes=EXTERNAL_INPUT_BYTES,
+            patch_input_place=InputPlace.EXTERNAL,
+        ),
+        planner_name="best-fit",
+        planner=best_fit_portfolio,
+        kernel=_kernel,
+        flash=_flash,
+        flash_ledger=_ledger,
+        code=_code_items,
+        memory_basis=Basis.EXACT,
+        persistent_basis=Basis.EXACT,
+        price_family="mcusim",
+        weight_bits=(8, 4),
+        activation_bits=(8, 16),
+        stages=frozenset({StageKind.LAYER, StageKind.PATCH, StageKind.STREAM}),
+        evidence="built from the generated C and executed in emulation: the same bytes after every step, and the same "
+        "SRAM and weights; no board has confirmed its times yet",
+    )
+)
