@@ -46,7 +46,7 @@ def model() -> Path:
         "run net.tflite --profile all --json net.tflite",
         "exec link.tflite --input random --seed 1 --output x.npy --trace x.npz --output x.npz",
         "exec net.tflite --input in.npy --output in.npy",
-        "diff net.tflite --numerics tflm,single-rounding --json net.tflite",
+        "diff net.tflite --numerics tflm,litert --json net.tflite",
         "export net.tflite net.tflite",
         "plan net.tflite --json net.tflite",
         "plot timeline net.tflite -o x.svg --data net.tflite",

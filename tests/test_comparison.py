@@ -129,7 +129,7 @@ def test_traces_survive_a_file(tmp_path: Path) -> None:
 
 def test_diff_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = ["diff", "mcunet-vww0", "--seed", "1"]
-    assert main([*base, "--numerics", "tflm,single-rounding"]) == 0
+    assert main([*base, "--numerics", "tflm,litert"]) == 0
     out = capsys.readouterr().out
     assert "layers differ" in out
     assert "on random input, seed 1; --input FILE for real data" in out
@@ -137,7 +137,7 @@ def test_diff_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main([*base, "--numerics", "tflm,tflm"]) == 0
     assert "layers equal" in capsys.readouterr().out
     assert main([*base, "--numerics", "tflm,tflm", "--check"]) == 0
-    assert main([*base, "--numerics", "tflm,single-rounding", "--check"]) == 1
+    assert main([*base, "--numerics", "tflm,litert", "--check"]) == 1
     assert "layers differ" in capsys.readouterr().out
     assert main([*base, "--float", "--json", "-"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -174,15 +174,15 @@ def test_diff_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["mcunet-vww0", "mcunet-vww0"], "has no weights"),
         (["mcunet-vww0", "mcunet-vww1", "--seed", "1"], "different inputs, int8 1x64x64x3 and int8 1x80x80x3"),
         (["mcunet-vww0", "--numerics", "tflm,exact"], "no numeric mode 'exact'"),
-        (["mcunet-vww0", "mcunet-vww0", "--numerics", "tflm,single-rounding"], "two modes are for A alone"),
+        (["mcunet-vww0", "mcunet-vww0", "--numerics", "tflm,litert"], "two modes are for A alone"),
         (["a.npz", "b.npz", "--numerics", "tflm"], "--numerics: saved traces are not run again"),
         (["a.npz", "b.npz", "--input", "x.npy"], "--input: saved traces are not run again"),
         (["a.npz", "b.npz", "--seed", "1"], "--seed: saved traces are not run again"),
-        (["a.npz", "--numerics", "tflm,single-rounding"], "what should it be compared with?"),
+        (["a.npz", "--numerics", "tflm,litert"], "what should it be compared with?"),
         (["a.npz", "mcunet-vww0", "--input", "random"], "never compared with a run on random data"),
         (["mcunet-vww0", "mcunet-vww0", "--float"], "B is given"),
         (["mcunet-vww0", "--float", "--check"], "--check: quantised layers always differ"),
-        (["mcunet-vww0", "--float", "--numerics", "tflm,single-rounding"], "one mode with float32"),
+        (["mcunet-vww0", "--float", "--numerics", "tflm,litert"], "one mode with float32"),
     ],
 )
 def test_diff_refuses_in_one_sentence(capsys: pytest.CaptureFixture[str], args: list[str], told: str) -> None:

@@ -340,7 +340,7 @@ def test_bounds_are_proven_per_channel() -> None:
 
 @pytest.mark.parametrize(
     ("numerics", "expected"),
-    [(Numerics.TFLM, 2), (Numerics.SINGLE_ROUNDING, 2), (Numerics.TINYENGINE_FLOAT, 1)],
+    [(Numerics.TFLM, 2), (Numerics.LITERT, 2), (Numerics.TINYENGINE_FLOAT, 1)],
 )
 def test_numeric_modes(numerics: Numerics, expected: int) -> None:
     """128 * 12 * 0.05 * 0.5 / 25.6 is 1.5."""

@@ -33,6 +33,7 @@ from mcusim.execution.comparison import (
 )
 from mcusim.execution.preparation import numerics_of
 from mcusim.graph import Graph
+from mcusim.ops.registry import Numerics
 from mcusim.render.comparison import difference_lines, noise_lines
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ if TYPE_CHECKING:
 
 
 __all__ = ["diff"]
+
+_NORMAL = (
+    "That tflm and litert differ is normal: the device rounds twice where Python's interpreter rounds once, a step or "
+    "two a layer. Compare a device with tflm, and Python with litert."
+)
 
 
 def diff(
@@ -71,9 +77,11 @@ def diff(
 ) -> None:
     """Where do two runs part: the first layer and element that differ, and how the error grows from there.
 
+    An answer of a device with TFLM or CMSIS-NN is `tflm`; one of Python's interpreter is `litert`, and differs.
+
     \b
     Examples:
-      mcusim diff mcunet-vww0 --seed 1 --numerics tflm,single-rounding
+      mcusim diff mcunet-vww0 --seed 1 --numerics tflm,litert
       mcusim diff mcunet-vww0 --seed 1 --float
       mcusim diff mcunet-vww0 --seed 1 --numerics tflm,tinyengine-float --check
     """
@@ -94,6 +102,8 @@ def diff(
 
     first, second, note = _both(a, b, given, modes, seed)
     found = compare(first, second)
+    if b is None and {*map(numerics_of, modes)} == {Numerics.TFLM, Numerics.LITERT} and not found.is_same:
+        note = f"{note}. {_NORMAL}".removeprefix(". ")
     if json is not None:
         _write(json, found.layers, note, unpaired_a=found.unpaired_a, unpaired_b=found.unpaired_b)
     if json != STDOUT:
@@ -128,11 +138,7 @@ def _refuse_nonsense(
             refuse("it compares one mode with float32", "--float", "name one mode in --numerics")
         return
     if b is None and (_is_trace(a) or len(modes) == 1):
-        fix = (
-            "name B, a network or another trace"
-            if _is_trace(a)
-            else "name B, or two modes: --numerics tflm,single-rounding"
-        )
+        fix = "name B, a network or another trace" if _is_trace(a) else "name B, or two modes: --numerics tflm,litert"
         refuse("what should it be compared with?", "mcusim diff", fix)
     if only_traces:
         for option, value in (("--numerics", numerics), ("--input", inputs), ("--seed", seed)):

@@ -67,7 +67,8 @@ def evaluate(
         int | None, option(min=1, metavar="N", help="N samples, spread over the classes, always the same.")
     ] = None,
     numerics: Annotated[
-        str, typer.Option(metavar="MODE", help="Whose arithmetic: tflm, single-rounding or tinyengine-float.")
+        str,
+        typer.Option(metavar="MODE", help="Whose arithmetic: tflm (the device), litert (Python) or tinyengine-float."),
     ] = "tflm",
     threads: Annotated[int | None, option(min=1, metavar="N", help="Default: one a core.")] = None,
     resume: Annotated[

@@ -47,7 +47,8 @@ def exec_(
     runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose memory plan.")] = "tflm",
     schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",
     numerics: Annotated[
-        str, typer.Option(metavar="MODE", help="Whose arithmetic: tflm, single-rounding or tinyengine-float.")
+        str,
+        typer.Option(metavar="MODE", help="Whose arithmetic: tflm (the device), litert (Python) or tinyengine-float."),
     ] = "tflm",
     trace: Annotated[str | None, option(metavar="FILE", help="Every tensor of the one call, as .npz.")] = None,
     seed: Annotated[
@@ -61,6 +62,8 @@ def exec_(
     ] = None,
 ) -> None:
     """Run a network on arrays: every byte is what TensorFlow Lite Micro would answer, in the arena that is planned.
+
+    Python's interpreter (LiteRT) rounds otherwise and differs by a few steps: --numerics litert answers as it does.
 
     \b
     Examples:

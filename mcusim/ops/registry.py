@@ -99,10 +99,15 @@ class Numerics(StrEnum):
 
     TFLM = "tflm"
     """TensorFlow Lite Micro's reference kernels, which CMSIS-NN equals: the multiplier rounds twice."""
-    SINGLE_ROUNDING = "single-rounding"
-    """TFLite built with single rounding: product and shift are rounded once."""
+    LITERT = "litert"
+    """LiteRT as Python users run it, with its default kernels: product and shift of int8 layers are rounded once."""
     TINYENGINE_FLOAT = "tinyengine-float"
     """TinyEngine: the accumulator times a float32 scale, rounded."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Numerics | None:
+        """The name that LITERT had before."""
+        return cls.LITERT if value == "single-rounding" else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ def _prepare(call: Call) -> Mix:
         places(kind.rows, output.rows, *how),
         places(kind.cols, output.cols, *how),
         kind.dtype.is_float,
-        call.numerics is Numerics.SINGLE_ROUNDING,
+        call.numerics is Numerics.LITERT,
     )
 
 

@@ -108,7 +108,7 @@ def constant_of(call: Call, index: int) -> NDArray[Any]:
 
 _ROUNDINGS = {
     Numerics.TFLM: Rounding.DOUBLE,
-    Numerics.SINGLE_ROUNDING: Rounding.SINGLE,
+    Numerics.LITERT: Rounding.SINGLE,
     Numerics.TINYENGINE_FLOAT: Rounding.DOUBLE,
 }
 
@@ -117,6 +117,8 @@ def rounding_of(call: Call, *, floats: bool = False) -> Rounding:
     """How this execution rounds int32 sums.   floats: whether TinyEngine requantises this operator in float."""
     if floats and call.numerics is Numerics.TINYENGINE_FLOAT and call.outputs[0].dtype.unpacked is DType.INT8:
         return Rounding.FLOAT
+    if call.numerics is Numerics.LITERT and call.outputs[0].dtype is DType.INT16:  # its default kernels know int8 only
+        return Rounding.DOUBLE
     return _ROUNDINGS[call.numerics]
 
 

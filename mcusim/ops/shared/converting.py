@@ -60,7 +60,7 @@ def prepare_quantize(call: Call) -> FromReal | Rescale:
     if output.dtype.unpacked not in _RESCALED.get(source.dtype.unpacked, ()):
         raise _unsupported(call)
     old = _per_tensor(call, source)
-    rounding = Rounding.SINGLE if call.numerics is Numerics.SINGLE_ROUNDING else Rounding.DOUBLE
+    rounding = Rounding.SINGLE if call.numerics is Numerics.LITERT else Rounding.DOUBLE
     by = scaling(old.scales[0] / new.scales[0], rounding)
     return Rescale(by, old.zero_points[0], new.zero_points[0], lowest, highest)
 
