@@ -47,6 +47,7 @@ DELIBERATE = MappingProxyType(
         ("STRIDED_SLICE", "types"): "begin is read as int32, whatever it is",
         ("TRANSPOSE", "types"): "the permutation is read as int32, whatever it is",
         ("SLICE", "types"): "sizes are read as begins are, whatever they are",
+        ("CUSTOM:TFLite_Detection_PostProcess", "types"): "anchors are read as float32, whatever they are",
         ("SPLIT", "types"): "the axis is read as int32, whatever it is",
         ("SPLIT_V", "types"): "the axis is read as int32, whatever it is",
         ("PAD", "types"): "paddings are read as int32, whatever they are",
@@ -60,13 +61,20 @@ DATA = MappingProxyType(
         ("FLOOR_DIV", "constants"): "a variable divisor holds 0",
         ("RSQRT", "quantisation"): "what is fed is negative",
         ("GATHER_ND", "ranks"): "what is fed points outside",
+        ("CUSTOM:TFLite_Detection_PostProcess", "constants"): "anchors at run time are made of what is fed",
+        ("CUSTOM:SignalRfft", "types"): "an option repeats the type, and mcusim does not read it",
+        ("CUSTOM:SignalIrfft", "types"): "an option repeats the type, and mcusim does not read it",
+        ("CUSTOM:SignalOverlapAdd", "types"): "an option repeats the type, and mcusim does not read it",
+        ("CUSTOM:TFLite_Detection_PostProcess", "types"): "boxes are made of what is fed",
     }
 )
 """Where it depends on elements whether TFLM goes through: (operator, kind of variant) -> why."""
 
 
-OTHER_HEADS = frozenset({"REDUCE_ALL", "ADD_N"})
-"""Operators whose scratch is not planned as the wheel takes it: not at all, and by pointers of 32 bits."""
+OTHER_HEADS = frozenset(
+    {"REDUCE_ALL", "ADD_N", "CUSTOM:SignalRfft", "CUSTOM:SignalIrfft", "CUSTOM:TFLite_Detection_PostProcess"}
+)
+"""Operators whose scratch is not planned as the wheel takes it: by pointers of 32 bits (ADD_N), or not at all."""
 
 
 class Said(StrEnum):

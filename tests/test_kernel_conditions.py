@@ -18,7 +18,7 @@ from tflm_judge import Question, judge
 
 from mcusim.runtimes.tflm_conditions import TFLM_CONDITIONS
 
-WITHOUT_LINES = frozenset({"READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "IF", "WHILE"})
+WITHOUT_LINES = frozenset({"READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "IF", "WHILE", "CUSTOM:TFLM_DECODE"})
 """Operators that take more than one operator to be tried: subgraphs and variables (`test_subgraphs.py`)."""
 
 

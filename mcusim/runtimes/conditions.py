@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 OUT = -1
-"""Operand number of the first result; inputs count from 0."""
+"""Operand number of the first result, OUT - 1 of the second; inputs count from 0."""
 
 
 class Numbers(NamedTuple):
@@ -222,14 +222,14 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def _kind(signature: Signature, place: int) -> TensorType | None:
-    if place == OUT:
-        return signature.outputs[0] if signature.outputs else None
-    return signature.inputs[place] if place < len(signature.inputs) else None
+    operands: Sequence[TensorType | None] = signature.inputs if place >= 0 else signature.outputs
+    index = place if place >= 0 else OUT - place
+    return operands[index] if index < len(operands) else None
 
 
 def name_of(place: int) -> str:
     """What a sentence calls an operand."""
-    return "the output" if place == OUT else f"input {place}"
+    return f"input {place}" if place >= 0 else "the output" if place == OUT else f"output {OUT - place}"
 
 
 def rank(place: int, least: int, most: int) -> ShapeRule:
@@ -257,14 +257,15 @@ def same_shape(place: int, other: int) -> ShapeRule:
     return rule
 
 
-def same_rank(place: int, other: int) -> ShapeRule:
-    """Two operands have as many dimensions."""
+def same_rank(place: int, other: int, more: int = 0) -> ShapeRule:
+    """An operand has as many dimensions as another, or so many more."""
 
     def rule(signature: Signature) -> str:
         one, two = _kind(signature, place), _kind(signature, other)
-        if one is None or two is None or len(one.shape) == len(two.shape):
+        if one is None or two is None or len(one.shape) == len(two.shape) + more:
             return ""
-        return f"{name_of(place)} has rank {len(one.shape)}, and {name_of(other)} {len(two.shape)}: they must be alike"
+        wanted = len(two.shape) + more
+        return f"{name_of(place)} has rank {len(one.shape)}, and must have {wanted} beside {name_of(other)}"
 
     return rule
 

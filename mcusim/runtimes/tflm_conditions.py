@@ -46,6 +46,7 @@ from mcusim.runtimes.tflm_rules import (
     sum_scale,
     svdf_bias,
 )
+from mcusim.runtimes.tflm_signal_conditions import CUSTOM_CONDITIONS
 
 __all__ = ["TFLM_CONDITIONS"]
 
@@ -310,5 +311,6 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         "CALL_ONCE": _of(">"),
         "IF": _of("bool ... > ..."),
         "WHILE": _of("... > ..."),
+        **CUSTOM_CONDITIONS,
     }
 )
