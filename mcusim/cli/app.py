@@ -48,6 +48,7 @@ COMMANDS = {
     "diff": Command("diff", "diff", "Where two runs part, layer by layer."),
     "report": Command("report", "app", "Published tables, simulated figures beside them."),
     "plot": Command("plot", "app", "Pictures: the memory timeline, memory by layer."),
+    "codegen": Command("codegen", "codegen_", "A network as C for the microcontroller."),
     "export": Command("export", "export", "A network as a .tflite file."),
     "validate": Command("validate", "validate", "Predicted times beside those measured on real boards."),
     "calibrate": Command("calibrate", "calibrate", "Your own measured times, to be counted too."),

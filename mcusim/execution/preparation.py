@@ -17,6 +17,7 @@ from mcusim.errors import InputError, ModelError
 from mcusim.frontends.checks import refuse_unwritten
 from mcusim.graph import ABSENT, DType, Graph, Signature, Tensor, TensorType
 from mcusim.lowering.lower import lower
+from mcusim.lowering.rules import InputPlace
 from mcusim.lowering.variables import initialising_nodes, resource_uses
 from mcusim.memory.placement import Placement, place_for
 from mcusim.ops import OPS
@@ -24,7 +25,7 @@ from mcusim.ops.registry import Call, Numerics, OpDef, Run, StateRole, entered_s
 from mcusim.ops.shared.late import late_run, prepare_late
 from mcusim.program import Program, Step
 from mcusim.runtimes import Runtime
-from mcusim.schedule import Schedule, StageKind
+from mcusim.schedule import Schedule
 
 __all__ = ["Array", "Preparation", "PreparedNode", "numerics_of", "prepare", "storage_type", "where_of"]
 
@@ -75,15 +76,21 @@ def numerics_of(name: Numerics | str) -> Numerics:
         raise InputError(f"there is no numeric mode '{name}'", where="numerics", fix=fix) from None
 
 
-def prepare(graph: Graph, schedule: Schedule, runtime: Runtime, numerics: Numerics) -> Preparation:
-    """The network made ready. Raises ModelError for what cannot be run, naming every node, and ScheduleError."""
+def prepare(
+    graph: Graph, schedule: Schedule, runtime: Runtime, numerics: Numerics, input_place: InputPlace | None = None
+) -> Preparation:
+    """The network made ready.
+
+    input_place: the runtime's own choice if None.
+    Raises ModelError for what cannot be run, naming every node, and ScheduleError.
+    """
     initialisers = tuple([each for part in _reached(graph) for each in _initialisers(part, graph)])
     for part in _reached(graph):
         refuse_unwritten(part, f"network '{part.name}'")
         _refuse_unsupported(part)
         _refuse_without_weights(part)
     _refuse_unclear_resources(_reached(graph))
-    program = lower(graph, schedule, runtime.rules, _input_place(runtime, schedule))
+    program = lower(graph, schedule, runtime.rules, input_place or runtime.rules.default_input_place(schedule))
     steps = tuple([_prepared_step(program.graph, step, numerics) for step in program.body()])
     outside = set(range(len(graph.nodes))) - {step.node for step in program.body()}
     return Preparation(
@@ -96,12 +103,6 @@ def prepare(graph: Graph, schedule: Schedule, runtime: Runtime, numerics: Numeri
             for part in initialisers
         ),
     )
-
-
-def _input_place(runtime: Runtime, schedule: Schedule) -> Any:
-    rules = runtime.rules
-    is_cut = bool(schedule.stages) and schedule.stages[0].kind is not StageKind.LAYER
-    return rules.patch_input_place if is_cut and rules.patch_input_place is not None else rules.input_place
 
 
 def storage_type(dtype: DType, where: str) -> np.dtype[Any]:

@@ -201,6 +201,11 @@ class Session:
         for array, first in zip(self._arena.variables, self._initial, strict=True):
             array[...] = first
 
+    def first_values(self) -> tuple[bytes, ...]:
+        """The bytes that each variable of the Program starts with."""
+        self.reset()
+        return tuple([np.ascontiguousarray(array).tobytes() for array in self._initial or ()])
+
     # -- one call -----------------------------------------------------------------------------------------------------
 
     def _feed(self, arrays: Sequence[Array]) -> dict[int, Array]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -29,7 +30,16 @@ from mcusim.lowering.staging import resized
 from mcusim.program import BufferKind, Home, Program, Stage, Step, ViewKind
 from mcusim.schedule import StageKind
 
-__all__ = ["Network", "Sources", "memory_of", "render", "sources"]
+__all__ = ["Goal", "Network", "Sources", "memory_of", "render", "sources"]
+
+
+class Goal(StrEnum):
+    """What the code is made for."""
+
+    SPEED = "speed"
+    """Inner loops unrolled, and one matrix product for each way of requantising."""
+    SIZE = "size"
+    """One matrix product for all layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +385,7 @@ def _prefixed(text: str, name: str) -> str:
 _MODES = ("RISING_8", "RISING", "SIGNED_8", "SIGNED", "CAREFUL")
 
 
-def sources(network: Network) -> Sources:
+def sources(network: Network, goal: Goal = Goal.SPEED) -> Sources:
     """NAME.h, NAME.c and the kernels. Raises ModelError for a step without a kernel in C."""
     if any(choose(step.signature) is None for step in _own_steps(network.program)):
         raise _without_kernel(network.program)
@@ -420,6 +430,7 @@ def sources(network: Network) -> Sources:
         "starts": starts,
         "traced_bytes": max(traced, 1),
         "kernels": list(kernels),
+        "is_small": goal is Goal.SIZE,
         "modes": hex(sum(1 << i for i, mode in enumerate(_MODES) if mode in modes)),
     }
     out = {f"{name}.h": render("model.h.j2", **values), f"{name}.c": render("model.c.j2", **values)}

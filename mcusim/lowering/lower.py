@@ -244,7 +244,7 @@ class _Lowering:
         if not in_place:
             return found
         for time, step in enumerate(self.steps):
-            if step.signature.op not in in_place:
+            if step.signature.op not in in_place or not step.writes:
                 continue
             target = step.writes[0]
             for position in self._overwrites(time, step.signature):

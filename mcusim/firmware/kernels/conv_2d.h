@@ -183,7 +183,7 @@ MCU_NOINLINE void mcu_conv_2d_of_pixels(const mcu_conv_2d_layer *l, const mcu_in
         }
         mcu_columns_of_pixels(from, columns, l->depth >> 2);
         MCU_FENCE();
-        mcu_products[l->channels.mode][pixels - 1](l->weights, columns, l->depth, &l->channels, out_c, to);
+        mcu_multiply_columns(pixels, l->weights, columns, l->depth, &l->channels, out_c, to);
         MCU_FENCE();
     }
 }
@@ -232,7 +232,7 @@ MCU_NOINLINE void mcu_conv_2d(const mcu_conv_2d_layer *l, const mcu_in *in, cons
                 at[p].channel += group_c;
             }
             MCU_FENCE();
-            mcu_products[channels.mode][pixels - 1](weights, columns, l->depth, &channels, group_out, to);
+            mcu_multiply_columns(pixels, weights, columns, l->depth, &channels, group_out, to);
             MCU_FENCE();
             weights += group_words;
             channels.scale += 2 * pairs;

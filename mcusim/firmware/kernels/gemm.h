@@ -120,60 +120,68 @@ MCU_INLINE void mcu_product(const int32_t pixels, const mcu_mode mode, const uin
     }
 }
 
-/* One function a way of requantising that the network uses (a bit of MCU_MODES for each `mcu_mode`) and count of pixels. */
+/* By `mcu_mode`: a function for each count of pixels. */
+typedef void mcu_product_function(mcu_mode mode, const uint32_t *w, const mcu_word *columns, int32_t depth,
+                                  const mcu_channels *t, int32_t end, int8_t *const *to);
+
+#define MCU_PRODUCT_OF(pixels, name, way)                                                                              \
+    MCU_NOINLINE void mcu_product_##pixels##_##name(mcu_mode mode, const uint32_t *w, const mcu_word *columns,         \
+                                                    int32_t depth, const mcu_channels *t, int32_t end,                 \
+                                                    int8_t *const *to)                                                 \
+    {                                                                                                                  \
+        (void)mode;                                                                                                    \
+        mcu_product(pixels, way, w, columns, depth, t, end, to);                                                       \
+    }
+
+MCU_PRODUCT_OF(1, any, mode)
+MCU_PRODUCT_OF(2, any, mode)
+MCU_PRODUCT_OF(3, any, mode)
+
+#ifdef MCU_SMALL
+MCU_PRODUCT_OF(4, any, mode)
+#define MCU_PRODUCT_RISING_8 mcu_product_4_any
+#define MCU_PRODUCT_SIGNED_8 mcu_product_4_any
+#define MCU_PRODUCT_ANY mcu_product_4_any
+#else
+/* The two usual ways of requantising have a function of their own, if the network uses them (bits of MCU_MODES). */
 #ifndef MCU_MODES
 #define MCU_MODES 0x1Fu
 #endif
-
-#define MCU_PRODUCT_OF(pixels, way)                                                                                    \
-    MCU_NOINLINE void mcu_product_##pixels##_##way(const uint32_t *w, const mcu_word *columns, int32_t depth,          \
-                                                   const mcu_channels *t, int32_t end, int8_t *const *to)              \
-    {                                                                                                                  \
-        mcu_product(pixels, (mcu_mode)way, w, columns, depth, t, end, to);                                             \
-    }
-#define MCU_PRODUCTS_OF(way)                                                                                           \
-    MCU_PRODUCT_OF(1, way)                                                                                             \
-    MCU_PRODUCT_OF(2, way)                                                                                             \
-    MCU_PRODUCT_OF(3, way)                                                                                             \
-    MCU_PRODUCT_OF(4, way)
-#define MCU_NO_PRODUCTS {0, 0, 0, 0}
-
-typedef void mcu_product_function(const uint32_t *w, const mcu_word *columns, int32_t depth, const mcu_channels *t,
-                                  int32_t end, int8_t *const *to);
-
 #if MCU_MODES & 1u
-MCU_PRODUCTS_OF(0)
-#define MCU_PRODUCTS_0 {mcu_product_1_0, mcu_product_2_0, mcu_product_3_0, mcu_product_4_0}
+MCU_PRODUCT_OF(4, rising, MCU_RISING_8)
+#define MCU_PRODUCT_RISING_8 mcu_product_4_rising
 #else
-#define MCU_PRODUCTS_0 MCU_NO_PRODUCTS
-#endif
-#if MCU_MODES & 2u
-MCU_PRODUCTS_OF(1)
-#define MCU_PRODUCTS_1 {mcu_product_1_1, mcu_product_2_1, mcu_product_3_1, mcu_product_4_1}
-#else
-#define MCU_PRODUCTS_1 MCU_NO_PRODUCTS
+#define MCU_PRODUCT_RISING_8 0
 #endif
 #if MCU_MODES & 4u
-MCU_PRODUCTS_OF(2)
-#define MCU_PRODUCTS_2 {mcu_product_1_2, mcu_product_2_2, mcu_product_3_2, mcu_product_4_2}
+MCU_PRODUCT_OF(4, signed, MCU_SIGNED_8)
+#define MCU_PRODUCT_SIGNED_8 mcu_product_4_signed
 #else
-#define MCU_PRODUCTS_2 MCU_NO_PRODUCTS
+#define MCU_PRODUCT_SIGNED_8 0
 #endif
-#if MCU_MODES & 8u
-MCU_PRODUCTS_OF(3)
-#define MCU_PRODUCTS_3 {mcu_product_1_3, mcu_product_2_3, mcu_product_3_3, mcu_product_4_3}
+#if MCU_MODES & 26u
+MCU_PRODUCT_OF(4, any, mode)
+#define MCU_PRODUCT_ANY mcu_product_4_any
 #else
-#define MCU_PRODUCTS_3 MCU_NO_PRODUCTS
+#define MCU_PRODUCT_ANY 0
 #endif
-#if MCU_MODES & 16u
-MCU_PRODUCTS_OF(4)
-#define MCU_PRODUCTS_4 {mcu_product_1_4, mcu_product_2_4, mcu_product_3_4, mcu_product_4_4}
-#else
-#define MCU_PRODUCTS_4 MCU_NO_PRODUCTS
 #endif
 
-/* By `mcu_mode`, then by pixels less one. */
-static mcu_product_function *const mcu_products[5][4] = {MCU_PRODUCTS_0, MCU_PRODUCTS_1, MCU_PRODUCTS_2,
-                                                         MCU_PRODUCTS_3, MCU_PRODUCTS_4};
+/* Columns of 1 to 4 pixels times the weights. */
+MCU_INLINE void mcu_multiply_columns(int32_t pixels, const uint32_t *w, const mcu_word *columns, int32_t depth,
+                                     const mcu_channels *t, int32_t end, int8_t *const *to)
+{
+    static mcu_product_function *const of_four[5] = {MCU_PRODUCT_RISING_8, MCU_PRODUCT_ANY, MCU_PRODUCT_SIGNED_8,
+                                                     MCU_PRODUCT_ANY, MCU_PRODUCT_ANY};
+    if (pixels == 4) {
+        of_four[t->mode](t->mode, w, columns, depth, t, end, to);
+    } else if (pixels == 3) {
+        mcu_product_3_any(t->mode, w, columns, depth, t, end, to);
+    } else if (pixels == 2) {
+        mcu_product_2_any(t->mode, w, columns, depth, t, end, to);
+    } else {
+        mcu_product_1_any(t->mode, w, columns, depth, t, end, to);
+    }
+}
 
 #endif

@@ -1,0 +1,71 @@
+"""`mcusim codegen`: a network as C for the microcontroller."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mcusim.cli.folders import write_folder
+from mcusim.cli.options import INPUT, option, place_option
+from mcusim.cli.shell import STDOUT, write_output
+from mcusim.simulation.emission import Firmware, codegen
+
+__all__ = ["codegen_"]
+
+
+def codegen_(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file, or the name of a published network.")],
+    profile: Annotated[
+        str, option(metavar="BOARD", help="A board's name (`mcusim profiles` lists them), or a TOML file.")
+    ],
+    output: Annotated[str, option("--output", "-o", metavar="DIR", help="The folder to write.")],
+    schedule: Annotated[
+        str,
+        typer.Option(
+            metavar="SPEC",
+            help="In which pieces the network runs: layer, auto (the cheapest that fits), or stages joined by +: "
+            "patch:PxQ@N, stream:R@N, layer@N.",
+        ),
+    ] = "layer",
+    name: Annotated[str, typer.Option(metavar="NAME", help="Prefixes every symbol, and names the files.")] = "model",
+    input_place: Annotated[str | None, INPUT] = None,
+    optimise: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT", help="speed: kernels unrolled and for each way of requantising; size: one for all."
+        ),
+    ] = "speed",
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Draws the weights of published networks.")] = 0,
+) -> None:
+    """Write a network as C: the plan that was placed, priced and executed, with the kernels that it uses.
+
+    The folder holds NAME.h, NAME.c, kernels/, a linker script for the board, Makefile, CMakeLists.txt,
+    prediction.json (the report) and README.md. All RAM of the network is one array of the predicted size.
+
+    \b
+    Examples:
+      mcusim codegen kws.tflite --profile stm32f412 --name kws -o kws
+      mcusim codegen mbv2-w0.35-r144 --profile stm32f412 --schedule auto -o firmware
+    """
+    made = codegen(
+        model,
+        profile=profile,
+        schedule=schedule,
+        name=name,
+        input_place=place_option(input_place),
+        optimise=optimise,
+        seed=seed,
+    )
+    write_folder(made.files, output, "prediction.json")
+    write_output("".join(f"{line}\n" for line in _lines(made, output)), STDOUT, "-o")
+
+
+def _lines(made: Firmware, folder: str) -> list[str]:
+    report = made.report
+    kernels = sum(path.startswith("kernels/") for path in made.files)
+    return [
+        f"{folder}: {len(made.files)} files, {kernels} of them kernels",
+        f"schedule {report.schedule.spec} on {report.profile.name}: {report.sram.peak_bytes:,} bytes of SRAM, "
+        f"{report.flash.model_bytes:,} of weights and tables",
+    ]
