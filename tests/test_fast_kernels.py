@@ -176,8 +176,7 @@ def accumulator(rng: np.random.Generator, weights: Array, axis: int, odd: bool) 
 def test_conv_2d(case: Drawn, out_c: int, odd: bool) -> None:
     weights = case.rng.integers(-127, 128, (out_c, case.rows.kernel, case.cols.kernel, case.source.shape[3]))
     sums = accumulator(case.rng, weights.astype(np.int8), 0, odd)
-    matrix = weights.reshape(1, out_c, -1).transpose(0, 2, 1).astype(np.float64)
-    ready = PreparedConv2D(sums, matrix, case.rows, case.cols, case.rows.kernel * case.cols.kernel)
+    ready = PreparedConv2D(sums, case.rows, case.cols, 1)
     assert_same_as_plain("conv_2d", ready, case.source, (*case.shape[:3], out_c), case.piece, case.rng, case.gap)
 
 
@@ -187,8 +186,7 @@ def test_depthwise_conv_2d(case: Drawn, times: int, odd: bool) -> None:
     in_c = case.source.shape[3]
     weights = case.rng.integers(-127, 128, (1, case.rows.kernel, case.cols.kernel, in_c * times))
     sums = accumulator(case.rng, weights.astype(np.int8), 3, odd)
-    spread = weights.reshape(*weights.shape[1:3], in_c, times).astype(np.int64)
-    ready = PreparedDepthwiseConv2D(sums, spread, case.rows, case.cols)
+    ready = PreparedDepthwiseConv2D(sums, case.rows, case.cols, in_c)
     shape = (*case.shape[:3], in_c * times)
     assert_same_as_plain("depthwise_conv_2d", ready, case.source, shape, case.piece, case.rng, case.gap)
 
@@ -200,7 +198,7 @@ def test_depthwise_on_top_of_its_input(case: Drawn) -> None:
     channels = case.source.shape[3]
     weights = case.rng.integers(-127, 128, (1, case.rows.kernel, case.cols.kernel, channels)).astype(np.int8)
     sums = accumulator(case.rng, weights, 3, False)
-    ready = PreparedDepthwiseConv2D(sums, weights[0][..., None].astype(np.int64), case.rows, case.cols)
+    ready = PreparedDepthwiseConv2D(sums, case.rows, case.cols, channels)
     source, shape = case.source[:1], (1, *case.shape[1:])
     expected = np.zeros(shape, np.int8)
     import_module("mcusim.ops.kernels.depthwise_conv_2d").run(ready, [source], [expected], case.piece)
@@ -216,7 +214,7 @@ def test_depthwise_on_top_of_its_input(case: Drawn) -> None:
 def test_fully_connected(seed: int, rows: int, depth: int, units: int, odd: bool) -> None:
     rng = np.random.default_rng(seed)
     weights = rng.integers(-127, 128, (units, depth)).astype(np.int8)
-    ready = PreparedFullyConnected(accumulator(rng, weights, 0, odd), weights.T.astype(np.float64))
+    ready = PreparedFullyConnected(accumulator(rng, weights, 0, odd))
     source = rng.integers(-128, 128, (rows, depth)).astype(np.int8)
     piece = Piece(Span(0, 1), Span(0, 1), ((0, 0),))
     assert_same_as_plain("fully_connected", ready, source, (rows, units), piece, rng, 0)
@@ -249,7 +247,7 @@ def test_requantisation_is_exact(seed: int, shift: int, m: int | None) -> None:
     weights = np.ones((channels, 1), np.int8)
     scaling = Scaling(multiplier.astype(np.int32), np.full(channels, shift, np.int32), np.zeros(channels, np.float32))
     sums = Accumulator(weights, bias, 0, np.abs(bias) + 128, False, OutputStage(scaling, 0, -128, 127))
-    ready = PreparedFullyConnected(sums, weights.T.astype(np.float64))
+    ready = PreparedFullyConnected(sums)
     source = np.arange(-128, 128).astype(np.int8).reshape(-1, 1)
     output = np.zeros((256, channels), np.int8)
     encode = import_module(f"{FAST}.fully_connected").encode

@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 from mcusim.errors import InputError
 from mcusim.execution.arena import Arena, BoundStep, Canary
-from mcusim.execution.preparation import Array, where_of
+from mcusim.execution.preparation import Array
 from mcusim.execution.runners import Tier, segments
 from mcusim.graph import ABSENT, Flow
+from mcusim.lowering.preparing import where_of
 from mcusim.ops.registry import OPS, Piece, StateRole, entered_subgraphs
 
 __all__ = ["MOST_ROUNDS", "Subgraphs"]

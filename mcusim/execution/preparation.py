@@ -6,7 +6,7 @@ Graph + schedule + runtime + numerics -> Preparation -> any number of Sessions
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NamedTuple, cast
 
@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from mcusim.errors import InputError, ModelError
 from mcusim.frontends.checks import refuse_unwritten
-from mcusim.graph import ABSENT, DType, Graph, Signature, Tensor, TensorType
+from mcusim.graph import ABSENT, DType, Graph, Signature
 from mcusim.lowering.lower import lower
+from mcusim.lowering.preparing import check_elements, prepared_node, prepared_step, where_of
 from mcusim.lowering.rules import InputPlace
 from mcusim.lowering.variables import initialising_nodes, resource_uses
 from mcusim.memory.placement import Placement, place_for
 from mcusim.ops import OPS
-from mcusim.ops.registry import Call, Numerics, OpDef, Run, StateRole, entered_subgraphs
-from mcusim.ops.shared.late import late_run, prepare_late
+from mcusim.ops.registry import Numerics, OpDef, Run, StateRole, entered_subgraphs
+from mcusim.ops.shared.late import Late, late_run
 from mcusim.program import Program, Step
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule
@@ -91,15 +92,15 @@ def prepare(
         _refuse_without_weights(part)
     _refuse_unclear_resources(_reached(graph))
     program = lower(graph, schedule, runtime.rules, input_place or runtime.rules.default_input_place(schedule))
-    steps = tuple([_prepared_step(program.graph, step, numerics) for step in program.body()])
+    steps = tuple([_step(program.graph, step, numerics) for step in program.body()])
     outside = set(range(len(graph.nodes))) - {step.node for step in program.body()}
     return Preparation(
         program,
         place_for(program, runtime),
         steps,
-        {index: _prepared(graph, index, graph.nodes[index].signature, numerics) for index in sorted(outside)},
+        {index: _node(graph, index, graph.nodes[index].signature, numerics) for index in sorted(outside)},
         tuple(
-            (part, tuple(_prepared(part, index, node.signature, numerics) for index, node in enumerate(part.nodes)))
+            (part, tuple(_node(part, index, node.signature, numerics) for index, node in enumerate(part.nodes)))
             for part in initialisers
         ),
     )
@@ -107,8 +108,7 @@ def prepare(
 
 def storage_type(dtype: DType, where: str) -> np.dtype[Any]:
     """How numpy holds elements of a tensor, one by one. Raises ModelError for those that it cannot hold one by one."""
-    if not dtype.bits or dtype in (DType.BFLOAT16, DType.FLOAT16):
-        raise ModelError(f"elements of {dtype} cannot be computed with", where=where, fix="quantise to int8")
+    check_elements(dtype, where)
     return np.dtype(dtype.unpacked.value)
 
 
@@ -150,69 +150,26 @@ def _refuse_without_weights(graph: Graph) -> None:
                 )
 
 
-def where_of(graph: Graph, index: int) -> str:
-    """How errors name a node."""
-    node = graph.nodes[index]
-    return f"network '{graph.name}', node {index} ({node.op}, {node.name[:60]!r})"
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Nodes
 
 
-def _prepared_step(graph: Graph, step: Step, numerics: Numerics) -> PreparedNode:
-    if step.node != ABSENT:
-        return _prepared(graph, step.node, step.signature, numerics)
-    kinds = step.signature.input(0), step.signature.output  # a copy that only the runtime makes
-    source, output = (Tensor("input patch", kind) for kind in kinds)
-    return _loaded(OPS[step.signature.op], Call(step.signature, (source,), (output,), "the input", numerics))
+def _step(graph: Graph, step: Step, numerics: Numerics) -> PreparedNode:
+    return _loaded(OPS[step.signature.op], prepared_step(graph, step, numerics))
 
 
-def _prepared(graph: Graph, index: int, signature: Signature, numerics: Numerics) -> PreparedNode:
-    node, op = graph.nodes[index], OPS[graph.nodes[index].op]
-    where = where_of(graph, index)
-    for kind in (*signature.inputs, *signature.outputs):
-        if kind is not None and not kind.is_constant and kind.dtype is not DType.RESOURCE:
-            storage_type(kind.dtype, where)
-            if kind.dtype.is_packed and not op.packs:
-                what = f"{node.op} of {kind.dtype} activations is not defined"
-                raise ModelError(what, where=where, fix="let the tensors that it reads and writes have 8 bits")
+def _node(graph: Graph, index: int, signature: Signature, numerics: Numerics) -> PreparedNode:
+    return _loaded(OPS[graph.nodes[index].op], prepared_node(graph, index, signature, numerics))
+
+
+def _loaded(op: OpDef, prepared: object) -> PreparedNode:
+    """With the kernel, which is loaded by name: so nothing but an execution ever imports one."""
     if op.state is not StateRole.NONE:
         return PreparedNode(_STATEFUL[op.state], None, op.state)
     if op.enters:
         return PreparedNode(_nothing, None, StateRole.NONE)
-    call = Call(
-        signature,
-        tuple(
-            None if tensor == ABSENT or kind is None else _typed(graph.tensors[tensor], kind)
-            for tensor, kind in zip(node.inputs, signature.inputs, strict=True)
-        ),
-        tuple(_typed(graph.tensors[t], kind) for t, kind in zip(node.outputs, signature.outputs, strict=True)),
-        where,
-        numerics,
-    )
-    try:
-        return _loaded(op, call)
-    except ModelError as error:
-        if error.where.startswith("op "):  # the operator does not know where its node is
-            raise ModelError(error.what, where=where, fix=error.fix) from error
-        raise
-
-
-def _typed(tensor: Tensor, kind: TensorType) -> Tensor:
-    """`tensor` as the step sees it: without the padding that was folded into the step."""
-    return tensor if tensor.type is kind else replace(tensor, type=kind)
-
-
-def _loaded(op: OpDef, call: Call) -> PreparedNode:
-    # By name, so that nothing but an execution ever imports a kernel.
     run = cast(Run, import_module(f"mcusim.ops.kernels.{op.kernel}").run)
-    if op.prepare is None:
-        return PreparedNode(run, None, StateRole.NONE)
-    late = tuple([index for index in op.late if call.signature.has(index) and not call.input(index).is_constant])
-    if late:
-        return PreparedNode(late_run(run), prepare_late(call, op.prepare, late), StateRole.NONE)
-    return PreparedNode(run, op.prepare(call), StateRole.NONE)
+    return PreparedNode(late_run(run) if isinstance(prepared, Late) else run, prepared, StateRole.NONE)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

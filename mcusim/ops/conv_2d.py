@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -97,19 +97,26 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class PreparedConv2D:
-    """What the kernel trusts.
-
-    accumulator: weights are OHWI.   matrix: the weights as (groups, taps * in_c, out_c of a group), in the float type
-    that is exact for them.   rows, cols: the windows.   taps: kernel height times width.
-    """
+    """What the kernel trusts.   accumulator: weights are OHWI.   rows, cols: the windows."""
 
     accumulator: Accumulator
-    matrix: NDArray[Any]
     rows: Window
     cols: Window
-    taps: int
+    groups: int
+
+    @property
+    def taps(self) -> int:
+        """Kernel height times width."""
+        return self.rows.kernel * self.cols.kernel
+
+    @cached_property
+    def matrix(self) -> NDArray[Any]:
+        """The weights as (groups, taps * in_c, out_c of a group), in the float type that is exact for them."""
+        weights = self.accumulator.weights
+        matrix = weights.reshape(self.groups, len(weights) // self.groups, -1).transpose(0, 2, 1)
+        return np.ascontiguousarray(matrix, exact_float(self.accumulator))
 
 
 def _prepare(call: Call) -> PreparedConv2D:
@@ -124,12 +131,8 @@ def _prepare(call: Call) -> PreparedConv2D:
     accumulator = prepare_accumulator(
         call, activation=attributes.fused_activation_function, channel_axis=0, has_narrow_bias=True
     )
-    out_c, kernel_h, kernel_w, in_c = accumulator.weights.shape
-    groups = call.signature.input(0).channels // in_c
-    matrix = accumulator.weights.reshape(groups, out_c // groups, -1).transpose(0, 2, 1)
-    rows, cols = conv_windows(call.signature)
-    exact = np.ascontiguousarray(matrix, exact_float(accumulator))
-    return PreparedConv2D(accumulator, exact, rows, cols, kernel_h * kernel_w)
+    groups = call.signature.input(0).channels // accumulator.weights.shape[3]
+    return PreparedConv2D(accumulator, *conv_windows(call.signature), groups)
 
 
 CONV_2D = register(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -113,18 +113,21 @@ def _overwrites(signature: Signature) -> tuple[int, ...]:
     return (0,) if source.channels == output.channels and output.elements <= source.elements else ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class PreparedDepthwiseConv2D:
-    """What the kernel trusts.
-
-    accumulator: weights are 1HWO.   weights: the same as (kernel_h, kernel_w, in_c, multiplier), in the type of sums:
-    int32, or int64 where the sums are.   rows, cols: the windows.
-    """
+    """What the kernel trusts.   accumulator: weights are 1HWO.   rows, cols: the windows.   in_c: input channels."""
 
     accumulator: Accumulator
-    weights: NDArray[Any]
     rows: Window
     cols: Window
+    in_c: int
+
+    @cached_property
+    def weights(self) -> NDArray[Any]:
+        """The weights as (kernel_h, kernel_w, in_c, multiplier) in the type of sums: int32, or int64 where they are."""
+        sums = np.int32 if int(self.accumulator.bound.max()) <= INT32_MAX else np.int64
+        stored = self.accumulator.weights
+        return stored.reshape(*stored.shape[1:3], self.in_c, -1).astype(sums)
 
 
 def _prepare(call: Call) -> PreparedDepthwiseConv2D:
@@ -137,10 +140,7 @@ def _prepare(call: Call) -> PreparedDepthwiseConv2D:
     )
     attributes = attributes_of(call.signature, DepthwiseConv2DAttributes)
     accumulator = prepare_accumulator(call, activation=attributes.fused_activation_function, channel_axis=3)
-    sums = np.int32 if int(accumulator.bound.max()) <= INT32_MAX else np.int64
-    in_c = call.signature.input(0).channels
-    weights = accumulator.weights.reshape(*accumulator.weights.shape[1:3], in_c, -1).astype(sums)
-    return PreparedDepthwiseConv2D(accumulator, weights, *depthwise_windows(call.signature))
+    return PreparedDepthwiseConv2D(accumulator, *depthwise_windows(call.signature), call.signature.input(0).channels)
 
 
 DEPTHWISE_CONV_2D = register(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -74,15 +75,16 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class PreparedFullyConnected:
-    """What the kernel trusts.
-
-    accumulator: weights are (units, in).   matrix: their transpose, in the float type that is exact for them.
-    """
+    """What the kernel trusts.   accumulator: weights are (units, in)."""
 
     accumulator: Accumulator
-    matrix: NDArray[Any]
+
+    @cached_property
+    def matrix(self) -> NDArray[Any]:
+        """The transpose of the weights, in the float type that is exact for them."""
+        return np.ascontiguousarray(self.accumulator.weights.T, exact_float(self.accumulator))
 
 
 def _prepare(call: Call) -> PreparedFullyConnected:
@@ -104,7 +106,7 @@ def _prepare(call: Call) -> PreparedFullyConnected:
         has_narrow_bias=True,
         uses_zero_point=not quantization_of(call, call.input(1)).is_per_channel,
     )
-    return PreparedFullyConnected(accumulator, np.ascontiguousarray(accumulator.weights.T, exact_float(accumulator)))
+    return PreparedFullyConnected(accumulator)
 
 
 FULLY_CONNECTED = register(

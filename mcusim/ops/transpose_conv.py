@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -113,18 +113,18 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class PreparedTransposeConv:
-    """What the kernel trusts.
-
-    accumulator: weights are OHWI.   matrix: the same as (kernel_h, kernel_w, in_c, out_c), in the float type that is
-    exact for them.   rows, cols: windows over the output.
-    """
+    """What the kernel trusts.   accumulator: weights are OHWI.   rows, cols: windows over the output."""
 
     accumulator: Accumulator
-    matrix: NDArray[Any]
     rows: Window
     cols: Window
+
+    @cached_property
+    def matrix(self) -> NDArray[Any]:
+        """The weights as (kernel_h, kernel_w, in_c, out_c), in the float type that is exact for them."""
+        return np.ascontiguousarray(self.accumulator.weights.transpose(1, 2, 3, 0), exact_float(self.accumulator))
 
 
 def _prepare(call: Call) -> PreparedTransposeConv:
@@ -140,8 +140,7 @@ def _prepare(call: Call) -> PreparedTransposeConv:
         indices=(MAP, 1, 3),
         widened_biases=(DType.INT16,) if found[0] is DType.INT16 else (),
     )
-    matrix = np.ascontiguousarray(accumulator.weights.transpose(1, 2, 3, 0), exact_float(accumulator))
-    return PreparedTransposeConv(accumulator, matrix, *scatter_windows(call.signature))
+    return PreparedTransposeConv(accumulator, *scatter_windows(call.signature))
 
 
 TRANSPOSE_CONV = register(

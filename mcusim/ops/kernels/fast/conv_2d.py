@@ -146,7 +146,7 @@ def encode(
     """Raises Declined for grouped convolutions and whatever `weighted` declines."""
     source, output = inputs[0], outputs[0]
     weights = prepared.accumulator.weights
-    if len(prepared.matrix) != 1:
+    if prepared.groups != 1:
         raise Declined("it is grouped")
     return encode_windows(prepared.accumulator, weights, prepared.rows, prepared.cols, source, output, piece, shared)
 
