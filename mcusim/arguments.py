@@ -16,10 +16,12 @@ from mcusim.graph import Graph
 from mcusim.lowering.rules import InputPlace
 from mcusim.networks.loading import load
 from mcusim.runtimes import Runtime, find_runtime
+from mcusim.runtimes.choosing import RuntimeChoice, choose_runtime
 from mcusim.schedule import Schedule, parse_schedule
 from mcusim.units import parse_bytes, parse_hz
 
 __all__ = [
+    "chosen_runtime",
     "the_board",
     "the_bytes",
     "the_clock",
@@ -57,6 +59,11 @@ def the_runtime(runtime: Runtime | str) -> Runtime:
     if not isinstance(runtime, str):
         raise _wrong_kind(runtime, "runtime", 'name one, as in "tflm", or give a Runtime')
     return find_runtime(runtime)
+
+
+def chosen_runtime(runtime: Runtime | str | None, graph: Graph, board: Board | None) -> RuntimeChoice:
+    """The runtime that was asked for; if None, the first of a stated preference that can run `graph` on `board`."""
+    return choose_runtime(graph, board) if runtime is None else RuntimeChoice(the_runtime(runtime), "")
 
 
 def the_schedule(schedule: Schedule | str) -> Schedule:

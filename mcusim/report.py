@@ -89,11 +89,15 @@ class ProfileInfo(NamedTuple):
 
 
 class RuntimeInfo(NamedTuple):
-    """runs: whether it can run this network, in these pieces, on this board; None where that cannot be told."""
+    """runs: whether it can run this network, in these pieces, on this board; None where that cannot be told.
+
+    why: where nobody asked for this runtime, what those lack that would have come first; else "".
+    """
 
     name: str
     version: str
     runs: bool | None = True
+    why: str = ""
 
 
 class PartInfo(NamedTuple):

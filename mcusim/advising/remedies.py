@@ -13,7 +13,8 @@ from os import PathLike
 from typing import Any
 
 from mcusim import zoo
-from mcusim.boards import all_boards, load_board
+from mcusim.arguments import chosen_runtime, the_board, the_graph
+from mcusim.boards import all_boards
 from mcusim.boards.board import Board
 from mcusim.errors import McusimError
 from mcusim.graph import Graph
@@ -22,11 +23,10 @@ from mcusim.lowering.reorder import reorder
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.accounting import untold_input
 from mcusim.memory.placement import place
-from mcusim.networks.loading import load
 from mcusim.planners import PLANNERS
 from mcusim.precision import fit_bits
 from mcusim.report import Report
-from mcusim.runtimes import RUNTIMES, Runtime, find_runtime
+from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.schedule import LAYER
 from mcusim.searching import search
 from mcusim.simulation.simulate import simulate
@@ -90,7 +90,7 @@ def remedies(
     model: Graph | str | PathLike[str] | Mapping[str, Any],
     *,
     profile: Board | str | PathLike[str],
-    runtime: Runtime | str = "tinyengine",
+    runtime: Runtime | str | None = None,
     input_place: InputPlace | None = None,
 ) -> Diagnosis:
     """What could be done for `model` on the board `profile`, whether it fits already or not.
@@ -98,9 +98,8 @@ def remedies(
     input_place: where the network's input lies; the runtime's own choice if None.
     Raises McusimError where the model, board or runtime is wrong.
     """
-    graph = model if isinstance(model, Graph) else load(model)
-    board = profile if isinstance(profile, Board) else load_board(profile)
-    chosen = runtime if isinstance(runtime, Runtime) else find_runtime(runtime)
+    graph, board = the_graph(model), the_board(profile)
+    chosen, _ = chosen_runtime(runtime, graph, board)
     named = os.fspath(model) if isinstance(model, str | PathLike) else graph.name
     report = simulate(graph, profile=board, runtime=chosen, input_place=input_place)
     patient = _Patient(graph, shlex.quote(named), board, chosen, report, input_place)

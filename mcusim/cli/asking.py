@@ -15,11 +15,12 @@ from mcusim.networks.loading import load
 from mcusim.pricing.stored import Calibration
 from mcusim.render.boards import best_first
 from mcusim.report import Report
-from mcusim.runtimes import find_runtime
-from mcusim.schedule import parse_schedule
+from mcusim.runtimes import RUNTIMES, Runtime, find_runtime
+from mcusim.runtimes.choosing import PREFERENCE, why_not
+from mcusim.schedule import Schedule, parse_schedule
 from mcusim.simulation.simulate import simulate
 
-__all__ = ["Answer", "Question", "ask", "ask_all"]
+__all__ = ["Answer", "Question", "ask", "ask_all", "ask_others"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Question:
     """All of the question but the board."""
 
     model: str | None
-    runtime: str
+    runtime: str | None
     schedule: str
     input_place: InputPlace | None
     clock_hz: int | None
@@ -47,6 +48,7 @@ class Answer:
     report: Report
     graph: Graph
     board: Board
+    runtime: Runtime
 
 
 def ask(question: Question, profile: str, banks: str | None) -> Answer:
@@ -63,7 +65,8 @@ def ask_all(question: Question) -> list[Report]:
 def _answers(question: Question, boards: Sequence[Board]) -> list[Answer]:
     """One answer a board. What is wrong with an option is told before a network is read."""
 
-    runtime, schedule = find_runtime(question.runtime), parse_schedule(question.schedule)
+    runtime = None if question.runtime is None else find_runtime(question.runtime)
+    schedule = parse_schedule(question.schedule)
     graphs: dict[str, Graph] = {}
     answers = []
     for board in boards:
@@ -71,22 +74,39 @@ def _answers(question: Question, boards: Sequence[Board]) -> list[Answer]:
         if name not in graphs:
             graphs[name] = load(name)
         graph = _with_bits(graphs[name], board, question)
-        report = simulate(
-            graph,
-            profile=board,
-            runtime=runtime,
-            schedule=schedule,
-            input_place=question.input_place,
-            clock_hz=question.clock_hz,
-            sram_budget_bytes=question.sram_budget_bytes,
-            flash_budget_bytes=question.flash_budget_bytes,
-            max_ms=question.max_ms,
-            convention=question.convention,
-            image=question.image,
-            calibration=question.calibration,
-        )
-        answers.append(Answer(report, graph, board))
+        report = _simulated(question, graph, board, runtime, schedule)
+        answers.append(Answer(report, graph, board, runtime or find_runtime(report.runtime.name)))
     return answers
+
+
+def ask_others(question: Question, answer: Answer) -> list[Report]:
+    """The same of the other runtimes that can run the network; nothing where the user asked for one."""
+    if question.runtime is not None:
+        return []
+    schedule = parse_schedule(answer.report.schedule.spec)
+    others = [RUNTIMES[name] for name in PREFERENCE if name != answer.runtime.name]
+    return [
+        _simulated(question, answer.graph, answer.board, runtime, schedule)
+        for runtime in others
+        if not why_not(answer.graph, runtime, answer.board)[0]
+    ]
+
+
+def _simulated(question: Question, graph: Graph, board: Board, runtime: Runtime | None, schedule: Schedule) -> Report:
+    return simulate(
+        graph,
+        profile=board,
+        runtime=runtime,
+        schedule=schedule,
+        input_place=question.input_place,
+        clock_hz=question.clock_hz,
+        sram_budget_bytes=question.sram_budget_bytes,
+        flash_budget_bytes=question.flash_budget_bytes,
+        max_ms=question.max_ms,
+        convention=question.convention,
+        image=question.image,
+        calibration=question.calibration,
+    )
 
 
 def _with_bits(graph: Graph, board: Board, question: Question) -> Graph:

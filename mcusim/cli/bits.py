@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mcusim.cli.options import JSON, bytes_option, csv_of, option, place_option, profile_file
+from mcusim.cli.options import JSON, RUNTIME, bytes_option, csv_of, option, place_option, profile_file
 from mcusim.cli.sheets import bits_csv
 from mcusim.cli.shell import (
     STDOUT,
@@ -28,9 +28,7 @@ __all__ = ["bits"]
 def bits(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")],
     profile: Annotated[str, typer.Option(metavar="BOARD", help="A board's name, or the path of a TOML file.")],
-    runtime: Annotated[
-        str, typer.Option(metavar="NAME", help="Whose memory rules and kernels, as NAME or NAME@VERSION.")
-    ] = "tinyengine",
+    runtime: Annotated[str | None, RUNTIME] = None,
     schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",
     input_place: Annotated[
         str | None, option("--input", metavar="PLACE", help="Where the network's input lies: arena or external.")

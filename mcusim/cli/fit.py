@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from mcusim.advising.remedies import Diagnosis, remedies
-from mcusim.cli.options import INPUT, JSON, csv_of, place_option, profile_file
+from mcusim.cli.options import INPUT, JSON, RUNTIME, csv_of, place_option, profile_file
 from mcusim.cli.sheets import remedies_csv
 from mcusim.cli.shell import (
     STDOUT,
@@ -27,9 +27,7 @@ __all__ = ["fit"]
 def fit(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")],
     profile: Annotated[str, typer.Option(metavar="BOARD", help="A board's name, or the path of a TOML file.")],
-    runtime: Annotated[
-        str, typer.Option(metavar="NAME", help="Whose memory rules and kernels, as NAME or NAME@VERSION.")
-    ] = "tinyengine",
+    runtime: Annotated[str | None, RUNTIME] = None,
     input_place: Annotated[str | None, INPUT] = None,
     json: Annotated[str | None, JSON] = None,
     csv: Annotated[str | None, csv_of("remedy")] = None,

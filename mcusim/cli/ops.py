@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mcusim.arguments import chosen_runtime
+from mcusim.cli.options import RUNTIME
 from mcusim.cli.shell import document, glyphs, show, terminal_width, write_output
 from mcusim.errors import ModelError
 from mcusim.frontends.checks import refuse_float
@@ -25,7 +27,7 @@ def ops(
         str | None,
         typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.", show_default=False),
     ] = None,
-    runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose kernels serve the network.")] = "tinyengine",
+    runtime: Annotated[str | None, RUNTIME] = None,
     json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,
 ) -> None:
     """The operators that mcusim knows; with MODEL: which kernel serves each layer and which property of its
@@ -46,7 +48,9 @@ def ops(
             show(operator_list(known, terminal_width(), glyphs()))
         return
 
-    kernels, graph = find_runtime(runtime), load(model)
+    wished = None if runtime is None else find_runtime(runtime)
+    graph = load(model)
+    kernels, _ = chosen_runtime(wished, graph, None)
     served, warnings = _served(graph, kernels), _warnings(graph)
     if json:
         write_output(document(_plain(graph, kernels, served, warnings)), "-", "--json")

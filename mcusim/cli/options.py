@@ -24,6 +24,7 @@ __all__ = [
     "JSON",
     "LINKED",
     "MODEL",
+    "RUNTIME",
     "SCHEDULE",
     "board_option",
     "bytes_option",
@@ -49,6 +50,11 @@ def option(*names: str, **how: Any) -> Any:
     return typer.Option(*names, show_default=False, **how)
 
 
+RUNTIME = option(
+    metavar="NAME",
+    help="Whose memory rules and kernels, as NAME or NAME@VERSION. Default: the first of tinyengine, tflm-cmsis-nn, "
+    "tflm and x-cube-ai that has a kernel for every layer.",
+)
 MODEL = typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")
 SCHEDULE = typer.Option(metavar="SPEC", help="In which pieces the network runs.")
 BANK = option(metavar="NAMES", help="The arena in these banks of the board only: A or A,B.")

@@ -8,7 +8,18 @@ import typer
 
 from mcusim import zoo
 from mcusim.advising.receptive_fields import Advice, Variant, advise
-from mcusim.cli.options import INPUT, JSON, bytes_option, csv_of, option, place_option, profile_file
+from mcusim.arguments import chosen_runtime
+from mcusim.cli.options import (
+    INPUT,
+    JSON,
+    RUNTIME,
+    bytes_option,
+    csv_of,
+    named_board,
+    option,
+    place_option,
+    profile_file,
+)
 from mcusim.cli.progress import progress_bar
 from mcusim.cli.sheets import front_csv
 from mcusim.cli.shell import (
@@ -47,9 +58,7 @@ __all__ = ["patch"]
 def patch(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")],
     profile: Annotated[str, typer.Option(metavar="BOARD", help="A board's name, or the path of a TOML file.")],
-    runtime: Annotated[
-        str, typer.Option(metavar="NAME", help="Whose memory rules and kernels, as NAME or NAME@VERSION.")
-    ] = "tinyengine",
+    runtime: Annotated[str | None, RUNTIME] = None,
     kinds: Annotated[str | None, KINDS] = None,
     stages: Annotated[int, STAGES] = 3,
     grid: Annotated[int, GRID] = 16,
@@ -101,16 +110,17 @@ def patch(
     if not advice and (schedule is not None or variant is not None):
         where = "--schedule" if schedule is not None else "--variant"
         raise InputError("it says what --advice is about", where=where, fix="add --advice, or leave it out")
-    chosen_runtime, budget = find_runtime(runtime), bytes_option(sram_budget, "--sram-budget")
-    place = place_option(input_place)
-    allowed, graph = stage_kinds(kinds, chosen_runtime), load(model)
+    wished, budget = None if runtime is None else find_runtime(runtime), bytes_option(sram_budget, "--sram-budget")
+    place, graph = place_option(input_place), load(model)
+    used, _ = chosen_runtime(wished, graph, named_board(profile))
+    allowed = stage_kinds(kinds, used)
 
     def searched(those: Sequence[str]) -> Front:
         with progress_bar() as progress:
             return search(
                 graph,
                 profile=profile,
-                runtime=chosen_runtime,
+                runtime=used,
                 max_stages=stages,
                 max_grid=grid,
                 kinds=those,
@@ -120,7 +130,7 @@ def patch(
             )
 
     front = searched(allowed)
-    lacking = kinds is None and len(allowed) < len(ALL_KINDS) and not chosen_runtime.counted_by
+    lacking = kinds is None and len(allowed) < len(ALL_KINDS) and not used.counted_by
     wider = searched(ALL_KINDS) if lacking else None
     chosen = front.best or front.nearest
     story = explain(front, chosen)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from mcusim.arguments import chosen_runtime
 from mcusim.boards.board import Board
 from mcusim.cli.options import (
     BANK,
@@ -131,11 +132,12 @@ def plan(
     if every:
         given = {"--planner": planner, "--reorder": reorder, "--emit": emit, "--runtime": runtime}
         _refuse_beside_all({**given, "--map": linked, "--input": input_place})
-    chosen = find_runtime(runtime or ("tflm" if emit else "tinyengine"))
+    wished = find_runtime(runtime or "tflm") if runtime or emit else None
     choice = choice_option(buffers, BufferChoice, "--buffers")
     pieces = _schedule(schedule, alone="--emit" if emit else "--reorder" if reorder else "")
     board, image = board_option(profile, bank), image_option(linked)
     loaded = load(model)
+    chosen, _ = chosen_runtime(wished, loaded, board)
     found = _reordered(loaded, chosen) if reorder else None
     graph = found.graph if found is not None else loaded
     if every:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mcusim.cli.options import MODEL, SCHEDULE, board_option, bytes_option, named_board, option, profile_file
+from mcusim.arguments import chosen_runtime
+from mcusim.cli.options import MODEL, RUNTIME, SCHEDULE, board_option, bytes_option, named_board, option, profile_file
 from mcusim.cli.progress import progress_bar
 from mcusim.cli.sheets import front_csv, layers_csv, maps_csv, tenants_csv, validation_csv
 from mcusim.cli.shell import STDOUT, one_thread, refuse_overwriting, refuse_same_target, write_bytes, write_output
@@ -25,7 +26,6 @@ from mcusim.render.text import counted
 from mcusim.render.timeline import timeline_plot
 from mcusim.render.tradeoff import front_plot
 from mcusim.render.validation import validation_plot
-from mcusim.runtimes import find_runtime
 from mcusim.schedule import StageKind, parse_schedule
 from mcusim.searching import search
 from mcusim.searching.stage_maps import stage_maps
@@ -75,7 +75,7 @@ def start(context: typer.Context) -> None:
 def timeline(
     model: Annotated[str, MODEL],
     output: Annotated[str, OUTPUT],
-    runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose memory rules.")] = "tinyengine",
+    runtime: Annotated[str | None, RUNTIME] = None,
     planner: Annotated[
         str | None, option(metavar="NAME", help="Another planner than the runtime's own, as for `plan`.")
     ] = None,
@@ -96,7 +96,9 @@ def timeline(
     if pieces.is_auto:
         fix = "name one; `mcusim patch MODEL --profile BOARD` finds the best"
         raise ScheduleError("a timeline is of one schedule", where=f"schedule '{schedule}'", fix=fix)
-    plan = plan_memory(load(model), runtime, pieces, planner=planner)
+    graph = load(model)
+    chosen, _ = chosen_runtime(runtime, graph, board)
+    plan = plan_memory(graph, chosen, pieces, planner=planner)
     count = sum(1 for tenant in plan.tenants() if tenant.size_bytes)
     told = f"{counted(count, 'buffer')} on {counted(plan.program.length, 'step')}"
     _write(timeline_plot(plan, board, kind), output, tenants_csv(plan), data, told)
@@ -107,7 +109,7 @@ def memory(
     model: Annotated[str, MODEL],
     output: Annotated[str, OUTPUT],
     profile: Annotated[str, option(metavar="BOARD", help="The board whose budget is drawn.")],
-    runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose memory rules.")] = "tinyengine",
+    runtime: Annotated[str | None, RUNTIME] = None,
     schedule: Annotated[str, SCHEDULE] = "layer",
     data: Annotated[str | None, DATA] = None,
 ) -> None:
@@ -148,7 +150,7 @@ def front(
     model: Annotated[str, MODEL],
     output: Annotated[str, OUTPUT],
     profile: Annotated[str, option(metavar="BOARD", help="The board whose budget is drawn.")],
-    runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose memory rules and kernels.")] = "tinyengine",
+    runtime: Annotated[str | None, RUNTIME] = None,
     kinds: Annotated[str | None, KINDS] = None,
     stages: Annotated[int, STAGES] = 3,
     grid: Annotated[int, GRID] = 16,
@@ -165,11 +167,12 @@ def front(
     """
 
     kind, budget = _kind(output, data, model, profile), bytes_option(sram_budget, "--sram-budget")
-    chosen = find_runtime(runtime)
+    board, graph = named_board(profile), load(model)
+    chosen, _ = chosen_runtime(runtime, graph, board)
     with progress_bar() as progress:
         found = search(
-            model,
-            profile=named_board(profile),
+            graph,
+            profile=board,
             runtime=chosen,
             max_stages=stages,
             max_grid=grid,
@@ -187,7 +190,7 @@ def patches(
     output: Annotated[str, OUTPUT],
     schedule: Annotated[str, option(metavar="SPEC", help="In which pieces the network runs.")],
     stage: Annotated[int, typer.Option(min=1, metavar="N", help="Which of its cut stages is drawn.")] = 1,
-    runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose memory rules.")] = "tinyengine",
+    runtime: Annotated[str | None, RUNTIME] = None,
     width: Annotated[float, WIDTH] = 6.3,
     data: Annotated[str | None, DATA] = None,
 ) -> None:
@@ -201,8 +204,9 @@ def patches(
       mcusim plot patches mbv2-w1.0-r224 --schedule stream:4@13 --width 3.5 -o bands.pdf --data bands.csv
     """
 
-    kind, pieces, rules = _kind(output, data, model), parse_schedule(schedule), find_runtime(runtime).rules
-    program = lower(load(model), pieces, rules, rules.default_input_place(pieces))
+    kind, pieces, graph = _kind(output, data, model), parse_schedule(schedule), load(model)
+    rules = chosen_runtime(runtime, graph, None).runtime.rules
+    program = lower(graph, pieces, rules, rules.default_input_place(pieces))
     cut = [number for number, one in enumerate(program.stages) if one.kind is not StageKind.LAYER]
     if stage > len(cut):
         what = f"has {counted(len(cut), 'cut stage')}, not {stage}" if cut else "has no cut stage to draw"
@@ -264,7 +268,7 @@ def layers(
     model: Annotated[str, MODEL],
     output: Annotated[str, OUTPUT],
     profile: Annotated[str, option(metavar="BOARD", help="The board that it runs on.")],
-    runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose kernels.")] = "tinyengine",
+    runtime: Annotated[str | None, RUNTIME] = None,
     schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",
     data: Annotated[str | None, DATA] = None,
 ) -> None:

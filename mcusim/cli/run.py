@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from mcusim.cli.asking import Answer, Question, ask, ask_all
+from mcusim.cli.asking import Answer, Question, ask, ask_all, ask_others
 from mcusim.cli.options import (
     BANK,
     INPUT,
     JSON,
     LINKED,
+    RUNTIME,
     bytes_option,
     hz_option,
     image_option,
@@ -40,9 +41,8 @@ from mcusim.errors import InputError
 from mcusim.pricing.stored import read_calibration
 from mcusim.render.boards import board_lines
 from mcusim.render.layers import LayerChoice
-from mcusim.render.run_report import report_lines
+from mcusim.render.run_report import other_lines, report_lines
 from mcusim.report import SCHEMA_VERSION, Report
-from mcusim.runtimes import find_runtime
 
 __all__ = ["run"]
 
@@ -70,9 +70,7 @@ def run(
             "best fit first.",
         ),
     ] = None,
-    runtime: Annotated[
-        str, typer.Option(metavar="NAME", help="Whose memory rules and kernels, as NAME or NAME@VERSION.")
-    ] = "tinyengine",
+    runtime: Annotated[str | None, RUNTIME] = None,
     convention: Annotated[
         str | None,
         option(
@@ -205,7 +203,10 @@ def run(
             files = {"board": profile_file(profile), "firmware": linked, "calibration": calibration, "bits": bits}
             command = asked_again(context, _NO_QUESTION, _ALWAYS_SAID)
             write_output(_page(question, answer, files, command), html, "--html")
-        _tell_report(answer.report, choice, json, csv, is_told=STDOUT not in (json, csv, trace, html))
+        is_told = STDOUT not in (json, csv, trace, html)
+        _tell_report(answer.report, choice, json, csv, is_told)
+        if is_told:
+            show(other_lines(ask_others(question, answer), terminal_width()))
     if check and not any(report.fits for report in reports):
         raise typer.Exit(1)
 
@@ -217,7 +218,7 @@ def _write_trace(question: Question, answer: Answer, target: str) -> None:
     made = trace(
         answer.graph,
         profile=answer.board,
-        runtime=question.runtime,
+        runtime=answer.runtime,
         schedule=answer.report.schedule.spec,
         input_place=answer.report.input.where,
         clock_hz=question.clock_hz,
@@ -237,8 +238,7 @@ def _page(question: Question, answer: Answer, files: Mapping[str, str | None], c
     report, graph = answer.report, answer.graph
     named = {"network": report.model.source if graph.source.file_bytes is not None else None, **files}
     read = [(role, path) for role, path in named.items() if path is not None and os.path.isfile(path)]  # no pipes
-    runtime = find_runtime(question.runtime)
-    made = dossier(report, graph, answer.board, runtime, image=question.image, files=read, command=command)
+    made = dossier(report, graph, answer.board, answer.runtime, image=question.image, files=read, command=command)
     return html_page(made)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from os import PathLike
 from typing import Any
 
-from mcusim.arguments import the_board, the_bytes, the_graph, the_runtime, the_schedule
+from mcusim.arguments import chosen_runtime, the_board, the_bytes, the_graph, the_schedule
 from mcusim.boards import Board
 from mcusim.errors import PlanError, ScheduleError
 from mcusim.graph import ABSENT, Graph
@@ -76,7 +76,7 @@ def fit_bits(
     model: Graph | str | PathLike[str] | Mapping[str, Any],
     *,
     profile: Board | str | PathLike[str],
-    runtime: Runtime | str = "tinyengine",
+    runtime: Runtime | str | None = None,
     schedule: Schedule | str = "layer",
     input_place: InputPlace | str | None = None,
     sram_budget_bytes: int | None = None,
@@ -94,7 +94,8 @@ def fit_bits(
     Raises McusimError where the question is wrong; budgets that cannot be met are an answer (`BitFit.why`).
     """
     check_min_bits(min_bits)
-    graph, board, chosen, plan = the_graph(model), the_board(profile), the_runtime(runtime), the_schedule(schedule)
+    graph, board, plan = the_graph(model), the_board(profile), the_schedule(schedule)
+    chosen, _ = chosen_runtime(runtime, graph, board)
     if plan.is_auto:
         fix = "name a schedule (`mcusim patch` finds the best), and let the bits be chosen for it"
         raise ScheduleError("bits are chosen for one schedule", where="schedule 'auto'", fix=fix)

@@ -28,7 +28,7 @@ from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Basis, LatencyInfo, Report, Verdict
 from mcusim.units import format_bytes, format_count, format_hz, format_ms, format_percent
 
-__all__ = ["LayerChoice", "report_lines", "verdict_reason"]
+__all__ = ["LayerChoice", "other_lines", "report_lines", "verdict_reason"]
 
 ALIVE_SHOWN = 6
 ROOMY = 60
@@ -123,7 +123,22 @@ def _facts(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
         f"input of {format_bytes(report.input.bytes)} {where}",
         *([f"SRAM as {report.convention.name}"] if report.convention.name != report.runtime.name else []),
     ]
-    return [Text(line, style="dim") for line in _joined(facts, f" {glyphs.dot} ", width)]
+    lines = [Text(line, style="dim") for line in _joined(facts, f" {glyphs.dot} ", width)]
+    if report.runtime.why:
+        lines += paragraph(f"{report.runtime.name}; {report.runtime.why}", width, style="dim")
+    return lines
+
+
+def other_lines(others: Sequence[Report], width: int) -> list[Text]:
+    """A line for each other runtime: SRAM, verdict, time."""
+    lines = []
+    for report in others:
+        time = "time not known" if report.latency.ms is None else format_ms(report.latency.ms)
+        least = "at least " if report.sram.is_bound else ""
+        words = VERDICT_WORDS[report.verdict]
+        text = f"also: {report.runtime.name} {least}{kib(report.sram.peak_bytes)} KiB {words}, {time}"
+        lines += paragraph(text, width, style="dim", hanging="  ")
+    return [Text(), *lines] if lines else []
 
 
 def _priced(report: Report) -> str:

@@ -16,6 +16,7 @@ __all__ = [
     "add_number_refusals",
     "cannot_run",
     "missing_kernels",
+    "missing_nodes",
     "number_refusals",
     "refusals",
     "refusals_of",
@@ -73,15 +74,21 @@ def add_number_refusals(missing: dict[str, list[str]], program: Program, runtime
         missing.setdefault(why, []).append(program.graph.nodes[index].name)
 
 
-def missing_kernels(program: Program, runtime: Runtime) -> dict[str, list[str]]:
-    """Why the runtime cannot run some nodes -> their names, as `breakdown` finds them."""
-    missing: dict[str, list[str]] = {}
+def missing_nodes(program: Program, runtime: Runtime) -> Iterator[Refusal]:
+    """The nodes of a program that the runtime has no kernel for, then those whose numbers it refuses."""
     for stage in program.stages:
         for step in stage.steps:
             kernel = runtime.kernel_in(stage.kind, step.signature)
             if step.node != ABSENT and not kernel.supported:
-                missing.setdefault(kernel.why, []).append(program.graph.nodes[step.node].name)
-    add_number_refusals(missing, program, runtime)
+                yield Refusal(step.node, kernel.why)
+    yield from number_refusals(program.graph, runtime)
+
+
+def missing_kernels(program: Program, runtime: Runtime) -> dict[str, list[str]]:
+    """Why the runtime cannot run some nodes -> their names, as `breakdown` finds them."""
+    missing: dict[str, list[str]] = {}
+    for index, why in missing_nodes(program, runtime):
+        missing.setdefault(why, []).append(program.graph.nodes[index].name)
     return missing
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
-from mcusim.boards import load_board
+from mcusim.arguments import chosen_runtime, the_board, the_graph
 from mcusim.boards.board import Board
 from mcusim.errors import ScheduleError
 from mcusim.frontends.checks import refuse_float
@@ -23,13 +23,12 @@ from mcusim.lowering.rules import InputPlace
 from mcusim.memory.accounting import flash_info
 from mcusim.memory.counting import count_as
 from mcusim.memory.placement import known_for
-from mcusim.networks.loading import load
 from mcusim.ops.totals import count_parameters
 from mcusim.planners import live_bytes
 from mcusim.pricing.breakdown import breakdown, stage_infos
 from mcusim.pricing.prices import MACS_ONLY, Coefficients, coefficients
 from mcusim.report import FlashInfo
-from mcusim.runtimes import Runtime, find_runtime
+from mcusim.runtimes import Runtime
 from mcusim.runtimes.refusals import refusals
 from mcusim.schedule import LAYER, Schedule, StageKind
 from mcusim.searching.routed import Progress, Routed, Space
@@ -114,7 +113,7 @@ def search(
     model: Graph | str | PathLike[str] | Mapping[str, Any],
     *,
     profile: Board | str | PathLike[str],
-    runtime: Runtime | str = "tinyengine",
+    runtime: Runtime | str | None = None,
     max_stages: int = 3,
     max_grid: int = 16,
     kinds: Iterable[StageKind | str] = (StageKind.PATCH, StageKind.STREAM),
@@ -127,9 +126,8 @@ def search(
     max_stages, max_grid, kinds: the space; more takes longer.   input_place: the runtime's own choice if None.
     Raises McusimError where the model, board or runtime is wrong.
     """
-    graph = model if isinstance(model, Graph) else load(model)
-    board = profile if isinstance(profile, Board) else load_board(profile)
-    chosen = runtime if isinstance(runtime, Runtime) else find_runtime(runtime)
+    graph, board = the_graph(model), the_board(profile)
+    chosen, _ = chosen_runtime(runtime, graph, board)
     refuse_float(graph)
     space = _space(max_stages, max_grid, kinds)
     known = coefficients(chosen, board)

@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any
 
 from mcusim.arguments import (
+    chosen_runtime,
     the_board,
     the_bytes,
     the_clock,
@@ -59,9 +60,8 @@ from mcusim.schedule import Schedule, StageKind
 from mcusim.searching import Front, search
 from mcusim.units import cycles_to_ms, format_ms
 
-__all__ = ["DEFAULT_RUNTIME", "prices_for", "simulate"]
+__all__ = ["prices_for", "simulate"]
 
-DEFAULT_RUNTIME = "tinyengine"
 _UNTOLD = {
     Flow.LOOPS: "nothing tells how often a WHILE repeats its body",
     Flow.CHOOSES: "nothing tells which subgraph an IF runs",
@@ -73,7 +73,7 @@ def simulate(
     model: Graph | str | PathLike[str] | Mapping[str, Any],
     *,
     profile: Board | str | PathLike[str],
-    runtime: Runtime | str = DEFAULT_RUNTIME,
+    runtime: Runtime | str | None = None,
     schedule: Schedule | str = "layer",
     input_place: InputPlace | str | None = None,
     clock_hz: int | None = None,
@@ -87,7 +87,8 @@ def simulate(
     """What `model` needs on the board `profile`.
 
     model: a Graph, the name of a published network, the path of a `.tflite` file, or a description for `load`.
-    profile: a board's name, the path of a profile, or a Board.   runtime: `NAME` or `NAME@VERSION`.
+    profile: a board's name, the path of a profile, or a Board.
+    runtime: `NAME` or `NAME@VERSION`; if None the first of `runtimes.choosing.PREFERENCE` that can run the network.
     schedule: see `mcusim.schedule`; `auto` is the best of those that the runtime can run.
     input_place: `arena` or `external`; the runtime's own choice if None.
     clock_hz, sram_budget_bytes, flash_budget_bytes, max_ms: replace or add to the board's own.
@@ -96,10 +97,12 @@ def simulate(
     calibration: a file of `mcusim calibrate`, whose measurements price instead of the package's alone.
     Raises McusimError where the model, board, runtime, schedule or an option is wrong.
     """
-    board, chosen, plan = the_board(profile), the_runtime(runtime), the_schedule(schedule)
+    board, plan = the_board(profile), the_schedule(schedule)
+    wished = None if runtime is None else the_runtime(runtime)
     sram_bytes, flash_bytes = the_bytes(sram_budget_bytes, _SRAM_BUDGET), the_bytes(flash_budget_bytes, _FLASH_BUDGET)
     clock, limit_ms = the_clock(clock_hz), the_ms(max_ms)
     graph = the_graph(model)
+    chosen, why = chosen_runtime(wished, graph, board)
     told: tuple[str, ...] = ()
     if plan.is_auto:
         wanted = None if input_place is None else the_input_place(input_place, chosen, plan)
@@ -122,7 +125,7 @@ def simulate(
         if not the_schedule(schedule).is_auto:
             raise
         raise _of_found(error, plan) from None
-    return replace(report, warnings=(*told, *report.warnings)) if told else report
+    return replace(report, runtime=report.runtime._replace(why=why), warnings=(*told, *report.warnings))
 
 
 def _of_found(error: ScheduleError, found: Schedule) -> ScheduleError:

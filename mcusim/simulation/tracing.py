@@ -14,7 +14,7 @@ from math import inf, nextafter
 from os import PathLike
 from typing import Any, NamedTuple
 
-from mcusim.arguments import the_board, the_clock, the_graph, the_input_place, the_runtime, the_schedule
+from mcusim.arguments import chosen_runtime, the_board, the_clock, the_graph, the_input_place, the_schedule
 from mcusim.boards.board import Board
 from mcusim.errors import ModelError, ScheduleError
 from mcusim.frontends.checks import refuse_float
@@ -28,7 +28,7 @@ from mcusim.program import Stage, Step
 from mcusim.region import Region, hull
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule, StageKind
-from mcusim.simulation.simulate import DEFAULT_RUNTIME, prices_for
+from mcusim.simulation.simulate import prices_for
 
 __all__ = ["SLICES", "trace"]
 
@@ -45,7 +45,7 @@ def trace(
     model: Graph | str | PathLike[str] | Mapping[str, Any],
     *,
     profile: Board | str | PathLike[str],
-    runtime: Runtime | str = DEFAULT_RUNTIME,
+    runtime: Runtime | str | None = None,
     schedule: Schedule | str = "layer",
     input_place: InputPlace | str | None = None,
     clock_hz: int | None = None,
@@ -58,7 +58,7 @@ def trace(
     slices: at most so many; `otherData.warning` names the stages whose pieces are then shown together.
     Raises McusimError as `simulate` does, and where the time of a layer is not known.
     """
-    board, chosen, plan, clock = the_board(profile), the_runtime(runtime), the_schedule(schedule), the_clock(clock_hz)
+    board, plan, clock = the_board(profile), the_schedule(schedule), the_clock(clock_hz)
     if plan.is_auto:
         fix = "name one; `simulate` finds it: its report has it as `schedule.spec`"
         raise ScheduleError("a trace is of one schedule", where=f"schedule '{plan}'", fix=fix)
@@ -66,6 +66,7 @@ def trace(
         board = board.with_clock(clock)
     graph = the_graph(model)
     refuse_float(graph)
+    chosen, _ = chosen_runtime(runtime, graph, board)
     memory = memory_of(graph, plan, chosen, the_input_place(input_place, chosen, plan))
     return _document(memory, board, plan, prices_for(chosen, board, calibration), slices)
 

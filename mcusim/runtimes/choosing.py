@@ -1,0 +1,77 @@
+"""Which runtime answers where none is asked for: the first of `PREFERENCE` that can run the network on the board.
+
+"Can run" asks for kernels, not for room: whether the network fits is the question that the answer then treats.
+
+    tinyengine       no kernel for SOFTMAX       \\
+    tflm-cmsis-nn    every layer has a kernel  -> this one, "tinyengine has no kernel for SOFTMAX"
+    tflm             not looked at
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from mcusim.boards.board import Board
+from mcusim.graph import Graph
+from mcusim.lowering.lower import lower
+from mcusim.runtimes.refusals import missing_nodes, refusals_of
+from mcusim.runtimes.registry import RUNTIMES, Runtime
+from mcusim.schedule import LAYER
+
+__all__ = ["PREFERENCE", "RuntimeChoice", "choose_runtime", "why_not"]
+
+PREFERENCE = ("tinyengine", "tflm-cmsis-nn", "tflm", "x-cube-ai")
+"""The fastest on most boards first."""
+
+_NAMED_OPERATORS = 3
+
+
+class RuntimeChoice(NamedTuple):
+    """why: what the runtimes before it lack; "" for the first of the preference, and for one that was asked for."""
+
+    runtime: Runtime
+    why: str
+
+
+def choose_runtime(graph: Graph, board: Board | None = None) -> RuntimeChoice:
+    """The first runtime of `PREFERENCE` that can run all of `graph` on `board`; without a board, anywhere.
+
+    Where none can, the one that lacks kernels for the fewest nodes.
+    """
+    lacking: dict[str, tuple[str, int]] = {}
+    for name in PREFERENCE:
+        runtime = RUNTIMES[name]
+        reason, nodes = why_not(graph, runtime, board)
+        if not reason:
+            return RuntimeChoice(runtime, "; ".join(why for why, _ in lacking.values()))
+        lacking[name] = reason, nodes
+    nearest = min(lacking, key=lambda name: lacking[name][1])
+    return RuntimeChoice(
+        RUNTIMES[nearest], f"no runtime is known to run it: {'; '.join(w for w, _ in lacking.values())}"
+    )
+
+
+def why_not(graph: Graph, runtime: Runtime, board: Board | None = None) -> tuple[str, int]:
+    """Why `runtime` cannot run `graph` on `board`, and how many nodes it has no kernel for; ("", 0) where it can."""
+    if board is not None and not runtime.serves(board):
+        return f"{runtime.name} is for {runtime.parts} parts only", len(graph.nodes)
+    if not any(True for part in (graph, *graph.subgraphs) for _ in refusals_of(part, runtime)):
+        return "", 0
+    # A node without a kernel of its own may be folded into one that has: lowering tells.
+    program = lower(graph, LAYER, runtime.rules, runtime.rules.input_place)
+    missing = list(missing_nodes(program, runtime))
+    if not missing:
+        return "", 0
+    operators = _operators([program.graph.nodes[index].op for index, _ in missing])
+    return f"{runtime.name} has no kernel for {operators}", len(missing)
+
+
+def _operators(names: Iterable[str]) -> str:
+    """`SOFTMAX, 2 CONV_2D and 3 more operators`: each operator with how many nodes of it there are."""
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+    shown = [name if count == 1 else f"{count} {name}" for name, count in counts.items()]
+    rest = len(shown) - _NAMED_OPERATORS
+    return ", ".join(shown[:_NAMED_OPERATORS]) + (f" and {rest} more operators" if rest > 0 else "")

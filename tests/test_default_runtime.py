@@ -1,0 +1,56 @@
+"""Which runtime answers where none is asked for, and what is said of the others."""
+
+from __future__ import annotations
+
+import pytest
+from commands import run
+from conftest import CorpusModel
+
+import mcusim
+from mcusim import GraphBuilder
+from mcusim.graph import Graph
+from mcusim.runtimes import RUNTIMES
+from mcusim.runtimes.choosing import PREFERENCE, choose_runtime, why_not
+
+
+def network(*, with_softmax: bool) -> Graph:
+    builder = GraphBuilder("small")
+    place = builder.conv_2d(builder.input((1, 16, 16, 3)), 8, kernel=3, stride=2, padding=1)
+    return builder.build([builder.softmax(builder.mean(place)) if with_softmax else place])
+
+
+def test_the_first_that_can_run_it() -> None:
+    assert choose_runtime(network(with_softmax=False)) == (RUNTIMES["tinyengine"], "")
+    chosen, why = choose_runtime(network(with_softmax=True))
+    assert chosen.name == "tflm-cmsis-nn"
+    assert why.startswith("tinyengine has no kernel for")
+    assert "SOFTMAX" in why
+
+
+def test_a_board_counts_only_where_it_is_named() -> None:
+    reason, _ = why_not(network(with_softmax=False), RUNTIMES["x-cube-ai"], mcusim.load_board("nrf52840"))
+    assert "parts only" in reason
+    assert why_not(network(with_softmax=False), RUNTIMES["x-cube-ai"]) == ("", 0)
+
+
+def test_the_report_names_it_and_why() -> None:
+    report = mcusim.simulate(network(with_softmax=True), profile="stm32h743")
+    assert report.runtime.name == "tflm-cmsis-nn"
+    assert report.runtime.why == choose_runtime(network(with_softmax=True)).why
+    assert mcusim.simulate(network(with_softmax=True), profile="stm32h743", runtime="tflm").runtime.why == ""
+
+
+def test_the_others_are_told_below() -> None:
+    shown = run("run", "mcunet-vww0", "--profile", "stm32h743", "--layers", "none").out
+    told = [line for line in shown.splitlines() if line.startswith("also: ")]
+    assert [line.split()[1] for line in told] == [name for name in PREFERENCE if name != "tinyengine"]
+    asked = run("run", "mcunet-vww0", "--profile", "stm32h743", "--runtime", "tflm", "--layers", "none").out
+    assert "also: " not in asked
+
+
+@pytest.mark.corpus
+def test_real_networks_have_a_verdict(corpus_model: CorpusModel) -> None:
+    """Every network of the corpus has a runtime that runs it, so that the verdict is one."""
+    report = mcusim.simulate(corpus_model.path, profile="stm32h743")
+    assert report.runtime.runs is True
+    assert report.fits is not None
