@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any, SupportsIndex
 
@@ -18,11 +19,13 @@ from mcusim.networks.loading import load
 from mcusim.runtimes import Runtime, find_runtime
 from mcusim.runtimes.choosing import RuntimeChoice, choose_runtime
 from mcusim.schedule import Schedule, parse_schedule
-from mcusim.units import parse_bytes, parse_hz
+from mcusim.units import format_bytes, parse_bytes, parse_hz
 
 __all__ = [
+    "Budgets",
     "chosen_runtime",
     "the_board",
+    "the_budgets",
     "the_bytes",
     "the_clock",
     "the_graph",
@@ -33,6 +36,7 @@ __all__ = [
 ]
 
 _ALL = "all"
+_SRAM_BUDGET, _FLASH_BUDGET = "sram_budget_bytes", "flash_budget_bytes"
 
 
 def the_graph(model: Graph | str | PathLike[str] | Mapping[str, Any]) -> Graph:
@@ -99,6 +103,43 @@ def the_bytes(size_bytes: int | None, name: str) -> int | None:
     if found <= 0:
         raise InputError(f"it is {found:,}", where=name, fix="give it a number of bytes above zero, or leave it out")
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """What the answer is held against. max_ms: None where time is not limited."""
+
+    sram_bytes: int
+    flash_bytes: int
+    max_ms: float | None = None
+
+
+def the_budgets(
+    board: Board,
+    sram_budget_bytes: int | None = None,
+    flash_budget_bytes: int | None = None,
+    max_ms: float | None = None,
+    what_if: bool = False,
+) -> Budgets:
+    """The budgets that were stated, and the board's own for the others.
+
+    what_if: whether a budget may be larger than what the board has; without it a slip such as 10M for 10k would turn
+    a check off. Raises InputError.
+    """
+    sram_bytes, flash_bytes = the_bytes(sram_budget_bytes, _SRAM_BUDGET), the_bytes(flash_budget_bytes, _FLASH_BUDGET)
+    for name, asked, owned in (
+        (_SRAM_BUDGET, sram_bytes, board.ram_bytes),
+        (_FLASH_BUDGET, flash_bytes, board.flash_bytes),
+    ):
+        if asked is not None and asked > owned and not what_if:
+            what = f"{format_bytes(asked)} is more than the {format_bytes(owned)} that {board.name} has"
+            fix = f"use {owned} or less, or say what_if (`--what-if`) to ask about a board with more"
+            raise InputError(what, where=name, fix=fix)
+    return Budgets(
+        board.sram_budget_bytes if sram_bytes is None else sram_bytes,
+        board.flash_bytes if flash_bytes is None else flash_bytes,
+        the_ms(max_ms),
+    )
 
 
 def the_ms(max_ms: float | None) -> float | None:

@@ -13,7 +13,7 @@ from os import PathLike
 from typing import Any
 
 from mcusim import zoo
-from mcusim.arguments import chosen_runtime, the_board, the_graph
+from mcusim.arguments import Budgets, chosen_runtime, the_board, the_budgets, the_graph
 from mcusim.boards import all_boards
 from mcusim.boards.board import Board
 from mcusim.errors import McusimError
@@ -92,17 +92,24 @@ def remedies(
     profile: Board | str | PathLike[str],
     runtime: Runtime | str | None = None,
     input_place: InputPlace | None = None,
+    sram_budget_bytes: int | None = None,
+    flash_budget_bytes: int | None = None,
+    max_ms: float | None = None,
+    what_if: bool = False,
 ) -> Diagnosis:
     """What could be done for `model` on the board `profile`, whether it fits already or not.
 
     input_place: where the network's input lies; the runtime's own choice if None.
+    sram_budget_bytes, flash_budget_bytes: replace the board's own; other boards are held to theirs.
+    max_ms: a limit in time, on every board.   what_if: whether a budget may be more than the board has.
     Raises McusimError where the model, board or runtime is wrong.
     """
     graph, board = the_graph(model), the_board(profile)
     chosen, _ = chosen_runtime(runtime, graph, board)
     named = os.fspath(model) if isinstance(model, str | PathLike) else graph.name
-    report = simulate(graph, profile=board, runtime=chosen, input_place=input_place)
-    patient = _Patient(graph, shlex.quote(named), board, chosen, report, input_place)
+    budgets = the_budgets(board, sram_budget_bytes, flash_budget_bytes, max_ms, what_if)
+    report = _asked(graph, board, chosen, input_place, budgets)
+    patient = _Patient(graph, shlex.quote(named), board, chosen, report, input_place, budgets)
     found = [
         *patient.plans(),
         *patient.orders(),
@@ -138,6 +145,7 @@ class _Patient:
     runtime: Runtime
     report: Report
     input_place: InputPlace | None
+    budgets: Budgets
 
     def plans(self) -> Iterator[Remedy]:
         """The smallest plan of the same buffers."""
@@ -173,6 +181,8 @@ class _Patient:
             runtime=self.runtime,
             kinds=self.runtime.cut_stages,
             input_place=self.input_place,
+            sram_budget_bytes=self.budgets.sram_bytes,
+            what_if=True,
         )
         point = front.best or front.nearest
         if point.peak_bytes < self.report.sram.peak_bytes:
@@ -194,7 +204,15 @@ class _Patient:
 
     def bits(self) -> Iterator[Remedy]:
         """Fewer bits a tensor, as few as it takes."""
-        found = fit_bits(self.graph, profile=self.board, runtime=self.runtime, input_place=self.input_place)
+        found = fit_bits(
+            self.graph,
+            profile=self.board,
+            runtime=self.runtime,
+            input_place=self.input_place,
+            sram_budget_bytes=self.budgets.sram_bytes,
+            flash_budget_bytes=self.budgets.flash_bytes,
+            what_if=True,
+        )
         if found.graph is not found.original:
             least = min((*found.allocation.weights.values(), *found.allocation.activations.values()))
             command = self._command("bits")
@@ -249,10 +267,9 @@ class _Patient:
         self, network: Graph | Mapping[str, Any], *, board: Board | None = None, runtime: Runtime | None = None
     ) -> Report | None:
         """An answer, or None where such a network cannot be built or run."""
+        budgets = self.budgets if board is None else the_budgets(board, max_ms=self.budgets.max_ms)
         try:
-            return simulate(
-                network, profile=board or self.board, runtime=runtime or self.runtime, input_place=self.input_place
-            )
+            return _asked(network, board or self.board, runtime or self.runtime, self.input_place, budgets)
         except McusimError:
             return None
 
@@ -275,6 +292,21 @@ class _Patient:
         return "" if self.input_place is None else f" --input {self.input_place}"
 
 
+def _asked(
+    network: Graph | Mapping[str, Any], board: Board, runtime: Runtime, input_place: InputPlace | None, budgets: Budgets
+) -> Report:
+    return simulate(
+        network,
+        profile=board,
+        runtime=runtime,
+        input_place=input_place,
+        sram_budget_bytes=budgets.sram_bytes,
+        flash_budget_bytes=budgets.flash_bytes,
+        max_ms=budgets.max_ms,
+        what_if=True,
+    )
+
+
 def _of(kind: RemedyKind, what: str, keeps: bool, report: Report, command: str = "") -> Remedy:
     flash_bytes, lacks = report.flash.total_bytes, _lacks(report.sram.fits, report)
     return Remedy(kind, what, keeps, report.sram.peak_bytes, flash_bytes, report.latency.ms, lacks, command)
@@ -283,6 +315,8 @@ def _of(kind: RemedyKind, what: str, keeps: bool, report: Report, command: str =
 def _lacks(sram_fits: bool | None, report: Report) -> tuple[str, ...]:
     budgets = (("SRAM", sram_fits), ("flash", report.flash.fits))
     found = [f"too much {name}" for name, fits in budgets if fits is False]
+    if report.latency.fits is False:
+        found.append("too much time")
     if report.runtime.runs is not True:
         found.append(f"{report.runtime.name} cannot run it")
     return tuple(found)

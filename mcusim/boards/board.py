@@ -192,6 +192,11 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
         return total_bytes(bank for bank in self.memory if bank.holds_arena)
 
     @property
+    def ram_bytes(self) -> int:
+        """Every bank together, on the chip and beside it: more than this no budget can be."""
+        return total_bytes(self.memory)
+
+    @property
     def flash_bytes(self) -> int:
         """Size of the flash."""
         return self.flash.size_bytes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcusim.boards import all_boards
 from mcusim.boards.board import Board
@@ -35,6 +35,7 @@ class Question:
     sram_budget_bytes: int | None
     flash_budget_bytes: int | None
     max_ms: float | None
+    what_if: bool
     convention: str | None
     image: Image | None
     calibration: Calibration | None
@@ -70,11 +71,17 @@ def _answers(question: Question, boards: Sequence[Board]) -> list[Answer]:
     graphs: dict[str, Graph] = {}
     answers = []
     for board in boards:
+        is_enough = question.what_if or len(boards) == 1
+        held = replace(
+            question,
+            sram_budget_bytes=_at_most(question.sram_budget_bytes, board.sram_budget_bytes, is_enough),
+            flash_budget_bytes=_at_most(question.flash_budget_bytes, board.flash_bytes, is_enough),
+        )
         name = board.default_model if question.model is None else question.model
         if name not in graphs:
             graphs[name] = load(name)
-        graph = _with_bits(graphs[name], board, question)
-        report = _simulated(question, graph, board, runtime, schedule)
+        graph = _with_bits(graphs[name], board, held)
+        report = _simulated(held, graph, board, runtime, schedule)
         answers.append(Answer(report, graph, board, runtime or find_runtime(report.runtime.name)))
     return answers
 
@@ -92,6 +99,11 @@ def ask_others(question: Question, answer: Answer) -> list[Report]:
     ]
 
 
+def _at_most(asked: int | None, owned: int, is_enough: bool) -> int | None:
+    """A budget for one board of many: what it has, where that is less."""
+    return asked if asked is None or is_enough else min(asked, owned)
+
+
 def _simulated(question: Question, graph: Graph, board: Board, runtime: Runtime | None, schedule: Schedule) -> Report:
     return simulate(
         graph,
@@ -103,6 +115,7 @@ def _simulated(question: Question, graph: Graph, board: Board, runtime: Runtime 
         sram_budget_bytes=question.sram_budget_bytes,
         flash_budget_bytes=question.flash_budget_bytes,
         max_ms=question.max_ms,
+        what_if=question.what_if,
         convention=question.convention,
         image=question.image,
         calibration=question.calibration,
@@ -125,4 +138,5 @@ def _with_bits(graph: Graph, board: Board, question: Question) -> Graph:
         input_place=question.input_place,
         sram_budget_bytes=question.sram_budget_bytes,
         flash_budget_bytes=question.flash_budget_bytes,
+        what_if=question.what_if,
     ).graph

@@ -7,10 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from mcusim.cli.options import JSON, RUNTIME, bytes_option, csv_of, option, place_option, profile_file
+from mcusim.cli.options import (
+    FLASH_BUDGET,
+    JSON,
+    RUNTIME,
+    SRAM_BUDGET,
+    WHAT_IF,
+    bytes_option,
+    csv_of,
+    option,
+    place_option,
+    profile_file,
+)
 from mcusim.cli.sheets import bits_csv
 from mcusim.cli.shell import (
     STDOUT,
+    check_exit,
     document,
     glyphs,
     refuse_overwriting,
@@ -33,8 +45,9 @@ def bits(
     input_place: Annotated[
         str | None, option("--input", metavar="PLACE", help="Where the network's input lies: arena or external.")
     ] = None,
-    sram_budget: Annotated[str | None, option(metavar="SIZE", help="SRAM to hold, such as 256k.")] = None,
-    flash_budget: Annotated[str | None, option(metavar="SIZE", help="Flash to hold, such as 1M.")] = None,
+    sram_budget: Annotated[str | None, SRAM_BUDGET] = None,
+    flash_budget: Annotated[str | None, FLASH_BUDGET] = None,
+    what_if: Annotated[bool, WHAT_IF] = False,
     min_bits: Annotated[int, typer.Option(metavar="N", help="No tensor goes below it: 2, 4 or 8.")] = 2,
     margin: Annotated[
         float,
@@ -67,6 +80,7 @@ def bits(
         input_place=place_option(input_place),
         sram_budget_bytes=bytes_option(sram_budget, "--sram-budget"),
         flash_budget_bytes=bytes_option(flash_budget, "--flash-budget"),
+        what_if=what_if,
         min_bits=min_bits,
         margin=margin,
     )
@@ -76,8 +90,8 @@ def bits(
         write_output(bits_csv(found.layers), csv, "--csv")
     if STDOUT not in (json, csv):
         show(bits_lines(found, terminal_width(), glyphs()))
-    if check and not found.fits:
-        raise typer.Exit(1)
+    if check:
+        check_exit("mcusim bits", [found.fits])
 
 
 def _document(found: BitFit, min_bits: int, margin: float) -> dict[str, Any]:

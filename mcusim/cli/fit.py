@@ -7,10 +7,24 @@ from typing import Annotated, Any
 import typer
 
 from mcusim.advising.remedies import Diagnosis, remedies
-from mcusim.cli.options import INPUT, JSON, RUNTIME, csv_of, place_option, profile_file
+from mcusim.cli.options import (
+    FLASH_BUDGET,
+    INPUT,
+    JSON,
+    MAX_MS,
+    RUNTIME,
+    SRAM_BUDGET,
+    WHAT_IF,
+    bytes_option,
+    csv_of,
+    ms_option,
+    place_option,
+    profile_file,
+)
 from mcusim.cli.sheets import remedies_csv
 from mcusim.cli.shell import (
     STDOUT,
+    check_exit,
     document,
     glyphs,
     refuse_overwriting,
@@ -29,6 +43,10 @@ def fit(
     profile: Annotated[str, typer.Option(metavar="BOARD", help="A board's name, or the path of a TOML file.")],
     runtime: Annotated[str | None, RUNTIME] = None,
     input_place: Annotated[str | None, INPUT] = None,
+    sram_budget: Annotated[str | None, SRAM_BUDGET] = None,
+    flash_budget: Annotated[str | None, FLASH_BUDGET] = None,
+    max_ms: Annotated[str | None, MAX_MS] = None,
+    what_if: Annotated[bool, WHAT_IF] = False,
     json: Annotated[str | None, JSON] = None,
     csv: Annotated[str | None, csv_of("remedy")] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 when the network does not fit as it is.")] = False,
@@ -42,19 +60,29 @@ def fit(
     Examples:
       mcusim fit mbv2-w0.35-r144 --profile stm32f412
       mcusim fit mcunet-in3 --profile nrf52840 --json -
+      mcusim fit mcunet-vww1 --profile stm32f746 --sram-budget 64k --max-ms 500
     """
 
     refuse_same_target(json=json, csv=csv)
     refuse_overwriting((model, profile_file(profile)), json=json, csv=csv)
-    found = remedies(model, profile=profile, runtime=runtime, input_place=place_option(input_place))
+    found = remedies(
+        model,
+        profile=profile,
+        runtime=runtime,
+        input_place=place_option(input_place),
+        sram_budget_bytes=bytes_option(sram_budget, "--sram-budget"),
+        flash_budget_bytes=bytes_option(flash_budget, "--flash-budget"),
+        max_ms=ms_option(max_ms, "--max-ms"),
+        what_if=what_if,
+    )
     if json is not None:
         write_output(document(_document(found)), json, "--json")
     if csv is not None:
         write_output(remedies_csv(found.remedies), csv, "--csv")
     if STDOUT not in (json, csv):
         show(remedy_lines(found, terminal_width(), glyphs()))
-    if check and not found.report.fits:
-        raise typer.Exit(1)
+    if check:
+        check_exit("mcusim fit", [found.report.fits])
 
 
 def _document(found: Diagnosis) -> dict[str, Any]:

@@ -20,12 +20,16 @@ from mcusim.units import parse_bytes, parse_count, parse_hz
 
 __all__ = [
     "BANK",
+    "FLASH_BUDGET",
     "INPUT",
     "JSON",
     "LINKED",
+    "MAX_MS",
     "MODEL",
     "RUNTIME",
     "SCHEDULE",
+    "SRAM_BUDGET",
+    "WHAT_IF",
     "board_option",
     "bytes_option",
     "choice_option",
@@ -55,6 +59,10 @@ RUNTIME = option(
     help="Whose memory rules and kernels, as NAME or NAME@VERSION. Default: the first of tinyengine, tflm-cmsis-nn, "
     "tflm and x-cube-ai that has a kernel for every layer.",
 )
+SRAM_BUDGET = option(metavar="SIZE", help="SRAM to hold, such as 256k. Default: the board's.")
+FLASH_BUDGET = option(metavar="SIZE", help="Flash to hold, such as 1M. Default: the board's.")
+MAX_MS = option(metavar="MS", help="Time to hold, such as 50 (or 1.5s).")
+WHAT_IF = typer.Option("--what-if", help="A budget may be more than the board has.")
 MODEL = typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")
 SCHEDULE = typer.Option(metavar="SPEC", help="In which pieces the network runs.")
 BANK = option(metavar="NAMES", help="The arena in these banks of the board only: A or A,B.")

@@ -10,9 +10,12 @@ from mcusim import zoo
 from mcusim.advising.receptive_fields import Advice, Variant, advise
 from mcusim.arguments import chosen_runtime
 from mcusim.cli.options import (
+    FLASH_BUDGET,
     INPUT,
     JSON,
     RUNTIME,
+    SRAM_BUDGET,
+    WHAT_IF,
     bytes_option,
     csv_of,
     named_board,
@@ -24,6 +27,7 @@ from mcusim.cli.progress import progress_bar
 from mcusim.cli.sheets import front_csv
 from mcusim.cli.shell import (
     STDOUT,
+    check_exit,
     document,
     glyphs,
     refuse_overwriting,
@@ -33,7 +37,7 @@ from mcusim.cli.shell import (
     write_bytes,
     write_output,
 )
-from mcusim.cli.space import ALL_KINDS, GRID, KINDS, SRAM_BUDGET, STAGES, stage_kinds
+from mcusim.cli.space import ALL_KINDS, GRID, KINDS, STAGES, stage_kinds
 from mcusim.errors import InputError, ScheduleError
 from mcusim.frontends.description import graph_from_dict
 from mcusim.frontends.synthesis import with_seeded_weights
@@ -63,6 +67,8 @@ def patch(
     stages: Annotated[int, STAGES] = 3,
     grid: Annotated[int, GRID] = 16,
     sram_budget: Annotated[str | None, SRAM_BUDGET] = None,
+    flash_budget: Annotated[str | None, FLASH_BUDGET] = None,
+    what_if: Annotated[bool, WHAT_IF] = False,
     input_place: Annotated[str | None, INPUT] = None,
     paper: Annotated[
         bool, typer.Option("--paper", help="Also: the plan of MCUNetV2's own search space and way of counting.")
@@ -126,6 +132,8 @@ def patch(
                 kinds=those,
                 input_place=place,
                 sram_budget_bytes=budget,
+                flash_budget_bytes=bytes_option(flash_budget, "--flash-budget"),
+                what_if=what_if,
                 progress=progress,
             )
 
@@ -151,8 +159,8 @@ def patch(
         if advised is not None:
             lines += advice_lines(advised, terminal_width(), glyphs())
         show(lines)
-    if check and not front.fits:
-        raise typer.Exit(1)
+    if check:
+        check_exit("mcusim patch", [front.fits])
 
 
 def _advice(front: Front, schedule: str | None) -> Advice:

@@ -7,11 +7,28 @@ from typing import Annotated
 import typer
 
 from mcusim.arguments import chosen_runtime
-from mcusim.cli.options import MODEL, RUNTIME, SCHEDULE, board_option, bytes_option, named_board, option, profile_file
+from mcusim.cli.options import (
+    MODEL,
+    RUNTIME,
+    SCHEDULE,
+    SRAM_BUDGET,
+    board_option,
+    bytes_option,
+    named_board,
+    option,
+    profile_file,
+)
 from mcusim.cli.progress import progress_bar
 from mcusim.cli.sheets import front_csv, layers_csv, maps_csv, tenants_csv, validation_csv
-from mcusim.cli.shell import STDOUT, one_thread, refuse_overwriting, refuse_same_target, write_bytes, write_output
-from mcusim.cli.space import GRID, KINDS, SRAM_BUDGET, STAGES, stage_kinds
+from mcusim.cli.shell import (
+    STDOUT,
+    one_thread,
+    refuse_overwriting,
+    refuse_same_target,
+    write_bytes,
+    write_output,
+)
+from mcusim.cli.space import GRID, KINDS, STAGES, stage_kinds
 from mcusim.errors import ModelError, ScheduleError
 from mcusim.lowering.lower import lower
 from mcusim.memory.planning import plan_memory

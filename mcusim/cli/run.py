@@ -11,10 +11,14 @@ import typer
 from mcusim.cli.asking import Answer, Question, ask, ask_all, ask_others
 from mcusim.cli.options import (
     BANK,
+    FLASH_BUDGET,
     INPUT,
     JSON,
     LINKED,
+    MAX_MS,
     RUNTIME,
+    SRAM_BUDGET,
+    WHAT_IF,
     bytes_option,
     hz_option,
     image_option,
@@ -27,6 +31,7 @@ from mcusim.cli.options import (
 from mcusim.cli.sheets import boards_csv, layers_csv
 from mcusim.cli.shell import (
     STDOUT,
+    check_exit,
     complain,
     document,
     glyphs,
@@ -92,9 +97,10 @@ def run(
         INPUT,
     ] = None,
     clock_hz: Annotated[str | None, option(metavar="CLOCK", help="Another clock, such as 480MHz.")] = None,
-    sram_budget: Annotated[str | None, option(metavar="SIZE", help="SRAM to hold, such as 256k.")] = None,
-    flash_budget: Annotated[str | None, option(metavar="SIZE", help="Flash to hold, such as 1M.")] = None,
-    max_ms: Annotated[str | None, option(metavar="MS", help="Time to hold, such as 50 (or 1.5s).")] = None,
+    sram_budget: Annotated[str | None, SRAM_BUDGET] = None,
+    flash_budget: Annotated[str | None, FLASH_BUDGET] = None,
+    what_if: Annotated[bool, WHAT_IF] = False,
+    max_ms: Annotated[str | None, MAX_MS] = None,
     bank: Annotated[str | None, BANK] = None,
     linked: Annotated[str | None, LINKED] = None,
     calibration: Annotated[
@@ -173,6 +179,7 @@ def run(
         bytes_option(sram_budget, "--sram-budget"),
         bytes_option(flash_budget, "--flash-budget"),
         ms_option(max_ms, "--max-ms"),
+        what_if,
         convention,
         image_option(linked),
         None if calibration is None else read_calibration(calibration),
@@ -207,8 +214,8 @@ def run(
         _tell_report(answer.report, choice, json, csv, is_told)
         if is_told:
             show(other_lines(ask_others(question, answer), terminal_width()))
-    if check and not any(report.fits for report in reports):
-        raise typer.Exit(1)
+    if check:
+        check_exit("mcusim run", [report.fits for report in reports])
 
 
 def _write_trace(question: Question, answer: Answer, target: str) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import typer
+
 from mcusim.errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STDOUT",
+    "check_exit",
     "complain",
     "document",
     "glyphs",
@@ -38,10 +41,25 @@ __all__ = [
     "write_output",
 ]
 
+MISSED, CANNOT_KNOW = 1, 3
+"""Exit codes of a check."""
+
 STDOUT = "-"
 """As a file name: standard output."""
 
 PIPE_WIDTH, LEAST_WIDTH, MOST_WIDTH = 100, 40, 160
+
+
+def check_exit(where: str, fits: Sequence[bool | None]) -> None:
+    """End a command that was asked to `--check`, with 3 where it cannot be known whether anything fits, or with 1.
+
+    fits: of each answer; where one fits all is well. What is not fine is said in a line of standard error.
+    """
+    if any(fits):
+        return
+    is_unknown = None in fits
+    complain(f"{where}: check: " + ("it cannot be known whether it fits" if is_unknown else "it does not fit"))
+    raise typer.Exit(CANNOT_KNOW if is_unknown else MISSED)
 
 
 def one_thread() -> None:

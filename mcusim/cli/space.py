@@ -8,14 +8,13 @@ from mcusim.cli.options import option
 from mcusim.errors import InputError
 from mcusim.runtimes import Runtime
 
-__all__ = ["ALL_KINDS", "GRID", "KINDS", "SRAM_BUDGET", "STAGES", "stage_kinds"]
+__all__ = ["ALL_KINDS", "GRID", "KINDS", "STAGES", "stage_kinds"]
 
 KINDS = option(
     metavar="KIND[,KIND]", help="Stages that are allowed: patch, stream. Default: those that the runtime can run."
 )
 STAGES = typer.Option(min=0, max=8, metavar="N", help="Cut stages in one schedule, at most.")
 GRID = typer.Option(min=1, max=64, metavar="N", help="Patches along an axis, at most.")
-SRAM_BUDGET = option(metavar="SIZE", help="SRAM to hold, such as 256k.")
 
 ALL_KINDS = ("patch", "stream")
 

@@ -8,7 +8,7 @@ from functools import partial
 from os import PathLike
 from typing import Any
 
-from mcusim.arguments import chosen_runtime, the_board, the_bytes, the_graph, the_schedule
+from mcusim.arguments import chosen_runtime, the_board, the_graph, the_schedule
 from mcusim.boards import Board
 from mcusim.errors import PlanError, ScheduleError
 from mcusim.graph import ABSENT, Graph
@@ -81,6 +81,7 @@ def fit_bits(
     input_place: InputPlace | str | None = None,
     sram_budget_bytes: int | None = None,
     flash_budget_bytes: int | None = None,
+    what_if: bool = False,
     min_bits: int = 2,
     margin: float = MARGIN,
 ) -> BitFit:
@@ -89,8 +90,8 @@ def fit_bits(
     The first of the allocations of `allocate_bits` that fits: its SRAM limit sinks from layer to layer, the fullest
     first, until the runtime's plan, with the working memory that the paper does not count, holds the budget; of the
     flash, the weights have what code and tables leave.
-    sram_budget_bytes, flash_budget_bytes: replace the board's own.   min_bits: no tensor goes below it, nor below
-    what the runtime's kernels take.   margin: see `allocate_bits`.
+    sram_budget_bytes, flash_budget_bytes: replace the board's own.   what_if: they may be more than it has.
+    min_bits: no tensor goes below it, nor below what the runtime's kernels take.   margin: see `allocate_bits`.
     Raises McusimError where the question is wrong; budgets that cannot be met are an answer (`BitFit.why`).
     """
     check_min_bits(min_bits)
@@ -105,8 +106,9 @@ def fit_bits(
         runtime=chosen,
         schedule=plan,
         input_place=input_place,
-        sram_budget_bytes=the_bytes(sram_budget_bytes, "sram_budget_bytes"),
-        flash_budget_bytes=the_bytes(flash_budget_bytes, "flash_budget_bytes"),
+        sram_budget_bytes=sram_budget_bytes,
+        flash_budget_bytes=flash_budget_bytes,
+        what_if=what_if,
     )
     before = ask(graph)
     least = Widths(max(min_bits, min(chosen.weight_bits)), max(min_bits, min(chosen.activation_bits)))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
-from mcusim.arguments import chosen_runtime, the_board, the_graph
+from mcusim.arguments import chosen_runtime, the_board, the_budgets, the_graph
 from mcusim.boards.board import Board
 from mcusim.errors import ScheduleError
 from mcusim.frontends.checks import refuse_float
@@ -78,6 +78,7 @@ class Front:
     runtime: Runtime
     space: Space
     budget_bytes: int
+    flash_budget_bytes: int
     layer: Point
     points: tuple[Point, ...]
 
@@ -93,7 +94,7 @@ class Front:
     @property
     def flash(self) -> FlashInfo:
         """What is stored, whatever the schedule."""
-        return flash_info(self.graph, self.runtime, count_parameters(self.graph)[0], self.board.flash_bytes, None, [])
+        return flash_info(self.graph, self.runtime, count_parameters(self.graph)[0], self.flash_budget_bytes, None, [])
 
     @property
     def fits(self) -> bool | None:
@@ -119,6 +120,8 @@ def search(
     kinds: Iterable[StageKind | str] = (StageKind.PATCH, StageKind.STREAM),
     input_place: InputPlace | None = None,
     sram_budget_bytes: int | None = None,
+    flash_budget_bytes: int | None = None,
+    what_if: bool = False,
     progress: Progress | None = None,
 ) -> Front:
     """The Pareto front of SRAM against cycles for `model` on the board `profile`.
@@ -131,7 +134,8 @@ def search(
     refuse_float(graph)
     space = _space(max_stages, max_grid, kinds)
     known = coefficients(chosen, board)
-    budget = board.sram_budget_bytes if sram_budget_bytes is None else sram_budget_bytes
+    budgets = the_budgets(board, sram_budget_bytes, flash_budget_bytes, what_if=what_if)
+    budget = budgets.sram_bytes
     placer = _Placer(graph, board, chosen, known, budget)
     found = front_schedules(graph, chosen, known or MACS_ONLY, space, input_place, progress)
     points = []
@@ -140,7 +144,7 @@ def search(
         if progress is not None:
             progress("placing", done, len(found))
     layer = placer.point(LAYER, input_place or chosen.rules.input_place)
-    return Front(graph, board, chosen, space, budget, layer, tuple(points))
+    return Front(graph, board, chosen, space, budget, budgets.flash_bytes, layer, tuple(points))
 
 
 def _space(stages: int, grid: int, kinds: Iterable[StageKind | str]) -> Space:

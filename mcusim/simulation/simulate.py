@@ -8,13 +8,13 @@ from os import PathLike
 from typing import Any
 
 from mcusim.arguments import (
+    Budgets,
     chosen_runtime,
     the_board,
-    the_bytes,
+    the_budgets,
     the_clock,
     the_graph,
     the_input_place,
-    the_ms,
     the_runtime,
     the_schedule,
 )
@@ -66,7 +66,6 @@ _UNTOLD = {
     Flow.LOOPS: "nothing tells how often a WHILE repeats its body",
     Flow.CHOOSES: "nothing tells which subgraph an IF runs",
 }
-_SRAM_BUDGET, _FLASH_BUDGET = "sram_budget_bytes", "flash_budget_bytes"
 
 
 def simulate(
@@ -83,6 +82,7 @@ def simulate(
     convention: str | None = None,
     image: Image | None = None,
     calibration: Calibration | str | PathLike[str] | None = None,
+    what_if: bool = False,
 ) -> Report:
     """What `model` needs on the board `profile`.
 
@@ -92,6 +92,7 @@ def simulate(
     schedule: see `mcusim.schedule`; `auto` is the best of those that the runtime can run.
     input_place: `arena` or `external`; the runtime's own choice if None.
     clock_hz, sram_budget_bytes, flash_budget_bytes, max_ms: replace or add to the board's own.
+    what_if: whether a budget may be larger than what the board has.
     convention: counts SRAM instead of the runtime: a convention or another runtime, by name (`mcusim.memory.counting`).
     image: a linked firmware (`mcusim.memory.images.read_image`), whose code counts instead of the estimate.
     calibration: a file of `mcusim calibrate`, whose measurements price instead of the package's alone.
@@ -99,23 +100,18 @@ def simulate(
     """
     board, plan = the_board(profile), the_schedule(schedule)
     wished = None if runtime is None else the_runtime(runtime)
-    sram_bytes, flash_bytes = the_bytes(sram_budget_bytes, _SRAM_BUDGET), the_bytes(flash_budget_bytes, _FLASH_BUDGET)
-    clock, limit_ms = the_clock(clock_hz), the_ms(max_ms)
+    budgets = the_budgets(board, sram_budget_bytes, flash_budget_bytes, max_ms, what_if)
+    clock = the_clock(clock_hz)
     graph = the_graph(model)
     chosen, why = chosen_runtime(wished, graph, board)
     told: tuple[str, ...] = ()
     if plan.is_auto:
         wanted = None if input_place is None else the_input_place(input_place, chosen, plan)
-        plan, told = _best_schedule(graph, board, chosen, wanted, sram_bytes)
+        plan, told = _best_schedule(graph, board, chosen, wanted, budgets.sram_bytes)
     where = the_input_place(input_place, chosen, plan)
     if clock is not None:
         board = board.with_clock(clock)
     refuse_float(graph)
-    budgets = _Budgets(
-        board.sram_budget_bytes if sram_bytes is None else sram_bytes,
-        board.flash_bytes if flash_bytes is None else flash_bytes,
-        limit_ms,
-    )
     asked = (chosen.counted_by or None) if convention is None else convention
     counting = _Counting(find_other_counting(asked, chosen), input_place, image)
     prices = prices_for(chosen, board, calibration)
@@ -141,7 +137,13 @@ def _best_schedule(
 
     def best(kinds: Iterable[StageKind]) -> Front:
         return search(
-            graph, profile=board, runtime=runtime, kinds=kinds, input_place=place, sram_budget_bytes=sram_bytes
+            graph,
+            profile=board,
+            runtime=runtime,
+            kinds=kinds,
+            input_place=place,
+            sram_budget_bytes=sram_bytes,
+            what_if=True,
         )
 
     found = best(runtime.cut_stages)
@@ -153,13 +155,6 @@ def _best_schedule(
         return found.nearest.schedule, ()
     told = f"schedule: nothing fits that {runtime.name} can run"
     return found.nearest.schedule, (f"{told}; with {' and '.join(lacking)} stages, {wider.schedule} would.",)
-
-
-@dataclass(frozen=True, slots=True)
-class _Budgets:
-    sram_bytes: int
-    flash_bytes: int
-    max_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +171,7 @@ def _report(
     board: Board,
     schedule: Schedule,
     where: InputPlace,
-    budgets: _Budgets,
+    budgets: Budgets,
     counting: _Counting,
     prices: Coefficients | None,
 ) -> Report:
@@ -196,7 +191,7 @@ def _report(
     runs = False if refused else image_runs(graph, runtime, counting.image)
     fits = [sram.fits, flash.fits, *([latency.fits] if budgets.max_ms is not None else [])]
     return Report(
-        verdict=_verdict(fits, runs is True),
+        verdict=_verdict(fits, runs),
         model=ModelInfo(
             graph.name,
             graph.source.description,
@@ -220,15 +215,17 @@ def _report(
     )
 
 
-def _verdict(fits: list[bool | None], runs: bool) -> Verdict:
-    """What the budgets say. A network that the runtime cannot run is not said to fit: what it lacks would need more."""
+def _verdict(fits: list[bool | None], runs: bool | None) -> Verdict:
+    """What the budgets say; nothing where the runtime cannot run the network, as another may run it in less."""
+    if runs is False:
+        return Verdict.UNKNOWN
     if False in fits:
         return Verdict.DOES_NOT_FIT
     return Verdict.FITS if runs and None not in fits else Verdict.UNKNOWN
 
 
 def _sram(
-    memory: Memory, board: Board, schedule: Schedule, budgets: _Budgets, counting: _Counting, warnings: list[str]
+    memory: Memory, board: Board, schedule: Schedule, budgets: Budgets, counting: _Counting, warnings: list[str]
 ) -> tuple[SramInfo, ConventionInfo]:
     """What the runtime takes, or what `counting` counts instead."""
     runtime, other = memory.runtime, counting.other
@@ -267,7 +264,7 @@ def _latency(
     prices: Coefficients | None,
     board: Board,
     runtime: Runtime,
-    budgets: _Budgets,
+    budgets: Budgets,
     warnings: list[str],
 ) -> LatencyInfo:
     if prices is None:

@@ -1,0 +1,72 @@
+"""What a verdict may say, which budgets may be asked about, and how a check ends."""
+
+from __future__ import annotations
+
+import pytest
+from commands import run
+
+import mcusim
+from mcusim import GraphBuilder
+from mcusim.errors import InputError
+from mcusim.graph import Graph
+from mcusim.report import Verdict
+
+SMALL = ("mcunet-vww0", "--profile", "stm32f410")
+
+
+def test_a_budget_is_no_more_than_the_board_has() -> None:
+    for option, size in (("--sram-budget", "10M"), ("--flash-budget", "64M")):
+        for command in ("run", "fit", "patch", "bits"):
+            told = run(command, *SMALL, option, size)
+            assert (told.code, told.out) == (2, "")
+            assert "stm32f410 has" in told.err
+            assert "--what-if" in told.err
+    with pytest.raises(InputError, match="stm32f410 has"):
+        mcusim.simulate("mcunet-vww0", profile="stm32f410", sram_budget_bytes=10**7)
+
+
+def test_what_if_asks_about_more() -> None:
+    told = run("run", *SMALL, "--sram-budget", "10M", "--flash-budget", "10M", "--what-if", "--check")
+    assert told.code == 0
+    assert "FITS" in told.out
+
+
+def test_every_board_is_held_to_what_it_has() -> None:
+    """With all boards a budget limits the larger ones; the smaller keep their own."""
+    assert run("run", "mcunet-vww0", "--profile", "all", "--sram-budget", "128k").code == 0
+
+
+def needs_softmax(side: int) -> Graph:
+    builder = GraphBuilder("classifier")
+    feature_map = builder.conv_2d(builder.input((1, side, side, 3)), 64, kernel=3, stride=1, padding=1)
+    return builder.build([builder.softmax(builder.mean(feature_map))])
+
+
+def test_nothing_is_said_of_room_where_a_kernel_lacks() -> None:
+    """TinyEngine has no SOFTMAX: that its rules would take too much says nothing about the network."""
+    report = mcusim.simulate(needs_softmax(200), profile="stm32f410", runtime="tinyengine")
+    assert report.sram.fits is False
+    assert report.verdict is Verdict.UNKNOWN
+    assert report.fits is None
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        ([], 0, ""),
+        (["--flash-budget", "1k"], 1, "it does not fit"),
+        (["--runtime", "plumerai"], 3, "it cannot be known whether it fits"),
+    ],
+)
+def test_a_check_says_which(options: list[str], code: int, words: str) -> None:
+    told = run("run", "mcunet-vww0", "--profile", "stm32h743", "--check", *options)
+    assert told.code == code
+    assert words in told.err
+
+
+def test_fit_is_held_to_the_budgets_that_were_stated() -> None:
+    told = run("fit", "mcunet-vww1", "--profile", "stm32f746", "--sram-budget", "64k", "--check")
+    assert told.code == 1
+    assert "64.0" in told.out
+    assert run("fit", "mcunet-vww1", "--profile", "stm32f746", "--max-ms", "1ms", "--check").code == 1
+    assert run("patch", "mcunet-vww1", "--profile", "stm32f746", "--flash-budget", "64k", "--check").code == 1
