@@ -168,7 +168,7 @@ def test_our_own_faults_show_no_traceback(monkeypatch: pytest.MonkeyPatch) -> No
     def fail(*args: object, **options: object) -> None:
         raise KeyError("lost\nkey")
 
-    monkeypatch.setattr("mcusim.simulation.simulate.simulate", fail)
+    monkeypatch.setattr("mcusim.cli.asking.simulate", fail)
     answer = run(*RUN)
     assert answer.code == 2
     assert answer.err.startswith("mcusim: this is a fault of mcusim")
@@ -179,7 +179,7 @@ def test_an_interrupt_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mcusim.simulation.simulate.simulate", stop)
+    monkeypatch.setattr("mcusim.cli.asking.simulate", stop)
     monkeypatch.setattr("mcusim.cli.app.silence", lambda: None)
     answer = run(*RUN)
     assert (answer.code, answer.out, answer.err.strip()) == (130, "", "")
@@ -231,7 +231,7 @@ def test_check_cannot_pass_on_a_time_that_may_be_missed() -> None:
     ms = json.loads(run(*args).out)["latency"]["ms"]
     args += ["--max-ms", f"{ms:.0f}"]
     assert json.loads(run(*args).out)["latency"]["fits"] is None
-    assert run(*args, "--check").code == 1
+    assert run(*args, "--check").code == 3
 
 
 def test_check_of_all_boards_asks_for_one() -> None:

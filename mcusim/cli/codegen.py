@@ -45,7 +45,7 @@ def codegen_(
 
     \b
     Examples:
-      mcusim codegen kws.tflite --profile stm32f412 --name kws -o kws
+      mcusim codegen mcunet-vww0 --profile stm32f412 --name kws -o kws
       mcusim codegen mbv2-w0.35-r144 --profile stm32f412 --schedule auto -o firmware
     """
     made = codegen(
