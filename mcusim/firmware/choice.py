@@ -219,7 +219,10 @@ def _depthwise(signature: Signature) -> KernelChoice | None:
         return KernelChoice("depthwise_any", "depthwise_any.h", (), stored)
     ring = ring_geometry(rows.kernel, rows.stride, signature.output.cols)
     name = f"depthwise_{rows.kernel}x{rows.kernel}_s{rows.stride}"
-    return KernelChoice(name, f"{name}.h", (("ring", ring.size_bytes),), stored, _on_equal_inputs(signature))
+    source, output = signature.input(0), signature.output
+    # A row of outputs is written when the rows of inputs up to its own are in the ring, and never behind them.
+    over = (0,) if output.rows <= source.rows and output.cols <= source.cols else ()
+    return KernelChoice(name, f"{name}.h", (("ring", ring.size_bytes),), stored, over)
 
 
 def _is_fast(rows: Window, cols: Window) -> bool:
@@ -248,11 +251,7 @@ def _same(signature: Signature, *dtypes: DType) -> bool:
 
 
 def _on_equal_inputs(signature: Signature) -> tuple[int, ...]:
-    """Inputs of the output's own shape: each place is read for the last time before it is replaced.
-
-    A smaller output, of a stride or of a patch, would do too; but what it leaves of its input counts as free from the
-    step's beginning on, and working memory may be placed there.
-    """
+    """Inputs of the output's own shape: element by element, each is read before it is replaced."""
     output = signature.output
     return tuple(
         index

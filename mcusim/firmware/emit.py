@@ -77,11 +77,10 @@ def memory_of(network: Network) -> Memory:
     """Where buffers were placed, pointers to external inputs among them."""
     program = network.program
     variables = {t: network.offsets[variable.buffer] for variable in program.variables for t in variable.tensors}
-    own = {variable.buffer for variable in program.variables}
     pointers = {
         buffer.tensor: network.offsets[index]
         for index, buffer in enumerate(program.buffers)
-        if buffer.kind is BufferKind.PERSISTENT and index not in own
+        if buffer.kind is BufferKind.HELD and buffer.tensor != ABSENT
     }
     return Memory(network.offsets, variables, pointers, network.placed_bytes)
 

@@ -153,7 +153,9 @@ class StepText:
 
     def scratch(self) -> str:
         """The step's working memory."""
-        return self.at(self.memory.offsets[self.step.scratch[0].buffer]) if self.step.scratch else "0"
+        roles = {role for role, _ in self.choice.scratch}
+        buffers = [use.buffer for use in self.step.scratch if use.role in roles]
+        return self.at(self.memory.offsets[buffers[0]]) if buffers else "0"
 
     def whole(self, position: int) -> str:
         """Address of an input that lies in one piece: a view, a constant or a variable."""

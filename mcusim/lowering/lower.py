@@ -19,7 +19,10 @@ from mcusim.program import Buffer, BufferKind, Home, Program, ScratchUse, Stage,
 from mcusim.region import Span
 from mcusim.schedule import Schedule, StageKind
 
-__all__ = ["lower"]
+__all__ = ["BENEATH", "lower"]
+
+BENEATH = "beneath"
+"""Role of working memory that is the storage of an input, whose output is computed on top of it and is smaller."""
 
 
 def lower(graph: Graph, schedule: Schedule, rules: LoweringRules, input_place: InputPlace | None = None) -> Program:
@@ -222,8 +225,8 @@ class _Lowering:
             views.append(View(storage, ABSENT, ViewKind.OUTSIDE, 0, _row_pitch_bytes(tensors[storage].type)))
             if self.rules.pointer_bytes:
                 name, pointer_bytes = f"pointer to {tensors[storage].name}", self.rules.pointer_bytes
-                kept = BufferKind.PERSISTENT
-                buffers.append(Buffer(name, pointer_bytes, 0, len(self.steps), kept, pointer_bytes, storage))
+                held = BufferKind.HELD
+                buffers.append(Buffer(name, pointer_bytes, 0, len(self.steps), held, pointer_bytes, storage))
         return buffers, views, view_of
 
     def _piece_sizes(self) -> dict[int, tuple[int, int]]:
@@ -323,6 +326,8 @@ class _Lowering:
         planned = [
             self._planned(buffers, time, fact.planned) if fact.planned else () for time, fact in enumerate(facts)
         ]
+        for time in [time for time, uses in enumerate(planned) if uses and self.rules.in_place]:
+            planned[time] += self._kept_beneath(buffers, view_of, time)
         held = self._held(buffers, [fact.held for fact in facts])
         stages = []
         for plan in self.stages:
@@ -383,6 +388,28 @@ class _Lowering:
             aligned_bytes = self.rules.aligned(size_bytes)
             buffers.append(Buffer(f"{name} {role}", aligned_bytes, time, time + 1, BufferKind.SCRATCH, alignment))
         return tuple(uses)
+
+    def _kept_beneath(self, buffers: list[Buffer], view_of: dict[int, int], time: int) -> tuple[ScratchUse, ...]:
+        """All of an input whose smaller output is computed on top of it, for as long as that takes.
+
+        What the output leaves of the input is not free before all of the input was read: the step's own working
+        memory would be laid there.
+        """
+        index = view_of.get(self.steps[time].writes[0], ABSENT)
+        if index == ABSENT or index >= len(buffers) or buffers[index].over == ABSENT or buffers[index].first != time:
+            return ()
+        target, under = buffers[index], buffers[buffers[index].over]
+        if target.size_bytes == under.size_bytes:
+            return ()
+        if target.end == time + 1:  # nobody reads it: there is nothing to gain
+            buffers[target.over] = under._replace(end=time + 1)
+            buffers[index] = target._replace(over=ABSENT)
+            return ()
+        name, size_bytes = f"{under.name} beneath", under.size_bytes
+        kept = Buffer(name, size_bytes, time, time + 1, BufferKind.SCRATCH, under.alignment, ABSENT, target.over)
+        buffers[index] = target._replace(first=time + 1, over=len(buffers))
+        buffers.append(kept)
+        return (ScratchUse(BENEATH, len(buffers) - 1, size_bytes),)
 
     def _held(self, buffers: list[Buffer], asked: Sequence[Scratch]) -> list[tuple[ScratchUse, ...]]:
         """Working memory that is held throughout: a buffer a role, appended, as large as the neediest step asks."""

@@ -44,14 +44,14 @@ class Block(NamedTuple):
 def join(buffers: Sequence[Buffer]) -> list[Block]:
     """Blocks of the buffers that a planner places, in order of their first member. Others are left out."""
     chains: dict[int, list[int]] = {}
-    head: dict[int, int] = {}
     for index, buffer in enumerate(buffers):
         if not buffer.kind.is_planned:
             continue
-        start = index if buffer.over == ABSENT else head[buffer.over]
-        head[index] = start
+        start = index
+        while buffers[start].over != ABSENT:
+            start = buffers[start].over
         chains.setdefault(start, []).append(index)
-    return [_block(buffers, members) for members in chains.values()]
+    return [_block(buffers, sorted(members, key=lambda m: buffers[m].first)) for members in chains.values()]
 
 
 def _block(buffers: Sequence[Buffer], members: list[int]) -> Block:

@@ -75,6 +75,7 @@ MCUSIM = register(
             planned_scratch=scratch_of,
             alignment=4,
             pointer_bytes=EXTERNAL_INPUT_BYTES,
+            plans_variables=True,
             patch_input_place=InputPlace.EXTERNAL,
         ),
         planner_name="best-fit",
