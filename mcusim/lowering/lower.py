@@ -225,8 +225,8 @@ class _Lowering:
             views.append(View(storage, ABSENT, ViewKind.OUTSIDE, 0, _row_pitch_bytes(tensors[storage].type)))
             if self.rules.pointer_bytes:
                 name, pointer_bytes = f"pointer to {tensors[storage].name}", self.rules.pointer_bytes
-                held = BufferKind.HELD
-                buffers.append(Buffer(name, pointer_bytes, 0, len(self.steps), held, pointer_bytes, storage))
+                kept = BufferKind.HELD
+                buffers.append(Buffer(name, pointer_bytes, 0, len(self.steps), kept, pointer_bytes, storage))
         return buffers, views, view_of
 
     def _piece_sizes(self) -> dict[int, tuple[int, int]]:
