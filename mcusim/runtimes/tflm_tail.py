@@ -35,7 +35,20 @@ from mcusim.runtimes.tflm_kernels import (
     layout_bytes,
 )
 
-__all__ = ["BENCHMARK", "FIRMWARE", "WHEEL", "Build", "TailItem", "tail_bytes", "tail_items", "tail_ledger"]
+__all__ = [
+    "BENCHMARK",
+    "FIRMWARE",
+    "WHEEL",
+    "Allocations",
+    "Build",
+    "PreparedNode",
+    "TailItem",
+    "allocations",
+    "file_parts",
+    "tail_bytes",
+    "tail_items",
+    "tail_ledger",
+]
 
 BUFFER_ALIGNMENT_BYTES = 16
 """MicroArenaBufferAlignment(): where a kernel's buffers start."""
@@ -109,7 +122,7 @@ def tail_items(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Buil
     pointer_bytes: 4 on a microcontroller, 8 on a 64-bit host. Operators of unknown storage are left out.
     """
     items, used = [], 0
-    for account, owner, requests in _sequence(graph, pointer_bytes, build)[0]:
+    for account, owner, requests in allocations(graph, pointer_bytes, build).groups:
         for what, size, alignment, why in requests:
             end = -(-(used + size) // alignment) * alignment
             name = f"{owner}: {what}" if owner else what
@@ -121,11 +134,11 @@ def tail_items(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Buil
 def tail_bytes(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Build = BENCHMARK) -> Persistent:
     """Bytes of the tail: what `arena_used_bytes()` counts beside the head."""
     used = 0
-    groups, unknown = _sequence(graph, pointer_bytes, build)
-    for group in groups:
+    found = allocations(graph, pointer_bytes, build)
+    for group in found.groups:
         for _, size, alignment, _ in group[2]:
             used = -(-(used + size) // alignment) * alignment
-    return Persistent(used, _warning(unknown))
+    return Persistent(used, _warning(found.unknown))
 
 
 def tail_ledger(
@@ -171,7 +184,7 @@ class _Request(NamedTuple):
 
 
 _Requests = tuple[_Request, ...]
-_Group = tuple[str, str, _Requests]
+Group = tuple[str, str, _Requests]
 """Consecutive allocations: their account, whose they are, and what they ask for."""
 
 
@@ -187,30 +200,70 @@ class _NodeStorage(NamedTuple):
 _UNKNOWN = _NodeStorage((), (), (), 0)
 
 
-def _sequence(graph: Graph, pointer_bytes: int, build: Build) -> tuple[list[_Group], list[str]]:
-    """Every allocation, in order, and the operators whose storage is unknown."""
-    nodes = [(node, _storage_of(node, part, pointer_bytes, build)) for part in _parts(graph) for node in part.nodes]
+class PreparedNode(NamedTuple):
+    """A node's turn in Prepare.   kept: what it allocates.   requests: of scratch."""
+
+    node: Node
+    part: Graph
+    kept: tuple[Group, ...]
+    requests: int
+
+
+class Allocations(NamedTuple):
+    """Every persistent allocation, in order, by the phase of setting up that makes it.
+
+    loaded: from the allocators to what Init keeps.   prepared: by node.   handles: of scratch.   states: of variables,
+    while the plan is made.   public: inputs and outputs.   unknown: operators whose storage nobody has counted.
+    """
+
+    loaded: tuple[Group, ...]
+    prepared: tuple[PreparedNode, ...]
+    handles: tuple[Group, ...]
+    states: tuple[Group, ...]
+    public: tuple[Group, ...]
+    unknown: tuple[str, ...]
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """All of them."""
+        prepared = [group for node in self.prepared for group in node.kept]
+        return (*self.loaded, *prepared, *self.handles, *self.states, *self.public)
+
+    @property
+    def requests(self) -> int:
+        """Scratch requests of all nodes."""
+        return sum([node.requests for node in self.prepared])
+
+
+def allocations(graph: Graph, pointer_bytes: int, build: Build) -> Allocations:
+    """What the interpreter keeps of a network, in order."""
+    nodes = [
+        (node, part, _storage_of(node, part, pointer_bytes, build)) for part in file_parts(graph) for node in part.nodes
+    ]
     groups = [("allocators", "", _allocators(pointer_bytes, build))]
     groups += _variable_table(graph, pointer_bytes, build)
     groups += _model_tables(graph, pointer_bytes, build)
-    groups += [(node.signature.op, node.name, kept.params) for node, kept in nodes if kept.params]
-    groups += [(node.signature.op, node.name, kept.kernel) for node, kept in nodes if kept.kernel]
-    groups += _prepared(graph, nodes)
-    handles = sum([kept.handles for _, kept in nodes])
-    if handles:
-        groups.append(("scratch handles", "", (_struct("handles", "p", pointer_bytes, "a pointer each", handles),)))
-    groups += _variable_tensors(graph)
-    groups += _graph_tensors(graph, pointer_bytes)
-    return groups, [node.signature.op for node, kept in nodes if kept is _UNKNOWN]
+    groups += [(node.signature.op, node.name, kept.params) for node, _, kept in nodes if kept.params]
+    groups += [(node.signature.op, node.name, kept.kernel) for node, _, kept in nodes if kept.kernel]
+    requests = sum([kept.handles for _, _, kept in nodes])
+    handles = _struct("handles", "p", pointer_bytes, "a pointer each", requests)
+    return Allocations(
+        tuple(groups),
+        _prepared(graph, nodes),
+        (("scratch handles", "", (handles,)),) if requests else (),
+        tuple(_variable_tensors(graph)),
+        tuple(_graph_tensors(graph, pointer_bytes)),
+        tuple([node.signature.op for node, _, kept in nodes if kept is _UNKNOWN]),
+    )
 
 
-def _parts(graph: Graph) -> tuple[Graph, ...]:
+def file_parts(graph: Graph) -> tuple[Graph, ...]:
     """The subgraphs of the file: the main one, then the others."""
     return (graph, *graph.subgraphs)
 
 
 def _all_nodes(graph: Graph) -> Iterator[Node]:
-    for part in _parts(graph):
+    for part in file_parts(graph):
         yield from part.nodes
 
 
@@ -263,7 +316,7 @@ def _allocators(pointer_bytes: int, build: Build) -> _Requests:
     )
 
 
-def _variable_table(graph: Graph, pointer_bytes: int, build: Build) -> list[_Group]:
+def _variable_table(graph: Graph, pointer_bytes: int, build: Build) -> list[Group]:
     slots = build.variable_slots
     if slots is None:
         slots = len({node.signature.attributes for node in _all_nodes(graph) if node.signature.op == "VAR_HANDLE"})
@@ -279,8 +332,8 @@ def _slots(count: int, pointer_bytes: int) -> _Requests:
     )
 
 
-def _model_tables(graph: Graph, pointer_bytes: int, build: Build) -> list[_Group]:
-    parts = _parts(graph)
+def _model_tables(graph: Graph, pointer_bytes: int, build: Build) -> list[Group]:
+    parts = file_parts(graph)
     lists = "3p" if build.compression else "2p"
     builtin = _struct("builtin data allocator", BUILTIN_DATA_ALLOCATOR, pointer_bytes, "parses the nodes' options")
     table = _struct("subgraph table", lists, pointer_bytes, "SubgraphAllocations, a subgraph each", len(parts))
@@ -296,12 +349,13 @@ def _model_tables(graph: Graph, pointer_bytes: int, build: Build) -> list[_Group
     ]
 
 
-def _prepared(graph: Graph, nodes: list[tuple[Node, _NodeStorage]]) -> list[_Group]:
+def _prepared(graph: Graph, nodes: list[tuple[Node, Graph, _NodeStorage]]) -> tuple[PreparedNode, ...]:
     """What Prepare keeps. The first ASSIGN_VARIABLE of a variable makes its storage."""
-    groups: list[_Group] = []
+    found: list[PreparedNode] = []
     made: set[object] = set()
-    for node, kept in nodes:
+    for node, part, kept in nodes:
         op = node.signature.op
+        groups: list[Group] = []
         if kept.buffers:
             groups.append((op, node.name, kept.buffers))
         if op == "ASSIGN_VARIABLE":
@@ -311,30 +365,31 @@ def _prepared(graph: Graph, nodes: list[tuple[Node, _NodeStorage]]) -> list[_Gro
                 made.add(variable)
                 storage = _buffer("storage", value.size_bytes, "state that outlives an inference")
                 groups.append(("variables", node.name, (storage,)))
-    return groups
+        found.append(PreparedNode(node, part, tuple(groups), kept.handles))
+    return tuple(found)
 
 
 def _variable_of(assign: Node, graph: Graph) -> object:
     """The attributes of the VAR_HANDLE that an ASSIGN_VARIABLE writes to: they name the variable."""
-    for part in _parts(graph):
+    for part in file_parts(graph):
         if any(node is assign for node in part.nodes):
             handle = part.producer.get(assign.inputs[0])
             return assign if handle is None else part.nodes[handle].signature.attributes
     return assign
 
 
-def _variable_tensors(graph: Graph) -> list[_Group]:
+def _variable_tensors(graph: Graph) -> list[Group]:
     return [
         ("variables", tensor.name, (_buffer("state", tensor.size_bytes, "state that outlives an inference"),))
-        for part in _parts(graph)
+        for part in file_parts(graph)
         for tensor in part.tensors
         if tensor.is_variable
     ]
 
 
-def _graph_tensors(graph: Graph, pointer_bytes: int) -> list[_Group]:
+def _graph_tensors(graph: Graph, pointer_bytes: int) -> list[Group]:
     """The public input and output tensors: a list of pointers, then each tensor with its quantisation."""
-    groups: list[_Group] = []
+    groups: list[Group] = []
     described = graph.source.file_bytes is None
     for kind, indices in (("inputs", graph.inputs), ("outputs", graph.outputs)):
         why = "interpreter.input(i) and output(i), with their quantisation"

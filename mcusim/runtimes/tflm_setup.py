@@ -1,0 +1,176 @@
+"""The smallest arena in which TFLM sets up. It may be larger than what is used afterwards.
+
+While AllocateTensors runs, the head of the arena holds lists that are gone when it is done, and the tail grows already:
+
+    Prepare, a node     | scratch requests | tensors that the kernel looks at ->       <- tail so far |
+    planning            | scratch requests | a line a tensor | the planner's lists ->       <- tail   |
+    ready               | the plan: tensors and scratch ->                            <- all the tail |
+
+Each allocation says how large the arena must be; the largest of these is the answer. (TFLM checks an allocation at the
+tail against the scratch requests only: in a smaller arena what a kernel keeps may overwrite what it looks at.) Constants have a line while the plan is made, and
+every scratch request has lists: a network of many small tensors needs more then than ever after.
+
+Source: tensorflow/tflite-micro, tensorflow/lite/micro: micro_allocator.cc, micro_allocation_info.h,
+arena_allocator/single_arena_buffer_allocator.cc, memory_planner/greedy_memory_planner.h. On 64 bits it equals, to the
+byte, the smallest arena that the wheel takes on every network of the corpus; on 32 bits the structures have other sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
+
+from mcusim.graph import ABSENT, Graph, Node, Tensor
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
+from mcusim.runtimes.tflm_kernels import MCU_POINTER_BYTES, int_array_bytes, layout_bytes
+from mcusim.runtimes.tflm_preparation import KEPT, looks
+from mcusim.runtimes.tflm_tail import (
+    AFFINE_QUANTIZATION,
+    FIRMWARE,
+    TENSOR,
+    Allocations,
+    Build,
+    Group,
+    PreparedNode,
+    allocations,
+    file_parts,
+)
+
+__all__ = ["ARENA_ALIGNMENT_BYTES", "setup_bytes", "smallest_arena_bytes"]
+
+ARENA_ALIGNMENT_BYTES = 16
+"""Of the arena's start, of the plan, and of the end where its size is a multiple of it."""
+
+REQUESTS_BEFOREHAND = 12
+"""kMaxScratchBuffersPerOp: the list of requests has room for so many more."""
+SCRATCH_REQUEST = "p 2i"
+ALLOCATION_INFO = "2p 3i b"
+PLANNED_BUFFER = "4i 2i 3i i"
+"""What GreedyMemoryPlanner notes of a buffer: requirements, two sorted lists, a list entry, its offset."""
+
+
+def setup_bytes(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Build = FIRMWARE) -> int:
+    """Bytes of arena without which setting up fails, whatever the plan takes. The arena's end is aligned."""
+    return _needed(graph, 0, pointer_bytes, build, 0)
+
+
+def smallest_arena_bytes(graph: Graph, head_bytes: int, pointer_bytes: int, build: Build) -> int:
+    """The smallest arena that works, to the byte. head_bytes: of the plan.
+
+    Where the end is not aligned, alignment loses other bytes: so every remainder is tried.
+    """
+    tried = []
+    for remainder in range(ARENA_ALIGNMENT_BYTES):
+        needed = _needed(graph, head_bytes, pointer_bytes, build, remainder)
+        tried.append(needed + (remainder - needed) % ARENA_ALIGNMENT_BYTES)
+    return min(tried)
+
+
+def _needed(graph: Graph, head_bytes: int, pointer_bytes: int, build: Build, remainder: int) -> int:
+    found = allocations(graph, pointer_bytes, build)
+    arena = _Arena(pointer_bytes, remainder)
+    arena.set_up(graph, found, head_bytes)
+    return arena.needed_bytes
+
+
+class _Arena:
+    """Notes how large the arena must be, check by check.
+
+    tail_bytes: used so far from its end.   remainder: of its size, by the alignment.
+    """
+
+    def __init__(self, pointer_bytes: int, remainder: int) -> None:
+        self.pointer_bytes, self.remainder = pointer_bytes, remainder
+        self.tail_bytes = self.needed_bytes = 0
+        self.request_bytes = layout_bytes(SCRATCH_REQUEST, pointer_bytes)[0]
+
+    def set_up(self, graph: Graph, found: Allocations, head_bytes: int) -> None:
+        """All of AllocateTensors."""
+        requests_bytes = self._requests(0)
+        self._keep(found.loaded, requests_bytes)
+        made = 0
+        for node in found.prepared:
+            requests_bytes = self._requests(made)
+            self._prepare(node, requests_bytes)
+            made += node.requests
+        requests_bytes = self._requests(made)
+        self._keep(found.handles, requests_bytes)
+        self._plan(graph, found, requests_bytes)
+        self._check(head_bytes)
+        self._keep(found.public, head_bytes)
+
+    def _requests(self, made: int) -> int:
+        """Bytes of the list of scratch requests, which lies at the start."""
+        size_bytes = self.request_bytes * (made + REQUESTS_BEFOREHAND)
+        self._check(size_bytes)
+        return size_bytes
+
+    def _keep(self, groups: Iterable[Group], head_bytes: int) -> None:
+        """Allocations at the tail: they may reach down to `head_bytes`."""
+        for _, _, requests in groups:
+            for _, size_bytes, alignment, _ in requests:
+                self.tail_bytes += size_bytes
+                self.tail_bytes += (self.remainder - self.tail_bytes) % alignment
+        self._check(head_bytes)
+
+    def _check(self, head_bytes: int) -> None:
+        self.needed_bytes = max(self.needed_bytes, head_bytes + self.tail_bytes)
+
+    def _prepare(self, node: PreparedNode, start: int) -> None:
+        """One node: what it looks at lies behind `start`, until it is done."""
+        before, _, after = looks(node.node.signature).partition(KEPT)
+        top = self._look(node, before, start)
+        self._check(top)
+        self._keep(node.kept, top)
+        if after:
+            self._check(self._look(node, after, top))
+
+    def _look(self, node: PreparedNode, pattern: str, top: int) -> int:
+        """Where the temporary room ends after looking at the tensors of `pattern`."""
+        for scales in _scales(node.node, node.part.tensors, pattern):
+            for size_bytes, alignment in _temporary(scales, self.pointer_bytes):
+                top = -(-top // alignment) * alignment + size_bytes
+        return top
+
+    def _plan(self, graph: Graph, found: Allocations, top: int) -> None:
+        """The planner's lists, and the states of variables, which it makes room for meanwhile."""
+        parts = file_parts(graph)
+        info_bytes, info_alignment = layout_bytes(ALLOCATION_INFO, self.pointer_bytes)
+        start = top
+        for size_bytes, alignment in (
+            (self.pointer_bytes * len(parts), self.pointer_bytes),
+            (info_bytes * (sum([len(part.tensors) for part in parts]) + found.requests), info_alignment),
+        ):
+            top = -(-top // alignment) * alignment + size_bytes
+            self._check(top)
+        self._keep(found.states, start)
+        top = -(-top // ARENA_ALIGNMENT_BYTES) * ARENA_ALIGNMENT_BYTES
+        buffers = found.requests + sum([_is_planned(tensor) for part in parts for tensor in part.tensors])
+        lost = (self.remainder - self.tail_bytes) % ARENA_ALIGNMENT_BYTES
+        self._check(top + layout_bytes(PLANNED_BUFFER, self.pointer_bytes)[0] * buffers + lost)
+
+
+def _is_planned(tensor: Tensor) -> bool:
+    return bool(tensor.size_bytes) and not tensor.is_constant and not tensor.is_variable
+
+
+def _scales(node: Node, tensors: Sequence[Tensor], pattern: str) -> Iterable[int]:
+    """The number of scales of each tensor of a pattern."""
+    for look in pattern.split():
+        operands = node.inputs if look[0] == "i" else node.outputs
+        place = int(look[1:])
+        if place < len(operands) and operands[place] != ABSENT:
+            quantization = tensors[operands[place]].quantization
+            yield len(quantization.scales) if quantization is not None else 0
+
+
+@lru_cache(SIGNATURES_KEPT)
+def _temporary(scales: int, pointer_bytes: int) -> tuple[tuple[int, int], ...]:
+    """(size, alignment) of what one TfLiteTensor takes: itself, and its quantisation."""
+    tensor, quantization = _structs(pointer_bytes)
+    return (tensor, quantization, (int_array_bytes(scales), 4)) if scales else (tensor,)
+
+
+@cache
+def _structs(pointer_bytes: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    return layout_bytes(TENSOR, pointer_bytes), layout_bytes(AFFINE_QUANTIZATION, pointer_bytes)
