@@ -273,7 +273,7 @@ class _Linking:
             kind = self.graph.tensors[tensor].type
             views.append(View(tensor, len(buffers), row_pitch_bytes=kind.size_bytes // (kind.rows or 1)))
             life = self.first[tensor], self.end[tensor]
-            buffers.append(self._buffer(self._name(tensor), kind.size_bytes, life, tensor))
+            buffers.append(self._buffer(self._name(tensor), self.rules.stored_bytes(kind), life, tensor))
         return buffers, views
 
     def _name(self, tensor: int) -> str:

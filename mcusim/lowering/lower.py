@@ -199,7 +199,8 @@ class _Lowering:
         view_of: dict[int, int] = {}
         for storage, (first, end, held) in lives.items():
             tensor = tensors[storage]
-            size_bytes, pitch_bytes, capacity = tensor.type.size_bytes, _row_pitch_bytes(tensor.type), 0
+            size_bytes, capacity = self.rules.stored_bytes(tensor.type), 0
+            pitch_bytes = _row_pitch_bytes(tensor.type)
             if held is not ViewKind.WHOLE:
                 rows, cols = sizes[storage]
                 pitch_bytes = tensor.type.row_bytes(cols)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mcusim.graph import Signature
+from mcusim.graph import Signature, TensorType
 from mcusim.schedule import Schedule, StageKind
 
 __all__ = ["InputPlace", "LoweringRules", "Scratch"]
@@ -41,6 +41,7 @@ class LoweringRules:
     held_scratch: working buffers held beside the arena throughout, each as large as the neediest step asks.
     plans_untouched: tensors that no operator touches take space too: those of subgraphs that nothing enters, and inputs
         that nothing reads.
+    unpacks: elements of int4 and int2 take a byte each in the arena.
     alignment: of every buffer's offset; sizes are rounded up to it too.
     uniform_patches: every patch of a stage is as large as one in the middle, padded with zeros at the border; else
         patches are clipped there.
@@ -59,6 +60,7 @@ class LoweringRules:
     planned_scratch: Callable[[Signature], Scratch] = _no_scratch
     held_scratch: Callable[[Signature], Scratch] = _no_scratch
     plans_untouched: bool = False
+    unpacks: bool = False
     alignment: int = 16
     uniform_patches: bool = False
     copies_input_patch: bool = False
@@ -66,6 +68,10 @@ class LoweringRules:
     pointer_bytes: int = 0
     input_place: InputPlace = InputPlace.ARENA
     patch_input_place: InputPlace | None = None
+
+    def stored_bytes(self, kind: TensorType) -> int:
+        """Bytes of a whole tensor in the arena, before alignment."""
+        return kind.elements if self.unpacks and kind.dtype.is_packed else kind.size_bytes
 
     def aligned(self, size_bytes: int) -> int:
         """A size, rounded up to the alignment."""

@@ -100,7 +100,7 @@ TFLM = register(
         name="tflm",
         version="2026.10",
         title="TensorFlow Lite Micro, reference kernels",
-        rules=LoweringRules(alignment=16, planned_scratch=_planned_scratch, plans_untouched=True),
+        rules=LoweringRules(alignment=16, planned_scratch=_planned_scratch, plans_untouched=True, unpacks=True),
         planner_name="tflm-greedy",
         planner=tflm_greedy,
         kernel=_kernel,

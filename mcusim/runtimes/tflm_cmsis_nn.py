@@ -59,7 +59,7 @@ TFLM_CMSIS_NN = register(
         name="tflm-cmsis-nn",
         version="2026.10",
         title="TensorFlow Lite Micro, CMSIS-NN kernels",
-        rules=LoweringRules(alignment=16, planned_scratch=_planned_scratch, plans_untouched=True),
+        rules=LoweringRules(alignment=16, planned_scratch=_planned_scratch, plans_untouched=True, unpacks=True),
         planner_name="tflm-greedy",
         planner=tflm_greedy,
         kernel=_kernel,

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from math import prod
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -143,6 +144,10 @@ def _output_shape(call: Call) -> Buffers:
     return tuple(("writable output shape", int_array_bytes(len(t.shape))) for t in call.signature.outputs[:1])
 
 
+def _embedding_buffers(call: Call) -> Buffers:
+    return (*_output_shape(call), ("kernel data", layout_bytes("2i p", call.pointer_bytes)[0]))
+
+
 def _int8_data(layout: str) -> Callable[[Call], Buffers]:
     """Kernel data that Prepare makes, and only for int8 inputs."""
 
@@ -191,11 +196,11 @@ def _svdf_scratch(call: Call) -> Scratch:
 
 
 def _reduction_scratch(call: Call) -> Scratch:
-    """An index counter a dimension, and the axes counted from the front."""
+    """An index counter a dimension, and the axes counted from the front: none of an empty list."""
     source, axes = (*call.signature.inputs, None, None)[:2]
     if source is None or axes is None:
         return ()
-    return (("index", 4 * len(source.shape)), ("axes", 4 * axes.elements))
+    return (("index", 4 * len(source.shape)), ("axes", 4 * prod(axes.shape)))
 
 
 def _mean_scratch(call: Call) -> Scratch:
@@ -236,7 +241,7 @@ _TWO_FLAGS = KernelStorage(source="c/builtin_op_data.h", params="2b")
 _KEEP_NOTHING = """
 TRANSPOSE READ_VARIABLE MAXIMUM MINIMUM NEG EXP LOG SIN COS SQRT SQUARE FLOOR CEIL ROUND SLICE EXPAND_DIMS
 BATCH_TO_SPACE_ND FILL BROADCAST_TO BROADCAST_ARGS REVERSE_V2 LOGICAL_AND LOGICAL_OR LOGICAL_NOT FLOOR_DIV FLOOR_MOD
-ZEROS_LIKE
+ZEROS_LIKE DYNAMIC_UPDATE_SLICE
 """
 
 
@@ -288,6 +293,7 @@ KERNELS: Mapping[str, KernelStorage] = MappingProxyType(
         "SUM": _MEAN,
         "REDUCE_MAX": _REDUCE,
         "REDUCE_MIN": _REDUCE,
+        "REDUCE_ALL": _REDUCE,
         "ADD": KernelStorage(source="kernels/add.h", params="i b", data="15i"),
         "SUB": KernelStorage(source="kernels/sub.h", params="i b", data="13i"),
         "MUL": KernelStorage(source="kernels/mul.h", params="i", data="9i"),
@@ -326,6 +332,7 @@ KERNELS: Mapping[str, KernelStorage] = MappingProxyType(
         "CUMSUM": KernelStorage(source="kernels/cumsum.cc", params="2b", buffers=_int8_data("9i")),
         "LOG_SOFTMAX": KernelStorage(source="kernels/log_softmax.cc", buffers=_int8_data("5i 2p")),
         "ADD_N": KernelStorage(source="kernels/add_n.cc", buffers=_int8_data("10i"), scratch=_add_n_scratch),
+        "EMBEDDING_LOOKUP": KernelStorage(source="kernels/embedding_lookup.cc", buffers=_embedding_buffers),
         "L2_POOL_2D": KernelStorage(source="kernels/l2_pool_2d.cc", params="10i", buffers=_output_shape),
         "SPACE_TO_BATCH_ND": KernelStorage(source="kernels/space_to_batch_nd.cc", data="i"),
         "SELECT_V2": KernelStorage(source="kernels/select.cc", data="b"),
