@@ -171,10 +171,13 @@ class BankInfo(NamedTuple):
 
 
 class SramInfo(NamedTuple):
-    """peak = arena + scratch + persistent.
+    """peak = arena + scratch + persistent + setup.
 
     arena_bytes: what the planner placed.   scratch_bytes: held beside it.   persistent_bytes: lives as long as the
-    runtime does.   is_bound: whether it takes at least so much, and how much more nobody knows.
+    runtime does.   setup_bytes: what an interpreter's arena must have on top, to set up in and for its alignment.
+    recommended_arena_bytes: the size to give an interpreter's arena; None for generated code.
+    harness_bytes: what the benchmark adds behind published totals; not counted.
+    is_bound: whether it takes at least so much, and how much more nobody knows.
     """
 
     peak_bytes: int
@@ -187,6 +190,14 @@ class SramInfo(NamedTuple):
     banks: tuple[BankInfo, ...]
     basis: Basis
     is_bound: bool = False
+    setup_bytes: int = 0
+    recommended_arena_bytes: int | None = None
+    harness_bytes: int = 0
+
+    @property
+    def measured_bytes(self) -> int:
+        """What is used of the arena while the benchmark runs: to be compared with published totals."""
+        return self.peak_bytes - self.setup_bytes + self.harness_bytes
 
 
 class FlashInfo(NamedTuple):

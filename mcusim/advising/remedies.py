@@ -152,7 +152,7 @@ class _Patient:
         if not self.runtime.has_placement:
             return
         program = lower(self.graph, LAYER, self.runtime.rules, self.input_place)
-        beside = self.report.sram.scratch_bytes + self.report.sram.persistent_bytes
+        beside = self.report.sram.peak_bytes - self.report.sram.arena_bytes
         sizes = {name: place(program, planner).arena_bytes + beside for name, planner in PLANNERS.items()}
         name = min(sizes, key=lambda name: (sizes[name], name))
         if sizes[name] < self.report.sram.peak_bytes:

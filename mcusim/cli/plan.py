@@ -50,6 +50,7 @@ from mcusim.render.banks import bank_lines, spread_lines
 from mcusim.render.plan import BufferChoice, comparison_lines, plan_lines
 from mcusim.render.text import paragraph
 from mcusim.runtimes import Runtime, find_runtime
+from mcusim.runtimes.tflm import with_pointer_bits
 from mcusim.schedule import Schedule, parse_schedule
 from mcusim.version import __version__
 
@@ -69,6 +70,10 @@ def plan(
     runtime: Annotated[
         str | None, option(metavar="NAME", help="Whose memory rules. Default: tinyengine; with --emit: tflm.")
     ] = None,
+    pointer_bits: Annotated[
+        int,
+        option(metavar="BITS", help="Of the target's pointers: 32, or with --runtime tflm 64, as the Python wheel."),
+    ] = 32,
     planner: Annotated[
         str | None,
         option(
@@ -116,6 +121,7 @@ def plan(
     \b
     Examples:
       mcusim plan mcunet-in3 --runtime tflm
+      mcusim plan mcunet-in3 --runtime tflm --pointer-bits 64
       mcusim plan mcunet-in3 --all
       mcusim plan mcunet-in4 --runtime tflm --profile stm32h743
       mcusim plan mcunet-vww0 --emit tflm planned.tflite
@@ -132,12 +138,12 @@ def plan(
     if every:
         given = {"--planner": planner, "--reorder": reorder, "--emit": emit, "--runtime": runtime}
         _refuse_beside_all({**given, "--map": linked, "--input": input_place})
-    wished = find_runtime(runtime or "tflm") if runtime or emit else None
+    wished = find_runtime(runtime or "tflm") if runtime or emit or pointer_bits != 32 else None
     choice = choice_option(buffers, BufferChoice, "--buffers")
     pieces = _schedule(schedule, alone="--emit" if emit else "--reorder" if reorder else "")
     board, image = board_option(profile, bank), image_option(linked)
     loaded = load(model)
-    chosen, _ = chosen_runtime(wished, loaded, board)
+    chosen = with_pointer_bits(chosen_runtime(wished, loaded, board)[0], pointer_bits)
     found = _reordered(loaded, chosen) if reorder else None
     graph = found.graph if found is not None else loaded
     if every:
@@ -287,7 +293,10 @@ def _plain(answer: _Answer) -> dict[str, Any]:
         "arena_bytes": plan.arena_bytes,
         "scratch_bytes": plan.held_bytes,
         "persistent_bytes": plan.persistent.size_bytes,
+        "setup_bytes": plan.setup_bytes,
         "total_bytes": plan.total_bytes,
+        "recommended_arena_bytes": plan.recommended_arena_bytes,
+        "harness_bytes": runtime.harness(graph),
         "alive_bytes": max(alive, default=0),
         "fragmentation": plan.fragmentation,
         "best": {

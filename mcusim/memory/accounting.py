@@ -13,7 +13,7 @@ from mcusim.memory.banks import moved_bytes
 from mcusim.memory.counting import Comparison, count_as, find_counting
 from mcusim.memory.flash import flash_of_image
 from mcusim.memory.images import Image
-from mcusim.memory.placement import Placement, known_for
+from mcusim.memory.placement import Placement, known_for, setup_bytes
 from mcusim.planners import live_bytes
 from mcusim.program import Buffer, BufferKind, Program
 from mcusim.report import AliveInfo, BankInfo, Basis, ConventionInfo, FlashInfo, PartInfo, PeakInfo, SramInfo
@@ -70,7 +70,8 @@ def sram_info(memory: Memory, board: Board, budget_bytes: int, warnings: list[st
     if runtime.cores and board.core not in runtime.cores:
         unknown = f"{runtime.name}'s scratch is known for {', '.join(sorted(runtime.cores))}, not for {board.core}"
         warnings.append(f"SRAM: {unknown}.")
-    peak = placement.arena_bytes + placement.held_bytes + persistent_bytes
+    extra_bytes = setup_bytes(graph, runtime, placement, persistent_bytes)
+    peak = placement.arena_bytes + placement.held_bytes + persistent_bytes + extra_bytes
     bases = {runtime.memory_basis, runtime.persistent_basis if persistent_bytes else runtime.memory_basis}
     _warn_of_pieces(board, peak, budget_bytes, warnings)
     _warn_of_external(board, program, warnings)
@@ -87,6 +88,9 @@ def sram_info(memory: Memory, board: Board, budget_bytes: int, warnings: list[st
         banks=_banks(board, peak, _at_peak(memory, persistent_bytes)),
         basis=max(bases, key=list(Basis).index),
         is_bound=bool(bound),
+        setup_bytes=extra_bytes,
+        recommended_arena_bytes=peak if runtime.setup is not None else None,
+        harness_bytes=runtime.harness(graph),
     )
 
 

@@ -11,7 +11,7 @@ from mcusim.errors import RuntimeNameError, ScheduleError, did_you_mean
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
-from mcusim.memory.placement import known_for
+from mcusim.memory.placement import known_for, setup_bytes
 from mcusim.report import Basis
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.schedule import LAYER, Schedule
@@ -19,7 +19,7 @@ from mcusim.schedule import LAYER, Schedule
 __all__ = ["Comparison", "compare_plans", "count_as", "find_counting"]
 
 _HELD = frozenset({"im2col", "kernel"})
-_PERSISTENT = frozenset({"runtime", "rest"})
+_PERSISTENT = frozenset({"runtime", "rest", "setup"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,8 @@ def _placed(graph: Graph, schedule: Schedule, runtime: Runtime, input_place: Inp
     placement = known_for(lower(graph, schedule, runtime.rules, place), runtime)
     persistent_bytes, unknown = runtime.persistent(graph)
     parts = {"arena": placement.arena_bytes, "scratch": placement.held_bytes, "persistent": persistent_bytes}
+    if runtime.setup is not None:
+        parts["setup"] = setup_bytes(graph, runtime, placement, persistent_bytes)
     basis = max(runtime.memory_basis, runtime.persistent_basis, key=list(Basis).index)
     what = "at least what is alive at once" if runtime.bounds_memory else f"arena placed by {runtime.planner_name}"
     what += ", buffers held beside it" if placement.held_bytes else ""

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mcusim.errors import PlanError
-from mcusim.graph import ABSENT
+from mcusim.graph import ABSENT, Graph
 from mcusim.planners import Planner, check_plan, live_bytes, peak_bytes, tflm_place_rest
 from mcusim.program import BufferKind, Program
 from mcusim.runtimes import Runtime
 from mcusim.schedule import StageKind
 
-__all__ = ["Placement", "carries_plan", "known_for", "place", "place_for"]
+__all__ = ["Placement", "carries_plan", "known_for", "place", "place_for", "setup_bytes"]
+
+ARENA_ALIGNMENT_BYTES = 16
+"""Of the size of an arena that an interpreter is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,18 @@ class Placement:
     arena_bytes: int
     held_bytes: int
     kept_bytes: int = 0
+
+
+def setup_bytes(graph: Graph, runtime: Runtime, placement: Placement, persistent_bytes: int) -> int:
+    """What an arena needs on top of what is used in it: room to set up in, and a whole number of its alignment.
+
+    0 for a runtime that sets nothing up.   persistent_bytes: of the runtime.
+    """
+    if runtime.setup is None:
+        return 0
+    used = placement.arena_bytes + placement.held_bytes + persistent_bytes
+    least = max(used, runtime.setup(graph))
+    return -(-least // ARENA_ALIGNMENT_BYTES) * ARENA_ALIGNMENT_BYTES - used
 
 
 def place(program: Program, planner: Planner) -> Placement:

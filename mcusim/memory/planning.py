@@ -12,7 +12,7 @@ from mcusim.frontends.tflite_model import OFFLINE_METADATA
 from mcusim.graph import ABSENT, Graph
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
-from mcusim.memory.placement import Placement, carries_plan, place, place_for
+from mcusim.memory.placement import Placement, carries_plan, place, place_for, setup_bytes
 from mcusim.planners import PLANNERS, Plan, live_bytes, peak_bytes, plan_optimal, tflm_place_rest
 from mcusim.program import BufferKind, Program
 from mcusim.runtimes import Persistent, Runtime, find_runtime
@@ -55,7 +55,7 @@ class MemoryPlan:
     """A network's buffers, where its runtime (or another planner) puts them, and the smallest plan.
 
     planner_name: what placed them.   best: the smallest plan of the same buffers, with what is proved about it.
-    persistent: what lives as long as the runtime.
+    persistent: what lives as long as the runtime.   setup_bytes: what an interpreter's arena must have on top.
     """
 
     graph: Graph
@@ -65,6 +65,12 @@ class MemoryPlan:
     placement: Placement
     best: Plan
     persistent: Persistent
+    setup_bytes: int = 0
+
+    @property
+    def recommended_arena_bytes(self) -> int | None:
+        """The size to give an interpreter's arena: it sets up in it and runs in it. None for generated code."""
+        return None if self.runtime.setup is None else self.total_bytes
 
     @property
     def offset_bytes(self) -> tuple[int, ...]:
@@ -82,7 +88,7 @@ class MemoryPlan:
 
     @property
     def total_bytes(self) -> int:
-        return self.arena_bytes + self.held_bytes + self.persistent.size_bytes
+        return self.arena_bytes + self.held_bytes + self.persistent.size_bytes + self.setup_bytes
 
     @property
     def excess(self) -> float:
@@ -177,7 +183,9 @@ def plan_memory(
         placement = place(program, lambda _: best.offset_bytes)
     else:
         placement = place_for(program, chosen) if planner is None else place(program, PLANNERS[planner])
-    return MemoryPlan(graph, program, chosen, name, placement, best, chosen.persistent(graph))
+    persistent = chosen.persistent(graph)
+    extra_bytes = setup_bytes(graph, chosen, placement, persistent.size_bytes)
+    return MemoryPlan(graph, program, chosen, name, placement, best, persistent, extra_bytes)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from mcusim.errors import PlanError
 from mcusim.graph import Graph
+from mcusim.memory.placement import Placement, setup_bytes
 from mcusim.memory.planning import offline_plan, plan_memory
 from mcusim.runtimes import Runtime
 
@@ -57,7 +58,8 @@ def _lines(graph: Graph, runtime: Runtime, version: str) -> Iterator[str]:
     prefix = re.sub(r"\W+", "_", graph.name, flags=re.ASCII).strip("_").upper() or "MODEL"
     prefix = prefix if not prefix[0].isdigit() else f"MODEL_{prefix}"
     guard = f"MCUSIM_{prefix}_H"
-    yield f"/* {_comment(graph.name)}: what TensorFlow Lite Micro needs ({runtime.title}, a 32-bit target)."
+    target = f"{runtime.title}, a {runtime.pointer_bits}-bit target"
+    yield f"/* {_comment(graph.name)}: what TensorFlow Lite Micro needs ({target})."
     yield f" * Written by mcusim {version}: `mcusim plan MODEL --emit header FILE`."
     yield " *"
     yield f" *   alignas({ALIGNMENT}) static uint8_t arena[{prefix}_ARENA_BYTES];"
@@ -88,11 +90,12 @@ def _define(name: str, value: object, why: str = "") -> str:
 def _sizes(graph: Graph, runtime: Runtime, prefix: str) -> Iterator[str]:
     plan = plan_memory(graph, runtime)
     persistent_bytes = plan.persistent.size_bytes
+    harness_bytes = runtime.harness(graph)
     if plan.persistent.warning:
         yield f"/* At least these sizes: {_comment(plan.persistent.warning)}. */"
-    yield "/* Arena of the model as it is: head + tail, in bytes."
-    yield " * The tail counts TFLM's benchmark: plain firmware needs less. */"
-    yield _define(f"{prefix}_ARENA_BYTES", plan.arena_bytes + persistent_bytes)
+    yield "/* Arena of the model as it is, in bytes, for plain firmware: it sets up in it and runs in it."
+    yield f" * TFLM's benchmark adds {harness_bytes:,} (a recorder, slots for variables); add them if you link that. */"
+    yield _define(f"{prefix}_ARENA_BYTES", plan.total_bytes, "head + tail, or more where setting up needs more")
     yield _define(f"{prefix}_HEAD_BYTES", plan.arena_bytes, f"tensors and scratch, placed by {plan.planner_name}")
     yield _define(f"{prefix}_TAIL_BYTES", persistent_bytes, "the interpreter's own structures")
     yield _define(f"{prefix}_ARENA_ALIGNMENT", ALIGNMENT)
@@ -104,7 +107,9 @@ def _sizes(graph: Graph, runtime: Runtime, prefix: str) -> Iterator[str]:
         yield f"/* None: {_comment(error.what)}. */"
         return
     proof = "proved minimal" if best.arena_bytes == best.lower_bound_bytes else "the smallest found"
-    yield _define(f"{prefix}_PLANNED_ARENA_BYTES", best.arena_bytes + persistent_bytes)
+    planned = Placement((), best.arena_bytes, 0)
+    extra_bytes = setup_bytes(graph, runtime, planned, persistent_bytes)
+    yield _define(f"{prefix}_PLANNED_ARENA_BYTES", best.arena_bytes + persistent_bytes + extra_bytes)
     yield _define(f"{prefix}_PLANNED_HEAD_BYTES", best.arena_bytes, proof)
     yield _define(f"{prefix}_HEAD_LOWER_BOUND_BYTES", best.lower_bound_bytes, "no plan takes less")
 

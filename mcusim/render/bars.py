@@ -36,7 +36,7 @@ def _draw_bars(axes: Axes, report: Report) -> None:
     places = range(len(layers))
     counted = report.counts_layers_otherwise  # then what is beside the tensors is no part of the bars
     scratch = 0.0 if counted else sram.scratch_bytes / BYTES_PER_KIB
-    persistent = 0.0 if counted else sram.persistent_bytes / BYTES_PER_KIB
+    persistent = 0.0 if counted else (sram.persistent_bytes + sram.setup_bytes) / BYTES_PER_KIB
     alive = [layer.sram_bytes / BYTES_PER_KIB - scratch for layer in layers]
     largest = max(alive, default=0.0)
     budget = sram.budget_bytes / BYTES_PER_KIB

@@ -88,8 +88,16 @@ def _facts(plan: MemoryPlan, reordered: Reordered | None) -> Iterable[tuple[str,
         yield "beside it", f"{_amount(plan.held_bytes)}: {', '.join(f'{b.name} {b.size_bytes:,}' for b in held)}"
     if plan.persistent.size_bytes:
         yield "persistent", f"{_amount(plan.persistent.size_bytes)} ({runtime.persistent_basis})"
-    if plan.total_bytes != plan.arena_bytes:
+    if plan.setup_bytes:
+        yield "setting up", f"{plan.setup_bytes:,} bytes more, to set up in and for alignment"
+    harness_bytes = runtime.harness(plan.graph)
+    if plan.recommended_arena_bytes is not None:
+        whose = ", to plain firmware" if harness_bytes else ""
+        yield "arena to give", f"{_amount(plan.recommended_arena_bytes)}{whose}"
+    elif plan.total_bytes != plan.arena_bytes:
         yield "total", _amount(plan.total_bytes)
+    if harness_bytes:
+        yield "not counted", f"{harness_bytes:,} bytes that TFLM's benchmark adds: a recorder, slots for variables"
     if best.proved:
         proof = f"proved, {best.method}"
     else:

@@ -91,6 +91,10 @@ def _nothing_persistent(graph: Graph) -> Persistent:
     return Persistent(0)
 
 
+def _no_harness(graph: Graph) -> int:
+    return 0
+
+
 def _empty_ledger(graph: Graph) -> tuple[LedgerItem, ...]:
     return ()
 
@@ -105,6 +109,8 @@ class Runtime:
 
     version: the release whose rules these are.
     persistent: bytes that live as long as the runtime.   persistent_ledger: the same, itemised; slower.
+    setup: the bytes of arena without which it does not start, whatever it takes afterwards; None where it needs none.
+    harness: what the benchmark adds behind published totals. It is named and not counted.
     flash: what it stores.   flash_ledger: the model's part of it, itemised; slower.   code: the other part, itemised.
     resolver: the operators that an image must link for a network; None for generated code, which calls functions.
     memory_basis: what stands behind the arena's size.   persistent_basis: behind the persistent bytes.
@@ -119,7 +125,7 @@ class Runtime:
     is known of its arena is what must be alive at once, a lower bound.
     parts: what the names of the parts begin with that its makers offer it for; "" for any.
     versions: those whose latency was measured, newest first.   current: how many of them answer where no version is
-    asked for.   asked_version: the one that the user named, "" if none.
+    asked for.   asked_version: the one that the user named, "" if none.   pointer_bits: of the target.
     """
 
     name: str
@@ -137,6 +143,8 @@ class Runtime:
     resolver: Callable[[Graph], frozenset[str]] | None = None
     persistent: Callable[[Graph], Persistent] = _nothing_persistent
     persistent_ledger: Callable[[Graph], tuple[LedgerItem, ...]] = _empty_ledger
+    setup: Callable[[Graph], int] | None = None
+    harness: Callable[[Graph], int] = _no_harness
     memory_basis: Basis
     persistent_basis: Basis
     price_family: str
@@ -152,6 +160,7 @@ class Runtime:
     versions: tuple[str, ...] = ()
     current: int = 1
     asked_version: str = ""
+    pointer_bits: int = 32
 
     @property
     def current_versions(self) -> tuple[str, ...]:

@@ -6,6 +6,9 @@ Source: tensorflow/tflite-micro, tensorflow/lite/micro (micro_allocator.cc, gree
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from mcusim.errors import InputError
 from mcusim.graph import Graph, Signature
 from mcusim.lowering.rules import LoweringRules, Scratch
 from mcusim.ops import OPS
@@ -13,13 +16,21 @@ from mcusim.planners import tflm_greedy
 from mcusim.report import Basis
 from mcusim.runtimes.cmsis_nn import route
 from mcusim.runtimes.code_sizes import Kernels, network_code, operators_of
-from mcusim.runtimes.registry import CodeItem, Flash, Kernel, Runtime, register
+from mcusim.runtimes.registry import CodeItem, Flash, Kernel, LedgerItem, Persistent, Runtime, register
 from mcusim.runtimes.stored import file_ledger
-from mcusim.runtimes.tflm_kernels import KERNELS, moving_hint, reference_name, scratch
+from mcusim.runtimes.tflm_kernels import (
+    KERNELS,
+    KERNELS_2026,
+    MCU_POINTER_BYTES,
+    moving_hint,
+    reference_name,
+    scratch,
+)
 from mcusim.runtimes.tflm_refusals import number_refusal, refusal
-from mcusim.runtimes.tflm_tail import tail_bytes, tail_ledger
+from mcusim.runtimes.tflm_setup import setup_bytes
+from mcusim.runtimes.tflm_tail import WHEEL, harness_bytes, tail_bytes, tail_ledger
 
-__all__ = ["BENCHMARKED", "TFLM", "exported_file_bytes", "stored_file"]
+__all__ = ["BENCHMARKED", "TFLM", "TFLM_WHEEL", "exported_file_bytes", "stored_file", "with_pointer_bits"]
 
 BENCHMARKED = frozenset({"ADD", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "PAD", "RESHAPE"})
 """Operators of the two networks whose flash on STM32H743 was published, under both builds of TFLM."""
@@ -95,6 +106,20 @@ def _code(graph: Graph) -> tuple[CodeItem, ...]:
     return network_code(operators_of(graph), REFERENCE)
 
 
+def with_pointer_bits(runtime: Runtime, bits: int) -> Runtime:
+    """`runtime` on a target whose pointers have so many bits.
+
+    64 of them are answered for the reference kernels as the Python wheel tflite-micro was built: it records.
+    Raises InputError for what nobody has compared.
+    """
+    if bits == 8 * MCU_POINTER_BYTES:
+        return runtime
+    if bits != 8 * WHEEL_POINTER_BYTES or runtime is not TFLM:
+        what = f"nobody has compared {runtime.name} with pointers of {bits} bits"
+        raise InputError(what, where="--pointer-bits", fix="use --pointer-bits 32, or --runtime tflm --pointer-bits 64")
+    return TFLM_WHEEL
+
+
 TFLM = register(
     Runtime(
         name="tflm",
@@ -111,6 +136,8 @@ TFLM = register(
         resolver=operators_of,
         persistent=tail_bytes,
         persistent_ledger=tail_ledger,
+        setup=setup_bytes,
+        harness=harness_bytes,
         memory_basis=Basis.EXACT,
         persistent_basis=Basis.DERIVED,
         reads_offline_plan=True,
@@ -122,3 +149,39 @@ TFLM = register(
         "within 1 KiB (0.41 %)",
     )
 )
+
+WHEEL_POINTER_BYTES = 8
+
+
+def _wheel_scratch(signature: Signature) -> Scratch:
+    return scratch(KERNELS_2026.get(signature.op), signature, WHEEL_POINTER_BYTES)
+
+
+def _wheel_persistent(graph: Graph) -> Persistent:
+    return tail_bytes(graph, WHEEL_POINTER_BYTES, WHEEL)
+
+
+def _wheel_ledger(graph: Graph) -> tuple[LedgerItem, ...]:
+    return tail_ledger(graph, WHEEL_POINTER_BYTES, WHEEL)
+
+
+def _wheel_setup(graph: Graph) -> int:
+    return setup_bytes(graph, WHEEL_POINTER_BYTES, WHEEL)
+
+
+def _no_harness(graph: Graph) -> int:
+    return 0
+
+
+TFLM_WHEEL = replace(
+    TFLM,
+    title="TensorFlow Lite Micro, the Python wheel on 64 bits",
+    rules=replace(TFLM.rules, planned_scratch=_wheel_scratch),
+    persistent=_wheel_persistent,
+    persistent_ledger=_wheel_ledger,
+    setup=_wheel_setup,
+    harness=_no_harness,
+    persistent_basis=Basis.EXACT,
+    pointer_bits=8 * WHEEL_POINTER_BYTES,
+)
+"""What the Python package tflite-micro takes: the arena to give it starts, and nothing smaller by 16 bytes does."""

@@ -15,14 +15,15 @@ from mcusim.runtimes.stored import file_ledger
 from mcusim.runtimes.tflm import BENCHMARKED, stored_file
 from mcusim.runtimes.tflm_kernels import MCU_POINTER_BYTES, moving_hint, reference_name, scratch
 from mcusim.runtimes.tflm_refusals import number_refusal, refusal
-from mcusim.runtimes.tflm_tail import BENCHMARK, tail_bytes, tail_ledger
+from mcusim.runtimes.tflm_setup import setup_bytes
+from mcusim.runtimes.tflm_tail import BENCHMARK, FIRMWARE, harness_bytes, tail_bytes, tail_ledger
 
 __all__ = ["BUILD", "TFLM_CMSIS_NN"]
 
 OPTIMISED = Kernels(is_reference=False, image_bytes=116_000, image_operators=BENCHMARKED)
 """STM32H743 image less the model file, with CMSIS-NN: 111.7 and 114.9 KiB on two networks. Calibrated (A11)."""
 
-BUILD = replace(BENCHMARK, kernels=CMSIS_NN_KERNELS)
+BUILD = replace(FIRMWARE, kernels=CMSIS_NN_KERNELS)
 
 
 def _kernel(signature: Signature) -> Kernel:
@@ -54,6 +55,14 @@ def _ledger(graph: Graph) -> tuple[LedgerItem, ...]:
     return tail_ledger(graph, MCU_POINTER_BYTES, BUILD)
 
 
+def _setup(graph: Graph) -> int:
+    return setup_bytes(graph, MCU_POINTER_BYTES, BUILD)
+
+
+def _harness(graph: Graph) -> int:
+    return harness_bytes(graph, replace(BENCHMARK, kernels=CMSIS_NN_KERNELS))
+
+
 TFLM_CMSIS_NN = register(
     Runtime(
         name="tflm-cmsis-nn",
@@ -70,6 +79,8 @@ TFLM_CMSIS_NN = register(
         resolver=operators_of,
         persistent=_persistent,
         persistent_ledger=_ledger,
+        setup=_setup,
+        harness=_harness,
         memory_basis=Basis.DERIVED,
         persistent_basis=Basis.DERIVED,
         reads_offline_plan=True,

@@ -361,11 +361,11 @@ KERNELS_2026: Mapping[str, KernelStorage] = MappingProxyType(
 """The same in the wheel 0.dev20261023182759."""
 
 
-def scratch(storage: KernelStorage | None, signature: Signature) -> Scratch:
+def scratch(storage: KernelStorage | None, signature: Signature, pointer_bytes: int = MCU_POINTER_BYTES) -> Scratch:
     """The scratch of a node that the planner places; empty requests take no space."""
     if storage is None:
         return ()
-    return tuple([request for request in storage.scratch(Call(signature)) if request[1]])
+    return tuple([request for request in storage.scratch(Call(signature, pointer_bytes)) if request[1]])
 
 
 def reference_name(signature: Signature) -> str:

@@ -7,12 +7,14 @@ While AllocateTensors runs, the head of the arena holds lists that are gone when
     ready               | the plan: tensors and scratch ->                            <- all the tail |
 
 Each allocation says how large the arena must be; the largest of these is the answer. (TFLM checks an allocation at the
-tail against the scratch requests only: in a smaller arena what a kernel keeps may overwrite what it looks at.) Constants have a line while the plan is made, and
-every scratch request has lists: a network of many small tensors needs more then than ever after.
+tail against the scratch requests only: in a smaller arena what a kernel keeps may overwrite what it looks at.)
+Constants have a line while the plan is made, and every scratch request has lists: a network of many small tensors needs
+more then than ever after.
 
 Source: tensorflow/tflite-micro, tensorflow/lite/micro: micro_allocator.cc, micro_allocation_info.h,
 arena_allocator/single_arena_buffer_allocator.cc, memory_planner/greedy_memory_planner.h. On 64 bits it equals, to the
-byte, the smallest arena that the wheel takes on every network of the corpus; on 32 bits the structures have other sizes.
+byte, the smallest arena that the wheel takes on every network of the corpus; on 32 bits the structures have other
+sizes.
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ __all__ = [
     "TailItem",
     "allocations",
     "file_parts",
+    "harness_bytes",
     "tail_bytes",
     "tail_items",
     "tail_ledger",
@@ -116,7 +117,7 @@ class TailItem(NamedTuple):
         return self.size_bytes + self.padding_bytes
 
 
-def tail_items(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Build = BENCHMARK) -> tuple[TailItem, ...]:
+def tail_items(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Build = FIRMWARE) -> tuple[TailItem, ...]:
     """Every allocation of the tail, in order; their `used_bytes` sum to `tail_bytes`.
 
     pointer_bytes: 4 on a microcontroller, 8 on a 64-bit host. Operators of unknown storage are left out.
@@ -131,7 +132,7 @@ def tail_items(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Buil
     return tuple(items)
 
 
-def tail_bytes(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Build = BENCHMARK) -> Persistent:
+def tail_bytes(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Build = FIRMWARE) -> Persistent:
     """Bytes of the tail: what `arena_used_bytes()` counts beside the head."""
     used = 0
     found = allocations(graph, pointer_bytes, build)
@@ -142,10 +143,9 @@ def tail_bytes(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Buil
 
 
 def tail_ledger(
-    graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Build = BENCHMARK
+    graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Build = FIRMWARE
 ) -> tuple[LedgerItem, ...]:
-    """The tail on a few accounts: what plain firmware needs, one line for all nodes of an operator, and then what a
-    benchmark's harness adds to it."""
+    """The tail on a few accounts, one line for all nodes of an operator; what a recorder adds comes last."""
     totals: dict[str, tuple[int, str]] = {}
     for item in tail_items(graph, pointer_bytes, build.plain()):
         size_bytes, why = totals.get(item.account, (0, item.why))
@@ -158,11 +158,17 @@ def tail_ledger(
         if account in counts:
             why = f"{counts[account]} of them: parsed parameters, kernel data and the buffers that Prepare keeps"
         lines.append(LedgerItem(account, size_bytes, why))
-    harness_bytes = tail_bytes(graph, pointer_bytes, build)[0] - sum(line.size_bytes for line in lines)
-    if harness_bytes:
-        why = "TFLM's generic benchmark, not your firmware: a recording allocator and 100 slots for variables"
-        lines.append(LedgerItem("benchmark harness", harness_bytes, why))
+    recorder_bytes = tail_bytes(graph, pointer_bytes, build)[0] - sum(line.size_bytes for line in lines)
+    if recorder_bytes:
+        lines.append(
+            LedgerItem("recorder", recorder_bytes, "counts allocations, in benchmarks and in the Python wheel")
+        )
     return tuple(lines)
+
+
+def harness_bytes(graph: Graph, build: Build = BENCHMARK) -> int:
+    """What TFLM's generic benchmark keeps beside plain firmware: a recording allocator, and 100 slots for variables."""
+    return tail_bytes(graph, build=build).size_bytes - tail_bytes(graph, build=build.plain()).size_bytes
 
 
 def _warning(unknown: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.accounting import flash_info
 from mcusim.memory.counting import count_as
-from mcusim.memory.placement import known_for
+from mcusim.memory.placement import known_for, setup_bytes
 from mcusim.ops.totals import count_parameters
 from mcusim.planners import live_bytes
 from mcusim.pricing.breakdown import breakdown, stage_infos
@@ -187,7 +187,9 @@ class _Placer:
         program = lower(self.graph, schedule, self.runtime.rules, where)
         placement = known_for(program, self.runtime)
         alive = live_bytes(program.buffers, program.length)
-        beside = placement.held_bytes + self.runtime.persistent(self.graph).size_bytes
+        persistent_bytes = self.runtime.persistent(self.graph).size_bytes
+        beside = placement.held_bytes + persistent_bytes
+        beside += setup_bytes(self.graph, self.runtime, placement, persistent_bytes)
         layers, missing, *_ = breakdown(program, alive, placement.held_bytes, self.runtime, self.prices)
         priced = self.prices is not None and all(layer.cycles is not None for layer in layers)
         cycles = sum([layer.cycles or 0 for layer in layers]) if priced else None

@@ -37,7 +37,7 @@ def sram_figure(report: Report | None, printed: Printed = NOTHING, limit: int | 
     return Figure(
         unit=Unit.KIB,
         printed=printed,
-        value=sram.peak_bytes,
+        value=sram.measured_bytes,
         basis=sram.basis,
         limit=sram.budget_bytes,
         counted_as=report.convention.name,

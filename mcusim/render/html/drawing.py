@@ -95,7 +95,7 @@ def timeline_view(dossier: Dossier) -> TimelineView | None:
         Tick((1 - budget / top) * 100, f"{budget / BYTES_PER_KIB:,.1f} KiB") if shows_budget else None,
         plan.program.length,
         plan.total_bytes,
-        plan.best.arena_bytes + plan.held_bytes + plan.persistent.size_bytes,
+        plan.best.arena_bytes + plan.total_bytes - plan.arena_bytes,
         plan.best.proved,
         plan.planner_name,
     )
@@ -223,7 +223,7 @@ def _own_point(dossier: Dossier) -> Point:
     total_bytes = least_bytes = report.sram.peak_bytes
     if plan is not None:
         total_bytes = plan.total_bytes
-        least_bytes = max(plan.alive_bytes, default=0) + plan.held_bytes + plan.persistent.size_bytes
+        least_bytes = max(plan.alive_bytes, default=0) + plan.total_bytes - plan.arena_bytes
     return Point(
         parse_schedule(report.schedule.spec),
         InputPlace(report.input.where),

@@ -37,6 +37,7 @@ def gauges(report: Report) -> list[Gauge]:
     """SRAM, flash, time and energy."""
     sram, flash = report.sram, report.flash
     detail = [("arena", sram.arena_bytes), ("scratch", sram.scratch_bytes), ("persistent", sram.persistent_bytes)]
+    detail.append(("setting up", sram.setup_bytes))
     told = " + ".join(f"{name} {format_bytes(size)}" for name, size in detail if size)
     stored = flash.weight_bytes if flash.model_bytes is None else flash.model_bytes
     code = "code not known" if flash.code_bytes is None else f"code {format_bytes(flash.code_bytes)}"
@@ -143,6 +144,7 @@ def alive_rows(report: Report) -> list[Share]:
     rows.append(("gaps in the plan", gaps, "below the highest buffer of the plan, and not in use at the peak"))
     rows.append(("scratch", sram.scratch_bytes, "held beside the arena, as much as the neediest kernel asks"))
     rows.append(("persistent", sram.persistent_bytes, "lives as long as the runtime"))
+    rows.append(("setting up", sram.setup_bytes, "what the arena must have on top while the interpreter sets up"))
     return [Share(name, size, size / (sram.peak_bytes or 1) * 100, why) for name, size, why in rows if size > 0]
 
 

@@ -1,0 +1,166 @@
+"""The smallest arena in which TFLM sets up: against the wheel, which is given one byte less too, and by hand."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import corpus_models
+from test_subgraphs import loop
+from tflite_maker import FLOAT32, Maker, make_options, tiny_network
+
+from mcusim.errors import InputError
+from mcusim.frontends.tflite import parse_tflite
+from mcusim.memory.planning import plan_memory
+from mcusim.runtimes import RUNTIMES
+from mcusim.runtimes.tflm import TFLM_WHEEL, with_pointer_bits
+from mcusim.runtimes.tflm_preparation import looks
+from mcusim.runtimes.tflm_setup import setup_bytes, smallest_arena_bytes
+from mcusim.runtimes.tflm_tail import WHEEL, tail_bytes
+
+TRY = """
+import json, os, sys
+from tflite_micro.python.tflite_micro import runtime
+os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+answers = []
+for path, size in json.load(sys.stdin):
+    content = open(path, "rb").read()
+    child = os.fork()
+    if child == 0:
+        try:
+            runtime.Interpreter.from_bytes(content, arena_size=size)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    answers.append(os.waitpid(child, 0)[1] == 0)
+print("answers", json.dumps(answers))
+"""
+"""Whether the interpreter starts in arenas of given sizes. In children: in too small an arena it may crash."""
+
+
+def starts(asked: Sequence[tuple[Path, int]]) -> list[bool]:
+    pytest.importorskip("tflite_micro")
+    given = json.dumps([(str(path), size) for path, size in asked])
+    done = subprocess.run([sys.executable, "-c", TRY], input=given, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.rpartition("answers ")[2])
+
+
+def assert_smallest(paths: Sequence[Path]) -> list[int]:
+    """Every network starts in the arena predicted for it, and in none smaller. Returns how much is not used after."""
+    sizes, unused = [], []
+    for path in paths:
+        graph = parse_tflite(path.read_bytes(), name=path.stem, where=path.name)
+        plan = plan_memory(graph, TFLM_WHEEL)
+        size = smallest_arena_bytes(graph, plan.arena_bytes, 8, WHEEL)
+        used = plan.arena_bytes + tail_bytes(graph, 8, WHEEL).size_bytes
+        assert plan.recommended_arena_bytes == -(-size // 16) * 16
+        sizes.append(size)
+        unused.append(size - used)
+    found = starts([(path, size - less) for path, size in zip(paths, sizes, strict=True) for less in (0, 1)])
+    wrong = [
+        path.name for path, pair in zip(paths, zip(*[iter(found)] * 2, strict=True), strict=True) if pair != (1, 0)
+    ]
+    assert not wrong
+    return unused
+
+
+@pytest.mark.corpus
+def test_every_corpus_network_starts_in_no_less(corpus):
+    paths = [model.path for model in corpus_models("tflm_head_bytes")]
+    unused = assert_smallest(paths)
+    assert len(paths) > 60
+    assert sum(size > 0 for size in unused) >= 5, "some need more than they use"
+
+
+def recurrent(steps: int) -> Maker:
+    """A layer unrolled over time: many small tensors, of which few are alive together."""
+    made = Maker()
+    weights = [made.tensor((8, 8), elements=np.ones((8, 8))) for _ in range(2)]
+    made.graph.inputs = [made.tensor((1, 8)) for _ in range(2)]
+    state = made.graph.inputs[0]
+    for _ in range(steps):
+        parts = [made.tensor((1, 8)) for _ in range(2)]
+        for part, source, each in zip(parts, (made.graph.inputs[1], state), weights, strict=True):
+            made.operator("FULLY_CONNECTED", [source, each, -1], [part], make_options("FullyConnectedOptions"))
+        total, state = made.tensor((1, 8)), made.tensor((1, 8))
+        made.operator("ADD", parts, [total], make_options("AddOptions"))
+        made.operator("RELU", [total], [state])
+    made.graph.outputs = [state]
+    return made
+
+
+def per_channel(channels: int) -> Maker:
+    """A convolution whose look at its weights copies a zero point a channel."""
+    made = Maker()
+    made.tensor((1, 2, 2, 1))
+    made.tensor((channels, 1, 1, 1), elements=np.ones(channels), scales=(0.5,) * channels, zero_points=(0,) * channels)
+    made.tensor((1, 2, 2, channels))
+    made.operator("CONV_2D", [0, 1, -1], [2], make_options("Conv2DOptions", strideW=1, strideH=1))
+    made.graph.inputs, made.graph.outputs = [0], [2]
+    return made
+
+
+def floats() -> Maker:
+    made = Maker()
+    for _ in range(2):
+        made.tensor((1, 40), FLOAT32, scales=())
+    made.operator("LOGISTIC", [0], [1])
+    made.graph.inputs, made.graph.outputs = [0], [1]
+    return made
+
+
+MADE = {
+    "unrolled": recurrent(12),
+    "per channel": per_channel(300),
+    "loop": loop(),
+    "floats": floats(),
+    "tiny": tiny_network(),
+}
+
+
+def test_small_networks_start_in_no_less(tmp_path):
+    paths = []
+    for name, made in MADE.items():
+        paths.append(tmp_path / f"{name}.tflite")
+        paths[-1].write_bytes(made.pack())
+    unused = dict(zip(MADE, assert_smallest(paths), strict=True))
+    assert unused["unrolled"] > 2000
+    assert unused["per channel"] > 1000
+
+
+def test_setting_up_by_hand():
+    """One ADD on 32 bits, added up from TFLM's headers: planning needs most."""
+    made = Maker()
+    for _ in range(2):
+        made.tensor((1, 8))
+    made.operator("ADD", [0, 0], [1], make_options("AddOptions"))
+    made.graph.inputs, made.graph.outputs = [0], [1]
+    graph = parse_tflite(made.pack(), name="net", where="net.tflite")
+    tail = 36 + 40 + 36 + 8 + 8 + 2 * 12 + 32  # allocators, subgraph table, eval tensors, node
+    tail += 8  # TfLiteAddParams
+    tail = -(-(tail + 60) // 16) * 16  # OpDataAdd
+    head = 12 * 12 + 4 + 2 * 24  # requests beforehand, subgraph offsets, a line a tensor
+    head = -(-head // 16) * 16 + 2 * 40  # the planner's lists
+    looking = 12 * 12 + 3 * (40 + 12 + 8)  # Prepare looks at both inputs and the output
+    assert looking > head
+    assert setup_bytes(graph) == looking + tail
+
+
+def test_looks_name_operands():
+    for op in RUNTIMES["tflm"].resolver(parse_tflite(tiny_network().pack(), name="t", where="t")):
+        assert op
+    node = parse_tflite(tiny_network().pack(), name="t", where="t").nodes[1]
+    assert looks(node.signature) == "o0 i0 i1 * i0 i1 i2 o0"
+
+
+def test_pointer_bits():
+    assert with_pointer_bits(RUNTIMES["tflm-cmsis-nn"], 32) is RUNTIMES["tflm-cmsis-nn"]
+    assert with_pointer_bits(RUNTIMES["tflm"], 64) is TFLM_WHEEL
+    for name, bits in (("tflm-cmsis-nn", 64), ("tinyengine", 64), ("tflm", 16)):
+        with pytest.raises(InputError, match="nobody has compared"):
+            with_pointer_bits(RUNTIMES[name], bits)
