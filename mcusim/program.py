@@ -49,7 +49,7 @@ class BufferKind(StrEnum):
     HELD = "held"
     """Working memory that the runtime holds beside the arena from start to end."""
     VARIABLE = "variable"
-    """A value that outlives an inference, placed in the arena from start to end."""
+    """A value that outlives an inference, placed in the arena from start to end: a state, or an input's address."""
     PERSISTENT = "persistent"
     """The same, in memory that the runtime counts with its other persistent bytes."""
 
@@ -98,6 +98,7 @@ class View(NamedTuple):
     """How a buffer holds a tensor.
 
     buffer: index, ABSENT for OUTSIDE.   row_capacity: rows held.
+    pointer: of OUTSIDE, the buffer that keeps its address, where the runtime keeps it.
     row_pitch_bytes: from one row to the next; of a whole tensor of packed elements its rows need not start at bytes.
     """
 
@@ -107,6 +108,7 @@ class View(NamedTuple):
     offset_bytes: int = 0
     row_pitch_bytes: int = 0
     row_capacity: int = 0
+    pointer: int = ABSENT
 
 
 class ScratchUse(NamedTuple):

@@ -27,7 +27,7 @@ from mcusim.firmware.steps import Memory, SpanTables, StepText, row_bytes
 from mcusim.firmware.text import array, comment
 from mcusim.graph import ABSENT, DType, Graph, Signature
 from mcusim.lowering.staging import resized
-from mcusim.program import BufferKind, Home, Program, Stage, Step, ViewKind
+from mcusim.program import Home, Program, Stage, Step, ViewKind
 from mcusim.schedule import StageKind
 
 __all__ = ["Goal", "Network", "Sources", "memory_of", "render", "sources"]
@@ -77,11 +77,7 @@ def memory_of(network: Network) -> Memory:
     """Where buffers were placed, pointers to external inputs among them."""
     program = network.program
     variables = {t: network.offsets[variable.buffer] for variable in program.variables for t in variable.tensors}
-    pointers = {
-        buffer.tensor: network.offsets[index]
-        for index, buffer in enumerate(program.buffers)
-        if buffer.kind is BufferKind.HELD and buffer.tensor != ABSENT
-    }
+    pointers = {view.tensor: network.offsets[view.pointer] for view in program.views if view.pointer != ABSENT}
     return Memory(network.offsets, variables, pointers, network.placed_bytes)
 
 

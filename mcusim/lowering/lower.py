@@ -11,9 +11,18 @@ from mcusim.graph import ABSENT, Attributes, Graph, Signature, TensorType, signa
 from mcusim.lowering.linking import link
 from mcusim.lowering.nearest import nearest_schedule
 from mcusim.lowering.rules import InputPlace, LoweringRules, Scratch
-from mcusim.lowering.staging import AxisRow, StagePlan, StepNode, Sweep, copied_inputs, network_of, resized, split
+from mcusim.lowering.staging import (
+    AxisRow,
+    StagePlan,
+    StepNode,
+    Sweep,
+    copied_inputs,
+    network_of,
+    overwritten,
+    resized,
+    split,
+)
 from mcusim.lowering.variables import changed_variables, stored_variables
-from mcusim.ops import OPS
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.program import Buffer, BufferKind, Home, Program, ScratchUse, Stage, Step, Variable, View, ViewKind
 from mcusim.region import Span
@@ -223,11 +232,16 @@ class _Lowering:
         for storage in self.outside:
             key = self.copied.get(storage, storage)
             view_of[key] = len(views)
-            views.append(View(storage, ABSENT, ViewKind.OUTSIDE, 0, _row_pitch_bytes(tensors[storage].type)))
-            if self.rules.pointer_bytes:
-                name, pointer_bytes = f"pointer to {tensors[storage].name}", self.rules.pointer_bytes
-                kept = BufferKind.HELD
-                buffers.append(Buffer(name, pointer_bytes, 0, len(self.steps), kept, pointer_bytes, storage))
+            pitch_bytes, pointer, pointer_bytes = (
+                _row_pitch_bytes(tensors[storage].type),
+                ABSENT,
+                self.rules.pointer_bytes,
+            )
+            if pointer_bytes:
+                pointer, name = len(buffers), f"pointer to {tensors[storage].name}"
+                kind = BufferKind.VARIABLE
+                buffers.append(Buffer(name, pointer_bytes, 0, len(self.steps), kind, pointer_bytes))
+            views.append(View(storage, ABSENT, ViewKind.OUTSIDE, 0, pitch_bytes, pointer=pointer))
         return buffers, views, view_of
 
     def _piece_sizes(self) -> dict[int, tuple[int, int]]:
@@ -244,14 +258,14 @@ class _Lowering:
         Pieces go on top of pieces only: what lives for a whole cut stage is read by every iteration of it.
         """
         found: dict[int, int] = {}
-        in_place, tensors = self.rules.in_place, self.graph.tensors
-        if not in_place:
+        tensors = self.graph.tensors
+        if not self.rules.in_place:
             return found
         for time, step in enumerate(self.steps):
-            if step.signature.op not in in_place or not step.writes:
+            if step.signature.op not in self.rules.in_place or not step.writes:
                 continue
             target = step.writes[0]
-            for position in self._overwrites(time, step.signature):
+            for position in overwritten(self.rules, step.signature, self._piece(time, step.signature)):
                 source = step.reads[position]
                 if source not in lives or target not in lives or source in self.outputs:
                     continue
@@ -265,14 +279,6 @@ class _Lowering:
                     found[target] = source
                     break
         return found
-
-    def _overwrites(self, time: int, call: Signature) -> tuple[int, ...]:
-        """Inputs on top of which a step may be computed, by its operator and by the kernel that serves it."""
-        allowed = OPS[call.op].overwrites(call)
-        if self.rules.overwrites is None or not allowed:
-            return allowed
-        by_kernel = self.rules.overwrites(self._piece(time, call))
-        return tuple([position for position in allowed if position in by_kernel])
 
     def _variables(self, buffers: list[Buffer], views: list[View], view_of: dict[int, int]) -> tuple[Variable, ...]:
         """What outlives an inference; appends a buffer and a view for each, which all its tensors share."""

@@ -20,6 +20,7 @@ from mcusim.errors import PlanError
 from mcusim.graph import ABSENT, Flow, Graph
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import LoweringRules
+from mcusim.lowering.staging import overwritten
 from mcusim.ops import OPS
 from mcusim.ops.registry import StateRole
 from mcusim.planners import live_bytes
@@ -201,12 +202,11 @@ def _takes_over(
     program: Program, rules: LoweringRules, step: Step, place: Mapping[int, int]
 ) -> tuple[tuple[int, int], ...]:
     """(tenant written, tenant whose storage it may take), in order of preference."""
-    op = OPS.get(step.signature.op)
-    if op is None or step.signature.op not in rules.in_place or not step.writes or step.writes[0] == ABSENT:
+    if step.signature.op not in OPS or not step.writes or step.writes[0] == ABSENT:
         return ()
     target = program.views[step.writes[0]].buffer
     found = []
-    for position in op.overwrites(step.signature):
+    for position in overwritten(rules, step.signature, step.signature):
         source = program.views[step.reads[position]].buffer if step.reads[position] != ABSENT else ABSENT
         both = source in place and target in place
         if both and program.buffers[target].size_bytes <= program.buffers[source].size_bytes:

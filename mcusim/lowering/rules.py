@@ -47,7 +47,7 @@ class LoweringRules:
         patches are clipped there.
     copies_input_patch: a stage of patches that reads an external input copies each patch into the arena first.
     plans_variables: what outlives an inference lies in the arena; else among the runtime's own persistent bytes.
-    pointer_bytes: that a pointer to each external input takes, kept from start to end.
+    pointer_bytes: that the address of each external input takes, kept in the arena from start to end; 0 if it is not.
     input_place: where the input lies unless the user says otherwise.   patch_input_place: the same where the
         first stage is cut, if that differs.
     """

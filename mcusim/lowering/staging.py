@@ -36,6 +36,7 @@ __all__ = [
     "copied_inputs",
     "is_tileable",
     "network_of",
+    "overwritten",
     "patches",
     "resized",
     "split",
@@ -107,6 +108,20 @@ def resized(call: Signature, rows: int, cols: int) -> Signature:
             inputs[index] = tensor_type(shape, kind.dtype)
     outputs = [tensor_type((o.shape[0], rows, cols, *o.shape[3:]), o.dtype) for o in call.outputs]
     return signature(call.op, call.attributes, tuple(inputs), tuple(outputs))
+
+
+def overwritten(rules: LoweringRules, call: Signature, piece: Signature) -> tuple[int, ...]:
+    """Inputs on top of which a step may be computed: by its operator, by the runtime and by the kernel that serves it.
+
+    piece: `call` with the shapes of what is computed at once. A kernel's answer does not depend on how large that is.
+    """
+    if call.op not in rules.in_place:
+        return ()
+    allowed = OPS[call.op].overwrites(call)
+    if rules.overwrites is None or not allowed:
+        return allowed
+    by_kernel = rules.overwrites(piece)
+    return tuple([position for position in allowed if position in by_kernel])
 
 
 class StagePlan(NamedTuple):

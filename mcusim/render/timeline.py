@@ -42,6 +42,7 @@ _LOOKS = {
     BufferKind.ACTIVATION: _Look("activation", style.SKY),
     BufferKind.SCRATCH: _Look("scratch", style.PURPLE, "////"),
     BufferKind.HELD: _Look("beside the arena", style.LIGHT, "||||"),
+    BufferKind.VARIABLE: _Look("kept between calls", style.LIGHT, "...."),
 }
 _PERSISTENT = _Look("persistent", style.LIGHT, "\\\\\\\\")
 

@@ -27,8 +27,16 @@ from numpy.typing import NDArray
 from mcusim.graph import ABSENT, Attributes, Graph, signature
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace, LoweringRules
-from mcusim.lowering.staging import StepNode, computes, copied_inputs, is_tileable, network_of
-from mcusim.ops import OPS
+from mcusim.lowering.staging import (
+    StepNode,
+    computes,
+    copied_inputs,
+    is_tileable,
+    network_of,
+    overwritten,
+    resized,
+)
+from mcusim.lowering.variables import stored_variables
 from mcusim.planners import live_bytes
 from mcusim.pricing.prices import Coefficients, price_whole
 from mcusim.schedule import LAYER, StageKind, StageSpec
@@ -116,6 +124,7 @@ class StageCosts:
         self.bounds = [0, *(time + 1 for time, step in enumerate(steps) if computes(step))]
         self.starts = [self._start(k) for k in range(len(self.bounds) - 1)]
         self.storages = self._storages()
+        self.variables = stored_variables(graph)
         self.held_names = sorted({name for step in steps for name, _ in rules.held_scratch(step.signature)})
 
     def _start(self, bound: int) -> int:
@@ -158,11 +167,17 @@ class StageCosts:
         """Whole tensors that are alive across a cut stage which starts behind `bound`."""
         start = self.starts[bound]
         is_outside = place is InputPlace.EXTERNAL
-        return sum(
+        return self._kept_bytes(place) + sum(
             s.home_bytes
             for index, s in self.storages.items()
             if s.producer < start <= s.last and not (is_outside and index in self.network.inputs)
         )
+
+    def _kept_bytes(self, place: InputPlace) -> int:
+        """What lives from start to end, whatever the schedule: states, and addresses of external inputs."""
+        rules, inputs = self.rules, len(self.network.inputs) if place is InputPlace.EXTERNAL else 0
+        states = [rules.aligned(stored.size_bytes) for stored in self.variables] if rules.plans_variables else []
+        return sum(states) + inputs * rules.pointer_bytes
 
     def batches(self) -> list[list[int]]:
         """Bounds where stages may end, in batches that are swept together, the last of each first.
@@ -340,8 +355,9 @@ class _Part:
         scratch = scratch_of(costs.rules, call)
         pieces = [self._piece(time, name, storage, rows.of(n), cols.of(n)) for name, storage, n in inner]
         self.tally.add(time, ends, scratch.planned(rows.size, cols.size), pieces)
-        if call.op in costs.rules.in_place:
-            sources = [step.reads[position] for position in OPS[call.op].overwrites(call)]
+        positions = overwritten(costs.rules, call, resized(call, call.output.rows, call.output.cols))
+        if positions:
+            sources = [step.reads[position] for position in positions]
             target = next((piece for piece in pieces if piece.storage == step.writes[0]), None)
             self.tally.overwrite(time, sources, target)
         for name, sizes in scratch.held.items():
