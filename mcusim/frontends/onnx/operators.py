@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from mcusim.frontends.qdq import Step
-from mcusim.frontends.qdq.network import Attribute
+from mcusim.frontends.qdq.network import REAL, Attribute
 
 __all__ = ["unfolded"]
 
@@ -61,7 +61,7 @@ class _Around:
         if not self.step.has(scale):
             yield Step(self.step.name, op, inputs, self.step.outputs, attributes)
             return
-        inner = self.name("real")
+        inner = self.step.output + REAL
         yield Step(self.step.name, op, inputs, (inner,), attributes)
         quantisers = tuple(name for name in (self.step.input(scale), self.step.input(scale + 1)) if name)
         yield Step(self.step.name, "QuantizeLinear", (inner, *quantisers), self.step.outputs, {})

@@ -12,7 +12,7 @@ from mcusim.errors import ModelError
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.qdq.grids import Grid, grid_of, shifted
 from mcusim.frontends.qdq.held import UNIT, Held, Order, channels_last, in_order, plain, without_units
-from mcusim.frontends.qdq.network import Array, Network, Step
+from mcusim.frontends.qdq.network import REAL, Array, Network, Step
 from mcusim.frontends.signatures import attributes_for
 from mcusim.graph import ABSENT, Activation, DType, Quantization, Shape
 
@@ -64,6 +64,7 @@ class Emitter:
         self.builder = GraphBuilder(network.name)
         self.notes: list[str] = []
         self._held: dict[str, Held] = {}
+        self._converted: dict[tuple[int, Grid | None], int] = {}
 
     # Values
 
@@ -118,7 +119,7 @@ class Emitter:
             op,
             given,
             attributes_for(op, tuple(fields.items())) if fields else None,
-            name=name,
+            name=name.removesuffix(REAL),
             dtype=grid.dtype if grid else dtype,
             quantization=grid.quantization if grid else None,
         )
@@ -198,11 +199,12 @@ class Emitter:
             return held
         if held.elements is not None:
             return _constant_on_grid(held, grid)
-        if grid is None:
-            tensor = self.emit("DEQUANTIZE", (held.at,), f"{name}/dequantize", grid=None, dtype=DType.FLOAT32)
-            return replace(held, tensor=tensor, grid=None, dtype=DType.FLOAT32)
-        tensor = self.emit("QUANTIZE", (held.at,), f"{name}/quantize", grid=grid)
-        return replace(held, tensor=tensor, grid=grid, dtype=grid.dtype)
+        tensor = self._converted.get((held.at, grid))
+        if tensor is None:
+            op, dtype = ("DEQUANTIZE", DType.FLOAT32) if grid is None else ("QUANTIZE", None)
+            tensor = self.emit(op, (held.at,), f"{name}/{op.lower()}", grid=grid, dtype=dtype)
+            self._converted[held.at, grid] = tensor
+        return replace(held, tensor=tensor, grid=grid, dtype=DType.FLOAT32 if grid is None else grid.dtype)
 
     def common_dtype(self, step: Step, operands: Sequence[Held]) -> DType | None:
         """The integer type of a step's operands and its output; None if it has to compute on reals."""

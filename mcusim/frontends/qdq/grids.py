@@ -120,7 +120,7 @@ VALUE_KEEPING = frozenset(
 ROUNDED = frozenset({"AveragePool", "GlobalAveragePool", "Resize", "ReduceMean"})
 """Operators that average: without a scale of their own TFLite rounds their outputs to their input's."""
 
-UNSCALED = VALUE_KEEPING | ROUNDED
+_NEEDING = VALUE_KEEPING | ROUNDED | {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 
 def targets(network: Network) -> Mapping[str, Grid]:
@@ -136,7 +136,7 @@ def targets(network: Network) -> Mapping[str, Grid]:
     for step in network.steps:
         if step.op in ("QuantizeLinear", "DequantizeLinear") and step.input(0) not in network.constants:
             found[step.output] = grid_of(network, step)
-        elif step.op in UNSCALED and step.input(0) in found:
+        elif step.input(0) in found and (step.op in VALUE_KEEPING or (step.op in ROUNDED and _feeds(network, step))):
             sources = step.inputs if step.op in ("Concat", "Max", "Min") else step.inputs[:1]
             grid = found[step.input(0)]
             if all(found.get(source) == grid or source in network.constants for source in sources):
@@ -149,6 +149,12 @@ def targets(network: Network) -> Mapping[str, Grid]:
                 if network.is_read_once(name) and name not in network.constants:
                     found.setdefault(name, grid_after)
     return found
+
+
+def _feeds(network: Network, step: Step) -> bool:
+    """Whether what reads an average without a scale needs one: what multiplies by weights, or a network's caller."""
+    readers = network.readers.get(step.output, ())
+    return step.output in network.outputs or any(reader.op in _NEEDING for reader in readers)
 
 
 def _quantizes(step: Step, name: str) -> bool:

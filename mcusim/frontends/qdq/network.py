@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from mcusim.errors import ModelError
 from mcusim.graph import DType, Shape
 
-__all__ = ["Array", "Attribute", "Network", "Step", "Value", "real_array"]
+REAL = "/real"
+"""Ends the name of a value that stands for another before it is quantised: the tensor that holds both goes without."""
+
+__all__ = ["REAL", "Array", "Attribute", "Network", "Step", "Value", "real_array"]
 
 Array = NDArray[Any]
 Attribute = int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...] | Array
