@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx_networks
 import pytest
 import typer
 from commands import REPO, run
@@ -63,6 +65,18 @@ def save_own_times(folder: Path) -> None:
     (folder / "model.tflite").write_bytes(tiny_network().pack())
 
 
+def save_float_network(folder: Path) -> None:
+    """The files that the examples of `mcusim quantize` name."""
+    onnx = pytest.importorskip("onnx", reason="the onnx package is not installed (extra `onnx`)")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra `onnx`)")
+    model = onnx_networks.float_network("autoencoder")
+    onnx.save(model, folder / "model.onnx")
+    samples = np.concatenate([feed["input"] for feed in onnx_networks.calibration(model, 4)])
+    np.savez(folder / "calibration.npz", input=samples)
+    np.save(folder / "images.npy", samples)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("path", COMMAND_PATHS, ids=" ".join)
 def test_examples_of_help_work(path: list[str]) -> None:
     found = examples(path)
@@ -72,6 +86,8 @@ def test_examples_of_help_work(path: list[str]) -> None:
         save_examples(Path())
     if path == ["calibrate"]:
         save_own_times(Path())
+    if path == ["quantize"]:
+        save_float_network(Path())
     for example in found:
         answer = run(*example.split())
         assert answer.code == (0 if "--check" not in example.split() else answer.code), answer.err

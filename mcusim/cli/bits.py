@@ -38,7 +38,9 @@ __all__ = ["bits"]
 
 
 def bits(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A .tflite or .onnx file, or the name of a published network.")
+    ],
     profile: Annotated[str, typer.Option(metavar="BOARD", help="A board's name, or the path of a TOML file.")],
     runtime: Annotated[str | None, RUNTIME] = None,
     schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",

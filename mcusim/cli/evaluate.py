@@ -35,7 +35,7 @@ CONFUSIONS_WRITTEN = 100
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file with trained weights.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite or .onnx file with trained weights.")],
     data: Annotated[
         str,
         typer.Option(

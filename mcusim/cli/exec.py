@@ -33,7 +33,9 @@ KEY_LENGTH = 100
 
 
 def exec_(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A .tflite or .onnx file, or the name of a published network.")
+    ],
     inputs: Annotated[
         list[str],
         option(

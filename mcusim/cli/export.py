@@ -17,7 +17,9 @@ __all__ = ["export"]
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="The name of a published network, or a .tflite file.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="The name of a published network, or a .tflite or .onnx file.")
+    ],
     path: Annotated[str, typer.Argument(metavar="FILE", help="The .tflite file to write.")],
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Draws the weights of published networks.")] = 0,
     bits: Annotated[

@@ -39,7 +39,9 @@ __all__ = ["fit"]
 
 
 def fit(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A .tflite or .onnx file, or the name of a published network.")
+    ],
     profile: Annotated[str, typer.Option(metavar="BOARD", help="A board's name, or the path of a TOML file.")],
     runtime: Annotated[str | None, RUNTIME] = None,
     input_place: Annotated[str | None, INPUT] = None,

@@ -25,7 +25,9 @@ __all__ = ["ops"]
 def ops(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.", show_default=False),
+        typer.Argument(
+            metavar="MODEL", help="A .tflite or .onnx file, or the name of a published network.", show_default=False
+        ),
     ] = None,
     runtime: Annotated[str | None, RUNTIME] = None,
     json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,

@@ -60,7 +60,9 @@ __all__ = ["patch"]
 
 
 def patch(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file or the name of a published network.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A .tflite or .onnx file, or the name of a published network.")
+    ],
     profile: Annotated[str, typer.Option(metavar="BOARD", help="A board's name, or the path of a TOML file.")],
     runtime: Annotated[str | None, RUNTIME] = None,
     kinds: Annotated[str | None, KINDS] = None,

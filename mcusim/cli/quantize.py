@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcusim.cli.options import JSON, option
+from mcusim.cli.options import JSON
 from mcusim.cli.shell import STDOUT, document, refuse_overwriting, refuse_same_target, write_output
 from mcusim.errors import InputError
 from mcusim.frontends.array_files import read_arrays

@@ -62,7 +62,7 @@ def run(
         str | None,
         typer.Argument(
             metavar="MODEL",
-            help="A .tflite file or the name of a published network (`mcusim models` lists them); "
+            help="A .tflite or .onnx file, or the name of a published network (`mcusim models` lists them); "
             "left out: the board's own default network.",
             show_default=False,
         ),

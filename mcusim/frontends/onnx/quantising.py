@@ -6,6 +6,8 @@ those are chosen so (`qdq/tying.py`).
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -114,6 +116,7 @@ def _quantised(path: Path, samples: Sequence[Mapping[str, Array]], recipe: Recip
     """What `quantize_static` writes."""
     quantization = _package("onnxruntime.quantization", where)
     shape_inference = _package("onnxruntime.quantization.shape_inference", where)
+    errors = (*_errors(), ValueError, KeyError, AssertionError, OSError)
     kind = quantization.QuantType.QInt8 if recipe.bits == 8 else quantization.QuantType.QInt16
     with tempfile.TemporaryDirectory(prefix="mcusim-") as folder, _silenced():
         prepared, written = Path(folder) / "prepared.onnx", Path(folder) / "quantised.onnx"
@@ -135,7 +138,7 @@ def _quantised(path: Path, samples: Sequence[Mapping[str, Array]], recipe: Recip
                     "CalibPercentile": recipe.percentile,
                 },
             )
-        except (*_errors(), ValueError, KeyError, AssertionError, OSError) as error:
+        except errors as error:
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             fix = "check that onnxruntime runs the network on these samples"
             raise ModelError(f"onnxruntime cannot quantise it: {reason[:300]}", where=where, fix=fix) from error
@@ -167,15 +170,16 @@ def _errors() -> tuple[type[Exception], ...]:
     return (*own, RuntimeError)
 
 
-class _silenced:
-    """Without the advice that the quantiser logs."""
-
-    def __enter__(self) -> None:
-        self.before = logging.root.manager.disable
-        logging.disable(logging.WARNING)
-
-    def __exit__(self, *_: object) -> None:
-        logging.disable(self.before)
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
+    """Without the advice that the quantiser logs, and without the progress that it prints."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 def float_answers(path: Path, samples: Sequence[Mapping[str, Array]]) -> list[list[Array]]:
@@ -183,9 +187,12 @@ def float_answers(path: Path, samples: Sequence[Mapping[str, Array]]) -> list[li
     runtime = _package("onnxruntime", str(path))
     options = runtime.SessionOptions()
     options.log_severity_level = 3
+    errors = (*_errors(), ValueError)
     try:
         session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         return [[np.asarray(each) for each in session.run(None, dict(sample))] for sample in samples]
-    except (*_errors(), ValueError) as error:
+    except errors as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelError(f"onnxruntime cannot run it: {reason[:300]}", where=str(path), fix="check the model") from error
+        raise ModelError(
+            f"onnxruntime cannot run it: {reason[:300]}", where=str(path), fix="check the model"
+        ) from error

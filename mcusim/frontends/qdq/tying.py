@@ -1,7 +1,7 @@
 """Scales that TFLite wants equal, or fixed: for networks whose scales are still to be chosen.
 
-A network that brings its scales keeps them, and pays with QUANTIZE nodes where TFLite's kernels want others. One that is
-quantised here need not:
+A network that brings its scales keeps them, and pays with QUANTIZE nodes where TFLite's kernels want others. One that
+is quantised here need not:
 
     Concat        copies bytes: what is joined lies on the scale of the whole
     Sigmoid, ...  has one scale: the quantiser behind it takes that
