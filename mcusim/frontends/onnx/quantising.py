@@ -116,7 +116,7 @@ def _quantised(path: Path, samples: Sequence[Mapping[str, Array]], recipe: Recip
     """What `quantize_static` writes."""
     quantization = _package("onnxruntime.quantization", where)
     shape_inference = _package("onnxruntime.quantization.shape_inference", where)
-    errors = (*_errors(), ValueError, KeyError, AssertionError, OSError)
+    errors: tuple[type[Exception], ...] = (*_errors(), ValueError, KeyError, AssertionError, OSError)
     kind = quantization.QuantType.QInt8 if recipe.bits == 8 else quantization.QuantType.QInt16
     with tempfile.TemporaryDirectory(prefix="mcusim-") as folder, _silenced():
         prepared, written = Path(folder) / "prepared.onnx", Path(folder) / "quantised.onnx"
@@ -187,7 +187,7 @@ def float_answers(path: Path, samples: Sequence[Mapping[str, Array]]) -> list[li
     runtime = _package("onnxruntime", str(path))
     options = runtime.SessionOptions()
     options.log_severity_level = 3
-    errors = (*_errors(), ValueError)
+    errors: tuple[type[Exception], ...] = (*_errors(), ValueError)
     try:
         session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         return [[np.asarray(each) for each in session.run(None, dict(sample))] for sample in samples]
