@@ -10,13 +10,15 @@ from mcusim.arguments import chosen_runtime
 from mcusim.cli.options import RUNTIME
 from mcusim.cli.shell import document, glyphs, show, terminal_width, write_output
 from mcusim.errors import ModelError
+from mcusim.execution.preparation import cannot_execute
 from mcusim.frontends.checks import refuse_float
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.networks.loading import load
 from mcusim.ops import OPS
 from mcusim.render.operators import Served, operator_list, served_list
-from mcusim.runtimes import Runtime, find_runtime
+from mcusim.runtimes import Kernel, Runtime, find_runtime
+from mcusim.runtimes.refusals import number_refusals
 from mcusim.schedule import LAYER
 
 __all__ = ["ops"]
@@ -33,7 +35,7 @@ def ops(
     json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,
 ) -> None:
     """The operators that mcusim knows; with MODEL: which kernel serves each layer and which property of its
-    shape sends it there, what would be faster, and what is not supported.
+    shape sends it there, what would be faster, everything that the runtime lacks, and what mcusim cannot execute yet.
 
     \b
     Examples:
@@ -71,23 +73,26 @@ def _warnings(graph: Graph) -> list[str]:
 
 
 def _served(graph: Graph, runtime: Runtime) -> list[Served]:
-    """One entry a node, in order. What the runtime folds, relabels or leaves to its caller needs no kernel."""
-
+    """One entry a node, in order, subgraphs too. What the runtime folds, relabels or leaves to its caller needs none."""
     program = lower(graph, LAYER, runtime.rules)
+    whole = program.graph
     silent = dict.fromkeys(program.free, "the same bytes under another shape")
     silent |= dict.fromkeys(program.caller, "left to the caller")
-    found = {}
-    for step in program.body():
-        kernel = runtime.kernel(step.signature)
-        known = step.signature.op in OPS
-        why = kernel.why if known else kernel.why or "mcusim does not know this operator"
-        found[step.node] = (kernel.name, kernel.supported and known, why, kernel.hint)
-        silent |= dict.fromkeys(step.absorbed, f"folded into {step.signature.op}")
+    kernels = {}
+    for stage in program.stages:
+        for step in stage.steps:
+            kernels[step.node] = runtime.kernel(step.signature)
+            silent |= dict.fromkeys(step.absorbed, f"folded into {step.signature.op}")
+    numbers = {refusal.node: refusal.why for refusal in number_refusals(whole, runtime)}
+    gaps = cannot_execute(whole)
     served = []
-    for index, node in enumerate(graph.nodes):
-        outputs = node.signature.outputs
-        shape = outputs[0].shape if outputs else ()
-        served.append(Served(index, node.name, node.op, shape, *found.get(index, ("", True, silent.get(index, "")))))
+    for index, node in enumerate(whole.nodes):
+        shape = node.signature.outputs[0].shape if node.signature.outputs else ()
+        kernel = kernels.get(index, Kernel("", why=silent.get(index, "")))
+        if index in numbers:
+            kernel = Kernel("", False, numbers[index])
+        told = (kernel.name, kernel.supported, kernel.why, kernel.hint, gaps.get(index, ""))
+        served.append(Served(index, node.name, node.op, shape, *told))
     return served
 
 
@@ -97,6 +102,7 @@ def _plain(graph: Graph, runtime: Runtime, served: list[Served], warnings: list[
         "model": graph.name,
         "runtime": {"name": runtime.name, "version": runtime.version},
         "supported": not warnings and all(layer.supported for layer in served),
+        "executable": not any(layer.gap for layer in served),
         "layers": [{**layer._asdict(), "output_shape": list(layer.output_shape)} for layer in served],
         "warnings": warnings,
     }

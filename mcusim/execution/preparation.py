@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mcusim.errors import InputError, ModelError
 from mcusim.frontends.checks import refuse_unwritten
-from mcusim.graph import ABSENT, DType, Graph, Signature
+from mcusim.graph import ABSENT, DType, Graph, Node, Signature
 from mcusim.lowering.lower import lower
 from mcusim.lowering.preparing import check_elements, prepared_node, prepared_step, where_of
 from mcusim.lowering.rules import InputPlace
@@ -28,7 +28,16 @@ from mcusim.program import Program, Step
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule
 
-__all__ = ["Array", "Preparation", "PreparedNode", "numerics_of", "prepare", "storage_type", "where_of"]
+__all__ = [
+    "Array",
+    "Preparation",
+    "PreparedNode",
+    "cannot_execute",
+    "numerics_of",
+    "prepare",
+    "storage_type",
+    "where_of",
+]
 
 Array = NDArray[Any]
 
@@ -137,6 +146,30 @@ def _refuse_unsupported(graph: Graph) -> None:
 
 def _can_run(op: OpDef | None) -> bool:
     return op is not None and bool(op.kernel or op.state is not StateRole.NONE or op.enters)
+
+
+def cannot_execute(graph: Graph) -> dict[int, str]:
+    """Nodes that mcusim cannot execute yet, by index, and why. No kernel is loaded.
+
+    Of a network that is known by its shapes only, operators that are missing altogether.
+    """
+    found: dict[int, str] = {}
+    for index, node in enumerate(graph.nodes):
+        op = OPS.get(node.op)
+        if op is None or not _can_run(op):
+            found[index] = f"mcusim has no kernel for {node.op.removeprefix('CUSTOM:')} yet"
+        elif not _lacks_elements(graph, node):
+            try:
+                prepared_node(graph, index, node.signature, Numerics.TFLM)
+            except ModelError as error:
+                found[index] = error.what
+    return found
+
+
+def _lacks_elements(graph: Graph, node: Node) -> bool:
+    """Whether it reads a constant that is known by its shape only."""
+    read = [graph.tensors[index] for index in node.inputs if index != ABSENT]
+    return any(tensor.is_constant and tensor.constant is None for tensor in read)
 
 
 def _refuse_without_weights(graph: Graph) -> None:

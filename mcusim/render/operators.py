@@ -20,7 +20,8 @@ __all__ = ["Served", "operator_list", "served_list"]
 class Served(NamedTuple):
     """A node and the kernel that it is dispatched to. kernel: "" where none is needed, or none is there.
 
-    why: the property of the shape that decides.   hint: what would be faster.
+    supported: whether the runtime runs it.   why: the property of the shape that decides, or what is missing.
+    hint: what would be faster.   gap: why mcusim itself cannot execute it yet, whatever the runtime does; "" if it can.
     """
 
     node: int
@@ -31,6 +32,7 @@ class Served(NamedTuple):
     supported: bool
     why: str
     hint: str = ""
+    gap: str = ""
 
 
 def operator_list(known: Sequence[OpDef], width: int, glyphs: Glyphs) -> list[Text]:
@@ -73,11 +75,20 @@ def served_list(
         listed = ", ".join(f"{count} {op} ({why})" for (op, why), count in silent.items())
         lines += paragraph(f"No kernel needed: {listed}.", width, style="dim", indent="  ")
     for (op, why), times in Counter((layer.op, layer.why) for layer in missing).items():
-        lines += paragraph(f"! {op}, {times} layer{'s' * (times > 1)}: {why}", width, style="yellow", hanging="  ")
+        lines += paragraph(f"! {op}, {_layers(times)}: {why}", width, style="yellow", hanging="  ")
+    gaps = Counter((layer.op, layer.gap) for layer in served if layer.gap)
+    for (op, why), times in gaps.items():
+        told = f"! {op}, {_layers(times)}: mcusim cannot execute it yet: {why}. "
+        told += "`mcusim run` plans it; exec, diff and evaluate refuse."
+        lines += paragraph(told, width, style="yellow", hanging="  ")
     for warning in warnings:
         lines += paragraph(f"! {warning}", width, style="yellow", hanging="  ")
     lines += _hints(served, width)
     return lines
+
+
+def _layers(count: int) -> str:
+    return f"{count} layer{'s' * (count > 1)}"
 
 
 NAMED = 3
