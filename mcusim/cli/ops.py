@@ -18,7 +18,6 @@ from mcusim.networks.loading import load
 from mcusim.ops import OPS
 from mcusim.render.operators import Served, operator_list, served_list
 from mcusim.runtimes import Kernel, Runtime, find_runtime
-from mcusim.runtimes.refusals import number_refusals
 from mcusim.schedule import LAYER
 
 __all__ = ["ops"]
@@ -73,7 +72,7 @@ def _warnings(graph: Graph) -> list[str]:
 
 
 def _served(graph: Graph, runtime: Runtime) -> list[Served]:
-    """One entry a node, in order, subgraphs too. What the runtime folds, relabels or leaves to its caller needs none."""
+    """One entry a node, in order, subgraphs too. What is folded, relabelled or left to the caller needs no kernel."""
     program = lower(graph, LAYER, runtime.rules)
     whole = program.graph
     silent = dict.fromkeys(program.free, "the same bytes under another shape")
@@ -83,14 +82,14 @@ def _served(graph: Graph, runtime: Runtime) -> list[Served]:
         for step in stage.steps:
             kernels[step.node] = runtime.kernel(step.signature)
             silent |= dict.fromkeys(step.absorbed, f"folded into {step.signature.op}")
-    numbers = {refusal.node: refusal.why for refusal in number_refusals(whole, runtime)}
+    refused = {refusal.node: refusal.why for refusal in runtime.refuses(whole)}
     gaps = cannot_execute(whole)
     served = []
     for index, node in enumerate(whole.nodes):
         shape = node.signature.outputs[0].shape if node.signature.outputs else ()
         kernel = kernels.get(index, Kernel("", why=silent.get(index, "")))
-        if index in numbers:
-            kernel = Kernel("", False, numbers[index])
+        if index in refused:
+            kernel = Kernel("", False, refused[index])
         told = (kernel.name, kernel.supported, kernel.why, kernel.hint, gaps.get(index, ""))
         served.append(Served(index, node.name, node.op, shape, *told))
     return served

@@ -15,7 +15,7 @@ from mcusim.program import Program, Stage, Step, ViewKind
 from mcusim.region import Span
 from mcusim.report import Basis, LayerInfo, StageInfo
 from mcusim.runtimes import Kernel, Runtime
-from mcusim.runtimes.refusals import add_number_refusals
+from mcusim.runtimes.refusals import add_refused
 from mcusim.schedule import StageKind
 
 __all__ = [
@@ -175,7 +175,7 @@ def breakdown(
                 caveats.setdefault(kernel.caveat, []).append(name)
             for absorbed in step.absorbed:
                 rows[absorbed] = _silent(program.graph, absorbed, f"folded into {signature.op}", prices, basis)
-    add_number_refusals(missing, program, runtime)
+    add_refused(missing, program, runtime)
     for index in program.free:
         rows[index] = _silent(program.graph, index, "none: same bytes", prices, basis)
     for index in program.caller:

@@ -15,18 +15,19 @@ node with its numbers has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
-from mcusim.graph import DType, Quantization, Shape, Signature, Tensor, TensorType
+from mcusim.graph import ABSENT, DType, Graph, Quantization, Shape, Signature, Tensor, TensorType
 
 __all__ = [
     "OUT",
     "Conditions",
     "NumberRule",
     "Numbers",
+    "Refusal",
     "ShapeRule",
     "above",
     "bias_scale",
@@ -38,6 +39,7 @@ __all__ = [
     "known",
     "most_inputs",
     "name_of",
+    "numbers_of",
     "one_option",
     "quantised",
     "rank",
@@ -75,6 +77,25 @@ class Numbers(NamedTuple):
 
 _ANY = frozenset(DType) - {DType.STRING, DType.VARIANT}
 """What tensors on microcontrollers are made of."""
+
+
+class Refusal(NamedTuple):
+    """node: its index in the graph.   why: a sentence without its full stop."""
+
+    node: int
+    why: str
+
+
+def numbers_of(graph: Graph) -> Iterator[tuple[int, Numbers]]:
+    """Each node with what its tensors hold; none of a network that is known by its architecture and has no scales."""
+    is_stored = graph.source.file_bytes is not None
+    if not is_stored and not any(tensor.quantization for tensor in graph.tensors):
+        return
+    tensors = graph.tensors
+    for index, node in enumerate(graph.nodes):
+        inputs = tuple([None if place == ABSENT else tensors[place] for place in node.inputs])
+        yield index, Numbers(node.signature, inputs, tuple([tensors[place] for place in node.outputs]), is_stored)
+
 
 ShapeRule = Callable[[Signature], str]
 NumberRule = Callable[[Numbers], str]

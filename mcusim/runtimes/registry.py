@@ -6,7 +6,7 @@ Each runtime lives in one file of this folder, which ends with `register(Runtime
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from mcusim.graph import Graph, Signature
 from mcusim.lowering.rules import LoweringRules
 from mcusim.planners import Planner
 from mcusim.report import Basis
-from mcusim.runtimes.conditions import Numbers
+from mcusim.runtimes.conditions import Refusal
 from mcusim.schedule import StageKind
 
 __all__ = ["RUNTIMES", "CodeItem", "Flash", "Kernel", "LedgerItem", "Persistent", "Runtime", "find_runtime", "register"]
@@ -83,8 +83,8 @@ class Kernel(NamedTuple):
     hint: str = ""
 
 
-def _asks_nothing(numbers: Numbers) -> str:
-    return ""
+def _refuses_nothing(graph: Graph) -> Iterable[Refusal]:
+    return ()
 
 
 def _nothing_persistent(graph: Graph) -> Persistent:
@@ -117,7 +117,8 @@ class Runtime:
     cores: where its memory rules hold; empty for everywhere.   reads_offline_plan: from the model file, as TFLM does.
     weight_bits, activation_bits: widths that its kernels take.
     kernel: which function serves a node.   patch_kernel: which serves it in a patch, where that is another.
-    asks_of_numbers: why a node that has a kernel cannot run with its scales and zero points; "" if it can.
+    refuses: nodes that have a kernel by their signature, and still cannot run: for their scales and zero points, or
+    for what stands around them.
     stages: kinds of stages that it runs; of others a report says what they would need, and warns.
     price_family: whose measurements price its kernels.   evidence: what the rules were checked against, and where
     that ends.
@@ -135,7 +136,7 @@ class Runtime:
     planner_name: str
     planner: Planner
     kernel: Callable[[Signature], Kernel]
-    asks_of_numbers: Callable[[Numbers], str] = _asks_nothing
+    refuses: Callable[[Graph], Iterable[Refusal]] = _refuses_nothing
     patch_kernel: Callable[[Signature], Kernel] | None = None
     flash: Callable[[Graph], Flash]
     flash_ledger: Callable[[Graph], tuple[LedgerItem, ...]] = _empty_ledger

@@ -26,7 +26,7 @@ from mcusim.runtimes.tflm_kernels import (
     reference_name,
     scratch,
 )
-from mcusim.runtimes.tflm_refusals import number_refusal, refusal
+from mcusim.runtimes.tflm_refusals import number_refusals, refusal
 from mcusim.runtimes.tflm_setup import setup_bytes
 from mcusim.runtimes.tflm_tail import WHEEL, harness_bytes, tail_bytes, tail_ledger
 
@@ -129,7 +129,7 @@ TFLM = register(
         planner_name="tflm-greedy",
         planner=tflm_greedy,
         kernel=_kernel,
-        asks_of_numbers=number_refusal,
+        refuses=number_refusals,
         flash=_flash,
         flash_ledger=file_ledger,
         code=_code,

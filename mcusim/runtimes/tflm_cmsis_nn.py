@@ -14,7 +14,7 @@ from mcusim.runtimes.registry import CodeItem, Flash, Kernel, LedgerItem, Persis
 from mcusim.runtimes.stored import file_ledger
 from mcusim.runtimes.tflm import BENCHMARKED, stored_file
 from mcusim.runtimes.tflm_kernels import MCU_POINTER_BYTES, moving_hint, reference_name, scratch
-from mcusim.runtimes.tflm_refusals import number_refusal, refusal
+from mcusim.runtimes.tflm_refusals import number_refusals, refusal
 from mcusim.runtimes.tflm_setup import setup_bytes
 from mcusim.runtimes.tflm_tail import BENCHMARK, FIRMWARE, harness_bytes, tail_bytes, tail_ledger
 
@@ -72,7 +72,7 @@ TFLM_CMSIS_NN = register(
         planner_name="tflm-greedy",
         planner=tflm_greedy,
         kernel=_kernel,
-        asks_of_numbers=number_refusal,
+        refuses=number_refusals,
         flash=_flash,
         flash_ledger=file_ledger,
         code=_code,

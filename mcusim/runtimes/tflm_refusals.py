@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
-from mcusim.graph import DType, Signature, TensorType
+from mcusim.graph import DType, Graph, Signature, TensorType
 from mcusim.ops import OPS, Movement
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
-from mcusim.runtimes.conditions import Numbers
+from mcusim.runtimes.conditions import Refusal, numbers_of
 from mcusim.runtimes.foreign import foreign_reason
 from mcusim.runtimes.tflm_conditions import TFLM_CONDITIONS
 from mcusim.runtimes.tflm_history import since
 
-__all__ = ["number_refusal", "refusal"]
+__all__ = ["number_refusals", "refusal"]
 
 
 @lru_cache(SIGNATURES_KEPT)
@@ -29,13 +30,16 @@ def refusal(signature: Signature) -> str:
     return f"{_kernel(op)}: {told}" if told else ""
 
 
-def number_refusal(numbers: Numbers) -> str:
-    """Why TFLM cannot run a node with these scales and zero points; "" if it can, or its signature says why not."""
-    conditions = TFLM_CONDITIONS.get(numbers.signature.op)
-    if conditions is None or not conditions.numbers or refusal(numbers.signature):
-        return ""
-    told = conditions.broken_numbers(numbers)
-    return f"{_kernel(numbers.signature.op)}: {told}" if told else ""
+def number_refusals(graph: Graph) -> Iterator[Refusal]:
+    """Nodes whose signatures TFLM takes, and whose scales or zero points it does not."""
+    for index, numbers in numbers_of(graph):
+        op = numbers.signature.op
+        conditions = TFLM_CONDITIONS.get(op)
+        if conditions is None or not conditions.numbers or refusal(numbers.signature):
+            continue
+        told = conditions.broken_numbers(numbers)
+        if told:
+            yield Refusal(index, f"{_kernel(op)}: {told}")
 
 
 def _kernel(op: str) -> str:

@@ -15,6 +15,7 @@ from mcusim.planners import tinyengine_first_fit
 from mcusim.report import Basis
 from mcusim.runtimes.registry import Flash, Runtime, register
 from mcusim.runtimes.stored import generated_bytes, generated_ledger
+from mcusim.runtimes.tinyengine_conditions import generator_refusals
 from mcusim.runtimes.tinyengine_kernels import tinyengine_kernel, tinyengine_patch_kernel
 from mcusim.schedule import StageKind
 
@@ -74,6 +75,7 @@ TINYENGINE = register(
         planner_name="tinyengine-first-fit",
         planner=tinyengine_first_fit,
         kernel=tinyengine_kernel,
+        refuses=generator_refusals,
         patch_kernel=tinyengine_patch_kernel,
         flash=_flash,
         flash_ledger=generated_ledger,

@@ -19,7 +19,9 @@ from mcusim.ops.depthwise_conv_2d import depthwise_windows
 from mcusim.ops.shared.pooling import pool_windows
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Window
+from mcusim.runtimes.foreign import foreign_reason
 from mcusim.runtimes.registry import Kernel
+from mcusim.runtimes.tinyengine_conditions import TINYENGINE_CONDITIONS
 
 __all__ = ["tinyengine_kernel", "tinyengine_patch_kernel"]
 
@@ -41,8 +43,12 @@ REFUSED = (
 @lru_cache(SIGNATURES_KEPT)
 def tinyengine_kernel(signature: Signature) -> Kernel:
     """The kernel that serves a node, or why none does. MCUNet's int4 results had kernels that were never released."""
-    choose = _CHOICES.get(signature.op)
-    found = choose(signature) if choose else _none(f"TinyEngine's code generator does not handle {signature.op}")
+    choose, conditions = _CHOICES.get(signature.op), TINYENGINE_CONDITIONS.get(signature.op)
+    if choose is None or conditions is None:
+        op = signature.op
+        return _none(foreign_reason(op) or f"TinyEngine's code generator does not handle {op.removeprefix('CUSTOM:')}")
+    told = conditions.broken_shapes(signature)
+    found = _none(f"TinyEngine's generator, {signature.op}: {told}") if told else choose(signature)
     packed = {t.dtype for t in (*signature.inputs, *signature.outputs) if t is not None and t.dtype.is_packed}
     if not packed or not found.supported:
         return found
@@ -162,7 +168,6 @@ _CHOICES: Mapping[str, Callable[[Signature], Kernel]] = MappingProxyType(
         "MEAN": _fixed("avg_pooling", "a mean over rows and columns, as one pool"),
         "ADD": _fixed("add_fpreq", "element by element"),
         "MUL": _mul,
-        "CONCATENATION": _fixed("concat_ch", "channels side by side"),
         "TRANSPOSE": _fixed("avg_pooling", "one pool with the means that follow"),
         "RESIZE_NEAREST_NEIGHBOR": _fixed("upsample_byte", "copies of every element"),
     }
