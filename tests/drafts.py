@@ -20,7 +20,7 @@ from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.signatures import attributes_for
 from mcusim.graph import ABSENT, Activation, DType, Graph, Quantization
 
-__all__ = ["FUSED", "ONE_OP", "Case", "Draft", "attributes", "inputs_for", "one_op"]
+__all__ = ["FUSED", "MAKERS", "ONE_OP", "Case", "Draft", "attributes", "inputs_for", "one_op"]
 
 Array = NDArray[Any]
 T = TypeVar("T")
@@ -85,6 +85,15 @@ class Draft:
 
     def flag(self) -> bool:
         return bool(self.draw(st.booleans()))
+
+    def subset(self, options: Sequence[T]) -> list[T]:
+        """Some of them, not all of several, each once."""
+        most = max(len(options) - 1, 1)
+        found: list[T] = self.draw(st.lists(st.sampled_from(options), min_size=1, max_size=most, unique=True))
+        return found
+
+    def permuted(self, options: Sequence[T]) -> list[T]:
+        return list(self.draw(st.permutations(options)))
 
     def shape(self, low_rank: int = 1, high_rank: int = 4, largest: int = 6) -> tuple[int, ...]:
         rank = self.number(low_rank, high_rank)
@@ -178,6 +187,8 @@ class Draft:
 
 Make = Callable[[Draft], Case]
 ONE_OP: dict[str, st.SearchStrategy[Case]] = {}
+MAKERS: dict[str, Make] = {}
+"""What `ONE_OP` draws with: for those who choose in another way than hypothesis."""
 
 
 def one_op(op: str) -> Callable[[Make], Make]:
@@ -188,7 +199,7 @@ def one_op(op: str) -> Callable[[Make], Make]:
         def strategy(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Case:
             return make(Draft(draw))
 
-        ONE_OP[op] = strategy()
+        ONE_OP[op], MAKERS[op] = strategy(), make
         return make
 
     return register

@@ -21,7 +21,7 @@ from mcusim.graph import DType
 INT8 = DType.INT8
 
 
-__all__ = ["ONE_OP", "Case", "inputs_for", "networks"]
+__all__ = ["ONE_OP", "Case", "inputs_for", "network", "networks"]
 
 # Small networks
 
@@ -30,8 +30,12 @@ _STEPS = ("conv", "depthwise", "pool", "pad", "swish", "relu", "skip", "double",
 
 @st.composite
 def networks(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Case:
+    """As `network`, drawn by hypothesis."""
+    return network(Draft(draw))
+
+
+def network(d: Draft) -> Case:
     """Two to six layers on a small map, with branches that meet again, and a classifier now and then."""
-    d = Draft(draw)
     x = d.input((1, d.number(3, 12), d.number(3, 12), d.number(1, 6)))
     for _ in range(d.number(2, 6)):
         x = _step(d, x, d.pick(_STEPS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from drafts import Case, Draft, attributes, one_op
-from hypothesis import strategies as st
 
 from mcusim.graph import DType
 
@@ -121,7 +120,7 @@ def strided_slice(d: Draft) -> Case:
 def reshape(d: Draft) -> Case:
     shape = d.shape(1, 4)
     x = d.input(shape, d.pick((INT8, INT8, INT16)))
-    target = d.draw(st.permutations(shape)) if d.flag() else [-1, shape[-1]]
+    target = d.permuted(shape) if d.flag() else [-1, shape[-1]]
     made = attributes("RESHAPE", new_shape=tuple(target))
     return d.build(d.builder.op("RESHAPE", (x, d.builder.integers(target)), made, quantization=d.quantization_of(x)))
 
@@ -145,7 +144,7 @@ def expand_dims(d: Draft) -> Case:
 def transpose(d: Draft) -> Case:
     shape = d.shape(1, 4)
     x = d.input(shape, d.pick((INT8, INT8, INT16)))
-    order = d.builder.integers(d.draw(st.permutations(range(len(shape)))))
+    order = d.builder.integers(d.permuted(range(len(shape))))
     return d.build(d.builder.op("TRANSPOSE", (x, order), quantization=d.quantization_of(x)))
 
 

@@ -33,6 +33,7 @@ from mcusim.ops.conv_2d import PreparedConv2D
 from mcusim.ops.depthwise_conv_2d import PreparedDepthwiseConv2D
 from mcusim.ops.fully_connected import PreparedFullyConnected
 from mcusim.ops.registry import Piece
+from mcusim.ops.rooms import room as make_room
 from mcusim.ops.shared.accumulators import Accumulator, OutputStage
 from mcusim.ops.shared.pooling import PreparedPool
 from mcusim.ops.shared.windows import window
@@ -42,7 +43,7 @@ if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
     pytest.skip("numba's compiler is off", allow_module_level=True)
 
 from mcusim.ops.kernels.fast import driver
-from mcusim.ops.kernels.fast.command import Command, Declined, address_of, aligned
+from mcusim.ops.kernels.fast.command import Command, Declined, address_of
 from mcusim.ops.kernels.fast.packing import requant
 from mcusim.ops.kernels.fast.vector import KERNEL_SETS, available, detect
 from mcusim.ops.kernels.jit import KERNEL_SET, cache_folder
@@ -71,7 +72,7 @@ def placed(array: Array, rng: np.random.Generator, gap: int) -> Cell:
     """A copy with `gap` bytes between its rows, and random bytes all around."""
     *outer, row = (*array.shape[:2], array.shape[2] * array.shape[3]) if array.ndim == 4 else (1, 1, array.size)
     pitch = row + gap
-    room = aligned(2 * GUARD_BYTES + outer[0] * outer[1] * pitch)
+    room = make_room(2 * GUARD_BYTES + outer[0] * outer[1] * pitch)
     room[...] = rng.integers(0, 256, room.size)
     strides = (outer[1] * pitch, pitch, array.shape[3], 1) if array.ndim == 4 else array.strides
     view = np.ndarray(array.shape, array.dtype, room[GUARD_BYTES:], strides=strides)
@@ -82,7 +83,7 @@ def placed(array: Array, rng: np.random.Generator, gap: int) -> Cell:
 def run_commands(commands: Sequence[Command]) -> None:
     """Run them in a workspace of exactly what they ask for, whose surroundings must not change."""
     size_bytes = max((command.workspace_bytes for command in commands), default=0)
-    room = aligned(size_bytes + GUARD_BYTES)
+    room = make_room(size_bytes + GUARD_BYTES)
     room[...] = 0xA5
     program = driver.program(commands)
     driver.run(address_of(program), len(commands), address_of(room))
@@ -202,7 +203,7 @@ def test_depthwise_on_top_of_its_input(case: Drawn) -> None:
     source, shape = case.source[:1], (1, *case.shape[1:])
     expected = np.zeros(shape, np.int8)
     import_module("mcusim.ops.kernels.depthwise_conv_2d").run(ready, [source], [expected], case.piece)
-    room = aligned(max(source.size, expected.size))
+    room = make_room(max(source.size, expected.size))
     read, written = (room[: np.prod(s)].view(np.int8).reshape(s) for s in (source.shape, shape))
     read[...] = source
     run_commands(import_module(f"{FAST}.depthwise_conv_2d").encode(ready, [read], [written], case.piece, unshared))

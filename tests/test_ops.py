@@ -87,6 +87,10 @@ def test_attribute_defaults_are_those_of_the_schema(op):
     empty = tables.Table(tables.Flatbuffer(bytes((0, 0, 0, 0, 4, 0, 4, 0, 4, 0, 0, 0)), "nothing"), 8, "nothing")
     # What a file leaves out is a stride or multiplier of 0, and SAME: no useful default for graphs built in memory.
     ours = {"padding", "stride_w", "stride_h", "depth_multiplier"}
+    if op.needs_options:
+        with pytest.raises(ModelError, match="lacks its options"):
+            reader.read_attributes(empty, op)
+        return
     found = reader.read_attributes(empty, op)
     for field in fields(op.attributes):
         if field.name not in ours:

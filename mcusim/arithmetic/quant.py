@@ -181,9 +181,20 @@ class Scaling:
     rounding: Rounding = Rounding.DOUBLE
 
 
+MOST_SHIFT, MOST_REDUCED_SHIFT = 30, 14
+"""The largest left shift of an int32 sum, and of an int64 one, that C defines."""
+
+
 def scaling(reals: ArrayLike, rounding: Rounding = Rounding.DOUBLE) -> Scaling:
-    """The scaling by real factors (float64), one or one a channel."""
+    """The scaling by real factors (float64), one or one a channel.
+
+    Raises ModelError for factors that no register can shift by: scales that no quantisation gives.
+    """
     reals = np.asarray(reals, np.float64)
+    most = MOST_REDUCED_SHIFT if rounding is Rounding.REDUCED else MOST_SHIFT
+    if not np.all(np.abs(reals) < 2.0**most):
+        what = f"its scales are too far apart: a factor is {reals.ravel()[np.argmax(np.abs(reals))]:g}"
+        raise ModelError(what, where="op scales", fix="quantise the network again")
     pairs = [quantize_multiplier(float(real)) for real in reals.ravel()]
     multiplier = np.array([pair.multiplier for pair in pairs], np.int64)
     shift = np.array([pair.shift for pair in pairs], np.int32)
@@ -222,10 +233,11 @@ def quantize_value(value: float, scale: float, zero_point: int, where: str) -> i
 
     Raises ModelError, naming `where`, if it does not fit int32.   Source: TFLite kernel_util.cc, Quantize.
     """
-    stored = int(round_half_away(np.float32(value) / np.float32(scale)))
+    with np.errstate(over="ignore"):
+        stored = float(round_half_away(np.float32(value) / np.float32(scale)))
     if not INT32_MIN <= stored <= INT32_MAX:
-        raise ModelError(f"{value} is no number at scale {scale}", where=where, fix="quantise the network again")
-    return zero_point + stored
+        raise ModelError(f"{value} is no number at scale {scale:g}", where=where, fix="quantise the network again")
+    return zero_point + int(stored)
 
 
 _BOUNDS: dict[Activation, tuple[float | None, float | None]] = {

@@ -22,14 +22,15 @@ from mcusim.execution.preparation import Array, Preparation, storage_type
 from mcusim.graph import ABSENT, DType, TensorType
 from mcusim.lowering.addressing import Operand, Place, RowRun, StepOperands, operands
 from mcusim.ops import OPS
-from mcusim.ops.registry import SLACK_BYTES, Piece, Run
+from mcusim.ops.registry import Piece, Run
+from mcusim.ops.rooms import room
 from mcusim.program import Iteration, Variable, ViewKind
-from mcusim.region import Span
+from mcusim.region import Span, clip
 
 __all__ = ["Arena", "BoundStep", "Packed", "whole_piece"]
 
-BASE_ALIGNMENT = 64
 _NOTHING = np.zeros(0, np.int8)
+_FEATURE_MAP_RANK = 4
 _ENTIRE = (ViewKind.WHOLE, ViewKind.OUTSIDE)
 
 
@@ -107,6 +108,21 @@ def whole_piece(output: TensorType | None, inputs: int) -> Piece:
     return Piece(Span(0, rows), Span(0, cols), ((0, 0),) * inputs)
 
 
+class _Part(NamedTuple):
+    """Rows and columns of a feature map."""
+
+    rows: Span
+    cols: Span
+
+    @property
+    def index(self) -> tuple[slice, slice, slice]:
+        return slice(None), slice(*self.rows), slice(*self.cols)
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        return self.rows.start, self.cols.start
+
+
 class Arena:
     """The bytes of one session, and its steps bound to them.
 
@@ -117,10 +133,10 @@ class Arena:
     def __init__(self, ready: Preparation) -> None:
         self.ready = ready
         placement = ready.placement
-        self.storage: Array = _room(placement.arena_bytes + placement.held_bytes + placement.kept_bytes)
+        self.storage: Array = room(placement.arena_bytes + placement.held_bytes + placement.kept_bytes)
         tensors = ready.graph.tensors
         self.outside: dict[int, Array] = {
-            index: _room(tensors[view.tensor].size_bytes)
+            index: room(tensors[view.tensor].size_bytes)
             for index, view in enumerate(ready.program.views)
             if view.kind is ViewKind.OUTSIDE
         }
@@ -164,12 +180,17 @@ class Arena:
         return _shaped(self._bytes_of(view)[: kind.size_bytes], kind)
 
     def _bytes_of(self, view: int) -> Array:
-        """The storage from the view's start on."""
+        """The storage from the view's start to its buffer's end."""
         outside = self.outside.get(view)
         if outside is not None:
             return outside
         found = self.ready.program.views[view]
-        return self.storage[self.ready.placement.offset_bytes[found.buffer] + found.offset_bytes :]
+        return self._of_buffer(found.buffer)[found.offset_bytes :]
+
+    def _of_buffer(self, buffer: int) -> Array:
+        """The bytes of a buffer: numpy refuses a view of more."""
+        start = self.ready.placement.offset_bytes[buffer]
+        return self.storage[start : start + self.ready.program.buffers[buffer].size_bytes]
 
     # -- steps --------------------------------------------------------------------------------------------------------
 
@@ -188,10 +209,11 @@ class Arena:
         inputs: list[Array] = []
         origins: list[tuple[int, int]] = []
         gathers: list[Moved] = []
-        for tensor, operand in zip(sources, found.reads, strict=True):
+        for position, (tensor, operand) in enumerate(zip(sources, found.reads, strict=True)):
             if operand is None:
-                inputs.append(self._constant(tensor))
-                origins.append((0, 0))
+                part = self._asked(iteration, position)
+                inputs.append(self._constant(tensor)[part.index] if part else self._constant(tensor))
+                origins.append(part.origin if part else (0, 0))
                 continue
             place = operand.at(iteration.row, iteration.col)
             array, moved = self._array(operand, place)
@@ -211,6 +233,14 @@ class Arena:
         piece = Piece(iteration.region.rows, iteration.region.cols, tuple(origins))
         arrays = tuple(inputs), tuple(outputs)
         return BoundStep(ready.run, ready.prepared, *arrays, piece, iteration, time, tuple(gathers), tuple(scatters))
+
+    def _asked(self, iteration: Iteration, position: int) -> _Part | None:
+        """The part of a constant map that a piece asks for, as of any other map; None where it is taken whole."""
+        call, kind = iteration.step.signature, iteration.step.signature.inputs[position]
+        if kind is None or len(kind.shape) != _FEATURE_MAP_RANK:
+            return None
+        region = OPS[call.op].needs(call, position, *iteration.region)
+        return None if region is None else _Part(clip(region.rows, kind.rows), clip(region.cols, kind.cols))
 
     def _constant(self, tensor: int) -> Array:
         """Constants; nothing where an input is absent or only names something."""
@@ -233,7 +263,7 @@ class Arena:
         if len(parts) == 1:
             return parts[0], []
         shape = kind.shape[0], rows.length, place.region.cols.length, kind.channels
-        copy = _room(prod(shape) * parts[0].itemsize).view(parts[0].dtype).reshape(shape)
+        copy = room(prod(shape) * parts[0].itemsize).view(parts[0].dtype).reshape(shape)
         return copy, [Wrapped(copy, tuple(parts))]
 
     def _packed(self, operand: Operand, place: Place) -> Packed:
@@ -241,12 +271,12 @@ class Arena:
         kind, layout, (rows, cols) = operand.kind, operand.layout, place.region
         storage, dtype = self._buffer(operand), storage_type(kind.dtype, "a tensor")
         if not operand.is_map or (operand.is_entire and place.region == operand.whole):
-            copy = _room(kind.elements).view(dtype).reshape(kind.shape)
+            copy = room(kind.elements).view(dtype).reshape(kind.shape)
             return Packed(copy, storage, (place.runs[0].first_bit,), kind.dtype)
         shape = kind.shape[0], rows.length, cols.length, kind.channels
         firsts = [run.first_bit + row * layout.row_bits for run in place.runs for row in range(run.rows)]
         runs = [image * layout.image_bits + first for image in range(kind.shape[0]) for first in firsts]
-        return Packed(_room(prod(shape)).view(dtype).reshape(shape), storage, tuple(runs), kind.dtype)
+        return Packed(room(prod(shape)).view(dtype).reshape(shape), storage, tuple(runs), kind.dtype)
 
     def _rows(self, operand: Operand, run: RowRun, cols: int) -> Array:
         """A strided view of rows that lie one after the other."""
@@ -256,17 +286,8 @@ class Arena:
         return np.ndarray((kind.shape[0], run.rows, cols, kind.channels), dtype, storage, strides=pitches)
 
     def _buffer(self, operand: Operand) -> Array:
-        """The storage from the start of an operand's buffer on; of one outside the arena, its own memory."""
-        if operand.buffer == ABSENT:
-            return self.outside[operand.view]
-        return self.storage[self.ready.placement.offset_bytes[operand.buffer] :]
-
-
-def _room(size_bytes: int) -> Array:
-    """Zeros: exactly so many bytes, aligned, with slack behind them."""
-    room = np.zeros(size_bytes + BASE_ALIGNMENT + SLACK_BYTES, np.uint8)
-    start = -room.ctypes.data % BASE_ALIGNMENT
-    return room[start : start + size_bytes]
+        """The bytes of an operand's buffer; of one outside the arena, its own memory."""
+        return self.outside[operand.view] if operand.buffer == ABSENT else self._of_buffer(operand.buffer)
 
 
 def _shaped(stored: Array, kind: TensorType) -> Array:

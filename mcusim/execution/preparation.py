@@ -99,7 +99,8 @@ def prepare(
         refuse_unwritten(part, f"network '{part.name}'")
         _refuse_unsupported(part)
         _refuse_without_weights(part)
-    _refuse_unclear_resources(_reached(graph))
+    _refuse_unclear_resources((graph, *graph.subgraphs))
+    _refuse_unheld_ends(graph)
     program = lower(graph, schedule, runtime.rules, input_place or runtime.rules.default_input_place(schedule))
     steps = tuple([_step(program.graph, step, numerics) for step in program.body()])
     outside = set(range(len(graph.nodes))) - {step.node for step in program.body()}
@@ -183,6 +184,14 @@ def _refuse_without_weights(graph: Graph) -> None:
                 )
 
 
+def _refuse_unheld_ends(graph: Graph) -> None:
+    """Raise ModelError where an input or output of the network has elements that nobody can give or be given."""
+    for kind, indices in (("input", graph.inputs), ("output", graph.outputs)):
+        for index in indices:
+            name = graph.tensors[index].name[:60]
+            check_elements(graph.tensors[index].dtype, f"network '{graph.name}', {kind} '{name}'")
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Nodes
 
@@ -253,12 +262,16 @@ def _initialisers(part: Graph, graph: Graph) -> Iterator[Graph]:
 def _refuse_unclear_resources(parts: Sequence[Graph]) -> None:
     """Raise where nothing names a resource, or where two nodes take it for values of different sizes."""
     size_bytes: dict[str, int] = {}
-    for part in parts:
-        for use in resource_uses(part):
-            if use.name is None:
-                what = "nothing in this graph names the variable that it is given"
-                raise ModelError(what, where=where_of(part, use.node), fix="export the model again")
-            known_bytes = size_bytes.setdefault(use.name, use.value.size_bytes)
-            if known_bytes != use.value.size_bytes:
-                what = f"variable '{use.name}' has {known_bytes} bytes, and here it has {use.value.size_bytes}"
-                raise ModelError(what, where=where_of(part, use.node), fix="export the model again")
+    uses = [(part, use) for part in parts for use in resource_uses(part)]
+    assigned = {use.name for _, use in uses if use.role is StateRole.ASSIGN}
+    for part, use in uses:
+        if use.name is None:
+            what = "nothing in this graph names the variable that it is given"
+            raise ModelError(what, where=where_of(part, use.node), fix="export the model again")
+        if use.name not in assigned:
+            what = f"variable '{use.name[:60]}' is read, and nothing assigns it: its bytes are nobody's"
+            raise ModelError(what, where=where_of(part, use.node), fix="export the model again")
+        known_bytes = size_bytes.setdefault(use.name, use.value.size_bytes)
+        if known_bytes != use.value.size_bytes:
+            what = f"variable '{use.name[:60]}' has {known_bytes} bytes, and here it has {use.value.size_bytes}"
+            raise ModelError(what, where=where_of(part, use.node), fix="export the model again")

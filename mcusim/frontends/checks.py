@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from math import prod
 
 from mcusim.errors import ModelError
 from mcusim.frontends.formats import QUANTISE
 from mcusim.graph import ABSENT, DType, Flow, Graph, Node, Shape, Signature, TensorType
-from mcusim.ops import OPS, Movement
-from mcusim.ops.registry import entered_subgraphs
+from mcusim.ops import OPS, Movement, OpDef
+from mcusim.ops.registry import StateRole, entered_subgraphs
 
 __all__ = ["check_calls", "check_flow", "check_shapes", "refuse_float", "refuse_unwritten"]
 
@@ -17,7 +18,8 @@ _EXPORT_AGAIN = "export the model again"
 _SIGNATURES_KEPT = 1 << 16
 _ACTIVATIONS = frozenset({DType.INT4, DType.INT8, DType.UINT8, DType.INT16, DType.UINT16})
 """Element types of quantised activations. int32 and wider ones are indices and shapes."""
-_SHAPE_TYPES = frozenset({DType.INT32, DType.INT64})
+_KEEPING = frozenset({StateRole.HANDLE, StateRole.READ, StateRole.ASSIGN})
+"""What operators with a variable do with it."""
 
 
 def check_flow(graph: Graph, where: str) -> None:
@@ -78,7 +80,7 @@ def check_calls(graph: Graph, where: str) -> None:
                     what = f"it enters subgraph {entered}, and the file has 1 to {len(parts) - 1}"
                     raise ModelError(what, where=at, fix=_EXPORT_AGAIN)
                 _check_call(node, place, parts[entered], at)
-    _check_recursion(parts, 0, (), where)
+    _check_recursion(parts, where)
 
 
 def _check_call(node: Node, place: int, part: Graph, at: str) -> None:
@@ -94,13 +96,22 @@ def _check_call(node: Node, place: int, part: Graph, at: str) -> None:
         raise ModelError(f"{what}not {given} and {wanted}", where=at, fix=_EXPORT_AGAIN)
 
 
-def _check_recursion(parts: tuple[Graph, ...], number: int, inside: tuple[int, ...], where: str) -> None:
-    if number in inside:
-        what = f"subgraph {number} ('{parts[number].name[:60]}') enters itself"
-        raise ModelError(what, where=where, fix="a microcontroller has no stack for that: unroll it")
-    entered = {n for node in parts[number].nodes for n in entered_subgraphs(node.signature)}
-    for each in sorted(entered):
-        _check_recursion(parts, each, (*inside, number), where)
+def _check_recursion(parts: tuple[Graph, ...], where: str) -> None:
+    """Raise ModelError where a subgraph enters itself, if through others."""
+    entered = [sorted({n for node in part.nodes for n in entered_subgraphs(node.signature)}) for part in parts]
+    left, inside = set(range(len(parts))), [False] * len(parts)
+    waiting = [(0, False)]  # a subgraph, and whether all that it enters was seen
+    while waiting:
+        number, is_done = waiting.pop()
+        if is_done:
+            inside[number] = False
+        elif inside[number]:
+            what = f"subgraph {number} ('{parts[number].name[:60]}') enters itself"
+            raise ModelError(what, where=where, fix="a microcontroller has no stack for that: unroll it")
+        elif number in left:
+            left.discard(number)
+            inside[number] = True
+            waiting += [(number, True), *((each, False) for each in entered[number])]
 
 
 @lru_cache(_SIGNATURES_KEPT)
@@ -108,28 +119,57 @@ def _check_signature(signature: Signature) -> None:
     op = OPS[signature.op]
     if op.flow is not Flow.NONE:  # the subgraphs decide
         return
-    if not op.parameters and _shape_is_computed(signature):
-        if op.movement is Movement.RELABELS and signature.output.elements != signature.input(0).elements:
-            raise _contradiction(signature, (signature.input(0).shape,))
+    _check_operands(op, signature)
+    if _shape_is_computed(op, signature):
+        _check_stored(op, signature)
         return
-    try:
-        inferred = op.infer(signature.attributes, signature.inputs)
-    except IndexError as error:
-        what = f"it lacks an input: it has {len(signature.inputs)}"
-        raise ModelError(what, where=f"op {signature.op}", fix=_EXPORT_AGAIN) from error
+    inferred = _inferred(op, signature)
     if inferred != tuple(output.shape for output in signature.outputs):
         raise _contradiction(signature, inferred)
 
 
-def _shape_is_computed(signature: Signature) -> bool:
-    """Whether the output's shape depends on what the network computes, or on a variable.
+def _check_operands(op: OpDef, signature: Signature) -> None:
+    """Raise ModelError for surplus inputs, and where a handle is none or something else is one."""
+    if op.most_inputs is not None and len(signature.inputs) > op.most_inputs:
+        what = f"it has {len(signature.inputs)} inputs, and {op.name} has {op.most_inputs} at most"
+        raise ModelError(what, where=f"op {op.name}", fix=_EXPORT_AGAIN)
+    if op.state in _KEEPING:
+        named = signature.outputs if op.state is StateRole.HANDLE else signature.inputs
+        if not named or named[0] is None or named[0].dtype is not DType.RESOURCE:
+            raise ModelError("its variable is no resource", where=f"op {op.name}", fix=_EXPORT_AGAIN)
+    for kind in (*signature.inputs, *signature.outputs):
+        if op.kernel and kind is not None and not kind.dtype.bits:
+            raise ModelError(f"{op.name} of {kind.dtype} is not defined", where=f"op {op.name}", fix=_EXPORT_AGAIN)
+
+
+def _inferred(op: OpDef, signature: Signature) -> tuple[Shape, ...]:
+    try:
+        return op.infer(signature.attributes, signature.inputs)
+    except IndexError as error:
+        what = f"it lacks an input: it has {len(signature.inputs)}"
+        raise ModelError(what, where=f"op {signature.op}", fix=_EXPORT_AGAIN) from error
+
+
+def _shape_is_computed(op: OpDef, signature: Signature) -> bool:
+    """Whether the network computes what says the output's shape.
 
     The stored shape counts then: converters store the one for batch 1.
     """
-    types = [t for t in signature.inputs if t is not None]
-    return any(t.dtype is DType.RESOURCE for t in types) or any(
-        t.dtype in _SHAPE_TYPES and not t.is_constant for t in types[1:]
-    )
+    return any(signature.has(index) and not signature.input(index).is_constant for index in op.shape_inputs)
+
+
+def _check_stored(op: OpDef, signature: Signature) -> None:
+    """What can be said of a stored shape that is not inferred: there is one, and relabelling keeps every element."""
+    if len(signature.outputs) != 1:
+        what = f"it has {len(signature.outputs)} outputs, and {op.name} has one"
+        raise ModelError(what, where=f"op {op.name}", fix=_EXPORT_AGAIN)
+    if not all(signature.has(index) for index in range(max(op.shape_inputs) + 1)):
+        raise ModelError("it lacks an input", where=f"op {op.name}", fix=_EXPORT_AGAIN)
+    if op.movement is not Movement.RELABELS:
+        return
+    source = signature.input(0)
+    if prod(signature.output.shape) != prod(source.shape):
+        raise _contradiction(signature, (source.shape,))
 
 
 def _contradiction(signature: Signature, inferred: tuple[Shape, ...]) -> ModelError:

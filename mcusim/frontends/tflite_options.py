@@ -50,6 +50,8 @@ def read_attributes(operator: Table, op: OpDef) -> Attributes:
     if not op.options:
         return op.attributes()
     options = _options(operator, op)
+    if options is None and op.needs_options:
+        raise operator.buffer.corrupt(f"{operator.what} ({op.name}) lacks its options")
     found: dict[str, Any] = {}
     for name, _, read, convert in _fields(op.name):
         try:

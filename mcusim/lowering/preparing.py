@@ -11,7 +11,7 @@ from dataclasses import replace
 from mcusim.errors import ModelError
 from mcusim.graph import ABSENT, DType, Graph, Signature, Tensor, TensorType
 from mcusim.ops import OPS
-from mcusim.ops.registry import Call, Numerics, StateRole
+from mcusim.ops.registry import Call, Movement, Numerics, StateRole
 from mcusim.ops.shared.late import prepare_late
 from mcusim.program import Program, Step
 
@@ -90,7 +90,21 @@ def _typed(tensor: Tensor, kind: TensorType) -> Tensor:
 
 def _prepared(call: Call) -> object:
     op = OPS[call.signature.op]
+    if op.movement is Movement.COMPUTES:
+        _refuse_shifted_int16(call)
     if op.prepare is None:
         return None
     late = tuple([index for index in op.late if call.signature.has(index) and not call.input(index).is_constant])
     return prepare_late(call, op.prepare, late) if late else op.prepare(call)
+
+
+def _refuse_shifted_int16(call: Call) -> None:
+    """Raise ModelError for int16 with a zero point: TFLite's int16 is symmetric, and its kernels look at none."""
+    if not call.signature.has(0) or call.signature.input(0).dtype is not DType.INT16:
+        return
+    for tensor in (*call.inputs, *call.outputs):
+        if tensor is not None and tensor.dtype is DType.INT16 and tensor.quantization is not None:
+            zero_point = next((zero for zero in tensor.quantization.zero_points if zero), 0)
+            if zero_point:
+                what = f"int16 tensor '{tensor.name[:60]}' has the zero point {zero_point}, and int16 has none"
+                raise ModelError(what, where=call.where, fix="quantise the network again")

@@ -43,6 +43,7 @@ ASSIGN_VARIABLE = register(
         needs=no_needs,
         work=_work,
         movement=Movement.MOVES,
+        most_inputs=2,
         state=StateRole.ASSIGN,
     )
 )

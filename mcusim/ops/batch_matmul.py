@@ -113,6 +113,7 @@ BATCH_MATMUL = register(
         needs=no_needs,
         work=_work,
         parameters=(0, 1),
+        most_inputs=2,
         prepare=_prepare,
         kernel="batch_matmul",
     )

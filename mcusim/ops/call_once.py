@@ -34,6 +34,7 @@ CALL_ONCE = register(
         needs=no_needs,
         work=no_work,
         movement=Movement.MOVES,
+        most_inputs=0,
         state=StateRole.INITIALISE,
         flow=Flow.ONCE,
         enters=("init_subgraph_index",),

@@ -65,6 +65,7 @@ CONCATENATION = register(
         _needs,
         attributes=ConcatenationAttributes,
         options="ConcatenationOptions",
+        most_inputs=None,
         prepare=_prepare,
         kernel="joining",
     )

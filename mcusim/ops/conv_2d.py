@@ -146,6 +146,7 @@ CONV_2D = register(
         work=_work,
         parameters=(1, 2),
         late=(1, 2),
+        most_inputs=3,
         with_pads=with_pads,
         packs=True,
         prepare=_prepare,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.arithmetic.quant import INT32_MAX
+from mcusim.errors import ModelError
 from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
 from mcusim.ops.shared.accumulators import Accumulator, check_dtypes, prepare_accumulator
@@ -139,6 +140,9 @@ def _prepare(call: Call) -> PreparedDepthwiseConv2D:
         (DType.UINT8, DType.UINT8, DType.UINT8),
     )
     attributes = attributes_of(call.signature, DepthwiseConv2DAttributes)
+    if attributes.depth_multiplier == 0:
+        what = "its depth_multiplier is 0, by which TFLM divides"
+        raise ModelError(what, where=call.where, fix="export the model again: it is output channels by input channels")
     accumulator = prepare_accumulator(call, activation=attributes.fused_activation_function, channel_axis=3)
     return PreparedDepthwiseConv2D(accumulator, *depthwise_windows(call.signature), call.signature.input(0).channels)
 
@@ -155,6 +159,7 @@ DEPTHWISE_CONV_2D = register(
         overwrites=_overwrites,
         parameters=(1, 2),
         late=(1, 2),
+        most_inputs=3,
         with_pads=with_pads,
         packs=True,
         prepare=_prepare,

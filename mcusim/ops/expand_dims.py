@@ -18,4 +18,6 @@ def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple
     return ((*shape[:axis], 1, *shape[axis:]),)
 
 
-EXPAND_DIMS = register(relabels("EXPAND_DIMS", "a dimension of size 1 put in", _infer, options="ExpandDimsOptions"))
+EXPAND_DIMS = register(
+    relabels("EXPAND_DIMS", "a dimension of size 1 put in", _infer, options="ExpandDimsOptions", shape_inputs=(1,))
+)

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
-from mcusim.ops.shared.accumulators import Accumulator, check_dtypes, exact_float, prepare_accumulator, quantization_of
+from mcusim.ops.shared.accumulators import (
+    Accumulator,
+    check_dtypes,
+    exact_float,
+    prepare_accumulator,
+    quantization_of,
+    unsupported,
+)
 from mcusim.ops.shared.operands import operand, refusal
 from mcusim.ops.shared.tiles import bytes_of, no_needs, share
 
@@ -99,9 +106,12 @@ def _prepare(call: Call) -> PreparedFullyConnected:
         (DType.INT16, DType.INT8, DType.INT16),
         (DType.UINT8, DType.UINT8, DType.UINT8),
     )
+    attributes = attributes_of(call.signature, FullyConnectedAttributes)
+    if attributes.weights_format:
+        raise unsupported(call, "shuffled weights")
     accumulator = prepare_accumulator(
         call,
-        activation=attributes_of(call.signature, FullyConnectedAttributes).fused_activation_function,
+        activation=attributes.fused_activation_function,
         channel_axis=0,
         has_narrow_bias=True,
         uses_zero_point=not quantization_of(call, call.input(1)).is_per_channel,
@@ -120,6 +130,7 @@ FULLY_CONNECTED = register(
         work=_work,
         parameters=(1, 2),
         late=(1, 2),
+        most_inputs=3,
         packs=True,
         prepare=_prepare,
         kernel="fully_connected",

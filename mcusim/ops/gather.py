@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mcusim.errors import ModelError
-from mcusim.graph import Attributes, Shape, Signature, TensorType
+from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, attributes_of, register
 from mcusim.ops.shared.movement import check_movable, moves
 from mcusim.ops.shared.operands import axis_of, operand, refusal
@@ -60,6 +60,9 @@ class Picking(NamedTuple):
 def _prepare(call: Call) -> Picking:
     check_movable(call, 0)
     attributes, positions = attributes_of(call.signature, GatherAttributes), call.input(1)
+    if positions.dtype not in (DType.INT16, DType.INT32, DType.INT64):
+        what = f"its positions are {positions.dtype}, and must be integers"
+        raise ModelError(what, where=call.where, fix="make them int32")
     shape = call.signature.input(0).shape
     axis = axis_of("GATHER", attributes.axis, shape)
     batch = attributes.batch_dims + (len(positions.shape) if attributes.batch_dims < 0 else 0)
@@ -78,6 +81,7 @@ GATHER = register(
         _needs,
         attributes=GatherAttributes,
         options="GatherOptions",
+        most_inputs=2,
         prepare=_prepare,
         kernel="gathering",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, attributes_of, register
@@ -17,9 +17,13 @@ from mcusim.region import Region, Span
 __all__ = ["MIRROR_PAD", "MirrorPadAttributes"]
 
 
+MODES = (0, 1)
+"""REFLECT leaves the edge out of the mirror, SYMMETRIC repeats it."""
+
+
 @dataclass(frozen=True, slots=True)
 class MirrorPadAttributes(Attributes):
-    """Attributes of MIRROR_PAD, under TFLite's names. mode: 0 leaves the edge out of the mirror, 1 repeats it."""
+    """Attributes of MIRROR_PAD, under TFLite's names. mode: one of `MODES`."""
 
     mode: int = 0
 
@@ -27,6 +31,8 @@ class MirrorPadAttributes(Attributes):
 def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
     assert isinstance(attributes, MirrorPadAttributes)
     op = "MIRROR_PAD"
+    if attributes.mode not in MODES:
+        raise refusal(op, f"its mode is {attributes.mode}", "use 0 (REFLECT) or 1 (SYMMETRIC)")
     most = [size - 1 + attributes.mode for size in operand(op, inputs, 0).shape]
     if any(max(pads) > limit for pads, limit in zip(border(op, inputs), most, strict=True)):
         raise refusal(op, "the border is wider than what it mirrors", f"pad by at most {most}")
@@ -76,14 +82,19 @@ def _prepare(call: Call) -> Picks:
 
 
 MIRROR_PAD = register(
-    moves(
-        "MIRROR_PAD",
-        "a tensor's own elements, mirrored at its edge, put around it",
-        _infer,
-        _needs,
-        attributes=MirrorPadAttributes,
-        options="MirrorPadOptions",
-        prepare=_prepare,
-        kernel="picking",
+    replace(
+        moves(
+            "MIRROR_PAD",
+            "a tensor's own elements, mirrored at its edge, put around it",
+            _infer,
+            _needs,
+            attributes=MirrorPadAttributes,
+            options="MirrorPadOptions",
+            most_inputs=2,
+            shape_inputs=(1,),
+            prepare=_prepare,
+            kernel="picking",
+        ),
+        needs_options=True,  # without them TFLM takes its own default, which is not the schema's
     )
 )

@@ -48,6 +48,7 @@ PACK = register(
         _infer,
         attributes=PackAttributes,
         options="PackOptions",
+        most_inputs=None,
         prepare=_prepare,
         kernel="joining",
     )

@@ -20,4 +20,4 @@ def _padding(signature: Signature) -> Pads | None:
     return Pads(top, bottom, left, right) if batch == channels == (0, 0) else None
 
 
-PAD = register(replace(pad("PAD", "zeros put around a tensor", options="PadOptions"), padding=_padding))
+PAD = register(replace(pad("PAD", "zeros put around a tensor", options="PadOptions", most_inputs=2), padding=_padding))

@@ -43,6 +43,8 @@ READ_VARIABLE = register(
         needs=no_needs,
         work=_work,
         movement=Movement.MOVES,
+        most_inputs=1,
+        shape_inputs=(0,),
         state=StateRole.READ,
     )
 )

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OPS",
-    "SLACK_BYTES",
     "Call",
     "Movement",
     "Numerics",
@@ -154,11 +153,6 @@ input `overwrites`, so it must not write where it has still to read.
 """
 
 
-SLACK_BYTES = 64
-"""So many bytes behind the last of any array of activations or variables are there to be read, whatever they hold:
-vector code reads whole registers. Nothing ever writes them."""
-
-
 class StateRole(StrEnum):
     """What an operator does with the variables of a streaming network; the executor keeps them."""
 
@@ -213,6 +207,10 @@ class OpDef:
     flow: how it runs the subgraphs that it enters.   enters: the attributes that number them in the file, in the order
         in which a runtime plans them.
     packs: whether its activations may be int4 or int2: it computes on them as on int8, within their narrower range.
+    needs_options: whether a file without its options is refused; else they are as the schema says.
+    most_inputs: how many inputs it has at most; None for as many as it is given. A file with more is refused.
+    shape_inputs: inputs whose elements say the output's shape. Where one is computed at run time the stored shape
+        counts, and an operator that runs all the same must hold it against its inputs in `prepare`.
     is_border_conversion: at the border of a network its caller may do it instead (types and layouts of the input).
     """
 
@@ -229,6 +227,9 @@ class OpDef:
     summary: str = ""
     padding: Callable[[Signature], Pads | None] | None = None
     with_pads: Callable[[Signature, Pads, TensorType], Signature | None] | None = None
+    needs_options: bool = False
+    most_inputs: int | None = None
+    shape_inputs: tuple[int, ...] = ()
     packs: bool = False
     is_border_conversion: bool = False
     prepare: Callable[[Call], object] | None = None

@@ -46,5 +46,6 @@ RESHAPE = register(
         _infer,
         attributes=ReshapeAttributes,
         options="ReshapeOptions",
+        shape_inputs=(1,),
     )
 )

@@ -10,7 +10,7 @@ from mcusim.errors import ModelError
 from mcusim.graph import DType, Signature
 from mcusim.ops.registry import Call, Numerics, register
 from mcusim.ops.shared.movement import check_movable
-from mcusim.ops.shared.resizing import flags, resize, rounded, scale_of
+from mcusim.ops.shared.resizing import check_size, flags, resize, rounded, scale_of
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 
 __all__ = ["ONE", "RESIZE_BILINEAR", "Mix", "fixed_point_places"]
@@ -71,6 +71,7 @@ class Mix(NamedTuple):
 
 
 def _prepare(call: Call) -> Mix:
+    check_size(call)
     check_movable(call, 0)
     kind, output = call.signature.input(0), call.signature.output
     if kind.dtype not in (DType.INT8, DType.INT16, DType.FLOAT32):

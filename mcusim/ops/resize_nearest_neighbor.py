@@ -8,7 +8,7 @@ from math import floor
 from mcusim.graph import Signature
 from mcusim.ops.registry import Call, register
 from mcusim.ops.shared.picking import Picks, prepare_picks
-from mcusim.ops.shared.resizing import flags, resize, rounded, scale_of
+from mcusim.ops.shared.resizing import check_size, flags, resize, rounded, scale_of
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 
 __all__ = ["RESIZE_NEAREST_NEIGHBOR", "nearest"]
@@ -37,6 +37,7 @@ def _pairs(size: int, outputs: int, align_corners: bool, half_pixel_centers: boo
 
 
 def _prepare(call: Call) -> Picks:
+    check_size(call)
     batch, height, width, channels = call.signature.input(0).shape
     _, rows, cols, _ = call.outputs[0].shape
     how = flags(call.signature)

@@ -44,6 +44,7 @@ SHAPE = register(
         needs=no_needs,
         work=_work,
         movement=Movement.MOVES,
+        most_inputs=1,
         prepare=_prepare,
         kernel="shaping",
     )

@@ -62,7 +62,17 @@ def _prepare(call: Call) -> Cut:
 
 SLICE = register(
     replace(
-        moves("SLICE", "a box of a tensor", _infer, _needs, options="SliceOptions", prepare=_prepare, kernel="slicing"),
+        moves(
+            "SLICE",
+            "a box of a tensor",
+            _infer,
+            _needs,
+            options="SliceOptions",
+            most_inputs=3,
+            shape_inputs=(1, 2),
+            prepare=_prepare,
+            kernel="slicing",
+        ),
         late=(1, 2),
     )
 )

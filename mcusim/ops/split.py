@@ -49,6 +49,7 @@ SPLIT = register(
         _needs,
         attributes=SplitAttributes,
         options="SplitOptions",
+        most_inputs=2,
         prepare=_prepare,
         kernel="slicing",
     )

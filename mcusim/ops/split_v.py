@@ -55,6 +55,7 @@ SPLIT_V = register(
         _needs,
         attributes=SplitVAttributes,
         options="SplitVOptions",
+        most_inputs=3,
         prepare=_prepare,
         kernel="slicing",
     )

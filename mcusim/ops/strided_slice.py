@@ -139,6 +139,8 @@ STRIDED_SLICE = register(
         _needs,
         attributes=StridedSliceAttributes,
         options="StridedSliceOptions",
+        most_inputs=4,
+        shape_inputs=(1, 2, 3),
         prepare=_prepare,
         kernel="slicing",
     )

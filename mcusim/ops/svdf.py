@@ -17,7 +17,7 @@ from mcusim.errors import ModelError
 from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
 from mcusim.ops.shared.accumulators import OutputStage, constant_of, output_stage, per_tensor, rounding_of, unsupported
-from mcusim.ops.shared.operands import operand, refusal
+from mcusim.ops.shared.operands import check_states, operand, refusal
 from mcusim.ops.shared.tiles import constant_bytes, no_needs
 
 __all__ = ["STATE", "SVDF", "PreparedSvdf", "SvdfAttributes"]
@@ -95,6 +95,14 @@ def _elements(call: Call, index: int) -> NDArray[Any]:
     return constant_of(call, index).astype(np.int64)
 
 
+def _check_bias(call: Call, filters: int) -> None:
+    """Raise ModelError unless the bias has one int32 for each unit."""
+    units = filters // attributes_of(call.signature, SvdfAttributes).rank
+    if call.signature.has(3) and (call.input(3).shape != (units,) or call.input(3).dtype is not DType.INT32):
+        what = f"the bias is {call.input(3).dtype} of shape {call.input(3).shape}, not int32 of ({units},)"
+        raise ModelError(what, where=call.where, fix="export the model again")
+
+
 def _prepare(call: Call) -> PreparedSvdf:
     """Factors are formed in double; the fused activation is not applied.   Source: TFLM svdf_common.cc."""
     source, features, times, state = (call.input(index) for index in (0, 1, 2, STATE))
@@ -103,6 +111,8 @@ def _prepare(call: Call) -> PreparedSvdf:
     if times.dtype is not state.dtype or times.dtype not in (DType.INT8, DType.INT16):
         raise unsupported(call, f"time weights of {times.dtype} and a state of {state.dtype}")
     filters, memory = times.shape
+    _check_bias(call, filters)
+    check_states(call, STATE)
     if state.type.elements != source.shape[0] * filters * memory:
         what = f"the state's shape is {state.shape}, not (batch, filters * memory)"
         raise ModelError(what, where=call.where, fix="export the model again")
@@ -135,6 +145,7 @@ SVDF = register(
         needs=no_needs,
         work=_work,
         parameters=(1, 2, 3),
+        most_inputs=5,
         prepare=_prepare,
         kernel="svdf",
     )

@@ -38,6 +38,7 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
 
 
 def _prepare(call: Call) -> Picks:
+    constant_ints("TILE", call.signature.inputs, 1, "multiples")
     sizes = zip(call.signature.input(0).shape, call.outputs[0].shape, strict=True)
     return prepare_picks(call, [[place % size for place in range(outputs)] for size, outputs in sizes])
 
@@ -49,6 +50,8 @@ TILE = register(
         _infer,
         _needs,
         options="TileOptions",
+        most_inputs=2,
+        shape_inputs=(1,),
         prepare=_prepare,
         kernel="picking",
     )

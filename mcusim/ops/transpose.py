@@ -64,6 +64,8 @@ TRANSPOSE = register(
             _infer,
             _needs,
             options="TransposeOptions",
+            most_inputs=2,
+            shape_inputs=(1,),
             prepare=_prepare,
             kernel="transposing",
         ),

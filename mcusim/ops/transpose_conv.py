@@ -154,6 +154,7 @@ TRANSPOSE_CONV = register(
         work=_work,
         parameters=(1, 3),
         late=(1, 3),
+        most_inputs=4,
         prepare=_prepare,
         kernel="transpose_conv",
     )

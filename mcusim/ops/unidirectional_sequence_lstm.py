@@ -19,9 +19,16 @@ from mcusim.arithmetic.quant import Integers, Rounding, Scaling, dtype_range, sc
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
-from mcusim.ops.shared.accumulators import bias_of, constant_of, per_tensor, rounding_of, unsupported
+from mcusim.ops.shared.accumulators import (
+    bias_of,
+    constant_of,
+    per_tensor,
+    quantization_of,
+    rounding_of,
+    unsupported,
+)
 from mcusim.ops.shared.lookups import clamped_table, stored_values
-from mcusim.ops.shared.operands import operand, refusal
+from mcusim.ops.shared.operands import check_states, operand, refusal
 from mcusim.ops.shared.sigmoids import checked_log2, logistic16, tanh16
 from mcusim.ops.shared.tiles import constant_bytes, no_needs
 
@@ -138,9 +145,13 @@ def _gate(call: Call, number: int, activation: NDArray[Any], rounding: Rounding)
         weights = call.input(index)
         if weights.dtype is not DType.INT8:
             raise unsupported(call, f"weights of {weights.dtype}")
+        if any(quantization_of(call, weights).zero_points):
+            raise unsupported(call, "weights with a zero point")
         product = per_tensor(call, call.input(source))[0] * per_tensor(call, weights)[0]
         matrices.append(constant_of(call, index).astype(np.int64).T)
         scalings.append(scaling(product / GATE_SCALE, rounding))
+    if call.signature.has(12 + number) and not call.input(12 + number).dtype.is_integer:
+        raise unsupported(call, f"a bias of {call.input(12 + number).dtype}")
     read_as = DType.INT64 if call.input(0).dtype is DType.INT16 else DType.INT32
     bias = bias_of(call, 12 + number, call.input(1 + number).shape[0], read_as)
     return Gate(matrices[0], matrices[1], bias, scalings[0], scalings[1], activation)
@@ -163,10 +174,24 @@ def _check_variant(call: Call) -> DType:
     source, hidden, cell = (call.input(index).dtype for index in (0, *STATES))
     if source not in (DType.INT8, DType.INT16) or hidden is not source or cell is not DType.INT16:
         raise unsupported(call, f"{source} with a hidden state of {hidden} and a cell state of {cell}")
-    if call.input(5).shape[0] != call.input(5).shape[-1]:
-        what = f"recurrent weights are {call.input(5).shape}, not square"
-        raise ModelError(what, where=call.where, fix="export the model again")
+    if call.outputs[0].dtype is not source:
+        raise unsupported(call, f"{source} to {call.outputs[0].dtype}")
+    _check_shapes(call)
     return source
+
+
+def _check_shapes(call: Call) -> None:
+    """Raise ModelError unless weights, biases and states have the shapes that go with the sequence."""
+    sequence, units = call.input(0).shape, call.input(4).shape[0]
+    batch = sequence[1 if attributes_of(call.signature, UnidirectionalSequenceLstmAttributes).time_major else 0]
+    right: dict[int, Shape] = dict.fromkeys(range(1, 5), (units, sequence[2]))
+    right |= dict.fromkeys(range(5, 9), (units, units))
+    right |= dict.fromkeys(range(12, 16), (units,)) | dict.fromkeys(STATES, (batch, units))
+    for index, shape in right.items():
+        if call.input(index).shape != shape:
+            what = f"input {index} ('{call.input(index).name[:60]}') has shape {call.input(index).shape}, not {shape}"
+            raise ModelError(what, where=call.where, fix="export the model again")
+    check_states(call, *STATES)
 
 
 def _prepare(call: Call) -> PreparedLstm:
@@ -181,7 +206,9 @@ def _prepare(call: Call) -> PreparedLstm:
     sigmoid = clamped_table(logistic16(values, 3, 0), DType.INT16)
     tangent = clamped_table(tanh16(values, 3, 0), DType.INT16)
     hidden_scale, hidden_zero_point = per_tensor(call, call.input(STATES[0]))
-    cell_scale = per_tensor(call, call.input(STATES[1]))[0]
+    cell_scale, cell_zero_point = per_tensor(call, call.input(STATES[1]))
+    if cell_zero_point:
+        raise unsupported(call, f"a cell state with the zero point {cell_zero_point}")
     clip = int(min(max(attributes.cell_clip / cell_scale, -32768.0), 32767.0))
     products = rounding_of(call)
     return PreparedLstm(
@@ -212,6 +239,7 @@ UNIDIRECTIONAL_SEQUENCE_LSTM = register(
         needs=no_needs,
         work=_work,
         parameters=(*range(1, 18), *range(20, 24)),
+        most_inputs=24,
         prepare=_prepare,
         kernel="unidirectional_sequence_lstm",
     )

@@ -35,6 +35,7 @@ VAR_HANDLE = register(
         needs=no_needs,
         work=no_work,
         movement=Movement.MOVES,
+        most_inputs=0,
         state=StateRole.HANDLE,
     )
 )

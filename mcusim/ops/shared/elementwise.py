@@ -61,6 +61,7 @@ def unary(
         work=partial(element_work, kind),
         overwrites=over_alike(0),
         movement=movement,
+        most_inputs=1,
     )
 
 
@@ -111,4 +112,5 @@ def binary(
         work=partial(element_work, WorkKind.ELEMENTWISE),
         overwrites=over_alike(*overwrites),
         parameters=parameters,
+        most_inputs=2,
     )

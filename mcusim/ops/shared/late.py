@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.errors import InputError, ModelError
-from mcusim.graph import signature, tensor_type
-from mcusim.ops.registry import Call, Piece, Run
+from mcusim.graph import Signature, signature, tensor_type
+from mcusim.ops.registry import OPS, Call, Piece, Run
 
 __all__ = ["Late", "late_run", "prepare_late"]
 
@@ -33,8 +33,11 @@ class Late:
     prepare: Callable[[Call], object]
     indices: tuple[int, ...]
 
-    def prepared(self, inputs: Sequence[Array]) -> object:
-        """What `prepare` makes of the elements of this call. Raises InputError where they do not go."""
+    def prepared(self, inputs: Sequence[Array], *, is_trial: bool = False) -> object:
+        """What `prepare` makes of the elements of this call. Raises InputError where they do not go.
+
+        is_trial: the elements are made up, and say nothing of the output's shape.
+        """
         tensors, kinds = list(self.call.inputs), list(self.call.signature.inputs)
         for index in self.indices:
             elements = np.ascontiguousarray(inputs[index])
@@ -45,17 +48,28 @@ class Late:
         call = self.call.signature
         known = signature(call.op, call.attributes, tuple(kinds), call.outputs)
         try:
+            if not is_trial:
+                _check_shape(known)
             return self.prepare(replace(self.call, signature=known, inputs=tuple(tensors)))
         except ModelError as error:
             fix = "give the network inputs of which it computes others"
             raise InputError(error.what, where=self.call.where, fix=fix) from error
 
 
+def _check_shape(known: Signature) -> None:
+    """Raise ModelError where an output's shape, now that its operands are known, is not the one that is stored."""
+    shapes, stored = OPS[known.op].infer(known.attributes, known.inputs), tuple(t.shape for t in known.outputs)
+    if shapes != stored:
+        fix = "give the network inputs of which it computes others"
+        raise ModelError(f"it gives {shapes[0]}, and there is room for {stored[0]}", where=f"op {known.op}", fix=fix)
+
+
 def prepare_late(call: Call, prepare: Callable[[Call], object], indices: tuple[int, ...]) -> Late:
     """A node that is prepared in each call. Raises ModelError at once for what no call could run."""
     late = Late(call, prepare, indices)
     try:
-        late.prepared([np.zeros(0) if t is None else np.zeros(t.shape, t.dtype.unpacked.value) for t in call.inputs])
+        zeros = [np.zeros(0) if t is None else np.zeros(t.shape, t.dtype.unpacked.value) for t in call.inputs]
+        late.prepared(zeros, is_trial=True)
     except InputError as error:
         raise ModelError(error.what, where=error.where, fix=_REFUSED) from error
     return late

@@ -43,6 +43,8 @@ def moves(
     *,
     attributes: type[Attributes] = Attributes,
     options: str = "",
+    most_inputs: int | None = 1,
+    shape_inputs: tuple[int, ...] = (),
     prepare: Prepare | None = None,
     kernel: str = "",
 ) -> OpDef:
@@ -56,6 +58,8 @@ def moves(
         needs=needs,
         work=transfer,
         movement=Movement.MOVES,
+        most_inputs=most_inputs,
+        shape_inputs=shape_inputs,
         packs=True,
         prepare=prepare,
         kernel=kernel,
@@ -74,9 +78,18 @@ def _prepare_relabelling(call: Call) -> None:
 
 
 def relabels(
-    name: str, summary: str, infer: Infer, *, attributes: type[Attributes] = Attributes, options: str = ""
+    name: str,
+    summary: str,
+    infer: Infer,
+    *,
+    attributes: type[Attributes] = Attributes,
+    options: str = "",
+    shape_inputs: tuple[int, ...] = (),
 ) -> OpDef:
-    """An operator whose output holds the bytes of input 0 in the same order under another shape."""
+    """An operator whose output holds the bytes of input 0 in the same order under another shape.
+
+    shape_inputs: see `OpDef`; there are no inputs beside them and input 0.
+    """
     return OpDef(
         name=name,
         summary=summary,
@@ -86,6 +99,8 @@ def relabels(
         needs=_relabelled,
         work=transfer,
         movement=Movement.RELABELS,
+        most_inputs=1 + len(shape_inputs),
+        shape_inputs=shape_inputs,
         packs=True,
         prepare=_prepare_relabelling,
         kernel="copying",

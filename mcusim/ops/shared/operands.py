@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from mcusim.errors import ModelError
 from mcusim.graph import Shape, TensorType
+from mcusim.ops.registry import Call
 
-__all__ = ["axis_of", "constant_int", "constant_ints", "operand", "refusal"]
+__all__ = ["axis_of", "check_states", "constant_int", "constant_ints", "operand", "refusal"]
 
 
 def refusal(op: str, what: str, fix: str) -> ModelError:
@@ -41,6 +42,15 @@ def constant_int(op: str, inputs: Sequence[TensorType | None], index: int, name:
     if len(values) != 1:
         raise refusal(op, f"input {index} ({name}) has {len(values)} elements", f"give {name} exactly one")
     return values[0]
+
+
+def check_states(call: Call, *indices: int) -> None:
+    """Raise ModelError unless these inputs are variables: a state that is none would be written where others lie."""
+    for index in indices:
+        state = call.input(index)
+        if not state.is_variable:
+            what = f"state '{state.name[:60]}' (input {index}) is no variable, so it would not outlive an inference"
+            raise ModelError(what, where=call.where, fix="flag it as a variable: export the model again")
 
 
 def axis_of(op: str, axis: int, shape: Shape) -> int:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
+from math import prod
 from typing import NamedTuple
 
+from mcusim.errors import ModelError
 from mcusim.graph import Attributes, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, OpDef
 from mcusim.ops.shared.movement import check_movable, moves
@@ -60,7 +62,8 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
 class Frame(NamedTuple):
     """What the padding kernel trusts.
 
-    before: elements put before the input, axis by axis.   value: what is put there; None where input 2 says it.
+    before: elements put before the input, axis by axis.
+    value: what is put there; None where input 2 says it at run time.
     """
 
     before: tuple[int, ...]
@@ -72,15 +75,27 @@ def _prepare(call: Call) -> Frame:
     before = tuple(first for first, _ in border_of(call.signature))
     if call.signature.has(2):
         check_movable(call, 2)
-        return Frame(before, None)
+        value = call.input(2)
+        if prod(value.shape) != 1:
+            what = f"the value to pad with has shape {value.shape}, not one element"
+            raise ModelError(what, where=call.where, fix="give it a scalar")
+        return Frame(before, None if value.constant is None else value.constant.reshape(-1)[0].item())
     dtype, quantization = call.outputs[0].dtype, call.outputs[0].quantization
     # TFLM pads int16 and int32 with 0 whatever the zero point is.
     is_byte = dtype.is_integer and 0 < dtype.bits <= 8
     return Frame(before, quantization.zero_points[0] if is_byte and quantization else 0)
 
 
-def pad(name: str, summary: str, *, options: str) -> OpDef:
+def pad(name: str, summary: str, *, options: str, most_inputs: int) -> OpDef:
     """An operator that puts a constant around its input."""
     return moves(
-        name, summary, partial(infer_padded, name), _needs, options=options, prepare=_prepare, kernel="padding"
+        name,
+        summary,
+        partial(infer_padded, name),
+        _needs,
+        options=options,
+        most_inputs=most_inputs,
+        shape_inputs=(1,),
+        prepare=_prepare,
+        kernel="padding",
     )

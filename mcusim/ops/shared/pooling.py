@@ -118,6 +118,7 @@ def pool(name: str, summary: str, *, is_average: bool) -> OpDef:
         infer=partial(_infer, name),
         needs=_needs,
         work=_work,
+        most_inputs=1,
         packs=True,
         prepare=partial(_prepare, is_average),
         kernel="pooling",

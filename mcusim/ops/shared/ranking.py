@@ -58,6 +58,8 @@ def ranking(name: str, summary: str, options: str, *, is_largest: bool) -> OpDef
         infer=partial(_infer, name),
         needs=no_needs,
         work=reduce_work,
+        most_inputs=2,
+        shape_inputs=(1,),
         prepare=partial(_prepare, name, is_largest),
         kernel="ranking",
     )

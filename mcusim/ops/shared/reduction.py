@@ -160,6 +160,8 @@ def reducer(name: str, summary: str, reduction: Reduction) -> OpDef:
         infer=partial(_infer, name),
         needs=_needs,
         work=reduce_work,
+        most_inputs=2,
+        shape_inputs=(1,),
         packs=True,
         prepare=partial(_prepare, reduction),
         kernel="reduction",
@@ -177,4 +179,5 @@ def over_channels(name: str, summary: str, *, attributes: type[Attributes] = Att
         needs=same_region,
         work=partial(element_work, WorkKind.LOOKUP),
         overwrites=over_alike(0),
+        most_inputs=1,
     )

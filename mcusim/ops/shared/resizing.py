@@ -110,10 +110,17 @@ def resize(
         infer=partial(_infer, name, takes_both),
         needs=partial(_needs, reads),
         work=partial(_work, WorkKind.COPY if taps == 1 else WorkKind.ELEMENTWISE, taps),
+        most_inputs=2,
+        shape_inputs=(1,),
         movement=Movement.MOVES if taps == 1 else Movement.COMPUTES,
         prepare=prepare,
         kernel=kernel,
     )
+
+
+def check_size(call: Call) -> None:
+    """Raise ModelError where the size is computed at run time, which no kernel follows."""
+    constant_ints(call.signature.op, call.signature.inputs, 1, "size")
 
 
 def flags(signature: Signature) -> tuple[bool, bool]:

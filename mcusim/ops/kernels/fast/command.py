@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.ops.registry import SLACK_BYTES
+from mcusim.ops.rooms import room
 
 __all__ = [
     "Command",
@@ -22,7 +22,6 @@ __all__ = [
     "Runs",
     "Shared",
     "address_of",
-    "aligned",
     "command",
     "constant",
     "feature_map",
@@ -33,8 +32,6 @@ __all__ = [
 
 Array = NDArray[Any]
 T = TypeVar("T")
-
-CACHE_LINE = 64
 
 
 class Declined(Exception):
@@ -80,16 +77,9 @@ def command(
     return Command(kernel, tuple(int(fields[k]) for k in range(len(fields))), workspace_bytes, keeps)
 
 
-def aligned(size_bytes: int) -> NDArray[np.uint8]:
-    """Zeros, on a cache line's start, with slack behind them."""
-    room = np.zeros(size_bytes + CACHE_LINE + SLACK_BYTES, np.uint8)
-    start = -address_of(room) % CACHE_LINE
-    return room[start : start + size_bytes]
-
-
 def constant(values: Array) -> NDArray[np.uint8]:
     """A copy of a constant's bytes that kernels may read from."""
-    found = aligned(values.nbytes)
+    found = room(values.nbytes)
     found[...] = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
     return found
 

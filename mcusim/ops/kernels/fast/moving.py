@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mcusim.ops.kernels.fast.command import Array, Command, Declined, address_of, command, overlap
+from mcusim.ops.kernels.fast.command import Array, Command, Declined, address_of, command, overlap, rows_of
 from mcusim.ops.kernels.fast.memory import copy_exact, field, fill_exact, ld8, st8
 from mcusim.ops.kernels.jit import native
 
@@ -93,15 +93,14 @@ def _axes(target: Array, source: Array) -> tuple[int, list[tuple[int, int, int]]
 
 def encode_fill(target: Array, value: int) -> list[Command]:
     """Bytes of one value."""
-    found = []
-    for image in target.reshape(-1, *target.shape[-3:]) if target.ndim > 3 else [target]:
-        rows = image.reshape(-1, image.shape[-1]) if image.flags.c_contiguous or image.ndim < 3 else image
-        if rows.ndim == 3 and rows.strides[1:] != (rows.shape[2], 1):
-            raise Declined("its pixels are not packed")
-        length = rows[0].size
-        fields = {
-            **{FILL_OUT: address_of(rows), FILL_PITCH: rows.strides[0], FILL_ROWS: rows.shape[0]},
-            **{FILL_BYTES: length, FILL_VALUE: value & 255},
-        }
-        found.append(command(fill, fields, keeps=(target,)))
-    return found
+    return [
+        command(
+            fill,
+            {
+                **{FILL_OUT: runs.bases[0], FILL_PITCH: runs.pitches[0], FILL_ROWS: runs.rows},
+                **{FILL_BYTES: runs.length * target.itemsize, FILL_VALUE: value & 255},
+            },
+            keeps=(target,),
+        )
+        for runs in rows_of(target)
+    ]

@@ -19,6 +19,8 @@ def encode(
     prepared: Frame, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece, shared: Shared
 ) -> list[Command]:
     source, output = inputs[0], outputs[0]
+    if prepared.value is None:
+        raise Declined("its value comes at run time")
     value = np.array(padding.value_of(prepared, inputs), output.dtype).tobytes()
     if len(set(value)) != 1:
         raise Declined("its value is no repeated byte")

@@ -11,10 +11,11 @@ from typing import Any, Protocol, TypeVar, cast
 import numpy as np
 
 from mcusim.graph import ABSENT
-from mcusim.ops.kernels.fast.command import Array, Command, Declined, Encode, address_of, aligned
+from mcusim.ops.kernels.fast.command import Array, Command, Declined, Encode, address_of
 from mcusim.ops.kernels.fast.driver import program, run, run_calls
 from mcusim.ops.kernels.fast.moving import encode_moves
 from mcusim.ops.registry import OPS, Piece, StateRole
+from mcusim.ops.rooms import room
 from mcusim.ops.shared.late import Late
 from mcusim.program import Iteration
 
@@ -110,7 +111,7 @@ class StreamRunner:
     def __init__(self, commands: Sequence[Command]) -> None:
         self._commands = tuple(commands)
         self._program = program(self._commands)
-        self._workspace = aligned(max((command.workspace_bytes for command in commands), default=0))
+        self._workspace = room(max((command.workspace_bytes for command in commands), default=0))
         self._call = address_of(self._program), len(self._commands), address_of(self._workspace)
 
     def run(self) -> None:

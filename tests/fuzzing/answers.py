@@ -1,0 +1,339 @@
+"""Everything that mcusim does with a file, and what must hold of it: a result or a sentence, in bounds, right bytes.
+
+A stage raises McusimError where mcusim refuses, Fault where it answers wrongly; any other exception is a fault itself.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from oracles import Refused, run_tflm
+
+from fuzzing.rooms import GuardedRooms, guarded
+from mcusim.advising.remedies import remedies
+from mcusim.errors import McusimError
+from mcusim.execution.feeds import check_inputs
+from mcusim.execution.preparation import prepare
+from mcusim.execution.sessions import Session
+from mcusim.execution.streams import compiled_tier
+from mcusim.frontends.tflite import parse_tflite
+from mcusim.frontends.tflite_writer import write_tflite
+from mcusim.graph import Graph
+from mcusim.lowering.staging import computes, is_tileable, network_of
+from mcusim.memory.planning import offline_plan, plan_memory
+from mcusim.ops.registry import Numerics
+from mcusim.ops.rooms import rooms_made_by
+from mcusim.runtimes import find_runtime
+from mcusim.schedule import LAYER, Schedule, StageKind, StageSpec
+from mcusim.searching import search
+from mcusim.simulation.simulate import simulate
+
+__all__ = ["STAGES", "Answer", "Fault", "answer"]
+
+Array = NDArray[Any]
+Random = np.random.Generator
+
+SECONDS_ALLOWED = 2.0
+SENTENCE_CHARACTERS = 2000
+"""A message is no page, whatever the names in the file."""
+BOARDS = ("stm32f412", "stm32h743", "nrf52840")
+PRICED = ("tinyengine", "tflm", "tflm-cmsis-nn", "x-cube-ai", "microtvm-cmsis-nn")
+CUTTING = ("tinyengine", "mcusim", "tflm")
+FEW_NODES = 40
+"""The slow stages see networks of up to so many nodes."""
+JUDGE_ARENA_BYTES = 1 << 20
+
+
+class Fault(Exception):
+    """Something that must not be.   kind: what faults with one cause have in common."""
+
+    def __init__(self, kind: str, told: str = "") -> None:
+        super().__init__(f"{kind}: {told}" if told else kind)
+        self.kind, self.told = kind, told
+
+
+class Answer(NamedTuple):
+    """What a file gave.   refused: stage -> sentence.   faults: (kind, details).   counts: what was done, by name."""
+
+    refused: dict[str, str]
+    faults: list[tuple[str, str]]
+    counts: dict[str, int]
+
+
+@dataclass
+class Subject:
+    """A file on its way through the stages."""
+
+    content: bytes
+    rng: Random
+    rooms: GuardedRooms
+    counts: dict[str, int]
+    use_judge: bool
+    graph: Graph | None = None
+    inputs: list[Array] | None = None
+    outputs: list[Array] | None = None
+
+    def count(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+
+Enter = Callable[[str], None]
+
+
+def answer(content: bytes, rng: Random, *, enter: Enter = lambda _: None, use_judge: bool = True) -> Answer:
+    """Take a file through all stages.   enter: is told which stage begins, for whoever outlives a crash."""
+    rooms = GuardedRooms(int(rng.integers(2**32)))
+    subject = Subject(content, rng, rooms, {}, use_judge)
+    refused: dict[str, str] = {}
+    faults: list[tuple[str, str]] = []
+    for name, stage in STAGES.items():
+        if name != "load" and subject.graph is None:
+            break
+        enter(name)
+        started = time.process_time()
+        try:
+            with rooms_made_by(rooms.make):
+                stage(subject)
+        except McusimError as error:
+            refused[name] = str(error)
+            faults += [(f"{name}: sentence", str(error)[:300])] * (not _is_sentence(error))
+        except Fault as fault:
+            faults.append((f"{name}: {fault.kind}", fault.told))
+        except Exception as error:  # the very thing that is looked for
+            faults.append((f"{name}: {_place(error)}", traceback.format_exc(limit=-12)))
+        seconds = time.process_time() - started
+        if seconds > SECONDS_ALLOWED:
+            faults.append((f"{name}: slow", f"{seconds:.1f} s"))
+        if rooms.damaged():
+            faults.append((f"{name}: wrote outside", f"{rooms.damaged()} rooms"))
+            rooms.forget()
+    rooms.forget()
+    return Answer(refused, faults, subject.counts)
+
+
+def _is_sentence(error: McusimError) -> bool:
+    return bool(error.what) and bool(error.fix) and "\n" not in error.what and len(str(error)) < SENTENCE_CHARACTERS
+
+
+def _place(error: Exception) -> str:
+    """The exception's type and the innermost line of mcusim that it passed."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/mcusim/" in frame.filename]
+    at = f"{frames[-1].filename.rpartition('/mcusim/')[2]}:{frames[-1].name}" if frames else "nowhere"
+    return f"{type(error).__name__} in {at}"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Stages
+
+
+def _load(subject: Subject) -> None:
+    graph = parse_tflite(subject.content, name="case", where="case.tflite")
+    subject.graph = guarded(graph, subject.rooms)
+    subject.count("loaded")
+
+
+def _graph(subject: Subject) -> Graph:
+    assert subject.graph is not None
+    return subject.graph
+
+
+def _pick(rng: Random, options: Sequence[Any]) -> Any:
+    return options[int(rng.integers(len(options)))]
+
+
+def _simulate(subject: Subject) -> None:
+    report = simulate(_graph(subject), profile=_pick(subject.rng, BOARDS), runtime=_pick(subject.rng, PRICED))
+    report.to_json()
+    subject.count("simulated")
+
+
+def _plan(subject: Subject) -> None:
+    plan = plan_memory(_graph(subject), _pick(subject.rng, ("tflm", "tinyengine", "mcusim")))
+    _ = plan.tenants, plan.fragmentation, plan.alive_bytes
+    subject.count("planned")
+
+
+def _plan_offline(subject: Subject) -> None:
+    offline_plan(_graph(subject))
+
+
+def _search(subject: Subject) -> None:
+    graph = _graph(subject)
+    if len(graph.nodes) <= FEW_NODES:
+        runtime = _pick(subject.rng, ("tinyengine", "tflm", "mcusim"))
+        search(graph, profile=_pick(subject.rng, BOARDS), runtime=runtime, max_stages=2, max_grid=4)
+        subject.count("searched")
+
+
+def _remedies(subject: Subject) -> None:
+    if subject.rng.random() < 0.1 and len(_graph(subject).nodes) <= FEW_NODES // 4:
+        remedies(_graph(subject), profile="stm32f412", runtime=_pick(subject.rng, ("tinyengine", "tflm")))
+        subject.count("advised")
+
+
+def _execute(subject: Subject) -> None:
+    """Compiled, twice; plain; under the canary. One answer."""
+    graph = _graph(subject)
+    subject.inputs = _inputs(graph, subject.rng)
+    first = _run(graph, LAYER, "tflm", subject, compiled=True)
+    subject.outputs = first
+    subject.count("executed")
+    _compare("plain kernels differ", first, _run(graph, LAYER, "tflm", subject, compiled=False))
+    if subject.rng.random() < 0.2:
+        _compare("the canary's run differs", first, _run(graph, LAYER, "tflm", subject, compiled=True, check=True))
+
+
+def _judge(subject: Subject) -> None:
+    """TFLM's own kernels, where it takes the file."""
+    if subject.outputs is None or subject.inputs is None or not subject.use_judge:
+        return
+    try:
+        theirs = run_tflm(subject.content, subject.inputs, arena_bytes=JUDGE_ARENA_BYTES)
+    except (Refused, AttributeError, ValueError):  # the last two come from the wheel's own Python
+        subject.count("refused by TFLM alone")
+        return
+    subject.count("judged")
+    pairs = [
+        (ours, theirs[k].reshape(ours.shape) if theirs[k].size == ours.size else theirs[k])
+        for k, ours in enumerate(subject.outputs)
+        if not _graph(subject).tensors[_graph(subject).outputs[k]].dtype.is_packed  # which TFLM returns as it is stored
+    ]
+    _compare("TFLM differs", [ours for ours, _ in pairs], [other for _, other in pairs])
+
+
+def _schedules(subject: Subject) -> None:
+    """Schedules change nothing."""
+    if subject.outputs is None or len(_graph(subject).nodes) > FEW_NODES:
+        return
+    for _ in range(2):
+        runtime = _pick(subject.rng, CUTTING)
+        schedule = _schedule(_graph(subject), runtime, subject.rng)
+        if schedule is None:
+            return
+        compiled = bool(subject.rng.random() < 0.7)
+        try:
+            found = _run(_graph(subject), schedule, runtime, subject, compiled=compiled)
+        except McusimError:
+            subject.count("schedules refused")
+            continue
+        except Exception as error:  # the schedule must be told
+            raise Fault(_place(error), f"{schedule} {runtime}\n{traceback.format_exc(limit=-8)}") from error
+        subject.count("schedules")
+        _compare("a schedule differs", subject.outputs, found, f"{schedule} {runtime} compiled={compiled}")
+        simulate(_graph(subject), profile="stm32h743", runtime=runtime, schedule=schedule)
+
+
+def _export(subject: Subject) -> None:
+    """Written and read again it is the same network."""
+    graph = _graph(subject)
+    written = write_tflite(graph)
+    again = parse_tflite(written, name="case", where="case.tflite")
+    if write_tflite(again) != written:
+        raise Fault("written twice it differs")
+    subject.count("exported")
+    if subject.outputs is not None:
+        _compare("exported it differs", subject.outputs, _run(again, LAYER, "tflm", subject, compiled=True))
+
+
+STAGES: dict[str, Callable[[Subject], None]] = {
+    "load": _load,
+    "simulate": _simulate,
+    "plan": _plan,
+    "offline": _plan_offline,
+    "search": _search,
+    "remedies": _remedies,
+    "execute": _execute,
+    "schedules": _schedules,
+    "export": _export,
+    "judge": _judge,
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Runs
+
+
+def _inputs(graph: Graph, rng: Random) -> list[Array]:
+    """Every value of a type; small integers where they may be positions, axes or sizes."""
+    found: list[Array] = []
+    for index in graph.inputs:
+        tensor = graph.tensors[index]
+        dtype = np.dtype(tensor.dtype.unpacked.value if tensor.dtype.bits else "int8")
+        if dtype.kind == "f":
+            found.append((rng.standard_normal(tensor.shape) * 2).astype(dtype))
+        elif dtype.kind == "b":
+            found.append(rng.integers(0, 2, tensor.shape).astype(bool))
+        elif dtype.kind in "iu":
+            limits = np.iinfo(dtype)
+            low, high = (0, 4) if dtype.itemsize >= 4 and rng.random() < 0.8 else (limits.min, limits.max)
+            unused = limits.bits - tensor.dtype.bits if tensor.dtype.is_packed else 0
+            found.append(rng.integers(low, high, tensor.shape, dtype, endpoint=True) >> unused)
+        else:
+            found.append(np.zeros(tensor.shape, dtype))
+    return found
+
+
+def _run(
+    graph: Graph, schedule: Schedule, runtime: str, subject: Subject, *, compiled: bool, check: bool = False
+) -> list[Array]:
+    """Two calls that begin afresh, which must agree, whatever the first has left behind."""
+    assert subject.inputs is not None
+    with redirect_stderr(io.StringIO()):
+        ready = prepare(graph, schedule, find_runtime(runtime), Numerics.TFLM)
+        session = Session(ready, check=check, tier=compiled_tier() if compiled else None)
+        feed = check_inputs(graph, subject.inputs)
+        first = session.call(feed.arrays) if feed.calls is None else session.run(subject.inputs)
+        session.reset()
+        second = session.run(subject.inputs)
+    _compare("a second call differs", first, second, f"{schedule} {runtime} compiled={compiled}")
+    return second
+
+
+def _compare(kind: str, ours: Sequence[Array], theirs: Sequence[Array], told: str = "") -> None:
+    for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+        if one.shape != other.shape or one.dtype != other.dtype:
+            raise Fault(kind, f"output {index}: {one.dtype}{one.shape} beside {other.dtype}{other.shape}; {told}")
+        if not np.array_equal(one, other, equal_nan=one.dtype.kind == "f"):
+            places = np.argwhere(np.atleast_1d(one != other))
+            at = tuple(places[0].tolist())
+            pair = np.atleast_1d(one)[at], np.atleast_1d(other)[at]
+            raise Fault(kind, f"output {index}: {len(places)} of {one.size}, at {at} {pair[0]} and {pair[1]}; {told}")
+
+
+def _schedule(graph: Graph, runtime: str, rng: Random) -> Schedule | None:
+    """One or two cut stages wherever operators can be cut, layers between them."""
+    try:
+        steps = [step for step in network_of(graph, find_runtime(runtime).rules).steps if computes(step)]
+    except McusimError:
+        return None
+    stages = list(_stages([is_tileable(step) for step in steps], [step.signature.output for step in steps], rng))
+    return Schedule(tuple(stages)) if any(stage.kind is not StageKind.LAYER for stage in stages) else None
+
+
+def _stages(able: Sequence[bool], outputs: Sequence[Any], rng: Random) -> Iterator[StageSpec]:
+    at = 0
+    for _ in range(2):
+        starts = [k for k in range(at, len(able)) if able[k]]
+        if not starts:
+            return
+        first = _pick(rng, starts)
+        end = first + 1
+        while end < len(able) and able[end] and rng.random() < 0.7:
+            end += 1
+        if first > at:
+            yield StageSpec(StageKind.LAYER, first - at)
+        last = outputs[end - 1]
+        rows, cols = (int(rng.integers(1, min(max(size, 1), 4) + 1)) for size in (last.rows, last.cols))
+        if rng.random() < 0.6:
+            yield StageSpec(StageKind.PATCH, end - first, rows, cols)
+        else:
+            band = int(rng.integers(-(-max(last.rows, 1) // 12), max(last.rows, 1) + 1))
+            yield StageSpec(StageKind.STREAM, end - first, band_rows=max(band, 1))
+        at = end
