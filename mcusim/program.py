@@ -255,8 +255,8 @@ class Program:
 
     @property
     def length(self) -> int:
-        """Steps in the bodies: the time axis of buffer lifetimes."""
-        return sum(len(stage.steps) for stage in self.stages)
+        """Steps in the bodies: the time axis of buffer lifetimes. At least 1, where inputs are outputs at once."""
+        return max(sum(len(stage.steps) for stage in self.stages), 1)
 
     @property
     def input_bytes(self) -> int:

@@ -126,6 +126,7 @@ def _lives(program: Program, steps: list[Step]) -> tuple[dict[int, int], dict[in
     for buffer in program.buffers:
         if buffer.kind is BufferKind.INPUT:
             first[buffer.tensor] = -1
+            last.setdefault(buffer.tensor, -1)  # nobody reads it
         elif buffer.kind is BufferKind.OUTPUT:
             last[buffer.tensor] = len(steps)
     return first, last

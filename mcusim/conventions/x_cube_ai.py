@@ -47,7 +47,7 @@ def _parts(graph: Graph, schedule: Schedule) -> tuple[LedgerItem, ...]:
     rows = layers(graph)
     counted = [
         (_activation_bytes(layer, before, after), layer.name)
-        for before, layer, after in zip((None, *rows[:-1]), rows, (*rows[1:], None), strict=True)
+        for before, layer, after in zip((None, *rows), rows, (*rows[1:], None), strict=False)
     ]
     if not counted:
         return ()

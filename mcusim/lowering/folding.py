@@ -24,8 +24,10 @@ class Folding:
 
     alias: tensor -> the tensor whose storage holds it.   signatures: node -> what it becomes.
     absorbed: node -> nodes whose work it does too.   free, caller: see `Program`.   skipped: nodes that are no step.
+    delivered: the network's outputs.
     """
 
+    delivered: frozenset[int] = frozenset()
     alias: dict[int, int] = field(default_factory=dict)
     signatures: dict[int, Signature] = field(default_factory=dict)
     absorbed: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -36,10 +38,10 @@ class Folding:
 
 def fold(graph: Graph, rules: LoweringRules) -> Folding:
     """Everything that `rules` allow to be left out."""
-    found = Folding()
+    found = Folding(frozenset(graph.outputs))
     if rules.caller_converts:
-        for index, outer, inner in (*_conversions_in(graph), *_conversions_out(graph)):
-            if index not in found.skipped:
+        for index, outer, inner in (*_conversions_in(graph, found.delivered), *_conversions_out(graph)):
+            if index not in found.skipped and not _is_kept(graph, outer) and not _is_kept(graph, inner):
                 found.alias[outer] = inner
                 found.caller.append(index)
                 found.skipped.add(index)
@@ -49,15 +51,17 @@ def fold(graph: Graph, rules: LoweringRules) -> Folding:
             continue
         if rules.folds_padding and op.padding is not None:
             _fold_padding(graph, index, found)
-        elif rules.relabels_free and op.movement is Movement.RELABELS and not _reads_constant(graph, node):
+        elif rules.relabels_free and op.movement is Movement.RELABELS and not _is_kept(graph, node.inputs[0]):
             found.alias[node.outputs[0]] = node.inputs[0]
             found.free.append(index)
             found.skipped.add(index)
     return found
 
 
-def _reads_constant(graph: Graph, node: Node) -> bool:
-    return graph.tensors[node.inputs[0]].type.is_constant
+def _is_kept(graph: Graph, tensor: int) -> bool:
+    """Whether it lies outside the arena, as constants and variables do: no other tensor can share its storage."""
+    found = graph.tensors[tensor]
+    return found.type.is_constant or found.is_variable
 
 
 def _fold_padding(graph: Graph, index: int, found: Folding) -> None:
@@ -65,7 +69,7 @@ def _fold_padding(graph: Graph, index: int, found: Folding) -> None:
     node = graph.nodes[index]
     padded = node.outputs[0]
     readers = graph.consumers.get(padded, ())
-    if not readers or padded in graph.outputs or _reads_constant(graph, node):
+    if not readers or padded in found.delivered or _is_kept(graph, node.inputs[0]):
         return
     folded = []
     for reader in readers:
@@ -91,15 +95,15 @@ def _with_padding(reader: Signature, pad: Signature) -> Signature | None:
     return op.with_pads(reader, pads, pad.input(0))
 
 
-def _conversions_in(graph: Graph) -> Iterator[tuple[int, int, int]]:
+def _conversions_in(graph: Graph, delivered: frozenset[int]) -> Iterator[tuple[int, int, int]]:
     """(node, outer tensor, inner tensor) of conversions on the way in, outermost first."""
     for tensor in graph.inputs:
         while True:
             readers = graph.consumers.get(tensor, ())
-            if len(readers) != 1 or tensor in graph.outputs or not _is_conversion(graph.nodes[readers[0]]):
+            if len(readers) != 1 or tensor in delivered or not _is_conversion(graph.nodes[readers[0]]):
                 break
             inner = graph.nodes[readers[0]].outputs[0]
-            if inner in graph.outputs:
+            if inner in delivered:
                 break
             yield readers[0], tensor, inner
             tensor = inner
@@ -107,17 +111,18 @@ def _conversions_in(graph: Graph) -> Iterator[tuple[int, int, int]]:
 
 def _conversions_out(graph: Graph) -> Iterator[tuple[int, int, int]]:
     """(node, outer tensor, inner tensor) of conversions on the way out, outermost first."""
+    inputs, outputs = frozenset(graph.inputs), frozenset(graph.outputs)
     for tensor in graph.outputs:
         while True:
             index = graph.producer.get(tensor, -1)
             if index < 0 or tensor in graph.consumers or not _is_conversion(graph.nodes[index]):
                 break
             inner = graph.nodes[index].inputs[0]
-            if inner in graph.inputs or len(graph.consumers[inner]) != 1:
+            if inner in inputs or len(graph.consumers[inner]) != 1:
                 break
             yield index, tensor, inner
             tensor = inner
-            if tensor in graph.outputs:
+            if tensor in outputs:
                 break
 
 

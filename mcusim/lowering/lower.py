@@ -70,7 +70,8 @@ class _Lowering:
     def __init__(self, graph: Graph, schedule: Schedule, rules: LoweringRules, input_place: InputPlace) -> None:
         self.graph, self.rules, self.input_place = graph, rules, input_place
         self.folding, self.root, self.steps, self.inputs, self.outputs = network_of(graph, rules)
-        self.outside = self.inputs if input_place is InputPlace.EXTERNAL else frozenset()
+        is_outside = input_place is InputPlace.EXTERNAL
+        self.outside = {storage for storage in self.inputs if is_outside and self._is_stored(storage)}
         self.copied: dict[int, int] = {}
         self.stages = split(graph, self.steps, schedule)
         if rules.copies_input_patch:
@@ -150,7 +151,6 @@ class _Lowering:
         step. What a cut stage reads from before it, or leaves behind, lives for the whole stage: every piece needs
         it. Constants, variables, resources and an external input have no storage here.
         """
-        tensors = self.graph.tensors
         external = (self.outside - set(self.copied)) | set(self.copied.values())
         first: dict[int, int] = {}
         end: dict[int, int] = {}
@@ -163,22 +163,26 @@ class _Lowering:
                 for storage in step.reads + step.writes:
                     if storage in first:
                         end[storage] = time + 1 if whole or storage in written else plan.end
-                    elif storage != ABSENT and storage not in external:
-                        tensor = tensors[storage]
-                        if tensor.type.size_bytes and not tensor.type.is_constant and not tensor.is_variable:
-                            first[storage] = time
-                            end[storage] = time + 1 if whole or storage in step.writes else plan.end
+                    elif storage != ABSENT and storage not in external and self._is_stored(storage):
+                        first[storage] = time
+                        end[storage] = time + 1 if whole or storage in step.writes else plan.end
         for storage in self.inputs - self.outside:
-            first[storage] = 0
-            end.setdefault(storage, 1)
+            if self._is_stored(storage):
+                first[storage] = 0
+                end.setdefault(storage, 1)
         for storage in self.outputs:
             if storage in first:
-                end[storage] = len(self.steps)
+                end[storage] = max(len(self.steps), 1)
         lives = {storage: _Life(start, end[storage]) for storage, start in first.items()}
         for plan in self.stages:
             if plan.spec.kind is not StageKind.LAYER:
                 self._shorten(plan, lives)
         return lives
+
+    def _is_stored(self, storage: int) -> bool:
+        """Whether a tensor takes bytes of the arena. A variable does not, even where the network is given it."""
+        tensor = self.graph.tensors[storage]
+        return bool(tensor.type.size_bytes) and not tensor.type.is_constant and not tensor.is_variable
 
     def _shorten(self, plan: StagePlan, lives: dict[int, _Life]) -> None:
         """Storage that a cut stage writes: what leaves it is whole from the stage's start, the rest is pieces."""

@@ -122,7 +122,7 @@ def sram_as_convention(
 
 def _peak(program: Program, alive_bytes: list[int]) -> PeakInfo | None:
     """The first step at which most is alive. The arena may be larger than that: a plan can leave gaps."""
-    if not alive_bytes:
+    if not alive_bytes or not any(stage.steps for stage in program.stages):
         return None
     time = alive_bytes.index(max(alive_bytes))
     alive = [

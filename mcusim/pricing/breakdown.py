@@ -215,7 +215,8 @@ def _stage_info(program: Program, stage: Stage) -> StageInfo:
         done, once = step_work(step), whole_work(step.signature)
         again += done.macs - once.macs
         halo_bytes += max(done.written_bytes - once.written_bytes, 0)
-    lines = {w for step in stage.steps for w in step.writes if program.views[w].kind is ViewKind.LINES}
+    written = {view for step in stage.steps for view in step.writes} - {ABSENT}
+    lines = {view for view in written if program.views[view].kind is ViewKind.LINES}
     halo_bytes += sum(program.buffers[program.views[w].buffer].size_bytes for w in lines)
     return StageInfo(stage.kind.value, grid, span, again, halo_bytes, _input_piece(stage))
 
