@@ -144,7 +144,7 @@ def search(
         if progress is not None:
             progress("placing", done, len(found))
     layer = placer.point(LAYER, input_place or chosen.rules.input_place)
-    return Front(graph, board, chosen, space, budget, budgets.flash_bytes, layer, tuple(points))
+    return Front(graph, board, chosen, space, budget, budgets.flash_bytes, layer, tuple(points) or (layer,))
 
 
 def _space(stages: int, grid: int, kinds: Iterable[StageKind | str]) -> Space:

@@ -129,8 +129,9 @@ def front_of(
 
     told: of each round of shortest paths; nobody knows how many there will be.
     """
-    if not routes.layer_first and not len(_allowed(routes).first):
-        return list(known)  # there is no way to start
+    starts = _allowed(routes).first
+    if not routes.nodes or not (routes.layer_first or (starts == 0).any()):
+        return list(known)  # there is nothing to schedule, or no way to start
     return _Search(routes, list(known), told).front()
 
 
@@ -192,7 +193,7 @@ class _Search:
         columns = [(layers.live_bytes, stages.live_bytes)]
         columns += list(zip(layers.held_bytes, stages.held_bytes, strict=True))
         for of_layers, of_stages in columns:
-            worse &= of_stages >= _maxima(of_layers)[first, end]
+            worse &= of_stages >= _maxima(of_layers, first, end)
         return worse if self.routes.layer_first else worse & (first > 0)
 
     def _tighten(self, count: int) -> None:
@@ -291,12 +292,15 @@ def _allowed(routes: Routes) -> Hops:
     return routes.stages if routes.stage_first else routes.stages.where(routes.stages.first > 0)
 
 
-def _maxima(values: Ints) -> Ints:
-    """[i, j] -> the largest of values[i:j]."""
-    n = len(values)
-    found = np.zeros((n + 1, n + 1), np.int64)
-    for i in range(n):
-        found[i, i + 1 :] = np.maximum.accumulate(values[i:])
+def _maxima(values: Ints, first: Ints, end: Ints) -> Ints:
+    """The largest of values[i:j] for each pair (i in `first`, j > i in `end`): two runs of 2**k cover it."""
+    power = np.frexp(end - first)[1] - 1
+    found = np.zeros(len(first), np.int64)
+    runs = values  # of 2**k values each
+    for k in range(int(power.max(initial=-1)) + 1):
+        here = power == k
+        found[here] = np.maximum(runs[first[here]], runs[end[here] - (1 << k)])
+        runs = np.maximum(runs[: -(1 << k)], runs[1 << k :])
     return found
 
 
