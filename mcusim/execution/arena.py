@@ -115,7 +115,7 @@ class _Part(NamedTuple):
     cols: Span
 
     @property
-    def index(self) -> tuple[slice, slice, slice]:
+    def slices(self) -> tuple[slice, slice, slice]:
         return slice(None), slice(*self.rows), slice(*self.cols)
 
     @property
@@ -212,7 +212,7 @@ class Arena:
         for position, (tensor, operand) in enumerate(zip(sources, found.reads, strict=True)):
             if operand is None:
                 part = self._asked(iteration, position)
-                inputs.append(self._constant(tensor)[part.index] if part else self._constant(tensor))
+                inputs.append(self._constant(tensor)[part.slices] if part else self._constant(tensor))
                 origins.append(part.origin if part else (0, 0))
                 continue
             place = operand.at(iteration.row, iteration.col)

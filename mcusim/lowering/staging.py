@@ -103,7 +103,7 @@ def resized(call: Signature, rows: int, cols: int) -> Signature:
     inputs = list(call.inputs)
     for index, kind in enumerate(call.inputs):
         region = needs(call, index, out_rows, out_cols) if kind is not None and not kind.is_constant else None
-        if kind is not None and region is not None:
+        if kind is not None and region is not None and len(kind.shape) == 4:  # others are read whole
             shape = (kind.shape[0], region.rows.length, region.cols.length, *kind.shape[3:])
             inputs[index] = tensor_type(shape, kind.dtype)
     outputs = [tensor_type((o.shape[0], rows, cols, *o.shape[3:]), o.dtype) for o in call.outputs]
@@ -187,7 +187,7 @@ def computes(step: StepNode) -> bool:
 def is_tileable(step: StepNode) -> bool:
     """Whether an output region of this step needs no more than a region of each input."""
     op, output = OPS.get(step.signature.op), step.signature.outputs
-    if op is None or not output or not _is_one_image(step.signature):
+    if op is None or not output:
         return False
     whole = Span(0, output[0].rows), Span(0, output[0].cols)
     return all(
@@ -195,12 +195,6 @@ def is_tileable(step: StepNode) -> bool:
         for position, storage in enumerate(step.reads)
         if storage != ABSENT
     )
-
-
-def _is_one_image(signature: Signature) -> bool:
-    """Whether no feature map of a step holds several images: a region says rows and columns of one."""
-    kinds = (*signature.inputs, *signature.outputs)
-    return all(len(t.shape) != 4 or t.shape[0] == 1 for t in kinds if t is not None and not t.is_constant)
 
 
 class AxisRow(NamedTuple):
@@ -275,8 +269,6 @@ class Sweep:
             step = steps[position]
             if not step.signature.outputs:
                 raise _not_tileable(steps, position, self.where)
-            if not _is_one_image(step.signature):
-                raise _several_images(step, self.where)
             output = step.signature.outputs[0]
             size = output.rows if self.by_rows else output.cols
             spans = nothing
@@ -365,8 +357,3 @@ def _not_tileable(steps: Sequence[StepNode], position: int, where: str) -> Sched
         where=where,
         fix="let the stage end before it, or start behind it",
     )
-
-
-def _several_images(step: StepNode, where: str) -> ScheduleError:
-    what = f"cuts {step.signature.op}, which works on several images at once (output {step.signature.output.shape})"
-    return ScheduleError(what, where=where, fix="let the stage leave it out, or export the network with batch 1")

@@ -52,7 +52,7 @@ class ResourceUse(NamedTuple):
 def stored_variables(graph: Graph) -> tuple[Stored, ...]:
     """The variables of a network, resources that only its subgraphs use included.
 
-    A resource starts as bytes of the zero point of what is assigned to it, a state of int8 as its zero point.
+    A resource starts as bytes of the zero point of what is first assigned to it, a state of int8 as its zero point.
     Source: TFLM micro_resource_variable.cc, micro_interpreter_graph.cc.
     """
     found = states(graph)
@@ -61,9 +61,9 @@ def stored_variables(graph: Graph) -> tuple[Stored, ...]:
         return found
     resources: dict[str, Stored] = {}
     named = handles(graph)
-    for part in parts:
-        for use in resource_uses(part):
-            if use.name is not None and (use.name not in resources or use.role is StateRole.ASSIGN):
+    for role in (StateRole.ASSIGN, StateRole.READ):
+        for use in [use for part in parts for use in resource_uses(part) if use.role is role]:
+            if use.name is not None and use.name not in resources:
                 zero_point = use.value.quantization.zero_points[0] if use.value.quantization else 0
                 tensors = tuple([tensor for tensor, name in named.items() if name == use.name])
                 resources[use.name] = Stored(use.name, use.value.size_bytes, zero_point & 0xFF, tensors)

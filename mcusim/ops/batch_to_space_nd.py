@@ -39,6 +39,8 @@ BATCH_TO_SPACE_ND = register(
         "images laid between each other into one map, which is cropped",
         _infer,
         options="BatchToSpaceNDOptions",
+        most_inputs=3,
+        shape_inputs=(1, 2),
         prepare=_prepare,
         kernel="batching",
     )

@@ -31,5 +31,5 @@ def _prepare(call: Call) -> str:
 
 
 BROADCAST_ARGS = register(
-    moves(OP, "the shape that two shapes stretch to", _infer, prepare=_prepare, kernel="broadcast_args")
+    moves(OP, "the shape that two shapes stretch to", _infer, most_inputs=2, prepare=_prepare, kernel="broadcast_args")
 )

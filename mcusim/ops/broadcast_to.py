@@ -30,6 +30,9 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
 def _prepare(call: Call) -> int:
     """The rank of the output.   Source: TFLM broadcast_to.cc."""
     check_movable(call, 0)
+    source, output = call.signature.input(0).shape, call.outputs[0].shape
+    if broadcast(OP, source, output) != output:  # where the shape is computed at run time, what is stored counts
+        raise refusal(OP, f"{source} does not stretch to {output}", "store the shape that it is to have")
     return len(call.outputs[0].shape)
 
 
@@ -40,6 +43,8 @@ BROADCAST_TO = register(
         _infer,
         _needs,
         options="BroadcastToOptions",
+        most_inputs=2,
+        shape_inputs=(1,),
         prepare=_prepare,
         kernel="broadcasting",
     )

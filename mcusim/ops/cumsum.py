@@ -76,6 +76,7 @@ CUMSUM = register(
         infer=_infer,
         needs=no_needs,
         work=reduce_work,
+        most_inputs=2,
         prepare=_prepare,
         kernel="cumsum",
     )

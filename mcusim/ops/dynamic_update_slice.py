@@ -34,5 +34,7 @@ def _prepare(call: Call) -> None:
 
 
 DYNAMIC_UPDATE_SLICE = register(
-    moves(OP, "a tensor with a box of it replaced", _infer, prepare=_prepare, kernel="dynamic_update_slice")
+    moves(
+        OP, "a tensor with a box of it replaced", _infer, most_inputs=3, prepare=_prepare, kernel="dynamic_update_slice"
+    )
 )

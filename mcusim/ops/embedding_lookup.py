@@ -46,4 +46,6 @@ def _prepare(call: Call) -> Rows:
     return Rows(call.signature.input(TABLE).shape[0], scale, call.where)
 
 
-EMBEDDING_LOOKUP = register(moves(OP, "rows of a table", _infer, prepare=_prepare, kernel="embedding_lookup"))
+EMBEDDING_LOOKUP = register(
+    moves(OP, "rows of a table", _infer, most_inputs=2, prepare=_prepare, kernel="embedding_lookup")
+)

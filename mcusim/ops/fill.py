@@ -35,5 +35,14 @@ def _prepare(call: Call) -> int:
 
 
 FILL = register(
-    moves("FILL", "a tensor of one value", _infer, _needs, options="FillOptions", prepare=_prepare, kernel="filling")
+    moves(
+        "FILL",
+        "a tensor of one value",
+        _infer,
+        _needs,
+        options="FillOptions",
+        most_inputs=2,
+        prepare=_prepare,
+        kernel="filling",
+    )
 )

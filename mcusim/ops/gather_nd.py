@@ -49,6 +49,7 @@ GATHER_ND = register(
         "slices of a tensor picked by several axes at once",
         _infer,
         options="GatherNdOptions",
+        most_inputs=2,
         prepare=_prepare,
         kernel="gather_nd",
     )

@@ -32,6 +32,7 @@ def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple
 def _prepare(call: Call) -> int:
     """The axis.   Source: TFLite one_hot.cc; TFLM has no kernel."""
     check_movable(call, 2, 3)
+    constant_int("ONE_HOT", call.signature.inputs, 1, "depth")
     axis = attributes_of(call.signature, OneHotAttributes).axis
     return axis_of("ONE_HOT", axis, call.outputs[0].shape)
 
@@ -43,6 +44,8 @@ ONE_HOT = register(
         _infer,
         attributes=OneHotAttributes,
         options="OneHotOptions",
+        most_inputs=4,
+        shape_inputs=(1,),
         prepare=_prepare,
         kernel="one_hot",
     )

@@ -39,6 +39,12 @@ def _prepare(call: Call) -> Picks:
 
 REVERSE_V2 = register(
     moves(
-        OP, "a tensor turned around along axes", _infer, options="ReverseV2Options", prepare=_prepare, kernel="picking"
+        OP,
+        "a tensor turned around along axes",
+        _infer,
+        options="ReverseV2Options",
+        most_inputs=2,
+        prepare=_prepare,
+        kernel="picking",
     )
 )

@@ -36,6 +36,7 @@ SELECT_V2 = register(
         infer=_infer,
         needs=broadcast_needs,
         work=partial(element_work, WorkKind.ELEMENTWISE),
+        most_inputs=3,
         prepare=_prepare,
         kernel="selecting",
     )

@@ -44,6 +44,8 @@ SPACE_TO_BATCH_ND = register(
         "every n-th place of a padded map becomes an image of its own",
         _infer,
         options="SpaceToBatchNDOptions",
+        most_inputs=3,
+        shape_inputs=(1, 2),
         prepare=_prepare,
         kernel="batching",
     )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from drafts import MAKERS, Draft
+from operator_catalogue import OPERATORS, about
 from strategies import network
 from tflite_maker import INT8, Maker, make_options, schema
 
@@ -76,8 +77,23 @@ class Seeds:
             return Seed("state", stateful(rng))
         if kind < 0.34:
             return Seed("network", write_tflite(network(RandomDraft(rng)).graph))
+        if kind < 0.60:
+            return _listed(rng)
         op = self._own[int(rng.integers(len(self._own)))]
         return Seed(op, write_tflite(MAKERS[op](RandomDraft(rng)).graph))
+
+
+def _listed(rng: np.random.Generator) -> Seed:
+    """A network of one operator, of any type that an operator may have, packed without mcusim."""
+    names = sorted(OPERATORS)
+    name = names[int(rng.integers(len(names)))]
+    networks = _about(name)
+    return Seed(name, networks[int(rng.integers(len(networks)))].content())
+
+
+@cache
+def _about(name: str) -> list[Any]:
+    return list(about(name))
 
 
 def _files(folder: Path) -> Iterator[Path]:
