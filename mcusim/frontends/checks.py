@@ -15,6 +15,7 @@ from mcusim.ops.registry import StateRole, entered_subgraphs
 __all__ = ["check_calls", "check_flow", "check_shapes", "refuse_float", "refuse_unwritten"]
 
 _EXPORT_AGAIN = "export the model again"
+_FIXED_SHAPES = "export it with fixed shapes: give the converter a concrete input shape, batch 1"
 _SIGNATURES_KEPT = 1 << 16
 _ACTIVATIONS = frozenset({DType.INT4, DType.INT8, DType.UINT8, DType.INT16, DType.UINT16})
 """Element types of quantised activations. int32 and wider ones are indices and shapes."""
@@ -66,7 +67,26 @@ def check_shapes(graph: Graph, where: str) -> None:
             _check_signature(node.signature)
         except ModelError as error:
             at = f"{where}, node {position} ({node.op}, {node.name[:60]!r})"
-            raise ModelError(error.what, where=at, fix=error.fix) from error
+            stale = _stale_inputs(graph, node)
+            raise ModelError(f"{error.what}{stale}", where=at, fix=_FIXED_SHAPES if stale else error.fix) from error
+
+
+def _stale_inputs(graph: Graph, node: Node) -> str:
+    """Which inputs have a shape that only the file says, and who makes them: it may be that of another run."""
+    told = []
+    for place, tensor in enumerate(node.inputs):
+        maker = graph.producer.get(tensor)
+        if maker is None or not _is_only_stored(graph.nodes[maker].signature):
+            continue
+        shape = _shown([graph.tensors[tensor].shape])
+        told.append(f"input {place} ({shape}) is made by node {maker} ({graph.nodes[maker].op})")
+    return f"; {', '.join(told)}, whose stored shape nobody could check and may be stale" if told else ""
+
+
+def _is_only_stored(signature: Signature) -> bool:
+    """Whether the shape of what a node makes cannot be inferred: only the file says it."""
+    op = OPS.get(signature.op)
+    return op is None or (op.flow is Flow.NONE and not op.parameters and _shape_is_computed(signature))
 
 
 def check_calls(graph: Graph, where: str) -> None:

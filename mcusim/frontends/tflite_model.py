@@ -32,6 +32,7 @@ from mcusim.graph import (
     tensor_type,
 )
 from mcusim.ops import OPS
+from mcusim.ops.shared.foreign import foreign_operator
 
 __all__ = ["OFFLINE_METADATA", "read_model"]
 
@@ -85,15 +86,33 @@ def read_model(content: bytes, name: str, where: str) -> Graph:
         ConstantReader(flatbuffer),
         tuple(_op_name(table) for table in model.tables(1, "operator code")),
     )
-    graphs = [
-        _graph(file, table, name if index == 0 else table.text(4) or f"{name}/subgraph{index}", index)
-        for index, table in enumerate(tables)
-    ]
+    try:
+        graphs = [
+            _graph(file, table, name if index == 0 else table.text(4) or f"{name}/subgraph{index}", index)
+            for index, table in enumerate(tables)
+        ]
+    except ModelError as error:
+        raise _foreign_error(file, error) or error from error
     offsets = _offline_offsets(file, model, graphs)
     source = Source(where, len(content), offline_offsets=offsets)
     graph = replace(graphs[0], source=source, subgraphs=tuple(graphs[1:]))
     check_calls(graph, where)
     return graph
+
+
+def _foreign_error(file: _File, error: ModelError) -> ModelError | None:
+    """The reason behind a network that cannot be read: it has operators of an accelerator, or of TensorFlow itself.
+
+    Shapes that are not known, tensors without elements and the like come with those. A damaged file is another matter.
+    """
+    if error.what.startswith("the file is corrupted"):
+        return None
+    for op in file.ops:
+        foreign = foreign_operator(op)
+        if foreign is not None:
+            what = f"{op.removeprefix('CUSTOM:')} is {foreign.what} (and {error.where} {error.what})"
+            return ModelError(what, where=file.flatbuffer.where, fix=foreign.fix)
+    return None
 
 
 def _offline_offsets(file: _File, model: Table, graphs: Sequence[Graph]) -> tuple[int, ...]:

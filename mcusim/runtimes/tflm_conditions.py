@@ -99,8 +99,8 @@ def _sum() -> Conditions:
     )
 
 
-_FLOAT_ONLY = _of("float32 > float32")
-_SAME_FLOATS = _of("float32 > float32", shapes=(same_shape(0, OUT),))
+_FLOAT_ONLY = _of("float32 > =0")
+_SAME_FLOATS = _of("float32 > =0", shapes=(same_shape(0, OUT),))
 
 
 def _comparison(types: str) -> Conditions:
@@ -113,9 +113,9 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
     {
         # Sums of products
         "CONV_2D": _of(
-            "float32 float32 any? > float32",
-            "int8 int8|int4 any? > int8",
-            "int16 int8 int32|int64? > int16",
+            "float32 float32 any? > =0",
+            "int8 int8|int4 any? > =0",
+            "int16 int8 int32|int64? > =0",
             shapes=(rank(0, 4, 6), rank(1, 4, 6), rank(OUT, 2, 7)),
             numbers=(quantised(0, INT8, INT16), quantised(1, INT8, INT16, channels=0)),
         ),
@@ -133,9 +133,9 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             numbers=(quantised(2, INT8, INT16, at=2), quantised(1, INT8, INT16, channels=0, at=2)),
         ),
         "FULLY_CONNECTED": _of(
-            "float32 float32 any? ... > float32 ...",
-            "int8 int8|int4 any? ... > int8 ...",
-            "int16 int8 any? ... > int16 ...",
+            "float32 float32 any? ... > =0 ...",
+            "int8 int8|int4 any? ... > =0 ...",
+            "int16 int8 any? ... > =0 ...",
             shapes=(_SHUFFLED,),
             numbers=(bias_scale(2, 0, 1, 0.02, INT8, INT16), one_scale(1, DType.INT4)),
         ),
@@ -162,10 +162,10 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         # Windows
         "AVERAGE_POOL_2D": _pool(),
         "MAX_POOL_2D": _pool(),
-        "L2_POOL_2D": _of("float32 > float32", shapes=(rank(0, 4, 4), rank(OUT, 4, 4))),
+        "L2_POOL_2D": _of("float32 > =0", shapes=(rank(0, 4, 4), rank(OUT, 4, 4))),
         # Along axes
         "SOFTMAX": _of(
-            "float32 > float32",
+            "float32 > =0",
             "int8 > int8|int16",
             "int16 > int16",
             shapes=(rank(0, 1, 9), above("beta", 0, INT8)),
@@ -187,7 +187,7 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         "SUM": _of("float32|int8|int16 int32 > =0"),
         "REDUCE_MAX": _extreme(),
         "REDUCE_MIN": _extreme(),
-        "REDUCE_ALL": _of("bool int32 > bool"),
+        "REDUCE_ALL": _of("bool int32 > =0"),
         "ARG_MAX": _of("float32|int8 int32 ... > int32 ..."),
         "ARG_MIN": _of("float32|int8 int32 ... > int32 ..."),
         "CUMSUM": _of(
@@ -233,7 +233,7 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         "NEG": _of("float32 ... > any ..."),
         "ABS": _of("float32|int8|int16 > =0", numbers=(quantised(0, INT8, INT16), quantised(OUT, INT8, INT16))),
         "RSQRT": _of("float32|int8|int16 > =0", numbers=(quantised(0, INT8, INT16), quantised(OUT, INT8, INT16))),
-        "LOGICAL_NOT": _of("bool > bool"),
+        "LOGICAL_NOT": _of("bool > =0"),
         "ZEROS_LIKE": _of("float32|int32|int64|int8 > any"),
         "RELU": _of("float32|int8|int16 ... > any ..."),
         "RELU6": _of("float32|int8|int16 ... > any ..."),

@@ -7,9 +7,9 @@ from functools import lru_cache
 
 from mcusim.graph import DType, Graph, Signature, TensorType
 from mcusim.ops import OPS, Movement
+from mcusim.ops.shared.foreign import foreign_operator
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.runtimes.conditions import Refusal, numbers_of
-from mcusim.runtimes.foreign import foreign_reason
 from mcusim.runtimes.tflm_conditions import TFLM_CONDITIONS
 from mcusim.runtimes.tflm_history import since
 
@@ -22,7 +22,9 @@ def refusal(signature: Signature) -> str:
     op = signature.op
     conditions = TFLM_CONDITIONS.get(op)
     if conditions is None:
-        return foreign_reason(op) or f"TFLM has no kernel for {op.removeprefix('CUSTOM:')}{since(op)}"
+        foreign = foreign_operator(op)
+        name = op.removeprefix("CUSTOM:")
+        return f"{name} is {foreign.reason}" if foreign else f"TFLM has no kernel for {name}{since(op)}"
     told = conditions.broken_types(signature)
     if told:
         return _packed_refusal(signature) or _old_refusal(signature) or f"{_kernel(op)}: {told}"

@@ -16,10 +16,10 @@ from types import MappingProxyType
 from mcusim.graph import Signature
 from mcusim.ops.conv_2d import conv_windows
 from mcusim.ops.depthwise_conv_2d import depthwise_windows
+from mcusim.ops.shared.foreign import foreign_operator
 from mcusim.ops.shared.pooling import pool_windows
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Window
-from mcusim.runtimes.foreign import foreign_reason
 from mcusim.runtimes.registry import Kernel
 from mcusim.runtimes.tinyengine_conditions import TINYENGINE_CONDITIONS
 
@@ -45,8 +45,9 @@ def tinyengine_kernel(signature: Signature) -> Kernel:
     """The kernel that serves a node, or why none does. MCUNet's int4 results had kernels that were never released."""
     choose, conditions = _CHOICES.get(signature.op), TINYENGINE_CONDITIONS.get(signature.op)
     if choose is None or conditions is None:
-        op = signature.op
-        return _none(foreign_reason(op) or f"TinyEngine's code generator does not handle {op.removeprefix('CUSTOM:')}")
+        foreign, name = foreign_operator(signature.op), signature.op.removeprefix("CUSTOM:")
+        whose = f"{name} is {foreign.reason}" if foreign else ""
+        return _none(whose or f"TinyEngine's code generator does not handle {name}")
     told = conditions.broken_shapes(signature)
     found = _none(f"TinyEngine's generator, {signature.op}: {told}") if told else choose(signature)
     packed = {t.dtype for t in (*signature.inputs, *signature.outputs) if t is not None and t.dtype.is_packed}

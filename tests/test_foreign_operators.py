@@ -1,0 +1,82 @@
+"""Files for accelerators and operators of TensorFlow itself are told as such; a stale shape names its maker."""
+
+from __future__ import annotations
+
+import pytest
+from operator_lines import parse
+from tflite_maker import FLOAT32, Maker, make_options
+
+from mcusim.errors import ModelError
+from mcusim.frontends.tflite import parse_tflite
+from mcusim.runtimes import RUNTIMES
+from mcusim.runtimes.refusals import refusals_of
+
+FOREIGN = {
+    "ethos-u": "give the file from before Vela",
+    "NeutronGraph": "give the file from before the Neutron converter",
+    "XC_conv2d_v2": "give the file from before xformer",
+    "edgetpu-custom-op": "give the file from before edgetpu_compiler",
+    "FlexTensorListReserve": "convert with TFLITE_BUILTINS alone",
+    "TensorListSetItem": "unroll the layer",
+}
+
+
+@pytest.mark.parametrize("runtime", ["tflm", "tflm-cmsis-nn", "tinyengine"])
+@pytest.mark.parametrize(("name", "told"), FOREIGN.items(), ids=FOREIGN)
+def test_the_reason_is_whose_operator_it_is(runtime: str, name: str, told: str) -> None:
+    network = parse(f"CUSTOM:{name} int8[1,4] > int8[1,4]")
+    graph = parse_tflite(network.content(), name="one", where="one")
+    whys = [refusal.why for refusal in refusals_of(graph, RUNTIMES[runtime])]
+    assert len(whys) == 1
+    assert whys[0].startswith(f"{name} is ")
+    assert told in whys[0]
+
+
+def test_a_dynamic_shape_in_a_loop_body_is_not_the_reason() -> None:
+    """What Keras makes of an RNN: lists of tensors that grow in the loop, of shapes with -1."""
+    made = Maker()
+    made.tensor((1, 4))
+    made.tensor((-1, 4))
+    made.operator("CUSTOM", [0], [1], custom="FlexTensorListStack")
+    made.graph.inputs, made.graph.outputs = [0], [1]
+    with pytest.raises(ModelError, match="FlexTensorListStack is an operator of TensorFlow itself") as caught:
+        parse_tflite(made.pack(), name="rnn", where="rnn.tflite")
+    assert "has a dynamic shape" in caught.value.what
+    assert "TFLITE_BUILTINS" in caught.value.fix
+
+
+def test_a_dynamic_shape_without_such_operators_is() -> None:
+    made = Maker()
+    made.tensor((-1, 4))
+    made.tensor((-1, 4))
+    made.operator("RELU", [0], [1])
+    made.graph.inputs, made.graph.outputs = [0], [1]
+    with pytest.raises(ModelError, match="has a dynamic shape"):
+        parse_tflite(made.pack(), name="x", where="x.tflite")
+
+
+def test_a_stale_shape_names_the_operator_that_makes_it() -> None:
+    """The custom operator's result was stored for another batch than the sum behind it asks for."""
+    made = Maker()
+    made.tensor((1, 4))
+    made.tensor((1, 9))
+    made.tensor((1, 4))
+    made.operator("CUSTOM", [0], [1], custom="Mystery")
+    made.operator("ADD", [1, 0], [2], make_options("AddOptions"))
+    made.graph.inputs, made.graph.outputs = [0], [2]
+    with pytest.raises(ModelError, match=r"input 0 \(1x9\) is made by node 0 \(CUSTOM:Mystery\)") as caught:
+        parse_tflite(made.pack(), name="x", where="x.tflite")
+    assert "fixed shapes" in caught.value.fix
+
+
+def test_a_checked_shape_is_not_said_to_be_stale() -> None:
+    made = Maker()
+    made.tensor((1, 4), FLOAT32)
+    made.tensor((1, 4), FLOAT32)
+    made.tensor((1, 9), FLOAT32)
+    made.operator("RELU", [0], [1])
+    made.operator("ADD", [1, 0], [2], make_options("AddOptions"))
+    made.graph.inputs, made.graph.outputs = [0], [2]
+    with pytest.raises(ModelError, match="contradicts the inputs") as caught:
+        parse_tflite(made.pack(), name="x", where="x.tflite")
+    assert "stale" not in caught.value.what
