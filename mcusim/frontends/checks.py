@@ -86,7 +86,7 @@ def _stale_inputs(graph: Graph, node: Node) -> str:
 def _is_only_stored(signature: Signature) -> bool:
     """Whether the shape of what a node makes cannot be inferred: only the file says it."""
     op = OPS.get(signature.op)
-    return op is None or (op.flow is Flow.NONE and not op.parameters and _shape_is_computed(signature))
+    return op is None or (op.flow is Flow.NONE and _shape_is_computed(op, signature))
 
 
 def check_calls(graph: Graph, where: str) -> None:
