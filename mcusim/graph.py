@@ -353,7 +353,8 @@ class Published:
 class Source:
     """Where a graph comes from: a file (and its size, which is what TFLM stores), a zoo entry, or memory.
 
-    offline_offsets: the plan that the file carries for TFLM, an offset or -1 a tensor of the main graph; () if none.
+    offline_offsets: the plan that the file carries for TFLM, an offset or -1 a tensor of all its subgraphs, one after
+        the other; () if none.   offline_refusal: why TFLM refuses the file for the plan it carries; "" if it does not.
     notes: what was changed where the network came in another form than TFLite's: layout, folded nodes, types.
     """
 
@@ -361,6 +362,7 @@ class Source:
     file_bytes: int | None = None
     published: Published | None = None
     offline_offsets: tuple[int, ...] = ()
+    offline_refusal: str = ""
     notes: tuple[str, ...] = ()
 
 

@@ -17,6 +17,7 @@ from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import Flow
 from mcusim.lowering.lower import lower
 from mcusim.memory.placement import place
+from mcusim.memory.planning import plan_memory
 from mcusim.planners import check_plan
 from mcusim.report import Verdict
 from mcusim.runtimes import RUNTIMES
@@ -327,3 +328,27 @@ def test_a_network_without_operators_answers_its_input():
 def test_what_nothing_writes_is_not_executed(make):
     with pytest.raises(ModelError, match="nothing writes it"):
         mcusim.execute(read(make()), [np.zeros((1, 48), np.int8)])
+
+
+def second_signature(op: str) -> Maker:
+    """A network, and a subgraph that nothing enters, of one operator."""
+    made = identity()
+    made.operator("RELU", [0], [made.tensor((1, 20))])
+    made.graph.outputs = [1]
+    other = made.subgraph("other")
+    other.graph.inputs, other.graph.outputs = [other.tensor((1, 8))], [other.tensor((1, 8))]
+    inputs = {"ADD_N": [0, 0], "RELU": [0]}.get(op, [0])
+    other.operator(op, inputs, [1], custom="Mystery" if op == "CUSTOM" else "")
+    return made
+
+
+def test_what_nothing_enters_can_keep_a_network_from_starting(capfd):
+    """TFLM prepares every subgraph; one whose kernels ask for working memory crashes it when nothing enters it."""
+    assert judged(second_signature("RELU"), capfd)[0] == arena(second_signature("RELU"))
+    told = {op: plan_memory(read(second_signature(op)), TFLM).refusals for op in ("RELU", "ADD_N", "CUSTOM")}
+    assert told["RELU"] == ()
+    assert "crashes while it sets up: 'other/tensor_1' asks for working memory" in told["ADD_N"][0]
+    assert "no kernel for Mystery" in told["CUSTOM"][0]
+    for op in ("ADD_N", "CUSTOM"):
+        report = mcusim.simulate(read(second_signature(op)), profile="stm32h743", runtime="tflm")
+        assert report.verdict is Verdict.UNKNOWN

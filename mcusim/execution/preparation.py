@@ -20,7 +20,7 @@ from mcusim.lowering.lower import lower
 from mcusim.lowering.preparing import check_elements, prepared_node, prepared_step, where_of
 from mcusim.lowering.rules import InputPlace
 from mcusim.lowering.variables import initialising_nodes, resource_uses
-from mcusim.memory.placement import Placement, place_for
+from mcusim.memory.placement import Placement, place_for, refuse_shared_bytes
 from mcusim.ops import OPS
 from mcusim.ops.registry import Numerics, OpDef, Run, StateRole, entered_subgraphs
 from mcusim.ops.shared.late import Late, late_run
@@ -92,7 +92,8 @@ def prepare(
     """The network made ready.
 
     input_place: the runtime's own choice if None.
-    Raises ModelError for what cannot be run, naming every node, and ScheduleError.
+    Raises ModelError for what cannot be run, naming every node, ScheduleError, and PlanError where
+    the plan that the model carries lets tensors overlap.
     """
     initialisers = tuple([each for part in _reached(graph) for each in _initialisers(part, graph)])
     for part in _reached(graph):
@@ -102,11 +103,13 @@ def prepare(
     _refuse_unclear_resources((graph, *graph.subgraphs))
     _refuse_unheld_ends(graph)
     program = lower(graph, schedule, runtime.rules, input_place or runtime.rules.default_input_place(schedule))
+    placement = place_for(program, runtime)
+    refuse_shared_bytes(program, runtime, placement)
     steps = tuple([_step(program.graph, step, numerics) for step in program.body()])
     outside = set(range(len(graph.nodes))) - {step.node for step in program.body()}
     return Preparation(
         program,
-        place_for(program, runtime),
+        placement,
         steps,
         {index: _node(graph, index, graph.nodes[index].signature, numerics) for index in sorted(outside)},
         tuple(

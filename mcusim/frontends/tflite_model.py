@@ -40,6 +40,8 @@ OFFLINE_METADATA = "OfflineMemoryAllocation"
 """The metadata entry under which TFLM looks for a memory plan."""
 
 SCHEMA_VERSION = 3
+_PLAN_HEADER = 3
+"""Numbers before the offsets of a plan."""
 VALUES_KEPT = 64
 """Integer constants of up to this many elements are part of their type: axes, paddings, shapes."""
 MAX_RANK = 16
@@ -93,8 +95,8 @@ def read_model(content: bytes, name: str, where: str) -> Graph:
         ]
     except ModelError as error:
         raise _foreign_error(file, error) or error from error
-    offsets = _offline_offsets(file, model, graphs)
-    source = Source(where, len(content), offline_offsets=offsets)
+    offsets, refusal = _offline_plan(file, model, sum([len(each.tensors) for each in graphs]))
+    source = Source(where, len(content), offline_offsets=offsets, offline_refusal=refusal)
     graph = replace(graphs[0], source=source, subgraphs=tuple(graphs[1:]))
     check_calls(graph, where)
     return graph
@@ -115,24 +117,32 @@ def _foreign_error(file: _File, error: ModelError) -> ModelError | None:
     return None
 
 
-def _offline_offsets(file: _File, model: Table, graphs: Sequence[Graph]) -> tuple[int, ...]:
-    """The plan under TFLM's metadata entry: version, subgraph, count, an offset or -1 for each tensor of all graphs.
+def _offline_plan(file: _File, model: Table, tensors: int) -> tuple[tuple[int, ...], str]:
+    """The plan under TFLM's metadata entry, and why TFLM refuses the file for it.
 
-    One that does not fit the network is no plan: TFLM refuses such a file.
+    Its vector is version, subgraph, count, and an offset or -1 for each tensor of all subgraphs. TFLM looks at the
+    count only, and takes the last such entry.   Source: micro_allocation_info.cc, GetOfflinePlannedOffsets.
     """
+    offsets, refusal = (), ""
     for entry in model.tables(6, "metadata entry"):
         buffer = entry.number(1, U32)
         if entry.text(0) != OFFLINE_METADATA or buffer >= len(file.buffers):
             continue
         start, size_bytes = file.buffers[buffer]
-        tensors = sum(len(graph.tensors) for graph in graphs)
-        file.flatbuffer.charge(min(size_bytes, I32.size * (3 + tensors)))
-        if size_bytes == I32.size * (3 + tensors):
-            version, subgraph, count, *offsets = unpack_from(f"<{3 + tensors}i", file.flatbuffer.content, start)
-            own = tuple(offsets[: len(graphs[0].tensors)])
-            if (version, subgraph, count) == (1, 0, tensors) and min(own, default=0) >= -1 < max(own, default=-1):
-                return own
-    return ()
+        file.flatbuffer.charge(min(size_bytes, I32.size * (_PLAN_HEADER + tensors)))
+        stored = min(size_bytes // I32.size, _PLAN_HEADER + tensors)
+        vector = unpack_from(f"<{stored}i", file.flatbuffer.content, start)
+        count = vector[_PLAN_HEADER - 1] if stored >= _PLAN_HEADER else 0
+        offsets = vector[_PLAN_HEADER:]
+        if count != tensors:
+            refusal = refusal or f"the plan that it carries has {count:,} offsets for {tensors:,} tensors"
+        elif len(offsets) < tensors:
+            refusal = refusal or f"the plan that it carries ends after {len(offsets):,} of {count:,} offsets"
+        elif min(offsets, default=0) < -1:
+            refusal = refusal or f"the plan that it carries has the offset {min(offsets)}"
+    if refusal:
+        return (), refusal
+    return (offsets if max(offsets, default=-1) >= 0 else ()), ""
 
 
 def _buffer(flatbuffer: Flatbuffer, table: Table) -> tuple[int, int]:

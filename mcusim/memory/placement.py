@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from mcusim.errors import PlanError
 from mcusim.graph import ABSENT, Graph
-from mcusim.planners import Planner, check_plan, live_bytes, peak_bytes, tflm_place_rest
+from mcusim.planners import Planner, live_bytes, peak_bytes, tflm_place_rest
 from mcusim.program import BufferKind, Program
 from mcusim.runtimes import Runtime
 from mcusim.schedule import StageKind
 
-__all__ = ["Placement", "carries_plan", "known_for", "place", "place_for", "setup_bytes"]
+__all__ = [
+    "Placement",
+    "carries_plan",
+    "known_for",
+    "place",
+    "place_for",
+    "refuse_shared_bytes",
+    "setup_bytes",
+    "shared_bytes",
+]
 
 ARENA_ALIGNMENT_BYTES = 16
 """Of the size of an arena that an interpreter is given."""
@@ -52,7 +62,7 @@ def place(program: Program, planner: Planner) -> Placement:
 def place_for(program: Program, runtime: Runtime) -> Placement:
     """The buffers of a Program where `runtime` puts them: by the plan that the model carries, if it reads one.
 
-    Raises PlanError if that plan lets two tensors overlap: TFLM would follow it, and compute nonsense.
+    TFLM follows any such plan, whatever it lets overlap: see `shared_bytes`.
     """
     if carries_plan(program, runtime):
         return _as_the_model_says(program)
@@ -80,16 +90,35 @@ def carries_plan(program: Program, runtime: Runtime) -> bool:
 def _as_the_model_says(program: Program) -> Placement:
     planned = program.graph.source.offline_offsets
     known = [planned[buffer.tensor] if buffer.tensor != ABSENT else -1 for buffer in program.buffers]
-    placement = _placed(program, list(tflm_place_rest(program.buffers, known)))
-    try:
-        check_plan(program.buffers, placement.offset_bytes, placement.arena_bytes)
-    except PlanError as error:
+    return _placed(program, list(tflm_place_rest(program.buffers, known)))
+
+
+def shared_bytes(program: Program, runtime: Runtime, placement: Placement) -> str:
+    """What is wrong with the plan that the model carries, in a sentence; "" where it is right or there is none."""
+    if not carries_plan(program, runtime):
+        return ""
+    placed = [
+        (buffer, offset)
+        for buffer, offset in zip(program.buffers, placement.offset_bytes, strict=True)
+        if buffer.kind.is_planned and buffer.size_bytes
+    ]
+    for (a, a_low), (b, b_low) in combinations(placed, 2):
+        together = a.first < b.end and b.first < a.end
+        if together and a_low < b_low + b.size_bytes and b_low < a_low + a.size_bytes:
+            told = f"the plan that the model carries lets '{a.name}' and '{b.name}' share bytes while both are needed"
+            return f"{runtime.name} answers nonsense: {told}"
+    return ""
+
+
+def refuse_shared_bytes(program: Program, runtime: Runtime, placement: Placement) -> None:
+    """Raise PlanError where the plan that the model carries lets two tensors overlap: TFLM computes nonsense then."""
+    told = shared_bytes(program, runtime, placement)
+    if told:
         raise PlanError(
-            f"the plan that the model carries is wrong: {error.where} {error.what}",
+            told,
             where=f"network '{program.graph.name}'",
             fix="`mcusim plan MODEL --planner tflm-greedy --emit tflm FILE` writes one that is right",
-        ) from None
-    return placement
+        )
 
 
 def _placed(program: Program, offsets: list[int]) -> Placement:

@@ -12,16 +12,17 @@ from mcusim.frontends.tflite_model import OFFLINE_METADATA
 from mcusim.graph import ABSENT, Graph
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
-from mcusim.memory.placement import Placement, carries_plan, place, place_for, setup_bytes
+from mcusim.memory.placement import Placement, carries_plan, place, place_for, setup_bytes, shared_bytes
 from mcusim.planners import PLANNERS, Plan, live_bytes, peak_bytes, plan_optimal, tflm_place_rest
 from mcusim.program import BufferKind, Program
 from mcusim.runtimes import Persistent, Runtime, find_runtime
-from mcusim.runtimes.refusals import cannot_run, missing_kernels
+from mcusim.runtimes.refusals import cannot_run, cannot_start, missing_kernels
 from mcusim.schedule import LAYER, Schedule
 
 __all__ = ["OFFLINE_METADATA", "PERSISTENT", "MemoryPlan", "OfflinePlan", "Tenant", "offline_plan", "plan_memory"]
 
 
+_MODELS_OWN = "the model's own plan"
 PERSISTENT = "persistent"
 """Name of the tenant that stands for all that lives as long as the runtime."""
 
@@ -66,6 +67,11 @@ class MemoryPlan:
     best: Plan
     persistent: Persistent
     setup_bytes: int = 0
+
+    @property
+    def follows_model(self) -> bool:
+        """Whether buffers lie where the model says."""
+        return self.planner_name == _MODELS_OWN
 
     @property
     def recommended_arena_bytes(self) -> int | None:
@@ -134,7 +140,10 @@ class MemoryPlan:
     @property
     def refusals(self) -> tuple[str, ...]:
         """Why its runtime cannot run the network, a sentence each: then it is a plan of what would be needed."""
-        return tuple(cannot_run(self.runtime, missing_kernels(self.program, self.runtime)))
+        told = cannot_run(self.runtime, missing_kernels(self.program, self.runtime))
+        shared = shared_bytes(self.program, self.runtime, self.placement) if self.follows_model else ""
+        nonsense = [f"{shared}."] if shared else []
+        return (*cannot_start(self.program, self.runtime), *told, *nonsense)
 
     def step_layers(self) -> tuple[int | None, ...]:
         """The number of the layer that each step runs; None for a copy that only the runtime makes."""
@@ -178,7 +187,7 @@ def plan_memory(
     place_of_input = input_place or chosen.rules.default_input_place(schedule)
     program = lower(graph, schedule, chosen.rules, place_of_input)
     best = plan_optimal(program.buffers)
-    name = planner or ("the model's own plan" if carries_plan(program, chosen) else chosen.planner_name)
+    name = planner or (_MODELS_OWN if carries_plan(program, chosen) else chosen.planner_name)
     if planner == "optimal":
         placement = place(program, lambda _: best.offset_bytes)
     else:

@@ -23,9 +23,12 @@ def tflm_greedy(buffers: Sequence[Buffer]) -> tuple[int, ...]:
 def tflm_place_rest(buffers: Sequence[Buffer], known: Sequence[int]) -> tuple[int, ...]:
     """Offsets as TFLM's planner gives them where the model carries offsets of its own: the others go around those.
 
-    known: offset of each buffer in bytes, -1 where the planner is to choose.
+    known: offset of each buffer in bytes, -1 where the planner is to choose. Where these are not aligned, what goes
+        around them is not either: TFLM aligns sizes only.
     """
     blocks = join(buffers)
+    if any(offset % block.alignment for block in blocks if (offset := known[block.members[0]]) >= 0):
+        blocks = [block._replace(alignment=1) for block in blocks]
     fixed = {index: known[block.members[0]] for index, block in enumerate(blocks) if known[block.members[0]] >= 0}
     last_tensor = max((b.tensor for b in buffers), default=0)
 

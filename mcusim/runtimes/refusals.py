@@ -13,6 +13,7 @@ from mcusim.runtimes.registry import Runtime
 __all__ = [
     "add_refused",
     "cannot_run",
+    "cannot_start",
     "missing_kernels",
     "missing_nodes",
     "refusals",
@@ -41,9 +42,44 @@ def cannot_run(runtime: Runtime, missing: Mapping[str, Sequence[str]]) -> list[s
     return found
 
 
+def cannot_start(program: Program, runtime: Runtime) -> list[str]:
+    """Why the runtime cannot set a network up at all, whatever its kernels can do, a sentence each."""
+    found = []
+    source = program.graph.source
+    if runtime.reads_offline_plan and source.offline_refusal:
+        found.append(f"{runtime.name} refuses the file: {source.offline_refusal}.")
+    if runtime.rules.plans_untouched:
+        for index in _left_out(program):
+            node = program.graph.nodes[index]
+            if runtime.rules.planned_scratch(node.signature):
+                what = f"'{node.name}' asks for working memory, and nothing enters its subgraph"
+                found.append(f"{runtime.name} crashes while it sets up: {what}.")
+                break
+    return found
+
+
+def _left_out_refusals(program: Program, runtime: Runtime) -> Iterator[Refusal]:
+    """Nodes without a kernel in subgraphs that nothing enters: an interpreter prepares them all."""
+    if not runtime.rules.plans_untouched:
+        return
+    for index in _left_out(program):
+        kernel = runtime.kernel(program.graph.nodes[index].signature)
+        if not kernel.supported:
+            yield Refusal(index, kernel.why)
+
+
+def _left_out(program: Program) -> list[int]:
+    """Nodes of subgraphs that nothing enters, by their number in the flat graph."""
+    if not program.parts:
+        return []
+    carried = {node for step in program.body() for node in (step.node, *step.absorbed)}
+    carried.update(program.free, program.caller)
+    return [index for index in range(len(program.graph.nodes)) if index not in carried]
+
+
 def add_refused(missing: dict[str, list[str]], program: Program, runtime: Runtime) -> None:
-    """Add nodes that have a kernel, and that the runtime refuses all the same, to those without one."""
-    for index, why in runtime.refuses(program.graph):
+    """Add what no step shows to those without a kernel: subgraphs that nothing enters, nodes that are refused anyway."""
+    for index, why in (*_left_out_refusals(program, runtime), *runtime.refuses(program.graph)):
         missing.setdefault(why, []).append(program.graph.nodes[index].name)
 
 
@@ -54,6 +90,7 @@ def missing_nodes(program: Program, runtime: Runtime) -> Iterator[Refusal]:
             kernel = runtime.kernel_in(stage.kind, step.signature)
             if step.node != ABSENT and not kernel.supported:
                 yield Refusal(step.node, kernel.why)
+    yield from _left_out_refusals(program, runtime)
     yield from runtime.refuses(program.graph)
 
 
@@ -67,7 +104,7 @@ def missing_kernels(program: Program, runtime: Runtime) -> dict[str, list[str]]:
 
 def refusals(program: Program, board: Board, runtime: Runtime, missing: Mapping[str, Sequence[str]]) -> list[str]:
     """Why the runtime cannot run a program on a board, a sentence each. missing: of its Breakdown."""
-    found = cannot_run(runtime, missing)
+    found = [*cannot_start(program, runtime), *cannot_run(runtime, missing)]
     foreign = sorted({stage.kind.value for stage in program.stages} - {kind.value for kind in runtime.stages})
     if foreign:
         found.append(f"{runtime.name} has no {' or '.join(foreign)} stages: this is what they would need of it.")

@@ -34,6 +34,7 @@ from mcusim.memory.accounting import (
 )
 from mcusim.memory.flash import image_runs
 from mcusim.memory.images import Image
+from mcusim.memory.placement import shared_bytes
 from mcusim.ops import OPS
 from mcusim.ops.totals import count_parameters
 from mcusim.pricing.breakdown import UNTOLD, breakdown, stage_infos
@@ -179,6 +180,8 @@ def _report(
     warnings: list[str] = []
     layers, missing, caveats, amounts = breakdown(program, alive_bytes, placement.held_bytes, runtime, prices)
     refused = refusals(program, board, runtime, missing)
+    shared = shared_bytes(program, runtime, placement)
+    refused += [f"{shared}."] if shared else []
     warnings += refused
     for caveat, names in caveats.items():
         warnings.append(f"{runtime.name}, {len(names)} layers: {caveat}.")

@@ -1,0 +1,121 @@
+"""Plans that a file carries, as TFLM reads them: against the wheel's head, and what is told where they are wrong."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_subgraphs import loop
+from tflite_maker import Maker, schema
+
+import mcusim
+from mcusim.errors import PlanError
+from mcusim.frontends.tflite import parse_tflite
+from mcusim.memory.planning import plan_memory
+from mcusim.report import Verdict
+from mcusim.runtimes.tflm import TFLM_WHEEL
+
+
+def relus(sizes: list[int]) -> Maker:
+    """A chain; tensor 0 is the input."""
+    made = Maker()
+    for size in sizes:
+        made.tensor((1, size))
+    for index in range(1, len(sizes)):
+        made.operator("RELU", [index - 1], [index])
+    made.graph.inputs, made.graph.outputs = [0], [len(sizes) - 1]
+    return made
+
+
+def carrying(made: Maker, *vectors: list[int]) -> bytes:
+    """The file with one metadata entry a vector."""
+    made.model.metadata = []
+    for vector in vectors:
+        entry = schema.MetadataT()
+        entry.name = "OfflineMemoryAllocation"
+        entry.buffer = made.buffer(np.array(vector, "<i4").tobytes())
+        made.model.metadata.append(entry)
+    return made.pack()
+
+
+def read(content: bytes):
+    return parse_tflite(content, name="net", where="net.tflite")
+
+
+def head(content: bytes, capfd) -> int | None:
+    """Of a real interpreter; None if it refuses."""
+    runtime = pytest.importorskip("tflite_micro").runtime
+    capfd.readouterr()
+    try:
+        runtime.Interpreter.from_bytes(content, arena_size=1 << 20).print_allocations()
+    except RuntimeError:
+        return None
+    return int(re.search(r"allocation head (\d+)", "".join(capfd.readouterr()))[1])
+
+
+OFFSETS = st.sampled_from([-1, -1, 0, 16, 50, 64, 100, 200, 333, 512])
+
+
+@given(version=st.integers(0, 3), subgraph=st.integers(-1, 2), data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_head_equals_a_real_interpreters(capfd, version, subgraph, data):
+    count = data.draw(st.integers(2, 7))
+    size = data.draw(st.sampled_from([8, 48, 100]))
+    offsets = [data.draw(OFFSETS) for _ in range(count)]
+    content = carrying(relus([size] * count), [version, subgraph, count, *offsets])
+    assert plan_memory(read(content), TFLM_WHEEL).arena_bytes == head(content, capfd)
+
+
+def test_offsets_run_on_through_all_subgraphs(capfd):
+    made = loop()
+    tensors = sum(len(part.tensors) for part in made.model.subgraphs)
+    for place in range(tensors):
+        offsets = [-1] * tensors
+        offsets[place] = 9000
+        content = carrying(loop(), [1, 0, tensors, *offsets])
+        assert plan_memory(read(content), TFLM_WHEEL).arena_bytes == head(content, capfd), place
+
+
+def test_the_last_entry_counts(capfd):
+    content = carrying(relus([48] * 3), [1, 0, 3, 0, 64, 128], [1, 0, 3, 0, 640, 128])
+    assert plan_memory(read(content), TFLM_WHEEL).arena_bytes == head(content, capfd) == 688
+
+
+@pytest.mark.parametrize(
+    ("vector", "what"),
+    [([1, 0, 9, 0, 64, 128], "9 offsets for 3 tensors"), ([1, 0], "0 offsets for 3 tensors")],
+    ids=["count", "nothing"],
+)
+def test_a_wrong_count_is_refused(capfd, vector, what):
+    content = carrying(relus([48] * 3), vector)
+    if len(vector) > 3:
+        assert head(content, capfd) is None
+    plan = plan_memory(read(content), TFLM_WHEEL)
+    assert what in plan.refusals[0]
+    report = mcusim.simulate(read(content), profile="stm32h743", runtime="tflm")
+    assert report.verdict is Verdict.UNKNOWN
+    assert any(what in warning for warning in report.warnings)
+    assert mcusim.simulate(read(content), profile="stm32h743", runtime="tinyengine").sram.fits is not None
+
+
+def test_a_short_plan_and_a_negative_offset_are_refused():
+    for vector, what in (([1, 0, 3, 0], "ends after 1 of 3 offsets"), ([1, 0, 3, 0, -7, 0], "the offset -7")):
+        assert what in plan_memory(read(carrying(relus([48] * 3), vector)), TFLM_WHEEL).refusals[0]
+
+
+def test_tensors_that_share_bytes_are_planned_and_not_executed(capfd):
+    content = carrying(relus([48] * 3), [1, 0, 3, 0, 16, 128])
+    plan = plan_memory(read(content), TFLM_WHEEL)
+    assert plan.arena_bytes == head(content, capfd)
+    assert "lets 'tensor_0' and 'tensor_1' share bytes" in plan.refusals[0]
+    with pytest.raises(PlanError, match="share bytes while both are needed"):
+        mcusim.execute(read(content), [np.zeros((1, 48), np.int8)])
+
+
+def test_unaligned_offsets_are_executed():
+    given = np.arange(-24, 24, dtype=np.int8).reshape(1, 48)
+    content = carrying(relus([48] * 4), [1, 0, 4, 0, 57, 201, 1])
+    np.testing.assert_array_equal(mcusim.execute(read(content), [given])[0], np.maximum(given, 0))
