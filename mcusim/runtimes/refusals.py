@@ -78,7 +78,7 @@ def _left_out(program: Program) -> list[int]:
 
 
 def add_refused(missing: dict[str, list[str]], program: Program, runtime: Runtime) -> None:
-    """Add what no step shows to those without a kernel: subgraphs that nothing enters, nodes that are refused anyway."""
+    """Add to the nodes without a kernel what no step shows: subgraphs that nothing enters, nodes refused anyway."""
     for index, why in (*_left_out_refusals(program, runtime), *runtime.refuses(program.graph)):
         missing.setdefault(why, []).append(program.graph.nodes[index].name)
 
