@@ -180,9 +180,11 @@ def _bias_bytes(signature: Signature) -> int:
 class Ring(NamedTuple):
     """The working memory of the fast depthwise kernel, for four channels at a time.
 
-    rows: input rows held.   words: pairs of input columns held.   weight_words: of one channel, expanded.
+    band: rows of outputs from one filling to the next.   rows: of inputs held.   words: pairs of input columns held.
+    weight_words: of one channel, expanded.
     """
 
+    band: int
     rows: int
     words: int
     weight_words: int
@@ -192,13 +194,17 @@ class Ring(NamedTuple):
         return 4 * 4 * (self.rows * self.words + self.weight_words)
 
 
-def ring_geometry(kernel: int, stride: int, output_cols: int) -> Ring:
+BANDS = (2, 8)
+"""Rows of outputs that a depthwise kernel computes from one filling of its ring: pieces of few rows, and maps."""
+
+
+def ring_geometry(kernel: int, stride: int, output_cols: int, band: int) -> Ring:
     """Two rows and two columns of outputs are computed at once, from pairs of int16 inputs."""
     pair_words = (kernel + stride + 1) // 2  # that two neighbouring outputs read
     words = ((output_cols + 1) // 2 - 1) * stride + pair_words
     # Packed pairs of weights as they meet even outputs, and for stride 1 odd ones too.
-    per_row = 2 * (kernel // 2) if stride == 1 and kernel % 2 else kernel - 1 if stride == 1 else (kernel + 1) // 2
-    return Ring(kernel + stride, words, kernel * per_row)
+    per_row = kernel - 1 if stride == 1 else (kernel + 1) // 2
+    return Ring(band, kernel + (band - 1) * stride, words, kernel * per_row)
 
 
 FAST_DEPTHWISE_KERNELS = range(2, 8)
@@ -217,8 +223,9 @@ def _depthwise(signature: Signature) -> KernelChoice | None:
     rows, cols = depthwise_windows(signature)
     if channels != signature.input(0).channels or not _is_fast(rows, cols):
         return KernelChoice("depthwise_any", "depthwise_any.h", (), stored)
-    ring = ring_geometry(rows.kernel, rows.stride, signature.output.cols)
-    name = f"depthwise_{rows.kernel}x{rows.kernel}_s{rows.stride}"
+    band = next((band for band in BANDS if signature.output.rows <= band), BANDS[-1])
+    ring = ring_geometry(rows.kernel, rows.stride, signature.output.cols, band)
+    name = f"depthwise_{rows.kernel}x{rows.kernel}_s{rows.stride}_by_{band}"
     source, output = signature.input(0), signature.output
     # A row of outputs is written when the rows of inputs up to its own are in the ring, and never behind them.
     over = (0,) if output.rows <= source.rows and output.cols <= source.cols else ()

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from mcusim.errors import ModelError
 from mcusim.firmware.calls import write_call
-from mcusim.firmware.choice import choose, ring_geometry
+from mcusim.firmware.choice import Ring, choose, ring_geometry
 from mcusim.firmware.steps import Memory, SpanTables, StepText, row_bytes
 from mcusim.firmware.text import array, comment
 from mcusim.graph import ABSENT, DType, Graph, Signature
@@ -272,26 +272,27 @@ def render(template: str, **values: object) -> str:
 
 def _kernel_text(file: str, modes: frozenset[str]) -> str:
     folder = files("mcusim.firmware") / "kernels"
-    match = re.fullmatch(r"depthwise_(\d+)x\d+_s(\d)\.h", file)
+    match = re.fullmatch(r"depthwise_(\d+)x\d+_s(\d)_by_(\d)\.h", file)
     if match is None:
         return (folder / file).read_text(encoding="utf-8")
-    kernel, stride = int(match[1]), int(match[2])
+    kernel, stride, band = int(match[1]), int(match[2]), int(match[3])
     template = _environment().from_string((folder / "depthwise.h.j2").read_text(encoding="utf-8"))
     variants = {"RISING_8": "rising", "CAREFUL": "careful"}
     chosen = {variants.get(mode, "signed") for mode in modes}
-    ring = ring_geometry(kernel, stride, 2)
+    ring = ring_geometry(kernel, stride, 2, band)
     return template.render(
         guard=file.removesuffix(".h").upper(),
         name=file.removesuffix(".h"),
         k=kernel,
         s=stride,
+        band=band,
         ring_rows=ring.rows,
         pair_words=ring.words,
         row_words=ring.weight_words // kernel,
         pairs=_weight_pairs(kernel, stride),
         hoists=ring.weight_words <= 6,
         variants=[variant for variant in ("rising", "signed", "careful") if variant in chosen],
-        loads=lambda rows, cols: _block(kernel, stride, rows, cols),
+        loads=lambda rows, cols: _block(kernel, stride, ring, rows, cols),
     )
 
 
@@ -303,12 +304,11 @@ def _weight_pairs(kernel: int, stride: int) -> list[tuple[int, int]]:
     return even + [(i, i + 1) for i in range(1, kernel - 1, 2)]
 
 
-def _block(kernel: int, stride: int, rows: int, cols: int) -> list[str]:
+def _block(kernel: int, stride: int, ring: Ring, rows: int, cols: int) -> list[str]:
     """The loads and products of a block of outputs.
 
     Two ring rows of a word are loaded at once; each meets the kernel row that lies on it for either row of outputs.
     """
-    ring = ring_geometry(kernel, stride, 2)
     hoists = ring.weight_words <= 6
     per_row = ring.weight_words // kernel
     needed_rows = kernel + (rows - 1) * stride

@@ -46,44 +46,66 @@
 #define MCU_TWICE(a) ((int32_t)((uint32_t)(a) << 1))
 
 /* Four sums of one channel to outputs.   m, c, r: see `mcu_rising`. */
-#define MCU_PRODUCT_STORE(place, s0, s1, s2, s3, scaled, clamped)                                                      \
+#define MCU_PRODUCT_STORE(s0, s1, s2, s3, scaled, clamped)                                                             \
     do {                                                                                                               \
-        o0[place] = (int8_t)clamped(scaled(MCU_TWICE(s0), m, c, r));                                                   \
+        o0[n] = (int8_t)clamped(scaled(MCU_TWICE(s0), m, c, r));                                                    \
         if (pixels > 1) {                                                                                              \
-            o1[place] = (int8_t)clamped(scaled(MCU_TWICE(s1), m, c, r));                                               \
+            o1[n] = (int8_t)clamped(scaled(MCU_TWICE(s1), m, c, r));                                                \
         }                                                                                                              \
         if (pixels > 2) {                                                                                              \
-            o2[place] = (int8_t)clamped(scaled(MCU_TWICE(s2), m, c, r));                                               \
+            o2[n] = (int8_t)clamped(scaled(MCU_TWICE(s2), m, c, r));                                                \
         }                                                                                                              \
         if (pixels > 3) {                                                                                              \
-            o3[place] = (int8_t)clamped(scaled(MCU_TWICE(s3), m, c, r));                                               \
+            o3[n] = (int8_t)clamped(scaled(MCU_TWICE(s3), m, c, r));                                                \
         }                                                                                                              \
     } while (0)
 
-#define MCU_PRODUCT_CLAMP(a) mcu_within(a, lowest, highest)
+#define MCU_PRODUCT_CLAMP(a) mcu_within(a, t->lowest, t->highest)
 
-#define MCU_PRODUCT_FINISH(channel, place, s0, s1, s2, s3)                                                             \
+/* The sums of channel n; then n is the next. */
+#define MCU_PRODUCT_FINISH(s0, s1, s2, s3)                                                                             \
     do {                                                                                                               \
         if (mode == MCU_CAREFUL) {                                                                                     \
             const int32_t sums[4] = {s0, s1, s2, s3};                                                                  \
             for (int32_t p = 0; p < pixels; p++) {                                                                     \
-                to[p][place] = (int8_t)mcu_careful(t, sums[p], channel);                                               \
+                to[p][n] = (int8_t)mcu_careful(t, sums[p], n);                                                         \
             }                                                                                                          \
         } else {                                                                                                       \
-            const int32_t m = scale[1], r = *shift + 1;                                                                \
-            const int32_t c = (int32_t)((uint32_t)z << *shift);                                                        \
+            const int32_t m = scale[2 * n + 1], r = shift[n] + 1;                                                      \
+            const int32_t c = (int32_t)((uint32_t)z << shift[n]);                                                      \
             if (mode == MCU_RISING_8) {                                                                                \
-                MCU_PRODUCT_STORE(place, s0, s1, s2, s3, mcu_rising, mcu_saturate_8);                                  \
+                MCU_PRODUCT_STORE(s0, s1, s2, s3, mcu_rising, mcu_saturate_8);                                         \
             } else if (mode == MCU_RISING) {                                                                           \
-                MCU_PRODUCT_STORE(place, s0, s1, s2, s3, mcu_rising, MCU_PRODUCT_CLAMP);                               \
+                MCU_PRODUCT_STORE(s0, s1, s2, s3, mcu_rising, MCU_PRODUCT_CLAMP);                                      \
             } else if (mode == MCU_SIGNED_8) {                                                                         \
-                MCU_PRODUCT_STORE(place, s0, s1, s2, s3, mcu_signed, mcu_saturate_8);                                  \
+                MCU_PRODUCT_STORE(s0, s1, s2, s3, mcu_signed, mcu_saturate_8);                                         \
             } else {                                                                                                   \
-                MCU_PRODUCT_STORE(place, s0, s1, s2, s3, mcu_signed, MCU_PRODUCT_CLAMP);                               \
+                MCU_PRODUCT_STORE(s0, s1, s2, s3, mcu_signed, MCU_PRODUCT_CLAMP);                                      \
             }                                                                                                          \
         }                                                                                                              \
-        scale += 2;                                                                                                    \
-        shift++;                                                                                                       \
+        n++;                                                                                                           \
+        MCU_OPAQUE(n);                                                                                                 \
+    } while (0)
+
+#ifdef MCU_SMALL
+#define MCU_PRODUCT_LONG 8
+#define MCU_PRODUCT_MANY MCU_PRODUCT_FOUR
+#else
+#define MCU_PRODUCT_LONG 32
+#define MCU_PRODUCT_MANY                                                                                               \
+    do {                                                                                                               \
+        MCU_PRODUCT_FOUR;                                                                                              \
+        MCU_PRODUCT_FOUR;                                                                                              \
+        MCU_PRODUCT_FOUR;                                                                                              \
+        MCU_PRODUCT_FOUR;                                                                                              \
+    } while (0)
+#endif
+#define MCU_PRODUCT_FOUR                                                                                               \
+    do {                                                                                                               \
+        MCU_PRODUCT_STEP;                                                                                              \
+        MCU_PRODUCT_STEP;                                                                                              \
+        MCU_PRODUCT_STEP;                                                                                              \
+        MCU_PRODUCT_STEP;                                                                                              \
     } while (0)
 
 /* Channels [0, end) of `pixels` pixels: `depth` inputs each, a multiple of 4.   to[p]: channel 0 of pixel p. */
@@ -92,31 +114,31 @@ MCU_INLINE void mcu_product(const int32_t pixels, const mcu_mode mode, const uin
 {
     const int32_t *scale = t->scale;
     const int8_t *shift = t->shift;
-    const int32_t z = 2 * t->zero_point + 1, lowest = t->lowest, highest = t->highest;
-    int8_t *const o0 = to[0], *const o1 = to[1], *const o2 = to[2], *const o3 = to[3];
-    const mcu_word *const main_end = columns + (uint32_t)depth / 16 * 32, *const all_end = columns + depth * 2;
-    for (int32_t n = 0; n < end; n += 2) {
+    const int32_t z = 2 * t->zero_point + 1;
+    const mcu_word *const long_end = columns + 2 * (depth - depth % MCU_PRODUCT_LONG);
+    const mcu_word *const short_end = columns + 2 * (depth - depth % 8);
+    const int32_t odd = depth & 4;
+    /* Volatile, so that they stay where one load finds them: registers are wanted for sums. */
+    int8_t *volatile o0 = to[0], *volatile o1 = to[1], *volatile o2 = to[2], *volatile o3 = to[3];
+    for (int32_t n = 0; n < end;) {
         const mcu_word *x = columns;
-        int32_t a0 = scale[0], b0 = scale[2];
+        int32_t a0 = scale[2 * n], b0 = scale[2 * n + 2];
         int32_t a1 = a0, a2 = a0, a3 = a0, b1 = b0, b2 = b0, b3 = b0;
-        while (x != main_end) {
-            MCU_PRODUCT_STEP;
-            MCU_PRODUCT_STEP;
-            MCU_PRODUCT_STEP;
-            MCU_PRODUCT_STEP;
-            MCU_PRODUCT_STEP;
-            MCU_PRODUCT_STEP;
+        while (x != long_end) {
+            MCU_PRODUCT_MANY;
+        }
+        while (x != short_end) {
+            MCU_PRODUCT_FOUR;
+        }
+        if (odd) {
             MCU_PRODUCT_STEP;
             MCU_PRODUCT_STEP;
         }
-        while (x != all_end) {
-            MCU_PRODUCT_STEP;
-            MCU_PRODUCT_STEP;
+        MCU_PRODUCT_FINISH(a0, a1, a2, a3);
+        if (n == end) {
+            break;
         }
-        MCU_PRODUCT_FINISH(n, n, a0, a1, a2, a3);
-        if (n + 1 < end) {
-            MCU_PRODUCT_FINISH(n + 1, n + 1, b0, b1, b2, b3);
-        }
+        MCU_PRODUCT_FINISH(b0, b1, b2, b3);
     }
 }
 
