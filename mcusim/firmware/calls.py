@@ -16,7 +16,7 @@ from mcusim.arithmetic.quant import Scaling, dtype_range, scaling
 from mcusim.errors import ModelError
 from mcusim.firmware.choice import column_depth, segments
 from mcusim.firmware.steps import StepText, product
-from mcusim.firmware.tables import ChannelTable, channel_table, depthwise_weights, matrix_words
+from mcusim.firmware.tables import ChannelTable, Mode, channel_table, depthwise_weights, matrix_words
 from mcusim.firmware.text import literal
 from mcusim.graph import ABSENT, DType, TensorType
 from mcusim.ops.batch_matmul import PreparedBatchMatMul
@@ -440,26 +440,23 @@ def _sum_fast(s: StepText, p: PreparedSum) -> bool:
     stage = p.stage
     shift = int(stage.scaling.shift)
     fits = pairs[first] == _HALF and -30 <= pairs[second][1] <= 0 and -22 <= shift <= -1
-    if s.output.dtype is not DType.INT8 or not fits or s.kind(0).shape != s.kind(1).shape:
+    if p.sign < 0 or s.output.dtype is not DType.INT8 or not fits or s.kind(0).shape != s.kind(1).shape:
         return False
-    signs = (1, p.sign)
-    multiplier = int(stage.scaling.multiplier)
+    spans = (int(stage.lowest), int(stage.highest)) == (-128, 127)
+    rising = Mode.RISING_8 if stage.lowest >= stage.zero_point else Mode.SIGNED_8
     layer = s.define(
         "mcu_sum_fast_layer",
         {
-            "first_offset": -signs[first] * p.zero_points[first] << 20,
-            "first_factor": signs[first] << 20,
+            "first_offset": -p.zero_points[first] << 20,
             "second_offset": -p.zero_points[second] << 21,
-            "second_factor": 1 << 21,
             "second_multiplier": pairs[second][0],
             "second_shift": -pairs[second][1],
-            "second_twice": 2 * signs[second],
-            "multiplier": multiplier,
+            "multiplier": int(stage.scaling.multiplier),
             "shift": -shift,
             "c": (2 * stage.zero_point + 1) << (-shift - 1),
             "lowest": int(stage.lowest),
             "highest": int(stage.highest),
-            "is_rising": stage.lowest >= stage.zero_point,
+            "mode": f"MCU_{rising if spans else Mode.SIGNED}",
         },
     )
     _pair(s, lambda a, b, out, count: f"mcu_sum_fast({layer}, {a}, {b}, {out}, {count})", first)

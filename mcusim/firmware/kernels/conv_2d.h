@@ -132,6 +132,39 @@ MCU_NOINLINE void mcu_column_inside(const mcu_conv_2d_layer *l, const mcu_in *in
     }
 }
 
+/* The column of a window of whole words a pixel, inside or at the border: of each of its rows the padding before the
+   input, the inputs that lie side by side, and the padding behind. */
+MCU_NOINLINE void mcu_column_of_words(const mcu_conv_2d_layer *l, const mcu_in *in, int32_t top, int32_t left,
+                                      mcu_word *to)
+{
+    const int32_t pixel = l->in_c >> 2, cols = l->kernel_cols, over = left + cols - l->in_cols;
+    int32_t before = left < 0 ? -left : 0, inside = cols - before - (over > 0 ? over : 0);
+    if (inside <= 0) {
+        before = cols;
+        inside = 0;
+    }
+    const int32_t first = top < 0 ? 0 : top, end = top + l->kernel_rows;
+    const int8_t *from = mcu_in_at(in, first < l->in_rows ? first : 0, inside ? left + before : in->col, l->in_c);
+    const int32_t words = inside * pixel, words_before = before * pixel, words_behind = (cols - before) * pixel - words;
+    for (int32_t row = top; row < end; row++) {
+        if (row < 0 || row >= l->in_rows) {
+            to = mcu_expand_padding(to, l->zero_point, cols * pixel);
+            continue;
+        }
+        if (in->ring) {
+            from = mcu_in_at(in, row, inside ? left + before : in->col, l->in_c);
+        }
+        if (words_before) {
+            to = mcu_expand_padding(to, l->zero_point, words_before);
+        }
+        to = mcu_expand(to, from, words);
+        if (words_behind) {
+            to = mcu_expand_padding(to, l->zero_point, words_behind);
+        }
+        from += in->pitch;
+    }
+}
+
 /* The same of 3x3 windows over three channels, the first layer of most networks: 9 bytes of each of three rows. */
 MCU_NOINLINE void mcu_column_of_27(const int8_t *from, int32_t pitch, mcu_word *to)
 {
@@ -226,6 +259,7 @@ MCU_NOINLINE void mcu_conv_2d(const mcu_conv_2d_layer *l, const mcu_in *in, cons
     const int32_t pairs = group_out + group_out % 2, group_words = pairs * l->depth / 4;
     const int32_t inside_rows = l->in_rows - (l->kernel_rows - 1) * l->dilation_rows;
     const int32_t inside_cols = l->in_cols - (l->kernel_cols - 1) * l->dilation_cols;
+    const int32_t is_words = l->in_c % 4 == 0 && l->groups * l->dilation_rows * l->dilation_cols == 1;
     const int32_t is_27 = l->kernel_rows == 3 && l->run_bytes == 9 && l->runs_a_row == 1 && l->dilation_rows == 1 && !in->ring;
     int32_t row = out->first_row, col = out->first_col;
     const int32_t end_col = out->first_col + out->cols;
@@ -250,6 +284,10 @@ MCU_NOINLINE void mcu_conv_2d(const mcu_conv_2d_layer *l, const mcu_in *in, cons
         mcu_channels channels = l->channels;
         for (int32_t group = 0; group < l->groups; group++) {
             for (int32_t p = 0; p < pixels; p++) {
+                if (is_words) {
+                    mcu_column_of_words(l, in, at[p].top, at[p].left, columns + p);
+                    continue;
+                }
                 if (at[p].top >= 0 && at[p].top < inside_rows && at[p].left >= 0 && at[p].left < inside_cols) {
                     if (is_27) {
                         mcu_column_of_27(mcu_in_at(in, at[p].top, at[p].left, 3), in->pitch, columns + p);

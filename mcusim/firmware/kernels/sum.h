@@ -40,48 +40,54 @@ static inline void mcu_sum_16(const mcu_sum_layer *l, const int8_t *a, int32_t a
     }
 }
 
-/* The same for int8 whose first factor is one half and whose second shift is to the right; `stage` shifts to the right
-   by 1 or more. Four elements at a time; the sums stay below 2^30. */
+/* ADD of int8 where the first factor is one half, and the second shift and the last one go to the right: all sums stay
+   below 2^30, and the fast ways of requantising do. */
 typedef struct {
-    int32_t first_offset;   /* -zero_point << 20, with the sign */
-    int32_t first_factor;   /* 2^20, with the sign */
-    int32_t second_offset;  /* -zero_point << 21 */
-    int32_t second_factor;  /* 2^21 */
+    int32_t first_offset;  /* -zero_point << 20 */
+    int32_t second_offset; /* -zero_point << 21 */
     int32_t second_multiplier;
     int32_t second_shift;
-    int32_t second_twice;   /* 2, with the sign */
     int32_t multiplier;
     int32_t shift;
     int32_t c;
     int32_t lowest;
     int32_t highest;
-    int32_t is_rising;
+    mcu_mode mode;
 } mcu_sum_fast_layer;
+
+#define MCU_SUM_CLAMP(a) mcu_within(a, l->lowest, l->highest)
+#define MCU_SUM_ROUNDED(y) ((y + (y >> 31) + half) >> second_shift)
+#define MCU_SUM_PLAIN(y) (y)
+#define MCU_SUM_LOOP(rounded, scaled, clamped)                                                                         \
+    for (const int8_t *end = a + count; a != end;) {                                                                   \
+        const int32_t x = (int32_t)((uint32_t)(int32_t)*a++ << 20) + first_offset;                                     \
+        const int32_t z = (int32_t)((uint32_t)(int32_t)*b++ << 21) + second_offset;                                    \
+        const int32_t y = mcu_smmulr(z, second_multiplier);                                                            \
+        *out++ = (int8_t)clamped(scaled(x + 2 * rounded(y), multiplier, c, shift));                                    \
+    }
 
 MCU_NOINLINE void mcu_sum_fast(const mcu_sum_fast_layer *l, const int8_t *a, const int8_t *b, int8_t *out,
                                int32_t count)
 {
-    const int32_t a_offset = l->first_offset, a_factor = l->first_factor;
-    const int32_t b_offset = l->second_offset, b_factor = l->second_factor;
-    const int32_t b_multiplier = l->second_multiplier, b_shift = l->second_shift;
-    const int32_t half = (1 << b_shift) >> 1, floor_fix = b_shift ? -1 : 0;
-    const int32_t multiplier = l->multiplier, shift = l->shift, c = l->c, twice = l->second_twice;
-    if (l->is_rising) {
-        for (const int8_t *end = a + count; a != end;) {
-            const int32_t x = *a++ * a_factor + a_offset;
-            int32_t y = mcu_smmulr(*b++ * b_factor + b_offset, b_multiplier);
-            y = (y + ((y >> 31) & floor_fix) + half) >> b_shift;
-            const int32_t value = mcu_smmlar(x + y * twice, multiplier, c) >> shift;
-            *out++ = (int8_t)mcu_within(value, l->lowest, l->highest);
+    const int32_t first_offset = l->first_offset, second_offset = l->second_offset;
+    const int32_t second_multiplier = l->second_multiplier, second_shift = l->second_shift;
+    const int32_t half = (1 << second_shift) >> 1;
+    const int32_t multiplier = l->multiplier, shift = l->shift, c = l->c;
+    if (second_shift == 0) {
+        if (l->mode == MCU_RISING_8) {
+            MCU_SUM_LOOP(MCU_SUM_PLAIN, mcu_rising, mcu_saturate_8)
+        } else if (l->mode == MCU_SIGNED_8) {
+            MCU_SUM_LOOP(MCU_SUM_PLAIN, mcu_signed, mcu_saturate_8)
+        } else {
+            MCU_SUM_LOOP(MCU_SUM_PLAIN, mcu_signed, MCU_SUM_CLAMP)
         }
     } else {
-        for (const int8_t *end = a + count; a != end;) {
-            const int32_t x = *a++ * a_factor + a_offset;
-            int32_t y = mcu_smmulr(*b++ * b_factor + b_offset, b_multiplier);
-            y = (y + ((y >> 31) & floor_fix) + half) >> b_shift;
-            int32_t value = mcu_smmulr(x + y * twice, multiplier);
-            value += value >> 31;
-            *out++ = (int8_t)mcu_within((value + c) >> shift, l->lowest, l->highest);
+        if (l->mode == MCU_RISING_8) {
+            MCU_SUM_LOOP(MCU_SUM_ROUNDED, mcu_rising, mcu_saturate_8)
+        } else if (l->mode == MCU_SIGNED_8) {
+            MCU_SUM_LOOP(MCU_SUM_ROUNDED, mcu_signed, mcu_saturate_8)
+        } else {
+            MCU_SUM_LOOP(MCU_SUM_ROUNDED, mcu_signed, MCU_SUM_CLAMP)
         }
     }
 }
