@@ -349,6 +349,11 @@ MCU_INLINE uint32_t mcu_load_some(const int8_t *from, int32_t count)
     return word;
 }
 
+MCU_NOINLINE uint32_t mcu_load_few(const int8_t *from, int32_t count)
+{
+    return mcu_load_some(from, count);
+}
+
 /* ---- requantising, the fast way ----
 
    Where a channel's bounds allow (`mode` says so), with r the right shift and z the output's zero point,

@@ -246,6 +246,34 @@ MCU_NOINLINE void mcu_conv_2d_of_pixels(const mcu_conv_2d_layer *l, const mcu_in
     }
 }
 
+/* Convolution of whole words a pixel, by one group and without dilation. */
+MCU_NOINLINE void mcu_conv_2d_of_words(const mcu_conv_2d_layer *l, const mcu_in *in, const mcu_out *out,
+                                       mcu_word *columns)
+{
+    int32_t row = out->first_row - 1, left_in_row = 0, top = 0, left = 0;
+    int8_t *next_to = 0, *to[4] = {0, 0, 0, 0};
+    for (int32_t pixels_left = out->rows * out->cols; pixels_left > 0; pixels_left -= 4) {
+        const int32_t pixels = pixels_left < 4 ? pixels_left : 4;
+        for (int32_t p = 0; p < pixels; p++) {
+            if (left_in_row == 0) {
+                left_in_row = out->cols;
+                row++;
+                next_to = mcu_out_at(out, row, out->first_col, l->out_c);
+                top = row * l->stride_rows - l->before_rows;
+                left = out->first_col * l->stride_cols - l->before_cols;
+            }
+            mcu_column_of_words(l, in, top, left, columns + p);
+            to[p] = next_to;
+            next_to += l->out_c;
+            left += l->stride_cols;
+            left_in_row--;
+        }
+        MCU_FENCE();
+        mcu_multiply_columns(pixels, l->weights, columns, l->depth, &l->channels, l->out_c, to);
+        MCU_FENCE();
+    }
+}
+
 /* `scratch`: 8 bytes for each of `depth`, then what is gathered, aligned to words. */
 MCU_NOINLINE void mcu_conv_2d(const mcu_conv_2d_layer *l, const mcu_in *in, const mcu_out *out, void *scratch)
 {
@@ -254,12 +282,15 @@ MCU_NOINLINE void mcu_conv_2d(const mcu_conv_2d_layer *l, const mcu_in *in, cons
         mcu_conv_2d_of_pixels(l, in, out, columns);
         return;
     }
+    if (l->in_c % 4 == 0 && l->groups * l->dilation_rows * l->dilation_cols == 1) {
+        mcu_conv_2d_of_words(l, in, out, columns);
+        return;
+    }
     int8_t *gathered = (int8_t *)(columns + 2 * l->depth);
     const int32_t group_c = l->in_c / l->groups, group_out = l->out_c / l->groups;
     const int32_t pairs = group_out + group_out % 2, group_words = pairs * l->depth / 4;
     const int32_t inside_rows = l->in_rows - (l->kernel_rows - 1) * l->dilation_rows;
     const int32_t inside_cols = l->in_cols - (l->kernel_cols - 1) * l->dilation_cols;
-    const int32_t is_words = l->in_c % 4 == 0 && l->groups * l->dilation_rows * l->dilation_cols == 1;
     const int32_t is_27 = l->kernel_rows == 3 && l->run_bytes == 9 && l->runs_a_row == 1 && l->dilation_rows == 1 && !in->ring;
     int32_t row = out->first_row, col = out->first_col;
     const int32_t end_col = out->first_col + out->cols;
@@ -284,10 +315,6 @@ MCU_NOINLINE void mcu_conv_2d(const mcu_conv_2d_layer *l, const mcu_in *in, cons
         mcu_channels channels = l->channels;
         for (int32_t group = 0; group < l->groups; group++) {
             for (int32_t p = 0; p < pixels; p++) {
-                if (is_words) {
-                    mcu_column_of_words(l, in, at[p].top, at[p].left, columns + p);
-                    continue;
-                }
                 if (at[p].top >= 0 && at[p].top < inside_rows && at[p].left >= 0 && at[p].left < inside_cols) {
                     if (is_27) {
                         mcu_column_of_27(mcu_in_at(in, at[p].top, at[p].left, 3), in->pitch, columns + p);
