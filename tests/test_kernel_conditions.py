@@ -13,9 +13,11 @@ import pytest
 pytest.importorskip("tflite_micro", reason="the tflite-micro wheel is not installed (extra `oracles`)")
 
 from kernel_conditions import all_variants, disagreement, tried
-from operator_lines import networks
+from operator_lines import networks, parse
 from tflm_judge import Question, judge
 
+from mcusim.frontends.tflite import parse_tflite
+from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.tflm_conditions import TFLM_CONDITIONS
 
 WITHOUT_LINES = frozenset({"READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "IF", "WHILE", "CUSTOM:TFLM_DECODE"})
@@ -36,3 +38,19 @@ def test_a_sample_of_variants_runs_where_mcusim_says_so() -> None:
     chosen = random.Random(20261130).sample(every, int(os.environ.get("MCUSIM_VARIANTS", "600")))
     told = [f"{trial.variant.network.label}: {said}" for trial in tried(chosen) if (said := disagreement(trial))]
     assert not told, "\n".join(told)
+
+
+HISTORY = {
+    "FULLY_CONNECTED int8[1,8] int8[2,8]=@0.02/0.03 int32[2]= > int8[1,2] | FullyConnectedOptions": "2024-09",
+    "FULLY_CONNECTED int8[1,8] int8[2,8]=@0.02 int32[2]=@0.001 > int8[1,2] | FullyConnectedOptions": "",
+    "TRANSPOSE int16[1,4,4,3] int32[4]=0,3,1,2 > int16[1,3,4,4] | TransposeOptions": "2025-01",
+    "TRANSPOSE int8[1,4,4,3] int32[4]=0,3,1,2 > int8[1,3,4,4] | TransposeOptions": "",
+    "REDUCE_ALL bool[1,4,4,3] int32[2]=1,2 > bool[1,1,1,3] | ReducerOptions keepDims=true": "2025-12",
+}
+
+
+@pytest.mark.parametrize(("line", "since"), HISTORY.items(), ids=[line.split("|")[0] for line in HISTORY])
+def test_the_release_that_a_type_needs(line: str, since: str) -> None:
+    """Per-channel FULLY_CONNECTED is the one that users meet: converters make it since 2024, firmware is older."""
+    graph = parse_tflite(parse(line).content(), name="one", where="one")
+    assert [need.since for need in RUNTIMES["tflm"].needs(graph)] == ([since] if since else [])

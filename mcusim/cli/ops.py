@@ -84,14 +84,17 @@ def _served(graph: Graph, runtime: Runtime) -> list[Served]:
             silent |= dict.fromkeys(step.absorbed, f"folded into {step.signature.op}")
     refused = {refusal.node: refusal.why for refusal in runtime.refuses(whole)}
     gaps = cannot_execute(whole)
+    needed = {need.node: need for need in runtime.needs(whole)}
     served = []
     for index, node in enumerate(whole.nodes):
         shape = node.signature.outputs[0].shape if node.signature.outputs else ()
         kernel = kernels.get(index, Kernel("", why=silent.get(index, "")))
         if index in refused:
             kernel = Kernel("", False, refused[index])
+        need = needed.get(index) if kernel.supported else None
         told = (kernel.name, kernel.supported, kernel.why, kernel.hint, gaps.get(index, ""))
-        served.append(Served(index, node.name, node.op, shape, *told))
+        release = (need.since, need.why) if need else ("", "")
+        served.append(Served(index, node.name, node.op, shape, *told, *release))
     return served
 
 

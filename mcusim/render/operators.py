@@ -22,6 +22,7 @@ class Served(NamedTuple):
 
     supported: whether the runtime runs it.   why: the property of the shape that decides, or what is missing.
     hint: what would be faster.   gap: why mcusim itself cannot execute it yet, whatever the runtime does; "" if it can.
+    since: year and month of the release that the kernel needs, where history tells.   brought_by: what brought it.
     """
 
     node: int
@@ -33,6 +34,8 @@ class Served(NamedTuple):
     why: str
     hint: str = ""
     gap: str = ""
+    since: str = ""
+    brought_by: str = ""
 
 
 def operator_list(known: Sequence[OpDef], width: int, glyphs: Glyphs) -> list[Text]:
@@ -81,6 +84,7 @@ def served_list(
         told = f"! {op}, {_layers(times)}: mcusim cannot execute it yet: {why}. "
         told += "`mcusim run` plans it; exec, diff and evaluate refuse."
         lines += paragraph(told, width, style="yellow", hanging="  ")
+    lines += _releases(runtime, served, width)
     for warning in warnings:
         lines += paragraph(f"! {warning}", width, style="yellow", hanging="  ")
     lines += _hints(served, width)
@@ -93,6 +97,16 @@ def _layers(count: int) -> str:
 
 NAMED = 3
 """So many layers with one hint are named; of more, their number is told."""
+
+
+def _releases(runtime: str, served: Sequence[Served], width: int) -> list[Text]:
+    """The newest release that a layer needs first: firmware often carries an older one."""
+    needed = Counter((layer.since, layer.brought_by) for layer in served if layer.since)
+    lines: list[Text] = []
+    for (since, why), times in sorted(needed.items(), reverse=True):
+        told = f"It needs a {runtime} of {since} or later, {_layers(times)}: {why}."
+        lines += paragraph(told, width, style="dim", hanging="  ")
+    return lines
 
 
 def _hints(served: Sequence[Served], width: int) -> list[Text]:

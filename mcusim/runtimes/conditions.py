@@ -47,6 +47,7 @@ __all__ = [
     "same_rank",
     "same_shape",
     "scale_of",
+    "takes",
     "unquantised",
     "variable",
     "zero_point",
@@ -207,6 +208,11 @@ class Conditions:
 def _form(text: str) -> _Form:
     inputs, _, outputs = text.partition(">")
     return _Form(_side(inputs.split()), _side(outputs.split()))
+
+
+def takes(form: str, signature: Signature) -> bool:
+    """Whether a signature meets a form."""
+    return not _form(form).broken(signature)
 
 
 def _side(tokens: Sequence[str]) -> _Side:

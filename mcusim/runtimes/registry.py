@@ -21,7 +21,18 @@ from mcusim.report import Basis
 from mcusim.runtimes.conditions import Refusal
 from mcusim.schedule import StageKind
 
-__all__ = ["RUNTIMES", "CodeItem", "Flash", "Kernel", "LedgerItem", "Persistent", "Runtime", "find_runtime", "register"]
+__all__ = [
+    "RUNTIMES",
+    "CodeItem",
+    "Flash",
+    "Kernel",
+    "LedgerItem",
+    "Need",
+    "Persistent",
+    "Runtime",
+    "find_runtime",
+    "register",
+]
 
 
 class LedgerItem(NamedTuple):
@@ -87,6 +98,18 @@ def _refuses_nothing(graph: Graph) -> Iterable[Refusal]:
     return ()
 
 
+class Need(NamedTuple):
+    """node: its index.   since: year and month of the release that it needs.   why: what brought it, and where."""
+
+    node: int
+    since: str
+    why: str
+
+
+def _needs_nothing(graph: Graph) -> Iterable[Need]:
+    return ()
+
+
 def _nothing_persistent(graph: Graph) -> Persistent:
     return Persistent(0)
 
@@ -118,7 +141,7 @@ class Runtime:
     weight_bits, activation_bits: widths that its kernels take.
     kernel: which function serves a node.   patch_kernel: which serves it in a patch, where that is another.
     refuses: nodes that have a kernel by their signature, and still cannot run: for their scales and zero points, or
-    for what stands around them.
+    for what stands around them.   needs: nodes that need a release not older than one, where history tells.
     stages: kinds of stages that it runs; of others a report says what they would need, and warns.
     price_family: whose measurements price its kernels.   evidence: what the rules were checked against, and where
     that ends.
@@ -137,6 +160,7 @@ class Runtime:
     planner: Planner
     kernel: Callable[[Signature], Kernel]
     refuses: Callable[[Graph], Iterable[Refusal]] = _refuses_nothing
+    needs: Callable[[Graph], Iterable[Need]] = _needs_nothing
     patch_kernel: Callable[[Signature], Kernel] | None = None
     flash: Callable[[Graph], Flash]
     flash_ledger: Callable[[Graph], tuple[LedgerItem, ...]] = _empty_ledger

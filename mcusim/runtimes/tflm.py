@@ -18,6 +18,7 @@ from mcusim.runtimes.cmsis_nn import route
 from mcusim.runtimes.code_sizes import Kernels, network_code, operators_of
 from mcusim.runtimes.registry import CodeItem, Flash, Kernel, LedgerItem, Persistent, Runtime, register
 from mcusim.runtimes.stored import file_ledger
+from mcusim.runtimes.tflm_history import needs
 from mcusim.runtimes.tflm_kernels import (
     KERNELS,
     KERNELS_2026,
@@ -130,6 +131,7 @@ TFLM = register(
         planner=tflm_greedy,
         kernel=_kernel,
         refuses=number_refusals,
+        needs=needs,
         flash=_flash,
         flash_ledger=file_ledger,
         code=_code,

@@ -13,6 +13,7 @@ from mcusim.runtimes.code_sizes import Kernels, network_code, operators_of
 from mcusim.runtimes.registry import CodeItem, Flash, Kernel, LedgerItem, Persistent, Runtime, register
 from mcusim.runtimes.stored import file_ledger
 from mcusim.runtimes.tflm import BENCHMARKED, stored_file
+from mcusim.runtimes.tflm_history import needs
 from mcusim.runtimes.tflm_kernels import MCU_POINTER_BYTES, moving_hint, reference_name, scratch
 from mcusim.runtimes.tflm_refusals import number_refusals, refusal
 from mcusim.runtimes.tflm_setup import setup_bytes
@@ -73,6 +74,7 @@ TFLM_CMSIS_NN = register(
         planner=tflm_greedy,
         kernel=_kernel,
         refuses=number_refusals,
+        needs=needs,
         flash=_flash,
         flash_ledger=file_ledger,
         code=_code,

@@ -11,7 +11,6 @@ from mcusim.ops.shared.foreign import foreign_operator
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.runtimes.conditions import Refusal, numbers_of
 from mcusim.runtimes.tflm_conditions import TFLM_CONDITIONS
-from mcusim.runtimes.tflm_history import since
 
 __all__ = ["number_refusals", "refusal"]
 
@@ -24,7 +23,7 @@ def refusal(signature: Signature) -> str:
     if conditions is None:
         foreign = foreign_operator(op)
         name = op.removeprefix("CUSTOM:")
-        return f"{name} is {foreign.reason}" if foreign else f"TFLM has no kernel for {name}{since(op)}"
+        return f"{name} is {foreign.reason}" if foreign else f"TFLM has no kernel for {name}"
     told = conditions.broken_types(signature)
     if told:
         return _packed_refusal(signature) or _old_refusal(signature) or f"{_kernel(op)}: {told}"
