@@ -9,9 +9,9 @@ import typer
 from mcusim.arguments import chosen_runtime
 from mcusim.cli.options import RUNTIME
 from mcusim.cli.shell import document, glyphs, show, terminal_width, write_output
-from mcusim.errors import ModelError
 from mcusim.execution.preparation import cannot_execute
-from mcusim.frontends.checks import refuse_float
+from mcusim.frontends.checks import float_reason
+from mcusim.frontends.formats import QUANTISE
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.networks.loading import load
@@ -62,13 +62,10 @@ def ops(
 
 
 def _warnings(graph: Graph) -> list[str]:
-    """Why `mcusim run` would refuse the network although its operators have names that a runtime knows."""
-
-    try:
-        refuse_float(graph)
-    except ModelError as error:
-        return [f"{graph.name} {error.what}: `mcusim run` refuses it; {error.fix}"]
-    return []
+    """What `mcusim run` cannot tell of the network although its operators have names that a runtime knows."""
+    reason = float_reason(graph)
+    told = f"{graph.name} {reason}: `mcusim run` tells its memory and flash, and no time; {QUANTISE}"
+    return [told] if reason else []
 
 
 def _served(graph: Graph, runtime: Runtime) -> list[Served]:

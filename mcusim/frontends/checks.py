@@ -12,7 +12,7 @@ from mcusim.graph import ABSENT, DType, Flow, Graph, Node, Shape, Signature, Ten
 from mcusim.ops import OPS, Movement, OpDef
 from mcusim.ops.registry import StateRole, entered_subgraphs
 
-__all__ = ["check_calls", "check_flow", "check_shapes", "refuse_float", "refuse_unwritten"]
+__all__ = ["check_calls", "check_flow", "check_shapes", "float_reason", "refuse_float", "refuse_unwritten"]
 
 _EXPORT_AGAIN = "export the model again"
 _FIXED_SHAPES = "export it with fixed shapes: give the converter a concrete input shape, batch 1"
@@ -202,28 +202,35 @@ def _shown(shapes: Iterable[Shape]) -> str:
     return ", ".join("x".join(map(str, shape)) or "scalar" for shape in shapes) or "none"
 
 
-def refuse_float(graph: Graph, where: str = "") -> None:
-    """Raise ModelError if the network computes in floating point.
+def float_reason(graph: Graph) -> str:
+    """What kind of network computes in floating point, as in "is a float32 network"; "" for an integer one.
 
     The operators with weights decide (all that compute, where none has weights): it is enough that one of them works on
     integers. Float inputs and outputs around QUANTIZE and DEQUANTIZE, or a float tail, are fine.
     """
     if any(_learns_integers(node.signature) for node in graph.nodes):
-        return
-    deciding = [node for node in graph.nodes if _learns(node)] or [node for node in graph.nodes if _computes(node)]
+        return ""
+    nodes = [node for part in (graph, *graph.subgraphs) for node in part.nodes]
+    deciding = [node for node in nodes if _learns(node)] or [node for node in nodes if _computes(node)]
     if any(t.dtype in _ACTIVATIONS for node in deciding for t in _activations(node)):
-        return
+        return ""
     floats = next((t for node in deciding for t in _activations(node) if t.dtype.is_float), None)
     if floats is None:
-        return
+        return ""
     stored = {weights.dtype for node in deciding for weights in _weights(node)}
     if stored & _ACTIVATIONS:
-        what = "is a hybrid network: its weights are integers, but it computes on float32 activations"
-    else:
-        # Weights kept as float16 are widened by DEQUANTIZE nodes: the arithmetic is float32.
-        half = DType.FLOAT16 in {t.dtype for node in graph.nodes for t in node.signature.inputs if t is not None}
-        what = f"is a {'float16' if half else floats.dtype} network, and mcusim simulates integer ones"
-    raise ModelError(what, where=where or graph.source.description, fix=QUANTISE)
+        return "is a hybrid network: its weights are integers, but it computes on float32 activations"
+    # Weights kept as float16 are widened by DEQUANTIZE nodes: the arithmetic is float32.
+    half = DType.FLOAT16 in {t.dtype for node in nodes for t in node.signature.inputs if t is not None}
+    return f"is a {'float16' if half else floats.dtype} network"
+
+
+def refuse_float(graph: Graph, where: str = "") -> None:
+    """Raise ModelError if the network computes in floating point, for those who want times: only integers have them."""
+    reason = float_reason(graph)
+    if reason:
+        what = f"{reason}, and mcusim knows the times of integer ones"
+        raise ModelError(what, where=where or graph.source.description, fix=QUANTISE)
 
 
 def _learns(node: Node) -> bool:

@@ -21,7 +21,7 @@ from mcusim.arguments import (
 from mcusim.boards import Board
 from mcusim.conventions import Convention
 from mcusim.errors import ScheduleError
-from mcusim.frontends.checks import refuse_float
+from mcusim.frontends.checks import float_reason
 from mcusim.graph import Flow, Graph
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.accounting import (
@@ -112,10 +112,9 @@ def simulate(
     where = the_input_place(input_place, chosen, plan)
     if clock is not None:
         board = board.with_clock(clock)
-    refuse_float(graph)
     asked = (chosen.counted_by or None) if convention is None else convention
     counting = _Counting(find_other_counting(asked, chosen), input_place, image)
-    prices = prices_for(chosen, board, calibration)
+    prices = None if float_reason(graph) else prices_for(chosen, board, calibration)
     try:
         report = _report(memory_of(graph, plan, chosen, where), board, plan, where, budgets, counting, prices)
     except ScheduleError as error:
@@ -189,7 +188,7 @@ def _report(
     sram, convention = _sram(memory, board, schedule, budgets, counting, warnings)
     weight_bytes, params = count_parameters(graph)
     flash = flash_info(graph, runtime, weight_bytes, budgets.flash_bytes, counting.image, warnings)
-    latency = _latency(layers, amounts, prices, board, runtime, budgets, warnings)
+    latency = _latency(graph, layers, amounts, prices, board, runtime, budgets, warnings)
     published = graph.source.published
     runs = False if refused else image_runs(graph, runtime, counting.image)
     fits = [sram.fits, flash.fits, *([latency.fits] if budgets.max_ms is not None else [])]
@@ -262,6 +261,7 @@ def prices_for(
 
 
 def _latency(
+    graph: Graph,
     layers: tuple[LayerInfo, ...],
     amounts: tuple[float, ...],
     prices: Coefficients | None,
@@ -270,6 +270,10 @@ def _latency(
     budgets: Budgets,
     warnings: list[str],
 ) -> LatencyInfo:
+    reason = float_reason(graph) if prices is None else ""
+    if reason:
+        warnings.append(f"latency: {graph.name} {reason}, and only integer kernels were measured: quantise it to int8.")
+        return LatencyInfo(None, None, None, None, Basis.PROVISIONAL, budgets.max_ms, None)
     if prices is None:
         warnings.append(f"latency: nobody has measured {runtime.name} yet.")
         return LatencyInfo(None, None, None, None, Basis.PROVISIONAL, budgets.max_ms, None)
