@@ -18,6 +18,7 @@ from tflm_judge import Question, judge
 
 from mcusim.frontends.tflite import parse_tflite
 from mcusim.runtimes import RUNTIMES
+from mcusim.runtimes.refusals import refusals_of
 from mcusim.runtimes.tflm_conditions import TFLM_CONDITIONS
 
 WITHOUT_LINES = frozenset({"READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "IF", "WHILE", "CUSTOM:TFLM_DECODE"})
@@ -54,3 +55,13 @@ def test_the_release_that_a_type_needs(line: str, since: str) -> None:
     """Per-channel FULLY_CONNECTED is the one that users meet: converters make it since 2024, firmware is older."""
     graph = parse_tflite(parse(line).content(), name="one", where="one")
     assert [need.since for need in RUNTIMES["tflm"].needs(graph)] == ([since] if since else [])
+
+
+def test_cmsis_nn_asks_more_than_the_reference_kernels() -> None:
+    """16 bits with a scale a channel: cmsis_nn/fully_connected.cc refuses it, the reference kernel does not."""
+    line = "FULLY_CONNECTED int16[1,8] int8[2,8]=@0.02/0.03 int64[2]=@ > int16[1,2] | FullyConnectedOptions"
+    graph = parse_tflite(parse(line).content(), name="one", where="one")
+    assert list(refusals_of(graph, RUNTIMES["tflm"])) == []
+    refused = list(refusals_of(graph, RUNTIMES["tflm-cmsis-nn"]))
+    assert len(refused) == 1
+    assert "which it takes for int8 only" in refused[0].why

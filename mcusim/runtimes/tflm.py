@@ -27,7 +27,7 @@ from mcusim.runtimes.tflm_kernels import (
     reference_name,
     scratch,
 )
-from mcusim.runtimes.tflm_refusals import number_refusals, refusal
+from mcusim.runtimes.tflm_refusals import REFERENCE_REFUSALS
 from mcusim.runtimes.tflm_setup import setup_bytes
 from mcusim.runtimes.tflm_tail import WHEEL, harness_bytes, tail_bytes, tail_ledger
 
@@ -80,7 +80,7 @@ def exported_file_bytes(graph: Graph) -> int:
 
 
 def _kernel(signature: Signature) -> Kernel:
-    missing = refusal(signature)
+    missing = REFERENCE_REFUSALS.refusal(signature)
     if missing:
         return Kernel("", False, missing)
     hint = moving_hint(signature) or (_OPTIMISED_HINT if _is_heavy(signature) and route(signature).function else "")
@@ -130,7 +130,7 @@ TFLM = register(
         planner_name="tflm-greedy",
         planner=tflm_greedy,
         kernel=_kernel,
-        refuses=number_refusals,
+        refuses=REFERENCE_REFUSALS.of_numbers,
         needs=needs,
         flash=_flash,
         flash_ledger=file_ledger,

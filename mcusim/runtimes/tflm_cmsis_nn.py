@@ -15,7 +15,7 @@ from mcusim.runtimes.stored import file_ledger
 from mcusim.runtimes.tflm import BENCHMARKED, stored_file
 from mcusim.runtimes.tflm_history import needs
 from mcusim.runtimes.tflm_kernels import MCU_POINTER_BYTES, moving_hint, reference_name, scratch
-from mcusim.runtimes.tflm_refusals import number_refusals, refusal
+from mcusim.runtimes.tflm_refusals import CMSIS_NN_REFUSALS
 from mcusim.runtimes.tflm_setup import setup_bytes
 from mcusim.runtimes.tflm_tail import BENCHMARK, FIRMWARE, harness_bytes, tail_bytes, tail_ledger
 
@@ -28,7 +28,7 @@ BUILD = replace(FIRMWARE, kernels=CMSIS_NN_KERNELS)
 
 
 def _kernel(signature: Signature) -> Kernel:
-    why = refusal(signature)
+    why = CMSIS_NN_REFUSALS.refusal(signature)
     if why:
         return Kernel("", False, why)
     found = route(signature)
@@ -73,7 +73,7 @@ TFLM_CMSIS_NN = register(
         planner_name="tflm-greedy",
         planner=tflm_greedy,
         kernel=_kernel,
-        refuses=number_refusals,
+        refuses=CMSIS_NN_REFUSALS.of_numbers,
         needs=needs,
         flash=_flash,
         flash_ledger=file_ledger,

@@ -2,45 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from mcusim.graph import DType, Graph, Signature, TensorType
 from mcusim.ops import OPS, Movement
 from mcusim.ops.shared.foreign import foreign_operator
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
-from mcusim.runtimes.conditions import Refusal, numbers_of
+from mcusim.runtimes.cmsis_nn_conditions import CMSIS_NN_CONDITIONS
+from mcusim.runtimes.conditions import Conditions, Refusal, numbers_of
 from mcusim.runtimes.tflm_conditions import TFLM_CONDITIONS
 
-__all__ = ["number_refusals", "refusal"]
+__all__ = ["CMSIS_NN_REFUSALS", "REFERENCE_REFUSALS", "Refuser"]
 
 
-@lru_cache(SIGNATURES_KEPT)
-def refusal(signature: Signature) -> str:
-    """Why TFLM cannot run a node whatever its numbers are; "" if it can."""
-    op = signature.op
-    conditions = TFLM_CONDITIONS.get(op)
-    if conditions is None:
-        foreign = foreign_operator(op)
-        name = op.removeprefix("CUSTOM:")
-        return f"{name} is {foreign.reason}" if foreign else f"TFLM has no kernel for {name}"
-    told = conditions.broken_types(signature)
-    if told:
-        return _packed_refusal(signature) or _old_refusal(signature) or f"{_kernel(op)}: {told}"
-    told = conditions.broken_shapes(signature)
-    return f"{_kernel(op)}: {told}" if told else ""
+Table = Mapping[str, Conditions]
+"""Operator -> what its kernel asks."""
 
 
-def number_refusals(graph: Graph) -> Iterator[Refusal]:
-    """Nodes whose signatures TFLM takes, and whose scales or zero points it does not."""
-    for index, numbers in numbers_of(graph):
-        op = numbers.signature.op
-        conditions = TFLM_CONDITIONS.get(op)
-        if conditions is None or not conditions.numbers or refusal(numbers.signature):
-            continue
-        told = conditions.broken_numbers(numbers)
+class Refuser:
+    """Says what a build of TFLM refuses. table: the conditions of its kernels."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.refusal = lru_cache(SIGNATURES_KEPT)(self._refusal)
+
+    def _refusal(self, signature: Signature) -> str:
+        """Why it cannot run a node whatever its numbers are; "" if it can."""
+        op = signature.op
+        conditions = self.table.get(op)
+        if conditions is None:
+            foreign = foreign_operator(op)
+            name = op.removeprefix("CUSTOM:")
+            return f"{name} is {foreign.reason}" if foreign else f"TFLM has no kernel for {name}"
+        told = conditions.broken_types(signature)
         if told:
-            yield Refusal(index, f"{_kernel(op)}: {told}")
+            return _packed_refusal(signature) or _old_refusal(signature) or f"{_kernel(op)}: {told}"
+        told = conditions.broken_shapes(signature)
+        return f"{_kernel(op)}: {told}" if told else ""
+
+    def of_numbers(self, graph: Graph) -> Iterator[Refusal]:
+        """Nodes whose signatures it takes, and whose scales or zero points it does not."""
+        for index, numbers in numbers_of(graph):
+            op = numbers.signature.op
+            conditions = self.table.get(op)
+            if conditions is None or not conditions.numbers or self.refusal(numbers.signature):
+                continue
+            told = conditions.broken_numbers(numbers)
+            if told:
+                yield Refusal(index, f"{_kernel(op)}: {told}")
+
+
+REFERENCE_REFUSALS = Refuser(TFLM_CONDITIONS)
+CMSIS_NN_REFUSALS = Refuser(CMSIS_NN_CONDITIONS)
 
 
 def _kernel(op: str) -> str:
