@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import operators_computing
+import operators_custom
 import operators_moving
 from one_operator import OPERATORS, Network
 
 __all__ = ["OPERATORS", "about", "catalogue"]
 
-LISTED_BY = (operators_computing, operators_moving)
+LISTED_BY = (operators_computing, operators_moving, operators_custom)
 
 
 def about(name: str) -> Iterator[Network]:

@@ -20,7 +20,6 @@ from oracles import Refused, run_litert, run_tflm
 from mcusim import execute
 from mcusim.errors import ModelError
 from mcusim.frontends.tflite import parse_tflite
-from mcusim.ops import OPS
 
 Array = np.ndarray[Any, Any]
 
@@ -52,7 +51,10 @@ def is_defined(name: str, label: str) -> bool:
         return "((0, 0), (0, 0))" in label
     if name == "DEPTHWISE_CONV_2D":
         return "bias  " not in label
-    return True
+    if name == "TFLite_Detection_PostProcess":  # several classes a box are written past the end of the outputs
+        return "False 2" not in label
+    # What is not full yet, or outside of the band, is memory that nothing has set.
+    return label not in ("int16 2 15", "int16 2 1 2", "int16 3 2 3") and (name != "SignalFramer" or "True" in label)
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -66,7 +68,7 @@ def test_what_tflm_runs_mcusim_answers_bit_by_bit(name: str) -> None:
             continue
         answered += 1
         assert_same(execute(parse_tflite(content, name=name, where=name), feeds), right, f"{name}, {network.label}")
-    if name in OPS and not answered:
+    if not answered:
         pytest.skip("the wheel runs none of the sample")
 
 

@@ -14,13 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from mcusim.errors import InputError
 from mcusim.execution.arena import Arena, BoundStep, Canary
 from mcusim.execution.preparation import Array
 from mcusim.execution.runners import Tier, segments
 from mcusim.graph import ABSENT, Flow
 from mcusim.lowering.preparing import where_of
-from mcusim.ops.registry import OPS, Piece, StateRole, entered_subgraphs
+from mcusim.ops.registry import OPS, Memory, Piece, StateRole, entered_subgraphs
 
 __all__ = ["MOST_ROUNDS", "Subgraphs"]
 
@@ -82,11 +84,18 @@ class Subgraphs:
     def __init__(self, arena: Arena, tier: Tier | None, canary: Canary | None) -> None:
         self._arena, self._tier, self._canary = arena, tier, canary
         self._entered: dict[int, Subgraph] = {}
+        self._memories: dict[int, Memory] = {}
 
     def steps(self, part: int = 0) -> list[BoundStep]:
         """The steps of the network, or of a subgraph, that do something; those of control flow run what they enter."""
         bound = [step for step in self._arena.bound_steps(part) if self._does_something(step)]
         return [self._wired(step) for step in bound]
+
+    def forget(self) -> None:
+        """Let every operator start anew that keeps something for itself."""
+        for memory in self._memories.values():
+            for array in memory.arrays:
+                array[...] = 0
 
     def _does_something(self, step: BoundStep) -> bool:
         planned = step.iteration.step
@@ -96,6 +105,11 @@ class Subgraphs:
 
     def _wired(self, step: BoundStep) -> BoundStep:
         call = step.iteration.step.signature
+        remembers = OPS[call.op].remembers
+        if remembers is not None:
+            arrays = tuple(np.zeros(kind.shape, kind.dtype.value) for kind in remembers(call))
+            memory = self._memories.setdefault(step.time, Memory(step.prepared, arrays))
+            return step._replace(prepared=memory)
         run = _RUNS.get(OPS[call.op].flow)
         if run is None:
             return step

@@ -74,7 +74,8 @@ class Preparation:
     @property
     def keeps_state(self) -> bool:
         """Whether one call may change what the next one answers."""
-        return bool(self.program.variables)
+        remembering = any(OPS[step.signature.op].remembers for step in self.program.body())
+        return remembering or bool(self.program.variables)
 
 
 def numerics_of(name: Numerics | str) -> Numerics:

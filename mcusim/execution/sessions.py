@@ -71,7 +71,8 @@ class Session:
         self._arena = Arena(ready)
         self._tier = tier
         self._canary = Canary(self._arena) if check else None
-        self._steps = Subgraphs(self._arena, tier, self._canary).steps()
+        self._subgraphs = Subgraphs(self._arena, tier, self._canary)
+        self._steps = self._subgraphs.steps()
         self._runners = segments(self._arena.storage, self._steps, tier)
         self._runs = [runner.run for runner in self._runners]
         self._alone: list[StepRunner] = []
@@ -200,6 +201,7 @@ class Session:
             self._initial = [array.copy() for array in self._arena.variables]
         for array, first in zip(self._arena.variables, self._initial, strict=True):
             array[...] = first
+        self._subgraphs.forget()
 
     def first_values(self) -> tuple[bytes, ...]:
         """The bytes that each variable of the Program starts with."""

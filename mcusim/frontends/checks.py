@@ -137,7 +137,7 @@ def _check_recursion(parts: tuple[Graph, ...], where: str) -> None:
 @lru_cache(_SIGNATURES_KEPT)
 def _check_signature(signature: Signature) -> None:
     op = OPS[signature.op]
-    if op.flow is not Flow.NONE:  # the subgraphs decide
+    if op.flow is not Flow.NONE or signature.op.startswith("CUSTOM:"):  # the subgraphs decide, or it says itself
         return
     _check_operands(op, signature)
     if _shape_is_computed(op, signature):

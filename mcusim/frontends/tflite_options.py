@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from mcusim.errors import ModelError
 from mcusim.frontends.flatbuffer import U8, Table
+from mcusim.frontends.flexbuffer import read_map
 from mcusim.frontends.tflite_tables import BUILTIN_OPTIONS, BUILTIN_OPTIONS_2, ELEMENT_TYPES, OPTIONS
 from mcusim.graph import Attributes, DType
 from mcusim.ops import OPS, OpDef
@@ -47,6 +48,8 @@ class _Field(NamedTuple):
 
 def read_attributes(operator: Table, op: OpDef) -> Attributes:
     """The attributes of an operator's table. Raises ModelError if the options are another operator's, or malformed."""
+    if op.name.startswith("CUSTOM:"):
+        return _custom_attributes(operator, op)
     if not op.options:
         return op.attributes()
     options = _options(operator, op)
@@ -58,6 +61,23 @@ def read_attributes(operator: Table, op: OpDef) -> Attributes:
             found[name] = convert(read(options))
         except (ValueError, KeyError) as error:
             raise operator.buffer.corrupt(f"{operator.what} ({op.name}) has an impossible {name}") from error
+    return op.attributes(**found)
+
+
+def _custom_attributes(operator: Table, op: OpDef) -> Attributes:
+    """The attributes of a custom operator, from options that are stored by name. Others than its own are left out."""
+    start, count = operator.span(5)
+    operator.buffer.charge(count)
+    stored = operator.buffer.content[start : start + count]
+    options = read_map(stored, f"{operator.buffer.where}, {operator.what} ({op.name})")
+    found: dict[str, Any] = {"stored": stored}
+    hints = get_type_hints(op.attributes)
+    for field in fields(op.attributes):
+        value = options.get(field.name)
+        if field.name != "stored" and value is not None:
+            if isinstance(value, str) or not math.isfinite(value):
+                raise operator.buffer.corrupt(f"{operator.what} ({op.name}) has an impossible {field.name}")
+            found[field.name] = hints[field.name](value)
     return op.attributes(**found)
 
 

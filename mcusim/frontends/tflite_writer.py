@@ -11,7 +11,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from mcusim.frontends.tflite_tables import BUILTIN_OPTIONS, BUILTIN_OPTIONS_2, O
 from mcusim.frontends.tflite_versions import operator_version
 from mcusim.graph import DType, Graph, Node, Quantization, Tensor
 from mcusim.ops import OPS
+from mcusim.ops.shared.custom import CustomAttributes
 from mcusim.vendored import tflite_schema
 
 __all__ = ["save_tflite", "write_tflite"]
@@ -205,7 +206,7 @@ def _operator(file: _File, graph: Graph, index: int, where: str) -> Any:
     node = graph.nodes[index]
     at = f"{where}, node {index} ({node.op}, '{node.name}')"
     op = OPS.get(node.op)
-    if op is None or node.op not in _CODES:
+    if op is None or not (node.op in _CODES or isinstance(node.attributes, CustomAttributes)):
         kind = "a custom operator" if node.op.startswith("CUSTOM:") else "unknown to mcusim"
         what = f"{node.op} is {kind}: its options were not kept"
         raise ModelError(what, where=at, fix="`mcusim ops` lists what can be written; cut the network before it")
@@ -223,8 +224,21 @@ def _operator(file: _File, graph: Graph, index: int, where: str) -> Any:
     return made
 
 
+def _custom_options(attributes: CustomAttributes) -> bytes:
+    """As a file stored them; of a graph that no file gave, its fields by name."""
+    if attributes.stored:
+        return attributes.stored
+    from flatbuffers import flexbuffers
+
+    named = {field.name: getattr(attributes, field.name) for field in fields(attributes) if field.name != "stored"}
+    return bytes(flexbuffers.Dumps(named)) if named else b""
+
+
 def _set_options(made: Any, node: Node) -> None:
     op = OPS[node.op]
+    if isinstance(node.attributes, CustomAttributes):
+        made.customOptions = np.frombuffer(_custom_options(node.attributes), np.uint8)
+        return
     if not op.options:
         return
     options = getattr(schema, f"{op.options}T")()
@@ -239,8 +253,10 @@ def _set_options(made: Any, node: Node) -> None:
 
 def _operator_code(op: str, version: int) -> Any:
     made = schema.OperatorCodeT()
-    made.builtinCode, made.version = _CODES[op], version
-    made.deprecatedBuiltinCode = min(_CODES[op], _NARROW_CODES)
+    name = op.removeprefix("CUSTOM:")
+    made.builtinCode, made.version = _CODES["CUSTOM" if name != op else op], version
+    made.deprecatedBuiltinCode = min(made.builtinCode, _NARROW_CODES)
+    made.customCode = name if name != op else None
     return made
 
 

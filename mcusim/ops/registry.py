@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "OPS",
     "Call",
+    "Memory",
     "Movement",
     "Numerics",
     "OpDef",
@@ -153,6 +154,16 @@ input `overwrites`, so it must not write where it has still to read.
 """
 
 
+class Memory(NamedTuple):
+    """What a kernel that remembers is given in the place of `prepared`.
+
+    prepared: what its `prepare` made.   arrays: of this session, in the order of `remembers`; they keep their values.
+    """
+
+    prepared: Any
+    arrays: tuple[Array, ...]
+
+
 class StateRole(StrEnum):
     """What an operator does with the variables of a streaming network; the executor keeps them."""
 
@@ -203,6 +214,7 @@ class OpDef:
         of a step, or declines.
     late: inputs that `prepare` takes for constants and that a network may compute all the same: such a node is prepared
         anew in each call, with the elements of that call.
+    remembers: what its kernel keeps from call to call for itself, at first zeros: its kernel then gets `Memory`.
     state: its part in keeping the variables of a streaming network.
     flow: how it runs the subgraphs that it enters.   enters: the attributes that number them in the file, in the order
         in which a runtime plans them.
@@ -224,6 +236,7 @@ class OpDef:
     movement: Movement = Movement.COMPUTES
     parameters: tuple[int, ...] = ()
     late: tuple[int, ...] = ()
+    remembers: Callable[[Signature], tuple[TensorType, ...]] | None = None
     summary: str = ""
     padding: Callable[[Signature], Pads | None] | None = None
     with_pads: Callable[[Signature, Pads, TensorType], Signature | None] | None = None

@@ -1,0 +1,119 @@
+"""TFLite_Detection_PostProcess: boxes from their encodings, of which those that overlap a better one are dropped.
+
+Inputs: encodings (1, boxes, 4 or more) as y, x, height, width; scores (1, boxes, classes), perhaps with one for the
+background; anchors (boxes, 4). Outputs: boxes as top, left, bottom, right; classes; scores; how many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
+from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
+from mcusim.ops.shared.custom import CustomAttributes, check_types, mismatch
+from mcusim.ops.shared.tiles import no_needs
+
+__all__ = ["DETECTION_POST_PROCESS", "DetectionAttributes", "Detector"]
+
+COORDINATES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionAttributes(CustomAttributes):
+    """max_detections: boxes that are given out.   max_classes_per_detection: classes of each, of the fast way.
+
+    use_regular_nms: each class by itself, of which `detections_per_class` boxes stay; else each box by its best class.
+    nms_score_threshold, nms_iou_threshold: below which score a box is dropped, and above which overlap.
+    y_scale, x_scale, h_scale, w_scale: by which encodings are divided.   num_classes: without the background.
+    """
+
+    max_detections: int = 0
+    max_classes_per_detection: int = 1
+    detections_per_class: int = 100
+    use_regular_nms: bool = False
+    nms_score_threshold: float = 0.0
+    nms_iou_threshold: float = 0.0
+    num_classes: int = 0
+    y_scale: float = 1.0
+    x_scale: float = 1.0
+    h_scale: float = 1.0
+    w_scale: float = 1.0
+
+
+class Detector(NamedTuple):
+    """What the kernel trusts.   label_offset: 1 where the first score is the background's.   where: names the node."""
+
+    options: DetectionAttributes
+    label_offset: int
+    where: str
+
+
+def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    assert isinstance(attributes, DetectionAttributes)
+    many = attributes.max_detections
+    if not attributes.use_regular_nms:
+        many *= attributes.max_classes_per_detection
+    return ((1, many, COORDINATES), (1, many), (1, many), (1,))
+
+
+def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
+    """Every pair of boxes is compared at worst: an upper bound that few images come near."""
+    boxes = signature.input(0).shape[1]
+    kinds = [t for t in signature.inputs if t is not None and not t.is_constant]
+    return Work(
+        WorkKind.ELEMENTWISE,
+        outputs=sum(t.elements for t in signature.outputs),
+        inputs=boxes * (COORDINATES + signature.input(1).channels),
+        read_bytes=sum(t.size_bytes for t in kinds),
+        written_bytes=sum(t.size_bytes for t in signature.outputs),
+        channels_out=COORDINATES,
+        calls=calls,
+        input_bits=32,
+        output_bits=32,
+    )
+
+
+def _prepare(call: Call) -> Detector:
+    """Source: TFLM detection_postprocess.cc."""
+    check_types(call, ((DType.FLOAT32,) * 3, (DType.FLOAT32,) * 4))
+    options = attributes_of(call.signature, DetectionAttributes)
+    encodings, scores, anchors = (call.input(index).shape for index in range(3))
+    if not (len(encodings) == len(scores) == 3 and len(anchors) == 2 and encodings[0] == scores[0] == 1):
+        raise mismatch(call, f"encodings {encodings}, scores {scores} and anchors {anchors} are not of one image")
+    label_offset = scores[2] - options.num_classes
+    if not encodings[1] == scores[1] == anchors[0] or encodings[2] < COORDINATES or anchors[1] != COORDINATES:
+        raise mismatch(call, f"encodings {encodings}, scores {scores} and anchors {anchors} do not go together")
+    if label_offset not in (0, 1) or options.num_classes < 1:
+        raise mismatch(call, f"{scores[2]} scores are not those of {options.num_classes} classes")
+    counts = options.max_detections, options.max_classes_per_detection, options.detections_per_class
+    if min(counts) < 1 or not 0 < options.nms_iou_threshold <= 1:
+        raise mismatch(call, f"counts {counts} or the overlap {options.nms_iou_threshold:g} are out of range")
+    if not options.use_regular_nms and min(options.max_classes_per_detection, options.num_classes) > 1:
+        raise mismatch(call, "where a box has several classes TFLM writes past the end of its outputs")
+    needed = _infer(options, call.signature.inputs)
+    if any(t.type.elements < _elements(shape) for t, shape in zip(call.outputs, needed, strict=True)):
+        raise mismatch(call, f"its outputs have no room for {options.max_detections} detections")
+    return Detector(options, label_offset, call.where)
+
+
+def _elements(shape: Shape) -> int:
+    total = 1
+    for size in shape:
+        total *= size
+    return total
+
+
+DETECTION_POST_PROCESS = register(
+    OpDef(
+        name="CUSTOM:TFLite_Detection_PostProcess",
+        summary="boxes from their encodings, overlapping ones dropped",
+        attributes=DetectionAttributes,
+        infer=_infer,
+        needs=no_needs,
+        work=_work,
+        prepare=_prepare,
+        kernel="detection_post_process",
+    )
+)
