@@ -8,7 +8,8 @@
     True
     >>> largest = max(report.layers, key=lambda layer: layer.sram_bytes)
 
-A network is the name of a published one (`mcusim models` lists them), a `.tflite` file, a dict, or built in memory:
+A network is the name of a published one (`mcusim models` lists them), a `.tflite`, `.onnx` or `.pt2` file, a dict,
+`mcusim.from_torch(exported_program)`, or built in memory:
 
     >>> b = mcusim.GraphBuilder("tiny")
     >>> x = b.conv_2d(b.input((1, 32, 32, 3)), 16, kernel=3, stride=2, padding=1)
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from mcusim.evaluating import Evaluation, evaluate
     from mcusim.execution import execute, session
     from mcusim.frontends.builder import GraphBuilder
+    from mcusim.frontends.pt2 import from_torch
     from mcusim.graph import Graph
     from mcusim.networks.loading import load
     from mcusim.report import Basis, Report, Verdict
@@ -60,6 +62,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "execute",
+    "from_torch",
     "load",
     "load_board",
     "search",
@@ -81,6 +84,7 @@ _HOMES = {
     "Verdict": "mcusim.report",
     "evaluate": "mcusim.evaluating",
     "execute": "mcusim.execution",
+    "from_torch": "mcusim.frontends.pt2",
     "load": "mcusim.networks.loading",
     "load_board": "mcusim.boards",
     "session": "mcusim.execution",

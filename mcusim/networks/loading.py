@@ -12,6 +12,7 @@ from mcusim import zoo
 from mcusim.errors import ModelError
 from mcusim.frontends.description import graph_from_dict
 from mcusim.frontends.onnx import read_onnx
+from mcusim.frontends.pt2 import read_pt2
 from mcusim.frontends.tflite import read_tflite
 from mcusim.graph import Graph
 
@@ -21,8 +22,9 @@ __all__ = ["load"]
 def load(model: str | PathLike[str] | Mapping[str, Any]) -> Graph:
     """The network that `model` names.
 
-    model: the path of a `.tflite` file or of a TOML file as `mcusim search-net` writes it, the name of a published
-    network (`mcusim models` lists them), or a description as a dict (see `mcusim.frontends.description`).
+    model: the path of a `.tflite`, `.onnx` or `.pt2` file, or of a TOML file as `mcusim search-net` writes it, the name
+    of a published network (`mcusim models` lists them), or a description as a dict (see
+    `mcusim.frontends.description`).
     Raises ModelError where there is no such network, or the file or description is wrong.
     """
     if isinstance(model, Mapping):
@@ -38,6 +40,8 @@ def load(model: str | PathLike[str] | Mapping[str, Any]) -> Graph:
         return zoo.read_file(Path(text))
     if Path(text).suffix.lower() == ".onnx":
         return read_onnx(Path(text))
+    if Path(text).suffix.lower() == ".pt2":
+        return read_pt2(Path(text))
     if not isinstance(model, str) or _looks_like_a_file(text):
         return read_tflite(Path(text))
     return zoo.build(text)
@@ -47,4 +51,6 @@ def _looks_like_a_file(text: str) -> bool:
     return Path(text).exists() or os.sep in text or "/" in text or Path(text).suffix.lower() in _FILE_SUFFIXES
 
 
-_FILE_SUFFIXES = frozenset({".tflite", ".lite", ".onnx", ".h5", ".hdf5", ".keras", ".pb", ".pt", ".pth", ".tfl"})
+_FILE_SUFFIXES = frozenset(
+    {".tflite", ".lite", ".onnx", ".h5", ".hdf5", ".keras", ".pb", ".pt", ".pt2", ".pth", ".tfl"}
+)

@@ -204,6 +204,8 @@ class Emitter:
             op, dtype = ("DEQUANTIZE", DType.FLOAT32) if grid is None else ("QUANTIZE", None)
             tensor = self.emit(op, (held.at,), f"{name}/{op.lower()}", grid=grid, dtype=dtype)
             self._converted[held.at, grid] = tensor
+            if grid is None:
+                self.note(f"{name}: computed in floats, as between the network's own quantisers")
         return replace(held, tensor=tensor, grid=grid, dtype=DType.FLOAT32 if grid is None else grid.dtype)
 
     def common_dtype(self, step: Step, operands: Sequence[Held]) -> DType | None:

@@ -62,6 +62,8 @@ def import_network(network: Network, where: str) -> Graph:
 def _imported(network: Network, where: str) -> Graph:
     _refuse_unquantised(network, where)
     simple = simplified(expanded(folded(network)))
+    for step in simple.steps:
+        _refuse_unknown(step)
     emitter = Emitter(simple, targets(simple))
     for name in simple.inputs:
         _place_input(emitter, name)
@@ -85,14 +87,16 @@ def _refuse_unquantised(network: Network, where: str) -> None:
         raise ModelError("the network is not quantised: it computes in floats", where=where, fix=QUANTISE)
 
 
-def _place(emitter: Emitter, step: Step) -> None:
-    """Place one step by its rule. Raises ModelError, naming the step."""
-    rule = LOWERINGS.get(step.op)
-    if rule is None:
+def _refuse_unknown(step: Step) -> None:
+    if step.op not in LOWERINGS:
         fix = _REFUSED.get(step.op, "replace it, or cut the network before it")
         raise step.refuse(f"TFLite's integers cannot express {step.op}", fix)
+
+
+def _place(emitter: Emitter, step: Step) -> None:
+    """Place one step by its rule. Raises ModelError, naming the step."""
     try:
-        rule(emitter, step)
+        LOWERINGS[step.op](emitter, step)
     except ModelError as error:
         if error.where.startswith("node '"):
             raise
