@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -134,10 +133,11 @@ def _tensor(archive: Archive, folder: str, name: str, entry: Any) -> Array:
 def _strided(flat: Array, shape: tuple[int, ...], strides: tuple[int, ...], offset: int, where: str) -> Array:
     """The elements of a storage that a shape and strides (in elements) name."""
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=False))
+    elements = int(np.prod(np.array(shape, object))) if shape else 1
     is_sound = len(shape) == len(strides) and min((*shape, *strides, offset), default=0) >= 0
-    if not is_sound or (math.prod(shape) and last >= flat.size) or math.prod(shape) * flat.itemsize > MAX_TENSOR_BYTES:
+    if not is_sound or (elements and last >= flat.size) or elements * flat.itemsize > MAX_TENSOR_BYTES:
         raise ModelError(f"shape {shape} does not go with {flat.size:,} elements", where=where, fix=_SAVE_AGAIN)
-    if not math.prod(shape):
+    if not elements:
         return np.zeros(shape, flat.dtype)
     steps = tuple(stride * flat.itemsize for stride in strides)
     return np.array(np.lib.stride_tricks.as_strided(flat[offset:], shape, steps, writeable=False))

@@ -171,14 +171,8 @@ def _silu(call: Call) -> None:
     call.step("Mul", call.tensor("self"), gate)
 
 
-def _attribute(op: str, **names: tuple[str, float]) -> Rule:
-    """One operand, and numbers that are called otherwise: attribute = (argument, default)."""
-
-    def rule(call: Call) -> None:
-        numbers = {attribute: float(call.plain(name, default)) for attribute, (name, default) in names.items()}
-        call.step(op, call.tensor("self"), **numbers)
-
-    return rule
+def _leaky(call: Call) -> None:
+    call.step("LeakyRelu", call.tensor("self"), alpha=float(call.plain("negative_slope", 0.01)))
 
 
 def _prelu(call: Call) -> None:
@@ -374,7 +368,7 @@ RULES: Mapping[str, Rule] = {
     "clamp": _clamp("min", "max"),
     "hardswish": _renamed("HardSwish", "self"),
     "hardsigmoid": lambda call: call.step("HardSigmoid", call.tensor("self"), alpha=1 / 6, beta=0.5),
-    "leaky_relu": _attribute("LeakyRelu", alpha=("negative_slope", 0.01)),
+    "leaky_relu": _leaky,
     "prelu": _prelu,
     "sigmoid": _renamed("Sigmoid", "self"),
     "tanh": _renamed("Tanh", "self"),
