@@ -66,8 +66,12 @@ def the_runtime(runtime: Runtime | str) -> Runtime:
 
 
 def chosen_runtime(runtime: Runtime | str | None, graph: Graph, board: Board | None) -> RuntimeChoice:
-    """The runtime that was asked for; if None, the first of a stated preference that can run `graph` on `board`."""
-    return choose_runtime(graph, board) if runtime is None else RuntimeChoice(the_runtime(runtime), "")
+    """The runtime that was asked for; if None, the first of a stated preference that can run `graph` on `board`.
+
+    With a board, it is the runtime as it is built for the board's core.
+    """
+    found = choose_runtime(graph, board) if runtime is None else RuntimeChoice(the_runtime(runtime), "")
+    return found if board is None else found._replace(runtime=found.runtime.on(board.core))
 
 
 def the_schedule(schedule: Schedule | str) -> Schedule:

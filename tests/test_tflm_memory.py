@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-import msgspec
 import numpy as np
 import published
 import pytest
@@ -14,8 +13,6 @@ from hypothesis import strategies as st
 from tflite_maker import INT32, Maker, make_options
 
 from mcusim import zoo
-from mcusim.boards import load_board
-from mcusim.boards.board import Core
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite import parse_tflite, read_tflite
@@ -278,7 +275,8 @@ CMSIS_CASES = {
     "depthwise 7x7": (depthwise(24, 7), "arm_depthwise_conv_s8_opt", [2 * 24 * 49]),
     "depthwise x2": (depthwise(24, 5, multiplier=2), "arm_depthwise_conv_s8", []),
     "depthwise, dilated": (depthwise(24, 3, dilation=2), "arm_depthwise_conv_s8", []),
-    "depthwise, 16 bits": (depthwise(24, 5, dtype=DType.INT16), "arm_depthwise_conv_s16", []),
+    "depthwise, 16 bits": (depthwise(24, 5, dtype=DType.INT16), "arm_depthwise_conv_fast_s16", [2 * 24 * 25]),
+    "depthwise x2, 16 bits": (depthwise(24, 5, multiplier=2, dtype=DType.INT16), "arm_depthwise_conv_s16", []),
 }
 
 
@@ -354,16 +352,6 @@ def test_lstm_scratch():
     )
     assert asked(TFLM, call) == [12] * 4
     assert asked(TFLM_CMSIS_NN, call) == [12] * 3
-
-
-def test_cmsis_nn_sizes_are_not_claimed_for_other_cores():
-    board = load_board("stm32h743")
-    for core, fits in (("cortex-m7", True), ("cortex-m55", None)):
-        report = simulate(
-            "mcunet-vww0", profile=msgspec.structs.replace(board, core=Core(core)), runtime="tflm-cmsis-nn"
-        )
-        assert report.sram.fits is fits
-    assert any("cortex-m55" in warning for warning in report.warnings)
 
 
 @pytest.mark.parametrize("name", ["mcunet-vww0", "smallcifar", "person-det"])

@@ -2,7 +2,7 @@
 
 One decision gives name, reason and scratch, so that they cannot drift apart. Sizes are those for cores with the DSP
 extension (Cortex-M4, M7, M33) and GCC (assumption A5): `armclang` makes a 1x1 convolution ask for 4 bytes an input
-channel, cores with MVE (M55, M85) have sizes of their own, and cores without either (M0, M3) ask for less.
+channel. What cores with Helium (M55, M85) and cores without either (M0, M3) ask for is in `cmsis_nn_cores`.
 
 Source: ARM-software/CMSIS-NN, Source/**/*_wrapper_*.c and *_get_buffer_sizes_*.c (2023 to 2026);
 tensorflow/tflite-micro, tensorflow/lite/micro/kernels/cmsis_nn/*.cc.
@@ -25,9 +25,10 @@ from mcusim.ops.shared.windows import SIGNATURES_KEPT, WindowAttributes
 from mcusim.region import Window
 from mcusim.runtimes.tflm_kernels import KERNELS, Buffers, Call, KernelStorage, channel_arrays, transpose_conv_bias
 
-__all__ = ["CMSIS_NN_KERNELS", "DSP_CORES", "Route", "route"]
+__all__ = ["CMSIS_NN_KERNELS", "Route", "is_fast_s16", "route"]
 
-DSP_CORES = frozenset({"cortex-m4", "cortex-m7", "cortex-m33"})
+FAST_DEPTHWISE_TAPS = 512
+"""From so many taps on, the fast 16-bit depthwise kernel is not used."""
 
 REVERSE_TCOL_EFFICIENT_THRESHOLD = 16
 """Input channels above which a transposed convolution is run as a convolution. Assumption A6."""
@@ -90,8 +91,7 @@ def _conv_2d(signature: Signature) -> Route | None:
     taps, in_c = rows.kernel * cols.kernel, source.channels
     is_dilated = rows.dilation != 1 or cols.dilation != 1
     if source.dtype is DType.INT16:
-        columns = (("im2col", 4 * taps * in_c),) if taps * in_c < 512 and not is_dilated else ()
-        return Route("arm_convolve_s16", "16-bit activations", columns)
+        return Route("arm_convolve_s16", "16-bit activations", (("im2col", 4 * taps * in_c),))
     if source.dtype is not DType.INT8:
         return None
     bits = "s4" if weights.dtype is DType.INT4 else "s8"
@@ -125,12 +125,14 @@ def _gathering_hint(signature: Signature, rows: Window, cols: Window) -> str:
 
 def _depthwise(signature: Signature) -> Route | None:
     source, weights = signature.input(0), signature.input(1)
-    if source.dtype is DType.INT16:
-        return Route("arm_depthwise_conv_s16", "16-bit activations")
-    if source.dtype is not DType.INT8:
-        return None
     rows, cols = depthwise_windows(signature)
     taps, in_c = rows.kernel * cols.kernel, source.channels
+    if source.dtype is DType.INT16:
+        if not is_fast_s16(signature):
+            return Route("arm_depthwise_conv_s16", "16-bit activations")
+        return Route("arm_depthwise_conv_fast_s16", "16-bit activations", (("im2col", 2 * in_c * taps),))
+    if source.dtype is not DType.INT8:
+        return None
     is_plain = source.shape[0] == rows.dilation == cols.dilation == 1
     multiplier = attributes_of(signature, DepthwiseConv2DAttributes).depth_multiplier
     bits = "s4" if weights.dtype is DType.INT4 else "s8"
@@ -148,6 +150,13 @@ def _depthwise(signature: Signature) -> Route | None:
     if multiplier != 1:  # old files leave it 0: the buffer is asked for by the shapes, the function by the option
         return Route(f"arm_depthwise_conv_{bits}", f"{size}, depth multiplier {multiplier}", asked, _GENERIC_HINT)
     return Route(f"arm_depthwise_conv_{bits}_opt", f"{size}, one filter a channel", asked, _remainder_hint(in_c))
+
+
+def is_fast_s16(signature: Signature) -> bool:
+    """Whether a depthwise convolution on 16-bit activations takes the fast kernel (USE_FAST_DW_CONV_S16)."""
+    rows, cols = depthwise_windows(signature)
+    multiplier = attributes_of(signature, DepthwiseConv2DAttributes).depth_multiplier
+    return multiplier == rows.dilation == cols.dilation == 1 and rows.kernel * cols.kernel < FAST_DEPTHWISE_TAPS
 
 
 _GENERIC_HINT = (

@@ -150,6 +150,7 @@ class Runtime:
     parts: what the names of the parts begin with that its makers offer it for; "" for any.
     versions: those whose latency was measured, newest first.   current: how many of them answer where no version is
     asked for.   asked_version: the one that the user named, "" if none.   pointer_bits: of the target.
+    on_core: the runtime as it is built for a core, where that changes what it asks for.
     """
 
     name: str
@@ -186,6 +187,11 @@ class Runtime:
     current: int = 1
     asked_version: str = ""
     pointer_bits: int = 32
+    on_core: Callable[[Runtime, str], Runtime] | None = None
+
+    def on(self, core: str) -> Runtime:
+        """The same runtime built for a core: its kernels may ask for other working memory there."""
+        return self if self.on_core is None else self.on_core(self, core)
 
     @property
     def current_versions(self) -> tuple[str, ...]:
