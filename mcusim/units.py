@@ -10,6 +10,7 @@ __all__ = [
     "format_hz",
     "format_ms",
     "format_percent",
+    "format_seconds",
     "ms_to_cycles",
     "parse_bytes",
     "parse_count",
@@ -58,6 +59,17 @@ def format_ms(ms: float) -> str:
     if ms >= 100:
         return f"{ms:.0f} ms"
     return f"{ms:.1f} ms" if ms >= 10 else f"{ms:.2f} ms"
+
+
+def format_seconds(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`: for how long a person waits."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
 
 
 def format_hz(clock_hz: float) -> str:

@@ -52,6 +52,8 @@ FLOORS = (
     "simulation",
     "precision",
     "advising",
+    "sweeping",
+    "gating",
     "tables",
     # what people see
     "render",

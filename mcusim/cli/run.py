@@ -43,6 +43,7 @@ from mcusim.cli.shell import (
 )
 from mcusim.cli.usage import asked_again
 from mcusim.errors import InputError
+from mcusim.gating.comparing import compare_reports, read_report
 from mcusim.pricing.stored import read_calibration
 from mcusim.render.boards import board_lines
 from mcusim.render.layers import LayerChoice
@@ -52,7 +53,7 @@ from mcusim.report import SCHEMA_VERSION, Report
 __all__ = ["run"]
 
 ALL_BOARDS, AUTO_LAYERS = "all", "auto"
-_NO_QUESTION = ("layers", "json", "csv", "trace", "html", "check")
+_NO_QUESTION = ("layers", "json", "csv", "trace", "html", "update_baseline", "check")
 _ALWAYS_SAID = ("runtime", "schedule")
 
 
@@ -141,11 +142,15 @@ def run(
             "- is standard output.",
         ),
     ] = None,
+    update_baseline: Annotated[
+        str | None,
+        option(metavar="FILE", help="Write the JSON document to FILE and say what changed from what was there."),
+    ] = None,
     check: Annotated[
         bool,
         typer.Option(
             "--check",
-            help="Exit with 1 when a budget is missed, or it is not sure whether it is held "
+            help="Exit with 1 when a budget is missed, and with 3 when it cannot be known whether it is held "
             "(with --profile all: when no board fits).",
         ),
     ] = False,
@@ -164,12 +169,13 @@ def run(
       mcusim run mcunet-vww0 --profile stm32f746 --json -
       mcusim run mcunet-vww1 --profile stm32f746 --schedule patch:2x2@5 --trace vww1.trace.json
       mcusim run mcunet-in3 --profile stm32f746 --max-ms 1s --html report.html
+      mcusim run mcunet-vww0 --profile stm32f746 --update-baseline vww0.json
     """
 
     if profile is None:
         fix = "add --profile BOARD (`mcusim profiles` lists them) or --profile all"
         raise InputError("no board is named", where="mcusim run", fix=fix)
-    refuse_same_target(json=json, csv=csv, trace=trace, html=html)
+    refuse_same_target(json=json, csv=csv, trace=trace, html=html, update_baseline=update_baseline)
     question = Question(
         model,
         runtime,
@@ -193,6 +199,9 @@ def run(
             raise InputError("a trace is of one board", where="--trace", fix="name one board with --profile")
         if html is not None:
             raise InputError("a page is about one board", where="--html", fix="name one board with --profile")
+        if update_baseline is not None:
+            fix = "name one board with --profile"
+            raise InputError("a baseline is of one board", where="--update-baseline", fix=fix)
         if layers != AUTO_LAYERS:
             complain("--layers: with --profile all each board has a row, and layers are not shown")
         reports = ask_all(question)
@@ -210,6 +219,8 @@ def run(
             files = {"board": profile_file(profile), "firmware": linked, "calibration": calibration, "bits": bits}
             command = asked_again(context, _NO_QUESTION, _ALWAYS_SAID)
             write_output(_page(question, answer, files, command), html, "--html")
+        if update_baseline is not None:
+            _update_baseline(answer.report, update_baseline)
         is_told = STDOUT not in (json, csv, trace, html)
         _tell_report(answer.report, choice, json, csv, is_told)
         if is_told:
@@ -257,6 +268,19 @@ def _tell_report(report: Report, layers: LayerChoice, json: str | None, csv: str
         write_output(layers_csv(report), csv, "--csv")
     if is_told:
         show(report_lines(report, terminal_width(), glyphs(), layers))
+
+
+def _update_baseline(report: Report, target: str) -> None:
+    """Write the document, and on standard error what changed from the one before."""
+    before = read_report(target) if os.path.exists(target) else None
+    write_output(document(report.to_dict()), target, "--update-baseline")
+    if before is None:
+        complain(f"{target}: a new baseline")
+        return
+    found = compare_reports(before, read_report(target))
+    changed = [change for change in found.changes if change.before != change.after]
+    told = [f"{change.metric} {change.before} -> {change.after}" for change in changed]
+    complain(f"{target}: {'; '.join([*told, *found.other]) or 'nothing changed'}")
 
 
 def _tell_boards(reports: Sequence[Report], json: str | None, csv: str | None) -> None:

@@ -50,15 +50,20 @@ STDOUT = "-"
 PIPE_WIDTH, LEAST_WIDTH, MOST_WIDTH = 100, 40, 160
 
 
-def check_exit(where: str, fits: Sequence[bool | None]) -> None:
+def check_exit(
+    where: str,
+    fits: Sequence[bool | None],
+    no: str = "it does not fit",
+    unknown: str = "it cannot be known whether it fits",
+) -> None:
     """End a command that was asked to `--check`, with 3 where it cannot be known whether anything fits, or with 1.
 
-    fits: of each answer; where one fits all is well. What is not fine is said in a line of standard error.
+    fits: of each answer; where one fits all is well. What is not fine is said on standard error: `no` or `unknown`.
     """
     if any(fits):
         return
     is_unknown = None in fits
-    complain(f"{where}: check: " + ("it cannot be known whether it fits" if is_unknown else "it does not fit"))
+    complain(f"{where}: check: {unknown if is_unknown else no}")
     raise typer.Exit(CANNOT_KNOW if is_unknown else MISSED)
 
 

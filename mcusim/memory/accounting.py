@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from mcusim.boards.board import Board
@@ -31,6 +32,10 @@ __all__ = [
 ]
 
 
+_GRAPHS_KEPT = 4
+"""Programs that are found again: one network is asked about on many boards in a row."""
+
+
 class Memory(NamedTuple):
     """A network placed as one runtime does. alive_bytes: in the arena, at each step."""
 
@@ -41,6 +46,7 @@ class Memory(NamedTuple):
     runtime: Runtime
 
 
+@lru_cache(_GRAPHS_KEPT)
 def memory_of(graph: Graph, schedule: Schedule, runtime: Runtime, where: InputPlace) -> Memory:
     """`graph` lowered and placed. Raises ScheduleError for a schedule that does not go with the network."""
     program = lower(graph, schedule, runtime.rules, where)

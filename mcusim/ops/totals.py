@@ -13,6 +13,9 @@ from mcusim.ops.shared.windows import SIGNATURES_KEPT
 
 __all__ = ["count_macs", "count_parameters", "whole_work"]
 
+_GRAPHS_KEPT = 4
+"""Networks whose parameters are found again: one is asked about on many boards in a row."""
+
 
 @lru_cache(SIGNATURES_KEPT)
 def whole_work(signature: Signature) -> Work:
@@ -26,6 +29,7 @@ def count_macs(graph: Graph) -> int:
     return sum([whole_work(signature).macs for signature in known])
 
 
+@lru_cache(_GRAPHS_KEPT)
 def count_parameters(graph: Graph) -> tuple[int, int]:
     """Bytes and number of the learned parameters; a buffer that several tensors share counts once."""
     stored: dict[object, TensorType] = {}

@@ -1,0 +1,63 @@
+"""`mcusim check`: networks held against budgets of their own, from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from mcusim.cli.options import JSON
+from mcusim.cli.shell import (
+    STDOUT,
+    check_exit,
+    document,
+    glyphs,
+    refuse_overwriting,
+    show,
+    terminal_width,
+    write_output,
+)
+from mcusim.gating.budgets import Held, check_budgets
+from mcusim.render.gates import budget_lines
+
+__all__ = ["check"]
+
+
+def check(
+    budgets: Annotated[str, typer.Argument(metavar="BUDGETS", help="A TOML file of networks with budgets a board.")],
+    json: Annotated[str | None, JSON] = None,
+) -> None:
+    """Do all networks of a file hold their budgets? One table, one exit code.
+
+    Exit codes: 0 all hold, 1 one does not, 3 none misses and one cannot be known.
+
+    \b
+    Example:
+      mcusim check budgets.toml
+    """
+    refuse_overwriting((budgets,), json=json)
+    found = list(check_budgets(budgets))
+    if json is not None:
+        write_output(document(_document(found)), json, "--json")
+    if json != STDOUT:
+        show(budget_lines(found, terminal_width(), glyphs()))
+    fits = [held.fits for held in found]
+    holds = False if False in fits else None if None in fits else True
+    check_exit("mcusim check", [holds], no="a budget is missed", unknown="it cannot be known of each whether it fits")
+
+
+def _document(found: Sequence[Held]) -> dict[str, Any]:
+    return {
+        "schema_version": 1,
+        "budgets": [
+            {
+                "network": held.network,
+                "board": held.board,
+                "fits": held.fits,
+                "error": held.why or None,
+                "report": None if held.report is None else held.report.to_dict(),
+            }
+            for held in found
+        ],
+    }

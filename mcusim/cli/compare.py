@@ -1,0 +1,85 @@
+"""`mcusim compare`: what changed from one report to another, and whether that is too much."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from mcusim.cli.options import JSON, option
+from mcusim.cli.shell import (
+    STDOUT,
+    check_exit,
+    document,
+    glyphs,
+    refuse_overwriting,
+    refuse_same_target,
+    show,
+    terminal_width,
+    write_output,
+)
+from mcusim.gating.comparing import Comparison, compare_reports, read_report
+from mcusim.gating.limits import parse_limit
+from mcusim.render.gates import comparison_lines, comparison_markdown
+
+__all__ = ["compare"]
+
+
+def compare(
+    before: Annotated[str, typer.Argument(metavar="BEFORE", help="A report, as `mcusim run --json` wrote it.")],
+    after: Annotated[str, typer.Argument(metavar="AFTER", help="A later one.")],
+    fail_on: Annotated[
+        list[str] | None,
+        option(
+            "--fail-on",
+            metavar="LIMIT",
+            help="Exit with 1 when a metric grew by more: sram, flash, time or energy, in %, B, KiB, ms or uJ, such as "
+            "'sram>+1%'. May be given several times.",
+        ),
+    ] = None,
+    json: Annotated[str | None, JSON] = None,
+    markdown: Annotated[
+        str | None,
+        option(metavar="FILE", help="Write the table for a comment on a pull request; - is standard output."),
+    ] = None,
+) -> None:
+    """What grew from one report to another, by which layer, and whether that breaks a limit?
+
+    Exit codes: 0 every limit holds, 1 one is broken, 3 a side is not known.
+
+    \b
+    Example:
+      mcusim compare main.json branch.json --fail-on 'sram>+1%' --fail-on 'time>+3%'
+    """
+    refuse_same_target(json=json, markdown=markdown)
+    refuse_overwriting((before, after), json=json, markdown=markdown)
+    limits = [parse_limit(text) for text in fail_on or ()]
+    found = compare_reports(read_report(before), read_report(after), limits)
+    if json is not None:
+        write_output(document(_document(found)), json, "--json")
+    if markdown is not None:
+        write_output(comparison_markdown(found, (before, after)), markdown, "--markdown")
+    if STDOUT not in (json, markdown):
+        show(comparison_lines(found, (before, after), terminal_width(), glyphs()))
+    if limits:
+        check_exit("mcusim compare", [found.holds], no="a limit is broken", unknown="a side is not known")
+
+
+def _document(found: Comparison) -> dict[str, Any]:
+    return {
+        "schema_version": 1,
+        "model": found.model,
+        "holds": found.holds,
+        "other": list(found.other),
+        "metrics": [
+            {
+                "metric": change.metric.value,
+                "before": change.before,
+                "after": change.after,
+                "limits": [limit.text for limit in change.limits],
+                "broken": [limit.text for limit in change.broken],
+                "grown": [growth._asdict() for growth in change.layers],
+            }
+            for change in found.changes
+        ],
+    }

@@ -1,0 +1,95 @@
+"""`mcusim sweep`: many networks, boards, runtimes and schedules, answered at once and kept as Parquet."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from mcusim.cli.options import option
+from mcusim.cli.progress import progress_bar
+from mcusim.cli.shell import complain
+from mcusim.errors import InputError
+from mcusim.sweeping.running import Forecast, Progress, Tally, forecast, run_sweep
+from mcusim.sweeping.spec import read_spec
+from mcusim.units import format_seconds
+
+__all__ = ["sweep"]
+
+_LOG_SECONDS = 60.0
+
+
+def sweep(
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="A TOML file that says what is swept (docs/sweep.md).")],
+    output: Annotated[
+        str | None,
+        option("-o", "--output", metavar="DIR", help="The folder of the answers; one that is there goes on."),
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Only say how many answers there are, and how long they will take.")
+    ] = False,
+    processes: Annotated[
+        int | None, option(min=1, metavar="N", help="Processes on this machine. Default: one a core.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, option(metavar="ADDRESS", help="Work on the Dask cluster of this scheduler instead.")
+    ] = None,
+) -> None:
+    """Every network on every board, with every runtime and schedule: one row an answer, as Parquet.
+
+    A sweep that was stopped, however it was, goes on when the same command is given again. A network that fails is a
+    row that says why. `pandas.read_parquet("DIR/answers")` reads the rows.
+
+    \b
+    Examples:
+      mcusim sweep sweep.toml --explain
+      mcusim sweep sweep.toml -o answers
+    """
+    asked = read_spec(spec)
+    if explain:
+        print(_explained(forecast(asked, processes)))
+        return
+    if output is None:
+        raise InputError("no folder is named", where="mcusim sweep", fix="add -o DIR, or --explain")
+    with _told() as progress:
+        tally = run_sweep(asked, output, processes=processes, scheduler=scheduler, progress=progress)
+    print(_summed_up(tally, output))
+
+
+def _explained(found: Forecast) -> str:
+    networks, processes = f"{found.networks:,} networks", f"{found.processes} process{'es' * (found.processes > 1)}"
+    return f"{found.questions:,} answers about {networks}: about {format_seconds(found.seconds)} on {processes}"
+
+
+def _summed_up(tally: Tally, output: str) -> str:
+    rate = f", {tally.answered / tally.seconds:,.0f} a second" if tally.seconds > 0 else ""
+    parts = [f"{tally.answered:,} answers in {format_seconds(tally.seconds)}{rate}"]
+    if tally.resumed:
+        parts.append(f"{tally.resumed:,} were there")
+    if tally.failed:
+        parts.append(f"{tally.failed:,} networks have no answer: see the column `error`")
+    return f"{output}/answers: {'; '.join(parts)}"
+
+
+@contextmanager
+def _told() -> Iterator[Progress]:
+    """Progress on standard error: a bar with rate and time left on a terminal, else a line a minute."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        with progress_bar() as bar:
+            yield lambda done, most: bar("answering", done, most) if bar is not None else None
+        return
+    began = last = time.monotonic()
+
+    def log(done: int, most: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _LOG_SECONDS:
+            last = now
+            left = (now - began) / done * (most - done)
+            complain(f"{done:,} of {most:,} answers, about {format_seconds(left)} left")
+
+    yield log

@@ -1,0 +1,95 @@
+"""A run of questions -> their rows. This is what a worker does, on this machine or another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mcusim.arguments import the_graph
+from mcusim.errors import McusimError
+from mcusim.graph import Graph
+from mcusim.simulation.simulate import simulate
+from mcusim.sweeping.drawing import DrawnNetwork
+from mcusim.sweeping.rows import Value, row_of, row_of_failure
+from mcusim.sweeping.spec import Network, Question
+from mcusim.version import __version__
+
+__all__ = ["Row", "answers", "failure", "worker_version"]
+
+Row = dict[str, Value]
+
+
+class _Loaded(NamedTuple):
+    """The network of the last question, as the next one is most often about the same. error: why there is none."""
+
+    network: Network
+    graph: Graph | None
+    error: str = ""
+
+
+def answers(questions: Sequence[Question]) -> list[Row]:
+    """The row of each question, in their order. A question that cannot be answered has a row that says why."""
+    rows: list[Row] = []
+    loaded = None
+    for question in questions:
+        if loaded is None or loaded.network != question.network:
+            loaded = _load(question.network)
+        rows.append(_row(question, loaded))
+    return rows
+
+
+def worker_version() -> str:
+    """The version that answers there."""
+    return __version__
+
+
+def failure(question: Question, sentence: str) -> Row:
+    """The row of a question without an answer."""
+    return row_of_failure(_asked(question), sentence)
+
+
+def _load(network: Network) -> _Loaded:
+    try:
+        source = network.source
+        return _Loaded(network, source.graph() if isinstance(source, DrawnNetwork) else the_graph(source))
+    except McusimError as error:
+        return _Loaded(network, None, _sentence(error))
+    except MemoryError:
+        return _Loaded(network, None, "there is not memory enough to read it")
+
+
+def _row(question: Question, loaded: _Loaded) -> Row:
+    if loaded.graph is None:
+        return failure(question, loaded.error)
+    budget = question.budget
+    try:
+        report = simulate(
+            loaded.graph,
+            profile=question.board,
+            runtime=question.runtime,
+            schedule=question.schedule,
+            clock_hz=question.clock_hz,
+            sram_budget_bytes=budget.sram_bytes,
+            flash_budget_bytes=budget.flash_bytes,
+            max_ms=budget.max_ms,
+        )
+    except McusimError as error:
+        return failure(question, _sentence(error))
+    except MemoryError:
+        return failure(question, "there is not memory enough to answer")
+    return row_of(_asked(question), report)
+
+
+def _asked(question: Question) -> dict[str, Value]:
+    return {
+        "number": question.number,
+        "network": question.network.label,
+        "board": question.board,
+        "asked.runtime": question.runtime,
+        "asked.schedule": question.schedule,
+        "asked.clock_hz": question.clock_hz,
+    }
+
+
+def _sentence(error: McusimError) -> str:
+    return f"{error.where}: {error.what}; {error.fix}"

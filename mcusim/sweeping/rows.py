@@ -1,0 +1,96 @@
+"""A Report as one row: the `run` document flattened, under the dotted names that `pandas.json_normalize` would give.
+
+Lists of records (layers, stages, banks, what is alive) are left out: a sweep is about networks. The types of the
+columns are those of the Report's own fields, so that a part without a single latency has the same columns as another.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from enum import StrEnum
+from functools import cache
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from mcusim.report import SCHEMA_VERSION, Report
+
+__all__ = ["ROW_VERSION", "Column", "columns", "row_of", "row_of_failure"]
+
+ROW_VERSION = 1
+"""Of the columns, beside the document's own `schema_version`."""
+
+Value = str | int | float | bool | list[str] | None
+
+
+class Column(NamedTuple):
+    """kind: str, int, float, bool or list (of texts)."""
+
+    name: str
+    kind: type
+
+
+_ASKED = (
+    Column("number", int),
+    Column("network", str),
+    Column("board", str),
+    Column("asked.runtime", str),
+    Column("asked.schedule", str),
+    Column("asked.clock_hz", int),
+    Column("error", str),
+    Column("schema_version", int),
+)
+_LEFT_OUT = frozenset({"layers"})
+
+
+@cache
+def columns() -> tuple[Column, ...]:
+    """Every column, in order: what was asked, then the document."""
+    return (*_ASKED, *_fields(Report, ""))
+
+
+def _fields(kind: type, prefix: str) -> Iterator[Column]:
+    for name, hint in get_type_hints(kind).items():
+        if name in _LEFT_OUT or not _is_field(kind, name):
+            continue
+        one = _without_none(hint)
+        if hasattr(one, "_fields"):
+            yield from _fields(one, f"{prefix}{name}.")
+        elif get_origin(one) is tuple:
+            if get_args(one)[0] in (str, int):
+                yield Column(f"{prefix}{name}", list)
+        else:
+            yield Column(f"{prefix}{name}", str if issubclass(one, StrEnum) else one)
+
+
+def _is_field(kind: type, name: str) -> bool:
+    return name in getattr(kind, "_fields", getattr(kind, "__slots__", ()))
+
+
+def _without_none(hint: Any) -> Any:
+    """`X | None` -> X."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return next(one for one in get_args(hint) if one is not type(None))
+    return hint
+
+
+def row_of(asked: dict[str, Value], report: Report) -> dict[str, Value]:
+    """The row of an answer. asked: the columns that say what the question was."""
+    row: dict[str, Value] = {**asked, "error": None, "schema_version": SCHEMA_VERSION}
+    for column in columns()[len(_ASKED) :]:
+        row[column.name] = _value(report, column.name.split("."), column.kind)
+    return row
+
+
+def row_of_failure(asked: dict[str, Value], sentence: str) -> dict[str, Value]:
+    """The row of a question that has no answer, and why."""
+    row: dict[str, Value] = dict.fromkeys([column.name for column in columns()])
+    return row | asked | {"error": sentence, "schema_version": SCHEMA_VERSION}
+
+
+def _value(report: Report, path: list[str], kind: type) -> Value:
+    value: Any = report
+    for name in path:
+        value = getattr(value, name, None)
+        if value is None:
+            return None
+    return [str(item) for item in value] if kind is list else str(value) if kind is str else value

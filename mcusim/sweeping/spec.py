@@ -1,0 +1,271 @@
+"""The file that says what is swept -> the questions, numbered.
+
+    networks = ["mcunet-in2", "models/*.tflite"]     names of the zoo, files, folders, globs beside the file
+    boards = ["stm32f412", "nrf52840"]               names, profile files, or "all"
+    runtimes = ["tflm", "tinyengine"]                without it: for each network and board the first that can run it
+    schedules = ["layer", "auto"]                    without it: layer
+    clocks_hz = ["100MHz"]                           without it: each board's own
+    budgets = [{ sram = "64k", ms = 100 }]           without it: each board's own
+    space = "mcunetv2:vww"                           networks drawn from a search space, besides `networks`
+    sample = 1000                                    ... so many
+    seed = 0                                         ... from this seed
+
+Question number n is n in the product with the networks outermost, so that one network is loaded once. The number is the
+row's name: a sweep that goes on where it was stopped asks the numbers that have no row yet.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from mcusim import zoo
+from mcusim.boards import all_boards, load_board
+from mcusim.boards.profile_files import is_path
+from mcusim.errors import InputError, McusimError, did_you_mean
+from mcusim.runtimes import find_runtime
+from mcusim.schedule import parse_schedule
+from mcusim.sweeping.drawing import DrawnNetwork, find_space
+from mcusim.units import parse_bytes, parse_hz
+
+__all__ = ["Budget", "Network", "Question", "Sweep", "read_spec"]
+
+_MODELS = (".tflite", ".onnx", ".pt2")
+_DIGEST_BYTES = 8
+
+
+class _Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    sram: str | int | None = None
+    flash: str | int | None = None
+    ms: float | None = None
+
+
+class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Keys of the file."""
+
+    boards: list[str]
+    networks: list[str] = []
+    runtimes: list[str] = []
+    schedules: list[str] = msgspec.field(default_factory=lambda: ["layer"])
+    clocks_hz: list[str | int] = []
+    budgets: list[str | _Budget] = []
+    space: str | list[str] = ""
+    sample: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What an answer is held against; None for the board's own."""
+
+    sram_bytes: int | None = None
+    flash_bytes: int | None = None
+    max_ms: float | None = None
+
+
+class Network(NamedTuple):
+    """label: what rows call it: a name, or a path beside the spec.   source: for `load`, or a drawn one."""
+
+    label: str
+    source: str | DrawnNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One answer's worth. runtime: None for the first that can run the network."""
+
+    number: int
+    network: Network
+    board: str
+    runtime: str | None
+    schedule: str
+    clock_hz: int | None
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A product of questions. document: the file as it was read.   digest: of it and of every file that it names."""
+
+    networks: tuple[Network, ...]
+    boards: tuple[str, ...]
+    runtimes: tuple[str | None, ...]
+    schedules: tuple[str, ...]
+    clocks_hz: tuple[int | None, ...]
+    budgets: tuple[Budget, ...]
+    document: str
+    digest: str
+
+    @property
+    def each(self) -> int:
+        """Questions about one network."""
+        sides = (self.boards, self.runtimes, self.schedules, self.clocks_hz, self.budgets)
+        count = 1
+        for side in sides:
+            count *= len(side)
+        return count
+
+    def __len__(self) -> int:
+        return len(self.networks) * self.each
+
+    def question(self, number: int) -> Question:
+        """The question of a number in [0, len)."""
+        rest, budget = divmod(number, len(self.budgets))
+        rest, clock = divmod(rest, len(self.clocks_hz))
+        rest, schedule = divmod(rest, len(self.schedules))
+        rest, runtime = divmod(rest, len(self.runtimes))
+        network, board = divmod(rest, len(self.boards))
+        return Question(
+            number,
+            self.networks[network],
+            self.boards[board],
+            self.runtimes[runtime],
+            self.schedules[schedule],
+            self.clocks_hz[clock],
+            self.budgets[budget],
+        )
+
+
+def read_spec(path: str | os.PathLike[str]) -> Sweep:
+    """The sweep that a TOML file describes. Paths in it are relative to its folder.
+
+    Raises InputError for a file that cannot be read, unknown keys, names that nothing has, and an empty product.
+    """
+    where = os.fspath(path)
+    document = _document(Path(path), where)
+    try:
+        spec = msgspec.convert(document, _Spec)
+    except msgspec.ValidationError as error:
+        raise InputError(str(error), where=where, fix=_key_fix(str(error))) from None
+    folder = Path(path).resolve().parent
+    networks = [*_networks(spec.networks, folder, where), *_drawn(spec, folder, where)]
+    if not networks:
+        raise InputError("it names no network", where=where, fix="give it networks, or a space and a sample")
+    boards = _boards(spec.boards, folder, where)
+    for runtime in spec.runtimes:
+        _checked(partial(find_runtime, runtime), where)
+    for schedule in spec.schedules:
+        _checked(partial(parse_schedule, schedule), where)
+    if not spec.schedules:
+        raise InputError("schedules is empty", where=where, fix='give it ["layer"], or leave it out')
+    return Sweep(
+        tuple(networks),
+        tuple(boards),
+        tuple(spec.runtimes) or (None,),
+        tuple(spec.schedules),
+        tuple([_clock(clock, where) for clock in spec.clocks_hz]) or (None,),
+        tuple([_budget(budget, where) for budget in spec.budgets]) or (Budget(),),
+        json.dumps(document, sort_keys=True, default=str),
+        _digest(document, networks, boards),
+    )
+
+
+def _document(path: Path, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        fix = "name a TOML file, as docs/sweep.md shows"
+        raise InputError(error.strerror or "it cannot be read", where=where, fix=fix) from None
+    except ValueError as error:  # not UTF-8, or no TOML
+        raise InputError(" ".join(str(error).split()), where=where, fix="mend the line; it is TOML") from None
+
+
+def _key_fix(message: str) -> str:
+    """The nearest key that exists, where the message is about one that does not."""
+    name = message.partition("unknown field `")[2].partition("`")[0]
+    keys = [field.name for field in msgspec.structs.fields(_Spec)]
+    return did_you_mean(name, keys, listed_by="docs/sweep.md") if name else f"its keys are {', '.join(keys)}"
+
+
+def _checked(look_up: Callable[[], object], where: str) -> None:
+    try:
+        look_up()
+    except McusimError as error:
+        raise InputError(f"{error.where}: {error.what}", where=where, fix=error.fix) from None
+
+
+def _networks(names: Sequence[str], folder: Path, where: str) -> Iterator[Network]:
+    for name in names:
+        found = list(_files_of(name, folder))
+        if not found and name in zoo.names():
+            yield Network(name, name)
+            continue
+        if not found:
+            fix = did_you_mean(name, zoo.names(), listed_by="mcusim models")
+            raise InputError(f"'{name}' is no file, folder or glob with networks, and no name", where=where, fix=fix)
+        yield from (Network(os.path.relpath(file, folder), file) for file in found)
+
+
+def _files_of(name: str, folder: Path) -> Iterator[str]:
+    place = folder / name
+    if place.is_file():
+        yield str(place)
+    elif place.is_dir():
+        yield from sorted(str(file) for file in place.rglob("*") if file.suffix in _MODELS)
+    elif glob.has_magic(name):
+        yield from sorted(glob.glob(str(place), recursive=True))
+
+
+def _drawn(spec: _Spec, folder: Path, where: str) -> Iterator[Network]:
+    spaces = [spec.space] if isinstance(spec.space, str) else spec.space
+    spaces = [space for space in spaces if space]
+    if bool(spaces) != (spec.sample > 0):
+        fix = 'give both, as in space = "mcunetv2:vww" and sample = 1000'
+        raise InputError("space and sample go together", where=where, fix=fix)
+    for space in spaces:
+        _checked(partial(find_space, space, str(folder)), where)
+        for number in range(spec.sample):
+            drawn = DrawnNetwork(space, spec.seed, number, str(folder))
+            yield Network(drawn.name, drawn)
+
+
+def _boards(names: Sequence[str], folder: Path, where: str) -> list[str]:
+    if not names:
+        raise InputError("boards is empty", where=where, fix='name some, or ["all"]')
+    boards: list[str] = []
+    for name in names:
+        if name.strip().lower() == "all":
+            boards += [board.name for board in all_boards()]
+            continue
+        named = str(folder / name) if is_path(name) and not os.path.isabs(name) else name
+        _checked(partial(load_board, named), where)
+        boards.append(named)
+    return boards
+
+
+def _clock(clock: str | int, where: str) -> int:
+    try:
+        return parse_hz(str(clock))
+    except (ValueError, OverflowError):
+        raise InputError(f"clocks_hz: '{clock}' is no clock", where=where, fix='write "100MHz" or 100000000') from None
+
+
+def _budget(budget: str | _Budget, where: str) -> Budget:
+    """A size alone is of SRAM."""
+    asked = _Budget(sram=budget) if isinstance(budget, str) else budget
+    try:
+        sizes = [None if size is None else parse_bytes(str(size)) for size in (asked.sram, asked.flash)]
+    except (ValueError, OverflowError):
+        fix = 'write { sram = "64k", flash = "1M", ms = 100 }'
+        raise InputError(f"budgets: {budget!r:.60} is no budget", where=where, fix=fix) from None
+    return Budget(sizes[0], sizes[1], asked.ms)
+
+
+def _digest(document: Any, networks: Sequence[Network], boards: Sequence[str]) -> str:
+    """Of what is asked: the file, and the content of every file that it names."""
+    read = hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode())
+    for label, file in [*networks, *((board, board) for board in boards)]:
+        if isinstance(file, str) and os.path.isfile(file):
+            read.update(label.encode())
+            read.update(Path(file).read_bytes())
+    return read.hexdigest()[: 2 * _DIGEST_BYTES]

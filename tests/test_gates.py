@@ -1,0 +1,147 @@
+"""Regression gates: what grew between two reports, and networks against budgets from a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import run
+
+NETWORK = ("smallcifar", "--profile", "stm32f412")
+
+
+def documents(folder: Path, changed: dict[str, Any] | None = None) -> tuple[str, str]:
+    """A report, and the same with `changed` values, as `sram.peak_bytes` to a number."""
+    before, after = folder / "before.json", folder / "after.json"
+    assert run("run", *NETWORK, "--json", str(before)).code == 0
+    document = json.loads(before.read_text())
+    for path, value in (changed or {}).items():
+        *tables, field = path.split(".")
+        record = document
+        for table in tables:
+            record = record[int(table)] if table.isdigit() else record[table]
+        record[field] = value
+    after.write_text(json.dumps(document))
+    return str(before), str(after)
+
+
+def test_what_grew_and_by_which_layer(tmp_path: Path) -> None:
+    before, after = documents(tmp_path)
+    document = json.loads(Path(before).read_text())
+    peak, layer = document["sram"]["peak_bytes"], document["layers"][2]
+    before, after = documents(
+        tmp_path, {"sram.peak_bytes": peak + 2048, "layers.2.sram_bytes": layer["sram_bytes"] + 2048}
+    )
+    told = run("compare", before, after, "--fail-on", "sram>+1KiB", "--fail-on", "flash>+0%")
+    assert told.code == 1
+    assert "sram>+1KiB" in told.out
+    assert layer["name"] in told.out
+    assert "a limit is broken" in told.err
+    assert run("compare", before, after, "--fail-on", "sram>+2KiB").code == 0
+    assert run("compare", before, after).code == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "growth", "code"),
+    [
+        ("sram>+1%", 1.009, 0),
+        ("sram>+1%", 1.011, 1),
+        ("sram > 1 %", 1.011, 1),
+        ("sram>+0B", 1.0, 0),
+        ("time>+3%", 0.5, 0),
+    ],
+)
+def test_limits(tmp_path: Path, limit: str, growth: float, code: int) -> None:
+    before, _ = documents(tmp_path)
+    peak = json.loads(Path(before).read_text())["sram"]["peak_bytes"]
+    before, after = documents(tmp_path, {"sram.peak_bytes": int(peak * growth)})
+    assert run("compare", before, after, "--fail-on", limit).code == code
+
+
+def test_a_side_that_is_not_known(tmp_path: Path) -> None:
+    told = run("compare", *documents(tmp_path, {"latency.ms": None}), "--fail-on", "time>+3%")
+    assert told.code == 3
+    assert "a side is not known" in told.err
+    assert run("compare", *documents(tmp_path, {"latency.ms": None}), "--fail-on", "sram>+3%").code == 0
+
+
+def test_a_broken_limit_beats_an_unknown_one(tmp_path: Path) -> None:
+    changed = {"latency.ms": None, "sram.peak_bytes": 10**6}
+    told = run("compare", *documents(tmp_path, changed), "--fail-on", "time>+3%", "--fail-on", "sram>+3%")
+    assert told.code == 1
+
+
+def test_markdown_for_a_pull_request(tmp_path: Path) -> None:
+    shown = run("compare", *documents(tmp_path, {"sram.peak_bytes": 10**6}), "--markdown", "-").out
+    assert "| metric | before | after |" in shown
+    assert "976.6 KiB" in shown
+
+
+@pytest.mark.parametrize("limit", ["sram", "ram>1%", "sram>1ms", "time>+3KiB", "sram>+-1%", "sram<1%"])
+def test_wrong_limits(tmp_path: Path, limit: str) -> None:
+    told = run("compare", *documents(tmp_path), "--fail-on", limit)
+    assert told.code == 2
+    assert told.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema_version": 1}', "\x00"])
+def test_what_is_no_report(tmp_path: Path, content: str) -> None:
+    before, _ = documents(tmp_path)
+    (tmp_path / "no.json").write_text(content)
+    told = run("compare", before, str(tmp_path / "no.json"))
+    assert told.code == 2
+    assert "it is no report of mcusim" in told.err
+
+
+def test_a_baseline_says_what_changed(tmp_path: Path) -> None:
+    target = str(tmp_path / "base.json")
+    assert "a new baseline" in run("run", *NETWORK, "--update-baseline", target).err
+    assert "nothing changed" in run("run", *NETWORK, "--update-baseline", target).err
+    told = run("run", *NETWORK, "--runtime", "tflm", "--update-baseline", target).err
+    assert "sram " in told
+    assert "runtime: tflm, was " in told
+    assert json.loads(Path(target).read_text())["runtime"]["name"] == "tflm"
+
+
+BUDGETS = """
+[[budget]]
+network = "smallcifar"
+board = ["stm32f412", "stm32h743"]
+sram = "{sram}"
+
+[[budget]]
+network = "mcunet-vww0"
+board = "stm32h743"
+runtime = "{runtime}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("sram", "runtime", "code"),
+    [("200k", "tflm", 0), ("1k", "tflm", 1), ("200k", "plumerai", 3), ("1k", "plumerai", 1)],
+)
+def test_budgets_of_a_file(tmp_path: Path, sram: str, runtime: str, code: int) -> None:
+    (tmp_path / "budgets.toml").write_text(BUDGETS.format(sram=sram, runtime=runtime))
+    told = run("check", str(tmp_path / "budgets.toml"))
+    assert told.code == code
+    assert told.out.count("smallcifar") >= 2
+
+
+def test_a_network_without_an_answer_is_told(tmp_path: Path) -> None:
+    (tmp_path / "budgets.toml").write_text('[[budget]]\nnetwork = "nothing.tflite"\nboard = "stm32f412"\n')
+    told = run("check", str(tmp_path / "budgets.toml"))
+    assert told.code == 3
+    assert "no answer" in told.out
+    assert "there is no such file" in told.out
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[[budget]]\nnetwork = 'x'", "[[budget]]\nnetwork='x'\nboard='y'\nram='2k'", "budget = 3", "[["]
+)
+def test_wrong_files(tmp_path: Path, text: str) -> None:
+    (tmp_path / "budgets.toml").write_text(text)
+    told = run("check", str(tmp_path / "budgets.toml"))
+    assert told.code == 2
+    assert told.err.count("\n") == 1

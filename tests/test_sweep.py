@@ -1,0 +1,265 @@
+"""Sweeps: every answer a row, nothing lost whatever dies, and the same rows on a cluster."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import REPO, run
+
+import mcusim
+from mcusim.errors import InputError, OutputError
+from mcusim.sweeping.rows import columns
+from mcusim.sweeping.running import forecast, run_sweep
+from mcusim.sweeping.spec import read_spec
+
+pd = pytest.importorskip("pandas")
+pytest.importorskip("pyarrow", reason="needs mcusim[sweep]")
+
+SPEC = """
+networks = ["mcunet-vww0", "smallcifar"]
+boards = ["stm32f412", "stm32h743"]
+runtimes = ["tinyengine", "tflm"]
+schedules = ["layer", "patch:2x2@3"]
+"""
+DRAWN = """
+boards = ["stm32f412"]
+space = "mcunetv2:vww"
+sample = {count}
+seed = 3
+"""
+
+
+def spec(folder: Path, text: str = SPEC) -> str:
+    path = folder / "sweep.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def rows_of(folder: Path) -> Any:
+    return pd.read_parquet(folder / "answers")
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (folder / "answers").iterdir()}
+
+
+def test_a_row_is_the_document_flattened(tmp_path: Path) -> None:
+    """Against pandas' own flattening of what `simulate` answers."""
+    tally = run_sweep(read_spec(spec(tmp_path)), tmp_path / "out", processes=1)
+    assert (tally.answered, tally.resumed) == (16, 0)
+    rows = rows_of(tmp_path / "out")
+    assert list(rows["number"]) == list(range(16))
+    for _, row in rows[rows["error"].isna()].iterrows():
+        report = mcusim.simulate(
+            row["network"], profile=row["board"], runtime=row["asked.runtime"], schedule=row["asked.schedule"]
+        )
+        flat = pd.json_normalize(report.to_dict()).iloc[0]
+        shared = [name for name in flat.index if name in rows.columns and not isinstance(flat[name], list)]
+        assert len(shared) > 40
+        for name in shared:
+            assert row[name] == flat[name] or (pd.isna(row[name]) and pd.isna(flat[name])), name
+
+
+def test_a_network_that_fails_is_a_row(tmp_path: Path) -> None:
+    (tmp_path / "broken.tflite").write_bytes(b"not a network")
+    path = spec(tmp_path, 'networks = ["broken.tflite", "smallcifar"]\nboards = ["stm32f412"]\n')
+    tally = run_sweep(read_spec(path), tmp_path / "out", processes=1)
+    assert (tally.answered, tally.failed) == (2, 1)
+    rows = rows_of(tmp_path / "out")
+    assert rows["network"].tolist() == ["broken.tflite", "smallcifar"]
+    assert "is not a .tflite file" in rows["error"][0]
+    assert rows["verdict"][1] == "fits"
+
+
+def test_the_file_says_what_it_answers(tmp_path: Path) -> None:
+    import pyarrow.parquet
+
+    run_sweep(read_spec(spec(tmp_path)), tmp_path / "out", processes=1)
+    file = next((tmp_path / "out" / "answers").iterdir())
+    about = pyarrow.parquet.read_schema(file).metadata
+    assert about[b"mcusim_version"].decode() == mcusim.__version__
+    assert json.loads(about[b"spec"])["boards"] == ["stm32f412", "stm32h743"]
+    assert [column.name for column in columns()] == pyarrow.parquet.read_schema(file).names
+
+
+KILLS = 50
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_nothing_is_lost(tmp_path: Path) -> None:
+    """Killed 50 times, on and on in one folder and then in the next; the files are those of an undisturbed run."""
+    path = spec(tmp_path, DRAWN.format(count=2500))
+    run_sweep(read_spec(path), tmp_path / "whole", processes=2)
+    wanted = digests(tmp_path / "whole")
+    assert len(wanted) == 10
+    moment, kills, folder = random.Random(7), 0, 0
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    while kills < KILLS:
+        target = tmp_path / f"killed-{folder}"
+        command = [sys.executable, "-m", "mcusim", "sweep", path, "-o", str(target), "--processes", "1"]
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+        try:
+            process.wait(moment.uniform(0.2, 2.5))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+        else:
+            folder += 1
+        if (target / "answers").exists():
+            there = digests(target)
+            assert there.items() <= wanted.items()
+    for number in range(folder + 1):
+        target = tmp_path / f"killed-{number}"
+        run_sweep(read_spec(path), target, processes=2)
+        assert digests(target) == wanted
+
+
+DEADLY = """
+import os, signal
+
+def space(random):
+    number = int(random.random() * 10)
+    if number == 3:
+        if {always} or not os.path.exists({marker!r}):
+            open({marker!r}, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+    return {{"input": [8, 8, 3], "layers": [{{"op": "conv_2d", "kernel": 3, "out_channels": 4 + number}}]}}
+"""
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_a_worker_that_dies(tmp_path: Path, always: bool) -> None:
+    """Once: its work is done by another. Always: the network that kills becomes a row, and the others are answered."""
+    (tmp_path / f"deadly{always}.py").write_text(DEADLY.format(marker=str(tmp_path / "died"), always=always))
+    text = f'boards = ["stm32f412"]\nspace = "deadly{always}:space"\nsample = 30\n'
+    run_sweep(read_spec(spec(tmp_path, text)), tmp_path / "out", processes=2)
+    rows = rows_of(tmp_path / "out")
+    assert list(rows["number"]) == list(range(30))
+    failed = rows[rows["error"].notna()]
+    assert bool(len(failed)) is always
+    assert all("ended 2 workers (signal 9 (SIGKILL))" in error for error in failed["error"])
+    assert len(failed) < 15
+
+
+def test_two_sweeps_into_one_folder(tmp_path: Path) -> None:
+    from mcusim.sweeping.store import opened
+
+    asked = read_spec(spec(tmp_path))
+    with opened(tmp_path / "out", asked), pytest.raises(InputError, match="another sweep writes into it"):
+        run_sweep(asked, tmp_path / "out", processes=1)
+
+
+def test_another_spec_is_refused(tmp_path: Path) -> None:
+    run_sweep(read_spec(spec(tmp_path)), tmp_path / "out", processes=1)
+    other = read_spec(spec(tmp_path, SPEC.replace("stm32h743", "nrf52840")))
+    with pytest.raises(InputError, match="to another spec"):
+        run_sweep(other, tmp_path / "out", processes=1)
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    asked = read_spec(spec(tmp_path))
+    with monkeypatch.context() as patched:
+        patched.setattr("mcusim.sweeping.store.os.fsync", full)
+        with pytest.raises(OutputError, match="No space left on device"):
+            run_sweep(asked, tmp_path / "out", processes=1)
+    assert not list((tmp_path / "out" / "answers").iterdir())
+    assert not list((tmp_path / "out").glob(".*"))
+    assert run_sweep(asked, tmp_path / "out", processes=1).answered == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("networks = ['smallcifar']", "Object missing required field `boards`"),
+        ("boards = ['stm32f412']\nnetwork = ['smallcifar']", "did you mean 'networks'"),
+        ("boards = ['stm32f412']", "it names no network"),
+        ("boards = []\nnetworks = ['smallcifar']", "boards is empty"),
+        ("boards = ['stm32f412']\nnetworks = ['smallcifer']", "did you mean 'smallcifar'"),
+        ("boards = ['stm32f999']\nnetworks = ['smallcifar']", "stm32f999"),
+        ("boards = ['stm32f412']\nnetworks = ['smallcifar']\nruntimes = ['tflmm']", "no such runtime"),
+        ("boards = ['stm32f412']\nnetworks = ['smallcifar']\nschedules = ['patch']", "schedule"),
+        ("boards = ['stm32f412']\nnetworks = ['smallcifar']\nclocks_hz = ['fast']", "'fast' is no clock"),
+        ("boards = ['stm32f412']\nnetworks = ['smallcifar']\nbudgets = ['much']", "is no budget"),
+        ("boards = ['stm32f412']\nspace = 'mcunetv2:vww'", "go together"),
+        ("boards = ['stm32f412']\nspace = 'mcunetv2:cats'\nsample = 2", "no task of mcunetv2"),
+        ("boards = ['stm32f412']\nspace = 'nowhere:space'\nsample = 2", "No module named"),
+        ("boards = [", "mend the line"),
+    ],
+)
+def test_wrong_specs(tmp_path: Path, text: str, sentence: str) -> None:
+    told = run("sweep", spec(tmp_path, text), "-o", str(tmp_path / "out"))
+    assert told.code == 2
+    assert sentence in told.err
+    assert told.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_space_that_raises(tmp_path: Path) -> None:
+    (tmp_path / "raising.py").write_text("def space(random):\n    return 1 / 0\n")
+    text = 'boards = ["stm32f412"]\nspace = "raising:space"\nsample = 2\n'
+    run_sweep(read_spec(spec(tmp_path, text)), tmp_path / "out", processes=1)
+    assert all("it raised ZeroDivisionError: division by zero" in error for error in rows_of(tmp_path / "out")["error"])
+
+
+def test_what_a_sweep_will_be(tmp_path: Path) -> None:
+    found = forecast(read_spec(spec(tmp_path)), processes=2)
+    assert (found.questions, found.networks, found.processes) == (16, 2, 2)
+    assert found.seconds > 0
+    told = run("sweep", spec(tmp_path), "--explain")
+    assert told.out.startswith("16 answers about 2 networks: about ")
+
+
+@pytest.mark.slow
+def test_the_same_rows_from_a_cluster(tmp_path: Path) -> None:
+    """A Dask scheduler with two worker processes."""
+    pytest.importorskip("distributed", reason="needs mcusim[sweep]")
+    path = spec(tmp_path, DRAWN.format(count=600))
+    run_sweep(read_spec(path), tmp_path / "here", processes=1)
+    code = (
+        "import sys, time\nfrom distributed import LocalCluster\n"
+        "if __name__ == '__main__':\n"
+        "    c = LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None)\n"
+        "    print(c.scheduler_address, flush=True)\n    sys.stdin.read()\n"
+    )
+    (tmp_path / "cluster.py").write_text(code)
+    command = [sys.executable, str(tmp_path / "cluster.py")]
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    cluster = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert cluster.stdout is not None
+        address = cluster.stdout.readline().strip()
+        done = subprocess.run(
+            [sys.executable, "-m", "mcusim", "sweep", path, "-o", str(tmp_path / "there"), "--scheduler", address],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    finally:
+        cluster.communicate("")
+    assert digests(tmp_path / "there") == digests(tmp_path / "here")
+
+
+def test_a_scheduler_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed", reason="needs mcusim[sweep]")
+    monkeypatch.setattr("mcusim.sweeping.cluster._TIMEOUT_SECONDS", 0.2)
+    began = time.monotonic()
+    with pytest.raises(InputError, match="does not answer"):
+        run_sweep(read_spec(spec(tmp_path)), tmp_path / "out", scheduler="tcp://127.0.0.1:1")
+    assert time.monotonic() - began < 30
