@@ -68,7 +68,9 @@ def test_a_row_is_the_document_flattened(tmp_path: Path) -> None:
         shared = [name for name in flat.index if name in rows.columns and not isinstance(flat[name], list)]
         assert len(shared) > 40
         for name in shared:
-            assert row[name] == flat[name] or (pd.isna(row[name]) and pd.isna(flat[name])), name
+            is_float = isinstance(flat[name], float)  # sums that several threads share end in other last digits
+            wanted = pytest.approx(flat[name], rel=1e-9, nan_ok=True) if is_float else flat[name]
+            assert row[name] == wanted or (pd.isna(row[name]) and pd.isna(flat[name])), name
 
 
 def test_a_network_that_fails_is_a_row(tmp_path: Path) -> None:
