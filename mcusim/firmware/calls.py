@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from mcusim.arithmetic.fixed_point import SIGMOID_TABLE
 from mcusim.arithmetic.quant import Scaling, dtype_range, scaling
 from mcusim.errors import ModelError
 from mcusim.firmware.choice import column_depth, segments
@@ -23,24 +24,29 @@ from mcusim.ops.batch_matmul import PreparedBatchMatMul
 from mcusim.ops.conv_2d import PreparedConv2D
 from mcusim.ops.depthwise_conv_2d import PreparedDepthwiseConv2D
 from mcusim.ops.fully_connected import PreparedFullyConnected
+from mcusim.ops.gather import Picking
 from mcusim.ops.leaky_relu import LeakyReluAttributes
 from mcusim.ops.log_softmax import PreparedLogSoftmax
-from mcusim.ops.registry import attributes_of
+from mcusim.ops.registry import Call, attributes_of
 from mcusim.ops.resize_bilinear import ONE, Mix
 from mcusim.ops.shared.accumulators import Accumulator, OutputStage
 from mcusim.ops.shared.arithmetic import Operation, PreparedPlain, PreparedPrelu, PreparedProduct, PreparedSum
 from mcusim.ops.shared.blocks import Blocks
 from mcusim.ops.shared.converting import FromReal, Rescale, ToReal
 from mcusim.ops.shared.joining import Join
+from mcusim.ops.shared.late import Late
 from mcusim.ops.shared.lookups import PreparedUnary
 from mcusim.ops.shared.padding import Frame
 from mcusim.ops.shared.picking import Picks
 from mcusim.ops.shared.pooling import PreparedPool
+from mcusim.ops.shared.ranking import Extreme
 from mcusim.ops.shared.reduction import PreparedReduction, Reduction
+from mcusim.ops.shared.sigmoids import checked_log2, scaled16
 from mcusim.ops.shared.slicing import Cut
-from mcusim.ops.softmax import PreparedSoftmax
+from mcusim.ops.softmax import PreparedSoftmax, PreparedSoftmax16
 from mcusim.ops.svdf import STATE, PreparedSvdf
 from mcusim.ops.transpose_conv import PreparedTransposeConv
+from mcusim.ops.unidirectional_sequence_lstm import STATES, Gate, PreparedLstm
 from mcusim.region import Window
 
 __all__ = ["write_call"]
@@ -51,6 +57,8 @@ Fields = dict[str, object]
 
 def write_call(s: StepText) -> None:
     """Constants, declarations and the call of one step."""
+    if isinstance(s.prepared, Late):
+        raise refused(s, "whose weights or places the network computes")
     s.include(s.choice.file)
     _WRITERS[s.step.signature.op](s)
 
@@ -121,24 +129,39 @@ def _map_size(kind: TensorType, out_c: int) -> Fields:
     return {"in_rows": kind.rows, "in_cols": kind.cols, "in_c": kind.channels, "out_c": out_c}
 
 
-def _each_image(s: StepText, function: str, layer: str, *more: str, position: int = 0) -> None:
-    """The call of a kernel of feature maps, for every image of a batch."""
+def _each_image(s: StepText, function: str, *arguments: str, position: int = 0, sources: Sequence[int] = ()) -> None:
+    """The call of a kernel of feature maps, for every image of a batch.
+
+    arguments: before the two maps, and behind a MAPS that stands for them.   sources: the image that each shows; each
+    its own if empty.
+    """
     batch = s.output.shape[0]
     source, target = s.map_in(position), s.map_out()
-    if batch == 1:
-        s.call(f"mcu_{function}", layer, source, target, *more)
+    before, behind = _split(arguments)
+    if batch == 1 and not sources:
+        s.call(f"mcu_{function}", *before, source, target, *behind)
         return
     if s.is_cut:
         raise refused(s, f"of {batch} images, cut into pieces,")
-    step_in = s.kind(position).size_bytes // batch
+    step_in = s.kind(position).size_bytes // s.kind(position).shape[0]
     step_out = s.output.size_bytes // batch
-    s.lines.append(f"for (int32_t image = 0; image < {batch}; image++) {{")
-    s.lines.append(f"    mcu_in of_image = *({source});")
-    s.lines.append(f"    mcu_out to_image = *({target});")
-    s.lines.append(f"    of_image.bytes += image * {step_in};")
-    s.lines.append(f"    to_image.bytes += image * {step_out};")
-    s.lines.append(f"    mcu_{function}({', '.join((layer, '&of_image', '&to_image', *more))});")
-    s.lines.append("}")
+    for image, shown in enumerate(sources or range(batch)):
+        s.lines.append("{")
+        s.lines.append(f"    mcu_in of_image = *({source});")
+        s.lines.append(f"    mcu_out to_image = *({target});")
+        s.lines.append(f"    of_image.bytes += {shown * step_in};")
+        s.lines.append(f"    to_image.bytes += {image * step_out};")
+        s.lines.append(f"    mcu_{function}({', '.join((*before, '&of_image', '&to_image', *behind))});")
+        s.lines.append("}")
+
+
+MAPS = ""
+"""Among arguments: where the maps go."""
+
+
+def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    at = arguments.index(MAPS) if MAPS in arguments else len(arguments)
+    return arguments[:at], arguments[at + 1 :]
 
 
 def _conv_2d(s: StepText) -> None:
@@ -172,7 +195,7 @@ def _conv_2d(s: StepText) -> None:
             "zero_point": p.accumulator.input_zero_point,
         },
     )
-    _each_image(s, "conv_2d", layer, s.scratch())
+    _each_image(s, "conv_2d", layer, MAPS, s.scratch())
 
 
 def _pixel(s: StepText, table: ChannelTable, words: Array, p: PreparedConv2D) -> None:
@@ -254,7 +277,7 @@ def _depthwise(s: StepText) -> None:
     if s.choice.name == "depthwise_any":
         _each_image(s, "depthwise_any", layer)
     else:
-        _each_image(s, s.choice.name, layer, s.scratch())
+        _each_image(s, s.choice.name, layer, MAPS, s.scratch())
 
 
 def _fully_connected(s: StepText) -> None:
@@ -510,6 +533,123 @@ def _lookup(s: StepText) -> None:
     _run(s, lambda a, out, count: f"mcu_lookup({table}, {a}, {out}, {count})")
 
 
+def _sigmoid(s: StepText) -> None:
+    if s.choice.name == "lookup":
+        _lookup(s)
+        return
+    is_tanh = s.step.signature.op == "TANH"
+    multiplier, right = scaled16(_prepared_call(s), (0, 1) if is_tanh else (0,))
+    layer = s.define(
+        "mcu_sigmoid_layer",
+        {"table": s.store("table", SIGMOID_TABLE.astype(np.uint16)), "multiplier": multiplier, "right": right},
+    )
+    function = "mcu_tanhs_16" if is_tanh else "mcu_logistics_16"
+    _run(s, lambda a, out, n: f"{function}({layer}, {a}, {out}, {n})")
+
+
+def _prepared_call(s: StepText) -> Call:
+    """The node as it was prepared."""
+    node, tensors = s.graph.nodes[s.step.node], s.graph.tensors
+    inputs = tuple(None if t == ABSENT else tensors[t] for t in node.inputs)
+    return Call(s.step.signature, inputs, tuple(tensors[t] for t in node.outputs), node.name)
+
+
+def _lstm(s: StepText) -> None:
+    p = cast(PreparedLstm, s.prepared)
+    if any(s.constant(i) is None for i in (*range(1, 9), *range(12, 16))):
+        raise refused(s, "whose weights the network computes")
+    batch, steps, inputs = s.kind(0).shape if not p.time_major else (s.kind(0).shape[i] for i in (1, 0, 2))
+    units = p.input_gate.bias.size
+    gates = [
+        _gate(s, number, gate) for number, gate in enumerate((p.input_gate, p.forget_gate, p.cell_gate, p.output_gate))
+    ]
+    table = s.store("table", SIGMOID_TABLE.astype(np.uint16))
+    cell = s.graph.tensors[s.tensor(STATES[1])].quantization
+    assert cell is not None, "preparing it asked for a scale"
+    shift = 12 + checked_log2(cell.scales[0])[0]
+    pairs = {"forget": p.forget_scaling, "input": p.input_scaling, "hidden": p.hidden_scaling}
+    layer = s.define(
+        "mcu_lstm_layer",
+        {
+            "gates": tuple(gates),
+            "activation": {"table": table, "multiplier": 3, "right": 0},
+            "cell_tanh": {"table": table, "multiplier": 3 << max(shift, 0), "right": max(-shift, 0)},
+            "batch": batch,
+            "steps": steps,
+            "inputs": inputs,
+            "units": units,
+            "time_step": batch * inputs if p.time_major else inputs,
+            "batch_step": inputs if p.time_major else steps * inputs,
+            "out_time_step": batch * units if p.time_major else units,
+            "out_batch_step": units if p.time_major else steps * units,
+            "element_bytes": s.kind(0).dtype.bits // 8,
+            "is_wide": p.is_wide,
+            "input_zero_point": p.input_zero_point,
+            "hidden_zero_point": p.hidden_zero_point,
+            "hidden_lowest": p.hidden_range[0],
+            "hidden_highest": p.hidden_range[1],
+            **{f"{name}_multiplier": int(by.multiplier) for name, by in pairs.items()},
+            **{f"{name}_shift": int(by.shift) for name, by in pairs.items()},
+            "clip": p.cell_clip,
+        },
+    )
+    s.call("mcu_lstm", layer, s.whole(0), s.whole(STATES[0]), s.whole(STATES[1]), s.whole_output(), s.scratch())
+
+
+def _gate(s: StepText, number: int, gate: Gate) -> Fields:
+    return {
+        "inputs": s.store(f"inputs_{number}", np.ascontiguousarray(gate.inputs.T).astype(np.int8)),
+        "recurrent": s.store(f"recurrent_{number}", np.ascontiguousarray(gate.recurrent.T).astype(np.int8)),
+        "bias": s.store(f"bias_{number}", gate.bias.astype(np.int32)),
+        "input_multiplier": int(gate.input_scaling.multiplier),
+        "input_shift": int(gate.input_scaling.shift),
+        "recurrent_multiplier": int(gate.recurrent_scaling.multiplier),
+        "recurrent_shift": int(gate.recurrent_scaling.shift),
+    }
+
+
+def _gather(s: StepText) -> None:
+    p = cast(Picking, s.prepared)
+    shape, positions = s.kind(0).shape, s.kind(1)
+    if s.is_cut:
+        raise refused(s, "cut into pieces")
+    layer = s.define(
+        "mcu_gather_layer",
+        {
+            "batches": product(shape[: p.batch_dims]),
+            "outer": product(shape[p.batch_dims : p.axis]),
+            "size": shape[p.axis],
+            "inner_bytes": product(shape[p.axis + 1 :]) * (s.output.dtype.bits // 8),
+            "positions": product(positions.shape[p.batch_dims :]),
+            "position_bytes": positions.dtype.bits // 8,
+        },
+    )
+    s.call("mcu_gather", layer, s.whole(0), s.whole(1), s.whole_output())
+
+
+def _extreme(s: StepText) -> None:
+    p = cast(Extreme, s.prepared)
+    kind = s.kind(0)
+    layer = s.define(
+        "mcu_extreme_layer",
+        {
+            "outer": product(kind.shape[: p.axis]),
+            "size": kind.shape[p.axis],
+            "inner": product(kind.shape[p.axis + 1 :]),
+            "is_largest": p.is_largest,
+            "from_type": _TYPES[kind.dtype],
+            "out_bytes": s.output.dtype.bits // 8,
+        },
+    )
+    s.call("mcu_extreme", layer, s.whole(0), s.whole_output())
+
+
+def _cast(s: StepText) -> None:
+    source, target = s.kind(0).dtype, s.output.dtype
+    head = f"{_TYPES[source]}, {_TYPES[target]}, {int(target is DType.BOOL)}"
+    _run(s, lambda a, out, n: f"mcu_cast({head}, {a}, {out}, {n})")
+
+
 def _leaky_relu(s: StepText) -> None:
     if s.choice.name == "lookup":
         _lookup(s)
@@ -533,6 +673,20 @@ def _leaky_relu(s: StepText) -> None:
 
 
 def _softmax(s: StepText) -> None:
+    if isinstance(s.prepared, PreparedSoftmax16):
+        wide = s.prepared
+        layer = s.define(
+            "mcu_softmax_16_layer",
+            {
+                "exponentials": s.store("exponentials", wide.exponentials),
+                "reciprocals": s.store("reciprocals", wide.reciprocals),
+                "multiplier": wide.multiplier,
+                "shift": wide.shift,
+            },
+        )
+        depth = s.output.channels
+        _run(s, lambda a, out, n: f"mcu_softmax_16({layer}, {a}, {out}, {n} / {depth}, {depth})")
+        return
     p = cast(PreparedSoftmax, s.prepared)
     table = s.store("exponentials", p.exponentials.astype(np.int32))
     channels = s.output.channels
@@ -557,7 +711,13 @@ def _log_softmax(s: StepText) -> None:
     _run(s, lambda a, out, n: f"mcu_log_softmax({layer}, {a}, {out}, {n} / {channels}, {channels})")
 
 
-_TYPES = {DType.INT8: "MCU_INT8", DType.UINT8: "MCU_UINT8", DType.INT16: "MCU_INT16", DType.INT32: "MCU_INT32"}
+_TYPES = {
+    DType.INT8: "MCU_INT8",
+    DType.UINT8: "MCU_UINT8",
+    DType.BOOL: "MCU_UINT8",
+    DType.INT16: "MCU_INT16",
+    DType.INT32: "MCU_INT32",
+}
 
 
 def _convert(s: StepText) -> None:
@@ -613,7 +773,7 @@ def _reduce(s: StepText) -> None:
     no_stage = {"multiplier": 0, "shift": 0, "zero_point": 0, "lowest": 0, "highest": 0}
     fields = _stage(stage) if stage is not None else no_stage
     is_pixels = p.axes == (1, 2) and kind.shape[0] == 1 and len(kind.shape) == 4 and kind.dtype is DType.INT8
-    if is_pixels and p.reduction is not Reduction.MAX:
+    if is_pixels and p.reduction in (Reduction.MEAN, Reduction.SUM):
         layer = s.define(
             "mcu_reduce_pixels_layer",
             {"pixels": kind.rows * kind.cols, "channels": kind.channels, "offset": offset, "stage": fields},
@@ -629,7 +789,7 @@ def _reduce(s: StepText) -> None:
             "folded": len(folded),
             "sizes": tuple(size for size, _ in kept + folded),
             "steps": tuple(step for _, step in kept + folded),
-            "is_maximum": p.reduction is Reduction.MAX,
+            "extreme": {Reduction.MAX: 1, Reduction.MIN: -1}.get(p.reduction, 0),
             "element_bytes": kind.dtype.bits // 8,
             "offset": offset,
             "stage": fields,
@@ -929,17 +1089,15 @@ def _blocks(s: StepText) -> None:
     s.include("blocks.h")
     size = s.output.dtype.bits // 8
     pixel = (s.kind(0) if p.gathers else s.output).channels * size
-    name = "mcu_space_to_depth" if p.gathers else "mcu_depth_to_space"
-    if s.output.shape[0] > 1:
-        raise refused(s, "of several images")
-    s.call(name, p.size, pixel, s.map_in(0), s.map_out())
+    name = "space_to_depth" if p.gathers else "depth_to_space"
+    _each_image(s, name, str(p.size), str(pixel))
 
 
 def _picks(s: StepText) -> None:
     p = cast(Picks, s.prepared)
     s.include("pick.h")
     size, out = s.output.dtype.bits // 8, s.output
-    if len(out.shape) > 4 or (len(out.shape) == 4 and out.shape[0] > 1) or max(out.shape) > 65535:
+    if len(out.shape) > 4 or max(out.shape) > 65535:
         raise refused(s, f"to shape {out.shape}")
     places = [
         np.arange(length, dtype=np.uint16) if shown is None else shown.astype(np.uint16)
@@ -968,7 +1126,8 @@ def _picks(s: StepText) -> None:
     }
     layer = s.define("mcu_pick_layer", fields)
     if rank == 4:
-        s.call("mcu_pick", layer, s.map_in(0), s.map_out())
+        images = p.places[0].tolist() if p.places[0] is not None else ()
+        _each_image(s, "pick", layer, sources=images)
         return
     rows, cols = _aligned(out, 4)[1:3]
     in_cols = _aligned(s.kind(0), 4)[2]
@@ -989,13 +1148,20 @@ _WRITERS: dict[str, Callable[[StepText], None]] = {
     "MAXIMUM": _compare,
     "MINIMUM": _compare,
     "PRELU": _prelu,
-    **dict.fromkeys(("LOGISTIC", "TANH", "HARD_SWISH", "RELU", "RELU6"), _lookup),
+    **dict.fromkeys(("HARD_SWISH", "RELU", "RELU6", "ABS", "ELU", "EXP", "LOG", "NEG", "RSQRT", "SQRT"), _lookup),
+    **dict.fromkeys(("SQUARE", "SIN", "COS"), _lookup),
+    **dict.fromkeys(("LOGISTIC", "TANH"), _sigmoid),
+    "GATHER": _gather,
+    "ARG_MAX": _extreme,
+    "ARG_MIN": _extreme,
+    "CAST": _cast,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
     "LEAKY_RELU": _leaky_relu,
     "SOFTMAX": _softmax,
     "LOG_SOFTMAX": _log_softmax,
     "AVERAGE_POOL_2D": _pool,
     "MAX_POOL_2D": _pool,
-    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX"), _reduce),
+    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"), _reduce),
     "QUANTIZE": _convert,
     "DEQUANTIZE": _convert,
     "BATCH_MATMUL": _batch_matmul,

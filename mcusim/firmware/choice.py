@@ -285,6 +285,12 @@ def _lookup(signature: Signature) -> KernelChoice | None:
     return None
 
 
+def _sigmoid(signature: Signature) -> KernelChoice | None:
+    if _same(signature, DType.INT16):
+        return KernelChoice("sigmoid_16", "sigmoid_16.h", (), (Stored("table", 2, 256),), (0,))
+    return _lookup(signature)
+
+
 def _leaky_relu(signature: Signature) -> KernelChoice | None:
     if _same(signature, DType.INT16):
         return KernelChoice("leaky_relu_16", "leaky_relu_16.h", (), (), (0,))
@@ -296,7 +302,43 @@ def _softmax(signature: Signature) -> KernelChoice | None:
     if kinds in ((DType.INT8, DType.INT8), (DType.INT8, DType.INT16)):
         overwrites = (0,) if kinds[0] is kinds[1] else ()
         return KernelChoice("softmax", "softmax.h", (), (Stored("exponentials", 4, 256),), overwrites)
+    if kinds == (DType.INT16, DType.INT16):
+        stored = Stored("exponentials", 2, 513), Stored("reciprocals", 2, 513)
+        return KernelChoice("softmax_16", "softmax_16.h", (), stored, (0,))
     return None
+
+
+def _gather(signature: Signature) -> KernelChoice | None:
+    positions = signature.input(1)
+    if positions.dtype not in (DType.INT16, DType.INT32) or signature.output.dtype.is_packed:
+        return None
+    return KernelChoice("gather", "gather.h")
+
+
+_READ_TYPES = (DType.INT8, DType.UINT8, DType.INT16, DType.INT32, DType.BOOL)
+
+
+def _extreme(signature: Signature) -> KernelChoice | None:
+    known = signature.input(0).dtype in _READ_TYPES and signature.output.dtype in (DType.INT32, DType.INT64)
+    return KernelChoice("extreme", "extreme.h") if known else None
+
+
+def _cast(signature: Signature) -> KernelChoice | None:
+    known = signature.input(0).dtype in _READ_TYPES and signature.output.dtype in _READ_TYPES
+    return KernelChoice("cast", "convert.h") if known else None
+
+
+def _lstm(signature: Signature) -> KernelChoice | None:
+    source, state = signature.input(0), signature.input(18)
+    if source.dtype not in (DType.INT8, DType.INT16) or not all(
+        signature.has(i) for i in (*range(1, 9), *range(12, 16))
+    ):
+        return None
+    units, inputs = signature.input(1).shape
+    gate = (Stored("inputs", 1, units * inputs), Stored("recurrent", 1, units * units), Stored("bias", 4, units))
+    stored = tuple(array._replace(name=f"{array.name}_{number}") for number in range(4) for array in gate)
+    scratch = (("hidden", units * state.dtype.bits // 8),)
+    return KernelChoice("lstm", "lstm.h", scratch, (*stored, Stored("table", 2, 256)))
 
 
 def _log_softmax(signature: Signature) -> KernelChoice | None:
@@ -317,8 +359,7 @@ def _reduction(signature: Signature) -> KernelChoice | None:
     kinds = signature.input(0).dtype, signature.output.dtype
     if kinds not in ((DType.INT8, DType.INT8), (DType.INT16, DType.INT16)):
         return None
-    name = "reduce" if kinds[0] is DType.INT8 else "reduce_16"
-    return KernelChoice(name, f"{name}.h")
+    return KernelChoice("reduce", "reduce.h")
 
 
 def _converting(signature: Signature) -> KernelChoice | None:
@@ -390,8 +431,14 @@ _CHOOSERS: dict[str, _Chooser] = {
     "MAXIMUM": _binary("compare", DType.INT8),
     "MINIMUM": _binary("compare", DType.INT8),
     "PRELU": _binary("prelu", DType.INT8),
-    "LOGISTIC": _lookup,
-    "TANH": _lookup,
+    "LOGISTIC": _sigmoid,
+    "TANH": _sigmoid,
+    **dict.fromkeys(("ABS", "ELU", "EXP", "LOG", "NEG", "RSQRT", "SQRT", "SQUARE", "SIN", "COS"), _lookup),
+    "GATHER": _gather,
+    "ARG_MAX": _extreme,
+    "ARG_MIN": _extreme,
+    "CAST": _cast,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
     "HARD_SWISH": _lookup,
     "RELU": _lookup,
     "RELU6": _lookup,
@@ -403,6 +450,7 @@ _CHOOSERS: dict[str, _Chooser] = {
     "MEAN": _reduction,
     "SUM": _reduction,
     "REDUCE_MAX": _reduction,
+    "REDUCE_MIN": _reduction,
     "QUANTIZE": _converting,
     "DEQUANTIZE": _converting,
     "BATCH_MATMUL": _batch_matmul,

@@ -74,6 +74,16 @@ static inline void mcu_quantize(mcu_type type, float scale, int32_t zero_point, 
     }
 }
 
+/* CAST of integers: they wrap; bool is 0 or 1. */
+static inline void mcu_cast(mcu_type from_type, mcu_type to_type, int32_t to_bool, const int8_t *in, int8_t *out,
+                            int32_t count)
+{
+    for (int32_t i = 0; i < count; i++, in += mcu_bytes_of(from_type), out += mcu_bytes_of(to_type)) {
+        const int32_t x = mcu_read(from_type, in);
+        mcu_write(to_type, out, to_bool ? x != 0 : x);
+    }
+}
+
 /* Integers to the real numbers that they stand for: the product is formed in double and rounded. */
 static inline void mcu_dequantize(mcu_type type, double scale, int32_t zero_point, const int8_t *in, int8_t *out,
                                   int32_t count)

@@ -12,7 +12,7 @@ typedef struct {
     int32_t kept, folded;       /* how many axes */
     int32_t sizes[MCU_AXES];    /* of the kept ones, then of the folded ones */
     int32_t steps[MCU_AXES];
-    int32_t is_maximum;
+    int32_t extreme;            /* 1: the largest, -1: the smallest, 0: the sum or mean */
     int32_t element_bytes;
     int32_t offset;             /* what is subtracted from a sum */
     mcu_stage stage;
@@ -45,7 +45,7 @@ MCU_NOINLINE void mcu_reduce(const mcu_reduce_layer *l, const int8_t *in, int8_t
     const int32_t inner = sizes[l->folded - 1], inner_step = steps[l->folded - 1] * l->element_bytes;
     int32_t place[MCU_AXES] = {0}, start = 0;
     do {
-        int32_t fold[MCU_AXES] = {0}, offset = 0, largest = INT32_MIN;
+        int32_t fold[MCU_AXES] = {0}, offset = 0, largest = INT32_MIN, smallest = INT32_MAX;
         uint32_t sum = 0;
         do {
             const int8_t *from = in + (start + offset) * l->element_bytes;
@@ -53,9 +53,12 @@ MCU_NOINLINE void mcu_reduce(const mcu_reduce_layer *l, const int8_t *in, int8_t
                 const int32_t v = mcu_element(from, l->element_bytes);
                 sum += (uint32_t)v;
                 largest = v > largest ? v : largest;
+                smallest = v < smallest ? v : smallest;
             }
         } while (mcu_next_place(sizes, steps, l->folded - 1, fold, &offset));
-        const int32_t value = l->is_maximum ? largest : mcu_staged((int32_t)(sum - (uint32_t)l->offset), &l->stage);
+        const int32_t value = l->extreme > 0   ? largest
+                              : l->extreme < 0 ? smallest
+                                               : mcu_staged((int32_t)(sum - (uint32_t)l->offset), &l->stage);
         if (l->element_bytes == 1) {
             *out = (int8_t)value;
         } else {

@@ -1,0 +1,286 @@
+"""The C of a network: the same bytes after every step, the predicted RAM and weights, and refusals that say why."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import run
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from lanes import HostLane, QemuLane, expected_steps, first_difference, write_files
+from strategies import ONE_OP, Case, inputs_for, networks
+from strategies_schedules import cuttable_runs, schedules
+
+from mcusim.errors import McusimError
+from mcusim.execution import execute
+from mcusim.firmware.choice import choose
+from mcusim.firmware.emit import sources
+from mcusim.firmware.text import array, checked_name, comment, literal
+from mcusim.graph import Graph
+from mcusim.networks.loading import load
+from mcusim.runtimes import find_runtime
+from mcusim.schedule import LAYER, parse_schedule
+from mcusim.simulation.emission import codegen, network_of, seeded
+
+HOST = HostLane()
+QEMU = {core: QemuLane(core) for core in ("cortex-m4", "cortex-m7", "cortex-m3")}
+needs_host = pytest.mark.skipif(not HOST.is_there, reason="no gcc on this machine")
+needs_qemu = pytest.mark.skipif(
+    not QEMU["cortex-m4"].is_there, reason="no arm-none-eabi-gcc or qemu-system-arm on this machine"
+)
+CORPUS = (
+    ("mlperf_kws01_dscnn_int8", "layer"),
+    ("mlperf_kws01_dscnn_int8", "patch:2x2@5"),
+    ("mlperf_ic01_resnet8_int8", "layer"),
+    ("mlperf_ic01_resnet8_int8", "stream:2@6"),
+    ("mlperf_vww01_mbv1_025_96_int8", "patch:3x3@7"),
+    ("mlperf_vww01_mbv1_025_96_int8", "stream:1@9"),
+    ("mlperf_vww01_mbv1_025_96_int8", "patch:2x2@5+stream:4@4"),
+    ("micronet_vww2", "patch:4x4@9"),
+    ("mlperf_ad01_int8", "layer"),
+    ("mww_v2_okay_nabu", "layer"),
+    ("tflm_keyword_scrambled", "layer"),
+    ("tflm_hello_world_int8", "layer"),
+    ("tinymaix_mnist_dw_q", "layer"),
+    ("seanet_transpose_conv4", "layer"),
+)
+ZOO = (("smallcifar", "layer"), ("mcunet-in0", "stream:1@12"), ("proxyless-w0.3-r64", "patch:2x2@9"))
+
+
+def refused(*words: str) -> str:
+    """The sentence with which a command is refused."""
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    return err
+
+
+def assert_same_steps(graph: Graph, schedule: str, seed: int = 0) -> None:
+    """Emitted, built with all warnings as errors and run under sanitizers: every step gives the executor's bytes."""
+    network, _ = network_of(graph, parse_schedule(schedule), "net")
+    inputs = inputs_for(graph, seed)
+    shown = HOST.run(sources(network).files, "net", inputs)
+    assert first_difference(shown, list(expected_steps(graph, network.program, inputs))) == ""
+
+
+@needs_host
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "schedule"), CORPUS)
+def test_corpus_networks_compute_the_executors_bytes(corpus: Path, name: str, schedule: str) -> None:
+    assert_same_steps(load(str(corpus / "models" / f"{name}.tflite")), schedule)
+
+
+@needs_host
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "schedule"), ZOO)
+def test_zoo_networks_compute_the_executors_bytes(name: str, schedule: str) -> None:
+    assert_same_steps(seeded(load(name), 3), schedule)
+
+
+@pytest.mark.parametrize("op", list(ONE_OP))
+def test_a_choice_names_a_kernel_that_is_there(op: str) -> None:
+    kernels = files("mcusim.firmware") / "kernels"
+
+    @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=ONE_OP[op])
+    def check(case: Case) -> None:
+        for node in case.graph.nodes:
+            choice = choose(node.signature)
+            if choice is not None:
+                is_made = choice.file.startswith("depthwise_") and "_by_" in choice.file
+                assert is_made or (kernels / choice.file).is_file()
+
+    check()
+
+
+@needs_host
+@pytest.mark.slow
+@pytest.mark.parametrize("op", list(ONE_OP))
+def test_one_operator_computes_the_executors_bytes(op: str) -> None:
+    """Drawn networks of one operator. What has no kernel in C is refused by name."""
+
+    @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=ONE_OP[op])
+    def check(case: Case) -> None:
+        graph = case.graph
+        unserved = [node for node in graph.nodes if choose(node.signature) is None]
+        try:
+            execute(graph, list(inputs_for(graph, 1)))
+        except McusimError:
+            return
+        if unserved:
+            with pytest.raises(McusimError, match=unserved[0].op):
+                sources(network_of(graph, LAYER, "net")[0])
+            return
+        assert_same_steps(graph, "layer", 1)
+
+    check()
+
+
+@needs_host
+@pytest.mark.slow
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(case=networks(), draw=st.data())
+def test_drawn_networks_and_schedules_compute_the_executors_bytes(case: Case, draw: st.DataObject) -> None:
+    runtime = find_runtime("mcusim")
+    graph = case.graph
+    schedule = "layer"
+    if cuttable_runs(graph, runtime):
+        schedule = str(draw.draw(schedules(graph, runtime)))
+    assert_same_steps(graph, schedule, 2)
+
+
+@needs_qemu
+@pytest.mark.slow
+@pytest.mark.parametrize("core", list(QEMU))
+@pytest.mark.parametrize(("name", "schedule"), [CORPUS[1], CORPUS[4]])
+def test_an_emulated_cortex_m_computes_the_executors_bytes(corpus: Path, name: str, schedule: str, core: str) -> None:
+    """DSP instructions on M4 and M7, their stand-ins on the M3; loads that QEMU would trap are aligned."""
+    graph = load(str(corpus / "models" / f"{name}.tflite"))
+    network, _ = network_of(graph, parse_schedule(schedule), "net")
+    inputs = inputs_for(graph, 0)
+    shown = QEMU[core].run(sources(network).files, "net", inputs)
+    wanted = [
+        (step, row, col, QemuLane.digest(content))
+        for step, row, col, content in expected_steps(graph, network.program, inputs)
+    ]
+    assert shown == wanted
+
+
+@needs_qemu
+@pytest.mark.parametrize("schedule", ["layer", "patch:2x2@3", "stream:2@3"])
+def test_ram_and_weights_are_what_the_report_says(tmp_path: Path, schedule: str) -> None:
+    """`.data` and `.bss` of the network are its SRAM to the byte; the sizes of its arrays are the ledger's."""
+    made = codegen("smallcifar", profile="stm32f746", schedule=schedule, name="small")
+    write_files(made.files, tmp_path)
+    subprocess.run(["make", "-s", "build/small.o"], cwd=tmp_path, check=True, capture_output=True)
+    listed = subprocess.run(
+        ["arm-none-eabi-size", "-A", "build/small.o"], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+    sizes = {line.split()[0]: int(line.split()[1]) for line in listed.splitlines() if re.match(r"\.\S+ +\d+", line)}
+    ram = sum(size for name, size in sizes.items() if name.startswith((".data", ".bss")))
+    assert ram == made.report.sram.peak_bytes
+    header = made.files["small.h"]
+    assert f"SMALL_ARENA_BYTES {made.report.sram.peak_bytes}\n" in header
+    assert f"SMALL_STORED_BYTES {made.report.flash.model_bytes}\n" in header
+    symbols = subprocess.run(
+        ["arm-none-eabi-nm", "-S", "build/small.o"], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+    stored = sum(
+        int(line.split()[1], 16)
+        for line in symbols.splitlines()
+        if re.search(r" small_\d+_(weights|scale|shift|table|exponentials)$", line)
+    )
+    assert stored == made.report.flash.model_bytes
+
+
+@needs_qemu
+def test_the_linker_refuses_what_does_not_fit(tmp_path: Path) -> None:
+    made = codegen("smallcifar", profile="stm32f746", name="small")
+    write_files(made.files, tmp_path)
+    assert subprocess.run(["make", "-s", "link"], cwd=tmp_path, capture_output=True).returncode == 0
+    script = tmp_path / "small.ld"
+    least = made.report.sram.peak_bytes - 1
+    script.write_text(re.sub(r"(RAM .*LENGTH = )\d+", rf"\g<1>{least}", script.read_text()))
+    assert subprocess.run(["make", "-s", "link"], cwd=tmp_path, capture_output=True).returncode != 0
+
+
+def test_prediction_is_the_report() -> None:
+    made = codegen("smallcifar", profile="stm32f746", name="small")
+    assert json.loads(made.files["prediction.json"]) == made.report.to_dict()
+
+
+@needs_host
+def test_two_networks_live_in_one_program(tmp_path: Path) -> None:
+    """Every symbol has the network's name before it."""
+    for name in ("first", "second"):
+        write_files(codegen("smallcifar", profile="stm32f746", name=name).files, tmp_path / name)
+    main = '#include "first/first.h"\n#include "second/second.h"\n'
+    main += "int main(void) { return first_init() + second_init(); }\n"
+    (tmp_path / "main.c").write_text(main)
+    command = ["gcc", "-std=c99", "main.c", "first/first.c", "second/second.c", "-o", "both"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert subprocess.run([tmp_path / "both"]).returncode == 0
+
+
+@needs_host
+def test_another_array_may_be_the_arena(tmp_path: Path) -> None:
+    made = codegen("smallcifar", profile="stm32f746", name="small")
+    write_files(made.files, tmp_path)
+    main = (
+        '#include "small.h"\nunsigned char mine[SMALL_ARENA_BYTES] __attribute__((aligned(4)));\n'
+        "int main(void) { unsigned char *in = small_input(0);\n"
+        "return small_init() || in < mine || in >= mine + sizeof mine || small_input(1) || small_output(-1); }\n"
+    )
+    (tmp_path / "main.c").write_text(main)
+    command = ["gcc", "-std=c99", "-DSMALL_ARENA=mine", "main.c", "small.c", "-o", "main"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert subprocess.run([tmp_path / "main"]).returncode == 0
+    assert "small_arena" not in subprocess.run(["nm", tmp_path / "main"], capture_output=True, text=True).stdout
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Bad input
+
+
+@pytest.mark.parametrize("name", ["", "2nd", "_x", "a-b", "int", "string", "stdint", "x" * 41, "naïve", "a;b"])
+def test_names_that_are_no_identifier_are_refused(name: str) -> None:
+    with pytest.raises(McusimError, match=r"identifier|keyword|header"):
+        checked_name(name)
+
+
+@given(text=st.text(max_size=90))
+def test_no_text_leaves_its_comment(text: str) -> None:
+    shown = comment(f"{text}*/ system() /* \\\n ??/")
+    assert not set(shown) & set('*\n\\"?')
+    assert shown.isascii()
+    assert len(shown) <= 72
+
+
+def test_a_hostile_tensor_name_stays_a_comment() -> None:
+    made = codegen("smallcifar", profile="stm32f746", name="small")
+    for path, text in made.files.items():
+        if path.endswith((".c", ".h")):
+            assert text.count("/*") == text.count("*/"), path
+
+
+def test_the_smallest_integer_has_a_literal() -> None:
+    assert literal(-(1 << 31)) == "INT32_MIN"
+    assert "INT32_MIN" in array("a", np.array([-(1 << 31)], np.int32))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["smallcifar", "--profile", "stm32f746", "--name", "int"], "--name 'int': it is a keyword of C"),
+        (["mbv2-w1.0-r224", "--profile", "stm32f412"], "bytes of SRAM under schedule 'layer', and there are"),
+        (["mcunet-256kb-int4", "--profile", "stm32h743"], "without a kernel in C"),
+        (["smallcifar", "--profile", "stm32f746", "--optimise", "magic"], "'magic' is nothing to optimise"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(tmp_path: Path, words: list[str], sentence: str) -> None:
+    folder = tmp_path / "out"
+    assert sentence in refused("codegen", *words, "-o", str(folder))
+    assert not folder.exists()
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    sentence = refused("codegen", "smallcifar", "--profile", "stm32f746", "-o", str(tmp_path))
+    assert "holds files that mcusim did not write" in sentence
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_folder_of_ours_is_written_again(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    for name in ("one", "two"):
+        run("codegen", "smallcifar", "--profile", "stm32f746", "--name", name, "-o", str(folder))
+    (folder / "kernels" / "stale.h").write_text("")
+    run("codegen", "smallcifar", "--profile", "stm32f746", "--name", "two", "-o", str(folder))
+    assert not (folder / "kernels" / "stale.h").exists()
+    assert (folder / "two.c").is_file()
