@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import statistics
 
+import numpy as np
 import published
 import pytest
+from tflite_maker import FLOAT32, INT8, Maker, make_options
 
+import mcusim
 from mcusim import zoo
 from mcusim.conventions import CONVENTIONS, count, find_convention
 from mcusim.conventions.registry import register
 from mcusim.errors import RuntimeNameError, ScheduleError
 from mcusim.frontends.builder import GraphBuilder
-from mcusim.frontends.tflite import read_tflite
-from mcusim.graph import Padding
+from mcusim.frontends.tflite import parse_tflite, read_tflite
+from mcusim.graph import Graph, Padding
 from mcusim.lowering.lower import lower
+from mcusim.lowering.rules import InputPlace
 from mcusim.planners import live_bytes
 from mcusim.report import Basis
 from mcusim.runtimes import RUNTIMES
@@ -198,3 +202,38 @@ def test_unknown_names_and_schedules():
 def fields_of(name: str) -> dict[str, object]:
     found = CONVENTIONS[name]
     return {field: getattr(found, field) for field in found.__dataclass_fields__}
+
+
+def float_bordered(side: int, channels: int) -> Graph:
+    """QUANTIZE, one convolution, DEQUANTIZE: floats outside."""
+    made = Maker()
+    shape = (1, side, side, channels)
+    for kind in (FLOAT32, INT8, INT8, FLOAT32):
+        made.tensor(shape, kind, scales=() if kind == FLOAT32 else (0.5,))
+    ones = np.ones((channels, 3, 3, channels))
+    weights = made.tensor(ones.shape, elements=ones, scales=(0.5,) * channels, zero_points=(0,) * channels)
+    made.operator("QUANTIZE", [0], [1], make_options("QuantizeOptions"))
+    made.operator("CONV_2D", [1, weights, -1], [2], make_options("Conv2DOptions", strideW=1, strideH=1))
+    made.operator("DEQUANTIZE", [2], [3], make_options("DequantizeOptions"))
+    made.graph.inputs, made.graph.outputs = [0], [3]
+    return parse_tflite(made.pack(), name="bordered", where="bordered.tflite")
+
+
+def test_x_cube_ai_counts_floats_at_the_borders():
+    """ST printed 387.8 KiB in all for a network of four such convolutions; two buffers of floats are most of it."""
+    graph, floats = float_bordered(32, 4), 4 * 32 * 32 * 4
+    here, outside = (count("x-cube-ai", graph, input_place=place) for place in InputPlace)
+    parts = {part.name: part.size_bytes for part in here.parts}
+    assert parts["borders"] == 2 * floats
+    assert here.total_bytes - outside.total_bytes >= floats
+    assert {part.name: part.size_bytes for part in outside.parts}["borders"] == floats
+    report = mcusim.simulate(graph, profile="stm32h743", runtime="x-cube-ai")
+    external = mcusim.simulate(graph, profile="stm32h743", runtime="x-cube-ai", input_place="external")
+    assert (report.sram.peak_bytes, external.sram.peak_bytes) == (here.total_bytes, outside.total_bytes)
+
+
+def test_an_input_outside_is_not_counted_where_it_sets_the_peak():
+    builder = GraphBuilder("wide")
+    graph = builder.build([builder.conv_2d(builder.input((1, 64, 64, 8)), 2, 3, stride=2)])
+    here, outside = (count("x-cube-ai", graph, input_place=place).total_bytes for place in InputPlace)
+    assert here > 64 * 64 * 8 > outside

@@ -8,11 +8,21 @@ from typing import NamedTuple
 from mcusim.graph import ABSENT, Graph, Signature
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
-from mcusim.program import BufferKind, Program, Step
+from mcusim.program import BufferKind, Home, Program, Step
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import LAYER
 
-__all__ = ["Around", "Layer", "held_bytes", "in_and_out_bytes", "layers", "shortcut_bytes", "tensors_around"]
+__all__ = [
+    "Around",
+    "Borders",
+    "Layer",
+    "float_borders",
+    "held_bytes",
+    "in_and_out_bytes",
+    "layers",
+    "shortcut_bytes",
+    "tensors_around",
+]
 
 
 class Layer(NamedTuple):
@@ -38,20 +48,39 @@ class Layer(NamedTuple):
         return self.signature.op == "ADD"
 
 
-def layers(graph: Graph) -> tuple[Layer, ...]:
-    """The layers in order of execution."""
+def layers(graph: Graph, *, with_input: bool = True) -> tuple[Layer, ...]:
+    """The layers in order of execution.   with_input: whether the network's input is counted."""
     program = _program(graph)
+    outside = frozenset() if with_input else frozenset(home.held for home in program.inputs)
     return tuple(
         Layer(
             program.graph.nodes[step.node].name,
             step.signature,
-            _bytes(program, around.read),
+            _bytes(program, around.read - outside),
             _bytes(program, around.written),
-            _bytes(program, around.beside),
+            _bytes(program, around.beside - outside),
             around.input_stays,
         )
         for step, around in tensors_around(program)
     )
+
+
+class Borders(NamedTuple):
+    """Bytes of the inputs and outputs that the caller would convert: as they stand in the model, before or after."""
+
+    in_bytes: int
+    out_bytes: int
+
+
+def float_borders(graph: Graph) -> Borders:
+    """What inputs and outputs in floating point take around a network of integers."""
+    program = _program(graph)
+
+    def taken(homes: Iterable[Home]) -> int:
+        outer = [graph.tensors[home.tensor] for home in homes if home.tensor != home.held]
+        return sum([tensor.size_bytes for tensor in outer if tensor.dtype.is_float])
+
+    return Borders(taken(program.inputs), taken(program.outputs))
 
 
 class Around(NamedTuple):

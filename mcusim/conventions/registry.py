@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from mcusim.errors import RuntimeNameError, ScheduleError, did_you_mean
 from mcusim.graph import Graph
+from mcusim.lowering.rules import InputPlace
 from mcusim.report import Basis
 from mcusim.runtimes import LedgerItem
 from mcusim.schedule import LAYER, Schedule
@@ -35,7 +36,8 @@ class Convention:
     """A way of counting memory: of a published figure, or of a tool; no plan that could be run.
 
     what: one line on what it counts.   evidence: the figures that it was checked against, and how well it meets them.
-    parts: the sum, item by item.   takes_pieces: whether it can count patch and stream stages.
+    parts: the sum, item by item.   external_parts: the same where the input lies outside; None for a sum that has a
+    choice of its own.   takes_pieces: whether it can count patch and stream stages.
     places: whether its activations were placed, by the rules of a tool, and not added up.
     """
 
@@ -44,6 +46,7 @@ class Convention:
     basis: Basis
     evidence: str
     parts: Callable[[Graph, Schedule], tuple[LedgerItem, ...]]
+    external_parts: Callable[[Graph, Schedule], tuple[LedgerItem, ...]] | None = None
     takes_pieces: bool = False
     places: bool = False
 
@@ -71,9 +74,12 @@ def find_convention(name: str) -> Convention:
     return found
 
 
-def count(convention: Convention | str, graph: Graph, schedule: Schedule = LAYER) -> Ledger:
+def count(
+    convention: Convention | str, graph: Graph, schedule: Schedule = LAYER, input_place: InputPlace | None = None
+) -> Ledger:
     """What `convention` counts for `graph` under `schedule`.
 
+    input_place: where the input lies, for conventions that leave it to the user.
     Raises RuntimeNameError for an unknown convention, ScheduleError where it does not count such a schedule.
     """
     chosen = convention if isinstance(convention, Convention) else find_convention(convention)
@@ -86,4 +92,6 @@ def count(convention: Convention | str, graph: Graph, schedule: Schedule = LAYER
             where=f"schedule '{schedule}'",
             fix="use --schedule layer, or a convention that counts patches",
         )
-    return Ledger(chosen.parts(graph, schedule), chosen.basis, chosen.what)
+    outside = chosen.external_parts if input_place is InputPlace.EXTERNAL else None
+    parts = outside or chosen.parts
+    return Ledger(parts(graph, schedule), chosen.basis, chosen.what)

@@ -101,11 +101,17 @@ def sram_info(memory: Memory, board: Board, budget_bytes: int, warnings: list[st
 
 
 def sram_as_convention(
-    convention: Convention, graph: Graph, schedule: Schedule, board: Board, own: SramInfo, runtime: Runtime
+    convention: Convention,
+    graph: Graph,
+    schedule: Schedule,
+    board: Board,
+    own: SramInfo,
+    runtime: Runtime,
+    input_place: InputPlace | None = None,
 ) -> tuple[SramInfo, ConventionInfo, str]:
     """The figures as a convention counts them instead of `own`, and a warning that says so."""
-    ledger = count(convention, graph, schedule)
-    counted: Comparison = count_as(convention, graph, schedule)
+    ledger = count(convention, graph, schedule, input_place)
+    counted: Comparison = count_as(convention, graph, schedule, input_place)
     sram = SramInfo(
         peak_bytes=counted.total_bytes,
         arena_bytes=counted.arena_bytes,

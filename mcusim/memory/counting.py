@@ -82,14 +82,14 @@ def count_as(
 ) -> Comparison:
     """What one runtime takes or one convention counts for `graph`.
 
-    input_place: where the input lies; the runtime's own choice if None. Sums have a choice of their own.
+    input_place: where the input lies; the runtime's own choice if None. Most sums have a choice of their own.
     Raises ScheduleError where a convention does not count such a schedule.
     """
     if isinstance(counting, Runtime) and counting.counted_by:
         counting = CONVENTIONS[counting.counted_by]
     if isinstance(counting, Runtime):
         return _placed(graph, schedule, counting, input_place)
-    ledger = count(counting, graph, schedule)
+    ledger = count(counting, graph, schedule, input_place)
     parts = {part.name: part.size_bytes for part in ledger.parts}
     total = ledger.total_bytes
     return Comparison(counting.name, counting.places, total, parts, ledger.basis, ledger.what, counting.evidence)

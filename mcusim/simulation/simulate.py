@@ -243,7 +243,8 @@ def _sram(
         )
         return sram, ConventionInfo(other.name, other.memory_basis, f"placed by {other.planner_name}")
     own = sram_info(memory, board, budgets.sram_bytes, [])
-    sram, convention, told = sram_as_convention(other, graph, schedule, board, own, runtime)
+    place = the_input_place(counting.input_place, runtime, schedule)
+    sram, convention, told = sram_as_convention(other, graph, schedule, board, own, runtime, place)
     warnings.append(told)
     return sram, convention
 
