@@ -201,7 +201,11 @@ class SramInfo(NamedTuple):
 
 
 class FlashInfo(NamedTuple):
-    """model_bytes: what the runtime stores of the network.   code_bytes: kernels and runtime, as far as known."""
+    """model_bytes: what the runtime stores of the network.   code_bytes: kernels and runtime, as far as known.
+
+    low_bytes, high_bytes: between which the total lies, as the code's size is an estimate; None where it is not known.
+    fits: None where the budget lies between them.
+    """
 
     model_bytes: int | None
     weight_bytes: int
@@ -210,6 +214,8 @@ class FlashInfo(NamedTuple):
     budget_bytes: int
     fits: bool | None
     basis: Basis
+    low_bytes: int | None = None
+    high_bytes: int | None = None
 
 
 class LatencyInfo(NamedTuple):

@@ -70,3 +70,32 @@ def test_fit_is_held_to_the_budgets_that_were_stated() -> None:
     assert "64.0" in told.out
     assert run("fit", "mcunet-vww1", "--profile", "stm32f746", "--max-ms", "1ms", "--check").code == 1
     assert run("patch", "mcunet-vww1", "--profile", "stm32f746", "--flash-budget", "64k", "--check").code == 1
+
+
+def test_flash_carries_its_uncertainty() -> None:
+    """A budget inside what the code may take is not judged; a linked image would settle it."""
+    flash = mcusim.simulate("mcunet-vww0", profile="stm32h743", runtime="tflm").flash
+    assert flash.total_bytes is not None
+    assert flash.low_bytes is not None
+    assert flash.high_bytes is not None
+    assert flash.low_bytes < flash.total_bytes < flash.high_bytes
+
+    def verdict(budget_bytes: int) -> Verdict:
+        return mcusim.simulate(
+            "mcunet-vww0", profile="stm32h743", runtime="tflm", flash_budget_bytes=budget_bytes
+        ).verdict
+
+    assert verdict(flash.total_bytes - 20) is Verdict.UNKNOWN
+    assert verdict(flash.total_bytes + 20) is Verdict.UNKNOWN
+    assert verdict(flash.high_bytes) is Verdict.FITS
+    assert verdict(flash.low_bytes - 1) is Verdict.DOES_NOT_FIT
+
+
+def test_a_few_bytes_are_not_shown_as_no_kib() -> None:
+    peak_bytes = mcusim.simulate("mcunet-vww0", profile="stm32h743", runtime="tflm").sram.peak_bytes
+    shown = run(
+        "run", "mcunet-vww0", "--profile", "stm32h743", "--runtime", "tflm", "--sram-budget", str(peak_bytes - 20)
+    ).out
+    assert "SRAM 20 B over" in shown
+    assert "0.0 KiB over" not in shown
+    assert "0.0 over" not in shown

@@ -245,5 +245,15 @@ def flash_info(
         warnings.append(f"flash: {stored.warning}.")
     total = stored.total_bytes
     at_least = (stored.model_bytes or weight_bytes) + (stored.code_bytes or 0)
-    fits = total <= budget_bytes if total is not None else (None if at_least <= budget_bytes else False)
-    return FlashInfo(stored.model_bytes, weight_bytes, stored.code_bytes, total, budget_bytes, fits, stored.basis)
+    sizes = (stored.model_bytes, weight_bytes, stored.code_bytes, total, budget_bytes)
+    if total is None or stored.code_bytes is None:
+        return FlashInfo(*sizes, None if at_least <= budget_bytes else False, stored.basis)
+    error = 0 if image is not None else round(stored.code_bytes * runtime.code_error)
+    low, high = total - error, total + error
+    fits = True if high <= budget_bytes else False if low > budget_bytes else None
+    if fits is None:
+        told = f"{low:,} to {high:,} bytes, as the size of the code is an estimate"
+        warnings.append(
+            f"flash: not sure whether {budget_bytes:,} bytes hold it: it takes {told}; --map FILE settles it."
+        )
+    return FlashInfo(*sizes, fits, stored.basis, low, high)

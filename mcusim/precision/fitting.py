@@ -149,7 +149,8 @@ def _tables_bytes(graph: Graph, before: Report) -> int:
     flash, weights = before.flash, allocation_of(graph).weights
     cuttable = sum(packed_bytes(graph.tensors[tensor].type.elements, bits) for tensor, bits in weights.items())
     stored = flash.weight_bytes if flash.model_bytes is None else flash.model_bytes
-    return stored - cuttable + (flash.code_bytes or 0)
+    doubt = (flash.high_bytes or 0) - (flash.total_bytes or 0)  # so that what is found fits for sure
+    return stored - cuttable + (flash.code_bytes or 0) + doubt
 
 
 def _lacking(report: Report, least: Widths) -> str:

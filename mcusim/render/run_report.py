@@ -31,6 +31,9 @@ from mcusim.units import format_bytes, format_count, format_hz, format_ms, forma
 __all__ = ["LayerChoice", "other_lines", "report_lines", "verdict_reason"]
 
 ALIVE_SHOWN = 6
+LEAST_KIB_BYTES = 52
+"""Less rounds to 0.0 KiB."""
+
 ROOMY = 60
 """From this width on, tables are set in."""
 
@@ -81,12 +84,16 @@ def verdict_reason(report: Report) -> str:
             late = format_ms(time.ms - time.budget_ms)
             found.append(f"time {late} over ({format_percent(time.ms / time.budget_ms - 1)})")
     elif report.verdict is Verdict.UNKNOWN:
-        unknown = [name for name, fits in (("SRAM", sram.fits), ("flash", flash.fits)) if fits is None]
+        is_close = flash.fits is None and flash.low_bytes is not None and flash.high_bytes is not None
+        unknown = ["SRAM"] * (sram.fits is None) + ["flash"] * (flash.fits is None and not is_close)
         unsure = time.budget_ms is not None and time.fits is None
         if unsure and time.ms is None:
             unknown.append("time")
         if unknown:
             found.append(f"{' and '.join(unknown)} cannot be known: see the warnings")
+        if is_close and flash.low_bytes is not None and flash.high_bytes is not None:
+            interval = f"{kib(flash.low_bytes)} to {kib(flash.high_bytes)} KiB"
+            found.append(f"not sure of the flash: {interval}, and there are {kib(flash.budget_bytes)}")
         if unsure and time.low_ms is not None and time.high_ms is not None and time.budget_ms is not None:
             interval = f"{_digits(time.low_ms)} to {_digits(time.high_ms)} ms"
             found.append(f"not sure of the time: {interval}, allowed {_digits(time.budget_ms)}")
@@ -95,15 +102,18 @@ def verdict_reason(report: Report) -> str:
         found = found or ["see the warnings"]
     else:
         used = sram.peak_bytes / sram.budget_bytes
-        found.append(
-            f"with {kib(sram.budget_bytes - sram.peak_bytes)} KiB of SRAM to spare ({format_percent(1 - used)})"
-        )
+        found.append(f"with {_left(sram.budget_bytes - sram.peak_bytes)} of SRAM to spare ({format_percent(1 - used)})")
     return ", ".join(found)
 
 
 def _over(what: str, used: int, budget: int, at_least: bool = False) -> str:
     least = "at least " if at_least else ""
-    return f"{what} {least}{kib(used - budget)} KiB over ({format_percent(used / budget - 1)})"
+    return f"{what} {least}{_left(used - budget)} over ({format_percent(used / budget - 1)})"
+
+
+def _left(size_bytes: int) -> str:
+    """KiB; bytes where that would round to nothing."""
+    return f"{size_bytes} B" if size_bytes < LEAST_KIB_BYTES else f"{kib(size_bytes)} KiB"
 
 
 def _facts(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
@@ -196,7 +206,8 @@ def _bytes_row(
 ) -> list[Cell | Bar]:
     style = _fit(fits).value
     left = budget - used
-    slack = f"{kib(abs(left))} {'free' if left >= 0 else 'over'}"
+    amount = f"{abs(left)} B" if abs(left) < LEAST_KIB_BYTES else kib(abs(left))
+    slack = f"{amount} {'free' if left >= 0 else 'over'}" if fits is not None or at_least else "not sure"
     if at_least:
         slack = "rest not known" if left >= 0 else slack
     return [

@@ -135,6 +135,7 @@ class Runtime:
     setup: the bytes of arena without which it does not start, whatever it takes afterwards; None where it needs none.
     harness: what the benchmark adds behind published totals. It is named and not counted.
     flash: what it stores.   flash_ledger: the model's part of it, itemised; slower.   code: the other part, itemised.
+    code_error: how far the estimate of the code may be off, as a share of it.
     resolver: the operators that an image must link for a network; None for generated code, which calls functions.
     memory_basis: what stands behind the arena's size.   persistent_basis: behind the persistent bytes.
     cores: where its memory rules hold; empty for everywhere.   reads_offline_plan: from the model file, as TFLM does.
@@ -177,6 +178,7 @@ class Runtime:
     evidence: str
     cores: frozenset[str] = frozenset()
     reads_offline_plan: bool = False
+    code_error: float = 0.1
     weight_bits: tuple[int, ...] = (8, 4)
     activation_bits: tuple[int, ...] = (8,)
     stages: frozenset[StageKind] = frozenset({StageKind.LAYER})

@@ -82,6 +82,7 @@ TINYENGINE = register(
         memory_basis=Basis.DERIVED,
         persistent_basis=Basis.DERIVED,
         price_family="tinyengine",
+        code_error=0.04,
         versions=("0363956", "2020", "unstated"),
         cores=frozenset({"cortex-m4", "cortex-m7", "cortex-m33"}),  # its kernels use the DSP extension
         weight_bits=(8, 4, 2),  # as its int4 kernels, and CMix-NN's, would take them
