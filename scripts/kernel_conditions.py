@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from one_operator import PACKED, Network
+from one_operator import Network
 from operator_lines import networks
 from operator_variants import variants
 from tflm_judge import Answer, Outcome, Question, judge
@@ -34,11 +34,12 @@ from mcusim.lowering.lower import lower
 from mcusim.memory.placement import place
 from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.refusals import refusals_of
+from mcusim.runtimes.tflm import with_pointer_bits
 from mcusim.schedule import LAYER
 
 __all__ = ["Said", "Trial", "all_variants", "disagreement", "tried"]
 
-TFLM = RUNTIMES["tflm"]
+TFLM = with_pointer_bits(RUNTIMES["tflm"], 64)
 
 DELIBERATE = MappingProxyType(
     {
@@ -71,10 +72,12 @@ DATA = MappingProxyType(
 """Where it depends on elements whether TFLM goes through: (operator, kind of variant) -> why."""
 
 
-OTHER_HEADS = frozenset(
-    {"REDUCE_ALL", "ADD_N", "CUSTOM:SignalRfft", "CUSTOM:SignalIrfft", "CUSTOM:TFLite_Detection_PostProcess"}
-)
-"""Operators whose scratch is not planned as the wheel takes it: by pointers of 32 bits (ADD_N), or not at all."""
+OTHER_HEADS = frozenset({"CUSTOM:SignalRfft", "CUSTOM:SignalIrfft", "CUSTOM:TFLite_Detection_PostProcess"})
+"""Operators whose scratch is not planned."""
+
+
+AT_ONCE = 1000
+"""So many files are held at a time."""
 
 
 class Said(StrEnum):
@@ -116,13 +119,17 @@ def all_variants(ops: Sequence[str] = ()) -> list[Variant]:
 
 def tried(chosen: Sequence[Variant]) -> Iterator[Trial]:
     """Ask TFLM and mcusim about each variant; about one file once."""
-    questions: dict[bytes, tuple[Variant, Question]] = {}
-    for variant in chosen:
-        content = replace(variant.network, label="").content()
-        questions.setdefault(content, (variant, Question(content, _feeds(variant.network))))
-    asked = judge([question for _, question in questions.values()])
-    for (variant, question), answer in zip(questions.values(), asked, strict=True):
-        yield Trial(variant, answer, *_said(question.content))
+    seen: set[int] = set()
+    for start in range(0, len(chosen), AT_ONCE):
+        asked: list[tuple[Variant, Question]] = []
+        for variant in chosen[start : start + AT_ONCE]:
+            content = replace(variant.network, label="").content()
+            if hash(content) not in seen:
+                seen.add(hash(content))
+                asked.append((variant, Question(content, _feeds(variant.network))))
+        answers = judge([question for _, question in asked])
+        for (variant, question), answer in zip(asked, answers, strict=True):
+            yield Trial(variant, answer, *_said(question.content))
 
 
 def _feeds(network: Network) -> Sequence[NDArray[np.generic]]:
@@ -158,13 +165,9 @@ def disagreement(trial: Trial) -> str:
     if not answer.runs:
         return f"TFLM: {answer.said.splitlines()[0] if answer.said else answer.outcome}"
     heads_differ = answer.head_bytes != trial.head_bytes
-    if heads_differ and variant.op not in OTHER_HEADS and not _has_packed_activations(variant.network):
+    if heads_differ and variant.op not in OTHER_HEADS:
         return f"head of {answer.head_bytes} bytes, and {trial.head_bytes} planned"
     return ""
-
-
-def _has_packed_activations(network: Network) -> bool:
-    return any(operand.dtype in PACKED and operand.elements is None for operand in network.tensors)
 
 
 def main(arguments: Sequence[str]) -> int:

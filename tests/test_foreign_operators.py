@@ -80,3 +80,13 @@ def test_a_checked_shape_is_not_said_to_be_stale() -> None:
     with pytest.raises(ModelError, match="contradicts the inputs") as caught:
         parse_tflite(made.pack(), name="x", where="x.tflite")
     assert "stale" not in caught.value.what
+
+
+def test_a_scale_of_zero_is_none_where_none_is_needed() -> None:
+    """Some converters write it for results that count (int32): TFLM does not look at it."""
+    made = Maker()
+    made.tensor((1, 4))
+    made.tensor((1, 4), FLOAT32, scales=(0.0,))
+    made.operator("DEQUANTIZE", [0], [1])
+    made.graph.inputs, made.graph.outputs = [0], [1]
+    assert parse_tflite(made.pack(), name="x", where="x.tflite").tensors[1].quantization is None

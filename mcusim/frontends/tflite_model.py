@@ -48,6 +48,8 @@ MAX_RANK = 16
 MAX_TENSOR_BYTES = 2**31 - 1
 _EXPORT_AGAIN = "download, copy or export the model again"
 _FIXED_SHAPES = "export it with fixed shapes: give the converter a concrete input shape, batch 1"
+_SCALED = frozenset({DType.INT4, DType.INT8, DType.UINT8, DType.INT16, DType.UINT16, DType.INT2, DType.UINT4})
+"""Element types that mean nothing without a scale."""
 _VALUE_TYPES = frozenset({DType.INT32, DType.INT64})
 
 
@@ -327,6 +329,8 @@ def _quantization(table: Table, shape: Shape, dtype: DType, where: str, is_const
     scales = stored.floats(2) if stored else ()
     if stored is None or not scales:
         return None
+    if dtype not in _SCALED and not any(scales):
+        return None  # as some converters write "none"
     zero_points = stored.integers(3, I64) or (0,)
     if len(zero_points) == 1:
         zero_points *= len(scales)

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from mcusim.graph import DType
-from mcusim.runtimes.conditions import OUT, Conditions, Numbers, quantised, zero_point
+from mcusim.runtimes.condition_rules import quantised, zero_point
+from mcusim.runtimes.conditions import OUT, Conditions, Numbers
 from mcusim.runtimes.tflm_conditions import TFLM_CONDITIONS
 
 __all__ = ["CMSIS_NN_CONDITIONS"]

@@ -1,6 +1,6 @@
 """What each kernel of TensorFlow Lite Micro asks of a node, and with it the operators that TFLM registers.
 
-A line says the types that run; `conditions.py` explains the notation. Where TFLM does not look at an operand, neither
+A line says the types that run; `conditions.py` explains the notation, and `condition_rules.py` has the rules. Where TFLM does not look at an operand, neither
 does the line (`any`): the node runs, on whatever lies there. Every line was derived from variants of one-operator
 networks asked of the wheel tflite-micro 0.dev20261023182759 (`scripts/kernel_conditions.py`), and CI asks a sample of
 them again. CMSIS-NN's kernels stand on the same checks: each is Prepare of the reference kernel, or falls back to it.
@@ -12,9 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from mcusim.graph import Activation, DType
-from mcusim.runtimes.conditions import (
-    OUT,
-    Conditions,
+from mcusim.runtimes.condition_rules import (
     above,
     bias_scale,
     constant,
@@ -33,12 +31,14 @@ from mcusim.runtimes.conditions import (
     variable,
     zero_point,
 )
+from mcusim.runtimes.conditions import OUT, Conditions
 from mcusim.runtimes.tflm_rules import (
     alike_inputs,
     below_one,
     below_power,
     given_or_left_out,
     logistic_range,
+    no_zero_points,
     one_scale,
     same_bytes,
     squeezes_ones,
@@ -63,7 +63,7 @@ _SHUFFLED = one_option("weights_format", (0, 1), "its weights are stored in a fo
 def _pool() -> Conditions:
     return _of(
         "float32 ... > any ...",
-        "int8|int16 ... > int8|int16|uint8 ...",
+        "int8|int16 ... > int8|int16|uint8|int4 ...",
         numbers=(same_quantisation(0, OUT, INT8, INT16, tolerance=1e-6),),
     )
 
@@ -137,9 +137,11 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             "int8 int8|int4 any? ... > =0 ...",
             "int16 int8 any? ... > =0 ...",
             shapes=(_SHUFFLED,),
-            numbers=(bias_scale(2, 0, 1, 0.02, INT8, INT16), one_scale(1, DType.INT4)),
+            numbers=(bias_scale(2, 0, 1, 0.02, INT8, INT16), one_scale(1, DType.INT4, may_lack=True)),
         ),
-        "BATCH_MATMUL": _of("float32|int8|int16 =0 > =0", shapes=(rank(0, 2, 5), rank(1, 2, 5))),
+        "BATCH_MATMUL": _of(
+            "float32|int8|int16 =0 > =0", shapes=(rank(0, 2, 5), rank(1, 2, 5)), numbers=(no_zero_points(INT16),)
+        ),
         "SVDF": _of(
             "float32 float32 float32 float32 float32 > float32",
             "int8 int8 int8|int16 int32 int8|int16 > int8",
@@ -201,12 +203,12 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         "MUL": _of(
             "float32|int8|int16 =0 > any",
             "int32 =0 > float32|int16|int32|int8",
-            numbers=(zero_point(0, 0, INT16), zero_point(1, 0, INT16), zero_point(OUT, 0, INT16)),
+            numbers=(no_zero_points(INT16),),
         ),
         "DIV": _of("float32|int8 =0 ... > =0 ..."),
         "SQUARED_DIFFERENCE": _of(
             "any =0 > float32|int16|int32|int8",
-            numbers=(quantised(0, INT8, INT16), quantised(1, INT8, INT16)),
+            numbers=(quantised(0, INT8, INT16), quantised(1, INT8, INT16), no_zero_points(INT16)),
         ),
         "MAXIMUM": _of(f"any any ... > {_MOST} ..."),
         "MINIMUM": _of(f"any any ... > {_MOST} ..."),
@@ -231,11 +233,13 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         **dict.fromkeys(("EXP", "CEIL", "ROUND"), _SAME_FLOATS),
         "FLOOR": _of("float32 ... > any ..."),
         "NEG": _of("float32 ... > any ..."),
-        "ABS": _of("float32|int8|int16 > =0", numbers=(quantised(0, INT8, INT16), quantised(OUT, INT8, INT16))),
-        "RSQRT": _of("float32|int8|int16 > =0", numbers=(quantised(0, INT8, INT16), quantised(OUT, INT8, INT16))),
+        "ABS": _of(
+            "float32|int8|int16 > =0", numbers=(quantised(0, INT8), quantised(OUT, INT8, INT16), no_zero_points(INT16))
+        ),
+        "RSQRT": _of("float32|int8|int16 > =0", numbers=(quantised(0, INT8), quantised(OUT, INT8, INT16))),
         "LOGICAL_NOT": _of("bool > =0"),
         "ZEROS_LIKE": _of("float32|int32|int64|int8 > any"),
-        "RELU": _of("float32|int8|int16 ... > any ..."),
+        "RELU": _of("float32|int8|int16 ... > any ...", numbers=(no_zero_points(INT16),)),
         "RELU6": _of("float32|int8|int16 ... > any ..."),
         "LEAKY_RELU": _of("float32|int8|int16 > =0"),
         "PRELU": _of("float32|int8|int16 any ... > !int16 ...", "float32|int8|int16 int8 ... > int16 ..."),
@@ -256,13 +260,13 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         "CONCATENATION": _of(
             "bool|float32|int8|int16|int32|int64 =0* > =0",
             shapes=(most_inputs(10), NO_ACTIVATION, rank(0, 0, 6)),
-            numbers=(alike_inputs(INT8, with_output=True),),
+            numbers=(alike_inputs(INT8, with_output=True), no_zero_points(INT16)),
         ),
         "PAD": _of("float32|int8|int16|int32 int32|uint32 =0? > =0", shapes=(constant(1), rank(0, 0, 5))),
         "PADV2": _of(
             "float32|int8|int16|int32 int32|uint32 =0? > =0",
             shapes=(constant(1), rank(0, 0, 5)),
-            numbers=(same_quantisation(2, OUT, INT8, INT16),),
+            numbers=(same_quantisation(2, OUT, INT8),),
         ),
         "MIRROR_PAD": _of("any any ... > float32|int8 ...", shapes=(rank(1, 2, 2),)),
         "STRIDED_SLICE": _of(

@@ -12,17 +12,8 @@ from mcusim.graph import DType, Signature, Tensor
 from mcusim.ops.registry import attributes_of
 from mcusim.ops.squeeze import SqueezeAttributes
 from mcusim.ops.strided_slice import StridedSliceAttributes
-from mcusim.runtimes.conditions import (
-    OUT,
-    NumberRule,
-    Numbers,
-    ShapeRule,
-    fixed_output,
-    known,
-    name_of,
-    scale_of,
-    zero_point,
-)
+from mcusim.runtimes.condition_rules import fixed_output, known, name_of, scale_of, zero_point
+from mcusim.runtimes.conditions import OUT, NumberRule, Numbers, ShapeRule
 
 __all__ = [
     "alike_inputs",
@@ -30,6 +21,7 @@ __all__ = [
     "below_power",
     "given_or_left_out",
     "logistic_range",
+    "no_zero_points",
     "one_scale",
     "same_bytes",
     "squeezes_ones",
@@ -143,6 +135,22 @@ def logistic_range() -> tuple[NumberRule, ...]:
     return (zero_point(0, 0, DType.INT16), fixed_output(1 / 32768, 0, DType.INT16, relative=6.9e-4))
 
 
+def no_zero_points(dtype: DType) -> NumberRule:
+    """No operand has a zero point where input 0 is of that type (batch_matmul.cc, concatenation.cc, elementwise.cc)."""
+
+    def rule(numbers: Numbers) -> str:
+        source = numbers.operand(0)
+        if source is None or source.dtype is not dtype:
+            return ""
+        named = [(f"input {place}", each) for place, each in enumerate(numbers.inputs)]
+        for name, each in (*named, ("the output", numbers.outputs[0])):
+            if each is not None and scale_of(each)[1]:
+                return f"{name} has zero point {scale_of(each)[1]}, and must have 0"
+        return ""
+
+    return rule
+
+
 def alike_inputs(*types: DType, with_output: bool = False) -> NumberRule:
     """All inputs, and the result too, have one scale and zero point (concatenation.cc, add_n.cc)."""
 
@@ -212,15 +220,15 @@ def sum_scale(bits: int, *types: DType, inputs: tuple[int, ...] = (0, 1)) -> Num
     return rule
 
 
-def one_scale(place: int, *types: DType) -> NumberRule:
-    """An operand of these types has exactly one scale (quantize_common.cc, fully_connected_common.cc)."""
+def one_scale(place: int, *types: DType, may_lack: bool = False) -> NumberRule:
+    """An operand of these types has one scale, or at most one (quantize_common.cc, fully_connected_common.cc)."""
 
     def rule(numbers: Numbers) -> str:
         operands = known(numbers, place)
         if operands is None or operands[0].dtype not in types:
             return ""
         stored = operands[0].quantization
-        if stored is not None and not stored.is_per_channel:
+        if may_lack if stored is None else not stored.is_per_channel:
             return ""
         return f"{name_of(place)} has {len(stored.scales) if stored else 'no'} scales, and must have one"
 

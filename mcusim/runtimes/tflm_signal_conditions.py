@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from mcusim.runtimes.conditions import OUT, Conditions, ShapeRule, rank, same_rank
+from mcusim.runtimes.condition_rules import rank, same_rank
+from mcusim.runtimes.conditions import OUT, Conditions, ShapeRule
 
 __all__ = ["CUSTOM_CONDITIONS"]
 

@@ -14,7 +14,8 @@ from types import MappingProxyType
 from mcusim.graph import Graph, Node, Padding, Signature
 from mcusim.ops.registry import attributes_of
 from mcusim.ops.shared.pooling import Pool2DAttributes
-from mcusim.runtimes.conditions import OUT, Conditions, NumberRule, Numbers, Refusal, constant, numbers_of, rank
+from mcusim.runtimes.condition_rules import constant, rank
+from mcusim.runtimes.conditions import OUT, Conditions, NumberRule, Numbers, Refusal, numbers_of
 
 __all__ = ["TINYENGINE_CONDITIONS", "generator_refusals"]
 
