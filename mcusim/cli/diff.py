@@ -69,6 +69,9 @@ def diff(
     float_: Annotated[
         bool, typer.Option("--float", help="What quantising cost each layer of A, against a float32 run.")
     ] = False,
+    onnxruntime: Annotated[
+        bool, typer.Option("--onnxruntime", help="An .onnx network's outputs against ONNX Runtime's.")
+    ] = False,
     json: Annotated[str | None, JSON] = None,
     check: Annotated[
         bool,
@@ -85,6 +88,9 @@ def diff(
       mcusim diff mcunet-vww0 --seed 1 --float
       mcusim diff mcunet-vww0 --seed 1 --numerics tflm,tinyengine-float --check
     """
+    if onnxruntime:
+        _against_runtime(a, b, inputs, numerics, seed, float_, json, check)
+        return
     modes = [mode.strip() for mode in (numerics or "tflm").split(",")]
     _refuse_nonsense(a, b, inputs, numerics, modes, seed, float_)
     if check and float_:
@@ -109,6 +115,27 @@ def diff(
     if json != STDOUT:
         show(difference_lines(f"{first.label} against {second.label}", found, note, terminal_width(), glyphs()))
     if check and not found.is_same:
+        raise typer.Exit(1)
+
+
+def _against_runtime(
+    a: str,
+    b: str | None,
+    inputs: list[str] | None,
+    numerics: str | None,
+    seed: int | None,
+    float_: bool,
+    json: str | None,
+    check: bool,
+) -> None:
+    if b is not None or numerics is not None or float_:
+        raise InputError("it compares A alone, as TFLM has it", where="--onnxruntime", fix="leave B and modes out")
+    refuse_overwriting((a, *(inputs or [])), json=json)
+    pass_on_notices()
+    from mcusim.cli.runtime_diff import tell_runtime_diff
+
+    found = tell_runtime_diff(a, inputs or [RANDOM], seed or 0, json)
+    if check and any(each.equal < 1 for each in found):
         raise typer.Exit(1)
 
 

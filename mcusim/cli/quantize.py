@@ -52,7 +52,8 @@ def quantize(
       mcusim quantize model.onnx --data images.npy -o model.tflite --method percentile --percentile 99.9
     """
     from mcusim.evaluating.agreement import agreement
-    from mcusim.frontends.onnx.quantising import feeds, float_answers, float_network_inputs, quantised_graph
+    from mcusim.frontends.onnx.quantising import feeds, float_network_inputs, quantised_graph
+    from mcusim.frontends.onnx.running import runtime_answers
     from mcusim.networks.export import export_model
 
     recipe = _recipe(method, percentile, per_tensor, bits)
@@ -64,7 +65,7 @@ def quantize(
     inputs = float_network_inputs(path)
     samples = feeds(inputs, _arrays(data, list(inputs)), data)
     graph = quantised_graph(path, samples, recipe)
-    answers = float_answers(path, samples)
+    answers = runtime_answers(path, samples)
     costs = agreement(graph, [[sample[name] for name in inputs] for sample in samples], answers)
     written = export_model(graph, output)
     if json is not None:

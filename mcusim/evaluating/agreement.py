@@ -13,7 +13,7 @@ from mcusim.arithmetic.quant import dtype_range
 from mcusim.execution import execute
 from mcusim.graph import Graph, Tensor
 
-__all__ = ["Agreement", "agreement", "stored_input"]
+__all__ = ["Agreement", "StepsApart", "agreement", "real_input", "steps_apart", "stored_input"]
 
 Array = NDArray[Any]
 
@@ -29,6 +29,30 @@ class Agreement(NamedTuple):
     sqnr_db: float | None
     same_largest: float | None
     samples: int
+
+
+class StepsApart(NamedTuple):
+    """One quantised output against another runtime's. largest: in steps of the output's scale."""
+
+    name: str
+    elements: int
+    equal: float
+    largest: int
+
+
+def steps_apart(graph: Graph, given: Sequence[Sequence[Array]], wanted: Sequence[Sequence[Array]]) -> list[StepsApart]:
+    """Each output of `graph`, on stored inputs, against what another runtime answers in real numbers or integers."""
+    answers = [execute(graph, sample) for sample in given]
+    found = []
+    for i, index in enumerate(graph.outputs):
+        tensor = graph.tensors[index]
+        gaps = [
+            np.abs(_stored(tensor, _laid_like(tensor, theirs[i])).astype(np.float64) - mine[i])
+            for mine, theirs in zip(answers, wanted, strict=True)
+        ]
+        gap = np.concatenate([each.ravel() for each in gaps])
+        found.append(StepsApart(tensor.name, gap.size, float((gap == 0).mean()), int(np.ceil(gap.max(initial=0)))))
+    return found
 
 
 def agreement(graph: Graph, inputs: Sequence[Sequence[Array]], wanted: Sequence[Sequence[Array]]) -> list[Agreement]:
@@ -50,11 +74,22 @@ def stored_input(graph: Graph, index: int, array: Array) -> Array:
     """An input of the float network as the quantised one takes it: its layout, on its grid."""
     tensor = graph.tensors[index]
     moved = array if array.shape == tensor.shape and not _is_turned(graph, tensor) else np.moveaxis(array, 1, -1)
-    moved = moved.reshape(tensor.shape)
+    return _stored(tensor, moved.reshape(tensor.shape))
+
+
+def real_input(graph: Graph, index: int, stored: Array) -> Array:
+    """The inverse of `stored_input`: real numbers in the network's own layout."""
+    tensor = graph.tensors[index]
+    real = _real(tensor, stored).astype(np.float32) if tensor.quantization else stored
+    return np.ascontiguousarray(np.moveaxis(real, -1, 1) if _is_turned(graph, tensor) else real)
+
+
+def _stored(tensor: Tensor, real: Array) -> Array:
+    """Real numbers on a tensor's grid."""
     if tensor.quantization is None or not tensor.dtype.is_integer:
-        return np.ascontiguousarray(moved.astype(tensor.dtype.value))
+        return np.ascontiguousarray(real.astype(tensor.dtype.value))
     lowest, highest = dtype_range(tensor.dtype)
-    steps = np.rint(moved / np.float32(tensor.quantization.scales[0])) + tensor.quantization.zero_points[0]
+    steps = np.rint(real / np.float32(tensor.quantization.scales[0])) + tensor.quantization.zero_points[0]
     return np.ascontiguousarray(np.clip(steps, lowest, highest).astype(tensor.dtype.value))
 
 

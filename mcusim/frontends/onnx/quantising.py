@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,13 @@ import numpy as np
 
 from mcusim.errors import InputError, ModelError
 from mcusim.frontends.onnx.reading import file_content, read_network
+from mcusim.frontends.onnx.running import package, reason, runtime_errors
 from mcusim.frontends.qdq import Network, Value, import_network
 from mcusim.frontends.qdq.network import Array
 from mcusim.frontends.qdq.tying import tied
 from mcusim.graph import DType, Graph
 
-__all__ = ["Method", "Recipe", "feeds", "float_answers", "float_network_inputs", "quantised_graph"]
-
-_INSTALL = "pip install 'mcusim[onnx]'"
+__all__ = ["Method", "Recipe", "feeds", "float_network_inputs", "quantised_graph"]
 
 
 class Method(StrEnum):
@@ -114,9 +112,9 @@ def float_network_inputs(path: Path) -> Mapping[str, Value]:
 
 def _quantised(path: Path, samples: Sequence[Mapping[str, Array]], recipe: Recipe, where: str) -> bytes:
     """What `quantize_static` writes."""
-    quantization = _package("onnxruntime.quantization", where)
-    shape_inference = _package("onnxruntime.quantization.shape_inference", where)
-    errors: tuple[type[Exception], ...] = (*_errors(), ValueError, KeyError, AssertionError, OSError)
+    quantization = package("onnxruntime.quantization", where)
+    shape_inference = package("onnxruntime.quantization.shape_inference", where)
+    errors: tuple[type[Exception], ...] = (*runtime_errors(), ValueError, KeyError, AssertionError, OSError)
     kind = quantization.QuantType.QInt8 if recipe.bits == 8 else quantization.QuantType.QInt16
     with tempfile.TemporaryDirectory(prefix="mcusim-") as folder, _silenced():
         prepared, written = Path(folder) / "prepared.onnx", Path(folder) / "quantised.onnx"
@@ -139,17 +137,9 @@ def _quantised(path: Path, samples: Sequence[Mapping[str, Array]], recipe: Recip
                 },
             )
         except errors as error:
-            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             fix = "check that onnxruntime runs the network on these samples"
-            raise ModelError(f"onnxruntime cannot quantise it: {reason[:300]}", where=where, fix=fix) from error
+            raise ModelError(f"onnxruntime cannot quantise it: {reason(error)}", where=where, fix=fix) from error
         return written.read_bytes()
-
-
-def _package(name: str, where: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise ModelError("quantising needs the package `onnxruntime`", where=where, fix=_INSTALL) from error
 
 
 def _reader(quantization: Any, samples: Sequence[Mapping[str, Array]]) -> Any:
@@ -163,13 +153,6 @@ def _reader(quantization: Any, samples: Sequence[Mapping[str, Array]]) -> Any:
     return Reader()
 
 
-def _errors() -> tuple[type[Exception], ...]:
-    """The exceptions of ONNX Runtime, which have no base of their own, and RuntimeError."""
-    state = vars(import_module("onnxruntime.capi.onnxruntime_pybind11_state")).values()
-    own = tuple(each for each in state if isinstance(each, type) and issubclass(each, Exception))
-    return (*own, RuntimeError)
-
-
 @contextlib.contextmanager
 def _silenced() -> Iterator[None]:
     """Without the advice that the quantiser logs, and without the progress that it prints."""
@@ -180,19 +163,3 @@ def _silenced() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-def float_answers(path: Path, samples: Sequence[Mapping[str, Array]]) -> list[list[Array]]:
-    """What the float network answers on each sample, by ONNX Runtime. Raises ModelError."""
-    runtime = _package("onnxruntime", str(path))
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3
-    errors: tuple[type[Exception], ...] = (*_errors(), ValueError)
-    try:
-        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        return [[np.asarray(each) for each in session.run(None, dict(sample))] for sample in samples]
-    except errors as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelError(
-            f"onnxruntime cannot run it: {reason[:300]}", where=str(path), fix="check the model"
-        ) from error
