@@ -430,3 +430,33 @@ def quantised(model: Any, folder: Path, *, form: str = "QDQ", activations: str =
         extra_options=extra,
     )
     return out.read_bytes()
+
+
+def agreement_table(count: int = 3) -> str:
+    """The table of docs/onnx.md: equal output bytes, and the largest step, for each network and setting."""
+    import tempfile
+    import warnings
+
+    from mcusim.errors import McusimError
+    from mcusim.frontends.onnx import parse_onnx
+
+    warnings.simplefilter("ignore")
+    lines = ["| | " + " | ".join(f"`{mode}`" for mode in MODES) + " |", "|---|" + "---|" * len(MODES)]
+    for name in NETWORKS:
+        model, cells = float_network(name), []
+        for setting in MODES.values():
+            with tempfile.TemporaryDirectory() as folder:
+                content = quantised(model, Path(folder), **setting)
+            try:
+                graph = parse_onnx(content, name=name, where=name)
+            except McusimError:
+                cells.append("refused")
+                continue
+            equal, step = compared(graph, content, calibration(model, count, 7))
+            cells.append(f"{100 * equal:.0f} %, {step}")
+        lines.append(f"| {name.replace('_', '-')} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(agreement_table())

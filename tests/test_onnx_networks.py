@@ -32,11 +32,6 @@ QUICK = {"mobilenet_v2": "qop-u8s8", "ds_cnn": "qdq-u8s8", "shufflenet": "qdq-s8
 REFUSED = {
     ("unet", "qop-u8s8"): "weights are not quantised",  # ONNX Runtime leaves ConvTranspose in floats
     ("unet", "qop-s8"): "weights are not quantised",
-    **{
-        (name, "qdq-u8u8"): "weights have a zero point"
-        for name in NETWORKS
-        if name not in ("autoencoder", "transformer")
-    },
 }
 """What cannot be kept exactly, and why."""
 UNFIT = {("unet", "qdq-s16"): "TFLM has no int16 RESIZE_BILINEAR", ("audio", "qdq-s16"): "PAD of int16 is to be mended"}

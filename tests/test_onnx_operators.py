@@ -51,6 +51,8 @@ class Between(Maker):
         zero = 128 if kind == "uint8" else 0
         count = shape[axis] if axis is not None else 1
         scales = self.random.uniform(0.5, 1.5, count) / 127 / np.sqrt(np.prod(shape[1:]) / 2)
+        if kind == "asymmetric":  # a zero point, and weights that reach beyond int8 without it
+            kind, zero, values = "uint8", 77, self.random.integers(-77, 179, tuple(shape))
         stored_values = self.constant(values + zero, kind)
         if axis is None:
             return str(self.op("DequantizeLinear", stored_values, self.constant(scales[0]), self.constant(zero, kind)))
@@ -166,6 +168,23 @@ CASES: dict[str, Case] = {
     "conv": _case(_conv((5, 6, 3, 3))),
     "conv per tensor": _case(_conv((5, 6, 3, 3), axis=None)),
     "conv uint8 weights": _case(_conv((5, 6, 3, 3), "uint8")),
+    "conv asymmetric": _case(_conv((5, 6, 3, 3), "asymmetric", None), has=("CONCATENATION",)),
+    "conv asymmetric, a channel": _case(_conv((5, 6, 3, 3), "asymmetric"), has=("CONCATENATION",)),
+    "conv asymmetric, 1x1": _case(_conv((5, 6, 1, 1), "asymmetric", None), has=("FULLY_CONNECTED",)),
+    "depthwise asymmetric": _case(_conv((6, 1, 3, 3), "asymmetric", group=6, pads=[1] * 4), has=("CONV_2D",)),
+    "conv grouped asymmetric": _case(_conv((9, 2, 3, 3), "asymmetric", group=3)),
+    "conv transpose asymmetric": _case(
+        lambda m, x: m.op(
+            "ConvTranspose", x, m.weights((6, 4, 2, 2), 1, "asymmetric"), strides=[2, 2], kernel_shape=[2, 2]
+        )
+    ),
+    "gemm asymmetric": _case(
+        lambda m, x: m.op("Gemm", x, m.weights((7, 30), None, "asymmetric"), transB=1),
+        shape=(1, 30), lacks=("CONCATENATION",),
+    ),
+    "gemm asymmetric, a channel": _case(
+        lambda m, x: m.op("Gemm", x, m.weights((7, 30), 0, "asymmetric"), transB=1), shape=(1, 30)
+    ),
     "conv padded, stride 2": _case(_conv((5, 6, 3, 3), pads=[1] * 4, strides=[2, 2]), has=("PAD",)),
     "conv same upper": _case(_conv((5, 6, 3, 3), auto_pad="SAME_UPPER", strides=[2, 2]), lacks=("PAD",)),
     "conv same lower": _case(_conv((5, 6, 4, 4), auto_pad="SAME_LOWER"), has=("PAD",)),

@@ -100,14 +100,6 @@ def test_an_output_without_a_scale() -> None:
     refused(m.model(m.op("MatMul", x, weights)), r"output is not quantised.*\n  fix: quantise its output too")
 
 
-def test_asymmetric_weights() -> None:
-    m = Maker((1, 3, 8, 8))
-    x = grid(m, "input")
-    stored = m.constant(m.random.integers(0, 256, (4, 3, 3, 3)), "uint8")
-    weights = m.op("DequantizeLinear", stored, m.constant(0.02), m.constant(77, "uint8"))
-    refused(m.model(grid(m, m.op("Conv", x, weights))), r"zero point.*\n  fix: .*WeightSymmetric")
-
-
 @pytest.mark.parametrize(("axis", "is_taken"), [(0, True), (1, False), (2, False)])
 def test_a_dynamic_axis(axis: int, is_taken: bool) -> None:
     """An open batch is 1; any other open axis is refused."""

@@ -16,6 +16,8 @@ from mcusim.frontends.qdq.weights import (
     INT8_LOWEST,
     bias_of,
     check_grids,
+    in_parts,
+    repeated,
     scaled,
     weights_of,
     widened,
@@ -44,7 +46,10 @@ def conv(emitter: Emitter, step: Step) -> None:
         fix = "export the model again"
         raise step.refuse(f"weights {stored.shape} do not go with an input of {held.shape}", fix)
     found = window(step, held, elements.shape[2:])
-    tensor, padding = placed_border(emitter, step, held.at, found, source_grid)
+    elements, parts = in_parts(emitter, step, elements)
+    is_depthwise = is_depthwise and parts == 1
+    tensor = repeated(emitter, step, held.at, parts, groups, source_grid)
+    tensor, padding = placed_border(emitter, step, tensor, found, source_grid)
     activation = emitter.activation(step, target)
     bias = bias_of(emitter, step, 2, source_grid, weights)
     layout, axis = (elements.transpose(1, 2, 3, 0), 3) if is_depthwise else (elements.transpose(0, 2, 3, 1), 0)
@@ -115,6 +120,8 @@ def conv_transpose(emitter: Emitter, step: Step) -> None:
     _, rows, cols, in_c = held.stored_shape
     if elements.shape[1] != in_c:
         raise step.refuse(f"weights do not go with {in_c} input channels", "export the model again")
+    elements, parts = in_parts(emitter, step, elements)
+    tensor = repeated(emitter, step, held.at, parts, 1, source_grid)
     full = ((rows - 1) * found.strides[0] + kernel_h, (cols - 1) * found.strides[1] + kernel_w)
     extra = step.integers("output_padding") or (0, 0)
     extra = extra if len(extra) == 2 else (0, extra[0])
@@ -132,7 +139,7 @@ def conv_transpose(emitter: Emitter, step: Step) -> None:
     bias = bias_of(emitter, step, 2, source_grid, weights)
     result = emitter.emit(
         "TRANSPOSE_CONV",
-        (emitter.builder.integers(shape), kernel, held.at, *(() if bias == ABSENT else (bias,))),
+        (emitter.builder.integers(shape), kernel, tensor, *(() if bias == ABSENT else (bias,))),
         step.output if fits else f"{step.output}/full",
         grid=target,
         padding=Padding.SAME if fits else Padding.VALID,

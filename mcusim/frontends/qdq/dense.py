@@ -14,6 +14,8 @@ from mcusim.frontends.qdq.weights import (
     Weights,
     bias_of,
     check_grids,
+    in_parts,
+    repeated,
     scaled,
     weights_of,
     widened,
@@ -69,6 +71,9 @@ def _with_weights(emitter: Emitter, step: Step, left: Held, right: Held) -> None
     else:
         order = plain(len(left.shape))
         source = replace(left, tensor=emitter.arranged(left, order, step.output), order=order)
+    elements, parts = in_parts(emitter, step, weights.elements)
+    weights = replace(weights, elements=elements)
+    source = replace(source, tensor=repeated(emitter, step, source.at, parts, 1, grids[0]))
     result, activation = placed_dense(emitter, step, source, weights, grids)
     shape = emitter.builder.type_of(result).shape
     emitter.finish(step, Held(shape, plain(len(shape)), target.dtype, target, result), activation)

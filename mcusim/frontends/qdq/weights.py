@@ -20,6 +20,8 @@ __all__ = [
     "along_first",
     "bias_of",
     "check_grids",
+    "in_parts",
+    "repeated",
     "scaled",
     "weights_of",
     "widened",
@@ -44,7 +46,10 @@ INT8_HIGHEST = 127
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weights:
-    """Weights with output channels first, centred: their zero points are 0 but where `grid` says otherwise."""
+    """Weights with output channels first, centred: their zero points are 0 but where `grid` says otherwise.
+
+    elements: int8, or int16 where centred weights need more; `in_parts` makes int8 of them.
+    """
 
     elements: Array
     grid: Grid
@@ -78,7 +83,44 @@ def weights_of(emitter: Emitter, step: Step, index: int, channel_axis: int, *, m
         return Weights(centred.astype(np.int8), along_first(DType.INT8, scales))
     if may_have_zero_point and not quantization.is_per_channel and held.grid.dtype is DType.INT8:
         return Weights(elements, held.grid)
-    raise step.refuse("its weights have a zero point, which TFLite's int8 convolution has not", _SYMMETRIC)
+    return Weights(centred.astype(np.int16), along_first(DType.INT8, scales))
+
+
+def in_parts(emitter: Emitter, step: Step, elements: Array) -> tuple[Array, int]:
+    """Weights as int8, and how many parts they are the sum of.
+
+    Weights with a zero point reach from -255 to 255 once it is taken away, and TFLite's int8 convolutions have none.
+    Two int8 numbers have that sum: w = a + b, so that the products with x are those of (x, x) with (a, b), exactly, in
+    the same accumulator. Parts lie side by side along axis 1, the input channels.
+    """
+    if elements.dtype != np.int16:
+        return elements, 1
+    parts, rest = [], elements
+    while not parts or rest.any():
+        part = np.clip(rest, INT8_LOWEST, INT8_HIGHEST)
+        parts.append(part.astype(np.int8))
+        rest = rest - part
+    if len(parts) > 1:
+        emitter.note(
+            f"{step.output}: its weights have a zero point, which TFLite's int8 kernels have not: they are the sum of "
+            f"{len(parts)} parts, over an input that is repeated. It costs {len(parts)} times the work; to save it, "
+            f"{_SYMMETRIC}"
+        )
+    return np.concatenate(parts, axis=1), len(parts)
+
+
+def repeated(emitter: Emitter, step: Step, tensor: int, parts: int, groups: int, grid: Grid) -> int:
+    """A map or matrix whose channels, in each group, stand there so many times."""
+    if parts == 1:
+        return tensor
+    shape = emitter.builder.type_of(tensor).shape
+    name, channels = f"{step.output}/repeated", shape[-1]
+    if groups == 1:
+        return emitter.emit("CONCATENATION", (tensor,) * parts, name, grid=grid, axis=len(shape) - 1)
+    apart = (shape[0] * shape[1], shape[2], groups, channels // groups)
+    split = emitter.reshaped(tensor, apart, f"{name}/groups", grid, grid.dtype)
+    joined = emitter.emit("CONCATENATION", (split,) * parts, f"{name}/joined", grid=grid, axis=3)
+    return emitter.reshaped(joined, (*shape[:-1], channels * parts), name, grid, grid.dtype)
 
 
 def widened(weights: Weights) -> Weights:
