@@ -95,7 +95,8 @@ def in_parts(emitter: Emitter, step: Step, elements: Array) -> tuple[Array, int]
     """
     if elements.dtype != np.int16:
         return elements, 1
-    parts, rest = [], elements
+    parts: list[Array] = []
+    rest = elements
     while not parts or rest.any():
         part = np.clip(rest, INT8_LOWEST, INT8_HIGHEST)
         parts.append(part.astype(np.int8))
