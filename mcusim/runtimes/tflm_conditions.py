@@ -1,9 +1,10 @@
 """What each kernel of TensorFlow Lite Micro asks of a node, and with it the operators that TFLM registers.
 
-A line says the types that run; `conditions.py` explains the notation, and `condition_rules.py` has the rules. Where TFLM does not look at an operand, neither
-does the line (`any`): the node runs, on whatever lies there. Every line was derived from variants of one-operator
-networks asked of the wheel tflite-micro 0.dev20261023182759 (`scripts/kernel_conditions.py`), and CI asks a sample of
-them again. CMSIS-NN's kernels stand on the same checks: each is Prepare of the reference kernel, or falls back to it.
+A line says the types that run; `conditions.py` explains the notation, `condition_rules.py` has the rules. Where TFLM
+does not look at an operand, neither does the line (`any`): the node runs, on whatever lies there. Every line was
+derived from variants of one-operator networks asked of the wheel tflite-micro 0.dev20261023182759
+(`scripts/kernel_conditions.py`), and CI asks a sample of them again. CMSIS-NN's kernels stand on the same checks: each
+is Prepare of the reference kernel, or falls back to it.
 """
 
 from __future__ import annotations
