@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import mcusim
 from mcusim.boards import all_boards, load_board
 from mcusim.errors import InputError, RuntimeNameError
+from mcusim.graph import Attributes, signature
 from mcusim.ops import Work, WorkKind
 from mcusim.pricing.efforts import EFFORTS, GROUPS, efforts, rates_of_work
 from mcusim.pricing.fitting import evidence_of, fit_from_bytes, fit_to_bytes, log_physics, refit
@@ -190,7 +191,7 @@ def test_rates_and_efforts_price_alike(work: Work) -> None:
 def test_causes_add_up_to_the_total(work: Work) -> None:
     prices = coefficients(RUNTIMES["tinyengine"], load_board("stm32l4r5"))
     assert prices is not None
-    cost = price_work(prices, work)
+    cost = price_work(prices, signature("ADD", Attributes(), (), ()), work)
     assert sum(cost[1:]) == pytest.approx(cost.total_cycles)
     assert min(cost) >= 0
 

@@ -9,7 +9,7 @@ from mcusim.graph import ABSENT, Flow, Graph, Signature
 from mcusim.ops import OPS
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.ops.totals import whole_work
-from mcusim.pricing.efforts import EFFORTS, Parts, efforts
+from mcusim.pricing.efforts import PUBLISHED, EffortModel, Parts
 from mcusim.pricing.prices import Coefficients, Cost, price_whole, price_work, step_work
 from mcusim.program import Program, Stage, Step, ViewKind
 from mcusim.region import Span
@@ -33,7 +33,7 @@ class Breakdown(NamedTuple):
     """One entry a node of the graph, in its order.
 
     missing: why the runtime cannot run some nodes -> their names.   caveats: of its kernels -> the nodes they run.
-    amounts: of each of `pricing.efforts.EFFORTS`, over all steps.
+    amounts: of each effort of the model that prices them, over all steps.
     """
 
     layers: tuple[LayerInfo, ...]
@@ -110,8 +110,12 @@ def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signa
         whole_work(signature).macs,
         None if prices is None else _whole_cycles(price_whole(prices, signature)),
         sum(kind.size_bytes for kind in learned if kind is not None and kind.is_constant),
-        efforts(whole_work(signature)),
+        _model(prices).parts(signature, whole_work(signature)),
     )
+
+
+def _model(prices: Coefficients | None) -> EffortModel:
+    return PUBLISHED if prices is None else prices.model
 
 
 def step_cost(stage: Stage, step: Step, runtime: Runtime, prices: Coefficients | None) -> StepCost:
@@ -122,7 +126,9 @@ def step_cost(stage: Stage, step: Step, runtime: Runtime, prices: Coefficients |
         facts = _layer_facts(runtime, prices, step.signature)
         return StepCost(facts.kernel, facts.macs, facts.cycles)
     work, kernel = step_work(step), runtime.kernel_in(stage.kind, step.signature)
-    return StepCost(kernel, work.macs, None if prices is None else _whole_cycles(price_work(prices, work)))
+    return StepCost(
+        kernel, work.macs, None if prices is None else _whole_cycles(price_work(prices, step.signature, work))
+    )
 
 
 def breakdown(
@@ -138,7 +144,7 @@ def breakdown(
     missing: dict[str, list[str]] = {}
     caveats: dict[str, list[str]] = {}
     copying = NO_CYCLES  # of copies that only the runtime makes; they count with the layer that reads the copy
-    amounts = [0.0] * len(EFFORTS)
+    amounts = [0.0] * len(_model(prices).causes)
     time = 0
     for stage in program.stages:
         is_once = program.flow_of(stage) is Flow.ONCE
@@ -151,7 +157,9 @@ def breakdown(
             if stage.kind is not StageKind.LAYER:
                 kernel = runtime.kernel_in(stage.kind, signature)
             if stage.kind is not StageKind.LAYER and prices is not None:
-                cycles, parts = _whole_cycles(price_work(prices, step_work(step))), efforts(step_work(step))
+                work = step_work(step)
+                cycles = _whole_cycles(price_work(prices, signature, work))
+                parts = prices.model.parts(signature, work)
             if is_once:
                 macs, cycles, parts = 0, NO_CYCLES if cycles is not None else None, ()
             for place, amount in parts:

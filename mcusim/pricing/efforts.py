@@ -7,12 +7,26 @@ between runtimes and cores; how many there are follows from a layer's shape.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
+from mcusim.graph import Signature
 from mcusim.ops import Work, WorkKind
 
-__all__ = ["CAUSES", "EFFORTS", "GROUPS", "Cause", "Effort", "efforts", "rates_of_work"]
+__all__ = [
+    "CAUSES",
+    "EFFORTS",
+    "GROUPS",
+    "PUBLISHED",
+    "Cause",
+    "Effort",
+    "EffortModel",
+    "Parts",
+    "WorkRates",
+    "efforts",
+    "rates_of_work",
+]
 
 SHALLOW_CHANNELS = 4
 """Convolutions over fewer input channels (images, spectrograms) have inner loops that do not fill a SIMD word."""
@@ -167,3 +181,21 @@ def rates_of_work(cycles: tuple[float, ...], work: Work) -> WorkRates:
         read + packed.input * unpacking,
         cycles[_CALL] * rule.call,
     )
+
+
+class EffortModel(NamedTuple):
+    """How the work of a node is taken apart into efforts that have prices.
+
+    causes: of each effort, by place.   parts: (place, amount) of every effort that some work of a node takes.
+    rates: where an effort at place i costs `cycles[i]`, what a unit of such work costs.
+    """
+
+    causes: tuple[Cause, ...]
+    parts: Callable[[Signature, Work], Parts]
+    rates: Callable[[tuple[float, ...], Signature, Work], WorkRates]
+
+
+PUBLISHED = EffortModel(
+    CAUSES, lambda call, work: efforts(work), lambda cycles, call, work: rates_of_work(cycles, work)
+)
+"""The efforts whose prices come from published times: a kind of inner loop says what they are, whoever wrote it."""

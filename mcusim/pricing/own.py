@@ -71,12 +71,13 @@ class Change(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """One row of a file.   prices: those of the package for it."""
+    """One row of a file.   prices: those of the package for it.   amounts: of each of their efforts."""
 
     row: Evidence
     line: int
     clock_hz: int
     prices: Coefficients
+    amounts: tuple[float, ...]
 
 
 def read_measurements(path: str | PathLike[str]) -> list[Measured]:
@@ -142,7 +143,11 @@ def _measured(row: Mapping[str, str | None], file: str, line: int, number: int) 
     prices = coefficients(runtime, board, system.memory)
     if prices is None:
         raise InputError(f"nobody has measured {runtime.name}", where=where, fix="leave this network out")
-    return Measured(evidence, line, board.clock_hz, prices)
+    own = [0.0] * len(prices.model.causes)
+    for step in program.body():
+        for place, amount in prices.model.parts(step.signature, step_work(step)):
+            own[place] += amount
+    return Measured(evidence, line, board.clock_hz, prices, tuple(own))
 
 
 def _clock(text: str, where: str) -> int:
@@ -171,10 +176,10 @@ def calibrate(own: Sequence[Measured]) -> tuple[Calibration, list[Change]]:
     left = leave_out(everything, fit) if len({row.network for row in rows}) > 1 else None
     seen, first = [], len(everything) - len(rows)
     changes = []
-    for place, (row, line, clock_hz, prices) in enumerate(own, first):
+    for place, (row, line, clock_hz, prices, amounts) in enumerate(own, first):
         ms = 1e3 / clock_hz
-        old_ms = ms * sum([price * amount for price, amount in zip(prices.cycles, row.amounts, strict=True)])
-        low, high = prices.interval(row.amounts)
+        old_ms = ms * sum([price * amount for price, amount in zip(prices.cycles, amounts, strict=True)])
+        low, high = prices.interval(amounts)
         new = None
         if left is not None:
             new = exp(left.log_cycles[place]) * ms

@@ -16,7 +16,8 @@ from mcusim.boards.board import Board
 from mcusim.graph import Signature
 from mcusim.ops import OPS, Work
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
-from mcusim.pricing.efforts import CAUSES, EFFORTS, Cause, efforts, rates_of_work
+from mcusim.pricing.efforts import EFFORTS, PUBLISHED, Cause, EffortModel
+from mcusim.pricing.emulated import EMULATED_FAMILY, emulated_model, emulated_prices
 from mcusim.pricing.fitting import NORMAL_QUANTILE
 from mcusim.pricing.physics import stall_share
 from mcusim.pricing.stored import Calibration, find_place, package_calibration
@@ -53,7 +54,7 @@ class Interval(NamedTuple):
 class Coefficients:
     """Prices of one runtime on one board.
 
-    cycles: of one unit of each of `pricing.efforts.EFFORTS`.   covariance: of their logarithms.
+    cycles: of one unit of each effort of `model`.   covariance: of their logarithms.
     row_variance: of the logarithm of a measured time around the model.   interval_scale: stretches deviations.
     stall_share: the part of all cycles that waits for flash, by the physics.
     version: of the runtime, as measured.   evidence: what stands behind the prices.   basis: calibrated, or
@@ -69,6 +70,7 @@ class Coefficients:
     evidence: str
     networks: int
     basis: Basis
+    model: EffortModel = PUBLISHED
 
     def interval(self, amounts: Sequence[float]) -> Interval:
         """Around the cycles of so much of each effort: parts whose prices are known well make it narrow."""
@@ -109,7 +111,7 @@ def coefficients(
     chosen = calibration or package_calibration()
     place = find_place(chosen, runtime, board, memory)
     if place is None:
-        return None
+        return _emulated(board) if runtime.price_family == EMULATED_FAMILY else None
     system = place.system
     prices = chosen.fit.posterior(system, place.log_physics)
     return Coefficients(
@@ -125,13 +127,31 @@ def coefficients(
     )
 
 
-def price_work(prices: Coefficients, work: Work) -> Cost:
-    """Cycles of some work, in the core's own clock."""
-    mac, output, read, call = rates_of_work(prices.cycles, work)
-    total = mac * work.macs + read * work.inputs + output * work.outputs + call * work.calls
+def _emulated(board: Board) -> Coefficients:
+    """Prices of mcusim's own kernels, which no board has confirmed."""
+    found = emulated_prices(board)
+    size = len(found.cycles)
+    return Coefficients(
+        found.cycles,
+        ((0.0,) * size,) * size,
+        found.spread**2,
+        1.0,
+        stall_share(board),
+        "",
+        found.evidence,
+        0,
+        Basis.PROVISIONAL,
+        emulated_model(),
+    )
+
+
+def price_work(prices: Coefficients, call: Signature, work: Work) -> Cost:
+    """Cycles of some work of a node, in the core's own clock."""
+    mac, output, read, entry = prices.model.rates(prices.cycles, call, work)
+    total = mac * work.macs + read * work.inputs + output * work.outputs + entry * work.calls
     spent = dict.fromkeys(Cause, 0.0)
-    for place, amount in efforts(work):
-        spent[CAUSES[place]] += amount * prices.cycles[place]
+    for place, amount in prices.model.parts(call, work):
+        spent[prices.model.causes[place]] += amount * prices.cycles[place]
     waiting = prices.stall_share * (spent[Cause.COMPUTE] + spent[Cause.STORE])
     busy = 1.0 - prices.stall_share
     return Cost(
@@ -155,4 +175,4 @@ def price_whole(prices: Coefficients, signature: Signature) -> Cost:
     if op is None or not signature.outputs:
         return Cost()
     output = signature.output
-    return price_work(prices, op.work(signature, output.rows, output.cols, 1))
+    return price_work(prices, signature, op.work(signature, output.rows, output.cols, 1))

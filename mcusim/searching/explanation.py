@@ -123,7 +123,7 @@ class _Clock(NamedTuple):
 
     def _done(self, step: Step) -> int:
         assert self.prices is not None
-        return round(price_work(self.prices, step_work(step)).total_cycles)
+        return round(price_work(self.prices, step.signature, step_work(step)).total_cycles)
 
     def _once(self, step: Step) -> int:
         assert self.prices is not None

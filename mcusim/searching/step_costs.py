@@ -18,7 +18,6 @@ from mcusim.lowering.rules import LoweringRules
 from mcusim.lowering.staging import resized
 from mcusim.ops import OPS, Work
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
-from mcusim.pricing.efforts import rates_of_work
 from mcusim.pricing.prices import Coefficients, price_work
 from mcusim.searching.stage_axes import Ints
 
@@ -55,10 +54,10 @@ def cycles_of(prices: Coefficients, call: Signature, computed: tuple[Ints, Ints]
         work = OPS[call.op].work
 
         def priced(rows: int, cols: int, times: int) -> float:
-            return price_work(prices, work(call, rows, cols, times)).total_cycles
+            return price_work(prices, call, work(call, rows, cols, times)).total_cycles
 
         return np.rint(_one_by_one(priced, (*computed, calls), np.float64))
-    mac, output, read, entry = rates_of_work(prices.cycles, counts)
+    mac, output, read, entry = prices.model.rates(prices.cycles, call, counts)
     places = computed[0] * computed[1]
     cycles = mac * (places * counts.macs) + read * (places * counts.inputs) + output * (places * counts.outputs)
     found: Floats = np.rint(cycles + entry * calls)
