@@ -263,10 +263,10 @@ def test_every_runtime_answers_on_every_board_and_wider_where_nobody_measured(na
         assert latency.low_ms is not None
         assert latency.high_ms is not None
         assert 0 < latency.low_ms < latency.ms < latency.high_ms
-        place = find_place(package_calibration(), find_runtime(name), board)
-        assert place is not None
-        widths.setdefault(place.is_measured_core, []).append(latency.high_ms / latency.low_ms)
-        assert any(warning.startswith("time: ") for warning in report.warnings) is (place.networks == 0)
+        prices = coefficients(find_runtime(name), board)
+        assert prices is not None
+        widths.setdefault(prices.basis is Basis.CALIBRATED, []).append(latency.high_ms / latency.low_ms)
+        assert any(warning.startswith("time: ") for warning in report.warnings) is (prices.networks == 0)
     if len(widths) == 2:
         assert min(widths[False]) > min(widths[True])
 

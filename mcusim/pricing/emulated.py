@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from mcusim.boards.board import Board
-from mcusim.firmware.choice import choose, column_depth, ring_geometry, segments
+from mcusim.firmware.choice import choose, column_depth, segments
 from mcusim.graph import Signature
 from mcusim.ops import OPS
 from mcusim.ops.conv_2d import conv_windows
@@ -172,8 +172,7 @@ def _outputs_of_a_place(call: Signature) -> int:
 @lru_cache(SIGNATURES_KEPT)
 def amounts_of(call: Signature) -> Amounts:
     """How much of each effort a node takes, by the kernel that serves it. Nothing where there is none."""
-    choice = choose(call)
-    op = OPS.get(call.op)
+    choice, op = choose(call), OPS.get(call.op)
     if choice is None or op is None or not choice.name or not call.outputs:
         return Amounts((), ())
     one = op.work(call, 1, 1, 0)
@@ -239,13 +238,13 @@ def _depthwise(call: Signature, one: Work) -> Amounts:
     name = f"depthwise_s{stride}"
     fours = -(-channels // 4) * call.output.shape[0]
     out_rows, out_cols = call.output.rows or 1, call.output.cols or 1
-    ring = ring_geometry(kernel, stride, out_cols)
+    pairs = ((out_cols + 1) // 2 - 1) * stride + (kernel + stride + 1) // 2  # of inputs, in a row of the ring
     even = (-(-out_rows // 2) * 2 / out_rows) * (-(-out_cols // 2) * 2 / out_cols)
     a_place = (
         (f"{name}_mac", one.outputs * even * kernel * float((kernel + 1) // 2)),
         (f"{name}_output", float(one.outputs)),
         (f"{name}_block", one.outputs * even / 4),
-        (f"{name}_word", fours * 4 * stride * ring.words / out_cols),
+        (f"{name}_word", fours * 4 * stride * pairs / out_cols),
         (f"{name}_row", fours / out_cols),
     )
     a_call = (

@@ -262,9 +262,11 @@ MCU_INLINE uint32_t mcu_pack_tops(uint32_t low, uint32_t high)
 /* The same of a block of four words, of which only the first are wanted. */
 #define MCU_NEXT_OF_FOUR(a, from) __asm volatile("ldr %0, [%1], #16" : "=&r"(a), "+r"(from))
 #define MCU_NEXT_PAIR_OF_FOUR(a, b, from) __asm volatile("ldrd %0, %1, [%2], #16" : "=&r"(a), "=&r"(b), "+r"(from))
-/* Two words, `index` words behind `from`. */
-#define MCU_PAIR(a, b, from, index) \
-    __asm volatile("ldrd %0, %1, [%2, %3]" : "=&r"(a), "=r"(b) : "r"(from), "i"(4 * (index)))
+/* Two words, `index` words behind `from`. The instruction reaches 255 words far. */
+#define MCU_PAIR(a, b, from, index)                                                                                    \
+    __asm volatile("ldrd %0, %1, [%2, %3]"                                                                             \
+                   : "=&r"(a), "=r"(b)                                                                                 \
+                   : "r"((from) + ((index) & ~255)), "i"(4 * ((index) & 255)))
 #else
 MCU_INLINE int32_t mcu_bottom(uint32_t a)
 {
