@@ -168,7 +168,7 @@ void fault(void) { finish(99); }
 void reset(void)
 {
     *(volatile uint32_t *)0xE000ED88 |= 0xFu << 20;
-    __asm volatile("dsb\nisb");
+    __asm volatile("dsb\\nisb");
     for (uint32_t *p = &first_ram; p < &end_ram; p++) *p = 0xA5A5A5A5u;
     finish(main());
 }
@@ -182,7 +182,7 @@ static void put(int step, int row, int col, const uint8_t *bytes, unsigned size)
     for (unsigned i = 0; i < size; i++) words[4] = (words[4] ^ bytes[i]) * 16777619u;
     for (int i = 0; i < 5; i++) {
         for (int bit = 28; bit >= 0; bit -= 4) *to++ = "0123456789abcdef"[words[i] >> bit & 15];
-        *to++ = i < 4 ? ' ' : '\n';
+        *to++ = i < 4 ? ' ' : '\\n';
     }
     *to = 0;
     host(4, line);
