@@ -1,0 +1,106 @@
+"""What each kernel is called with: the integers that an operator prepared, as constants and arguments of C.
+
+One function a kernel. It stores the arrays that `choice.py` announced, defines the layer's constants, and writes the
+call. `emit.py` makes the file of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mcusim.firmware.calls.convolutions import (
+    write_conv_2d,
+    write_depthwise,
+    write_fully_connected,
+    write_transpose_conv,
+)
+from mcusim.firmware.calls.elements import (
+    write_cast,
+    write_compare,
+    write_convert,
+    write_leaky_relu,
+    write_log_softmax,
+    write_lookup,
+    write_prelu,
+    write_product,
+    write_sigmoid,
+    write_softmax,
+    write_sum,
+)
+from mcusim.firmware.calls.movement import (
+    write_assign_variable,
+    write_blocks,
+    write_concatenation,
+    write_copy,
+    write_gather,
+    write_nothing,
+    write_pad,
+    write_picks,
+    write_read_variable,
+    write_shape,
+    write_slices,
+    write_transpose,
+)
+from mcusim.firmware.calls.recurrent import write_lstm, write_svdf
+from mcusim.firmware.calls.reductions import write_batch_matmul, write_bilinear, write_extreme, write_pool, write_reduce
+from mcusim.firmware.calls.shared import refused
+from mcusim.firmware.steps import StepText
+from mcusim.ops.shared.late import Late
+
+__all__ = ["write_call"]
+
+
+def write_call(s: StepText) -> None:
+    """Constants, declarations and the call of one step."""
+    if isinstance(s.prepared, Late):
+        raise refused(s, "whose weights or places the network computes")
+    s.include(s.choice.file)
+    _WRITERS[s.step.signature.op](s)
+
+
+_WRITERS: dict[str, Callable[[StepText], None]] = {
+    "CONV_2D": write_conv_2d,
+    "DEPTHWISE_CONV_2D": write_depthwise,
+    "FULLY_CONNECTED": write_fully_connected,
+    "TRANSPOSE_CONV": write_transpose_conv,
+    "ADD": write_sum,
+    "SUB": write_sum,
+    "MUL": write_product,
+    "MAXIMUM": write_compare,
+    "MINIMUM": write_compare,
+    "PRELU": write_prelu,
+    **dict.fromkeys(("HARD_SWISH", "RELU", "RELU6", "ABS", "ELU", "EXP", "LOG", "NEG", "RSQRT", "SQRT"), write_lookup),
+    **dict.fromkeys(("SQUARE", "SIN", "COS"), write_lookup),
+    **dict.fromkeys(("LOGISTIC", "TANH"), write_sigmoid),
+    "GATHER": write_gather,
+    "ARG_MAX": write_extreme,
+    "ARG_MIN": write_extreme,
+    "CAST": write_cast,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": write_lstm,
+    "LEAKY_RELU": write_leaky_relu,
+    "SOFTMAX": write_softmax,
+    "LOG_SOFTMAX": write_log_softmax,
+    "AVERAGE_POOL_2D": write_pool,
+    "MAX_POOL_2D": write_pool,
+    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"), write_reduce),
+    "QUANTIZE": write_convert,
+    "DEQUANTIZE": write_convert,
+    "BATCH_MATMUL": write_batch_matmul,
+    "RESIZE_BILINEAR": write_bilinear,
+    "SVDF": write_svdf,
+    "PAD": write_pad,
+    "PADV2": write_pad,
+    "CONCATENATION": write_concatenation,
+    "PACK": write_concatenation,
+    **dict.fromkeys(("UNPACK", "SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V"), write_slices),
+    "TRANSPOSE": write_transpose,
+    "SPACE_TO_DEPTH": write_blocks,
+    "DEPTH_TO_SPACE": write_blocks,
+    **dict.fromkeys(("MIRROR_PAD", "TILE", "RESIZE_NEAREST_NEIGHBOR"), write_picks),
+    **dict.fromkeys(("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "COPY"), write_copy),
+    "READ_VARIABLE": write_read_variable,
+    "ASSIGN_VARIABLE": write_assign_variable,
+    "SHAPE": write_shape,
+    "VAR_HANDLE": write_nothing,
+    "CALL_ONCE": write_nothing,
+}

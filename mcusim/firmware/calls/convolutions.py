@@ -1,0 +1,206 @@
+"""Calls of the operators that sum products of inputs and weights."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+
+from mcusim.firmware.calls.shared import MAPS, Array, Fields, each_image, map_fields, refused, window_fields
+from mcusim.firmware.choice import column_depth, segments
+from mcusim.firmware.steps import StepText
+from mcusim.firmware.tables import ChannelTable, channel_table, depthwise_weights, matrix_words
+from mcusim.ops.conv_2d import PreparedConv2D
+from mcusim.ops.depthwise_conv_2d import PreparedDepthwiseConv2D
+from mcusim.ops.fully_connected import PreparedFullyConnected
+from mcusim.ops.shared.accumulators import Accumulator
+from mcusim.ops.transpose_conv import PreparedTransposeConv
+from mcusim.region import Window
+
+__all__ = ["write_conv_2d", "write_depthwise", "write_fully_connected", "write_transpose_conv"]
+
+
+def _channels(s: StepText, table: ChannelTable, groups: int = 1) -> Fields:
+    """Stores a channel table; each group of it has an even number of channels where the kernel takes pairs."""
+    pairs = s.choice.name in ("conv_2d", "fully_connected")
+
+    s.modes.add(table.mode)
+
+    def padded(values: Array) -> Array:
+        by_group = values.reshape(groups, -1)
+        odd = pairs and by_group.shape[1] % 2
+        return np.pad(by_group, ((0, 0), (0, int(odd)))).reshape(-1)
+
+    return {
+        "scale": s.store("scale", np.stack([padded(table.bias), padded(table.multiplier)], axis=1).reshape(-1)),
+        "shift": s.store("shift", padded(table.shift)),
+        "zero_point": table.stage.zero_point,
+        "lowest": int(table.stage.lowest),
+        "highest": int(table.stage.highest),
+        "mode": f"MCU_{table.mode}",
+    }
+
+
+def write_conv_2d(s: StepText) -> None:
+    p = cast(PreparedConv2D, s.prepared)
+    if s.choice.file == "wide.h":
+        _wide(s, p.accumulator, p.rows, p.cols, 0)
+        return
+    out_c, kernel_h, kernel_w, group_c = p.accumulator.weights.shape
+    kind = s.kind(0)
+    groups = kind.channels // group_c
+    runs, length = segments((kernel_h, kernel_w), kind.channels, group_c, p.cols.dilation)
+    table = channel_table(p.accumulator, 0)
+    by_group = table.weights.reshape(groups, out_c // groups, -1)
+    words = np.concatenate([matrix_words(rows, runs, length) for rows in by_group])
+    if s.choice.name == "fully_connected":
+        _pixel(s, table, words, p)
+        return
+    depth, rest = column_depth(runs, length)
+    layer = s.define(
+        "mcu_conv_2d_layer",
+        {
+            "weights": s.store("weights", words),
+            "channels": _channels(s, table, groups),
+            **map_fields(kind, out_c),
+            "groups": groups,
+            **window_fields(p.rows, p.cols),
+            "runs_a_row": runs // kernel_h,
+            "run_bytes": length,
+            "depth": depth + rest,
+            "gathered_bytes": rest,
+            "zero_point": p.accumulator.input_zero_point,
+        },
+    )
+    each_image(s, "conv_2d", layer, MAPS, s.scratch())
+
+
+def _pixel(s: StepText, table: ChannelTable, words: Array, p: PreparedConv2D) -> None:
+    """1x1 convolution of a single pixel: a dense layer."""
+    kind = s.kind(0)
+    layer = s.define(
+        "mcu_fully_connected_layer",
+        {
+            "weights": s.store("weights", words),
+            "channels": _channels(s, table),
+            "depth": kind.channels,
+            "units": table.bias.size,
+            "rows": 1,
+            "zero_point": p.accumulator.input_zero_point,
+            "weights_zero_point": 0,
+        },
+    )
+    batch = s.output.shape[0]
+    source, target = s.map_in(0), s.map_out()
+    row, _, col, _ = s.region()
+    from_ = f"mcu_in_at({source}, {row} * {p.rows.stride}, {col} * {p.cols.stride}, {kind.channels})"
+    to = f"mcu_out_at({target}, {row}, {col}, {s.output.channels})"
+    if batch > 1 and s.is_cut:
+        raise refused(s, f"of {batch} images, cut into pieces,")
+    for image in range(batch):
+        offsets = image * (kind.size_bytes // batch), image * (s.output.size_bytes // batch)
+        s.call("mcu_fully_connected", layer, f"{from_} + {offsets[0]}", f"{to} + {offsets[1]}")
+
+
+def _wide(s: StepText, a: Accumulator, rows: Window, cols: Window, position: int) -> None:
+    """Convolutions of int16 activations."""
+    is_depthwise = s.step.signature.op == "DEPTHWISE_CONV_2D"
+    out_c = s.output.channels
+    kind = s.kind(position)
+    group_c = a.weights.shape[3] if not is_depthwise else 1
+    layer = s.define(
+        "mcu_wide_layer",
+        {
+            **_wide_table(s, a, out_c),
+            **map_fields(kind, out_c),
+            "groups": kind.channels // group_c,
+            **window_fields(rows, cols),
+        },
+    )
+    each_image(s, s.choice.name, layer, position=position)
+
+
+def _wide_table(s: StepText, a: Accumulator, out_c: int) -> Fields:
+    is_wide = s.choice.stored[1].element_bytes == 8
+    scaling = a.stage.scaling
+    return {
+        "weights": s.store("weights", a.weights.astype(np.int8)),
+        "bias": s.store("bias", a.bias.astype(np.int64 if is_wide else np.int32)),
+        "multiplier": s.store("multiplier", np.broadcast_to(scaling.multiplier, (out_c,)).astype(np.int32)),
+        "shift": s.store("shift", np.broadcast_to(scaling.shift, (out_c,)).astype(np.int8)),
+        "is_wide": is_wide,
+        "zero_point": a.stage.zero_point,
+        "lowest": int(a.stage.lowest),
+        "highest": int(a.stage.highest),
+    }
+
+
+def write_depthwise(s: StepText) -> None:
+    p = cast(PreparedDepthwiseConv2D, s.prepared)
+    if s.choice.file == "wide.h":
+        _wide(s, p.accumulator, p.rows, p.cols, 0)
+        return
+    table = channel_table(p.accumulator, 3)
+    layer = s.define(
+        "mcu_depthwise_layer",
+        {
+            "weights": s.store("weights", depthwise_weights(table.weights)),
+            "channels": _channels(s, table),
+            **map_fields(s.kind(0), s.output.channels),
+            **window_fields(p.rows, p.cols),
+            "zero_point": p.accumulator.input_zero_point,
+        },
+    )
+    if s.choice.name == "depthwise_any":
+        each_image(s, "depthwise_any", layer)
+    else:
+        each_image(s, s.choice.name, layer, MAPS, s.scratch())
+
+
+def write_fully_connected(s: StepText) -> None:
+    p = cast(PreparedFullyConnected, s.prepared)
+    units, depth = p.accumulator.weights.shape
+    rows = s.kind(0).elements // depth
+    if s.choice.file == "wide.h":
+        layer = s.define(
+            "mcu_wide_layer", {**_wide_table(s, p.accumulator, units), "in_c": depth, "out_c": units, "groups": 1}
+        )
+        s.call("mcu_fully_connected_16", layer, s.whole(0), s.whole_output(), rows)
+        return
+    accumulator, zero_point = p.accumulator, 0
+    stored = s.constant(1)
+    if accumulator.weights.dtype != np.int8 and stored is not None:
+        zero_point = int(stored.reshape(-1)[0]) - int(accumulator.weights.reshape(-1)[0])
+    table = channel_table(accumulator, 0, weights_zero_point=zero_point)
+    layer = s.define(
+        "mcu_fully_connected_layer",
+        {
+            "weights": s.store("weights", matrix_words(table.weights, 1, depth)),
+            "channels": _channels(s, table),
+            "depth": depth,
+            "units": units,
+            "rows": rows,
+            "zero_point": accumulator.input_zero_point,
+            "weights_zero_point": zero_point,
+        },
+    )
+    s.call("mcu_fully_connected", layer, s.whole(0), s.whole_output())
+
+
+def write_transpose_conv(s: StepText) -> None:
+    p = cast(PreparedTransposeConv, s.prepared)
+    if s.choice.file == "wide.h":
+        _wide(s, p.accumulator, p.rows, p.cols, 2)
+        return
+    table = channel_table(p.accumulator, 0, folds_zero_point=False)
+    layer = s.define(
+        "mcu_transpose_conv_layer",
+        {
+            "weights": s.store("weights", table.weights),
+            "channels": _channels(s, table),
+            **map_fields(s.kind(2), s.output.channels),
+            **{k: v for k, v in window_fields(p.rows, p.cols).items() if not k.startswith("dilation")},
+            "zero_point": p.accumulator.input_zero_point,
+        },
+    )
+    each_image(s, "transpose_conv", layer, position=2)

@@ -1,0 +1,146 @@
+"""Calls of pools, reductions, matrix products and the bilinear resize."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+
+from mcusim.firmware.calls.shared import C_TYPES, each_image, element_steps, refused, stage_fields, window_fields
+from mcusim.firmware.steps import StepText, product
+from mcusim.graph import DType
+from mcusim.ops.batch_matmul import PreparedBatchMatMul
+from mcusim.ops.resize_bilinear import ONE, Mix
+from mcusim.ops.shared.pooling import PreparedPool
+from mcusim.ops.shared.ranking import Extreme
+from mcusim.ops.shared.reduction import PreparedReduction, Reduction
+
+__all__ = ["write_batch_matmul", "write_bilinear", "write_extreme", "write_pool", "write_reduce"]
+
+
+def write_extreme(s: StepText) -> None:
+    p = cast(Extreme, s.prepared)
+    kind = s.kind(0)
+    layer = s.define(
+        "mcu_extreme_layer",
+        {
+            "outer": product(kind.shape[: p.axis]),
+            "size": kind.shape[p.axis],
+            "inner": product(kind.shape[p.axis + 1 :]),
+            "is_largest": p.is_largest,
+            "from_type": C_TYPES[kind.dtype],
+            "out_bytes": s.output.dtype.bits // 8,
+        },
+    )
+    s.call("mcu_extreme", layer, s.whole(0), s.whole_output())
+
+
+def write_pool(s: StepText) -> None:
+    p = cast(PreparedPool, s.prepared)
+    kind = s.kind(0)
+    layer = s.define(
+        "mcu_pool_layer",
+        {
+            "in_rows": kind.rows,
+            "in_cols": kind.cols,
+            "channels": kind.channels,
+            **{k: v for k, v in window_fields(p.rows, p.cols).items() if not k.startswith("dilation")},
+            "lowest": int(p.lowest),
+            "highest": int(p.highest),
+        },
+    )
+    each_image(s, s.choice.name, layer)
+
+
+def write_reduce(s: StepText) -> None:
+    p = cast(PreparedReduction, s.prepared)
+    kind = s.kind(0)
+    if s.is_cut:
+        raise refused(s, "cut into pieces")
+    steps = element_steps(kind.shape, kind.shape)
+    kept = [(kind.shape[a], steps[a]) for a in range(len(kind.shape)) if a not in p.axes]
+    folded = [(kind.shape[a], steps[a]) for a in p.axes]
+    stage = p.stage
+    offset = (p.zero_point * p.count) & 0xFFFFFFFF
+    offset -= (offset >> 31) << 32
+    no_stage = {"multiplier": 0, "shift": 0, "zero_point": 0, "lowest": 0, "highest": 0}
+    fields = stage_fields(stage) if stage is not None else no_stage
+    is_pixels = p.axes == (1, 2) and kind.shape[0] == 1 and len(kind.shape) == 4 and kind.dtype is DType.INT8
+    if is_pixels and p.reduction in (Reduction.MEAN, Reduction.SUM):
+        layer = s.define(
+            "mcu_reduce_pixels_layer",
+            {"pixels": kind.rows * kind.cols, "channels": kind.channels, "offset": offset, "stage": fields},
+        )
+        s.call("mcu_reduce_pixels", layer, s.whole(0), s.whole_output())
+        return
+    if len(kept) + len(folded) > 6:
+        raise refused(s, f"of {len(kind.shape)} axes")
+    layer = s.define(
+        "mcu_reduce_layer",
+        {
+            "kept": len(kept),
+            "folded": len(folded),
+            "sizes": tuple(size for size, _ in kept + folded),
+            "steps": tuple(step for _, step in kept + folded),
+            "extreme": {Reduction.MAX: 1, Reduction.MIN: -1}.get(p.reduction, 0),
+            "element_bytes": kind.dtype.bits // 8,
+            "offset": offset,
+            "stage": fields,
+        },
+    )
+    s.call("mcu_reduce", layer, s.whole(0), s.whole_output())
+
+
+def write_batch_matmul(s: StepText) -> None:
+    p = cast(PreparedBatchMatMul, s.prepared)
+    a, b, out = s.kind(0).shape, s.kind(1).shape, s.output.shape
+    rows, cols = out[-2:]
+    depth = a[-2] if p.transposes[0] else a[-1]
+    layer = s.define(
+        "mcu_batch_matmul_layer",
+        {
+            "rows": rows,
+            "depth": depth,
+            "cols": cols,
+            "a_row": 1 if p.transposes[0] else depth,
+            "a_depth": rows if p.transposes[0] else 1,
+            "b_depth": 1 if p.transposes[1] else cols,
+            "b_col": depth if p.transposes[1] else 1,
+            "zero_points": p.zero_points,
+            "stage": stage_fields(p.stage),
+        },
+    )
+    leading = out[:-2]
+    sources, target = (s.whole(0), s.whole(1)), s.whole_output()
+    for number, place in enumerate(np.ndindex(*leading) if leading else [()]):
+        offsets = [_matrix_offset(shape, leading, place) for shape in (a, b)]
+        s.call(
+            "mcu_batch_matmul",
+            layer,
+            *(f"{base} + {offset}" for base, offset in zip(sources, offsets, strict=True)),
+            f"{target} + {number * rows * cols}",
+        )
+
+
+def _matrix_offset(shape: Sequence[int], leading: Sequence[int], place: Sequence[int]) -> int:
+    """Elements to the matrix that stands at a place of the leading axes, along which `shape` may stretch."""
+    own = (1,) * (len(leading) - len(shape) + 2) + tuple(shape[:-2])
+    steps = element_steps(own, leading)
+    return sum(step * index for step, index in zip(steps, place, strict=True)) * product(shape[-2:])
+
+
+def write_bilinear(s: StepText) -> None:
+    p = cast(Mix, s.prepared)
+    if p.rounds_once:
+        raise refused(s, "rounded once")
+    tables = [
+        np.array([(a, b, round(place) - a * ONE) for (a, b), place in zip(reads, places, strict=True)], np.int16)
+        for reads, places in ((p.row_reads, p.row_places), (p.col_reads, p.col_places))
+    ]
+    name = s.store("places", np.concatenate(tables).reshape(-1))
+    layer = s.define(
+        "mcu_resize_bilinear_layer",
+        {"rows": name, "cols": f"{name} + {tables[0].size}", "channels": s.output.channels},
+    )
+    each_image(s, "resize_bilinear", layer)
