@@ -8,14 +8,16 @@ every step is cut out of the whole tensors.
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import struct
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,16 +127,25 @@ class HostLane:
             return list(_parsed(ran.stdout))
 
 
+class Machine(NamedTuple):
+    """An emulated board.   zig: the core as clang calls it."""
+
+    name: str
+    flags: str
+    zig: str
+    code: str = "0"
+    ram: str = "0x20000000"
+
+
 CPU = {
-    "cortex-m3": ("mps2-an385", "-mcpu=cortex-m3 -mfloat-abi=soft"),
-    "cortex-m4": ("mps2-an386", "-mcpu=cortex-m4 -mfpu=fpv4-sp-d16 -mfloat-abi=hard"),
-    "cortex-m7": ("mps2-an500", "-mcpu=cortex-m7 -mfpu=fpv5-sp-d16 -mfloat-abi=hard"),
-    "cortex-m33": ("mps2-an505", "-mcpu=cortex-m33 -mfpu=fpv5-sp-d16 -mfloat-abi=hard"),
+    "cortex-m3": Machine("mps2-an385", "-mcpu=cortex-m3 -mfloat-abi=soft", "cortex_m3"),
+    "cortex-m4": Machine("mps2-an386", "-mcpu=cortex-m4 -mfpu=fpv4-sp-d16 -mfloat-abi=hard", "cortex_m4"),
+    "cortex-m7": Machine("mps2-an500", "-mcpu=cortex-m7 -mfpu=fpv5-sp-d16 -mfloat-abi=hard", "cortex_m7"),
+    "cortex-m33": Machine("mps2-an505", "-mcpu=cortex-m33 -mfloat-abi=soft", "cortex_m33", "0x10000000", "0x38000000"),
 }
-"""Machine of QEMU, and flags of the compiler. The an505 has its memories elsewhere: it is built for, and not run."""
 
 BOARD_LD = """
-MEMORY { FLASH (rx) : ORIGIN = 0, LENGTH = 4M  RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 4M }
+MEMORY { FLASH (rx) : ORIGIN = CODE, LENGTH = 4M  RAM (rwx) : ORIGIN = DATA, LENGTH = 2M }
 ENTRY(reset)
 SECTIONS {
   .text : { KEEP(*(.vectors)) *(.text*) *(.rodata*) } > FLASH
@@ -205,13 +216,18 @@ int main(void)
 
 @dataclass(frozen=True, slots=True)
 class QemuLane:
-    """`arm-none-eabi-gcc -O2` for a core, run by QEMU, which traps what a Cortex-M traps (unaligned LDRD, LDM)."""
+    """`arm-none-eabi-gcc -O2` for a core, run by QEMU, which traps what a Cortex-M traps (unaligned LDRD, LDM).
+
+    uses_zig: the network is compiled by clang, as the `ziglang` package brings it.
+    """
 
     core: str
+    uses_zig: bool = False
 
     @property
     def is_there(self) -> bool:
-        return shutil.which("arm-none-eabi-gcc") is not None and shutil.which("qemu-system-arm") is not None
+        zig = not self.uses_zig or importlib.util.find_spec("ziglang") is not None
+        return zig and shutil.which("arm-none-eabi-gcc") is not None and shutil.which("qemu-system-arm") is not None
 
     @staticmethod
     def digest(content: bytes) -> str:
@@ -223,7 +239,7 @@ class QemuLane:
 
     def run(self, files: Mapping[str, str], name: str, inputs: Sequence[Array]) -> list[tuple[int, int, int, str]]:
         """(step, row, col, digest) of every call of `NAME_step`, then of the outputs."""
-        machine, flags = CPU[self.core]
+        machine = CPU[self.core]
         with tempfile.TemporaryDirectory() as where:
             folder = Path(where)
             write_files(files, folder)
@@ -234,14 +250,30 @@ class QemuLane:
             listed = ", ".join(f"input_{i}" for i in range(len(inputs)))
             (folder / "inputs.h").write_text(f"{arrays}static const uint8_t *const inputs[] = {{{listed}}};\n")
             (folder / "main.c").write_text(BOARD_MAIN.replace("NAME", name).replace("UPPER", name.upper()))
-            (folder / "q.ld").write_text(BOARD_LD)
-            command = ["arm-none-eabi-gcc", *flags.split(), "-mthumb", "-std=gnu99", "-O2", "-ffreestanding"]
-            command += ["-nostartfiles", "-T", "q.ld", f"-D{name.upper()}_TRACE", f"{name}.c", "main.c"]
+            (folder / "q.ld").write_text(BOARD_LD.replace("CODE", machine.code).replace("DATA", machine.ram))
+            network = f"{name}.c"
+            if self.uses_zig:
+                network = f"{name}.o"
+                command = [sys.executable, "-m", "ziglang", "cc", "-target", "thumb-freestanding-eabihf"]
+                command += [
+                    f"-mcpu={machine.zig}",
+                    "-O2",
+                    "-fno-unwind-tables",
+                    "-fno-sanitize=all",
+                    f"-D{name.upper()}_TRACE",
+                    "-c",
+                    f"{name}.c",
+                    "-o",
+                    network,
+                ]
+                subprocess.run(command, cwd=folder, check=True, capture_output=True)
+            command = ["arm-none-eabi-gcc", *machine.flags.split(), "-mthumb", "-std=gnu99", "-O2", "-ffreestanding"]
+            command += ["-nostartfiles", "-T", "q.ld", f"-D{name.upper()}_TRACE", network, "main.c"]
             built = subprocess.run(
                 [*command, "-o", "main.elf", "-lc", "-lgcc"], cwd=folder, capture_output=True, text=True
             )
             assert built.returncode == 0, built.stderr[:4000]
-            emulator = ["qemu-system-arm", "-M", machine, "-nographic", "-monitor", "none", "-serial", "none"]
+            emulator = ["qemu-system-arm", "-M", machine.name, "-nographic", "-monitor", "none", "-serial", "none"]
             emulator += ["-semihosting-config", "enable=on,target=native", "-kernel", "main.elf"]
             ran = subprocess.run(emulator, cwd=folder, capture_output=True, text=True, timeout=300)
             assert ran.returncode == 0, f"exit {ran.returncode}: {ran.stderr[-2000:]}"

@@ -29,7 +29,7 @@ from mcusim.schedule import LAYER, parse_schedule
 from mcusim.simulation.emission import codegen, network_of, seeded
 
 HOST = HostLane()
-QEMU = {core: QemuLane(core) for core in ("cortex-m4", "cortex-m7", "cortex-m3")}
+QEMU = {core: QemuLane(core) for core in ("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m3")}
 needs_host = pytest.mark.skipif(not HOST.is_there, reason="no gcc on this machine")
 needs_qemu = pytest.mark.skipif(
     not QEMU["cortex-m4"].is_there, reason="no arm-none-eabi-gcc or qemu-system-arm on this machine"
@@ -140,16 +140,23 @@ def test_drawn_networks_and_schedules_compute_the_executors_bytes(case: Case, dr
 @pytest.mark.parametrize("core", list(QEMU))
 @pytest.mark.parametrize(("name", "schedule"), [CORPUS[1], CORPUS[4]])
 def test_an_emulated_cortex_m_computes_the_executors_bytes(corpus: Path, name: str, schedule: str, core: str) -> None:
-    """DSP instructions on M4 and M7, their stand-ins on the M3; loads that QEMU would trap are aligned."""
-    graph = load(str(corpus / "models" / f"{name}.tflite"))
+    """DSP instructions on M4, M7 and M33, their stand-ins on the M3; loads that QEMU would trap are aligned."""
+    assert_same_on(QEMU[core], load(str(corpus / "models" / f"{name}.tflite")), schedule)
+
+
+def assert_same_on(lane: QemuLane, graph: Graph, schedule: str) -> None:
     network, _ = network_of(graph, parse_schedule(schedule), "net")
     inputs = inputs_for(graph, 0)
-    shown = QEMU[core].run(sources(network).files, "net", inputs)
-    wanted = [
-        (step, row, col, QemuLane.digest(content))
-        for step, row, col, content in expected_steps(graph, network.program, inputs)
-    ]
-    assert shown == wanted
+    steps = expected_steps(graph, network.program, inputs)
+    wanted = [(step, row, col, QemuLane.digest(content)) for step, row, col, content in steps]
+    assert lane.run(sources(network).files, "net", inputs) == wanted
+
+
+@pytest.mark.skipif(not QemuLane("cortex-m4", uses_zig=True).is_there, reason="no ziglang, gcc for Arm or QEMU here")
+@pytest.mark.slow
+def test_clang_builds_the_same(corpus: Path) -> None:
+    graph = load(str(corpus / "models" / "mlperf_kws01_dscnn_int8.tflite"))
+    assert_same_on(QemuLane("cortex-m4", uses_zig=True), graph, "patch:2x2@5")
 
 
 @needs_qemu

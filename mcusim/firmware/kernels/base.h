@@ -11,7 +11,15 @@
 #define MCU_BASE_H
 
 #include <stdint.h>
+#if defined(__STDC_HOSTED__) && __STDC_HOSTED__ == 0
+/* A freestanding compiler may lack the header; it calls these functions all the same. */
+#include <stddef.h>
+void *memcpy(void *to, const void *from, size_t count);
+void *memmove(void *to, const void *from, size_t count);
+void *memset(void *to, int value, size_t count);
+#else
 #include <string.h>
+#endif
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the stored weights are laid out for little-endian processors"
