@@ -26,7 +26,7 @@ from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.placement import place
 from mcusim.ops.shared.pooling import Pool2DAttributes
-from mcusim.program import BufferKind, Program
+from mcusim.program import BufferKind, Program, ViewKind
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import LAYER, parse_schedule
 
@@ -184,6 +184,7 @@ def test_the_tables_of_rows_and_columns_add_up(rules, graph, drawn):
                 assert at.asked == (rows[i].asked, cols[j].asked)
                 assert at.region == (rows[i].inside, cols[j].inside)
                 assert at.held == (rows[i].held, cols[j].held)
+                assert len(at.runs) == 1 or operand.view_kind is ViewKind.LINES
                 if at.region.rows.length and at.region.cols.length:
                     shift = cols[j].offset_bits
                     assert at.runs[0].first_bit == operand.layout.start_bits + rows[i].offset_bits + shift

@@ -255,7 +255,8 @@ def _operand(program: Program, step: Step, position: int, is_read: bool, writers
     if kind.dtype is DType.RESOURCE:  # a handle stands for the value that is read from it or assigned to it
         kind = step.signature.outputs[0] if step.signature.outputs else step.signature.input(position + 1)
     view = program.views[index]
-    layout = _layout(kind, view.kind in _ENTIRE, view.offset_bytes, view.row_pitch_bytes, view.row_capacity)
+    capacity = view.row_capacity if view.kind is ViewKind.LINES else 0
+    layout = _layout(kind, view.kind in _ENTIRE, view.offset_bytes, view.row_pitch_bytes, capacity)
     return Operand(index, view.buffer, view.kind, kind, layout, step, position, is_read, writers.get(index))
 
 
