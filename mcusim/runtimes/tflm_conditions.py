@@ -206,7 +206,7 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             "int32 =0 > float32|int16|int32|int8",
             numbers=(no_zero_points(INT16),),
         ),
-        "DIV": _of("float32|int8 =0 ... > =0 ..."),
+        "DIV": _of("float32|int8|int32 =0 ... > =0 ..."),
         "SQUARED_DIFFERENCE": _of(
             "any =0 > float32|int16|int32|int8",
             numbers=(quantised(0, INT8, INT16), quantised(1, INT8, INT16), no_zero_points(INT16)),
