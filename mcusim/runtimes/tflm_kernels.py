@@ -21,7 +21,9 @@ from mcusim.graph import DType, Signature
 from mcusim.lowering.rules import Scratch
 from mcusim.ops import OPS
 from mcusim.ops.batch_matmul import BatchMatMulAttributes
+from mcusim.ops.detection_post_process import DetectionAttributes
 from mcusim.ops.registry import Pads, attributes_of
+from mcusim.ops.signal_rfft import SignalRfftAttributes
 
 __all__ = [
     "KERNELS",
@@ -91,6 +93,7 @@ class KernelStorage:
     source: file it was read in.   params: layout of the parsed options, "" if none.   data: layout of what Init keeps.
     data_compression: members that USE_TFLM_COMPRESSION adds to it.   buffers: what Prepare keeps.
     scratch: requests, which lie in the head; each also costs a handle of one pointer in the tail, those of 0 bytes too.
+    is_counted: whether what it keeps is known; scratch is.
     """
 
     source: str
@@ -99,6 +102,7 @@ class KernelStorage:
     data_compression: str = ""
     buffers: Callable[[Call], Buffers] = _none
     scratch: Callable[[Call], Scratch] = _none
+    is_counted: bool = True
 
 
 def channel_arrays(channels: int) -> Buffers:
@@ -224,6 +228,34 @@ def _lstm_scratch(call: Call) -> Scratch:
     return () if state is None else tuple((f"gate {gate}", state.size_bytes) for gate in range(4))
 
 
+def _rfft_scratch(call: Call) -> Scratch:
+    """A frame, filled up to the transform's length."""
+    signature = call.signature
+    length = attributes_of(signature, SignalRfftAttributes).fft_length
+    return (("work area", length * signature.input(0).dtype.bits // 8),)
+
+
+def _detection_scratch(call: Call) -> Scratch:
+    """Boxes, scores and the lists that non-maximum suppression sorts, four bytes an entry."""
+    signature = call.signature
+    boxes, scores = signature.input(0).shape[1], signature.input(1).shape
+    attributes = attributes_of(signature, DetectionAttributes)
+    most, classes = attributes.max_detections, attributes.num_classes
+    return (
+        ("active candidates", boxes),
+        ("decoded boxes", 16 * boxes),
+        ("scores", 4 * scores[1] * scores[2]),
+        ("scores of a class", 4 * boxes),
+        ("kept scores", 4 * boxes),
+        ("scores after suppression", 4 * most * boxes),
+        ("sorted values", 4 * most * boxes),
+        ("kept indices", 4 * boxes),
+        ("sorted indices", 4 * most * boxes),
+        ("classes or detections", 4 * max(classes, most) * boxes),
+        ("selected", 4 * min(boxes, most) * boxes),
+    )
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The table
 
@@ -341,6 +373,12 @@ KERNELS: Mapping[str, KernelStorage] = MappingProxyType(
         "CALL_ONCE": KernelStorage(source="kernels/call_once.cc", params="i", data="i b"),
         "IF": KernelStorage(source="kernels/if.cc", params="2i", data="2i"),
         "WHILE": KernelStorage(source="kernels/while.cc", params="2i", data="2i"),
+        "CUSTOM:TFLite_Detection_PostProcess": KernelStorage(
+            source="kernels/detection_postprocess.cc", data="3i b 3i 4i 11i 6i", scratch=_detection_scratch
+        ),
+        "CUSTOM:SignalRfft": KernelStorage(
+            source="signal/micro/kernels/rfft.cc", scratch=_rfft_scratch, is_counted=False
+        ),
         "CUSTOM:CIRCULAR_BUFFER": KernelStorage(source="kernels/circular_buffer.h", data="2i"),
         **dict.fromkeys(("EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL"), _COMPARISON),
         **dict.fromkeys(("ARG_MAX", "ARG_MIN", "SHAPE", "SPLIT", "SPLIT_V"), _OPTION),

@@ -284,7 +284,7 @@ def _storage_of(node: Node, part: Graph, pointer_bytes: int, build: Build) -> _N
 @lru_cache(SIGNATURES_KEPT)
 def _storage(signature: Signature, weight_scales: int, pointer_bytes: int, build: Build) -> _NodeStorage:
     kernel = build.kernels.get(signature.op)
-    if kernel is None:
+    if kernel is None or not kernel.is_counted:
         return _UNKNOWN
     call = Call(signature, pointer_bytes, weight_scales)
     params = _struct("parameters", kernel.params, pointer_bytes, "parsed options") if kernel.params else None
