@@ -22,6 +22,7 @@ __all__ = [
     "calibration",
     "float_network",
     "quantised",
+    "rewritten",
     "run_runtime",
     "stored",
     "unstored",
@@ -430,6 +431,134 @@ def quantised(model: Any, folder: Path, *, form: str = "QDQ", activations: str =
         extra_options=extra,
     )
     return out.read_bytes()
+
+
+STYLES = ("powers", "clipped")
+"""Settings of `rewritten`."""
+
+
+def rewritten(model: Any, style: str) -> bytes:
+    """The network as quantisation-aware tools export it, by a small exporter of our own.
+
+    powers: as Quark for fixed-point hardware. int8 with zero point 0, every scale a power of two, biases int8 as well.
+    clipped: as Brevitas. Weights stand as floats before QuantizeLinear, Clip (4 bits in int8, a scale a channel) and
+    DequantizeLinear; activations are uint8 clipped to 7 bits; biases are floats.
+    """
+    import onnx
+
+    ranges = _ranges(model)
+    graph, made = model.graph, _Quantisers(style)
+    constants = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    readers: dict[str, list[Any]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    renamed = {"input": made.activation("input", ranges["input"])}
+    nodes = [*made.take()]
+    for node in graph.node:
+        has_weights = node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")
+        for i, name in enumerate(node.input):
+            if name in constants and has_weights and constants[name].dtype == np.float32:
+                axis = 1 if node.op_type in ("ConvTranspose", "MatMul") else 0
+                node.input[i] = (
+                    made.bias(name, constants[name]) if i == 2 else made.weights(name, constants[name], axis)
+                )
+            elif name in renamed:
+                node.input[i] = renamed[name]
+        nodes += [*made.take(), node]
+        for name in node.output:
+            is_fused = len(readers.get(name, ())) == 1 and readers[name][0].op_type in (
+                "Relu",
+                "Clip",
+                "BatchNormalization",
+            )
+            if not is_fused and name in ranges:
+                renamed[name] = made.activation(name, ranges[name])
+                nodes += made.take()
+    for output in graph.output:
+        output.name = renamed[output.name]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(made.constants)
+    return bytes(model.SerializeToString())
+
+
+def _ranges(model: Any) -> dict[str, tuple[float, float]]:
+    """Smallest and largest number of every value on calibration data."""
+    import onnx
+
+    wide = onnx.ModelProto()
+    wide.CopyFrom(model)
+    known = {value.name for value in wide.graph.output}
+    names = [name for node in wide.graph.node for name in node.output]
+    wide.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in known)
+    order = [value.name for value in wide.graph.output]
+    found: dict[str, tuple[float, float]] = {}
+    for feed in calibration(model, 4):
+        answers = dict(zip(order, run_runtime(wide.SerializeToString(), feed), strict=True))
+        for name, array in [*answers.items(), *feed.items()]:
+            if array.dtype == np.float32:
+                low, high = found.get(name, (0.0, 0.0))
+                found[name] = min(low, float(array.min())), max(high, float(array.max()))
+    return found
+
+
+class _Quantisers:
+    """Nodes and constants that quantise and dequantise."""
+
+    def __init__(self, style: str) -> None:
+        self.style = style
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def take(self) -> list[Any]:
+        nodes, self.nodes = self.nodes, []
+        return nodes
+
+    def _constant(self, name: str, values: Any, dtype: str) -> str:
+        import onnx
+
+        self.constants.append(onnx.numpy_helper.from_array(np.asarray(values, dtype), name))
+        return name
+
+    def _chain(
+        self, name: str, x: str, scale: Any, zero: Any, kind: str, clip: tuple[int, int] | None, axis: int
+    ) -> str:
+        import onnx
+
+        s, z = self._constant(f"{name}_s", scale, "float32"), self._constant(f"{name}_z", zero, kind)
+        more = {"axis": axis} if np.ndim(scale) else {}
+        self.nodes.append(onnx.helper.make_node("QuantizeLinear", [x, s, z], [f"{name}_q"], **more))
+        stored = f"{name}_q"
+        if clip is not None:
+            bounds = [self._constant(f"{name}_{i}", bound, kind) for i, bound in enumerate(clip)]
+            self.nodes.append(onnx.helper.make_node("Clip", [stored, *bounds], [f"{name}_c"]))
+            stored = f"{name}_c"
+        self.nodes.append(onnx.helper.make_node("DequantizeLinear", [stored, s, z], [f"{name}_d"], **more))
+        return f"{name}_d"
+
+    def activation(self, name: str, span: tuple[float, float]) -> str:
+        low, high = span
+        if self.style == "powers":
+            return self._chain(name, name, _power(max(-low, high) / 127), 0, "int8", None, 0)
+        scale = max((high - low) / 127, 1e-6)
+        return self._chain(name, name, scale, round(-low / scale), "uint8", (0, 127), 0)
+
+    def weights(self, name: str, values: Array, axis: int) -> str:
+        if self.style == "powers":
+            return self._chain(name, name, _power(float(np.abs(values).max()) / 127), 0, "int8", None, 0)
+        others = tuple(i for i in range(values.ndim) if i != axis)
+        scales = np.maximum(np.abs(values).max(axis=others), 1e-6) / 7
+        return self._chain(name, name, scales, np.zeros(len(scales)), "int8", (-7, 7), axis)
+
+    def bias(self, name: str, values: Array) -> str:
+        if self.style == "powers":
+            return self._chain(name, name, _power(float(np.abs(values).max()) / 127), 0, "int8", None, 0)
+        return name
+
+
+def _power(scale: float) -> float:
+    return float(2.0 ** np.ceil(np.log2(max(scale, 1e-6))))
 
 
 def agreement_table(count: int = 3) -> str:

@@ -210,6 +210,9 @@ def pool(emitter: Emitter, step: Step) -> None:
     if found.dilations != (1, 1):
         raise step.refuse("it has dilations, which TFLite's pools have not", "use dilations of 1")
     is_max = step.op == "MaxPool"
+    if not is_max and found.kernel == found.size and not any(found.sides):
+        reduce_map(emitter, replace(step, op="GlobalAveragePool"))
+        return
     if is_max:
         tensor, padding = placed_border(emitter, step, held.at, found, held.grid, with_lowest=True)
     else:
