@@ -136,19 +136,38 @@ def targets(network: Network) -> Mapping[str, Grid]:
     for step in network.steps:
         if step.op in ("QuantizeLinear", "DequantizeLinear") and step.input(0) not in network.constants:
             found[step.output] = grid_of(network, step)
-        elif step.input(0) in found and (step.op in VALUE_KEEPING or (step.op in ROUNDED and _feeds(network, step))):
-            sources = step.inputs if step.op in ("Concat", "Max", "Min") else step.inputs[:1]
-            grid = found[step.input(0)]
-            if all(found.get(source) == grid or source in network.constants for source in sources):
-                for output in step.outputs:
-                    found.setdefault(output, grid)
+        elif step.op in VALUE_KEEPING:
+            _pass_on(network, step, found)
     for step in reversed(network.steps):
-        grid_after = found.get(step.output) if step.outputs else None
-        if step.op in VALUE_KEEPING and grid_after is not None and not grid_after.quantization.is_per_channel:
-            for name in step.inputs if step.op in ("Concat", "Max", "Min") else step.inputs[:1]:
-                if network.is_read_once(name) and name not in network.constants:
-                    found.setdefault(name, grid_after)
+        if step.op in VALUE_KEEPING:
+            _pass_back(network, step, found)
+    for step in network.steps:
+        if step.op in VALUE_KEEPING or (step.op in ROUNDED and _feeds(network, step)):
+            _pass_on(network, step, found)
     return found
+
+
+def _sources(step: Step) -> tuple[str, ...]:
+    """The operands whose values a step keeps."""
+    return step.inputs if step.op in ("Concat", "Max", "Min") else step.inputs[:1]
+
+
+def _pass_on(network: Network, step: Step, found: dict[str, Grid]) -> None:
+    """Give a step's outputs the grid of its inputs, if that is one."""
+    grid = found.get(step.input(0))
+    if grid is not None and all(found.get(name) == grid or name in network.constants for name in _sources(step)):
+        for output in step.outputs:
+            found.setdefault(output, grid)
+
+
+def _pass_back(network: Network, step: Step, found: dict[str, Grid]) -> None:
+    """Give a step's inputs, which nobody else reads, the grid of its output."""
+    grid = found.get(step.output) if step.outputs else None
+    if grid is None or grid.quantization.is_per_channel:
+        return
+    for name in _sources(step):
+        if network.is_read_once(name) and name not in network.constants:
+            found.setdefault(name, grid)
 
 
 def _feeds(network: Network, step: Step) -> bool:
