@@ -26,6 +26,7 @@ __all__ = [
     "LINKED",
     "MAX_MS",
     "MODEL",
+    "MODELS",
     "RUNTIME",
     "SCHEDULE",
     "SRAM_BUDGET",
@@ -63,6 +64,9 @@ SRAM_BUDGET = option(metavar="SIZE", help="SRAM to hold, such as 256k. Default: 
 FLASH_BUDGET = option(metavar="SIZE", help="Flash to hold, such as 1M. Default: the board's.")
 MAX_MS = option(metavar="MS", help="Time to hold, such as 50 (or 1.5s).")
 WHAT_IF = typer.Option("--what-if", help="A budget may be more than the board has.")
+MODELS = typer.Argument(
+    metavar="MODEL...", help=".tflite or .onnx files, or names of published networks; several share one arena."
+)
 MODEL = typer.Argument(metavar="MODEL", help="A .tflite or .onnx file, or the name of a published network.")
 SCHEDULE = typer.Option(metavar="SPEC", help="In which pieces the network runs.")
 BANK = option(metavar="NAMES", help="The arena in these banks of the board only: A or A,B.")

@@ -14,7 +14,7 @@ from mcusim.cli.options import (
     INPUT,
     JSON,
     LINKED,
-    MODEL,
+    MODELS,
     SCHEDULE,
     board_option,
     choice_option,
@@ -23,6 +23,7 @@ from mcusim.cli.options import (
     place_option,
     profile_file,
 )
+from mcusim.cli.shared_arena import tell_shared
 from mcusim.cli.sheets import comparisons_csv, tenants_csv
 from mcusim.cli.shell import (
     STDOUT,
@@ -66,7 +67,7 @@ EMITS = {"tflm": (".tflite",), "header": (".h", ".hpp")}
 
 
 def plan(
-    model: Annotated[str, MODEL],
+    models: Annotated[list[str], MODELS],
     runtime: Annotated[
         str | None, option(metavar="NAME", help="Whose memory rules. Default: tinyengine; with --emit: tflm.")
     ] = None,
@@ -122,6 +123,7 @@ def plan(
     Examples:
       mcusim plan mcunet-in3 --runtime tflm
       mcusim plan mcunet-in3 --runtime tflm --pointer-bits 64
+      mcusim plan wake_word.tflite person.tflite
       mcusim plan mcunet-in3 --all
       mcusim plan mcunet-in4 --runtime tflm --profile stm32h743
       mcusim plan mcunet-vww0 --emit tflm planned.tflite
@@ -129,6 +131,12 @@ def plan(
     """
 
     refuse_same_target(json=json, csv=csv, emit=emit[1] if emit else None)
+    if len(models) > 1:
+        given: dict[str, object] = {"--planner": planner, "--reorder": reorder, "--all": every, "--profile": profile}
+        _refuse_beside_several({**given, "--map": linked, "--emit": emit, "--csv": csv, "--input": input_place})
+        tell_shared(models, with_pointer_bits(find_runtime(runtime or "tflm"), pointer_bits), json)
+        return
+    model = models[0]
     refuse_overwriting((model, profile_file(profile), linked), json=json, csv=csv, emit=emit[1] if emit else None)
     if emit is not None:
         _refuse_other_file(*emit)
@@ -165,6 +173,14 @@ def _refuse_beside_all(given: dict[str, object]) -> None:
     if used is not None:
         what = "all countings are of RAM, under every runtime, of the network and the order that it has"
         raise InputError(what, where=used, fix=f"drop --all or {used}")
+
+
+def _refuse_beside_several(given: dict[str, object]) -> None:
+    """One sentence for an option that one network has a use for only."""
+    used = next((option for option, value in given.items() if value not in (None, False)), None)
+    if used is not None:
+        what = "several networks share an arena: each is planned as its interpreter does, layer by layer"
+        raise InputError(what, where=used, fix=f"drop {used}, or name one network")
 
 
 def _refuse_other_file(kind: str, target: str) -> None:

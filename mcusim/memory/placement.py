@@ -13,6 +13,7 @@ from mcusim.runtimes import Runtime
 from mcusim.schedule import StageKind
 
 __all__ = [
+    "ARENA_ALIGNMENT_BYTES",
     "Placement",
     "carries_plan",
     "known_for",

@@ -1,0 +1,45 @@
+"""What `mcusim plan` says of several networks in one arena."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mcusim.cli.shell import STDOUT, document, glyphs, show, terminal_width, write_output
+from mcusim.memory.sharing import SharedPlan, share_arena
+from mcusim.networks.loading import load
+from mcusim.render.sharing import sharing_lines
+from mcusim.runtimes import Runtime
+
+__all__ = ["tell_shared"]
+
+
+def tell_shared(models: Sequence[str], runtime: Runtime, json: str | None) -> None:
+    """One arena for several networks: the largest head and all tails."""
+    plan = share_arena([load(model) for model in models], runtime)
+    if json is not None:
+        write_output(document(_plain_shared(plan)), json, "--json")
+    if json != STDOUT:
+        show(sharing_lines(plan, terminal_width(), glyphs()))
+
+
+def _plain_shared(plan: SharedPlan) -> dict[str, Any]:
+    return {
+        "schema_version": 1,
+        "runtime": {"name": plan.runtime.name, "version": plan.runtime.version},
+        "models": [
+            {
+                "model": each.graph.name,
+                "arena_bytes": each.arena_bytes,
+                "persistent_bytes": each.persistent.size_bytes,
+                "recommended_arena_bytes": each.recommended_arena_bytes,
+            }
+            for each in plan.plans
+        ],
+        "arena_bytes": plan.arena_bytes,
+        "persistent_bytes": plan.persistent_bytes,
+        "setup_bytes": plan.setup_bytes,
+        "recommended_arena_bytes": plan.recommended_arena_bytes,
+        "apart_bytes": plan.apart_bytes,
+        "warnings": list(plan.warnings),
+    }
