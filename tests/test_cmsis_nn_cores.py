@@ -21,7 +21,7 @@ from mcusim.ops.fully_connected import FullyConnectedAttributes
 from mcusim.ops.shared.windows import WindowAttributes
 from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.cmsis_nn_cores import Family, family_of, family_scratch, kernels_of
-from mcusim.runtimes.tflm_kernels import Call
+from mcusim.runtimes.tflm_storage import Call
 from mcusim.simulation.simulate import simulate
 
 GOLDEN = Path(__file__).parent / "golden" / "cmsis_nn_buffers.csv"

@@ -27,7 +27,8 @@ from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.cmsis_nn import CMSIS_NN_KERNELS, route
 from mcusim.runtimes.tflm import exported_file_bytes
 from mcusim.runtimes.tflm_cmsis_nn import BUILD as CMSIS_NN
-from mcusim.runtimes.tflm_kernels import KERNELS, layout_bytes
+from mcusim.runtimes.tflm_kernels import KERNELS
+from mcusim.runtimes.tflm_storage import layout_bytes
 from mcusim.runtimes.tflm_tail import BENCHMARK, FIRMWARE, WHEEL, tail_bytes, tail_items, tail_ledger
 from mcusim.schedule import LAYER
 from mcusim.simulation.simulate import simulate

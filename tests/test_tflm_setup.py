@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import corpus_models
+from operator_catalogue import OPERATORS, about
 from test_subgraphs import loop
 from tflite_maker import FLOAT32, Maker, make_options, tiny_network
 
@@ -164,3 +166,29 @@ def test_pointer_bits():
     for name, bits in (("tflm-cmsis-nn", 64), ("tinyengine", 64), ("tflm", 16)):
         with pytest.raises(InputError, match="nobody has compared"):
             with_pointer_bits(RUNTIMES[name], bits)
+
+
+@pytest.mark.parametrize("op", [name for name in OPERATORS if name.startswith(("Signal", "TFLite_Detection"))])
+def test_custom_operators_take_what_the_interpreter_says(op, capfd, tmp_path):
+    """Head, tail and smallest arena of the audio front end and of detection post-processing."""
+    runtime = pytest.importorskip("tflite_micro").runtime
+    paths = []
+    for network in about(op):
+        content = network.content()
+        capfd.readouterr()
+        try:
+            runtime.Interpreter.from_bytes(content, arena_size=1 << 20).print_allocations()
+        except RuntimeError:
+            continue
+        printed = "".join(capfd.readouterr())
+        head, tail = (int(re.search(rf"allocation {end} (\d+)", printed)[1]) for end in ("head", "tail"))
+        plan = plan_memory(parse_tflite(content, name=op, where=op), TFLM_WHEEL)
+        assert (plan.arena_bytes, plan.persistent.size_bytes, plan.persistent.warning) == (head, tail, ""), (
+            network.label
+        )
+        paths.append(tmp_path / f"{len(paths)}.tflite")
+        paths[-1].write_bytes(content)
+        if len(paths) == 12:
+            break
+    assert paths
+    assert_smallest(paths)

@@ -23,7 +23,8 @@ from mcusim.ops.depthwise_conv_2d import DepthwiseConv2DAttributes, depthwise_wi
 from mcusim.ops.registry import attributes_of
 from mcusim.ops.shared.windows import SIGNATURES_KEPT, WindowAttributes
 from mcusim.region import Window
-from mcusim.runtimes.tflm_kernels import KERNELS, Buffers, Call, KernelStorage, channel_arrays, transpose_conv_bias
+from mcusim.runtimes.tflm_kernels import KERNELS, channel_arrays, transpose_conv_bias
+from mcusim.runtimes.tflm_storage import Buffers, Call, KernelStorage
 
 __all__ = ["CMSIS_NN_KERNELS", "Route", "is_fast_s16", "route"]
 

@@ -25,7 +25,7 @@ from mcusim.ops.registry import attributes_of
 from mcusim.ops.shared.windows import SIGNATURES_KEPT, WindowAttributes
 from mcusim.region import Window
 from mcusim.runtimes.cmsis_nn import CMSIS_NN_KERNELS, REVERSE_TCOL_EFFICIENT_THRESHOLD, is_fast_s16, route
-from mcusim.runtimes.tflm_kernels import Buffers, Call, KernelStorage
+from mcusim.runtimes.tflm_storage import Buffers, Call, KernelStorage
 
 __all__ = ["Family", "family_of", "family_scratch", "kernels_of"]
 

@@ -19,16 +19,10 @@ from mcusim.runtimes.code_sizes import Kernels, network_code, operators_of
 from mcusim.runtimes.registry import CodeItem, Flash, Kernel, LedgerItem, Persistent, Runtime, register
 from mcusim.runtimes.stored import file_ledger
 from mcusim.runtimes.tflm_history import needs
-from mcusim.runtimes.tflm_kernels import (
-    KERNELS,
-    KERNELS_2026,
-    MCU_POINTER_BYTES,
-    moving_hint,
-    reference_name,
-    scratch,
-)
+from mcusim.runtimes.tflm_kernels import KERNELS, KERNELS_2026, moving_hint, reference_name, scratch
 from mcusim.runtimes.tflm_refusals import REFERENCE_REFUSALS
 from mcusim.runtimes.tflm_setup import setup_bytes
+from mcusim.runtimes.tflm_storage import MCU_POINTER_BYTES
 from mcusim.runtimes.tflm_tail import WHEEL, harness_bytes, tail_bytes, tail_ledger
 
 __all__ = ["BENCHMARKED", "TFLM", "TFLM_WHEEL", "exported_file_bytes", "stored_file", "with_pointer_bits"]

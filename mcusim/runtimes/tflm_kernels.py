@@ -1,7 +1,6 @@
 """What TFLM's kernels keep and ask for: parsed parameters, kernel data, buffers made by Prepare, scratch requests.
 
-Sizes follow from C structs, so a struct is written down once, as a *layout*, and measured for a target's pointer size:
-"9i 2p 3i" is 9 ints, 2 pointers, 3 ints (b: 1 byte, h: 2, i: 4, q: 8 and aligned to 8 as on Arm, p: pointer or size_t).
+Structs stand as layouts (`tflm_storage`); custom operators have a table of their own (`tflm_custom`).
 
 Source: tensorflow/tflite-micro, tensorflow/lite/micro; each entry names its file there. Where a file gives no layout,
 its size was read from the Init and Parse functions of the wheel tflite-micro 0.dev20261023182759, and split into ints
@@ -11,98 +10,39 @@ and pointers after its header.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 from math import prod
 from types import MappingProxyType
-from typing import NamedTuple
 
 from mcusim.graph import DType, Signature
 from mcusim.lowering.rules import Scratch
 from mcusim.ops import OPS
 from mcusim.ops.batch_matmul import BatchMatMulAttributes
-from mcusim.ops.detection_post_process import DetectionAttributes
 from mcusim.ops.registry import Pads, attributes_of
-from mcusim.ops.signal_rfft import SignalRfftAttributes
+from mcusim.runtimes.tflm_custom import CUSTOM_KERNELS
+from mcusim.runtimes.tflm_storage import (
+    EVAL_TENSOR,
+    MCU_POINTER_BYTES,
+    Buffers,
+    Call,
+    KernelStorage,
+    int_array_bytes,
+    layout_bytes,
+    none,
+)
 
 __all__ = [
     "KERNELS",
     "KERNELS_2026",
-    "MCU_POINTER_BYTES",
-    "Call",
-    "KernelStorage",
     "channel_arrays",
-    "int_array_bytes",
-    "layout_bytes",
     "moving_hint",
     "reference_name",
     "scratch",
     "transpose_conv_bias",
 ]
 
-MCU_POINTER_BYTES = 4
-
-EVAL_TENSOR = "2p i"
-
-_WIDTHS = {"b": 1, "h": 2, "i": 4, "q": 8}
-
-
-@cache
-def layout_bytes(layout: str, pointer_bytes: int) -> tuple[int, int]:
-    """Size and alignment of a C struct whose members, in order, are `layout`."""
-    end, alignment = 0, 1
-    for member in layout.split():
-        width = _WIDTHS.get(member[-1], pointer_bytes)
-        end = -(-end // width) * width + int(member[:-1] or 1) * width
-        alignment = max(alignment, width)
-    return -(-end // alignment) * alignment, alignment
-
-
-def int_array_bytes(length: int) -> int:
-    """Bytes of a TfLiteIntArray: its length, then the numbers."""
-    return 4 + 4 * length
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # What each kernel keeps
-
-
-class Call(NamedTuple):
-    """All that an operator's storage depends on.
-
-    weight_scales: scales of the weights' quantisation, which only FULLY_CONNECTED asks for; the others count channels.
-    """
-
-    signature: Signature
-    pointer_bytes: int = MCU_POINTER_BYTES
-    weight_scales: int = 1
-
-
-Buffers = tuple[tuple[str, int], ...]
-"""Named buffers that Prepare makes, in order: (name, size in bytes)."""
-
-
-def _none(call: Call) -> Buffers:
-    return ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class KernelStorage:
-    """What one operator's kernel keeps in the tail, and its scratch requests, in order.
-
-    source: file it was read in.   params: layout of the parsed options, "" if none.   data: layout of what Init keeps.
-    data_compression: members that USE_TFLM_COMPRESSION adds to it.   buffers: what Prepare keeps.
-    scratch: requests, which lie in the head; each also costs a handle of one pointer in the tail, those of 0 bytes too.
-    is_counted: whether what it keeps is known; scratch is.
-    """
-
-    source: str
-    params: str = ""
-    data: str = ""
-    data_compression: str = ""
-    buffers: Callable[[Call], Buffers] = _none
-    scratch: Callable[[Call], Scratch] = _none
-    is_counted: bool = True
 
 
 def channel_arrays(channels: int) -> Buffers:
@@ -228,34 +168,6 @@ def _lstm_scratch(call: Call) -> Scratch:
     return () if state is None else tuple((f"gate {gate}", state.size_bytes) for gate in range(4))
 
 
-def _rfft_scratch(call: Call) -> Scratch:
-    """A frame, filled up to the transform's length."""
-    signature = call.signature
-    length = attributes_of(signature, SignalRfftAttributes).fft_length
-    return (("work area", length * signature.input(0).dtype.bits // 8),)
-
-
-def _detection_scratch(call: Call) -> Scratch:
-    """Boxes, scores and the lists that non-maximum suppression sorts, four bytes an entry."""
-    signature = call.signature
-    boxes, scores = signature.input(0).shape[1], signature.input(1).shape
-    attributes = attributes_of(signature, DetectionAttributes)
-    most, classes = attributes.max_detections, attributes.num_classes
-    return (
-        ("active candidates", boxes),
-        ("decoded boxes", 16 * boxes),
-        ("scores", 4 * scores[1] * scores[2]),
-        ("scores of a class", 4 * boxes),
-        ("kept scores", 4 * boxes),
-        ("scores after suppression", 4 * most * boxes),
-        ("sorted values", 4 * most * boxes),
-        ("kept indices", 4 * boxes),
-        ("sorted indices", 4 * most * boxes),
-        ("classes or detections", 4 * max(classes, most) * boxes),
-        ("selected", 4 * min(boxes, most) * boxes),
-    )
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # The table
 
@@ -373,13 +285,7 @@ KERNELS: Mapping[str, KernelStorage] = MappingProxyType(
         "CALL_ONCE": KernelStorage(source="kernels/call_once.cc", params="i", data="i b"),
         "IF": KernelStorage(source="kernels/if.cc", params="2i", data="2i"),
         "WHILE": KernelStorage(source="kernels/while.cc", params="2i", data="2i"),
-        "CUSTOM:TFLite_Detection_PostProcess": KernelStorage(
-            source="kernels/detection_postprocess.cc", data="3i b 3i 4i 11i 6i", scratch=_detection_scratch
-        ),
-        "CUSTOM:SignalRfft": KernelStorage(
-            source="signal/micro/kernels/rfft.cc", scratch=_rfft_scratch, is_counted=False
-        ),
-        "CUSTOM:CIRCULAR_BUFFER": KernelStorage(source="kernels/circular_buffer.h", data="2i"),
+        **CUSTOM_KERNELS,
         **dict.fromkeys(("EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL"), _COMPARISON),
         **dict.fromkeys(("ARG_MAX", "ARG_MIN", "SHAPE", "SPLIT", "SPLIT_V"), _OPTION),
         **dict.fromkeys(("PACK", "UNPACK", "CAST"), _TWO_OPTIONS),
@@ -393,7 +299,7 @@ KERNELS_2026: Mapping[str, KernelStorage] = MappingProxyType(
     {
         **KERNELS,
         "FULLY_CONNECTED": replace(KERNELS["FULLY_CONNECTED"], params="4i p i"),  # gains quant_spec
-        "CONCATENATION": replace(KERNELS["CONCATENATION"], buffers=_none),
+        "CONCATENATION": replace(KERNELS["CONCATENATION"], buffers=none),
     }
 )
 """The same in the wheel 0.dev20261023182759."""

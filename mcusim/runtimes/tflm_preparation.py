@@ -35,11 +35,14 @@ _BY_PATTERN: Mapping[str, str] = MappingProxyType(
         "i0 i1 o0": "ADD SUB MUL DIV SQUARED_DIFFERENCE FLOOR_DIV FLOOR_MOD CUMSUM BATCH_MATMUL REVERSE_V2 "
         "BROADCAST_TO BROADCAST_ARGS FILL GATHER GATHER_ND EMBEDDING_LOOKUP EXPAND_DIMS RESIZE_BILINEAR "
         "RESIZE_NEAREST_NEIGHBOR PAD MIRROR_PAD PRELU TRANSPOSE",
-        "i0 i1 i2 o0": "SELECT_V2 DYNAMIC_UPDATE_SLICE SLICE PADV2 FULLY_CONNECTED",
+        "i0 i1 i2 o0": "SELECT_V2 DYNAMIC_UPDATE_SLICE SLICE PADV2 FULLY_CONNECTED SignalPCAN",
         "i0 i1 i2 i3 o0": "STRIDED_SLICE",
         "i0 i1 i2 i3 i4 o0": "SVDF",
         "o0 i0": "L2_POOL_2D",
         "i0 o0 i1 i0 i1": "REDUCE_ALL",
+        "i0 o0 o1": "SignalFilterBankSpectralSubtraction SignalFftAutoScale SignalFramer SignalStacker",
+        "i0 i1 i2": "TFLite_Detection_PostProcess",
+        "i0 i1 i2 i3 i4 i5 o0": "SignalFilterBank",
         _CONVOLUTION: "CONV_2D DEPTHWISE_CONV_2D",
         _LSTM: "UNIDIRECTIONAL_SEQUENCE_LSTM",
     }
@@ -62,4 +65,4 @@ def looks(signature: Signature) -> str:
         return " ".join(["i0 o0", *[f"i{index}" for index in range(1, len(signature.inputs))]])
     if op == "CONCATENATION":
         return " ".join(["i0 o0", *[f"i{index}" for index in range(len(signature.inputs))]])
-    return _PATTERNS.get(op, _BOTH)
+    return _PATTERNS.get(op.removeprefix("CUSTOM:"), _BOTH)

@@ -24,8 +24,8 @@ from functools import cache, lru_cache
 
 from mcusim.graph import ABSENT, Graph, Node, Tensor
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
-from mcusim.runtimes.tflm_kernels import MCU_POINTER_BYTES, int_array_bytes, layout_bytes
 from mcusim.runtimes.tflm_preparation import KEPT, looks
+from mcusim.runtimes.tflm_storage import MCU_POINTER_BYTES, int_array_bytes, layout_bytes
 from mcusim.runtimes.tflm_tail import (
     AFFINE_QUANTIZATION,
     FIRMWARE,

@@ -24,10 +24,9 @@ from typing import NamedTuple
 from mcusim.graph import DType, Graph, Node, Signature, Tensor
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.runtimes.registry import LedgerItem, Persistent
-from mcusim.runtimes.tflm_kernels import (
+from mcusim.runtimes.tflm_kernels import KERNELS, KERNELS_2026
+from mcusim.runtimes.tflm_storage import (
     EVAL_TENSOR,
-    KERNELS,
-    KERNELS_2026,
     MCU_POINTER_BYTES,
     Call,
     KernelStorage,
@@ -284,7 +283,7 @@ def _storage_of(node: Node, part: Graph, pointer_bytes: int, build: Build) -> _N
 @lru_cache(SIGNATURES_KEPT)
 def _storage(signature: Signature, weight_scales: int, pointer_bytes: int, build: Build) -> _NodeStorage:
     kernel = build.kernels.get(signature.op)
-    if kernel is None or not kernel.is_counted:
+    if kernel is None:
         return _UNKNOWN
     call = Call(signature, pointer_bytes, weight_scales)
     params = _struct("parameters", kernel.params, pointer_bytes, "parsed options") if kernel.params else None
