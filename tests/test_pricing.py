@@ -265,7 +265,7 @@ def test_every_runtime_answers_on_every_board_and_wider_where_nobody_measured(na
         assert 0 < latency.low_ms < latency.ms < latency.high_ms
         prices = coefficients(find_runtime(name), board)
         assert prices is not None
-        widths.setdefault(prices.basis is Basis.CALIBRATED, []).append(latency.high_ms / latency.low_ms)
+        widths.setdefault(prices.basis is mcusim.Basis.CALIBRATED, []).append(latency.high_ms / latency.low_ms)
         assert any(warning.startswith("time: ") for warning in report.warnings) is (prices.networks == 0)
     if len(widths) == 2:
         assert min(widths[False]) > min(widths[True])
