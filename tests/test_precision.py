@@ -187,7 +187,7 @@ def test_types_memory_and_flash_follow() -> None:
         assert after.signature.op == before.signature.op
         for index, kind in zip(after.inputs, after.signature.inputs, strict=True):
             assert index == ABSENT or narrow.tensors[index].type is kind
-    before, after = (mcusim.simulate(g, profile="stm32f412") for g in (graph, narrow))
+    before, after = (mcusim.simulate(g, profile="stm32f412", runtime="tinyengine") for g in (graph, narrow))
     weights = sum(graph.tensors[index].size_bytes for index in allocation_of(graph).weights)
     halved = sum(-(-graph.tensors[index].size_bytes // 2) for index in allocation_of(graph).weights)
     assert before.flash.total_bytes is not None

@@ -1,6 +1,7 @@
 """The commands together, and the one place where errors become a sentence and an exit code.
 
 0  fine      1  a budget or a check was missed      2  no answer: something in the question is wrong
+3  a check cannot be judged: what it asks about is not known
 """
 
 from __future__ import annotations
@@ -62,6 +63,10 @@ COMMANDS = {
 """In the order of `mcusim --help`. A command's module is loaded when the command is asked for."""
 
 
+_BARE_JSON = frozenset({"models", "profiles", "runtimes", "ops", "doctor"})
+"""Commands whose `--json` was a flag."""
+
+
 class _Loaded(Mapping[str, Any]):
     """Command name -> Typer's command, made from the command's module at its first use."""
 
@@ -104,7 +109,7 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(
     cls=_Commands,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -130,7 +135,8 @@ def start(
     Example:
       mcusim run --profile stm32f412
 
-    Exit codes: 0 fine, 1 a budget or a check was missed, 2 something in the question is wrong.
+    Exit codes: 0 fine, 1 a budget or a check was missed, 2 something in the question is wrong, 3 a check cannot be
+    judged, as something is not known.
     """
     if context.invoked_subcommand is None:
         print(context.get_help())
@@ -141,17 +147,33 @@ def _asked(words: Sequence[str]) -> str:
     return f"mcusim {words[0]}" if words and words[0] in COMMANDS else "mcusim"
 
 
+def _with_bare_json(words: Sequence[str]) -> list[str]:
+    """`--json` without a file, as some commands had it as a flag, is `--json -`.
+
+    A word behind it is its file where it is `-` or ends in .json; else the word is the command's own.
+    """
+    if not words or words[0] not in _BARE_JSON:
+        return list(words)
+    said: list[str] = []
+    for word, behind in zip(words, [*words[1:], ""], strict=True):
+        said.append(word)
+        if word == "--json" and behind != "-" and not behind.endswith(".json"):
+            said.append("-")
+    return said
+
+
 def answer(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. Nothing that goes wrong shows a traceback."""
     replace_unprintable()
+    words = _with_bare_json(sys.argv[1:] if args is None else args)
     try:
-        code = typer.main.get_command(app).main(args, prog_name="mcusim", standalone_mode=False)
+        code = typer.main.get_command(app).main(words, prog_name="mcusim", standalone_mode=False)
         sys.stdout.flush()
     except McusimError as error:
         complain(f"{error.where}: {error.what}; {error.fix}")
         return NO_ANSWER
     except UsageError as error:
-        complain(explain(error, _asked(sys.argv[1:] if args is None else args)))
+        complain(explain(error, _asked(words)))
         return NO_ANSWER
     except (KeyboardInterrupt, typer.Abort):
         silence()

@@ -20,14 +20,17 @@ from mcusim.runtimes.choosing import PREFERENCE, why_not
 from mcusim.schedule import Schedule, parse_schedule
 from mcusim.simulation.simulate import simulate
 
-__all__ = ["Answer", "Question", "ask", "ask_all", "ask_others"]
+__all__ = ["ALL", "Answer", "Question", "ask", "ask_all", "ask_others"]
+
+ALL = "all"
+"""As a board or a runtime: every one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """All of the question but the board."""
+    """All of the question but the board. models: the board's own default if empty.   runtime: `all` for every one."""
 
-    model: str | None
+    models: tuple[str, ...]
     runtime: str | None
     schedule: str
     input_place: InputPlace | None
@@ -57,17 +60,16 @@ def ask(question: Question, profile: str, banks: str | None) -> Answer:
     return _answers(question, [named_board(profile, banks)])[0]
 
 
-def ask_all(question: Question) -> list[Report]:
-    """About every board, best fit first."""
-
-    return best_first([answer.report for answer in _answers(question, all_boards())])
+def ask_all(question: Question, profile: str, banks: str | None) -> list[Report]:
+    """About every network, board and runtime that was asked for, best fit first."""
+    boards = all_boards() if profile.strip().lower() == ALL else [named_board(profile, banks)]
+    return best_first([answer.report for answer in _answers(question, boards)])
 
 
 def _answers(question: Question, boards: Sequence[Board]) -> list[Answer]:
     """One answer a board. What is wrong with an option is told before a network is read."""
 
-    runtime = None if question.runtime is None else find_runtime(question.runtime)
-    schedule = parse_schedule(question.schedule)
+    schedule, runtimes = parse_schedule(question.schedule), _runtimes(question.runtime)
     graphs: dict[str, Graph] = {}
     answers = []
     for board in boards:
@@ -77,13 +79,21 @@ def _answers(question: Question, boards: Sequence[Board]) -> list[Answer]:
             sram_budget_bytes=_at_most(question.sram_budget_bytes, board.sram_budget_bytes, is_enough),
             flash_budget_bytes=_at_most(question.flash_budget_bytes, board.flash_bytes, is_enough),
         )
-        name = board.default_model if question.model is None else question.model
-        if name not in graphs:
-            graphs[name] = load(name)
-        graph = _with_bits(graphs[name], board, held)
-        report = _simulated(held, graph, board, runtime, schedule)
-        answers.append(Answer(report, graph, board, runtime or find_runtime(report.runtime.name)))
+        for name in question.models or (board.default_model,):
+            if name not in graphs:
+                graphs[name] = load(name)
+            graph = _with_bits(graphs[name], board, held)
+            for runtime in runtimes:
+                report = _simulated(held, graph, board, runtime, schedule)
+                answers.append(Answer(report, graph, board, runtime or find_runtime(report.runtime.name)))
     return answers
+
+
+def _runtimes(asked: str | None) -> list[Runtime | None]:
+    """Every runtime for `all`; None for the first that can run the network."""
+    if asked is None:
+        return [None]
+    return [*RUNTIMES.values()] if asked.strip().lower() == ALL else [find_runtime(asked)]
 
 
 def ask_others(question: Question, answer: Answer) -> list[Report]:

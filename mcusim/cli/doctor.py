@@ -8,10 +8,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from mcusim import zoo
 from mcusim.boards import board_names
+from mcusim.cli.options import JSON
 from mcusim.cli.shell import STDOUT, document, show, terminal_width, write_output
 from mcusim.ops import OPS
 from mcusim.render.catalog import fields
@@ -25,7 +24,7 @@ OPTIONAL = ("pillow", "pyelftools", "tflite-micro", "ai-edge-litert", "pyside6-w
 
 
 def doctor(
-    json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,
+    json: Annotated[str | None, JSON] = None,
 ) -> None:
     """Versions, caches, profiles, and what is missing. Exits with 0 also where something is.
 
@@ -35,7 +34,7 @@ def doctor(
     """
 
     python = ".".join(map(str, sys.version_info[:3]))
-    if json:
+    if json is not None:
         found = {
             "schema_version": 1,
             "mcusim": __version__,
@@ -50,8 +49,9 @@ def doctor(
             "kernel_cache": _cache(),
             "columns": terminal_width(),
         }
-        write_output(document(found), STDOUT, "--json")
-        return
+        write_output(document(found), json, "--json")
+        if json == STDOUT:
+            return
     pairs = [("mcusim", __version__), ("python", f"{python}, {sys.platform}")]
     pairs += [(name, _version(name) or "MISSING") for name in NEEDED]
     pairs += [(name, _version(name) or "not installed, optional") for name in OPTIONAL]

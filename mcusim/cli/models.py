@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from mcusim import zoo
-from mcusim.cli.shell import document, glyphs, show, terminal_width, write_output
+from mcusim.cli.options import JSON
+from mcusim.cli.shell import STDOUT, document, glyphs, show, terminal_width, write_output
 from mcusim.ops.totals import count_macs, count_parameters
 from mcusim.render.catalog import Network, network_details, network_list, witness_list
 
@@ -18,7 +19,7 @@ def models(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="One network, in detail.", show_default=False)
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,
+    json: Annotated[str | None, JSON] = None,
 ) -> None:
     """The published networks that mcusim knows by name, counted and as published; and witnesses, apart.
 
@@ -33,9 +34,11 @@ def models(
 
     own_names = [zoo.resolve(name)] if name is not None else [*zoo.names(), *zoo.witness_names()]
     found = [_network(own) for own in own_names]
-    if json:
-        write_output(document({"schema_version": 1, "models": [_plain(network) for network in found]}), "-", "--json")
-    elif name is not None:
+    if json is not None:
+        write_output(document({"schema_version": 1, "models": [_plain(network) for network in found]}), json, "--json")
+    if json == STDOUT:
+        return
+    if name is not None:
         show(network_details(found[0], terminal_width(), glyphs()))
     else:
         published = [network for network in found if network.entry.witness is None]

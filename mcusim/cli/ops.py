@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from mcusim.arguments import chosen_runtime
-from mcusim.cli.options import RUNTIME
-from mcusim.cli.shell import document, glyphs, show, terminal_width, write_output
+from mcusim.cli.options import JSON, RUNTIME
+from mcusim.cli.shell import STDOUT, document, glyphs, show, terminal_width, write_output
 from mcusim.execution.preparation import cannot_execute
 from mcusim.frontends.checks import float_reason
 from mcusim.frontends.formats import QUANTISE
@@ -31,7 +31,7 @@ def ops(
         ),
     ] = None,
     runtime: Annotated[str | None, RUNTIME] = None,
-    json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,
+    json: Annotated[str | None, JSON] = None,
 ) -> None:
     """The operators that mcusim knows; with MODEL: which kernel serves each layer and which property of its
     shape sends it there, what would be faster, everything that the runtime lacks, and what mcusim cannot execute yet.
@@ -44,10 +44,10 @@ def ops(
 
     if model is None:
         known = sorted(OPS.values(), key=lambda op: op.name)
-        if json:
+        if json is not None:
             listed = [{"name": op.name, "movement": str(op.movement), "summary": op.summary} for op in known]
-            write_output(document({"schema_version": 1, "ops": listed}), "-", "--json")
-        else:
+            write_output(document({"schema_version": 1, "ops": listed}), json, "--json")
+        if json != STDOUT:
             show(operator_list(known, terminal_width(), glyphs()))
         return
 
@@ -55,9 +55,9 @@ def ops(
     graph = load(model)
     kernels, _ = chosen_runtime(wished, graph, None)
     served, warnings = _served(graph, kernels), _warnings(graph)
-    if json:
-        write_output(document(_plain(graph, kernels, served, warnings)), "-", "--json")
-    else:
+    if json is not None:
+        write_output(document(_plain(graph, kernels, served, warnings)), json, "--json")
+    if json != STDOUT:
         show(served_list(graph.name, kernels.name, served, terminal_width(), glyphs(), warnings))
 
 

@@ -11,7 +11,8 @@ from typer.core import TyperGroup
 from mcusim.boards import Finding, Level, all_boards, check_profile, load_board
 from mcusim.boards.board import Board
 from mcusim.boards.profile_files import profile_template
-from mcusim.cli.shell import document, glyphs, show, terminal_width, write_output
+from mcusim.cli.options import JSON
+from mcusim.cli.shell import STDOUT, document, glyphs, show, terminal_width, write_output
 from mcusim.errors import ModelError, OutputError
 from mcusim.networks.loading import load
 from mcusim.render.catalog import board_details, board_list, finding_lines
@@ -38,7 +39,7 @@ app = typer.Typer(cls=_NameOrCommand, rich_markup_mode=None)
 @app.callback(invoke_without_command=True)
 def profiles(
     context: typer.Context,
-    json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,
+    json: Annotated[str | None, JSON] = None,
 ) -> None:
     """The boards that mcusim knows; `mcusim profiles BOARD` shows one of them.
 
@@ -52,9 +53,9 @@ def profiles(
         return
 
     boards = all_boards()
-    if json:
-        write_output(document({"schema_version": 1, "profiles": [_plain(board) for board in boards]}), "-", "--json")
-    else:
+    if json is not None:
+        write_output(document({"schema_version": 1, "profiles": [_plain(board) for board in boards]}), json, "--json")
+    if json != STDOUT:
         show(board_list(boards, terminal_width(), glyphs()))
 
 
@@ -63,7 +64,7 @@ def show_one(
     name: Annotated[
         str, typer.Argument(metavar="BOARD", help="A board's name, or the path of a profile.", show_default=False)
     ],
-    json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,
+    json: Annotated[str | None, JSON] = None,
 ) -> None:
     """All that the profile of one board says, with its sources. The word `show` may be left out.
 
@@ -73,9 +74,9 @@ def show_one(
     """
 
     board = load_board(name)
-    if json:
-        write_output(document({"schema_version": 1, "profiles": [_plain(board)]}), "-", "--json")
-    else:
+    if json is not None:
+        write_output(document({"schema_version": 1, "profiles": [_plain(board)]}), json, "--json")
+    if json != STDOUT:
         show(board_details(board, terminal_width(), glyphs()))
 
 

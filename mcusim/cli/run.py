@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mcusim.cli.asking import Answer, Question, ask, ask_all, ask_others
+from mcusim.cli.asking import ALL, Answer, Question, ask, ask_all, ask_others
 from mcusim.cli.options import (
     BANK,
     FLASH_BUDGET,
@@ -52,7 +52,7 @@ from mcusim.report import SCHEMA_VERSION, Report
 
 __all__ = ["run"]
 
-ALL_BOARDS, AUTO_LAYERS = "all", "auto"
+AUTO_LAYERS = "auto"
 _NO_QUESTION = ("layers", "json", "csv", "trace", "html", "update_baseline", "check")
 _ALWAYS_SAID = ("runtime", "schedule")
 
@@ -60,11 +60,11 @@ _ALWAYS_SAID = ("runtime", "schedule")
 def run(
     context: typer.Context,
     model: Annotated[
-        str | None,
+        list[str] | None,
         typer.Argument(
-            metavar="MODEL",
-            help="A .tflite or .onnx file, or the name of a published network (`mcusim models` lists them); "
-            "left out: the board's own default network.",
+            metavar="MODEL...",
+            help="A .tflite or .onnx file, or the name of a published network (`mcusim models` lists them); several "
+            "have a row each; left out: the board's own default network.",
             show_default=False,
         ),
     ] = None,
@@ -162,6 +162,7 @@ def run(
       mcusim run --profile stm32f412
       mcusim run mcunet-in3 --profile stm32h743 --runtime tflm --layers all
       mcusim run mcunet-vww1 --profile all
+      mcusim run mcunet-vww0 mcunet-vww1 --profile stm32f746 --runtime all
       mcusim run mbv2-w0.35-r144 --profile stm32f412 --schedule patch:3x3@13
       mcusim run mcunet-in3 --profile stm32f746 --convention table4
       mcusim run mbv1-w0.5-r192 --profile stm32f412 --bits auto
@@ -176,8 +177,9 @@ def run(
         fix = "add --profile BOARD (`mcusim profiles` lists them) or --profile all"
         raise InputError("no board is named", where="mcusim run", fix=fix)
     refuse_same_target(json=json, csv=csv, trace=trace, html=html, update_baseline=update_baseline)
+    models = tuple(model or ())
     question = Question(
-        model,
+        models,
         runtime,
         schedule,
         place_option(input_place),
@@ -192,25 +194,21 @@ def run(
         bits,
     )
     choice = layers_option(layers)
-    if profile.strip().lower() == ALL_BOARDS:
-        if bank is not None:
-            raise InputError("every board has other banks", where="--bank", fix="name one board with --profile")
-        if trace is not None:
-            raise InputError("a trace is of one board", where="--trace", fix="name one board with --profile")
-        if html is not None:
-            raise InputError("a page is about one board", where="--html", fix="name one board with --profile")
-        if update_baseline is not None:
-            fix = "name one board with --profile"
-            raise InputError("a baseline is of one board", where="--update-baseline", fix=fix)
+    is_every_board = profile.strip().lower() == ALL
+    is_many = is_every_board or len(models) > 1 or (runtime or "").strip().lower() == ALL
+    if is_every_board and bank is not None:
+        raise InputError("every board has other banks", where="--bank", fix="name one board with --profile")
+    if is_many:
+        _refuse_beside_many({"--trace": trace, "--html": html, "--update-baseline": update_baseline})
         if layers != AUTO_LAYERS:
-            complain("--layers: with --profile all each board has a row, and layers are not shown")
-        reports = ask_all(question)
+            complain("--layers: of many answers each has a row, and layers are not shown")
+        reports = ask_all(question, profile, bank)
     else:
         answer = ask(question, profile, bank)
         reports = [answer.report]
-    read = {model, profile_file(profile), linked, calibration, bits, *(report.model.source for report in reports)}
+    read = {*models, profile_file(profile), linked, calibration, bits, *(report.model.source for report in reports)}
     refuse_overwriting(read, json=json, csv=csv, trace=trace, html=html)
-    if profile.strip().lower() == ALL_BOARDS:
+    if is_many:
         _tell_boards(reports, json, csv)
     else:
         if trace is not None:
@@ -226,7 +224,23 @@ def run(
         if is_told:
             show(other_lines(ask_others(question, answer), terminal_width()))
     if check:
-        check_exit("mcusim run", [report.fits for report in reports])
+        check_exit("mcusim run", [_fits_somewhere(reports)])
+
+
+def _refuse_beside_many(given: Mapping[str, str | None]) -> None:
+    for option_name, value in given.items():
+        if value is not None:
+            fix = "name one network, one board and one runtime"
+            raise InputError("it is about one answer", where=option_name, fix=fix)
+
+
+def _fits_somewhere(reports: Sequence[Report]) -> bool | None:
+    """Whether each network fits one of the boards that were asked about; None where that cannot be known."""
+    fits: dict[str, list[bool | None]] = {}
+    for report in reports:
+        fits.setdefault(report.model.source, []).append(report.fits)
+    each = [True if True in one else None if None in one else False for one in fits.values()]
+    return False if False in each else None if None in each else True
 
 
 def _write_trace(question: Question, answer: Answer, target: str) -> None:

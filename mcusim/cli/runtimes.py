@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from mcusim.boards.board import Core
-from mcusim.cli.shell import document, show, terminal_width, write_output
+from mcusim.cli.options import JSON
+from mcusim.cli.shell import STDOUT, document, show, terminal_width, write_output
 from mcusim.pricing.stored import package_calibration
 from mcusim.render.catalog import runtime_list
 from mcusim.runtimes import RUNTIMES, Runtime, find_runtime
@@ -19,7 +20,7 @@ def runtimes(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="One runtime, as NAME or NAME@VERSION.", show_default=False)
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Write a JSON document instead.")] = False,
+    json: Annotated[str | None, JSON] = None,
 ) -> None:
     """The runtimes that mcusim knows: their rules, the evidence behind them, and where it ends.
 
@@ -31,9 +32,11 @@ def runtimes(
 
     every = sorted(RUNTIMES.values(), key=lambda runtime: runtime.name)
     found = every if name is None else [find_runtime(name)]
-    if json:
-        write_output(document({"schema_version": 1, "runtimes": [_plain(runtime) for runtime in found]}), "-", "--json")
-    else:
+    if json is not None:
+        write_output(
+            document({"schema_version": 1, "runtimes": [_plain(runtime) for runtime in found]}), json, "--json"
+        )
+    if json != STDOUT:
         show(runtime_list(found, [_unknown(runtime) for runtime in found], terminal_width()))
 
 

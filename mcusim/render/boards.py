@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, kib, paragraph, stored_bytes
+from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, counted, kib, paragraph, stored_bytes
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Report, Verdict
 from mcusim.units import format_percent
@@ -48,42 +48,70 @@ def _worst_share(report: Report) -> float:
 
 
 def board_lines(reports: Sequence[Report], width: int, glyphs: Glyphs) -> list[Text]:
-    """A heading that counts, and one row a board."""
+    """A heading that counts, and one row an answer: a board, or a network or runtime on it."""
     models = {report.model.name for report in reports}
-    what = next(iter(models)) if len(models) == 1 else "its default network"
-    runtime = reports[0].runtime.name if reports else ""
-    heading = f"{what} with {runtime} fits {_counted([report.verdict for report in reports])}"
+    runtimes = {report.runtime.name for report in reports}
     versions = {report.latency.version for report in reports} - {""}
-    rows = [_row(report, len(models) > 1, len(versions) > 1) for report in reports]
-    lines = [*paragraph(heading, width, style="bold"), Text(), *table(_COLUMNS, rows, width, glyphs)]
+    rows = [_row(report, len(models) > 1, len(runtimes) > 1, len(versions) > 1) for report in reports]
+    lines = [*paragraph(_heading(reports), width, style="bold"), Text(), *table(_COLUMNS, rows, width, glyphs)]
     basis = sorted({str(report.latency.basis) for report in reports if report.latency.ms is not None})
     memory = sorted({str(report.sram.basis) for report in reports})
-    told = f"The smallest board that holds it comes first. Basis: SRAM {', '.join(memory)}"
+    told = f"What fits comes first, the smallest board before the others. Basis: SRAM {', '.join(memory)}"
     told += f"; time {', '.join(basis)}" if basis else "; time is not known."
     if basis:
-        told += f", of {runtime} {versions.pop()}." if len(versions) == 1 else ", of the versions named."
+        is_one = len(versions) == len(runtimes) == 1
+        told += f", of {runtimes.pop()} {versions.pop()}." if is_one else ", of the versions named."
     lines += [Text(), *paragraph(told, width, style="dim")]
-    told_of = [text for report in reports for text in report.warnings if not text.startswith(_NOT_SHOWN)]
-    for warning in dict.fromkeys(told_of):
+    for warning in _shared_warnings(reports):
         lines += paragraph(f"! {warning}", width, style="yellow", hanging="  ")
     return lines
 
 
+def _heading(reports: Sequence[Report]) -> str:
+    """What was asked, and how many of the answers are yes."""
+    models = {report.model.name for report in reports}
+    runtimes = {report.runtime.name for report in reports}
+    boards = {report.profile.name for report in reports}
+    verdicts = [report.verdict for report in reports]
+    if len(reports) > len(boards) and len(models) + len(runtimes) > 2:
+        sides = ((models, "network"), (runtimes, "runtime"), (boards, "board"))
+        asked = " x ".join(counted(len(names), noun) for names, noun in sides)
+        return f"{asked}: fits in {_counted(verdicts, 'answers')}"
+    what = next(iter(models)) if len(models) == 1 else "each board's default network"
+    told = f" with {next(iter(runtimes))}" if len(runtimes) == 1 else ""
+    return f"{what}{told} fits {_counted(verdicts, 'boards')}"
+
+
+def _shared_warnings(reports: Sequence[Report]) -> list[str]:
+    """Each warning once: what several boards share is said of as many."""
+    boards: dict[str, set[str]] = {}
+    for report in reports:
+        for text in report.warnings:
+            if not text.startswith(_NOT_SHOWN):
+                boards.setdefault(text.replace(report.profile.name, _BOARD), set()).add(report.profile.name)
+    return [
+        text.replace(_BOARD, next(iter(named))) if len(named) == 1 else f"{len(named)} boards: {text}"
+        for text, named in boards.items()
+    ]
+
+
+_BOARD = "this board"
 _NOT_SHOWN = "energy:"
 """What warnings on figures begin with that this table does not have."""
 
 
-def _counted(verdicts: Sequence[Verdict]) -> str:
+def _counted(verdicts: Sequence[Verdict], noun: str) -> str:
     """`23 of 26 boards; 2 do not fit, 1 unknown`."""
     fitting, missing, open_ = (verdicts.count(v) for v in (Verdict.FITS, Verdict.DOES_NOT_FIT, Verdict.UNKNOWN))
     rest = [f"{missing} do{'es' * (missing == 1)} not fit"] * bool(missing) + [f"{open_} unknown"] * bool(open_)
-    return f"{fitting} of {len(verdicts)} boards" + (f"; {', '.join(rest)}" if rest else "")
+    return f"{fitting} of {len(verdicts)} {noun}" + (f"; {', '.join(rest)}" if rest else "")
 
 
 _COLUMNS = (
     Column("board"),
     Column("verdict"),
     Column("network", drop=3, least=12),
+    Column("runtime", drop=3, least=8),
     Column("core", drop=9),
     Column("MHz", right=True, drop=8),
     Column("SRAM KiB", right=True),
@@ -97,7 +125,7 @@ _COLUMNS = (
 )
 
 
-def _row(report: Report, with_model: bool, with_version: bool) -> list[Cell | Bar]:
+def _row(report: Report, with_model: bool, with_runtime: bool, with_version: bool) -> list[Cell | Bar]:
     sram, flash, ms = report.sram, report.flash, report.latency.ms
     style = VERDICT_STYLES[report.verdict].removeprefix("bold ")
     used = sram.peak_bytes / sram.budget_bytes
@@ -109,6 +137,7 @@ def _row(report: Report, with_model: bool, with_version: bool) -> list[Cell | Ba
         Cell(report.profile.name),
         Cell(_verdict(report), style),
         Cell(report.model.name if with_model else ""),
+        Cell(report.runtime.name if with_runtime else ""),
         Cell(report.profile.core, "dim"),
         Cell(f"{report.profile.clock_hz / 1e6:g}", "dim"),
         Cell(kib(sram.peak_bytes), sram_style),
