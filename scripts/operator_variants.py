@@ -162,7 +162,7 @@ def _options(network: Network) -> Iterator[tuple[str, Network]]:
     yield "none", _with(network, table="", options={})
     for name, value in _fields(operator).items():
         for other in _others(value):
-            if other != value:
+            if other != value and (other != -1 or not name.endswith("Type")):  # no element type is -1
                 yield f"{name} {other}", _with(network, options={**operator.options, name: other})
 
 

@@ -173,11 +173,11 @@ class Conditions:
         return "; ".join(told for _, told in nearest)
 
     def broken_shapes(self, signature: Signature) -> str:
-        """What else a signature breaks."""
+        """What a signature breaks: its types, or the first rule. Rules may trust those before them."""
         told = self.broken_types(signature)
         if told:
-            return told  # rules trust that the operands are there
-        return "; ".join(told for told in (rule(signature) for rule in self.shapes) if told)
+            return told
+        return next((told for told in (rule(signature) for rule in self.shapes) if told), "")
 
     def broken_numbers(self, numbers: Numbers) -> str:
         """What scales and zero points break. Only for a node whose signature breaks nothing."""

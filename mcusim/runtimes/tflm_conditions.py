@@ -39,6 +39,7 @@ from mcusim.runtimes.tflm_rules import (
     below_power,
     given_or_left_out,
     logistic_range,
+    lstm_states,
     no_zero_points,
     one_scale,
     same_bytes,
@@ -160,6 +161,7 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
                 rank(18, 2, 2),
                 variable(18),
                 variable(19),
+                lstm_states,
             ),
         ),
         # Windows

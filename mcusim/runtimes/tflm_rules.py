@@ -12,6 +12,7 @@ from mcusim.graph import DType, Signature, Tensor
 from mcusim.ops.registry import attributes_of
 from mcusim.ops.squeeze import SqueezeAttributes
 from mcusim.ops.strided_slice import StridedSliceAttributes
+from mcusim.ops.unidirectional_sequence_lstm import UnidirectionalSequenceLstmAttributes
 from mcusim.runtimes.condition_rules import fixed_output, known, name_of, scale_of, zero_point
 from mcusim.runtimes.conditions import OUT, NumberRule, Numbers, ShapeRule
 
@@ -21,6 +22,7 @@ __all__ = [
     "below_power",
     "given_or_left_out",
     "logistic_range",
+    "lstm_states",
     "no_zero_points",
     "one_scale",
     "same_bytes",
@@ -93,6 +95,18 @@ def _axis(signature: Signature, axis: int, begin: int, end: int, stride: int) ->
     else:
         last = min(max(end + size if end < 0 else end, lowest), highest)
     return _Axis(first, last, stride, False)
+
+
+def lstm_states(signature: Signature) -> str:
+    """Both states hold a number for each cell of each batch (lstm_eval_common.cc)."""
+    source, cells = signature.input(0).shape, signature.input(1).shape[0]
+    is_time_major = attributes_of(signature, UnidirectionalSequenceLstmAttributes).time_major
+    batches = source[1] if is_time_major else source[0]
+    for place in (18, 19):
+        found = signature.input(place).elements
+        if found != batches * cells:
+            return f"input {place} has {found} elements, and must have {batches} times {cells}"
+    return ""
 
 
 def same_bytes(signature: Signature) -> str:
