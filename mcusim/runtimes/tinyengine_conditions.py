@@ -9,15 +9,17 @@ Source: mit-han-lab/tinyengine 0363956, code_generator/TfliteConvertor.py, conve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 from mcusim.graph import Graph, Node, Padding, Signature
 from mcusim.ops.registry import attributes_of
 from mcusim.ops.shared.pooling import Pool2DAttributes
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.runtimes.condition_rules import constant, rank
 from mcusim.runtimes.conditions import OUT, Conditions, NumberRule, Numbers, Refusal, numbers_of
 
-__all__ = ["TINYENGINE_CONDITIONS", "generator_refusals"]
+__all__ = ["TINYENGINE_CONDITIONS", "generator_refusals", "shape_refusal"]
 
 _TYPES = "int8|int4|int2"
 """int8, and what kernels that were never released would take."""
@@ -94,11 +96,19 @@ TINYENGINE_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
 )
 
 
+@lru_cache(SIGNATURES_KEPT)
+def shape_refusal(signature: Signature) -> str:
+    """Why the generator does not take a node whatever its scales are; "" if it does, or does not know the operator."""
+    conditions = TINYENGINE_CONDITIONS.get(signature.op)
+    told = conditions.broken_shapes(signature) if conditions else ""
+    return f"TinyEngine's generator, {signature.op}: {told}" if told else ""
+
+
 def generator_refusals(graph: Graph) -> Iterator[Refusal]:
     """Nodes of a file whose scales the generator does not take, or that stand where it does not handle them."""
     for index, numbers in numbers_of(graph):
         conditions = TINYENGINE_CONDITIONS.get(numbers.signature.op)
-        if conditions is None or conditions.broken_shapes(numbers.signature):
+        if conditions is None or not conditions.numbers or shape_refusal(numbers.signature):
             continue
         told = conditions.broken_numbers(numbers)
         if told:

@@ -21,7 +21,7 @@ from mcusim.ops.shared.pooling import pool_windows
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Window
 from mcusim.runtimes.registry import Kernel
-from mcusim.runtimes.tinyengine_conditions import TINYENGINE_CONDITIONS
+from mcusim.runtimes.tinyengine_conditions import shape_refusal
 
 __all__ = ["tinyengine_kernel", "tinyengine_patch_kernel"]
 
@@ -43,13 +43,13 @@ REFUSED = (
 @lru_cache(SIGNATURES_KEPT)
 def tinyengine_kernel(signature: Signature) -> Kernel:
     """The kernel that serves a node, or why none does. MCUNet's int4 results had kernels that were never released."""
-    choose, conditions = _CHOICES.get(signature.op), TINYENGINE_CONDITIONS.get(signature.op)
-    if choose is None or conditions is None:
+    choose = _CHOICES.get(signature.op)
+    if choose is None:
         foreign, name = foreign_operator(signature.op), signature.op.removeprefix("CUSTOM:")
         whose = f"{name} is {foreign.reason}" if foreign else ""
         return _none(whose or f"TinyEngine's code generator does not handle {name}")
-    told = conditions.broken_shapes(signature)
-    found = _none(f"TinyEngine's generator, {signature.op}: {told}") if told else choose(signature)
+    refused = shape_refusal(signature)
+    found = _none(refused) if refused else choose(signature)
     packed = {t.dtype for t in (*signature.inputs, *signature.outputs) if t is not None and t.dtype.is_packed}
     if not packed or not found.supported:
         return found
