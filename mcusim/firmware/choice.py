@@ -335,7 +335,12 @@ def _lstm(signature: Signature) -> KernelChoice | None:
     ):
         return None
     units, inputs = signature.input(1).shape
-    gate = (Stored("inputs", 1, units * inputs), Stored("recurrent", 1, units * units), Stored("bias", 4, units))
+    bias_bytes = 8 if source.dtype is DType.INT16 else 4
+    gate = (
+        Stored("inputs", 1, units * inputs),
+        Stored("recurrent", 1, units * units),
+        Stored("bias", bias_bytes, units),
+    )
     stored = tuple(array._replace(name=f"{array.name}_{number}") for number in range(4) for array in gate)
     scratch = (("hidden", units * state.dtype.bits // 8),)
     return KernelChoice("lstm", "lstm.h", scratch, (*stored, Stored("table", 2, 256)))
@@ -368,6 +373,11 @@ def _converting(signature: Signature) -> KernelChoice | None:
         return None
     overwrites = (0,) if kinds[0].bits == kinds[1].bits else ()
     return KernelChoice("convert", "convert.h", (), (), overwrites)
+
+
+def _comparison(signature: Signature) -> KernelChoice | None:
+    kinds = signature.input(0).dtype, signature.input(1).dtype
+    return KernelChoice("relation", "relation.h") if kinds == (DType.INT8, DType.INT8) else None
 
 
 def _batch_matmul(signature: Signature) -> KernelChoice | None:
@@ -433,7 +443,8 @@ _CHOOSERS: dict[str, _Chooser] = {
     "PRELU": _binary("prelu", DType.INT8),
     "LOGISTIC": _sigmoid,
     "TANH": _sigmoid,
-    **dict.fromkeys(("ABS", "ELU", "EXP", "LOG", "NEG", "RSQRT", "SQRT", "SQUARE", "SIN", "COS"), _lookup),
+    "ABS": _lookup,
+    "ELU": _lookup,
     "GATHER": _gather,
     "ARG_MAX": _extreme,
     "ARG_MIN": _extreme,
@@ -478,6 +489,13 @@ _CHOOSERS: dict[str, _Chooser] = {
     "READ_VARIABLE": _copy,
     "ASSIGN_VARIABLE": _copy,
     "SHAPE": _shape,
+    "SPACE_TO_BATCH_ND": _move,
+    "BATCH_TO_SPACE_ND": _move,
+    "BROADCAST_TO": _move,
+    "ZEROS_LIKE": _move,
+    "REVERSE_V2": _picks,
+    "SQUARED_DIFFERENCE": _binary("squares", DType.INT8),
+    **dict.fromkeys(("EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL"), _comparison),
     "VAR_HANDLE": _nothing,
     "CALL_ONCE": _nothing,
 }
@@ -498,6 +516,9 @@ def _operands(signature: Signature) -> tuple[Stored, ...]:
 _ALL = range(64)
 _READS_CONSTANTS: dict[str, range] = {
     **dict.fromkeys(("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "PRELU", "BATCH_MATMUL"), range(2)),
+    **dict.fromkeys(("EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL"), range(2)),
+    "SQUARED_DIFFERENCE": range(2),
+    **dict.fromkeys(("BROADCAST_TO", "REVERSE_V2", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"), range(1)),
     **dict.fromkeys(("CONCATENATION", "PACK"), _ALL),
     **dict.fromkeys(("PAD", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SLICE", "STRIDED_SLICE"), range(1)),
     **dict.fromkeys(("TILE", "MIRROR_PAD", "RESIZE_NEAREST_NEIGHBOR", "UNPACK", "SPLIT_V", "QUANTIZE"), range(1)),

@@ -23,13 +23,17 @@ from mcusim.firmware.calls.elements import (
     write_lookup,
     write_prelu,
     write_product,
+    write_relation,
     write_sigmoid,
     write_softmax,
+    write_squares,
     write_sum,
 )
 from mcusim.firmware.calls.movement import (
     write_assign_variable,
+    write_batching,
     write_blocks,
+    write_broadcast_to,
     write_concatenation,
     write_copy,
     write_gather,
@@ -40,6 +44,7 @@ from mcusim.firmware.calls.movement import (
     write_shape,
     write_slices,
     write_transpose,
+    write_zeros_like,
 )
 from mcusim.firmware.calls.recurrent import write_lstm, write_svdf
 from mcusim.firmware.calls.reductions import write_batch_matmul, write_bilinear, write_extreme, write_pool, write_reduce
@@ -69,8 +74,7 @@ _WRITERS: dict[str, Callable[[StepText], None]] = {
     "MAXIMUM": write_compare,
     "MINIMUM": write_compare,
     "PRELU": write_prelu,
-    **dict.fromkeys(("HARD_SWISH", "RELU", "RELU6", "ABS", "ELU", "EXP", "LOG", "NEG", "RSQRT", "SQRT"), write_lookup),
-    **dict.fromkeys(("SQUARE", "SIN", "COS"), write_lookup),
+    **dict.fromkeys(("HARD_SWISH", "RELU", "RELU6", "ABS", "ELU"), write_lookup),
     **dict.fromkeys(("LOGISTIC", "TANH"), write_sigmoid),
     "GATHER": write_gather,
     "ARG_MAX": write_extreme,
@@ -101,6 +105,13 @@ _WRITERS: dict[str, Callable[[StepText], None]] = {
     "READ_VARIABLE": write_read_variable,
     "ASSIGN_VARIABLE": write_assign_variable,
     "SHAPE": write_shape,
+    "SPACE_TO_BATCH_ND": write_batching,
+    "BATCH_TO_SPACE_ND": write_batching,
+    "BROADCAST_TO": write_broadcast_to,
+    "ZEROS_LIKE": write_zeros_like,
+    "REVERSE_V2": write_picks,
+    "SQUARED_DIFFERENCE": write_squares,
+    **dict.fromkeys(("EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL"), write_relation),
     "VAR_HANDLE": write_nothing,
     "CALL_ONCE": write_nothing,
 }

@@ -8,9 +8,10 @@ from typing import cast
 import numpy as np
 
 from mcusim.arithmetic.fixed_point import SIGMOID_TABLE
-from mcusim.arithmetic.quant import dtype_range, scaling
+from mcusim.arithmetic.quant import Scaling, dtype_range, scaling
 from mcusim.firmware.calls.shared import (
     C_TYPES,
+    Fields,
     aligned_shape,
     each_run,
     element_steps,
@@ -27,7 +28,15 @@ from mcusim.graph import DType
 from mcusim.ops.leaky_relu import LeakyReluAttributes
 from mcusim.ops.log_softmax import PreparedLogSoftmax
 from mcusim.ops.registry import attributes_of
-from mcusim.ops.shared.arithmetic import Operation, PreparedPlain, PreparedPrelu, PreparedProduct, PreparedSum
+from mcusim.ops.shared.arithmetic import (
+    Operation,
+    PreparedPlain,
+    PreparedPrelu,
+    PreparedProduct,
+    PreparedSquares,
+    PreparedSum,
+)
+from mcusim.ops.shared.comparing import LEFT_SHIFT, PreparedComparison
 from mcusim.ops.shared.converting import FromReal, Rescale, ToReal
 from mcusim.ops.shared.lookups import PreparedUnary
 from mcusim.ops.shared.sigmoids import scaled16
@@ -42,8 +51,10 @@ __all__ = [
     "write_lookup",
     "write_prelu",
     "write_product",
+    "write_relation",
     "write_sigmoid",
     "write_softmax",
+    "write_squares",
     "write_sum",
 ]
 
@@ -298,3 +309,41 @@ def write_convert(s: StepText) -> None:
             each_run(s, lambda a, out, n: f"mcu_rescale_all({head}, {a}, {out}, {n})")
         case _:
             raise refused(s, f"of {source} to {target}")
+
+
+def _pairs(scalings: Sequence[Scaling]) -> Fields:
+    """Multipliers and shifts of two operands."""
+    return {
+        "multipliers": tuple(int(scaling.multiplier) for scaling in scalings),
+        "shifts": tuple(int(scaling.shift) for scaling in scalings),
+    }
+
+
+def write_squares(s: StepText) -> None:
+    p = cast(PreparedSquares, s.prepared)
+    layer = s.define(
+        "mcu_squares_layer",
+        {
+            "left_shift": p.left_shift,
+            "zero_points": p.zero_points,
+            **_pairs(p.scalings),
+            "stage": stage_fields(p.stage),
+        },
+    )
+    _broadcast(s, "mcu_squares", layer)
+
+
+def write_relation(s: StepText) -> None:
+    p = cast(PreparedComparison, s.prepared)
+    if p.scalings is None:
+        raise refused(s, "without scales")
+    layer = s.define(
+        "mcu_relation_layer",
+        {
+            "relation": f"MCU_{p.relation.name}",
+            "left_shift": LEFT_SHIFT,
+            "zero_points": p.zero_points,
+            **_pairs(p.scalings),
+        },
+    )
+    _broadcast(s, "mcu_relate", layer)

@@ -12,6 +12,7 @@ from mcusim.firmware.calls.shared import (
     aligned_shape,
     each_image,
     each_run,
+    element_steps,
     merged_axes,
     plus,
     refused,
@@ -21,6 +22,7 @@ from mcusim.firmware.steps import StepText, product
 from mcusim.firmware.text import literal
 from mcusim.graph import ABSENT, TensorType
 from mcusim.ops.gather import Picking
+from mcusim.ops.shared.batching import Batching
 from mcusim.ops.shared.blocks import Blocks
 from mcusim.ops.shared.joining import Join
 from mcusim.ops.shared.padding import Frame
@@ -29,7 +31,9 @@ from mcusim.ops.shared.slicing import Cut
 
 __all__ = [
     "write_assign_variable",
+    "write_batching",
     "write_blocks",
+    "write_broadcast_to",
     "write_concatenation",
     "write_copy",
     "write_gather",
@@ -40,6 +44,7 @@ __all__ = [
     "write_shape",
     "write_slices",
     "write_transpose",
+    "write_zeros_like",
 ]
 
 
@@ -303,3 +308,49 @@ def write_picks(s: StepText) -> None:
     s.lines.append(f"const mcu_in in = {{{s.whole(0)}, 0, 0, {pitches[0]}, 0}};")
     s.lines.append(f"const mcu_out out = {{{s.whole_output()}, 0, 0, {pitches[1]}, 0, 0, {rows}, 0, {cols}}};")
     s.call("mcu_pick", layer, "&in", "&out")
+
+
+def write_broadcast_to(s: StepText) -> None:
+    if s.is_cut:
+        raise refused(s, "cut into pieces")
+    shape = s.output.shape
+    from_ = element_steps(aligned_shape(s.kind(0), len(shape)), shape)
+    _move(s, shape, steps_of(shape), from_, s.whole(0), s.whole_output())
+
+
+def write_zeros_like(s: StepText) -> None:
+    if s.is_cut:
+        raise refused(s, "cut into pieces")
+    s.call("mcu_fill", s.whole_output(), 0, s.output.dtype.bits // 8, s.output.elements)
+
+
+def write_batching(s: StepText) -> None:
+    """Every n-th place of a map is an image: a box for each place of a block."""
+    p = cast(Batching, s.prepared)
+    if s.is_cut:
+        raise refused(s, "cut into pieces")
+    images, places = (s.output, s.kind(0)) if p.gathers else (s.kind(0), s.output)
+    image_steps, place_steps = steps_of(images.shape), steps_of(places.shape)
+    count, size, axes = places.shape[0], s.output.dtype.bits // 8, len(p.blocks)
+    a, out = s.whole(0), s.whole_output()
+    if p.gathers:
+        s.call("mcu_fill", out, literal(p.fill), size, s.output.elements)
+    for number, block in enumerate(np.ndindex(*p.blocks)):
+        sizes, image_start, place_start = [count], number * count * image_steps[0], 0
+        for axis in range(axes):
+            # Place x of the padded or uncropped map is at x - before of the map, and in image row x // block.
+            before, every = p.borders[axis][0], p.blocks[axis]
+            first = max(-(-(before - block[axis]) // every), 0)
+            last = (places.shape[1 + axis] + before - 1 - block[axis]) // every
+            sizes.append(max(min(last, images.shape[1 + axis] - 1) - first + 1, 0))
+            image_start += first * image_steps[1 + axis]
+            place_start += (first * every + block[axis] - before) * place_steps[1 + axis]
+        sizes += places.shape[1 + axes :]
+        of_places = [place_steps[0], *(place_steps[1 + i] * p.blocks[i] for i in range(axes)), *place_steps[1 + axes :]]
+        of_images = list(image_steps)
+        ends = (plus(a, place_start, size), plus(out, image_start, size))
+        steps = (of_images, of_places)
+        if not p.gathers:
+            ends, steps = (plus(a, image_start, size), plus(out, place_start, size)), (of_places, of_images)
+        if product(sizes):
+            _move(s, sizes, steps[0], steps[1], *ends, f"_{number}")

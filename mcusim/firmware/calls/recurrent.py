@@ -23,7 +23,8 @@ def write_lstm(s: StepText) -> None:
     batch, steps, inputs = s.kind(0).shape if not p.time_major else (s.kind(0).shape[i] for i in (1, 0, 2))
     units = p.input_gate.bias.size
     gates = [
-        _gate(s, number, gate) for number, gate in enumerate((p.input_gate, p.forget_gate, p.cell_gate, p.output_gate))
+        _gate(s, number, gate, p.is_wide)
+        for number, gate in enumerate((p.input_gate, p.forget_gate, p.cell_gate, p.output_gate))
     ]
     table = s.store("table", SIGMOID_TABLE.astype(np.uint16))
     cell = s.graph.tensors[s.tensor(STATES[1])].quantization
@@ -58,11 +59,11 @@ def write_lstm(s: StepText) -> None:
     s.call("mcu_lstm", layer, s.whole(0), s.whole(STATES[0]), s.whole(STATES[1]), s.whole_output(), s.scratch())
 
 
-def _gate(s: StepText, number: int, gate: Gate) -> Fields:
+def _gate(s: StepText, number: int, gate: Gate, is_wide: bool) -> Fields:
     return {
         "inputs": s.store(f"inputs_{number}", np.ascontiguousarray(gate.inputs.T).astype(np.int8)),
         "recurrent": s.store(f"recurrent_{number}", np.ascontiguousarray(gate.recurrent.T).astype(np.int8)),
-        "bias": s.store(f"bias_{number}", gate.bias.astype(np.int32)),
+        "bias": s.store(f"bias_{number}", gate.bias.astype(np.int64 if is_wide else np.int32)),
         "input_multiplier": int(gate.input_scaling.multiplier),
         "input_shift": int(gate.input_scaling.shift),
         "recurrent_multiplier": int(gate.recurrent_scaling.multiplier),

@@ -7,7 +7,7 @@
 typedef struct {
     const int8_t *inputs;    /* (units, in) */
     const int8_t *recurrent; /* (units, units) */
-    const int32_t *bias;
+    const void *bias;        /* of 64 bits where sums are */
     int32_t input_multiplier, input_shift, recurrent_multiplier, recurrent_shift;
 } mcu_gate;
 
@@ -43,7 +43,8 @@ static inline int32_t mcu_lstm_sum(const mcu_lstm_layer *l, int64_t sum, int32_t
 static inline int32_t mcu_lstm_gate(const mcu_lstm_layer *l, const mcu_gate *gate, const int8_t *x,
                                     const int8_t *hidden, int32_t unit)
 {
-    int64_t from_input = gate->bias[unit], from_hidden = 0;
+    int64_t from_input = l->is_wide ? ((const int64_t *)gate->bias)[unit] : ((const int32_t *)gate->bias)[unit];
+    int64_t from_hidden = 0;
     for (int32_t i = 0; i < l->inputs; i++) {
         from_input += gate->inputs[unit * l->inputs + i] * (mcu_lstm_value(l, x, i) - l->input_zero_point);
     }
