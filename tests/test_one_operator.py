@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from oracles import Refused, run_litert, run_tflm
 from mcusim import execute
 from mcusim.errors import ModelError
 from mcusim.frontends.tflite import parse_tflite
+from mcusim.memory.planning import plan_memory
+from mcusim.runtimes.tflm import TFLM_WHEEL
 
 Array = np.ndarray[Any, Any]
 
@@ -78,6 +81,27 @@ def assert_same(ours: Sequence[Array], right: Sequence[Array], label: str) -> No
         assert (one.dtype, one.shape) == (other.dtype, other.shape), label
         differing = int((one != other).sum()) - int(((one != one) & (other != other)).sum())
         assert not differing, f"{label}: {differing} of {one.size} elements differ"
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_memory_equals_that_of_tflm(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """The head with its scratch, and the tail with what kernels keep."""
+    runtime = pytest.importorskip("tflite_micro.python.tflite_micro.runtime", reason="the wheel is not installed")
+    planned = 0
+    for network in sampled(name)[:6]:
+        content = network.content()
+        capfd.readouterr()
+        try:
+            runtime.Interpreter.from_bytes(content, arena_size=1 << 20).print_allocations()
+        except RuntimeError:
+            continue
+        planned += 1
+        printed = "".join(capfd.readouterr())
+        right = tuple(int(re.search(rf"allocation {end} (\d+)", printed)[1]) for end in ("head", "tail"))
+        plan = plan_memory(parse_tflite(content, name=name, where=name), TFLM_WHEEL)
+        assert (plan.arena_bytes, plan.persistent.size_bytes) == right, f"{name}, {network.label}"
+    if not planned:
+        pytest.skip("the wheel plans none of the sample")
 
 
 LITERT_ONLY = ("ONE_HOT", "REDUCE_ANY", "SPACE_TO_BATCH_ND")

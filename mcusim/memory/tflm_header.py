@@ -9,6 +9,7 @@ from mcusim.errors import PlanError
 from mcusim.graph import Graph
 from mcusim.memory.placement import Placement, setup_bytes
 from mcusim.memory.planning import offline_plan, plan_memory
+from mcusim.ops import OPS
 from mcusim.runtimes import Runtime
 
 __all__ = ["operators_of", "resolver_call", "tflm_header"]
@@ -23,17 +24,19 @@ _IRREGULAR = {
     "CUSTOM:CIRCULAR_BUFFER": "CircularBuffer",
     "CUSTOM:TFLite_Detection_PostProcess": "DetectionPostprocess",
 }
+_SOUND = "CUSTOM:Signal"
+"""How operators of the audio front end begin, and their methods do not."""
 
 
 def resolver_call(op: str) -> str:
-    """The method of TFLM's MicroMutableOpResolver that adds an operator; "" for custom ones.
+    """The method of TFLM's MicroMutableOpResolver that adds an operator; "" for custom ones that it does not know.
 
     Source: tensorflow/tflite-micro, tensorflow/lite/micro/micro_mutable_op_resolver.h.
     """
     if op in _IRREGULAR:
         return f"Add{_IRREGULAR[op]}"
     if ":" in op:
-        return ""
+        return f"Add{op.removeprefix(_SOUND)}" if op.startswith(_SOUND) and op in OPS else ""
     words = (word if word[0].isdigit() else word.capitalize() for word in op.split("_"))
     return "Add" + "".join(words)
 

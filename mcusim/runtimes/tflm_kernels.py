@@ -148,7 +148,7 @@ def _reduction_scratch(call: Call) -> Scratch:
 
 
 def _mean_scratch(call: Call) -> Scratch:
-    if call.signature.input(0).dtype in (DType.INT8, DType.UINT8, DType.INT16):
+    if call.signature.input(0).dtype in (DType.INT8, DType.INT16):
         return (("sums", 4 * call.signature.output.elements), *_reduction_scratch(call))
     return _reduction_scratch(call)
 
