@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from operator_lines import parse
+from oracles import Refused, run_tflm
 from tflite_maker import FLOAT32, Maker, make_options
 
 from mcusim.errors import ModelError
 from mcusim.frontends.tflite import parse_tflite
 from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.refusals import refusals_of
+from mcusim.simulation.simulate import simulate
+from mcusim.vendored import tflite_schema
+
+BOOL = tflite_schema.TensorType.BOOL
 
 FOREIGN = {
     "ethos-u": "give the file from before Vela",
@@ -90,3 +96,26 @@ def test_a_scale_of_zero_is_none_where_none_is_needed() -> None:
     made.operator("DEQUANTIZE", [0], [1])
     made.graph.inputs, made.graph.outputs = [0], [1]
     assert parse_tflite(made.pack(), name="x", where="x.tflite").tensors[1].quantization is None
+
+
+def test_a_body_that_the_runtime_refuses_is_a_refusal_of_the_network() -> None:
+    """TFLM prepares every subgraph, also a branch that is never taken; the wheel refuses this file."""
+    made = Maker()
+    made.tensor((), BOOL, scales=())
+    made.tensor((1, 4))
+    made.tensor((1, 4))
+    for name, op in (("then", "RELU"), ("else", "NEG")):
+        body = made.subgraph(name)
+        body.tensor((1, 4))
+        body.tensor((1, 4))
+        body.operator(op, [0], [1])
+        body.graph.inputs, body.graph.outputs = [0], [1]
+    made.operator("IF", [0, 1], [2], make_options("IfOptions", thenSubgraphIndex=1, elseSubgraphIndex=2))
+    made.graph.inputs, made.graph.outputs = [0, 1], [2]
+    content = made.pack()
+    graph = parse_tflite(content, name="branch", where="branch.tflite")
+    report = simulate(graph, profile="stm32f412", runtime="tflm")
+    assert report.runtime.runs is False
+    assert any("NEG: input 0 is int8, and must be float32" in warning for warning in report.warnings)
+    with pytest.raises(Refused):
+        run_tflm(content, [np.array(True), np.ones((1, 4), np.int8)])
