@@ -21,6 +21,7 @@ from onnx_networks import (  # noqa: E402
     MODES,
     NETWORKS,
     STYLES,
+    Maker,
     calibration,
     compared,
     float_network,
@@ -98,6 +99,31 @@ def test_a_network_of_a_quantisation_aware_tool(name: str, style: str) -> None:
         _assert_equals_tflm(graph, stored(graph, graph.inputs[0], feed["input"]), is_judged=True)
     equal, step = compared(graph, content, feeds)
     assert step <= 10, (equal, step)
+
+
+def test_a_shape_that_is_computed_from_an_open_batch() -> None:
+    """As older exporters flatten: Shape, Gather, Unsqueeze, Concat, Reshape; the batch is open, and weights are shared."""
+    m = Maker((1, 3, 8, 8))
+
+    def grid(x: str) -> str:
+        s, z = m.constant(0.05), m.constant(3, "int8")
+        return str(m.op("DequantizeLinear", m.op("QuantizeLinear", x, s, z), s, z))
+
+    stored_weights = m.constant(m.random.integers(-90, 90, (3, 3, 3, 3)), "int8")
+    weights = m.op("DequantizeLinear", stored_weights, m.constant(0.01), m.constant(0, "int8"))
+    x = grid("input")
+    for _ in range(2):
+        x = grid(m.op("Relu", m.op("Conv", x, weights, kernel_shape=[3, 3], pads=[1] * 4)))
+    count = m.op("Unsqueeze", m.op("Gather", m.op("Shape", x), m.constant(0, "int64"), axis=0), m.integers(0))
+    x = m.op("Reshape", x, m.op("Concat", count, m.integers(-1), axis=0))
+    head = m.op("DequantizeLinear", m.constant(m.random.integers(-90, 90, (192, 4)), "int8"), m.constant(0.01))
+    model = m.model(grid(m.op("MatMul", x, head)))
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    content = model.SerializeToString()
+    graph = parse_onnx(content, name="open", where="open.onnx")
+    assert [node.op for node in graph.nodes] == ["CONV_2D", "CONV_2D", "RESHAPE", "FULLY_CONNECTED"]
+    equal, step = compared(graph, content, [{"input": m.random.normal(0, 1, (1, 3, 8, 8)).astype(np.float32)}])
+    assert step <= 1, (equal, step)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -130,7 +130,7 @@ def test_too_many_nodes() -> None:
     model = small()
     for index in range(MAX_NODES):
         model.graph.node.append(onnx.helper.make_node("Relu", [f"v{index}"], [f"v{index + 1}"]))
-    refused(model, r"50,\d+ nodes, and 50,000 are taken at most")
+    refused(model, r"20,\d+ nodes, and 20,000 are taken at most")
 
 
 def test_a_cycle() -> None:

@@ -22,7 +22,7 @@ from mcusim.graph import DType, Graph
 
 __all__ = ["MAX_NODES", "parse_onnx", "read_network", "read_onnx"]
 
-MAX_NODES = 50_000
+MAX_NODES = 20_000
 MAX_FILE_BYTES = 2**31 - 1
 OLDEST_OPSET = 10
 """The first with QuantizeLinear."""
@@ -153,6 +153,10 @@ def _load_external(onnx: Any, model: Any, folder: Path | None, where: str) -> No
                 f"its elements lie in '{location[:80]}', outside of the model's folder",
                 where=at,
                 fix="save the model with its data beside it",
+            )
+        if folder is not None and (folder / path).is_file() and (folder / path).stat().st_size > MAX_FILE_BYTES:
+            raise ModelError(
+                f"its elements lie in '{location[:80]}', above 2 GiB", where=at, fix="use a smaller network"
             )
         if folder is None or not (folder / path).is_file():
             raise ModelError(

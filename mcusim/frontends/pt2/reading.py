@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mcusim.errors import ModelError
-from mcusim.frontends.onnx.reading import file_content
+from mcusim.frontends.onnx.reading import MAX_NODES, file_content
 from mcusim.frontends.pt2.archive import DTYPES, Archive, opened, tensors
 from mcusim.frontends.pt2.calls import Call, Program
 from mcusim.frontends.pt2.operators import RULES
@@ -21,7 +21,6 @@ from mcusim.graph import DType, Graph
 
 __all__ = ["from_torch", "parse_pt2", "read_pt2"]
 
-MAX_NODES = 50_000
 _SAVE_AGAIN = "save it again: torch.export.save(program, FILE)"
 _FIXED = "export it with fixed shapes: torch.export.export without dynamic_shapes"
 

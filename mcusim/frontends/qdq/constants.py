@@ -184,6 +184,16 @@ def _divide(step: Step, operands: Sequence[Array]) -> Array:
     return (np.trunc(a / b) if a.dtype.kind in "iu" else a / b).astype(a.dtype)
 
 
+def _where(step: Step, operands: Sequence[Array]) -> Array:
+    _bounded(step, _product(np.broadcast_shapes(*(operand.shape for operand in operands))))
+    return np.where(operands[0], operands[1], operands[2])
+
+
+def _product_of(step: Step, operands: Sequence[Array]) -> Array:
+    axes, keeps = _axes(step, operands), bool(step.integer("keepdims", 1))
+    return np.asarray(np.prod(operands[0], axis=axes, keepdims=keeps, dtype=operands[0].dtype))
+
+
 def _arithmetic(operation: Callable[[Array, Array], Array]) -> Fold:
     def fold(step: Step, operands: Sequence[Array]) -> Array:
         _bounded(step, _product(np.broadcast_shapes(operands[0].shape, operands[1].shape)))
@@ -200,6 +210,19 @@ _FOLDS: dict[str, Fold] = {
     "Sub": _arithmetic(np.subtract),
     "Mul": _arithmetic(np.multiply),
     "Div": _divide,
+    "Pow": _arithmetic(np.power),
+    "Max": _arithmetic(np.maximum),
+    "Min": _arithmetic(np.minimum),
+    "Equal": _arithmetic(np.equal),
+    "Greater": _arithmetic(np.greater),
+    "Less": _arithmetic(np.less),
+    "And": _arithmetic(np.logical_and),
+    "Or": _arithmetic(np.logical_or),
+    "Mod": _arithmetic(np.mod),
+    "Not": lambda step, operands: np.logical_not(operands[0]),
+    "Abs": lambda step, operands: np.abs(operands[0]),
+    "Where": _where,
+    "ReduceProd": _product_of,
     "Neg": lambda step, operands: -operands[0],
     "Sqrt": lambda step, operands: np.sqrt(operands[0]),
     "Reciprocal": lambda step, operands: 1 / operands[0],
