@@ -54,6 +54,7 @@ COMMANDS = {
     "plot": Command("plot", "app", "Pictures: the memory timeline, memory by layer."),
     "codegen": Command("codegen", "codegen_", "A network as C for the microcontroller."),
     "export": Command("export", "export", "A network as a .tflite file."),
+    "pte": Command("pte", "pte", "What an ExecuTorch program takes: its memory plan, its operators."),
     "quantize": Command("quantize", "quantize", "A float network and calibration data, as an int8 .tflite file."),
     "validate": Command("validate", "validate", "Predicted times beside those measured on real boards."),
     "calibrate": Command("calibrate", "calibrate", "Your own measured times, to be counted too."),

@@ -23,7 +23,10 @@ QUANTISE = (
 
 _FROM_KERAS = f"load it with tf.keras.models.load_model and {QUANTISE} (TFLiteConverter.from_keras_model)"
 _FROM_SAVED_MODEL = f"{QUANTISE} (TFLiteConverter.from_saved_model on its folder)"
-_FROM_TORCH = "convert it with ai-edge-torch (litert-torch), quantised to int8 by its PT2E quantiser"
+_FROM_TORCH = (
+    "give the exported program that PT2E quantised, saved by torch.export.save as .pt2, or convert it with "
+    "ai-edge-torch (litert-torch), quantised to int8 by its PT2E quantiser"
+)
 _FROM_ONNX = "name it *.onnx: mcusim reads quantised ONNX networks (pip install 'mcusim[onnx]')"
 _USE_TFLITE = "give the path of a .tflite file"
 
@@ -56,7 +59,9 @@ _IDENTIFIERS: dict[bytes, _Kind] = {
     b"ORTM": _Kind("is an ONNX Runtime model (.ort)", f"take the .onnx file that it was made from and {_FROM_ONNX}"),
     b"CIR0": _Kind("is a circle model of ONE", "give the .tflite file that it was made from"),
     **{
-        b"ET%02d" % version: _Kind("is an ExecuTorch program", f"take the PyTorch model and {_FROM_TORCH}")
+        b"ET%02d" % version: _Kind(
+            "is an ExecuTorch program", f"`mcusim pte` reads its memory plan; to run it, {_FROM_TORCH}"
+        )
         for version in range(11, 20)
     },
 }
