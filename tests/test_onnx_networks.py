@@ -102,7 +102,7 @@ def test_a_network_of_a_quantisation_aware_tool(name: str, style: str) -> None:
 
 
 def test_a_shape_that_is_computed_from_an_open_batch() -> None:
-    """As older exporters flatten: Shape, Gather, Unsqueeze, Concat, Reshape; the batch is open, and weights are shared."""
+    """As older exporters flatten: Shape, Gather, Unsqueeze, Concat, Reshape. The batch is open; weights are shared."""
     m = Maker((1, 3, 8, 8))
 
     def grid(x: str) -> str:

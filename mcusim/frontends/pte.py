@@ -118,8 +118,8 @@ def _method(plan: Table, index: int) -> PteMethod:
     for value in plan.integers(4):
         touched[value] = (touched.get(value, (last, last))[0], last)
     tensors = []
-    for number, value in enumerate(values):
-        placed = _placed(value, number, touched.get(number, (0, last)))
+    for number, held in enumerate(values):
+        placed = _placed(held, number, touched.get(number, (0, last)))
         if placed is not None:
             tensors.append(placed)
     sizes = plan.integers(8, I64)[1:]  # number 0 is reserved for constants
