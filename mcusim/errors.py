@@ -7,6 +7,7 @@
     |- ScheduleError       a schedule is malformed or does not fit the network
     |- PlanError           buffers overlap, or do not fit
     |- InputError          an input array or an option has the wrong shape, type or value
+    |- MemoryLimitError    it would take more memory of the host than is allowed
     `- OutputError         a result cannot be written where it should go
 
 The command line catches `McusimError` once, prints one sentence and exits with code 2.
@@ -20,6 +21,7 @@ from collections.abc import Iterable
 __all__ = [
     "InputError",
     "McusimError",
+    "MemoryLimitError",
     "ModelError",
     "OutputError",
     "PlanError",
@@ -34,12 +36,23 @@ class McusimError(Exception):
     """Base of every error a user can cause: says where, what, and how to fix it."""
 
     def __init__(self, what: str, *, where: str, fix: str) -> None:
-        super().__init__(f"{where}: {what}\n  fix: {fix}")
-        self.what, self.where, self.fix = what, where, fix
+        self.what, self.where, self.fix = _told(what, WHAT_MOST), _told(where, WHERE_MOST), _told(fix, WHAT_MOST)
+        super().__init__(f"{self.where}: {self.what}\n  fix: {self.fix}")
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments do not survive the default pickling, and worker processes pickle errors.
         return (_rebuild, (type(self), self.what, self.where, self.fix))
+
+
+WHAT_MOST, WHERE_MOST = 1000, 500
+"""Characters of a sentence. Names in a file, and arguments, may be as long as they like."""
+
+
+def _told(text: str, most: int) -> str:
+    """Safe to print: no control characters, and the middle left out where it is too long."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
 
 
 def _rebuild(kind: type[McusimError], what: str, where: str, fix: str) -> McusimError:
@@ -68,6 +81,10 @@ class PlanError(McusimError):
 
 class InputError(McusimError):
     """An input array or an option has the wrong shape, type or value."""
+
+
+class MemoryLimitError(McusimError):
+    """It would take more memory of the host than is allowed."""
 
 
 class OutputError(McusimError):

@@ -5,6 +5,7 @@ scripts/bench start           the command line, from the prompt back to the prom
 scripts/bench simulate        whole Reports a second, on a stream of networks no two of which are alike
 scripts/bench exec            calls of int8 networks, beside LiteRT's default and its reference kernels, on one core
 scripts/bench search          the front of all schedules of a network, beside lowering each of them
+scripts/bench scale           time and memory on chains and fan-outs of 1,000 to 20,000 nodes
 scripts/bench plan            arenas: each runtime's own plan beside the proved optimum, and the time both take
 """
 
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench_exec import bench_exec
+from bench_scale import bench_scale
 from bench_search import bench_search
 
 from mcusim import zoo
@@ -187,6 +189,7 @@ BENCHES: dict[str, Callable[[], None]] = {
     "exec": bench_exec,
     "search": bench_search,
     "plan": bench_plan,
+    "scale": bench_scale,
 }
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ FLOORS = (
     # nouns that everything stands on
     "version",
     "errors",
+    "limits",
+    "files",
     "units",
     "region",
     "graph",

@@ -36,6 +36,7 @@ from mcusim.boards.board import (
 )
 from mcusim.boards.profile_files import NAME_PATTERN, decode, is_path, read_toml, readable_part, show
 from mcusim.errors import ProfileError, did_you_mean
+from mcusim.files import is_dir, is_file
 
 __all__ = [
     "BankKind",
@@ -98,7 +99,7 @@ def load_board(name: str | PathLike[str]) -> Board:
         fix = did_you_mean(lower, [*board_names(), *_aliases()], listed_by="mcusim profiles")
         with suppress(OSError, ValueError):
             own = Path(f"{name.strip()}.toml")
-            fix = f"for the file here, write ./{own}" if lower and own.is_file() else fix
+            fix = f"for the file here, write ./{own}" if lower and is_file(own) else fix
         raise ProfileError(f"there is no board called {show(name)}", where="profile", fix=fix)
     return _builtin(found)
 
@@ -141,7 +142,7 @@ def _folder() -> Path:
     """The profiles of an installed wheel lie in the package, those of a source tree beside it."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package / _FOLDER, package.parent / _FOLDER):
-        if folder.is_dir():
+        if is_dir(folder):
             return folder
     raise ProfileError("the built-in profiles are missing", where=_FOLDER, fix="install mcusim again")
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from mcusim.cli.memory import limits_kept
 from mcusim.cli.shell import complain, replace_unprintable, silence
 from mcusim.cli.usage import UsageError, explain
 from mcusim.errors import McusimError
@@ -23,6 +24,8 @@ from mcusim.version import __version__
 __all__ = ["COMMANDS", "answer", "app"]
 
 FINE, NO_ANSWER, INTERRUPTED = 0, 2, 130
+FILE_SHOWN, TOLD_MOST = 200, 500
+"""Characters of a file's name in an error, and of an error that nobody foresaw."""
 
 
 class Command(NamedTuple):
@@ -163,12 +166,19 @@ def _with_bare_json(words: Sequence[str]) -> list[str]:
     return said
 
 
+def _file_of(error: OSError) -> str:
+    """The file that an error is about, as far as it says."""
+    name = error.filename
+    return os.fsdecode(name)[-FILE_SHOWN:] if isinstance(name, str | bytes) else "a file, or standard output"
+
+
 def answer(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. Nothing that goes wrong shows a traceback."""
     replace_unprintable()
     words = _with_bare_json(sys.argv[1:] if args is None else args)
     try:
-        code = typer.main.get_command(app).main(words, prog_name="mcusim", standalone_mode=False)
+        with limits_kept():
+            code = typer.main.get_command(app).main(words, prog_name="mcusim", standalone_mode=False)
         sys.stdout.flush()
     except McusimError as error:
         complain(f"{error.where}: {error.what}; {error.fix}")
@@ -182,10 +192,20 @@ def answer(args: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         silence()
         return FINE
+    except MemoryError:
+        complain("there is not enough memory for that; raise --max-memory, or ask for less")
+        return NO_ANSWER
+    except OSError as error:
+        silence()
+        complain(f"{_file_of(error)}: {error.strerror or error}; check the path, its permissions and the room there")
+        return NO_ANSWER
+    except RecursionError:
+        complain("something in the question is nested too deeply; give a simpler file")
+        return NO_ANSWER
     except Exception as error:
         if os.environ.get("MCUSIM_DEBUG"):
             raise
-        told = " ".join(f"{type(error).__name__} {error}".split())
+        told = " ".join(f"{type(error).__name__} {error}".split())[:TOLD_MOST]
         complain(f"this is a fault of mcusim, please report it: {told} (MCUSIM_DEBUG=1 shows where)")
         return NO_ANSWER
     return code if isinstance(code, int) else FINE

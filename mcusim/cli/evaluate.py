@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mcusim.cli.options import option
+from mcusim.cli.options import MAX_MEMORY, option
 from mcusim.cli.sheets import predictions_csv
 from mcusim.cli.shell import (
     STDOUT,
@@ -90,6 +90,7 @@ def evaluate(
         str | None, option(metavar="FILE", help="Write each prediction as CSV; - is standard output.")
     ] = None,
     at_least: Annotated[float | None, option(metavar="PERCENT", help="Exit with 1 where the metric is below.")] = None,
+    max_memory: Annotated[str | None, MAX_MEMORY] = None,
 ) -> None:
     """How accurate is a network on labelled data? Every byte is computed as TensorFlow Lite Micro would.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcusim.arithmetic.quant import dtype_range
-from mcusim.cli.options import option
+from mcusim.cli.options import MAX_MEMORY, option
 from mcusim.cli.shell import STDOUT, pass_on_notices, refuse_overwriting, refuse_same_target, write_bytes, write_output
 from mcusim.errors import InputError
 from mcusim.execution import execute
@@ -62,6 +62,7 @@ def exec_(
             metavar="BITS", help="Fewer bits a tensor: wNaM, such as w4a8, or the document of `mcusim bits --json`."
         ),
     ] = None,
+    max_memory: Annotated[str | None, MAX_MEMORY] = None,
 ) -> None:
     """Run a network on arrays: every byte is what TensorFlow Lite Micro would answer, in the arena that is planned.
 

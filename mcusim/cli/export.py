@@ -8,6 +8,7 @@ import typer
 
 from mcusim.cli.options import option
 from mcusim.cli.shell import STDOUT, refuse_overwriting, write_output
+from mcusim.errors import OutputError
 from mcusim.graph import Graph
 from mcusim.networks.export import export_model
 from mcusim.networks.loading import load
@@ -41,6 +42,9 @@ def export(
       mcusim export mcunet-in2 int4.tflite --bits w4a8
     """
 
+    if path == STDOUT:
+        fix = "name a file, or /dev/stdout"
+        raise OutputError("a .tflite file is no text, and does not go to a terminal", where="FILE", fix=fix)
     refuse_overwriting((model, bits), FILE=path)
     written = export_model(model if bits is None else _narrowed(model, bits), path, seed)
     lines = [f"{written.path}: {written.size_bytes:,} bytes, {len(written.graph.nodes)} operators", *written.notes]

@@ -11,6 +11,7 @@ from mcusim.cli.options import (
     FLASH_BUDGET,
     INPUT,
     JSON,
+    MAX_MEMORY,
     MAX_MS,
     RUNTIME,
     SRAM_BUDGET,
@@ -52,6 +53,7 @@ def fit(
     json: Annotated[str | None, JSON] = None,
     csv: Annotated[str | None, csv_of("remedy")] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 when the network does not fit as it is.")] = False,
+    max_memory: Annotated[str | None, MAX_MEMORY] = None,
 ) -> None:
     """What to do when a network does not fit: ranked remedies, each with its bytes and milliseconds.
 

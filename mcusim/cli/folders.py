@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mcusim.errors import OutputError
+from mcusim.files import exists, is_dir, is_file, text_of
 
 __all__ = ["write_folder"]
 
@@ -48,10 +49,10 @@ def write_folder(files: Mapping[str, str], target: str, marker: str) -> None:
 def _refuse_foreign(folder: Path, target: str, marker: str) -> None:
     fix = "name a folder that is new, empty, or that this command wrote"
     try:
-        if not target or (folder.exists() and not folder.is_dir()):
+        if not target or (exists(folder) and not is_dir(folder)):
             what = f"{target} is a file" if target else "the name is empty"
             raise OutputError(what, where="-o", fix=fix)
-        if not folder.is_dir() or not any(folder.iterdir()):
+        if not is_dir(folder) or not any(folder.iterdir()):
             return
         ours = _is_ours(folder / marker)
     except (OSError, ValueError) as error:
@@ -62,10 +63,10 @@ def _refuse_foreign(folder: Path, target: str, marker: str) -> None:
 
 
 def _is_ours(marker: Path) -> bool:
-    if not marker.is_file():
+    if not is_file(marker):
         return False
     try:
-        document = json.loads(marker.read_text(encoding="utf-8"))
+        document = json.loads(text_of(marker))
     except ValueError:
         return False
     return isinstance(document, dict) and {"schema_version", "schedule", "sram"} <= set(document)

@@ -12,7 +12,9 @@ import typer
 from mcusim.boards import load_board
 from mcusim.boards.board import Board
 from mcusim.boards.profile_files import is_path
+from mcusim.cli.memory import limit_memory
 from mcusim.errors import InputError
+from mcusim.limits import DEFAULT_LIMIT_BYTES
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.images import Image, read_image
 from mcusim.render.layers import LayerChoice
@@ -24,6 +26,7 @@ __all__ = [
     "INPUT",
     "JSON",
     "LINKED",
+    "MAX_MEMORY",
     "MAX_MS",
     "MODEL",
     "MODELS",
@@ -79,6 +82,20 @@ INPUT = option(
     "--input", metavar="PLACE", help="Where the network's input lies: arena or external. Default: the runtime's own."
 )
 JSON = option(metavar="FILE", help="Write the JSON document; - is standard output.")
+
+
+def _limit_memory(text: str | None) -> str | None:
+    """Let the rest of this command take so much memory of this computer, and no more."""
+    limit_memory(DEFAULT_LIMIT_BYTES if text is None else bytes_option(text, "--max-memory") or DEFAULT_LIMIT_BYTES)
+    return text
+
+
+MAX_MEMORY = option(
+    "--max-memory",
+    metavar="SIZE",
+    callback=_limit_memory,
+    help="Memory of this computer that it may take, such as 500M. Default: 2G.",
+)
 
 
 def csv_of(line: str) -> Any:

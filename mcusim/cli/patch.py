@@ -13,6 +13,7 @@ from mcusim.cli.options import (
     FLASH_BUDGET,
     INPUT,
     JSON,
+    MAX_MEMORY,
     RUNTIME,
     SRAM_BUDGET,
     WHAT_IF,
@@ -96,6 +97,7 @@ def patch(
     json: Annotated[str | None, JSON] = None,
     csv: Annotated[str | None, csv_of("schedule")] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 when no schedule fits SRAM and flash.")] = False,
+    max_memory: Annotated[str | None, MAX_MEMORY] = None,
 ) -> None:
     """Which schedule makes a network fit: patch by patch, streamed, or both, and what does it cost?
 

@@ -14,6 +14,7 @@ from mcusim.cli.options import (
     INPUT,
     JSON,
     LINKED,
+    MAX_MEMORY,
     MODELS,
     SCHEDULE,
     board_option,
@@ -116,6 +117,7 @@ def plan(
             metavar="FILE", help="Write one line a buffer (with --all: one a way of counting); - is standard output."
         ),
     ] = None,
+    max_memory: Annotated[str | None, MAX_MEMORY] = None,
 ) -> None:
     """The arena of a network: which buffer lies where and when, how far from the minimum, and what it is made of.
 

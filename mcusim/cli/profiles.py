@@ -14,6 +14,7 @@ from mcusim.boards.profile_files import profile_template
 from mcusim.cli.options import JSON
 from mcusim.cli.shell import STDOUT, document, glyphs, show, terminal_width, write_output
 from mcusim.errors import ModelError, OutputError
+from mcusim.files import is_file
 from mcusim.networks.loading import load
 from mcusim.render.catalog import board_details, board_list, finding_lines
 
@@ -98,7 +99,7 @@ def new(
 
     text = profile_template(name)
     target = output if output is not None else f"{name}.toml"
-    if target != "-" and Path(target).is_file() and not force:
+    if target != "-" and is_file(target) and not force:
         raise OutputError("there is a file of this name", where=target, fix="choose another with -o, or add --force")
     write_output(text, target, "-o")
     if target != "-":

@@ -15,6 +15,7 @@ from mcusim.cli.options import (
     INPUT,
     JSON,
     LINKED,
+    MAX_MEMORY,
     MAX_MS,
     RUNTIME,
     SRAM_BUDGET,
@@ -154,6 +155,7 @@ def run(
             "(with --profile all: when no board fits).",
         ),
     ] = False,
+    max_memory: Annotated[str | None, MAX_MEMORY] = None,
 ) -> None:
     """Does a network fit a board, how fast is it there, and which layer is to blame?
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from mcusim.render.sheets import sheet
 from mcusim.units import cycles_to_ms
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def layers_csv(report: Report) -> str:
         fields["output_shape"] = "x".join(map(str, layer.output_shape))
         fields["ms"] = None if layer.cycles is None else cycles_to_ms(layer.cycles, report.profile.clock_hz)
         lines.append([fields[name] for name in columns])
-    return _sheet(columns, lines)
+    return sheet(columns, lines)
 
 
 VALIDATION_COLUMNS = (
@@ -85,12 +84,12 @@ def validation_csv(found: Iterable[Prediction]) -> str:
         times = (round(p.ms, 4), round(p.low_ms, 4), round(p.high_ms, 4), round(p.error, 5))
         what = (system.runtime, system.version, system.option, system.core, system.board, system.memory)
         lines.append([row.id, row.source, row.model, *what, row.clock_hz, row.latency_ms, *times, p.is_inside, base])
-    return _sheet(VALIDATION_COLUMNS, lines)
+    return sheet(VALIDATION_COLUMNS, lines)
 
 
 def boards_csv(reports: Iterable[Report]) -> str:
     """One line a board."""
-    return _sheet(
+    return sheet(
         BOARD_COLUMNS,
         [
             [
@@ -128,19 +127,19 @@ def front_csv(front: Front) -> str:
         "halo_bytes",
         "fits",
     )
-    return _sheet(columns, [[getattr(p, {"input": "input_place"}.get(c, c)) for c in columns] for p in front.points])
+    return sheet(columns, [[getattr(p, {"input": "input_place"}.get(c, c)) for c in columns] for p in front.points])
 
 
 def remedies_csv(remedies: Iterable[Remedy]) -> str:
     """One line a remedy, best first."""
     columns = ("kind", "what", "keeps_outputs", "sram_bytes", "flash_bytes", "ms", "fits", "command")
-    return _sheet(columns, [[getattr(remedy, column) for column in columns] for remedy in remedies])
+    return sheet(columns, [[getattr(remedy, column) for column in columns] for remedy in remedies])
 
 
 def bits_csv(layers: Iterable[LayerBits]) -> str:
     """One line a layer, with the bits of its input, weights and output."""
     columns = ("node", "name", "op", "input_bits", "weight_bits", "output_bits", "weight_bytes", "activation_bytes")
-    return _sheet(columns, [[getattr(layer, column) for column in columns] for layer in layers])
+    return sheet(columns, [[getattr(layer, column) for column in columns] for layer in layers])
 
 
 def maps_csv(program: Program, maps: Iterable[StageMap]) -> str:
@@ -154,20 +153,20 @@ def maps_csv(program: Program, maps: Iterable[StageMap]) -> str:
             for piece, span in enumerate(spans):
                 kept = one.cached[piece] if axis == "rows" and one.cached else (None, None)
                 lines.append([*head, axis, piece, *span, *kept])
-    return _sheet((*columns, "cached_start", "cached_stop"), lines)
+    return sheet((*columns, "cached_start", "cached_stop"), lines)
 
 
 def tenants_csv(plan: MemoryPlan) -> str:
     """One line a buffer: where it lies and on which steps."""
     from mcusim.memory.planning import Tenant
 
-    return _sheet(Tenant._fields, plan.tenants())
+    return sheet(Tenant._fields, plan.tenants())
 
 
 def comparisons_csv(rows: Iterable[Comparison]) -> str:
     """One line a way of counting."""
     columns = ("name", "kind", "total_bytes", "arena_bytes", "scratch_bytes", "persistent_bytes", "basis", "what")
-    return _sheet(columns, [[getattr(row, column) for column in columns] for row in rows])
+    return sheet(columns, [[getattr(row, column) for column in columns] for row in rows])
 
 
 def predictions_csv(evaluation: Evaluation) -> str:
@@ -178,19 +177,11 @@ def predictions_csv(evaluation: Evaluation) -> str:
         boxes = [
             (p.name, names[b.label] if b.label < len(names) else "", b) for p in evaluation.predictions for b in p.boxes
         ]
-        return _sheet(columns, [[name, box.label, known, *box[1:]] for name, known, box in boxes])
+        return sheet(columns, [[name, box.label, known, *box[1:]] for name, known, box in boxes])
     columns = ("sample", "label", "class", "predicted", "predicted_class", "correct", "top5", "score")
     lines = []
     for p in evaluation.predictions:
         first = p.ranked[0] if p.ranked else None
         told = ["", "", ""] if first is None else [first, names[first], int(first == p.label)]
         lines.append([p.name, p.label, names[p.label], *told, " ".join(map(str, p.ranked)), p.score])
-    return _sheet(columns, lines)
-
-
-def _sheet(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(lines)
-    return text.getvalue()
+    return sheet(columns, lines)

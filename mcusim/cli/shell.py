@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import typer
 
 from mcusim.errors import InputError, OutputError
+from mcusim.files import exists, is_dir, is_file
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -174,11 +175,11 @@ def write_output(text: str, target: str, option: str) -> None:
 def write_bytes(content: bytes, target: str, option: str) -> None:
     """Write to a file, which then holds all of it or is as it was. Raises OutputError where that cannot be."""
     path = Path(target)
-    if not target or path.is_dir():
+    if not target or is_dir(path):
         fix = "name a file, or - for standard output"
         raise OutputError(f"'{target}' is a folder" if target else "the name is empty", where=option, fix=fix)
     try:
-        if path.exists() and not path.is_file():  # a device or a pipe: nothing to rename over
+        if exists(path) and not is_file(path):  # a device or a pipe: nothing to rename over
             with path.open("wb") as stream:
                 stream.write(content)
             return
@@ -196,7 +197,7 @@ def _replace(path: Path, content: bytes) -> None:
             stream.write(content)
         mask = os.umask(0)
         os.umask(mask)
-        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask)
+        os.chmod(temporary, path.stat().st_mode & 0o777 if exists(path) else 0o666 & ~mask)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

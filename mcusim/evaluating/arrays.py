@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mcusim.errors import InputError
 from mcusim.evaluating.dataset import Dataset, Form, Reading, Sample
 from mcusim.evaluating.labels import numbered
+from mcusim.files import is_dir, is_file
 from mcusim.frontends.array_files import read_arrays
 from mcusim.graph import DType, Tensor
 
@@ -22,7 +23,7 @@ _GROUPS = ("groups", "files")
 
 def array_place(folder: Path) -> Path | None:
     """A folder with x.npy and y.npy, or the only .npz in one; None where it has neither."""
-    if all((folder / name).is_file() for name in ("x.npy", "y.npy")):
+    if all(is_file(folder / name) for name in ("x.npy", "y.npy")):
         return folder
     archives = sorted(folder.glob("*.npz"))
     return archives[0] if len(archives) == 1 else None
@@ -59,7 +60,7 @@ def read_array_samples(place: Path, reading: Reading, tensor: Tensor) -> Dataset
 
 
 def _load(place: Path) -> dict[str, NDArray[Any]]:
-    if place.is_dir():
+    if is_dir(place):
         return {name: read_arrays(str(place / f"{name}.npy"), str(place / f"{name}.npy")) for name in ("x", "y")}
     found = read_arrays(str(place), str(place))
     if isinstance(found, dict):

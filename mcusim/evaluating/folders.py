@@ -11,6 +11,7 @@ from mcusim.errors import InputError
 from mcusim.evaluating.dataset import Dataset, Form, Reading, Sample
 from mcusim.evaluating.images import SUFFIXES
 from mcusim.evaluating.labels import numbered
+from mcusim.files import text_of
 
 __all__ = ["class_folders", "images_in", "inner_split", "read_flat_imagenet", "read_folders"]
 
@@ -139,7 +140,7 @@ def _only_text(folder: Path) -> Path:
 def _read_truth(truth: Path, images: Sequence[Path], reading: Reading) -> tuple[dict[str, str], list[str]]:
     """Label by stem of the image's name. Three forms: `image label`, `image,label ...`, or one number a line."""
     try:
-        lines = truth.read_text(encoding="utf-8").splitlines()
+        lines = text_of(truth).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise InputError(f"it cannot be read ({reason})", where=str(truth), fix="check --labels") from None

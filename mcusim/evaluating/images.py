@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.errors import InputError
+from mcusim.errors import InputError, McusimError
 from mcusim.evaluating.preprocessing import Frame
+from mcusim.limits import refuse_beyond
 from mcusim.zoo.declarations import Channels, Preprocessing, Resize
 
 __all__ = ["SUFFIXES", "Fit", "UnreadableImage", "fit", "read_pixels", "require_pillow"]
 
+PIXEL_BYTES = 12
+"""Of an image while it is decoded and converted: as it is stored, as RGBA, and as RGB."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".pnm", ".gif", ".tif", ".tiff", ".webp"})
 
 
@@ -67,7 +70,11 @@ def read_pixels(path: Path, frame: Frame, chosen: Preprocessing) -> tuple[NDArra
     image_module = require_pillow()
     try:
         with image_module.open(path) as opened:
+            width, height = opened.size
+            refuse_beyond(width * height * PIXEL_BYTES, f"decoding {width}x{height} pixels", where=str(path))
             image = _converted(opened, frame)
+    except McusimError:
+        raise
     except Exception as error:  # Pillow's decoders raise anything on damaged files
         reason = "it is no image" if type(error).__name__ == "UnidentifiedImageError" else f"it is damaged ({error})"
         fix = "mend or remove it, or leave such files out with --skip-unreadable"

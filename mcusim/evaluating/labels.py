@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from mcusim.errors import InputError
 from mcusim.evaluating.dataset import Reading
+from mcusim.files import text_of
 
 __all__ = ["numbered", "read_classes"]
 
@@ -14,7 +14,7 @@ __all__ = ["numbered", "read_classes"]
 def read_classes(path: str) -> tuple[str, ...]:
     """The names of a network's classes, one a line, in the order of its outputs. Raises InputError."""
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = text_of(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise InputError(f"it cannot be read ({reason})", where=f"--classes {path}", fix="check the path") from None

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mcusim import zoo
 from mcusim.errors import InputError, ModelError
 from mcusim.evaluating.subject import Subject, real_range
+from mcusim.files import is_file, text_of
 from mcusim.graph import DType, Graph, Tensor
 from mcusim.zoo.declarations import Channels, Detection, Integers, Preprocessing, Resize
 
@@ -86,10 +87,10 @@ def declared_by_user(words: Sequence[str]) -> UserDeclaration:
     base, changes, detection, sources = None, dict[str, Any](), None, []
     for word in words:
         key, equals, value = word.partition("=")
-        if equals and not Path(word).is_file():
+        if equals and not is_file(word):
             changes |= _change(key.strip(), value.strip())
             sources.append(word)
-        elif Path(word).suffix.lower() == ".toml" or Path(word).is_file():
+        elif Path(word).suffix.lower() == ".toml" or is_file(word):
             found, boxes = _read_file(word)
             changes |= found
             detection = boxes or detection
@@ -134,7 +135,7 @@ def _change(key: str, text: str) -> dict[str, Any]:
 
 def _read_file(path: str) -> tuple[dict[str, Any], Detection | None]:
     try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        content = tomllib.loads(text_of(path))
     except OSError as error:
         what = f"it cannot be read ({error.strerror or error})"
         raise InputError(what, where=f"--preprocess {path}", fix="check the path") from None

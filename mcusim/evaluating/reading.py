@@ -19,6 +19,7 @@ from mcusim.evaluating.folders import (
 )
 from mcusim.evaluating.voc import read_voc, voc_folder
 from mcusim.evaluating.wake_words import annotation_files, read_wake_words
+from mcusim.files import exists, is_file
 from mcusim.graph import Tensor
 
 __all__ = ["read_dataset"]
@@ -31,10 +32,10 @@ def read_dataset(path: str, reading: Reading, tensor: Tensor, labels: tuple[str,
     Raises InputError where there is nothing, its form is not known, or its labels do not match the network.
     """
     place = Path(path)
-    if not place.exists():
+    if not exists(place):
         raise InputError("there is no such file or folder", where=f"--data {path}", fix="check the path")
     form = reading.form or _form(place)
-    if place.is_file() and form not in (Form.ARRAYS, Form.VWW):
+    if is_file(place) and form not in (Form.ARRAYS, Form.VWW):
         raise InputError("it is a file", where=f"--data {path}", fix=f"the form {form} is a folder; give that")
     if reading.is_detector != (form is Form.VOC):
         gives, truth = ("boxes", "labels") if reading.is_detector else ("no boxes", "boxes")
@@ -45,7 +46,7 @@ def read_dataset(path: str, reading: Reading, tensor: Tensor, labels: tuple[str,
         return read_array_samples(array_place(place) or place, reading, tensor)
     if form is Form.VOC:
         return read_voc(place, reading, labels)
-    if form is Form.VWW and (place.is_file() or annotation_files(place)):
+    if form is Form.VWW and (is_file(place) or annotation_files(place)):
         return read_wake_words(place, reading)
     inner = inner_split(place)
     if form is Form.IMAGENET and has_flat_imagenet(inner or place):
@@ -58,7 +59,7 @@ def read_dataset(path: str, reading: Reading, tensor: Tensor, labels: tuple[str,
 
 def _form(place: Path) -> Form:
     """The form that a path looks like. Raises InputError where it looks like none."""
-    if place.is_file():
+    if is_file(place):
         suffix = place.suffix.lower()
         if suffix in (".npz", ".npy"):
             return Form.ARRAYS

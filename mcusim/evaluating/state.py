@@ -19,6 +19,7 @@ import numpy as np
 from mcusim.errors import InputError, OutputError
 from mcusim.evaluating.dataset import Dataset
 from mcusim.evaluating.decoding import Prediction
+from mcusim.files import content_of, exists
 
 __all__ = ["State", "data_key", "read_state"]
 
@@ -37,7 +38,7 @@ class State:
         try:
             if self._stream is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                whole = _whole_lines(self.path) if self.done or self.path.exists() else b""
+                whole = _whole_lines(self.path) if self.done or exists(self.path) else b""
                 self._stream = self.path.open("r+" if whole else "w", encoding="utf-8")
                 self._stream.truncate(len(whole))
                 self._stream.seek(0, io.SEEK_END)
@@ -60,13 +61,13 @@ class State:
 
 def _whole_lines(path: Path) -> bytes:
     """The file without a last line that was cut off."""
-    content = path.read_bytes()
+    content = content_of(path)
     return content[: content.rfind(b"\n") + 1]
 
 
 def read_state(path: Path, key: Mapping[str, str]) -> State:
     """The state at a path, empty where there is none. Raises InputError for one of something else."""
-    if not path.exists():
+    if not exists(path):
         return State(path, key, {})
     where = f"--resume {path}"
     try:
@@ -110,7 +111,7 @@ def data_key(dataset: Dataset, classes: Sequence[str]) -> str:
     """By what a data set is known again: names, labels and sizes of its samples; all of its arrays."""
     digest = hashlib.sha256()
     for sample in dataset.samples:
-        size = sample.path.stat().st_size if sample.path is not None and sample.path.exists() else 0
+        size = sample.path.stat().st_size if sample.path is not None and exists(sample.path) else 0
         digest.update(repr((sample.name, sample.label, size, sample.boxes, sample.group)).encode())
     digest.update(repr(tuple(classes)).encode())
     if dataset.arrays is not None:

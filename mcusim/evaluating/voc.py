@@ -12,6 +12,7 @@ from pathlib import Path
 from mcusim.errors import InputError
 from mcusim.evaluating.dataset import Box, Dataset, Form, Reading, Sample
 from mcusim.evaluating.images import SUFFIXES
+from mcusim.files import is_dir, is_file, text_of
 
 __all__ = ["CLASSES", "is_voc", "read_voc", "voc_folder"]
 
@@ -28,12 +29,12 @@ def voc_folder(folder: Path) -> Path | None:
     """The folder with Annotations and JPEGImages: this, or the newest VOC* in it or in a VOCdevkit in it."""
     places = [folder]
     for inner in (folder, folder / "VOCdevkit"):
-        places += sorted((path for path in inner.glob("VOC*") if path.is_dir()), reverse=True)
+        places += sorted((path for path in inner.glob("VOC*") if is_dir(path)), reverse=True)
     return next((place for place in places if is_voc(place)), None)
 
 
 def is_voc(folder: Path) -> bool:
-    return (folder / "Annotations").is_dir() and (folder / "JPEGImages").is_dir()
+    return is_dir(folder / "Annotations") and is_dir(folder / "JPEGImages")
 
 
 def read_voc(folder: Path, reading: Reading, labels: tuple[str, ...]) -> Dataset:
@@ -63,7 +64,7 @@ def _identifiers(root: Path, split: str | None) -> tuple[list[str], str]:
     """Names of the images of a split, and which it is."""
     sets = root / "ImageSets" / "Main"
     if split is None:
-        split = next((name for name in SPLITS if (sets / f"{name}.txt").is_file()), None)
+        split = next((name for name in SPLITS if is_file(sets / f"{name}.txt")), None)
     if split is None:
         found = sorted(path.stem for path in (root / "Annotations").glob("*.xml"))
         if not found:
@@ -71,7 +72,7 @@ def _identifiers(root: Path, split: str | None) -> tuple[list[str], str]:
         return found, "all annotated images (there is no ImageSets/Main)"
     file = sets / f"{split}.txt"
     try:
-        found = [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        found = [line.split()[0] for line in text_of(file).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError):
         there = ", ".join(sorted(path.stem for path in sets.glob("*.txt") if "_" not in path.stem)) or "none"
         fix = f"use --split with one that is there: {there}"
@@ -93,10 +94,10 @@ def _sample(root: Path, identifier: str, numbers: dict[str, int]) -> Sample:
     except (ElementTree.ParseError, ValueError, TypeError) as error:
         raise InputError(f"it is no annotation ({error})", where=str(annotation), fix="unpack it again") from None
     image = root / "JPEGImages" / Path(name).name
-    if not image.is_file():
+    if not is_file(image):
         others = [root / "JPEGImages" / f"{identifier}{suffix}" for suffix in sorted(SUFFIXES)]
-        image = next((path for path in others if path.is_file()), image)
-    if not image.is_file():
+        image = next((path for path in others if is_file(path)), image)
+    if not is_file(image):
         raise InputError("its image is missing", where=str(image), fix="unpack JPEGImages, or use another --split")
     return Sample(identifier, -1, image, boxes=tuple(box for box in boxes if box is not None))
 

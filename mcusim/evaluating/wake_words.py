@@ -18,6 +18,7 @@ from mcusim.errors import InputError
 from mcusim.evaluating.dataset import Dataset, Form, Reading, Sample
 from mcusim.evaluating.folders import require_two
 from mcusim.evaluating.images import SUFFIXES
+from mcusim.files import content_of, is_dir, is_file
 
 __all__ = ["annotation_files", "read_wake_words"]
 
@@ -54,14 +55,14 @@ class _File(msgspec.Struct):
 
 def annotation_files(folder: Path) -> list[Path]:
     """Annotation files in a folder or its `annotations`; of several, those of the validation set first."""
-    found = [path for place in (folder, folder / "annotations") if place.is_dir() for path in place.glob("*.json")]
+    found = [path for place in (folder, folder / "annotations") if is_dir(place) for path in place.glob("*.json")]
     return sorted(found, key=lambda path: ("val" not in path.name, "train" in path.name, path.name))
 
 
 def read_wake_words(place: Path, reading: Reading) -> Dataset:
     """Labels from an annotation file, images found by name below the data set's folder. Raises InputError."""
     require_two(reading, place)
-    files = [place] if place.is_file() else annotation_files(place)
+    files = [place] if is_file(place) else annotation_files(place)
     if not files:
         fix = "give the annotation file itself, or a folder that holds it"
         raise InputError("there is no annotation file (.json)", where=str(place), fix=fix)
@@ -92,7 +93,7 @@ def _root(file: Path) -> Path:
 
 def _read(file: Path) -> _File:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=_File)
+        return msgspec.json.decode(content_of(file), type=_File)
     except OSError as error:
         what = f"it cannot be read ({error.strerror or error})"
         raise InputError(what, where=str(file), fix="check the path") from None
@@ -128,7 +129,7 @@ def _labels(content: _File, file: Path) -> tuple[Mapping[int, int], str]:
 
 def _found(root: Path, names: set[str]) -> dict[str, Path]:
     """Path by the name in the annotations: as it stands below the root, or anywhere below it."""
-    direct = {name: root / name for name in names if (root / name).is_file()}
+    direct = {name: root / name for name in names if is_file(root / name)}
     if len(direct) == len(names):
         return direct
     by_name: dict[str, Path] = {}

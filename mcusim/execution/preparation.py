@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.errors import InputError, ModelError
+from mcusim.execution.footprint import host_bytes
 from mcusim.frontends.checks import refuse_unwritten
 from mcusim.graph import ABSENT, DType, Graph, Node, Signature
+from mcusim.limits import refuse_beyond
 from mcusim.lowering.lower import lower
 from mcusim.lowering.preparing import check_elements, prepared_node, prepared_step, where_of
 from mcusim.lowering.rules import InputPlace
@@ -106,6 +108,7 @@ def prepare(
     program = lower(graph, schedule, runtime.rules, input_place or runtime.rules.default_input_place(schedule))
     placement = place_for(program, runtime)
     refuse_shared_bytes(program, runtime, placement)
+    refuse_beyond(host_bytes(program, placement), "running it", where=f"network '{graph.name}'")
     steps = tuple([_step(program.graph, step, numerics) for step in program.body()])
     outside = set(range(len(graph.nodes))) - {step.node for step in program.body()}
     return Preparation(

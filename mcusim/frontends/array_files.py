@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mcusim.errors import InputError
+from mcusim.limits import refuse_beyond
 
 __all__ = ["read_arrays"]
+
+_DAMAGED = (
+    *(ValueError, EOFError, KeyError, OverflowError, TypeError, SyntaxError, RuntimeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What numpy and zipfile raise on files that are cut short, changed, encrypted or packed in an unknown way."""
 
 
 def read_arrays(path: str, where: str) -> Any:
     """One array, or those of an archive by name. Nothing that is pickled is ever loaded. Raises InputError."""
-    import zipfile
-
     import numpy as np
 
     try:
@@ -23,14 +30,27 @@ def read_arrays(path: str, where: str) -> Any:
             if head != b"\x93NUMPY" and head[:2] != b"PK":
                 fix = "save one with numpy.save, or numpy.savez for several"
                 raise InputError("it is no array file (.npy or .npz)", where=where, fix=fix)
+            _refuse_large(stream, where)
+            stream.seek(0)
             loaded = np.load(stream, allow_pickle=False)
             return loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"it cannot be read ({reason})", where=where, fix="check the path") from None
-    except (ValueError, EOFError, MemoryError, KeyError, zipfile.BadZipFile, OverflowError) as error:
-        what = "it is damaged"
+    except _DAMAGED as error:
+        what = "it is encrypted" if "encrypted" in str(error) else "it is damaged"
         if "allow_pickle" in str(error) or "Object arrays" in str(error):
             what = "it holds pickled objects, which may run code"
         fix = "save plain numbers again with numpy.save"
         raise InputError(what, where=where, fix=fix) from None
+
+
+def _refuse_large(stream: IO[bytes], where: str) -> None:
+    """Raise MemoryLimitError where the arrays would take more than is allowed: a small archive may unpack to much."""
+    stream.seek(0)
+    if stream.read(2) == b"PK":
+        with zipfile.ZipFile(stream) as archive:
+            size_bytes = sum(member.file_size for member in archive.infolist())
+    else:
+        size_bytes = stream.seek(0, 2)
+    refuse_beyond(size_bytes, "reading it", where=where)

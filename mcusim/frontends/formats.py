@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mcusim.errors import ModelError
+from mcusim.files import exists, is_dir
 
 __all__ = ["HEAD_BYTES", "QUANTISE", "missing_file", "not_a_file", "not_onnx", "not_tflite"]
 
@@ -158,9 +159,9 @@ def not_onnx(content: bytes, where: str) -> ModelError | None:
 def not_a_file(path: Path) -> ModelError:
     """The error for a path that is there but is no regular file."""
     where = str(path)
-    if not path.is_dir():
+    if not is_dir(path):
         return ModelError("is not a regular file", where=where, fix=_USE_TFLITE)
-    if (path / "saved_model.pb").exists() or (path / "keras_metadata.pb").exists():
+    if exists(path / "saved_model.pb") or exists(path / "keras_metadata.pb"):
         return ModelError("the folder is a TensorFlow SavedModel", where=where, fix=_FROM_SAVED_MODEL)
     inside = _tflite_names(path)
     fix = (
@@ -174,7 +175,7 @@ def missing_file(path: Path) -> ModelError:
     if path.is_symlink():
         fix = "mend the link, or give the file itself"
         return ModelError(f"it is a link to {os.readlink(path)}, which is not there", where=str(path), fix=fix)
-    if not path.parent.is_dir():
+    if not is_dir(path.parent):
         return ModelError("there is no such file, nor its folder", where=str(path), fix="correct the path")
     near = difflib.get_close_matches(path.name, _tflite_names(path.parent), n=3, cutoff=0.5)
     if near:

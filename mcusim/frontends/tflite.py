@@ -8,6 +8,7 @@ from mcusim.errors import ModelError
 from mcusim.frontends.formats import HEAD_BYTES, missing_file, not_a_file, not_tflite
 from mcusim.frontends.tflite_model import read_model
 from mcusim.graph import Graph
+from mcusim.limits import refuse_beyond
 
 __all__ = ["parse_tflite", "read_tflite"]
 
@@ -45,6 +46,7 @@ def _content(path: Path, where: str) -> bytes:
             raise not_tflite(head, file.read(HEAD_BYTES), path.suffix, where)
         if size_bytes > MAX_FILE_BYTES:
             raise ModelError(f"the file has {size_bytes:,} bytes", where=where, fix="use a network below 2 GiB")
+        refuse_beyond(size_bytes, "reading it", where=where)
         file.seek(0)
         return file.read()
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from mcusim.arithmetic.packing import pack
 from mcusim.errors import ModelError, OutputError
+from mcusim.files import exists, is_file
 from mcusim.frontends.tflite_options import DTYPE_CODES, stored_options
 from mcusim.frontends.tflite_tables import BUILTIN_OPTIONS, BUILTIN_OPTIONS_2, OPERATORS
 from mcusim.frontends.tflite_versions import operator_version
@@ -60,7 +61,7 @@ def save_tflite(graph: Graph, path: str | Path, *, metadata: Mapping[str, bytes]
 
 
 def _replace(path: Path, content: bytes) -> None:
-    if path.exists() and not path.is_file():  # a device or a pipe: nothing to rename over; a folder is refused
+    if exists(path) and not is_file(path):  # a device or a pipe: nothing to rename over; a folder is refused
         path.write_bytes(content)
         return
     path = path.resolve()
@@ -70,7 +71,7 @@ def _replace(path: Path, content: bytes) -> None:
             stream.write(content)
         mask = os.umask(0)
         os.umask(mask)
-        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask)
+        os.chmod(temporary, path.stat().st_mode & 0o777 if exists(path) else 0o666 & ~mask)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

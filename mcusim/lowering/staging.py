@@ -106,7 +106,9 @@ def resized(call: Signature, rows: int, cols: int) -> Signature:
         if kind is not None and region is not None and len(kind.shape) == 4:  # others are read whole
             shape = (kind.shape[0], region.rows.length, region.cols.length, *kind.shape[3:])
             inputs[index] = tensor_type(shape, kind.dtype)
-    outputs = [tensor_type((o.shape[0], rows, cols, *o.shape[3:]), o.dtype) for o in call.outputs]
+    outputs = [
+        tensor_type((o.shape[0], rows, cols, *o.shape[3:]), o.dtype) if len(o.shape) == 4 else o for o in call.outputs
+    ]
     return signature(call.op, call.attributes, tuple(inputs), tuple(outputs))
 
 

@@ -22,6 +22,7 @@ from shlex import quote
 from typing import Any, NamedTuple
 
 from mcusim.errors import InputError
+from mcusim.files import content_of, is_dir
 from mcusim.memory.linkage import Function
 from mcusim.memory.thumb import references, words
 
@@ -83,11 +84,11 @@ def read_image(path: str | PathLike[str]) -> Image:
     where = fspath(path)
     try:
         file = Path(path)
-        if file.is_dir():
+        if is_dir(file):
             raise InputError("it is a folder", where=where, fix="name an ELF file, or the map file of GNU ld")
         if file.stat().st_size > MAX_FILE_BYTES:
             raise InputError("it has more than 512 MiB", where=where, fix="name the firmware's ELF or map file")
-        content = file.read_bytes()
+        content = content_of(file, MAX_FILE_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"it cannot be read ({reason})", where=where, fix="check the path") from None

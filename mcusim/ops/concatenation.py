@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, Attributes, Shape, Signature, TensorType
@@ -12,6 +14,7 @@ from mcusim.ops.shared.joining import Join, prepare_join
 from mcusim.ops.shared.movement import moves
 from mcusim.ops.shared.operands import axis_of, operand, refusal
 from mcusim.ops.shared.tiles import is_feature_map
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Region, Span
 
 __all__ = ["CONCATENATION", "ConcatenationAttributes"]
@@ -43,10 +46,17 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
     axis = attributes_of(signature, ConcatenationAttributes).axis % 4
     if axis not in (1, 2):
         return Region(rows, cols)
-    before = sum(signature.input(i).shape[axis] for i in range(index))
+    before = _starts(signature)[index]
     if axis == 1:
         return Region(Span(rows.start - before, rows.stop - before), cols)
     return Region(rows, Span(cols.start - before, cols.stop - before))
+
+
+@lru_cache(SIGNATURES_KEPT)
+def _starts(signature: Signature) -> tuple[int, ...]:
+    """Where each input starts along the axis."""
+    axis = attributes_of(signature, ConcatenationAttributes).axis % 4
+    return (0, *accumulate(signature.input(index).shape[axis] for index in range(len(signature.inputs))))
 
 
 def _prepare(call: Call) -> Join:

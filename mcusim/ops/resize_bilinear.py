@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import ceil, floor
 from typing import NamedTuple
 
@@ -11,48 +10,38 @@ from mcusim.graph import DType, Signature
 from mcusim.ops.registry import Call, Numerics, register
 from mcusim.ops.shared.movement import check_movable
 from mcusim.ops.shared.resizing import check_size, flags, resize, rounded, scale_of
-from mcusim.ops.shared.windows import SIGNATURES_KEPT
 
-__all__ = ["ONE", "RESIZE_BILINEAR", "Mix", "fixed_point_places"]
+__all__ = ["ONE", "RESIZE_BILINEAR", "Mix", "fixed_point_place"]
 
 ONE = 1 << 10
 """Integer kernels count input places in units of 1 / 1024."""
 
 
-def fixed_point_places(size: int, outputs: int, align_corners: bool, half_pixel_centers: bool) -> tuple[int, ...]:
-    """Place of each output on the input's grid, in units of 1 / ONE, as the integer kernels compute it.
+def fixed_point_place(output: int, size: int, outputs: int, align_corners: bool, half_pixel_centers: bool) -> int:
+    """Place of an output on the input's grid, in units of 1 / ONE, as the integer kernels compute it.
 
     Source: TFLite resize_bilinear.h, ResizeBilinearInteger and ComputeInterpolationValuesInteger.
     """
     steps, spaces = (size - 1, outputs - 1) if align_corners and outputs > 1 else (size, outputs)
     scale = (ONE * steps + spaces // 2) // spaces
-    shift = scale // 2 - ONE // 2 if half_pixel_centers else 0
-    return tuple(i * scale + shift for i in range(outputs))
+    return output * scale + (scale // 2 - ONE // 2 if half_pixel_centers else 0)
 
 
-@lru_cache(SIGNATURES_KEPT)
-def _integer_reads(size: int, outputs: int, corners: bool, centers: bool) -> tuple[tuple[int, int], ...]:
-    places = fixed_point_places(size, outputs, corners, centers)
-    return tuple((min(max(p // ONE, 0), size - 1), min(max(-(-p // ONE), 0), size - 1)) for p in places)
-
-
-@lru_cache(SIGNATURES_KEPT)
-def _float_reads(size: int, outputs: int, corners: bool, centers: bool) -> tuple[tuple[int, int], ...]:
-    """Source: TFLite resize_bilinear.h, ComputeInterpolationValues."""
-    places = _float_places(size, outputs, corners, centers)
-    return tuple((min(max(floor(p), 0), size - 1), min(max(ceil(p), 0), size - 1)) for p in places)
-
-
-def _float_places(size: int, outputs: int, corners: bool, centers: bool) -> tuple[float, ...]:
-    """Place of each output on the input's grid, in float32."""
-    scale = scale_of(size, outputs, corners)
+def _float_place(output: int, size: int, outputs: int, corners: bool, centers: bool) -> float:
+    """Place of an output on the input's grid, in float32."""
     half = 0.5 if centers else 0.0
-    return tuple(rounded(rounded(rounded(i + half) * scale) - half) for i in range(outputs))
+    return rounded(rounded(rounded(output + half) * scale_of(size, outputs, corners)) - half)
 
 
-def _reads(signature: Signature, size: int, outputs: int) -> tuple[tuple[int, int], ...]:
-    reads = _float_reads if signature.input(0).dtype.is_float else _integer_reads
-    return reads(size, outputs, *flags(signature))
+def _reads(signature: Signature, size: int, outputs: int, output: int) -> tuple[int, int]:
+    """Source: TFLite resize_bilinear.h, ComputeInterpolationValues."""
+    if signature.input(0).dtype.is_float:
+        real = _float_place(output, size, outputs, *flags(signature))
+        low, high = floor(real), ceil(real)
+    else:
+        place = fixed_point_place(output, size, outputs, *flags(signature))
+        low, high = place // ONE, -(-place // ONE)
+    return min(max(low, 0), size - 1), min(max(high, 0), size - 1)
 
 
 class Mix(NamedTuple):
@@ -78,12 +67,19 @@ def _prepare(call: Call) -> Mix:
         what = f"elements of {kind.dtype} are not resized by TFLM"
         raise ModelError(what, where=call.where, fix="quantise the network to int8")
     how = flags(call.signature)
-    places = _float_places if kind.dtype.is_float else fixed_point_places
+    place = _float_place if kind.dtype.is_float else fixed_point_place
+    axes = (kind.rows, output.rows), (kind.cols, output.cols)
+    row_reads, col_reads = (
+        tuple([_reads(call.signature, size, outputs, output) for output in range(outputs)]) for size, outputs in axes
+    )
+    row_places, col_places = (
+        tuple([place(output, size, outputs, *how) for output in range(outputs)]) for size, outputs in axes
+    )
     return Mix(
-        _reads(call.signature, kind.rows, output.rows),
-        _reads(call.signature, kind.cols, output.cols),
-        places(kind.rows, output.rows, *how),
-        places(kind.cols, output.cols, *how),
+        row_reads,
+        col_reads,
+        row_places,
+        col_places,
         kind.dtype.is_float,
         call.numerics is Numerics.LITERT,
     )

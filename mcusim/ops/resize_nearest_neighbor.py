@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import floor
 
 from mcusim.graph import Signature
 from mcusim.ops.registry import Call, register
 from mcusim.ops.shared.picking import Picks, prepare_picks
 from mcusim.ops.shared.resizing import check_size, flags, resize, rounded, scale_of
-from mcusim.ops.shared.windows import SIGNATURES_KEPT
 
-__all__ = ["RESIZE_NEAREST_NEIGHBOR", "nearest"]
+__all__ = ["RESIZE_NEAREST_NEIGHBOR", "nearest", "nearest_to"]
 
 
-@lru_cache(SIGNATURES_KEPT)
 def nearest(size: int, outputs: int, align_corners: bool, half_pixel_centers: bool) -> tuple[int, ...]:
-    """Input place of each output place, in the kernel's own float32.
+    """Input place of each output place."""
+    return tuple([nearest_to(place, size, outputs, align_corners, half_pixel_centers) for place in range(outputs)])
+
+
+def nearest_to(output: int, size: int, outputs: int, align_corners: bool, half_pixel_centers: bool) -> int:
+    """Input place of one output place, in the kernel's own float32.
 
     Source: TFLite resize_nearest_neighbor.h, GetNearestNeighbor.
     """
-    scale = scale_of(size, outputs, align_corners)
     offset = 0.5 if half_pixel_centers else 0.0
-    places = (rounded(rounded(i + offset) * scale) for i in range(outputs))
+    place = rounded(rounded(output + offset) * scale_of(size, outputs, align_corners))
     # round() in C goes away from zero at a half; places are not negative.
-    return tuple(min(floor(place + 0.5) if align_corners else floor(place), size - 1) for place in places)
+    return min(floor(place + 0.5) if align_corners else floor(place), size - 1)
 
 
-def _reads(signature: Signature, size: int, outputs: int) -> tuple[tuple[int, int], ...]:
-    return _pairs(size, outputs, *flags(signature))
-
-
-@lru_cache(SIGNATURES_KEPT)
-def _pairs(size: int, outputs: int, align_corners: bool, half_pixel_centers: bool) -> tuple[tuple[int, int], ...]:
-    return tuple((place, place) for place in nearest(size, outputs, align_corners, half_pixel_centers))
+def _reads(signature: Signature, size: int, outputs: int, output: int) -> tuple[int, int]:
+    place = nearest_to(output, size, outputs, *flags(signature))
+    return place, place
 
 
 def _prepare(call: Call) -> Picks:

@@ -210,6 +210,8 @@ def _prepare(call: Call) -> PreparedLstm:
     if cell_zero_point:
         raise unsupported(call, f"a cell state with the zero point {cell_zero_point}")
     clip = int(min(max(attributes.cell_clip / cell_scale, -32768.0), 32767.0))
+    if attributes.cell_clip > 0 and not clip:
+        raise unsupported(call, f"a cell_clip of {attributes.cell_clip:g}, less than one step of the cell state,")
     products = rounding_of(call)
     return PreparedLstm(
         _gate(call, 0, sigmoid, rounding),

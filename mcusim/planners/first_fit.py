@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from mcusim.planners.blocks import Block, join
+from mcusim.planners.crowded import is_crowded, place_crowded
 from mcusim.program import Buffer
 
 __all__ = ["first_fit", "tflm_greedy", "tflm_place_rest", "tinyengine_first_fit"]
@@ -61,6 +62,8 @@ def first_fit(
     fixed: block -> offset of those that lie already.
     A block is in the way of another only with the height it has while both are alive.
     """
+    if is_crowded(blocks):
+        return _spread(buffers, blocks, place_crowded(blocks, order, fixed))
     # Who lies where, step by step: most blocks live for a step or two, so few are ever in the way of one.
     lying: list[list[tuple[int, int]]] = [[] for _ in range(max([block.end for block in blocks], default=0))]
     offset_of = dict(fixed)
@@ -80,6 +83,10 @@ def first_fit(
         placed = (lowest, index)
         for at in lying[first:end]:
             at.append(placed)
+    return _spread(buffers, blocks, offset_of)
+
+
+def _spread(buffers: Sequence[Buffer], blocks: Sequence[Block], offset_of: Mapping[int, int]) -> tuple[int, ...]:
     offsets = [-1] * len(buffers)
     for index, block in enumerate(blocks):
         for member in block.members:

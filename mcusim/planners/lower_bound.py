@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import heappop, heappush
 
 from mcusim.planners.blocks import Block
 
@@ -15,12 +16,35 @@ def lower_bound_bytes(blocks: Sequence[Block]) -> int:
     Where sizes are no multiples of the alignment, each block but the topmost is followed by a gap up to the next
     aligned address.
     """
+    alignments = {block.alignment for block in blocks}
+    if len(alignments) == 1:
+        return _bound_of_one_alignment(blocks, alignments.pop())
     bound = 0
     for alive in _alive_at_starts(blocks):
         step = min([alignment for _, alignment in alive])
         rounded = [round_up(height, step) for height, _ in alive]
         saved = max([up - height for up, (height, _) in zip(rounded, alive, strict=True)])
         bound = max(bound, sum(rounded) - saved)
+    return bound
+
+
+def _bound_of_one_alignment(blocks: Sequence[Block], alignment: int) -> int:
+    """The same where all blocks are aligned alike, in n log n: a running sum, and the widest gap from a heap."""
+    stretches = sorted([stretch for block in blocks for stretch in block.stretches if stretch.size_bytes])
+    ending: list[tuple[int, int]] = []  # (end, rounded bytes) of what is alive
+    gaps: list[tuple[int, int]] = []  # (-gap, end); what has ended is dropped when it comes up
+    bound = total = 0
+    for position, (first, end, size_bytes) in enumerate(stretches):
+        while ending and ending[0][0] <= first:
+            total -= heappop(ending)[1]
+        rounded = round_up(size_bytes, alignment)
+        total += rounded
+        heappush(ending, (end, rounded))
+        heappush(gaps, (size_bytes - rounded, end))
+        while gaps[0][1] <= first:
+            heappop(gaps)
+        if position + 1 == len(stretches) or stretches[position + 1].first != first:
+            bound = max(bound, total + gaps[0][0])
     return bound
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from math import gcd
 
 from mcusim.planners.blocks import Block, join
+from mcusim.planners.crowded import is_crowded
 from mcusim.planners.lower_bound import lower_bound_bytes, round_up
-from mcusim.planners.portfolio import Neighbours, neighbours, place_each, portfolio, spread
+from mcusim.planners.portfolio import Neighbours, crowded_portfolio, neighbours, place_each, portfolio, spread
 from mcusim.planners.skyline import Budget, OutOfBudget, fit
 from mcusim.program import Buffer
 
@@ -59,6 +60,10 @@ def plan_optimal(buffers: Sequence[Buffer], *, nodes: int = NODES) -> Plan:
     """The smallest plan, proved minimal unless the search would visit more than `nodes` nodes."""
     blocks = join(buffers)
     bound = lower_bound_bytes(blocks)
+    if is_crowded(blocks):  # too many pairs for an exact search
+        offsets, taken = crowded_portfolio(blocks, bound)
+        method = "simple placement meets the bound" if taken <= bound else "simple placement, too crowded for a search"
+        return Plan(spread(len(buffers), blocks, offsets), taken, bound, method)
     near = neighbours(blocks)
     offsets, taken = portfolio(blocks, near, bound)
     if taken <= bound:

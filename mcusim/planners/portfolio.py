@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from mcusim.planners.blocks import Block, join
+from mcusim.planners.crowded import is_crowded, place_crowded
 from mcusim.planners.lower_bound import lower_bound_bytes, round_up
 from mcusim.program import Buffer
 
-__all__ = ["Neighbours", "best_fit_portfolio", "neighbours", "place_each", "portfolio", "spread"]
+__all__ = ["Neighbours", "best_fit_portfolio", "crowded_portfolio", "neighbours", "place_each", "portfolio", "spread"]
 
 Neighbours = list[list[tuple[int, int, int]]]
 """For each block, those alive with it: (block, own height meanwhile, the other's height meanwhile)."""
@@ -21,8 +22,35 @@ Neighbours = list[list[tuple[int, int, int]]]
 def best_fit_portfolio(buffers: Sequence[Buffer]) -> tuple[int, ...]:
     """Offset of each buffer in the smallest plan of the portfolio; held buffers get -1."""
     blocks = join(buffers)
-    offsets, _ = portfolio(blocks, neighbours(blocks), lower_bound_bytes(blocks))
+    if is_crowded(blocks):
+        offsets, _ = crowded_portfolio(blocks, lower_bound_bytes(blocks))
+    else:
+        offsets, _ = portfolio(blocks, neighbours(blocks), lower_bound_bytes(blocks))
     return spread(len(buffers), blocks, offsets)
+
+
+def crowded_portfolio(blocks: Sequence[Block], enough_bytes: int) -> tuple[list[int], int]:
+    """As `portfolio`, of two orders: for blocks that are too many to be compared in pairs."""
+    best: list[int] = []
+    least = None
+    for key in (_by_size, _by_start):
+        order = sorted(range(len(blocks)), key=lambda index: key(blocks[index]))
+        placed = place_crowded(blocks, order, {})
+        offsets = [placed[index] for index in range(len(blocks))]
+        taken = max([o + b.size_bytes for o, b in zip(offsets, blocks, strict=True)], default=0)
+        if least is None or taken < least:
+            best, least = offsets, taken
+        if least <= enough_bytes:
+            break
+    return best, least or 0
+
+
+def _by_size(block: Block) -> tuple[int, int]:
+    return -block.size_bytes, block.first
+
+
+def _by_start(block: Block) -> tuple[int, int]:
+    return block.first, -block.size_bytes
 
 
 def portfolio(blocks: Sequence[Block], near: Neighbours, enough_bytes: int) -> tuple[list[int], int]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from mcusim.errors import InputError
+from mcusim.files import NOT_PARSED, content_of
 from mcusim.graph import Graph
 from mcusim.precision.allocation import BitAllocation, uniform_allocation, with_bits
 from mcusim.precision.tensors import DTYPES
@@ -60,11 +60,11 @@ def parse_widths(text: str, where: str = "--bits") -> Widths:
 def read_allocation(path: str, graph: Graph) -> BitAllocation:
     """The allocation that a document holds, for `graph`. Raises InputError where it is none, or another network's."""
     try:
-        document = msgspec.json.decode(Path(path).read_bytes(), type=_Document)
+        document = msgspec.json.decode(content_of(path), type=_Document)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"it cannot be read ({reason})", where=path, fix="check the path") from None
-    except msgspec.DecodeError as error:  # malformed, or not of this shape
+    except (msgspec.DecodeError, *NOT_PARSED) as error:  # malformed, or not of this shape
         raise InputError(f"it is no document of bits: {error}", where=path, fix=_FIX) from None
     activations: dict[int, int] = {}
     weights: dict[int, int] = {}

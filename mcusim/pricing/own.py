@@ -15,11 +15,11 @@ import io
 from collections.abc import Mapping, Sequence
 from math import exp, isfinite, log, sqrt
 from os import PathLike, fspath
-from pathlib import Path
 from typing import NamedTuple
 
 from mcusim.boards import load_board
 from mcusim.errors import InputError, McusimError
+from mcusim.files import text_of
 from mcusim.frontends.checks import refuse_float
 from mcusim.lowering.lower import lower
 from mcusim.networks.loading import load
@@ -84,17 +84,23 @@ def read_measurements(path: str | PathLike[str]) -> list[Measured]:
     """The rows of a CSV file as evidence. Raises InputError, naming the line, for what is wrong in it."""
     where = fspath(path)
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = text_of(path, "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         told = getattr(error, "strerror", None) or "it is no text"
         raise InputError(f"it cannot be read ({told})", where=where, fix="name a CSV file") from None
     reader = csv.DictReader(io.StringIO(text))
-    columns = reader.fieldnames or []
+    try:
+        columns = reader.fieldnames or []
+    except csv.Error as error:
+        raise InputError(f"it is no CSV ({error})", where=where, fix="write one measurement a line") from None
     for name in NEEDED:
         if name not in columns:
             fix = f"give it the columns {', '.join(NEEDED)}, and if you like {', '.join(OPTIONAL)}"
             raise InputError(f"it has no column '{name}'", where=where, fix=fix)
-    rows = [_measured(row, where, reader.line_num, number) for number, row in enumerate(reader)]
+    try:
+        rows = [_measured(row, where, reader.line_num, number) for number, row in enumerate(reader)]
+    except csv.Error as error:
+        raise InputError(f"it is no CSV ({error})", where=where, fix="write one measurement a line") from None
     if not rows:
         raise InputError("it has no measurements", where=where, fix="write a line for each measured network")
     return rows

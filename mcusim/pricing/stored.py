@@ -8,13 +8,13 @@ from functools import cache
 from importlib import resources
 from math import log
 from os import PathLike, fspath
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from mcusim.boards.board import Board
 from mcusim.errors import InputError, RuntimeNameError
+from mcusim.files import NOT_PARSED, content_of
 from mcusim.pricing.fitting import fit_from_bytes
 from mcusim.pricing.physics import physics, wait_factor
 from mcusim.pricing.regression import Fit
@@ -60,13 +60,13 @@ def read_calibration(path: str | PathLike[str]) -> Calibration:
     """One that `mcusim calibrate` wrote. Raises InputError."""
     where = fspath(path)
     try:
-        return Calibration(*fit_from_bytes(Path(path).read_bytes()))
+        return Calibration(*fit_from_bytes(content_of(path)))
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(
             f"it cannot be read ({reason})", where=where, fix="name a file of `mcusim calibrate`"
         ) from None
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, *NOT_PARSED, LookupError, TypeError) as error:
         told = " ".join(str(error).split())
         raise InputError(f"it is no calibration ({told})", where=where, fix="make it with `mcusim calibrate`") from None
 

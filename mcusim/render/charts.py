@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from mcusim.render.curves import table4_plot, vww_plot
 from mcusim.render.libraries import runtimes_plot
+from mcusim.render.sheets import sheet
 from mcusim.tables.curves import Chart, Dot
 
 __all__ = ["PLOTS", "chart_csv"]
@@ -24,12 +23,10 @@ DIGITS = 6
 
 def chart_csv(chart: Chart) -> str:
     """One line a point: values in the unit of their panel."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("panel", "unit", *Dot._fields))
+    rows: list[list[object]] = []
     for panel in chart.panels:
         for dot in panel.dots:
             values = (None if v is None else round(v / panel.unit.base, DIGITS) for v in (dot.value, dot.low, dot.high))
             value, low, high = values
-            writer.writerow([panel.key, panel.unit.symbol, *dot._replace(value=value, low=low, high=high)])
-    return text.getvalue()
+            rows.append([panel.key, panel.unit.symbol, *dot._replace(value=value, low=low, high=high)])
+    return sheet(("panel", "unit", *Dot._fields), rows)

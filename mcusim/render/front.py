@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich.text import Text
@@ -206,5 +207,7 @@ def _change(before: Point, after: Point) -> str:
 
 
 def _percent(before: float, after: float) -> str:
-    change = after / before - 1
+    change = after / before - 1 if before else 0.0 if not after else math.inf
+    if math.isinf(change):
+        return "from nothing"
     return f"{'+' if change >= 0 else ''}{format_percent(change)}"

@@ -104,6 +104,7 @@ def _set_scale(axes: Axes, panel: Panel) -> None:
     """Latencies of four libraries lie two orders of magnitude apart."""
     if panel.unit is Unit.MS:
         axes.set_yscale("log")
+        style.plain_powers(axes.yaxis)
         axes.set_ylim(10, None)
     axes.grid(axis="y", color=style.LIGHT, linewidth=0.5, zorder=0)
     axes.set_axisbelow(True)

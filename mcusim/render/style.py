@@ -7,8 +7,11 @@ on white: a plot then reads the same on a dark page. matplotlib is imported when
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +20,7 @@ from mcusim.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -41,6 +45,7 @@ __all__ = [
     "figure",
     "layer_numbers",
     "note",
+    "plain_powers",
     "whole_numbers",
 ]
 
@@ -57,6 +62,7 @@ FORMATS = (".svg", ".png", ".pdf")
 _SETTINGS: Any = {  # names that matplotlib knows; its types list them all
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
     "font.size": TEXT_POINTS,
+    "text.parse_math": False,  # names of tensors are no formulas
     "axes.titlesize": TEXT_POINTS + 1,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
@@ -89,14 +95,40 @@ def check_format(target: str) -> str:
     return suffix[1:]
 
 
+def _matplotlib() -> Any:
+    """matplotlib, imported in its own folder: elsewhere it obeys a `matplotlibrc` that lies there, whoever wrote it."""
+    if "matplotlib" not in sys.modules:
+        os.environ.setdefault("MPLBACKEND", "Agg")
+        here = os.open(".", os.O_RDONLY)
+        try:
+            spec = find_spec("matplotlib")
+            assert spec is not None
+            assert spec.origin is not None
+            os.chdir(Path(spec.origin).parent)
+            import_module("matplotlib")
+        finally:
+            os.fchdir(here)
+            os.close(here)
+    return import_module("matplotlib")
+
+
+def plain_powers(axis: Axis) -> None:
+    """`10`, `100` on a logarithmic axis, instead of formulas: those are off, for the sake of names with dollars."""
+    from matplotlib.ticker import NullFormatter, StrMethodFormatter
+
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 @contextmanager
 def figure(height_inches: float, width_inches: float = COLUMN_INCHES) -> Iterator[Figure]:
     """An empty figure in mcusim's style, laid out so that nothing overlaps when it is drawn."""
-    os.environ.setdefault("MPLBACKEND", "Agg")
-    import matplotlib
+    matplotlib = _matplotlib()
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # not what the user, or a file in this folder, has set
+        matplotlib.rcParams.update(_SETTINGS)
         yield Figure(figsize=(width_inches, height_inches), dpi=200, layout="constrained")
 
 

@@ -189,6 +189,8 @@ def _draw_times(axes: Axes, found: Sequence[Prediction]) -> None:
                 zorder=3,
             )
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
+    style.plain_powers(axes.xaxis)
+    style.plain_powers(axes.yaxis)
     axes.set_xlabel("measured, ms")
     axes.set_ylabel("predicted without the network, ms")
     axes.set_title("Every published time; grey: ±20 %")

@@ -150,10 +150,11 @@ def _recomputed(program: Program, stage: int, step: Step, clock: _Clock) -> Reco
 def _fullest(program: Program) -> Fullest:
     alive = live_bytes(program.buffers, program.length)
     most = max(alive, default=0)
-    if not alive:
+    steps = list(program.body())
+    if not steps:
         return Fullest("", "", 0, ())
     time = alive.index(most)
-    step = list(program.body())[time]
+    step = steps[time]
     name = program.name_of(step)
     here = [
         AliveInfo(buffer.name, buffer.size_bytes)

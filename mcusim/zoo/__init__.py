@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 
 from mcusim.errors import ModelError, did_you_mean
+from mcusim.files import NOT_PARSED, text_of
 from mcusim.frontends.description import graph_from_dict
 from mcusim.graph import ABSENT, DType, Graph, Node, Published, Shape, Source
 from mcusim.ops import OPS
@@ -199,11 +200,11 @@ def read_file(path: Path) -> Graph:
     Raises ModelError where the file cannot be read or is wrong.
     """
     try:
-        file = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
+        file = msgspec.convert(tomllib.loads(text_of(path)), _File)
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise ModelError(f"cannot be read: {why}", where=str(path), fix="check the path") from None
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (*NOT_PARSED, msgspec.ValidationError) as error:
         fix = "compare it with what `mcusim search-net --max-macs --profile stm32f412 -o FILE` writes"
         raise ModelError(f"is no network file: {error}", where=str(path), fix=fix) from None
     return _graph(_entry(path.stem, file), file, str(path))

@@ -18,8 +18,8 @@ from mcusim.region import Region, Span
 
 __all__ = ["Reads", "ResizeAttributes", "flags", "resize", "rounded", "scale_of"]
 
-Reads = Callable[[Signature, int, int], tuple[tuple[int, int], ...]]
-"""Signature, input size, output size -> first and last input place that each output place reads, never falling."""
+Reads = Callable[[Signature, int, int, int], tuple[int, int]]
+"""Signature, input size, output size, output place -> first and last input place that it reads. Never falling."""
 
 _FLOAT32 = Struct("<f")
 
@@ -58,17 +58,17 @@ def _needs(reads: Reads, signature: Signature, index: int, rows: Span, cols: Spa
     if index or not is_feature_map(output):
         return None
     return Region(
-        _read(reads(signature, source.rows, output.rows), rows),
-        _read(reads(signature, source.cols, output.cols), cols),
+        _read(partial(reads, signature, source.rows, output.rows), output.rows, rows),
+        _read(partial(reads, signature, source.cols, output.cols), output.cols, cols),
     )
 
 
-def _read(places: tuple[tuple[int, int], ...], outputs: Span) -> Span:
+def _read(reads: Callable[[int], tuple[int, int]], size: int, outputs: Span) -> Span:
     if outputs.stop <= outputs.start:
         return Span(0, 0)
     # Patches of one size reach past the border, where there is nothing more to read.
-    first, last = max(outputs.start, 0), min(outputs.stop, len(places)) - 1
-    return Span(places[min(first, len(places) - 1)][0], places[max(last, 0)][1] + 1)
+    first, last = max(outputs.start, 0), min(outputs.stop, size) - 1
+    return Span(reads(min(first, size - 1))[0], reads(max(last, 0))[1] + 1)
 
 
 def _work(kind: WorkKind, taps: int, signature: Signature, rows: int, cols: int, calls: int) -> Work:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from typing import Any
 
 from mcusim.render.published.wording import verdict
+from mcusim.render.sheets import sheet
 from mcusim.tables import Claim, Column, Document, Figure, Row, Table
 
 __all__ = ["csv_text", "json_text"]
@@ -44,15 +43,14 @@ def csv_text(document: Document) -> str:
 
     difference: a fraction of what is published, percentage points for shares.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for table in document.tables:
-        for group in table.groups:
-            for row in group.rows:
-                writer.writerows(_lines(table, group.title, row))
-    writer.writerows(_claim_lines(document))
-    return text.getvalue()
+    rows = [
+        line
+        for table in document.tables
+        for group in table.groups
+        for row in group.rows
+        for line in _lines(table, group.title, row)
+    ]
+    return sheet(_COLUMNS, [*rows, *_claim_lines(document)])
 
 
 def _lines(table: Table, group: str, row: Row) -> Iterator[list[object]]:

@@ -1,0 +1,63 @@
+"""Files that users name: looking at and reading them, whatever the name and whatever lies there.
+
+`Path.exists()` and its like raise where a folder may not be entered, where a name is too long, or has a null byte in
+it. To mcusim such a file is not there; whoever reads it learns the reason.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from mcusim.limits import memory_limit_bytes
+
+__all__ = ["NOT_PARSED", "content_of", "exists", "is_dir", "is_file", "text_of"]
+
+AnyPath = str | os.PathLike[str]
+NOT_PARSED = (ValueError, RecursionError, OverflowError)
+"""What parsers of text raise: for syntax, numbers of thousands of digits, and brackets nested by the thousand."""
+MOST_BYTES = 256 << 20
+"""Of a document, a list or a map file. Networks and arrays have limits of their own."""
+
+
+def exists(path: AnyPath) -> bool:
+    """Whether something lies at `path` that this user may know of."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def is_file(path: AnyPath) -> bool:
+    """Whether a regular file lies there."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_dir(path: AnyPath) -> bool:
+    """Whether a folder lies there."""
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def content_of(path: AnyPath, most_bytes: int = MOST_BYTES) -> bytes:
+    """The bytes of a file, a pipe or a device.
+
+    Raises OSError where it cannot be read, or has no end in sight; ValueError for a name with a null byte.
+    """
+    most = min(most_bytes, memory_limit_bytes())
+    with open(path, "rb") as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most >> 20} MiB", os.fspath(path))
+    return content
+
+
+def text_of(path: AnyPath, encoding: str = "utf-8") -> str:
+    """As `content_of`, decoded, every line's end as \\n. Raises UnicodeDecodeError, a ValueError, besides."""
+    return content_of(path).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")

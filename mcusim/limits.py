@@ -1,0 +1,51 @@
+"""How much memory of the host an answer may take: said before it is allocated, refused beyond a limit.
+
+Networks, arrays and images come from strangers, and a few hundred bytes can ask for gigabytes. Whoever is about to
+allocate in proportion to what a file says calls `refuse_beyond` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from mcusim.errors import MemoryLimitError
+
+__all__ = ["DEFAULT_LIMIT_BYTES", "memory_limit", "memory_limit_bytes", "refuse_beyond", "set_memory_limit"]
+
+DEFAULT_LIMIT_BYTES = 2 << 30
+_limit_bytes: ContextVar[int] = ContextVar("limit_bytes", default=DEFAULT_LIMIT_BYTES)
+
+
+def memory_limit_bytes() -> int:
+    """What an answer may take now."""
+    return _limit_bytes.get()
+
+
+def set_memory_limit(size_bytes: int) -> None:
+    """From now on, in this thread."""
+    _limit_bytes.set(size_bytes)
+
+
+@contextmanager
+def memory_limit(size_bytes: int) -> Iterator[None]:
+    """For the time of a `with`."""
+    before = _limit_bytes.set(size_bytes)
+    try:
+        yield
+    finally:
+        _limit_bytes.reset(before)
+
+
+def refuse_beyond(size_bytes: int, what: str, *, where: str) -> None:
+    """Raise MemoryLimitError where `size_bytes` are more than the limit.   what: "running it", "reading it", ..."""
+    limit = _limit_bytes.get()
+    if size_bytes > limit:
+        told = f"{what} would take {_shown(size_bytes)} of memory, and {_shown(limit)} are allowed"
+        fix = "raise --max-memory (in Python mcusim.limits.memory_limit), or ask for less"
+        raise MemoryLimitError(told, where=where, fix=fix)
+
+
+def _shown(size_bytes: int) -> str:
+    return f"{size_bytes / (1 << 30):,.1f} GiB" if size_bytes >= 1 << 28 else f"{size_bytes / (1 << 20):,.1f} MiB"
