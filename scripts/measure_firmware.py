@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Count what mcusim's own kernels execute, and fit the prices of `mcusim/pricing/emulated.py` to it.
 
-    python scripts/measure_firmware.py            counts, fits, and writes mcusim/pricing/data/emulated*.json
+    python scripts/measure_firmware.py            counts, fits, and writes mcusim/firmware/data/emulated*.json
     python scripts/measure_firmware.py --networks 6       a quick look at the first networks; writes nothing
 
 Every network is written as C, built with arm-none-eabi-gcc -O2 for a Cortex-M4, and run in QEMU with a plugin that
@@ -17,7 +17,7 @@ import math
 import re
 import subprocess
 import tempfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -39,7 +39,7 @@ from mcusim.simulation.emission import codegen, network_of, seeded
 
 REPO = Path(__file__).resolve().parents[1]
 HARNESS = REPO / "scripts" / "emulation"
-DATA = REPO / "mcusim" / "pricing" / "data"
+DATA = REPO / "mcusim" / "firmware" / "data"
 COMPILER = "gcc 12.2, -O2"
 CPU = ("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
 ROOMY = "stm32h743"
@@ -127,12 +127,20 @@ def built(files: Mapping[str, str], folder: Path) -> Path:
     return image
 
 
+def all_kept(folder: Path) -> Path:
+    """The network's object file with every constant array in it: an optimiser may take small ones into the code."""
+    compiled = folder / "kept.o"
+    options = ["-O1", "-std=c99", "-ffreestanding", "-fno-toplevel-reorder", "-I", str(folder)]
+    subprocess.run(["arm-none-eabi-gcc", *CPU, *options, "-c", folder / "model.c", "-o", compiled], check=True)
+    return compiled
+
+
 def symbols(image: Path) -> dict[str, tuple[int, int, str]]:
     """Name -> (address, bytes, OBJECT or FUNC)."""
     listed = subprocess.run(["arm-none-eabi-readelf", "-sW", image], check=True, capture_output=True, text=True).stdout
     fields = [line.split() for line in listed.splitlines()]
-    rows = [row for row in fields if len(row) == 8 and row[2].isdigit()]
-    return {row[7]: (int(row[1], 16) & ~1, int(row[2]), row[3]) for row in rows}
+    rows = [row for row in fields if len(row) == 8 and row[3] in ("OBJECT", "FUNC")]
+    return {row[7]: (int(row[1], 16) & ~1, int(row[2], 0), row[3]) for row in rows}
 
 
 def emulated(image: Path, plugin: Path, mark: int) -> tuple[list[tuple[int, int]], str]:
@@ -188,7 +196,8 @@ def measured(name: str, model: str, spec: str, plugin: Path, folder: Path) -> tu
         for step in program.body()
         if id(step) in sums
     ]
-    stored = sum(size for key, (_, size, kind) in known.items() if re.match(r"model_\d+_", key) and kind == "OBJECT")
+    kept = symbols(all_kept(folder))
+    stored = sum(size for key, (_, size, kind) in kept.items() if re.match(r"model_\d+_", key) and kind == "OBJECT")
     code = sum(size for key, (_, size, kind) in known.items() if key.startswith("model_") and kind == "FUNC")
     expected = hashed(execute(graph, drawn_inputs(graph), schedule=spec, runtime="mcusim"))
     total = counts[-1][0] - counts[0][0], counts[-1][1] - counts[0][1]
@@ -211,9 +220,9 @@ def jobs(corpus: Path | None) -> Iterator[tuple[str, str, str]]:
 # Fitting
 
 
-def amounts(step: Counted) -> Counter[str]:
+def amounts(step: Counted) -> dict[str, float]:
     """Of each effort, by name."""
-    asked, found = amounts_of(step.signature), Counter[str]()
+    asked, found = amounts_of(step.signature), defaultdict[str, float](float)
     for name, amount in asked.a_place:
         found[name] += amount * step.places
     for name, amount in asked.a_call:
@@ -244,7 +253,7 @@ def fitted(steps: Sequence[Counted], what: str) -> dict[str, float]:
 def solved(steps: Sequence[Counted], what: str) -> dict[str, float]:
     """Least squares of relative errors; no effort costs less than nothing."""
     names = sorted({name for step in steps for name in amounts(step)})
-    table = np.array([[amounts(step)[name] for name in names] for step in steps])
+    table = np.array([[amounts(step).get(name, 0.0) for name in names] for step in steps])
     counted = np.array([float(getattr(step, what)) for step in steps])
     weights = 1.0 / np.sqrt(counted * (counted + 20_000.0))
     scaled = table * weights[:, None]

@@ -82,6 +82,12 @@ def input_files(inputs: Inputs) -> list[Path]:
     return sorted(found)
 
 
+def emulated_files(made: Made) -> list[Path]:
+    """What was counted in emulation, where a file shows it."""
+    found = (ROOT / "mcusim" / "firmware" / "data").glob("*.json")
+    return sorted(found) if made.name.startswith("firmware.") else []
+
+
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
@@ -93,7 +99,10 @@ def provenance(made: Made) -> list[str]:
         f"command: {made.command}",
         f"profiles: {', '.join(made.inputs.boards) or 'none'}",
         "inputs, with their SHA-256:",
-        *(f"  {sha256(path.read_bytes())}  {path.relative_to(ROOT)}" for path in input_files(made.inputs)),
+        *(
+            f"  {sha256(path.read_bytes())}  {path.relative_to(ROOT)}"
+            for path in (*input_files(made.inputs), *emulated_files(made))
+        ),
     ]
 
 

@@ -118,6 +118,20 @@ def zoo(format_: FormatOption = None, output: OutputOption = None) -> None:
     _write("zoo", format_, output)
 
 
+@app.command(short_help="Generated C: predicted, and counted in emulation.")
+def firmware(format_: FormatOption = None, output: OutputOption = None) -> None:
+    """What the C of ten networks takes, whole and in pieces: SRAM, weights, instructions and outputs.
+
+    Each figure that was predicted from the network alone stands beside the one of the built image under emulation, and
+    beside the SRAM of other runtimes.
+
+    \b
+    Example:
+      mcusim report firmware
+    """
+    _write("firmware", format_, output)
+
+
 def _write(name: str, format_: str | None, output: str | None) -> None:
 
     chosen = _format(format_, output)

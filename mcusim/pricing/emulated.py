@@ -1,8 +1,8 @@
 """What mcusim's own C kernels take: counted in emulation, layer by layer, never yet on a board.
 
 A kernel's instructions are a sum: so many for each multiply-accumulate, for each output, for each element that is laid
-out before it is used, for each call. `amounts_of` says how many of each a signature asks for, `data/emulated.json`
-what each costs. It was fitted to executed instructions of a pinned compiler (`scripts/measure_firmware.py`), and to the
+out before it is used, for each call. `amounts_of` says how many of each a signature asks for, and
+`firmware/data/emulated.json` what each costs. It was fitted to executed instructions of a pinned compiler (`scripts/measure_firmware.py`), and to the
 cycles that the published instruction timings of a Cortex-M4 give for them, with memory that answers at once.
 """
 
@@ -80,7 +80,7 @@ class Emulation(msgspec.Struct, frozen=True):
 @cache
 def emulation() -> Emulation:
     """The package's fit."""
-    content = resources.files("mcusim.pricing").joinpath("data", "emulated.json").read_bytes()
+    content = resources.files("mcusim.firmware").joinpath("data", "emulated.json").read_bytes()
     return msgspec.json.decode(content, type=Emulation)
 
 

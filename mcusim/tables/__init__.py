@@ -14,6 +14,7 @@ from mcusim.tables.document import (
     Row,
     Table,
 )
+from mcusim.tables.firmware import firmware_document
 from mcusim.tables.mcunetv2 import mcunetv2_document
 from mcusim.tables.runtimes import runtimes_document
 from mcusim.tables.table4 import table4_document
@@ -42,6 +43,7 @@ DOCUMENTS: Mapping[str, Callable[[], Document]] = MappingProxyType(
         "mcunetv2": mcunetv2_document,
         "runtimes": runtimes_document,
         "zoo": zoo_2020_document,
+        "firmware": firmware_document,
     }
 )
 """Every document by name."""
