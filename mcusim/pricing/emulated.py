@@ -2,8 +2,9 @@
 
 A kernel's instructions are a sum: so many for each multiply-accumulate, for each output, for each element that is laid
 out before it is used, for each call. `amounts_of` says how many of each a signature asks for, and
-`firmware/data/emulated.json` what each costs. It was fitted to executed instructions of a pinned compiler (`scripts/measure_firmware.py`), and to the
-cycles that the published instruction timings of a Cortex-M4 give for them, with memory that answers at once.
+`firmware/data/emulated.json` what each costs. It was fitted to the executed instructions of a pinned compiler
+(`scripts/measure_firmware.py`), and to the cycles that the published instruction timings of a Cortex-M4 give for them,
+with memory that answers at once.
 """
 
 from __future__ import annotations

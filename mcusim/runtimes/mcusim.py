@@ -9,7 +9,8 @@ from mcusim.firmware.choice import EXTERNAL_INPUT_BYTES, choose, overwrites_of, 
 from mcusim.firmware.code_sizes import code_bytes_of
 from mcusim.graph import Graph, Signature
 from mcusim.lowering.rules import InputPlace, LoweringRules
-from mcusim.ops import OPS, Movement
+from mcusim.lowering.staging import network_of
+from mcusim.ops import OPS
 from mcusim.planners import best_fit_portfolio
 from mcusim.report import Basis
 from mcusim.runtimes.registry import CodeItem, Flash, Kernel, LedgerItem, Runtime, register
@@ -28,12 +29,13 @@ def _kernel(signature: Signature) -> Kernel:
 
 def _stored(graph: Graph) -> list[tuple[str, int]]:
     """(array, bytes) of every constant array that the C of a network holds."""
-    found = []
-    for node in graph.nodes:
-        choice = choose(node.signature)
-        if choice is not None and OPS[node.op].movement is not Movement.RELABELS:
-            found += [(array.name, array.size_bytes) for array in choice.stored]
-    return found
+    choices = [choose(call) for call in _calls(graph)]
+    return [(array.name, array.size_bytes) for choice in choices if choice is not None for array in choice.stored]
+
+
+def _calls(graph: Graph) -> list[Signature]:
+    """What is executed: nodes with their neighbours folded into them, without those that only relabel."""
+    return [step.signature for step in network_of(graph, RULES).steps]
 
 
 def _ledger(graph: Graph) -> tuple[LedgerItem, ...]:
@@ -55,29 +57,32 @@ def _flash(graph: Graph) -> Flash:
 
 
 def _code(graph: Graph) -> dict[str, int]:
-    return code_bytes_of([node.signature for node in graph.nodes])
+    return code_bytes_of(_calls(graph))
 
 
 def _code_items(graph: Graph) -> tuple[CodeItem, ...]:
     return tuple(CodeItem(name, size, Basis.CALIBRATED, "gcc 12.2 -O2") for name, size in _code(graph).items())
 
 
+RULES = LoweringRules(
+    folds_padding=True,
+    relabels_free=True,
+    in_place=frozenset(OPS),
+    overwrites=overwrites_of,
+    planned_scratch=scratch_of,
+    alignment=4,
+    plans_variables=True,
+    pointer_bytes=EXTERNAL_INPUT_BYTES,
+    patch_input_place=InputPlace.EXTERNAL,
+)
+"""What the C of a network folds, relabels and computes in place."""
+
 MCUSIM = register(
     Runtime(
         name="mcusim",
         version="1",
         title="mcusim's own C",
-        rules=LoweringRules(
-            folds_padding=True,
-            relabels_free=True,
-            in_place=frozenset(OPS),
-            overwrites=overwrites_of,
-            planned_scratch=scratch_of,
-            alignment=4,
-            plans_variables=True,
-            pointer_bytes=EXTERNAL_INPUT_BYTES,
-            patch_input_place=InputPlace.EXTERNAL,
-        ),
+        rules=RULES,
         planner_name="best-fit",
         planner=best_fit_portfolio,
         kernel=_kernel,
