@@ -39,7 +39,6 @@ from mcusim.pricing.validation import (
 )
 from mcusim.render.calibration import calibration_lines
 from mcusim.render.text import ASCII
-from mcusim.report import Basis
 from mcusim.runtimes import RUNTIMES, find_runtime
 
 SPREADS = Spreads({name: Spread(0.2 + 0.01 * i, 0.15, 0.1) for i, name in enumerate(LEVELS)}, effort=0.2, noise=0.05)
