@@ -3,7 +3,7 @@
 "Can run" asks for kernels, not for room: whether the network fits is the question that the answer then treats.
 
     tinyengine       no kernel for SOFTMAX       \\
-    tflm-cmsis-nn    every layer has a kernel  -> this one, "tinyengine has no kernel for SOFTMAX"
+    tflm-cmsis-nn    every layer has a kernel  -> this one, "tinyengine cannot run SOFTMAX"
     tflm             not looked at
 """
 
@@ -53,7 +53,7 @@ def choose_runtime(graph: Graph, board: Board | None = None) -> RuntimeChoice:
 
 
 def why_not(graph: Graph, runtime: Runtime, board: Board | None = None) -> tuple[str, int]:
-    """Why `runtime` cannot run `graph` on `board`, and how many nodes it has no kernel for; ("", 0) where it can."""
+    """Why `runtime` cannot run `graph` on `board`, and how many nodes it cannot run; ("", 0) where it can."""
     if board is not None and not runtime.serves(board):
         return f"{runtime.name} is for {runtime.parts} parts only", len(graph.nodes)
     if not any(True for part in (graph, *graph.subgraphs) for _ in refusals_of(part, runtime)):
@@ -64,7 +64,7 @@ def why_not(graph: Graph, runtime: Runtime, board: Board | None = None) -> tuple
     if not missing:
         return "", 0
     operators = _operators([program.graph.nodes[index].op for index, _ in missing])
-    return f"{runtime.name} has no kernel for {operators}", len(missing)
+    return f"{runtime.name} cannot run {operators}", len(missing)
 
 
 def _operators(names: Iterable[str]) -> str:
