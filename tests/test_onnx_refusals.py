@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -205,6 +206,11 @@ def test_mutated_files_are_taken_or_refused(changes: list[tuple[int, int]]) -> N
         content[place] = value
     with contextlib.suppress(McusimError):
         parse_onnx(bytes(content), name="net", where="net.onnx")
+
+
+def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    refused(CONTENT, r"needs the package `onnx`\n  fix: pip install 'mcusim\[onnx\]'")
 
 
 def test_the_command_says_one_sentence(tmp_path: Path) -> None:

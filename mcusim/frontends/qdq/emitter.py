@@ -119,7 +119,7 @@ class Emitter:
             op,
             given,
             attributes_for(op, tuple(fields.items())) if fields else None,
-            name=name.removesuffix(REAL),
+            name=name.replace(REAL, ""),
             dtype=grid.dtype if grid else dtype,
             quantization=grid.quantization if grid else None,
         )
@@ -128,7 +128,11 @@ class Emitter:
         """A constant tensor, elements as they are to be stored."""
         kind = grid.dtype if grid else dtype or DType(str(elements.dtype))
         return self.builder.constant(
-            elements.shape, kind, np.ascontiguousarray(elements), name, grid.quantization if grid else None
+            elements.shape,
+            kind,
+            np.ascontiguousarray(elements),
+            name.replace(REAL, ""),
+            grid.quantization if grid else None,
         )
 
     # Layout

@@ -105,7 +105,9 @@ def _place(emitter: Emitter, step: Step) -> None:
 
 def _place_input(emitter: Emitter, name: str) -> None:
     value = emitter.network.values[name]
-    order = _bare(emitter.wanted_order(name, len(value.shape)))
+    order, rank = _bare(emitter.wanted_order(name, len(value.shape))), len(value.shape)
+    if order != _bare(channels_last(rank)):  # a caller understands two layouts: the network's own, and channels last
+        order = plain(rank)
     grid = emitter.grids.get(name)
     readers = emitter.network.readers.get(name, ())
     if grid is None and value.dtype is not DType.FLOAT32:
