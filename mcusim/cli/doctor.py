@@ -20,7 +20,16 @@ from mcusim.version import __version__
 __all__ = ["doctor"]
 
 NEEDED = ("numpy", "numba", "pandas", "matplotlib", "jinja2", "msgspec", "typer", "rich")
-OPTIONAL = ("pillow", "pyelftools", "onnx", "onnxruntime", "torch", "tflite-micro", "ai-edge-litert", "pyside6-webengine")
+OPTIONAL = (
+    "pillow",
+    "pyelftools",
+    "onnx",
+    "onnxruntime",
+    "torch",
+    "tflite-micro",
+    "ai-edge-litert",
+    "pyside6-webengine",
+)
 
 
 def doctor(
