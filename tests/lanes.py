@@ -29,6 +29,7 @@ from mcusim.program import Program
 Array = NDArray[Any]
 
 FREE = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror")
+STACK = -2
 OUTPUTS = -1
 """In the place of a step's index: an output of the network, its number in the place of the row."""
 
@@ -180,7 +181,7 @@ void reset(void)
 {
     *(volatile uint32_t *)0xE000ED88 |= 0xFu << 20;
     __asm volatile("dsb\\nisb");
-    for (uint32_t *p = &first_ram; p < &end_ram; p++) *p = 0xA5A5A5A5u;
+    for (uint32_t *p = &first_ram; p < &stack_top - 32; p++) *p = 0xA5A5A5A5u;
     finish(main());
 }
 __attribute__((section(".vectors"), used)) const void *const vectors[7] = {
@@ -207,7 +208,13 @@ int main(void)
         if (!to) NAME_set_input(i, inputs[i]);
         else for (int k = 0; k < UPPER_INPUT_BYTES(i); k++) to[k] = inputs[i][k];
     }
-    if (NAME_invoke()) return 3;
+    const int code = NAME_invoke();
+#ifdef SHOWS_STACK
+    const uint32_t *p = &end_ram;
+    while (*p == 0xA5A5A5A5u) p++;
+    put(-2, (int)((char *)&stack_top - (char *)p), 0, 0, 0);
+#endif
+    if (code) return 3;
     for (int i = 0; i < UPPER_OUTPUTS; i++) put(-1, i, 0, NAME_output(i), (unsigned)UPPER_OUTPUT_BYTES(i));
     return 0;
 }
@@ -237,8 +244,18 @@ class QemuLane:
             value = (value ^ byte) * 16777619 & 0xFFFFFFFF
         return f"{len(content):08x} {value:08x}"
 
-    def run(self, files: Mapping[str, str], name: str, inputs: Sequence[Array]) -> list[tuple[int, int, int, str]]:
-        """(step, row, col, digest) of every call of `NAME_step`, then of the outputs."""
+    def stack_bytes(self, files: Mapping[str, str], name: str, inputs: Sequence[Array]) -> int:
+        """The most stack that an inference takes, its caller's few words included."""
+        return next(row for step, row, _, _ in self.run(files, name, inputs, "SHOWS_STACK") if step == STACK)
+
+    def run(
+        self, files: Mapping[str, str], name: str, inputs: Sequence[Array], define: str = ""
+    ) -> list[tuple[int, int, int, str]]:
+        """(step, row, col, digest) of every call of `NAME_step`, then of the outputs.
+
+        define: instead of the trace.
+        """
+        define = define or f"{name.upper()}_TRACE"
         machine = CPU[self.core]
         with tempfile.TemporaryDirectory() as where:
             folder = Path(where)
@@ -260,7 +277,7 @@ class QemuLane:
                     "-O2",
                     "-fno-unwind-tables",
                     "-fno-sanitize=all",
-                    f"-D{name.upper()}_TRACE",
+                    f"-D{define}",
                     "-c",
                     f"{name}.c",
                     "-o",
@@ -268,7 +285,7 @@ class QemuLane:
                 ]
                 subprocess.run(command, cwd=folder, check=True, capture_output=True)
             command = ["arm-none-eabi-gcc", *machine.flags.split(), "-mthumb", "-std=gnu99", "-O2", "-ffreestanding"]
-            command += ["-nostartfiles", "-T", "q.ld", f"-D{name.upper()}_TRACE", network, "main.c"]
+            command += ["-nostartfiles", "-T", "q.ld", f"-D{define}", network, "main.c"]
             built = subprocess.run(
                 [*command, "-o", "main.elf", "-lc", "-lgcc"], cwd=folder, capture_output=True, text=True
             )

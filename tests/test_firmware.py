@@ -20,7 +20,7 @@ from strategies_schedules import cuttable_runs, schedules
 from mcusim.errors import McusimError
 from mcusim.execution import execute
 from mcusim.firmware.choice import choose
-from mcusim.firmware.emit import sources
+from mcusim.firmware.emit import STACK_BOUND_BYTES, sources
 from mcusim.firmware.text import array, checked_name, comment, literal
 from mcusim.graph import Graph
 from mcusim.networks.loading import load
@@ -184,6 +184,18 @@ def test_ram_and_weights_are_what_the_report_says(tmp_path: Path, schedule: str)
         if re.search(r" small_\d+_(weights|scale|shift|table|exponentials)$", line)
     )
     assert stored == made.report.flash.model_bytes
+
+
+@needs_qemu
+@pytest.mark.slow
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m3"])
+@pytest.mark.parametrize(("name", "schedule"), [("smallcifar", "layer"), ("proxyless-w0.3-r64", "patch:2x2@9")])
+def test_the_stack_stays_within_its_bound(name: str, schedule: str, core: str) -> None:
+    graph = seeded(load(name), 0)
+    network, _ = network_of(graph, parse_schedule(schedule), "net")
+    made = sources(network)
+    taken = QEMU[core].stack_bytes(made.files, "net", inputs_for(graph, 0))
+    assert 0 < taken <= STACK_BOUND_BYTES
 
 
 @needs_qemu

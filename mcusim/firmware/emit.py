@@ -28,7 +28,11 @@ from mcusim.lowering.staging import resized
 from mcusim.program import Home, Program, Stage, Step, ViewKind
 from mcusim.schedule import StageKind
 
-__all__ = ["Goal", "Network", "Sources", "memory_of", "render", "sources"]
+__all__ = ["STACK_BOUND_BYTES", "Goal", "Network", "Sources", "memory_of", "render", "sources"]
+
+
+STACK_BOUND_BYTES = 1024
+"""More than an inference takes of the stack: no kernel has arrays that grow with the network. Emulated: up to 508 on a Cortex-M4, 864 on an M3."""
 
 
 class Goal(StrEnum):
@@ -307,6 +311,7 @@ def sources(network: Network, goal: Goal = Goal.SPEED) -> Sources:
         "starts": starts,
         "traced_bytes": max(traced, 1),
         "kernels": list(kernels),
+        "stack_bytes": STACK_BOUND_BYTES,
         "is_small": goal is Goal.SIZE,
         "modes": hex(sum(1 << i for i, mode in enumerate(_MODES) if mode in modes)),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcusim.boards.board import Board, Core
-from mcusim.firmware.emit import Network, Sources, render
+from mcusim.firmware.emit import STACK_BOUND_BYTES, Network, Sources, render
 from mcusim.firmware.text import comment
 from mcusim.graph import ABSENT, Tensor
 from mcusim.program import Home, ViewKind
@@ -43,6 +43,7 @@ def project_files(network: Network, made: Sources, board: Board, schedule: str) 
         "cpu_flags": CPU_FLAGS[board.core],
         "arena_bytes": made.arena_bytes,
         "stored_bytes": made.stored_bytes,
+        "stack_bytes": STACK_BOUND_BYTES,
         "flash_address": board.flash.address,
         "flash_bytes": board.flash_bytes,
         "ram_address": run[0].address if run else 0x20000000,
