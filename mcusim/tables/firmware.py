@@ -23,7 +23,7 @@ from mcusim.tables.figures import latency_figure, sram_figure
 
 __all__ = ["EmulatedNetwork", "emulated_networks", "firmware_document"]
 
-BOARD, RUNTIME = "stm32h743", "mcusim"
+BOARD, RUNTIME = "stm32f412", "mcusim"
 OTHERS = ("tinyengine", "tflm", "tflm-cmsis-nn")
 """Runtimes whose SRAM stands beside it, layer by layer."""
 
@@ -32,7 +32,7 @@ _COLUMNS = (
     Column("stored", "weights and tables", Unit.KIB),
     Column("instructions", "instructions", Unit.MEGA),
     Column("outputs", "outputs"),
-    Column("m4", "time, STM32F412", Unit.MS, has_interval=True),
+    Column("latency", "latency", Unit.MS, has_interval=True),
     *(Column(name, f"SRAM, {name}", Unit.KIB) for name in OTHERS),
 )
 
@@ -74,7 +74,7 @@ def firmware_document() -> Document:
         name="firmware",
         title="Generated C: predicted, and counted in emulation",
         published=(),
-        tables=(Table("rows", f"mcusim's own C, {fit.compiler}, Cortex-M4", _COLUMNS, tuple(groups)),),
+        tables=(Table("rows", f"mcusim's own C, {fit.compiler}, on {BOARD}", _COLUMNS, tuple(groups)),),
         notes=(
             "Printed is what the built image holds and executes; simulated is what was predicted from the network "
             "alone. Outputs are compared with the executor's, byte for byte.",
@@ -89,9 +89,7 @@ def firmware_document() -> Document:
 
 def _row(run: EmulatedNetwork) -> Row:
     report = simulate(run.network, profile=BOARD, runtime=RUNTIME, schedule=run.schedule)
-    stored = Figure(
-        unit=Unit.KIB, printed=_kib(run.stored_bytes), value=report.flash.model_bytes, basis=report.flash.basis
-    )
+    stored = Figure(unit=Unit.KIB, printed=_kib(run.stored_bytes), value=report.flash.model_bytes, basis=Basis.EXACT)
     instructions = Figure(
         unit=Unit.MEGA,
         printed=Printed(f"{run.instructions / 1e6:.3f}"),
@@ -103,7 +101,7 @@ def _row(run: EmulatedNetwork) -> Row:
         stored,
         instructions,
         "equal" if run.is_equal else "differ",
-        latency_figure(simulate(run.network, profile="stm32f412", runtime=RUNTIME, schedule=run.schedule)),
+        latency_figure(report),
         *(sram_figure(_other(run, name)) for name in OTHERS),
     )
     about = "" if run.schedule == "layer" else run.schedule
