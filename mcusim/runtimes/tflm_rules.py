@@ -20,6 +20,7 @@ __all__ = [
     "alike_inputs",
     "below_one",
     "below_power",
+    "circular_shapes",
     "given_or_left_out",
     "logistic_range",
     "lstm_states",
@@ -95,6 +96,16 @@ def _axis(signature: Signature, axis: int, begin: int, end: int, stride: int) ->
     else:
         last = min(max(end + size if end < 0 else end, lowest), highest)
     return _Axis(first, last, stride, False)
+
+
+def circular_shapes(signature: Signature) -> str:
+    """One row comes in, and the rows that are kept go out; all else is alike (circular_buffer_common.cc)."""
+    source, output = signature.input(0).shape, signature.output.shape
+    if source[1] == 1 and all(source[axis] == output[axis] for axis in (0, 2, 3)):
+        return ""
+    return (
+        f"input 0 is {_shown(source)}, and the output {_shown(output)}: they may differ in rows, and one row comes in"
+    )
 
 
 def lstm_states(signature: Signature) -> str:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from mcusim.runtimes.condition_rules import rank, same_rank
 from mcusim.runtimes.conditions import OUT, Conditions, ShapeRule
+from mcusim.runtimes.tflm_rules import circular_shapes
 
 __all__ = ["CUSTOM_CONDITIONS"]
 
@@ -41,7 +42,9 @@ CUSTOM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         "CUSTOM:SignalStacker": _of("int16 > int16 bool", shapes=(*_vectors(0, OUT), rank(OUT - 1, 0, 0))),
         "CUSTOM:SignalOverlapAdd": _of("float32|int16 > =0", shapes=(same_rank(0, OUT, 1),)),
         "CUSTOM:SignalDelay": _of("int16 > int16", shapes=(rank(0, 1, 9),)),
-        "CUSTOM:CIRCULAR_BUFFER": _of("int8 > int8", "int8 > int8 bool", shapes=(rank(0, 4, 7), rank(OUT, 4, 7))),
+        "CUSTOM:CIRCULAR_BUFFER": _of(
+            "int8 > int8", "int8 > int8 bool", shapes=(rank(0, 4, 7), rank(OUT, 4, 7), circular_shapes)
+        ),
         "CUSTOM:TFLite_Detection_PostProcess": _of(
             "float32 float32 float32 > any any any any", shapes=(rank(0, 3, 3), rank(1, 3, 3), rank(2, 2, 2))
         ),
