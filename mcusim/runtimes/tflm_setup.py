@@ -19,10 +19,10 @@ sizes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import cache, lru_cache
+from collections.abc import Iterable
+from functools import lru_cache
 
-from mcusim.graph import ABSENT, Graph, Node, Tensor
+from mcusim.graph import ABSENT, Graph, Signature, Tensor
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.runtimes.tflm_preparation import KEPT, looks
 from mcusim.runtimes.tflm_storage import MCU_POINTER_BYTES, int_array_bytes, layout_bytes
@@ -120,18 +120,23 @@ class _Arena:
 
     def _prepare(self, node: PreparedNode, start: int) -> None:
         """One node: what it looks at lies behind `start`, until it is done."""
-        before, _, after = looks(node.node.signature).partition(KEPT)
+        before, after = _patterns(node.node.signature)
         top = self._look(node, before, start)
         self._check(top)
         self._keep(node.kept, top)
         if after:
             self._check(self._look(node, after, top))
 
-    def _look(self, node: PreparedNode, pattern: str, top: int) -> int:
+    def _look(self, node: PreparedNode, pattern: tuple[_Look, ...], top: int) -> int:
         """Where the temporary room ends after looking at the tensors of `pattern`."""
-        for scales in _scales(node.node, node.part.tensors, pattern):
-            for size_bytes, alignment in _temporary(scales, self.pointer_bytes):
-                top = -(-top // alignment) * alignment + size_bytes
+        tensors, inputs, outputs = node.part.tensors, node.node.inputs, node.node.outputs
+        pointer_bytes = self.pointer_bytes
+        for is_input, place in pattern:
+            operands = inputs if is_input else outputs
+            if place < len(operands) and operands[place] != ABSENT:
+                quantization = tensors[operands[place]].quantization
+                scales = len(quantization.scales) if quantization is not None else 0
+                top += -top % pointer_bytes + _temporary_bytes(scales, pointer_bytes)
         return top
 
     def _plan(self, graph: Graph, found: Allocations, top: int) -> None:
@@ -156,23 +161,20 @@ def _is_planned(tensor: Tensor) -> bool:
     return bool(tensor.size_bytes) and not tensor.is_constant and not tensor.is_variable
 
 
-def _scales(node: Node, tensors: Sequence[Tensor], pattern: str) -> Iterable[int]:
-    """The number of scales of each tensor of a pattern."""
-    for look in pattern.split():
-        operands = node.inputs if look[0] == "i" else node.outputs
-        place = int(look[1:])
-        if place < len(operands) and operands[place] != ABSENT:
-            quantization = tensors[operands[place]].quantization
-            yield len(quantization.scales) if quantization is not None else 0
+_Look = tuple[bool, int]
+"""Whether it is an input, and its place."""
 
 
 @lru_cache(SIGNATURES_KEPT)
-def _temporary(scales: int, pointer_bytes: int) -> tuple[tuple[int, int], ...]:
-    """(size, alignment) of what one TfLiteTensor takes: itself, and its quantisation."""
-    tensor, quantization = _structs(pointer_bytes)
-    return (tensor, quantization, (int_array_bytes(scales), 4)) if scales else (tensor,)
+def _patterns(signature: Signature) -> tuple[tuple[_Look, ...], tuple[_Look, ...]]:
+    """What a kernel looks at before it asks for what it keeps, and after."""
+    before, _, after = looks(signature).partition(KEPT)
+    first, second = (tuple([(look[0] == "i", int(look[1:])) for look in part.split()]) for part in (before, after))
+    return first, second
 
 
-@cache
-def _structs(pointer_bytes: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    return layout_bytes(TENSOR, pointer_bytes), layout_bytes(AFFINE_QUANTIZATION, pointer_bytes)
+@lru_cache(SIGNATURES_KEPT)
+def _temporary_bytes(scales: int, pointer_bytes: int) -> int:
+    """What one TfLiteTensor takes: itself, and its quantisation. It starts at a multiple of a pointer's size."""
+    tensor_bytes, quantization_bytes = (layout_bytes(each, pointer_bytes)[0] for each in (TENSOR, AFFINE_QUANTIZATION))
+    return tensor_bytes + (quantization_bytes + int_array_bytes(scales) if scales else 0)
