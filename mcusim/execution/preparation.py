@@ -162,11 +162,12 @@ def cannot_execute(graph: Graph) -> dict[int, str]:
     Of a network that is known by its shapes only, operators that are missing altogether.
     """
     found: dict[int, str] = {}
+    has_numbers = not any(_lacks_elements(graph, node) for node in graph.nodes)
     for index, node in enumerate(graph.nodes):
         op = OPS.get(node.op)
         if op is None or not _can_run(op):
             found[index] = f"mcusim has no kernel for {node.op.removeprefix('CUSTOM:')} yet"
-        elif not _lacks_elements(graph, node):
+        elif has_numbers:
             try:
                 prepared_node(graph, index, node.signature, Numerics.TFLM)
             except ModelError as error:

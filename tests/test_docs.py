@@ -1,0 +1,55 @@
+"""The documentation: the site builds without a warning, and the notebooks run from the first cell to the last."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import REPO
+
+DOCS = REPO / "docs"
+NOTEBOOKS = ("choose_a_board", "table4")
+
+
+@pytest.mark.slow
+def test_the_site_builds(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="needs mcusim[docs]")
+    pytest.importorskip("material", reason="needs mcusim[docs]")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "simulate" in (tmp_path / "site" / "api" / "index.html").read_text(encoding="utf-8")
+    assert (tmp_path / "site" / "results" / "plot-validation.svg").exists()
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = (REPO / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = {page.name for page in DOCS.iterdir() if page.suffix in (".md", ".ipynb")}
+    assert sorted(page for page in pages if page not in navigation) == []
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_notebooks_run(name: str, tmp_path: Path) -> None:
+    cells = json.loads((DOCS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    assert "assert" in code
+    (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, f"{name}.py"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(REPO), "PATH": "", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_glossary_is_sorted() -> None:
+    lines = (DOCS / "glossary.md").read_text(encoding="utf-8").splitlines()
+    words = [line.partition("**")[2].partition(".**")[0].lower() for line in lines if line.startswith("**")]
+    assert len(words) > 30
+    assert words == sorted(words)
