@@ -119,3 +119,10 @@ def test_a_body_that_the_runtime_refuses_is_a_refusal_of_the_network() -> None:
     assert any("NEG: input 0 is int8, and must be float32" in warning for warning in report.warnings)
     with pytest.raises(Refused):
         run_tflm(content, [np.array(True), np.ones((1, 4), np.int8)])
+
+
+def test_an_index_of_another_type_is_the_reason() -> None:
+    """It is a constant, so that it is none cannot be what is wrong."""
+    network = parse("TRANSPOSE int8[1,4,4,3] int16[4]=0,3,1,2@ > int8[1,3,4,4] | TransposeOptions")
+    with pytest.raises(ModelError, match=r"input 1 \(\w+\) is int16, and says the output's shape"):
+        parse_tflite(network.content(), name="x", where="x.tflite")

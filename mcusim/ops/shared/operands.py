@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcusim.errors import ModelError
-from mcusim.graph import Shape, TensorType
+from mcusim.graph import DType, Shape, TensorType
 from mcusim.ops.registry import Call
 
 __all__ = ["axis_of", "check_states", "constant_int", "constant_ints", "operand", "refusal"]
@@ -26,7 +26,11 @@ def operand(op: str, inputs: Sequence[TensorType | None], index: int, name: str 
 
 def constant_ints(op: str, inputs: Sequence[TensorType | None], index: int, name: str) -> tuple[int, ...]:
     """The integers of a constant operand, flattened. Raises ModelError where it is computed at run time."""
-    values = operand(op, inputs, index, name).values
+    kind = operand(op, inputs, index, name)
+    values = kind.values
+    if values is None and kind.is_constant and kind.dtype not in (DType.INT32, DType.INT64):
+        what = f"input {index} ({name}) is {kind.dtype}, and says the output's shape"
+        raise refusal(op, what, f"store {name} as int32")
     if values is None:
         raise refusal(
             op,
