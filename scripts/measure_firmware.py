@@ -51,9 +51,10 @@ SHOWN = (
 )  # fmt: skip
 """The networks of `mcusim report firmware`: their weights are drawn with seed 0."""
 CUT = {
-    "mcunet-vww1": ("patch:2x2@5", "patch:3x3@13", "stream:2@7"),
-    "mbv2-w0.35-r144": ("patch:2x2@5", "patch:3x3@13", "stream:2@7"),
+    "mcunet-vww1": ("patch:2x2@5", "patch:3x3@13", "stream:2@7", "stream:3@6"),
+    "mbv2-w0.35-r144": ("patch:2x2@5", "patch:3x3@13", "stream:2@7", "layer@3+stream:18@2"),
     "mcunet-in0": ("patch:2x2@5", "stream:2@7"),
+    "mcunet-in2": ("patch:3x3@13",),
 }
 LARGEST_FILE_BYTES = 1_600_000
 FOLDS = 6
