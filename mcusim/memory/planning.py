@@ -146,17 +146,21 @@ class MemoryPlan:
         return (*cannot_start(self.program, self.runtime), *told, *nonsense)
 
     def step_layers(self) -> tuple[int | None, ...]:
-        """The number of the layer that each step runs; None for a copy that only the runtime makes."""
-        return tuple(None if step.node == ABSENT else step.node for step in self.program.body())
+        """The number of the layer that each step runs; None for a copy that only the runtime makes.
+
+        A network without steps has one moment all the same, in which nothing runs; names and operators too.
+        """
+        return tuple(None if step.node == ABSENT else step.node for step in self.program.body()) or (None,)
 
     def step_names(self) -> tuple[str, ...]:
         """What each step runs."""
-        return tuple([self.program.name_of(step) for step in self.program.body()])
+        return tuple([self.program.name_of(step) for step in self.program.body()]) or ("",)
 
     def step_ops(self) -> tuple[str, ...]:
         """The operator of each step; "" for a moment in which nothing runs."""
         stages = self.program.stages
-        return tuple(["" if s.part and step.node == ABSENT else step.signature.op for s in stages for step in s.steps])
+        ops = ["" if s.part and step.node == ABSENT else step.signature.op for s in stages for step in s.steps]
+        return tuple(ops) or ("",)
 
 
 def plan_memory(

@@ -36,8 +36,7 @@ def peak_step(plan: MemoryPlan) -> int:
 
 def step_words(plan: MemoryPlan, step: int) -> str:
     """A step, and the number by which a report names its layer."""
-    layers = plan.step_layers()
-    layer = layers[step] if layers else None
+    layer = plan.step_layers()[step]
     return f"step {step}" if layer is None else f"step {step} (layer {layer})"
 
 
@@ -100,11 +99,12 @@ def _axis(
     corner = "+" if glyphs.is_ascii else "└"
     axis = f"{'KiB':>{margin - 2}} {corner}{rule * wide}"
     place = margin + columns.index(peak) * cells
-    told = f"^ {step_words(plan, peak)}: {plan.step_ops()[peak]}"
+    words = ": ".join(filter(None, (step_words(plan, peak), plan.step_ops()[peak])))
+    told = f"^ {words}"
     name = shorten(first_name(plan.step_names()[peak]), max(width - 12, 8), glyphs, keep_end=True)
     ends = f"{'':{margin}}{first}{last:>{max(wide - len(first), len(last) + 1)}}"
     mark = f"{'':{min(place, max(width - len(told), 0))}}{told}"
     if place + len(told) > width:
-        mark = f"{f'{step_words(plan, peak)}: {plan.step_ops()[peak]} ^':>{place + 1}}"
+        mark = f"{f'{words} ^':>{place + 1}}"
     named = f"{'':{margin}}fullest: {name}"
     return [Text(line[:width].rstrip(), style="dim", no_wrap=True) for line in (axis, ends, mark, named)]
