@@ -32,7 +32,10 @@ __all__ = ["STACK_BOUND_BYTES", "Goal", "Network", "Sources", "memory_of", "rend
 
 
 STACK_BOUND_BYTES = 1024
-"""More than an inference takes of the stack: no kernel has arrays that grow with the network. Emulated: up to 508 on a Cortex-M4, 864 on an M3."""
+"""More than an inference takes of the stack: no kernel has arrays that grow with the network.
+
+Emulated: up to 508 on a Cortex-M4, 864 on an M3.
+"""
 
 
 class Goal(StrEnum):

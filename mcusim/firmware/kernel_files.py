@@ -7,9 +7,11 @@ band: loads and products of a block are unrolled for them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from functools import cache, partial
+from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
+from itertools import zip_longest
+from typing import NamedTuple
 
 import jinja2
 
@@ -51,69 +53,105 @@ def _kernel_text(file: str, modes: frozenset[str]) -> str:
         pair_words=ring.words,
         row_words=ring.weight_words // kernel,
         pairs=_weight_pairs(kernel, stride),
-        hoists=ring.weight_words <= 6,
+        locals_of=_locals,
+        hoists=ring.weight_words <= HOISTED_WORDS,
         variants=[variant for variant in ("rising", "signed", "careful") if variant in chosen],
         loads=lambda rows, cols: _block(kernel, stride, ring, rows, cols),
     )
 
 
 def _weight_pairs(kernel: int, stride: int) -> list[tuple[int, int]]:
-    """Weights of a row that lie side by side: as they meet even outputs, then (stride 1) odd ones."""
+    """Weights of a row that lie side by side, in an order that has those which meet one word of inputs together."""
     even = [(i, i + 1) for i in range(0, kernel - 1, 2)]
     if stride == 2:
         return even + ([(kernel - 1, kernel)] if kernel % 2 else [])
-    return even + [(i, i + 1) for i in range(1, kernel - 1, 2)]
+    odd = [(i, i + 1) for i in range(1, kernel - 1, 2)]  # as they meet odd outputs
+    return [even[0], *(pair for both in zip_longest(even[1:], odd) for pair in both if pair is not None)]
 
 
 def _block(kernel: int, stride: int, ring: Ring, rows: int, cols: int) -> list[str]:
     """The loads and products of a block of outputs.
 
     Two ring rows of a word are loaded at once; each meets the kernel row that lies on it for either row of outputs.
+    Few weights stay in registers. Of many, a word of inputs is taken through all rows before the next: a kernel row
+    that met one row of outputs is still there for the other.
     """
-    hoists = ring.weight_words <= 6
-    per_row = ring.weight_words // kernel
-    needed_rows = kernel + (rows - 1) * stride
     words = (kernel + (stride if cols == 2 else 0) + 1) // 2
-
-    def weight(ky: int, pair: tuple[int, int]) -> str:
-        index = ky * per_row + _weight_pairs(kernel, stride).index(pair)
-        return f"w{index}" if hoists else f"w[{index}]"
-
-    lines = []
-    for j in range(0, needed_rows, 2):
-        for i in range(words):
-            index = i * 4 * ring.rows + j
-            if j + 1 < needed_rows:
-                lines.append(f"MCU_PAIR(x0, x1, x, {index});")
-            else:
-                lines.append(f"x0 = x[{index}];")
-            for offset in range(2 if j + 1 < needed_rows else 1):
-                for y in range(rows):
-                    ky = j + offset - y * stride
-                    if 0 <= ky < kernel:
-                        for z in range(cols):
-                            product = _product(kernel, stride, i, z, partial(weight, ky))
-                            if product is not None:
-                                function, w = product
-                                lines.append(f"a{y}{z} = mcu_{function}(x{offset}, {w}, a{y}{z});")
+    needed_rows = kernel + (rows - 1) * stride
+    pairs = range(0, needed_rows, 2)
+    if ring.weight_words <= HOISTED_WORDS or stride == 2:
+        places = [(j, i) for j in pairs for i in range(words)]
+    else:
+        places = [(j, i) for i in range(words) for j in pairs]
+    lines: list[str] = []
+    for j, i in places:
+        index = i * 4 * ring.rows + j
+        is_pair = j + 1 < needed_rows
+        lines.append(f"MCU_PAIR(x0, x1, x, {index});" if is_pair else f"x0 = x[{index}];")
+        for row in range(j, j + 1 + is_pair):
+            lines += _row(kernel, stride, ring, i, row, row - j, rows, cols)
     return lines
 
 
-def _product(
-    kernel: int, stride: int, word: int, column: int, weight: Callable[[tuple[int, int]], str]
-) -> tuple[str, str] | None:
+def _locals(lines: Sequence[str]) -> str:
+    """The registers that a block's lines name, as they are declared."""
+    names = sorted({name for line in lines for name in re.findall(r"\b(?:x[01]|k[01][01])\b", line)})
+    return ", ".join(names)
+
+
+HOISTED_WORDS = 6
+"""So many expanded weights of a channel fit into registers."""
+
+
+def _row(kernel: int, stride: int, ring: Ring, word: int, row: int, half: int, rows: int, cols: int) -> list[str]:
+    """The products of one row of a word with the kernel rows that lie on it."""
+    per_row = ring.weight_words // kernel
+    order = _weight_pairs(kernel, stride)
+    asked = [_product(kernel, stride, word, z) for z in range(cols)]
+    used = sorted({order.index(product.pair) for product in asked if product is not None})
+    is_carried = ring.weight_words > HOISTED_WORDS and stride == 1
+
+    def weight(ky: int, pair: tuple[int, int]) -> str:
+        place = order.index(pair)
+        if is_carried:
+            return f"k{used.index(place)}{ky % 2}"
+        index = ky * per_row + place
+        return f"w{index}" if ring.weight_words <= HOISTED_WORDS else f"w[{index}]"
+
+    lines = []
+    if is_carried and row < kernel:
+        first = row * per_row + used[0]
+        names = [f"k{slot}{row % 2}" for slot in range(len(used))]
+        if len(used) == 2 and used[1] == used[0] + 1:
+            lines.append(f"MCU_PAIR({names[0]}, {names[1]}, w, {first});")
+        else:
+            lines += [f"{name} = w[{row * per_row + place}];" for name, place in zip(names, used, strict=True)]
+    for y in range(rows):
+        ky = row - y * stride
+        if 0 <= ky < kernel:
+            for z, product in enumerate(asked):
+                if product is not None:
+                    w = weight(ky, product.pair)
+                    lines.append(f"a{y}{z} = mcu_{product.function}(x{half}, {w}, a{y}{z});")
+    return lines
+
+
+class _Product(NamedTuple):
+    """How a word of inputs meets weights.   pair: which weights of a row.   function: the instruction."""
+
+    function: str
+    pair: tuple[int, int]
+
+
+def _product(kernel: int, stride: int, word: int, column: int) -> _Product | None:
     """How word `word` of the inputs, columns (2 word, 2 word + 1), meets the kernel of output column 0 or 1."""
     first = 2 * word - column * stride  # tap that the lower half meets
     low, high = 0 <= first < kernel, 0 <= first + 1 < kernel
     if low and high:
-        return "smlad", weight((first, first + 1))
+        return _Product("smlad", (first, first + 1))
     if low:  # the last tap alone
-        if stride == 2:
-            return "smlabb", weight((first, first + 1))
-        return "smlabt", weight((first - 1, first))
-    if high:  # the first tap alone
-        return "smlatb", weight((0, 1))
-    return None
+        return _Product("smlabb", (first, first + 1)) if stride == 2 else _Product("smlabt", (first - 1, first))
+    return _Product("smlatb", (0, 1)) if high else None  # the first tap alone
 
 
 def kernel_files(names: Sequence[str], modes: frozenset[str]) -> dict[str, str]:
