@@ -101,6 +101,22 @@ def test_a_network_of_a_quantisation_aware_tool(name: str, style: str) -> None:
     assert step <= 10, (equal, step)
 
 
+def test_bytes_as_input() -> None:
+    """An image of bytes, cast to floats and scaled before the first quantiser: bytes go in, as int8."""
+    m = Maker((1, 3, 8, 8))
+    x = m.op("Mul", m.op("Cast", "input", to=1), m.constant(1 / 255))
+    s, z = m.constant(1 / 255), m.constant(-128, "int8")
+    x = m.op("DequantizeLinear", m.op("QuantizeLinear", x, s, z), s, z)
+    model = m.model(m.op("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]))
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    graph = parse_onnx(model.SerializeToString(), name="bytes", where="bytes.onnx")
+    image = m.random.integers(0, 256, (1, 3, 8, 8))
+    given = (image - 128).astype(np.int8).transpose(0, 2, 3, 1)
+    [answer] = execute(graph, [np.ascontiguousarray(given)])
+    pooled = image.reshape(1, 3, 4, 2, 4, 2).max((3, 5)).transpose(0, 2, 3, 1)
+    np.testing.assert_array_equal(answer.astype(np.int64) + 128, pooled)
+
+
 def test_a_shape_that_is_computed_from_an_open_batch() -> None:
     """As older exporters flatten: Shape, Gather, Unsqueeze, Concat, Reshape. The batch is open; weights are shared."""
     m = Maker((1, 3, 8, 8))

@@ -111,6 +111,10 @@ def conv_transpose(emitter: Emitter, step: Step) -> None:
     given = emitter.get(step.input(0))
     source_grid, target = check_grids(emitter, step, given)
     held = emitter.map_of(step)
+    if step.integers("output_shape") is not None:
+        raise step.refuse(
+            "it states its output's shape, from which its border would have to be guessed", "give it pads"
+        )
     if step.integer("group", 1) != 1 or any(each != 1 for each in step.integers("dilations") or ()):
         raise step.refuse("it has groups or dilations, which TFLite's TRANSPOSE_CONV has not", "use one group")
     weights = widened(scaled(weights_of(emitter, step, 1, 1, may_have_zero_point=False), step))

@@ -81,6 +81,11 @@ class Emitter:
         return found
 
     def put(self, name: str, held: Held) -> None:
+        """Place a value. Raises ModelError where its shape is not the one that the front end inferred."""
+        known = self.network.values.get(name)
+        if known is not None and known.shape != held.shape:
+            what = f"it gives {held.shape} here, and {known.shape} where it comes from"
+            raise ModelError(what, where=f"value '{name[:80]}'", fix="report it, with the network: mcusim misreads it")
         self._held[name] = held
 
     def target(self, step: Step, output: int = 0) -> Grid | None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from mcusim.frontends.qdq.network import Array, Attribute, Network, Step
+from mcusim.graph import DType
 
 __all__ = ["expanded"]
 
@@ -91,7 +92,20 @@ def _instance_norm(writer: _Writer, step: Step) -> Iterator[Step]:
     yield from _scaled(writer, step, names[0], names[1])
 
 
+def _cast(writer: _Writer, step: Step) -> Iterator[Step]:
+    """Bytes of an input as floats: real numbers of scale 1."""
+    value = writer.network.values.get(step.input(0))
+    is_input = step.input(0) in writer.network.inputs and step.text("dtype", "") == "float32"
+    if not is_input or value is None or value.dtype not in (DType.UINT8, DType.INT8):
+        yield step
+        return
+    scale = writer.constant(step, "scale", np.ones((), np.float32))
+    zero_point = writer.constant(step, "zero_point", np.zeros((), value.dtype.value))
+    yield writer.step(step, "DequantizeLinear", "", step.input(0), scale, zero_point)
+
+
 _RULES: Mapping[str, Callable[[_Writer, Step], Iterator[Step]]] = {
+    "Cast": _cast,
     "LayerNormalization": _layer_norm,
     "InstanceNormalization": _instance_norm,
 }
