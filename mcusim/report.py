@@ -177,6 +177,8 @@ class SramInfo(NamedTuple):
     runtime does.   setup_bytes: what an interpreter's arena must have on top, to set up in and for its alignment.
     recommended_arena_bytes: the size to give an interpreter's arena; None for generated code.
     harness_bytes: what the benchmark adds behind published totals; not counted.
+    stack_bytes: what its calls take of the stack at most. It is outside of the peak, and both together must fit; None
+    where nobody has counted it, and the budget leaves room for it.
     is_bound: whether it takes at least so much, and how much more nobody knows.
     """
 
@@ -193,6 +195,12 @@ class SramInfo(NamedTuple):
     setup_bytes: int = 0
     recommended_arena_bytes: int | None = None
     harness_bytes: int = 0
+    stack_bytes: int | None = None
+
+    @property
+    def with_stack_bytes(self) -> int:
+        """What must fit: the peak, and the stack where it is known."""
+        return self.peak_bytes + (self.stack_bytes or 0)
 
     @property
     def measured_bytes(self) -> int:

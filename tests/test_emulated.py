@@ -84,3 +84,14 @@ def test_the_report_shows_both() -> None:
     assert {row.network for row in table.rows} == {run.network for run in RUNS}
     for key in ("sram", "stored"):
         assert all(figure.printed_value == figure.value for figure in table.figures(key))
+
+
+def test_the_stack_must_fit_beside_the_peak() -> None:
+    """It is outside of the peak; a budget that holds the peak alone is missed, and the report says why."""
+    roomy = mcusim.simulate("mcunet-vww0", profile="stm32f412", runtime="mcusim").sram
+    assert roomy.stack_bytes == MCUSIM.stack_bytes == roomy.with_stack_bytes - roomy.peak_bytes
+    for budget, fits in ((roomy.with_stack_bytes, True), (roomy.with_stack_bytes - 1, False)):
+        report = mcusim.simulate("mcunet-vww0", profile="stm32f412", runtime="mcusim", sram_budget_bytes=budget)
+        assert report.sram.fits is fits
+        assert any("the stack takes up to" in warning for warning in report.warnings) is not fits
+    assert mcusim.simulate("mcunet-vww0", profile="stm32f412", runtime="tinyengine").sram.stack_bytes is None

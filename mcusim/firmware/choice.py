@@ -31,6 +31,7 @@ from mcusim.region import Window
 __all__ = [
     "COLUMN_PIXELS",
     "EXTERNAL_INPUT_BYTES",
+    "STACK_BOUND_BYTES",
     "KernelChoice",
     "Stored",
     "choose",
@@ -41,6 +42,9 @@ __all__ = [
 
 EXTERNAL_INPUT_BYTES = 4
 """A pointer to each external input lies behind the arena, and lives as long as the network."""
+STACK_BOUND_BYTES = 1024
+"""More than an inference takes of the stack: no kernel has arrays that grow with the network. Emulated: up to 508 bytes
+on a Cortex-M4, 864 on an M3."""
 COLUMN_PIXELS = 4
 """Pixels that a block of the matrix product takes side by side."""
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mcusim.errors import ModelError
 from mcusim.firmware.calls import write_call
-from mcusim.firmware.choice import choose
+from mcusim.firmware.choice import STACK_BOUND_BYTES, choose
 from mcusim.firmware.kernel_files import environment, kernel_files
 from mcusim.firmware.steps import Memory, SpanTables, StepText, row_bytes
 from mcusim.firmware.text import array, comment
@@ -29,13 +29,6 @@ from mcusim.program import Home, Program, Stage, Step, ViewKind
 from mcusim.schedule import StageKind
 
 __all__ = ["STACK_BOUND_BYTES", "Goal", "Network", "Sources", "memory_of", "render", "sources"]
-
-
-STACK_BOUND_BYTES = 1024
-"""More than an inference takes of the stack: no kernel has arrays that grow with the network.
-
-Emulated: up to 508 on a Cortex-M4, 864 on an M3.
-"""
 
 
 class Goal(StrEnum):

@@ -83,13 +83,17 @@ def sram_info(memory: Memory, board: Board, budget_bytes: int, warnings: list[st
     _warn_of_external(board, program, warnings)
     outside = untold_input(board, program.outside_bytes)
     warnings += [outside] if outside else []
+    if runtime.stack_bytes is not None and peak <= budget_bytes < peak + runtime.stack_bytes:
+        warnings.append(
+            f"SRAM: the stack takes up to {runtime.stack_bytes:,} bytes, and {budget_bytes - peak:,} are free."
+        )
     return SramInfo(
         peak_bytes=peak,
         arena_bytes=placement.arena_bytes,
         scratch_bytes=placement.held_bytes,
         persistent_bytes=persistent_bytes,
         budget_bytes=budget_bytes,
-        fits=False if peak > budget_bytes else None if unknown else True,
+        fits=False if peak + (runtime.stack_bytes or 0) > budget_bytes else None if unknown else True,
         peak=_peak(program, alive_bytes),
         banks=_banks(board, peak, _at_peak(memory, persistent_bytes)),
         basis=max(bases, key=list(Basis).index),
@@ -97,6 +101,7 @@ def sram_info(memory: Memory, board: Board, budget_bytes: int, warnings: list[st
         setup_bytes=extra_bytes,
         recommended_arena_bytes=peak if runtime.setup is not None else None,
         harness_bytes=runtime.harness(graph),
+        stack_bytes=runtime.stack_bytes,
     )
 
 

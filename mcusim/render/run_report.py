@@ -76,7 +76,7 @@ def verdict_reason(report: Report) -> str:
     found = []
     if report.verdict is Verdict.DOES_NOT_FIT:
         if sram.fits is False:
-            found.append(_over("SRAM", sram.peak_bytes, sram.budget_bytes, at_least=sram.is_bound))
+            found.append(_over("SRAM", sram.with_stack_bytes, sram.budget_bytes, at_least=sram.is_bound))
         if flash.fits is False:
             at_least = stored_bytes(flash)
             found.append(_over("flash", at_least, flash.budget_bytes, at_least=flash.total_bytes is None))

@@ -5,7 +5,7 @@ What a layer takes is what `firmware/choice.py` says of its kernel; the C that `
 
 from __future__ import annotations
 
-from mcusim.firmware.choice import EXTERNAL_INPUT_BYTES, choose, overwrites_of, scratch_of
+from mcusim.firmware.choice import EXTERNAL_INPUT_BYTES, STACK_BOUND_BYTES, choose, overwrites_of, scratch_of
 from mcusim.firmware.code_sizes import code_bytes_of
 from mcusim.graph import Graph, Signature
 from mcusim.lowering.rules import InputPlace, LoweringRules
@@ -90,6 +90,7 @@ MCUSIM = register(
         flash_ledger=_ledger,
         code=_code_items,
         memory_basis=Basis.EXACT,
+        stack_bytes=STACK_BOUND_BYTES,
         persistent_basis=Basis.EXACT,
         price_family="mcusim",
         weight_bits=(8, 4),

@@ -146,6 +146,7 @@ class Runtime:
     stages: kinds of stages that it runs; of others a report says what they would need, and warns.
     price_family: whose measurements price its kernels.   evidence: what the rules were checked against, and where
     that ends.
+    stack_bytes: what its calls take of the stack at most, beside all else; None where nobody has counted that.
     counted_by: the convention that counts its SRAM where its planner is not known.   bounds_memory: whether all that
     is known of its arena is what must be alive at once, a lower bound.
     parts: what the names of the parts begin with that its makers offer it for; "" for any.
@@ -182,6 +183,7 @@ class Runtime:
     weight_bits: tuple[int, ...] = (8, 4)
     activation_bits: tuple[int, ...] = (8,)
     stages: frozenset[StageKind] = frozenset({StageKind.LAYER})
+    stack_bytes: int | None = None
     counted_by: str = ""
     bounds_memory: bool = False
     parts: str = ""

@@ -208,7 +208,7 @@ class _Placer:
             sum([layer.macs for layer in layers]) + again,
             again,
             sum([stage.halo_bytes for stage in stages]),
-            peak <= self.budget_bytes,
+            peak + (self.runtime.stack_bytes or 0) <= self.budget_bytes,
             program.outside_bytes,
             tuple(refusals(program, self.board, self.runtime, missing)),
         )

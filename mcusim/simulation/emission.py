@@ -101,7 +101,7 @@ def network_of(
 
 def _refuse_what_does_not_fit(report: Report, board: Board) -> None:
     for what, fits, taken, budget in (
-        ("SRAM", report.sram.fits, report.sram.peak_bytes, report.sram.budget_bytes),
+        ("SRAM", report.sram.fits, report.sram.with_stack_bytes, report.sram.budget_bytes),
         ("flash", report.flash.fits, report.flash.total_bytes, report.flash.budget_bytes),
     ):
         if fits is False and taken is not None:
