@@ -22,20 +22,32 @@ typedef struct {
     int32_t zero_point;
 } mcu_conv_2d_layer;
 
+#define MCU_EXPAND_FOUR(i)                                                                                             \
+    do {                                                                                                               \
+        const uint32_t a = mcu_load_word(from + 4 * (i)), b = mcu_load_word(from + 4 * (i) + 4);                       \
+        const uint32_t c = mcu_load_word(from + 4 * (i) + 8), d = mcu_load_word(from + 4 * (i) + 12);                  \
+        to[8 * (i)] = mcu_sxtb16(a);                                                                                   \
+        to[8 * (i) + 4] = mcu_sxtb16_high(a);                                                                          \
+        to[8 * (i) + 8] = mcu_sxtb16(b);                                                                               \
+        to[8 * (i) + 12] = mcu_sxtb16_high(b);                                                                         \
+        to[8 * (i) + 16] = mcu_sxtb16(c);                                                                              \
+        to[8 * (i) + 20] = mcu_sxtb16_high(c);                                                                         \
+        to[8 * (i) + 24] = mcu_sxtb16(d);                                                                              \
+        to[8 * (i) + 28] = mcu_sxtb16_high(d);                                                                         \
+    } while (0)
+
 /* `words` words of four bytes as int16 into the column `to` of a block of four. */
 MCU_INLINE mcu_word *mcu_expand(mcu_word *to, const int8_t *from, int32_t words)
 {
+#ifndef MCU_SMALL
+    for (; words >= 12; words -= 12, from += 48, to += 96) {
+        MCU_EXPAND_FOUR(0);
+        MCU_EXPAND_FOUR(4);
+        MCU_EXPAND_FOUR(8);
+    }
+#endif
     for (; words >= 4; words -= 4, from += 16, to += 32) {
-        const uint32_t a = mcu_load_word(from), b = mcu_load_word(from + 4);
-        const uint32_t c = mcu_load_word(from + 8), d = mcu_load_word(from + 12);
-        to[0] = mcu_sxtb16(a);
-        to[4] = mcu_sxtb16_high(a);
-        to[8] = mcu_sxtb16(b);
-        to[12] = mcu_sxtb16_high(b);
-        to[16] = mcu_sxtb16(c);
-        to[20] = mcu_sxtb16_high(c);
-        to[24] = mcu_sxtb16(d);
-        to[28] = mcu_sxtb16_high(d);
+        MCU_EXPAND_FOUR(0);
     }
     for (; words > 0; words--, from += 4, to += 8) {
         const uint32_t v = mcu_load_word(from);
@@ -80,8 +92,12 @@ MCU_NOINLINE void mcu_column_at_border(const mcu_conv_2d_layer *l, const mcu_in 
                 const int32_t is_inside = mcu_is_inside(l, row, col);
                 const int8_t *from = is_inside ? mcu_in_at(in, row, col, l->in_c) + at->channel : 0;
                 if (pixel_bytes % 4 != 0) {
-                    for (int32_t k = 0; k < pixel_bytes; k++) {
-                        run[x * pixel_bytes + k] = (int8_t)(is_inside ? from[k] : l->zero_point);
+                    int8_t *pixel = run + x * pixel_bytes;
+                    for (int8_t *const end = pixel + pixel_bytes; pixel != end; pixel++) {
+                        *pixel = (int8_t)l->zero_point;
+                        if (is_inside) {
+                            *pixel = *from++;
+                        }
                     }
                 } else if (is_inside) {
                     to = mcu_expand(to, from, pixel_bytes >> 2);
@@ -190,6 +206,24 @@ MCU_NOINLINE void mcu_column_of_27(const int8_t *from, int32_t pitch, mcu_word *
     to[52] = (uint32_t)(int32_t)second[8] & 0xFFFFu;
 }
 
+/* Such a window at the border, put together. */
+MCU_NOINLINE void mcu_window_of_27(const mcu_conv_2d_layer *l, const mcu_in *in, int32_t top, int32_t left,
+                                   int8_t *window)
+{
+    for (int32_t row = top; row < top + 3; row++) {
+        for (int32_t col = left; col < left + 3; col++, window += 3) {
+            if (mcu_is_inside(l, row, col)) {
+                const int8_t *from = mcu_in_at(in, row, col, 3);
+                window[0] = from[0];
+                window[1] = from[1];
+                window[2] = from[2];
+            } else {
+                window[0] = window[1] = window[2] = (int8_t)l->zero_point;
+            }
+        }
+    }
+}
+
 /* Four columns of windows of one pixel each, side by side. */
 MCU_NOINLINE void mcu_columns_of_pixels(const int8_t *const *from, mcu_word *to, int32_t words)
 {
@@ -291,7 +325,8 @@ MCU_NOINLINE void mcu_conv_2d(const mcu_conv_2d_layer *l, const mcu_in *in, cons
     const int32_t pairs = group_out + group_out % 2, group_words = pairs * l->depth / 4;
     const int32_t inside_rows = l->in_rows - (l->kernel_rows - 1) * l->dilation_rows;
     const int32_t inside_cols = l->in_cols - (l->kernel_cols - 1) * l->dilation_cols;
-    const int32_t is_27 = l->kernel_rows == 3 && l->run_bytes == 9 && l->runs_a_row == 1 && l->dilation_rows == 1 && !in->ring;
+    const int32_t is_27 = l->in_c == 3 && l->kernel_rows == 3 && l->kernel_cols == 3 && l->runs_a_row == 1 &&
+                          l->groups * l->dilation_rows == 1 && !in->ring;
     int32_t row = out->first_row, col = out->first_col;
     const int32_t end_col = out->first_col + out->cols;
     int8_t *next_to = mcu_out_at(out, row, col, l->out_c);
@@ -315,12 +350,16 @@ MCU_NOINLINE void mcu_conv_2d(const mcu_conv_2d_layer *l, const mcu_in *in, cons
         mcu_channels channels = l->channels;
         for (int32_t group = 0; group < l->groups; group++) {
             for (int32_t p = 0; p < pixels; p++) {
-                if (at[p].top >= 0 && at[p].top < inside_rows && at[p].left >= 0 && at[p].left < inside_cols) {
-                    if (is_27) {
-                        mcu_column_of_27(mcu_in_at(in, at[p].top, at[p].left, 3), in->pitch, columns + p);
-                    } else {
-                        mcu_column_inside(l, in, &at[p], columns + p, gathered);
-                    }
+                const int32_t is_inside = at[p].top >= 0 && at[p].top < inside_rows && at[p].left >= 0 &&
+                                          at[p].left < inside_cols;
+                if (is_27 && is_inside) {
+                    mcu_column_of_27(mcu_in_at(in, at[p].top, at[p].left, 3), in->pitch, columns + p);
+                } else if (is_27) {
+                    int8_t window[27];
+                    mcu_window_of_27(l, in, at[p].top, at[p].left, window);
+                    mcu_column_of_27(window, 9, columns + p);
+                } else if (is_inside) {
+                    mcu_column_inside(l, in, &at[p], columns + p, gathered);
                 } else {
                     mcu_column_at_border(l, in, &at[p], columns + p, gathered);
                 }
