@@ -14,13 +14,18 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 from _pytest.mark import ParameterSet
 from hypothesis import HealthCheck, settings
+from numpy.typing import NDArray
+
+from mcusim.ops.rooms import ALIGNMENT_BYTES, SLACK_BYTES, rooms_made_by
 
 REPO = Path(__file__).resolve().parents[1]
 NO_CORPUS = "no corpus of real networks: set MCUSIM_CORPUS to its folder"
@@ -109,6 +114,19 @@ def corpus() -> Path:
     if folder is None:
         pytest.skip(NO_CORPUS)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def garbage_in_rooms() -> Iterator[None]:
+    """Arenas, workspaces and what else kernels are given begin with garbage: fresh zeros hide what is never written."""
+    with rooms_made_by(_garbage):
+        yield
+
+
+def _garbage(size_bytes: int) -> NDArray[np.uint8]:
+    whole = np.full(size_bytes + ALIGNMENT_BYTES + SLACK_BYTES, 0xB5, np.uint8)
+    start = -whole.ctypes.data % ALIGNMENT_BYTES
+    return whole[start : start + size_bytes]
 
 
 @pytest.fixture

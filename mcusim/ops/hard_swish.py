@@ -52,6 +52,9 @@ def _results(call: Call, values: Integers) -> NDArray[Any]:
     if out_exponent > 0:
         what = f"the output's scale, {out_scale}, is below 1/128 of the input's, {scale}"
         raise ModelError(what, where=call.where, fix="quantise the network again")
+    if min(out_exponent, relu_exponent) < -15:
+        what = f"scales of {scale:g} and {out_scale:g} take shifts that 16 bits do not have"
+        raise ModelError(what, where=call.where, fix="quantise the network again")
     x = _wrap16((values - zero_point) * 128)
     preshift = _high_mul(x, out_multiplier)
     relu = x

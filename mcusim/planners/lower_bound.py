@@ -30,7 +30,14 @@ def lower_bound_bytes(blocks: Sequence[Block]) -> int:
 
 def _bound_of_one_alignment(blocks: Sequence[Block], alignment: int) -> int:
     """The same where all blocks are aligned alike, in n log n: a running sum, and the widest gap from a heap."""
-    stretches = sorted([stretch for block in blocks for stretch in block.stretches if stretch.size_bytes])
+    stretches = sorted(
+        [
+            stretch
+            for block in blocks
+            for stretch in block.stretches
+            if stretch.size_bytes and stretch.first < stretch.end
+        ]
+    )
     ending: list[tuple[int, int]] = []  # (end, rounded bytes) of what is alive
     gaps: list[tuple[int, int]] = []  # (-gap, end); what has ended is dropped when it comes up
     bound = total = 0

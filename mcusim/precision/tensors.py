@@ -93,7 +93,7 @@ def tensors_of(graph: Graph, rules: LoweringRules) -> Tensors:
 def _layers(graph: Graph, rules: LoweringRules) -> Iterator[Layer]:
     program = lower(graph, LAYER, rules, InputPlace.ARENA)
     for step, around in tensors_around(program):
-        if step.node != ABSENT:
+        if step.node != ABSENT and step.node < len(graph.nodes):  # not of a subgraph
             name = graph.nodes[step.node].name
             yield Layer(step.node, name, *(tuple(sorted(s)) for s in (around.read, around.written, around.beside)))
 

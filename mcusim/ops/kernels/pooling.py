@@ -31,12 +31,19 @@ def _met(window: Window, tap: int, origin: int, size: int, outputs: Span) -> tup
     return slice(first, last), slice(start, (last - 1) * window.stride + shift + 1, window.stride)
 
 
+def _reaching(window: Window, origin: int, size: int, outputs: Span) -> range:
+    """The taps that meet the array for some output: a window may be far larger than the map."""
+    first = origin + window.before - (outputs.stop - 1) * window.stride
+    last = origin + size - 1 + window.before - outputs.start * window.stride
+    return range(max(first, 0), min(last + 1, window.kernel))
+
+
 def taps(prepared: PreparedPool, source: Array, piece: Piece) -> Iterator[tuple[slice, slice, Array]]:
     """For each tap: the output rows and columns that have it inside the map, and the elements there."""
     row0, col0 = piece.origins[0]
-    for ky in range(prepared.rows.kernel):
+    for ky in _reaching(prepared.rows, row0, source.shape[1], piece.rows):
         rows, from_rows = _met(prepared.rows, ky, row0, source.shape[1], piece.rows)
-        for kx in range(prepared.cols.kernel):
+        for kx in _reaching(prepared.cols, col0, source.shape[2], piece.cols):
             cols, from_cols = _met(prepared.cols, kx, col0, source.shape[2], piece.cols)
             yield rows, cols, source[:, from_rows, from_cols]
 

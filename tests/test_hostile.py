@@ -1,0 +1,120 @@
+"""Files from strangers: what was found by fuzzing, a sample of it each time, and that the fuzzer would see a fault."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+    pytest.skip("numba's compiler is off", allow_module_level=True)
+pytest.importorskip("tflite_micro", reason="the tflite-micro wheel is not installed (extra `oracles`)")
+
+from fuzzing.answers import answer
+from fuzzing.mutations import MUTATIONS, mutated, packed, unpacked
+from fuzzing.rooms import GuardedRooms
+from fuzzing.seeds import HOSTILE, Seeds
+
+from mcusim.errors import McusimError
+from mcusim.frontends.tflite import parse_tflite
+
+REPO = Path(__file__).resolve().parents[1]
+CASES = int(os.environ.get("MCUSIM_FUZZ", "150"))
+
+REFUSED = {
+    "batch-matmul-surplus": "BATCH_MATMUL has 2 at most",
+    "conv-dilation-100000": "would take .* of memory",
+    "depth-multiplier-0": "depth_multiplier is 0",
+    "gather-float16": "positions are float16",
+    "handle-int32": "no resource",
+    "int16-zero-point": "has the zero point 5",
+    "mean-surplus-integer": "MEAN has 2 at most",
+    "mirror-pad-mode": "its mode is 100",
+    "pool-window-2e9": "would take .* of memory",
+    "relu6-scale": "is no number at scale",
+    "resize-2e9": "would take .* of memory",
+    "softmax-surplus-integer": "SOFTMAX has 1 at most",
+    "transpose-conv-30000": "would take .* of memory",
+    "variable-never-assigned": "nothing assigns it",
+}
+"""File -> what loading or running it says."""
+RUN = {"batch-3", "names", "no-computing-node", "pad-int16", "padv2-run-time-value", "variable-input"}
+"""Files that run: compiled and plain kernels, schedules, an export and TFLM agree."""
+
+
+def test_every_kept_file_is_spoken_of() -> None:
+    assert {path.stem for path in HOSTILE.glob("*.tflite")} == REFUSED.keys() | RUN
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED.keys() | RUN))
+def test_what_was_found_stays_mended(name: str) -> None:
+    found = answer((HOSTILE / f"{name}.tflite").read_bytes(), np.random.default_rng(1))
+    assert not found.faults
+    told = found.refused.get("load") or found.refused.get("execute")
+    if name in RUN:
+        assert told is None
+        assert found.counts["judged"] == 1
+    else:
+        assert told is not None
+        with pytest.raises(McusimError, match=REFUSED[name]):
+            raise McusimError(told, where="it", fix="none")
+
+
+def test_a_sample_of_mutations_has_no_fault() -> None:
+    """In a process of its own: what it looks for may end it."""
+    command = [sys.executable, str(REPO / "scripts" / "fuzz.py"), "run", "--cases", str(CASES), "--seed", "7"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPO)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The fuzzer itself
+
+
+def test_the_same_number_gives_the_same_case() -> None:
+    seeds = Seeds(None)
+    first, second = (np.random.default_rng([3, 14]) for _ in range(2))
+    assert mutated(seeds.draw(first).content, first) == mutated(seeds.draw(second).content, second)
+
+
+@pytest.mark.parametrize("name", sorted(MUTATIONS))
+def test_mutations_leave_a_file_that_the_reader_takes_or_refuses(name: str) -> None:
+    rng, seeds = np.random.default_rng(5), Seeds(None)
+    for _ in range(20):
+        model = unpacked(seeds.draw(rng).content)
+        MUTATIONS[name](model, rng)
+        try:
+            content = packed(model)
+        except (TypeError, ValueError, OverflowError):
+            continue
+        with contextlib.suppress(McusimError):
+            parse_tflite(content, name="case", where="case")
+
+
+def test_writes_around_a_room_are_seen() -> None:
+    rooms = GuardedRooms(1)
+    room = rooms.make(100)
+    assert len(room) == 100
+    room[...] = 7
+    assert rooms.damaged() == 0
+    inside = np.lib.stride_tricks.as_strided(room, (101,), (1,))
+    before = int(inside[100])
+    inside[100] = before ^ 255
+    assert rooms.damaged() == 1
+
+
+OVERRUN = (
+    "import numpy as np; from fuzzing.rooms import GuardedRooms; room = GuardedRooms(1).make(64); "
+    "print(np.lib.stride_tricks.as_strided(room, (1 << 14,), (1,)).sum())"
+)
+
+
+def test_reads_beyond_a_room_fault() -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{REPO}:{REPO / 'tests'}:{REPO / 'scripts'}"}
+    done = subprocess.run([sys.executable, "-c", OVERRUN], capture_output=True, env=environment, check=False)
+    assert done.returncode < 0

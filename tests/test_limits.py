@@ -1,0 +1,198 @@
+"""Bounded work: what is refused before it is allocated, files without an end, and growth with nodes."""
+
+from __future__ import annotations
+
+import io
+import random
+import resource
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import process, run
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcusim import execute
+from mcusim.errors import InputError, McusimError, MemoryLimitError, ModelError
+from mcusim.files import content_of, exists, is_dir, is_file
+from mcusim.frontends.array_files import read_arrays
+from mcusim.frontends.builder import GraphBuilder
+from mcusim.graph import Graph
+from mcusim.limits import memory_limit, refuse_beyond
+from mcusim.planners import check_plan, peak_bytes, plan_optimal, tflm_greedy
+from mcusim.planners.blocks import join
+from mcusim.planners.crowded import is_crowded, place_crowded
+from mcusim.planners.first_fit import first_fit
+from mcusim.program import Buffer
+from mcusim.render.sheets import plain_cell, sheet
+from mcusim.searching import search
+
+RUN = ("run", "mcunet-in0", "--profile", "stm32h743")
+
+
+def test_a_limit_is_told_with_both_numbers() -> None:
+    with memory_limit(1 << 20), pytest.raises(MemoryLimitError, match=r"it would take 2.0 MiB.*1.0 MiB are allowed"):
+        refuse_beyond(2 << 20, "it", where="here")
+    refuse_beyond(1 << 30, "it", where="here")
+
+
+def test_running_is_refused_before_it_allocates() -> None:
+    builder = GraphBuilder("wide")
+    x = builder.input((1, 1, 1, 1))
+    graph = builder.build([builder.op("RESIZE_NEAREST_NEIGHBOR", (x, builder.integers((30000, 30000))))])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(MemoryLimitError, match="running it would take"):
+        execute(graph, [np.zeros((1, 1, 1, 1), np.int8)])
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "patch", "fit", "exec", "evaluate"])
+def test_commands_take_a_limit(command: str) -> None:
+    assert "--max-memory" in run(command, "--help").out
+
+
+def test_a_limit_that_is_no_size_is_refused() -> None:
+    code, _, err = run(*RUN, "--max-memory", "much")
+    assert code == 2
+    assert "--max-memory: 'much' is not a size" in err
+
+
+def test_limits_end_with_the_command() -> None:
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    assert run(*RUN, "--max-memory", "900M").code == 0
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+def test_small_archives_do_not_unpack_to_much(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        content = io.BytesIO()
+        np.save(content, np.zeros(8 << 20, np.int8))
+        archive.writestr("a.npy", content.getvalue())
+    with memory_limit(1 << 20), pytest.raises(MemoryLimitError, match=r"reading it would take 8\.0 MiB"):
+        read_arrays(str(path), "--input")
+    assert read_arrays(str(path), "--input")["a"].size == 8 << 20
+
+
+def test_encrypted_archives_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "locked.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.npy", b"\x93NUMPY")
+    content = bytearray(path.read_bytes())
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + offset] |= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="encrypted"):
+        read_arrays(str(path), "--input")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/zero")
+def test_files_without_an_end_are_left() -> None:
+    with memory_limit(1 << 20), pytest.raises(OSError, match="more than 1 MiB"):
+        content_of("/dev/zero")
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "/root/nobody/may/look", ""])
+def test_looking_at_a_path_never_raises(name: str) -> None:
+    assert not exists(name) or name == ""
+    assert not is_file(name)
+    assert not is_dir(name) or name == ""
+
+
+def test_long_and_strange_names_are_shortened() -> None:
+    code, _, err = run("run", "x" * 100_000 + "\x1b[31m", "--profile", "stm32f412")
+    assert code == 2
+    assert len(err) < 3000
+    assert "\x1b" not in err
+    assert len(str(McusimError("a" * 9999, where="b" * 9999, fix="c" * 9999))) < 3000
+
+
+def test_export_does_not_write_a_file_called_dash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("export", "mcunet-in0", "-")
+    assert code == 2
+    assert "FILE" in err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full")
+def test_a_full_device_is_a_sentence() -> None:
+    import subprocess
+
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "mcusim", "--help"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_is_gone_is_a_sentence(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = process(*RUN[:2], "--profile", "no/such.toml")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+x", "-cmd", "@sum", "\tx"])
+def test_cells_are_no_formulas(text: str) -> None:
+    assert plain_cell(text) == "'" + text
+    assert sheet(("a",), [[text]]).splitlines()[1].lstrip('"').startswith("'")
+
+
+@pytest.mark.parametrize("cell", [-1.5, -3, "-1.5", "+7", None, "name", "1e-3"])
+def test_numbers_stay_numbers(cell: object) -> None:
+    assert plain_cell(cell) == cell
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 90), st.integers(0, 12), st.integers(1, 8)).map(
+            lambda t: Buffer("b", t[0], t[1], t[1] + t[2], alignment=4)
+        ),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_crowded_first_fit_is_first_fit(buffers: list[Buffer]) -> None:
+    blocks = join(buffers)
+    order = sorted(range(len(blocks)), key=lambda index: -blocks[index].size_bytes)
+    placed = place_crowded(blocks, order, {})
+    assert [placed[index] for index in range(len(blocks))] == list(first_fit(buffers, blocks, order))
+    for tightest in (False, True):
+        found = place_crowded(blocks, order, {}, tightest=tightest)
+        offsets = [found[index] for index in range(len(blocks))]
+        check_plan(buffers, offsets, peak_bytes(buffers, offsets))
+
+
+def test_crowds_are_planned_without_pairs() -> None:
+    rng = random.Random(3)
+    buffers = [Buffer(f"b{i}", rng.randrange(1, 500) * 16, i, 3000 - i, alignment=16, tensor=i) for i in range(1200)]
+    assert is_crowded(join(buffers))
+    plan = plan_optimal(buffers)
+    assert plan.lower_bound_bytes <= plan.arena_bytes
+    for offsets in (plan.offset_bytes, tflm_greedy(buffers)):
+        assert peak_bytes(buffers, offsets) >= plan.lower_bound_bytes
+
+
+def _branches(count: int) -> Graph:
+    builder = GraphBuilder("branches")
+    total = source = builder.op("RELU", (builder.input((1, 2, 2, 4)),))
+    for branch in [builder.op("RELU", (source,)) for _ in range(count)]:
+        total = builder.op("ADD", (total, branch))
+    return builder.build([total])
+
+
+def test_many_branches_are_searched() -> None:
+    """A search has a space that it states, and a front in it, however many nodes there are."""
+    front = search(_branches(150), profile="stm32h743", max_stages=1, max_grid=2)
+    assert front.points
+
+
+def test_a_network_that_cannot_be_named_is_refused() -> None:
+    with pytest.raises(ModelError):
+        execute("/proc/self/mem/x.tflite", [])
