@@ -47,6 +47,8 @@ from mcusim.searching.step_costs import Floats, cycles_of, scratch_of
 __all__ = ["Layers", "Options", "StageCosts"]
 
 
+STAGES_AT_MOST, LEAST_REACH = 50_000, 8
+"""So many stages are looked at, about: the longer a network, the fewer steps a stage has, so that time stays linear."""
 ENTRIES_AT_ONCE = 1 << 14
 """Entries of an array, at most, where there are several ends: what still fits a processor's cache."""
 
@@ -104,7 +106,7 @@ class StageCosts:
     """Stages of one network under the rules of a runtime, priced.
 
     bounds: step behind each computing node, 0 first.   starts: first step of a cut stage behind each bound; before it,
-    steps that cannot be cut run whole.
+    steps that cannot be cut run whole.   reach: steps of a stage at most; no limit in networks of up to 223 steps.
     """
 
     def __init__(
@@ -120,6 +122,7 @@ class StageCosts:
         self.network = network_of(graph, rules)
         steps = self.network.steps
         self.tileable = [is_tileable(step) for step in steps]
+        self.reach = max(STAGES_AT_MOST // max(len(steps), 1), LEAST_REACH)
         self.symmetric = all(is_symmetric(step) for step, tiles in zip(steps, self.tileable, strict=True) if tiles)
         self.bounds = [0, *(time + 1 for time, step in enumerate(steps) if computes(step))]
         self.starts = [self._start(k) for k in range(len(self.bounds) - 1)]
@@ -196,7 +199,7 @@ class StageCosts:
         for ends in found.values():
             size = self.network.steps[self.bounds[ends[0]] - 1].signature.outputs[0]
             entries = min(size.rows, self.max_grid) * min(size.cols, self.max_grid) + size.rows
-            most = max(ENTRIES_AT_ONCE // entries, 1)
+            most = max(min(ENTRIES_AT_ONCE // entries, self.reach), 1)
             cut += [ends[i : i + most] for i in range(0, len(ends), most)]
         return cut
 
@@ -209,7 +212,7 @@ class StageCosts:
         start_of = {start: k for k, start in enumerate(self.starts)}
         sweep = _StageSweep(self, ends)
         for time in range(sweep.ends[0] - 1, -1, -1):
-            if not self.tileable[time]:
+            if not self.tileable[time] or sweep.ends[-1] - time > self.reach:
                 break
             sweep.step(time, self.network.steps[time])
             if time in start_of:
