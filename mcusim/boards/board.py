@@ -98,7 +98,9 @@ class Flash(msgspec.Struct, frozen=True, kw_only=True):
     """The flash that stores code and weights. `wait_states` hold at the board's `clock_hz`.
 
     accelerator: prefetch and small caches between flash and core (ST's ART); its cache sizes are of its own, not
-    the core's.   read_width_bits: bits that one flash read delivers.
+    the core's.   read_width_bits: bits that one flash read delivers.   bytes_per_second: what a flash outside the chip
+    delivers, sustained, through the window in which code and weights are read in place (QSPI, XIP); None for a flash
+    on the chip.
     """
 
     address: int
@@ -108,6 +110,7 @@ class Flash(msgspec.Struct, frozen=True, kw_only=True):
     accelerator: bool | None = None
     accelerator_icache_bytes: int | None = None
     accelerator_dcache_bytes: int | None = None
+    bytes_per_second: int | None = None
     source: str | None = None
 
     @property

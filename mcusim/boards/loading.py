@@ -61,6 +61,7 @@ _ADDRESS_END = 2**32
 _MIN_MEMORY_BYTES = 1024
 _MIN_BYTES_PER_SECOND = 1_000_000  # less is a rate given in MB a second by mistake
 _MAX_WAIT_STATES = 15  # four bits, the widest LATENCY field of an STM32 FLASH_ACR
+_MAX_FLASH_BYTES_PER_SECOND = 1_000_000_000
 _MAX_CACHE_BYTES = 16 * 1024**2
 _MAX_POWER_MW = 100_000.0
 
@@ -272,6 +273,11 @@ def _flash_problems(flash: Flash, place: str) -> Iterator[ProfileError]:
     if flash.read_width_bits not in (None, 16, 32, 64, 128, 256, 512):
         fix = "use 16, 32, 64, 128, 256 or 512"
         yield ProfileError(f"read_width_bits is {show(flash.read_width_bits)}", where=place, fix=fix)
+    if flash.bytes_per_second is not None and not 0 < flash.bytes_per_second <= _MAX_FLASH_BYTES_PER_SECOND:
+        fix = (
+            f"use bytes, more than 0 and at most {_MAX_FLASH_BYTES_PER_SECOND:_}; leave it out for a flash on the chip"
+        )
+        yield ProfileError(f"bytes_per_second is {show(flash.bytes_per_second)}", where=place, fix=fix)
     for key in ("accelerator_icache_bytes", "accelerator_dcache_bytes"):
         yield from _range_problem(key, getattr(flash, key), 0, _MAX_CACHE_BYTES, place)
         if flash.accelerator is not True and getattr(flash, key):

@@ -40,6 +40,7 @@ size_bytes = 524_288               # 512 KiB
 # accelerator = true               # prefetch and small caches in front of the flash (ST's ART and its like)
 # accelerator_icache_bytes = 1_024
 # accelerator_dcache_bytes = 128
+# bytes_per_second = 7_600_000     # of a flash outside the chip, read in place (QSPI, XIP): what it delivers
 # source = "reference manual, flash chapter"
 
 # [caches]                         # of the core; 0 where there is none

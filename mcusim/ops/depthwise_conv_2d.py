@@ -96,6 +96,7 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
         channels_out=out_c,
         taps=taps,
         stride=row_window.stride,
+        width=signature.output.cols,
         calls=calls,
         weight_bits=signature.input(1).dtype.bits,
         input_bits=feature_map.dtype.bits,

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from mcusim.arithmetic.quant import INT32_MAX, Integers, quantize_multiplier, rounding_divide_by_pot
 from mcusim.errors import ModelError
 from mcusim.graph import DType
-from mcusim.ops.registry import Call, register
+from mcusim.ops.registry import Call, WorkKind, register
 from mcusim.ops.shared.accumulators import per_tensor
 from mcusim.ops.shared.elementwise import unary
 from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
@@ -76,5 +76,9 @@ def _prepare(call: Call) -> PreparedUnary:
 
 
 HARD_SWISH = register(
-    replace(unary("HARD_SWISH", "x * relu6(x + 3) / 6", options="HardSwishOptions"), prepare=_prepare, kernel="unary")
+    replace(
+        unary("HARD_SWISH", "x * relu6(x + 3) / 6", options="HardSwishOptions", kind=WorkKind.ACTIVATION),
+        prepare=_prepare,
+        kernel="unary",
+    )
 )

@@ -51,6 +51,10 @@ class WorkKind(StrEnum):
     POOL = "pool"
     REDUCE = "reduce"
     ELEMENTWISE = "elementwise"
+    BROADCAST = "broadcast"
+    """Element by element where one input has fewer elements than the output, as where channels are scaled."""
+    ACTIVATION = "activation"
+    """Hard-swish and its like: several multiplications an element, or a table."""
     LOOKUP = "lookup"
     COPY = "copy"
     CONTROL = "control"
@@ -64,7 +68,7 @@ class Work(NamedTuple):
     read_bytes, written_bytes: activations.   weight_bytes: constants streamed from flash, once a call.
     weight_bits, input_bits, output_bits: of one element; below 8 a kernel unpacks what it reads, packs what it writes.
     channels_in, channels_out, taps: the shape that the inner loop sees (reduction depth is channels_in * taps).
-    calls: how often the kernel is entered.
+    width: columns of the whole output map.   calls: how often the kernel is entered.
     """
 
     kind: WorkKind
@@ -78,6 +82,7 @@ class Work(NamedTuple):
     channels_out: int = 1
     taps: int = 1
     stride: int = 1
+    width: int = 1
     calls: int = 1
     weight_bits: int = 8
     input_bits: int = 8

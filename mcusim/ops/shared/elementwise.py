@@ -92,6 +92,13 @@ def broadcast_needs(signature: Signature, index: int, rows: Span, cols: Span) ->
     )
 
 
+def _binary_work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
+    elements = signature.output.elements
+    is_broadcast = any(t is not None and t.elements != elements for t in signature.inputs)
+    kind = WorkKind.BROADCAST if is_broadcast else WorkKind.ELEMENTWISE
+    return element_work(kind, signature, rows, cols, calls)
+
+
 def binary(
     name: str,
     summary: str,
@@ -109,7 +116,7 @@ def binary(
         options=options,
         infer=partial(_infer_broadcast, name),
         needs=broadcast_needs,
-        work=partial(element_work, WorkKind.ELEMENTWISE),
+        work=_binary_work,
         overwrites=over_alike(*overwrites),
         parameters=parameters,
         most_inputs=2,
