@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mcusim.cli.sheets import validation_csv
-from mcusim.pricing.validation import predictions
+from mcusim.pricing.validation import Group, predictions
 from mcusim.render.charts import PLOTS, chart_csv
 from mcusim.render.published import SUFFIXES, WRITERS
-from mcusim.render.validation import validation_plot
+from mcusim.render.validation import validation_plot, validation_table
 from mcusim.tables import DOCUMENTS, Inputs
 from mcusim.tables.curves import CHARTS
 from mcusim.version import __version__
@@ -62,11 +62,12 @@ def make(name: str) -> Iterator[Made]:
 
 
 def make_validation() -> Iterator[Made]:
-    """Every published time beside the one predicted without its network."""
-    found = predictions()
+    """Every published time beside those predicted without its family, board, version, and single operators."""
+    every = {group: predictions(group) for group in Group}
     inputs = Inputs((), (), ())
-    yield Made("validation.csv", "mcusim validate --csv validation.csv", inputs, validation_csv(found))
-    picture = validation_plot(found, "svg").decode()
+    yield Made("validation.csv", "mcusim validate --csv validation.csv", inputs, validation_csv(every))
+    yield Made("validation.md", "mcusim validate", inputs, validation_table(every))
+    picture = validation_plot(every[Group.FAMILIES], "svg").decode()
     yield Made("plot-validation.svg", "mcusim plot validation -o plot-validation.svg", inputs, picture)
 
 

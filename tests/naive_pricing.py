@@ -10,22 +10,28 @@ import numpy as np
 Array = np.ndarray
 
 
-def prior_covariance(keys: list[tuple[str, ...]], spreads: list[tuple[float, float, float]], effort: float,
-                     groups: list[int], doubt: Array) -> Array:  # fmt: skip
-    """Of every log price with every other, systems outermost."""
+def prior_covariance(keys: list[tuple[str, ...]], spreads: list[tuple[float, float, float, float]],
+                     everywhere: tuple[float, float], groups: list[int], bases: list[str],
+                     knots: list[tuple[float, ...]], doubt: Array) -> Array:  # fmt: skip
+    """Of every log price with every other, systems outermost. Shapes two octaves apart correlate with exp(-1/2)."""
     systems, efforts = len(keys), len(groups)
     found = np.zeros((systems, efforts, systems, efforts))
     for s in range(systems):
         for t in range(systems):
             for f in range(efforts):
                 for g in range(efforts):
-                    value = effort**2 * doubt[f] * doubt[g] if f == g else 0.0
-                    for level, (together, group, single) in enumerate(spreads):
+                    one_kind = doubt[f] * doubt[g] if bases[f] == bases[g] else 0.0
+                    alike = 0.0
+                    if bases[f] == bases[g] and knots[f]:
+                        squared = sum((x - y) ** 2 for x, y in zip(knots[f], knots[g], strict=True))
+                        alike = float(np.exp(-squared / 8.0))
+                    value = everywhere[0] ** 2 * one_kind + everywhere[1] ** 2 * alike
+                    for level, (together, group, single, shape) in enumerate(spreads):
                         if keys[s][level] != keys[t][level]:
                             continue
                         value += together**2
                         value += group**2 if groups[f] == groups[g] else 0.0
-                        value += single**2 * doubt[f] * doubt[g] if f == g else 0.0
+                        value += single**2 * one_kind + shape**2 * alike
                     found[s, f, t, g] = value
     return found.reshape(systems * efforts, systems * efforts)
 

@@ -19,34 +19,62 @@ from mcusim.errors import InputError, RuntimeNameError
 from mcusim.graph import Attributes, signature
 from mcusim.ops import Work, WorkKind
 from mcusim.pricing.efforts import EFFORTS, GROUPS, efforts, rates_of_work
-from mcusim.pricing.fitting import evidence_of, fit_from_bytes, fit_to_bytes, log_physics, refit
-from mcusim.pricing.measurements import add_efforts, measurements, network_efforts, work_of_graph
-from mcusim.pricing.own import OWN_VERSION, calibrate, read_measurements
-from mcusim.pricing.physics import physics, stall_share, wait_factor
+from mcusim.pricing.fitting import (
+    evidence_of,
+    fit_from_bytes,
+    fit_to_bytes,
+    log_physics,
+    package_evidence,
+    refit,
+)
+from mcusim.pricing.intervals import TINY_MACS, Known, Scale
+from mcusim.pricing.measurements import (
+    KernelTime,
+    add_efforts,
+    measurements,
+    network_efforts,
+    work_of_graph,
+)
+from mcusim.pricing.own import OWN_VERSION, calibrate, contradictions, read_measurements
+from mcusim.pricing.physics import log_cycles_of, physics, stall_share, wait_factor
+from mcusim.pricing.places import find_place
 from mcusim.pricing.prices import coefficients, price_work
 from mcusim.pricing.regression import Evidence, Spread, Spreads, fit_rows, leave_out
-from mcusim.pricing.stored import find_place, package_calibration, read_calibration
+from mcusim.pricing.scoring import of_systems, score, score_of
+from mcusim.pricing.stored import Calibration, package_calibration, read_calibration
 from mcusim.pricing.systems import LEVELS, System, keys_of, series_of
 from mcusim.pricing.validation import (
     MANY_NETWORKS,
     SOME_NETWORKS,
+    Group,
     energy_checks,
     left_out,
-    of_systems,
     predictions,
-    score,
-    score_systems,
 )
 from mcusim.render.calibration import calibration_lines
 from mcusim.render.text import ASCII
 from mcusim.runtimes import RUNTIMES, find_runtime
 
-SPREADS = Spreads({name: Spread(0.2 + 0.01 * i, 0.15, 0.1) for i, name in enumerate(LEVELS)}, effort=0.2, noise=0.05)
+SPREADS = Spreads(
+    {name: Spread(0.2 + 0.01 * i, 0.15, 0.1, 0.08) for i, name in enumerate(LEVELS)},
+    effort=0.2,
+    shape=0.12,
+    noise=0.05,
+    kernel_noise=0.08,
+)
 
 
 @pytest.fixture(scope="module")
 def found():
-    return predictions()
+    return predictions(Group.FAMILIES)
+
+
+MEASURED = [name for name, runtime in RUNTIMES.items() if runtime.versions]
+"""Runtimes whose times somebody published."""
+
+
+def as_bytes(calibration: Calibration) -> bytes:
+    return fit_to_bytes(calibration.fit, calibration.scales, calibration.own_scale)
 
 
 def drawn_rows(count: int, seed: int) -> list[Evidence]:
@@ -61,7 +89,8 @@ def drawn_rows(count: int, seed: int) -> list[Evidence]:
         amounts[-1] = 50
         prior = log_physics(System("x", "", "", "cortex-m7", "", "nowhere"))
         cycles = float(amounts @ np.exp(prior)) * math.exp(rng.normal(0, 0.3))
-        rows.append(Evidence(str(i), system, f"n{i // 2}", tuple(amounts), cycles, 0.01, prior))
+        names = (f"n{i // 2}", f"f{i // 4}")
+        rows.append(Evidence(str(i), system, *names, tuple(amounts), cycles, 0.01, prior, i % 5 == 4))
     return rows
 
 
@@ -78,10 +107,18 @@ def test_the_regression_equals_a_naive_one(monkeypatch: pytest.MonkeyPatch) -> N
     groups = [GROUPS.index(effort.group) for effort in EFFORTS]
     doubt = np.array(physics().uncertainty)
     covariance = naive_pricing.prior_covariance(
-        [keys_of(s) for s in systems], [tuple(SPREADS.levels[name]) for name in LEVELS], SPREADS.effort, groups, doubt
+        [keys_of(s) for s in systems],
+        [tuple(SPREADS.levels[name]) for name in LEVELS],
+        (SPREADS.effort, SPREADS.shape),
+        groups,
+        [effort.base for effort in EFFORTS],
+        [effort.knot for effort in EFFORTS],
+        doubt,
     )
     prior = np.array([rows[0].log_physics] * len(systems))
-    logs, variance = np.log([row.cycles for row in rows]), SPREADS.noise**2 + np.array([r.rounding for r in rows]) ** 2
+    logs = np.log([row.cycles for row in rows])
+    noise = np.array([SPREADS.kernel_noise if row.is_kernel else SPREADS.noise for row in rows])
+    variance = noise**2 + np.array([row.rounding for row in rows]) ** 2
     which = [systems.index(row.system) for row in rows]
     prices, after = naive_pricing.most_likely(
         prior, covariance, np.array([row.amounts for row in rows]), which, logs, variance
@@ -145,18 +182,20 @@ def test_a_left_out_network_is_predicted_from_the_others_alone() -> None:
 
 def test_a_fit_survives_its_file() -> None:
     calibration = package_calibration()
-    fit, scale, _ = fit_from_bytes(fit_to_bytes(*calibration))
-    assert scale == pytest.approx(calibration.interval_scale)
+    fit, scales, _ = fit_from_bytes(as_bytes(calibration))
+    for known in Known:
+        assert scales[known] == pytest.approx(calibration.scales[known])
     np.testing.assert_allclose(fit.log_prices, calibration.fit.log_prices, atol=1e-5)
 
 
 def test_the_stored_fit_is_what_the_measurements_give() -> None:
-    rows = evidence_of(measurements())
+    rows = package_evidence()
     stored = package_calibration()
-    fit, scale = refit(rows, stored.fit.spreads)
+    fit, scales = refit(rows, stored.fit.spreads)
     assert fit.ids == stored.fit.ids
     np.testing.assert_allclose(fit.log_prices, stored.fit.log_prices, atol=2e-3)
-    assert scale == pytest.approx(stored.interval_scale, abs=0.02)
+    for known in Known:
+        assert scales[known] == pytest.approx(stored.scales[known], abs=0.02), known
     assert (np.exp(stored.fit.log_prices) > 0).all()
 
 
@@ -170,8 +209,10 @@ WORKS = st.builds(
     macs=st.integers(0, 10**7),
     outputs=st.integers(0, 10**5),
     inputs=st.integers(0, 10**5),
-    channels_in=st.integers(1, 64),
+    channels_in=st.integers(1, 600),
     channels_out=st.integers(1, 64),
+    taps=st.integers(1, 49),
+    width=st.integers(1, 200),
     calls=st.integers(0, 9),
     weight_bits=st.sampled_from([2, 4, 8]),
     input_bits=st.sampled_from([2, 4, 8]),
@@ -185,6 +226,40 @@ def test_rates_and_efforts_price_alike(work: Work) -> None:
     rates = rates_of_work(cycles, work)
     total = rates.mac * work.macs + rates.output * work.outputs + rates.input * work.inputs + rates.call * work.calls
     assert total == pytest.approx(sum(amount * cycles[place] for place, amount in efforts(work)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "feature", "sizes"),
+    [
+        (WorkKind.DEPTHWISE, "width", (1, 5, 8, 12, 20, 28, 64, 300)),
+        (WorkKind.DEPTHWISE, "taps", (3, 9, 15, 25, 49)),
+        (WorkKind.POINTWISE, "channels_in", (1, 8, 16, 32, 100, 128, 1280)),
+        (WorkKind.CONV, "channels_in", (1, 2, 3, 4, 16, 40, 64, 512)),
+        (WorkKind.FULLY_CONNECTED, "channels_in", (4, 32, 100, 512, 4000)),
+    ],
+)
+def test_every_multiply_accumulate_has_one_price_whatever_the_shape(
+    kind: WorkKind, feature: str, sizes: tuple[int, ...]
+) -> None:
+    """Knots share a shape out among them, none is counted twice, and prices move without steps."""
+    base = f"{kind.value.replace('fully_connected', 'dense')}_mac"
+    rising = tuple(1.0 + place for place in range(len(EFFORTS)))
+    for size in sizes:
+        near = [Work(kind, macs=1000, **{feature: size}), Work(kind, macs=1000, **{feature: size + 1})]
+        amounts = dict(efforts(near[0]))
+        assert sum(amount for place, amount in amounts.items() if EFFORTS[place].base == base) == pytest.approx(1000)
+        prices = [rates_of_work(rising, work).mac for work in near]
+        assert abs(prices[1] - prices[0]) <= 8.0 / size + 1e-6
+
+
+def test_weights_that_no_cache_holds_are_read_again_from_a_flash_outside_the_chip() -> None:
+    """RP2350: 264 KB read once take 34.84 ms (raws-labs/tigris-bench); a wide convolution reads its own again."""
+    pico = load_board("rp2350")
+    price = dict(zip([e.base for e in EFFORTS], log_cycles_of("cortex-m33", pico), strict=True))
+    assert math.exp(price["weight_byte"]) == pytest.approx(19.7, abs=0.1)
+    small, large = (Work(WorkKind.POINTWISE, 10**6, 10**4, channels_in=c, channels_out=c) for c in (64, 256))
+    names = [{EFFORTS[place].base for place, _ in efforts(work)} for work in (small, large)]
+    assert ["weight_again" in each for each in names] == [False, True]
 
 
 @given(WORKS)
@@ -253,7 +328,7 @@ def test_measured_times_are_bracketed_and_say_on_what(runtime: str, measured_ms:
     assert "stm32h743" in latency.evidence
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize("name", MEASURED)
 def test_every_runtime_answers_on_every_board_and_wider_where_nobody_measured(name: str) -> None:
     widths = {}
     for board in all_boards():
@@ -277,8 +352,9 @@ def test_versions_are_asked_for_by_name() -> None:
     )
     assert (old.runtime.version, new.runtime.version) == ("7.3", "10.0")
     assert (old.latency.ms or 0) > (new.latency.ms or 0)
-    mlperf = mcusim.simulate("mcunet-vww0", profile="stm32h7a3", runtime="x-cube-ai@9.0")
+    mlperf = mcusim.simulate("mcunet-vww0", profile="stm32h7a3", runtime="x-cube-ai@9.0+mlperf")
     assert "9.0+mlperf" in mlperf.latency.evidence
+    assert "as ST submitted it to MLPerf Tiny" in mlperf.latency.evidence
     with pytest.raises(RuntimeNameError, match="nobody measured the option 'x'"):
         mcusim.simulate("mcunet-vww0", profile="stm32h7a3", runtime="x-cube-ai@9.0+x")
 
@@ -292,7 +368,7 @@ def test_the_version_that_is_named_is_the_one_that_is_priced(asked: str, priced:
     assert priced in report.latency.evidence
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize("name", MEASURED)
 def test_without_a_version_only_current_ones_without_options_answer(name: str) -> None:
     runtime = find_runtime(name)
     for board in all_boards():
@@ -300,6 +376,41 @@ def test_without_a_version_only_current_ones_without_options_answer(name: str) -
         assert place is not None
         assert place.system.version in runtime.current_versions
         assert not place.system.option
+
+
+def test_a_version_without_an_option_is_its_default_build() -> None:
+    """Of 10.2 only what ST submitted to MLPerf was measured: another default build stands in and is named."""
+    plain, fast = (
+        mcusim.simulate("mcunet-vww0", profile="stm32l4r5", runtime=f"x-cube-ai@{version}").latency
+        for version in ("10.2", "10.2+mlperf")
+    )
+    assert (plain.ms or 0) > 1.3 * (fast.ms or 0)
+    assert "default build of 10.2 was not measured" in plain.evidence
+    assert "x-cube-ai@10.2+mlperf" in plain.evidence
+    assert (plain.high_ms or 0) / (plain.low_ms or 1) > (fast.high_ms or 0) / (fast.low_ms or 1)
+
+
+@pytest.mark.parametrize("name", ["plumerai", "hale"])
+def test_times_of_submissions_say_so(name: str) -> None:
+    assert "MLPerf Tiny" in mcusim.simulate("mcunet-vww0", profile="stm32l4r5", runtime=name).latency.evidence
+
+
+@given(st.floats(1e-3, 2.0), st.floats(1.0, 3.0))
+def test_intervals_widen_with_the_deviation(deviation: float, factor: float) -> None:
+    for scale in package_calibration().scales.values():
+        assert scale.at(deviation * factor) * deviation * factor >= 0.999 * scale.at(deviation) * deviation
+    assert Scale(1.0, 2.0, 3.0).at(deviation) == pytest.approx(min(max(Scale(1.0, 2.0, 3.0).at(deviation), 1.0), 3.0))
+
+
+def test_shapes_that_a_system_never_ran_widen_its_interval() -> None:
+    """Depthwise kernels of 25 and 49 taps, on a system that was measured on MLPerf's networks, with nine only."""
+    prices = coefficients(find_runtime("x-cube-ai@9.0+mlperf"), load_board("stm32l4r5"))
+    assert prices is not None
+    ran, never_ran = (
+        prices.interval(network_efforts(name, "x-cube-ai")).high
+        for name in ("layers:mlperf_vww01_mbv1_025_96_int8", "zoo:mcunet-in3")
+    )
+    assert never_ran - 1 > 1.5 * (ran - 1)
 
 
 def test_layers_and_their_causes_add_up() -> None:
@@ -335,24 +446,35 @@ def _with(struct: object, **changes: object) -> object:
 # Validation: the figures that the documentation states, with room for another machine's rounding only
 
 
-def test_large_systems_are_within_six_percent(found) -> None:
-    many = score(of_systems(found, MANY_NETWORKS))
-    assert many.mean_error <= 0.06
-    assert max(e.score.mean_error for e in score_systems(found) if e.networks >= MANY_NETWORKS) <= 0.09
-    assert 0.75 <= many.coverage <= 0.90
+def test_systems_of_ten_networks_are_within_eight_percent_on_families_never_seen(found) -> None:
+    many = score_of(of_systems(found, MANY_NETWORKS))
+    assert many.mean_error <= 0.08
+    assert 0.75 <= many.coverage <= 0.88
     assert many.median_width <= 0.30
-    assert many.interval_score < (many.baseline_interval_score or 0)
-    assert (many.baseline_error or 0) > 2 * many.mean_error
+    some = score_of(of_systems(found, SOME_NETWORKS))
+    assert some.mean_error <= 0.12
+    assert 0.75 <= some.coverage <= 0.88
 
 
-def test_smaller_systems_are_within_ten_percent(found) -> None:
-    some = score(of_systems(found, SOME_NETWORKS))
-    assert some.mean_error <= 0.10
-    assert some.within_15 >= 0.80
-    assert 0.75 <= some.coverage <= 0.90
-    for entry in score_systems(found):
-        if entry.networks >= SOME_NETWORKS:
-            assert entry.score.mean_error <= (entry.score.baseline_error or 0) + 0.03, entry.system
+@pytest.mark.parametrize("group", Group)
+def test_intervals_hold_what_they_promise_and_beat_what_came_before(group: Group) -> None:
+    every = predictions(group)
+    ours = score_of(every)
+    assert 0.75 <= ours.coverage <= 0.88
+    assert ours.interval_score < score((p.measured_ms, p.macs_only) for p in every).interval_score
+    assert ours.interval_score < score((p.measured_ms, p.earlier) for p in every if p.earlier).interval_score
+
+
+def test_tiny_networks_are_inside_their_intervals(found) -> None:
+    tiny = [prediction for prediction in found if prediction.macs < TINY_MACS]
+    assert len(tiny) > 50
+    assert 0.75 <= score_of(tiny).coverage <= 0.88
+
+
+def test_single_convolutions_on_a_board_left_out_are_within_fifteen_percent() -> None:
+    kernels = [p for p in predictions(Group.KERNELS) if isinstance(p.row, KernelTime) and p.row.op == "CONV_2D"]
+    assert len(kernels) > 1500
+    assert score_of(kernels).mean_error <= 0.15
 
 
 def test_energy_is_within_twelve_percent(found) -> None:
@@ -401,10 +523,10 @@ def test_own_times_that_scatter_get_wide_intervals(tmp_path: Path) -> None:
         calibration, _ = calibrate(read_measurements(save(tmp_path, *rows)))
         scales.append(calibration.own_scale)
         target = tmp_path / "mine.json"
-        target.write_bytes(fit_to_bytes(*calibration))
+        target.write_bytes(as_bytes(calibration))
         assert read_calibration(target).own_scale == pytest.approx(calibration.own_scale)
-    assert scales[0] == 1.0
-    assert scales[1] > 3.0
+    assert scales[0] == pytest.approx(1.0, abs=0.2)
+    assert scales[1] > 2.0
 
 
 def test_a_time_in_another_unit_is_seen(tmp_path: Path) -> None:
@@ -423,7 +545,7 @@ def test_own_times_join_the_published_ones(tmp_path: Path) -> None:
         assert change.new_ms is not None
         assert abs(change.new_ms / change.measured_ms - 1) < abs(change.old_ms / change.measured_ms - 1)
     target = tmp_path / "mine.json"
-    target.write_bytes(fit_to_bytes(*calibration))
+    target.write_bytes(as_bytes(calibration))
     before = mcusim.simulate("mcunet-vww1", profile="nrf52840").latency
     after = mcusim.simulate("mcunet-vww1", profile="nrf52840", calibration=target).latency
     assert (after.ms or 0) > 1.2 * (before.ms or 0)
@@ -452,6 +574,13 @@ def test_a_wrong_row_is_named(lines: tuple[str, ...], header: str, told: str, tm
         read_measurements(save(tmp_path, *lines, header=header))
 
 
+def test_rows_that_contradict_each_other_are_named(tmp_path: Path) -> None:
+    lines = [f"mcunet-vww0,stm32f412,tinyengine,{ms}" for ms in (200, 204, 300)]
+    told = contradictions(read_measurements(save(tmp_path, *lines)))
+    assert len(told) == 2
+    assert all("and 4 contradict each other" in sentence for sentence in told)
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"efforts": []}', b"\xff\xfe", b"[1, 2]"])
 def test_a_wrong_calibration_gets_one_sentence(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.json"
@@ -463,7 +592,7 @@ def test_a_wrong_calibration_gets_one_sentence(content: bytes, tmp_path: Path) -
 
 
 def test_a_calibration_of_another_version_is_refused(tmp_path: Path) -> None:
-    document = json.loads(fit_to_bytes(*package_calibration()))
+    document = json.loads(as_bytes(package_calibration()))
     document["efforts"] = document["efforts"][:-1]
     path = tmp_path / "old.json"
     path.write_text(json.dumps(document))

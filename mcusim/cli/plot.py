@@ -33,7 +33,7 @@ from mcusim.errors import ModelError, ScheduleError
 from mcusim.lowering.lower import lower
 from mcusim.memory.planning import plan_memory
 from mcusim.networks.loading import load
-from mcusim.pricing.validation import predictions
+from mcusim.pricing.validation import Group, predictions
 from mcusim.render.bars import memory_plot
 from mcusim.render.charts import PLOTS, chart_csv
 from mcusim.render.layer_times import layers_plot
@@ -148,7 +148,7 @@ def validation(
     output: Annotated[str, OUTPUT],
     data: Annotated[str | None, DATA] = None,
 ) -> None:
-    """Every published time against the one predicted without its network, and how many are how far off.
+    """Every published time against the one predicted without its family of networks, and how many are how far off.
 
     \b
     Example:
@@ -157,9 +157,10 @@ def validation(
     one_thread()
 
     kind = _kind(output, data)
-    found = predictions()
-    told = f"{len(found)} measured times"
-    _write(validation_plot(found, kind), output, validation_csv(found), data, told)
+    families = predictions(Group.FAMILIES)
+    told = f"{len(families)} measured times"
+    sheet = validation_csv({Group.FAMILIES: families})
+    _write(validation_plot(families, kind), output, sheet, data, told)
 
 
 @app.command(short_help="SRAM against time: the schedules worth having.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from mcusim.render.sheets import sheet
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from mcusim.memory.counting import Comparison
     from mcusim.memory.planning import MemoryPlan
     from mcusim.precision import LayerBits
-    from mcusim.pricing.validation import Prediction
+    from mcusim.pricing.scoring import Prediction
+    from mcusim.pricing.validation import Group
     from mcusim.program import Program
     from mcusim.report import Report
     from mcusim.searching import Front
@@ -55,9 +56,11 @@ def layers_csv(report: Report) -> str:
 
 
 VALIDATION_COLUMNS = (
+    "left_out",
     "id",
     "source",
     "model",
+    "family",
     "runtime",
     "version",
     "option",
@@ -72,18 +75,20 @@ VALIDATION_COLUMNS = (
     "error",
     "inside",
     "macs_only_ms",
+    "earlier_ms",
 )
 
 
-def validation_csv(found: Iterable[Prediction]) -> str:
-    """One line a measured time: what was measured, what is predicted without its network, and the baseline."""
+def validation_csv(predictions: Mapping[Group, Iterable[Prediction]]) -> str:
+    """One line a measured time and experiment: what was measured, and what is predicted without its group."""
     lines = []
-    for p in found:
-        row, system = p.row, p.row.system
-        base = None if p.baseline is None else round(p.baseline.ms, 4)
-        times = (round(p.ms, 4), round(p.low_ms, 4), round(p.high_ms, 4), round(p.error, 5))
-        what = (system.runtime, system.version, system.option, system.core, system.board, system.memory)
-        lines.append([row.id, row.source, row.model, *what, row.clock_hz, row.latency_ms, *times, p.is_inside, base])
+    for group, rows in predictions.items():
+        for p in rows:
+            row, system = p.row, p.row.system
+            times = [round(p.measured_ms, 5), *(round(ms, 5) for ms in p.guess), round(p.error, 5), p.is_inside]
+            others = [round(p.macs_only.ms, 5), None if p.earlier is None else round(p.earlier.ms, 5)]
+            what = (system.runtime, system.version, system.option, system.core, system.board, system.memory)
+            lines.append([group, row.id, row.source, row.model, p.family, *what, row.clock_hz, *times, *others])
     return sheet(VALIDATION_COLUMNS, lines)
 
 

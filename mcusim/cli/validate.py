@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -20,18 +20,9 @@ from mcusim.cli.shell import (
     write_output,
 )
 from mcusim.errors import InputError
-from mcusim.pricing.validation import (
-    MANY_NETWORKS,
-    SOME_NETWORKS,
-    Prediction,
-    energy_checks,
-    left_out,
-    of_systems,
-    predictions,
-    score,
-    score_systems,
-)
-from mcusim.render.validation import validation_lines
+from mcusim.pricing.scoring import Prediction, score_systems
+from mcusim.pricing.validation import EARLIER_COMMIT, EnergyCheck, Group, energy_checks, left_out, predictions
+from mcusim.render.validation import group_scores, validation_lines
 
 __all__ = ["validate"]
 
@@ -45,8 +36,9 @@ def validate(
 ) -> None:
     """How far off are the times that mcusim predicts, from those measured on real boards?
 
-    Every published network is left out in turn, on all systems, and predicted from the others; beside it stands what
-    multiply-accumulates alone would predict. Takes some seconds.
+    Whole families of networks, whole boards, versions and single operators are left out in turn, on all systems, and
+    predicted from the rest; beside it stands what multiply-accumulates alone would predict, and what an earlier model
+    of mcusim did. Takes some seconds.
 
     \b
     Examples:
@@ -58,14 +50,14 @@ def validate(
 
     refuse_same_target(json=json, csv=csv)
     least = _least(systems)
-    found = predictions()
-    checks = energy_checks(found)
+    every = {group: predictions(group) for group in Group}
+    checks = energy_checks(every[Group.FAMILIES])
     if json is not None:
-        write_output(document(_document(found, len(left_out()))), json, "--json")
+        write_output(document(_document(every, checks, len(left_out()))), json, "--json")
     if csv is not None:
-        write_output(validation_csv(found), csv, "--csv")
+        write_output(validation_csv(every), csv, "--csv")
     if STDOUT not in (json, csv):
-        show(validation_lines(found, checks, left_out(), least, terminal_width(), glyphs()))
+        show(validation_lines(every, checks, left_out(), least, terminal_width(), glyphs()))
 
 
 def _least(text: str) -> int:
@@ -76,16 +68,22 @@ def _least(text: str) -> int:
     return int(text)
 
 
-def _document(found: Sequence[Prediction], reasons: int) -> dict[str, Any]:
+def _document(
+    every: Mapping[Group, Sequence[Prediction]], checks: Sequence[EnergyCheck], reasons: int
+) -> dict[str, Any]:
 
-    kept = {str(n): of_systems(found, n) for n in (MANY_NETWORKS, SOME_NETWORKS, 1)}
     return {
-        "schema_version": 1,
-        "summary": {n: score(rows)._asdict() for n, rows in kept.items() if rows},
+        "schema_version": 2,
+        "earlier_commit": EARLIER_COMMIT,
+        "groups": [
+            {"left_out": group, "rows": which, "by": name, "score": score._asdict()}
+            for group, which, scores in group_scores(every)
+            for name, score in scores.items()
+        ],
         "systems": [
             {**entry.system._asdict(), "networks": entry.networks, **entry.score._asdict()}
-            for entry in score_systems(found)
+            for entry in score_systems(every[Group.FAMILIES])
         ],
-        "energy": [{"id": check.row.id, **check._asdict(), "row": check.row.model} for check in energy_checks(found)],
+        "energy": [{"id": check.row.id, **check._asdict(), "row": check.row.model} for check in checks],
         "reasons_left_out": reasons,
     }

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
-from math import log
 from typing import Any
 
 import msgspec
@@ -15,37 +15,42 @@ import numpy as np
 
 from mcusim.boards import board_names, load_board
 from mcusim.pricing.efforts import EFFORTS
-from mcusim.pricing.measurements import Measurement, network_efforts
-from mcusim.pricing.physics import physics, wait_factor
-from mcusim.pricing.regression import Evidence, Fit, Spread, Spreads, fit_rows, leave_out
+from mcusim.pricing.intervals import Known, Scale, Scales, find_scales
+from mcusim.pricing.measurements import (
+    KernelTime,
+    Measurement,
+    family_of,
+    kernel_times,
+    measurements,
+    network_efforts,
+)
+from mcusim.pricing.physics import log_cycles_of
+from mcusim.pricing.regression import Evidence, Fit, Spread, Spreads, fit_rows
 from mcusim.pricing.systems import LEVELS, System
 
 __all__ = [
-    "COVERAGE",
-    "NORMAL_QUANTILE",
     "evidence_of",
     "fit_from_bytes",
     "fit_to_bytes",
-    "interval_scale",
+    "kernel_evidence",
     "log_physics",
+    "package_evidence",
     "refit",
 ]
 
-COVERAGE = 0.8
-NORMAL_QUANTILE = 1.2816
-"""A normal variable lies within so many standard deviations of its mean with probability COVERAGE."""
-
-_FEW_NETWORKS = 4
-"""Systems with fewer say little about how wide an interval should be: their rows are wide in any case."""
+CROWD, EVERY_KERNEL = 100, 24
+"""Where more operators of one kind than CROWD were measured on one system, every so many-th is evidence."""
 
 
-def log_physics(system: System) -> tuple[float, ...]:
-    """Log cycles of each effort on a system, as far as counted instructions and its memory tell."""
-    known = physics()
-    shift = known.core[system.core][0]
-    if system.board in board_names():
-        shift += log(wait_factor(load_board(system.board)))
-    return tuple(value + shift for value in known.log_cycles)
+def log_physics(system: System, clock_hz: int = 0) -> tuple[float, ...]:
+    """Log cycles of each effort on a system, as far as counted instructions and its memory tell.
+
+    clock_hz: the board's own if 0.
+    """
+    if system.board not in board_names():
+        return log_cycles_of(system.core)
+    board = load_board(system.board)
+    return log_cycles_of(system.core, board.with_clock(clock_hz) if clock_hz else board)
 
 
 @cache
@@ -55,10 +60,11 @@ def _row(measurement: Measurement) -> Evidence:
         measurement.id,
         system,
         measurement.network_id,
+        family_of(measurement.network),
         network_efforts(measurement.network, system.runtime),
         measurement.cycles,
         measurement.rounding,
-        log_physics(system),
+        log_physics(system, measurement.clock_hz),
     )
 
 
@@ -67,24 +73,47 @@ def evidence_of(rows: Iterable[Measurement]) -> tuple[Evidence, ...]:
     return tuple(_row(row) for row in rows if not row.left_out)
 
 
-def refit(rows: Sequence[Evidence], spreads: Spreads) -> tuple[Fit, float]:
-    """A fit and the scale of its intervals."""
+@cache
+def kernel_evidence(every: int = 1) -> tuple[Evidence, ...]:
+    """Single operators as evidence. every: of those measured by the hundred, one in so many counts.
+
+    Hundreds of convolutions on one system say hardly more than some dozens, and a fit's time grows with rows cubed.
+    """
+    crowd = Counter((row.system, row.op) for row in kernel_times())
+    place: Counter[tuple[System, str]] = Counter()
+    chosen = []
+    for row in kernel_times():
+        kin = (row.system, row.op)
+        place[kin] += 1
+        if crowd[kin] < CROWD or place[kin] % every == 0:
+            chosen.append(_kernel_row(row))
+    return tuple(chosen)
+
+
+def _kernel_row(row: KernelTime) -> Evidence:
+    name = row.network.partition(":")[2]
+    return Evidence(
+        row.id,
+        row.system,
+        name or row.id,
+        family_of(row.network) if name else f"{row.op} alone",
+        row.amounts,
+        row.cycles,
+        0.0,
+        log_physics(row.system, row.clock_hz),
+        is_kernel=True,
+    )
+
+
+def package_evidence() -> tuple[Evidence, ...]:
+    """What the package's own fit is made from: networks, then kernels."""
+    return (*evidence_of(measurements()), *kernel_evidence(EVERY_KERNEL))
+
+
+def refit(rows: Sequence[Evidence], spreads: Spreads) -> tuple[Fit, dict[Known, Scale]]:
+    """A fit and the scales of its intervals."""
     fit = fit_rows(rows, spreads)
-    return fit, interval_scale(rows, fit)
-
-
-def interval_scale(rows: Sequence[Evidence], fit: Fit) -> float:
-    """What the model's deviations must be multiplied with so that intervals hold COVERAGE of what was left out."""
-    left = leave_out(rows, fit)
-    networks: dict[System, set[str]] = {}
-    for row in rows:
-        networks.setdefault(row.system, set()).add(row.network)
-    off = [
-        abs(log(row.cycles) - mean) / deviation
-        for row, mean, deviation in zip(rows, left.log_cycles, left.deviation, strict=True)
-        if len(networks[row.system]) >= _FEW_NETWORKS
-    ]
-    return float(np.quantile(off, COVERAGE)) / NORMAL_QUANTILE if off else 1.0
+    return fit, find_scales(rows, fit)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -93,7 +122,8 @@ def interval_scale(rows: Sequence[Evidence], fit: Fit) -> float:
 
 class _Row(msgspec.Struct, frozen=True):
     id: str
-    system: list[str]
+    system: tuple[str, str, str, str, str, str, str]
+    network: str
     shares: list[float]
     pull: float
     variance: float
@@ -102,35 +132,35 @@ class _Row(msgspec.Struct, frozen=True):
 
 
 class _Document(msgspec.Struct, frozen=True):
-    """efforts, levels: names, so that a fit of another version of mcusim is seen to be one."""
+    """efforts, levels, spreads, scales: names, so that a fit of another version of mcusim is seen to be one."""
 
     efforts: list[str]
-    levels: dict[str, list[float]]
-    effort_spread: float
-    noise: float
-    interval_scale: float
+    levels: dict[str, tuple[float, float, float, float]]
+    spreads: dict[str, float]
+    scales: dict[str, tuple[float, float, float, float]]
     rows: list[_Row]
     own_scale: float = 1.0
 
 
 _DIGITS = 7
+_EVERYWHERE = ("effort", "shape", "noise", "kernel_noise")
 
 
-def fit_to_bytes(fit: Fit, scale: float, own_scale: float = 1.0) -> bytes:
-    """JSON text of a fit: a line a row. scale, own_scale: of `stored.Calibration`."""
+def fit_to_bytes(fit: Fit, scales: Scales, own_scale: float = 1.0) -> bytes:
+    """JSON text of a fit: a line a row. scales, own_scale: of `stored.Calibration`."""
     spreads = fit.spreads
     head = {
         "efforts": [effort.name for effort in EFFORTS],
         "levels": {name: [_short(value) for value in spreads.levels[name]] for name in LEVELS},
-        "effort_spread": _short(spreads.effort),
-        "noise": _short(spreads.noise),
-        "interval_scale": _short(scale),
+        "spreads": {name: _short(getattr(spreads, name)) for name in _EVERYWHERE},
+        "scales": {known.name.lower(): [_short(value) for value in scales[known]] for known in Known},
         **({} if own_scale == 1.0 else {"own_scale": _short(own_scale)}),
     }
     rows = [
         {
             "id": fit.ids[i],
             "system": list(fit.systems[i]),
+            "network": fit.networks[i],
             "shares": [_short(value) for value in fit.shares[i]],
             "pull": _short(fit.pull[i]),
             "variance": _short(fit.variance[i]),
@@ -149,18 +179,22 @@ def _short(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def fit_from_bytes(content: bytes) -> tuple[Fit, float, float]:
-    """The fit, its interval scale and that of one's own systems.
+def fit_from_bytes(content: bytes) -> tuple[Fit, dict[Known, Scale], float]:
+    """The fit, the scales of its intervals and that of one's own systems.
 
     Raises msgspec.DecodeError or ValueError if it is not one of this version.
     """
     document = msgspec.json.decode(content, type=_Document)
-    if document.efforts != [effort.name for effort in EFFORTS] or list(document.levels) != list(LEVELS):
+    names = (document.efforts, list(document.levels), list(document.scales), list(document.spreads))
+    own = ([effort.name for effort in EFFORTS], list(LEVELS), [known.name.lower() for known in Known])
+    if names != (*own, list(_EVERYWHERE)):
         raise ValueError("it was made by another version of mcusim")
-    spreads = Spreads(
-        {name: Spread(*values) for name, values in document.levels.items()}, document.effort_spread, document.noise
-    )
+    levels = {name: Spread(*values) for name, values in document.levels.items()}
+    spreads = Spreads(levels, **document.spreads)
+    scales = {known: Scale(*document.scales[known.name.lower()]) for known in Known}
     rows = document.rows
+    if not rows or any({len(row.shares), len(row.log_prices)} != {len(EFFORTS)} for row in rows):
+        raise ValueError("its rows are not whole")
 
     def column(name: str) -> Any:
         return np.array([getattr(row, name) for row in rows])
@@ -168,6 +202,7 @@ def fit_from_bytes(content: bytes) -> tuple[Fit, float, float]:
     fit = Fit(
         tuple(row.id for row in rows),
         tuple(System(*row.system) for row in rows),
+        tuple(row.network for row in rows),
         spreads,
         column("shares"),
         column("pull"),
@@ -175,4 +210,4 @@ def fit_from_bytes(content: bytes) -> tuple[Fit, float, float]:
         column("weight"),
         column("log_prices"),
     )
-    return fit, document.interval_scale, document.own_scale
+    return fit, scales, document.own_scale

@@ -26,13 +26,41 @@ from mcusim.pricing.systems import System, series_of
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.schedule import LAYER
 
-__all__ = ["Measurement", "measurements", "network_efforts", "work_of_table"]
+__all__ = [
+    "KernelTime",
+    "Measurement",
+    "family_of",
+    "kernel_times",
+    "measurements",
+    "network_efforts",
+    "network_layers",
+    "work_of_table",
+]
 
 _SAME_NETWORK = {
     "st_resnet_v1_8_32_cifar10": "mlperf_ic01_resnet8_int8",
     "st_mobilenet_v1_025_96_flowers": "mlperf_vww01_mbv1_025_96_int8",
 }
 """Tables of one network under two names (equal layers but for the classifier): left out together when scored."""
+
+_FAMILIES = (
+    ("mcunet", r"mcunet"),
+    ("proxyless", r"proxyless"),
+    ("ssd", r"ssd"),
+    ("mobilenet-v2", r"mbv2|mobilenet_v2"),
+    ("fd-mobilenet", r"fdmobilenet"),
+    ("mobilenet-v1", r"mbv1|mobilenet_v1|person_detect"),
+    ("resnet", r"resnet"),
+    ("yolo-lc", r"yolo"),
+    ("squeezenet", r"squeezenet"),
+    ("autoencoder", r"ad01"),
+    ("ds-cnn", r"dscnn"),
+    ("micronet", r"micronet"),
+    ("yamnet", r"yamnet"),
+    ("small-cnn", r"smallcifar|mnist|conv_"),
+    ("dense", r"fc_|dense"),
+)
+"""Networks that are built alike, and what their names contain: left out together when the model is scored."""
 
 
 class Measurement(NamedTuple):
@@ -71,6 +99,64 @@ class Measurement(NamedTuple):
         return _SAME_NETWORK.get(name, name)
 
 
+def family_of(network: str) -> str:
+    """The family of a network of the package's data, `zoo:NAME` or `layers:NAME`; its own name if it has no kin."""
+    name = network.partition(":")[2].partition("+")[0]
+    return next((family for family, pattern in _FAMILIES if re.search(pattern, name)), name)
+
+
+class KernelTime(NamedTuple):
+    """One operator measured alone, or all of one kind in a network together.
+
+    op, inputs, output, kernel, stride: what was measured, as printed; of a whole network, only `op`.
+    amounts: of each of EFFORTS.   network: `layers:NAME` for a sum over a network's layers, else "".
+    work: what one operator does; None for a sum.
+    """
+
+    id: str
+    source: str
+    op: str
+    inputs: str
+    output: str
+    kernel: str
+    stride: str
+    network: str
+    system: System
+    clock_hz: int
+    cycles: float
+    amounts: tuple[float, ...]
+    work: Work | None
+
+    @property
+    def model(self) -> str:
+        """What was measured, in words."""
+        if self.network:
+            return f"{self.op} of {self.network.partition(':')[2]}"
+        parts = (self.op, self.inputs.replace("+", " and "), "to", self.output, self.kernel and f"kernel {self.kernel}")
+        return " ".join([part for part in parts if part])
+
+
+@cache
+def kernel_times() -> tuple[KernelTime, ...]:
+    """All of `data/kernels.csv`."""
+    text = resources.files("mcusim.pricing").joinpath("data", "kernels.csv").read_text(encoding="utf-8")
+    return tuple(_kernel_time(row) for row in csv.DictReader(io.StringIO(text)))
+
+
+def _kernel_time(row: Mapping[str, str]) -> KernelTime:
+    board, op, network = row["board"], row["op"], row["network"]
+    if network:
+        layers = [layer for layer in _tables()[network.partition(":")[2]] if layer.op == op]
+    else:
+        layers = [_layer(row, 1)]
+    works = [work for layer in layers for work in [_whole(_signature(layer))] * layer.repeats]
+    system = System(row["runtime"], row["version"], row["option"], row["core"], series_of(board), board)
+    shape = (row["inputs"], row["output"], row["kernel"], row["stride"])
+    work = None if network else works[0]
+    numbers = (int(row["clock_hz"]), float(row["cycles"]), add_efforts(works))
+    return KernelTime(row["id"], row["source"], op, *shape, network, system, *numbers, work)
+
+
 @cache
 def measurements() -> tuple[Measurement, ...]:
     """Every row of the package's measurements."""
@@ -106,14 +192,23 @@ def network_efforts(network: str, runtime_name: str) -> tuple[float, ...]:
 
     Raises InputError for a network that there is not.
     """
+    return add_efforts(network_layers(network, runtime_name))
+
+
+@cache
+def network_layers(network: str, runtime_name: str) -> tuple[Work, ...]:
+    """The work of every layer that an inference carries out under the rules of a runtime.
+
+    Raises InputError for a network that there is not.
+    """
     runtime = RUNTIMES[runtime_name]
     kind, _, name = network.partition(":")
     if kind == "zoo":
-        return add_efforts(work_of_graph(load(name), runtime))
+        return tuple(work_of_graph(load(name), runtime))
     if kind != "layers":
         raise InputError(f"network is '{network}'", where="measurements", fix="write zoo:NAME or layers:NAME")
     table, _, classifier = name.partition("+fc")
-    return add_efforts(work_of_table(table, runtime, int(classifier) if classifier else None))
+    return tuple(work_of_table(table, runtime, int(classifier) if classifier else None))
 
 
 def add_efforts(works: Iterable[Work]) -> tuple[float, ...]:
@@ -163,20 +258,22 @@ class _Row(NamedTuple):
 @cache
 def _tables() -> dict[str, list[_Row]]:
     text = resources.files("mcusim.pricing").joinpath("data", "layers.csv").read_text(encoding="utf-8")
-    found: dict[str, list[_Row]] = {}
+    tables: dict[str, list[_Row]] = {}
     for row in csv.DictReader(io.StringIO(text)):
-        inputs = tuple(_sizes(shape) for shape in row["inputs"].split("+"))
-        entry = _Row(
-            row["op"],
-            inputs,
-            _sizes(row["output"]),
-            _sizes(row["kernel"]),
-            _sizes(row["stride"]),
-            row["padding"],
-            int(row["count"]),
-        )
-        found.setdefault(row["network"], []).append(entry)
-    return found
+        tables.setdefault(row["network"], []).append(_layer(row, int(row["count"])))
+    return tables
+
+
+def _layer(row: Mapping[str, str], repeats: int) -> _Row:
+    return _Row(
+        row["op"],
+        tuple(_sizes(shape) for shape in row["inputs"].split("+")),
+        _sizes(row["output"]),
+        _sizes(row["kernel"]),
+        _sizes(row["stride"]),
+        row["padding"],
+        repeats,
+    )
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -5,7 +5,7 @@
     my_network.tflite,my_board.toml,tflm-cmsis-nn@2024-09,41.7
 
 Further columns, if there: `clock_hz` (`64MHz`; the profile's without it) and `schedule`. A runtime without a version is
-a version of its own, called `own`, which then counts as the newest on that board.
+a version of its own, called `own`, which then counts as the newest on that board. Logs of layers: `own_logs.py`.
 """
 
 from __future__ import annotations
@@ -13,30 +13,43 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import exp, isfinite, log, sqrt
 from os import PathLike, fspath
 from typing import NamedTuple
 
 from mcusim.boards import load_board
+from mcusim.boards.board import Board
 from mcusim.errors import InputError, McusimError
 from mcusim.files import text_of
 from mcusim.frontends.checks import refuse_float
+from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.networks.loading import load
-from mcusim.ops import OPS
-from mcusim.pricing.efforts import EFFORTS, efforts
-from mcusim.pricing.fitting import evidence_of, refit
-from mcusim.pricing.measurements import measurements
-from mcusim.pricing.physics import physics, wait_factor
+from mcusim.ops import OPS, Work
+from mcusim.pricing.fitting import package_evidence
+from mcusim.pricing.intervals import is_tiny, known_of, networks_of
+from mcusim.pricing.measurements import add_efforts
+from mcusim.pricing.physics import log_cycles_of
 from mcusim.pricing.prices import Coefficients, coefficients, step_work
-from mcusim.pricing.regression import Evidence, leave_out
+from mcusim.pricing.regression import Block, Evidence, blocks_of, fit_rows, leave_out
 from mcusim.pricing.stored import OWN_ROW, Calibration, arena_memory, package_calibration
 from mcusim.pricing.systems import System, series_of
-from mcusim.runtimes import find_runtime
+from mcusim.program import Program
+from mcusim.runtimes import Runtime, find_runtime
 from mcusim.schedule import parse_schedule
 from mcusim.units import parse_hz
 
-__all__ = ["OWN_VERSION", "Change", "Measured", "calibrate", "read_measurements"]
+__all__ = [
+    "OWN_VERSION",
+    "Asked",
+    "Change",
+    "Measured",
+    "calibrate",
+    "contradictions",
+    "read_measurements",
+    "read_text",
+]
 
 OWN_VERSION = "own"
 NEEDED, OPTIONAL = ("model", "profile", "runtime", "latency_ms"), ("clock_hz", "schedule")
@@ -44,6 +57,9 @@ NEEDED, OPTIONAL = ("model", "profile", "runtime", "latency_ms"), ("clock_hz", "
 
 _ODD = 3.0
 """A time so many times another than what its kin say was probably not measured so, but written down wrongly."""
+
+_APART = 1.1
+"""Times of one question that are further apart do not agree."""
 
 _PRIOR_ROWS = 4
 """So many rows' worth of scatter as published times have is taken for granted before one's own rows are looked at."""
@@ -83,11 +99,7 @@ class Measured(NamedTuple):
 def read_measurements(path: str | PathLike[str]) -> list[Measured]:
     """The rows of a CSV file as evidence. Raises InputError, naming the line, for what is wrong in it."""
     where = fspath(path)
-    try:
-        text = text_of(path, "utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        told = getattr(error, "strerror", None) or "it is no text"
-        raise InputError(f"it cannot be read ({told})", where=where, fix="name a CSV file") from None
+    text = read_text(path)
     reader = csv.DictReader(io.StringIO(text))
     try:
         columns = reader.fieldnames or []
@@ -106,6 +118,14 @@ def read_measurements(path: str | PathLike[str]) -> list[Measured]:
     return rows
 
 
+def read_text(path: str | PathLike[str]) -> str:
+    try:
+        return text_of(path, "utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        told = getattr(error, "strerror", None) or "it is no text"
+        raise InputError(f"it cannot be read ({told})", where=fspath(path), fix="name a CSV file") from None
+
+
 def _measured(row: Mapping[str, str | None], file: str, line: int, number: int) -> Measured:
     where = f"{file}, line {line}"
     cells = {name: (row.get(name) or "").strip() for name in (*NEEDED, *OPTIONAL)}
@@ -119,41 +139,80 @@ def _measured(row: Mapping[str, str | None], file: str, line: int, number: int) 
     if cells["clock_hz"]:
         board = board.with_clock(_clock(cells["clock_hz"], where))
     ms = _number(cells["latency_ms"], "latency_ms", where)
-    amounts = [0.0] * len(EFFORTS)
-    for step in program.body():
-        if step.signature.op not in OPS:
-            raise InputError(f"mcusim does not know {step.signature.op}", where=where, fix="leave this network out")
-        for place, amount in efforts(step_work(step)):
-            amounts[place] += amount
-    version, _, option = runtime.asked_version.partition("+")
-    system = System(
-        runtime.price_family,
-        version or OWN_VERSION,
-        option,
-        str(board.core),
-        board.series or series_of(board.name),
-        board.name,
-        arena_memory(board),
-    )
-    shift = physics().core[board.core][0] + log(wait_factor(board))
+    asked = Asked(graph, program, runtime, board, where)
     decimals = len(cells["latency_ms"].partition(".")[2])
-    evidence = Evidence(
-        f"{OWN_ROW}{number:03d}",
-        system,
-        graph.name,
-        tuple(amounts),
-        ms * board.clock_hz / 1e3,
-        0.5 * 10.0**-decimals / 3**0.5 / ms,
-        tuple(value + shift for value in physics().log_cycles),
-    )
-    prices = coefficients(runtime, board, system.memory)
-    if prices is None:
-        raise InputError(f"nobody has measured {runtime.name}", where=where, fix="leave this network out")
-    own = [0.0] * len(prices.model.causes)
-    for step in program.body():
-        for place, amount in prices.model.parts(step.signature, step_work(step)):
-            own[place] += amount
-    return Measured(evidence, line, board.clock_hz, prices, tuple(own))
+    rounding = 0.5 * 10.0**-decimals / 3**0.5 / ms
+    return asked.measured(f"{OWN_ROW}{number:03d}", ms * board.clock_hz / 1e3, rounding, line)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A network on a board under a runtime.   where: of the file that names them."""
+
+    graph: Graph
+    program: Program
+    runtime: Runtime
+    board: Board
+    where: str
+
+    @property
+    def system(self) -> System:
+        version, _, option = self.runtime.asked_version.partition("+")
+        board = self.board
+        series = board.series or series_of(board.name)
+        place = (str(board.core), series, board.name, arena_memory(board))
+        return System(self.runtime.price_family, version or OWN_VERSION, option, *place)
+
+    def works(self) -> dict[int, list[Work]]:
+        """What every node does, by its index. Raises InputError for an operator that mcusim does not know."""
+        works: dict[int, list[Work]] = {}
+        for step in self.program.body():
+            op = step.signature.op
+            if op not in OPS:
+                raise InputError(f"mcusim does not know {op}", where=self.where, fix="leave this network out")
+            works.setdefault(step.node, []).append(step_work(step))
+        return works
+
+    def measured(
+        self, name: str, cycles: float, rounding: float, line: int, works: Sequence[Work] | None = None
+    ) -> Measured:
+        """A time as evidence.   works: of single layers; of the whole network if None."""
+        prices = coefficients(self.runtime, self.board, arena_memory(self.board))
+        if prices is None:
+            what = f"nobody has measured {self.runtime.name}"
+            raise InputError(what, where=self.where, fix="leave this network out")
+        every = [work for own in self.works().values() for work in own] if works is None else works
+        evidence = Evidence(
+            name,
+            self.system,
+            self.graph.name,
+            self.graph.name,
+            add_efforts(every),
+            cycles,
+            rounding,
+            log_cycles_of(self.board.core, self.board),
+            is_kernel=works is not None,
+        )
+        amounts = [0.0] * len(prices.model.causes)
+        for step in self.program.body() if works is None else ():
+            for place, amount in prices.model.parts(step.signature, step_work(step)):
+                amounts[place] += amount
+        return Measured(evidence, line, self.board.clock_hz, prices, tuple(amounts))
+
+
+def contradictions(own: Sequence[Measured]) -> list[str]:
+    """Sentences that name lines which give one question two answers."""
+    told = []
+    for place, one in enumerate(own):
+        for other in own[place + 1 :]:
+            is_same = one.row.system == other.row.system and one.row.amounts == other.row.amounts
+            apart = max(one.row.cycles / other.row.cycles, other.row.cycles / one.row.cycles)
+            if is_same and not one.row.is_kernel and not other.row.is_kernel and apart > _APART:
+                told.append(
+                    f"lines {one.line} and {other.line} contradict each other: {one.row.network} takes "
+                    f"{apart:.2f} times as long in one as in the other"
+                )
+    return told
 
 
 def _clock(text: str, where: str) -> int:
@@ -177,21 +236,28 @@ def calibrate(own: Sequence[Measured]) -> tuple[Calibration, list[Change]]:
     """The package's measurements and these together, and what they change."""
     rows = [measured.row for measured in own]
     package = package_calibration()
-    everything = (*evidence_of(measurements()), *rows)
-    fit, _ = refit(everything, package.fit.spreads)
-    left = leave_out(everything, fit) if len({row.network for row in rows}) > 1 else None
-    seen, first = [], len(everything) - len(rows)
-    changes = []
+    everything = (*package_evidence(), *rows)
+    fit = fit_rows(everything, package.fit.spreads)
+    first = len(everything) - len(rows)
+    names = [row.network for row in rows]
+    blocks = [Block(block.out + first, block.asked + first) for block in blocks_of(names)]
+    left = leave_out(everything, fit, blocks) if len(blocks) > 1 else None
+    measured = networks_of(everything)
+    seen, changes = [], []
     for place, (row, line, clock_hz, prices, amounts) in enumerate(own, first):
+        if row.is_kernel:
+            continue
         ms = 1e3 / clock_hz
         old_ms = ms * sum([price * amount for price, amount in zip(prices.cycles, amounts, strict=True)])
         low, high = prices.interval(amounts)
         new = None
         if left is not None:
             new = exp(left.log_cycles[place]) * ms
-            seen.append((log(row.cycles) - left.log_cycles[place]) / (package.interval_scale * left.deviation[place]))
+            deviation = float(left.deviation[place])
+            scale = package.scales[known_of(row.system, measured)].at(deviation, is_tiny(row.amounts))
+            seen.append((log(row.cycles) - left.log_cycles[place]) / (scale * deviation))
         changes.append(Change(row.network, row.system, line, row.cycles * ms, old_ms, old_ms * low, old_ms * high, new))
-    return Calibration(fit, package.interval_scale, _own_scale(seen)), changes
+    return Calibration(fit, package.scales, _own_scale(seen)), changes
 
 
 def _own_scale(seen: Sequence[float]) -> float:

@@ -12,15 +12,19 @@ from functools import lru_cache
 from math import exp, sqrt
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mcusim.boards.board import Board
 from mcusim.graph import Signature
 from mcusim.ops import OPS, Work
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.pricing.efforts import EFFORTS, PUBLISHED, Cause, EffortModel
 from mcusim.pricing.emulated import EMULATED_FAMILY, emulated_model, emulated_prices
-from mcusim.pricing.fitting import NORMAL_QUANTILE
+from mcusim.pricing.intervals import MULTIPLYING, NORMAL_QUANTILE, Known, Scale, is_alone, is_tiny
 from mcusim.pricing.physics import stall_share
-from mcusim.pricing.stored import Calibration, find_place, package_calibration
+from mcusim.pricing.places import find_place
+from mcusim.pricing.stored import Calibration, package_calibration
 from mcusim.program import Step
 from mcusim.report import Basis
 from mcusim.runtimes import Runtime
@@ -55,16 +59,18 @@ class Coefficients:
     """Prices of one runtime on one board.
 
     cycles: of one unit of each effort of `model`.   covariance: of their logarithms.
-    row_variance: of the logarithm of a measured time around the model.   interval_scale: stretches deviations.
+    row_variance: of the logarithm of a measured time around the model.   scale: stretches deviations,
+    kernel_scale: those of one operator alone.
     stall_share: the part of all cycles that waits for flash, by the physics.
     version: of the runtime, as measured.   evidence: what stands behind the prices.   basis: calibrated, or
     provisional where the runtime was never measured on such a core.
     """
 
     cycles: tuple[float, ...]
-    covariance: tuple[tuple[float, ...], ...]
+    covariance: NDArray[np.float64]
     row_variance: float
-    interval_scale: float
+    scale: Scale
+    kernel_scale: Scale
     stall_share: float
     version: str
     evidence: str
@@ -74,24 +80,29 @@ class Coefficients:
 
     def interval(self, amounts: Sequence[float]) -> Interval:
         """Around the cycles of so much of each effort: parts whose prices are known well make it narrow."""
-        parts = [(place, amount * self.cycles[place]) for place, amount in enumerate(amounts) if amount]
-        total = sum([part for _, part in parts])
+        parts = np.multiply(amounts, self.cycles)
+        total = float(parts.sum())
         if not total:
             return Interval(1.0, 1.0)
-        variance = 0.0
-        for place, part in parts:
-            row = self.covariance[place]
-            variance += part * sum([row[other] * share for other, share in parts])
-        deviation = sqrt(max(variance / total**2, 0.0) + self.row_variance) * self.interval_scale
-        factor = exp(NORMAL_QUANTILE * deviation)
+        variance = float(parts @ self.covariance @ parts) / total**2
+        deviation = sqrt(max(variance, 0.0) + self.row_variance)
+        factor = exp(NORMAL_QUANTILE * self.scale_at(amounts, variance) * deviation)
         return Interval(1.0 / factor, factor)
+
+    def scale_at(self, amounts: Sequence[float], variance: float) -> float:
+        """What the deviation of such a network's time is multiplied with.   variance: that of its prices."""
+        if self.model is not PUBLISHED:
+            return 1.0
+        scale = self.kernel_scale if is_alone(amounts) else self.scale
+        return scale.at(sqrt(max(variance, 0.0) + self.row_variance), is_tiny(amounts))
 
 
 MACS_ONLY = Coefficients(
-    tuple(float(effort.name.endswith("_mac")) for effort in EFFORTS),
-    ((0.0,) * len(EFFORTS),) * len(EFFORTS),
+    tuple(float(effort.base in MULTIPLYING) for effort in EFFORTS),
+    np.zeros((len(EFFORTS), len(EFFORTS))),
     0.0,
-    1.0,
+    Scale(1.0, 1.0, 1.0),
+    Scale(1.0, 1.0, 1.0),
     0.0,
     "",
     "one cycle a multiply-accumulate, to rank schedules where nothing was measured",
@@ -114,14 +125,16 @@ def coefficients(
         return _emulated(board) if runtime.price_family == EMULATED_FAMILY else None
     system = place.system
     prices = chosen.fit.posterior(system, place.log_physics)
+    sure = prices if place.sure == system else chosen.fit.posterior(place.sure, place.log_physics)
     return Coefficients(
         tuple(exp(value) for value in prices.log_prices.tolist()),
-        tuple(tuple(row) for row in prices.covariance.tolist()),
+        sure.covariance,
         chosen.fit.spreads.noise**2,
-        chosen.scale_of(system),
+        chosen.scale_of(place.sure),
+        chosen.scales[Known.KERNEL],
         stall_share(board),
         f"{system.version}+{system.option}" if system.option else system.version,
-        place.told,
+        place.evidence,
         place.networks,
         Basis.CALIBRATED if place.is_measured_core else Basis.PROVISIONAL,
     )
@@ -133,9 +146,10 @@ def _emulated(board: Board) -> Coefficients:
     size = len(found.cycles)
     return Coefficients(
         found.cycles,
-        ((0.0,) * size,) * size,
+        np.zeros((size, size)),
         found.spread**2,
-        1.0,
+        Scale(1.0, 1.0, 1.0),
+        Scale(1.0, 1.0, 1.0),
         stall_share(board),
         "",
         found.evidence,

@@ -1,10 +1,15 @@
 """Measured cycles + physics -> what an effort costs on any system, with the covariance of that answer.
 
 The logarithm of the price of effort f on system s is the physics' plus a sum of deviations, one for each level that s
-belongs to (its runtime, its version, its core, its board, ...: `systems.LEVELS`). At each level there are three: of
-all prices together, of each group of efforts, of each single effort. All deviations are normal with mean 0; how wide is
-the level's `Spread`. Prices are therefore never negative, a price that no row determines stays at the physics', and a
-system with few rows borrows from its kin.
+belongs to (its runtime, its version, its core, its board, ...: `systems.LEVELS`). At each level there are four: of
+all prices together, of each group of efforts, of each kind of work whatever its shape, and of each effort as a smooth
+function of shape. All deviations are normal with mean 0; how wide is the level's `Spread`. Prices are therefore never
+negative, a price that no row determines stays at the physics', and a system with few rows borrows from its kin.
+
+    price of depthwise work     |      o                  o: where a system's networks spent their time
+    by the width of the map     |   .-' '-.__o___
+                                |  '               far from there the price returns to what kin have, and its
+                                +---5---12---28--- interval widens by the `shape` spread
 
     cycles of a row i   =   sum over f of  amount[i, f] * exp(log_price[s(i), f])
 
@@ -15,7 +20,7 @@ from the model count less (Student's t with four degrees of freedom), so one odd
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -27,62 +32,87 @@ from mcusim.pricing.efforts import EFFORTS, GROUPS
 from mcusim.pricing.physics import physics
 from mcusim.pricing.systems import LEVELS, System, keys_of
 
-__all__ = ["Evidence", "Fit", "Posterior", "Spread", "Spreads", "fit_rows", "leave_out", "linear_view"]
+__all__ = [
+    "Block",
+    "Evidence",
+    "Fit",
+    "Posterior",
+    "Spread",
+    "Spreads",
+    "blocks_of",
+    "fit_rows",
+    "leave_out",
+    "linear_view",
+    "noise_variance",
+]
 
 Floats = NDArray[np.float64]
 
 _GROUP = np.array([GROUPS.index(effort.group) for effort in EFFORTS])
 _INTO_GROUPS: Floats = np.eye(len(GROUPS))[_GROUP]
 _IN_GROUP: Floats = _INTO_GROUPS @ _INTO_GROUPS.T
-_STEPS, _STEPS_WARM, _REWEIGHTS = 12, 5, 4
+_ALIKE_OCTAVES = 2.0
+"""Prices at shapes so many octaves apart still resemble each other (correlation exp(-1/2))."""
+_STEPS, _REWEIGHTS = 12, 4
 _CLOSE = 1e-4
 _FREEDOM, _LEAST_WEIGHT = 4.0, 0.02
 
 
 class Spread(NamedTuple):
-    """Standard deviations at one level: of all prices together, of a group's, of a single effort's."""
+    """Standard deviations at one level: of all prices together, of a group's, of one kind of work's, of a shape's."""
 
     together: float
     group: float
     effort: float
+    shape: float
 
 
 @dataclass(frozen=True, slots=True)
 class Spreads:
-    """How far systems differ. levels: by name of LEVELS.   effort: of each effort, everywhere.   noise: of a row."""
+    """How far systems differ. levels: by name of LEVELS.
+
+    effort, shape: of each kind of work and of each shape, everywhere.   noise: of a network's row.
+    kernel_noise: of a single kernel's, which has no other layers to average its own ways out.
+    """
 
     levels: Mapping[str, Spread]
     effort: float
+    shape: float
     noise: float
+    kernel_noise: float
 
 
 class Evidence(NamedTuple):
     """One measured time as the regression sees it.
 
-    network: rows of one network are left out together.   amounts: of each of EFFORTS.   log_physics: the physics'
-    log cycles of each effort on this system.   rounding: standard deviation of log(cycles) left open by its digits.
+    network: rows of one network are left out together.   family: networks built alike.   amounts: of each of EFFORTS.
+    log_physics: the physics' log cycles of each effort on this system.   rounding: standard deviation of log(cycles)
+    left open by its digits.   is_kernel: one operator alone.
     """
 
     id: str
     system: System
     network: str
+    family: str
     amounts: tuple[float, ...]
     cycles: float
     rounding: float
     log_physics: tuple[float, ...]
+    is_kernel: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """What was learned from rows, in the form that answers for any system.
 
-    shares: (rows, efforts) of each effort in a row's cycles.   pull: what each row adds to prices that share a level
-    with it.   variance: of each row, its weight included.   weights: in (0, 1], how much each row counts.
-    log_prices: (rows, efforts), of each row's system.
+    networks: of each row, "" for a single kernel.   shares: (rows, efforts) of each effort in a row's cycles.
+    pull: what each row adds to prices that share a level with it.   variance: of each row, its weight included.
+    weights: in (0, 1], how much each row counts.   log_prices: (rows, efforts), of each row's system.
     """
 
     ids: tuple[str, ...]
     systems: tuple[System, ...]
+    networks: tuple[str, ...]
     spreads: Spreads
     shares: Floats
     pull: Floats
@@ -98,6 +128,14 @@ class Fit:
         log_prices = np.asarray(log_physics) + self.pull @ cross
         covariance = kernel.prior(system) - cross.T @ np.linalg.solve(self._gram(kernel), cross)
         return Posterior(log_prices, covariance)
+
+    @cached_property
+    def measured(self) -> dict[System, int]:
+        """Networks of every system with evidence, 0 where only kernels were measured."""
+        names: dict[System, set[str]] = {}
+        for system, network in zip(self.systems, self.networks, strict=True):
+            names.setdefault(system, set()).update([network] if network else [])
+        return {system: len(found) for system, found in names.items()}
 
     def _gram(self, kernel: _Kernel) -> Floats:
         found: Floats = kernel.gram(self.shares) + np.diag(self.variance)
@@ -118,6 +156,19 @@ class Posterior(NamedTuple):
         return float(np.log(total)), max(float(shares @ self.covariance @ shares), 0.0)
 
 
+def _work_alike() -> tuple[Floats, Floats]:
+    """Two times (efforts, efforts): which are one kind of work, and how much shapes of it resemble each other."""
+    doubt = np.asarray(physics().uncertainty)
+    one_kind = np.array([[a.base == b.base for b in EFFORTS] for a in EFFORTS]) * np.outer(doubt, doubt)
+    alike = np.zeros_like(one_kind)
+    for i, a in enumerate(EFFORTS):
+        for j, b in enumerate(EFFORTS):
+            if a.base == b.base and a.knot:
+                squared = sum((x - y) ** 2 for x, y in zip(a.knot, b.knot, strict=True))
+                alike[i, j] = np.exp(-squared / (2.0 * _ALIKE_OCTAVES**2))
+    return one_kind, alike
+
+
 class _Kernel:
     """Covariances between rows, and between rows and the prices of a system."""
 
@@ -125,25 +176,40 @@ class _Kernel:
         self.spreads = spreads
         self._names = list(zip(*map(keys_of, systems), strict=True))
         self._levels = [spreads.levels[name] for name in LEVELS]
-        self._doubt = np.asarray(physics().uncertainty)
+        self._one_kind, self._alike = _work_alike()
 
     @cached_property
-    def weighed(self) -> tuple[Floats, Floats, Floats]:
-        """Three times (rows, rows): variances that two rows share, of all prices, of a group's, of single efforts."""
-        together, group, effort = (np.zeros((len(self._names[0]),) * 2) for _ in range(3))
+    def weighed(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Four times (rows, rows): variances that two rows share, of all prices, a group's, a kind's, a shape's."""
+        together, group, effort, shape = (np.zeros((len(self._names[0]),) * 2) for _ in range(4))
         for names, level in zip(self._names, self._levels, strict=True):
             code = np.unique(names, return_inverse=True)[1]
             shared = code[:, None] == code[None, :]
             together += level.together**2 * shared
             group += level.group**2 * shared
             effort += level.effort**2 * shared
-        return together, group, effort + self.spreads.effort**2
+            shape += level.shape**2 * shared
+        return together, group, effort + self.spreads.effort**2, shape + self.spreads.shape**2
 
     def gram(self, shares: Floats) -> Floats:
         """(rows, rows): of the log cycles of two rows."""
-        groups, efforts = shares @ _INTO_GROUPS, shares * self._doubt
-        together, group, effort = self.weighed
-        total: Floats = together + group * (groups @ groups.T) + effort * (efforts @ efforts.T)
+        groups = shares @ _INTO_GROUPS
+        together, group, effort, shape = self.weighed
+        total: Floats = together + group * (groups @ groups.T)
+        total += effort * (shares @ self._one_kind @ shares.T) + shape * (shares @ self._alike @ shares.T)
+        return total
+
+    def moved(
+        self, chosen: NDArray[np.int64], shares: Floats, pull: Floats, asked: NDArray[np.int64] | None = None
+    ) -> Floats:
+        """(asked, efforts): how far the chosen rows move the log prices of the asked rows' systems.
+
+        shares, pull: of the chosen rows.   asked: every row if None.
+        """
+        rows = slice(None) if asked is None else asked
+        together, group, effort, shape = (shared[rows][:, chosen] * pull for shared in self.weighed)
+        total: Floats = together.sum(axis=1)[:, None] + (group @ (shares @ _INTO_GROUPS)) @ _INTO_GROUPS.T
+        total += effort @ (shares @ self._one_kind) + shape @ (shares @ self._alike)
         return total
 
     def meet(self, system: System) -> list[NDArray[np.bool_]]:
@@ -153,10 +219,11 @@ class _Kernel:
 
     def cross(self, met: list[NDArray[np.bool_]], shares: Floats) -> Floats:
         """(rows, efforts): of the log cycles of a row and the log price of an effort."""
-        groups, efforts = (shares @ _INTO_GROUPS) @ _INTO_GROUPS.T, shares * self._doubt**2
-        total: Floats = self.spreads.effort**2 * efforts
+        groups = (shares @ _INTO_GROUPS) @ _INTO_GROUPS.T
+        efforts, shapes = shares @ self._one_kind, shares @ self._alike
+        total: Floats = self.spreads.effort**2 * efforts + self.spreads.shape**2 * shapes
         for rows, level in zip(met, self._levels, strict=True):
-            part = level.together**2 + level.group**2 * groups + level.effort**2 * efforts
+            part = level.together**2 + level.group**2 * groups + level.effort**2 * efforts + level.shape**2 * shapes
             total = total + rows[:, None] * part
         return total
 
@@ -165,10 +232,10 @@ class _Kernel:
 
         A core that no row was measured on is as uncertain as the physics says.
         """
-        single = np.diag(self._doubt**2)
-        total: Floats = self.spreads.effort**2 * single
+        total: Floats = self.spreads.effort**2 * self._one_kind + self.spreads.shape**2 * self._alike
         for level in self._levels:
-            total = total + level.together**2 + level.group**2 * _IN_GROUP + level.effort**2 * single
+            total = total + level.together**2 + level.group**2 * _IN_GROUP
+            total = total + level.effort**2 * self._one_kind + level.shape**2 * self._alike
         if system.core not in self._names[LEVELS.index("core")]:
             total = total + physics().core[system.core][1] ** 2
         return total
@@ -176,6 +243,11 @@ class _Kernel:
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Fitting
+
+
+def noise_variance(row: Evidence, spreads: Spreads) -> float:
+    """Of the logarithm of a row's cycles around what its system's prices say."""
+    return (spreads.kernel_noise if row.is_kernel else spreads.noise) ** 2 + row.rounding**2
 
 
 class _Rows:
@@ -186,7 +258,7 @@ class _Rows:
         self.amounts = np.array([row.amounts for row in rows])
         self.measured = np.log([row.cycles for row in rows])
         self.physics = np.array([row.log_physics for row in rows])
-        self.variance = spreads.noise**2 + np.array([row.rounding for row in rows]) ** 2
+        self.variance = np.array([noise_variance(row, spreads) for row in rows])
         self.kernel = _Kernel([row.system for row in rows], spreads)
 
     def linearised(self, log_prices: Floats) -> tuple[Floats, Floats]:
@@ -195,31 +267,27 @@ class _Rows:
         total = parts.sum(axis=1)
         return np.log(total), parts / total[:, None]
 
+    def target(self, log_prices: Floats) -> tuple[Floats, Floats]:
+        """What the linearised model explains, with mean 0, and the shares that it is linear in."""
+        predicted, shares = self.linearised(log_prices)
+        return self.measured - predicted + (shares * (log_prices - self.physics)).sum(axis=1), shares
+
     def solve(
         self, chosen: NDArray[np.int64], weights: Floats, log_prices: Floats, steps: int
     ) -> tuple[Floats, Floats, Floats, Floats]:
         """Newton steps: log prices of every row's system from the chosen rows; shares, pull and gram of those."""
         for _ in range(steps):
-            predicted, shares = self.linearised(log_prices)
-            target = self.measured - predicted + (shares * (log_prices - self.physics)).sum(axis=1)
+            target, shares = self.target(log_prices)
             gram = self.kernel.gram(shares)
             noisy = gram[np.ix_(chosen, chosen)] + np.diag(self.variance[chosen] / weights[chosen])
-            pull = np.linalg.solve(noisy, target[chosen])
-            found = self.physics + self._moved(chosen, shares[chosen], pull)
+            pull = np.linalg.solve(noisy, target[chosen]).astype(np.float64)
+            found = self.physics + self.kernel.moved(chosen, shares[chosen], pull)
             step = found - log_prices
             largest = float(np.abs(step).max())
             log_prices = log_prices + step * min(1.0, 1.0 / max(largest, 1e-12))
             if largest < _CLOSE:
                 break
         return log_prices, shares, pull, gram
-
-    def _moved(self, chosen: NDArray[np.int64], shares: Floats, pull: Floats) -> Floats:
-        """How far the chosen rows move the log prices of every row's system from the physics'."""
-        efforts = shares * np.asarray(physics().uncertainty) ** 2
-        together, group, effort = (shared[:, chosen] * pull for shared in self.kernel.weighed)
-        by_group = (group @ (shares @ _INTO_GROUPS)) @ _INTO_GROUPS.T
-        total: Floats = together.sum(axis=1)[:, None] + by_group + effort @ efforts
-        return total
 
 
 def fit_rows(rows: Sequence[Evidence], spreads: Spreads) -> Fit:
@@ -235,6 +303,7 @@ def fit_rows(rows: Sequence[Evidence], spreads: Spreads) -> Fit:
     return Fit(
         tuple(row.id for row in rows),
         tuple(row.system for row in rows),
+        tuple("" if row.is_kernel else row.network for row in rows),
         spreads,
         shares,
         pull,
@@ -245,27 +314,37 @@ def fit_rows(rows: Sequence[Evidence], spreads: Spreads) -> Fit:
 
 
 class LinearView(NamedTuple):
-    """The model linearised at a fit: `target` is normal with mean 0 and a covariance that the spreads give."""
+    """The model linearised at a fit: `target` is normal with mean 0 and a covariance that the spreads give.
+
+    parts: by name of a spread, `LEVEL.FIELD` or a field of Spreads: what its square is multiplied with in that
+    covariance, (rows, rows).   fixed: what is there whatever the spreads.
+    """
 
     target: Floats
-    shares: Floats
-    weights: Floats
-    rounding: Floats
-    systems: tuple[System, ...]
-
-    def covariance(self, spreads: Spreads) -> Floats:
-        """(rows, rows), noise included."""
-        gram = _Kernel(self.systems, spreads).gram(self.shares)
-        found: Floats = gram + np.diag((spreads.noise**2 + self.rounding**2) / self.weights)
-        return found
+    parts: dict[str, Floats]
+    fixed: Floats
 
 
 def linear_view(rows: Sequence[Evidence], fit: Fit) -> LinearView:
     """What finding spreads needs."""
     state = _Rows(rows, fit.spreads)
-    predicted, shares = state.linearised(fit.log_prices)
-    target = state.measured - predicted + (shares * (fit.log_prices - state.physics)).sum(axis=1)
-    return LinearView(target, shares, fit.weights, np.array([row.rounding for row in rows]), fit.systems)
+    target, shares = state.target(fit.log_prices)
+    one_kind, alike = _work_alike()
+    wholes = {
+        "together": np.ones((len(rows), len(rows))),
+        "group": shares @ _IN_GROUP @ shares.T,
+        "effort": shares @ one_kind @ shares.T,
+        "shape": shares @ alike @ shares.T,
+    }
+    parts = {"effort": wholes["effort"], "shape": wholes["shape"]}
+    for level, names in zip(LEVELS, zip(*[keys_of(row.system) for row in rows], strict=True), strict=True):
+        code = np.unique(names, return_inverse=True)[1]
+        shared = code[:, None] == code[None, :]
+        parts |= {f"{level}.{field}": shared * whole for field, whole in wholes.items()}
+    is_kernel = np.array([row.is_kernel for row in rows])
+    parts["noise"], parts["kernel_noise"] = np.diag(~is_kernel / fit.weights), np.diag(is_kernel / fit.weights)
+    rounding = np.array([row.rounding for row in rows])
+    return LinearView(target, parts, np.diag(rounding**2 / fit.weights))
 
 
 class LeftOut(NamedTuple):
@@ -275,25 +354,37 @@ class LeftOut(NamedTuple):
     deviation: Floats
 
 
-def leave_out(rows: Sequence[Evidence], fit: Fit) -> LeftOut:
-    """Every row predicted from the rows of all other networks, on every system."""
+class Block(NamedTuple):
+    """Places of rows that are left out together, and of those among them that are predicted."""
+
+    out: NDArray[np.int64]
+    asked: NDArray[np.int64]
+
+
+def leave_out(rows: Sequence[Evidence], fit: Fit, blocks: Iterable[Block] | None = None) -> LeftOut:
+    """Rows predicted from others alone.   blocks: one for each network, on every system, if None.
+
+    The others' prices are found without the rows that are left out; what the others' cycles are made of stays as it is
+    at the fit, so that one matrix serves every block. Rows of no block get NaN.
+    """
     state = _Rows(rows, fit.spreads)
-    networks = np.array([row.network for row in rows])
-    mean, deviation = np.zeros(len(rows)), np.zeros(len(rows))
-    for network in sorted(set(networks)):
-        out, kept = np.flatnonzero(networks == network), np.flatnonzero(networks != network)
-        log_prices, _, _, _ = state.solve(kept, fit.weights, fit.log_prices, _STEPS_WARM)
-        mean[out], variance = _predict(state, out, kept, fit.weights, log_prices)
-        deviation[out] = np.sqrt(variance + state.variance[out])
+    target, shares = state.target(fit.log_prices)
+    noise = state.variance / fit.weights
+    precision = np.linalg.inv(state.kernel.gram(shares) + np.diag(noise)).astype(np.float64)
+    pull: Floats = precision @ target
+    mean, deviation = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    for out, asked in blocks_of([row.network for row in rows]) if blocks is None else blocks:
+        kept = np.setdiff1d(np.arange(len(rows)), out)
+        covariance = np.linalg.inv(precision[np.ix_(out, out)])
+        without = pull[kept] - precision[np.ix_(kept, out)] @ (covariance @ pull[out])
+        log_prices = state.physics[asked] + state.kernel.moved(kept, shares[kept], without, asked)
+        mean[asked] = np.log((state.amounts[asked] * np.exp(log_prices)).sum(axis=1))
+        own = np.diag(covariance)[np.searchsorted(out, asked)] - noise[asked]
+        deviation[asked] = np.sqrt(np.maximum(own, 0.0) + state.variance[asked])
     return LeftOut(mean, deviation)
 
 
-def _predict(
-    state: _Rows, out: NDArray[np.int64], kept: NDArray[np.int64], weights: Floats, log_prices: Floats
-) -> tuple[Floats, Floats]:
-    predicted, shares = state.linearised(log_prices)
-    gram = state.kernel.gram(shares)
-    noisy = gram[np.ix_(kept, kept)] + np.diag(state.variance[kept] / weights[kept])
-    cross = gram[np.ix_(out, kept)]
-    variance = np.diag(gram)[out] - np.einsum("ij,ji->i", cross, np.linalg.solve(noisy, cross.T))
-    return predicted[out], np.maximum(variance, 0.0)
+def blocks_of(labels: Sequence[str]) -> list[Block]:
+    """Blocks for `leave_out`: rows of one label together."""
+    code = np.unique(labels, return_inverse=True)[1]
+    return [Block(whole, whole) for whole in (np.flatnonzero(code == i) for i in range(code.max() + 1))]

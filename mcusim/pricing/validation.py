@@ -1,200 +1,266 @@
-"""The model against measurements that it has not seen, beside the trivial baseline.
+"""The model against measurements that it has not seen: whole families, boards, versions, and kernels left out.
 
-Every measured network is left out in turn, on all systems at once; all that is shown was predicted without it. The
-baseline knows multiply-accumulates only: the mean cycles a MAC of the same system's other networks.
+Leaving out one network flatters: its kin on the same board give it away. Each experiment here leaves out all that is
+alike, on every system at once, and predicts it from the rest. Beside it stand what multiply-accumulates alone would
+predict from the same rest, and what the model of commit `EARLIER_COMMIT` said in the same experiment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from functools import cache
+from importlib import resources
 from math import exp, log
-from statistics import fmean, median
+from statistics import fmean
 from typing import NamedTuple
 
+import numpy as np
+
 from mcusim.boards import board_names, load_board
-from mcusim.pricing.efforts import EFFORTS
-from mcusim.pricing.fitting import COVERAGE, NORMAL_QUANTILE, evidence_of, refit
-from mcusim.pricing.measurements import Measurement, measurements
-from mcusim.pricing.regression import Evidence, leave_out
-from mcusim.pricing.stored import package_calibration
+from mcusim.pricing.fitting import evidence_of, kernel_evidence, log_physics, package_evidence
+from mcusim.pricing.intervals import (
+    NORMAL_QUANTILE,
+    Known,
+    Scale,
+    is_tiny,
+    known_without,
+    macs_of,
+    networks_of,
+    release_of,
+)
+from mcusim.pricing.measurements import KernelTime, Measurement, kernel_times, measurements
+from mcusim.pricing.regression import Block, Evidence, Posterior, blocks_of, fit_rows, leave_out
+from mcusim.pricing.scoring import Guess, Prediction
+from mcusim.pricing.stored import Calibration, package_calibration
 from mcusim.pricing.systems import System
 
 __all__ = [
+    "EARLIER_COMMIT",
     "MANY_NETWORKS",
     "SOME_NETWORKS",
-    "Baseline",
     "EnergyCheck",
-    "Prediction",
-    "Score",
-    "SystemScore",
+    "Group",
     "energy_checks",
     "left_out",
-    "of_systems",
     "predictions",
-    "score",
-    "score_systems",
 ]
 
 MANY_NETWORKS, SOME_NETWORKS = 10, 4
 """A system with so many networks is judged by itself; with so many, in the mean."""
 
-_MACS = [place for place, effort in enumerate(EFFORTS) if effort.name.endswith("_mac")]
+EARLIER_COMMIT = "e7d7433"
+"""Its answers in these experiments are kept in `data/validation_e7d7433.csv`: that commit's code on today's
+measurements, refitted with each block left out; its interval scale as it shipped."""
+
 _LEAST_DEVIATION = 0.02
 _MLPERF = "mlcommons/tiny_results"
 
 
-class Baseline(NamedTuple):
-    """What multiply-accumulates alone predict."""
+class Group(StrEnum):
+    """What is left out together, on every system."""
 
-    ms: float
-    low_ms: float
-    high_ms: float
-
-
-class Prediction(NamedTuple):
-    """A measured time, what the model says of it without its network, and what the baseline says; None if it cannot."""
-
-    row: Measurement
-    ms: float
-    low_ms: float
-    high_ms: float
-    baseline: Baseline | None
-
-    @property
-    def measured_ms(self) -> float:
-        return float(self.row.latency_ms)
-
-    @property
-    def error(self) -> float:
-        """Of the prediction, as a share of the measured time."""
-        return self.ms / self.measured_ms - 1.0
-
-    @property
-    def is_inside(self) -> bool:
-        return self.low_ms <= self.measured_ms <= self.high_ms
-
-    @property
-    def width(self) -> float:
-        """Of the interval, as a share of the prediction."""
-        return (self.high_ms - self.low_ms) / self.ms
+    FAMILIES = "families"
+    NETWORKS = "networks"
+    BOARDS = "boards"
+    VERSIONS = "versions"
+    COMBINATIONS = "combinations"
+    KERNELS = "kernels"
 
 
-class Score(NamedTuple):
-    """Of some predictions. Errors and widths are shares of the measured and the predicted time.
-
-    coverage: of the intervals, which aim at 0.8.   interval_score: their width, and 10 times what they miss by, on the
-    mean as a share of the measured time: less is better (Gneiting and Raftery 2007).
-    """
-
-    rows: int
-    mean_error: float
-    worst_error: float
-    within_10: float
-    within_15: float
-    within_20: float
-    coverage: float
-    median_width: float
-    interval_score: float
-    baseline_error: float | None
-    baseline_coverage: float | None
-    baseline_interval_score: float | None
+MEANING = {
+    Group.FAMILIES: "all networks built alike",
+    Group.NETWORKS: "one network",
+    Group.BOARDS: "all times on a board",
+    Group.VERSIONS: "all times of a version and build",
+    Group.COMBINATIONS: "a family, and all times on a board",
+    Group.KERNELS: "all times on a board, single operators predicted",
+}
 
 
-class SystemScore(NamedTuple):
-    system: System
-    networks: int
-    score: Score
-
-
-def predictions(rows: Sequence[Measurement] | None = None) -> tuple[Prediction, ...]:
-    """Every measurement that is evidence, predicted from all other networks.   rows: the package's own if None."""
-    used = [row for row in (measurements() if rows is None else rows) if not row.left_out]
-    evidence = evidence_of(used)
-    fit, scale = refit(evidence, package_calibration().fit.spreads)
-    left = leave_out(evidence, fit)
-    found = []
-    for row, own, mean, deviation in zip(used, evidence, left.log_cycles, left.deviation, strict=True):
-        ms = exp(mean) / row.clock_hz * 1e3
-        factor = exp(NORMAL_QUANTILE * scale * deviation)
-        found.append(Prediction(row, ms, ms / factor, ms * factor, _baseline(row, own, evidence)))
-    return tuple(found)
-
-
-def _baseline(row: Measurement, own: Evidence, evidence: Sequence[Evidence]) -> Baseline | None:
-    others = [other for other in evidence if other.system == own.system and other.network != own.network]
-    if not others:
-        return None
-    rates = [other.cycles / _macs(other) for other in others]
-    rate = fmean(rates)
-    spread = (sum(log(r / rate) ** 2 for r in rates) / len(rates)) ** 0.5
-    ms = rate * _macs(own) / row.clock_hz * 1e3
-    factor = exp(NORMAL_QUANTILE * max(spread, _LEAST_DEVIATION) * (1.0 + 1.0 / len(rates)) ** 0.5)
-    return Baseline(ms, ms / factor, ms * factor)
-
-
-def _macs(row: Evidence) -> float:
-    return sum(row.amounts[place] for place in _MACS)
-
-
-def score_systems(found: Iterable[Prediction]) -> tuple[SystemScore, ...]:
-    """One entry a system, those with most networks first."""
-    groups: dict[System, list[Prediction]] = {}
-    for prediction in found:
-        groups.setdefault(prediction.row.system, []).append(prediction)
-    scored = [
-        SystemScore(system, len({p.row.network_id for p in group}), score(group)) for system, group in groups.items()
-    ]
-    return tuple(sorted(scored, key=lambda entry: (-entry.networks, entry.system)))
-
-
-def score(found: Sequence[Prediction]) -> Score:
-    """Of some predictions together; the baseline's figures only where it answers for every one of them."""
-    errors = [abs(p.error) for p in found]
-    bases = [p.baseline for p in found if p.baseline is not None]
-    whole = len(bases) == len(found)
-    measured = [p.measured_ms for p in found]
-
-    def share(holds: Callable[[float], bool]) -> float:
-        return sum(map(holds, errors)) / len(errors)
-
-    return Score(
-        len(found),
-        fmean(errors),
-        max(errors),
-        share(lambda error: error <= 0.10),
-        share(lambda error: error <= 0.15),
-        share(lambda error: error <= 0.20),
-        fmean([p.is_inside for p in found]),
-        median([p.width for p in found]),
-        fmean([_interval_score(p.measured_ms, p.low_ms, p.high_ms) for p in found]),
-        fmean([abs(b.ms / ms - 1.0) for b, ms in zip(bases, measured, strict=True)]) if whole else None,
-        fmean([b.low_ms <= ms <= b.high_ms for b, ms in zip(bases, measured, strict=True)]) if whole else None,
-        fmean([_interval_score(ms, b.low_ms, b.high_ms) for b, ms in zip(bases, measured, strict=True)])
-        if whole
-        else None,
+@cache
+def predictions(group: Group = Group.FAMILIES) -> tuple[Prediction, ...]:
+    """Every published time that is evidence, or every single operator, predicted without its group."""
+    if group is Group.KERNELS:
+        return tuple(_kernel_predictions())
+    rows, calibration = package_evidence(), package_calibration()
+    blocks = _blocks(rows, group)
+    left, remaining = leave_out(rows, calibration.fit, blocks), known_without(rows, blocks)
+    published = {row.id: row for row in measurements()}
+    networks, earlier = networks_of(rows), _earlier(group)
+    base = _macs_only(rows, blocks)
+    return tuple(
+        _prediction(
+            published[row.id],
+            row,
+            networks[row.system],
+            _around(left.log_cycles[i], left.deviation[i], calibration.scales[remaining[i]], row),
+            base[i],
+            earlier.get(row.id),
+        )
+        for i, row in enumerate(rows)
+        if not row.is_kernel
     )
 
 
-def of_systems(found: Sequence[Prediction], networks: int) -> list[Prediction]:
-    """Those of systems with at least so many networks."""
-    kept = {entry.system for entry in score_systems(found) if entry.networks >= networks}
-    return [prediction for prediction in found if prediction.row.system in kept]
+def _blocks(rows: Sequence[Evidence], group: Group) -> list[Block]:
+    if group is Group.COMBINATIONS:
+        families, boards = (np.array([label(row) for row in rows]) for label in (_family, _board))
+        pairs = sorted(set(zip(families.tolist(), boards.tolist(), strict=True)))
+        return [
+            Block(np.flatnonzero((families == f) | (boards == b)), np.flatnonzero((families == f) & (boards == b)))
+            for f, b in pairs
+        ]
+    label = _LABELS[group]
+    return blocks_of([label(row) for row in rows])
+
+
+def _family(row: Evidence) -> str:
+    return row.family
+
+
+def _board(row: Evidence) -> str:
+    return row.system.board
+
+
+_LABELS: dict[Group, Callable[[Evidence], str]] = {
+    Group.FAMILIES: _family,
+    Group.NETWORKS: lambda row: row.network,
+    Group.BOARDS: _board,
+    Group.VERSIONS: lambda row: " ".join(release_of(row.system)),
+}
+
+
+class _LogGuess(NamedTuple):
+    """Of the logarithm of cycles: its mean, and how far the interval reaches to each side."""
+
+    mean: float
+    reach: float
+
+
+def _around(mean: float, deviation: float, scale: Scale, row: Evidence) -> _LogGuess:
+    stretched = scale.at(float(deviation), is_tiny(row.amounts)) * float(deviation)
+    return _LogGuess(float(mean), NORMAL_QUANTILE * stretched)
+
+
+def _prediction(
+    row: Measurement | KernelTime,
+    own: Evidence,
+    networks: int,
+    found: _LogGuess,
+    macs_only: _LogGuess,
+    earlier: _LogGuess | None,
+) -> Prediction:
+    def shown(guess: _LogGuess) -> Guess:
+        return Guess(*[exp(guess.mean + side * guess.reach) / row.clock_hz * 1e3 for side in (0, -1, 1)])
+
+    return Prediction(
+        row,
+        own.family,
+        own.network,
+        networks,
+        macs_of(own.amounts),
+        shown(found),
+        shown(macs_only),
+        None if earlier is None else shown(earlier),
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Single operators
+
+
+def _kernel_predictions() -> Iterator[Prediction]:
+    """Operators measured alone, from a fit that has seen nothing of their board."""
+    rows, calibration, earlier = package_evidence(), package_calibration(), _earlier(Group.KERNELS)
+    alone = [row for row in kernel_times() if not row.network]
+    every = {row.id: row for row in kernel_evidence()}
+    for board in sorted({row.system.board for row in alone}):
+        kept = [row for row in rows if row.system.board != board]
+        fit = fit_rows(kept, calibration.fit.spreads)
+        here = [row for row in alone if row.system.board == board]
+        base = _macs_only([*kept, *(every[row.id] for row in here)], _tail(len(kept), len(here)))
+        prices = {row.system: fit.posterior(row.system, every[row.id].log_physics) for row in here}
+        for place, row in enumerate(here, len(kept)):
+            found = _kernel_guess(prices[row.system], calibration, every[row.id])
+            yield _prediction(row, every[row.id], 0, found, base[place], earlier.get(row.id))
+
+
+def _tail(first: int, count: int) -> list[Block]:
+    out = np.arange(first, first + count)
+    return [Block(out, out)]
+
+
+def _kernel_guess(prices: Posterior, calibration: Calibration, row: Evidence) -> _LogGuess:
+    mean, variance = prices.log_cycles(row.amounts)
+    deviation = (variance + calibration.fit.spreads.kernel_noise**2) ** 0.5
+    return _around(mean, deviation, calibration.scales[Known.KERNEL], row)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What else could have been said
+
+
+def _macs_only(rows: Sequence[Evidence], blocks: Sequence[Block]) -> dict[int, _LogGuess]:
+    """Mean cycles a multiply-accumulate of the nearest system with rows that are not left out, by place of a row."""
+    macs = [macs_of(row.amounts) for row in rows]
+    networks = [i for i, row in enumerate(rows) if not row.is_kernel and macs[i]]
+    guesses: dict[int, _LogGuess] = {}
+    for block in blocks:
+        out = set(block.out.tolist())
+        rates: dict[tuple[str, ...], list[float]] = {}
+        for i in networks:
+            if i not in out:
+                for key in _nearness(rows[i].system):
+                    rates.setdefault(key, []).append(rows[i].cycles / macs[i])
+        for i in block.asked.tolist():
+            near = next((rates[key] for key in _nearness(rows[i].system) if key in rates), [1.0])
+            mean = fmean(near)
+            spread = (sum(log(rate / mean) ** 2 for rate in near) / len(near)) ** 0.5
+            reach = NORMAL_QUANTILE * max(spread, _LEAST_DEVIATION) * (1.0 + 1.0 / len(near)) ** 0.5
+            guesses[i] = _LogGuess(log(mean * max(macs[i], 1.0)), reach)
+    return guesses
+
+
+def _nearness(system: System) -> tuple[tuple[str, ...], ...]:
+    """Names of ever larger groups of systems."""
+    runtime, version, option, core = system[:4]
+    return (tuple(system), (runtime, version, option, core), (runtime, core), (core,), ())
+
+
+@cache
+def _earlier(group: Group) -> dict[str, _LogGuess]:
+    """What the earlier commit's model said of each row in one experiment."""
+    name = f"validation_{EARLIER_COMMIT}.csv"
+    text = resources.files("mcusim.pricing").joinpath("data", name).read_text(encoding="utf-8")
+    return {
+        row["id"]: _LogGuess(float(row["log_cycles"]), float(row["reach"]))
+        for row in csv.DictReader(io.StringIO(text))
+        if row["group"] == group
+    }
 
 
 def left_out() -> dict[str, list[Measurement]]:
     """Measurements that are no evidence, by the reason."""
-    found: dict[str, list[Measurement]] = {}
+    reasons: dict[str, list[Measurement]] = {}
     for row in measurements():
         if row.left_out:
-            found.setdefault(row.left_out, []).append(row)
-    return found
+            reasons.setdefault(row.left_out, []).append(row)
+    return reasons
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Energy
 
 
 class EnergyCheck(NamedTuple):
     """A published energy beside the board's power times a time, in microjoules.
 
     measured_time_uj: times the published time: what the power alone is worth.   answer_uj: times the time that a report
-    gives.   left_out_uj: times the time predicted without the network.
+    gives.   left_out_uj: times the time predicted without the network's family.   low_uj, high_uj: of that, with the
+    bounds of both power and time.
     """
 
     row: Measurement
@@ -202,29 +268,32 @@ class EnergyCheck(NamedTuple):
     measured_time_uj: float
     answer_uj: float
     left_out_uj: float
+    low_uj: float
+    high_uj: float
+
+    @property
+    def is_inside(self) -> bool:
+        return self.low_uj <= self.published_uj <= self.high_uj
 
 
-def energy_checks(found: Sequence[Prediction]) -> tuple[EnergyCheck, ...]:
+def energy_checks(predicted: Sequence[Prediction]) -> tuple[EnergyCheck, ...]:
     """Every MLPerf Tiny row with an energy, on a board whose power is known at that setting (assumption A23)."""
     fit = package_calibration().fit
     checks = []
-    for prediction in found:
+    for prediction in predicted:
         row = prediction.row
-        board = row.system.board
-        if row.energy_uj is None or row.power_setting or _MLPERF not in row.source or board not in board_names():
+        if not isinstance(row, Measurement) or row.energy_uj is None or row.power_setting or _MLPERF not in row.source:
             continue
-        power = load_board(board).power
+        board = row.system.board
+        power = load_board(board).power if board in board_names() else None
         if power is None:
             continue
         milliwatts = (power.active_low_mw + power.active_high_mw) / 2
         (own,) = evidence_of([row])
-        mean, _ = fit.posterior(row.system, own.log_physics).log_cycles(own.amounts)
+        mean, _ = fit.posterior(row.system, log_physics(row.system, row.clock_hz)).log_cycles(own.amounts)
         answer_ms = exp(mean) / row.clock_hz * 1e3
-        times = (prediction.measured_ms, answer_ms, prediction.ms)
-        checks.append(EnergyCheck(row, row.energy_uj, *(milliwatts * ms for ms in times)))
+        guess = prediction.guess
+        measured_uj, answer_uj, guessed_uj = (milliwatts * ms for ms in (prediction.measured_ms, answer_ms, guess.ms))
+        low_uj, high_uj = power.active_low_mw * guess.low_ms, power.active_high_mw * guess.high_ms
+        checks.append(EnergyCheck(row, row.energy_uj, measured_uj, answer_uj, guessed_uj, low_uj, high_uj))
     return tuple(checks)
-
-
-def _interval_score(measured: float, low: float, high: float) -> float:
-    missed = max(low - measured, measured - high, 0.0)
-    return (high - low + 2.0 / (1.0 - COVERAGE) * missed) / measured

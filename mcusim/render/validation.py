@@ -1,26 +1,18 @@
-"""Predicted against measured times: a table of systems, and a plot of every row."""
+"""Predicted against measured times: a table of experiments, one of systems, and a plot by family with intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from mcusim.pricing.intervals import TINY_MACS
 from mcusim.pricing.measurements import Measurement
-from mcusim.pricing.validation import (
-    MANY_NETWORKS,
-    SOME_NETWORKS,
-    EnergyCheck,
-    Prediction,
-    Score,
-    SystemScore,
-    of_systems,
-    score,
-    score_systems,
-)
+from mcusim.pricing.scoring import Guess, Prediction, Score, SystemScore, of_systems, score, score_of, score_systems
+from mcusim.pricing.validation import EARLIER_COMMIT, MANY_NETWORKS, MEANING, SOME_NETWORKS, EnergyCheck, Group
 from mcusim.render import style
 from mcusim.render.text import Glyphs, paragraph
 from mcusim.render.text_table import Bar, Cell, Column, table
@@ -28,191 +20,239 @@ from mcusim.render.text_table import Bar, Cell, Column, table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["validation_lines", "validation_plot"]
+__all__ = ["group_scores", "validation_lines", "validation_plot", "validation_table"]
 
-_COLUMNS = (
-    Column("runtime", whole=True),
-    Column("version", drop=2),
-    Column("board", whole=True),
-    Column("networks", right=True, drop=5),
+_FIGURES = (
     Column("rows", right=True, drop=6),
     Column("error %", right=True),
-    Column("worst", right=True, drop=3),
-    Column("≤10 %", right=True, drop=7),
-    Column("≤20 %", right=True, drop=4),
-    Column("inside", right=True, drop=1),
-    Column("width %", right=True, drop=8),
-    Column("MACs only %", right=True),
+    Column("median", right=True, drop=2),
+    Column("≤10 %", right=True, drop=5),
+    Column("≤20 %", right=True, drop=3),
+    Column("inside", right=True),
+    Column("width %", right=True, drop=1),
+    Column("score", right=True),
+)
+_GROUPS = (Column("left out", whole=True), Column("by", whole=True), *_FIGURES)
+_SYSTEMS = (
+    Column("runtime", whole=True),
+    Column("version", drop=4),
+    Column("board", whole=True),
+    Column("networks", right=True, drop=7),
+    *_FIGURES,
+    Column("MACs only %", right=True, drop=1),
 )
 
 
+def group_scores(predictions: Mapping[Group, Sequence[Prediction]]) -> list[tuple[str, str, dict[str, Score]]]:
+    """(what was left out, which rows, the scores of mcusim, of the earlier commit and of MACs alone) of every group."""
+    scored = []
+    for group, rows in predictions.items():
+        for which, kept in _parts(group, rows):
+            if kept:
+                scored.append((group.value, which, _scores(kept)))
+    return scored
+
+
+def _parts(group: Group, rows: Sequence[Prediction]) -> Iterable[tuple[str, list[Prediction]]]:
+    yield "all", list(rows)
+    if group is Group.KERNELS:
+        yield "CONV_2D", [row for row in rows if getattr(row.row, "op", "") == "CONV_2D"]
+        return
+    for networks in (MANY_NETWORKS, SOME_NETWORKS):
+        yield f"systems of {networks} networks or more", of_systems(rows, networks)
+    yield f"networks under {TINY_MACS / 1e6:g} M MACs", [row for row in rows if row.macs < TINY_MACS]
+
+
+def _scores(rows: Sequence[Prediction]) -> dict[str, Score]:
+    scores = {"mcusim": score_of(rows)}
+    earlier = [(row.measured_ms, row.earlier) for row in rows if row.earlier is not None]
+    if earlier:
+        scores[f"commit {EARLIER_COMMIT}"] = score(earlier)
+    return scores | {"MACs only": score((row.measured_ms, row.macs_only) for row in rows)}
+
+
 def validation_lines(
-    found: Sequence[Prediction],
+    predictions: Mapping[Group, Sequence[Prediction]],
     energies: Sequence[EnergyCheck],
-    left_out: dict[str, list[Measurement]],
+    left_out: Mapping[str, Sequence[Measurement]],
     least_networks: int,
     width: int,
     glyphs: Glyphs,
 ) -> list[Text]:
-    """The table of systems with at least so many networks, what they come to, energy, and what was left out."""
-    systems = [entry for entry in score_systems(found) if entry.networks >= least_networks]
-    lines = paragraph(
-        f"{len(found)} published times of {len({p.row.network_id for p in found})} networks, each predicted "
-        "without its network, which was left out on every system",
-        width,
-        style="bold",
+    """Every experiment, the systems with at least so many networks, energy, and what was left out of all."""
+    families = predictions[Group.FAMILIES]
+    words = (
+        f"{len(families)} published times of {len({p.network for p in families})} networks of "
+        f"{len({p.family for p in families})} families, and {len(predictions.get(Group.KERNELS, ()))} single "
+        "operators, each predicted by a model that has seen nothing alike"
     )
-    lines += [Text(), *table(_columns(glyphs), [_row(entry) for entry in systems], width, glyphs), Text()]
-    hidden = len(score_systems(found)) - len(systems)
-    if hidden:
-        lines += paragraph(f"{hidden} systems with fewer networks are not shown: --systems all.", width, style="dim")
-    lines += [Text(), *table(_columns(glyphs)[2:], _summary(found), width, glyphs), Text()]
-    told = (
+    lines = paragraph(words, width, style="bold")
+    lines += [Text(), *table(_titles(_GROUPS, glyphs), _group_rows(predictions), width, glyphs), Text()]
+    lines += [line for group in predictions for line in paragraph(f"{group}: {MEANING[group]}.", width, style="dim")]
+    words = (
         "error: mean of |predicted / measured - 1|. inside: measured times within the interval, which aims at 80 %. "
-        "width: of the interval, median, as a share of the prediction. MACs only: mean cycles a multiply-accumulate of "
-        "the system's other networks."
+        "width: of the interval, median, as a share of the prediction. score: of the interval, its width plus ten "
+        "times what it misses by: less is better. MACs only: mean cycles a multiply-accumulate of the nearest system "
+        f"that is known. commit {EARLIER_COMMIT}: the model of that commit on the same measurements."
     )
-    lines += paragraph(told, width, style="dim")
+    lines += [*paragraph(words, width, style="dim"), Text()]
+    lines += _system_lines(families, least_networks, width, glyphs)
     if energies:
         lines += [Text(), *paragraph(_energy(energies), width)]
-    lines += [Text(), *_left_out(left_out, width)]
+    return [*lines, Text(), *_left_out(left_out, width)]
+
+
+def _system_lines(families: Sequence[Prediction], least: int, width: int, glyphs: Glyphs) -> list[Text]:
+    every = score_systems(families)
+    systems = [entry for entry in every if entry.networks >= least]
+    lines = paragraph("Families left out, by system", width, style="bold")
+    lines += [Text(), *table(_titles(_SYSTEMS, glyphs), [_system_row(entry) for entry in systems], width, glyphs)]
+    hidden = len(every) - len(systems)
+    if hidden:
+        words = f"{hidden} systems with fewer networks are not shown: --systems all."
+        lines += [Text(), *paragraph(words, width, style="dim")]
     return lines
 
 
-def _columns(glyphs: Glyphs) -> tuple[Column, ...]:
+def _titles(columns: Sequence[Column], glyphs: Glyphs) -> tuple[Column, ...]:
     if not glyphs.is_ascii:
-        return _COLUMNS
-    return tuple(replace(column, title=column.title.replace("≤", "<=")) for column in _COLUMNS)
+        return tuple(columns)
+    return tuple(replace(column, title=column.title.replace("≤", "<=")) for column in columns)
 
 
-def _row(entry: SystemScore) -> list[Cell | Bar]:
-    system = entry.system
-    version = f"{system.version}+{system.option}" if system.option else system.version
-    board = f"{system.board}, external RAM" if system.memory else system.board
-    return [Cell(system.runtime), Cell(version), Cell(board), *_figures(str(entry.networks), entry.score)]
-
-
-def _summary(found: Sequence[Prediction]) -> list[list[Cell | Bar]]:
+def _group_rows(predictions: Mapping[Group, Sequence[Prediction]]) -> list[list[Cell | Bar]]:
     rows: list[list[Cell | Bar]] = []
-    for networks in (MANY_NETWORKS, SOME_NETWORKS, 1):
-        kept = of_systems(found, networks)
-        title = f"systems of {networks} networks or more" if networks > 1 else "all systems"
-        if kept:
-            rows.append([Cell(title, "bold"), *_figures("", score(kept))])
+    for group, which, scores in group_scores(predictions):
+        title = group if which == "all" else f"  {which}"
+        for name, found in scores.items():
+            shown = "bold" if name == "mcusim" else "dim"
+            rows.append([Cell(title, "bold" if which == "all" else ""), Cell(name, shown), *_figures(found, shown)])
+            title = ""
     return rows
 
 
-def _figures(networks: str, found: Score) -> list[Cell | Bar]:
-    base = "" if found.baseline_error is None else f"{100 * found.baseline_error:.1f}"
+def _system_row(entry: SystemScore) -> list[Cell | Bar]:
+    system = entry.system
+    version = f"{system.version}+{system.option}" if system.option else system.version
+    board = f"{system.board}, external RAM" if system.memory else system.board
+    named: list[Cell | Bar] = [Cell(system.runtime), Cell(version), Cell(board), Cell(str(entry.networks))]
+    return [*named, *_figures(entry.score, ""), Cell(f"{100 * entry.macs_only.mean_error:.1f}", "dim")]
+
+
+def _figures(found: Score, shown: str) -> list[Cell | Bar]:
     shares = (found.within_10, found.within_20, found.coverage)
-    within_10, within_20, inside = (f"{100 * share:.0f}" for share in shares)
-    return [
-        Cell(networks),
-        Cell(str(found.rows)),
-        Cell(f"{100 * found.mean_error:.1f}", "bold"),
-        Cell(f"{100 * found.worst_error:.0f}"),
-        Cell(within_10),
-        Cell(within_20),
-        Cell(inside),
-        Cell(f"{100 * found.median_width:.0f}"),
-        Cell(base, "dim"),
-    ]
+    texts = (
+        str(found.rows),
+        f"{100 * found.mean_error:.1f}",
+        f"{100 * found.median_error:.1f}",
+        *(f"{100 * share:.0f}" for share in shares),
+        f"{100 * found.median_width:.0f}",
+        f"{found.interval_score:.2f}",
+    )
+    return [Cell(text, shown) for text in texts]
 
 
 def _energy(checks: Sequence[EnergyCheck]) -> str:
     power, answer, out = (
-        100 * fmean([abs(value / check.published_uj - 1) for check, value in pairs])
+        100 * fmean([abs(spent / check.published_uj - 1) for check, spent in pairs])
         for pairs in (
             [(c, c.measured_time_uj) for c in checks],
             [(c, c.answer_uj) for c in checks],
             [(c, c.left_out_uj) for c in checks],
         )
     )
+    inside = 100 * fmean([check.is_inside for check in checks])
     return (
         f"Energy, {len(checks)} MLPerf Tiny rows: the board's power times the measured time is {power:.1f} % off in "
-        f"the mean, times the time of a report {answer:.1f} %, times the time predicted without the network "
-        f"{out:.1f} %."
+        f"the mean, times the time of a report {answer:.1f} %, times the time predicted without the network's family "
+        f"{out:.1f} %, with {inside:.0f} % inside the interval of power and time together."
     )
 
 
-def _left_out(found: dict[str, list[Measurement]], width: int) -> list[Text]:
+def _left_out(reasons: Mapping[str, Sequence[Measurement]], width: int) -> list[Text]:
     lines = paragraph("Published times that are no evidence", width, style="bold")
-    for why, rows in sorted(found.items(), key=lambda item: -len(item[1])):
+    for why, rows in sorted(reasons.items(), key=lambda item: -len(item[1])):
         models = sorted({row.model for row in rows})
         shown = ", ".join(models[:4]) + (f" and {len(models) - 4} more" if len(models) > 4 else "")
         lines += paragraph(f"{len(rows)}: {why} ({shown})", width, indent="  ", hanging="    ")
     return lines
 
 
+def validation_table(predictions: Mapping[Group, Sequence[Prediction]]) -> str:
+    """Every experiment as a Markdown table."""
+    titles = ("left out", "rows", "error", "median", "≤ 10 %", "≤ 20 %", "inside", "width", "score")
+    lines = [f"| {' | '.join((titles[0], 'by', *titles[1:]))} |", "|---|---|" + "--:|" * (len(titles) - 1)]
+    for group, which, scores in group_scores(predictions):
+        title = f"**{group}**: {MEANING[Group(group)]}" if which == "all" else f"… {which}"
+        for name, found in scores.items():
+            shares = (found.mean_error, found.median_error, found.within_10, found.within_20, found.coverage)
+            cells = [f"{found.rows:,}", *(f"{100 * share:.1f} %" for share in shares[:2])]
+            cells += [f"{100 * share:.0f} %" for share in (*shares[2:], found.median_width)]
+            lines.append(f"| {title} | {name} | {' | '.join(cells)} | {found.interval_score:.2f} |")
+            title = ""
+    return "\n".join(lines) + "\n"
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The plot
 
-_MARKS = (
-    ("tinyengine", "o", style.BLUE),
-    ("tflm", "s", style.ORANGE),
-    ("tflm-cmsis-nn", "^", style.GREEN),
-    ("x-cube-ai", "D", style.SKY),
-    ("microtvm-cmsis-nn", "v", style.PURPLE),
-    ("microtvm", "<", style.RED),
-    ("plumerai", "P", style.YELLOW),
-    ("hale", "X", style.GREY),
-)
+_MARKS = ("o", "s", "^", "D", "v", "<", "P", "X")
+_COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.SKY, style.PURPLE, style.RED, style.YELLOW, style.GREY)
 
 
-def validation_plot(found: Sequence[Prediction], kind: str) -> bytes:
-    """Predicted against measured, and the error of each row, as a file of `kind`: svg, png or pdf."""
-    with style.figure(3.6) as made:
+def validation_plot(predictions: Sequence[Prediction], kind: str) -> bytes:
+    """Predicted against measured by family, with intervals, and the error of each row, as a file of `kind`.
+
+    predictions: with families left out.   kind: svg, png or pdf.
+    """
+    with style.figure(4.2) as made:
         left, right = made.subplots(1, 2, width_ratios=(1, 1))
-        _draw_times(left, found)
-        _draw_errors(right, found)
-        made.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, handletextpad=0.2)
+        _draw_times(left, predictions)
+        _draw_errors(right, predictions)
+        made.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5, handletextpad=0.2)
         return style.drawn(made, kind)
 
 
-def _draw_times(axes: Axes, found: Sequence[Prediction]) -> None:
-    times = [time for p in found for time in (p.ms, p.measured_ms)]
+def _draw_times(axes: Axes, predictions: Sequence[Prediction]) -> None:
+    times = [time for p in predictions for time in (p.guess.ms, p.measured_ms)]
     low, high = min(times) / 1.5, max(times) * 1.5
     axes.plot([low, high], [low, high], color=style.BLACK, linewidth=0.6, zorder=1)
     axes.fill_between([low, high], [low * 0.8, high * 0.8], [low * 1.2, high * 1.2], color=style.LIGHT, linewidth=0)
-    for name, mark, colour in _MARKS:
-        own = [p for p in found if p.row.system.runtime == name]
-        if own:
-            axes.scatter(
-                [p.measured_ms for p in own],
-                [p.ms for p in own],
-                10,
-                color=colour,
-                marker=mark,
-                linewidths=0.3,
-                edgecolors="black",
-                label=name,
-                zorder=3,
-            )
+    for i, family in enumerate(sorted({p.family for p in predictions})):
+        own = [p for p in predictions if p.family == family]
+        colour, mark = _COLOURS[i % len(_COLOURS)], _MARKS[(i + i // len(_COLOURS)) % len(_MARKS)]
+        measured = [p.measured_ms for p in own]
+        bounds = ([p.guess.low_ms for p in own], [p.guess.high_ms for p in own])
+        axes.vlines(measured, *bounds, color=colour, linewidth=0.4, alpha=0.6, zorder=2)
+        guessed = [p.guess.ms for p in own]
+        axes.scatter(
+            measured, guessed, 9, color=colour, marker=mark, linewidths=0.3, edgecolors="black", label=family, zorder=3
+        )
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
     style.plain_powers(axes.xaxis)
     style.plain_powers(axes.yaxis)
     axes.set_xlabel("measured, ms")
-    axes.set_ylabel("predicted without the network, ms")
-    axes.set_title("Every published time; grey: ±20 %")
+    axes.set_ylabel("predicted without its family, ms")
+    axes.set_title("Every published time, its interval; grey: ±20 %")
 
 
-def _draw_errors(axes: Axes, found: Sequence[Prediction]) -> None:
-    """How large a share of the rows is off by less than so much, ours and the baseline's."""
+def _draw_errors(axes: Axes, predictions: Sequence[Prediction]) -> None:
+    """How large a share of the rows is off by less than so much, by what says so."""
     for networks, line in ((MANY_NETWORKS, "-"), (SOME_NETWORKS, "--")):
-        kept = of_systems(found, networks)
-        bases = [abs(p.baseline.ms / p.measured_ms - 1) for p in kept if p.baseline is not None]
-        for errors, colour, name in (
-            ([abs(p.error) for p in kept], style.BLUE, "mcusim"),
-            (bases, style.ORANGE, "MACs only"),
-        ):
-            ordered = sorted(100 * error for error in errors)
+        kept = of_systems(predictions, networks)
+        guesses: list[tuple[str, str, list[tuple[float, Guess]]]] = [
+            ("mcusim", style.BLUE, [(p.measured_ms, p.guess) for p in kept]),
+            ("MACs only", style.ORANGE, [(p.measured_ms, p.macs_only) for p in kept]),
+        ]
+        for name, colour, pairs in guesses:
+            ordered = sorted(100 * abs(guess.ms / measured - 1) for measured, guess in pairs)
             shares = [100 * (i + 1) / len(ordered) for i in range(len(ordered))]
-            told = f"{name}, systems of {networks}+"
+            label = f"{name}, systems of {networks}+"
             axes.step(
-                [0, *ordered], [0, *shares], color=colour, where="post", linestyle=line, linewidth=1.1, label=told
+                [0, *ordered], [0, *shares], color=colour, where="post", linestyle=line, linewidth=1.1, label=label
             )
     axes.set(xlim=(0, 40), ylim=(0, 101))
     axes.set_xlabel("error, %")
     axes.set_ylabel("rows within it, %")
-    axes.set_title("How far off, by networks of a system")
+    axes.set_title("How far off, families left out")
     axes.legend(loc="lower right")

@@ -153,6 +153,8 @@ class Runtime:
     versions: those whose latency was measured, newest first.   current: how many of them answer where no version is
     asked for.   asked_version: the one that the user named, "" if none.   pointer_bits: of the target.
     on_core: the runtime as it is built for a core, where that changes what it asks for.
+    builds: what kind of build was measured, by the option that names it ("": the default), where a user's own may
+    differ from it.
     """
 
     name: str
@@ -191,6 +193,7 @@ class Runtime:
     current: int = 1
     asked_version: str = ""
     pointer_bits: int = 32
+    builds: tuple[tuple[str, str], ...] = ()
     on_core: Callable[[Runtime, str], Runtime] | None = None
 
     def on(self, core: str) -> Runtime:

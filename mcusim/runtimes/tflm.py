@@ -138,7 +138,7 @@ TFLM = register(
         persistent_basis=Basis.DERIVED,
         reads_offline_plan=True,
         price_family="tflm",
-        versions=("713b6ed", "2020", "unstated"),
+        versions=("713b6ed", "9156d050", "2020", "unstated"),
         evidence="arena head equals the interpreter's on every corpus network; persistent bytes equal the five totals "
         "measured on a 32-bit build of TFLM's generic benchmark, 2,128 B of which plain firmware does not need, and "
         "all 62 tails of the 64-bit wheel; both together meet the published STM32H743 column on 10 of 10 networks, "

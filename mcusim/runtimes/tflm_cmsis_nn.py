@@ -115,8 +115,13 @@ TFLM_CMSIS_NN = register(
         persistent_basis=Basis.DERIVED,
         reads_offline_plan=True,
         price_family="tflm-cmsis-nn",
-        versions=("2024-09", "011bf32", "2020", "2.3.1", "unstated"),
-        current=2,
+        versions=("6d9d61d8", "2024-09", "chirale-2.0.0", "011bf32", "9156d050", "2020", "2.3.1", "unstated"),
+        current=4,
+        builds=(
+            ("Os", "compiled for size"),
+            ("tigris", "CMSIS-NN called by TiGrIS instead of an interpreter"),
+            ("ruhmi", "CMSIS-NN called by code of Renesas RUHMI instead of an interpreter"),
+        ),
         evidence="functions and buffer sizes are those of the library's sources, not traced on a target; head and "
         "persistent bytes meet the published STM32H743 column on 10 of 10 networks, within 1 KiB (0.43 %), benchmark "
         "harness included; code: two networks on STM32H743; buffers on cores with DSP, with Helium and with neither "

@@ -20,12 +20,19 @@ NOT_PUBLIC = "is not public"
 
 
 def timed_runtime(
-    name: str, owner: str, title: str, versions: tuple[str, ...], evidence: str, planner_is: str = NOT_PUBLIC
+    name: str,
+    owner: str,
+    title: str,
+    versions: tuple[str, ...],
+    evidence: str,
+    planner_is: str = NOT_PUBLIC,
+    builds: tuple[tuple[str, str], ...] = (),
 ) -> Runtime:
     """A runtime with measured times and nothing else.
 
-    owner: its name in sentences.   versions: those measured, newest first.   planner_is: what keeps mcusim from
-    placing as its memory planner does. SRAM is then what must be alive at once, a lower bound.
+    owner: its name in sentences.   versions: those measured, newest first.   builds: of Runtime.
+    planner_is: what keeps mcusim from placing as its memory planner does. SRAM is then what must be alive at once, a
+    lower bound.
     """
     told = Persistent(0, f"{owner}'s memory planner {planner_is}; at least what is alive at once is needed")
     return register(
@@ -45,6 +52,7 @@ def timed_runtime(
             price_family=name,
             bounds_memory=True,
             versions=versions,
+            builds=builds,
             evidence=f"latency: {evidence}; SRAM is a lower bound, flash without code",
         )
     )

@@ -1,0 +1,222 @@
+"""What stands behind a time: measured systems, the nearest measured kernels and layers, and how an interval came about.
+
+How far two layers are apart is counted in octaves: doubling the input channels, the output channels, the taps of the
+kernel or the width of the map is one octave each; apart by (1, 1, 0, 0) is a distance of 1.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from math import hypot, log2
+from typing import NamedTuple
+
+import numpy as np
+
+from mcusim.graph import Graph, Signature
+from mcusim.ops import OPS, Work
+from mcusim.pricing.efforts import EFFORTS
+from mcusim.pricing.intervals import Known, is_alone, known_of
+from mcusim.pricing.measurements import KernelTime, Measurement, kernel_times, measurements, network_layers
+from mcusim.pricing.places import Place
+from mcusim.pricing.prices import Coefficients
+from mcusim.pricing.stored import Calibration
+from mcusim.pricing.systems import System
+
+__all__ = [
+    "IntervalReason",
+    "LayerReason",
+    "NearKernel",
+    "NearLayer",
+    "Part",
+    "SystemEvidence",
+    "interval_reason",
+    "layer_reasons",
+    "shape_words",
+    "systems_behind",
+]
+
+_LEAST_SHARE = 0.005
+SHOWN = 2
+"""Nearest kernels, and networks, of a layer."""
+
+
+class SystemEvidence(NamedTuple):
+    """What was measured on one system.   networks: names, in the order of their times.   kernels: operators alone."""
+
+    system: System
+    rows: tuple[Measurement, ...]
+    kernels: int
+    known: Known
+
+
+def systems_behind(
+    calibration: Calibration, runtime: str | None = None, board: str | None = None
+) -> tuple[SystemEvidence, ...]:
+    """Every system with measurements, those with most networks first.   runtime, board: only of these, if named."""
+    rows: dict[System, list[Measurement]] = {}
+    kernels: dict[System, int] = {}
+    for row in measurements():
+        if not row.left_out:
+            rows.setdefault(row.system, []).append(row)
+    for kernel in kernel_times():
+        kernels[kernel.system] = kernels.get(kernel.system, 0) + 1
+    found = [
+        SystemEvidence(
+            system,
+            tuple(sorted(rows.get(system, ()), key=lambda row: row.cycles)),
+            kernels.get(system, 0),
+            known_of(system, calibration.fit.measured),
+        )
+        for system in sorted({*rows, *kernels})
+        if runtime in (None, system.runtime) and board in (None, system.board)
+    ]
+    return tuple(sorted(found, key=lambda entry: (-len(entry.rows), -entry.kernels, entry.system)))
+
+
+class NearKernel(NamedTuple):
+    """A kernel measured alone, and how far its shape is from a layer's, in octaves."""
+
+    octaves: float
+    row: KernelTime
+
+
+class NearLayer(NamedTuple):
+    """A layer of a measured network, its shape in words, and how far it is from another, in octaves."""
+
+    octaves: float
+    shape: str
+    row: Measurement
+
+
+class LayerReason(NamedTuple):
+    """What is nearest to a layer among all that was measured.   node: its index.   shape: in words."""
+
+    node: int
+    shape: str
+    kernels: tuple[NearKernel, ...]
+    layers: tuple[NearLayer, ...]
+
+
+def layer_reasons(graph: Graph, indices: Iterable[int], place: Place) -> tuple[LayerReason, ...]:
+    """What was measured nearest to some nodes of a graph, for the runtime and core of a place."""
+    reasons = []
+    for index in indices:
+        signature = graph.nodes[index].signature
+        if signature.op not in OPS or not signature.outputs:
+            continue
+        work = _whole(signature)
+        kernels = sorted(
+            (NearKernel(_octaves(work, own), row) for row, own in _kernels() if _alike(work, own)),
+            key=lambda near: (near.octaves, near.row.system.core != place.system.core),
+        )
+        reasons.append(LayerReason(index, shape_words(work), tuple(kernels[:SHOWN]), _near_layers(work, place.system)))
+    return tuple(reasons)
+
+
+def _near_layers(work: Work, system: System) -> tuple[NearLayer, ...]:
+    """Nearest layers of networks measured with the runtime: first on the system itself, one a network."""
+    nearest: dict[str, NearLayer] = {}
+    for row in measurements():
+        if row.left_out or row.system.runtime != system.runtime:
+            continue
+        for own in network_layers(row.network, row.system.runtime):
+            if _alike(work, own):
+                near = NearLayer(_octaves(work, own), shape_words(own), row)
+                best = nearest.get(row.network_id)
+                if best is None or _rank(near, system) < _rank(best, system):
+                    nearest[row.network_id] = near
+    return tuple(sorted(nearest.values(), key=lambda near: _rank(near, system))[:SHOWN])
+
+
+def _rank(near: NearLayer, system: System) -> tuple[float, int]:
+    """Nearest shape first; among equal ones what shares most with the system."""
+    other = near.row.system
+    shared = (other == system) * 8 + (other[:3] == system[:3]) * 4 + (other.board == system.board) * 2
+    return round(near.octaves, 2), -(shared + (other.core == system.core))
+
+
+@cache
+def _kernels() -> tuple[tuple[KernelTime, Work], ...]:
+    return tuple((row, row.work) for row in kernel_times() if row.work is not None)
+
+
+def _whole(signature: Signature) -> Work:
+    return OPS[signature.op].work(signature, signature.output.rows, signature.output.cols, 1)
+
+
+def _alike(one: Work, other: Work) -> bool:
+    return one.kind is other.kind
+
+
+def _octaves(one: Work, other: Work) -> float:
+    pairs = zip(_features(one), _features(other), strict=True)
+    return hypot(*[log2(max(a, 1)) - log2(max(b, 1)) for a, b in pairs])
+
+
+def _features(work: Work) -> tuple[int, int, int, int]:
+    return work.channels_in, work.channels_out, work.taps, work.width
+
+
+def shape_words(work: Work) -> str:
+    """A layer's shape in words: what the inner loop sees."""
+    kind = str(work.kind).replace("_", " ")
+    parts = [kind, f"{work.channels_in} to {work.channels_out} channels"]
+    if work.taps > 1:
+        parts.append(f"{work.taps} taps")
+    if work.width > 1:
+        parts.append(f"{work.width} wide")
+    return ", ".join(parts)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The interval
+
+
+class Part(NamedTuple):
+    """One kind of work: its share of the time, and of the variance of the logarithm of the time."""
+
+    work: str
+    of_time: float
+    of_variance: float
+
+
+class IntervalReason(NamedTuple):
+    """How an interval came about, in standard deviations of the logarithm of the time.
+
+    known: how much of the system was measured.   prices: of the prices of the work.   noise: of a measured time around
+    the model.   scale: what their sum is multiplied with so that left-out times of this kind lie inside four times out
+    of five.   parts: the kinds of work that the time is spent on, those that make the interval wide first.
+    """
+
+    known: Known
+    evidence: str
+    prices: float
+    noise: float
+    scale: float
+    parts: tuple[Part, ...]
+
+
+def interval_reason(amounts: Sequence[float], prices: Coefficients, place: Place) -> IntervalReason:
+    """Of the time that so much of each effort takes.   prices: of `place`."""
+    spent = np.multiply(amounts, prices.cycles)
+    shares = spent / max(float(spent.sum()), 1e-9)
+    pulled = shares * (prices.covariance @ shares)
+    variance = max(float(pulled.sum()), 1e-12)
+    parts: dict[str, tuple[float, float]] = {}
+    for effort, share, part in zip(EFFORTS, shares.tolist(), pulled.tolist(), strict=True):
+        of_time, of_variance = parts.get(effort.base, (0.0, 0.0))
+        parts[effort.base] = (of_time + share, of_variance + part / variance)
+    seen = [Part(work, *values) for work, values in parts.items() if values[0] >= _LEAST_SHARE]
+    return IntervalReason(
+        Known.KERNEL if is_alone(amounts) else place.known,
+        place.evidence,
+        variance**0.5,
+        prices.row_variance**0.5,
+        prices.scale_at(amounts, variance),
+        tuple(sorted(seen, key=_doubt)),
+    )
+
+
+def _doubt(part: Part) -> float:
+    return -part.of_variance

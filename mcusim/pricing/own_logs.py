@@ -1,0 +1,161 @@
+"""One's own board measured layer by layer: a log, matched with the network that it is of.
+
+Every layer becomes evidence of its own beside the whole network, so that one network that was logged settles what each
+kind of work costs on that board. Several inferences in a log are told apart by the network's order, and their medians
+count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log, sqrt
+from os import PathLike, fspath
+from statistics import median, stdev
+from typing import NamedTuple
+
+from mcusim.boards import load_board
+from mcusim.errors import InputError
+from mcusim.frontends.checks import refuse_float
+from mcusim.lowering.lower import lower
+from mcusim.networks.loading import load
+from mcusim.ops import OPS, Movement, Work
+from mcusim.pricing.layer_logs import LayerLog, LayerTime, is_layer_log, read_layer_log
+from mcusim.pricing.own import Asked, Measured, read_measurements, read_text
+from mcusim.pricing.stored import OWN_ROW
+from mcusim.runtimes import find_runtime
+from mcusim.schedule import parse_schedule
+
+__all__ = ["LoggedRun", "read_own"]
+
+_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "TRANSPOSE")
+"""What a tool may log at the ends of a network that has none of it."""
+_NO_NODE = -1
+_NAME = f"{OWN_ROW}000"
+
+
+class LoggedRun(NamedTuple):
+    """Of which network, board and runtime a log is, as a user names them.   clock_hz, ticks_hz: None where unsaid."""
+
+    model: str
+    profile: str
+    runtime: str
+    schedule: str = "layer"
+    clock_hz: int | None = None
+    ticks_hz: int | None = None
+
+
+def read_own(path: str | PathLike[str], run: LoggedRun | None = None) -> list[Measured]:
+    """The rows of a table of networks, or the layers of a log and the network that they add up to.
+
+    run: what a log is of. Raises InputError, naming the line, for what is wrong in the file.
+    """
+    where, text = fspath(path), read_text(path)
+    if not is_layer_log(text):
+        return read_measurements(path)
+    if run is None:
+        fix = "add --model M --profile BOARD --runtime R"
+        raise InputError("it is a log of layers, and does not say of which network", where=where, fix=fix)
+    runtime, board = find_runtime(run.runtime), load_board(run.profile)
+    board = board.with_clock(run.clock_hz) if run.clock_hz else board
+    graph = load(run.model)
+    refuse_float(graph)
+    asked = Asked(graph, lower(graph, parse_schedule(run.schedule), runtime.rules), runtime, board, where)
+    layer_log = read_layer_log(text, where, board.clock_hz, run.ticks_hz)
+    reader = _Reader(asked, asked.works())
+    return reader.of_sums(layer_log) if layer_log.are_sums else reader.of_layers(layer_log)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Layers of a log -> evidence.   works: what every node does that is carried out, by its index."""
+
+    asked: Asked
+    works: Mapping[int, list[Work]]
+
+    def of_layers(self, layer_log: LayerLog) -> list[Measured]:
+        """Median times of every layer over the inferences of a log, and of the whole."""
+        runs = self._runs(layer_log)
+        totals = [sum(layer.cycles for _, layer in run) for run in runs]
+        measured = [self.asked.measured(_NAME, median(totals), _scatter(totals), runs[0][0][1].line)]
+        for index, works in self.works.items():
+            layers = [layer for run in runs for node, layer in run if node == index]
+            cycles = [layer.cycles for layer in layers]
+            if cycles and median(cycles) > 0:
+                name = f"{_NAME}.{index:03d}"
+                measured.append(self.asked.measured(name, median(cycles), _scatter(cycles), layers[0].line, works))
+        return measured
+
+    def of_sums(self, layer_log: LayerLog) -> list[Measured]:
+        """One row an operator, and the whole."""
+        nodes, asked = self.asked.graph.nodes, self.asked
+        total = sum(layer.cycles for layer in layer_log.layers)
+        measured = [asked.measured(_NAME, total, 0.0, layer_log.layers[0].line)]
+        for number, layer in enumerate(layer_log.layers):
+            works = [work for index, own in self.works.items() if nodes[index].op == layer.op for work in own]
+            if not works and layer.op not in _CONVERSIONS and layer.op not in {node.op for node in nodes}:
+                raise self._another(len(nodes), layer)
+            if works and layer.cycles > 0:
+                measured.append(asked.measured(f"{_NAME}.{number:03d}", layer.cycles, 0.0, layer.line, works))
+        logged = {layer.op for layer in layer_log.layers}
+        missing = sorted({nodes[i].op for i in self.works if not self._is_silent(i)} - logged)
+        if missing:
+            what = f"the log has no sum for {missing[0]}, which {asked.graph.name} has"
+            raise InputError(what, where=asked.where, fix="log a whole inference")
+        return measured
+
+    def _runs(self, layer_log: LayerLog) -> list[list[tuple[int, LayerTime]]]:
+        """The inferences of a log: the node (or _NO_NODE) and its time, in order."""
+        runs: list[list[tuple[int, LayerTime]]] = []
+        at = len(self.asked.graph.nodes)
+        for layer in layer_log.layers:
+            index = self._next_node(at, layer.op)
+            if index is None and self._is_done(at) and self._next_node(0, layer.op) is not None:
+                index = self._next_node(0, layer.op)
+                runs.append([])
+            if index is not None and runs:
+                runs[-1].append((index, layer))
+                at = index + 1
+            elif layer.op in _CONVERSIONS:
+                runs = runs or [[]]
+                at = 0 if runs == [[]] else at
+                runs[-1].append((_NO_NODE, layer))
+            else:
+                raise self._another(0 if self._is_done(at) else at, layer)
+        if not self._is_done(at):
+            node, last = self.asked.graph.nodes[at], layer_log.layers[-1].line
+            what = f"the log ends at line {last} before layer {at}, {node.op} '{node.name}'"
+            fix = "log a whole inference, or delete the lines of the last one"
+            raise InputError(what, where=self.asked.where, fix=fix)
+        return runs
+
+    def _next_node(self, at: int, op: str) -> int | None:
+        """The node that a line is about, from `at` on; silent ones may be passed over."""
+        nodes = self.asked.graph.nodes
+        for index in range(at, len(nodes)):
+            if nodes[index].op == op:
+                return index
+            if not self._is_silent(index):
+                return None
+        return None
+
+    def _is_silent(self, index: int) -> bool:
+        """Whether a node may be missing: it only gives bytes another shape, or is done within another."""
+        op = self.asked.graph.nodes[index].op
+        return index not in self.works or (op in OPS and OPS[op].movement is Movement.RELABELS)
+
+    def _is_done(self, at: int) -> bool:
+        return all(self._is_silent(index) for index in range(at, len(self.asked.graph.nodes)))
+
+    def _another(self, at: int, layer: LayerTime) -> InputError:
+        nodes, name = self.asked.graph.nodes, self.asked.graph.name
+        has = "no such layer" if at >= len(nodes) else f"{nodes[at].op} as layer {at}, '{nodes[at].name}'"
+        fix = "name the network that was measured with --model, and its schedule with --schedule"
+        where = f"{self.asked.where}, line {layer.line}"
+        return InputError(f"{layer.op} is logged, and {name} has {has}", where=where, fix=fix)
+
+
+def _scatter(times: Sequence[float]) -> float:
+    """Standard deviation of the logarithm of the middle of some times."""
+    logs = [log(time) for time in times if time > 0]
+    return stdev(logs) / sqrt(len(logs)) if len(logs) > 1 else 0.0
