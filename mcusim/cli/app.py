@@ -59,6 +59,7 @@ COMMANDS = {
     "export": Command("export", "export", "A network as a .tflite file."),
     "pte": Command("pte", "pte", "What an ExecuTorch program takes: its memory plan, its operators."),
     "quantize": Command("quantize", "quantize", "A float network and calibration data, as an int8 .tflite file."),
+    "evidence": Command("evidence", "evidence", "What was measured, and stands behind the times of a report."),
     "validate": Command("validate", "validate", "Predicted times beside those measured on real boards."),
     "calibrate": Command("calibrate", "calibrate", "Your own measured times, to be counted too."),
     "schema": Command("schema", "schema", "The JSON Schema of a report."),

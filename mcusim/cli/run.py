@@ -48,14 +48,17 @@ from mcusim.gating.comparing import compare_reports, read_report
 from mcusim.pricing.stored import read_calibration
 from mcusim.render.boards import board_lines
 from mcusim.render.layers import LayerChoice
+from mcusim.render.reasons import reason_lines
 from mcusim.render.run_report import other_lines, report_lines
 from mcusim.report import SCHEMA_VERSION, Report
+from mcusim.simulation.reasons import time_reasons
 
 __all__ = ["run"]
 
 AUTO_LAYERS = "auto"
-_NO_QUESTION = ("layers", "json", "csv", "trace", "html", "update_baseline", "check")
+_NO_QUESTION = ("layers", "why_time", "json", "csv", "trace", "html", "update_baseline", "check")
 _ALWAYS_SAID = ("runtime", "schedule")
+_ONE_ANSWER = "name one network, one board and one runtime"
 
 
 def run(
@@ -116,6 +119,13 @@ def run(
             "wNaM, weights of N and activations of M bits, such as w4a8; or the document of `mcusim bits --json`.",
         ),
     ] = None,
+    why_time: Annotated[
+        bool,
+        typer.Option(
+            "--why-time",
+            help="For the slowest layers the nearest measured kernels and networks, and how the interval came about.",
+        ),
+    ] = False,
     layers: Annotated[
         str,
         typer.Option(metavar="WHICH", help="Layers to show: auto (the heaviest of many), all, top, none."),
@@ -173,6 +183,7 @@ def run(
       mcusim run mcunet-vww1 --profile stm32f746 --schedule patch:2x2@5 --trace vww1.trace.json
       mcusim run mcunet-in3 --profile stm32f746 --max-ms 1s --html report.html
       mcusim run mcunet-vww0 --profile stm32f746 --update-baseline vww0.json
+      mcusim run mcunet-in3 --profile stm32h743 --why-time
     """
 
     if profile is None:
@@ -202,6 +213,8 @@ def run(
         raise InputError("every board has other banks", where="--bank", fix="name one board with --profile")
     if is_many:
         _refuse_beside_many({"--trace": trace, "--html": html, "--update-baseline": update_baseline})
+        if why_time:
+            raise InputError("it is about one answer", where="--why-time", fix=_ONE_ANSWER)
         if layers != AUTO_LAYERS:
             complain("--layers: of many answers each has a row, and layers are not shown")
         reports = ask_all(question, profile, bank)
@@ -225,6 +238,10 @@ def run(
         _tell_report(answer.report, choice, json, csv, is_told)
         if is_told:
             show(other_lines(ask_others(question, answer), terminal_width()))
+        if is_told and why_time:
+            reasons = time_reasons(answer.report, answer.graph, answer.board, answer.runtime, question.calibration)
+            if reasons is not None:
+                show(reason_lines(answer.report, reasons, terminal_width()))
     if check:
         check_exit("mcusim run", [_fits_somewhere(reports)])
 
@@ -232,8 +249,7 @@ def run(
 def _refuse_beside_many(given: Mapping[str, str | None]) -> None:
     for option_name, value in given.items():
         if value is not None:
-            fix = "name one network, one board and one runtime"
-            raise InputError("it is about one answer", where=option_name, fix=fix)
+            raise InputError("it is about one answer", where=option_name, fix=_ONE_ANSWER)
 
 
 def _fits_somewhere(reports: Sequence[Report]) -> bool | None:
