@@ -6,34 +6,75 @@ from typing import Annotated
 
 import typer
 
-from mcusim.cli.shell import glyphs, one_thread, refuse_overwriting, show, terminal_width, write_bytes
+from mcusim.cli.options import hz_option, option
+from mcusim.cli.shell import complain, glyphs, one_thread, refuse_overwriting, show, terminal_width, write_bytes
+from mcusim.errors import InputError
 from mcusim.pricing.fitting import fit_to_bytes
 from mcusim.pricing.own import calibrate as join
-from mcusim.pricing.own import read_measurements
+from mcusim.pricing.own import contradictions
+from mcusim.pricing.own_logs import LoggedRun, read_own
 from mcusim.render.calibration import calibration_lines
 
 __all__ = ["calibrate"]
 
 
 def calibrate(
-    measured: Annotated[str, typer.Argument(metavar="CSV", help="Measured times: model,profile,runtime,latency_ms.")],
+    measured: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="Times of networks (CSV: model,profile,runtime,latency_ms), or a log of layers."
+        ),
+    ],
     output: Annotated[
         str, typer.Option("-o", "--output", metavar="FILE", help="The calibration, for `run --calibration`.")
     ],
+    model: Annotated[str | None, option(metavar="MODEL", help="Of a log: the network that was measured.")] = None,
+    profile: Annotated[str | None, option(metavar="BOARD", help="Of a log: the board.")] = None,
+    runtime: Annotated[str | None, option(metavar="NAME", help="Of a log: the runtime.")] = None,
+    schedule: Annotated[str, typer.Option(metavar="SPEC", help="Of a log: in which pieces the network ran.")] = "layer",
+    clock_hz: Annotated[str | None, option(metavar="CLOCK", help="Of a log: the core's clock, if another.")] = None,
+    ticks_hz: Annotated[
+        str | None, option(metavar="CLOCK", help="Of a log: what the profiler counts, if not the core's cycles.")
+    ] = None,
 ) -> None:
     """Teach mcusim the times of your own board, and see how far off it was.
 
     The file has a line for each measured network, under the header `model,profile,runtime,latency_ms`; `clock_hz` and
-    `schedule` may follow. Your rows join the published ones: a few networks on a board narrow the intervals of all.
+    `schedule` may follow. Or it is a log of one network's layers: of TFLM's MicroProfiler (text or CSV), of the
+    firmware kit, of ExecuTorch's ETDump (CSV), or any CSV with the columns op and cycles (or us, or ms). Your rows join
+    the published ones: one network with its layers, or a few without, narrow the intervals of all on that board.
 
     \b
     Examples:
       mcusim calibrate mine.csv -o mine.json
+      mcusim calibrate profile.log --model net.tflite --profile nrf52840 --runtime tflm-cmsis-nn -o mine.json
       mcusim run model.tflite --profile my_board.toml --runtime tflm-cmsis-nn --calibration mine.json
     """
     one_thread()
 
-    refuse_overwriting((measured,), output=output)
-    calibration, changes = join(read_measurements(measured))
-    write_bytes(fit_to_bytes(*calibration), output, "--output")
+    refuse_overwriting((measured, model), output=output)
+    own = read_own(measured, _logged(model, profile, runtime, schedule, clock_hz, ticks_hz))
+    for sentence in contradictions(own):
+        complain(f"{measured}, {sentence}")
+    calibration, changes = join(own)
+    write_bytes(fit_to_bytes(calibration.fit, calibration.scales, calibration.own_scale), output, "--output")
     show(calibration_lines(changes, output, terminal_width(), glyphs()))
+
+
+def _logged(
+    model: str | None,
+    profile: str | None,
+    runtime: str | None,
+    schedule: str,
+    clock_hz: str | None,
+    ticks_hz: str | None,
+) -> LoggedRun | None:
+    """Of what a log is; None if nothing is named. Raises InputError if only a part is."""
+    named = {"--model": model, "--profile": profile, "--runtime": runtime}
+    missing = [name for name, value in named.items() if value is None]
+    if len(missing) == len(named):
+        return None
+    if model is None or profile is None or runtime is None:
+        raise InputError("a log is of a network on a board", where=missing[0], fix=f"add {', '.join(missing)}")
+    clocks = (hz_option(clock_hz, "--clock-hz"), hz_option(ticks_hz, "--ticks-hz"))
+    return LoggedRun(model, profile, runtime, schedule, *clocks)

@@ -1,0 +1,122 @@
+"""Logs of single layers: every form says the same, one network narrows its board, and what is wrong is named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mcusim
+from mcusim.errors import InputError
+from mcusim.pricing.fitting import fit_to_bytes
+from mcusim.pricing.own import calibrate
+from mcusim.pricing.own_logs import LoggedRun, read_own
+
+
+def logged_layers() -> list[tuple[str, int]]:
+    """Operators and made-up cycles of one inference, 1.3 times what is said of the board."""
+    report = mcusim.simulate("mcunet-vww0", profile="nrf52840", runtime="tflm-cmsis-nn")
+    return [
+        (layer.op, int(1.3 * (layer.cycles or 0))) for layer in report.layers if not layer.kernel.startswith("none")
+    ]
+
+
+def as_profiler_text(layers: list[tuple[str, int]]) -> str:
+    return "boot\n" + "".join(f"{op} took {ticks} ticks ({ticks // 64_000} ms).\n" for op, ticks in layers)
+
+
+def as_profiler_csv(layers: list[tuple[str, int]]) -> str:
+    return '"Event","Tag","Ticks"\n' + "".join(f"{i},{op},{ticks}\n" for i, (op, ticks) in enumerate(layers))
+
+
+def as_old_profiler_csv(layers: list[tuple[str, int]]) -> str:
+    rows = [f"{i},{op},{ticks / 64e3:.0f},{ticks}\n" for i, (op, ticks) in enumerate(layers)]
+    return '"Event","Tag","Ms","Ticks"\n' + "".join(rows)
+
+
+def as_sums(layers: list[tuple[str, int]]) -> str:
+    ops = dict.fromkeys(op for op, _ in layers)
+    lines = [f"{op},{sum(ticks for other, ticks in layers if other == op)}\n" for op in ops]
+    return '"Unique Tag","Total ticks across all events with that tag."\n' + "".join(lines)
+
+
+def as_microseconds(layers: list[tuple[str, int]]) -> str:
+    return "layer,op,us\n" + "".join(f"{i},{op},{ticks / 64}\n" for i, (op, ticks) in enumerate(layers))
+
+
+def as_etdump(layers: list[tuple[str, int]]) -> str:
+    names = {
+        "CONV_2D": "cortex_m::quantized_conv2d.out",
+        "DEPTHWISE_CONV_2D": "cortex_m::quantized_depthwise_conv2d.out",
+        "FULLY_CONNECTED": "cortex_m::quantized_linear.out",
+        "AVERAGE_POOL_2D": "aten::avg_pool2d.out",
+        "ADD": "cortex_m::quantized_add.out",
+        "PAD": "aten::constant_pad_nd.out",
+    }
+    rows = [f"Execute,native_call_{names.get(op, op.lower())},{ticks / 64e3},{ticks / 64e3}\n" for op, ticks in layers]
+    return "event_block_name,event_name,p50 (ms),avg (ms)\nExecute,Method::execute,9,9\n" + "".join(rows)
+
+
+RUN = LoggedRun("mcunet-vww0", "nrf52840", "tflm-cmsis-nn")
+FORMS = [as_profiler_text, as_profiler_csv, as_old_profiler_csv, as_sums, as_microseconds, as_etdump]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+def test_every_form_of_log_says_the_same(form: Callable[[list[tuple[str, int]]], str], tmp_path: Path) -> None:
+    layers, path = logged_layers(), tmp_path / "log"
+    path.write_text(form(layers), encoding="utf-8")
+    whole, *parts = read_own(path, RUN)
+    assert whole.row.cycles == pytest.approx(sum(ticks for _, ticks in layers), rel=1e-6)
+    assert not whole.row.is_kernel
+    assert all(part.row.is_kernel for part in parts)
+    assert sum(part.row.cycles for part in parts) == pytest.approx(whole.row.cycles, rel=1e-3)
+    np.testing.assert_allclose(sum(np.array(part.row.amounts) for part in parts), whole.row.amounts, rtol=1e-6)
+
+
+def test_several_inferences_count_by_their_median(tmp_path: Path) -> None:
+    layers, path = logged_layers(), tmp_path / "log"
+    runs = [[(op, ticks * by // 100) for op, ticks in layers] for by in (100, 300, 102)]
+    path.write_text("".join(map(as_profiler_text, runs)), encoding="utf-8")
+    whole, *parts = read_own(path, RUN)
+    assert whole.row.cycles == pytest.approx(1.02 * sum(ticks for _, ticks in layers), rel=1e-3)
+    assert len(parts) == len([ticks for _, ticks in layers if ticks])
+
+
+def test_one_network_with_layers_narrows_its_board(tmp_path: Path) -> None:
+    path, target = tmp_path / "log", tmp_path / "mine.json"
+    path.write_text(as_profiler_text(logged_layers()), encoding="utf-8")
+    calibration, (change,) = calibrate(read_own(path, RUN))
+    target.write_bytes(fit_to_bytes(calibration.fit, calibration.scales, calibration.own_scale))
+    asked = {"profile": "nrf52840", "runtime": "tflm-cmsis-nn"}
+    before, after = (mcusim.simulate("mcunet-vww1", **asked, calibration=c).latency for c in (None, target))
+    assert change.measured_ms == pytest.approx(1.3 * change.old_ms, rel=0.01)
+    assert after.ms == pytest.approx(1.3 * (before.ms or 0), rel=0.05)
+    assert (after.high_ms or 0) / (after.low_ms or 1) < (before.high_ms or 0) / (before.low_ms or 1)
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda text: text[: len(text) - 20], "line .*: the line is cut"),
+        (lambda text: "\n".join(text.splitlines()[:9]) + "\n", "the log ends at line 9 before layer"),
+        (lambda text: text.replace("CONV_2D", "WARP_2D", 1), "line 3: WARP_2D is logged, and mcunet-vww0 has"),
+        (lambda text: text.replace(" took ", " took -", 1), "line 2: -[0-9e+.]+ ticks is negative"),
+        (lambda text: re.sub(r"\((\d+) ms", r"(9\1 ms", text), "line 2: .* are not one time at 64 MHz"),
+        (lambda text: "boot\n", "has no column 'model'"),
+    ],
+)
+def test_a_wrong_log_is_named(edit: Callable[[str], str], told: str, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text(edit(as_profiler_text(logged_layers())), encoding="utf-8")
+    with pytest.raises(InputError, match=told):
+        read_own(path, RUN)
+
+
+def test_a_log_must_say_of_which_network_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text(as_profiler_text(logged_layers()), encoding="utf-8")
+    with pytest.raises(InputError, match="does not say of which network"):
+        read_own(path)
