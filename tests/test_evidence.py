@@ -69,7 +69,7 @@ def test_the_interval_is_what_its_reasons_say(model: str, board: str, runtime: s
         (["evidence", "--runtime", "hale", "--profile", "stm32f412"], 2, "nothing was measured there"),
         (["evidence", "--runtime", "hal"], 2, "hale"),
         (["run", "mcunet-vww0", "--profile", "stm32h743", "--why-time", "--layers", "none"], 0, "same shape"),
-        (["run", "mcunet-vww0", "--profile", "all", "--why-time"], 2, "name one board"),
+        (["run", "mcunet-vww0", "--profile", "all", "--why-time"], 2, "one board and one runtime"),
     ],
 )
 def test_the_commands_say_it(arguments: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]) -> None:
