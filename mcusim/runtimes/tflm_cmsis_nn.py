@@ -28,6 +28,7 @@ OPTIMISED = Kernels(is_reference=False, image_bytes=116_000, image_operators=BEN
 """STM32H743 image less the model file, with CMSIS-NN: 111.7 and 114.9 KiB on two networks. Calibrated (A11)."""
 
 BUILD = replace(FIRMWARE, kernels=CMSIS_NN_KERNELS)
+_BENCHMARK = replace(BENCHMARK, kernels=CMSIS_NN_KERNELS)
 
 
 def _kernel(signature: Signature) -> Kernel:
@@ -64,7 +65,7 @@ def _setup(graph: Graph) -> int:
 
 
 def _harness(graph: Graph) -> int:
-    return harness_bytes(graph, replace(BENCHMARK, kernels=CMSIS_NN_KERNELS))
+    return harness_bytes(graph, _BENCHMARK, BUILD)
 
 
 @cache
@@ -87,7 +88,7 @@ def _on_core(runtime: Runtime, core: str) -> Runtime:
         persistent=lambda graph: tail_bytes(graph, MCU_POINTER_BYTES, build),
         persistent_ledger=lambda graph: tail_ledger(graph, MCU_POINTER_BYTES, build),
         setup=lambda graph: setup_bytes(graph, MCU_POINTER_BYTES, build),
-        harness=lambda graph: harness_bytes(graph, harness),
+        harness=lambda graph: harness_bytes(graph, harness, build),
         on_core=None,
     )
 

@@ -79,16 +79,18 @@ class _Arena:
     """Notes how large the arena must be, check by check.
 
     tail_bytes: used so far from its end.   remainder: of its size, by the alignment.
+    few_looks: a node with so many needs no counting.
     """
 
     def __init__(self, pointer_bytes: int, remainder: int) -> None:
         self.pointer_bytes, self.remainder = pointer_bytes, remainder
-        self.tail_bytes = self.needed_bytes = 0
+        self.tail_bytes = self.needed_bytes = self.few_looks = 0
         self.request_bytes = layout_bytes(SCRATCH_REQUEST, pointer_bytes)[0]
 
     def set_up(self, graph: Graph, found: Allocations, head_bytes: int) -> None:
         """All of AllocateTensors."""
         requests_bytes = self._requests(0)
+        self._set_aside(graph)
         self._keep(found.loaded, requests_bytes)
         made = 0
         for node in found.prepared:
@@ -100,6 +102,14 @@ class _Arena:
         self._plan(graph, found, requests_bytes)
         self._check(head_bytes)
         self._keep(found.public, head_bytes)
+
+    def _set_aside(self, graph: Graph) -> None:
+        """How many looks take no more than the planner's lists, whatever they are at: until then both ends only grow."""
+        tensors = [tensor for part in file_parts(graph) for tensor in part.tensors]
+        most = max([len(t.quantization.scales) for t in tensors if t.quantization is not None], default=0)
+        lists_bytes = layout_bytes(ALLOCATION_INFO, self.pointer_bytes)[0] * len(tensors)
+        lists_bytes += layout_bytes(PLANNED_BUFFER, self.pointer_bytes)[0] * sum([_is_planned(t) for t in tensors])
+        self.few_looks = lists_bytes // (_temporary_bytes(most, self.pointer_bytes) + self.pointer_bytes)
 
     def _requests(self, made: int) -> int:
         """Bytes of the list of scratch requests, which lies at the start."""
@@ -121,6 +131,9 @@ class _Arena:
     def _prepare(self, node: PreparedNode, start: int) -> None:
         """One node: what it looks at lies behind `start`, until it is done."""
         before, after = _patterns(node.node.signature)
+        if len(before) + len(after) <= self.few_looks:  # planning needs more in any case
+            self._keep(node.kept, start)
+            return
         top = self._look(node, before, start)
         self._check(top)
         self._keep(node.kept, top)

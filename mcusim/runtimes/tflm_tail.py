@@ -168,14 +168,15 @@ def tail_ledger(
     return tuple(lines)
 
 
-def harness_bytes(graph: Graph, build: Build = BENCHMARK) -> int:
+def harness_bytes(graph: Graph, build: Build = BENCHMARK, plain: Build = FIRMWARE) -> int:
     """What TFLM's generic benchmark keeps beside plain firmware: a recording allocator, and 100 slots for variables.
 
-    Only the first allocations differ. Once one is aligned to 16 bytes the difference stays what it is.
+    build, plain: with and without them, of the same kernels. Only the first allocations differ, and once one is aligned
+    to 16 bytes the difference stays what it is.
     """
-    used = [_start_bytes(graph, each) for each in (build, build.plain())]
-    plain = allocations(graph, MCU_POINTER_BYTES, build.plain()).groups
-    for _, _, requests in plain[1 + len(_variable_table(graph, MCU_POINTER_BYTES, build.plain())) :]:
+    used = [_start_bytes(graph, each) for each in (build, plain)]
+    groups = allocations(graph, MCU_POINTER_BYTES, plain).groups
+    for _, _, requests in groups[1 + len(_variable_table(graph, MCU_POINTER_BYTES, plain)) :]:
         for _, size, alignment, _ in requests:
             used = [-(-(each + size) // alignment) * alignment for each in used]
             if alignment == BUFFER_ALIGNMENT_BYTES:
