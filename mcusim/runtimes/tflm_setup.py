@@ -104,7 +104,7 @@ class _Arena:
         self._keep(found.public, head_bytes)
 
     def _set_aside(self, graph: Graph) -> None:
-        """How many looks take no more than the planner's lists, whatever they are at: until then both ends only grow."""
+        """How many looks take no more than the planner's lists, whatever they are at: till then both ends only grow."""
         tensors = [tensor for part in file_parts(graph) for tensor in part.tensors]
         most = max([len(t.quantization.scales) for t in tensors if t.quantization is not None], default=0)
         lists_bytes = layout_bytes(ALLOCATION_INFO, self.pointer_bytes)[0] * len(tensors)
