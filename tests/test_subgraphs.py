@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from tflite_maker import INT32, Maker, make_options
 
 import mcusim
+from mcusim.advising.remedies import remedies
 from mcusim.errors import ModelError
 from mcusim.frontends.tflite import parse_tflite
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import Flow
 from mcusim.lowering.lower import lower
+from mcusim.lowering.reorder import reorder
 from mcusim.memory.placement import place
 from mcusim.memory.planning import plan_memory
-from mcusim.planners import check_plan
+from mcusim.planners import check_plan, live_bytes
 from mcusim.report import Verdict
 from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.tflm_tail import WHEEL, tail_bytes
@@ -352,3 +354,11 @@ def test_what_nothing_enters_can_keep_a_network_from_starting(capfd):
     for op in ("ADD_N", "CUSTOM"):
         report = mcusim.simulate(read(second_signature(op)), profile="stm32h743", runtime="tflm")
         assert report.verdict is Verdict.UNKNOWN
+
+
+def test_a_network_that_enters_subgraphs_is_reordered_and_advised():
+    """What the loop takes counts when orders are compared."""
+    found = reorder(read(loop()), TFLM.rules)
+    assert found.peak_bytes == found.old_peak_bytes == max(live_bytes(program_of(loop()).buffers, 6))
+    told = remedies(read(loop()), profile="stm32f412", sram_budget_bytes=2000)
+    assert told.report.verdict is not Verdict.FITS

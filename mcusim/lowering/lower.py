@@ -26,9 +26,9 @@ from mcusim.lowering.variables import changed_variables, stored_variables
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.program import Buffer, BufferKind, Home, Program, ScratchUse, Stage, Step, Variable, View, ViewKind
 from mcusim.region import Span
-from mcusim.schedule import Schedule, StageKind
+from mcusim.schedule import LAYER, Schedule, StageKind
 
-__all__ = ["BENEATH", "lower"]
+__all__ = ["BENEATH", "lower", "lower_alone"]
 
 BENEATH = "beneath"
 """Role of working memory that is the storage of an input, whose output is computed on top of it and is smaller."""
@@ -47,6 +47,11 @@ def lower(graph: Graph, schedule: Schedule, rules: LoweringRules, input_place: I
         nearest = nearest_schedule(network_of(graph, rules).steps, schedule)
         raise ScheduleError(error.what, where=error.where, fix=f"use {nearest}, the nearest that works") from None
     return link(program, rules)
+
+
+def lower_alone(graph: Graph, rules: LoweringRules, input_place: InputPlace | None = None) -> Program:
+    """The steps of the network itself, layer by layer: without subgraphs that they enter, and what no step touches."""
+    return _Lowering(graph, LAYER, rules, input_place or rules.input_place).program()
 
 
 class _Life(NamedTuple):

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeAlias
 
 from mcusim.errors import PlanError
 from mcusim.graph import ABSENT, Flow, Graph
-from mcusim.lowering.lower import lower
+from mcusim.lowering.lower import lower, lower_alone
 from mcusim.lowering.rules import LoweringRules
 from mcusim.lowering.staging import overwritten
 from mcusim.ops import OPS
@@ -62,7 +62,7 @@ def reorder(graph: Graph, rules: LoweringRules, *, sets: int = SETS) -> Reordere
     old_peak = _peak_bytes(lower(graph, LAYER, rules))
     # What is planned beside the network's own steps (subgraphs, untouched tensors) moves with them: the search leaves
     # it out, and the orders are compared with it.
-    program = lower(replace(graph, subgraphs=()), LAYER, replace(rules, plans_untouched=False))
+    program = lower_alone(graph, rules)
     nodes = [step.node for step in program.body()]
     found, bound = _search(_model(program, rules), _peak_bytes(program), sets)
     kept = Reordered(graph, tuple(range(len(graph.nodes))), old_peak, old_peak, min(bound, old_peak))

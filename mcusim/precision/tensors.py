@@ -9,10 +9,9 @@ from typing import NamedTuple
 from mcusim.conventions.layers import tensors_around
 from mcusim.frontends.synthesis import KEEPS
 from mcusim.graph import ABSENT, DType, Graph
-from mcusim.lowering.lower import lower
+from mcusim.lowering.lower import lower_alone
 from mcusim.lowering.rules import InputPlace, LoweringRules
 from mcusim.ops import OPS
-from mcusim.schedule import LAYER
 
 __all__ = ["BITS", "DTYPES", "Layer", "Tensors", "packed_bytes", "tensors_of"]
 
@@ -91,7 +90,7 @@ def tensors_of(graph: Graph, rules: LoweringRules) -> Tensors:
 
 
 def _layers(graph: Graph, rules: LoweringRules) -> Iterator[Layer]:
-    program = lower(graph, LAYER, rules, InputPlace.ARENA)
+    program = lower_alone(graph, rules, InputPlace.ARENA)
     for step, around in tensors_around(program):
         if step.node != ABSENT and step.node < len(graph.nodes):  # not of a subgraph
             name = graph.nodes[step.node].name
