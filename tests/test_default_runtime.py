@@ -54,3 +54,10 @@ def test_real_networks_have_a_verdict(corpus_model: CorpusModel) -> None:
     report = mcusim.simulate(corpus_model.path, profile="stm32h743")
     assert report.runtime.runs is True
     assert report.fits is not None
+
+
+def test_a_cut_schedule_leaves_out_what_is_counted_layer_by_layer_only(elsewhere):
+    code, out, err = run("run", "smallcifar", "--profile", "stm32h743", "--schedule", "patch:2x2@3")
+    assert (code, err) == (0, "")
+    assert "also: tflm" in out
+    assert "also: x-cube-ai" not in out

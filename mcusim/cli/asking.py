@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from mcusim.boards import all_boards
 from mcusim.boards.board import Board
 from mcusim.cli.options import named_board
+from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.images import Image
@@ -102,11 +104,12 @@ def ask_others(question: Question, answer: Answer) -> list[Report]:
         return []
     schedule = parse_schedule(answer.report.schedule.spec)
     others = [RUNTIMES[name] for name in PREFERENCE if name != answer.runtime.name]
-    return [
-        _simulated(question, answer.graph, answer.board, runtime, schedule)
-        for runtime in others
-        if not why_not(answer.graph, runtime, answer.board)[0]
-    ]
+    found = []
+    for runtime in others:
+        if not why_not(answer.graph, runtime, answer.board)[0]:
+            with suppress(ScheduleError):  # some are counted layer by layer only
+                found.append(_simulated(question, answer.graph, answer.board, runtime, schedule))
+    return found
 
 
 def _at_most(asked: int | None, owned: int, is_enough: bool) -> int | None:
