@@ -19,6 +19,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
+from mcusim.errors import ModelError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -222,10 +224,10 @@ class Signature:
         return signature, (self.op, self.attributes, self.inputs, self.outputs)
 
     def input(self, index: int) -> TensorType:
-        """Type of an input that must be there. Raises IndexError where it is absent: a bug of the caller."""
-        found = self.inputs[index]
+        """Type of an input that must be there. Raises ModelError where it is absent."""
+        found = self.inputs[index] if index < len(self.inputs) else None
         if found is None:
-            raise IndexError(f"{self.op} has no input {index}")
+            raise _lacking(self.op, f"input {index}")
         return found
 
     def has(self, index: int) -> bool:
@@ -234,7 +236,14 @@ class Signature:
 
     @property
     def output(self) -> TensorType:
+        """Type of the first output. Raises ModelError where there is none."""
+        if not self.outputs:
+            raise _lacking(self.op, "output")
         return self.outputs[0]
+
+
+def _lacking(op: str, what: str) -> ModelError:
+    return ModelError(f"{op} lacks its {what}", where=f"op {op}", fix="export the model again")
 
 
 _SIGNATURES: WeakValueDictionary[tuple[object, ...], Signature] = WeakValueDictionary()

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 __all__ = ["Done", "run_pool"]
 
-SECONDS_BEFORE_KILL = 30.0
+SECONDS_BEFORE_KILL = 120.0
 EXTRA_BYTES = 1 << 30
 """What a case may take beyond what the process has."""
 _STATE = struct.Struct("<qdi")
