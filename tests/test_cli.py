@@ -63,6 +63,9 @@ def save_own_times(folder: Path) -> None:
     profile = (REPO / "hardware_profiles" / "stm32f412.toml").read_text(encoding="utf-8")
     (folder / "my_board.toml").write_text(profile.replace('name = "stm32f412"', 'name = "my_board"'))
     (folder / "model.tflite").write_bytes(tiny_network().pack())
+    layers = mcusim.simulate("mcunet-vww0", profile="nrf52840", runtime="tflm").layers
+    logged = [f"{layer.op},{layer.cycles}" for layer in layers if layer.cycles]
+    (folder / "layers.csv").write_text("\n".join(["op,cycles", *logged]) + "\n")
 
 
 def save_float_network(folder: Path) -> None:

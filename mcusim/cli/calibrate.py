@@ -47,7 +47,7 @@ def calibrate(
     \b
     Examples:
       mcusim calibrate mine.csv -o mine.json
-      mcusim calibrate profile.log --model net.tflite --profile nrf52840 --runtime tflm-cmsis-nn -o mine.json
+      mcusim calibrate layers.csv --model mcunet-vww0 --profile nrf52840 --runtime tflm -o own.json
       mcusim run model.tflite --profile my_board.toml --runtime tflm-cmsis-nn --calibration mine.json
     """
     one_thread()
