@@ -18,7 +18,7 @@ from mcusim.graph import Activation, Attributes, DType, Shape, Signature, Tensor
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind
 from mcusim.ops.shared.accumulators import OutputStage, output_stage, per_tensor, rounding_of, unsupported
 from mcusim.ops.shared.elementwise import element_work, infer_same
-from mcusim.ops.shared.operands import axis_of, constant_ints, operand
+from mcusim.ops.shared.operands import axis_of, constant_ints, operand, refusal
 from mcusim.ops.shared.tiles import bytes_of, entire, is_feature_map, over_alike, same_region, share
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Region, Span
@@ -168,6 +168,12 @@ def reducer(name: str, summary: str, reduction: Reduction) -> OpDef:
     )
 
 
+def _infer_channels(op: str, attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple[Shape, ...]:
+    if not operand(op, inputs, 0).shape:
+        raise refusal(op, "a scalar has no last axis", "give it a tensor of rank 1 or more")
+    return infer_same(op, attributes, inputs)
+
+
 def over_channels(name: str, summary: str, *, attributes: type[Attributes] = Attributes, options: str = "") -> OpDef:
     """An operator that weighs each element against the last axis. In place: it reads a row before it writes it."""
     return OpDef(
@@ -175,7 +181,7 @@ def over_channels(name: str, summary: str, *, attributes: type[Attributes] = Att
         summary=summary,
         attributes=attributes,
         options=options,
-        infer=partial(infer_same, name),
+        infer=partial(_infer_channels, name),
         needs=same_region,
         work=partial(element_work, WorkKind.LOOKUP),
         overwrites=over_alike(0),
