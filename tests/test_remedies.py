@@ -76,7 +76,7 @@ def two_filters_a_channel() -> Graph:
 
 
 def test_of_runtimes_that_fit_the_fastest_comes_first():
-    found = remedies(two_filters_a_channel(), profile="nrf52840").remedies
+    found = remedies(two_filters_a_channel(), profile="nrf52840", runtime="tinyengine").remedies
     times = [remedy.ms for remedy in found if remedy.kind is RemedyKind.RUNTIME and remedy.fits]
     known = [ms for ms in times if ms is not None]
     assert len(known) > 1
@@ -85,7 +85,7 @@ def test_of_runtimes_that_fit_the_fastest_comes_first():
 
 def test_no_remedy_keeps_a_runtime_that_cannot_run_the_network():
     """A plan, a schedule or a board that mends SRAM alone is not said to fit."""
-    found = remedies(two_filters_a_channel(), profile="stm32f410")
+    found = remedies(two_filters_a_channel(), profile="stm32f410", runtime="tinyengine")
     assert found.report.runtime.runs is False
     assert not [remedy for remedy in found.remedies if remedy.kind is RemedyKind.BOARD]
     same = [remedy for remedy in found.remedies if remedy.kind is not RemedyKind.RUNTIME]

@@ -172,7 +172,7 @@ def test_the_schedule_that_was_found_is_traced():
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (["--profile", "all", "--trace", "t.json"], "a trace is of one board"),
+        (["--profile", "all", "--trace", "t.json"], "it is about one answer"),
         (["--profile", BOARD, "--trace", "t.json", "--json", "t.json"], "cannot share"),
         (["--profile", BOARD, "--trace", "no/such/t.json"], "cannot write"),
     ],
