@@ -233,7 +233,7 @@ def _draw_times(axes: Axes, predictions: Sequence[Prediction]) -> None:
     style.plain_powers(axes.yaxis)
     axes.set_xlabel("measured, ms")
     axes.set_ylabel("predicted without its family, ms")
-    axes.set_title("Every published time, its interval; grey: ±20 %")
+    axes.set_title("Families left out; grey: ±20 %")
 
 
 def _draw_errors(axes: Axes, predictions: Sequence[Prediction]) -> None:
