@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -79,6 +80,15 @@ def save_float_network(folder: Path) -> None:
     np.save(folder / "images.npy", samples)
 
 
+def save_gates(folder: Path) -> None:
+    """The files that the examples of `mcusim sweep`, `compare` and `check` name."""
+    asked = 'boards = ["stm32f412"]\nnetworks = ["smallcifar"]\n'
+    (folder / "sweep.toml").write_text(asked)
+    (folder / "budgets.toml").write_text('[[budget]]\nnetwork = "smallcifar"\nboard = "stm32f412"\n')
+    for name in ("main.json", "branch.json"):
+        assert run("run", "smallcifar", "--profile", "stm32f412", "--json", str(folder / name)).code == 0
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("path", COMMAND_PATHS, ids=" ".join)
 def test_examples_of_help_work(path: list[str]) -> None:
@@ -91,10 +101,12 @@ def test_examples_of_help_work(path: list[str]) -> None:
         save_own_times(Path())
     if path == ["quantize"]:
         save_float_network(Path())
+    if path and path[0] in ("sweep", "compare", "check"):
+        save_gates(Path())
     if path == ["pte"]:
         pytest.skip("needs ExecuTorch to make a program: tests/test_pte.py runs it")
     for example in found:
-        answer = run(*example.split())
+        answer = run(*shlex.split(example))
         assert answer.code == (0 if "--check" not in example.split() else answer.code), answer.err
         assert answer.code in (0, 1)
         assert answer.out

@@ -37,7 +37,6 @@ def simulated(**options: Any) -> Report:
         ({"max_ms": "50"}, "max_ms", "milliseconds"),
         ({"schedule": 3}, "schedule", "give a Schedule"),
         ({"schedule": None}, "schedule", "give a Schedule"),
-        ({"runtime": None}, "runtime", "give a Runtime"),
         ({"profile": None}, "profile", "give a Board"),
         ({"profile": 412}, "profile", "give a Board"),
         ({"profile": "all"}, "profile", "all_boards()"),

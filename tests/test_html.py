@@ -320,7 +320,7 @@ def test_the_page_names_the_files_it_is_made_of():
 def test_one_page_is_about_one_board():
     code, out, err = run("run", "mcunet-vww0", "--profile", "all", "--html", "a.html")
     assert (code, out) == (2, "")
-    assert err == "mcusim: --html: a page is about one board; name one board with --profile\n"
+    assert err == "mcusim: --html: it is about one answer; name one network, one board and one runtime\n"
     assert not Path("a.html").exists()
 
 

@@ -234,7 +234,8 @@ def quantize_value(value: float, scale: float, zero_point: int, where: str) -> i
     Raises ModelError, naming `where`, if it does not fit int32.   Source: TFLite kernel_util.cc, Quantize.
     """
     with np.errstate(over="ignore"):
-        stored = float(round_half_away(np.float32(value) / np.float32(scale)))
+        real = float(np.float32(value) / np.float32(scale))
+    stored = float(round_half_away(real)) if math.isfinite(real) else real
     if not INT32_MIN <= stored <= INT32_MAX:
         raise ModelError(f"{value} is no number at scale {scale:g}", where=where, fix="quantise the network again")
     return zero_point + int(stored)

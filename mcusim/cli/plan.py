@@ -125,7 +125,7 @@ def plan(
     Examples:
       mcusim plan mcunet-in3 --runtime tflm
       mcusim plan mcunet-in3 --runtime tflm --pointer-bits 64
-      mcusim plan wake_word.tflite person.tflite
+      mcusim plan mcunet-vww0 mcunet-vww1 --runtime tflm
       mcusim plan mcunet-in3 --all
       mcusim plan mcunet-in4 --runtime tflm --profile stm32h743
       mcusim plan mcunet-vww0 --emit tflm planned.tflite

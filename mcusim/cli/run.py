@@ -182,7 +182,6 @@ def run(
       mcusim run mcunet-vww0 --profile stm32f746 --json -
       mcusim run mcunet-vww1 --profile stm32f746 --schedule patch:2x2@5 --trace vww1.trace.json
       mcusim run mcunet-in3 --profile stm32f746 --max-ms 1s --html report.html
-      mcusim run mcunet-vww0 --profile stm32f746 --update-baseline vww0.json
       mcusim run mcunet-in3 --profile stm32h743 --why-time
     """
 
@@ -230,6 +229,7 @@ def run(
             _write_trace(question, answer, trace)
         if html is not None:
             files = {"board": profile_file(profile), "firmware": linked, "calibration": calibration, "bits": bits}
+            context.params["runtime"] = answer.runtime.name if runtime is None else runtime  # so that it is asked again
             command = asked_again(context, _NO_QUESTION, _ALWAYS_SAID)
             write_output(_page(question, answer, files, command), html, "--html")
         if update_baseline is not None:

@@ -65,5 +65,6 @@ def asked_again(context: typer.Context, no_question: Collection[str], always_sai
         if value is None or param.name in no_question or (value == param.default and param.name not in always_said):
             continue
         named = [] if param.param_type_name == "argument" else [param.opts[0]]
-        words += named if value is True else [*named, str(value)]
+        for one in value if isinstance(value, list | tuple) else [value]:
+            words += named if one is True else [*named, str(one)]
     return shlex.join(words)
