@@ -95,7 +95,7 @@ def test_files_without_an_end_are_left() -> None:
         content_of("/dev/zero")
 
 
-@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "/root/nobody/may/look", ""])
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "/nobody/may/look", ""])
 def test_looking_at_a_path_never_raises(name: str) -> None:
     assert not exists(name) or name == ""
     assert not is_file(name)

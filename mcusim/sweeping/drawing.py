@@ -73,13 +73,13 @@ def user_function(name: str, folder: str) -> Callable[..., Any]:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
-        found = getattr(import_module(module_name), attribute)
+        found: Callable[..., Any] = getattr(import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
         fix = "name a function that can be imported, as module:function"
         raise InputError(" ".join(str(error).split()), where=f"'{name}'", fix=fix) from None
     if not callable(found):
         raise InputError("it is no function", where=f"'{name}'", fix="name a function, as module:function")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _asked(function: Callable[..., Any], seed: int, name: str) -> Graph | Mapping[str, Any]:
