@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tflite_maker import FLOAT16, FLOAT32, INT8, Maker, schema, tiny_network
 
@@ -291,6 +291,7 @@ def test_mutated_network_is_harmless(edits: list[tuple[str, float, int]]) -> Non
 
 @pytest.mark.parametrize("name", FUZZED)
 @given(edits=EDITS)
+@example(edits=[("splice", 0.8664398483913672, 587)])
 def test_mutated_corpus_network_is_harmless(corpus: Path, name: str, edits: list[tuple[str, float, int]]) -> None:
     assert_harmless(mutated((corpus / "models" / f"{name}.tflite").read_bytes(), edits))
 

@@ -19,6 +19,8 @@ __all__ = ["ConstantReader"]
 
 _STORED_AS = {DType.BFLOAT16: "uint16", DType.STRING: "uint8"}
 """Element types that numpy lacks. Strings stay TFLite's packed bytes."""
+_MOST_ELEMENTS = 1 << 59
+"""What numpy can address, were each element 8 bytes."""
 
 
 class ConstantReader:
@@ -40,6 +42,9 @@ class ConstantReader:
             return np.frombuffer(self._file.content, np.uint8, count, start)
         if dtype.bits == 0:
             return None
+        if math.prod([size for size in shape if size]) > _MOST_ELEMENTS:  # numpy counts them although a 0 is among them
+            fix = "download, copy or export the model again"
+            raise ModelError(f"its shape {shape} is too large", where=where, fix=fix)
         expected = -(-math.prod(shape) * dtype.bits // 8)
         if count < expected:
             raise ModelError(
