@@ -64,7 +64,7 @@ def own_place(schedule: Schedule, runtime: Runtime) -> InputPlace:
 # Costs of one stage
 
 
-@pytest.mark.parametrize("runtime", [TINYENGINE, CLIPPED, RUNTIMES["tflm"], RUNTIMES["tflm-cmsis-nn"]])
+@pytest.mark.parametrize("runtime", [TINYENGINE, CLIPPED, *(RUNTIMES[n] for n in ("tflm", "tflm-cmsis-nn", "mcusim"))])
 @pytest.mark.parametrize("name", ["mcunet-vww0", "person-det", "mbv2-w0.35-r144"])
 def test_stage_costs_equal_the_lowered_program(name, runtime):
     graph, draw = zoo.build(name), random.Random(name)

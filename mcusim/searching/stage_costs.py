@@ -357,12 +357,13 @@ class _Part:
         costs, call, ends = self.costs, step.signature, len(rows.computed)
         scratch = scratch_of(costs.rules, call)
         pieces = [self._piece(time, name, storage, rows.of(n), cols.of(n)) for name, storage, n in inner]
-        self.tally.add(time, ends, scratch.planned(rows.size, cols.size), pieces)
+        planned_bytes = scratch.planned(rows.size, cols.size)
+        self.tally.add(time, ends, planned_bytes, pieces)
         positions = overwritten(costs.rules, call, resized(call, call.output.rows, call.output.cols))
         if positions:
             sources = [step.reads[position] for position in positions]
             target = next((piece for piece in pieces if piece.storage == step.writes[0]), None)
-            self.tally.overwrite(time, sources, target)
+            self.tally.overwrite(time, sources, target, planned_bytes)
         for name, sizes in scratch.held.items():
             held = self.held[name][:ends]
             np.maximum(held, sizes(rows.size, cols.size), out=held)

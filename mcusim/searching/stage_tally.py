@@ -33,10 +33,14 @@ class Piece(NamedTuple):
 
 
 class _Overwrite(NamedTuple):
-    """A step that may compute on top of one of `sources`; `found` has those that were seen, by position."""
+    """A step that may compute on top of one of `sources`; `found` has those that were seen, by position.
+
+    keeps: where it has working memory: all of the input is held until that is done, though its output be smaller.
+    """
 
     sources: Sequence[int]
     target: Piece
+    keeps: Bools
     found: dict[int, tuple[Bools, Ints]]
 
 
@@ -75,10 +79,11 @@ class Tally:
                 np.maximum(behind, self.most[step + 1], out=behind)
             self.most[step] = most
 
-    def overwrite(self, time: int, sources: Sequence[int], target: Piece | None) -> None:
+    def overwrite(self, time: int, sources: Sequence[int], target: Piece | None, scratch_bytes: Ints | int) -> None:
         """The step just added computes on top of one of `sources` where it can."""
         if target is not None:
-            self.overwrites[time] = _Overwrite(sources, target, {})
+            keeps = np.broadcast_to(np.asarray(scratch_bytes) > 0, self.inner[time].shape)
+            self.overwrites[time] = _Overwrite(sources, target, keeps, {})
 
     def _take_over(self, source: Piece) -> None:
         """Where the last reader of `source` computes on top of it, its bytes count once."""
@@ -91,7 +96,10 @@ class Tally:
             if carried is not None:
                 alike = alike & ~carried[some]
         taken = source.aligned_bytes[some]
-        step.found[step.sources.index(source.storage)] = alike, np.where(target.size_bytes <= taken, taken, 0)
+        is_read = target.last > source.last
+        beneath = np.minimum(taken, target.aligned_bytes) if is_read else 0
+        counted_twice = np.where(step.keeps[some], beneath, taken)
+        step.found[step.sources.index(source.storage)] = alike, np.where(target.size_bytes <= taken, counted_twice, 0)
         saved: Ints = np.zeros(target.size_bytes.shape, np.int64)
         for position in sorted(step.found, reverse=True):  # the first that goes is taken
             goes, size_bytes = step.found[position]
