@@ -17,6 +17,7 @@ from mcusim.advising.remedies import RemedyKind, remedies
 from mcusim.boards import load_board
 from mcusim.cli.progress import progress_bar
 from mcusim.errors import ScheduleError
+from mcusim.frontends.builder import GraphBuilder
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
@@ -33,6 +34,7 @@ from mcusim.schedule import AUTO, LAYER, Schedule, StageKind, StageSpec, parse_s
 from mcusim.searching import Front, Space, front_schedules, search
 from mcusim.searching.explanation import explain
 from mcusim.searching.paper_space import count_patched, search_paper_space
+from mcusim.searching.stage_axes import band_heights
 from mcusim.searching.stage_costs import Layers, Options, StageCosts
 from mcusim.simulation.simulate import simulate
 from mcusim.tables.msfcnn import compare_msfcnn, front_of_macs, published_networks, unfused_bytes
@@ -96,6 +98,36 @@ def assert_cost(
     cycles = float(options.cycles[at]) + sum(layers.cycles[t] for t in around)
     expected = counted(costs.graph, Schedule((*before, spec)), runtime, place)
     assert (live + held, pytest.approx(cycles, rel=1e-9)) == expected, (str(spec), first, place)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4096, 4097, 30_000, 10**6])
+def test_bands_of_tall_maps_are_few(rows):
+    heights = band_heights(rows).tolist()
+    assert heights == sorted(set(heights))
+    assert heights[-1] == rows
+    assert heights == [*range(1, rows + 1)] or (rows > 4096 and len(heights) < 100)
+    pieces = [-(-rows // height) for height in heights]
+    assert pieces[0] <= 4096
+    assert sum(pieces) < 42_000
+    assert all(after <= before * 9 // 8 + 1 for before, after in pairwise(heights)) or rows <= 4096
+
+
+@pytest.mark.parametrize("runtime", [TINYENGINE, RUNTIMES["mcusim"]])
+def test_costs_of_bands_of_tall_maps_equal_the_lowered_program(runtime):
+    builder, draw = GraphBuilder("tall"), random.Random(1)
+    x = builder.input((1, 9000, 2, 4))
+    for stride in (1, 2, 1):
+        x = builder.conv_2d(x, 4, (3, 1), stride=(stride, 1))
+    costs = StageCosts(builder.build([x]), runtime.rules, prices(runtime), 2)
+    layers = costs.layers(InputPlace.ARENA)
+    rows = set()
+    for ends in costs.batches():
+        for options in [found for found in costs.stages_to(ends) if not found.copied]:
+            row, bands = draw.randrange(len(options.ends)), range(options.grids, options.cycles.shape[1])
+            for entry in (bands[0], draw.choice(bands), bands[-1]):
+                assert_cost(costs, options, (row, entry), layers, InputPlace.ARENA, runtime)
+                rows.add(options.spec(row, entry).band_rows)
+    assert {2, 3, 4500, 9000} <= rows  # the finest and coarsest bands of maps of 4,500 and of 9,000 rows
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ Progress = Callable[[str, int, int], None]
 @dataclass(frozen=True, slots=True)
 class Space:
     """What is searched: up to `stages` cut stages, with grids of at most `grid` x `grid` patches and all bands.
+    Of maps of more than 4,096 rows some bands only: `band_heights`.
 
     kinds: of cut stages that are allowed.
     """

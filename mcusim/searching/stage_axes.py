@@ -27,7 +27,7 @@ from mcusim.ops import OPS
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Span
 
-__all__ = ["AxisSweep", "Bools", "Ints", "Lengths", "is_symmetric"]
+__all__ = ["AxisSweep", "Bools", "Ints", "Lengths", "band_heights", "is_symmetric"]
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -35,6 +35,8 @@ Bools = NDArray[np.bool_]
 _FAR = 1 << 40
 """Start of an empty interval; its end is the negative. Hulls and affine maps then need no special case."""
 
+BANDS_AT_MOST = 4096
+"""So many bands a map is cut into, at most."""
 
 Interval = tuple[Ints, Ints]
 
@@ -66,9 +68,24 @@ def patch_ways(most: int) -> Ways:
 
 
 @lru_cache(256)
+def band_heights(whole: int) -> Ints:
+    """Rows of the bands that a map of `whole` rows is cut into.
+
+    All of them up to 4,096 rows. Taller maps are cut into 4,096 bands at most, and each height is an eighth more than
+    the one before: pieces of all ways together stay as few as those of 4,096 rows are.
+    """
+    if whole <= BANDS_AT_MOST:
+        return np.arange(1, whole + 1, dtype=np.int64)
+    heights = [-(-whole // BANDS_AT_MOST)]
+    while heights[-1] < whole:
+        heights.append(min(heights[-1] + max(heights[-1] // 8, 1), whole))
+    return np.array(heights, np.int64)
+
+
+@lru_cache(256)
 def band_ways(whole: int) -> Ways:
-    """Bands of 1 to `whole` rows."""
-    return _ways(-(-whole // np.arange(1, whole + 1, dtype=np.int64)))
+    """Bands of each of those heights."""
+    return _ways(-(-whole // band_heights(whole)))
 
 
 @lru_cache(4096)
@@ -85,7 +102,7 @@ def _band_shares(whole: int, size: int) -> Interval:
     """As `staging.bands`."""
     ways = band_ways(whole)
     index = np.arange(ways.length, dtype=np.int64) - np.repeat(ways.first, ways.pieces)
-    band = np.repeat(np.arange(1, whole + 1, dtype=np.int64), ways.pieces)
+    band = np.repeat(band_heights(whole), ways.pieces)
     stop = np.minimum((index + 1) * band * size // whole, size)
     stop[ways.first + ways.pieces - 1] = size
     return _emptied(np.minimum(index * band * size // whole, size), stop)
@@ -193,7 +210,7 @@ class AxisSweep:
     """
 
     def __init__(self, by_rows: bool, most: int, whole: int = 0) -> None:
-        self.by_rows = by_rows
+        self.by_rows, self.whole = by_rows, whole
         self.patches, self.bands = patch_ways(most), band_ways(whole) if whole else None
         self.inside = self.patches.length
         self.clipped = self.inside + (self.bands.length if self.bands is not None else 0)
@@ -243,7 +260,7 @@ class AxisSweep:
             patches = _patch_shares(len(self.patches.first), size)
             parts = [patches, patches]
             if self.bands is not None:
-                parts.insert(1, _band_shares(len(self.bands.first), size))
+                parts.insert(1, _band_shares(self.whole, size))
             self.shares[size] = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
         return self.shares[size]
 

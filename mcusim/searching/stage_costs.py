@@ -40,7 +40,7 @@ from mcusim.lowering.variables import stored_variables
 from mcusim.planners import live_bytes
 from mcusim.pricing.prices import Coefficients, price_whole
 from mcusim.schedule import LAYER, StageKind, StageSpec
-from mcusim.searching.stage_axes import AxisSweep, Bools, Ints, Lengths, is_symmetric
+from mcusim.searching.stage_axes import AxisSweep, Bools, Ints, Lengths, band_heights, is_symmetric
 from mcusim.searching.stage_tally import Piece, Tally
 from mcusim.searching.step_costs import Floats, cycles_of, scratch_of
 
@@ -57,7 +57,7 @@ class Options(NamedTuple):
     """All ways to run computing nodes [first, end) as one cut stage, for several ends.
 
     Arrays have a row for each of `ends`. Grids come first, row by row of `cols` columns each, `grids` in all; then
-    bands of 1, 2, ... rows.   copied: whether the stage copies its patches of an external input into the arena.
+    bands, of `heights` rows.   copied: whether the stage copies its patches of an external input into the arena.
     live_bytes: most alive in a step, less what is outside the stage.   held_bytes: by name.
     """
 
@@ -66,6 +66,7 @@ class Options(NamedTuple):
     copied: bool
     grids: int
     cols: int
+    heights: Ints
     live_bytes: Ints
     held_bytes: dict[str, Ints]
     cycles: Floats
@@ -74,7 +75,7 @@ class Options(NamedTuple):
         """The stage that an entry stands for."""
         nodes = int(self.ends[row]) - self.first
         if entry >= self.grids:
-            return StageSpec(StageKind.STREAM, nodes, band_rows=entry - self.grids + 1)
+            return StageSpec(StageKind.STREAM, nodes, band_rows=int(self.heights[entry - self.grids]))
         at_row, at_col = divmod(entry, self.cols)
         return StageSpec(StageKind.PATCH, nodes, at_row + 1, at_col + 1)
 
@@ -198,7 +199,7 @@ class StageCosts:
         cut = []
         for ends in found.values():
             size = self.network.steps[self.bounds[ends[0]] - 1].signature.outputs[0]
-            entries = min(size.rows, self.max_grid) * min(size.cols, self.max_grid) + size.rows
+            entries = min(size.rows, self.max_grid) * min(size.cols, self.max_grid) + len(band_heights(size.rows))
             most = max(min(ENTRIES_AT_ONCE // entries, self.reach), 1)
             cut += [ends[i : i + most] for i in range(0, len(ends), most)]
         return cut
@@ -253,7 +254,8 @@ class _StageSweep:
         self.leaving_bytes: Ints = np.zeros((len(bounds), 1), np.int64)
         count = len(bounds)
         self.patched = _Part(costs, (count, *self.most)) if has_patches else None
-        self.streamed = _Part(costs, (count, last.rows)) if has_bands else None
+        self.heights = band_heights(last.rows) if has_bands else np.zeros(0, np.int64)
+        self.streamed = _Part(costs, (count, len(self.heights))) if has_bands else None
 
     def _behind(self, time: int) -> int:
         """How many ends lie behind a step."""
@@ -293,7 +295,7 @@ class _StageSweep:
         held = {name: joined(part.held[name] for part in parts) for name in self.costs.held_names}
         rows, cols = self.most if self.patched is not None else (0, 1)
         cycles = joined(part.cycles for part in parts)
-        return Options(first, self.bounds[:count], False, rows * cols, cols, live, held, cycles)
+        return Options(first, self.bounds[:count], False, rows * cols, cols, self.heights, live, held, cycles)
 
 
 class Cut(NamedTuple):
