@@ -56,6 +56,7 @@ class Table4Row(_Form, frozen=True):
 
     witness: the zoo's name of a network that meets the row's figures, where there is one.
     counted_as: the convention that counts SRAM as the row's source does; "" where no rule is known.
+    release: of TinyEngine, on which the row was measured; "" where it ran something else, or nobody says what.
     """
 
     board: str
@@ -71,6 +72,7 @@ class Table4Row(_Form, frozen=True):
     is_twin: bool = False
     witness: str = ""
     counted_as: str = ""
+    release: str = ""
 
     @property
     def is_grey(self) -> bool:

@@ -18,7 +18,7 @@ from mcusim.simulation.simulate import simulate
 from mcusim.tables.document import Origin
 from mcusim.tables.figures import is_known
 
-__all__ = ["EARLIER_RELEASE", "RUNTIME", "StandIn", "accuracy", "simulated", "stand_in"]
+__all__ = ["EARLIER_RELEASE", "RUNTIME", "StandIn", "accuracy", "simulated", "simulated_with", "stand_in"]
 
 RUNTIME = "tinyengine"
 """Whose kernels the published rows ran with."""
@@ -72,6 +72,13 @@ def simulated(stand: StandIn, board: Board, counted_as: str = "") -> tuple[Repor
         return takes, takes
     counted = simulate(stand.graph, profile=board, runtime=RUNTIME, schedule=stand.schedule, convention=counted_as)
     return counted, takes
+
+
+def simulated_with(stand: StandIn, board: Board, release: str) -> Report | None:
+    """With an earlier release of the runtime; None where that is "", or where mcusim cannot make the network."""
+    if stand.graph is None or not release:
+        return None
+    return simulate(stand.graph, profile=board, runtime=f"{RUNTIME}@{release}", schedule=stand.schedule)
 
 
 def _is_in_zoo(name: str) -> bool:
