@@ -51,6 +51,7 @@ FLOORS = (
     "evaluating",
     "searching",
     "designing",
+    "spaces",
     "simulation",
     "precision",
     "advising",

@@ -198,8 +198,8 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("boards = ['stm32f412']\nnetworks = ['smallcifar']\nclocks_hz = ['fast']", "'fast' is no clock"),
         ("boards = ['stm32f412']\nnetworks = ['smallcifar']\nbudgets = ['much']", "is no budget"),
         ("boards = ['stm32f412']\nspace = 'mcunetv2:vww'", "go together"),
-        ("boards = ['stm32f412']\nspace = 'mcunetv2:cats'\nsample = 2", "no task of mcunetv2"),
-        ("boards = ['stm32f412']\nspace = 'nowhere:space'\nsample = 2", "No module named"),
+        ("boards = ['stm32f412']\nspace = 'mcunetv2:cats'\nsample = 2", "it has no task 'cats'"),
+        ("boards = ['stm32f412']\nspace = 'nowhere:space'\nsample = 2", "its module does not load"),
         ("boards = [", "mend the line"),
     ],
 )

@@ -296,11 +296,13 @@ class GraphBuilder:
         attributes = signatures.attributes_for("MEAN", (("keep_dims", keep_dims),))
         return self._simple("MEAN", (x, self.integers(axes)), attributes, name)
 
-    def pad(self, x: int, top: int, bottom: int, left: int, right: int, *, name: str | None = None) -> int:
-        """Zero padding of an NHWC map, as a node of its own."""
+    def pad(
+        self, x: int, top: int, bottom: int, left: int, right: int, *, channels: int = 0, name: str | None = None
+    ) -> int:
+        """Zero padding of an NHWC map, as a node of its own.   channels: of zeros, behind its own."""
         name = self._name("PAD", name)
         try:
-            found = signatures.pad(self.type_of(x), (top, bottom, left, right))
+            found = signatures.pad(self.type_of(x), (top, bottom, left, right), channels)
         except ModelError as error:
             _explain(error, name, "PAD")
         return self._emit(found, (x,), name)

@@ -116,16 +116,20 @@ class MobileBottleneck(Options, frozen=True):
     """Inverted residual block of MobileNetV2: expand by 1x1 (left out where `expand` is 1), depthwise, project by 1x1.
 
     squeeze: channels inside a squeeze-and-excitation gate after the depthwise convolution; 0 for none.
-    shortcut: add the block's input to its output.
+    hidden: channels of the depthwise convolution where they are no multiple of the input's; then `expand` says nothing.
+    shortcut: add the block's input to its output.   padded_shortcut: also where they differ in channels; the narrower
+    of the two gets channels of zeros behind its own.
     """
 
     out_channels: Count
     kernel: Size = 3
     stride: Size = 1
     expand: Annotated[float, msgspec.Meta(gt=0)] = 1
+    hidden: Extent = 0
     squeeze: Extent = 0
     activation: Activation = Activation.RELU6
     shortcut: bool = False
+    padded_shortcut: bool = False
 
 
 class FullyConnected(Options, frozen=True):
@@ -240,7 +244,9 @@ def _separable_conv(place: Place, options: SeparableConv) -> int:
 
 def _mobile_bottleneck(place: Place, options: MobileBottleneck) -> int:
     x = place.input
-    if options.expand != 1:
+    if options.hidden:
+        x = _pointwise(place, x, options.hidden, options.activation, "expand")
+    elif options.expand != 1:
         hidden = place.builder.type_of(x).channels * options.expand
         if hidden != int(hidden):
             raise ModelError(
@@ -253,6 +259,8 @@ def _mobile_bottleneck(place: Place, options: MobileBottleneck) -> int:
     if options.squeeze:
         x = _gate(place, x, options.squeeze, options.activation)
     x = _pointwise(place, x, options.out_channels, Activation.NONE, "project")
+    if options.padded_shortcut:
+        return _padded_shortcut(place, x)
     return _shortcut(place, x) if options.shortcut else x
 
 
@@ -282,6 +290,20 @@ def _shortcut(place: Place, x: int) -> int:
             fix="use a shortcut only where stride is 1 and the channels stay the same",
         )
     return place.builder.add(x, place.input, name=f"{place.name}/add")
+
+
+def _padded_shortcut(place: Place, x: int) -> int:
+    """The sum of the block's input and output, with zeros for the channels that one of them lacks."""
+    builder, block_input = place.builder, place.input
+    lacking = builder.type_of(block_input).channels - builder.type_of(x).channels
+    if lacking > 0:
+        x = builder.pad(x, 0, 0, 0, 0, channels=lacking, name=f"{place.name}/pad")
+    elif lacking < 0:
+        block_input = builder.pad(block_input, 0, 0, 0, 0, channels=-lacking, name=f"{place.name}/pad")
+    if builder.type_of(block_input).shape != builder.type_of(x).shape:
+        what = f"has a shortcut from {builder.type_of(block_input).shape} to {builder.type_of(x).shape}"
+        raise ModelError(what, where=place.name, fix="use a padded shortcut only where stride is 1")
+    return builder.add(x, block_input, name=f"{place.name}/add")
 
 
 def _fully_connected(place: Place, options: FullyConnected) -> int:

@@ -141,13 +141,13 @@ def _with_parameters(
 
 
 @lru_cache(LAYERS_KEPT)
-def pad(x: TensorType, sides: tuple[int, int, int, int]) -> Signature:
+def pad(x: TensorType, sides: tuple[int, int, int, int], channels: int = 0) -> Signature:
     if len(x.shape) != 4:
         raise ModelError(f"input is {x.shape}, not NHWC", where="PAD", fix="pad maps only, or use op('PAD', ...)")
-    amounts = tuple(index(side) for side in sides)
+    amounts = tuple(index(side) for side in (*sides, 0, channels))
     if min(amounts) < 0:
         raise ModelError(f"padding {amounts} is negative", where="PAD", fix="use 0 or more")
-    paddings = tensor_type((4, 2), DType.INT32, True, (0, 0, *amounts, 0, 0))
+    paddings = tensor_type((4, 2), DType.INT32, True, (0, 0, *amounts))
     return infer("PAD", None, (x, paddings), None)
 
 

@@ -35,7 +35,8 @@ from mcusim.boards.profile_files import is_path
 from mcusim.errors import InputError, McusimError, did_you_mean
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import parse_schedule
-from mcusim.sweeping.drawing import DrawnNetwork, find_space
+from mcusim.spaces import find_space
+from mcusim.sweeping.drawing import DrawnNetwork
 from mcusim.units import parse_bytes, parse_hz
 
 __all__ = ["Budget", "Network", "Question", "Sweep", "read_spec"]

@@ -1,0 +1,47 @@
+"""Functions of the user's, named `module:function`: a space, a predictor."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from mcusim.errors import InputError, McusimError, did_you_mean
+
+__all__ = ["told_by", "user_function"]
+
+
+def user_function(name: str, folder: str, what: str) -> Callable[..., Any]:
+    """`module:function`, looked for in `folder` too.   what: "space" or "predictor".
+
+    Raises InputError where there is no such module or function, the module does not load, or it is no function.
+    """
+    where = f"{what} '{name}'"
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise InputError("it names no function", where=where, fix="write module:function")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        module = import_module(module_name)
+    except Exception as error:  # a user's module may raise anything
+        missing = isinstance(error, ModuleNotFoundError) and error.name == module_name.partition(".")[0]
+        fix = f"is {module_name}.py in {folder}, or installed?" if missing else "mend the module"
+        raise InputError(f"its module does not load: {told_by(error)}", where=where, fix=fix) from None
+    found = getattr(module, attribute, None)
+    if found is None:
+        names = [known for known in vars(module) if not known.startswith("_")]
+        fix = did_you_mean(attribute, names, listed_by=f"{module_name}.py")
+        raise InputError(f"module {module_name} has no '{attribute}'", where=where, fix=fix)
+    if not callable(found):
+        raise InputError(f"it is a {type(found).__name__}, not a function", where=where, fix="name a function")
+    function: Callable[..., Any] = found
+    return function
+
+
+def told_by(error: BaseException) -> str:
+    """What an exception of a user's code says, in one line."""
+    if isinstance(error, McusimError):
+        return f"{error.where}: {error.what}"
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
