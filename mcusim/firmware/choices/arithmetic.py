@@ -1,0 +1,147 @@
+"""Kernels of all other operators that compute."""
+
+from __future__ import annotations
+
+from mcusim.firmware.choices.kinds import KernelChoice, Stored, same
+from mcusim.graph import DType, Signature
+
+__all__ = [
+    "batch_matmul",
+    "bilinear",
+    "cast",
+    "comparison",
+    "converting",
+    "extreme",
+    "gather",
+    "leaky_relu",
+    "log_softmax",
+    "lookup",
+    "lstm",
+    "pool",
+    "reduction",
+    "sigmoid",
+    "softmax",
+    "svdf",
+]
+
+
+def lookup(signature: Signature) -> KernelChoice | None:
+    if same(signature, DType.INT8):
+        return KernelChoice("lookup", "lookup.h", (), (Stored("table", 1, 256),), (0,))
+    return None
+
+
+def sigmoid(signature: Signature) -> KernelChoice | None:
+    if same(signature, DType.INT16):
+        return KernelChoice("sigmoid_16", "sigmoid_16.h", (), (Stored("table", 2, 256),), (0,))
+    return lookup(signature)
+
+
+def leaky_relu(signature: Signature) -> KernelChoice | None:
+    if same(signature, DType.INT16):
+        return KernelChoice("leaky_relu_16", "leaky_relu_16.h", (), (), (0,))
+    return lookup(signature)
+
+
+def softmax(signature: Signature) -> KernelChoice | None:
+    kinds = signature.input(0).dtype, signature.output.dtype
+    if kinds in ((DType.INT8, DType.INT8), (DType.INT8, DType.INT16)):
+        overwrites = (0,) if kinds[0] is kinds[1] else ()
+        return KernelChoice("softmax", "softmax.h", (), (Stored("exponentials", 4, 256),), overwrites)
+    if kinds == (DType.INT16, DType.INT16):
+        stored = Stored("exponentials", 2, 513), Stored("reciprocals", 2, 513)
+        return KernelChoice("softmax_16", "softmax_16.h", (), stored, (0,))
+    return None
+
+
+def gather(signature: Signature) -> KernelChoice | None:
+    positions = signature.input(1)
+    if positions.dtype not in (DType.INT16, DType.INT32) or signature.output.dtype.is_packed:
+        return None
+    return KernelChoice("gather", "gather.h")
+
+
+_READ_TYPES = (DType.INT8, DType.UINT8, DType.INT16, DType.INT32, DType.BOOL)
+
+
+def extreme(signature: Signature) -> KernelChoice | None:
+    known = signature.input(0).dtype in _READ_TYPES and signature.output.dtype in (DType.INT32, DType.INT64)
+    return KernelChoice("extreme", "extreme.h") if known else None
+
+
+def cast(signature: Signature) -> KernelChoice | None:
+    known = signature.input(0).dtype in _READ_TYPES and signature.output.dtype in _READ_TYPES
+    return KernelChoice("cast", "convert.h") if known else None
+
+
+def lstm(signature: Signature) -> KernelChoice | None:
+    source, state = signature.input(0), signature.input(18)
+    if source.dtype not in (DType.INT8, DType.INT16) or not all(
+        signature.has(i) for i in (*range(1, 9), *range(12, 16))
+    ):
+        return None
+    units, inputs = signature.input(1).shape
+    bias_bytes = 8 if source.dtype is DType.INT16 else 4
+    gate = (
+        Stored("inputs", 1, units * inputs),
+        Stored("recurrent", 1, units * units),
+        Stored("bias", bias_bytes, units),
+    )
+    stored = tuple(array._replace(name=f"{array.name}_{number}") for number in range(4) for array in gate)
+    scratch = (("hidden", units * state.dtype.bits // 8),)
+    return KernelChoice("lstm", "lstm.h", scratch, (*stored, Stored("table", 2, 256)))
+
+
+def log_softmax(signature: Signature) -> KernelChoice | None:
+    if not same(signature, DType.INT8):
+        return None
+    stored = Stored("exponentials", 4, 256), Stored("scaled", 4, 256)
+    return KernelChoice("log_softmax", "log_softmax.h", (), stored, (0,))
+
+
+def pool(signature: Signature) -> KernelChoice | None:
+    name = "average_pool_2d" if signature.op == "AVERAGE_POOL_2D" else "max_pool_2d"
+    if same(signature, DType.INT8):
+        return KernelChoice(name, "pool_2d.h")
+    return KernelChoice(f"{name}_16", "pool_2d_16.h") if same(signature, DType.INT16) else None
+
+
+def reduction(signature: Signature) -> KernelChoice | None:
+    kinds = signature.input(0).dtype, signature.output.dtype
+    if kinds not in ((DType.INT8, DType.INT8), (DType.INT16, DType.INT16)):
+        return None
+    return KernelChoice("reduce", "reduce.h")
+
+
+def converting(signature: Signature) -> KernelChoice | None:
+    kinds = signature.input(0).dtype, signature.output.dtype
+    if any(kind.is_packed for kind in kinds):
+        return None
+    overwrites = (0,) if kinds[0].bits == kinds[1].bits else ()
+    return KernelChoice("convert", "convert.h", (), (), overwrites)
+
+
+def comparison(signature: Signature) -> KernelChoice | None:
+    kinds = signature.input(0).dtype, signature.input(1).dtype
+    return KernelChoice("relation", "relation.h") if kinds == (DType.INT8, DType.INT8) else None
+
+
+def batch_matmul(signature: Signature) -> KernelChoice | None:
+    return KernelChoice("batch_matmul", "batch_matmul.h") if same(signature, DType.INT8) else None
+
+
+def bilinear(signature: Signature) -> KernelChoice | None:
+    if not signature.input(0).dtype is signature.output.dtype is DType.INT8:
+        return None
+    places = signature.output.rows + signature.output.cols
+    return KernelChoice("resize_bilinear", "resize_bilinear.h", (), (Stored("places", 2, 3 * places),))
+
+
+def svdf(signature: Signature) -> KernelChoice | None:
+    features, times = signature.input(1), signature.input(2)
+    stored = (
+        Stored("features", 1, features.elements),
+        Stored("times", times.dtype.bits // 8, times.elements),
+        Stored("bias", 4, signature.output.shape[-1]),
+    )
+    return KernelChoice("svdf" if times.dtype is DType.INT16 else "svdf_8", "svdf.h", (), stored)

@@ -1,0 +1,178 @@
+"""Kernels of the operators that sum products of inputs and weights, and how they lay both out.
+
+What the convolutions compute on (`kernels/gemm.h`): four pixels side by side, two channels at a time.
+
+    columns, int16          weights, int8                   sums
+    p0 p1 p2 p3   k=0,2     w0 w1 w0 w1   of k=0, 2         p0..p3 x channels 0, 1
+    p0 p1 p2 p3   k=1,3     w0 w1 w0 w1   of k=1, 3
+
+A channel's table takes 9 bytes: bias (4) and multiplier (4) side by side, and shift (1).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mcusim.firmware.choices.kinds import KernelChoice, Stored, dtypes, is_16
+from mcusim.graph import DType, Signature
+from mcusim.ops.conv_2d import conv_windows
+from mcusim.ops.depthwise_conv_2d import depthwise_windows
+from mcusim.region import Window
+
+__all__ = [
+    "COLUMN_PIXELS",
+    "Ring",
+    "column_depth",
+    "conv_2d",
+    "depthwise",
+    "fully_connected",
+    "ring_geometry",
+    "segments",
+    "transpose_conv",
+]
+
+COLUMN_PIXELS = 4
+"""Pixels that a block of the matrix product takes side by side."""
+
+
+def segments(kernel: tuple[int, int], in_c: int, group_c: int, col_dilation: int) -> tuple[int, int]:
+    """How a window lies in memory: (number of contiguous runs of input elements, elements of each)."""
+    kernel_h, kernel_w = kernel
+    if group_c == in_c and col_dilation == 1:
+        return kernel_h, kernel_w * in_c
+    return kernel_h * kernel_w, group_c
+
+
+def column_depth(runs: int, length: int) -> tuple[int, int]:
+    """Elements of a column: (those that come as words of four from each run, the rest gathered and filled up)."""
+    words = runs * (length // 4 * 4)
+    return words, -(-(runs * (length % 4)) // 4) * 4
+
+
+def _table(channels: int) -> tuple[Stored, ...]:
+    return Stored("scale", 4, 2 * channels), Stored("shift", 1, channels)
+
+
+def _even(count: int) -> int:
+    return count + count % 2
+
+
+def conv_2d(signature: Signature) -> KernelChoice | None:
+    if dtypes(signature) != (DType.INT8, DType.INT8, DType.INT8):
+        return _conv_16(signature, "conv_2d_16") if is_16(signature) else None
+    out_c, kernel_h, kernel_w, group_c = signature.input(1).shape
+    in_c, output = signature.input(0).channels, signature.output
+    groups = in_c // group_c
+    rows, cols = conv_windows(signature)
+    runs, length = segments((kernel_h, kernel_w), in_c, group_c, cols.dilation)
+    words, rest = column_depth(runs, length)
+    per_group = _even(out_c // groups)
+    stored = (Stored("weights", 4, groups * per_group * (words + rest) // 4), *_table(groups * per_group))
+    if groups == 1 and kernel_h == kernel_w == 1 and output.rows * output.cols == 1:
+        return KernelChoice("fully_connected", "fully_connected.h", (), stored)
+    columns_bytes = 2 * COLUMN_PIXELS * (words + rest)
+    has_border = rows.before + rows.after + cols.before + cols.after > 0
+    # Behind the columns: bytes gathered for their ends, and a run that is put together at the border.
+    gathered_bytes = rest + (-(-length // 4) * 4 if group_c % 4 and has_border else 0)
+    return KernelChoice("conv_2d", "conv_2d.h", (("columns", columns_bytes + gathered_bytes),), stored)
+
+
+def fully_connected(signature: Signature) -> KernelChoice | None:
+    if is_16(signature):
+        return _conv_16(signature, "fully_connected_16")
+    if dtypes(signature) != (DType.INT8, DType.INT8, DType.INT8) or not signature.input(1).is_constant:
+        return None
+    units, depth = signature.input(1).shape
+    wide = -(-depth // 4) * 4
+    stored = (Stored("weights", 4, _even(units) * wide // 4), *_table(_even(units)))
+    return KernelChoice("fully_connected", "fully_connected.h", (), stored)
+
+
+def _conv_16(signature: Signature, name: str) -> KernelChoice:
+    """int16 activations: weights as they are, biases of 32 or 64 bits, a multiplier and a shift a channel."""
+    weights = signature.input(1)
+    bias_bytes = _bias_bytes(signature)
+    channels = weights.shape[0]
+    stored = (
+        Stored("weights", 1, weights.elements),
+        Stored("bias", bias_bytes, channels),
+        Stored("multiplier", 4, channels),
+        Stored("shift", 1, channels),
+    )
+    return KernelChoice(name, "wide.h", (), stored)
+
+
+def _bias_bytes(signature: Signature) -> int:
+    position = 3 if signature.op == "TRANSPOSE_CONV" else 2
+    return 4 if signature.has(position) and signature.input(position).dtype is DType.INT32 else 8
+
+
+class Ring(NamedTuple):
+    """The working memory of the fast depthwise kernel, for four channels at a time.
+
+    band: rows of outputs from one filling to the next.   rows: of inputs held.   words: pairs of input columns held.
+    weight_words: of one channel, expanded.
+    """
+
+    band: int
+    rows: int
+    words: int
+    weight_words: int
+
+    @property
+    def size_bytes(self) -> int:
+        return 4 * 4 * (self.rows * self.words + self.weight_words)
+
+
+BANDS = (2, 8)
+"""Rows of outputs that a depthwise kernel computes from one filling of its ring: pieces of few rows, and maps."""
+
+
+def ring_geometry(kernel: int, stride: int, output_cols: int, band: int) -> Ring:
+    """Two rows and two columns of outputs are computed at once, from pairs of int16 inputs."""
+    pair_words = (kernel + stride + 1) // 2  # that two neighbouring outputs read
+    words = ((output_cols + 1) // 2 - 1) * stride + pair_words
+    # Packed pairs of weights as they meet even outputs, and for stride 1 odd ones too.
+    per_row = kernel - 1 if stride == 1 else (kernel + 1) // 2
+    return Ring(band, kernel + (band - 1) * stride, words, kernel * per_row)
+
+
+FAST_DEPTHWISE_KERNELS = range(2, 8)
+
+
+def depthwise(signature: Signature) -> KernelChoice | None:
+    if is_16(signature):
+        choice = _conv_16(signature, "depthwise_conv_2d_16")
+        weights, bias, *table = choice.stored
+        channels = signature.input(1).shape[3]
+        return choice._replace(stored=(weights, *(a._replace(elements=channels) for a in (bias, *table))))
+    if dtypes(signature) != (DType.INT8, DType.INT8, DType.INT8):
+        return None
+    channels = signature.input(1).shape[3]
+    stored = (Stored("weights", 1, signature.input(1).elements), *_table(channels))
+    rows, cols = depthwise_windows(signature)
+    if channels != signature.input(0).channels or not _is_fast(rows, cols):
+        return KernelChoice("depthwise_any", "depthwise_any.h", (), stored)
+    band = next((band for band in BANDS if signature.output.rows <= band), BANDS[-1])
+    ring = ring_geometry(rows.kernel, rows.stride, signature.output.cols, band)
+    name = f"depthwise_{rows.kernel}x{rows.kernel}_s{rows.stride}_by_{band}"
+    source, output = signature.input(0), signature.output
+    # A row of outputs is written when the rows of inputs up to its own are in the ring, and never behind them.
+    over = (0,) if output.rows <= source.rows and output.cols <= source.cols else ()
+    return KernelChoice(name, f"{name}.h", (("ring", ring.size_bytes),), stored, over)
+
+
+def _is_fast(rows: Window, cols: Window) -> bool:
+    alike = (rows.kernel, rows.stride, rows.dilation) == (cols.kernel, cols.stride, cols.dilation)
+    return alike and rows.kernel in FAST_DEPTHWISE_KERNELS and rows.stride in (1, 2) and rows.dilation == 1
+
+
+def transpose_conv(signature: Signature) -> KernelChoice | None:
+    kinds = signature.input(2).dtype, signature.input(1).dtype, signature.output.dtype
+    weights = signature.input(1)
+    if kinds == (DType.INT16, DType.INT8, DType.INT16):
+        return _conv_16(signature, "transpose_conv_16")
+    if kinds != (DType.INT8, DType.INT8, DType.INT8):
+        return None
+    stored = (Stored("weights", 1, weights.elements), *_table(weights.shape[0]))
+    return KernelChoice("transpose_conv", "transpose_conv.h", (), stored)
