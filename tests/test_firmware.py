@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import subprocess
 from importlib.resources import files
@@ -14,14 +15,16 @@ from commands import run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lanes import HostLane, QemuLane, expected_steps, first_difference, write_files
+from operator_catalogue import about
 from strategies import ONE_OP, Case, inputs_for, networks
 from strategies_schedules import cuttable_runs, schedules
 
-from mcusim.errors import McusimError
+from mcusim.errors import McusimError, ModelError
 from mcusim.execution import execute
 from mcusim.firmware.choice import choose
 from mcusim.firmware.emit import STACK_BOUND_BYTES, sources
 from mcusim.firmware.text import array, checked_name, comment, literal
+from mcusim.frontends.tflite import parse_tflite
 from mcusim.graph import Graph
 from mcusim.networks.loading import load
 from mcusim.runtimes import find_runtime
@@ -120,6 +123,42 @@ def test_one_operator_computes_the_executors_bytes(op: str) -> None:
         assert_same_steps(graph, "layer", 1)
 
     check()
+
+
+CATALOGUED = (
+    "ADD_N", "CUMSUM", "L2_NORMALIZATION", "RSQRT", "LOGICAL_NOT", "LOGICAL_AND", "LOGICAL_OR", "REDUCE_ALL",
+    "REDUCE_ANY", "EMBEDDING_LOOKUP", "GATHER_ND", "FILL", "ONE_HOT", "DYNAMIC_UPDATE_SLICE", "SELECT_V2",
+    "FULLY_CONNECTED",
+)  # fmt: skip
+"""Operators whose networks are listed, not drawn; dense layers for the weights that a network computes."""
+WITHOUT_C = ("float32", "float16", "uint8", "int2", "int4", "uint4")
+
+
+@needs_host
+@pytest.mark.slow
+@pytest.mark.parametrize("op", CATALOGUED)
+def test_listed_operators_compute_the_executors_bytes(op: str) -> None:
+    served = [network for network in about(op) if not network.label.startswith(WITHOUT_C)]
+    answered = 0
+    for listed in random.Random(op).sample(served, len(served)):
+        graph, feeds = parse_tflite(listed.content(), name=op, where=op), [*map(np.asarray, listed.feeds(seed=1))]
+        try:
+            execute(graph, feeds)
+        except McusimError:
+            continue
+        if choose(graph.nodes[-1].signature) is None:
+            with pytest.raises(ModelError, match=op):
+                sources(network_of(graph, LAYER, "net")[0])
+            continue
+        network, _ = network_of(graph, LAYER, "net")
+        made = sources(network)
+        shown = HOST.run(made.files, "net", feeds)
+        assert first_difference(shown, list(expected_steps(graph, network.program, feeds))) == "", listed.label
+        assert made.stored_bytes == find_runtime("mcusim").flash(graph).model_bytes, listed.label
+        answered += 1
+        if answered == 3:
+            return
+    assert answered
 
 
 @needs_host

@@ -9,13 +9,13 @@ portable stand-ins, and its arrays are laid out alike on every core. `choices/` 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 
 from mcusim.firmware.choices import arithmetic, convolutions, movement
 from mcusim.firmware.choices.convolutions import COLUMN_PIXELS, Ring, column_depth, ring_geometry, segments
 from mcusim.firmware.choices.kinds import STORED_INTEGERS, Chooser, KernelChoice, Stored, binary
 from mcusim.graph import DType, Signature
-from mcusim.ops import OPS
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 
 __all__ = [
@@ -77,7 +77,7 @@ _CHOOSERS: dict[str, Chooser] = {
     "TANH": arithmetic.sigmoid,
     "ABS": arithmetic.lookup,
     "ELU": arithmetic.lookup,
-    "GATHER": arithmetic.gather,
+    "GATHER": movement.gather,
     "ARG_MAX": arithmetic.extreme,
     "ARG_MIN": arithmetic.extreme,
     "CAST": arithmetic.cast,
@@ -128,6 +128,21 @@ _CHOOSERS: dict[str, Chooser] = {
     "REVERSE_V2": movement.picks,
     "SQUARED_DIFFERENCE": binary("squares", DType.INT8),
     **dict.fromkeys(("EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL"), arithmetic.comparison),
+    "ADD_N": arithmetic.add_n,
+    "CUMSUM": arithmetic.cumsum,
+    "L2_NORMALIZATION": arithmetic.l2_normalization,
+    "RSQRT": arithmetic.lookup,
+    "LOGICAL_NOT": arithmetic.lookup,
+    "LOGICAL_AND": binary("compare", DType.BOOL),
+    "LOGICAL_OR": binary("compare", DType.BOOL),
+    "REDUCE_ALL": arithmetic.reduction,
+    "REDUCE_ANY": arithmetic.reduction,
+    "EMBEDDING_LOOKUP": movement.embedding,
+    "GATHER_ND": movement.gather_nd,
+    "FILL": movement.filling,
+    "ONE_HOT": movement.one_hot,
+    "DYNAMIC_UPDATE_SLICE": movement.update_slice,
+    "SELECT_V2": movement.select,
     "VAR_HANDLE": movement.nothing,
     "CALL_ONCE": movement.nothing,
 }
@@ -135,18 +150,18 @@ _CHOOSERS: dict[str, Chooser] = {
 
 def _operands(signature: Signature) -> tuple[Stored, ...]:
     """Constants that a kernel reads as an operand like another: neither parameters nor shapes and axes."""
-    op = OPS[signature.op]
-    if signature.op not in _READS_CONSTANTS:
-        return ()
+    read: Collection[int] = _READS_CONSTANTS.get(signature.op, ())
+    if signature.op == "FULLY_CONNECTED" and not signature.input(1).is_constant:
+        read = (0, 2)  # of weights that are computed, the bias need not be
     return tuple(
         Stored(f"input_{index}", kind.dtype.bits // 8, kind.elements)
         for index, kind in enumerate(signature.inputs)
-        if kind is not None and kind.is_constant and (index in _READS_CONSTANTS[op.name])
+        if kind is not None and kind.is_constant and index in read
     )
 
 
 _ALL = range(64)
-_READS_CONSTANTS: dict[str, range] = {
+_READS_CONSTANTS: dict[str, Collection[int]] = {
     **dict.fromkeys(("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "PRELU", "BATCH_MATMUL"), range(2)),
     **dict.fromkeys(("EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL"), range(2)),
     "SQUARED_DIFFERENCE": range(2),
@@ -156,5 +171,9 @@ _READS_CONSTANTS: dict[str, range] = {
     **dict.fromkeys(("TILE", "MIRROR_PAD", "RESIZE_NEAREST_NEIGHBOR", "UNPACK", "SPLIT_V", "QUANTIZE"), range(1)),
     "SPLIT": range(1, 2),
     "ASSIGN_VARIABLE": range(1, 2),
-    "GATHER": range(2),
+    **dict.fromkeys(("GATHER", "GATHER_ND", "EMBEDDING_LOOKUP", "LOGICAL_AND", "LOGICAL_OR"), range(2)),
+    **dict.fromkeys(("DYNAMIC_UPDATE_SLICE", "SELECT_V2"), range(3)),
+    "ADD_N": _ALL,
+    "FILL": range(1, 2),
+    "ONE_HOT": (0, 2, 3),
 }

@@ -15,9 +15,11 @@ from mcusim.firmware.calls.convolutions import (
     write_transpose_conv,
 )
 from mcusim.firmware.calls.elements import (
+    write_add_n,
     write_cast,
     write_compare,
     write_convert,
+    write_l2_normalization,
     write_leaky_relu,
     write_log_softmax,
     write_lookup,
@@ -36,18 +38,31 @@ from mcusim.firmware.calls.movement import (
     write_broadcast_to,
     write_concatenation,
     write_copy,
+    write_embedding_lookup,
+    write_fill,
     write_gather,
+    write_gather_nd,
     write_nothing,
+    write_one_hot,
     write_pad,
     write_picks,
     write_read_variable,
+    write_select,
     write_shape,
     write_slices,
     write_transpose,
+    write_update_slice,
     write_zeros_like,
 )
 from mcusim.firmware.calls.recurrent import write_lstm, write_svdf
-from mcusim.firmware.calls.reductions import write_batch_matmul, write_bilinear, write_extreme, write_pool, write_reduce
+from mcusim.firmware.calls.reductions import (
+    write_batch_matmul,
+    write_bilinear,
+    write_cumsum,
+    write_extreme,
+    write_pool,
+    write_reduce,
+)
 from mcusim.firmware.calls.shared import refused
 from mcusim.firmware.steps import StepText
 from mcusim.ops.shared.late import Late
@@ -57,7 +72,7 @@ __all__ = ["write_call"]
 
 def write_call(s: StepText) -> None:
     """Constants, declarations and the call of one step."""
-    if isinstance(s.prepared, Late):
+    if isinstance(s.prepared, Late) and s.choice.name != "dense_computed":
         raise refused(s, "whose weights or places the network computes")
     s.include(s.choice.file)
     _WRITERS[s.step.signature.op](s)
@@ -112,6 +127,18 @@ _WRITERS: dict[str, Callable[[StepText], None]] = {
     "REVERSE_V2": write_picks,
     "SQUARED_DIFFERENCE": write_squares,
     **dict.fromkeys(("EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL"), write_relation),
+    "ADD_N": write_add_n,
+    "CUMSUM": write_cumsum,
+    "L2_NORMALIZATION": write_l2_normalization,
+    **dict.fromkeys(("RSQRT", "LOGICAL_NOT"), write_lookup),
+    **dict.fromkeys(("LOGICAL_AND", "LOGICAL_OR"), write_compare),
+    **dict.fromkeys(("REDUCE_ALL", "REDUCE_ANY"), write_reduce),
+    "EMBEDDING_LOOKUP": write_embedding_lookup,
+    "GATHER_ND": write_gather_nd,
+    "FILL": write_fill,
+    "ONE_HOT": write_one_hot,
+    "DYNAMIC_UPDATE_SLICE": write_update_slice,
+    "SELECT_V2": write_select,
     "VAR_HANDLE": write_nothing,
     "CALL_ONCE": write_nothing,
 }

@@ -6,7 +6,16 @@ from typing import cast
 
 import numpy as np
 
-from mcusim.firmware.calls.shared import MAPS, Array, Fields, each_image, map_fields, refused, window_fields
+from mcusim.firmware.calls.shared import (
+    MAPS,
+    Array,
+    Fields,
+    each_image,
+    map_fields,
+    refused,
+    stage_fields,
+    window_fields,
+)
 from mcusim.firmware.choice import column_depth, segments
 from mcusim.firmware.steps import StepText
 from mcusim.firmware.tables import ChannelTable, channel_table, depthwise_weights, matrix_words
@@ -14,10 +23,17 @@ from mcusim.ops.conv_2d import PreparedConv2D
 from mcusim.ops.depthwise_conv_2d import PreparedDepthwiseConv2D
 from mcusim.ops.fully_connected import PreparedFullyConnected
 from mcusim.ops.shared.accumulators import Accumulator
+from mcusim.ops.shared.late import Late
 from mcusim.ops.transpose_conv import PreparedTransposeConv
 from mcusim.region import Window
 
-__all__ = ["write_conv_2d", "write_depthwise", "write_fully_connected", "write_transpose_conv"]
+__all__ = [
+    "write_conv_2d",
+    "write_dense_computed",
+    "write_depthwise",
+    "write_fully_connected",
+    "write_transpose_conv",
+]
 
 
 def _channels(s: StepText, table: ChannelTable, groups: int = 1) -> Fields:
@@ -158,6 +174,9 @@ def write_depthwise(s: StepText) -> None:
 
 
 def write_fully_connected(s: StepText) -> None:
+    if s.choice.name == "dense_computed":
+        write_dense_computed(s)
+        return
     p = cast(PreparedFullyConnected, s.prepared)
     units, depth = p.accumulator.weights.shape
     rows = s.kind(0).elements // depth
@@ -185,6 +204,30 @@ def write_fully_connected(s: StepText) -> None:
         },
     )
     s.call("mcu_fully_connected", layer, s.whole(0), s.whole_output())
+
+
+def write_dense_computed(s: StepText) -> None:
+    """Scales and zero points are known before the weights are."""
+    late = s.prepared
+    if not isinstance(late, Late):
+        raise refused(s, "of such weights")
+    kinds = [s.step.signature.inputs[i] for i in range(len(s.step.signature.inputs))]
+    made_up = [np.zeros(0) if kind is None else np.zeros(kind.shape, kind.dtype.unpacked.value) for kind in kinds]
+    p = cast(PreparedFullyConnected, late.prepared(made_up, is_trial=True))
+    units, depth = p.accumulator.weights.shape
+    layer = s.define(
+        "mcu_dense_computed_layer",
+        {
+            "depth": depth,
+            "units": units,
+            "rows": s.kind(0).elements // depth,
+            "zero_point": p.accumulator.input_zero_point,
+            "weights_zero_point": -int(p.accumulator.weights.reshape(-1)[0]),
+            "stage": stage_fields(p.accumulator.stage),
+        },
+    )
+    bias = s.whole(2) if s.step.signature.has(2) else "0"
+    s.call("mcu_dense_computed", layer, s.whole(0), s.whole(1), bias, s.whole_output())
 
 
 def write_transpose_conv(s: StepText) -> None:

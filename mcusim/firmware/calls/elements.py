@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 
 from mcusim.arithmetic.fixed_point import SIGMOID_TABLE
-from mcusim.arithmetic.quant import Scaling, dtype_range, scaling
+from mcusim.arithmetic.quant import Scaling, dtype_range, rescale, scaling
 from mcusim.firmware.calls.shared import (
     C_TYPES,
     Fields,
@@ -25,9 +25,11 @@ from mcusim.firmware.steps import StepText
 from mcusim.firmware.tables import Mode
 from mcusim.firmware.text import literal
 from mcusim.graph import DType
+from mcusim.ops.add_n import HEADROOM_BITS, PreparedAddN
 from mcusim.ops.leaky_relu import LeakyReluAttributes
 from mcusim.ops.log_softmax import PreparedLogSoftmax
 from mcusim.ops.registry import attributes_of
+from mcusim.ops.rsqrt import PreparedRsqrt
 from mcusim.ops.shared.arithmetic import (
     Operation,
     PreparedPlain,
@@ -43,9 +45,11 @@ from mcusim.ops.shared.sigmoids import scaled16
 from mcusim.ops.softmax import PreparedSoftmax, PreparedSoftmax16
 
 __all__ = [
+    "write_add_n",
     "write_cast",
     "write_compare",
     "write_convert",
+    "write_l2_normalization",
     "write_leaky_relu",
     "write_log_softmax",
     "write_lookup",
@@ -187,7 +191,8 @@ def write_product(s: StepText) -> None:
 
 def write_compare(s: StepText) -> None:
     p = cast(PreparedPlain, s.prepared)
-    _broadcast(s, "mcu_maximum" if p.operation is Operation.MAXIMUM else "mcu_minimum")
+    # Booleans are 0 and 1: the smaller of them is their conjunction.
+    _broadcast(s, "mcu_maximum" if p.operation in (Operation.MAXIMUM, Operation.OR) else "mcu_minimum")
 
 
 def write_prelu(s: StepText) -> None:
@@ -205,7 +210,7 @@ def write_prelu(s: StepText) -> None:
 
 
 def write_lookup(s: StepText) -> None:
-    p = cast(PreparedUnary, s.prepared)
+    p = s.prepared.results if isinstance(s.prepared, PreparedRsqrt) else cast(PreparedUnary, s.prepared)
     if p.table is None:
         raise refused(s, "of floats")
     table = s.store("table", p.table.astype(np.int8))
@@ -347,3 +352,40 @@ def write_relation(s: StepText) -> None:
         },
     )
     _broadcast(s, "mcu_relate", layer)
+
+
+def write_add_n(s: StepText) -> None:
+    p = cast(PreparedAddN, s.prepared)
+    if p.input_scaling is None or p.stage is None:
+        raise refused(s, "of floats")
+    inputs = range(len(p.constants))
+    layer = s.define(
+        "mcu_add_n_layer",
+        {
+            "inputs": len(inputs),
+            "start": int(rescale(np.int64(-p.zero_point << HEADROOM_BITS), p.input_scaling)),
+            "zero_point": p.zero_point,
+            "multiplier": int(p.input_scaling.multiplier),
+            "shift": int(p.input_scaling.shift),
+            "stage": stage_fields(p.stage),
+        },
+    )
+    if not s.is_cut:
+        s.lines.append(f"const int8_t *const in[] = {{{', '.join(s.whole(i) for i in inputs)}}};")
+        s.call("mcu_add_n", layer, "in", s.whole_output(), s.output.elements)
+        return
+    sources, target = [s.map_in(i) for i in inputs], s.map_out()
+    row, rows, col, cols = s.region()
+    channels = s.output.channels
+    places = ", ".join(f"mcu_in_at({source}, y, {col}, {channels})" for source in sources)
+    s.lines.append(f"for (int32_t y = {row}; y < {row} + {rows}; y++) {{")
+    s.lines.append(f"    const int8_t *const from[] = {{{places}}};")
+    s.lines.append(f"    mcu_add_n({layer}, from, mcu_out_at({target}, y, {col}, {channels}), {cols} * {channels});")
+    s.lines.append("}")
+
+
+def write_l2_normalization(s: StepText) -> None:
+    if s.prepared is None:
+        raise refused(s, "of floats")
+    head, depth = literal(cast(int, s.prepared)), s.output.channels
+    each_run(s, lambda a, out, n: f"mcu_l2_normalization({head}, {a}, {out}, {n} / {depth}, {depth})")

@@ -22,6 +22,7 @@ from mcusim.firmware.steps import StepText, product
 from mcusim.firmware.text import literal
 from mcusim.graph import ABSENT, TensorType
 from mcusim.ops.gather import Picking
+from mcusim.ops.gather_nd import Places
 from mcusim.ops.shared.batching import Batching
 from mcusim.ops.shared.blocks import Blocks
 from mcusim.ops.shared.joining import Join
@@ -36,16 +37,27 @@ __all__ = [
     "write_broadcast_to",
     "write_concatenation",
     "write_copy",
+    "write_embedding_lookup",
+    "write_fill",
     "write_gather",
+    "write_gather_nd",
     "write_nothing",
+    "write_one_hot",
     "write_pad",
     "write_picks",
     "write_read_variable",
+    "write_select",
     "write_shape",
     "write_slices",
     "write_transpose",
+    "write_update_slice",
     "write_zeros_like",
 ]
+
+
+MOST_AXES = 8
+"""Of a box that is moved."""
+MOST_SELECTED_AXES = 6
 
 
 def write_gather(s: StepText) -> None:
@@ -102,7 +114,7 @@ def _move(
     axes = merged_axes(sizes, [to, source]) if product(sizes) else []
     if not axes:
         return
-    if len(axes) > 8:
+    if len(axes) > MOST_AXES:
         raise refused(s, f"of {len(sizes)} axes")
     layer = s.define(
         "mcu_move_layer",
@@ -354,3 +366,100 @@ def write_batching(s: StepText) -> None:
             ends, steps = (plus(a, image_start, size), plus(out, place_start, size)), (of_places, of_images)
         if product(sizes):
             _move(s, sizes, steps[0], steps[1], *ends, f"_{number}")
+
+
+def write_fill(s: StepText) -> None:
+    shape = s.output.shape
+    _move(s, shape, steps_of(shape), (0,) * len(shape), s.whole(cast(int, s.prepared)), s.whole_output())
+
+
+def write_embedding_lookup(s: StepText) -> None:
+    table = s.kind(1)
+    layer = s.define(
+        "mcu_gather_layer",
+        {
+            "batches": 1,
+            "outer": 1,
+            "size": table.shape[0],
+            "inner_bytes": product(table.shape[1:]) * (s.output.dtype.bits // 8),
+            "positions": s.kind(0).elements,
+            "position_bytes": s.kind(0).dtype.bits // 8,
+        },
+    )
+    s.call("mcu_gather", layer, s.whole(1), s.whole(0), s.whole_output())
+
+
+def write_gather_nd(s: StepText) -> None:
+    sizes, size = cast(Places, s.prepared).sizes, s.output.dtype.bits // 8
+    shape, positions = s.kind(0).shape, s.kind(1)
+    if len(sizes) > MOST_AXES:
+        raise refused(s, f"by {len(sizes)} axes")
+    layer = s.define(
+        "mcu_gather_nd_layer",
+        {
+            "positions": product(positions.shape[:-1]),
+            "axes": len(sizes),
+            "position_bytes": positions.dtype.bits // 8,
+            "slice_bytes": product(shape[len(sizes) :]) * size,
+            "sizes": sizes or (0,),
+            "steps": tuple(step * size for step in steps_of(shape)[: len(sizes)]) or (0,),
+        },
+    )
+    s.call("mcu_gather_nd", layer, s.whole(0), s.whole(1), s.whole_output())
+
+
+def write_one_hot(s: StepText) -> None:
+    axis, shape = cast(int, s.prepared), s.output.shape
+    layer = s.define(
+        "mcu_one_hot_layer",
+        {
+            "outer": product(shape[:axis]),
+            "depth": shape[axis],
+            "inner": product(shape[axis + 1 :]),
+            "position_bytes": s.kind(0).dtype.bits // 8,
+            "element_bytes": s.output.dtype.bits // 8,
+        },
+    )
+    s.call("mcu_one_hot", layer, s.whole(0), s.whole(2), s.whole(3), s.whole_output())
+
+
+def write_update_slice(s: StepText) -> None:
+    shape, box, size = s.output.shape, s.kind(1).shape, s.output.dtype.bits // 8
+    if len(shape) > MOST_AXES:
+        raise refused(s, f"of {len(shape)} axes")
+    layer = s.define(
+        "mcu_update_slice_layer",
+        {
+            "axes": len(shape),
+            "element_bytes": size,
+            "start_bytes": s.kind(2).dtype.bits // 8,
+            "bytes": s.output.size_bytes,
+            "sizes": box,
+            "last": tuple(whole - part for whole, part in zip(shape, box, strict=True)),
+            "steps": tuple(step * size for step in steps_of(shape)),
+            "from": tuple(step * size for step in steps_of(box)),
+        },
+    )
+    s.call("mcu_update_slice", layer, s.whole(0), s.whole(1), s.whole(2), s.whole_output())
+
+
+def write_select(s: StepText) -> None:
+    if s.is_cut:
+        raise refused(s, "cut into pieces")
+    shape, size = s.output.shape, s.output.dtype.bits // 8
+    steps = [element_steps(aligned_shape(s.kind(position), len(shape)), shape) for position in range(3)]
+    axes = [axis for axis in merged_axes(shape, steps) if axis[0] > 1]
+    if len(axes) > MOST_SELECTED_AXES:
+        raise refused(s, f"of {len(shape)} axes")
+    layer = s.define(
+        "mcu_select_layer",
+        {
+            "axes": len(axes),
+            "element_bytes": size,
+            "sizes": tuple(count for count, _ in axes) or (1,),
+            "steps": tuple(
+                tuple(of_axis[i] * (size if i else 1) for _, of_axis in axes) or (0,) for i in range(len(steps))
+            ),
+        },
+    )
+    s.call("mcu_select", layer, s.whole(0), s.whole(1), s.whole(2), s.whole_output())

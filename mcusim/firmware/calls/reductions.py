@@ -7,16 +7,18 @@ from typing import cast
 
 import numpy as np
 
+from mcusim.arithmetic.quant import rescale
 from mcusim.firmware.calls.shared import C_TYPES, each_image, element_steps, refused, stage_fields, window_fields
 from mcusim.firmware.steps import StepText, product
 from mcusim.graph import DType
 from mcusim.ops.batch_matmul import PreparedBatchMatMul
+from mcusim.ops.cumsum import HEADROOM_BITS, PreparedCumsum
 from mcusim.ops.resize_bilinear import ONE, Mix
 from mcusim.ops.shared.pooling import PreparedPool
 from mcusim.ops.shared.ranking import Extreme
 from mcusim.ops.shared.reduction import PreparedReduction, Reduction
 
-__all__ = ["write_batch_matmul", "write_bilinear", "write_extreme", "write_pool", "write_reduce"]
+__all__ = ["write_batch_matmul", "write_bilinear", "write_cumsum", "write_extreme", "write_pool", "write_reduce"]
 
 
 def write_extreme(s: StepText) -> None:
@@ -53,6 +55,10 @@ def write_pool(s: StepText) -> None:
     each_image(s, s.choice.name, layer)
 
 
+_EXTREMES = {Reduction.MAX: 1, Reduction.ANY: 1, Reduction.MIN: -1, Reduction.ALL: -1}
+"""Which end of the folded elements is taken; of booleans, which are 0 and 1, too."""
+
+
 def write_reduce(s: StepText) -> None:
     p = cast(PreparedReduction, s.prepared)
     kind = s.kind(0)
@@ -60,7 +66,7 @@ def write_reduce(s: StepText) -> None:
         raise refused(s, "cut into pieces")
     steps = element_steps(kind.shape, kind.shape)
     kept = [(kind.shape[a], steps[a]) for a in range(len(kind.shape)) if a not in p.axes]
-    folded = [(kind.shape[a], steps[a]) for a in p.axes]
+    folded = [(kind.shape[a], steps[a]) for a in p.axes] or [(1, 0)]
     stage = p.stage
     offset = (p.zero_point * p.count) & 0xFFFFFFFF
     offset -= (offset >> 31) << 32
@@ -83,7 +89,7 @@ def write_reduce(s: StepText) -> None:
             "folded": len(folded),
             "sizes": tuple(size for size, _ in kept + folded),
             "steps": tuple(step for _, step in kept + folded),
-            "extreme": {Reduction.MAX: 1, Reduction.MIN: -1}.get(p.reduction, 0),
+            "extreme": _EXTREMES.get(p.reduction, 0),
             "element_bytes": kind.dtype.bits // 8,
             "offset": offset,
             "stage": fields,
@@ -144,3 +150,26 @@ def write_bilinear(s: StepText) -> None:
         {"rows": name, "cols": f"{name} + {tables[0].size}", "channels": s.output.channels},
     )
     each_image(s, "resize_bilinear", layer)
+
+
+def write_cumsum(s: StepText) -> None:
+    p = cast(PreparedCumsum, s.prepared)
+    if p.input_scaling is None or p.stage is None:
+        raise refused(s, "of floats")
+    shape = s.kind(0).shape
+    layer = s.define(
+        "mcu_cumsum_layer",
+        {
+            "outer": product(shape[: p.axis]),
+            "size": shape[p.axis],
+            "inner": product(shape[p.axis + 1 :]),
+            "is_exclusive": p.exclusive,
+            "is_reverse": p.reverse,
+            "start": int(rescale(np.int64(-p.zero_point << HEADROOM_BITS), p.input_scaling)),
+            "zero_point": p.zero_point,
+            "multiplier": int(p.input_scaling.multiplier),
+            "shift": int(p.input_scaling.shift),
+            "stage": stage_fields(p.stage),
+        },
+    )
+    s.call("mcu_cumsum", layer, s.whole(0), s.whole_output())

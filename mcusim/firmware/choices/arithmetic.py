@@ -6,13 +6,15 @@ from mcusim.firmware.choices.kinds import KernelChoice, Stored, same
 from mcusim.graph import DType, Signature
 
 __all__ = [
+    "add_n",
     "batch_matmul",
     "bilinear",
     "cast",
     "comparison",
     "converting",
+    "cumsum",
     "extreme",
-    "gather",
+    "l2_normalization",
     "leaky_relu",
     "log_softmax",
     "lookup",
@@ -26,7 +28,7 @@ __all__ = [
 
 
 def lookup(signature: Signature) -> KernelChoice | None:
-    if same(signature, DType.INT8):
+    if same(signature, DType.INT8, DType.BOOL):
         return KernelChoice("lookup", "lookup.h", (), (Stored("table", 1, 256),), (0,))
     return None
 
@@ -52,13 +54,6 @@ def softmax(signature: Signature) -> KernelChoice | None:
         stored = Stored("exponentials", 2, 513), Stored("reciprocals", 2, 513)
         return KernelChoice("softmax_16", "softmax_16.h", (), stored, (0,))
     return None
-
-
-def gather(signature: Signature) -> KernelChoice | None:
-    positions = signature.input(1)
-    if positions.dtype not in (DType.INT16, DType.INT32) or signature.output.dtype.is_packed:
-        return None
-    return KernelChoice("gather", "gather.h")
 
 
 _READ_TYPES = (DType.INT8, DType.UINT8, DType.INT16, DType.INT32, DType.BOOL)
@@ -106,11 +101,12 @@ def pool(signature: Signature) -> KernelChoice | None:
     return KernelChoice(f"{name}_16", "pool_2d_16.h") if same(signature, DType.INT16) else None
 
 
+_REDUCED_TYPES = (DType.INT8, DType.INT16, DType.BOOL)
+
+
 def reduction(signature: Signature) -> KernelChoice | None:
-    kinds = signature.input(0).dtype, signature.output.dtype
-    if kinds not in ((DType.INT8, DType.INT8), (DType.INT16, DType.INT16)):
-        return None
-    return KernelChoice("reduce", "reduce.h")
+    is_alike = signature.input(0).dtype is signature.output.dtype
+    return KernelChoice("reduce", "reduce.h") if is_alike and signature.output.dtype in _REDUCED_TYPES else None
 
 
 def converting(signature: Signature) -> KernelChoice | None:
@@ -145,3 +141,16 @@ def svdf(signature: Signature) -> KernelChoice | None:
         Stored("bias", 4, signature.output.shape[-1]),
     )
     return KernelChoice("svdf" if times.dtype is DType.INT16 else "svdf_8", "svdf.h", (), stored)
+
+
+def add_n(signature: Signature) -> KernelChoice | None:
+    return KernelChoice("add_n", "add_n.h") if same(signature, DType.INT8) else None
+
+
+def cumsum(signature: Signature) -> KernelChoice | None:
+    is_int8 = signature.input(0).dtype is signature.output.dtype is DType.INT8
+    return KernelChoice("cumsum", "cumsum.h") if is_int8 else None
+
+
+def l2_normalization(signature: Signature) -> KernelChoice | None:
+    return KernelChoice("l2_normalization", "l2_normalization.h", (), (), (0,)) if same(signature, DType.INT8) else None

@@ -80,8 +80,11 @@ def conv_2d(signature: Signature) -> KernelChoice | None:
 def fully_connected(signature: Signature) -> KernelChoice | None:
     if is_16(signature):
         return _conv_16(signature, "fully_connected_16")
-    if dtypes(signature) != (DType.INT8, DType.INT8, DType.INT8) or not signature.input(1).is_constant:
+    if dtypes(signature) != (DType.INT8, DType.INT8, DType.INT8):
         return None
+    if not signature.input(1).is_constant:
+        is_packed = signature.input(1).dtype.is_packed
+        return KernelChoice("dense_computed", "dense_computed.h") if not is_packed else None
     units, depth = signature.input(1).shape
     wide = -(-depth // 4) * 4
     stored = (Stored("weights", 4, _even(units) * wide // 4), *_table(_even(units)))

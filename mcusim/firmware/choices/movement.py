@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from mcusim.firmware.choices.kinds import KernelChoice, Stored
-from mcusim.graph import Signature
+from mcusim.graph import DType, Signature
 
-__all__ = ["copy", "move", "nothing", "picks", "shape"]
+__all__ = [
+    "copy",
+    "embedding",
+    "filling",
+    "gather",
+    "gather_nd",
+    "move",
+    "nothing",
+    "one_hot",
+    "picks",
+    "select",
+    "shape",
+    "update_slice",
+]
 
 
 def move(signature: Signature) -> KernelChoice | None:
@@ -31,3 +44,42 @@ def nothing(signature: Signature) -> KernelChoice | None:
 
 def shape(signature: Signature) -> KernelChoice | None:
     return KernelChoice("copy", "base.h", (), (Stored("shape", 4, signature.output.elements),))
+
+
+_PLACES = (DType.INT32, DType.INT64)
+
+
+def gather(signature: Signature) -> KernelChoice | None:
+    positions = signature.input(1)
+    if positions.dtype not in (DType.INT16, *_PLACES) or signature.output.dtype.is_packed:
+        return None
+    return KernelChoice("gather", "gather.h")
+
+
+def embedding(signature: Signature) -> KernelChoice | None:
+    """Rows of a table, as GATHER has them; none where they become real numbers."""
+    is_copied = signature.input(1).dtype is signature.output.dtype and not signature.output.dtype.is_packed
+    return KernelChoice("gather", "gather.h") if is_copied else None
+
+
+def gather_nd(signature: Signature) -> KernelChoice | None:
+    known = move(signature) is not None and signature.input(1).dtype in _PLACES
+    return KernelChoice("gather_nd", "gather_nd.h") if known else None
+
+
+def filling(signature: Signature) -> KernelChoice | None:
+    return move(signature)
+
+
+def one_hot(signature: Signature) -> KernelChoice | None:
+    known = move(signature) is not None and signature.input(0).dtype in _PLACES
+    return KernelChoice("one_hot", "one_hot.h") if known else None
+
+
+def update_slice(signature: Signature) -> KernelChoice | None:
+    known = move(signature) is not None and signature.input(2).dtype in _PLACES
+    return KernelChoice("update_slice", "update_slice.h") if known else None
+
+
+def select(signature: Signature) -> KernelChoice | None:
+    return KernelChoice("select", "select.h") if move(signature) is not None else None

@@ -1,4 +1,4 @@
-/* MAXIMUM and MINIMUM of stored integers, whatever their scales. */
+/* MAXIMUM and MINIMUM of stored integers, whatever their scales; LOGICAL_AND and LOGICAL_OR of booleans. */
 #ifndef MCU_COMPARE_H
 #define MCU_COMPARE_H
 
