@@ -23,6 +23,7 @@ FLOORS = (
     "limits",
     "files",
     "units",
+    "columns",
     "region",
     "graph",
     "published",

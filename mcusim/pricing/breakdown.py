@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from itertools import repeat
+from typing import NamedTuple, cast
 
+from mcusim.columns import rows_of
 from mcusim.graph import ABSENT, Flow, Graph, Signature
 from mcusim.ops import OPS
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
@@ -70,7 +73,7 @@ class Cycles(NamedTuple):
 
 
 NO_CYCLES = Cycles(0, 0, 0, 0, 0)
-_UNKNOWN = (None, None, None, None)
+_UNKNOWN = (None, None, None, None, None)
 UNTOLD = (Flow.CHOOSES, Flow.LOOPS)
 """Operators that run subgraphs, and nothing tells how often."""
 
@@ -84,34 +87,67 @@ def _whole_cycles(cost: Cost) -> Cycles:
 
 
 class _LayerFacts(NamedTuple):
-    """What a report says of a node that runs whole, wherever it stands in a network."""
+    """What a report says of a node, wherever it stands in a network: the same for all that are alike.
 
+    cycles: None everywhere where they are not known.   efforts: see `EffortModel.parts`.
+    troubled: whether the kernel cannot run it, or has a caveat.
+    """
+
+    op: str
     kernel: Kernel
+    kernel_name: str
     output_shape: tuple[int, ...]
     macs: int
     cycles: Cycles | None
+    causes: tuple[int | None, ...]
     weight_bytes: int
+    why: str
+    hint: str
     efforts: Parts
+    troubled: bool
+
+
+def _facts(
+    op: str, kernel: Kernel, shape: tuple[int, ...], macs: int, cycles: Cycles | None, weight_bytes: int, efforts: Parts
+) -> _LayerFacts:
+    troubled = not kernel.supported or bool(kernel.caveat)
+    causes = cycles or _UNKNOWN
+    return _LayerFacts(
+        op, kernel, kernel.name, shape, macs, cycles, causes, weight_bytes, kernel.why, kernel.hint, efforts, troubled
+    )
+
+
+def _repriced(facts: _LayerFacts, cycles: Cycles | None) -> _LayerFacts:
+    return facts._replace(cycles=cycles, causes=cycles or _UNKNOWN)
 
 
 @lru_cache(SIGNATURES_KEPT)
 def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signature) -> _LayerFacts:
+    """Of a node that runs whole."""
     kernel = runtime.kernel(signature)
     op = OPS.get(signature.op)
+    shape = signature.output.shape if signature.outputs else ()
     if op is not None and op.flow in UNTOLD:
-        return _LayerFacts(kernel, signature.output.shape if signature.outputs else (), 0, None, 0, ())
+        return _facts(signature.op, kernel, shape, 0, None, 0, ())
     if op is None or not signature.outputs:
-        shape = signature.output.shape if signature.outputs else ()
-        return _LayerFacts(kernel, shape, 0, NO_CYCLES if op and prices else None, 0, ())
+        return _facts(signature.op, kernel, shape, 0, NO_CYCLES if op and prices else None, 0, ())
     learned = [signature.inputs[i] for i in op.parameters if i < len(signature.inputs)]
-    return _LayerFacts(
+    return _facts(
+        signature.op,
         kernel,
-        signature.output.shape,
+        shape,
         whole_work(signature).macs,
         None if prices is None else _whole_cycles(price_whole(prices, signature)),
         sum(kind.size_bytes for kind in learned if kind is not None and kind.is_constant),
         _model(prices).parts(signature, whole_work(signature)),
     )
+
+
+@lru_cache(SIGNATURES_KEPT)
+def _silent_facts(signature: Signature, kernel: str, prices: Coefficients | None) -> _LayerFacts:
+    """Of a node that the runtime never carries out."""
+    cycles = None if prices is None else NO_CYCLES
+    return _facts(signature.op, Kernel(kernel), signature.output.shape, 0, cycles, 0, ())
 
 
 def _model(prices: Coefficients | None) -> EffortModel:
@@ -139,64 +175,96 @@ def breakdown(
     Layers of a subgraph count as run through once, those of one that no inference runs as free.
     """
     nodes = program.graph.nodes
-    rows: list[LayerInfo | None] = [None] * len(nodes)
-    basis = Basis.PROVISIONAL if prices is None else prices.basis
-    missing: dict[str, list[str]] = {}
-    caveats: dict[str, list[str]] = {}
-    copying = NO_CYCLES  # of copies that only the runtime makes; they count with the layer that reads the copy
+    found: list[_LayerFacts | None] = [None] * len(nodes)
+    sram_bytes = [0] * len(nodes)
     amounts = [0.0] * len(_model(prices).causes)
+    troubled: list[int] = []
+    copying = NO_CYCLES  # of copies that only the runtime makes; they count with the layer that reads the copy
     time = 0
     for stage in program.stages:
-        is_once = program.flow_of(stage) is Flow.ONCE
-        for step in stage.steps:
-            index, signature = step.node, step.signature
-            if stage.part and index == ABSENT:
-                time += 1
-                continue
-            kernel, shape, macs, cycles, weight_bytes, parts = _layer_facts(runtime, prices, signature)
-            if stage.kind is not StageKind.LAYER:
-                kernel = runtime.kernel_in(stage.kind, signature)
-            if stage.kind is not StageKind.LAYER and prices is not None:
-                work = step_work(step)
-                cycles = _whole_cycles(price_work(prices, signature, work))
-                parts = prices.model.parts(signature, work)
-            if is_once:
-                macs, cycles, parts = 0, NO_CYCLES if cycles is not None else None, ()
-            for place, amount in parts:
+        for step, facts in zip(stage.steps, _stage_facts(program, stage, runtime, prices), strict=True):
+            index, time = step[0], time + 1
+            for place, amount in facts.efforts:
                 amounts[place] += amount
-            sram_bytes = alive_bytes[time] + held_bytes
-            time += 1
             if index == ABSENT:
-                copying = copying.plus(cycles or NO_CYCLES)
+                copying = copying.plus(facts.cycles or NO_CYCLES)
                 continue
-            if copying.total and cycles is not None:
-                cycles, copying = cycles.plus(copying), NO_CYCLES
-            name = nodes[index].name
-            total, causes = (cycles.total, cycles.causes) if cycles is not None else (None, _UNKNOWN)
-            rows[index] = LayerInfo(
-                index, name, signature.op, kernel.name, shape, macs, total, sram_bytes, weight_bytes, basis,
-                kernel.why, kernel.hint, *causes,
-            )  # fmt: skip
-            if not kernel.supported:
-                missing.setdefault(kernel.why, []).append(name)
-            elif kernel.caveat:
-                caveats.setdefault(kernel.caveat, []).append(name)
-            for absorbed in step.absorbed:
-                rows[absorbed] = _silent(program.graph, absorbed, f"folded into {signature.op}", prices, basis)
-    add_refused(missing, program, runtime)
+            if copying is not NO_CYCLES and facts.cycles is not None:
+                facts, copying = _repriced(facts, facts.cycles.plus(copying)), NO_CYCLES
+            found[index], sram_bytes[index] = facts, alive_bytes[time - 1] + held_bytes
+            if facts.troubled:
+                troubled.append(index)
+            if step.absorbed:
+                told = f"folded into {facts.op}"
+                for absorbed in step.absorbed:
+                    found[absorbed] = _silent_facts(nodes[absorbed].signature, told, prices)
     for index in program.free:
-        rows[index] = _silent(program.graph, index, "none: same bytes", prices, basis)
+        found[index] = _silent_facts(nodes[index].signature, "none: same bytes", prices)
     for index in program.caller:
-        rows[index] = _silent(program.graph, index, "none: left to the caller", prices, basis)
-    return Breakdown(tuple([row for row in rows if row is not None]), missing, caveats, tuple(amounts))
+        found[index] = _silent_facts(nodes[index].signature, "none: left to the caller", prices)
+    missing: dict[str, list[str]] = {}
+    caveats: dict[str, list[str]] = {}
+    for index in troubled:
+        kernel = cast(_LayerFacts, found[index]).kernel
+        told_by, why = (caveats, kernel.caveat) if kernel.supported else (missing, kernel.why)
+        told_by.setdefault(why, []).append(nodes[index].name)
+    add_refused(missing, program, runtime)
+    basis = Basis.PROVISIONAL if prices is None else prices.basis
+    return Breakdown(_layers(program.graph, found, sram_bytes, basis), missing, caveats, tuple(amounts))
 
 
-def _silent(graph: Graph, index: int, kernel: str, prices: Coefficients | None, basis: Basis) -> LayerInfo:
-    """A node that the runtime never carries out."""
-    node = graph.nodes[index]
-    total, causes = (None, _UNKNOWN) if prices is None else (0, NO_CYCLES.causes)
-    shape = node.signature.output.shape
-    return LayerInfo(index, node.name, node.op, kernel, shape, 0, total, 0, 0, basis, "", "", *causes)
+def _stage_facts(
+    program: Program, stage: Stage, runtime: Runtime, prices: Coefficients | None
+) -> Iterable[_LayerFacts]:
+    """One entry a step."""
+    if stage.kind is StageKind.LAYER and not stage.part:
+        return [_layer_facts(runtime, prices, step[1]) for step in stage.steps]
+    is_once = program.flow_of(stage) is Flow.ONCE
+    return [_step_facts(stage, step, runtime, prices, is_once) for step in stage.steps]
+
+
+def _step_facts(stage: Stage, step: Step, runtime: Runtime, prices: Coefficients | None, is_once: bool) -> _LayerFacts:
+    if stage.part and step.node == ABSENT:
+        return _NOTHING
+    facts = _layer_facts(runtime, prices, step.signature)
+    if stage.kind is not StageKind.LAYER:
+        work, cycles, efforts = step_work(step), facts.cycles, facts.efforts
+        if prices is not None:
+            cycles = _whole_cycles(price_work(prices, step.signature, work))
+            efforts = prices.model.parts(step.signature, work)
+        kernel = runtime.kernel_in(stage.kind, step.signature)
+        facts = _facts(facts.op, kernel, facts.output_shape, facts.macs, cycles, facts.weight_bytes, efforts)
+    if is_once:
+        cycles = NO_CYCLES if facts.cycles is not None else None
+        facts = _repriced(facts, cycles)._replace(macs=0, efforts=())
+    return facts
+
+
+_NOTHING = _facts("", Kernel(""), (), 0, NO_CYCLES, 0, ())
+"""Of a moment in which nothing runs."""
+
+
+def _layers(
+    graph: Graph, found: Sequence[_LayerFacts | None], sram_bytes: Sequence[int], basis: Basis
+) -> tuple[LayerInfo, ...]:
+    """The rows of a report: of the nodes that something is known of."""
+    known = [index for index, facts in enumerate(found) if facts is not None] if None in found else range(len(found))
+    if not known:
+        return ()
+    nodes = graph.nodes
+    ops, _, kernels, shapes, macs, _, causes, weights, whys, hints, *_ = zip(
+        *cast(Sequence[_LayerFacts], found if len(known) == len(found) else [found[index] for index in known]),
+        strict=True,
+    )
+    total, compute, store, memory, overhead = zip(*causes, strict=True)
+    names = [nodes[index].name for index in known]
+    taken = [sram_bytes[index] for index in known]
+    return tuple(
+        rows_of(
+            LayerInfo, known, names, ops, kernels, shapes, macs, total, taken, weights, repeat(basis),
+            whys, hints, compute, store, memory, overhead,
+        )
+    )  # fmt: skip
 
 
 def stage_infos(program: Program) -> tuple[StageInfo, ...]:
