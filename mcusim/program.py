@@ -23,6 +23,7 @@ from mcusim.region import Region, Span
 from mcusim.schedule import StageKind
 
 __all__ = [
+    "BESIDE",
     "Buffer",
     "BufferKind",
     "Home",
@@ -56,10 +57,11 @@ class BufferKind(StrEnum):
     @property
     def is_planned(self) -> bool:
         """Whether a planner places it in the arena."""
-        return self not in _BESIDE
+        return self not in BESIDE
 
 
-_BESIDE = frozenset({BufferKind.HELD, BufferKind.PERSISTENT})
+BESIDE = frozenset({BufferKind.HELD, BufferKind.PERSISTENT})
+"""Kinds of buffers that no planner places."""
 
 
 class Buffer(NamedTuple):

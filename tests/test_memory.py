@@ -17,7 +17,10 @@ from mcusim.graph import ABSENT
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.placement import Placement, place
-from mcusim.planners import PLANNERS, check_plan, live_bytes, peak_bytes
+from mcusim.planners import PLANNERS, check_plan, live_bytes, peak_bytes, tflm_place_rest
+from mcusim.planners.blocks import join
+from mcusim.planners.first_fit import first_fit
+from mcusim.planners.neighbours import first_fit_of, neighbours_of
 from mcusim.program import Buffer, BufferKind, Program, ViewKind
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.runtimes.tinyengine import model_size_bytes
@@ -194,6 +197,20 @@ def test_the_judge_sees_an_overlap(buffers, data):
 def test_tflm_breaks_ties_by_descending_tensor_index():
     buffers = [Buffer(f"b{i}", 16, 0, 1, BufferKind.ACTIVATION, 16, tensor=i) for i in range(3)]
     assert PLANNERS["tflm-greedy"](buffers) == (32, 16, 0)
+
+
+@given(buffers=buffer_lists(), sizes=st.randoms(use_true_random=False))
+def test_neighbours_that_are_found_again_place_as_pairs_do(buffers, sizes):
+    """The same times with other sizes: the second answer comes from the neighbours that the first one found."""
+    for _ in range(2):
+        found = neighbours_of(buffers)
+        blocks = join(buffers)
+        largest_first = sorted(range(len(blocks)), key=lambda index: -blocks[index].size_bytes)
+        assert first_fit_of(buffers, found, late_first=False) == first_fit(buffers, blocks, largest_first)
+        assert first_fit_of(buffers, found, late_first=True) == tflm_place_rest(buffers, [-1] * len(buffers))
+        buffers = [
+            b._replace(size_bytes=0 if b.over != ABSENT else 4 * sizes.randint(0, 6)) for b in buffers
+        ]  # fmt: skip
 
 
 def test_live_bytes_counts_each_step():

@@ -125,12 +125,13 @@ def refuse_shared_bytes(program: Program, runtime: Runtime, placement: Placement
 def _placed(program: Program, offsets: list[int]) -> Placement:
     buffers = program.buffers
     tops = [peak_bytes(buffers, offsets)]
+    kinds = [buffer[4] for buffer in buffers]
     for kind in (BufferKind.HELD, BufferKind.PERSISTENT):
         top = tops[-1]
-        for index, buffer in enumerate(buffers):
-            if buffer.kind is kind:
-                offsets[index] = -(-top // buffer.alignment) * buffer.alignment
-                top = offsets[index] + buffer.size_bytes
+        for index in [index for index, each in enumerate(kinds) if each is kind] if kind in kinds else ():
+            buffer = buffers[index]
+            offsets[index] = -(-top // buffer.alignment) * buffer.alignment
+            top = offsets[index] + buffer.size_bytes
         tops.append(top)
     arena_bytes, held_end, kept_end = tops
     return Placement(tuple(offsets), arena_bytes, held_end - arena_bytes, kept_end - held_end)

@@ -11,10 +11,11 @@ bytes
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from mcusim.graph import ABSENT
-from mcusim.program import Buffer
+from mcusim.program import BESIDE, Buffer
 
 __all__ = ["Block", "Stretch", "join", "live_bytes", "peak_bytes"]
 
@@ -73,20 +74,15 @@ def _block(buffers: Sequence[Buffer], members: list[int]) -> Block:
 def live_bytes(buffers: Sequence[Buffer], length: int) -> list[int]:
     """Bytes alive at each of `length` steps: the lower bound of any plan is their maximum."""
     change = [0] * (length + 1)
-    for buffer in buffers:
-        if buffer.kind.is_planned:
-            change[buffer.first] += buffer.size_bytes
-            change[buffer.end] -= buffer.size_bytes
-    alive, total = [], 0
-    for delta in change[:length]:
-        total += delta
-        alive.append(total)
-    return alive
+    for _, size_bytes, first, end, kind, _, _, _ in buffers:
+        if kind not in BESIDE:
+            change[first] += size_bytes
+            change[end] -= size_bytes
+    del change[length:]
+    return list(accumulate(change))
 
 
 def peak_bytes(buffers: Sequence[Buffer], offset_bytes: Sequence[int]) -> int:
     """End of the highest buffer."""
-    return max(
-        (offset + b.size_bytes for offset, b in zip(offset_bytes, buffers, strict=True) if b.kind.is_planned),
-        default=0,
-    )
+    pairs = zip(offset_bytes, buffers, strict=True)
+    return max([offset + buffer[1] for offset, buffer in pairs if buffer[4] not in BESIDE], default=0)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from mcusim.planners.blocks import Block, join
 from mcusim.planners.crowded import is_crowded, place_crowded
+from mcusim.planners.neighbours import first_fit_of, neighbours_of
 from mcusim.program import Buffer
 
 __all__ = ["first_fit", "tflm_greedy", "tflm_place_rest", "tinyengine_first_fit"]
@@ -18,6 +19,9 @@ def tflm_greedy(buffers: Sequence[Buffer]) -> tuple[int, ...]:
     Scratch requests come after the tensors in TFLM's list, in the order of the operators that make them.
     Source: tensorflow/lite/micro/memory_planner/greedy_memory_planner.cc.
     """
+    found = neighbours_of(buffers)
+    if found is not None:
+        return first_fit_of(buffers, found, late_first=True)
     return tflm_place_rest(buffers, [-1] * len(buffers))
 
 
@@ -47,6 +51,9 @@ def tinyengine_first_fit(buffers: Sequence[Buffer]) -> tuple[int, ...]:
 
     Source: tinyengine code_generator, allocator/firstFit.py.
     """
+    found = neighbours_of(buffers)
+    if found is not None:
+        return first_fit_of(buffers, found, late_first=False)
     blocks = join(buffers)
     return first_fit(buffers, blocks, sorted(range(len(blocks)), key=lambda index: -blocks[index].size_bytes))
 

@@ -1,0 +1,118 @@
+"""Who is alive with whom, found once for all networks whose buffers live at the same times.
+
+Networks of a search are wired alike and differ in sizes only. What a first fit needs beside the sizes depends on times,
+on who takes over whose storage and on the order in which ties are broken: it is found again by those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from mcusim.graph import ABSENT
+from mcusim.planners.blocks import join
+from mcusim.program import Buffer, BufferKind
+
+__all__ = ["Neighbours", "first_fit_of", "neighbours_of"]
+
+_KEPT = 256
+_MOST_BUFFERS = 1024
+"""Longer networks are not searched by the thousand."""
+_MOST_NEAR = 16
+"""Times as many pairs as buffers: where more are alive together, finding them again saves nothing."""
+
+
+class Neighbours(NamedTuple):
+    """Blocks by number, in order of their first member.
+
+    members: buffers of each block.   near: for each block the others that are alive with it, once for each of their
+    buffers that is: (block, buffer).   block_of: of each buffer; ABSENT of those that no planner places.
+    late: blocks in TFLM's order of ties: by descending tensor, requests of scratch before them, the last one first.
+    """
+
+    members: tuple[tuple[int, ...], ...]
+    near: tuple[tuple[tuple[int, int], ...], ...]
+    block_of: tuple[int, ...]
+    late: tuple[int, ...]
+    alignment: tuple[int, ...]
+
+
+def neighbours_of(buffers: Sequence[Buffer]) -> Neighbours | None:
+    """None where they are too many to be worth it."""
+    if not 0 < len(buffers) <= _MOST_BUFFERS:
+        return None
+    _, _, firsts, ends, kinds, alignments, tensors, overs = zip(*buffers, strict=True)
+    return _neighbours(firsts, ends, kinds, alignments, tensors, overs)
+
+
+@lru_cache(_KEPT)
+def _neighbours(
+    firsts: tuple[int, ...],
+    ends: tuple[int, ...],
+    kinds: tuple[BufferKind, ...],
+    alignments: tuple[int, ...],
+    tensors: tuple[int, ...],
+    overs: tuple[int, ...],
+) -> Neighbours | None:
+    blocks = join([
+        Buffer("", 0, *fields)
+        for fields in zip(firsts, ends, kinds, alignments, tensors, overs, strict=True)
+    ])  # fmt: skip
+    at: list[list[int]] = [[] for _ in range(max(ends))]
+    block_of = [ABSENT] * len(firsts)
+    for number, block in enumerate(blocks):
+        for member in block.members:
+            block_of[member] = number
+            for time in range(firsts[member], ends[member]):
+                at[time].append(member)
+    if sum([len(alive) for alive in at]) > _MOST_NEAR * len(firsts) or not blocks:
+        return None
+    near = []
+    for number, block in enumerate(blocks):
+        alive = sorted({member for time in range(block.first, block.end) for member in at[time]})
+        near.append(tuple([(block_of[member], member) for member in alive if block_of[member] != number]))
+    if sum(map(len, near)) > _MOST_NEAR * len(firsts):
+        return None
+    last = max(tensors, default=0)
+
+    def rank(number: int) -> int:
+        member = blocks[number].members[0]
+        return tensors[member] if tensors[member] >= 0 else last + 1 + member
+
+    return Neighbours(
+        tuple([block.members for block in blocks]),
+        tuple(near),
+        tuple(block_of),
+        tuple(sorted(range(len(blocks)), key=rank, reverse=True)),
+        tuple([block.alignment for block in blocks]),
+    )
+
+
+def first_fit_of(buffers: Sequence[Buffer], found: Neighbours, *, late_first: bool) -> tuple[int, ...]:
+    """Offset of each buffer, as `first_fit` gives it, the largest blocks first; -1 of those that no planner places.
+
+    late_first: whether ties go to the later tensor, as in TFLM; else to the block that appears first.
+    """
+    size_bytes = [buffer[1] for buffer in buffers]
+    members, near, block_of, late, alignments = found
+    if len(members) == len(buffers):
+        heights = size_bytes
+    else:
+        heights = [max([size_bytes[member] for member in block]) for block in members]
+    order = sorted(late if late_first else range(len(members)), key=heights.__getitem__, reverse=True)
+    offset = [ABSENT] * (len(members) + 1)  # the last stands for buffers of no block
+    for index in order:
+        lying = [(offset[other], size_bytes[member]) for other, member in near[index] if offset[other] >= 0]
+        if not lying:
+            offset[index] = 0
+            continue
+        lying.sort()
+        size, alignment, lowest = heights[index], alignments[index], 0
+        for start, height in lying:
+            if start - lowest >= size:
+                break
+            if start + height > lowest:
+                lowest = -(-(start + height) // alignment) * alignment
+        offset[index] = lowest
+    return tuple([offset[number] for number in block_of])
