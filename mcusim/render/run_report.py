@@ -13,6 +13,7 @@ from mcusim.render.spending import spending_lines
 from mcusim.render.stages import stage_lines
 from mcusim.render.text import (
     BASIS_WORDS,
+    BUILD_NOTE,
     VERDICT_STYLES,
     VERDICT_WORDS,
     Glyphs,
@@ -33,6 +34,9 @@ __all__ = ["LayerChoice", "other_lines", "report_lines", "verdict_reason"]
 ALIVE_SHOWN = 6
 LEAST_KIB_BYTES = 52
 """Less rounds to 0.0 KiB."""
+
+_COVERAGE = "80 %"
+"""Of a time's interval."""
 
 ROOMY = 60
 """From this width on, tables are set in."""
@@ -195,10 +199,10 @@ def _budgets(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
     return _indented(columns, rows, width, glyphs)
 
 
-def _row(name: str, amount: str, interval: str, basis: str = "") -> list[Cell | Bar]:
-    """A figure that no budget limits."""
+def _row(name: str, amount: str, interval: str, basis: str = "", coverage: str = "") -> list[Cell | Bar]:
+    """A figure that no budget limits. coverage: of its interval."""
     empty = Cell("")
-    return [Cell(name), Cell(amount, "bold"), empty, empty, Bar(0), Cell(interval), empty, Cell(basis, "dim")]
+    return [Cell(name), Cell(amount, "bold"), empty, empty, Bar(0), Cell(interval), Cell(coverage), Cell(basis, "dim")]
 
 
 def _bytes_row(
@@ -227,7 +231,7 @@ def _time_row(time: LatencyInfo) -> list[Cell | Bar]:
         return _row("time", "not known", "")
     interval = f"{_digits(time.low_ms)} to {_digits(time.high_ms)}"
     if time.budget_ms is None:
-        return _row("time", f"{_digits(time.ms)} ms", interval, str(time.basis))
+        return _row("time", f"{_digits(time.ms)} ms", interval, str(time.basis), _COVERAGE)
     style = _fit(time.fits).value
     return [
         Cell("time"),
@@ -236,7 +240,7 @@ def _time_row(time: LatencyInfo) -> list[Cell | Bar]:
         Cell(format_percent(time.ms / time.budget_ms), style),
         Bar(time.ms / time.budget_ms, style, track=True),
         Cell(interval, "" if time.fits is not None else _Fit.UNKNOWN.value),
-        Cell("" if time.fits is not None else "not sure", _Fit.UNKNOWN.value),
+        Cell(_COVERAGE) if time.fits is not None else Cell(f"{_COVERAGE}, not sure", _Fit.UNKNOWN.value),
         Cell(str(time.basis), "dim"),
     ]
 
@@ -339,6 +343,8 @@ def _legend(report: Report, width: int) -> list[Text]:
     lines = [Text(), *paragraph(f"Basis: {'; '.join(told)}.", width, style="dim")]
     if report.latency.ms is not None and not any(report.latency.evidence in text for text in report.warnings):
         lines += paragraph(f"Time: {report.latency.evidence}.", width, style="dim")
+    if report.latency.ms is not None:
+        lines += paragraph(f"{BUILD_NOTE} {_COVERAGE}: they lie in between four times out of five.", width, style="dim")
     return lines
 
 

@@ -15,6 +15,7 @@ from mcusim.units import BYTES_PER_KIB
 __all__ = [
     "ASCII",
     "BASIS_WORDS",
+    "BUILD_NOTE",
     "UNICODE",
     "VERDICT_STYLES",
     "VERDICT_WORDS",
@@ -59,6 +60,9 @@ BASIS_WORDS = {
     Basis.MEASURED: "read from a board or a linked image",
     Basis.PUBLISHED: "as its source prints it",
 }
+
+BUILD_NOTE = "Times are of optimised builds: an unoptimised one is several times slower."
+"""Assumption A52."""
 
 
 def clean(text: str) -> str:

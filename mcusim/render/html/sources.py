@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mcusim.boards.board import Board
-from mcusim.render.text import BASIS_WORDS, UNICODE, shape_text
+from mcusim.render.text import BASIS_WORDS, BUILD_NOTE, UNICODE, shape_text
 from mcusim.report import Basis, Report
 from mcusim.simulation.dossier import Dossier
 from mcusim.units import format_bytes, format_count, format_hz
@@ -121,6 +121,7 @@ def notes(dossier: Dossier) -> list[str]:
         found.append(
             "The time lies within its interval four times out of five; cycles of all causes add up, nothing overlaps."
         )
+        found.append(BUILD_NOTE)
     if report.energy is not None:
         found.append("The core draws its active power throughout an inference.")
     if dossier.entry is not None and dossier.entry.note:
