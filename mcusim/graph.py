@@ -169,6 +169,8 @@ class TensorType:
     """Height of an NHWC tensor; 1 for any other rank, which cannot be cut into rows."""
     cols: int = field(init=False)
     """Width of an NHWC tensor; 1 for any other rank."""
+    is_computed: bool = field(init=False)
+    """Whether it takes bytes and is no constant."""
 
     def __post_init__(self) -> None:
         # A dimension of 0 counts as 1, as in TFLM's ElementCount for scalars and unknown sizes.
@@ -178,6 +180,7 @@ class TensorType:
         object.__setattr__(self, "size_bytes", -(-elements * _BITS[self.dtype] // 8))
         object.__setattr__(self, "rows", self.shape[1] if spatial else 1)
         object.__setattr__(self, "cols", self.shape[2] if spatial else 1)
+        object.__setattr__(self, "is_computed", bool(self.size_bytes) and not self.is_constant)
 
     def __reduce__(self) -> tuple[object, ...]:
         return tensor_type, (self.shape, self.dtype, self.is_constant, self.values)
@@ -421,12 +424,22 @@ class Graph:
         return {tensor: tuple(readers) for tensor, readers in found.items()}
 
     @cached_property
+    def stored(self) -> tuple[bool, ...]:
+        """Of each tensor whether it takes bytes of an arena: constants and variables do not."""
+        return tuple([tensor.type.is_computed and not tensor.is_variable for tensor in self.tensors])
+
+    @cached_property
+    def operators(self) -> frozenset[str]:
+        """Names of the operators of all its nodes, those of its subgraphs too."""
+        return frozenset([node.signature.op for part in (self, *self.subgraphs) for node in part.nodes])
+
+    @cached_property
     def loose(self) -> Loose:
         """Tensors with storage that the network does not use as others."""
         read = {tensor for node in self.nodes for tensor in node.inputs}
         written = {tensor for node in self.nodes for tensor in node.outputs}
         known = read | written | set(self.inputs) | set(self.outputs)
-        stored = [i for i, t in enumerate(self.tensors) if t.size_bytes and not (t.is_constant or t.is_variable)]
+        stored = [index for index, is_stored in enumerate(self.stored) if is_stored]
         given = written | set(self.inputs)
         ends = read | set(self.outputs) if self.nodes else set[int]()
         return Loose(

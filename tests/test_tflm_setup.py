@@ -6,7 +6,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,25 @@ from operator_catalogue import OPERATORS, about
 from test_subgraphs import loop
 from tflite_maker import FLOAT32, Maker, make_options, tiny_network
 
-from mcusim.errors import InputError
+from mcusim import zoo
+from mcusim.errors import InputError, McusimError
 from mcusim.frontends.tflite import parse_tflite
+from mcusim.graph import Graph
 from mcusim.memory.planning import plan_memory
-from mcusim.runtimes import RUNTIMES
+from mcusim.runtimes import RUNTIMES, tflm_setup
 from mcusim.runtimes.tflm import TFLM_WHEEL, with_pointer_bits
 from mcusim.runtimes.tflm_preparation import looks
 from mcusim.runtimes.tflm_setup import setup_bytes, smallest_arena_bytes
-from mcusim.runtimes.tflm_tail import WHEEL, tail_bytes
+from mcusim.runtimes.tflm_tail import (
+    BENCHMARK,
+    FIRMWARE,
+    WHEEL,
+    allocations,
+    harness_bytes,
+    tail_bytes,
+    tail_items,
+    tail_phases,
+)
 
 TRY = """
 import json, os, sys
@@ -192,3 +204,33 @@ def test_custom_operators_take_what_the_interpreter_says(op, capfd, tmp_path):
             break
     assert paths
     assert_smallest(paths)
+
+
+def catalogue() -> Iterator[Graph]:
+    """Networks of one operator, the first readable ones of each, and some of the zoo."""
+    for op in OPERATORS:
+        for network in list(about(op))[:3]:
+            with suppress(McusimError):
+                yield parse_tflite(network.content(), name=op, where=op)
+    yield from map(zoo.build, ("mcunet-in2", "person-det", "smallcifar"))
+
+
+def test_phases_add_up_what_allocations_list(monkeypatch):
+    """The tail by phases, its harness and the arena to set up in are sums; allocations are listed one by one."""
+    quick = slow = 0
+    for graph in catalogue():
+        for pointer_bytes, build in ((4, FIRMWARE), (8, WHEEL)):
+            listed = allocations(graph, pointer_bytes, build)
+            phases = tail_phases(graph, pointer_bytes, build)
+            assert phases.public == sum(item.used_bytes for item in tail_items(graph, pointer_bytes, build))
+            assert phases.requests == listed.requests
+            assert phases.unknown == listed.unknown
+            arena = setup_bytes(graph, pointer_bytes, build)
+            with monkeypatch.context() as patched:
+                patched.setattr(tflm_setup, "_most_looks", lambda graph: 1 << 30)
+                assert setup_bytes(graph, pointer_bytes, build) == arena, graph.name
+        totals = [sum(i.used_bytes for i in tail_items(graph, 4, build)) for build in (BENCHMARK, FIRMWARE)]
+        assert harness_bytes(graph) == totals[0] - totals[1], graph.name
+        quick, slow = quick + bool(phases.first_kernel), slow + (not phases.first_kernel)
+    assert quick > 20
+    assert slow > 20

@@ -52,7 +52,7 @@ class _Row(NamedTuple):
 
 def operators_of(graph: Graph) -> frozenset[str]:
     """Operators that a network's resolver must hold, as TFLM's `Register_...` functions name them."""
-    return _named(frozenset(node.signature.op for part in (graph, *graph.subgraphs) for node in part.nodes))
+    return _named(graph.operators)
 
 
 @lru_cache(1024)

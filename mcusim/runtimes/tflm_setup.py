@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from mcusim.graph import ABSENT, Graph, Signature, Tensor
+from mcusim.graph import ABSENT, Graph, Signature
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.runtimes.tflm_preparation import KEPT, looks
 from mcusim.runtimes.tflm_storage import MCU_POINTER_BYTES, int_array_bytes, layout_bytes
@@ -34,8 +34,10 @@ from mcusim.runtimes.tflm_tail import (
     Build,
     Group,
     PreparedNode,
+    TailPhases,
     allocations,
     file_parts,
+    tail_phases,
 )
 
 __all__ = ["ARENA_ALIGNMENT_BYTES", "setup_bytes", "smallest_arena_bytes"]
@@ -69,10 +71,18 @@ def smallest_arena_bytes(graph: Graph, head_bytes: int, pointer_bytes: int, buil
 
 
 def _needed(graph: Graph, head_bytes: int, pointer_bytes: int, build: Build, remainder: int) -> int:
-    found = allocations(graph, pointer_bytes, build)
     arena = _Arena(pointer_bytes, remainder)
-    arena.set_up(graph, found, head_bytes)
+    arena.set_aside(graph)
+    if not remainder and _most_looks(graph) <= arena.few_looks:
+        arena.set_up_quickly(graph, tail_phases(graph, pointer_bytes, build), head_bytes)
+    else:
+        arena.set_up(graph, allocations(graph, pointer_bytes, build), head_bytes)
     return arena.needed_bytes
+
+
+def _most_looks(graph: Graph) -> int:
+    calls = [node.signature for part in file_parts(graph) for node in part.nodes]
+    return max(map(_looks, calls), default=0)
 
 
 class _Arena:
@@ -90,7 +100,6 @@ class _Arena:
     def set_up(self, graph: Graph, found: Allocations, head_bytes: int) -> None:
         """All of AllocateTensors."""
         requests_bytes = self._requests(0)
-        self._set_aside(graph)
         self._keep(found.loaded, requests_bytes)
         made = 0
         for node in found.prepared:
@@ -99,16 +108,27 @@ class _Arena:
             made += node.requests
         requests_bytes = self._requests(made)
         self._keep(found.handles, requests_bytes)
-        self._plan(graph, found, requests_bytes)
+        self._plan(graph, found.requests, found.states, requests_bytes)
         self._check(head_bytes)
         self._keep(found.public, head_bytes)
 
-    def _set_aside(self, graph: Graph) -> None:
+    def set_up_quickly(self, graph: Graph, tail: TailPhases, head_bytes: int) -> None:
+        """The same where no node looks at much: till the plan is made both ends only grow, so the last check counts."""
+        self.tail_bytes = tail.handles
+        requests_bytes = self._requests(tail.requests)
+        states_bytes = tail.states - tail.handles
+        self._plan(graph, tail.requests, (), requests_bytes, states_bytes)
+        self._check(head_bytes)
+        self.tail_bytes = tail.public
+        self._check(head_bytes)
+
+    def set_aside(self, graph: Graph) -> None:
         """How many looks take no more than the planner's lists, whatever they are at: till then both ends only grow."""
-        tensors = [tensor for part in file_parts(graph) for tensor in part.tensors]
-        most = max([len(t.quantization.scales) for t in tensors if t.quantization is not None], default=0)
-        lists_bytes = layout_bytes(ALLOCATION_INFO, self.pointer_bytes)[0] * len(tensors)
-        lists_bytes += layout_bytes(PLANNED_BUFFER, self.pointer_bytes)[0] * sum([_is_planned(t) for t in tensors])
+        parts = file_parts(graph)
+        scales = [t.quantization.scales for part in parts for t in part.tensors if t.quantization is not None]
+        most = max(map(len, scales), default=0)
+        lists_bytes = layout_bytes(ALLOCATION_INFO, self.pointer_bytes)[0] * sum([len(part.tensors) for part in parts])
+        lists_bytes += layout_bytes(PLANNED_BUFFER, self.pointer_bytes)[0] * sum([sum(part.stored) for part in parts])
         self.few_looks = lists_bytes // (_temporary_bytes(most, self.pointer_bytes) + self.pointer_bytes)
 
     def _requests(self, made: int) -> int:
@@ -152,26 +172,26 @@ class _Arena:
                 top += -top % pointer_bytes + _temporary_bytes(scales, pointer_bytes)
         return top
 
-    def _plan(self, graph: Graph, found: Allocations, top: int) -> None:
-        """The planner's lists, and the states of variables, which it makes room for meanwhile."""
+    def _plan(self, graph: Graph, requests: int, states: Iterable[Group], top: int, states_bytes: int = 0) -> None:
+        """The planner's lists, and the states of variables, which it makes room for meanwhile.
+
+        states_bytes: of states that are added up already.
+        """
         parts = file_parts(graph)
         info_bytes, info_alignment = layout_bytes(ALLOCATION_INFO, self.pointer_bytes)
         start = top
         for size_bytes, alignment in (
             (self.pointer_bytes * len(parts), self.pointer_bytes),
-            (info_bytes * (sum([len(part.tensors) for part in parts]) + found.requests), info_alignment),
+            (info_bytes * (sum([len(part.tensors) for part in parts]) + requests), info_alignment),
         ):
             top = -(-top // alignment) * alignment + size_bytes
             self._check(top)
-        self._keep(found.states, start)
+        self.tail_bytes += states_bytes
+        self._keep(states, start)
         top = -(-top // ARENA_ALIGNMENT_BYTES) * ARENA_ALIGNMENT_BYTES
-        buffers = found.requests + sum([_is_planned(tensor) for part in parts for tensor in part.tensors])
+        buffers = requests + sum([sum(part.stored) for part in parts])
         lost = (self.remainder - self.tail_bytes) % ARENA_ALIGNMENT_BYTES
         self._check(top + layout_bytes(PLANNED_BUFFER, self.pointer_bytes)[0] * buffers + lost)
-
-
-def _is_planned(tensor: Tensor) -> bool:
-    return bool(tensor.size_bytes) and not tensor.is_constant and not tensor.is_variable
 
 
 _Look = tuple[bool, int]
@@ -184,6 +204,12 @@ def _patterns(signature: Signature) -> tuple[tuple[_Look, ...], tuple[_Look, ...
     before, _, after = looks(signature).partition(KEPT)
     first, second = (tuple([(look[0] == "i", int(look[1:])) for look in part.split()]) for part in (before, after))
     return first, second
+
+
+@lru_cache(SIGNATURES_KEPT)
+def _looks(signature: Signature) -> int:
+    """How many tensors a kernel looks at."""
+    return sum(map(len, _patterns(signature)))
 
 
 @lru_cache(SIGNATURES_KEPT)

@@ -16,9 +16,10 @@ lite/c/common.h.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from itertools import repeat
 from typing import NamedTuple
 
 from mcusim.graph import DType, Graph, Node, Signature, Tensor
@@ -42,12 +43,14 @@ __all__ = [
     "Build",
     "PreparedNode",
     "TailItem",
+    "TailPhases",
     "allocations",
     "file_parts",
     "harness_bytes",
     "tail_bytes",
     "tail_items",
     "tail_ledger",
+    "tail_phases",
 ]
 
 ALLOCATIONS_KEPT = 4
@@ -136,12 +139,8 @@ def tail_items(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Buil
 
 def tail_bytes(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Build = FIRMWARE) -> Persistent:
     """Bytes of the tail: what `arena_used_bytes()` counts beside the head."""
-    used = 0
-    found = allocations(graph, pointer_bytes, build)
-    for group in found.groups:
-        for _, size, alignment, _ in group[2]:
-            used = -(-(used + size) // alignment) * alignment
-    return Persistent(used, _warning(found.unknown))
+    found = tail_phases(graph, pointer_bytes, build)
+    return Persistent(found.public, _warning(found.unknown))
 
 
 def tail_ledger(
@@ -175,6 +174,12 @@ def harness_bytes(graph: Graph, build: Build = BENCHMARK, plain: Build = FIRMWAR
     to 16 bytes the difference stays what it is.
     """
     used = [_start_bytes(graph, each) for each in (build, plain)]
+    found = tail_phases(graph, MCU_POINTER_BYTES, plain)
+    if used[0] % MCU_POINTER_BYTES == used[1] % MCU_POINTER_BYTES and found.first_kernel:
+        # Till the first kernel's own, nothing is aligned to more than a pointer: the difference stays what it is.
+        before, size = found.parameters, found.first_kernel
+        used = [-(-(before + more + size) // BUFFER_ALIGNMENT_BYTES) for more in (used[0] - used[1], 0)]
+        return (used[0] - used[1]) * BUFFER_ALIGNMENT_BYTES
     groups = allocations(graph, MCU_POINTER_BYTES, plain).groups
     for _, _, requests in groups[1 + len(_variable_table(graph, MCU_POINTER_BYTES, plain)) :]:
         for _, size, alignment, _ in requests:
@@ -217,16 +222,54 @@ Group = tuple[str, str, _Requests]
 """Consecutive allocations: their account, whose they are, and what they ask for."""
 
 
+_Growth = tuple[int, ...]
+"""By how much the tail grows, by how far it is from a multiple of the largest alignment."""
+
+
 class _NodeStorage(NamedTuple):
-    """What a node asks for in each phase, and how many scratch handles it takes."""
+    """What a node asks for in each phase, and how many scratch handles it takes.
+
+    grown: the bytes of each phase; None where it asks for nothing.
+    """
 
     params: _Requests
     kernel: _Requests
     buffers: _Requests
     handles: int
+    grown: tuple[_Growth | None, _Growth | None, _Growth | None]
 
 
-_UNKNOWN = _NodeStorage((), (), (), 0)
+def _growth(requests: _Requests) -> _Growth | None:
+    starts = range(BUFFER_ALIGNMENT_BYTES)
+    return tuple([_grown(start, requests) - start for start in starts]) if requests else None
+
+
+def _grown(used: int, requests: _Requests) -> int:
+    for _, size, alignment, _ in requests:
+        used = -(-(used + size) // alignment) * alignment
+    return used
+
+
+_UNKNOWN = _NodeStorage((), (), (), 0, (None, None, None))
+
+
+class TailPhases(NamedTuple):
+    """Bytes of the tail at the end of each phase of setting up, and what setting up needs to know besides.
+
+    parameters: after the parsed options of all nodes.   loaded ... public: see `Allocations`.
+    first_kernel: bytes that the first kernel keeps, which is the first allocation aligned as buffers are; 0 where the
+    options are not aligned to less, or no kernel keeps any.   requests: of scratch.   unknown: see `Allocations`.
+    """
+
+    parameters: int
+    loaded: int
+    prepared: int
+    handles: int
+    states: int
+    public: int
+    first_kernel: int
+    requests: int
+    unknown: tuple[str, ...]
 
 
 class PreparedNode(NamedTuple):
@@ -264,6 +307,69 @@ class Allocations(NamedTuple):
         return sum([node.requests for node in self.prepared])
 
 
+_RESOURCES = frozenset({"VAR_HANDLE", "ASSIGN_VARIABLE"})
+
+
+@lru_cache(ALLOCATIONS_KEPT)
+def tail_phases(graph: Graph, pointer_bytes: int, build: Build) -> TailPhases:
+    """The bytes of `allocations`, without the allocations: what nodes that are alike keep is added up once."""
+    parts = file_parts(graph)
+    storages = [each for part in parts for each in _storages(part, pointer_bytes, build)]
+    groups = [*_variable_table(graph, pointer_bytes, build), *_model_tables(graph, pointer_bytes, build)]
+    used = _grown(0, _allocators(pointer_bytes, build))
+    for _, _, requests in groups:
+        used = _grown(used, requests)
+    params, kernels, buffers = zip(*[each.grown for each in storages], strict=True) if storages else ((), (), ())
+    parameters = _grown_by(used, params)
+    loaded = _grown_by(parameters, kernels)
+    if graph.operators & _RESOURCES:
+        prepared = loaded
+        for node in allocations(graph, pointer_bytes, build).prepared:
+            for _, _, requests in node.kept:
+                prepared = _grown(prepared, requests)
+    else:
+        prepared = _grown_by(loaded, buffers)
+    scratch = sum([each.handles for each in storages])
+    handles = _grown(prepared, (_handles(scratch, pointer_bytes),)) if scratch else prepared
+    states = handles
+    for _, _, requests in _variable_tensors(graph):
+        states = _grown(states, requests)
+    public = states
+    for _, _, requests in _graph_tensors(graph, pointer_bytes):
+        public = _grown(public, requests)
+    nodes = [node for part in parts for node in part.nodes] if _UNKNOWN in storages else []
+    return TailPhases(
+        parameters, loaded, prepared, handles, states, public, _first_kernel(storages, pointer_bytes), scratch,
+        tuple([node.signature.op for node, kept in zip(nodes, storages, strict=False) if kept is _UNKNOWN]),
+    )  # fmt: skip
+
+
+def _grown_by(used: int, growths: Iterable[_Growth | None]) -> int:
+    for growth in growths:
+        if growth is not None:
+            used += growth[used % BUFFER_ALIGNMENT_BYTES]
+    return used
+
+
+def _first_kernel(storages: Sequence[_NodeStorage], pointer_bytes: int) -> int:
+    aligned = [kept.params[0].alignment_bytes for kept in storages if kept.params]
+    first = next((kept.kernel[0] for kept in storages if kept.kernel), None)
+    if first is None or first.alignment_bytes != BUFFER_ALIGNMENT_BYTES or max(aligned, default=1) > pointer_bytes:
+        return 0
+    return first.size_bytes
+
+
+def _storages(part: Graph, pointer_bytes: int, build: Build) -> list[_NodeStorage]:
+    """Of each node."""
+    calls = [node.signature for node in part.nodes]
+    found = list(map(_storage, calls, repeat(1), repeat(pointer_bytes), repeat(build)))
+    if _KEEPS_SCALES in part.operators:
+        for index, node in enumerate(part.nodes):
+            if node.signature.op == _KEEPS_SCALES:
+                found[index] = _storage_of(node, part, pointer_bytes, build)
+    return found
+
+
 @lru_cache(ALLOCATIONS_KEPT)
 def allocations(graph: Graph, pointer_bytes: int, build: Build) -> Allocations:
     """What the interpreter keeps of a network, in order."""
@@ -276,7 +382,7 @@ def allocations(graph: Graph, pointer_bytes: int, build: Build) -> Allocations:
     groups += [(node.signature.op, node.name, kept.params) for node, _, kept in nodes if kept.params]
     groups += [(node.signature.op, node.name, kept.kernel) for node, _, kept in nodes if kept.kernel]
     requests = sum([kept.handles for _, _, kept in nodes])
-    handles = _struct("handles", "p", pointer_bytes, "a pointer each", requests)
+    handles = _handles(requests, pointer_bytes)
     return Allocations(
         tuple(groups),
         _prepared(graph, nodes),
@@ -285,6 +391,10 @@ def allocations(graph: Graph, pointer_bytes: int, build: Build) -> Allocations:
         tuple(_graph_tensors(graph, pointer_bytes)),
         tuple([node.signature.op for node, _, kept in nodes if kept is _UNKNOWN]),
     )
+
+
+def _handles(requests: int, pointer_bytes: int) -> _Request:
+    return _struct("handles", "p", pointer_bytes, "a pointer each", requests)
 
 
 def file_parts(graph: Graph) -> tuple[Graph, ...]:
@@ -297,9 +407,13 @@ def _all_nodes(graph: Graph) -> Iterator[Node]:
         yield from part.nodes
 
 
+_KEEPS_SCALES = "FULLY_CONNECTED"
+"""The one kernel that keeps arrays by the weights' scales."""
+
+
 def _storage_of(node: Node, part: Graph, pointer_bytes: int, build: Build) -> _NodeStorage:
     scales = 1
-    if node.signature.op == "FULLY_CONNECTED":  # the one kernel that keeps arrays by the weights' scales
+    if node.signature.op == _KEEPS_SCALES:
         quantization = part.tensors[node.inputs[1]].quantization
         scales = len(quantization.scales) if quantization is not None else 1  # assumption A4
     return _storage(node.signature, scales, pointer_bytes, build)
@@ -316,12 +430,13 @@ def _storage(signature: Signature, weight_scales: int, pointer_bytes: int, build
     why = f"kept by Init, {kernel.source}"
     data = _buffer("kernel data", layout_bytes(layout, pointer_bytes)[0], why) if kernel.data else None
     why = f"kept by Prepare, {kernel.source}"
-    return _NodeStorage(
+    phases = (
         (params,) if params else (),
         (data,) if data else (),
         tuple(_buffer(name, size_bytes, why) for name, size_bytes in kernel.buffers(call)),
-        len(kernel.scratch(call)),
     )
+    first, second, third = map(_growth, phases)
+    return _NodeStorage(*phases, len(kernel.scratch(call)), (first, second, third))
 
 
 @lru_cache(1024)
@@ -349,6 +464,8 @@ def _allocators(pointer_bytes: int, build: Build) -> _Requests:
 def _variable_table(graph: Graph, pointer_bytes: int, build: Build) -> list[Group]:
     slots = build.variable_slots
     if slots is None:
+        if not graph.operators & _RESOURCES:
+            return []
         slots = len({node.signature.attributes for node in _all_nodes(graph) if node.signature.op == "VAR_HANDLE"})
     return [("resource variables", "", _slots(slots, pointer_bytes))] if slots else []
 
@@ -412,8 +529,7 @@ def _variable_tensors(graph: Graph) -> list[Group]:
     return [
         ("variables", tensor.name, (_buffer("state", tensor.size_bytes, "state that outlives an inference"),))
         for part in file_parts(graph)
-        for tensor in part.tensors
-        if tensor.is_variable
+        for tensor in [tensor for tensor in part.tensors if tensor.is_variable]
     ]
 
 
