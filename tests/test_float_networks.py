@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 from commands import run
+from oracles import run_tflm
 from tflite_maker import FLOAT32, INT8, INT32, Maker, make_options
 
 import mcusim
@@ -28,7 +29,7 @@ def network(weights: int = FLOAT32) -> Maker:
 
     def learned(shape) -> int:
         if weights == FLOAT32:
-            return plain(shape, np.ones(shape))
+            return plain(shape, np.random.default_rng(sum(shape)).normal(0, 0.3, shape).astype(np.float32))
         return made.tensor(shape, weights, np.ones(shape))
 
     x = plain((1, 8, 8, 3))
@@ -101,5 +102,15 @@ def test_what_needs_times_or_exact_bytes_says_why(elsewhere, tmp_path):
     code, _, err = run("patch", str(path), "--profile", "stm32h743")
     assert code == 2
     assert "is a float32 network" in err
-    with pytest.raises(ModelError, match="float32"):
-        mcusim.execute(read(network()), [np.zeros((1, 8, 8, 3), np.float32)])
+    with pytest.raises(ModelError, match="float32 under the numerics of litert"):
+        mcusim.execute(read(network()), [np.zeros((1, 8, 8, 3), np.float32)], numerics="litert")
+
+
+@pytest.mark.parametrize("schedule", ["layer", "patch:2x2@2", "stream:2@2"])
+def test_bytes_equal_a_real_interpreters_under_every_schedule(schedule):
+    """Sums of floats depend on their order, which pieces must not change."""
+    made, random = network(), np.random.default_rng(5)
+    picture = random.normal(size=(1, 8, 8, 3)).astype(np.float32)
+    (right,) = run_tflm(made.pack(), [picture])
+    (found,) = mcusim.execute(read(made), [picture], schedule=schedule)
+    assert np.array_equal(found, right)

@@ -100,7 +100,7 @@ def _plain(graph: Graph, runtime: Runtime, served: list[Served], warnings: list[
         "schema_version": 1,
         "model": graph.name,
         "runtime": {"name": runtime.name, "version": runtime.version},
-        "supported": not warnings and all(layer.supported for layer in served),
+        "supported": all(layer.supported for layer in served),
         "executable": not any(layer.gap for layer in served),
         "layers": [{**layer._asdict(), "output_shape": list(layer.output_shape)} for layer in served],
         "warnings": warnings,

@@ -23,6 +23,7 @@ from mcusim.ops.shared.accumulators import (
     rounding_of,
 )
 from mcusim.ops.shared.elementwise import broadcast
+from mcusim.ops.shared.float_sums import are_floats, refuse_other_orders
 from mcusim.ops.shared.operands import operand, refusal
 from mcusim.ops.shared.tiles import bytes_of, constant_bytes, no_needs, share
 
@@ -75,32 +76,36 @@ class PreparedBatchMatMul:
     """What the kernel trusts.
 
     constants: which operands are, and their elements.   transposes: whether an operand is transposed first.
-    is_wide: sums are 64 bits wide; else they wrap at 32.
+    is_wide: sums are 64 bits wide; else they wrap at 32.   stage: None where floats are summed.
     """
 
     constants: tuple[NDArray[Any] | None, NDArray[Any] | None]
     zero_points: tuple[int, int]
     transposes: tuple[bool, bool]
     is_wide: bool
-    stage: OutputStage
+    stage: OutputStage | None
 
 
 def _prepare(call: Call) -> PreparedBatchMatMul:
     """Source: TFLM batch_matmul.cc, batch_matmul_common.cc."""
-    dtype = check_dtypes(call, (DType.INT8,) * 3, (DType.INT16,) * 3)[0]
-    is_wide = dtype is DType.INT16
     a, b = call.input(0), call.input(1)
-    zero_points = (per_tensor(call, a)[1], per_tensor(call, b)[1])
-    if is_wide and (*zero_points, per_tensor(call, call.outputs[0])[1]) != (0, 0, 0):
-        raise ModelError("int16 tensors have a zero point other than 0", where=call.where, fix="quantise it again")
     attributes = attributes_of(call.signature, BatchMatMulAttributes)
-    rounding = Rounding.REDUCED if is_wide else rounding_of(call)
-    stage = output_stage(call, np.float64(product_scale(call, a, b)), rounding, Activation.NONE)
+    transposes = (attributes.adj_x, attributes.adj_y)
     constants = (
         constant_of(call, 0) if a.is_constant else None,
         constant_of(call, 1) if b.is_constant else None,
     )
-    return PreparedBatchMatMul(constants, zero_points, (attributes.adj_x, attributes.adj_y), is_wide, stage)
+    if are_floats(call, 0, 1):
+        refuse_other_orders(call)
+        return PreparedBatchMatMul(constants, (0, 0), transposes, False, None)
+    dtype = check_dtypes(call, (DType.INT8,) * 3, (DType.INT16,) * 3)[0]
+    is_wide = dtype is DType.INT16
+    zero_points = (per_tensor(call, a)[1], per_tensor(call, b)[1])
+    if is_wide and (*zero_points, per_tensor(call, call.outputs[0])[1]) != (0, 0, 0):
+        raise ModelError("int16 tensors have a zero point other than 0", where=call.where, fix="quantise it again")
+    rounding = Rounding.REDUCED if is_wide else rounding_of(call)
+    stage = output_stage(call, np.float64(product_scale(call, a, b)), rounding, Activation.NONE)
+    return PreparedBatchMatMul(constants, zero_points, transposes, is_wide, stage)
 
 
 BATCH_MATMUL = register(

@@ -14,6 +14,7 @@ from mcusim.errors import ModelError
 from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
 from mcusim.ops.shared.accumulators import Accumulator, check_dtypes, exact_float, prepare_accumulator
+from mcusim.ops.shared.float_sums import FloatSums, are_floats, prepare_float_sums
 from mcusim.ops.shared.tiles import constant_bytes
 from mcusim.ops.shared.windows import (
     SIGNATURES_KEPT,
@@ -120,20 +121,21 @@ class PreparedConv2D:
         return np.ascontiguousarray(matrix, exact_float(self.accumulator))
 
 
-def _prepare(call: Call) -> PreparedConv2D:
+def _prepare(call: Call) -> PreparedConv2D | FloatSums:
     """Sums of int16 inputs are 64 bits wide unless the bias is not.   Source: TFLM conv_common.cc, conv.cc."""
+    attributes = attributes_of(call.signature, Conv2DAttributes)
+    activation, windows = attributes.fused_activation_function, conv_windows(call.signature)
+    if are_floats(call, 0, 1):
+        return prepare_float_sums(call, activation=activation, channel_axis=0, windows=windows)
     check_dtypes(
         call,
         (DType.INT8, DType.INT8, DType.INT8),
         (DType.INT16, DType.INT8, DType.INT16),
         (DType.UINT8, DType.UINT8, DType.UINT8),
     )
-    attributes = attributes_of(call.signature, Conv2DAttributes)
-    accumulator = prepare_accumulator(
-        call, activation=attributes.fused_activation_function, channel_axis=0, has_narrow_bias=True
-    )
+    accumulator = prepare_accumulator(call, activation=activation, channel_axis=0, has_narrow_bias=True)
     groups = call.signature.input(0).channels // accumulator.weights.shape[3]
-    return PreparedConv2D(accumulator, *conv_windows(call.signature), groups)
+    return PreparedConv2D(accumulator, *windows, groups)
 
 
 CONV_2D = register(

@@ -15,6 +15,7 @@ from mcusim.errors import ModelError
 from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
 from mcusim.ops.shared.accumulators import Accumulator, check_dtypes, prepare_accumulator
+from mcusim.ops.shared.float_sums import FloatSums, are_floats, prepare_float_sums
 from mcusim.ops.shared.operands import operand, refusal
 from mcusim.ops.shared.tiles import constant_bytes
 from mcusim.ops.shared.windows import (
@@ -132,20 +133,23 @@ class PreparedDepthwiseConv2D:
         return stored.reshape(*stored.shape[1:3], self.in_c, -1).astype(sums)
 
 
-def _prepare(call: Call) -> PreparedDepthwiseConv2D:
+def _prepare(call: Call) -> PreparedDepthwiseConv2D | FloatSums:
     """Sums of int16 inputs are 64 bits wide.   Source: TFLM depthwise_conv_common.cc, depthwise_conv.cc."""
+    attributes = attributes_of(call.signature, DepthwiseConv2DAttributes)
+    if attributes.depth_multiplier == 0:
+        what = "its depth_multiplier is 0, by which TFLM divides"
+        raise ModelError(what, where=call.where, fix="export the model again: it is output channels by input channels")
+    activation, windows = attributes.fused_activation_function, depthwise_windows(call.signature)
+    if are_floats(call, 0, 1):
+        return prepare_float_sums(call, activation=activation, channel_axis=3, windows=windows)
     check_dtypes(
         call,
         (DType.INT8, DType.INT8, DType.INT8),
         (DType.INT16, DType.INT8, DType.INT16),
         (DType.UINT8, DType.UINT8, DType.UINT8),
     )
-    attributes = attributes_of(call.signature, DepthwiseConv2DAttributes)
-    if attributes.depth_multiplier == 0:
-        what = "its depth_multiplier is 0, by which TFLM divides"
-        raise ModelError(what, where=call.where, fix="export the model again: it is output channels by input channels")
-    accumulator = prepare_accumulator(call, activation=attributes.fused_activation_function, channel_axis=3)
-    return PreparedDepthwiseConv2D(accumulator, *depthwise_windows(call.signature), call.signature.input(0).channels)
+    accumulator = prepare_accumulator(call, activation=activation, channel_axis=3)
+    return PreparedDepthwiseConv2D(accumulator, *windows, call.signature.input(0).channels)
 
 
 DEPTHWISE_CONV_2D = register(

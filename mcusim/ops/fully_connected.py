@@ -20,6 +20,7 @@ from mcusim.ops.shared.accumulators import (
     quantization_of,
     unsupported,
 )
+from mcusim.ops.shared.float_sums import FloatSums, are_floats, prepare_float_sums
 from mcusim.ops.shared.operands import operand, refusal
 from mcusim.ops.shared.tiles import bytes_of, no_needs, share
 
@@ -94,21 +95,23 @@ class PreparedFullyConnected:
         return np.ascontiguousarray(self.accumulator.weights.T, exact_float(self.accumulator))
 
 
-def _prepare(call: Call) -> PreparedFullyConnected:
+def _prepare(call: Call) -> PreparedFullyConnected | FloatSums:
     """Sums of int16 inputs are 64 bits wide unless the bias is not.
 
     Weights have a zero point unless they are quantised per channel.
     Source: TFLM fully_connected_common.cc, fully_connected.cc.
     """
+    attributes = attributes_of(call.signature, FullyConnectedAttributes)
+    if attributes.weights_format:
+        raise unsupported(call, "shuffled weights")
+    if are_floats(call, 0, 1):
+        return prepare_float_sums(call, activation=attributes.fused_activation_function, channel_axis=0)
     check_dtypes(
         call,
         (DType.INT8, DType.INT8, DType.INT8),
         (DType.INT16, DType.INT8, DType.INT16),
         (DType.UINT8, DType.UINT8, DType.UINT8),
     )
-    attributes = attributes_of(call.signature, FullyConnectedAttributes)
-    if attributes.weights_format:
-        raise unsupported(call, "shuffled weights")
     accumulator = prepare_accumulator(
         call,
         activation=attributes.fused_activation_function,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mcusim.graph import Attributes, DType, Padding, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
 from mcusim.ops.shared.accumulators import Accumulator, exact_float, prepare_accumulator, unsupported
+from mcusim.ops.shared.float_sums import FloatSums, are_floats, prepare_float_sums
 from mcusim.ops.shared.operands import operand, refusal
 from mcusim.ops.shared.tiles import entire, share
 from mcusim.ops.shared.windows import SIGNATURES_KEPT, WindowAttributes, window_of
@@ -127,20 +128,24 @@ class PreparedTransposeConv:
         return np.ascontiguousarray(self.accumulator.weights.transpose(1, 2, 3, 0), exact_float(self.accumulator))
 
 
-def _prepare(call: Call) -> PreparedTransposeConv:
+def _prepare(call: Call) -> PreparedTransposeConv | FloatSums:
     """Sums of int16 inputs are 64 bits wide; a bias of int16 is widened.   Source: TFLM transpose_conv.cc."""
+    attributes, windows = attributes_of(call.signature, WindowAttributes), scatter_windows(call.signature)
+    activation = attributes.fused_activation_function
+    if are_floats(call, MAP, 1):
+        places = (MAP, 1, 3)
+        return prepare_float_sums(call, activation=activation, channel_axis=0, indices=places, windows=windows)
     found = (call.input(MAP).dtype, call.input(1).dtype, call.outputs[0].dtype)
     if found not in ((DType.INT8,) * 3, (DType.INT16, DType.INT8, DType.INT16)):
         raise unsupported(call, f"{found[0]} with weights of {found[1]} to {found[2]}")
-    attributes = attributes_of(call.signature, WindowAttributes)
     accumulator = prepare_accumulator(
         call,
-        activation=attributes.fused_activation_function,
+        activation=activation,
         channel_axis=0,
         indices=(MAP, 1, 3),
         widened_biases=(DType.INT16,) if found[0] is DType.INT16 else (),
     )
-    return PreparedTransposeConv(accumulator, *scatter_windows(call.signature))
+    return PreparedTransposeConv(accumulator, *windows)
 
 
 TRANSPOSE_CONV = register(

@@ -54,12 +54,12 @@ def operator_list(known: Sequence[OpDef], width: int, glyphs: Glyphs) -> list[Te
 def served_list(
     model: str, runtime: str, served: Sequence[Served], width: int, glyphs: Glyphs, warnings: Sequence[str] = ()
 ) -> list[Text]:
-    """Verdict, one row a node that needs a kernel, and what is missing. warnings: why it cannot run all the same."""
+    """Verdict, one row a node that needs a kernel, and what is missing. warnings: what is not known all the same."""
     missing = [layer for layer in served if not layer.supported]
     count = f"{len(missing)} of {len(served)} layers" if missing else f"all {len(served)} layers"
     words, style = ("not supported", "bold red") if missing else ("supported", "bold green")
     if warnings and not missing:
-        words, style = "have a kernel, but the network cannot run: see below", "bold yellow"
+        words, style = "have a kernel, but no time is known: see below", "bold yellow"
     heading = headline(f"{model} with {runtime}", f"{count} {words}", style, width)
     columns = (
         Column("#", right=True),

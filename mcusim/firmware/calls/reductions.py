@@ -100,6 +100,7 @@ def write_reduce(s: StepText) -> None:
 
 def write_batch_matmul(s: StepText) -> None:
     p = cast(PreparedBatchMatMul, s.prepared)
+    assert p.stage is not None, "floats have no kernel in C"
     a, b, out = s.kind(0).shape, s.kind(1).shape, s.output.shape
     rows, cols = out[-2:]
     depth = a[-2] if p.transposes[0] else a[-1]

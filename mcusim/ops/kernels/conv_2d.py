@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from mcusim.ops.conv_2d import PreparedConv2D
 from mcusim.ops.kernels.accumulate import finish, padded, taps
+from mcusim.ops.kernels.float_sums import convolve
 from mcusim.ops.registry import Piece
+from mcusim.ops.shared.float_sums import FloatSums
 from mcusim.region import Span
 
 __all__ = ["run"]
@@ -21,9 +23,12 @@ BAND_ELEMENTS = 1 << 22
 """About so many window elements are laid out at once."""
 
 
-def run(prepared: PreparedConv2D, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
+def run(prepared: PreparedConv2D | FloatSums, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
     """inputs[0]: NHWC.   outputs[0]: NHWC, the piece."""
     output = outputs[0]
+    if isinstance(prepared, FloatSums):
+        convolve(prepared, inputs[0], output, piece)
+        return
     if output.size == 0:
         return
     groups, depth = prepared.matrix.shape[:2]

@@ -10,16 +10,23 @@ from numpy.typing import NDArray
 
 from mcusim.ops.depthwise_conv_2d import PreparedDepthwiseConv2D
 from mcusim.ops.kernels.accumulate import finish, padded, taps
+from mcusim.ops.kernels.float_sums import convolve_each
 from mcusim.ops.registry import Piece
+from mcusim.ops.shared.float_sums import FloatSums
 
 __all__ = ["run"]
 
 Array = NDArray[Any]
 
 
-def run(prepared: PreparedDepthwiseConv2D, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
+def run(
+    prepared: PreparedDepthwiseConv2D | FloatSums, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece
+) -> None:
     """inputs[0]: NHWC.   outputs[0]: NHWC, the piece. Nothing is written before everything was read."""
     output = outputs[0]
+    if isinstance(prepared, FloatSums):
+        convolve_each(prepared, inputs[0], output, piece)
+        return
     if output.size == 0:
         return
     batch, height, width, channels = output.shape

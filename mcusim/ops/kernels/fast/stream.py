@@ -16,6 +16,7 @@ from mcusim.ops.kernels.fast.driver import program, run, run_calls
 from mcusim.ops.kernels.fast.moving import encode_moves
 from mcusim.ops.registry import OPS, Piece, StateRole
 from mcusim.ops.rooms import room
+from mcusim.ops.shared.float_sums import FloatSums
 from mcusim.ops.shared.late import Late
 from mcusim.program import Iteration
 
@@ -92,6 +93,8 @@ class Stream:
             return encode_moves([(step.inputs[0], step.inputs[1])], step.inputs[1])
         if isinstance(step.prepared, Late):
             raise Declined("its weights are computed at run time")
+        if isinstance(step.prepared, FloatSums):
+            raise Declined("it sums floats, in an order of its own")
         found = encoder(op.kernel)
         if found is None or not planned.reads or planned.reads[0] == ABSENT:
             raise Declined("it has no fast kernel, or reads a constant, behind which there is no slack")
