@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from one_operator import PACKED, STORED, Network, Operand, joined
 
-__all__ = ["networks", "packed", "parse", "retyped", "stored"]
+__all__ = ["flexible", "networks", "packed", "parse", "retyped", "stored"]
 
 _OPERAND = re.compile(
     r"(?P<dtype>\w+)\[(?P<shape>[\d,-]*)\](?P<variable>!)?(?P<constant>=(?P<elements>[-\w.,]*))?"
@@ -62,7 +62,7 @@ def parse(line: str) -> Network:
     outputs = [_operand(text) for text in results.split()]
     if not name.startswith("CUSTOM:"):
         return joined(line, name, inputs, outputs, table, **options)
-    stored_options = _flexible(options) if table else b""
+    stored_options = flexible(options) if table else b""
     custom = name.removeprefix("CUSTOM:")
     return joined(line, "CUSTOM", inputs, outputs, custom=custom, custom_options=stored_options)
 
@@ -124,7 +124,7 @@ def retyped(operand: Operand, dtype: str) -> Operand:
     return replace(operand, dtype=dtype, elements=elements, scale=scale, zero_point=0)
 
 
-def _flexible(options: dict[str, Any]) -> bytes:
+def flexible(options: dict[str, Any]) -> bytes:
     """Options of a custom operator: a map of numbers and vectors of numbers."""
     from flatbuffers import flexbuffers
 

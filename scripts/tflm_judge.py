@@ -119,12 +119,21 @@ def _answer(question: Question, results: int, told: Any) -> Answer:
         outcome = Outcome.NOT_INVOKED
         _feed(interpreter, question.inputs)
         interpreter.invoke()
-    except RuntimeError:
+    except (AttributeError, RuntimeError):  # the wheel's own Python looks for the options of VAR_HANDLE
         return Answer(outcome, _said(told))
     interpreter.print_allocations()
     head = re.search(r"allocation head (\d+)", _said(told))
-    outputs = tuple(interpreter.get_output(index).copy() for index in range(results))
+    outputs = tuple(_outputs(interpreter, results))
     return Answer(Outcome.RUNS, "", int(head[1]) if head else 0, outputs)
+
+
+def _outputs(interpreter: Any, most: int) -> Iterator[NDArray[Any]]:
+    """As many as were asked for, until there are no more, or one has a type that the wheel cannot hand out."""
+    for index in range(most):
+        try:
+            yield interpreter.get_output(index).copy()
+        except (IndexError, RuntimeError, ValueError):
+            return
 
 
 def _feed(interpreter: Any, inputs: Sequence[NDArray[Any]]) -> None:

@@ -33,7 +33,8 @@ def check_flow(graph: Graph, where: str) -> None:
         if index in written:
             raise _flow_error(graph, index, "is an input of the network twice, or a constant too", where)
         written.add(index)
-    written.update(index for index, tensor in enumerate(graph.tensors) if tensor.is_variable)
+    kept = {index for index, tensor in enumerate(graph.tensors) if tensor.is_variable} - written
+    written |= kept
     written.update(graph.loose.unwritten)
     for position, node in enumerate(graph.nodes):
         at = f"{where}, node {position} ({node.op})"
@@ -41,8 +42,9 @@ def check_flow(graph: Graph, where: str) -> None:
             if index != ABSENT and index not in written:
                 raise _flow_error(graph, index, "is read before anything writes it", at)
         for index in node.outputs:
-            if index in written:
+            if index in written - kept:
                 raise _flow_error(graph, index, "is written a second time", at)
+            kept.discard(index)  # one node may write it, as where a stream's latest rows are kept in it
             written.add(index)
 
 

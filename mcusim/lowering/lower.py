@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -352,7 +352,9 @@ class _Lowering:
                 node, call, reads, writes = self.steps[time]
                 rows, cols = computed = facts[time].rows, facts[time].cols
                 if lasting:
-                    writes = tuple([ABSENT if storage in lasting else storage for storage in writes])
+                    writes = tuple(
+                        [ABSENT if self._names_variable(storage, lasting) else storage for storage in writes]
+                    )
                 cut = self.cuts.get(time)
                 if cut is not None:
                     rows, cols = cut[0].spans, cut[1].spans
@@ -375,6 +377,10 @@ class _Lowering:
             pieces = (len(steps[0].rows), len(steps[0].cols)) if steps else (1, 1)
             stages.append(Stage(plan.spec.kind, *pieces, tuple(steps)))
         return tuple(stages)
+
+    def _names_variable(self, storage: int, lasting: Mapping[int, int]) -> bool:
+        """Whether a tensor is the handle of a variable, and not a variable whose elements a step writes."""
+        return storage in lasting and not self.graph.tensors[storage].is_variable
 
     def _priced(self, time: int, rows: Sequence[Span], cols: Sequence[Span]) -> tuple[int, int, int]:
         """Rows and columns that a step computes over all pieces together, and how often its kernel is called."""
