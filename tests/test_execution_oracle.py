@@ -18,9 +18,10 @@ from strategies import ONE_OP, Case, inputs_for, networks
 
 from mcusim import zoo
 from mcusim.errors import ModelError
+from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import write_tflite
-from mcusim.graph import Graph
+from mcusim.graph import DType, Graph, Quantization
 from mcusim.networks.export import with_int8_activations
 from mcusim.ops import OPS
 
@@ -66,6 +67,33 @@ def test_operators_equal_tflm(op: str) -> None:
         assert_equal(case)
 
     check()
+
+
+TIES = [float(np.float32(scale)) for scale in (0.03, 0.5, 0.25, 0.1, 0.02, 0.06, 0.005)]
+"""Scales whose quotients and products are short decimals: many results lie halfway between two integers."""
+
+
+@pytest.mark.parametrize("op", ["ADD", "SUB", "MUL", "DIV", "SQUARED_DIFFERENCE", "MAXIMUM", "PRELU", "LESS"])
+@settings(max_examples=max(EXAMPLES // 4, 1))
+@given(
+    scales=st.tuples(*[st.sampled_from(TIES)] * 3),
+    zero_points=st.tuples(*[st.sampled_from((0, -128, 127, 11, -20))] * 3),
+)
+def test_every_pair_of_integers_gives_what_tflm_gives(
+    op: str, scales: tuple[float, ...], zero_points: tuple[int, ...]
+) -> None:
+    if op in ("SQUARED_DIFFERENCE", "MAXIMUM"):  # which want one scale
+        scales, zero_points = scales[:1] * 3, zero_points[:1] * 3
+    made = [Quantization((scale,), (zero,)) for scale, zero in zip(scales, zero_points, strict=True)]
+    builder = GraphBuilder(op)
+    a, b = (builder.input((1, 256, 256, 1), name=name, quantization=q) for name, q in zip("ab", made, strict=False))
+    compares = op == "LESS"
+    y = builder.op(op, (a, b), dtype=DType.BOOL if compares else None, quantization=None if compares else made[2])
+    x = np.arange(-128, 128, dtype=np.int8)
+    left, right = (side.reshape(1, 256, 256, 1) for side in np.meshgrid(x, x))
+    if op == "DIV":
+        right = np.where(right == zero_points[1], right ^ 1, right)
+    assert_equal(Case(builder.build([y]), (left, right)))
 
 
 @settings(max_examples=EXAMPLES)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from mcusim.graph import Activation, Attributes, DType
 from mcusim.ops.registry import Call, attributes_of, register
 from mcusim.ops.shared.accumulators import output_stage, per_tensor, rounding_of
@@ -23,14 +21,12 @@ class DivAttributes(Attributes):
 
 
 def _prepare(call: Call) -> PreparedPlain | PreparedQuotient:
-    """The factor of stored integers is formed in float32.   Source: TFLM div.cc; TFLite reference/div.h."""
+    """The factor of stored integers is formed in double.   Source: TFLM div.cc; TFLite reference/div.h."""
     activation = attributes_of(call.signature, DivAttributes).fused_activation_function
     if same_dtypes(call) is not DType.INT8:
         return plain(call, Operation.DIVIDE, activation, (DType.FLOAT32, DType.INT32))
     scales, zeros = zip(*(per_tensor(call, t) for t in (call.input(0), call.input(1), call.outputs[0])), strict=True)
-    single = np.float32
-    factor = single(scales[0]) / (single(scales[1]) * single(scales[2]))
-    stage = output_stage(call, float(factor), rounding_of(call), activation)
+    stage = output_stage(call, scales[0] / (scales[1] * scales[2]), rounding_of(call), activation)
     return PreparedQuotient(operands(call), (zeros[0], zeros[1]), stage, call.where)
 
 
