@@ -326,6 +326,15 @@ def test_budgets_out_of_reach_say_how_far() -> None:
 # Files
 
 
+def test_where_no_layer_computes_nothing_can_be_cut() -> None:
+    builder = GraphBuilder("reshaped only")
+    x = builder.input((1, 800, 800, 1))
+    graph = builder.build([builder.reshape(x, (1, 640_000))])
+    found = fit_bits(graph, profile="stm32f410", runtime="tinyengine")
+    assert found.layers == ()
+    assert "of SRAM" in found.why
+
+
 def test_a_file_is_cut_too(tmp_path: Path) -> None:
     """Its plan and its size were those of the file; the cut network is none."""
     from mcusim.frontends.tflite import read_tflite

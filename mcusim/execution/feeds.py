@@ -94,6 +94,8 @@ def _array(graph: Graph, tensor: Tensor, given: ArrayLike) -> Array:
         raise _refusal(graph, f"what came for {_wanted(tensor)} is no array", "give a numpy array") from None
     if array.dtype != np.dtype(tensor.dtype.unpacked.value):
         raise _refusal(graph, f"{array.dtype} came for {_wanted(tensor)}", _other_type_fix(tensor, array))
+    if array.dtype.kind == "b":  # files may hold bytes other than 0 and 1, and C leaves open what such a bool is
+        array = array.view(np.uint8) != 0
     if tensor.dtype.is_packed and array.size:
         lowest, highest = dtype_range(tensor.dtype)
         if array.min() < lowest or array.max() > highest:

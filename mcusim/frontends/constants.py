@@ -56,6 +56,9 @@ class ConstantReader:
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = self._elements(start, expected, shape, dtype)
+            if dtype is DType.BOOL and (found.view(np.uint8) > 1).any():  # C leaves open what such a bool is
+                fix = "download, copy or export the model again"
+                raise ModelError("it is bool, and holds bytes other than 0 and 1", where=where, fix=fix)
         return found
 
     def _elements(self, start: int, count: int, shape: Shape, dtype: DType) -> NDArray[Any]:

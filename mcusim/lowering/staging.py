@@ -265,7 +265,7 @@ class Sweep:
     def sweep(self, steps: tuple[StepNode, ...]) -> list[AxisRow]:
         """`rows`, not remembered."""
         nothing = [_NOTHING] * len(self.share(1))
-        needed: dict[int, list[tuple[Span, Span]]] = {}  # storage -> (clipped, unclipped) of each piece
+        needed: dict[int, _Pieces] = {}
         found: list[AxisRow] = []
         for position in range(len(steps) - 1, -1, -1):
             step = steps[position]
@@ -273,34 +273,37 @@ class Sweep:
                 raise _not_tileable(steps, position, self.where)
             output = step.signature.outputs[0]
             size = output.rows if self.by_rows else output.cols
-            spans = nothing
+            asked = _Pieces(nothing, nothing)
             for storage in step.writes:
-                spans = [_hulls(a, b) for a, b in zip(spans, needed.get(storage, nothing), strict=True)]
+                asked = asked.hull(needed.get(storage))
                 if storage in self.kept:
-                    spans = [_hulls(a, (own, own)) for a, own in zip(spans, self.share(size), strict=True)]
-            clipped = [clip(inside, size) for inside, _ in spans]
-            row = _carried(clipped) if self.carries else _recomputed(clipped, [u for _, u in spans])
+                    own = [*self.share(size)]
+                    asked = asked.hull(_Pieces(own, own))
+            clipped = [clip(span, size) for span in asked.inside]
+            row = _carried(clipped) if self.carries else _recomputed(clipped, asked.outside)
             found.append(row)
-            asked = row.spans, row.spans if self.carries else [u for _, u in spans]
+            computed = [*row.spans]
+            pieces = _Pieces(computed, computed if self.carries else asked.outside)
             for index, storage in enumerate(step.reads):
-                if storage == ABSENT:
-                    continue
-                needs = [self._need(steps, position, index, *pair) for pair in zip(*asked, strict=True)]
-                before = needed.get(storage, nothing)
-                needed[storage] = [_hulls(a, b) for a, b in zip(before, needs, strict=True)]
+                if storage != ABSENT:
+                    needs, known = self._need(steps, position, index, pieces), needed.get(storage)
+                    needed[storage] = needs if known is None else known.hull(needs)
         return found[::-1]
 
-    def _need(
-        self, steps: Sequence[StepNode], position: int, index: int, inside: Span, outside: Span
-    ) -> tuple[Span, Span]:
-        """What one output interval asks of an input: clipped from `inside`, not clipped from `outside`."""
+    def _need(self, steps: Sequence[StepNode], position: int, index: int, pieces: _Pieces) -> _Pieces:
+        """What output intervals ask of an input: clipped from those inside, not clipped from the others."""
         signature = steps[position].signature
         source = signature.input(index)
-        found = self._interval(signature, index, inside)
-        loose = found if inside == outside else self._interval(signature, index, outside)
-        if found is None or loose is None:
+        size = source.rows if self.by_rows else source.cols
+        found = [self._interval(signature, index, span) for span in pieces.inside]
+        loose = found
+        if pieces.inside != pieces.outside:
+            loose = [self._interval(signature, index, span) for span in pieces.outside]
+        inside = [clip(span, size) for span in found if span is not None]
+        outside = [span for span in loose if span is not None]
+        if len(inside) < len(found) or len(outside) < len(loose):
             raise _not_tileable(steps, position, self.where)
-        return clip(found, source.rows if self.by_rows else source.cols), loose
+        return _Pieces(inside, inside if self.carries else outside)
 
     def _interval(self, signature: Signature, index: int, span: Span) -> Span | None:
         if span.stop <= span.start:
@@ -320,7 +323,23 @@ def _swept(sweep: Sweep, steps: tuple[StepNode, ...]) -> list[AxisRow]:
     return sweep.sweep(steps)
 
 
-_NOTHING = Span(0, 0), Span(0, 0)
+_NOTHING = Span(0, 0)
+
+
+class _Pieces(NamedTuple):
+    """An interval for each piece, clipped at the border and not. Bands do not ask for the second: the lists are one."""
+
+    inside: list[Span]
+    outside: list[Span]
+
+    def hull(self, other: _Pieces | None) -> _Pieces:
+        """What holds both."""
+        if other is None:
+            return self
+        inside = [*map(hull, self.inside, other.inside)]
+        if self.inside is self.outside and other.inside is other.outside:
+            return _Pieces(inside, inside)
+        return _Pieces(inside, [*map(hull, self.outside, other.outside)])
 
 
 def _recomputed(spans: list[Span], unclipped: list[Span]) -> AxisRow:
@@ -341,14 +360,10 @@ def _carried(asked: list[Span]) -> AxisRow:
     for span, first in zip(asked, oldest, strict=True):
         carried = carried or first < done
         new = Span(max(done, first), span.stop)
-        spans.append(new if new.length else _NOTHING[0])
+        spans.append(new if new.stop > new.start else _NOTHING)
         done = max(done, span.stop)
         held = max(held, done - first)
     return AxisRow(tuple(spans), held, carried, held, tuple([span.start for span in spans]))
-
-
-def _hulls(a: tuple[Span, Span], b: tuple[Span, Span]) -> tuple[Span, Span]:
-    return hull(a[0], b[0]), hull(a[1], b[1])
 
 
 def _not_tileable(steps: Sequence[StepNode], position: int, where: str) -> ScheduleError:

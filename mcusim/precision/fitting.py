@@ -117,7 +117,7 @@ def fit_bits(
         allocation, is_least = _allocation(graph, before, limit_bytes, least, margin, chosen)
         found = with_bits(graph, allocation)
         report, layers = ask(found), layer_bits(found, chosen)
-        if is_least or report.sram.peak_bytes <= report.sram.budget_bytes:
+        if is_least or not layers or report.sram.peak_bytes <= report.sram.budget_bytes:
             return BitFit(allocation, graph, found, before, report, layers, _lacking(report, least))
         # The least that changes anything: the fullest layer no longer fits.
         limit_bytes = max(layer.activation_bytes for layer in layers) - 1

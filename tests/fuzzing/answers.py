@@ -30,7 +30,7 @@ from mcusim.execution.streams import compiled_tier
 from mcusim.frontends.tflite import parse_tflite
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import Graph
-from mcusim.limits import memory_limit
+from mcusim.limits import memory_limit, refuse_beyond
 from mcusim.lowering.staging import computes, is_tileable, network_of
 from mcusim.memory.planning import offline_plan, plan_memory
 from mcusim.ops.registry import Numerics
@@ -220,6 +220,8 @@ def _tell(subject: Subject) -> None:
 def _execute(subject: Subject) -> None:
     """Compiled, twice; plain; under the canary. One answer."""
     graph = _graph(subject)
+    size_bytes = sum(8 * max(graph.tensors[index].type.elements, 0) for index in graph.inputs)
+    refuse_beyond(size_bytes, "drawing its inputs", where="the fuzzer")
     subject.inputs = _inputs(graph, subject.rng)
     first = _run(graph, LAYER, "tflm", subject, compiled=True)
     subject.outputs = first
