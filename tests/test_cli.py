@@ -201,7 +201,7 @@ def test_our_own_faults_show_no_traceback(monkeypatch: pytest.MonkeyPatch) -> No
     def fail(*args: object, **options: object) -> None:
         raise KeyError("lost\nkey")
 
-    monkeypatch.setattr("mcusim.cli.asking.simulate", fail)
+    monkeypatch.setattr("mcusim.cli.asking.report_of", fail)
     answer = run(*RUN)
     assert answer.code == 2
     assert answer.err.startswith("mcusim: this is a fault of mcusim")
@@ -212,7 +212,7 @@ def test_an_interrupt_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mcusim.cli.asking.simulate", stop)
+    monkeypatch.setattr("mcusim.cli.asking.report_of", stop)
     monkeypatch.setattr("mcusim.cli.app.silence", lambda: None)
     answer = run(*RUN)
     assert (answer.code, answer.out, answer.err.strip()) == (130, "", "")

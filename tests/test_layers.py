@@ -47,6 +47,7 @@ FLOORS = (
     "pricing",
     "memory",
     "arguments",
+    "question",
     # answers
     "execution",
     "evaluating",

@@ -6,45 +6,38 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from mcusim.arguments import the_graph, the_schedule
 from mcusim.boards import all_boards
 from mcusim.boards.board import Board
 from mcusim.cli.options import named_board
 from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
-from mcusim.lowering.rules import InputPlace
-from mcusim.memory.images import Image
 from mcusim.networks.loading import load
-from mcusim.pricing.stored import Calibration
+from mcusim.question import Question
 from mcusim.render.boards import best_first
 from mcusim.report import Report
 from mcusim.runtimes import RUNTIMES, Runtime, find_runtime
 from mcusim.runtimes.choosing import PREFERENCE, why_not
-from mcusim.schedule import Schedule, parse_schedule
-from mcusim.simulation.simulate import simulate
+from mcusim.simulation.simulate import report_of
 
-__all__ = ["ALL", "Answer", "Question", "ask", "ask_all", "ask_others"]
+__all__ = ["ALL", "Answer", "Asked", "ask", "ask_all", "ask_others"]
 
 ALL = "all"
 """As a board or a runtime: every one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """All of the question but the board. models: the board's own default if empty.   runtime: `all` for every one."""
+class Asked:
+    """What was typed: one question, asked of each network, board and runtime in turn.
+
+    models: the board's own default if empty.   runtime: `all` for every one.   bits: of `--bits`.
+    question: its network, board and runtime are replaced by those of each answer.
+    """
 
     models: tuple[str, ...]
     runtime: str | None
-    schedule: str
-    input_place: InputPlace | None
-    clock_hz: int | None
-    sram_budget_bytes: int | None
-    flash_budget_bytes: int | None
-    max_ms: float | None
-    what_if: bool
-    convention: str | None
-    image: Image | None
-    calibration: Calibration | None
     bits: str | None
+    question: Question
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,36 +50,38 @@ class Answer:
     runtime: Runtime
 
 
-def ask(question: Question, profile: str, banks: str | None) -> Answer:
+def ask(asked: Asked, profile: str, banks: str | None) -> Answer:
     """About one board. banks: of `--bank`. Raises McusimError for whatever is wrong in the question."""
-    return _answers(question, [named_board(profile, banks)])[0]
+    return _answers(asked, [named_board(profile, banks)])[0]
 
 
-def ask_all(question: Question, profile: str, banks: str | None) -> list[Report]:
+def ask_all(asked: Asked, profile: str, banks: str | None) -> list[Report]:
     """About every network, board and runtime that was asked for, best fit first."""
     boards = all_boards() if profile.strip().lower() == ALL else [named_board(profile, banks)]
-    return best_first([answer.report for answer in _answers(question, boards)])
+    return best_first([answer.report for answer in _answers(asked, boards)])
 
 
-def _answers(question: Question, boards: Sequence[Board]) -> list[Answer]:
+def _answers(asked: Asked, boards: Sequence[Board]) -> list[Answer]:
     """One answer a board. What is wrong with an option is told before a network is read."""
 
-    schedule, runtimes = parse_schedule(question.schedule), _runtimes(question.runtime)
+    schedule, runtimes = the_schedule(asked.question.schedule), _runtimes(asked.runtime)
     graphs: dict[str, Graph] = {}
     answers = []
     for board in boards:
-        is_enough = question.what_if or len(boards) == 1
-        held = replace(
-            question,
-            sram_budget_bytes=_at_most(question.sram_budget_bytes, board.sram_budget_bytes, is_enough),
-            flash_budget_bytes=_at_most(question.flash_budget_bytes, board.flash_bytes, is_enough),
+        is_enough = asked.question.what_if or len(boards) == 1
+        question = replace(
+            asked.question,
+            profile=board,
+            schedule=schedule,
+            sram_budget_bytes=_at_most(asked.question.sram_budget_bytes, board.sram_budget_bytes, is_enough),
+            flash_budget_bytes=_at_most(asked.question.flash_budget_bytes, board.flash_bytes, is_enough),
         )
-        for name in question.models or (board.default_model,):
+        for name in asked.models or (board.default_model,):
             if name not in graphs:
                 graphs[name] = load(name)
-            graph = _with_bits(graphs[name], board, held)
+            graph = _with_bits(replace(question, model=graphs[name], runtime=asked.runtime), asked.bits)
             for runtime in runtimes:
-                report = _simulated(held, graph, board, runtime, schedule)
+                report = report_of(replace(question, model=graph, runtime=runtime))
                 answers.append(Answer(report, graph, board, runtime or find_runtime(report.runtime.name)))
     return answers
 
@@ -98,18 +93,18 @@ def _runtimes(asked: str | None) -> list[Runtime | None]:
     return [*RUNTIMES.values()] if asked.strip().lower() == ALL else [find_runtime(asked)]
 
 
-def ask_others(question: Question, answer: Answer) -> list[Report]:
+def ask_others(asked: Asked, answer: Answer) -> list[Report]:
     """The same of the other runtimes that can run the network; nothing where the user asked for one."""
-    if question.runtime is not None:
+    if asked.runtime is not None:
         return []
-    schedule = parse_schedule(answer.report.schedule.spec)
+    question = replace(asked.question, model=answer.graph, profile=answer.board, schedule=answer.report.schedule.spec)
     others = [RUNTIMES[name] for name in PREFERENCE if name != answer.runtime.name]
-    found = []
+    reports = []
     for runtime in others:
         if not why_not(answer.graph, runtime, answer.board)[0]:
             with suppress(ScheduleError):  # some are counted layer by layer only
-                found.append(_simulated(question, answer.graph, answer.board, runtime, schedule))
-    return found
+                reports.append(report_of(replace(question, runtime=runtime)))
+    return reports
 
 
 def _at_most(asked: int | None, owned: int, is_enough: bool) -> int | None:
@@ -117,39 +112,15 @@ def _at_most(asked: int | None, owned: int, is_enough: bool) -> int | None:
     return asked if asked is None or is_enough else min(asked, owned)
 
 
-def _simulated(question: Question, graph: Graph, board: Board, runtime: Runtime | None, schedule: Schedule) -> Report:
-    return simulate(
-        graph,
-        profile=board,
-        runtime=runtime,
-        schedule=schedule,
-        input_place=question.input_place,
-        clock_hz=question.clock_hz,
-        sram_budget_bytes=question.sram_budget_bytes,
-        flash_budget_bytes=question.flash_budget_bytes,
-        max_ms=question.max_ms,
-        what_if=question.what_if,
-        convention=question.convention,
-        image=question.image,
-        calibration=question.calibration,
-    )
-
-
-def _with_bits(graph: Graph, board: Board, question: Question) -> Graph:
-    """The network with the bits that were asked for."""
-    if question.bits is None:
+def _with_bits(question: Question, bits: str | None) -> Graph:
+    """The question's network with the bits that were asked for."""
+    graph = the_graph(question.model)
+    if bits is None:
         return graph
-    from mcusim.precision import AUTO, chosen_bits, fit_bits  # its search is wanted only with --bits
+    from mcusim.precision import AUTO, bit_fit_of, chosen_bits  # its search is wanted only with --bits
 
-    if question.bits.strip().lower() != AUTO:
-        return chosen_bits(graph, question.bits)
-    return fit_bits(
-        graph,
-        profile=board,
-        runtime=question.runtime,
-        schedule=question.schedule,
-        input_place=question.input_place,
-        sram_budget_bytes=question.sram_budget_bytes,
-        flash_budget_bytes=question.flash_budget_bytes,
-        what_if=question.what_if,
-    ).graph
+    if bits.strip().lower() != AUTO:
+        return chosen_bits(graph, bits)
+    # The bits are chosen for memory, as the runtime takes it at the board's own clock.
+    memory_only = replace(question, clock_hz=None, max_ms=None, convention=None, image=None, calibration=None)
+    return bit_fit_of(memory_only).graph

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from mcusim.cli.asking import ALL, Answer, Question, ask, ask_all, ask_others
+from mcusim.cli.asking import ALL, Answer, Asked, ask, ask_all, ask_others
 from mcusim.cli.options import (
     BANK,
     FLASH_BUDGET,
@@ -46,6 +47,7 @@ from mcusim.cli.usage import asked_again
 from mcusim.errors import InputError
 from mcusim.gating.comparing import compare_reports, read_report
 from mcusim.pricing.stored import read_calibration
+from mcusim.question import Question
 from mcusim.render.boards import board_lines
 from mcusim.render.layers import LayerChoice
 from mcusim.render.reasons import reason_lines
@@ -190,21 +192,22 @@ def run(
         raise InputError("no board is named", where="mcusim run", fix=fix)
     refuse_same_target(json=json, csv=csv, trace=trace, html=html, update_baseline=update_baseline)
     models = tuple(model or ())
+    learned = None if calibration is None else read_calibration(calibration)
     question = Question(
-        models,
-        runtime,
-        schedule,
-        place_option(input_place),
-        hz_option(clock_hz, "--clock-hz"),
-        bytes_option(sram_budget, "--sram-budget"),
-        bytes_option(flash_budget, "--flash-budget"),
-        ms_option(max_ms, "--max-ms"),
-        what_if,
-        convention,
-        image_option(linked),
-        None if calibration is None else read_calibration(calibration),
-        bits,
+        model=models[0] if models else "",
+        profile=profile,
+        schedule=schedule,
+        input_place=place_option(input_place),
+        clock_hz=hz_option(clock_hz, "--clock-hz"),
+        sram_budget_bytes=bytes_option(sram_budget, "--sram-budget"),
+        flash_budget_bytes=bytes_option(flash_budget, "--flash-budget"),
+        max_ms=ms_option(max_ms, "--max-ms"),
+        what_if=what_if,
+        convention=convention,
+        image=image_option(linked),
+        calibration=learned,
     )
+    asked = Asked(models, runtime, bits, question)
     choice = layers_option(layers)
     is_every_board = profile.strip().lower() == ALL
     is_many = is_every_board or len(models) > 1 or (runtime or "").strip().lower() == ALL
@@ -216,9 +219,9 @@ def run(
             raise InputError("it is about one answer", where="--why-time", fix=_ONE_ANSWER)
         if layers != AUTO_LAYERS:
             complain("--layers: of many answers each has a row, and layers are not shown")
-        reports = ask_all(question, profile, bank)
+        reports = ask_all(asked, profile, bank)
     else:
-        answer = ask(question, profile, bank)
+        answer = ask(asked, profile, bank)
         reports = [answer.report]
     read = {*models, profile_file(profile), linked, calibration, bits, *(report.model.source for report in reports)}
     refuse_overwriting(read, json=json, csv=csv, trace=trace, html=html)
@@ -237,9 +240,9 @@ def run(
         is_told = STDOUT not in (json, csv, trace, html)
         _tell_report(answer.report, choice, json, csv, is_told)
         if is_told:
-            show(other_lines(ask_others(question, answer), terminal_width()))
+            show(other_lines(ask_others(asked, answer), terminal_width()))
         if is_told and why_time:
-            reasons = time_reasons(answer.report, answer.graph, answer.board, answer.runtime, question.calibration)
+            reasons = time_reasons(answer.report, answer.graph, answer.board, answer.runtime, learned)
             if reasons is not None:
                 show(reason_lines(answer.report, reasons, terminal_width()))
     if check:
@@ -263,17 +266,17 @@ def _fits_somewhere(reports: Sequence[Report]) -> bool | None:
 
 def _write_trace(question: Question, answer: Answer, target: str) -> None:
     """A trace of what the report is about: with `--schedule auto`, of the schedule that was found."""
-    from mcusim.simulation.tracing import trace  # only --trace wants it
+    from mcusim.simulation.tracing import trace_of  # only --trace wants it
 
-    made = trace(
-        answer.graph,
+    about = replace(
+        question,
+        model=answer.graph,
         profile=answer.board,
         runtime=answer.runtime,
         schedule=answer.report.schedule.spec,
         input_place=answer.report.input.where,
-        clock_hz=question.clock_hz,
-        calibration=question.calibration,
     )
+    made = trace_of(about)
     if "warning" in made["otherData"]:
         complain(f"--trace: {made['otherData']['warning']}")
     write_output(document(made, indent=None), target, "--trace")

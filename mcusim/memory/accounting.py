@@ -66,8 +66,9 @@ def find_other_counting(name: str | None, runtime: Runtime) -> Runtime | Convent
 # SRAM
 
 
-def sram_info(memory: Memory, board: Board, budget_bytes: int, warnings: list[str]) -> SramInfo:
-    """What a runtime takes; appends to `warnings` what cannot be known, and what does not fit although it seems to."""
+def sram_info(memory: Memory, board: Board, budget_bytes: int) -> tuple[SramInfo, tuple[str, ...]]:
+    """What a runtime takes; and warnings: what cannot be known, and what does not fit although it seems to."""
+    warnings: list[str] = []
     graph, program, placement, alive_bytes, runtime = memory
     persistent_bytes, bound = runtime.persistent(graph)
     unknown = bound
@@ -79,15 +80,14 @@ def sram_info(memory: Memory, board: Board, budget_bytes: int, warnings: list[st
     extra_bytes = setup_bytes(graph, runtime, placement, persistent_bytes)
     peak = placement.arena_bytes + placement.held_bytes + persistent_bytes + extra_bytes
     bases = {runtime.memory_basis, runtime.persistent_basis if persistent_bytes else runtime.memory_basis}
-    _warn_of_pieces(board, peak, budget_bytes, warnings)
-    _warn_of_external(board, program, warnings)
-    outside = untold_input(board, program.outside_bytes)
-    warnings += [outside] if outside else []
+    pieces = _bytes_in_pieces(board, peak, budget_bytes)
+    external, outside = _cost_of_external(board, program), untold_input(board, program.outside_bytes)
+    warnings += [warning for warning in (pieces, external, outside) if warning]
     if runtime.stack_bytes is not None and peak <= budget_bytes < peak + runtime.stack_bytes:
         warnings.append(
             f"SRAM: the stack takes up to {runtime.stack_bytes:,} bytes, and {budget_bytes - peak:,} are free."
         )
-    return SramInfo(
+    info = SramInfo(
         peak_bytes=peak,
         arena_bytes=placement.arena_bytes,
         scratch_bytes=placement.held_bytes,
@@ -103,6 +103,7 @@ def sram_info(memory: Memory, board: Board, budget_bytes: int, warnings: list[st
         harness_bytes=runtime.harness(graph),
         stack_bytes=runtime.stack_bytes,
     )
+    return info, tuple(warnings)
 
 
 def sram_as_convention(
@@ -197,13 +198,13 @@ def _banks(board: Board, peak: int, there: list[tuple[str, int, int]]) -> tuple[
     return tuple(found)
 
 
-def _warn_of_pieces(board: Board, peak: int, budget_bytes: int, warnings: list[str]) -> None:
-    """Where the chip has the bytes, but not in one piece."""
+def _bytes_in_pieces(board: Board, peak: int, budget_bytes: int) -> str:
+    """A warning where the chip has the bytes, but not in one piece; "" elsewhere."""
     in_one_piece = board.sram_budget_bytes
     if peak <= budget_bytes or budget_bytes != in_one_piece or peak > board.sram_bytes:
-        return
+        return ""
     run = " + ".join(bank.name for bank in board.arena_run)
-    warnings.append(
+    return (
         f"SRAM: all banks of {board.name} together have {board.sram_bytes:,} bytes, but the largest piece ({run}) has "
         f"{in_one_piece:,}; `mcusim plan MODEL --profile {board.name}` shows what would lie where."
     )
@@ -219,17 +220,15 @@ def untold_input(board: Board, outside_bytes: int) -> str:
     )
 
 
-def _warn_of_external(board: Board, program: Program, warnings: list[str]) -> None:
-    """What an arena in external memory costs."""
+def _cost_of_external(board: Board, program: Program) -> str:
+    """A warning of what an arena in external memory costs; "" for one on the chip."""
     run = board.arena_run
     if not run or run[0].is_on_chip:
-        return
+        return ""
     moved = sum(moved_bytes(program).values())
     rate = run[0].bytes_per_second
     cost = f"at least {moved / rate * 1e3:,.1f} ms more" if rate else "its rate (bytes_per_second) is not known"
-    warnings.append(
-        f"time: {moved:,} bytes are read and written in {run[0].name}, external memory: {cost}, not counted here."
-    )
+    return f"time: {moved:,} bytes are read and written in {run[0].name}, external memory: {cost}, not counted here."
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -241,18 +240,16 @@ def flash_info(
     runtime: Runtime,
     weight_bytes: int,
     budget_bytes: int,
-    image: Image | None,
-    warnings: list[str],
-) -> FlashInfo:
-    """What is stored: as the runtime's rules have it, or as `image` was linked."""
+    image: Image | None = None,
+) -> tuple[FlashInfo, tuple[str, ...]]:
+    """What is stored, as the runtime's rules have it or as `image` was linked; and warnings."""
     stored = runtime.flash(graph) if image is None else flash_of_image(graph, runtime, image)
-    if stored.warning:
-        warnings.append(f"flash: {stored.warning}.")
+    warnings = [f"flash: {stored.warning}."] if stored.warning else []
     total = stored.total_bytes
     at_least = (stored.model_bytes or weight_bytes) + (stored.code_bytes or 0)
     sizes = (stored.model_bytes, weight_bytes, stored.code_bytes, total, budget_bytes)
     if total is None or stored.code_bytes is None:
-        return FlashInfo(*sizes, None if at_least <= budget_bytes else False, stored.basis)
+        return FlashInfo(*sizes, None if at_least <= budget_bytes else False, stored.basis), tuple(warnings)
     error = 0 if image is not None else round(stored.code_bytes * runtime.code_error)
     low, high = total - error, total + error
     fits = True if high <= budget_bytes else False if low > budget_bytes else None
@@ -261,4 +258,4 @@ def flash_info(
         warnings.append(
             f"flash: not sure whether {budget_bytes:,} bytes hold it: it takes {told}; --map FILE settles it."
         )
-    return FlashInfo(*sizes, fits, stored.basis, low, high)
+    return FlashInfo(*sizes, fits, stored.basis, low, high), tuple(warnings)

@@ -10,7 +10,7 @@ fitting.py    the allocation with which a runtime's own Report says "fits"
 from mcusim.precision.allocation import BitAllocation, allocation_of, uniform_allocation, with_bits
 from mcusim.precision.choices import AUTO, chosen_bits, parse_widths, read_allocation
 from mcusim.precision.cutting import MARGIN, allocate_bits
-from mcusim.precision.fitting import BitFit, LayerBits, fit_bits, layer_bits
+from mcusim.precision.fitting import BitFit, LayerBits, bit_fit_of, fit_bits, layer_bits
 
 __all__ = [
     "AUTO",
@@ -20,6 +20,7 @@ __all__ = [
     "LayerBits",
     "allocate_bits",
     "allocation_of",
+    "bit_fit_of",
     "chosen_bits",
     "fit_bits",
     "layer_bits",

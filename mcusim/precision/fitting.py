@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
-from os import PathLike
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from mcusim.arguments import chosen_runtime, the_board, the_graph, the_schedule
-from mcusim.boards import Board
 from mcusim.errors import PlanError, ScheduleError
 from mcusim.graph import ABSENT, Graph
 from mcusim.lowering.rules import InputPlace
@@ -17,13 +12,14 @@ from mcusim.precision.allocation import BitAllocation, allocation_of, uniform_al
 from mcusim.precision.choices import Widths
 from mcusim.precision.cutting import MARGIN, allocate_bits, check_min_bits
 from mcusim.precision.tensors import Tensors, packed_bytes, tensors_of
+from mcusim.question import BoardName, Model, Question
 from mcusim.report import Report
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule
-from mcusim.simulation.simulate import simulate
+from mcusim.simulation.simulate import report_of
 from mcusim.units import format_bytes
 
-__all__ = ["BitFit", "LayerBits", "fit_bits", "layer_bits"]
+__all__ = ["BitFit", "LayerBits", "bit_fit_of", "fit_bits", "layer_bits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +69,9 @@ class BitFit:
 
 
 def fit_bits(
-    model: Graph | str | PathLike[str] | Mapping[str, Any],
+    model: Model,
     *,
-    profile: Board | str | PathLike[str],
+    profile: BoardName,
     runtime: Runtime | str | None = None,
     schedule: Schedule | str = "layer",
     input_place: InputPlace | str | None = None,
@@ -94,31 +90,37 @@ def fit_bits(
     min_bits: no tensor goes below it, nor below what the runtime's kernels take.   margin: see `allocate_bits`.
     Raises McusimError where the question is wrong; budgets that cannot be met are an answer (`BitFit.why`).
     """
-    check_min_bits(min_bits)
-    graph, board, plan = the_graph(model), the_board(profile), the_schedule(schedule)
-    chosen, _ = chosen_runtime(runtime, graph, board)
-    if plan.is_auto:
-        fix = "name a schedule (`mcusim patch` finds the best), and let the bits be chosen for it"
-        raise ScheduleError("bits are chosen for one schedule", where="schedule 'auto'", fix=fix)
-    ask = partial(
-        simulate,
-        profile=board,
-        runtime=chosen,
-        schedule=plan,
+    question = Question(
+        model=model,
+        profile=profile,
+        runtime=runtime,
+        schedule=schedule,
         input_place=input_place,
         sram_budget_bytes=sram_budget_bytes,
         flash_budget_bytes=flash_budget_bytes,
         what_if=what_if,
     )
-    before = ask(graph)
-    least = Widths(max(min_bits, min(chosen.weight_bits)), max(min_bits, min(chosen.activation_bits)))
-    limit_bytes = max((layer.activation_bytes for layer in layer_bits(graph, chosen)), default=0)
+    return bit_fit_of(question, min_bits=min_bits, margin=margin)
+
+
+def bit_fit_of(question: Question, *, min_bits: int = 2, margin: float = MARGIN) -> BitFit:
+    """The bits with which a question's network fits: see `fit_bits`."""
+    check_min_bits(min_bits)
+    settled = question.settled()
+    graph, runtime = settled.graph, settled.runtime
+    if settled.schedule.is_auto:
+        fix = "name a schedule (`mcusim patch` finds the best), and let the bits be chosen for it"
+        raise ScheduleError("bits are chosen for one schedule", where="schedule 'auto'", fix=fix)
+    asked = replace(question, model=graph, runtime=runtime)
+    before = report_of(asked)
+    least = Widths(max(min_bits, min(runtime.weight_bits)), max(min_bits, min(runtime.activation_bits)))
+    limit_bytes = max((layer.activation_bytes for layer in layer_bits(graph, runtime)), default=0)
     while True:
-        allocation, is_least = _allocation(graph, before, limit_bytes, least, margin, chosen)
-        found = with_bits(graph, allocation)
-        report, layers = ask(found), layer_bits(found, chosen)
+        allocation, is_least = _allocation(graph, before, limit_bytes, least, margin, runtime)
+        narrower = with_bits(graph, allocation)
+        report, layers = report_of(replace(asked, model=narrower)), layer_bits(narrower, runtime)
         if is_least or not layers or report.sram.peak_bytes <= report.sram.budget_bytes:
-            return BitFit(allocation, graph, found, before, report, layers, _lacking(report, least))
+            return BitFit(allocation, graph, narrower, before, report, layers, _lacking(report, least))
         # The least that changes anything: the fullest layer no longer fits.
         limit_bytes = max(layer.activation_bytes for layer in layers) - 1
 

@@ -8,12 +8,9 @@ peak is its gap.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from os import PathLike
-from typing import Any
 
-from mcusim.arguments import chosen_runtime, the_board, the_budgets, the_graph
 from mcusim.boards.board import Board
 from mcusim.errors import ScheduleError
 from mcusim.frontends.checks import refuse_float
@@ -27,6 +24,7 @@ from mcusim.ops.totals import count_parameters
 from mcusim.planners import live_bytes
 from mcusim.pricing.breakdown import breakdown, stage_infos
 from mcusim.pricing.prices import MACS_ONLY, Coefficients, coefficients
+from mcusim.question import BoardName, Model, Question
 from mcusim.report import FlashInfo
 from mcusim.runtimes import Runtime
 from mcusim.runtimes.refusals import refusals
@@ -34,7 +32,10 @@ from mcusim.schedule import LAYER, Schedule, StageKind
 from mcusim.searching.routed import Progress, Routed, Space
 from mcusim.units import cycles_to_ms
 
-__all__ = ["Front", "Point", "Progress", "Space", "search"]
+__all__ = ["CUT_KINDS", "Front", "Point", "Progress", "Space", "front_of", "search"]
+
+CUT_KINDS = (StageKind.PATCH, StageKind.STREAM)
+"""The kinds of stage that run in pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Front:
     @property
     def flash(self) -> FlashInfo:
         """What is stored, whatever the schedule."""
-        return flash_info(self.graph, self.runtime, count_parameters(self.graph)[0], self.flash_budget_bytes, None, [])
+        return flash_info(self.graph, self.runtime, count_parameters(self.graph)[0], self.flash_budget_bytes)[0]
 
     @property
     def fits(self) -> bool | None:
@@ -111,13 +112,13 @@ class Front:
 
 
 def search(
-    model: Graph | str | PathLike[str] | Mapping[str, Any],
+    model: Model,
     *,
-    profile: Board | str | PathLike[str],
+    profile: BoardName,
     runtime: Runtime | str | None = None,
     max_stages: int = 3,
     max_grid: int = 16,
-    kinds: Iterable[StageKind | str] = (StageKind.PATCH, StageKind.STREAM),
+    kinds: Iterable[StageKind | str] = CUT_KINDS,
     input_place: InputPlace | None = None,
     sram_budget_bytes: int | None = None,
     flash_budget_bytes: int | None = None,
@@ -130,22 +131,47 @@ def search(
     50,000 / steps of them (8 at least).   input_place: the runtime's own choice if None.
     Raises McusimError where the model, board or runtime is wrong.
     """
-    graph, board = the_graph(model), the_board(profile)
-    chosen, _ = chosen_runtime(runtime, graph, board)
+    question = Question(
+        model=model,
+        profile=profile,
+        runtime=runtime,
+        input_place=input_place,
+        sram_budget_bytes=sram_budget_bytes,
+        flash_budget_bytes=flash_budget_bytes,
+        what_if=what_if,
+    )
+    return front_of(question, max_stages=max_stages, max_grid=max_grid, kinds=kinds, progress=progress)
+
+
+def front_of(
+    question: Question,
+    *,
+    max_stages: int = 3,
+    max_grid: int = 16,
+    kinds: Iterable[StageKind | str] = CUT_KINDS,
+    progress: Progress | None = None,
+) -> Front:
+    """The Pareto front for a question, whose schedule is what is sought: see `search`.
+
+    A convention, a calibration and a linked image say nothing about it.
+    """
+    settled = question.settled()
+    graph, board, runtime, budgets = settled.graph, settled.board, settled.runtime, settled.budgets
     refuse_float(graph)
     space = _space(max_stages, max_grid, kinds)
-    known = coefficients(chosen, board)
-    budgets = the_budgets(board, sram_budget_bytes, flash_budget_bytes, what_if=what_if)
-    budget = budgets.sram_bytes
-    placer = _Placer(graph, board, chosen, known, budget)
-    found = front_schedules(graph, chosen, known or MACS_ONLY, space, input_place, progress)
+    input_place = None if settled.wished_place is None else settled.input_place()
+    known = coefficients(runtime, board)
+    placer = _Placer(graph, board, runtime, known, budgets.sram_bytes)
+    schedules = front_schedules(graph, runtime, known or MACS_ONLY, space, input_place, progress)
     points = []
-    for done, (schedule, where) in enumerate(found, start=1):
+    for done, (schedule, where) in enumerate(schedules, start=1):
         points.append(placer.point(schedule, where))
         if progress is not None:
-            progress("placing", done, len(found))
-    layer = placer.point(LAYER, input_place or chosen.rules.input_place)
-    return Front(graph, board, chosen, space, budget, budgets.flash_bytes, layer, tuple(points) or (layer,))
+            progress("placing", done, len(schedules))
+    layer = placer.point(LAYER, input_place or runtime.rules.input_place)
+    return Front(
+        graph, board, runtime, space, budgets.sram_bytes, budgets.flash_bytes, layer, tuple(points) or (layer,)
+    )
 
 
 def _space(stages: int, grid: int, kinds: Iterable[StageKind | str]) -> Space:

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike
-from typing import Any
 
-from mcusim.arguments import (
-    Budgets,
-    chosen_runtime,
-    the_board,
-    the_budgets,
-    the_clock,
-    the_graph,
-    the_input_place,
-    the_runtime,
-    the_schedule,
-)
 from mcusim.boards import Board
 from mcusim.conventions import Convention
 from mcusim.errors import ScheduleError
 from mcusim.frontends.checks import float_reason
-from mcusim.graph import Flow, Graph
+from mcusim.graph import Flow
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.accounting import (
     Memory,
@@ -40,6 +27,7 @@ from mcusim.ops.totals import count_parameters
 from mcusim.pricing.breakdown import UNTOLD, breakdown, stage_infos
 from mcusim.pricing.prices import Coefficients, coefficients
 from mcusim.pricing.stored import Calibration, arena_memory, read_calibration
+from mcusim.question import BoardName, Model, Question, Settled
 from mcusim.report import (
     Basis,
     ConventionInfo,
@@ -58,10 +46,10 @@ from mcusim.report import (
 from mcusim.runtimes import Runtime
 from mcusim.runtimes.refusals import refusals
 from mcusim.schedule import Schedule, StageKind
-from mcusim.searching import Front, search
+from mcusim.searching import front_of
 from mcusim.units import cycles_to_ms, format_ms
 
-__all__ = ["prices_for", "simulate"]
+__all__ = ["prices_for", "report_of", "simulate"]
 
 _UNTOLD = {
     Flow.LOOPS: "nothing tells how often a WHILE repeats its body",
@@ -70,9 +58,9 @@ _UNTOLD = {
 
 
 def simulate(
-    model: Graph | str | PathLike[str] | Mapping[str, Any],
+    model: Model,
     *,
-    profile: Board | str | PathLike[str],
+    profile: BoardName,
     runtime: Runtime | str | None = None,
     schedule: Schedule | str = "layer",
     input_place: InputPlace | str | None = None,
@@ -99,29 +87,40 @@ def simulate(
     calibration: a file of `mcusim calibrate`, whose measurements price instead of the package's alone.
     Raises McusimError where the model, board, runtime, schedule or an option is wrong.
     """
-    board, plan = the_board(profile), the_schedule(schedule)
-    wished = None if runtime is None else the_runtime(runtime)
-    budgets = the_budgets(board, sram_budget_bytes, flash_budget_bytes, max_ms, what_if)
-    clock = the_clock(clock_hz)
-    graph = the_graph(model)
-    chosen, why = chosen_runtime(wished, graph, board)
-    told: tuple[str, ...] = ()
-    if plan.is_auto:
-        wanted = None if input_place is None else the_input_place(input_place, chosen, plan)
-        plan, told = _best_schedule(graph, board, chosen, wanted, budgets.sram_bytes)
-    where = the_input_place(input_place, chosen, plan)
-    if clock is not None:
-        board = board.with_clock(clock)
-    asked = (chosen.counted_by or None) if convention is None else convention
-    counting = _Counting(find_other_counting(asked, chosen), input_place, image)
-    prices = None if float_reason(graph) else prices_for(chosen, board, calibration)
+    question = Question(
+        model=model,
+        profile=profile,
+        runtime=runtime,
+        schedule=schedule,
+        input_place=input_place,
+        clock_hz=clock_hz,
+        sram_budget_bytes=sram_budget_bytes,
+        flash_budget_bytes=flash_budget_bytes,
+        max_ms=max_ms,
+        what_if=what_if,
+        convention=convention,
+        image=image,
+        calibration=calibration,
+    )
+    return report_of(question)
+
+
+def report_of(question: Question) -> Report:
+    """The answer to a question. Raises McusimError where it is wrong."""
+    settled = question.settled()
+    warnings: tuple[str, ...] = ()
+    is_auto = settled.schedule.is_auto
+    if is_auto:
+        schedule, warnings = _best_schedule(question, settled)
+        settled = replace(settled, schedule=schedule)
     try:
-        report = _report(memory_of(graph, plan, chosen, where), board, plan, where, budgets, counting, prices)
+        report = _report(question, settled)
     except ScheduleError as error:
-        if not the_schedule(schedule).is_auto:
+        if not is_auto:
             raise
-        raise _of_found(error, plan) from None
-    return replace(report, runtime=report.runtime._replace(why=why), warnings=(*told, *report.warnings))
+        raise _of_found(error, settled.schedule) from None
+    runtime = report.runtime._replace(why=settled.why_runtime)
+    return replace(report, runtime=runtime, warnings=(*warnings, *report.warnings))
 
 
 def _of_found(error: ScheduleError, found: Schedule) -> ScheduleError:
@@ -130,68 +129,54 @@ def _of_found(error: ScheduleError, found: Schedule) -> ScheduleError:
     return ScheduleError(f"it found '{found}', but {error.what}", where="schedule 'auto'", fix=fix)
 
 
-def _best_schedule(
-    graph: Graph, board: Board, runtime: Runtime, place: InputPlace | None, sram_bytes: int | None
-) -> tuple[Schedule, tuple[str, ...]]:
-    """The best schedule that the runtime can run. Where none fits: the nearest, and what stages it lacks would give."""
+def _best_schedule(question: Question, settled: Settled) -> tuple[Schedule, tuple[str, ...]]:
+    """The best schedule that the runtime can run, and warnings.
 
-    def best(kinds: Iterable[StageKind]) -> Front:
-        return search(
-            graph,
-            profile=board,
-            runtime=runtime,
-            kinds=kinds,
-            input_place=place,
-            sram_budget_bytes=sram_bytes,
-            what_if=True,
-        )
-
-    found = best(runtime.cut_stages)
+    Where none fits: the nearest, and what the stages that the runtime lacks would give. The search prices at the
+    board's own clock.
+    """
+    runtime = settled.runtime
+    asked = replace(question, model=settled.graph, runtime=runtime, clock_hz=None, what_if=True)
+    front = front_of(asked, kinds=runtime.cut_stages)
     lacking = sorted(set(StageKind) - runtime.stages)
-    if found.best is not None or not lacking or runtime.counted_by:
-        return (found.best or found.nearest).schedule, ()
-    wider = best(set(StageKind) - {StageKind.LAYER}).best
+    if front.best is not None or not lacking or runtime.counted_by:
+        return (front.best or front.nearest).schedule, ()
+    wider = front_of(asked, kinds=set(StageKind) - {StageKind.LAYER}).best
     if wider is None:
-        return found.nearest.schedule, ()
-    told = f"schedule: nothing fits that {runtime.name} can run"
-    return found.nearest.schedule, (f"{told}; with {' and '.join(lacking)} stages, {wider.schedule} would.",)
+        return front.nearest.schedule, ()
+    nothing_fits = f"schedule: nothing fits that {runtime.name} can run"
+    return front.nearest.schedule, (f"{nothing_fits}; with {' and '.join(lacking)} stages, {wider.schedule} would.",)
 
 
-@dataclass(frozen=True, slots=True)
-class _Counting:
-    """What counts instead of the runtime's own rules. other: SRAM.   image: code."""
-
-    other: Runtime | Convention | None
-    input_place: InputPlace | str | None
-    image: Image | None
-
-
-def _report(
-    memory: Memory,
-    board: Board,
-    schedule: Schedule,
-    where: InputPlace,
-    budgets: Budgets,
-    counting: _Counting,
-    prices: Coefficients | None,
-) -> Report:
-    graph, program, placement, alive_bytes, runtime = memory
-    warnings: list[str] = []
+def _report(question: Question, settled: Settled) -> Report:
+    graph, board, runtime, budgets = settled.graph, settled.board, settled.runtime, settled.budgets
+    convention = (runtime.counted_by or None) if question.convention is None else question.convention
+    counting = find_other_counting(convention, runtime)
+    where = settled.input_place()
+    prices = None if float_reason(graph) else prices_for(runtime, board, question.calibration)
+    memory = memory_of(graph, settled.schedule, runtime, where)
+    _, program, placement, alive_bytes, _ = memory
     layers, missing, caveats, amounts = breakdown(program, alive_bytes, placement.held_bytes, runtime, prices)
     refused = refusals(program, board, runtime, missing)
     shared = shared_bytes(program, runtime, placement)
     refused += [f"{shared}."] if shared else []
-    warnings += refused
-    for caveat, names in caveats.items():
-        warnings.append(f"{runtime.name}, {len(names)} layers: {caveat}.")
     stages = stage_infos(program)
-    sram, convention = _sram(memory, board, schedule, budgets, counting, warnings)
+    sram, convention_info, sram_warnings = _sram(memory, settled, counting)
     weight_bytes, params = count_parameters(graph)
-    flash = flash_info(graph, runtime, weight_bytes, budgets.flash_bytes, counting.image, warnings)
-    latency = _latency(graph, layers, amounts, prices, board, runtime, budgets, warnings)
+    flash, flash_warnings = flash_info(graph, runtime, weight_bytes, budgets.flash_bytes, question.image)
+    latency, latency_warning = _latency(settled, layers, amounts, prices)
+    energy, energy_warning = _energy(latency, board)
     published = graph.source.published
-    runs = False if refused else image_runs(graph, runtime, counting.image)
+    runs = False if refused else image_runs(graph, runtime, question.image)
     fits = [sram.fits, flash.fits, *([latency.fits] if budgets.max_ms is not None else [])]
+    warnings = (
+        *refused,
+        *(f"{runtime.name}, {len(names)} layers: {caveat}." for caveat, names in caveats.items()),
+        *sram_warnings,
+        *flash_warnings,
+        *latency_warning,
+        *energy_warning,
+    )
     return Report(
         verdict=_verdict(fits, runs),
         model=ModelInfo(
@@ -205,15 +190,15 @@ def _report(
         ),
         profile=ProfileInfo(board.name, str(board.core), board.clock_hz, board.sram_bytes, board.flash_bytes),
         runtime=RuntimeInfo(runtime.name, runtime.shown_version(latency.version), runs),
-        convention=convention,
-        schedule=ScheduleInfo(str(schedule), stages, sum([stage.recomputed_macs for stage in stages])),
+        convention=convention_info,
+        schedule=ScheduleInfo(str(settled.schedule), stages, sum([stage.recomputed_macs for stage in stages])),
         input=InputInfo(program.input_bytes, where.value),
         sram=sram,
         flash=flash,
         latency=latency,
-        energy=_energy(latency, board, warnings),
+        energy=energy,
         layers=layers,
-        warnings=tuple(warnings),
+        warnings=warnings,
     )
 
 
@@ -227,26 +212,25 @@ def _verdict(fits: list[bool | None], runs: bool | None) -> Verdict:
 
 
 def _sram(
-    memory: Memory, board: Board, schedule: Schedule, budgets: Budgets, counting: _Counting, warnings: list[str]
-) -> tuple[SramInfo, ConventionInfo]:
-    """What the runtime takes, or what `counting` counts instead."""
-    runtime, other = memory.runtime, counting.other
-    if other is None:
-        sram = sram_info(memory, board, budgets.sram_bytes, warnings)
-        return sram, ConventionInfo(runtime.name, runtime.memory_basis, f"placed by {runtime.planner_name}")
-    graph = memory.graph
-    if isinstance(other, Runtime):
-        theirs = memory_of(graph, schedule, other, the_input_place(counting.input_place, other, schedule))
-        sram = sram_info(theirs, board, budgets.sram_bytes, warnings)
-        warnings.append(
-            f"SRAM: counted as {other.name} takes it, not {runtime.name}; the layers show {runtime.name}'s."
-        )
-        return sram, ConventionInfo(other.name, other.memory_basis, f"placed by {other.planner_name}")
-    own = sram_info(memory, board, budgets.sram_bytes, [])
-    place = the_input_place(counting.input_place, runtime, schedule)
-    sram, convention, told = sram_as_convention(other, graph, schedule, board, own, runtime, place)
-    warnings.append(told)
-    return sram, convention
+    memory: Memory, settled: Settled, counting: Runtime | Convention | None
+) -> tuple[SramInfo, ConventionInfo, tuple[str, ...]]:
+    """What the runtime takes, or what `counting` counts instead, and warnings."""
+    runtime, graph, board = memory.runtime, memory.graph, settled.board
+    schedule, budget_bytes = settled.schedule, settled.budgets.sram_bytes
+    if counting is None:
+        sram, warnings = sram_info(memory, board, budget_bytes)
+        return sram, ConventionInfo(runtime.name, runtime.memory_basis, f"placed by {runtime.planner_name}"), warnings
+    if isinstance(counting, Runtime):
+        theirs = memory_of(graph, schedule, counting, settled.input_place(runtime=counting))
+        sram, warnings = sram_info(theirs, board, budget_bytes)
+        name = counting.name
+        warning = f"SRAM: counted as {name} takes it, not {runtime.name}; the layers show {runtime.name}'s."
+        info = ConventionInfo(name, counting.memory_basis, f"placed by {counting.planner_name}")
+        return sram, info, (*warnings, warning)
+    own, _ = sram_info(memory, board, budget_bytes)
+    place = settled.input_place()
+    sram, convention, warning = sram_as_convention(counting, graph, schedule, board, own, runtime, place)
+    return sram, convention, (warning,)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -262,42 +246,40 @@ def prices_for(
 
 
 def _latency(
-    graph: Graph,
-    layers: tuple[LayerInfo, ...],
-    amounts: tuple[float, ...],
-    prices: Coefficients | None,
-    board: Board,
-    runtime: Runtime,
-    budgets: Budgets,
-    warnings: list[str],
-) -> LatencyInfo:
-    reason = float_reason(graph) if prices is None else ""
-    if reason:
-        warnings.append(f"latency: {graph.name} {reason}, and only integer kernels were measured: quantise it to int8.")
-        return LatencyInfo(None, None, None, None, Basis.PROVISIONAL, budgets.max_ms, None)
+    settled: Settled, layers: tuple[LayerInfo, ...], amounts: tuple[float, ...], prices: Coefficients | None
+) -> tuple[LatencyInfo, tuple[str, ...]]:
+    """The time of one inference, and warnings."""
+    limit_ms = settled.budgets.max_ms
+    not_priced = _why_not_priced(settled, layers, prices)
+    if prices is None or not_priced:
+        basis = Basis.PROVISIONAL if prices is None else prices.basis
+        return LatencyInfo(None, None, None, None, basis, limit_ms, None), (f"latency: {not_priced}",)
+    cycles = sum([layer.cycles or 0 for layer in layers])
+    ms = cycles_to_ms(cycles, settled.board.clock_hz)
+    interval = prices.interval(amounts)
+    low_ms, high_ms = ms * interval.low, ms * interval.high
+    warnings = [] if prices.networks else [f"time: {prices.evidence}: the interval is wide."]
+    fits = None if limit_ms is None else _holds(low_ms, high_ms, limit_ms)
+    if limit_ms is not None and fits is None:
+        span = f"{format_ms(low_ms)} to {format_ms(high_ms)}"
+        warnings.append(f"time: not sure whether {format_ms(limit_ms)} is held: it may take {span}.")
+    info = LatencyInfo(cycles, ms, low_ms, high_ms, prices.basis, limit_ms, fits, prices.evidence, prices.version)
+    return info, tuple(warnings)
+
+
+def _why_not_priced(settled: Settled, layers: tuple[LayerInfo, ...], prices: Coefficients | None) -> str:
+    """Why the time of the network is not known, in a sentence; "" where it is."""
+    graph = settled.graph
     if prices is None:
-        warnings.append(f"latency: nobody has measured {runtime.name} yet.")
-        return LatencyInfo(None, None, None, None, Basis.PROVISIONAL, budgets.max_ms, None)
+        reason = float_reason(graph)
+        if reason:
+            return f"{graph.name} {reason}, and only integer kernels were measured: quantise it to int8."
+        return f"nobody has measured {settled.runtime.name} yet."
     unpriced = sorted({layer.op for layer in layers if layer.cycles is None})
     untold = [op for op in unpriced if op in OPS and OPS[op].flow in UNTOLD]
     if untold:
-        told = " and ".join([_UNTOLD[OPS[op].flow] for op in untold])
-        warnings.append(f"latency: {told}; layers of subgraphs show one pass.")
-        return LatencyInfo(None, None, None, None, prices.basis, budgets.max_ms, None)
-    if unpriced:
-        warnings.append(f"latency: mcusim does not know {', '.join(unpriced)} yet.")
-        return LatencyInfo(None, None, None, None, prices.basis, budgets.max_ms, None)
-    cycles = sum([layer.cycles or 0 for layer in layers])
-    ms = cycles_to_ms(cycles, board.clock_hz)
-    interval = prices.interval(amounts)
-    low_ms, high_ms, limit_ms = ms * interval.low, ms * interval.high, budgets.max_ms
-    if not prices.networks:
-        warnings.append(f"time: {prices.evidence}: the interval is wide.")
-    fits = None if limit_ms is None else _holds(low_ms, high_ms, limit_ms)
-    if limit_ms is not None and fits is None:
-        told = f"{format_ms(low_ms)} to {format_ms(high_ms)}"
-        warnings.append(f"time: not sure whether {format_ms(limit_ms)} is held: it may take {told}.")
-    return LatencyInfo(cycles, ms, low_ms, high_ms, prices.basis, limit_ms, fits, prices.evidence, prices.version)
+        return f"{' and '.join([_UNTOLD[OPS[op].flow] for op in untold])}; layers of subgraphs show one pass."
+    return f"mcusim does not know {', '.join(unpriced)} yet." if unpriced else ""
 
 
 def _holds(low_ms: float, high_ms: float, limit_ms: float) -> bool | None:
@@ -305,14 +287,16 @@ def _holds(low_ms: float, high_ms: float, limit_ms: float) -> bool | None:
     return True if high_ms <= limit_ms else False if low_ms > limit_ms else None
 
 
-def _energy(latency: LatencyInfo, board: Board, warnings: list[str]) -> EnergyInfo | None:
-    """Power times time (assumption A8). Milliwatts times milliseconds are microjoules."""
+def _energy(latency: LatencyInfo, board: Board) -> tuple[EnergyInfo | None, tuple[str, ...]]:
+    """Power times time (assumption A8), and a warning where it is not known.
+
+    Milliwatts times milliseconds are microjoules.
+    """
     power = board.power
     if power is None:
-        warnings.append("energy: not known, as the profile has no power figures at this clock.")
-        return None
+        return None, ("energy: not known, as the profile has no power figures at this clock.",)
     if latency.ms is None or latency.low_ms is None or latency.high_ms is None:
-        warnings.append("energy: not known, as the time is not.")
-        return None
+        return None, ("energy: not known, as the time is not.",)
     low, high = power.active_low_mw, power.active_high_mw
-    return EnergyInfo((low + high) / 2 * latency.ms, low * latency.low_ms, high * latency.high_ms, latency.basis)
+    info = EnergyInfo((low + high) / 2 * latency.ms, low * latency.low_ms, high * latency.high_ms, latency.basis)
+    return info, ()

@@ -14,23 +14,23 @@ from math import inf, nextafter
 from os import PathLike
 from typing import Any, NamedTuple
 
-from mcusim.arguments import chosen_runtime, the_board, the_clock, the_graph, the_input_place, the_schedule
 from mcusim.boards.board import Board
 from mcusim.errors import ModelError, ScheduleError
 from mcusim.frontends.checks import refuse_float
-from mcusim.graph import ABSENT, Graph
+from mcusim.graph import ABSENT
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.accounting import Memory, memory_of
 from mcusim.pricing.breakdown import Cycles, step_cost
 from mcusim.pricing.prices import Coefficients
 from mcusim.pricing.stored import Calibration
 from mcusim.program import Stage, Step
+from mcusim.question import BoardName, Model, Question
 from mcusim.region import Region, hull
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule, StageKind
 from mcusim.simulation.simulate import prices_for
 
-__all__ = ["SLICES", "trace"]
+__all__ = ["SLICES", "trace", "trace_of"]
 
 SLICES = 50_000
 """So many slices at most: a stage that would need more is one slice a step, all its pieces together."""
@@ -42,9 +42,9 @@ Event = dict[str, Any]
 
 
 def trace(
-    model: Graph | str | PathLike[str] | Mapping[str, Any],
+    model: Model,
     *,
-    profile: Board | str | PathLike[str],
+    profile: BoardName,
     runtime: Runtime | str | None = None,
     schedule: Schedule | str = "layer",
     input_place: InputPlace | str | None = None,
@@ -58,17 +58,28 @@ def trace(
     slices: at most so many; `otherData.warning` names the stages whose pieces are then shown together.
     Raises McusimError as `simulate` does, and where the time of a layer is not known.
     """
-    board, plan, clock = the_board(profile), the_schedule(schedule), the_clock(clock_hz)
-    if plan.is_auto:
+    question = Question(
+        model=model,
+        profile=profile,
+        runtime=runtime,
+        schedule=schedule,
+        input_place=input_place,
+        clock_hz=clock_hz,
+        calibration=calibration,
+    )
+    return trace_of(question, slices)
+
+
+def trace_of(question: Question, slices: int = SLICES) -> dict[str, Any]:
+    """The trace for a question: see `trace`. A trace knows no budgets."""
+    settled = question.settled()
+    graph, board, runtime, schedule = settled.graph, settled.board, settled.runtime, settled.schedule
+    if schedule.is_auto:
         fix = "name one; `simulate` finds it: its report has it as `schedule.spec`"
-        raise ScheduleError("a trace is of one schedule", where=f"schedule '{plan}'", fix=fix)
-    if clock is not None:
-        board = board.with_clock(clock)
-    graph = the_graph(model)
+        raise ScheduleError("a trace is of one schedule", where=f"schedule '{schedule}'", fix=fix)
     refuse_float(graph)
-    chosen, _ = chosen_runtime(runtime, graph, board)
-    memory = memory_of(graph, plan, chosen, the_input_place(input_place, chosen, plan))
-    return _document(memory, board, plan, prices_for(chosen, board, calibration), slices)
+    memory = memory_of(graph, schedule, runtime, settled.input_place())
+    return _document(memory, board, schedule, prices_for(runtime, board, question.calibration), slices)
 
 
 def _document(memory: Memory, board: Board, plan: Schedule, prices: Coefficients | None, limit: int) -> dict[str, Any]:

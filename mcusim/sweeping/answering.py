@@ -8,10 +8,10 @@ from typing import NamedTuple
 from mcusim.arguments import the_graph
 from mcusim.errors import McusimError
 from mcusim.graph import Graph
-from mcusim.simulation.simulate import simulate
+from mcusim.simulation.simulate import report_of
 from mcusim.sweeping.drawing import DrawnNetwork
 from mcusim.sweeping.rows import Value, row_of, row_of_failure
-from mcusim.sweeping.spec import Network, Question
+from mcusim.sweeping.spec import Network, SweptQuestion
 from mcusim.version import __version__
 
 __all__ = ["Row", "answers", "failure", "worker_version"]
@@ -27,7 +27,7 @@ class _Loaded(NamedTuple):
     error: str = ""
 
 
-def answers(questions: Sequence[Question]) -> list[Row]:
+def answers(questions: Sequence[SweptQuestion]) -> list[Row]:
     """The row of each question, in their order. A question that cannot be answered has a row that says why."""
     rows: list[Row] = []
     loaded = None
@@ -43,7 +43,7 @@ def worker_version() -> str:
     return __version__
 
 
-def failure(question: Question, sentence: str) -> Row:
+def failure(question: SweptQuestion, sentence: str) -> Row:
     """The row of a question without an answer."""
     return row_of_failure(_asked(question), sentence)
 
@@ -58,21 +58,11 @@ def _load(network: Network) -> _Loaded:
         return _Loaded(network, None, "there is not memory enough to read it")
 
 
-def _row(question: Question, loaded: _Loaded) -> Row:
+def _row(question: SweptQuestion, loaded: _Loaded) -> Row:
     if loaded.graph is None:
         return failure(question, loaded.error)
-    budget = question.budget
     try:
-        report = simulate(
-            loaded.graph,
-            profile=question.board,
-            runtime=question.runtime,
-            schedule=question.schedule,
-            clock_hz=question.clock_hz,
-            sram_budget_bytes=budget.sram_bytes,
-            flash_budget_bytes=budget.flash_bytes,
-            max_ms=budget.max_ms,
-        )
+        report = report_of(question.about(loaded.graph))
     except McusimError as error:
         return failure(question, _sentence(error))
     except MemoryError:
@@ -80,7 +70,7 @@ def _row(question: Question, loaded: _Loaded) -> Row:
     return row_of(_asked(question), report)
 
 
-def _asked(question: Question) -> dict[str, Value]:
+def _asked(question: SweptQuestion) -> dict[str, Value]:
     return {
         "number": question.number,
         "network": question.network.label,

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from mcusim.sweeping.answering import Row, answers, failure
 from mcusim.sweeping.cluster import Cluster
 from mcusim.sweeping.pool import Pool
-from mcusim.sweeping.spec import Question, Sweep
+from mcusim.sweeping.spec import Sweep, SweptQuestion
 from mcusim.sweeping.store import Store, opened
 from mcusim.sweeping.work import Batch, Workers
 
@@ -144,7 +144,7 @@ def _batch(sweep: Sweep, part: tuple[int, int]) -> Batch:
     return Batch(part, tuple([sweep.question(number) for number in range(*part)]))
 
 
-def _networks(questions: Iterable[Question]) -> list[tuple[Question, ...]]:
+def _networks(questions: Iterable[SweptQuestion]) -> list[tuple[SweptQuestion, ...]]:
     """The questions by network."""
     return [tuple(group) for _, group in groupby(questions, key=lambda question: question.network)]
 

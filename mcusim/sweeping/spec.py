@@ -33,13 +33,15 @@ from mcusim import zoo
 from mcusim.boards import all_boards, load_board
 from mcusim.boards.profile_files import is_path
 from mcusim.errors import InputError, McusimError, did_you_mean
+from mcusim.graph import Graph
+from mcusim.question import Question
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import parse_schedule
 from mcusim.spaces import find_space
 from mcusim.sweeping.drawing import DrawnNetwork
 from mcusim.units import parse_bytes, parse_hz
 
-__all__ = ["Budget", "Network", "Question", "Sweep", "read_spec"]
+__all__ = ["Budget", "Network", "Sweep", "SweptQuestion", "read_spec"]
 
 _MODELS = (".tflite", ".onnx", ".pt2")
 _DIGEST_BYTES = 8
@@ -82,8 +84,8 @@ class Network(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """One answer's worth. runtime: None for the first that can run the network."""
+class SweptQuestion:
+    """One answer's worth, as the spec words it. runtime: None for the first that can run the network."""
 
     number: int
     network: Network
@@ -92,6 +94,19 @@ class Question:
     schedule: str
     clock_hz: int | None
     budget: Budget
+
+    def about(self, graph: Graph) -> Question:
+        """The question, about its network as it was loaded."""
+        return Question(
+            model=graph,
+            profile=self.board,
+            runtime=self.runtime,
+            schedule=self.schedule,
+            clock_hz=self.clock_hz,
+            sram_budget_bytes=self.budget.sram_bytes,
+            flash_budget_bytes=self.budget.flash_bytes,
+            max_ms=self.budget.max_ms,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +134,14 @@ class Sweep:
     def __len__(self) -> int:
         return len(self.networks) * self.each
 
-    def question(self, number: int) -> Question:
+    def question(self, number: int) -> SweptQuestion:
         """The question of a number in [0, len)."""
         rest, budget = divmod(number, len(self.budgets))
         rest, clock = divmod(rest, len(self.clocks_hz))
         rest, schedule = divmod(rest, len(self.schedules))
         rest, runtime = divmod(rest, len(self.runtimes))
         network, board = divmod(rest, len(self.boards))
-        return Question(
+        return SweptQuestion(
             number,
             self.networks[network],
             self.boards[board],

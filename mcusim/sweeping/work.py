@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mcusim.sweeping.answering import Row
-from mcusim.sweeping.spec import Question
+from mcusim.sweeping.spec import SweptQuestion
 
 __all__ = ["Batch", "Done", "Workers"]
 
@@ -20,7 +20,7 @@ class Batch:
     """Questions for one worker. part: of the answers, by its first and its last number plus one.   deaths: so far."""
 
     part: tuple[int, int]
-    questions: tuple[Question, ...]
+    questions: tuple[SweptQuestion, ...]
     deaths: int = 0
 
 
