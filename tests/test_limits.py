@@ -16,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcusim import execute
+from mcusim.cli.exec import read_inputs
 from mcusim.errors import InputError, McusimError, MemoryLimitError, ModelError
 from mcusim.files import content_of, exists, is_dir, is_file
 from mcusim.frontends.array_files import read_arrays
 from mcusim.frontends.builder import GraphBuilder
-from mcusim.graph import Graph
+from mcusim.graph import DType, Graph
 from mcusim.limits import memory_limit, refuse_beyond
 from mcusim.planners import check_plan, peak_bytes, plan_optimal, tflm_greedy
 from mcusim.planners.blocks import join
@@ -196,3 +197,25 @@ def test_many_branches_are_searched() -> None:
 def test_a_network_that_cannot_be_named_is_refused() -> None:
     with pytest.raises(ModelError):
         execute("/proc/self/mem/x.tflite", [])
+
+
+DRAWN = [dtype for dtype in DType if "int" in dtype or dtype in ("bool", "float32", "float64")]
+
+
+@pytest.mark.parametrize("dtype", DType)
+def test_inputs_of_any_type_are_drawn_or_refused(dtype: DType) -> None:
+    builder = GraphBuilder("of any type")
+    graph = builder.build([builder.reshape(builder.input((1, 4), dtype=dtype), (4,))])
+    if dtype not in DRAWN:
+        with pytest.raises(McusimError, match=dtype):
+            execute(graph, read_inputs(graph, ["random"], 0))
+        return
+    drawn = read_inputs(graph, ["random"], 0)
+    assert np.array_equal(execute(graph, drawn)[0], next(iter(drawn))[0])
+
+
+def test_large_inputs_are_not_drawn() -> None:
+    builder = GraphBuilder("large")
+    graph = builder.build([builder.reshape(builder.input((1, 1 << 30)), (1 << 30,))])
+    with pytest.raises(MemoryLimitError, match=r"drawing its inputs would take 8\.0 GiB"):
+        read_inputs(graph, ["random"], 0)

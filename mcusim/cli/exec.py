@@ -17,6 +17,7 @@ from mcusim.execution import execute
 from mcusim.frontends.array_files import read_arrays
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.graph import DType, Graph, Tensor
+from mcusim.limits import refuse_beyond
 from mcusim.networks.loading import load
 from mcusim.precision import chosen_bits
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["RANDOM", "exec_", "load_network", "read_arrays", "read_inputs"]
 
 RANDOM = "random"
+NOT_DRAWN = frozenset({DType.BFLOAT16})
+"""Numbers that numpy lacks."""
 SHOWN = 12
 KEY_LENGTH = 100
 
@@ -134,10 +137,15 @@ def _drawn(graph: Graph, seed: int) -> list[NDArray[Any]]:
     """Uniform integers; for real numbers, uniform in what the first QUANTIZE that reads them can tell apart."""
     import numpy as np
 
+    kinds = [graph.tensors[index].type for index in graph.inputs]
+    for kind in kinds:
+        if not (kind.dtype.is_float or kind.dtype.is_integer or kind.dtype is DType.BOOL) or kind.dtype in NOT_DRAWN:
+            what, fix = f"nothing is drawn for an input of {kind.dtype}", "export the model with inputs of numbers"
+            raise InputError(what, where=f"network '{graph.name}'", fix=fix)
+    refuse_beyond(sum(8 * kind.elements for kind in kinds), "drawing its inputs", where=f"network '{graph.name}'")
     rng = np.random.default_rng(seed)
     found: list[NDArray[Any]] = []
-    for index in graph.inputs:
-        kind = graph.tensors[index].type
+    for index, kind in zip(graph.inputs, kinds, strict=True):
         if kind.dtype.is_float:
             readers = [graph.nodes[i].outputs[0] for i in graph.consumers.get(index, ()) if graph.nodes[i].outputs]
             scale = next((q.scales[0] for q in (graph.tensors[i].quantization for i in readers) if q), 1 / 128)

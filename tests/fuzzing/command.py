@@ -2,6 +2,7 @@
 
 scripts/fuzz                              1,000 cases
 scripts/fuzz run --cases 200000 --jobs 2 --seconds 3600 --corpus FOLDER --keep FOLDER
+scripts/fuzz run --only 'Signal|LSTM'     networks of these operators alone
 scripts/fuzz replay FILE.tflite ...       what a file answers, stage by stage
 scripts/fuzz minimise FILE.tflite         the smallest network with the same fault, beside it
 scripts/fuzz show --seed 1 NUMBER         write case NUMBER of a run to standard output
@@ -38,7 +39,9 @@ JUDGE = "judge"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.set_defaults(do=run, cases=1000, seconds=float("inf"), jobs=1, seed=0, first=0, corpus=None, keep=None)
+    parser.set_defaults(
+        do=run, cases=1000, seconds=float("inf"), jobs=1, seed=0, first=0, corpus=None, keep=None, only=""
+    )
     parser.set_defaults(no_judge=False)
     kinds = parser.add_subparsers()
     runs = kinds.add_parser("run")
@@ -48,6 +51,7 @@ def main() -> int:
     runs.add_argument("--seed", type=int, default=0)
     runs.add_argument("--first", type=int, default=0, help="number of the first case")
     runs.add_argument("--corpus", type=Path, help="folder of real networks, mutated too")
+    runs.add_argument("--only", default="", help="networks of one operator, of those that this pattern finds")
     runs.add_argument("--keep", type=Path, help="folder for files with faults")
     runs.add_argument("--no-judge", action="store_true", help="without TFLM")
     for name, do in (("replay", replay), ("minimise", minimise)):
@@ -71,7 +75,7 @@ def case(seeds: Seeds, seed: int, number: int) -> tuple[str, bytes, np.random.Ge
 
 
 def run(arguments: argparse.Namespace) -> int:
-    seeds = Seeds(arguments.corpus)
+    seeds = Seeds(arguments.corpus, arguments.only)
     use_judge = not arguments.no_judge
     _warm_up(use_judge)
 

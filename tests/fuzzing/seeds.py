@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -59,15 +60,23 @@ class RandomDraft(Draft):
 
 
 class Seeds:
-    """A source of seeds.   corpus: a folder of .tflite files, or None."""
+    """A source of seeds.   corpus: a folder of .tflite files, or None.   only: of these operators, a pattern."""
 
-    def __init__(self, corpus: Path | None) -> None:
+    def __init__(self, corpus: Path | None, only: str = "") -> None:
+        self._only = [name for name in sorted({*MAKERS, *OPERATORS}) if re.search(only, name)] if only else []
+        if only and not self._only:
+            raise SystemExit(f"no operator is like '{only}'")
         self._own = sorted(MAKERS)
         self._real = [path for path in _files(corpus) if path.stat().st_size <= MOST_BYTES] if corpus else []
         self._kept = list(_files(HOSTILE)) if HOSTILE.is_dir() else []
 
     def draw(self, rng: np.random.Generator) -> Seed:
         """Mostly an operator of its own; else a whole network, state, a real file, or what was found before."""
+        if self._only:
+            name = self._only[int(rng.integers(len(self._only)))]
+            if name in MAKERS and (name not in OPERATORS or rng.random() < 0.5):
+                return Seed(name, write_tflite(MAKERS[name](RandomDraft(rng)).graph))
+            return _listed(name, rng)
         kind = rng.random()
         if kind < 0.06 and self._real:
             return _read(self._real[int(rng.integers(len(self._real)))])
@@ -78,15 +87,14 @@ class Seeds:
         if kind < 0.34:
             return Seed("network", write_tflite(network(RandomDraft(rng)).graph))
         if kind < 0.60:
-            return _listed(rng)
+            names = sorted(OPERATORS)
+            return _listed(names[int(rng.integers(len(names)))], rng)
         op = self._own[int(rng.integers(len(self._own)))]
         return Seed(op, write_tflite(MAKERS[op](RandomDraft(rng)).graph))
 
 
-def _listed(rng: np.random.Generator) -> Seed:
-    """A network of one operator, of any type that an operator may have, packed without mcusim."""
-    names = sorted(OPERATORS)
-    name = names[int(rng.integers(len(names)))]
+def _listed(name: str, rng: np.random.Generator) -> Seed:
+    """A network of one operator, of any type that it may have, packed without mcusim."""
     networks = _about(name)
     return Seed(name, networks[int(rng.integers(len(networks)))].content())
 
