@@ -41,6 +41,7 @@ REFUSED = {
     "resize-2e9": "would take .* of memory",
     "softmax-surplus-integer": "SOFTMAX has 1 at most",
     "transpose-conv-30000": "would take .* of memory",
+    "transpose-conv-int16-zero-point": "has the zero point 128",
     "variable-never-assigned": "nothing assigns it",
 }
 """File -> what loading or running it says."""

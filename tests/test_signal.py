@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,41 @@ def test_custom_options_are_written_as_they_were() -> None:
     assert [node.attributes for node in again.nodes] == [node.attributes for node in graph.nodes]
     [feed] = network.feeds()
     np.testing.assert_array_equal(mcusim.execute(again, [feed])[0], mcusim.execute(graph, [feed])[0])
+
+
+SOUND = [f"Signal{name}" for name in ("Energy", "PCAN", "FilterBankLog", "FilterBankSquareRoot", "FftAutoScale")]
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_other_ranks_are_refused_as_by_tflm(name: str) -> None:
+    """Its kernels see flat tensors; a scalar, or one dimension too many, is no sound."""
+    network = next(iter(about(name)))
+    for at, operand in enumerate(network.tensors):
+        for shape in {(*operand.shape, 1), (1, *operand.shape)} - {operand.shape}:
+            elements = None if operand.elements is None else operand.elements.reshape(shape)
+            tensors = list(network.tensors)
+            tensors[at] = replace(operand, shape=shape, elements=elements)
+            changed = replace(network, tensors=tuple(tensors))
+            with pytest.raises(ModelError):
+                mcusim.execute(parse_tflite(changed.content(), name="n", where="n"), changed.feeds())
+            with pytest.raises((RuntimeError, AttributeError)):
+                judged(changed)
+
+
+def test_energy_of_an_odd_number_of_samples_leaves_the_last_out() -> None:
+    network = Network(
+        "odd",
+        (Operand((35,), "int16"), Operand((17,), "uint32")),
+        (custom("SignalEnergy", (0,), (1,), start_index=2, end_index=17),),
+        (1,),
+        (),
+        (0,),
+    )
+    graph = parse_tflite(network.content(), name="n", where="n")
+    [feed] = network.feeds()
+    samples = feed.astype(np.int64)
+    right = samples[0:34:2] ** 2 + samples[1:34:2] ** 2
+    assert mcusim.execute(graph, [feed])[0].tolist() == [0, 0, *right[2:].tolist()]
 
 
 SCALARS = st.one_of(st.booleans(), st.integers(-(1 << 62), 1 << 62), st.floats(-1e30, 1e30), st.text(max_size=20))

@@ -100,7 +100,7 @@ def _prepared(call: Call) -> object:
 
 def _refuse_shifted_int16(call: Call) -> None:
     """Raise ModelError for int16 with a zero point: TFLite's int16 is symmetric, and its kernels look at none."""
-    if not call.signature.has(0) or call.signature.input(0).dtype is not DType.INT16:
+    if not any(tensor is not None and tensor.dtype is DType.INT16 for tensor in call.inputs):  # QUANTIZE gives such
         return
     for tensor in (*call.inputs, *call.outputs):
         if tensor is not None and tensor.dtype is DType.INT16 and tensor.quantization is not None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from mcusim.graph import Attributes, DType, Shape, TensorType
 from mcusim.ops.registry import Call, attributes_of, register
-from mcusim.ops.shared.custom import CustomAttributes, check_types, mismatch, signal
+from mcusim.ops.shared.custom import CustomAttributes, check_ranks, check_types, mismatch, signal
 from mcusim.ops.shared.operands import operand
 
 __all__ = ["SIGNAL_ENERGY", "Band", "SignalEnergyAttributes"]
@@ -36,6 +36,7 @@ def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple
 def _prepare(call: Call) -> Band:
     """Outside of the band TFLM writes nothing; here it is 0.   Source: TFLM signal, energy.cc."""
     check_types(call, ((DType.INT16,), (DType.UINT32,)))
+    check_ranks(call, (1,), (1,))
     attributes = attributes_of(call.signature, SignalEnergyAttributes)
     band = Band(attributes.start_index, attributes.end_index)
     if not 0 <= band.start <= band.end <= min(call.input(0).type.elements // 2, call.outputs[0].type.elements):

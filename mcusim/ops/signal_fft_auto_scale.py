@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mcusim.graph import Attributes, DType, Shape, TensorType
 from mcusim.ops.registry import Call, register
-from mcusim.ops.shared.custom import check_types, signal
+from mcusim.ops.shared.custom import check_ranks, check_types, signal
 from mcusim.ops.shared.operands import operand
 
 __all__ = ["SIGNAL_FFT_AUTO_SCALE"]
@@ -19,6 +19,7 @@ def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple
 def _prepare(call: Call) -> None:
     """Source: TFLM signal, fft_auto_scale.cc."""
     check_types(call, ((DType.INT16,), (DType.INT16, DType.INT32)))
+    check_ranks(call, (1,), (1, 0))
 
 
 SIGNAL_FFT_AUTO_SCALE = register(

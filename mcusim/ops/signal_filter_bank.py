@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from mcusim.graph import Attributes, DType, Shape, TensorType
 from mcusim.ops.registry import Call, attributes_of, register
 from mcusim.ops.shared.accumulators import constant_of
-from mcusim.ops.shared.custom import CustomAttributes, check_types, mismatch, signal
+from mcusim.ops.shared.custom import CustomAttributes, check_ranks, check_types, mismatch, signal
 
 __all__ = ["SIGNAL_FILTER_BANK", "SignalFilterBankAttributes"]
 
@@ -32,6 +32,7 @@ def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple
 def _prepare(call: Call) -> int:
     """The number of channels.   Source: TFLM signal, filter_bank.cc."""
     check_types(call, ((DType.UINT32, *(DType.INT16,) * 5), (DType.UINT64,)))
+    check_ranks(call, (1,) * 6, (1,))
     channels = attributes_of(call.signature, SignalFilterBankAttributes).num_channels
     tables = [constant_of(call, index) for index in (3, 4, 5)]
     if channels < 1 or any(table.size < channels + 1 for table in tables):

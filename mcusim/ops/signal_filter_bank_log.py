@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mcusim.graph import Attributes, DType, Shape, TensorType
 from mcusim.ops.registry import Call, attributes_of, register
-from mcusim.ops.shared.custom import CustomAttributes, check_types, mismatch, signal
+from mcusim.ops.shared.custom import CustomAttributes, check_ranks, check_types, mismatch, signal
 from mcusim.ops.shared.operands import operand
 
 __all__ = ["SIGNAL_FILTER_BANK_LOG", "SignalFilterBankLogAttributes"]
@@ -28,6 +28,7 @@ def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple
 def _prepare(call: Call) -> SignalFilterBankLogAttributes:
     """Source: TFLM signal, filter_bank_log.cc, log.cc."""
     check_types(call, ((DType.UINT32,), (DType.INT16,)))
+    check_ranks(call, (1,), (1,))
     attributes = attributes_of(call.signature, SignalFilterBankLogAttributes)
     if not 0 <= attributes.input_correction_bits < 32:
         raise mismatch(call, f"channels cannot be shifted by {attributes.input_correction_bits} bits")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mcusim.graph import Attributes, DType, Shape, Signature, TensorType, tensor_type
 from mcusim.ops.registry import Call, attributes_of, register
-from mcusim.ops.shared.custom import CustomAttributes, check_types, mismatch, signal
+from mcusim.ops.shared.custom import CustomAttributes, check_ranks, check_types, mismatch, signal
 from mcusim.ops.shared.operands import operand
 
 __all__ = ["SIGNAL_FILTER_BANK_SPECTRAL_SUBTRACTION", "SignalFilterBankSpectralSubtractionAttributes"]
@@ -47,6 +47,7 @@ def _remembers(call: Signature) -> tuple[TensorType, ...]:
 def _prepare(call: Call) -> SignalFilterBankSpectralSubtractionAttributes:
     """Source: TFLM signal, filter_bank_spectral_subtraction.cc."""
     check_types(call, ((DType.UINT32,), (DType.UINT32, DType.UINT32)))
+    check_ranks(call, (1,), (1, 1))
     attributes = attributes_of(call.signature, SignalFilterBankSpectralSubtractionAttributes)
     bits = attributes.smoothing_bits, attributes.spectral_subtraction_bits
     if (attributes.num_channels,) != call.input(0).shape or not all(0 <= count < 32 for count in bits):

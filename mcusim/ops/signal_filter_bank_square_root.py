@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mcusim.graph import Attributes, DType, Shape, TensorType
 from mcusim.ops.registry import Call, register
-from mcusim.ops.shared.custom import check_types, signal
+from mcusim.ops.shared.custom import check_ranks, check_types, signal
 from mcusim.ops.shared.operands import operand
 
 __all__ = ["SIGNAL_FILTER_BANK_SQUARE_ROOT"]
@@ -19,6 +19,7 @@ def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple
 def _prepare(call: Call) -> None:
     """Source: TFLM signal, filter_bank_square_root.cc, square_root_64.cc."""
     check_types(call, ((DType.UINT64, DType.INT32), (DType.UINT32,)))
+    check_ranks(call, (1, 0), (1,))
 
 
 SIGNAL_FILTER_BANK_SQUARE_ROOT = register(

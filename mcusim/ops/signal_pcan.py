@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mcusim.graph import Attributes, DType, Shape, TensorType
 from mcusim.ops.registry import Call, attributes_of, register
-from mcusim.ops.shared.custom import CustomAttributes, check_types, mismatch, signal
+from mcusim.ops.shared.custom import CustomAttributes, check_ranks, check_types, mismatch, signal
 from mcusim.ops.shared.operands import operand
 
 __all__ = ["GAINS", "SIGNAL_PCAN", "SignalPcanAttributes"]
@@ -30,6 +30,7 @@ def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple
 def _prepare(call: Call) -> int:
     """The shift.   Source: TFLM signal, pcan.cc, pcan_argc_fixed.cc."""
     check_types(call, ((DType.UINT32, DType.UINT32, DType.INT16), (DType.UINT32,)))
+    check_ranks(call, (1, 1, 1), (1,))
     shift = attributes_of(call.signature, SignalPcanAttributes).snr_shift
     if call.input(0).shape != call.input(1).shape or call.input(2).type.elements < GAINS or not 0 <= shift < 64:
         raise mismatch(

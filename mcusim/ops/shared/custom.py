@@ -15,7 +15,7 @@ from mcusim.ops.registry import Call, OpDef, WorkKind
 from mcusim.ops.shared.elementwise import element_work
 from mcusim.ops.shared.tiles import no_needs
 
-__all__ = ["CustomAttributes", "check_types", "mismatch", "signal"]
+__all__ = ["CustomAttributes", "check_ranks", "check_types", "mismatch", "signal"]
 
 Infer = Callable[[Attributes, Sequence[TensorType | None]], tuple[Shape, ...]]
 
@@ -43,6 +43,15 @@ def check_types(call: Call, *combinations: tuple[tuple[DType, ...], tuple[DType,
         name = call.signature.op.removeprefix("CUSTOM:")
         raise mismatch(call, f"{name} of {', '.join(inputs)} to {', '.join(outputs)} is not supported")
     return inputs
+
+
+def check_ranks(call: Call, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> None:
+    """Raise ModelError unless inputs and outputs have these numbers of dimensions. TFLM asks the same."""
+    found = tuple([len(tensor.shape) for tensor in call.inputs if tensor is not None])
+    if (found, tuple([len(tensor.shape) for tensor in call.outputs])) != (inputs, outputs):
+        name, shapes = call.signature.op.removeprefix("CUSTOM:"), [t.shape for t in call.inputs if t is not None]
+        told = ", ".join(map(str, shapes))
+        raise mismatch(call, f"{name} takes tensors of {', '.join(map(str, inputs))} dimensions, not {told}")
 
 
 def signal(
