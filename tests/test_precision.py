@@ -19,8 +19,9 @@ import mcusim
 from mcusim import execution
 from mcusim.errors import InputError, ModelError, PlanError, ScheduleError
 from mcusim.frontends.builder import GraphBuilder
-from mcusim.frontends.synthesis import KEEPS, with_seeded_weights
+from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.graph import ABSENT, Activation, DType, Graph
+from mcusim.ops import OPS
 from mcusim.precision import (
     BitAllocation,
     allocate_bits,
@@ -169,7 +170,7 @@ def test_what_must_stay_alike_stays_alike() -> None:
     graph = residual()
     found = allocate_bits(graph, sram_bytes=2 * 3_072 + 512, flash_bytes=700)
     for node in graph.nodes:
-        if node.op in KEEPS:
+        if OPS[node.op].drawing.alike is not None:
             bits = {found.activations.get(tensor, 8) for tensor in (node.inputs[0], *node.outputs)}
             assert len(bits) == 1
     kept = {*graph.inputs, *graph.outputs, graph.nodes[-1].inputs[0]}  # SOFTMAX computes on 8 bits

@@ -6,7 +6,7 @@ starts again from the dequantised answer of the integer run, and is named.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import NamedTuple
 
@@ -15,12 +15,9 @@ import numpy as np
 from mcusim.errors import ModelError
 from mcusim.execution.arena import whole_piece
 from mcusim.execution.preparation import Array
-from mcusim.graph import ABSENT, Activation, DType, Graph, Node, Signature, Tensor, TensorType, signature, tensor_type
+from mcusim.graph import ABSENT, Activation, DType, Graph, Node, Tensor, TensorType, signature, tensor_type
 from mcusim.ops import OPS
-from mcusim.ops.conv_2d import conv_windows
-from mcusim.ops.depthwise_conv_2d import depthwise_windows
 from mcusim.ops.registry import Call, StateRole
-from mcusim.region import Window
 
 __all__ = ["FloatRun", "dequantize", "float_run"]
 
@@ -63,11 +60,9 @@ def _computed(graph: Graph, node: Node, known: Mapping[int, Array]) -> list[Arra
     inputs = [_input(graph, index, known) for index in node.inputs]
     if OPS[node.op].state is not StateRole.NONE or any(array is None for array in inputs[:1]):
         return None
-    if node.op in ("QUANTIZE", "DEQUANTIZE"):
-        return [np.asarray(inputs[0])]
-    matrix = _MATRIX.get(node.op)
-    if matrix is not None:
-        computed = matrix(node.signature, inputs)
+    form = OPS[node.op].in_float
+    if form is not None:
+        computed = form(node.signature, inputs)
         activation = getattr(node.attributes, "fused_activation_function", Activation.NONE)
         low, high = _CLAMPS.get(activation, (-np.inf, np.inf))
         shape = node.signature.output.shape
@@ -109,65 +104,8 @@ def _as_float(tensor: Tensor) -> Tensor:
     return Tensor(tensor.name, tensor_type(tensor.shape, DType.FLOAT32, tensor.is_constant), None, constant)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Operators whose kernels are integer only
-
 _CLAMPS: Mapping[Activation, tuple[float, float]] = {
     Activation.RELU: (0.0, np.inf),
     Activation.RELU6: (0.0, 6.0),
     Activation.RELU_N1_TO_1: (-1.0, 1.0),
-}
-
-
-def _taps(x: Array, rows: Window, cols: Window, outputs: tuple[int, int]) -> list[tuple[int, int, Array]]:
-    """For each tap, the input places that it meets, one for each output place."""
-    around = ((0, 0), (rows.before, rows.reach + rows.stride), (cols.before, cols.reach + cols.stride), (0, 0))
-    padded = np.pad(x, around)
-    found = []
-    for row in range(rows.kernel):
-        for col in range(cols.kernel):
-            top, left = row * rows.dilation, col * cols.dilation
-            down = slice(top, top + outputs[0] * rows.stride, rows.stride)
-            right = slice(left, left + outputs[1] * cols.stride, cols.stride)
-            met = padded[:, down, right]
-            found.append((row, col, met))
-    return found
-
-
-def _convolution(call: Signature, inputs: Sequence[Array | None]) -> Array:
-    x, weights = np.asarray(inputs[0]), np.asarray(inputs[1])
-    output, depth = call.output, weights.shape[3]
-    groups = x.shape[3] // depth
-    share = output.shape[3] // groups
-    total = np.zeros(output.shape, np.float32)
-    for row, col, met in _taps(x, *conv_windows(call), (output.rows, output.cols)):
-        for group in range(groups):
-            kept = slice(group * share, (group + 1) * share)
-            total[..., kept] += met[..., group * depth : (group + 1) * depth] @ weights[kept, row, col].T
-    return _biased(total, inputs)
-
-
-def _depthwise(call: Signature, inputs: Sequence[Array | None]) -> Array:
-    x, weights = np.asarray(inputs[0]), np.asarray(inputs[1])
-    output = call.output
-    total = np.zeros(output.shape, np.float32)
-    for row, col, met in _taps(x, *depthwise_windows(call), (output.rows, output.cols)):
-        total += np.repeat(met, output.shape[3] // x.shape[3], axis=3) * weights[0, row, col]
-    return _biased(total, inputs)
-
-
-def _fully_connected(call: Signature, inputs: Sequence[Array | None]) -> Array:
-    x, weights = np.asarray(inputs[0]), np.asarray(inputs[1])
-    return _biased(x.reshape(-1, weights.shape[1]) @ weights.T, inputs)
-
-
-def _biased(total: Array, inputs: Sequence[Array | None]) -> Array:
-    bias = inputs[2] if len(inputs) > 2 else None
-    return total if bias is None else total + bias
-
-
-_MATRIX: Mapping[str, Callable[[Signature, Sequence[Array | None]], Array]] = {
-    "CONV_2D": _convolution,
-    "DEPTHWISE_CONV_2D": _depthwise,
-    "FULLY_CONNECTED": _fully_connected,
 }

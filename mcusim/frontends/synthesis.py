@@ -6,9 +6,9 @@ saturate nor die, and differ from input to input through all depths. One pass ov
 1. Weights are sums of random bytes, roughly normal with mean 0, symmetric, one scale a channel (one a tensor for
    FULLY_CONNECTED, as converters do). Only raw PCG64 output is used, seeded by the seed and the tensor's index and
    name: the same on every platform and numpy.
-2. `spreads.py` estimates mean and standard deviation of every tensor. A layer's scales are such that its result has the
-   deviation that suits its activation; its bias takes away the mean of its input, channel by channel, as a batch norm
-   does. Without that, the part of the signal that depends on the input would fade with depth.
+2. `ops/shared/spreads.py` estimates mean and standard deviation of every tensor. A layer's scales are such that its
+   result has the deviation that suits its activation; its bias takes away the mean of its input, channel by channel,
+   as a batch norm does. Without that, the part of the signal that depends on the input would fade with depth.
 3. Ranges become scales and zero points; tensors that an operator may not rescale (pools, PAD, CONCATENATION) share one.
 """
 
@@ -25,71 +25,21 @@ from numpy.typing import NDArray
 
 from mcusim.arithmetic.quant import dtype_range
 from mcusim.errors import ModelError
-from mcusim.frontends.spreads import CENTRES, Spread, after, constant, snapped, spread_of, uniform
 from mcusim.graph import ABSENT, Activation, DType, Graph, Node, Quantization, Tensor, retyped, tensor_type
 from mcusim.ops import OPS, OpDef
+from mcusim.ops.registry import Drawing, Weights
+from mcusim.ops.shared.spreads import CENTRES, Spread, after, constant, snapped, uniform
 from mcusim.region import Span
 
-__all__ = ["KEEPS", "with_seeded_weights"]
+__all__ = ["with_seeded_weights"]
 
 _WEIGHT_LIMIT = {DType.INT8: 127, DType.INT4: 7, DType.INT2: 1}
 _QUANTISED = (DType.INT8, DType.INT16, DType.INT4, DType.INT2)
 _INPUT = uniform(-127 / 128, 1.0)
 """Images and spectra in [-1, 1), as most networks want them: scale 1/128, zero point -1."""
+_NOT_DRAWN = Drawing()
 _JITTER = 0.25
 """Most that a channel's mean is off its centre, in standard deviations."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """Where an operator with weights has its tensors, and how its channels lie. axis: None for one scale a tensor."""
-
-    source: int
-    weights: int
-    bias: int
-    axis: int | None
-    channels: int
-
-
-_LAYERS = {
-    "CONV_2D": _Layer(0, 1, 2, 0, 0),
-    "DEPTHWISE_CONV_2D": _Layer(0, 1, 2, 3, 3),
-    "FULLY_CONNECTED": _Layer(0, 1, 2, None, 0),
-    "TRANSPOSE_CONV": _Layer(2, 1, 3, 0, 0),
-}
-
-_CONSTANTS = {"ADD": 3.0, "SUB": 3.0, "MUL": 1 / 6}
-"""What a constant of one element stands for: descriptions have them only in relu6(x + 3) / 6, a hard sigmoid."""
-
-KEEPS = {
-    **dict.fromkeys(
-        (
-            "AVERAGE_POOL_2D",
-            "MAX_POOL_2D",
-            "RESHAPE",
-            "SQUEEZE",
-            "EXPAND_DIMS",
-            "PAD",
-            "MIRROR_PAD",
-            "TRANSPOSE",
-            "SLICE",
-            "STRIDED_SLICE",
-            "SPLIT_V",
-            "UNPACK",
-            "GATHER",
-            "TILE",
-            "RESIZE_BILINEAR",
-            "RESIZE_NEAREST_NEIGHBOR",
-            "DEPTH_TO_SPACE",
-            "SPACE_TO_DEPTH",
-            "REDUCE_MAX",
-        ),
-        slice(0, 1),
-    ),
-    "SPLIT": slice(1, 2),
-    **dict.fromkeys(("CONCATENATION", "PACK", "MAXIMUM", "MINIMUM"), slice(None)),
-}
-"""Operators whose outputs must be quantised as these inputs."""
 
 
 @dataclass(slots=True)
@@ -128,9 +78,14 @@ def with_seeded_weights(graph: Graph, seed: int = 0) -> Graph:
         _advance(draft, index)
     _quantise(draft)
     for index, node in enumerate(graph.nodes):
-        if node.op in _LAYERS:
-            _set_bias(draft, index, _LAYERS[node.op])
+        layer = _drawing(node).weights
+        if layer is not None:
+            _set_bias(draft, index, layer)
     return replace(graph, tensors=tuple(draft.tensors))
+
+
+def _drawing(node: Node) -> Drawing:
+    return OPS[node.op].drawing if node.op in OPS else _NOT_DRAWN
 
 
 def _with_biases(graph: Graph) -> Graph:
@@ -139,7 +94,7 @@ def _with_biases(graph: Graph) -> Graph:
     nodes = []
     for node in graph.nodes:
         present = node.inputs
-        layer = _LAYERS.get(node.op)
+        layer = _drawing(node).weights
         if layer is not None and layer.axis is not None and not _has_bias(node, layer):
             wide = DType.INT64 if node.signature.output.dtype is DType.INT16 else DType.INT32
             kind = tensor_type((node.signature.input(layer.weights).shape[layer.channels],), wide, True)
@@ -163,12 +118,13 @@ def _known(tensor: Tensor) -> Spread | None:
 def _advance(draft: _Draft, index: int) -> None:
     """Draw what a node needs, estimate what it gives, and tie what must be quantised alike."""
     node = draft.graph.nodes[index]
-    layer = _LAYERS.get(node.op)
+    layer = _drawing(node).weights
     if layer is not None:
         found: Spread | None = _draw(draft, index, layer)
     else:
-        inputs = [_operand(draft, node, tensor, index) for tensor in node.inputs]
-        found = spread_of(node, inputs) if any(inputs) or node.op == "SHAPE" else None
+        operands = [_operand(draft, node, tensor, index) for tensor in node.inputs]
+        known, rule = [spread for spread in operands if spread is not None], _drawing(node).spread
+        found = rule(node, known) if rule is not None and known else None
     if found is None:
         raise ModelError(
             "weights and quantisation cannot be drawn for this operator",
@@ -177,7 +133,7 @@ def _advance(draft: _Draft, index: int) -> None:
         )
     for output in node.outputs:
         draft.spreads[output] = _known(draft.tensors[output]) or found
-    kept = KEEPS.get(node.op)
+    kept = _drawing(node).alike
     if kept is not None:
         for tensor in (*node.inputs[kept], *node.outputs):
             if tensor in draft.spreads:
@@ -193,8 +149,8 @@ def _operand(draft: _Draft, node: Node, tensor: int, index: int) -> Spread | Non
     found = draft.tensors[tensor]
     if found.dtype not in _QUANTISED:
         return None
-    if found.constant is None and found.type.elements == 1 and node.op in _CONSTANTS:
-        number = _CONSTANTS[node.op]
+    number = _drawing(node).stands_for
+    if found.constant is None and found.type.elements == 1 and number is not None:
         limit = (1 << (found.dtype.bits - 1)) - 1
         elements = np.full(found.shape, limit, np.dtype(found.dtype.unpacked.value))
         draft.tensors[tensor] = replace(
@@ -211,7 +167,7 @@ def _operand(draft: _Draft, node: Node, tensor: int, index: int) -> Spread | Non
     return spread
 
 
-def _draw(draft: _Draft, index: int, layer: _Layer) -> Spread:
+def _draw(draft: _Draft, index: int, layer: Weights) -> Spread:
     """Weights of a node, and the spread of its output."""
     node = draft.graph.nodes[index]
     source = draft.spreads.get(node.inputs[layer.source])
@@ -238,7 +194,7 @@ def _draw(draft: _Draft, index: int, layer: _Layer) -> Spread:
     return after(activation, mean, std)
 
 
-def _weights(draft: _Draft, node: Node, layer: _Layer) -> NDArray[Any]:
+def _weights(draft: _Draft, node: Node, layer: Weights) -> NDArray[Any]:
     """Integers, roughly normal, cut off at three deviations; no channel is zero throughout."""
     index = node.inputs[layer.weights]
     tensor = draft.tensors[index]
@@ -258,7 +214,7 @@ def _random_bytes(draft: _Draft, index: int, count: int) -> NDArray[np.int8]:
     return generator.random_raw(-(-count // 8)).astype("<u8").view(np.int8)[:count]
 
 
-def _channel_sums(elements: NDArray[Any], layer: _Layer, coverage: NDArray[np.float64], power: int) -> NDArray[Any]:
+def _channel_sums(elements: NDArray[Any], layer: Weights, coverage: NDArray[np.float64], power: int) -> NDArray[Any]:
     """For each output channel the sum of (its weights to that power, times the share of outputs that meet them)."""
     weighted = np.moveaxis(elements.astype(np.int64) ** power * coverage, layer.channels, 0)
     # Sums of at most 2**53 / 2**22: exact whatever their order, as coverage is a multiple of 2**-10.
@@ -266,7 +222,7 @@ def _channel_sums(elements: NDArray[Any], layer: _Layer, coverage: NDArray[np.fl
     return sums
 
 
-def _coverage(graph: Graph, node: Node, layer: _Layer) -> NDArray[np.float64]:
+def _coverage(graph: Graph, node: Node, layer: Weights) -> NDArray[np.float64]:
     """Share of a layer's outputs for which a tap lies on the map and not on its zero padding: (1, kh, kw, 1).
 
     On small maps that is few: a 7x7 kernel on a 3x3 map meets 18 % of its taps. Padding may be a PAD node.
@@ -311,7 +267,7 @@ def _on_map(graph: Graph, tensor: int, axis: int) -> tuple[int, int]:
     return (pads.top, size - pads.bottom) if axis == 0 else (pads.left, size - pads.right)
 
 
-def _has_bias(node: Node, layer: _Layer) -> bool:
+def _has_bias(node: Node, layer: Weights) -> bool:
     return len(node.inputs) > layer.bias and node.inputs[layer.bias] != ABSENT
 
 
@@ -358,7 +314,7 @@ def _affine(spread: Spread, dtype: DType) -> Quantization:
     return Quantization((_float32(scale),), (min(max(round(lowest - spread.low / scale), lowest), highest),))
 
 
-def _set_bias(draft: _Draft, index: int, layer: _Layer) -> None:
+def _set_bias(draft: _Draft, index: int, layer: Weights) -> None:
     """Bias that puts each channel's mean where its activation wants it, give or take."""
     node = draft.graph.nodes[index]
     if not _has_bias(node, layer) or draft.tensors[node.inputs[layer.bias]].constant is not None:

@@ -24,7 +24,6 @@ from mcusim.errors import ModelError, OutputError
 from mcusim.files import exists, is_file
 from mcusim.frontends.tflite_options import DTYPE_CODES, stored_options
 from mcusim.frontends.tflite_tables import BUILTIN_OPTIONS, BUILTIN_OPTIONS_2, OPERATORS
-from mcusim.frontends.tflite_versions import operator_version
 from mcusim.graph import DType, Graph, Node, Quantization, Tensor
 from mcusim.ops import OPS
 from mcusim.ops.shared.custom import CustomAttributes
@@ -218,7 +217,7 @@ def _operator(file: _File, graph: Graph, index: int, where: str) -> Any:
             fix="write the graph as it was before lowering",
         )
     made = schema.OperatorT()
-    made.opcodeIndex = file.code(node.op, operator_version(node, graph.tensors))
+    made.opcodeIndex = file.code(node.op, OPS[node.op].version(node, graph.tensors) if node.op in OPS else 1)
     made.inputs, made.outputs = list(node.inputs), list(node.outputs)
     made.intermediates = list(node.intermediates) or None
     _set_options(made, node)

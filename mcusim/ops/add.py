@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mcusim.graph import Activation, Attributes, DType
-from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.ops.registry import Call, Drawing, attributes_of, register
 from mcusim.ops.shared.arithmetic import (
     Operation,
     PreparedFloatSum,
@@ -16,6 +16,8 @@ from mcusim.ops.shared.arithmetic import (
     same_dtypes,
 )
 from mcusim.ops.shared.elementwise import binary
+from mcusim.ops.shared.spreads import summed
+from mcusim.ops.shared.versions import by_type
 
 __all__ = ["ADD", "AddAttributes"]
 
@@ -41,5 +43,7 @@ ADD = register(
         packs=True,
         prepare=_prepare,
         kernel="arithmetic",
+        version=by_type({DType.INT8: 2, DType.INT16: 3, DType.INT64: 4}),
+        drawing=Drawing(spread=summed(1), stands_for=3.0),
     )
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from mcusim.arithmetic.quant import Rounding
 from mcusim.errors import ModelError
-from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
+from mcusim.graph import Activation, Attributes, DType, Node, Shape, Signature, TensorType
+from mcusim.ops.registry import Call, Drawing, OpDef, Work, WorkKind, attributes_of, register
 from mcusim.ops.shared.accumulators import (
     OutputStage,
     check_dtypes,
@@ -25,7 +26,9 @@ from mcusim.ops.shared.accumulators import (
 from mcusim.ops.shared.elementwise import broadcast
 from mcusim.ops.shared.float_sums import are_floats, refuse_other_orders
 from mcusim.ops.shared.operands import operand, refusal
+from mcusim.ops.shared.spreads import Spread, after, product_moments
 from mcusim.ops.shared.tiles import bytes_of, constant_bytes, no_needs, share
+from mcusim.ops.shared.versions import INT8_AND_INT16, by_type
 
 __all__ = ["BATCH_MATMUL", "BatchMatMulAttributes", "PreparedBatchMatMul"]
 
@@ -108,6 +111,13 @@ def _prepare(call: Call) -> PreparedBatchMatMul:
     return PreparedBatchMatMul(constants, zero_points, transposes, is_wide, stage)
 
 
+def _spread(node: Node, inputs: Sequence[Spread]) -> Spread:
+    first = node.signature.input(0)
+    depth = first.shape[-2 if getattr(node.attributes, "adj_x", False) else -1]
+    mean, std = product_moments(inputs[0], inputs[-1])
+    return after(Activation.NONE, mean * depth, std * math.sqrt(depth))
+
+
 BATCH_MATMUL = register(
     OpDef(
         name="BATCH_MATMUL",
@@ -121,5 +131,7 @@ BATCH_MATMUL = register(
         most_inputs=2,
         prepare=_prepare,
         kernel="batch_matmul",
+        version=by_type(INT8_AND_INT16),
+        drawing=Drawing(spread=_spread),
     )
 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mcusim.errors import ModelError
-from mcusim.graph import Attributes, DType
-from mcusim.ops.registry import Call, Movement, register
+from mcusim.graph import Attributes, DType, Node, Tensor
+from mcusim.ops.registry import Call, Drawing, Movement, register
 from mcusim.ops.shared.elementwise import unary
+from mcusim.ops.shared.spreads import same
+from mcusim.ops.shared.versions import dtype_of
 
 __all__ = ["CAST", "CastAttributes"]
 
@@ -34,6 +37,13 @@ def _prepare(call: Call) -> None:
             )
 
 
+def _version(node: Node, tensors: Sequence[Tensor]) -> int:
+    types = {dtype_of(node.signature, 0), node.signature.output.dtype}
+    newest = ((DType.BFLOAT16, 7), (DType.INT4, 6), (DType.FLOAT64, 5), (DType.FLOAT16, 5), (DType.UINT16, 4))
+    rest = ((DType.INT8, 3), (DType.UINT32, 2))
+    return next((version for dtype, version in (*newest, *rest) if dtype in types), 1)
+
+
 CAST = register(
     replace(
         unary(
@@ -45,5 +55,7 @@ CAST = register(
         ),
         prepare=_prepare,
         kernel="casting",
+        version=_version,
+        drawing=Drawing(spread=same),
     )
 )

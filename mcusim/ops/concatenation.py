@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate
 
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, Attributes, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.ops.registry import Call, Drawing, attributes_of, register
 from mcusim.ops.shared.joining import Join, prepare_join
 from mcusim.ops.shared.movement import moves
 from mcusim.ops.shared.operands import axis_of, operand, refusal
+from mcusim.ops.shared.spreads import union
 from mcusim.ops.shared.tiles import is_feature_map
+from mcusim.ops.shared.versions import INT8_AND_INT16, by_type
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Region, Span
 
@@ -68,15 +70,19 @@ def _prepare(call: Call) -> Join:
 
 
 CONCATENATION = register(
-    moves(
-        "CONCATENATION",
-        "tensors joined along an axis",
-        _infer,
-        _needs,
-        attributes=ConcatenationAttributes,
-        options="ConcatenationOptions",
-        most_inputs=None,
-        prepare=_prepare,
-        kernel="joining",
+    replace(
+        moves(
+            "CONCATENATION",
+            "tensors joined along an axis",
+            _infer,
+            _needs,
+            attributes=ConcatenationAttributes,
+            options="ConcatenationOptions",
+            most_inputs=None,
+            prepare=_prepare,
+            kernel="joining",
+        ),
+        version=by_type(INT8_AND_INT16),
+        drawing=Drawing(spread=union, alike=slice(None)),
     )
 )

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.errors import ModelError
-from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
+from mcusim.graph import Attributes, DType, Node, Shape, Signature, Tensor, TensorType
+from mcusim.ops.registry import Call, Drawing, OpDef, Weights, Work, WorkKind, attributes_of, register
 from mcusim.ops.shared.accumulators import Accumulator, check_dtypes, exact_float, prepare_accumulator
+from mcusim.ops.shared.float_forms import biased, taps_met
 from mcusim.ops.shared.float_sums import FloatSums, are_floats, prepare_float_sums
 from mcusim.ops.shared.tiles import constant_bytes
+from mcusim.ops.shared.versions import weighted
 from mcusim.ops.shared.windows import (
     SIGNATURES_KEPT,
     WindowAttributes,
@@ -138,6 +140,24 @@ def _prepare(call: Call) -> PreparedConv2D | FloatSums:
     return PreparedConv2D(accumulator, *windows, groups)
 
 
+def _version(node: Node, tensors: Sequence[Tensor]) -> int:
+    is_grouped = node.signature.input(0).channels != node.signature.input(1).channels
+    return 6 if is_grouped else weighted(node, 3, 7)
+
+
+def _in_float(call: Signature, inputs: Sequence[NDArray[Any] | None]) -> NDArray[Any]:
+    x, weights = np.asarray(inputs[0]), np.asarray(inputs[1])
+    output, depth = call.output, weights.shape[3]
+    groups = x.shape[3] // depth
+    share = output.shape[3] // groups
+    total = np.zeros(output.shape, np.float32)
+    for row, col, met in taps_met(x, *conv_windows(call), (output.rows, output.cols)):
+        for group in range(groups):
+            kept = slice(group * share, (group + 1) * share)
+            total[..., kept] += met[..., group * depth : (group + 1) * depth] @ weights[kept, row, col].T
+    return biased(total, inputs)
+
+
 CONV_2D = register(
     OpDef(
         name="CONV_2D",
@@ -154,5 +174,8 @@ CONV_2D = register(
         packs=True,
         prepare=_prepare,
         kernel="conv_2d",
+        version=_version,
+        drawing=Drawing(weights=Weights(source=0, weights=1, bias=2, axis=0, channels=0)),
+        in_float=_in_float,
     )
 )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.ops.registry import Call, Drawing, attributes_of, register
 from mcusim.ops.shared.blocks import BlockAttributes, Blocks, checked_block
 from mcusim.ops.shared.movement import check_movable, moves
 from mcusim.ops.shared.operands import refusal
+from mcusim.ops.shared.spreads import same
+from mcusim.ops.shared.versions import INT8, by_type
 from mcusim.region import Region, Span
 
 __all__ = ["DEPTH_TO_SPACE"]
@@ -43,14 +46,18 @@ def _prepare(call: Call) -> Blocks:
 
 
 DEPTH_TO_SPACE = register(
-    moves(
-        "DEPTH_TO_SPACE",
-        "the channels of a pixel become a block of pixels",
-        _infer,
-        _needs,
-        attributes=BlockAttributes,
-        options="DepthToSpaceOptions",
-        prepare=_prepare,
-        kernel="blocks",
+    replace(
+        moves(
+            "DEPTH_TO_SPACE",
+            "the channels of a pixel become a block of pixels",
+            _infer,
+            _needs,
+            attributes=BlockAttributes,
+            options="DepthToSpaceOptions",
+            prepare=_prepare,
+            kernel="blocks",
+        ),
+        version=by_type(INT8),
+        drawing=Drawing(spread=same, alike=slice(0, 1)),
     )
 )

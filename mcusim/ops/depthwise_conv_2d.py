@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from mcusim.arithmetic.quant import INT32_MAX
 from mcusim.errors import ModelError
-from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
+from mcusim.graph import Attributes, DType, Node, Shape, Signature, Tensor, TensorType
+from mcusim.ops.registry import Call, Drawing, OpDef, Weights, Work, WorkKind, attributes_of, register
 from mcusim.ops.shared.accumulators import Accumulator, check_dtypes, prepare_accumulator
+from mcusim.ops.shared.float_forms import biased, taps_met
 from mcusim.ops.shared.float_sums import FloatSums, are_floats, prepare_float_sums
 from mcusim.ops.shared.operands import operand, refusal
 from mcusim.ops.shared.tiles import constant_bytes
+from mcusim.ops.shared.versions import weighted
 from mcusim.ops.shared.windows import (
     SIGNATURES_KEPT,
     WindowAttributes,
@@ -152,6 +154,21 @@ def _prepare(call: Call) -> PreparedDepthwiseConv2D | FloatSums:
     return PreparedDepthwiseConv2D(accumulator, *windows, call.signature.input(0).channels)
 
 
+def _version(node: Node, tensors: Sequence[Tensor]) -> int:
+    attributes = node.attributes
+    is_dilated = max(getattr(attributes, "dilation_w_factor", 1), getattr(attributes, "dilation_h_factor", 1)) > 1
+    return max(weighted(node, 3, 7), 2 if is_dilated else 1)
+
+
+def _in_float(call: Signature, inputs: Sequence[NDArray[Any] | None]) -> NDArray[Any]:
+    x, weights = np.asarray(inputs[0]), np.asarray(inputs[1])
+    output = call.output
+    total = np.zeros(output.shape, np.float32)
+    for row, col, met in taps_met(x, *depthwise_windows(call), (output.rows, output.cols)):
+        total += np.repeat(met, output.shape[3] // x.shape[3], axis=3) * weights[0, row, col]
+    return biased(total, inputs)
+
+
 DEPTHWISE_CONV_2D = register(
     OpDef(
         name="DEPTHWISE_CONV_2D",
@@ -169,5 +186,8 @@ DEPTHWISE_CONV_2D = register(
         packs=True,
         prepare=_prepare,
         kernel="depthwise_conv_2d",
+        version=_version,
+        drawing=Drawing(weights=Weights(source=0, weights=1, bias=2, axis=3, channels=3)),
+        in_float=_in_float,
     )
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mcusim.graph import Attributes, Shape, TensorType
-from mcusim.ops.registry import register
+from mcusim.ops.registry import Drawing, register
 from mcusim.ops.shared.movement import relabels
 from mcusim.ops.shared.operands import axis_of, constant_int, operand
+from mcusim.ops.shared.spreads import same
 
 __all__ = ["EXPAND_DIMS"]
 
@@ -19,5 +21,8 @@ def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple
 
 
 EXPAND_DIMS = register(
-    relabels("EXPAND_DIMS", "a dimension of size 1 put in", _infer, options="ExpandDimsOptions", shape_inputs=(1,))
+    replace(
+        relabels("EXPAND_DIMS", "a dimension of size 1 put in", _infer, options="ExpandDimsOptions", shape_inputs=(1,)),
+        drawing=Drawing(spread=same, alike=slice(0, 1)),
+    )
 )

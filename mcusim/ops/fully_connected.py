@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
+from mcusim.graph import Activation, Attributes, DType, Node, Shape, Signature, Tensor, TensorType
+from mcusim.ops.registry import Call, Drawing, OpDef, Weights, Work, WorkKind, attributes_of, register
 from mcusim.ops.shared.accumulators import (
     Accumulator,
     check_dtypes,
@@ -20,9 +20,11 @@ from mcusim.ops.shared.accumulators import (
     quantization_of,
     unsupported,
 )
+from mcusim.ops.shared.float_forms import biased
 from mcusim.ops.shared.float_sums import FloatSums, are_floats, prepare_float_sums
 from mcusim.ops.shared.operands import operand, refusal
 from mcusim.ops.shared.tiles import bytes_of, no_needs, share
+from mcusim.ops.shared.versions import weighted
 
 __all__ = ["FULLY_CONNECTED", "FullyConnectedAttributes", "PreparedFullyConnected"]
 
@@ -122,6 +124,19 @@ def _prepare(call: Call) -> PreparedFullyConnected | FloatSums:
     return PreparedFullyConnected(accumulator)
 
 
+def _version(node: Node, tensors: Sequence[Tensor]) -> int:
+    if not node.signature.has(2) and len(node.inputs) == 2:
+        return max(6, weighted(node, 6, 10))
+    if getattr(node.attributes, "keep_num_dims", False):
+        return max(5, weighted(node, 5, 10))
+    return weighted(node, 4, 10)
+
+
+def _in_float(call: Signature, inputs: Sequence[NDArray[Any] | None]) -> NDArray[Any]:
+    x, weights = np.asarray(inputs[0]), np.asarray(inputs[1])
+    return biased(x.reshape(-1, weights.shape[1]) @ weights.T, inputs)
+
+
 FULLY_CONNECTED = register(
     OpDef(
         name="FULLY_CONNECTED",
@@ -137,5 +152,8 @@ FULLY_CONNECTED = register(
         packs=True,
         prepare=_prepare,
         kernel="fully_connected",
+        version=_version,
+        drawing=Drawing(weights=Weights(source=0, weights=1, bias=2, axis=None, channels=0)),
+        in_float=_in_float,
     )
 )

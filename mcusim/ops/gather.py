@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from mcusim.errors import ModelError
 from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.ops.registry import Call, Drawing, attributes_of, register
 from mcusim.ops.shared.movement import check_movable, moves
 from mcusim.ops.shared.operands import axis_of, operand, refusal
+from mcusim.ops.shared.spreads import same
 from mcusim.ops.shared.tiles import is_feature_map, same_region
+from mcusim.ops.shared.versions import by_type
 from mcusim.region import Region, Span
 
 __all__ = ["GATHER", "GatherAttributes", "Picking"]
@@ -74,15 +76,19 @@ def _prepare(call: Call) -> Picking:
 
 
 GATHER = register(
-    moves(
-        "GATHER",
-        "slices of a tensor picked along an axis",
-        _infer,
-        _needs,
-        attributes=GatherAttributes,
-        options="GatherOptions",
-        most_inputs=2,
-        prepare=_prepare,
-        kernel="gathering",
+    replace(
+        moves(
+            "GATHER",
+            "slices of a tensor picked along an axis",
+            _infer,
+            _needs,
+            attributes=GatherAttributes,
+            options="GatherOptions",
+            most_inputs=2,
+            prepare=_prepare,
+            kernel="gathering",
+        ),
+        version=by_type({DType.INT8: 2, DType.BOOL: 3, DType.INT16: 4, DType.INT4: 7}),
+        drawing=Drawing(spread=same, alike=slice(0, 1)),
     )
 )

@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from mcusim.arithmetic.quant import INT32_MAX, Integers, quantize_multiplier, rounding_divide_by_pot
 from mcusim.errors import ModelError
 from mcusim.graph import DType
-from mcusim.ops.registry import Call, WorkKind, register
+from mcusim.ops.registry import Call, Drawing, WorkKind, register
 from mcusim.ops.shared.accumulators import per_tensor
 from mcusim.ops.shared.elementwise import unary
 from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
+from mcusim.ops.shared.spreads import of_function
 
 __all__ = ["HARD_SWISH"]
 
@@ -80,5 +81,6 @@ HARD_SWISH = register(
         unary("HARD_SWISH", "x * relu6(x + 3) / 6", options="HardSwishOptions", kind=WorkKind.ACTIVATION),
         prepare=_prepare,
         kernel="unary",
+        drawing=Drawing(spread=of_function(lambda x: x * min(max(x + 3, 0), 6) / 6)),
     )
 )

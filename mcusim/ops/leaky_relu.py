@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.arithmetic.quant import Integers, rescale, scaling
-from mcusim.graph import Attributes, DType
-from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.graph import Attributes, DType, Node
+from mcusim.ops.registry import Call, Drawing, attributes_of, register
 from mcusim.ops.shared.accumulators import per_tensor, rounding_of
 from mcusim.ops.shared.elementwise import unary
 from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
+from mcusim.ops.shared.spreads import Spread, of_function
+from mcusim.ops.shared.versions import by_type
 
 __all__ = ["LEAKY_RELU", "LeakyReluAttributes"]
 
@@ -45,6 +48,11 @@ def _prepare(call: Call) -> PreparedUnary:
     return prepare_unary(call, _results, (DType.INT8, DType.INT16, DType.UINT8), FloatFunction.LEAKY_RELU, alpha)
 
 
+def _spread(node: Node, inputs: Sequence[Spread]) -> Spread:
+    alpha = float(getattr(node.attributes, "alpha", 0.0))
+    return of_function(lambda x: x if x > 0 else alpha * x)(node, inputs)
+
+
 LEAKY_RELU = register(
     replace(
         unary(
@@ -55,5 +63,7 @@ LEAKY_RELU = register(
         ),
         prepare=_prepare,
         kernel="unary",
+        version=by_type({DType.INT8: 2, DType.INT16: 2}),
+        drawing=Drawing(spread=_spread),
     )
 )

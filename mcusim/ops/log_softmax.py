@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,10 +11,12 @@ import numpy as np
 from mcusim.arithmetic.fixed_point import exp_on_negative_values
 from mcusim.arithmetic.quant import Integers, dtype_range, quantize_multiplier, requantize
 from mcusim.errors import ModelError
-from mcusim.graph import DType
-from mcusim.ops.registry import Call, register
+from mcusim.graph import DType, Node
+from mcusim.ops.registry import Call, Drawing, register
 from mcusim.ops.shared.accumulators import check_dtypes, per_tensor
 from mcusim.ops.shared.reduction import over_channels
+from mcusim.ops.shared.spreads import Spread, snapped
+from mcusim.ops.shared.versions import INT8, by_type
 from mcusim.ops.softmax import SCALED_BITS, scaled_differences
 
 __all__ = ["LOG_SOFTMAX", "PreparedFloatLogSoftmax", "PreparedLogSoftmax"]
@@ -60,10 +64,17 @@ def _prepare(call: Call) -> PreparedLogSoftmax | PreparedFloatLogSoftmax:
     return PreparedLogSoftmax(scaled, exponentials, radius, *back, lowest, highest)
 
 
+def _spread(node: Node, inputs: Sequence[Spread]) -> Spread:
+    mean = -math.log(node.signature.output.channels)
+    return Spread(snapped(mean), inputs[0].std, -255 / 16, 0.0, fixed=True)
+
+
 LOG_SOFTMAX = register(
     replace(
         over_channels("LOG_SOFTMAX", "logarithm of the softmax over the last axis", options="LogSoftmaxOptions"),
         prepare=_prepare,
         kernel="softmax",
+        version=by_type(INT8),
+        drawing=Drawing(spread=_spread),
     )
 )

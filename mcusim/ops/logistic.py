@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +13,13 @@ from mcusim.arithmetic.fixed_point import logistic
 from mcusim.arithmetic.quant import Integers, dtype_range, requantize, rounding_divide_by_pot
 from mcusim.errors import ModelError
 from mcusim.graph import DType
-from mcusim.ops.registry import Call, WorkKind, register
+from mcusim.ops.registry import Call, Drawing, WorkKind, register
 from mcusim.ops.shared.accumulators import per_tensor
 from mcusim.ops.shared.elementwise import unary
 from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 from mcusim.ops.shared.sigmoids import INTEGER_BITS, logistic16, scaled8, scaled16
+from mcusim.ops.shared.spreads import prescribed
+from mcusim.ops.shared.versions import INT8_AND_INT16, by_type
 
 __all__ = ["LOGISTIC"]
 
@@ -43,5 +46,11 @@ def _prepare(call: Call) -> PreparedUnary:
 
 
 LOGISTIC = register(
-    replace(unary("LOGISTIC", "1 / (1 + exp(-x))", kind=WorkKind.LOOKUP), prepare=_prepare, kernel="unary")
+    replace(
+        unary("LOGISTIC", "1 / (1 + exp(-x))", kind=WorkKind.LOOKUP),
+        prepare=_prepare,
+        kernel="unary",
+        version=by_type(INT8_AND_INT16),
+        drawing=Drawing(spread=prescribed(lambda x: 1 / (1 + math.exp(-x)), 0.0, 255 / 256)),
+    )
 )

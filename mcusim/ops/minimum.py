@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 from mcusim.graph import Activation, DType
-from mcusim.ops.registry import Call, register
+from mcusim.ops.registry import Call, Drawing, register
 from mcusim.ops.shared.arithmetic import Operation, PreparedPlain, plain
 from mcusim.ops.shared.elementwise import binary
+from mcusim.ops.shared.spreads import larger
+from mcusim.ops.shared.versions import INT8_AND_INT16, by_type
 
 __all__ = ["MINIMUM"]
 
@@ -21,5 +23,7 @@ MINIMUM = register(
         binary("MINIMUM", "the smaller of a and b, broadcasting", options="MaximumMinimumOptions"),
         prepare=_prepare,
         kernel="arithmetic",
+        version=by_type(INT8_AND_INT16),
+        drawing=Drawing(spread=larger(False), alike=slice(None)),
     )
 )

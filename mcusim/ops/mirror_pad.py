@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.ops.registry import Call, Drawing, attributes_of, register
 from mcusim.ops.shared.movement import moves
 from mcusim.ops.shared.operands import operand, refusal
 from mcusim.ops.shared.padding import border, border_of, infer_padded
 from mcusim.ops.shared.picking import Picks, prepare_picks
+from mcusim.ops.shared.spreads import same
 from mcusim.ops.shared.tiles import is_feature_map
+from mcusim.ops.shared.versions import INT8_AND_INT16, by_type
 from mcusim.region import Region, Span
 
 __all__ = ["MIRROR_PAD", "MirrorPadAttributes"]
@@ -96,5 +98,7 @@ MIRROR_PAD = register(
             kernel="picking",
         ),
         needs_options=True,  # without them TFLM takes its own default, which is not the schema's
+        version=by_type(INT8_AND_INT16),
+        drawing=Drawing(spread=same, alike=slice(0, 1)),
     )
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mcusim.graph import Activation, Attributes, DType
-from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.graph import ABSENT, Activation, Attributes, DType, Node, Tensor
+from mcusim.ops.registry import Call, Drawing, attributes_of, register
 from mcusim.ops.shared.accumulators import output_stage, per_tensor, rounding_of, unsupported
 from mcusim.ops.shared.arithmetic import (
     QUANTISED,
@@ -19,6 +20,8 @@ from mcusim.ops.shared.arithmetic import (
     same_dtypes,
 )
 from mcusim.ops.shared.elementwise import binary
+from mcusim.ops.shared.spreads import Spread, after, fused_activation, product_moments
+from mcusim.ops.shared.versions import dtype_of, of_type
 
 __all__ = ["MUL", "MulAttributes"]
 
@@ -49,11 +52,32 @@ def _prepare(call: Call) -> PreparedProduct | PreparedPlain:
     return PreparedProduct(operands(call), (zero_a, zero_b), output_stage(call, real, rounding_of(call), activation))
 
 
+def _version(node: Node, tensors: Sequence[Tensor]) -> int:
+    version = of_type({DType.INT8: 2, DType.INT16: 4, DType.INT64: 5}, dtype_of(node.signature, 0))
+    scales = [_scale(tensors, index) for index in (*node.inputs, *node.outputs)]
+    if version < 4 and len(scales) == 3 and all(scales) and scales[0] * scales[1] / scales[2] >= 1:
+        return 3
+    return version
+
+
+def _scale(tensors: Sequence[Tensor], index: int) -> float:
+    quantization = tensors[index].quantization if index != ABSENT else None
+    return quantization.scales[0] if quantization is not None else 0.0
+
+
+def _spread(node: Node, inputs: Sequence[Spread]) -> Spread:
+    a, b = inputs[0], inputs[-1]
+    corners = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
+    return after(fused_activation(node), *product_moments(a, b), min(corners), max(corners))
+
+
 MUL = register(
     replace(
         binary("MUL", "a * b, broadcasting", attributes=MulAttributes, options="MulOptions"),
         packs=True,
         prepare=_prepare,
         kernel="arithmetic",
+        version=_version,
+        drawing=Drawing(spread=_spread, stands_for=1 / 6),
     )
 )

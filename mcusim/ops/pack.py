@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcusim.graph import Attributes, Shape, TensorType
-from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.ops.registry import Call, Drawing, attributes_of, register
 from mcusim.ops.shared.joining import Join, prepare_join
 from mcusim.ops.shared.movement import moves
 from mcusim.ops.shared.operands import axis_of, operand, refusal
+from mcusim.ops.shared.spreads import union
+from mcusim.ops.shared.versions import INT8_AND_INT16, by_type
 
 __all__ = ["PACK", "PackAttributes"]
 
@@ -42,14 +44,18 @@ def _prepare(call: Call) -> Join:
 
 
 PACK = register(
-    moves(
-        "PACK",
-        "tensors of one shape stacked along a new axis",
-        _infer,
-        attributes=PackAttributes,
-        options="PackOptions",
-        most_inputs=None,
-        prepare=_prepare,
-        kernel="joining",
+    replace(
+        moves(
+            "PACK",
+            "tensors of one shape stacked along a new axis",
+            _infer,
+            attributes=PackAttributes,
+            options="PackOptions",
+            most_inputs=None,
+            prepare=_prepare,
+            kernel="joining",
+        ),
+        version=by_type(INT8_AND_INT16),
+        drawing=Drawing(spread=union, alike=slice(None)),
     )
 )

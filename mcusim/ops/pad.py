@@ -4,8 +4,10 @@ from dataclasses import replace
 from functools import lru_cache
 
 from mcusim.graph import Signature
-from mcusim.ops.registry import Pads, register
+from mcusim.ops.registry import Drawing, Pads, register
 from mcusim.ops.shared.padding import border_of, pad
+from mcusim.ops.shared.spreads import same
+from mcusim.ops.shared.versions import INT8_AND_INT16, wide
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 
 __all__ = ["PAD"]
@@ -20,4 +22,11 @@ def _padding(signature: Signature) -> Pads | None:
     return Pads(top, bottom, left, right) if batch == channels == (0, 0) else None
 
 
-PAD = register(replace(pad("PAD", "zeros put around a tensor", options="PadOptions", most_inputs=2), padding=_padding))
+PAD = register(
+    replace(
+        pad("PAD", "zeros put around a tensor", options="PadOptions", most_inputs=2),
+        padding=_padding,
+        version=wide(INT8_AND_INT16, 4),
+        drawing=Drawing(spread=same, alike=slice(0, 1)),
+    )
+)

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from mcusim.errors import ModelError
 from mcusim.graph import Attributes, Flow, Shape, Signature, Tensor, TensorType
+from mcusim.ops.shared.float_forms import FloatForm
+from mcusim.ops.shared.spreads import SpreadRule
+from mcusim.ops.shared.versions import VersionRule, first
 from mcusim.region import Region, Span
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "OPS",
     "Call",
+    "Drawing",
     "Memory",
     "Movement",
     "Numerics",
@@ -31,6 +35,7 @@ __all__ = [
     "Piece",
     "Run",
     "StateRole",
+    "Weights",
     "Work",
     "WorkKind",
     "attributes_of",
@@ -197,6 +202,35 @@ def _never(signature: Signature) -> tuple[int, ...]:
     return ()
 
 
+class Weights(NamedTuple):
+    """Where a layer with weights has its tensors, by input, and how its channels lie.
+
+    axis: of the weights, along which each channel has a scale; None for one scale a tensor, as converters do.
+    channels: axis of the weights along which the output channels lie.
+    """
+
+    source: int
+    weights: int
+    bias: int
+    axis: int | None
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """How weights and scales are drawn for a network of which only the architecture is known.
+
+    spread: of its outputs, from those of its inputs; None where the layer draws `weights` that give it one.
+    alike: inputs as which its outputs must be quantised.
+    stands_for: what a constant of one element is taken for: descriptions have them only in relu6(x + 3) / 6.
+    """
+
+    spread: SpreadRule | None = None
+    alike: slice | None = None
+    stands_for: float | None = None
+    weights: Weights | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpDef:
     """All that mcusim knows about one operator.
@@ -229,6 +263,9 @@ class OpDef:
     shape_inputs: inputs whose elements say the output's shape. Where one is computed at run time the stored shape
         counts, and an operator that runs all the same must hold it against its inputs in `prepare`.
     is_border_conversion: at the border of a network its caller may do it instead (types and layouts of the input).
+    version: which version of the operator a `.tflite` file must name for a node.
+    drawing: for networks without weights; where it is empty, none can be drawn.
+    in_float: what it computes in real numbers; None where its kernel takes float32 itself, or nothing does.
     """
 
     name: str
@@ -255,6 +292,9 @@ class OpDef:
     state: StateRole = StateRole.NONE
     flow: Flow = Flow.NONE
     enters: tuple[str, ...] = ()
+    version: VersionRule = first
+    drawing: Drawing = Drawing()
+    in_float: FloatForm | None = None
 
 
 OPS: dict[str, OpDef] = {}

@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from mcusim.arithmetic.quant import Integers, activation_range, rescale, scaling
 from mcusim.graph import Activation, DType
-from mcusim.ops.registry import Call, register
+from mcusim.ops.registry import Call, Drawing, register
 from mcusim.ops.shared.accumulators import per_tensor, rounding_of
 from mcusim.ops.shared.elementwise import unary
 from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
+from mcusim.ops.shared.spreads import clamped
+from mcusim.ops.shared.versions import INT8_AND_INT16, by_type
 
 __all__ = ["RELU"]
 
@@ -28,4 +30,12 @@ def _prepare(call: Call) -> PreparedUnary:
     return prepare_unary(call, _results, (DType.INT8, DType.INT16, DType.UINT8), FloatFunction.RELU)
 
 
-RELU = register(replace(unary("RELU", "max(x, 0)"), prepare=_prepare, kernel="unary"))
+RELU = register(
+    replace(
+        unary("RELU", "max(x, 0)"),
+        prepare=_prepare,
+        kernel="unary",
+        version=by_type(INT8_AND_INT16),
+        drawing=Drawing(spread=clamped(Activation.RELU)),
+    )
+)

@@ -6,11 +6,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mcusim.arithmetic.quant import Integers, dtype_range, quantize_value
-from mcusim.graph import DType
-from mcusim.ops.registry import Call, register
+from mcusim.graph import Activation, DType
+from mcusim.ops.registry import Call, Drawing, register
 from mcusim.ops.shared.accumulators import per_tensor
 from mcusim.ops.shared.elementwise import unary
 from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
+from mcusim.ops.shared.spreads import clamped
+from mcusim.ops.shared.versions import INT8_AND_INT16, by_type
 
 __all__ = ["RELU6"]
 
@@ -27,4 +29,12 @@ def _prepare(call: Call) -> PreparedUnary:
     return prepare_unary(call, _results, (DType.INT8, DType.INT16, DType.UINT8), FloatFunction.RELU6)
 
 
-RELU6 = register(replace(unary("RELU6", "x clamped to [0, 6]"), prepare=_prepare, kernel="unary"))
+RELU6 = register(
+    replace(
+        unary("RELU6", "x clamped to [0, 6]"),
+        prepare=_prepare,
+        kernel="unary",
+        version=by_type(INT8_AND_INT16),
+        drawing=Drawing(spread=clamped(Activation.RELU6)),
+    )
+)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from mcusim.graph import Attributes, Shape, TensorType
-from mcusim.ops.registry import register
+from mcusim.ops.registry import Drawing, register
 from mcusim.ops.shared.movement import relabels
 from mcusim.ops.shared.operands import constant_ints, operand, refusal
+from mcusim.ops.shared.spreads import same
 
 __all__ = ["RESHAPE", "ReshapeAttributes"]
 
@@ -40,12 +41,15 @@ def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple
 
 
 RESHAPE = register(
-    relabels(
-        "RESHAPE",
-        "the same elements under another shape",
-        _infer,
-        attributes=ReshapeAttributes,
-        options="ReshapeOptions",
-        shape_inputs=(1,),
+    replace(
+        relabels(
+            "RESHAPE",
+            "the same elements under another shape",
+            _infer,
+            attributes=ReshapeAttributes,
+            options="ReshapeOptions",
+            shape_inputs=(1,),
+        ),
+        drawing=Drawing(spread=same, alike=slice(0, 1)),
     )
 )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil, floor
 from typing import NamedTuple
 
 from mcusim.errors import ModelError
 from mcusim.graph import DType, Signature
-from mcusim.ops.registry import Call, Numerics, register
+from mcusim.ops.registry import Call, Drawing, Numerics, register
 from mcusim.ops.shared.movement import check_movable
 from mcusim.ops.shared.resizing import check_size, flags, resize, rounded, scale_of
+from mcusim.ops.shared.spreads import same
+from mcusim.ops.shared.versions import resized
 
 __all__ = ["ONE", "RESIZE_BILINEAR", "Mix", "fixed_point_place"]
 
@@ -86,13 +89,17 @@ def _prepare(call: Call) -> Mix:
 
 
 RESIZE_BILINEAR = register(
-    resize(
-        "RESIZE_BILINEAR",
-        "each output place mixes the four input places around it",
-        "ResizeBilinearOptions",
-        _reads,
-        taps=4,
-        prepare=_prepare,
-        kernel="bilinear",
+    replace(
+        resize(
+            "RESIZE_BILINEAR",
+            "each output place mixes the four input places around it",
+            "ResizeBilinearOptions",
+            _reads,
+            taps=4,
+            prepare=_prepare,
+            kernel="bilinear",
+        ),
+        version=resized("half_pixel_centers"),
+        drawing=Drawing(spread=same, alike=slice(0, 1)),
     )
 )

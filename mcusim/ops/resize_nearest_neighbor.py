@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import floor
 
 from mcusim.graph import Signature
-from mcusim.ops.registry import Call, register
+from mcusim.ops.registry import Call, Drawing, register
 from mcusim.ops.shared.picking import Picks, prepare_picks
 from mcusim.ops.shared.resizing import check_size, flags, resize, rounded, scale_of
+from mcusim.ops.shared.spreads import same
+from mcusim.ops.shared.versions import resized
 
 __all__ = ["RESIZE_NEAREST_NEIGHBOR", "nearest", "nearest_to"]
 
@@ -43,14 +46,18 @@ def _prepare(call: Call) -> Picks:
 
 
 RESIZE_NEAREST_NEIGHBOR = register(
-    resize(
-        "RESIZE_NEAREST_NEIGHBOR",
-        "each output place shows the nearest input place",
-        "ResizeNearestNeighborOptions",
-        _reads,
-        taps=1,
-        takes_both=True,
-        prepare=_prepare,
-        kernel="picking",
+    replace(
+        resize(
+            "RESIZE_NEAREST_NEIGHBOR",
+            "each output place shows the nearest input place",
+            "ResizeNearestNeighborOptions",
+            _reads,
+            taps=1,
+            takes_both=True,
+            prepare=_prepare,
+            kernel="picking",
+        ),
+        version=resized("half_pixel_centers", "align_corners"),
+        drawing=Drawing(spread=same, alike=slice(0, 1)),
     )
 )

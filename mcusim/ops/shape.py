@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, Movement, OpDef, Work, WorkKind, register
+from mcusim.ops.registry import Call, Drawing, Movement, OpDef, Work, WorkKind, register
 from mcusim.ops.shared.operands import operand
+from mcusim.ops.shared.spreads import same
 from mcusim.ops.shared.tiles import no_needs
 
 __all__ = ["SHAPE", "ShapeAttributes"]
@@ -47,5 +48,6 @@ SHAPE = register(
         most_inputs=1,
         prepare=_prepare,
         kernel="shaping",
+        drawing=Drawing(spread=same),
     )
 )

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, register
+from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
+from mcusim.ops.registry import Call, Drawing, register
 from mcusim.ops.shared.movement import check_movable, moves
 from mcusim.ops.shared.operands import constant_ints, operand, refusal
 from mcusim.ops.shared.slicing import Cut, Walk, walk_needs
+from mcusim.ops.shared.spreads import same
+from mcusim.ops.shared.versions import wide
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Region, Span
 
@@ -74,5 +76,7 @@ SLICE = register(
             kernel="slicing",
         ),
         late=(1, 2),
+        version=wide({DType.INT8: 2, DType.INT16: 4}, 5),
+        drawing=Drawing(spread=same, alike=slice(0, 1)),
     )
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,11 +13,13 @@ from mcusim.arithmetic.fixed_point import exp_on_negative_values, interpolation_
 from mcusim.arithmetic.libm import exp_float32
 from mcusim.arithmetic.quant import Integers, dtype_range, quantize_multiplier, requantize
 from mcusim.errors import ModelError
-from mcusim.graph import Attributes, DType
-from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.graph import Attributes, DType, Node
+from mcusim.ops.registry import Call, Drawing, attributes_of, register
 from mcusim.ops.shared.accumulators import per_tensor, unsupported
 from mcusim.ops.shared.reduction import over_channels
 from mcusim.ops.shared.sigmoids import input_radius
+from mcusim.ops.shared.spreads import Spread, snapped
+from mcusim.ops.shared.versions import INT8_AND_INT16, by_type
 
 __all__ = [
     "SOFTMAX",
@@ -126,6 +129,11 @@ def _exponentials(call: Call, beta: float) -> NDArray[Any]:
     return np.where(kept, exp_on_negative_values(scaled, SCALED_BITS), 0)
 
 
+def _spread(node: Node, inputs: Sequence[Spread]) -> Spread:
+    share = 1 / node.signature.output.channels
+    return Spread(snapped(share), snapped(share), 0.0, 255 / 256, fixed=True)
+
+
 SOFTMAX = register(
     replace(
         over_channels(
@@ -136,5 +144,7 @@ SOFTMAX = register(
         ),
         prepare=_prepare,
         kernel="softmax",
+        version=by_type(INT8_AND_INT16),
+        drawing=Drawing(spread=_spread),
     )
 )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.ops.registry import Call, Drawing, attributes_of, register
 from mcusim.ops.shared.blocks import BlockAttributes, Blocks, checked_block
 from mcusim.ops.shared.movement import check_movable, moves
 from mcusim.ops.shared.operands import refusal
+from mcusim.ops.shared.spreads import same
+from mcusim.ops.shared.versions import INT8, by_type
 from mcusim.region import Region, Span
 
 __all__ = ["SPACE_TO_DEPTH"]
@@ -34,14 +37,18 @@ def _prepare(call: Call) -> Blocks:
 
 
 SPACE_TO_DEPTH = register(
-    moves(
-        "SPACE_TO_DEPTH",
-        "each block of pixels becomes the channels of one",
-        _infer,
-        _needs,
-        attributes=BlockAttributes,
-        options="SpaceToDepthOptions",
-        prepare=_prepare,
-        kernel="blocks",
+    replace(
+        moves(
+            "SPACE_TO_DEPTH",
+            "each block of pixels becomes the channels of one",
+            _infer,
+            _needs,
+            attributes=BlockAttributes,
+            options="SpaceToDepthOptions",
+            prepare=_prepare,
+            kernel="blocks",
+        ),
+        version=by_type(INT8),
+        drawing=Drawing(spread=same, alike=slice(0, 1)),
     )
 )

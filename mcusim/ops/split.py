@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, register
+from mcusim.graph import Attributes, DType, Node, Shape, Signature, Tensor, TensorType
+from mcusim.ops.registry import Call, Drawing, register
 from mcusim.ops.shared.movement import moves
 from mcusim.ops.shared.operands import axis_of, constant_int, operand, refusal
 from mcusim.ops.shared.slicing import Cut
 from mcusim.ops.shared.splitting import pieces, prepare_split, split_needs
+from mcusim.ops.shared.spreads import same
+from mcusim.ops.shared.versions import dtype_of
 from mcusim.region import Region, Span
 
 __all__ = ["SPLIT", "SplitAttributes"]
@@ -41,16 +43,24 @@ def _prepare(call: Call) -> Cut:
     return prepare_split(call, 1, axis_of("SPLIT", constant_int("SPLIT", inputs, 0, "axis"), call.input(1).shape))
 
 
+def _version(node: Node, tensors: Sequence[Tensor]) -> int:
+    return {DType.INT8: 2, DType.INT32: 3, DType.INT16: 4}.get(dtype_of(node.signature, 1) or DType.FLOAT32, 1)
+
+
 SPLIT = register(
-    moves(
-        "SPLIT",
-        "one tensor cut into equal parts along an axis",
-        _infer,
-        _needs,
-        attributes=SplitAttributes,
-        options="SplitOptions",
-        most_inputs=2,
-        prepare=_prepare,
-        kernel="slicing",
+    replace(
+        moves(
+            "SPLIT",
+            "one tensor cut into equal parts along an axis",
+            _infer,
+            _needs,
+            attributes=SplitAttributes,
+            options="SplitOptions",
+            most_inputs=2,
+            prepare=_prepare,
+            kernel="slicing",
+        ),
+        version=_version,
+        drawing=Drawing(spread=same, alike=slice(1, 2)),
     )
 )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, register
+from mcusim.ops.registry import Call, Drawing, register
 from mcusim.ops.shared.movement import moves
 from mcusim.ops.shared.operands import axis_of, constant_int, constant_ints, operand, refusal
 from mcusim.ops.shared.slicing import Cut
 from mcusim.ops.shared.splitting import pieces, prepare_split, split_needs
+from mcusim.ops.shared.spreads import same
+from mcusim.ops.shared.versions import INT8, by_type
 from mcusim.region import Region, Span
 
 __all__ = ["SPLIT_V", "SplitVAttributes"]
@@ -48,15 +50,19 @@ def _prepare(call: Call) -> Cut:
 
 
 SPLIT_V = register(
-    moves(
-        "SPLIT_V",
-        "one tensor cut into parts of given sizes along an axis",
-        _infer,
-        _needs,
-        attributes=SplitVAttributes,
-        options="SplitVOptions",
-        most_inputs=3,
-        prepare=_prepare,
-        kernel="slicing",
+    replace(
+        moves(
+            "SPLIT_V",
+            "one tensor cut into parts of given sizes along an axis",
+            _infer,
+            _needs,
+            attributes=SplitVAttributes,
+            options="SplitVOptions",
+            most_inputs=3,
+            prepare=_prepare,
+            kernel="slicing",
+        ),
+        version=by_type(INT8),
+        drawing=Drawing(spread=same, alike=slice(0, 1)),
     )
 )

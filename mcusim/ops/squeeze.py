@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcusim.graph import Attributes, Shape, TensorType
-from mcusim.ops.registry import register
+from mcusim.ops.registry import Drawing, register
 from mcusim.ops.shared.movement import relabels
 from mcusim.ops.shared.operands import axis_of, operand, refusal
+from mcusim.ops.shared.spreads import same
 
 __all__ = ["SQUEEZE", "SqueezeAttributes"]
 
@@ -33,5 +34,10 @@ def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple
 
 
 SQUEEZE = register(
-    relabels("SQUEEZE", "dimensions of size 1 dropped", _infer, attributes=SqueezeAttributes, options="SqueezeOptions")
+    replace(
+        relabels(
+            "SQUEEZE", "dimensions of size 1 dropped", _infer, attributes=SqueezeAttributes, options="SqueezeOptions"
+        ),
+        drawing=Drawing(spread=same, alike=slice(0, 1)),
+    )
 )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 
-from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.graph import Attributes, Node, Shape, Signature, Tensor, TensorType
+from mcusim.ops.registry import Call, Drawing, attributes_of, register
 from mcusim.ops.shared.movement import check_movable, moves
 from mcusim.ops.shared.operands import constant_ints, operand, refusal
 from mcusim.ops.shared.slicing import Cut, Walk, walk_needs
+from mcusim.ops.shared.spreads import same
+from mcusim.ops.shared.versions import INT8, of_type
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Region, Span
 
@@ -131,17 +133,30 @@ def _prepare(call: Call) -> Cut:
     return Cut(0, (_walks_of(call.signature),))
 
 
+def _version(node: Node, tensors: Sequence[Tensor]) -> int:
+    attributes, source = node.attributes, node.signature.input(0)
+    if getattr(attributes, "offset", False):
+        return 8
+    if getattr(attributes, "ellipsis_mask", 0) or getattr(attributes, "new_axis_mask", 0):
+        return 6
+    return 4 if len(source.shape) > 4 else of_type(INT8, source.dtype)
+
+
 STRIDED_SLICE = register(
-    moves(
-        OP,
-        "every stride-th element of a box; axes may be dropped or put in",
-        _infer,
-        _needs,
-        attributes=StridedSliceAttributes,
-        options="StridedSliceOptions",
-        most_inputs=4,
-        shape_inputs=(1, 2, 3),
-        prepare=_prepare,
-        kernel="slicing",
+    replace(
+        moves(
+            OP,
+            "every stride-th element of a box; axes may be dropped or put in",
+            _infer,
+            _needs,
+            attributes=StridedSliceAttributes,
+            options="StridedSliceOptions",
+            most_inputs=4,
+            shape_inputs=(1, 2, 3),
+            prepare=_prepare,
+            kernel="slicing",
+        ),
+        version=_version,
+        drawing=Drawing(spread=same, alike=slice(0, 1)),
     )
 )

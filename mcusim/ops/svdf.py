@@ -19,6 +19,7 @@ from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, regi
 from mcusim.ops.shared.accumulators import OutputStage, constant_of, output_stage, per_tensor, rounding_of, unsupported
 from mcusim.ops.shared.operands import check_states, operand, refusal
 from mcusim.ops.shared.tiles import constant_bytes, no_needs
+from mcusim.ops.shared.versions import by_type
 
 __all__ = ["STATE", "SVDF", "PreparedSvdf", "SvdfAttributes"]
 
@@ -148,5 +149,6 @@ SVDF = register(
         most_inputs=5,
         prepare=_prepare,
         kernel="svdf",
+        version=by_type({DType.INT8: 3}),
     )
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 from mcusim.arithmetic.fixed_point import tanh
 from mcusim.arithmetic.quant import Integers, dtype_range, requantize, rounding_divide_by_pot
 from mcusim.graph import DType
-from mcusim.ops.registry import Call, WorkKind, register
+from mcusim.ops.registry import Call, Drawing, WorkKind, register
 from mcusim.ops.shared.accumulators import per_tensor
 from mcusim.ops.shared.elementwise import unary
 from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 from mcusim.ops.shared.sigmoids import INTEGER_BITS, scaled8, scaled16, tanh16
+from mcusim.ops.shared.spreads import prescribed
+from mcusim.ops.shared.versions import INT8_AND_INT16, by_type
 
 __all__ = ["TANH"]
 
@@ -38,4 +41,12 @@ def _prepare(call: Call) -> PreparedUnary:
     return prepare_unary(call, _results, (DType.INT8, DType.INT16, DType.UINT8), FloatFunction.TANH)
 
 
-TANH = register(replace(unary("TANH", "hyperbolic tangent", kind=WorkKind.LOOKUP), prepare=_prepare, kernel="unary"))
+TANH = register(
+    replace(
+        unary("TANH", "hyperbolic tangent", kind=WorkKind.LOOKUP),
+        prepare=_prepare,
+        kernel="unary",
+        version=by_type(INT8_AND_INT16),
+        drawing=Drawing(spread=prescribed(math.tanh, -1.0, 127 / 128)),
+    )
+)

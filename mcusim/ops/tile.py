@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, register
+from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
+from mcusim.ops.registry import Call, Drawing, register
 from mcusim.ops.shared.movement import moves
 from mcusim.ops.shared.operands import constant_ints, operand, refusal
 from mcusim.ops.shared.picking import Picks, prepare_picks
+from mcusim.ops.shared.spreads import same
 from mcusim.ops.shared.tiles import is_feature_map
+from mcusim.ops.shared.versions import by_type
 from mcusim.region import Region, Span
 
 __all__ = ["TILE"]
@@ -44,15 +47,19 @@ def _prepare(call: Call) -> Picks:
 
 
 TILE = register(
-    moves(
-        "TILE",
-        "a tensor repeated along its axes",
-        _infer,
-        _needs,
-        options="TileOptions",
-        most_inputs=2,
-        shape_inputs=(1,),
-        prepare=_prepare,
-        kernel="picking",
+    replace(
+        moves(
+            "TILE",
+            "a tensor repeated along its axes",
+            _infer,
+            _needs,
+            options="TileOptions",
+            most_inputs=2,
+            shape_inputs=(1,),
+            prepare=_prepare,
+            kernel="picking",
+        ),
+        version=by_type({DType.INT8: 3}),
+        drawing=Drawing(spread=same, alike=slice(0, 1)),
     )
 )

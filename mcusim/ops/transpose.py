@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from mcusim.graph import Attributes, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, register
+from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
+from mcusim.ops.registry import Call, Drawing, register
 from mcusim.ops.shared.movement import check_movable, moves
 from mcusim.ops.shared.operands import axis_of, constant_ints, operand, refusal
+from mcusim.ops.shared.spreads import same
 from mcusim.ops.shared.tiles import entire, is_feature_map
+from mcusim.ops.shared.versions import wide
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Region, Span
 
@@ -70,5 +72,7 @@ TRANSPOSE = register(
             kernel="transposing",
         ),
         is_border_conversion=True,
+        version=wide({DType.INT8: 2, DType.BOOL: 3, DType.INT16: 5}, 4),
+        drawing=Drawing(spread=same, alike=slice(0, 1)),
     )
 )

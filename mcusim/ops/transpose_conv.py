@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.graph import Attributes, DType, Padding, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
+from mcusim.graph import Activation, Attributes, DType, Node, Padding, Shape, Signature, Tensor, TensorType
+from mcusim.ops.registry import Call, Drawing, OpDef, Weights, Work, WorkKind, attributes_of, register
 from mcusim.ops.shared.accumulators import Accumulator, exact_float, prepare_accumulator, unsupported
 from mcusim.ops.shared.float_sums import FloatSums, are_floats, prepare_float_sums
 from mcusim.ops.shared.operands import operand, refusal
 from mcusim.ops.shared.tiles import entire, share
+from mcusim.ops.shared.versions import weighted
 from mcusim.ops.shared.windows import SIGNATURES_KEPT, WindowAttributes, window_of
 from mcusim.region import Region, Span, Window
 
@@ -148,6 +149,12 @@ def _prepare(call: Call) -> PreparedTransposeConv | FloatSums:
     return PreparedTransposeConv(accumulator, *windows)
 
 
+def _version(node: Node, tensors: Sequence[Tensor]) -> int:
+    if getattr(node.attributes, "fused_activation_function", Activation.NONE) is not Activation.NONE:
+        return 4
+    return 3 if node.signature.has(3) else weighted(node, 2, 2)
+
+
 TRANSPOSE_CONV = register(
     OpDef(
         name="TRANSPOSE_CONV",
@@ -162,5 +169,7 @@ TRANSPOSE_CONV = register(
         most_inputs=4,
         prepare=_prepare,
         kernel="transpose_conv",
+        version=_version,
+        drawing=Drawing(weights=Weights(source=2, weights=1, bias=3, axis=0, channels=0)),
     )
 )

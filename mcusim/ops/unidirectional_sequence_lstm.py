@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mcusim.arithmetic.quant import Integers, Rounding, Scaling, dtype_range, scaling
 from mcusim.errors import ModelError
-from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
+from mcusim.graph import Activation, Attributes, DType, Node, Shape, Signature, Tensor, TensorType
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
 from mcusim.ops.shared.accumulators import (
     bias_of,
@@ -31,6 +31,7 @@ from mcusim.ops.shared.lookups import clamped_table, stored_values
 from mcusim.ops.shared.operands import check_states, operand, refusal
 from mcusim.ops.shared.sigmoids import checked_log2, logistic16, tanh16
 from mcusim.ops.shared.tiles import constant_bytes, no_needs
+from mcusim.ops.shared.versions import dtype_of
 
 __all__ = [
     "STATES",
@@ -231,6 +232,12 @@ def _prepare(call: Call) -> PreparedLstm:
     )
 
 
+def _version(node: Node, tensors: Sequence[Tensor]) -> int:
+    if dtype_of(node.signature, 0) is DType.INT16 and dtype_of(node.signature, 2) is DType.INT8:
+        return 5
+    return 4 if getattr(node.attributes, "diagonal_recurrent_tensors", False) else 1
+
+
 UNIDIRECTIONAL_SEQUENCE_LSTM = register(
     OpDef(
         name="UNIDIRECTIONAL_SEQUENCE_LSTM",
@@ -244,5 +251,6 @@ UNIDIRECTIONAL_SEQUENCE_LSTM = register(
         most_inputs=24,
         prepare=_prepare,
         kernel="unidirectional_sequence_lstm",
+        version=_version,
     )
 )

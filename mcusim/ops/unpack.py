@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mcusim.graph import Attributes, Shape, TensorType
-from mcusim.ops.registry import Call, attributes_of, register
+from mcusim.graph import Attributes, DType, Shape, TensorType
+from mcusim.ops.registry import Call, Drawing, attributes_of, register
 from mcusim.ops.shared.movement import check_movable, moves
 from mcusim.ops.shared.operands import axis_of, operand, refusal
 from mcusim.ops.shared.slicing import Cut, whole_walks
+from mcusim.ops.shared.spreads import same
+from mcusim.ops.shared.versions import by_type
 
 __all__ = ["UNPACK", "UnpackAttributes"]
 
@@ -44,13 +46,17 @@ def _prepare(call: Call) -> Cut:
 
 
 UNPACK = register(
-    moves(
-        "UNPACK",
-        "a tensor taken apart along an axis",
-        _infer,
-        attributes=UnpackAttributes,
-        options="UnpackOptions",
-        prepare=_prepare,
-        kernel="slicing",
+    replace(
+        moves(
+            "UNPACK",
+            "a tensor taken apart along an axis",
+            _infer,
+            attributes=UnpackAttributes,
+            options="UnpackOptions",
+            prepare=_prepare,
+            kernel="slicing",
+        ),
+        version=by_type({DType.INT8: 2, DType.UINT8: 2, DType.BOOL: 3, DType.INT16: 4}),
+        drawing=Drawing(spread=same, alike=slice(0, 1)),
     )
 )

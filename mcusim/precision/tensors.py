@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mcusim.conventions.layers import tensors_around
-from mcusim.frontends.synthesis import KEEPS
 from mcusim.graph import ABSENT, DType, Graph
 from mcusim.lowering.lower import lower_alone
 from mcusim.lowering.rules import InputPlace, LoweringRules
@@ -113,8 +112,9 @@ def _groups(graph: Graph) -> dict[int, int]:
         return tensor
 
     for node in graph.nodes:
-        if node.op in KEEPS:
-            tied = [root(t) for t in (*node.inputs[KEEPS[node.op]], *node.outputs) if t in parent]
+        alike = OPS[node.op].drawing.alike if node.op in OPS else None
+        if alike is not None:
+            tied = [root(t) for t in (*node.inputs[alike], *node.outputs) if t in parent]
             for tensor in tied:
                 parent[root(tensor)] = min(map(root, tied))
     return {tensor: root(tensor) for tensor in parent}
