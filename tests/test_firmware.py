@@ -128,7 +128,7 @@ def test_one_operator_computes_the_executors_bytes(op: str) -> None:
 CATALOGUED = (
     "ADD_N", "CUMSUM", "L2_NORMALIZATION", "RSQRT", "LOGICAL_NOT", "LOGICAL_AND", "LOGICAL_OR", "REDUCE_ALL",
     "REDUCE_ANY", "EMBEDDING_LOOKUP", "GATHER_ND", "FILL", "ONE_HOT", "DYNAMIC_UPDATE_SLICE", "SELECT_V2",
-    "FULLY_CONNECTED",
+    "FULLY_CONNECTED", "LOGISTIC", "TANH",
 )  # fmt: skip
 """Operators whose networks are listed, not drawn; dense layers for the weights that a network computes."""
 WITHOUT_C = ("float32", "float16", "uint8", "int2", "int4", "uint4")
@@ -156,7 +156,7 @@ def test_listed_operators_compute_the_executors_bytes(op: str) -> None:
         assert first_difference(shown, list(expected_steps(graph, network.program, feeds))) == "", listed.label
         assert made.stored_bytes == find_runtime("mcusim").flash(graph).model_bytes, listed.label
         answered += 1
-        if answered == 3:
+        if answered == (12 if op in ("LOGISTIC", "TANH") else 3):  # int16 scales on either side of where products wrap
             return
     assert answered
 

@@ -20,16 +20,23 @@ MCU_INLINE int64_t mcu_sigmoid(const uint16_t *table, int64_t magnitude, int32_t
     return low * ((int64_t)1 << bits) + (magnitude & (((int64_t)1 << bits) - 1)) * (high - low);
 }
 
+/* An input as it is looked up: the product wraps, which it does for scales of 5 and more. */
+MCU_INLINE int64_t mcu_sigmoid_place(const mcu_sigmoid_layer *l, int32_t value)
+{
+    const uint32_t product = (uint32_t)value * (uint32_t)l->multiplier;
+    return (int32_t)(product + ((1u << l->right) >> 1)) >> l->right;
+}
+
 MCU_INLINE int32_t mcu_logistic_16(const mcu_sigmoid_layer *l, int32_t value)
 {
-    const int64_t x = ((int64_t)value * l->multiplier + ((1 << l->right) >> 1)) >> l->right;
+    const int64_t x = mcu_sigmoid_place(l, value);
     const int64_t result = mcu_sigmoid(l->table, x < 0 ? -x : x, 9, 0x7FFF << 10);
     return mcu_clamp((x >= 0 ? result + 512 : (1 << 25) - result + 511) >> 10, -32768, 32767);
 }
 
 MCU_INLINE int32_t mcu_tanh_16(const mcu_sigmoid_layer *l, int32_t value)
 {
-    const int64_t x = ((int64_t)value * l->multiplier + ((1 << l->right) >> 1)) >> l->right, half = 1 << 23;
+    const int64_t x = mcu_sigmoid_place(l, value), half = 1 << 23;
     const int64_t result = mcu_sigmoid(l->table, x < 0 ? -x : x, 8, 0xFFFF << 8);
     return mcu_clamp((x >= 0 ? result - half + 128 : half - result + 127) >> 8, -32768, 32767);
 }
