@@ -267,6 +267,26 @@ def test_two_networks_live_in_one_program(tmp_path: Path) -> None:
 
 
 @needs_host
+@pytest.mark.parametrize("name", ["mcu_conv", "MCU", "MCU_kws", "mcusim_own", "Q", "net_H", "x" * 40])
+def test_a_name_prefixes_every_symbol_whatever_it_begins_with(tmp_path: Path, name: str) -> None:
+    write_files(codegen("smallcifar", profile="stm32f746", name=name).files, tmp_path)
+    upper = name.upper()
+    main = (
+        f'#include "{name}.h"\n'
+        f"unsigned char mine[{upper}_ARENA_BYTES] __attribute__((aligned(4)));\n"
+        f"int main(void) {{ return {name}_init() || {name}_invoke() || !{name}_input(0) || "
+        f"!{name}_output({upper}_OUTPUTS - 1); }}\n"
+    )
+    (tmp_path / "the_main.c").write_text(main)
+    command = ["gcc", "-std=c99", f"-D{upper}_ARENA=mine", "the_main.c", f"{name}.c", "-o", "the_main"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert subprocess.run([tmp_path / "the_main"]).returncode == 0
+    listed = subprocess.run(["nm", "-g", "--defined-only", "the_main"], cwd=tmp_path, capture_output=True, text=True)
+    own = {f"{name}_{part}" for part in ("init", "input", "set_input", "invoke", "output")}
+    assert own <= {line.split()[-1] for line in listed.stdout.splitlines()}
+
+
+@needs_host
 def test_another_array_may_be_the_arena(tmp_path: Path) -> None:
     made = codegen("smallcifar", profile="stm32f746", name="small")
     write_files(made.files, tmp_path)

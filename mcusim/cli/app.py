@@ -56,6 +56,7 @@ COMMANDS = {
     "report": Command("report", "app", "Published tables, simulated figures beside them."),
     "plot": Command("plot", "app", "Pictures: the memory timeline, memory by layer."),
     "codegen": Command("codegen", "codegen_", "A network as C for the microcontroller."),
+    "flash-kit": Command("flash_kit", "flash_kit_", "A project that measures a network on a board, layer by layer."),
     "export": Command("export", "export", "A network as a .tflite file."),
     "pte": Command("pte", "pte", "What an ExecuTorch program takes: its memory plan, its operators."),
     "quantize": Command("quantize", "quantize", "A float network and calibration data, as an int8 .tflite file."),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -227,7 +227,9 @@ def _step_lines(network: Network, text: StepText) -> list[str]:
         if any(span.length == 0 for span in spans):
             conditions.append(f"{text.span(spans, by_rows, 'count')} > 0")
     trace = _trace(text)
-    inner = [*text.lines, f"#ifdef {network.name.upper()}_TRACE", *trace, "#endif"]
+    upper = network.name.upper()
+    mark = [f"#elif defined({upper}_MARK)", f"{network.name}_mark({text.index});"]
+    inner = [*text.lines, f"#ifdef {upper}_TRACE", *trace, *mark, "#endif"]
     head = f"if ({' && '.join(conditions)}) {{" if conditions else "{"
     return [f"/* {title} */", head, *(line if line.startswith("#") else "    " + line for line in inner), "}"]
 
@@ -252,8 +254,13 @@ def render(template: str, **values: object) -> str:
     return environment().get_template(template).render(**values)
 
 
+_OWN = "mcusim_own"
+"""The network's name while its text is made: its own may begin as the kernels' prefix does."""
+
+
 def _prefixed(text: str, name: str) -> str:
-    return re.sub(r"\bMCU_", f"{name.upper()}_", re.sub(r"\bmcu_", f"{name}_", text))
+    prefixes = {"mcu_": f"{name}_", "MCU_": f"{name.upper()}_", _OWN: name, _OWN.upper(): name.upper()}
+    return re.sub(r"\b(?:" + "|".join(prefixes) + ")", lambda found: prefixes[found[0]], text)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -266,6 +273,7 @@ def sources(network: Network, goal: Goal = Goal.SPEED) -> Sources:
     """NAME.h, NAME.c and the kernels. Raises ModelError for a step without a kernel in C."""
     if any(choose(step.signature) is None for step in _own_steps(network.program)):
         raise _without_kernel(network.program)
+    asked, network = network.name, replace(network, name=_OWN)
     name, memory = network.name, memory_of(network)
     tables = SpanTables(name)
     stages = list(_texts(network, memory, tables))
@@ -311,9 +319,11 @@ def sources(network: Network, goal: Goal = Goal.SPEED) -> Sources:
         "is_small": goal is Goal.SIZE,
         "modes": hex(sum(1 << i for i, mode in enumerate(_MODES) if mode in modes)),
     }
-    out = {f"{name}.h": render("model.h.j2", **values), f"{name}.c": render("model.c.j2", **values)}
+    out = {f"{asked}.h": render("model.h.j2", **values), f"{asked}.c": render("model.c.j2", **values)}
     out |= {f"kernels/{file}": text for file, text in kernels.items()}
-    return Sources({path: _prefixed(text, name) for path, text in out.items()}, memory.size_bytes, sum(stored.values()))
+    return Sources(
+        {path: _prefixed(text, asked) for path, text in out.items()}, memory.size_bytes, sum(stored.values())
+    )
 
 
 def _port(graph: Graph, home: Home) -> tuple[int, int, str]:

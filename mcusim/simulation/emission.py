@@ -6,17 +6,22 @@ same graph by the same rules.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mcusim.arguments import the_board, the_graph, the_input_place, the_runtime, the_schedule
 from mcusim.boards.board import Board
 from mcusim.errors import InputError, ModelError, PlanError
+from mcusim.execution import execute
 from mcusim.execution.preparation import Preparation, prepare
 from mcusim.execution.sessions import Session
-from mcusim.firmware.emit import Goal, Network, sources
+from mcusim.firmware.emit import Goal, Network, Sources, sources
+from mcusim.firmware.kits import drawn_inputs, kit_files, refuse_without_kit
 from mcusim.firmware.project import project_files
 from mcusim.firmware.text import checked_name
 from mcusim.frontends.synthesis import with_seeded_weights
@@ -27,7 +32,7 @@ from mcusim.report import Report
 from mcusim.schedule import Schedule
 from mcusim.simulation.simulate import simulate
 
-__all__ = ["CODEGEN_RUNTIME", "Firmware", "codegen", "network_of", "seeded"]
+__all__ = ["CODEGEN_RUNTIME", "Firmware", "codegen", "flash_kit", "network_of", "seeded"]
 
 CODEGEN_RUNTIME = "mcusim"
 
@@ -57,8 +62,47 @@ def codegen(
     seed: draws the weights of published networks.
     Raises McusimError where an option is wrong, an operator has no kernel in C, or the network does not fit the board.
     """
-    prefix, board, goal = checked_name(name), the_board(profile), _goal(optimise)
-    graph = seeded(the_graph(model), seed)
+    board = the_board(profile)
+    network, made, report = _emitted(the_graph(model), board, schedule, name, input_place, optimise, seed)
+    files = {**made.files, **project_files(network, made, board, report.schedule.spec)}
+    return Firmware({**files, "prediction.json": report.to_json() + "\n"}, report)
+
+
+def flash_kit(
+    model: Graph | str | PathLike[str] | Mapping[str, Any],
+    *,
+    profile: Board | str | PathLike[str],
+    schedule: Schedule | str = "layer",
+    name: str = "model",
+    input_place: InputPlace | str | None = None,
+    optimise: str = "speed",
+    seed: int = 0,
+) -> Firmware:
+    """A project that runs a network on a board and prints what each layer takes, for `mcusim calibrate`.
+
+    Arguments as for `codegen`.
+    Raises McusimError as that does, and for boards without start-up code here.
+    """
+    board = the_board(profile)
+    refuse_without_kit(board)
+    network, made, report = _emitted(the_graph(model), board, schedule, name, input_place, optimise, seed)
+    outputs = execute(network.graph, _kit_inputs(network.graph, drawn_inputs(network, board, made)))
+    files = kit_files(network, made, board, report.schedule.spec, _hashed(outputs))
+    return Firmware({**files, "prediction.json": report.to_json() + "\n"}, report)
+
+
+def _emitted(
+    model: Graph,
+    board: Board,
+    schedule: Schedule | str,
+    name: str,
+    input_place: InputPlace | str | None,
+    optimise: str,
+    seed: int,
+) -> tuple[Network, Sources, Report]:
+    """The network, its C, and the report that predicts what that takes."""
+    prefix, goal = checked_name(name), _goal(optimise)
+    graph = seeded(model, seed)
     report = simulate(graph, profile=board, runtime=CODEGEN_RUNTIME, schedule=schedule, input_place=input_place)
     found = the_schedule(report.schedule.spec)
     network, _ = network_of(graph, found, prefix, input_place)
@@ -67,8 +111,28 @@ def codegen(
     if made.arena_bytes != report.sram.peak_bytes:
         what = f"its C takes {made.arena_bytes:,} bytes of SRAM, and {report.sram.peak_bytes:,} were predicted"
         raise PlanError(what, where=f"network '{graph.name}'", fix="this is a bug in mcusim: report it")
-    files = {**made.files, **project_files(network, made, board, report.schedule.spec)}
-    return Firmware({**files, "prediction.json": report.to_json() + "\n"}, report)
+    return network, made, report
+
+
+def _kit_inputs(graph: Graph, are_drawn: Sequence[bool]) -> list[NDArray[Any]]:
+    """The bytes that a kit's main.c gives the network: drawn ones and zeros."""
+    state, found = 1, []
+    for index, is_drawn in zip(graph.inputs, are_drawn, strict=True):
+        tensor = graph.tensors[index]
+        content = bytearray(tensor.size_bytes)
+        for place in range(tensor.size_bytes if is_drawn else 0):
+            state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
+            content[place] = state >> 24
+        found.append(np.frombuffer(bytes(content), tensor.dtype.unpacked.value).reshape(tensor.shape))
+    return found
+
+
+def _hashed(outputs: Sequence[NDArray[Any]]) -> int:
+    """FNV-1a of the outputs' bytes."""
+    value = 2166136261
+    for byte in b"".join(np.ascontiguousarray(output).tobytes() for output in outputs):
+        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
+    return value
 
 
 def _goal(name: str) -> Goal:

@@ -1,0 +1,15 @@
+/* What main.c asks of a board: its clock at full speed, and a place for text. */
+#ifndef KIT_BOARD_H
+#define KIT_BOARD_H
+
+#include <stdint.h>
+
+#define KIT_REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+
+/* Core clock, flash and caches as the profile has them, and the serial line: 115,200 baud, 8N1. */
+void board_start(void);
+
+/* One character on the serial line. */
+void board_put(char character);
+
+#endif
