@@ -10,7 +10,7 @@ import mcusim
 from mcusim import GraphBuilder
 from mcusim.graph import Graph
 from mcusim.runtimes import RUNTIMES
-from mcusim.runtimes.choosing import PREFERENCE, choose_runtime, why_not
+from mcusim.runtimes.choosing import choose_runtime, preferred, why_not
 
 
 def network(*, with_softmax: bool) -> Graph:
@@ -43,7 +43,9 @@ def test_the_report_names_it_and_why() -> None:
 def test_the_others_are_told_below() -> None:
     shown = run("run", "mcunet-vww0", "--profile", "stm32h743", "--layers", "none").out
     told = [line for line in shown.splitlines() if line.startswith("also: ")]
-    assert [line.split()[1] for line in told] == [name for name in PREFERENCE if name != "tinyengine"]
+    assert [line.split()[1] for line in told] == [
+        runtime.name for runtime in preferred() if runtime.name != "tinyengine"
+    ]
     asked = run("run", "mcunet-vww0", "--profile", "stm32h743", "--runtime", "tflm", "--layers", "none").out
     assert "also: " not in asked
 
@@ -61,3 +63,7 @@ def test_a_cut_schedule_leaves_out_what_is_counted_layer_by_layer_only(elsewhere
     assert (code, err) == (0, "")
     assert "also: tflm" in out
     assert "also: x-cube-ai" not in out
+
+
+def test_the_order_is_that_of_the_fastest_on_most_boards() -> None:
+    assert [runtime.name for runtime in preferred()] == ["tinyengine", "tflm-cmsis-nn", "tflm", "x-cube-ai"]

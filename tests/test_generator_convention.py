@@ -11,7 +11,7 @@ from strategies_schedules import networks
 
 from mcusim import simulate, zoo
 from mcusim.conventions import count
-from mcusim.conventions.generator_layers import generator_layers
+from mcusim.conventions.shared.generator_layers import generator_layers
 from mcusim.conventions.tinyengine_codegen import _NO_LIMIT, _peak_bytes, _Tenant
 from mcusim.errors import ScheduleError
 from mcusim.frontends.builder import GraphBuilder

@@ -17,7 +17,7 @@ from mcusim.question import Question
 from mcusim.render.boards import best_first
 from mcusim.report import Report
 from mcusim.runtimes import RUNTIMES, Runtime, find_runtime
-from mcusim.runtimes.choosing import PREFERENCE, why_not
+from mcusim.runtimes.choosing import preferred, why_not
 from mcusim.simulation.simulate import report_of
 
 __all__ = ["ALL", "Answer", "Asked", "ask", "ask_all", "ask_others"]
@@ -98,7 +98,7 @@ def ask_others(asked: Asked, answer: Answer) -> list[Report]:
     if asked.runtime is not None:
         return []
     question = replace(asked.question, model=answer.graph, profile=answer.board, schedule=answer.report.schedule.spec)
-    others = [RUNTIMES[name] for name in PREFERENCE if name != answer.runtime.name]
+    others = [runtime for runtime in preferred() if runtime.name != answer.runtime.name]
     reports = []
     for runtime in others:
         if not why_not(answer.graph, runtime, answer.board)[0]:

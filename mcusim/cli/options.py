@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
@@ -37,6 +38,7 @@ __all__ = [
     "board_option",
     "bytes_option",
     "choice_option",
+    "convention_names",
     "count_option",
     "csv_of",
     "hz_option",
@@ -51,6 +53,13 @@ __all__ = [
 ]
 
 Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def convention_names() -> tuple[str, ...]:
+    """Every convention by its file, as help that lists them should not have to load them."""
+    folder = Path(__file__).parents[1] / "conventions"
+    stems = [path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "registry")]
+    return tuple(sorted([stem.replace("_", "-") for stem in stems]))
 
 
 def option(*names: str, **how: Any) -> Any:

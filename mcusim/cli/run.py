@@ -22,6 +22,7 @@ from mcusim.cli.options import (
     SRAM_BUDGET,
     WHAT_IF,
     bytes_option,
+    convention_names,
     hz_option,
     image_option,
     layers_option,
@@ -87,8 +88,7 @@ def run(
         str | None,
         option(
             metavar="NAME",
-            help="What counts SRAM instead of the runtime: act, io, live, mcunetv2, table4, tinyengine-codegen, "
-            "x-cube-ai, zoo-2020, or another runtime.",
+            help=f"What counts SRAM instead of the runtime: {', '.join(convention_names())}, or another runtime.",
         ),
     ] = None,
     schedule: Annotated[

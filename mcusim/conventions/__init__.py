@@ -1,4 +1,4 @@
-"""Counting conventions, one file each. Importing this package registers them all.
+"""Counting conventions, one file each, called as the convention is. Importing this package registers them all.
 
 A published figure may be a sum, or a plan that a tool made and nobody should follow. Each convention says what it
 counts and what stands behind it.
@@ -12,4 +12,5 @@ from mcusim.conventions.registry import CONVENTIONS, Convention, Ledger, count, 
 __all__ = ["CONVENTIONS", "Convention", "Ledger", "count", "find_convention"]
 
 for _module in iter_modules(__path__):
-    import_module(f"{__name__}.{_module.name}")
+    if not _module.ispkg:
+        import_module(f"{__name__}.{_module.name}")

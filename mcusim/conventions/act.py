@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mcusim.conventions.layers import Layer, layers
 from mcusim.conventions.registry import Convention, register
+from mcusim.conventions.shared.layers import Layer, layers
 from mcusim.graph import Graph
 from mcusim.report import Basis
 from mcusim.runtimes import LedgerItem

@@ -1,15 +1,15 @@
-"""The two bounds that published figures come down to: the largest layer, and the same with shortcuts kept alive."""
+"""The bound that most published figures come down to: the largest layer."""
 
 from __future__ import annotations
 
-from mcusim.conventions.layers import Layer, in_and_out_bytes, layers
 from mcusim.conventions.registry import Convention, register
+from mcusim.conventions.shared.layers import in_and_out_bytes, layers
 from mcusim.graph import Graph
 from mcusim.report import Basis
 from mcusim.runtimes import LedgerItem
 from mcusim.schedule import Schedule
 
-__all__ = ["IO", "LIVE", "largest_layer"]
+__all__ = ["IO", "largest_layer"]
 
 
 def largest_layer(graph: Graph) -> LedgerItem:
@@ -24,25 +24,6 @@ def _io(graph: Graph, schedule: Schedule) -> tuple[LedgerItem, ...]:
     return (largest_layer(graph),)
 
 
-def _alive_bytes(layer: Layer) -> int:
-    """Input and output of a layer, in place only where the input is not needed again; an ADD may write over one."""
-    if layer.is_add:
-        return layer.in_bytes
-    if layer.is_depthwise and layer.input_stays:
-        return layer.in_bytes + layer.out_bytes
-    return in_and_out_bytes(layer)
-
-
-def _live(graph: Graph, schedule: Schedule) -> tuple[LedgerItem, ...]:
-    found = max(layers(graph), key=lambda layer: _alive_bytes(layer) + layer.beside_bytes, default=None)
-    if found is None:
-        return ()
-    return (
-        LedgerItem("activations", _alive_bytes(found), f"input and output of '{found.name}'"),
-        LedgerItem("shortcuts", found.beside_bytes, "tensors needed later, alive beside that layer"),
-    )
-
-
 IO = register(
     Convention(
         name="io",
@@ -50,15 +31,5 @@ IO = register(
         basis=Basis.DERIVED,
         evidence="figure of TinyEngine's 2022 release on STM32F746: 4 of 4 to the printed digit",
         parts=_io,
-    )
-)
-
-LIVE = register(
-    Convention(
-        name="live",
-        what="lower bound: as io, with every tensor that is still needed kept alive",
-        basis=Basis.DERIVED,
-        evidence="equals io on all 26 published architectures",
-        parts=_live,
     )
 )

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from mcusim.conventions.layers import Layer, in_and_out_bytes, layers
 from mcusim.conventions.registry import Convention, register
+from mcusim.conventions.shared.layers import Layer, in_and_out_bytes, layers
 from mcusim.errors import ScheduleError
 from mcusim.graph import ABSENT, Graph
 from mcusim.lowering.lower import lower

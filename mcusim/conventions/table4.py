@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mcusim.conventions.io import largest_layer
-from mcusim.conventions.layers import held_bytes, shortcut_bytes
 from mcusim.conventions.registry import Convention, register
+from mcusim.conventions.shared.layers import held_bytes, shortcut_bytes
 from mcusim.graph import Graph
 from mcusim.report import Basis
 from mcusim.runtimes import LedgerItem

@@ -24,8 +24,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mcusim.conventions.generator_layers import GeneratorLayer, generator_layers, map_bytes
 from mcusim.conventions.registry import Convention, register
+from mcusim.conventions.shared.generator_layers import GeneratorLayer, generator_layers, map_bytes
 from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
 from mcusim.ops.shared.windows import WindowAttributes

@@ -10,8 +10,8 @@ Source: X-CUBE-AI 7.3 rows of ST's model zoo (18 networks), STM32H743 table of t
 
 from __future__ import annotations
 
-from mcusim.conventions.layers import Layer, float_borders, layers
 from mcusim.conventions.registry import Convention, register
+from mcusim.conventions.shared.layers import Layer, float_borders, layers
 from mcusim.graph import Graph
 from mcusim.report import Basis
 from mcusim.runtimes import LedgerItem

@@ -90,7 +90,7 @@ def _by_kernel(graph: Graph, node: Node, inputs: Sequence[Array | None]) -> list
     arrays = [np.zeros(0, np.float32) if array is None else array for array in inputs]
     try:
         ready = op.prepare(Call(call, tuple(tensors), tuple(outputs), node.name)) if op.prepare is not None else None
-        kernel = import_module(f"mcusim.ops.kernels.{op.kernel}")
+        kernel = import_module(op.kernel_module)
         kernel.run(ready, arrays, room, whole_piece(call.outputs[0], len(arrays)))
     except ModelError:
         return None

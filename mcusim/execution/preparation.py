@@ -218,7 +218,7 @@ def _loaded(op: OpDef, prepared: object) -> PreparedNode:
         return PreparedNode(_STATEFUL[op.state], None, op.state)
     if op.enters:
         return PreparedNode(_nothing, None, StateRole.NONE)
-    run = cast(Run, import_module(f"mcusim.ops.kernels.{op.kernel}").run)
+    run = cast(Run, import_module(op.kernel_module).run)
     return PreparedNode(late_run(run) if isinstance(prepared, Late) else run, prepared, StateRole.NONE)
 
 

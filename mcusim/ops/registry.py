@@ -248,9 +248,9 @@ class OpDef:
     with_pads: (signature, pads, unpadded input) -> the same operator doing that padding itself, or None if it cannot.
     prepare: every check and every derived integer of a node, once; raises ModelError, naming `where`, for what the
         kernels cannot do. Its result is what `run` trusts.
-    kernel: module of `ops/kernels/` whose `run: Run` fills the outputs, loaded at first execution; "" if it cannot
-        be executed yet. Where `ops/kernels/fast/` has a module of the same name, its `encode` makes compiled commands
-        of a step, or declines.
+    kernel: module of `ops/kernels/` (or `package.module` of one that is elsewhere) whose `run: Run` fills the outputs,
+        loaded at first execution; "" if it cannot be executed yet. Where `ops/kernels/fast/` has a module of the same
+        name, its `encode` makes compiled commands of a step, or declines.
     late: inputs that `prepare` takes for constants and that a network may compute all the same: such a node is prepared
         anew in each call, with the elements of that call.
     remembers: what its kernel keeps from call to call for itself, at first zeros: its kernel then gets `Memory`.
@@ -295,6 +295,11 @@ class OpDef:
     version: VersionRule = first
     drawing: Drawing = Drawing()
     in_float: FloatForm | None = None
+
+    @property
+    def kernel_module(self) -> str:
+        """Where the kernel is, to import; "" if there is none."""
+        return self.kernel if not self.kernel or "." in self.kernel else f"mcusim.ops.kernels.{self.kernel}"
 
 
 OPS: dict[str, OpDef] = {}

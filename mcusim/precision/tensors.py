@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mcusim.conventions.layers import tensors_around
+from mcusim.conventions.shared.layers import tensors_around
 from mcusim.graph import ABSENT, DType, Graph
 from mcusim.lowering.lower import lower_alone
 from mcusim.lowering.rules import InputPlace, LoweringRules

@@ -1,4 +1,4 @@
-"""Which runtime answers where none is asked for: the first of `PREFERENCE` that can run the network on the board.
+"""Which runtime answers where none is asked for: the first of `preferred` that can run the network on the board.
 
 "Can run" asks for kernels, not for room: whether the network fits is the question that the answer then treats.
 
@@ -19,10 +19,14 @@ from mcusim.runtimes.refusals import missing_nodes, refusals_of
 from mcusim.runtimes.registry import RUNTIMES, Runtime
 from mcusim.schedule import LAYER
 
-__all__ = ["PREFERENCE", "RuntimeChoice", "choose_runtime", "why_not"]
+__all__ = ["RuntimeChoice", "choose_runtime", "preferred", "why_not"]
 
-PREFERENCE = ("tinyengine", "tflm-cmsis-nn", "tflm", "x-cube-ai")
-"""The fastest on most boards first."""
+
+def preferred() -> list[Runtime]:
+    """The runtimes that answer where none is asked for, in the order of `Runtime.preference`."""
+    ranked = [(runtime.preference, runtime) for runtime in RUNTIMES.values() if runtime.preference is not None]
+    return [runtime for _, runtime in sorted(ranked, key=lambda pair: pair[0])]
+
 
 _NAMED_OPERATORS = 3
 
@@ -35,21 +39,18 @@ class RuntimeChoice(NamedTuple):
 
 
 def choose_runtime(graph: Graph, board: Board | None = None) -> RuntimeChoice:
-    """The first runtime of `PREFERENCE` that can run all of `graph` on `board`; without a board, anywhere.
+    """The first runtime of `preferred` that can run all of `graph` on `board`; without a board, anywhere.
 
     Where none can, the one that lacks kernels for the fewest nodes.
     """
-    lacking: dict[str, tuple[str, int]] = {}
-    for name in PREFERENCE:
-        runtime = RUNTIMES[name]
+    lacking: dict[Runtime, tuple[str, int]] = {}
+    for runtime in preferred():
         reason, nodes = why_not(graph, runtime, board)
         if not reason:
             return RuntimeChoice(runtime, "; ".join(why for why, _ in lacking.values()))
-        lacking[name] = reason, nodes
-    nearest = min(lacking, key=lambda name: lacking[name][1])
-    return RuntimeChoice(
-        RUNTIMES[nearest], f"no runtime is known to run it: {'; '.join(w for w, _ in lacking.values())}"
-    )
+        lacking[runtime] = reason, nodes
+    nearest = min(lacking, key=lambda runtime: lacking[runtime][1])
+    return RuntimeChoice(nearest, f"no runtime is known to run it: {'; '.join(w for w, _ in lacking.values())}")
 
 
 def why_not(graph: Graph, runtime: Runtime, board: Board | None = None) -> tuple[str, int]:

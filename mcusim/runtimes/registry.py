@@ -149,6 +149,8 @@ class Runtime:
     stack_bytes: what its calls take of the stack at most, beside all else; None where nobody has counted that.
     counted_by: the convention that counts its SRAM where its planner is not known.   bounds_memory: whether all that
     is known of its arena is what must be alive at once, a lower bound.
+    preference: its place among those that answer where none is asked for, the fastest on most boards
+    first; None for one that never does.
     parts: what the names of the parts begin with that its makers offer it for; "" for any.
     versions: those whose latency was measured, newest first.   current: how many of them answer where no version is
     asked for.   asked_version: the one that the user named, "" if none.   pointer_bits: of the target.
@@ -188,6 +190,7 @@ class Runtime:
     stack_bytes: int | None = None
     counted_by: str = ""
     bounds_memory: bool = False
+    preference: int | None = None
     parts: str = ""
     versions: tuple[str, ...] = ()
     current: int = 1

@@ -122,6 +122,7 @@ TFLM = register(
         title="TensorFlow Lite Micro, reference kernels",
         rules=LoweringRules(alignment=16, planned_scratch=_planned_scratch, plans_untouched=True, unpacks=True),
         planner_name="tflm-greedy",
+        preference=3,
         planner=tflm_greedy,
         kernel=_kernel,
         refuses=REFERENCE_REFUSALS.of_numbers,

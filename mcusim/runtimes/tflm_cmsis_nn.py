@@ -100,6 +100,7 @@ TFLM_CMSIS_NN = register(
         title="TensorFlow Lite Micro, CMSIS-NN kernels",
         rules=LoweringRules(alignment=16, planned_scratch=_planned_scratch, plans_untouched=True, unpacks=True),
         planner_name="tflm-greedy",
+        preference=2,
         planner=tflm_greedy,
         kernel=_kernel,
         refuses=CMSIS_NN_REFUSALS.of_numbers,

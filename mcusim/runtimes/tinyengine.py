@@ -73,6 +73,7 @@ TINYENGINE = register(
             patch_input_place=InputPlace.EXTERNAL,
         ),
         planner_name="tinyengine-first-fit",
+        preference=1,
         planner=tinyengine_first_fit,
         kernel=tinyengine_kernel,
         refuses=generator_refusals,

@@ -33,6 +33,7 @@ X_CUBE_AI = register(
         title="X-CUBE-AI / ST Edge AI Core, generated C and a closed library",
         rules=GENERATED_CODE,
         planner_name="best-fit",
+        preference=4,
         planner=best_fit_portfolio,
         kernel=unnamed_kernel("X-CUBE-AI"),
         flash=stored_weights("X-CUBE-AI", _code_bytes),

@@ -77,7 +77,7 @@ def simulate(
 
     model: a Graph, the name of a published network, the path of a `.tflite` file, or a description for `load`.
     profile: a board's name, the path of a profile, or a Board.
-    runtime: `NAME` or `NAME@VERSION`; if None the first of `runtimes.choosing.PREFERENCE` that can run the network.
+    runtime: `NAME` or `NAME@VERSION`; if None the first of `runtimes.choosing.preferred` that can run the network.
     schedule: see `mcusim.schedule`; `auto` is the best of those that the runtime can run.
     input_place: `arena` or `external`; the runtime's own choice if None.
     clock_hz, sram_budget_bytes, flash_budget_bytes, max_ms: replace or add to the board's own.

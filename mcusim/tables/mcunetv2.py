@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mcusim import published, zoo
 from mcusim.conventions import count
-from mcusim.conventions.layers import layers
+from mcusim.conventions.shared.layers import layers
 from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
 from mcusim.ops.totals import count_macs

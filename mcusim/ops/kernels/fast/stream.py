@@ -135,9 +135,11 @@ class StreamRunner:
 
 @lru_cache(None)
 def encoder(kernel: str) -> Encode | None:
-    """The encoder beside the kernel of this name, or None."""
+    """The encoder beside the kernel of this name, or None, as for a kernel that is no module of this package."""
+    if not kernel or "." in kernel:
+        return None
     name = f"{__package__}.{kernel}"
-    return cast(Encode, import_module(name).encode) if kernel and find_spec(name) is not None else None
+    return cast(Encode, import_module(name).encode) if find_spec(name) is not None else None
 
 
 def _gathered(gathers: Sequence[Copied]) -> list[Command]:

@@ -1,0 +1,1 @@
+"""What several conventions share; these files register nothing."""
