@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ABSENT",
+    "STORED",
     "Activation",
     "Attributes",
     "DType",
@@ -42,6 +43,7 @@ __all__ = [
     "Source",
     "Tensor",
     "TensorType",
+    "Wiring",
     "retyped",
     "signature",
     "tensor_type",
@@ -51,6 +53,9 @@ Shape = tuple[int, ...]
 
 ABSENT = -1
 """Index of an optional input that a node does not have."""
+
+
+_CONSTANT, _VARIABLE, STORED, _NOTHING = b"cvs-"
 
 
 class DType(StrEnum):
@@ -169,8 +174,8 @@ class TensorType:
     """Height of an NHWC tensor; 1 for any other rank, which cannot be cut into rows."""
     cols: int = field(init=False)
     """Width of an NHWC tensor; 1 for any other rank."""
-    is_computed: bool = field(init=False)
-    """Whether it takes bytes and is no constant."""
+    role: int = field(init=False)
+    """See `Graph.roles`."""
 
     def __post_init__(self) -> None:
         # A dimension of 0 counts as 1, as in TFLM's ElementCount for scalars and unknown sizes.
@@ -180,7 +185,8 @@ class TensorType:
         object.__setattr__(self, "size_bytes", -(-elements * _BITS[self.dtype] // 8))
         object.__setattr__(self, "rows", self.shape[1] if spatial else 1)
         object.__setattr__(self, "cols", self.shape[2] if spatial else 1)
-        object.__setattr__(self, "is_computed", bool(self.size_bytes) and not self.is_constant)
+        role = _CONSTANT if self.is_constant else STORED if self.size_bytes else _NOTHING
+        object.__setattr__(self, "role", role)
 
     def __reduce__(self) -> tuple[object, ...]:
         return tensor_type, (self.shape, self.dtype, self.is_constant, self.values)
@@ -390,6 +396,18 @@ class Loose(NamedTuple):
     unwritten: tuple[int, ...]
 
 
+class Wiring(NamedTuple):
+    """How tensors that take bytes of an arena join nodes, whatever constants stand between them.
+
+    key: of networks that are wired alike: operators, and the ordinals of what they read and write; ABSENT for others.
+    stored: ordinal -> tensor.   ordinals: tensor -> ordinal; one more entry at the end stands for an absent tensor.
+    """
+
+    key: tuple[tuple[object, ...], ...]
+    stored: list[int]
+    ordinals: list[int]
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """A network: tensors, nodes in execution order, and what goes in and out.
@@ -424,9 +442,37 @@ class Graph:
         return {tensor: tuple(readers) for tensor, readers in found.items()}
 
     @cached_property
+    def roles(self) -> bytes:
+        """A letter a tensor: `c` of a constant, `v` of a variable, `s` of one that takes bytes, `-` of any other."""
+        return bytes([_VARIABLE if tensor.is_variable else tensor.type.role for tensor in self.tensors])
+
+    @cached_property
     def stored(self) -> tuple[bool, ...]:
         """Of each tensor whether it takes bytes of an arena: constants and variables do not."""
-        return tuple([tensor.type.is_computed and not tensor.is_variable for tensor in self.tensors])
+        return tuple([role == STORED for role in self.roles])
+
+    @property
+    def has_plain_tensors(self) -> bool:
+        """Whether all tensors take bytes or are constants."""
+        return _VARIABLE not in self.roles and _NOTHING not in self.roles
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        """What is equal for networks that differ in shapes, attributes, numbers, names and constants only."""
+        nodes, stored = self.nodes, [index for index, role in enumerate(self.roles) if role == STORED]
+        ordinals = [ABSENT] * (len(self.tensors) + 1)  # the last stands for inputs that are absent
+        for ordinal, index in enumerate(stored):
+            ordinals[index] = ordinal
+        key = (
+            tuple([ordinals[index] for node in nodes for index in node.inputs]),
+            tuple([len(node.inputs) for node in nodes]),
+            tuple([ordinals[index] for node in nodes for index in node.outputs]),
+            tuple([len(node.outputs) for node in nodes]),
+            tuple([node.signature.op for node in nodes]),
+            tuple([ordinals[index] for index in self.inputs]),
+            tuple([ordinals[index] for index in self.outputs]),
+        )
+        return Wiring(key, stored, ordinals)
 
     @cached_property
     def operators(self) -> frozenset[str]:

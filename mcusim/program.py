@@ -263,15 +263,17 @@ class Program:
     @property
     def input_bytes(self) -> int:
         """Of the network's inputs as the runtime sees them: after conversions left to the caller."""
-        inputs = {view.tensor for view in self.views if view.kind is ViewKind.OUTSIDE}
-        inputs |= {buffer.tensor for buffer in self.buffers if buffer.kind is BufferKind.INPUT}
+        inputs = self._outside()
+        inputs.update([buffer[6] for buffer in self.buffers if buffer[4] is BufferKind.INPUT])
         return sum([self.graph.tensors[tensor].size_bytes for tensor in inputs])
 
     @property
     def outside_bytes(self) -> int:
         """Of the inputs that lie in memory of the caller."""
-        outside = {view.tensor for view in self.views if view.kind is ViewKind.OUTSIDE}
-        return sum([self.graph.tensors[tensor].size_bytes for tensor in outside])
+        return sum([self.graph.tensors[tensor].size_bytes for tensor in self._outside()])
+
+    def _outside(self) -> set[int]:
+        return {view[0] for view in self.views if view[2] is ViewKind.OUTSIDE}
 
     def body(self) -> Iterator[Step]:
         """Every step once, in the order of time: those of a subgraph behind the first that enters it."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -31,6 +32,9 @@ __all__ = [
     "Price",
     "total_bytes",
 ]
+
+_BOARDS_KEPT = 256
+"""Boards whose sums are found again: reports of one ask several times."""
 
 MIN_CLOCK_HZ, MAX_CLOCK_HZ = 1_000_000, 2_000_000_000
 
@@ -64,7 +68,7 @@ NO_ARENA = (BankKind.ITCM, BankKind.EXTERNAL)
 """Kinds that hold no arena unless the user names them with --bank."""
 
 
-class MemoryBank(msgspec.Struct, frozen=True, kw_only=True):
+class MemoryBank(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """One bank of RAM: the bytes [address, address + size_bytes).
 
     arena: whether a runtime may lay its arena here; None: as the kind says.
@@ -144,7 +148,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None
 
 
-class Board(msgspec.Struct, frozen=True, kw_only=True):
+class Board(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """One microcontroller at one clock. Sizes in bytes, clock in hertz.
 
     series: parts that share core, flash and buses, such as `stm32h7`; by the name if None. Measurements of kin count.
@@ -171,7 +175,7 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
 
         Of runs of the same size the lowest counts.
         """
-        return max(self.runs, key=total_bytes, default=())
+        return _arena_run(self)
 
     @property
     def runs(self) -> tuple[tuple[MemoryBank, ...], ...]:
@@ -192,7 +196,7 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def sram_bytes(self) -> int:
         """All on-chip RAM that may hold activations, whether in the run or not."""
-        return total_bytes(bank for bank in self.memory if bank.holds_arena)
+        return _sram_bytes(self)
 
     @property
     def ram_bytes(self) -> int:
@@ -237,6 +241,16 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
             raise ProfileError(f"a clock of {clock_hz} Hz is out of range", where=f"board '{self.name}'", fix=fix)
         flash = msgspec.structs.replace(self.flash, wait_states=None)
         return msgspec.structs.replace(self, clock_hz=clock_hz, flash=flash, power=None)
+
+
+@lru_cache(_BOARDS_KEPT)
+def _arena_run(board: Board) -> tuple[MemoryBank, ...]:
+    return max(board.runs, key=total_bytes, default=())
+
+
+@lru_cache(_BOARDS_KEPT)
+def _sram_bytes(board: Board) -> int:
+    return total_bytes(bank for bank in board.memory if bank.holds_arena)
 
 
 def total_bytes(banks: Iterable[MemoryBank]) -> int:

@@ -15,7 +15,7 @@ from mcusim.lowering.rules import LoweringRules
 from mcusim.ops import OPS, Movement
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 
-__all__ = ["Folding", "fold"]
+__all__ = ["Folding", "fold", "with_padding"]
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ def _fold_padding(graph: Graph, index: int, found: Folding) -> None:
         return
     folded = []
     for reader in readers:
-        signature = _with_padding(graph.nodes[reader].signature, node.signature)
+        signature = with_padding(graph.nodes[reader].signature, node.signature)
         if signature is None or graph.nodes[reader].inputs[0] != padded:
             return
         folded.append(signature)
@@ -85,7 +85,7 @@ def _fold_padding(graph: Graph, index: int, found: Folding) -> None:
 
 
 @lru_cache(SIGNATURES_KEPT)
-def _with_padding(reader: Signature, pad: Signature) -> Signature | None:
+def with_padding(reader: Signature, pad: Signature) -> Signature | None:
     """`reader` reading the unpadded tensor and padding it itself; None where it cannot."""
     op, pad_op = OPS.get(reader.op), OPS[pad.op]
     assert pad_op.padding is not None

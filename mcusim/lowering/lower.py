@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from mcusim.errors import ScheduleError
-from mcusim.graph import ABSENT, Attributes, Graph, Signature, TensorType, signature, tensor_type
+from mcusim.graph import ABSENT, Attributes, Graph, Signature, signature, tensor_type
 from mcusim.lowering.linking import link
+from mcusim.lowering.moulds import frame_of, row_pitch_bytes, step_facts
 from mcusim.lowering.nearest import nearest_schedule
 from mcusim.lowering.rules import InputPlace, LoweringRules, Scratch
 from mcusim.lowering.staging import (
@@ -23,7 +23,6 @@ from mcusim.lowering.staging import (
     split,
 )
 from mcusim.lowering.variables import changed_variables, stored_variables
-from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.program import Buffer, BufferKind, Home, Program, ScratchUse, Stage, Step, Variable, View, ViewKind
 from mcusim.region import Span
 from mcusim.schedule import LAYER, Schedule, StageKind
@@ -39,14 +38,23 @@ def lower(graph: Graph, schedule: Schedule, rules: LoweringRules, input_place: I
 
     Raises ScheduleError for a schedule that does not go with the network, with the nearest one that does.
     """
+    place = input_place or rules.input_place
+    frame = None if schedule.stages or schedule.is_auto else frame_of(graph, rules, place)
+    found = None if frame is None else frame.cast(graph)
+    if found is not None:
+        return found
     try:
-        program = _Lowering(graph, schedule, rules, input_place or rules.input_place).program()
+        lowering = _Lowering(graph, schedule, rules, place)
+        program = lowering.program()
     except ScheduleError as error:
         if schedule.is_auto:
             raise
         nearest = nearest_schedule(network_of(graph, rules).steps, schedule)
         raise ScheduleError(error.what, where=error.where, fix=f"use {nearest}, the nearest that works") from None
-    return link(program, rules)
+    linked = link(program, rules)
+    if frame is not None and linked is program:
+        frame.learn(program, lowering.folding)
+    return linked
 
 
 def lower_alone(graph: Graph, rules: LoweringRules, input_place: InputPlace | None = None) -> Program:
@@ -218,7 +226,7 @@ class _Lowering:
         for storage, (first, end, held) in lives.items():
             tensor = tensors[storage]
             size_bytes, capacity = self.rules.stored_bytes(tensor.type), 0
-            pitch_bytes = _row_pitch_bytes(tensor.type)
+            pitch_bytes = row_pitch_bytes(tensor.type)
             if held is not ViewKind.WHOLE:
                 rows, cols = sizes[storage]
                 pitch_bytes = tensor.type.row_bytes(cols)
@@ -242,7 +250,7 @@ class _Lowering:
             key = self.copied.get(storage, storage)
             view_of[key] = len(views)
             pitch_bytes, pointer, pointer_bytes = (
-                _row_pitch_bytes(tensors[storage].type),
+                row_pitch_bytes(tensors[storage].type),
                 ABSENT,
                 self.rules.pointer_bytes,
             )
@@ -297,7 +305,7 @@ class _Lowering:
             for tensor in tensors:
                 view_of[tensor] = len(views)
             if tensors:
-                pitch_bytes = _row_pitch_bytes(self.graph.tensors[tensors[0]].type)
+                pitch_bytes = row_pitch_bytes(self.graph.tensors[tensors[0]].type)
                 views.append(View(tensors[0], len(buffers), ViewKind.WHOLE, 0, pitch_bytes))
             found.append(Variable(name, len(buffers), size_bytes, fill, tensors))
             buffers.append(Buffer(name, self.rules.aligned(size_bytes), 0, length, kind, alignment))
@@ -338,7 +346,7 @@ class _Lowering:
         calls = [step.signature for step in self.steps]
         for time in self.cuts:
             calls[time] = self._piece(time, calls[time])
-        facts = [_step_facts(self.rules, call) for call in calls]
+        facts = [step_facts(self.rules, call) for call in calls]
         planned = [
             self._planned(buffers, time, fact.planned) if fact.planned else () for time, fact in enumerate(facts)
         ]
@@ -446,25 +454,3 @@ class _Lowering:
             aligned_bytes = self.rules.aligned(size_bytes)
             buffers.append(Buffer(role, aligned_bytes, 0, len(self.steps), BufferKind.HELD, alignment))
         return [tuple([ScratchUse(role, index[role], size) for role, size in scratch if size]) for scratch in asked]
-
-
-_Spans = tuple[Span, ...]
-
-
-class _StepFacts(NamedTuple):
-    """What a step asks of its runtime, and its whole output as one row piece and one column piece."""
-
-    planned: Scratch
-    held: Scratch
-    rows: _Spans
-    cols: _Spans
-
-
-@lru_cache(SIGNATURES_KEPT)
-def _step_facts(rules: LoweringRules, call: Signature) -> _StepFacts:
-    rows, cols = (call.outputs[0].rows, call.outputs[0].cols) if call.outputs else (1, 1)
-    return _StepFacts(rules.planned_scratch(call), rules.held_scratch(call), (Span(0, rows),), (Span(0, cols),))
-
-
-def _row_pitch_bytes(kind: TensorType) -> int:
-    return kind.size_bytes // (kind.rows or 1)

@@ -5,7 +5,7 @@ This module registers no operator.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from mcusim.graph import ABSENT, Graph, Signature, TensorType
 from mcusim.ops.registry import OPS, Work
@@ -32,15 +32,28 @@ def count_macs(graph: Graph) -> int:
 @lru_cache(_GRAPHS_KEPT)
 def count_parameters(graph: Graph) -> tuple[int, int]:
     """Bytes and number of the learned parameters; a buffer that several tensors share counts once."""
-    stored: dict[object, TensorType] = {}
-    for number, part in enumerate((graph, *graph.subgraphs)):
-        tensors = part.tensors
-        for node in part.nodes:
-            op = OPS.get(node.signature.op)
-            inputs = node.inputs
-            for position in op.parameters if op is not None else ():
-                index = inputs[position] if position < len(inputs) else ABSENT
-                if index != ABSENT and tensors[index].type.is_constant:
-                    elements = tensors[index].constant
-                    stored[(number, index) if elements is None else id(elements)] = tensors[index].type
-    return sum([kind.size_bytes for kind in stored.values()]), sum([kind.elements for kind in stored.values()])
+    kinds: list[TensorType] = []
+    shared: dict[object, TensorType] = {}
+    for part in (graph, *graph.subgraphs):
+        for index in dict.fromkeys(_learned(part)):
+            tensor = part.tensors[index]
+            if index == ABSENT or not tensor.type.is_constant:
+                continue
+            if tensor.constant is None:
+                kinds.append(tensor.type)
+            else:
+                shared[id(tensor.constant)] = tensor.type
+    kinds += shared.values()
+    return sum([kind.size_bytes for kind in kinds]), sum([kind.elements for kind in kinds])
+
+
+def _learned(graph: Graph) -> list[int]:
+    """Tensors that stand where operators have parameters; ABSENT where one is left out."""
+    learning = _learning()
+    pairs = [(node.inputs, learning[node.signature.op]) for node in graph.nodes if node.signature.op in learning]
+    return [inputs[place] for inputs, places in pairs for place in places if place < len(inputs)]
+
+
+@cache
+def _learning() -> dict[str, tuple[int, ...]]:
+    return {name: op.parameters for name, op in OPS.items() if op.parameters}

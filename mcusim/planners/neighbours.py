@@ -28,13 +28,11 @@ class Neighbours(NamedTuple):
 
     members: buffers of each block.   near: for each block the others that are alive with it, once for each of their
     buffers that is: (block, buffer).   block_of: of each buffer; ABSENT of those that no planner places.
-    late: blocks in TFLM's order of ties: by descending tensor, requests of scratch before them, the last one first.
     """
 
     members: tuple[tuple[int, ...], ...]
     near: tuple[tuple[tuple[int, int], ...], ...]
     block_of: tuple[int, ...]
-    late: tuple[int, ...]
     alignment: tuple[int, ...]
 
 
@@ -42,8 +40,8 @@ def neighbours_of(buffers: Sequence[Buffer]) -> Neighbours | None:
     """None where they are too many to be worth it."""
     if not 0 < len(buffers) <= _MOST_BUFFERS:
         return None
-    _, _, firsts, ends, kinds, alignments, tensors, overs = zip(*buffers, strict=True)
-    return _neighbours(firsts, ends, kinds, alignments, tensors, overs)
+    _, _, firsts, ends, kinds, alignments, _, overs = zip(*buffers, strict=True)
+    return _neighbours(firsts, ends, kinds, alignments, overs)
 
 
 @lru_cache(_KEPT)
@@ -52,12 +50,11 @@ def _neighbours(
     ends: tuple[int, ...],
     kinds: tuple[BufferKind, ...],
     alignments: tuple[int, ...],
-    tensors: tuple[int, ...],
     overs: tuple[int, ...],
 ) -> Neighbours | None:
     blocks = join([
-        Buffer("", 0, *fields)
-        for fields in zip(firsts, ends, kinds, alignments, tensors, overs, strict=True)
+        Buffer("", 0, first, end, kind, alignment, ABSENT, over)
+        for first, end, kind, alignment, over in zip(firsts, ends, kinds, alignments, overs, strict=True)
     ])  # fmt: skip
     at: list[list[int]] = [[] for _ in range(max(ends))]
     block_of = [ABSENT] * len(firsts)
@@ -74,17 +71,10 @@ def _neighbours(
         near.append(tuple([(block_of[member], member) for member in alive if block_of[member] != number]))
     if sum(map(len, near)) > _MOST_NEAR * len(firsts):
         return None
-    last = max(tensors, default=0)
-
-    def rank(number: int) -> int:
-        member = blocks[number].members[0]
-        return tensors[member] if tensors[member] >= 0 else last + 1 + member
-
     return Neighbours(
         tuple([block.members for block in blocks]),
         tuple(near),
         tuple(block_of),
-        tuple(sorted(range(len(blocks)), key=rank, reverse=True)),
         tuple([block.alignment for block in blocks]),
     )
 
@@ -92,15 +82,17 @@ def _neighbours(
 def first_fit_of(buffers: Sequence[Buffer], found: Neighbours, *, late_first: bool) -> tuple[int, ...]:
     """Offset of each buffer, as `first_fit` gives it, the largest blocks first; -1 of those that no planner places.
 
-    late_first: whether ties go to the later tensor, as in TFLM; else to the block that appears first.
+    late_first: whether ties go to the later tensor, as in TFLM, requests of scratch before them; else to the block that
+    appears first.
     """
     size_bytes = [buffer[1] for buffer in buffers]
-    members, near, block_of, late, alignments = found
+    members, near, block_of, alignments = found
     if len(members) == len(buffers):
         heights = size_bytes
     else:
         heights = [max([size_bytes[member] for member in block]) for block in members]
-    order = sorted(late if late_first else range(len(members)), key=heights.__getitem__, reverse=True)
+    ranks = _ranked(buffers, members, heights) if late_first else heights
+    order = sorted(range(len(members)), key=ranks.__getitem__, reverse=True)
     offset = [ABSENT] * (len(members) + 1)  # the last stands for buffers of no block
     for index in order:
         lying = [(offset[other], size_bytes[member]) for other, member in near[index] if offset[other] >= 0]
@@ -116,3 +108,13 @@ def first_fit_of(buffers: Sequence[Buffer], found: Neighbours, *, late_first: bo
                 lowest = -(-(start + height) // alignment) * alignment
         offset[index] = lowest
     return tuple([offset[number] for number in block_of])
+
+
+def _ranked(buffers: Sequence[Buffer], members: Sequence[tuple[int, ...]], heights: Sequence[int]) -> list[int]:
+    """What TFLM sorts blocks by."""
+    tensors = [buffers[block[0]][6] for block in members]
+    if ABSENT in tensors:
+        last = max([buffer[6] for buffer in buffers], default=0)
+        firsts = [block[0] for block in members]
+        tensors = [last + 1 + m if t == ABSENT else t for t, m in zip(tensors, firsts, strict=True)]
+    return [height << 32 | tensor for height, tensor in zip(heights, tensors, strict=True)]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import repeat
+from itertools import chain, repeat
 from typing import NamedTuple, cast
 
 from mcusim.columns import rows_of
@@ -182,22 +182,24 @@ def breakdown(
     copying = NO_CYCLES  # of copies that only the runtime makes; they count with the layer that reads the copy
     time = 0
     for stage in program.stages:
-        for step, facts in zip(stage.steps, _stage_facts(program, stage, runtime, prices), strict=True):
-            index, time = step[0], time + 1
-            for place, amount in facts.efforts:
-                amounts[place] += amount
+        facts = _stage_facts(program, stage, runtime, prices)
+        for place, amount in chain.from_iterable([fact.efforts for fact in facts]):
+            amounts[place] += amount
+        indices = [step[0] for step in stage.steps]
+        for place, index in enumerate(indices):
+            fact = facts[place]
             if index == ABSENT:
-                copying = copying.plus(facts.cycles or NO_CYCLES)
+                copying = copying.plus(fact.cycles or NO_CYCLES)
                 continue
-            if copying is not NO_CYCLES and facts.cycles is not None:
-                facts, copying = _repriced(facts, facts.cycles.plus(copying)), NO_CYCLES
-            found[index], sram_bytes[index] = facts, alive_bytes[time - 1] + held_bytes
-            if facts.troubled:
-                troubled.append(index)
-            if step.absorbed:
-                told = f"folded into {facts.op}"
-                for absorbed in step.absorbed:
-                    found[absorbed] = _silent_facts(nodes[absorbed].signature, told, prices)
+            if copying is not NO_CYCLES and fact.cycles is not None:
+                fact, copying = _repriced(fact, fact.cycles.plus(copying)), NO_CYCLES
+            found[index] = fact
+            sram_bytes[index] = alive_bytes[time + place] + held_bytes
+        time += len(indices)
+        troubled += [index for index, fact in zip(indices, facts, strict=True) if fact.troubled and index != ABSENT]
+        for absorbed, op in [(step.absorbed, step[1].op) for step in stage.steps if step.absorbed]:
+            for index in absorbed:
+                found[index] = _silent_facts(nodes[index].signature, f"folded into {op}", prices)
     for index in program.free:
         found[index] = _silent_facts(nodes[index].signature, "none: same bytes", prices)
     for index in program.caller:
@@ -215,10 +217,10 @@ def breakdown(
 
 def _stage_facts(
     program: Program, stage: Stage, runtime: Runtime, prices: Coefficients | None
-) -> Iterable[_LayerFacts]:
+) -> Sequence[_LayerFacts]:
     """One entry a step."""
     if stage.kind is StageKind.LAYER and not stage.part:
-        return [_layer_facts(runtime, prices, step[1]) for step in stage.steps]
+        return list(map(_layer_facts, repeat(runtime), repeat(prices), [step[1] for step in stage.steps]))
     is_once = program.flow_of(stage) is Flow.ONCE
     return [_step_facts(stage, step, runtime, prices, is_once) for step in stage.steps]
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from mcusim.graph import ABSENT, Graph, Signature
+from mcusim.graph import ABSENT, STORED, Graph, Signature
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.runtimes.tflm_preparation import KEPT, looks
 from mcusim.runtimes.tflm_storage import MCU_POINTER_BYTES, int_array_bytes, layout_bytes
@@ -128,7 +128,9 @@ class _Arena:
         scales = [t.quantization.scales for part in parts for t in part.tensors if t.quantization is not None]
         most = max(map(len, scales), default=0)
         lists_bytes = layout_bytes(ALLOCATION_INFO, self.pointer_bytes)[0] * sum([len(part.tensors) for part in parts])
-        lists_bytes += layout_bytes(PLANNED_BUFFER, self.pointer_bytes)[0] * sum([sum(part.stored) for part in parts])
+        lists_bytes += layout_bytes(PLANNED_BUFFER, self.pointer_bytes)[0] * sum(
+            [part.roles.count(STORED) for part in parts]
+        )
         self.few_looks = lists_bytes // (_temporary_bytes(most, self.pointer_bytes) + self.pointer_bytes)
 
     def _requests(self, made: int) -> int:
@@ -189,7 +191,7 @@ class _Arena:
         self.tail_bytes += states_bytes
         self._keep(states, start)
         top = -(-top // ARENA_ALIGNMENT_BYTES) * ARENA_ALIGNMENT_BYTES
-        buffers = requests + sum([sum(part.stored) for part in parts])
+        buffers = requests + sum([part.roles.count(STORED) for part in parts])
         lost = (self.remainder - self.tail_bytes) % ARENA_ALIGNMENT_BYTES
         self._check(top + layout_bytes(PLANNED_BUFFER, self.pointer_bytes)[0] * buffers + lost)
 

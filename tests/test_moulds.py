@@ -1,0 +1,77 @@
+"""Programs cast from a mould against Programs lowered step by step, for networks that are wired alike and differ."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from conftest import corpus_models
+
+from mcusim import zoo
+from mcusim.frontends.builder import GraphBuilder
+from mcusim.frontends.tflite import parse_tflite
+from mcusim.graph import DType, Graph
+from mcusim.lowering.lower import lower, lower_alone
+from mcusim.lowering.moulds import frame_of
+from mcusim.lowering.rules import InputPlace
+from mcusim.runtimes import RUNTIMES, Runtime
+from mcusim.schedule import LAYER
+
+runtimes = pytest.mark.parametrize("runtime", RUNTIMES.values(), ids=RUNTIMES)
+SEEDS = 40
+
+
+def drawn(seed: int) -> Graph:
+    """Shortcuts, pads that fold and pads that cannot, working memory, reshapes: sizes and constants are drawn."""
+    draw = random.Random(seed)
+    builder = GraphBuilder(f"drawn {seed}", draw.choice((DType.INT8, DType.INT8, DType.INT16)))
+    side = draw.choice((8, 12, 16))
+    x = builder.conv_2d(builder.input((1, side, side, 3)), 8, 3, padding=1)
+    for stride in (1, 2, 1):
+        kernel = draw.choice((3, 5))
+        wide = builder.conv_2d(x, draw.choice((4, 16, 24, 40)), 1)
+        deep = builder.depthwise_conv_2d(wide, kernel, stride=stride, padding=kernel // 2)
+        back = builder.conv_2d(deep, 8, draw.choice((1, 1, 3)))
+        x = builder.add(back, builder.unary("RELU", back))
+    bordered = builder.pad(x, 1, draw.choice((0, 1)), 1, 1)
+    x = builder.concatenation([builder.unary("ABS", bordered), builder.max_pool_2d(bordered, 1)], axis=3)
+    x = builder.depthwise_conv_2d(builder.unary("RELU", x), 1)
+    count = 1
+    for size in builder.type_of(x).shape:
+        count *= size
+    x = builder.fully_connected(builder.reshape(x, (1, count)), draw.choice((2, 10, 100)))
+    return builder.build([builder.softmax(x)])
+
+
+def assert_cast(graph: Graph, runtime: Runtime, place: InputPlace | None = None) -> bool:
+    """The Program is the one that lowering it step by step gives. Returns whether a mould was there for it."""
+    frame = frame_of(graph, runtime.rules, place or runtime.rules.input_place)
+    is_cast = frame is not None and frame.cast(graph) is not None
+    assert lower(graph, LAYER, runtime.rules, place) == lower_alone(graph, runtime.rules, place)
+    return is_cast
+
+
+@runtimes
+def test_networks_that_differ_in_sizes_are_lowered_right(runtime):
+    cast = sum(assert_cast(drawn(seed), runtime) for seed in range(SEEDS))
+    external = sum(assert_cast(drawn(seed), runtime, InputPlace.EXTERNAL) for seed in range(SEEDS))
+    if runtime.name in ("tinyengine", "tflm", "tflm-cmsis-nn"):
+        assert min(cast, external) > SEEDS // 4
+
+
+@runtimes
+@pytest.mark.parametrize("name", ["mcunet-in2", "mcunet-vww1", "mbv2-w0.35-r144", "person-det", "proxyless-w0.3-r176"])
+def test_networks_of_the_zoo_are_lowered_right(name, runtime):
+    for _ in range(2):
+        assert_cast(zoo.build(name), runtime)
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("model", corpus_models(), ids=lambda model: model.name)
+def test_files_are_lowered_right(model):
+    """With variables and subgraphs too, which have no moulds."""
+    for runtime in (RUNTIMES["tinyengine"], RUNTIMES["tflm"]):
+        for _ in range(2):
+            graph = parse_tflite(model.path.read_bytes(), name=model.name, where=model.name)
+            if not graph.subgraphs and not any(graph.loose):
+                assert_cast(graph, runtime)
