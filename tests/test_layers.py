@@ -55,6 +55,7 @@ FLOORS = (
     "designing",
     "spaces",
     "simulation",
+    "optimising",
     "precision",
     "advising",
     "sweeping",

@@ -42,6 +42,7 @@ COMMANDS = {
     "patch": Command("patch", "patch", "The schedules worth having, and the one to take."),
     "fit": Command("fit", "fit", "What to do when it does not fit, ranked."),
     "bits": Command("bits", "bits", "With how many bits a tensor it fits: 8, 4 or 2."),
+    "search": Command("search", "search", "The best network of a search space for a board, with its schedule."),
     "search-net": Command("search_net", "search_net", "A network for stated figures, or as large as a board takes."),
     "sweep": Command("sweep", "sweep", "Many networks, boards and schedules at once, as Parquet."),
     "compare": Command("compare", "compare", "What grew from one report to another, and whether that is too much."),

@@ -8,20 +8,27 @@ import typer
 
 from mcusim.arguments import chosen_runtime
 from mcusim.cli.options import (
+    FLASH_BUDGET,
+    JSON,
+    MAX_MS,
     MODEL,
     RUNTIME,
     SCHEDULE,
     SRAM_BUDGET,
     board_option,
     bytes_option,
+    ms_option,
     named_board,
     option,
     profile_file,
+    share_option,
 )
 from mcusim.cli.progress import progress_bar
+from mcusim.cli.search import HOLD, held_space
 from mcusim.cli.sheets import front_csv, layers_csv, maps_csv, tenants_csv, validation_csv
 from mcusim.cli.shell import (
     STDOUT,
+    document,
     one_thread,
     refuse_overwriting,
     refuse_same_target,
@@ -33,11 +40,13 @@ from mcusim.errors import ModelError, ScheduleError
 from mcusim.lowering.lower import lower
 from mcusim.memory.planning import plan_memory
 from mcusim.networks.loading import load
+from mcusim.optimising.subspaces import compare_subspaces, subspaces_document
 from mcusim.pricing.validation import Group, predictions
 from mcusim.render.bars import memory_plot
 from mcusim.render.charts import PLOTS, chart_csv
 from mcusim.render.layer_times import layers_plot
 from mcusim.render.patches import patches_plot
+from mcusim.render.spaces import space_plot, subspaces_csv
 from mcusim.render.style import check_format
 from mcusim.render.text import counted
 from mcusim.render.timeline import timeline_plot
@@ -304,3 +313,59 @@ def layers(
         raise ModelError(why.rstrip("."), where=f"'{report.model.name}'", fix="ask for another runtime")
     told = f"{counted(len(report.layers), 'layer')} of {report.model.name}"
     _write(layers_plot(report, kind), output, layers_csv(report), data, told)
+
+
+@app.command(short_help="Which part of a search space fits a board best.")
+def space(
+    space: Annotated[str, typer.Argument(metavar="SPACE", help="As for `mcusim search`.", show_default=False)],
+    output: Annotated[str, OUTPUT],
+    profile: Annotated[str, option(metavar="BOARD", help="The board that must hold the networks.")],
+    runtime: Annotated[str | None, RUNTIME] = None,
+    sram_budget: Annotated[str | None, SRAM_BUDGET] = None,
+    flash_budget: Annotated[str | None, FLASH_BUDGET] = None,
+    max_ms: Annotated[str | None, MAX_MS] = None,
+    hold: Annotated[list[str] | None, HOLD] = None,
+    sample: Annotated[int, typer.Option(min=1, metavar="N", help="Networks drawn from each part.")] = 100,
+    least_share: Annotated[
+        str, typer.Option(metavar="SHARE", help="Never call a part the best of which the board holds less.")
+    ] = "0%",
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another seed draws other networks.")] = 0,
+    width: Annotated[float, WIDTH] = 6.3,
+    data: Annotated[str | None, DATA] = None,
+    json: Annotated[str | None, JSON] = None,
+) -> None:
+    """The first stage of TinyNAS: how many MACs the networks have that a board holds, by width and resolution.
+
+    The part of the space with the most MACs in the mean is where to search. All parts, with their share of networks
+    that fit, are written by --data and --json.
+
+    \b
+    Examples:
+      mcusim plot space mcunet --profile stm32f746 --hold width=0.5 --sample 10 -o space.svg --data space.csv
+    """
+
+    kind = _kind(output, data, space, profile)
+    refuse_same_target(output=output, data=data, json=json)
+    with progress_bar() as progress:
+        found = compare_subspaces(
+            held_space(space, hold),
+            profile=profile,
+            runtime=runtime,
+            sram_budget_bytes=bytes_option(sram_budget, "--sram-budget"),
+            flash_budget_bytes=bytes_option(flash_budget, "--flash-budget"),
+            max_ms=ms_option(max_ms, "--max-ms"),
+            sample=sample,
+            seed=seed,
+            least_share=share_option(least_share, "--least-share"),
+            progress=progress,
+        )
+    best = found.best
+    told = f"{counted(len(found.parts), 'part')} of {found.space.name}, "
+    told += "no network of any part fits" if best is None else f"best {best.label}"
+    write_bytes(space_plot(found, kind, width), output, "--output")
+    if data is not None:
+        write_output(subspaces_csv(found), data, "--data")
+    if json is not None:
+        write_output(document(subspaces_document(found)), json, "--json")
+    if STDOUT not in (data, json):
+        write_output(f"{output}: {told}\n", STDOUT, "--output")

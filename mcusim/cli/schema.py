@@ -1,30 +1,55 @@
-"""`mcusim schema`: the JSON Schema of the documents that `mcusim run --json` writes."""
+"""`mcusim schema`: the JSON Schema of the documents that `mcusim run` and `mcusim search` write."""
 
 from __future__ import annotations
 
 import types
 import typing
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from mcusim.cli.shell import document, write_output
+from mcusim.errors import InputError
+from mcusim.optimising.documents import SEARCH_VERSION, SearchDocument
 from mcusim.report import SCHEMA_VERSION, Report
 
-__all__ = ["report_schema", "schema"]
+__all__ = ["report_schema", "schema", "search_schema"]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def schema() -> None:
-    """The JSON Schema of the report document, made from the types of the report itself.
+def schema(
+    of: Annotated[str, typer.Argument(metavar="DOCUMENT", help="report or search.")] = "report",
+) -> None:
+    """The JSON Schema of a document, made from the types of the document itself.
 
     `mcusim run --json F` writes one report; with `--profile all`, an object whose `reports` are many, best fit first.
+    `mcusim search --json F` writes what a search found.
 
     \b
-    Example:
+    Examples:
       mcusim schema
+      mcusim schema search
     """
-    write_output(document(report_schema()), "-", "schema")
+    known = {"report": report_schema, "search": search_schema}
+    if of not in known:
+        raise InputError(f"there is no document '{of}'", where="mcusim schema", fix=f"use {' or '.join(known)}")
+    write_output(document(known[of]()), "-", "schema")
+
+
+def search_schema() -> dict[str, Any]:
+    """What a search found."""
+    definitions: dict[str, Any] = {}
+    found = _record(SearchDocument, definitions)
+    return {
+        "$schema": DIALECT,
+        "title": "mcusim search",
+        **found,
+        "properties": {"schema_version": {"const": SEARCH_VERSION}, **found["properties"]},
+        "required": ["schema_version", *found["required"]],
+        "$defs": dict(sorted(definitions.items())),
+    }
 
 
 def report_schema() -> dict[str, Any]:
@@ -64,6 +89,8 @@ def _closed(properties: dict[str, Any], description: str) -> dict[str, Any]:
 def _type(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if isinstance(hint, types.UnionType):
         return {"anyOf": [_type(argument, definitions) for argument in typing.get_args(hint)]}
+    if typing.get_origin(hint) is dict:
+        return {"type": "object"}
     if typing.get_origin(hint) is tuple:
         arguments = typing.get_args(hint)
         items = _type(arguments[0], definitions)

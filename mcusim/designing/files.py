@@ -10,7 +10,7 @@ from mcusim.designing import FoundNetwork
 from mcusim.designing.counting import CONVENTION
 from mcusim.designing.space import Task
 
-__all__ = ["ACCURACY_UNKNOWN", "network_file"]
+__all__ = ["ACCURACY_UNKNOWN", "network_file", "network_text"]
 
 ACCURACY_UNKNOWN = "witness, accuracy unknown"
 SPACE_SOURCE = "MCUNetV2, arXiv 2110.15352, Appendix B"
@@ -49,9 +49,14 @@ def network_file(found: FoundNetwork, command: str) -> str:
         "flash_bytes": figures.flash_bytes,
         "params": figures.params,
     }
-    lines = [*_pairs(head), "", "[witness]", *_pairs(table), "", "[network]"]
-    lines += _pairs({key: value for key, value in found.network.items() if key != "layers"})
-    layers = [f"  {_inline(layer)}," for layer in found.network["layers"]]
+    return network_text(head, table, found.network)
+
+
+def network_text(head: Mapping[str, Any], witness: Mapping[str, Any], network: Mapping[str, Any]) -> str:
+    """A network in the form of the zoo's files.   head: keys of the file.   witness: how it was found."""
+    lines = [*_pairs(head), "", "[witness]", *_pairs(witness), "", "[network]"]
+    lines += _pairs({key: value for key, value in network.items() if key != "layers"})
+    layers = [f"  {_inline(layer)}," for layer in network["layers"]]
     return "\n".join([*lines, "layers = [", *layers, "]"]) + "\n"
 
 
@@ -66,6 +71,8 @@ def _inline(table: Mapping[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     """A value as TOML writes it. JSON's strings, whole numbers and truth values are TOML's too."""
+    if isinstance(value, Mapping):
+        return _inline(value)
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_value, value)) + "]"
     return json.dumps(value, ensure_ascii=False)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from typing import Any
 
 from mcusim.errors import InputError, McusimError, did_you_mean
@@ -21,13 +22,15 @@ def user_function(name: str, folder: str, what: str) -> Callable[..., Any]:
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
         raise InputError("it names no function", where=where, fix="write module:function")
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    place = os.path.abspath(folder)
+    if place not in sys.path:
+        sys.path.insert(0, place)
+    invalidate_caches()  # the module may have been written a moment ago
     try:
         module = import_module(module_name)
     except Exception as error:  # a user's module may raise anything
         missing = isinstance(error, ModuleNotFoundError) and error.name == module_name.partition(".")[0]
-        fix = f"is {module_name}.py in {folder}, or installed?" if missing else "mend the module"
+        fix = f"is {module_name}.py in {place}, or installed?" if missing else "mend the module"
         raise InputError(f"its module does not load: {told_by(error)}", where=where, fix=fix) from None
     found = getattr(module, attribute, None)
     if found is None:

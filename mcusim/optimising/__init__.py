@@ -1,0 +1,15 @@
+"""Searching networks for a board: which part of a space fits it best (`subspaces`), and its best network (`finding`).
+
+>>> from mcusim.optimising import find_network
+>>> found = find_network("mcunet", profile="stm32f746", evaluations=20)
+>>> found.report.fits
+True
+"""
+
+from __future__ import annotations
+
+from mcusim.optimising.candidates import Candidate
+from mcusim.optimising.finding import BestNetwork, find_network
+from mcusim.optimising.subspaces import SubSpaces, compare_subspaces
+
+__all__ = ["BestNetwork", "Candidate", "SubSpaces", "compare_subspaces", "find_network"]

@@ -1,0 +1,194 @@
+"""One network of a search, judged: with its schedule, against the board's budgets, by a predictor of its accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mcusim.arguments import Budgets
+from mcusim.boards.board import Board
+from mcusim.errors import InputError, McusimError, ScheduleError
+from mcusim.graph import Graph, Source
+from mcusim.optimising.pieces import CUTS, cut_points, patches
+from mcusim.report import Report, Verdict
+from mcusim.runtimes import Runtime
+from mcusim.schedule import LAYER, Schedule
+from mcusim.simulation.simulate import simulate
+from mcusim.spaces import Made, Space
+from mcusim.spaces.choosing import Pick, Picks
+from mcusim.spaces.functions import told_by
+
+__all__ = ["CUT", "GRID", "Candidate", "Judge", "Predictor", "Question"]
+
+GRID, CUT = "patches along an axis", "end of the patches"
+"""The choices that make the schedule, beside those of the space."""
+
+REFUSED = 100.0
+"""The excess of a network that cannot run so: worse than any that merely is too large."""
+
+UNKNOWN = 0.001
+"""The least excess of a budget of which nobody knows whether it holds."""
+
+SOURCE = Source(description="found by mcusim search, accuracy unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network with its schedule.
+
+    number: of the evaluation, from 0.   picks: of every free choice, by name.   choices: the values of all.
+    network: its description, or a Graph where the space builds those.   report: None where it cannot run so.
+    excess: how far it is above the budgets, in parts of them, added up; 0 where `simulate` says that it fits.
+    score: what the predictor says; None where it does not fit.   why: why it cannot run so, or "".
+    """
+
+    number: int
+    picks: Picks
+    choices: Mapping[str, Any]
+    network: Mapping[str, Any] | Graph
+    graph: Graph
+    schedule: Schedule
+    report: Report | None
+    excess: float
+    score: float | None = None
+    why: str = ""
+
+    @property
+    def fits(self) -> bool:
+        """Whether `simulate` said that every budget holds: only such networks are scored."""
+        return self.score is not None
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Less is better: first the budgets, then the score."""
+        return self.excess, 0.0 if self.score is None else -self.score
+
+
+Predictor = Callable[[Candidate], float]
+"""A network that fits -> a number; higher is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of every network alike.
+
+    grids: of patches along an axis; (1,) for layer by layer only.   predictor_name: for messages.
+    """
+
+    space: Space
+    board: Board
+    runtime: Runtime
+    budgets: Budgets
+    grids: tuple[int, ...]
+    predictor: Predictor
+    predictor_name: str
+    clock_hz: int | None = None
+    what_if: bool = False
+
+
+class Judge:
+    """Evaluates networks; what was evaluated before is known."""
+
+    def __init__(self, question: Question, known: Mapping[tuple[tuple[str, int], ...], tuple[float, float | None]]):
+        self.question, self._known = question, known
+        self.counts: dict[str, int] = {}
+
+    def evaluated(self, number: int, pick: Pick) -> Candidate:
+        """The network that `pick` chooses. Raises InputError where the space or the predictor fails."""
+        picks: dict[str, int] = {}
+
+        def taken(name: str, count: int) -> int:
+            picks[name] = index = pick(name, count)
+            self.counts[name] = count
+            return index
+
+        question = self.question
+        made = question.space.made(taken)
+        grid, cut = 1, 0
+        if len(question.grids) > 1:
+            grid = question.grids[taken(GRID, len(question.grids))]
+            cut = taken(CUT, CUTS) if grid > 1 else 0
+        candidate = self._built(number, picks, made, grid, cut)
+        known = self._known.get(tuple(picks.items()))
+        if known is not None:
+            return replace(candidate, excess=known[0], score=known[1])
+        return self.judged(candidate)
+
+    def judged(self, candidate: Candidate) -> Candidate:
+        """The candidate with its report, excess and score."""
+        if candidate.why:
+            return candidate
+        try:
+            report = self.report(candidate)
+        except ScheduleError as error:
+            return replace(candidate, why=told_by(error))
+        found = replace(candidate, report=report, excess=_excess(report))
+        return replace(found, score=self._score(found)) if report.verdict is Verdict.FITS else found
+
+    def report(self, candidate: Candidate) -> Report:
+        """What `mcusim run` says of it."""
+        question = self.question
+        return simulate(
+            candidate.graph,
+            profile=question.board,
+            runtime=question.runtime,
+            schedule=candidate.schedule,
+            clock_hz=question.clock_hz,
+            sram_budget_bytes=question.budgets.sram_bytes,
+            flash_budget_bytes=question.budgets.flash_bytes,
+            max_ms=question.budgets.max_ms,
+            what_if=question.what_if,
+        )
+
+    def _built(self, number: int, picks: Picks, made: Made, grid: int, cut: int) -> Candidate:
+        name = f"found in {self.question.space.name}"
+        try:
+            graph = made.graph(name, SOURCE)
+        except McusimError as error:
+            what = f"network {number} cannot be built: {told_by(error)}"
+            raise InputError(what, where=f"space '{self.question.space.name}'", fix="mend the space") from None
+        schedule, why = LAYER, ""
+        if grid > 1:
+            points = cut_points(graph)
+            if points:
+                schedule = patches(points[cut * len(points) // CUTS], grid)
+            else:
+                why = "no stage of patches can end anywhere in it"
+        choices = {**made.values, "schedule": str(schedule)}
+        return Candidate(number, dict(picks), choices, made.description, graph, schedule, None, REFUSED, why=why)
+
+    def _score(self, candidate: Candidate) -> float:
+        where = f"predictor '{self.question.predictor_name}'"
+        try:
+            said = self.question.predictor(candidate)
+        except Exception as error:  # a user's code may raise anything
+            what = f"it raised {told_by(error)} on network {candidate.number}"
+            raise InputError(what, where=where, fix="mend the function") from None
+        try:
+            score = float(said)
+        except (TypeError, ValueError):
+            what = f"it returned a {type(said).__name__} for network {candidate.number}"
+            raise InputError(what, where=where, fix="return a number; higher is better") from None
+        if not math.isfinite(score):
+            what = f"it returned {score} for network {candidate.number}"
+            raise InputError(what, where=where, fix="return a finite number; higher is better")
+        return score
+
+
+def _excess(report: Report) -> float:
+    """How far a report is above its budgets, in parts of them; more than 0 wherever it is not known to fit."""
+    sram, flash, latency = report.sram, report.flash, report.latency
+    sides: list[tuple[bool | None, float | None, float | None]] = [
+        (sram.fits, sram.with_stack_bytes, sram.budget_bytes),
+        (flash.fits, flash.high_bytes or flash.total_bytes, flash.budget_bytes),
+    ]
+    if latency.budget_ms is not None:
+        sides.append((latency.fits, latency.high_ms or latency.ms, latency.budget_ms))
+    total = 0.0
+    for fits, value, budget in sides:
+        if fits is not True:
+            over = value / budget - 1 if value is not None and budget else 0.0
+            total += max(over, UNKNOWN)
+    return total if report.verdict is not Verdict.FITS else 0.0

@@ -1,0 +1,95 @@
+"""What a search has evaluated so far, on disk: a line a network, so that a search that was stopped goes on.
+
+Optimisers are deterministic: asked again from the start with the same seed they ask for the same networks, and what
+the journal knows needs no evaluation. A last line that was cut off is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from mcusim.errors import InputError, OutputError
+from mcusim.optimising.candidates import Candidate
+
+__all__ = ["Journal", "Known"]
+
+Known = dict[tuple[tuple[str, int], ...], tuple[float, float | None]]
+"""Picks in their order -> excess and score."""
+
+_KIND = "mcusim search journal"
+
+
+class Journal:
+    """A context that appends to a file. asked: all that decides what networks are asked for, and what they score."""
+
+    def __init__(self, path: str, asked: Mapping[str, Any]) -> None:
+        self.path, self._asked = Path(path), {"kind": _KIND, **asked}
+        self.known: Known = {}
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> Journal:
+        try:
+            whole = self._read() if self.path.exists() else 0
+            if whole:
+                with self.path.open("r+b") as file:
+                    file.truncate(whole)
+            self._file = self.path.open("a", encoding="utf-8")
+            if not whole:
+                self._line(self._asked)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise OutputError(f"cannot be written: {why}", where=str(self.path), fix="name another file") from None
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, candidate: Candidate) -> None:
+        """Write down what was found of a network, unless it is known."""
+        key = tuple(candidate.picks.items())
+        if key not in self.known:
+            self.known[key] = candidate.excess, candidate.score
+            self._line({"picks": dict(candidate.picks), "excess": candidate.excess, "score": candidate.score})
+
+    def _line(self, value: Mapping[str, Any]) -> None:
+        assert self._file is not None
+        self._file.write(json.dumps(value) + "\n")
+        self._file.flush()
+
+    def _read(self) -> int:
+        """Fill `known`; the bytes of whole lines. Raises InputError for a journal of another search."""
+        content = self.path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        lines = whole.decode("utf-8", errors="replace").splitlines()
+        if not lines:
+            if content:
+                self._refuse("it is no journal of a search")
+            return 0
+        first = self._parsed(lines[0])
+        if first.get("kind") != _KIND:
+            self._refuse("it is no journal of a search")
+        for key, value in self._asked.items():
+            if first.get(key) != value:
+                self._refuse(f"it is of another search: its {key} is {first.get(key)!r:.60}, not {value!r:.60}")
+        for line in lines[1:]:
+            found = self._parsed(line)
+            self.known[tuple(found["picks"].items())] = found["excess"], found["score"]
+        return len(whole)
+
+    def _parsed(self, line: str) -> dict[str, Any]:
+        try:
+            found = json.loads(line)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not ("kind" in found or {"picks", "excess", "score"} <= set(found)):
+            self._refuse("it is no journal of a search")
+        parsed: dict[str, Any] = found
+        return parsed
+
+    def _refuse(self, what: str) -> None:
+        raise InputError(what, where=str(self.path), fix="name another file for --journal, or remove this one")

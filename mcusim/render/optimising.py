@@ -1,0 +1,114 @@
+"""A search for a network, as text: what was found, what it takes, and what stands behind its score."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from mcusim.optimising.documents import FoundInfo, SearchDocument
+from mcusim.optimising.finding import BestNetwork
+from mcusim.render.catalog import fields
+from mcusim.render.text import Glyphs, headline, kib, paragraph
+from mcusim.render.text_table import Bar, Cell, Column, table
+from mcusim.spaces import Space
+from mcusim.units import format_count, format_percent
+
+__all__ = ["network_lines", "space_lines"]
+
+
+def network_lines(found: BestNetwork, told: SearchDocument, file: str | None, width: int, glyphs: Glyphs) -> list[Text]:
+    """All of it, as lines of at most `width` cells.   file: where the network was written, if it was."""
+    network = told.found
+    subject = f"{told.space.title} on {found.board.name}"
+    if told.fits:
+        lines = headline(subject, f"{told.predictor.predicts}: {network.score:,.4g}", "bold green", width)
+    else:
+        lines = headline(subject, "NOTHING THAT WAS TRIED FITS", "bold red", width)
+    done = f"{told.optimiser}, seed {told.seed}: {told.evaluations:,} networks, {told.distinct:,} distinct, "
+    lines += paragraph(f"{done}{told.fitting:,} fit; runtime {told.runtime}", width, style="dim")
+    lines += [Text(), *_limits(told, width, glyphs), Text(), *fields(_facts(told), width)]
+    if told.predictor.evidence is not None:
+        known = told.predictor.evidence
+        evidence = (
+            f"the predictor, asked about each of {known.networks} published networks without having seen it, is off by "
+            f"{known.mean_error:.1f} points in the mean and {known.worst_error:.1f} at worst; rank correlation "
+            f"{known.rank_correlation:.2f}. Nobody has trained this network."
+        )
+        lines += [Text(), *paragraph(evidence, width, style="dim")]
+    if not told.fits:
+        lines += [Text(), *paragraph(_closest(network), width, style="yellow")]
+    elif file is None:
+        lines += [Text(), *paragraph("-o FILE writes it, for `mcusim run FILE`.", width, style="dim")]
+    else:
+        command = (
+            f"mcusim run {file} --profile {found.board.name} --runtime {told.runtime} --schedule {network.schedule}"
+        )
+        lines += [Text(), *paragraph(f"next: {command}", width, style="bold", hanging="  ")]
+    return lines
+
+
+def _closest(network: FoundInfo) -> str:
+    if network.why:
+        return f"! shown is the closest: {network.why}."
+    return (
+        f"! shown is the closest: {format_percent(network.excess)} above its budgets in all. Allow more, hold smaller "
+        f"choices (--hold), or try more networks (--evaluations)."
+    )
+
+
+def _limits(told: SearchDocument, width: int, glyphs: Glyphs) -> list[Text]:
+    network, budgets = told.found, told.budgets
+    columns = (Column("figure"), Column("at most", right=True), Column("found", right=True), Column("", least=4))
+    pairs: list[tuple[str, str, str, bool | None]] = [
+        _limit("SRAM", budgets.sram_bytes, network.sram_bytes),
+        _limit("flash", budgets.flash_bytes, network.flash_bytes),
+    ]
+    spread = (
+        "" if network.low_ms is None or network.high_ms is None else f" ({network.low_ms:.0f}-{network.high_ms:.0f})"
+    )
+    time = "unknown" if network.ms is None else f"{network.ms:,.1f} ms{spread}"
+    held = None if budgets.ms is None or network.high_ms is None else network.high_ms <= budgets.ms
+    pairs.append(("time", "" if budgets.ms is None else f"{budgets.ms:,.1f} ms", time, held))
+    words = {True: Cell("held", "green"), False: Cell("MISSED", "bold red"), None: Cell("")}
+    rows: list[list[Cell | Bar]] = [[Cell(n), Cell(most), Cell(value), words[held]] for n, most, value, held in pairs]
+    return table(columns, rows, width, glyphs)
+
+
+def _limit(name: str, most: int, value: int | None) -> tuple[str, str, str, bool | None]:
+    shown = "unknown" if value is None else f"{kib(value)} KiB"
+    return name, f"{kib(most)} KiB", shown, None if value is None else value <= most
+
+
+def _facts(told: SearchDocument) -> list[tuple[str, str]]:
+    network = told.found
+    whole = {name: value for name, value in network.choices.items() if name in ("resolution", "width")}
+    layers = [] if network.network is None else network.network["layers"]
+    shape = "" if network.network is None else "x".join(map(str, network.network["input"]))
+    return [
+        ("MACs", format_count(network.macs)),
+        ("parameters", f"{network.params:,}"),
+        ("input", shape),
+        ("schedule", network.schedule),
+        ("choices", ", ".join(f"{name} {value}" for name, value in whole.items())),
+        ("layers", f"{len(layers)} in its description" if layers else ""),
+        ("accuracy", "unknown: nobody has trained it"),
+    ]
+
+
+def space_lines(spaces: list[Space], width: int, glyphs: Glyphs) -> list[Text]:
+    """The spaces that come with mcusim."""
+    columns = (
+        Column("space"),
+        Column("networks", right=True),
+        Column("data set", drop=2),
+        Column("source", drop=1, least=20),
+    )
+    rows: list[list[Cell | Bar]] = [
+        [
+            Cell(space.name),
+            Cell("" if space.size is None else f"{space.size:.1e}"),
+            Cell(space.dataset),
+            Cell(space.source, "dim"),
+        ]
+        for space in spaces
+    ]
+    return table(columns, rows, width, glyphs)
