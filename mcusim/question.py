@@ -23,11 +23,14 @@ from mcusim.arguments import (
     the_schedule,
 )
 from mcusim.boards.board import Board
+from mcusim.errors import InputError
 from mcusim.graph import Graph
+from mcusim.lowering.reorder import reorder
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.images import Image
 from mcusim.pricing.stored import Calibration
 from mcusim.runtimes import Runtime
+from mcusim.runtimes.replanned import planner_warning, with_planner
 from mcusim.schedule import LAYER, Schedule
 
 __all__ = ["BoardName", "Model", "Question", "Settled"]
@@ -48,6 +51,8 @@ class Question:
     what_if: whether a budget may be larger than what the board has.
     convention: counts SRAM instead of the runtime.   image: a linked firmware, whose code counts.
     calibration: a file of `mcusim calibrate`, or what it holds.
+    planner: places the buffers instead of the runtime's own; one of `mcusim.planners.PLANNERS`.
+    reorder: whether independent layers run in the order with the lowest peak instead of the file's.
     """
 
     model: Model
@@ -63,6 +68,8 @@ class Question:
     convention: str | None = None
     image: Image | None = None
     calibration: Calibration | str | PathLike[str] | None = None
+    planner: str | None = None
+    reorder: bool = False
 
     def settled(self) -> Settled:
         """The question with its names looked up. Raises McusimError for the first thing that is wrong.
@@ -75,8 +82,19 @@ class Question:
         clock_hz = the_clock(self.clock_hz)
         board = own if clock_hz is None else own.with_clock(clock_hz)
         graph = the_graph(self.model)
-        runtime, why = chosen_runtime(wished, graph, board)
-        return Settled(graph, board, runtime, why, schedule, self.input_place, budgets)
+        found, why = chosen_runtime(wished, graph, board)
+        runtime, warnings = found, []
+        if self.planner is not None:
+            if self.convention is not None:
+                what = f"{self.convention} counts SRAM, and places nothing"
+                raise InputError(what, where="planner", fix="leave out the planner or the convention")
+            runtime = with_planner(found, self.planner)
+            warnings += planner_warning(runtime)
+        ordered = reorder(graph, runtime.rules).graph if self.reorder else graph
+        if ordered is not graph:
+            warnings.append("order: the layers run in another order than the file's.")
+        place = self.input_place
+        return Settled(ordered, board, runtime, why, schedule, place, budgets, ordered is not graph, tuple(warnings))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +103,7 @@ class Settled:
 
     board: at the clock that was asked for.   runtime: as it is built for the board's core.
     why_runtime: why it was chosen; "" where it was asked for.   wished_place: None for the runtime's own choice.
+    is_reordered: whether the layers run in another order than the file's.   warnings: what to know about the choices.
     """
 
     graph: Graph
@@ -94,6 +113,8 @@ class Settled:
     schedule: Schedule
     wished_place: InputPlace | str | None
     budgets: Budgets
+    is_reordered: bool = False
+    warnings: tuple[str, ...] = ()
 
     def input_place(self, schedule: Schedule | None = None, runtime: Runtime | None = None) -> InputPlace:
         """Where the network's input lies under a schedule and runtime; the question's own if None.

@@ -92,12 +92,14 @@ class RuntimeInfo(NamedTuple):
     """runs: whether it can run this network, in these pieces, on this board; None where that cannot be told.
 
     why: where nobody asked for this runtime, what those lack that would have come first; else "".
+    planner: what places the buffers of its arena; None where that is not known.
     """
 
     name: str
     version: str
     runs: bool | None = True
     why: str = ""
+    planner: str | None = None
 
 
 class PartInfo(NamedTuple):
@@ -132,6 +134,8 @@ class ScheduleInfo(NamedTuple):
     spec: str
     stages: tuple[StageInfo, ...]
     recomputed_macs: int
+    reordered: bool = False
+    """Whether the layers run in another order than that of the file."""
 
 
 class InputInfo(NamedTuple):

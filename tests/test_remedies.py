@@ -11,7 +11,7 @@ from commands import run
 
 import mcusim
 from mcusim import zoo
-from mcusim.advising.remedies import RemedyKind, narrowed, remedies
+from mcusim.advising.remedies import Remedy, RemedyKind, narrowed, remedies
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import Graph
@@ -32,28 +32,76 @@ def branching() -> Graph:
 @pytest.mark.parametrize(
     ("model", "board", "runtime", "kinds"),
     [
-        ("mbv2-w0.35-r144", "stm32f412", "tinyengine", {"schedule", "board", "resolution", "width"}),
-        ("mcunet-in3", "stm32f412", "tflm", {"plan", "runtime", "board", "resolution", "width"}),
-        ("mbv2-w1.0-r224", "stm32h743", "tinyengine", {"schedule", "resolution", "width"}),
+        ("mbv2-w0.35-r144", "stm32f412", "tinyengine", {"schedule", "board", "bits", "resolution", "width"}),
+        ("mcunet-in3", "stm32f412", "tflm", {"plan", "runtime", "board", "bits", "resolution", "width"}),
     ],
 )
 def test_a_command_shows_the_numbers_of_its_remedy(model, board, runtime, kinds):
     found = remedies(model, profile=board, runtime=runtime)
     assert kinds <= {str(remedy.kind) for remedy in found.remedies}
     for remedy in found.remedies:
-        if not remedy.command.startswith(("mcusim run", "mcusim plan")):
-            assert not remedy.keeps_outputs
+        if remedy.kind in (RemedyKind.RESOLUTION, RemedyKind.WIDTH):
+            assert (remedy.command, remedy.keeps_outputs) == ("", False)
             continue
-        code, out, err = run(*shlex.split(remedy.command)[1:], "--json", "-")
-        assert (code, err) == (0, ""), remedy.command
-        answer = json.loads(out)
-        if remedy.kind is RemedyKind.PLAN:
-            assert answer["total_bytes"] == remedy.sram_bytes
-            continue
-        assert answer["sram"]["peak_bytes"] == remedy.sram_bytes
-        assert answer["latency"]["ms"] == pytest.approx(remedy.ms)
-        assert answer["flash"]["total_bytes"] == remedy.flash_bytes
-        assert (answer["verdict"] == "fits") == remedy.fits
+        assert_typed(remedy)
+
+
+def assert_typed(remedy: Remedy) -> None:
+    """The command answers with the figures of its remedy, to the byte."""
+    assert remedy.command.startswith("mcusim run ")
+    code, out, err = run(*shlex.split(remedy.command)[1:], "--json", "-")
+    assert (code, err) == (0, ""), remedy.command
+    answer = json.loads(out)
+    assert answer["sram"]["peak_bytes"] == remedy.sram_bytes, remedy.command
+    assert answer["latency"]["ms"] == pytest.approx(remedy.ms)
+    assert answer["flash"]["total_bytes"] == remedy.flash_bytes
+    assert (answer["verdict"] == "fits") == remedy.fits
+
+
+def test_budgets_and_limits_are_part_of_the_command():
+    found = remedies("mcunet-vww1", profile="stm32f746", sram_budget_bytes=64 << 10, max_ms=500.5, runtime="tinyengine")
+    assert any(remedy.fits for remedy in found.remedies)
+    for remedy in found.remedies:
+        if remedy.command:
+            assert_typed(remedy)
+
+
+def test_remedies_are_combined_where_none_is_enough(tmp_path: Path):
+    """Another order saves 14 KB and another runtime 3; together they fit."""
+    path = tmp_path / "branches.tflite"
+    path.write_bytes(write_tflite(with_seeded_weights(branching())))
+    found = remedies(path, profile="stm32f412", runtime="x-cube-ai", sram_budget_bytes=25_000).remedies
+    fitting = [
+        remedy for remedy in found if remedy.fits and remedy.keeps_outputs and remedy.kind is not RemedyKind.BOARD
+    ]
+    assert {remedy.kind for remedy in fitting} == {RemedyKind.COMBINATION}
+    told = "run the layers in another order"
+    assert {f"runtime tflm, {told}", f"runtime tflm-cmsis-nn, {told}"} <= {remedy.what for remedy in fitting}
+    assert all(remedy.what.startswith("runtime ") and "," in remedy.what for remedy in fitting)
+    for remedy in fitting:
+        assert_typed(remedy)
+
+
+@pytest.mark.parametrize("model", ["mcunet-in3", "mbv2-w1.0-r224"])
+def test_the_next_board_is_that_of_all_boards(model):
+    """Of those that hold the network as it is, the smallest; with the figures of its row."""
+    found = remedies(model, profile="stm32f412")
+    code, out, _ = run("run", model, "--profile", "all", "--json", "-")
+    assert code == 0
+    rows = [
+        row for row in json.loads(out)["reports"] if row["verdict"] == "fits" and row["profile"]["name"] != "stm32f412"
+    ]
+    board = [remedy for remedy in found.remedies if remedy.kind is RemedyKind.BOARD]
+    if not rows:
+        assert not [remedy for remedy in board if remedy.fits]
+        return
+    smallest = min(rows, key=lambda row: (row["sram"]["budget_bytes"], row["flash"]["budget_bytes"]))
+    (remedy,) = board
+    assert f"board {smallest['profile']['name']}" in remedy.what
+    assert remedy.sram_bytes == smallest["sram"]["peak_bytes"]
+    assert remedy.flash_bytes == smallest["flash"]["total_bytes"]
+    assert remedy.ms == pytest.approx(smallest["latency"]["ms"])
+    assert_typed(remedy)
 
 
 def test_another_order_of_a_file(tmp_path: Path):
@@ -65,7 +113,9 @@ def test_another_order_of_a_file(tmp_path: Path):
     assert order.sram_bytes < found.report.sram.peak_bytes
     code, out, _ = run(*shlex.split(order.command)[1:], "--json", "-")
     assert code == 0
-    assert json.loads(out)["total_bytes"] == order.sram_bytes
+    answer = json.loads(out)
+    assert answer["sram"]["peak_bytes"] == order.sram_bytes
+    assert answer["schedule"]["reordered"] is True
 
 
 def two_filters_a_channel() -> Graph:
@@ -87,8 +137,10 @@ def test_no_remedy_keeps_a_runtime_that_cannot_run_the_network():
     """A plan, a schedule or a board that mends SRAM alone is not said to fit."""
     found = remedies(two_filters_a_channel(), profile="stm32f410", runtime="tinyengine")
     assert found.report.runtime.runs is False
-    assert not [remedy for remedy in found.remedies if remedy.kind is RemedyKind.BOARD]
-    same = [remedy for remedy in found.remedies if remedy.kind is not RemedyKind.RUNTIME]
+    boards = [remedy for remedy in found.remedies if remedy.kind is RemedyKind.BOARD]
+    assert all("runtime tflm" in remedy.what and remedy.fits for remedy in boards)
+    others = (RemedyKind.RUNTIME, RemedyKind.COMBINATION, RemedyKind.BOARD)
+    same = [remedy for remedy in found.remedies if remedy.kind not in others]
     assert same
     for remedy in same:
         assert "tinyengine cannot run it" in remedy.lacks

@@ -5,30 +5,27 @@ from __future__ import annotations
 import copy
 import math
 import os
-import shlex
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import combinations
 from os import PathLike
+from types import MappingProxyType
 from typing import Any
 
 from mcusim import zoo
+from mcusim.advising.ways import Limits, Way, cut, external, reordered, replanned
 from mcusim.arguments import Budgets, chosen_runtime, the_board, the_budgets, the_graph
 from mcusim.boards import all_boards
 from mcusim.boards.board import Board
 from mcusim.errors import McusimError
 from mcusim.graph import Graph
-from mcusim.lowering.lower import lower
-from mcusim.lowering.reorder import reorder
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.accounting import untold_input
-from mcusim.memory.placement import place
-from mcusim.planners import PLANNERS
 from mcusim.precision import fit_bits
 from mcusim.report import Report
 from mcusim.runtimes import RUNTIMES, Runtime
-from mcusim.schedule import LAYER
-from mcusim.searching import search
+from mcusim.runtimes.choosing import preferred
 from mcusim.simulation.simulate import simulate
 
 __all__ = ["Diagnosis", "Remedy", "RemedyKind", "narrowed", "remedies"]
@@ -40,12 +37,15 @@ LEAST_RESOLUTION = 32
 
 
 class RemedyKind(StrEnum):
-    """What a remedy changes; the first three give the same outputs on the same board under the same runtime."""
+    """What a remedy changes; the first four give the same outputs on the same board under the same runtime."""
 
     PLAN = "plan"
     ORDER = "order"
     SCHEDULE = "schedule"
+    INPUT = "input"
     RUNTIME = "runtime"
+    COMBINATION = "combination"
+    """Several of those before it, none of which is enough without the others."""
     BITS = "bits"
     RESOLUTION = "resolution"
     WIDTH = "width"
@@ -107,14 +107,14 @@ def remedies(
     graph, board = the_graph(model), the_board(profile)
     chosen, _ = chosen_runtime(runtime, graph, board)
     named = os.fspath(model) if isinstance(model, str | PathLike) else graph.name
+    shown = os.fspath(profile) if isinstance(profile, str | PathLike) else board.name
     budgets = the_budgets(board, sram_budget_bytes, flash_budget_bytes, max_ms, what_if)
+    limits = Limits(sram_budget_bytes, flash_budget_bytes, max_ms, what_if)
+    way = Way(graph, named, board, shown, chosen, limits, input_place)
     report = _asked(graph, board, chosen, input_place, budgets)
-    patient = _Patient(graph, shlex.quote(named), board, chosen, report, input_place, budgets)
+    patient = _Patient(way, chosen, report, budgets, runtime is None)
     found = [
-        *patient.plans(),
-        *patient.orders(),
-        *patient.schedules(),
-        *patient.runtimes(),
+        *patient.changes(),
         *patient.bits(),
         *patient.resolutions(),
         *patient.widths(),
@@ -135,92 +135,116 @@ def _rank(remedy: Remedy) -> tuple[bool, bool, bool, int, float, int]:
     return *gentleness, remedy.ms if remedy.fits and remedy.ms is not None else math.inf, remedy.sram_bytes
 
 
+Change = Callable[[Way], Way | None]
+
+_CHANGES: Mapping[RemedyKind, Change] = MappingProxyType(
+    {
+        RemedyKind.ORDER: reordered,
+        RemedyKind.INPUT: external,
+        RemedyKind.SCHEDULE: cut,
+        RemedyKind.PLAN: replanned,
+    }
+)
+"""What can be changed without another network, board or runtime, in the order in which it is done."""
+
+_MOST_TOGETHER = 3
+OWN = "mcusim"
+"""The runtime whose C `mcusim codegen` writes, which runs on every board."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Patient:
-    """named: as the user named the network, for commands."""
+    """The network as it was asked about.   report: as it is.   picks_runtime: whether the user named none."""
 
-    graph: Graph
-    named: str
-    board: Board
+    way: Way
     runtime: Runtime
     report: Report
-    input_place: InputPlace | None
     budgets: Budgets
+    picks_runtime: bool
 
-    def plans(self) -> Iterator[Remedy]:
-        """The smallest plan of the same buffers."""
-        if not self.runtime.has_placement:
+    def changes(self) -> Iterator[Remedy]:
+        """What keeps the network and the board: one change each, then as few together as it takes."""
+        fitting = False
+        others = list(self._runtimes())
+        for single in (*self._singles(self.way), *[remedy for _, remedy in others]):
+            fitting = fitting or single.fits
+            yield single
+        if fitting or self.report.fits:
             return
-        program = lower(self.graph, LAYER, self.runtime.rules, self.input_place)
-        beside = self.report.sram.peak_bytes - self.report.sram.arena_bytes
-        sizes = {name: place(program, planner).arena_bytes + beside for name, planner in PLANNERS.items()}
-        name = min(sizes, key=lambda name: (sizes[name], name))
-        if sizes[name] < self.report.sram.peak_bytes:
-            command = f"{self._plan()} --planner {name}"
-            yield self._same(
-                RemedyKind.PLAN, f"plan the arena with {name}", sizes[name], self.report.latency.ms, command
-            )
+        ways = [self.way, *[way for way, _ in others if way.runtime is not None]]
+        for count in range(1, _MOST_TOGETHER + 1):
+            found = [
+                remedy
+                for way in ways
+                for kinds in combinations(_CHANGES, count)
+                if count > 1 or way is not self.way
+                if (remedy := self._together(way, kinds)) is not None and remedy.fits
+            ]
+            yield from found
+            if found:
+                return
 
-    def orders(self) -> Iterator[Remedy]:
-        """Another order of independent layers."""
-        if not self.runtime.has_placement:
-            return
-        found = reorder(self.graph, self.runtime.rules)
-        after = self._asked(found.graph)
-        if after is not None and after.sram.peak_bytes < self.report.sram.peak_bytes:
-            command = f"{self._plan()} --reorder"
-            yield self._same(
-                RemedyKind.ORDER, "run the layers in another order", after.sram.peak_bytes, after.latency.ms, command
-            )
+    def _singles(self, way: Way) -> Iterator[Remedy]:
+        for kind in _CHANGES:
+            remedy = self._together(way, (kind,))
+            if remedy is not None and remedy.sram_bytes < self.report.sram.peak_bytes:
+                yield remedy
 
-    def schedules(self) -> Iterator[Remedy]:
-        """The cheapest schedule that the runtime can run and that fits, or the smallest there is."""
-        front = search(
-            self.graph,
-            profile=self.board,
-            runtime=self.runtime,
-            kinds=self.runtime.cut_stages,
-            input_place=self.input_place,
-            sram_budget_bytes=self.budgets.sram_bytes,
-            what_if=True,
-        )
-        point = front.best or front.nearest
-        if point.peak_bytes < self.report.sram.peak_bytes:
-            command = f"{self._command('run')} --schedule {point.schedule}"
-            what = f"{'input external, ' if point.outside_bytes else ''}schedule {point.schedule}"
-            note = untold_input(self.board, point.outside_bytes)
-            yield self._same(RemedyKind.SCHEDULE, what, point.peak_bytes, point.ms, command, note)
+    def _together(self, way: Way, kinds: Sequence[RemedyKind]) -> Remedy | None:
+        """Some changes at once; None where one of them changes nothing."""
+        for kind in kinds:
+            changed = _CHANGES[kind](way)
+            if changed is None:
+                return None
+            way = changed
+        answer = way.answer()
+        if answer is None:
+            return None
+        is_alone = len(kinds) == 1 and way.runtime is self.runtime
+        note = untold_input(way.board, answer.input.bytes if answer.input.where == InputPlace.EXTERNAL else 0)
+        kind = kinds[0] if is_alone else RemedyKind.COMBINATION
+        return _of(kind, self._told(way, answer), True, answer, way.command, note)
 
-    def runtimes(self) -> Iterator[Remedy]:
-        """Other runtimes that need less."""
+    def _told(self, way: Way, answer: Report) -> str:
+        told = [f"runtime {way.runtime.name}"] if way.runtime is not None and way.runtime is not self.runtime else []
+        told += ["run the layers in another order"] if way.reorder else []
+        if answer.input.where == InputPlace.EXTERNAL and self.report.input.where != InputPlace.EXTERNAL:
+            told.append("input external")
+        told += [f"schedule {way.schedule}"] if way.schedule != "layer" else []
+        told += [f"plan the arena with {way.planner}"] if way.planner is not None else []
+        return ", ".join(told)
+
+    def _runtimes(self) -> Iterator[tuple[Way, Remedy]]:
+        """Other runtimes that need less, or fit."""
         for name, runtime in sorted(RUNTIMES.items()):
-            if runtime is self.runtime or not runtime.serves(self.board):
+            if name == self.runtime.name or not runtime.serves(self.way.board):
                 continue
-            other = self._asked(self.graph, runtime=runtime)
+            way = replace(self.way, runtime=runtime.on(self.way.board.core))
+            other = way.answer()
             if other is None or other.sram.is_bound:  # how much it takes is not known: no remedy
                 continue
             if other.fits or other.sram.peak_bytes < self.report.sram.peak_bytes:
-                yield _of(RemedyKind.RUNTIME, f"runtime {name}", True, other, self._command("run", runtime=name))
+                yield way, _of(RemedyKind.RUNTIME, f"runtime {name}", True, other, way.command)
 
     def bits(self) -> Iterator[Remedy]:
         """Fewer bits a tensor, as few as it takes."""
         found = fit_bits(
-            self.graph,
-            profile=self.board,
+            self.way.graph,
+            profile=self.way.board,
             runtime=self.runtime,
-            input_place=self.input_place,
+            input_place=self.way.input_place,
             sram_budget_bytes=self.budgets.sram_bytes,
             flash_budget_bytes=self.budgets.flash_bytes,
             what_if=True,
         )
         if found.graph is not found.original:
             least = min((*found.allocation.weights.values(), *found.allocation.activations.values()))
-            command = self._command("bits")
+            command = f"{self.way.command} --bits auto"
             yield _of(RemedyKind.BITS, f"tensors of {least} bits and more, retrained", False, found.report, command)
 
     def resolutions(self) -> Iterator[Remedy]:
         """The largest smaller input whose SRAM fits, or the smallest; it stores the same weights."""
-        description = _description(self.graph)
+        description = _description(self.way.graph)
         if description is None:
             return
         rows, cols, channels = description["input"]
@@ -238,7 +262,7 @@ class _Patient:
 
     def widths(self) -> Iterator[Remedy]:
         """The widest narrower network that fits, or the narrowest."""
-        description = _description(self.graph)
+        description = _description(self.way.graph)
         last: Remedy | None = None
         for width in WIDTHS if description is not None else ():
             assert description is not None
@@ -252,44 +276,71 @@ class _Patient:
             yield last
 
     def boards(self) -> Iterator[Remedy]:
-        """The smallest board that holds it as it is."""
-        asked = [self._asked(self.graph, board=board) for board in all_boards() if board.name != self.board.name]
-        known = [report for report in asked if report is not None and report.runtime.runs]
-        holding = [report for report in known if report.fits is not False and report.sram.fits]
-        if holding:
-            report = min(
-                holding, key=lambda r: (r.fits is None, r.sram.budget_bytes, r.flash.budget_bytes, r.profile.name)
-            )
-            board = report.profile.name
-            yield _of(RemedyKind.BOARD, f"board {board}", True, report, self._command("run", board=board))
+        """The smallest board that holds it as it is; and a smaller one under another runtime, where there is one."""
+        wished = None if self.picks_runtime else self.runtime
+        asked = next(self._smallest([wished]), None)
+        if asked is not None:
+            yield _of(RemedyKind.BOARD, self._board_told(asked[1]), True, asked[1], asked[0].command)
+        if wished is not None:
+            others = [each for each in (*preferred(), RUNTIMES[OWN]) if each.name != wished.name]
+            other = next(self._smallest(others), None)
+            if other is not None and (asked is None or _size(other[1]) < _size(asked[1])):
+                yield _of(RemedyKind.BOARD, self._board_told(other[1]), True, other[1], other[0].command)
 
-    def _asked(
-        self, network: Graph | Mapping[str, Any], *, board: Board | None = None, runtime: Runtime | None = None
-    ) -> Report | None:
+    def _smallest(self, runtimes: Sequence[Runtime | None]) -> Iterator[tuple[Way, Report]]:
+        """Boards that hold the network, the smallest first; those of which that is not certain come last.
+
+        Of several runtimes on one board the fastest counts.
+        """
+        limits = Limits(max_ms=self.way.limits.max_ms)
+        needed_bytes = {runtime: self._needed_bytes(runtime) for runtime in runtimes}
+        others = [board for board in all_boards() if board.name != self.way.board.name]
+        uncertain = []
+        for board in sorted(others, key=lambda each: (each.sram_budget_bytes, each.flash_bytes, each.name)):
+            holding = []
+            for runtime in [each for each in runtimes if needed_bytes[each] <= board.sram_budget_bytes]:
+                if runtime is not None and not runtime.serves(board):
+                    continue
+                built = None if runtime is None else runtime.on(board.core)
+                way = replace(self.way, board=board, profile=board.name, runtime=built, limits=limits)
+                answer = way.answer()
+                if answer is not None and answer.runtime.runs and answer.fits is not False and answer.sram.fits:
+                    holding.append((way, answer))
+            certain = [pair for pair in holding if pair[1].fits]
+            if certain:
+                yield min(certain, key=lambda pair: _time(pair[1]))
+            else:
+                uncertain += holding
+        yield from uncertain
+
+    def _needed_bytes(self, runtime: Runtime | None) -> float:
+        """SRAM that the network takes at least, on any board; None stands for whichever runtime takes least.
+
+        Cores differ in scratch only; with a tenth less than on this board no board is left out that might hold it.
+        """
+        chosen = [runtime] if runtime is not None else preferred()
+        found = [replace(self.way, runtime=each.on(self.way.board.core)).answer() for each in chosen]
+        return 0.9 * min([math.inf if answer is None else answer.sram.peak_bytes for answer in found])
+
+    def _board_told(self, answer: Report) -> str:
+        """The board, and the runtime where it is another."""
+        told = f"board {answer.profile.name}"
+        return told if answer.runtime.name == self.runtime.name else f"{told}, runtime {answer.runtime.name}"
+
+    def _asked(self, network: Mapping[str, Any]) -> Report | None:
         """An answer, or None where such a network cannot be built or run."""
-        budgets = self.budgets if board is None else the_budgets(board, max_ms=self.budgets.max_ms)
         try:
-            return _asked(network, board or self.board, runtime or self.runtime, self.input_place, budgets)
+            return _asked(network, self.way.board, self.runtime, self.way.input_place, self.budgets)
         except McusimError:
             return None
 
-    def _same(
-        self, kind: RemedyKind, what: str, sram_bytes: int, ms: float | None, command: str, note: str = ""
-    ) -> Remedy:
-        """A remedy that stores and computes the same network."""
-        flash = self.report.flash
-        lacks = _lacks(sram_bytes <= self.report.sram.budget_bytes, self.report)
-        return Remedy(kind, what, True, sram_bytes, flash.total_bytes, ms, lacks, command, note)
 
-    def _command(self, verb: str, *, board: str = "", runtime: str = "") -> str:
-        where = board or self.board.name
-        return f"mcusim {verb} {self.named} --profile {where} --runtime {runtime or self.runtime.name}{self._input()}"
+def _time(answer: Report) -> float:
+    return math.inf if answer.latency.ms is None else answer.latency.ms
 
-    def _plan(self) -> str:
-        return f"mcusim plan {self.named} --runtime {self.runtime.name}{self._input()}"
 
-    def _input(self) -> str:
-        return "" if self.input_place is None else f" --input {self.input_place}"
+def _size(answer: Report) -> tuple[int, int, str]:
+    return answer.sram.budget_bytes, answer.flash.budget_bytes, answer.profile.name
 
 
 def _asked(
@@ -307,9 +358,9 @@ def _asked(
     )
 
 
-def _of(kind: RemedyKind, what: str, keeps: bool, report: Report, command: str = "") -> Remedy:
+def _of(kind: RemedyKind, what: str, keeps: bool, report: Report, command: str = "", note: str = "") -> Remedy:
     flash_bytes, lacks = report.flash.total_bytes, _lacks(report.sram.fits, report)
-    return Remedy(kind, what, keeps, report.sram.peak_bytes, flash_bytes, report.latency.ms, lacks, command)
+    return Remedy(kind, what, keeps, report.sram.peak_bytes, flash_bytes, report.latency.ms, lacks, command, note)
 
 
 def _lacks(sram_fits: bool | None, report: Report) -> tuple[str, ...]:

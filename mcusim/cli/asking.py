@@ -12,12 +12,14 @@ from mcusim.boards.board import Board
 from mcusim.cli.options import named_board
 from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
+from mcusim.lowering.reorder import reorder
 from mcusim.networks.loading import load
 from mcusim.question import Question
 from mcusim.render.boards import best_first
 from mcusim.report import Report
 from mcusim.runtimes import RUNTIMES, Runtime, find_runtime
 from mcusim.runtimes.choosing import preferred, why_not
+from mcusim.runtimes.replanned import with_planner
 from mcusim.simulation.simulate import report_of
 
 __all__ = ["ALL", "Answer", "Asked", "ask", "ask_all", "ask_others"]
@@ -82,7 +84,11 @@ def _answers(asked: Asked, boards: Sequence[Board]) -> list[Answer]:
             graph = _with_bits(replace(question, model=graphs[name], runtime=asked.runtime), asked.bits)
             for runtime in runtimes:
                 report = report_of(replace(question, model=graph, runtime=runtime))
-                answers.append(Answer(report, graph, board, runtime or find_runtime(report.runtime.name)))
+                used = runtime or find_runtime(report.runtime.name)
+                if question.planner is not None:
+                    used = with_planner(used, question.planner)
+                ordered = reorder(graph, used.rules).graph if report.schedule.reordered else graph
+                answers.append(Answer(report, ordered, board, used))
     return answers
 
 
@@ -97,7 +103,10 @@ def ask_others(asked: Asked, answer: Answer) -> list[Report]:
     """The same of the other runtimes that can run the network; nothing where the user asked for one."""
     if asked.runtime is not None:
         return []
-    question = replace(asked.question, model=answer.graph, profile=answer.board, schedule=answer.report.schedule.spec)
+    spec = answer.report.schedule.spec
+    question = replace(
+        asked.question, model=answer.graph, profile=answer.board, schedule=spec, planner=None, reorder=False
+    )
     others = [runtime for runtime in preferred() if runtime.name != answer.runtime.name]
     reports = []
     for runtime in others:

@@ -16,6 +16,7 @@ from mcusim.cli.options import (
     LINKED,
     MAX_MEMORY,
     MODELS,
+    PLANNER,
     SCHEDULE,
     board_option,
     choice_option,
@@ -76,13 +77,7 @@ def plan(
         int,
         option(metavar="BITS", help="Of the target's pointers: 32, or with --runtime tflm 64, as the Python wheel."),
     ] = 32,
-    planner: Annotated[
-        str | None,
-        option(
-            metavar="NAME",
-            help="Another planner than the runtime's own: tflm-greedy, tinyengine-first-fit, best-fit or optimal.",
-        ),
-    ] = None,
+    planner: Annotated[str | None, PLANNER] = None,
     schedule: Annotated[str, SCHEDULE] = "layer",
     input_place: Annotated[str | None, INPUT] = None,
     reorder: Annotated[

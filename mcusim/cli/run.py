@@ -18,6 +18,7 @@ from mcusim.cli.options import (
     LINKED,
     MAX_MEMORY,
     MAX_MS,
+    PLANNER,
     RUNTIME,
     SRAM_BUDGET,
     WHAT_IF,
@@ -103,6 +104,10 @@ def run(
         str | None,
         INPUT,
     ] = None,
+    planner: Annotated[str | None, PLANNER] = None,
+    reorder: Annotated[
+        bool, typer.Option("--reorder", help="Independent layers run in the order with the lowest peak.")
+    ] = False,
     clock_hz: Annotated[str | None, option(metavar="CLOCK", help="Another clock, such as 480MHz.")] = None,
     sram_budget: Annotated[str | None, SRAM_BUDGET] = None,
     flash_budget: Annotated[str | None, FLASH_BUDGET] = None,
@@ -179,6 +184,7 @@ def run(
       mcusim run mcunet-vww0 mcunet-vww1 --profile stm32f746 --runtime all
       mcusim run mbv2-w0.35-r144 --profile stm32f412 --schedule patch:3x3@13
       mcusim run mcunet-in3 --profile stm32f746 --convention table4
+      mcusim run mcunet-vww0 --profile stm32f412 --runtime tflm --planner best-fit
       mcusim run mbv1-w0.5-r192 --profile stm32f412 --bits auto
       mcusim run mcunet-vww0 --profile nrf52840 --sram-budget 200k --max-ms 5s --check
       mcusim run mcunet-vww0 --profile stm32f746 --json -
@@ -206,6 +212,8 @@ def run(
         convention=convention,
         image=image_option(linked),
         calibration=learned,
+        planner=planner,
+        reorder=reorder,
     )
     asked = Asked(models, runtime, bits, question)
     choice = layers_option(layers)

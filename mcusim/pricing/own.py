@@ -61,6 +61,9 @@ _ODD = 3.0
 _APART = 1.1
 """Times of one question that are further apart do not agree."""
 
+_MOST_LINES = 20
+"""So many wrong lines are shown, the others counted."""
+
 _PRIOR_ROWS = 4
 """So many rows' worth of scatter as published times have is taken for granted before one's own rows are looked at."""
 
@@ -97,7 +100,7 @@ class Measured(NamedTuple):
 
 
 def read_measurements(path: str | PathLike[str]) -> list[Measured]:
-    """The rows of a CSV file as evidence. Raises InputError, naming the line, for what is wrong in it."""
+    """The rows of a CSV file as evidence. Raises InputError that names every line with something wrong in it."""
     where = fspath(path)
     text = read_text(path)
     reader = csv.DictReader(io.StringIO(text))
@@ -109,13 +112,32 @@ def read_measurements(path: str | PathLike[str]) -> list[Measured]:
         if name not in columns:
             fix = f"give it the columns {', '.join(NEEDED)}, and if you like {', '.join(OPTIONAL)}"
             raise InputError(f"it has no column '{name}'", where=where, fix=fix)
+    rows: list[Measured] = []
+    wrong: list[tuple[int, InputError]] = []
     try:
-        rows = [_measured(row, where, reader.line_num, number) for number, row in enumerate(reader)]
+        for number, row in enumerate(reader):
+            try:
+                rows.append(_measured(row, where, reader.line_num, number))
+            except InputError as error:
+                wrong.append((reader.line_num, error))
     except csv.Error as error:
         raise InputError(f"it is no CSV ({error})", where=where, fix="write one measurement a line") from None
+    if len(wrong) > 1:
+        raise _every(wrong, where)
+    if wrong:
+        raise wrong[0][1]
     if not rows:
         raise InputError("it has no measurements", where=where, fix="write a line for each measured network")
     return rows
+
+
+def _every(wrong: Sequence[tuple[int, InputError]], where: str) -> InputError:
+    """One error for all lines of a file, in their order; each line with what is wrong and how to mend it."""
+    told = [f"line {line}: {error.what} ({error.fix})" for line, error in wrong[:_MOST_LINES]]
+    more = len(wrong) - _MOST_LINES
+    told += [f"and {more} lines more"] if more > 0 else []
+    what = f"{len(wrong)} lines are wrong:\n  " + "\n  ".join(told)
+    return InputError(what, where=where, fix="mend these lines, or leave them out")
 
 
 def read_text(path: str | PathLike[str]) -> str:

@@ -39,7 +39,9 @@ def remedy_lines(found: Diagnosis, width: int, glyphs: Glyphs) -> list[Text]:
         lines += paragraph(f"! {note}", width, style="yellow", hanging="  ")
     commands = [remedy.command for remedy in found.remedies if remedy.fits and remedy.command]
     if commands and not report.fits:
-        lines += [Text(), *paragraph(commands[0], width, style="bold", hanging="  ")]
+        lines.append(Text())
+        for place, command in enumerate(commands):
+            lines += paragraph(command, width, style="" if place else "bold", hanging="  ")
     return lines
 
 

@@ -72,6 +72,8 @@ def simulate(
     image: Image | None = None,
     calibration: Calibration | str | PathLike[str] | None = None,
     what_if: bool = False,
+    planner: str | None = None,
+    reorder: bool = False,
 ) -> Report:
     """What `model` needs on the board `profile`.
 
@@ -85,6 +87,8 @@ def simulate(
     convention: counts SRAM instead of the runtime: a convention or another runtime, by name (`mcusim.memory.counting`).
     image: a linked firmware (`mcusim.memory.images.read_image`), whose code counts instead of the estimate.
     calibration: a file of `mcusim calibrate`, whose measurements price instead of the package's alone.
+    planner: places the buffers instead of the runtime's own: one of `mcusim.planners.PLANNERS`.
+    reorder: whether independent layers run in the order with the lowest peak instead of the file's.
     Raises McusimError where the model, board, runtime, schedule or an option is wrong.
     """
     question = Question(
@@ -101,6 +105,8 @@ def simulate(
         convention=convention,
         image=image,
         calibration=calibration,
+        planner=planner,
+        reorder=reorder,
     )
     return report_of(question)
 
@@ -108,11 +114,11 @@ def simulate(
 def report_of(question: Question) -> Report:
     """The answer to a question. Raises McusimError where it is wrong."""
     settled = question.settled()
-    warnings: tuple[str, ...] = ()
+    warnings = settled.warnings
     is_auto = settled.schedule.is_auto
     if is_auto:
-        schedule, warnings = _best_schedule(question, settled)
-        settled = replace(settled, schedule=schedule)
+        schedule, advice = _best_schedule(question, settled)
+        settled, warnings = replace(settled, schedule=schedule), (*warnings, *advice)
     try:
         report = _report(question, settled)
     except ScheduleError as error:
@@ -120,7 +126,8 @@ def report_of(question: Question) -> Report:
             raise
         raise _of_found(error, settled.schedule) from None
     runtime = report.runtime._replace(why=settled.why_runtime)
-    return replace(report, runtime=runtime, warnings=(*warnings, *report.warnings))
+    schedule_info = report.schedule._replace(reordered=settled.is_reordered)
+    return replace(report, runtime=runtime, schedule=schedule_info, warnings=(*warnings, *report.warnings))
 
 
 def _of_found(error: ScheduleError, found: Schedule) -> ScheduleError:
@@ -136,7 +143,9 @@ def _best_schedule(question: Question, settled: Settled) -> tuple[Schedule, tupl
     board's own clock.
     """
     runtime = settled.runtime
-    asked = replace(question, model=settled.graph, runtime=runtime, clock_hz=None, what_if=True)
+    asked = replace(
+        question, model=settled.graph, runtime=runtime, clock_hz=None, what_if=True, planner=None, reorder=False
+    )
     front = front_of(asked, kinds=runtime.cut_stages)
     lacking = sorted(set(StageKind) - runtime.stages)
     if front.best is not None or not lacking or runtime.counted_by:
@@ -189,7 +198,12 @@ def _report(question: Question, settled: Settled) -> Report:
             weight_bytes,
         ),
         profile=ProfileInfo(board.name, str(board.core), board.clock_hz, board.sram_bytes, board.flash_bytes),
-        runtime=RuntimeInfo(runtime.name, runtime.shown_version(latency.version), runs),
+        runtime=RuntimeInfo(
+            runtime.name,
+            runtime.shown_version(latency.version),
+            runs,
+            planner=runtime.planner_name if runtime.has_placement else None,
+        ),
         convention=convention_info,
         schedule=ScheduleInfo(str(settled.schedule), stages, sum([stage.recomputed_macs for stage in stages])),
         input=InputInfo(program.input_bytes, where.value),
