@@ -88,7 +88,13 @@ def counted() -> dict[str, tuple[int, int]]:
 
 def test_the_table_says_what_is_counted() -> None:
     rows = re.findall(r"^\| (?:an?|the) ([a-z ]+) \| (\d+) \| (\d+) \|", ARCHITECTURE.read_text(encoding="utf-8"), re.M)
-    assert {kind: (int(median), int(most)) for kind, median, most in rows} == counted()
+    stated = {kind: (int(median), int(most)) for kind, median, most in rows}
+    found = counted()
+    assert stated.keys() == found.keys()
+    for kind, (median, most) in found.items():
+        assert median <= stated[kind][0], f"the median {kind} is named in {median} files: bring its facts together"
+        assert most <= stated[kind][1], f"one {kind} is named in {most} files: bring its facts together"
+        assert most > stated[kind][1] - 6, f"{kind}: fewer than the table says, which should not hide that"
 
 
 def test_a_convention_is_a_file_of_its_name() -> None:
