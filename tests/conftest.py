@@ -36,6 +36,38 @@ settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, p
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
 
+settings.register_profile("quick", settings.get_profile("dev"), max_examples=10)
+
+QUICK_CASES = 3
+"""So many cases of a parametrised test with `--quick`: the first, the last and one between."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help=f"every test but the slow ones, {QUICK_CASES} cases of each: about a minute",
+    )
+
+
+def only_quick(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave no slow test, and a few cases of each parametrised one."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("slow") is None:
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    kept = {id(item) for each in cases.values() for item in spread_out(each)}
+    config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
+    items[:] = [item for item in items if id(item) in kept]
+
+
+def spread_out(cases: list[pytest.Item]) -> list[pytest.Item]:
+    """At most `QUICK_CASES` of the cases, at even distances."""
+    if len(cases) <= QUICK_CASES:
+        return cases
+    return [cases[index * (len(cases) - 1) // (QUICK_CASES - 1)] for index in range(QUICK_CASES)]
+
+
 @dataclass(frozen=True, slots=True)
 class CorpusModel:
     """One network of the corpus. `row` is its line of MANIFEST.csv, column to text ('' where unknown)."""
@@ -73,6 +105,8 @@ def corpus_models(needs: str | None = None) -> list[CorpusModel]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--quick"):
+        settings.load_profile("quick")
     corpus_folder()  # a wrong MCUSIM_CORPUS stops the run at once
 
 
@@ -101,7 +135,9 @@ def is_intact(path: Path, sha256: str) -> bool:
     return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--quick"):
+        only_quick(config, items)
     for item in items:
         if {"corpus", "corpus_model"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("corpus")
