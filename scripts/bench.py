@@ -6,6 +6,7 @@ scripts/bench simulate        whole Reports a second, on a stream of networks no
 scripts/bench exec            calls of int8 networks, beside LiteRT's default and its reference kernels, on one core
 scripts/bench search          the front of all schedules of a network, beside lowering each of them
 scripts/bench scale           time and memory on chains and fan-outs of 1,000 to 20,000 nodes
+scripts/bench firmware        instructions of the generated C, counted in emulation, beside CMSIS-NN's
 scripts/bench plan            arenas: each runtime's own plan beside the proved optimum, and the time both take
 """
 
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench_exec import bench_exec
+from bench_firmware import bench_firmware
 from bench_scale import bench_scale
 from bench_search import bench_search
 
@@ -190,6 +192,7 @@ BENCHES: dict[str, Callable[[], None]] = {
     "search": bench_search,
     "plan": bench_plan,
     "scale": bench_scale,
+    "firmware": bench_firmware,
 }
 
 if __name__ == "__main__":

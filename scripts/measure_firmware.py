@@ -5,7 +5,7 @@
     python scripts/measure_firmware.py --networks 6       a quick look at the first networks; writes nothing
 
 Every network is written as C, built with arm-none-eabi-gcc -O2 for a Cortex-M4, and run in QEMU with a plugin that
-counts between the marks which stand in the place of the trace calls. The outputs must be the executor's. Needs
+counts between the marks that `-DMODEL_MARK` sets behind every step. The outputs must be the executor's. Needs
 arm-none-eabi-gcc, qemu-system-arm and a C compiler for this machine.
 """
 
@@ -97,23 +97,17 @@ def built_plugin(folder: Path) -> Path:
     return plugin
 
 
-def marked(source: str) -> str:
-    """The network's C with a mark in the place of every trace call."""
-    trace = re.compile(r"#ifdef MODEL_TRACE\n(?:(?!#endif).)*?model_step\((\d+),.*?#endif", re.S)
-    declared = source.replace('#include "model.h"', '#include "model.h"\nvoid model_mark(int step);', 1)
-    return trace.sub(lambda found: f"model_mark({found[1]});", declared)
-
-
 def built(files: Mapping[str, str], folder: Path) -> Path:
     """The image of a network with the harness."""
     for name, text in files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(marked(text) if name == "model.c" else text)
+        target.write_text(text)
     image = folder / "network.elf"
     sources = [HARNESS / "start.c", HARNESS / "main.c", folder / "model.c"]
     options: list[str | Path] = [
         "-O2",
+        "-DMODEL_MARK",
         "-std=gnu99",
         "-ffreestanding",
         "-nostartfiles",

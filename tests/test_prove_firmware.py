@@ -20,3 +20,22 @@ def test_a_seeded_sample_holds() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "bytes, RAM, weights" in done.stdout
     assert done.stdout.rstrip().endswith("6 of 6 rows hold")
+
+
+@pytest.mark.skipif(not QemuLane("cortex-m4").is_there, reason="no gcc for Arm or QEMU here")
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--only", "mcunet-vwv1"], "mcunet-vwv1"),
+        (["--only", "missing.tflite"], "missing.tflite"),
+        (["--only", "smallcifar", "--schedule", "patch:2by2@3"], "patch:2by2@3"),
+        (["--schedule", "stream:1@3"], "--schedule goes with --only"),
+    ],
+)
+def test_what_it_cannot_prove_is_a_sentence(words: list[str], sentence: str) -> None:
+    command = [sys.executable, str(REPO / "scripts" / "prove_firmware.py"), *words]
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr

@@ -3,8 +3,6 @@
 
 #include "model.h"
 
-void model_mark(int step);
-
 __attribute__((noinline)) void model_mark(int step) { __asm volatile("" ::"r"(step)); }
 
 static uint8_t outside[1 << 20]; /* memory of the caller, for external inputs */
