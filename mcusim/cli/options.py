@@ -82,7 +82,8 @@ MODELS = typer.Argument(
 MODEL = typer.Argument(metavar="MODEL", help="A .tflite or .onnx file, or the name of a published network.")
 PLANNER = option(
     metavar="NAME",
-    help="Another planner than the runtime's own: tflm-greedy, tinyengine-first-fit, best-fit or optimal.",
+    help="Another planner than the runtime's own: tflm-greedy, tinyengine-first-fit, executorch-greedy, best-fit or "
+    "optimal.",
 )
 SCHEDULE = typer.Option(metavar="SPEC", help="In which pieces the network runs.")
 BANK = option(metavar="NAMES", help="The arena in these banks of the board only: A or A,B.")

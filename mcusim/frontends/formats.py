@@ -61,7 +61,7 @@ _IDENTIFIERS: dict[bytes, _Kind] = {
     b"CIR0": _Kind("is a circle model of ONE", "give the .tflite file that it was made from"),
     **{
         b"ET%02d" % version: _Kind(
-            "is an ExecuTorch program", f"`mcusim pte` reads its memory plan; to run it, {_FROM_TORCH}"
+            "is an ExecuTorch program", f"name it *.pte for its memory; to execute it, {_FROM_TORCH}"
         )
         for version in range(11, 20)
     },

@@ -9,23 +9,48 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 from mcusim.errors import ModelError
 from mcusim.frontends.flatbuffer import I8, I32, I64, U8, U32, U64, Flatbuffer, Table
 from mcusim.frontends.formats import missing_file, not_a_file
+from mcusim.frontends.pte_loading import Lookup, Request, allocated_bytes, lookup_bytes
 from mcusim.graph import Shape
 
-__all__ = ["PteMethod", "PteProgram", "PteTensor", "parse_pte", "read_pte"]
+__all__ = ["PteMethod", "PteProgram", "PteTensor", "PteValue", "parse_pte", "read_pte"]
 
 MAX_FILE_BYTES = 2**31 - 1
 _ITEM_BYTES = {0: 1, 1: 1, 2: 2, 3: 4, 4: 8, 5: 2, 6: 4, 7: 8, 11: 1, 12: 1, 13: 1, 15: 2, 27: 2, 28: 4, 29: 8}
 """Bytes of an element by ScalarType; 0 for what is not listed."""
 _TENSOR, _KERNEL, _DELEGATE = 5, 1, 2
 """Kinds of KernelTypes and InstructionArguments."""
+_INTEGERS, _TENSORS, _OPTIONAL_TENSORS = 7, 10, 11
+_IN_THE_FILE = (6, 8, 9)
+"""Kinds whose elements the runtime leaves where they are: strings, lists of doubles and of booleans."""
+_EXTERNAL = 1
+"""Where the elements of a tensor lie: in another file."""
+MCU_POINTER_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PteValue:
+    """A value of a method by its kind, a number of the schema's KernelTypes.
+
+    items: of a list, the values in it.   scalar: the ScalarType of a tensor.   place: its buffer and offset in bytes.
+    """
+
+    kind: int
+    items: tuple[int, ...] = ()
+    shape: Shape = ()
+    scalar: int = 0
+    size_bytes: int = 0
+    place: tuple[int, int] | None = None
+    is_dynamic: bool = False
+    is_external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +72,8 @@ class PteMethod:
 
     buffer_bytes: of each planned buffer.   calls: operators (or `delegate: ID`) in the order of the instructions.
     live_bytes: the most that is alive at once in all buffers, which no plan can undercut.
+    requests: what loading it asks of the method's allocator, in order.   lookups: of the temporary one, a call each.
+    arguments: the values of each call.   lists: values that are lists of tensors.   inputs, outputs: values.
     """
 
     name: str
@@ -54,6 +81,22 @@ class PteMethod:
     tensors: tuple[PteTensor, ...]
     calls: tuple[str, ...]
     live_bytes: int
+    requests: tuple[Request, ...]
+    lookups: tuple[Lookup, ...]
+    has_delegates: bool
+    arguments: tuple[tuple[int, ...], ...]
+    lists: Mapping[int, tuple[int, ...]]
+    values: tuple[PteValue, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    def method_bytes(self, pointer_bytes: int = MCU_POINTER_BYTES) -> int:
+        """What the method's allocator must have; a delegate's own structures come on top."""
+        return allocated_bytes(self.requests, pointer_bytes)
+
+    def load_bytes(self, pointer_bytes: int = MCU_POINTER_BYTES) -> int:
+        """What the temporary allocator must have while the method is loaded; kernels may ask for more."""
+        return lookup_bytes(self.lookups, pointer_bytes)
 
     @property
     def planned_bytes(self) -> int:
@@ -110,23 +153,41 @@ def parse_pte(content: bytes, *, name: str, where: str) -> PteProgram:
 def _method(plan: Table, index: int) -> PteMethod:
     operators = [_operator(each) for each in plan.tables(6, "operator")]
     delegates = [each.text(0) for each in plan.tables(7, "delegate")]
-    values = list(plan.tables(2, "value"))
-    calls, touched = _calls(plan, operators, delegates, _lists(values))
+    values = [_value(each, number) for number, each in enumerate(plan.tables(2, "value"))]
+    lists = {number: value.items for number, value in enumerate(values) if value.kind in (_TENSORS, _OPTIONAL_TENSORS)}
+    chains = [_chain(plan, chain, operators, delegates) for chain in plan.tables(5, "chain")]
+    calls = [call for chain in chains for call in chain if call.name]
+    inputs, outputs = plan.integers(3), plan.integers(4)
+    touched = _touched(calls, lists)
     last = max(len(calls) - 1, 0)
-    for value in plan.integers(3):  # an input is there from the start, an output until the end
+    for value in inputs:  # an input is there from the start, an output until the end
         touched[value] = (0, touched.get(value, (0, 0))[1])
-    for value in plan.integers(4):
+    for value in outputs:
         touched[value] = (touched.get(value, (last, last))[0], last)
     tensors = []
     for number, held in enumerate(values):
-        placed = _placed(held, number, touched.get(number, (0, last)))
-        if placed is not None:
-            tensors.append(placed)
+        if held.place is not None:
+            buffer, offset_bytes = held.place
+            life = touched.get(number, (0, last))
+            tensors.append(PteTensor(number, held.shape, held.size_bytes, buffer, offset_bytes, *life))
     sizes = plan.integers(8, I64)[1:]  # number 0 is reserved for constants
     if any(size < 0 for size in sizes):
         raise plan.buffer.corrupt("a planned buffer has a negative size")
-    name = plan.text(0) or f"method {index}"
-    return PteMethod(name, tuple(sizes), tuple(tensors), tuple(calls), _live_bytes(tensors))
+    return PteMethod(
+        name=plan.text(0) or f"method {index}",
+        buffer_bytes=tuple(sizes),
+        tensors=tuple(tensors),
+        calls=tuple(call.name for call in calls),
+        live_bytes=_live_bytes(tensors),
+        requests=tuple(_requests(plan, values, chains, len(inputs))),
+        lookups=tuple(_lookups(values, calls)),
+        has_delegates=bool(delegates),
+        arguments=tuple(call.arguments for call in calls),
+        lists=lists,
+        values=tuple(values),
+        inputs=inputs,
+        outputs=outputs,
+    )
 
 
 def _live_bytes(tensors: Sequence[PteTensor]) -> int:
@@ -143,47 +204,122 @@ def _operator(table: Table) -> str:
     return f"{table.text(0)}.{overload}" if overload else table.text(0)
 
 
-def _lists(values: Sequence[Table]) -> dict[int, tuple[int, ...]]:
-    """Values that are lists of values."""
-    found = {}
-    for number, value in enumerate(values):
-        if value.number(0, U8) in (10, 11):
-            held = value.table(1, f"list {number}")
-            found[number] = held.integers(0) if held else ()
-    return found
+def _value(table: Table, number: int) -> PteValue:
+    """One value of a method: a tensor, a list, or something that needs no memory beside itself."""
+    kind = table.number(0, U8)
+    if kind == _TENSOR:
+        return _tensor(table, number)
+    if kind not in (_INTEGERS, _TENSORS, _OPTIONAL_TENSORS):
+        return PteValue(kind)
+    held = table.table(1, f"list {number}")
+    if held is None:
+        return PteValue(kind)
+    # A list of integers names values by int64, a list of tensors by int32.
+    return PteValue(kind, items=held.integers(0, I64 if kind == _INTEGERS else I32))
 
 
-def _calls(
-    plan: Table, operators: Sequence[str], delegates: Sequence[str], lists: dict[int, tuple[int, ...]]
-) -> tuple[list[str], dict[int, tuple[int, int]]]:
-    """Names of what the instructions call, and the first and last instruction that touches each value."""
-    calls: list[str] = []
-    touched: dict[int, tuple[int, int]] = {}
-    for chain in plan.tables(5, "chain"):
-        for instruction in chain.tables(2, "instruction"):
-            kind, called = instruction.number(0, U8), instruction.table(1, instruction.what)
-            if called is None or kind not in (_KERNEL, _DELEGATE):
-                continue
-            names = operators if kind == _KERNEL else delegates
-            index = called.number(0, I32)
-            if not 0 <= index < len(names):
-                raise plan.buffer.corrupt(f"{instruction.what} calls operator {index} of {len(names)}")
-            for argument in called.integers(1):
-                for value in (argument, *lists.get(argument, ())):
-                    touched[value] = (touched.get(value, (len(calls), 0))[0], len(calls))
-            calls.append(names[index] if kind == _KERNEL else f"delegate: {names[index]}")
-    return calls, touched
-
-
-def _placed(value: Table, number: int, life: tuple[int, int]) -> PteTensor | None:
-    """A tensor of the plan; None for other values, and for tensors without a place in a planned buffer."""
-    tensor = value.table(1, f"tensor {number}") if value.number(0, U8) == _TENSOR else None
-    place = tensor.table(6, f"place of tensor {number}") if tensor else None
-    if tensor is None or place is None:
-        return None
+def _tensor(table: Table, number: int) -> PteValue:
+    tensor = table.table(1, f"tensor {number}")
+    if tensor is None:
+        raise table.buffer.corrupt(f"tensor {number} is missing")
     shape = tensor.integers(2)
     if any(size < 0 for size in shape):
-        raise value.buffer.corrupt(f"tensor {number} has shape {shape[:6]}")
-    size_bytes = math.prod(shape) * _ITEM_BYTES.get(tensor.number(0, I8), 0)
-    offset_bytes = place.number(1, U32) + (place.number(2, U32) << 32)
-    return PteTensor(number, shape, size_bytes, place.number(0, U32), offset_bytes, *life)
+        raise table.buffer.corrupt(f"tensor {number} has shape {shape[:6]}")
+    scalar = tensor.number(0, I8)
+    size_bytes = math.prod(shape) * _ITEM_BYTES.get(scalar, 0)
+    place = tensor.table(6, f"place of tensor {number}")
+    more = tensor.table(9, f"details of tensor {number}")
+    return PteValue(
+        _TENSOR,
+        shape=shape,
+        scalar=scalar,
+        size_bytes=size_bytes,
+        place=None if place is None else (place.number(0, U32), place.number(1, U32) + (place.number(2, U32) << 32)),
+        is_dynamic=tensor.number(8, I8) != 0,
+        is_external=more is not None and place is None and more.number(2, I8) == _EXTERNAL,
+    )
+
+
+class _Call(NamedTuple):
+    """One instruction. name: of its operator or delegate, "" where it only moves or jumps."""
+
+    name: str
+    arguments: tuple[int, ...] = ()
+    is_delegate: bool = False
+
+
+def _chain(plan: Table, chain: Table, operators: Sequence[str], delegates: Sequence[str]) -> list[_Call]:
+    calls: list[_Call] = []
+    for instruction in chain.tables(2, "instruction"):
+        kind, called = instruction.number(0, U8), instruction.table(1, instruction.what)
+        if called is None or kind not in (_KERNEL, _DELEGATE):
+            calls.append(_Call(""))
+            continue
+        names = operators if kind == _KERNEL else delegates
+        index = called.number(0, I32)
+        if not 0 <= index < len(names):
+            raise plan.buffer.corrupt(f"{instruction.what} calls operator {index} of {len(names)}")
+        name = names[index] if kind == _KERNEL else f"delegate: {names[index]}"
+        calls.append(_Call(name, called.integers(1), kind == _DELEGATE))
+    return calls
+
+
+def _touched(calls: Sequence[_Call], lists: Mapping[int, tuple[int, ...]]) -> dict[int, tuple[int, int]]:
+    """The first and the last call that touches each value."""
+    touched: dict[int, tuple[int, int]] = {}
+    for at, call in enumerate(calls):
+        for argument in call.arguments:
+            for value in (argument, *lists.get(argument, ())):
+                touched[value] = (touched.get(value, (at, 0))[0], at)
+    return touched
+
+
+# What loading asks for
+
+
+def _requests(
+    plan: Table, values: Sequence[PteValue], chains: Sequence[Sequence[_Call]], inputs: int
+) -> Iterator[Request]:
+    """What loading a method asks of its allocator, in the runtime's order."""
+    yield Request("value", len(values))
+    if inputs:
+        yield Request("flag", inputs)
+    external = sum(value.is_external for value in values)
+    if external:
+        yield Request("external constant", external)
+    for value in values:
+        yield from _requests_of_a_value(value)
+    delegates = list(plan.tables(7, "delegate"))
+    yield Request("delegate", len(delegates))
+    for delegate in delegates:
+        yield Request("compile option", delegate.span(2, 4)[1])
+    yield Request("chain", len(chains))
+    for chain in chains:
+        yield Request("pointer", len(chain))
+        yield Request("arguments", len(chain))
+        for call in chain:
+            if call.name:
+                yield Request("pointer", len(call.arguments))
+
+
+def _requests_of_a_value(value: PteValue) -> Iterator[Request]:
+    rank, count = len(value.shape), len(value.items)
+    if value.kind == _TENSOR:
+        if value.is_dynamic:
+            yield from (Request("size", rank), Request("axis", rank))
+        yield from (Request("stride", rank), Request("tensor"))
+    elif value.kind == _INTEGERS:
+        yield from (Request("pointer", count), Request("integer", count), Request("boxed list"))
+    elif value.kind == _TENSORS:
+        yield from (Request("handle", count), Request("pointer", count), Request("boxed list"))
+    elif value.kind == _OPTIONAL_TENSORS:
+        yield from (Request("pointer", count), Request("optional handle", count), Request("boxed list"))
+    elif value.kind in _IN_THE_FILE:
+        yield Request("array")
+
+
+def _lookups(values: Sequence[PteValue], calls: Sequence[_Call]) -> Iterator[Lookup]:
+    for call in calls:
+        if not call.is_delegate:
+            called = [values[argument] for argument in call.arguments if 0 <= argument < len(values)]
+            yield Lookup(len(call.arguments), sum(len(value.shape) for value in called))

@@ -83,15 +83,21 @@ def known_for(program: Program, runtime: Runtime) -> Placement:
 
 def carries_plan(program: Program, runtime: Runtime) -> bool:
     """Whether the model carries a plan that `runtime` follows: such a plan knows whole tensors only."""
-    if not runtime.reads_offline_plan or not program.graph.source.offline_offsets:
+    source = program.graph.source
+    follows = runtime.reads_offline_plan and bool(source.offline_offsets)
+    if not follows and not (runtime.runs_compiled and source.compiled is not None):
         return False
     return all(stage.kind is StageKind.LAYER for stage in program.stages)
 
 
 def _as_the_model_says(program: Program) -> Placement:
-    planned = program.graph.source.offline_offsets
+    compiled = program.graph.source.compiled
+    planned = program.graph.source.offline_offsets if compiled is None else compiled.offset_bytes
     known = [planned[buffer.tensor] if buffer.tensor != ABSENT else -1 for buffer in program.buffers]
-    return _placed(program, list(tflm_place_rest(program.buffers, known)))
+    placement = _placed(program, list(tflm_place_rest(program.buffers, known)))
+    if compiled is None:
+        return placement
+    return replace(placement, arena_bytes=max(placement.arena_bytes, compiled.planned_bytes))
 
 
 def shared_bytes(program: Program, runtime: Runtime, placement: Placement) -> str:

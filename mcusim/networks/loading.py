@@ -14,6 +14,7 @@ from mcusim.files import exists
 from mcusim.frontends.description import graph_from_dict
 from mcusim.frontends.onnx import read_onnx
 from mcusim.frontends.pt2 import read_pt2
+from mcusim.frontends.pte_graph import read_pte_graph
 from mcusim.frontends.tflite import read_tflite
 from mcusim.graph import Graph
 
@@ -23,8 +24,8 @@ __all__ = ["load"]
 def load(model: str | PathLike[str] | Mapping[str, Any]) -> Graph:
     """The network that `model` names.
 
-    model: the path of a `.tflite`, `.onnx` or `.pt2` file, or of a TOML file as `mcusim search-net` writes it, the name
-    of a published network (`mcusim models` lists them), or a description as a dict (see
+    model: the path of a `.tflite`, `.onnx`, `.pt2` or `.pte` file, or of a TOML file as `mcusim search-net` writes it,
+    the name of a published network (`mcusim models` lists them), or a description as a dict (see
     `mcusim.frontends.description`).
     Raises ModelError where there is no such network, or the file or description is wrong.
     """
@@ -43,6 +44,8 @@ def load(model: str | PathLike[str] | Mapping[str, Any]) -> Graph:
         return read_onnx(Path(text))
     if Path(text).suffix.lower() == ".pt2":
         return read_pt2(Path(text))
+    if Path(text).suffix.lower() == ".pte":
+        return read_pte_graph(Path(text))
     if not isinstance(model, str) or _looks_like_a_file(text):
         return read_tflite(Path(text))
     return zoo.build(text)
@@ -53,5 +56,5 @@ def _looks_like_a_file(text: str) -> bool:
 
 
 _FILE_SUFFIXES = frozenset(
-    {".tflite", ".lite", ".onnx", ".h5", ".hdf5", ".keras", ".pb", ".pt", ".pt2", ".pth", ".tfl"}
+    {".tflite", ".lite", ".onnx", ".h5", ".hdf5", ".keras", ".pb", ".pt", ".pt2", ".pte", ".pth", ".tfl"}
 )

@@ -9,6 +9,7 @@ from mcusim.planners.first_fit import tflm_greedy, tflm_place_rest, tinyengine_f
 from mcusim.planners.judge import check_plan
 from mcusim.planners.optimal import Plan, optimal, plan_optimal
 from mcusim.planners.portfolio import best_fit_portfolio
+from mcusim.planners.shared_objects import executorch_greedy
 from mcusim.program import Buffer
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Planner",
     "best_fit_portfolio",
     "check_plan",
+    "executorch_greedy",
     "live_bytes",
     "optimal",
     "peak_bytes",
@@ -32,6 +34,7 @@ PLANNERS: dict[str, Planner] = {
     "tflm-greedy": tflm_greedy,
     "tinyengine-first-fit": tinyengine_first_fit,
     "best-fit": best_fit_portfolio,
+    "executorch-greedy": executorch_greedy,
     "optimal": optimal,
 }
 """Every planner by the name that users give it."""

@@ -43,6 +43,8 @@ def choose_runtime(graph: Graph, board: Board | None = None) -> RuntimeChoice:
 
     Where none can, the one that lacks kernels for the fewest nodes.
     """
+    if graph.source.compiled is not None:
+        return RuntimeChoice(next(each for each in RUNTIMES.values() if each.runs_compiled), "")
     lacking: dict[Runtime, tuple[str, int]] = {}
     for runtime in preferred():
         reason, nodes = why_not(graph, runtime, board)
