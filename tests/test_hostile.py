@@ -42,6 +42,7 @@ REFUSED = {
     "softmax-surplus-integer": "SOFTMAX has 1 at most",
     "transpose-conv-30000": "would take .* of memory",
     "transpose-conv-int16-zero-point": "has the zero point 128",
+    "variable-int4": "elements of int4 are not kept",
     "variable-never-assigned": "nothing assigns it",
 }
 """File -> what loading or running it says."""

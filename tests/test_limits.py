@@ -14,6 +14,7 @@ import pytest
 from commands import process, run
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.lib.array_utils import byte_bounds
 
 from mcusim import execute
 from mcusim.cli.exec import read_inputs
@@ -21,8 +22,11 @@ from mcusim.errors import InputError, McusimError, MemoryLimitError, ModelError
 from mcusim.files import content_of, exists, is_dir, is_file
 from mcusim.frontends.array_files import read_arrays
 from mcusim.frontends.builder import GraphBuilder
+from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.graph import DType, Graph
 from mcusim.limits import memory_limit, refuse_beyond
+from mcusim.ops.kernels.fast import moving
+from mcusim.ops.kernels.fast.command import overlap
 from mcusim.planners import check_plan, peak_bytes, plan_optimal, tflm_greedy
 from mcusim.planners.blocks import join
 from mcusim.planners.crowded import is_crowded, place_crowded
@@ -219,3 +223,17 @@ def test_large_inputs_are_not_drawn() -> None:
     graph = builder.build([builder.reshape(builder.input((1, 1 << 30)), (1 << 30,))])
     with pytest.raises(MemoryLimitError, match=r"drawing its inputs would take 8\.0 GiB"):
         read_inputs(graph, ["random"], 0)
+
+
+def test_many_inputs_of_one_operator_are_bound_without_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    builder, many = GraphBuilder("joined"), 300
+    source = builder.input((1, 2, 2, 4))
+    branches = [builder.op("RELU", (source,)) for _ in range(many)]
+    graph = builder.build([builder.concatenation(branches, 3)])
+    asked: list[object] = []
+    monkeypatch.setattr(moving, "overlap", lambda *pair: asked.append(pair) or overlap(*pair))
+    monkeypatch.setattr(moving, "byte_bounds", lambda array: asked.append(array) or byte_bounds(array))
+    given = np.arange(16, dtype=np.int8).reshape(1, 2, 2, 4)
+    [answer] = execute(with_seeded_weights(graph), [given])
+    assert answer.shape == (1, 2, 2, 4 * many)
+    assert many <= len(asked) <= 4 * many

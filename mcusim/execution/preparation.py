@@ -104,6 +104,7 @@ def prepare(
         _refuse_unsupported(part)
         _refuse_without_weights(part)
     _refuse_unclear_resources((graph, *graph.subgraphs))
+    _refuse_packed_variables((graph, *graph.subgraphs))
     _refuse_unheld_ends(graph)
     program = lower(graph, schedule, runtime.rules, input_place or runtime.rules.default_input_place(schedule))
     placement = place_for(program, runtime)
@@ -121,6 +122,16 @@ def prepare(
             for part in initialisers
         ),
     )
+
+
+def _refuse_packed_variables(parts: Sequence[Graph]) -> None:
+    """Raise ModelError for a variable whose elements share bytes: no kernel of TFLM keeps one."""
+    for part in parts:
+        kept = [tensor for tensor in part.tensors if tensor.is_variable]
+        for tensor in (*kept, *(use.value for use in resource_uses(part))):
+            if tensor.dtype.is_packed:
+                where = f"network '{part.name}', variable '{tensor.name[:60]}'"
+                raise ModelError(f"elements of {tensor.dtype} are not kept", where=where, fix="keep them as int8")
 
 
 def storage_type(dtype: DType, where: str) -> np.dtype[Any]:

@@ -40,7 +40,7 @@ from mcusim.schedule import LAYER, Schedule, StageKind, StageSpec
 from mcusim.searching import search
 from mcusim.simulation.simulate import simulate
 
-__all__ = ["STAGES", "Answer", "Fault", "answer"]
+__all__ = ["STAGES", "Answer", "Fault", "answer", "inputs_of"]
 
 os.environ["MCUSIM_DEBUG"] = "1"  # what nobody foresaw is raised
 Array = NDArray[Any]
@@ -222,7 +222,7 @@ def _execute(subject: Subject) -> None:
     graph = _graph(subject)
     size_bytes = sum(8 * max(graph.tensors[index].type.elements, 0) for index in graph.inputs)
     refuse_beyond(size_bytes, "drawing its inputs", where="the fuzzer")
-    subject.inputs = _inputs(graph, subject.rng)
+    subject.inputs = inputs_of(graph, subject.rng)
     first = _run(graph, LAYER, "tflm", subject, compiled=True)
     subject.outputs = first
     subject.count("executed")
@@ -303,7 +303,7 @@ STAGES: dict[str, Callable[[Subject], None]] = {
 # Runs
 
 
-def _inputs(graph: Graph, rng: Random) -> list[Array]:
+def inputs_of(graph: Graph, rng: Random) -> list[Array]:
     """Every value of a type; small integers where they may be positions, axes or sizes."""
     found: list[Array] = []
     for index in graph.inputs:

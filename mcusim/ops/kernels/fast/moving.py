@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+from numpy.lib.array_utils import byte_bounds
 
 from mcusim.ops.kernels.fast.command import Array, Command, Declined, address_of, command, overlap, rows_of
 from mcusim.ops.kernels.fast.memory import copy_exact, field, fill_exact, ld8, st8
@@ -50,12 +53,28 @@ def encode_moves(moves: Iterable[tuple[Array, Array]], *inputs: Array) -> list[C
     inputs: what the sources must be views of; numpy makes a copy of what it cannot show as a view.
     """
     found = []
+    lowest, highest = _extents(inputs)
     for target, source in moves:
         if target.size:
-            if not any(overlap(source, array) for array in inputs):
+            low, high = byte_bounds(source)
+            at = bisect_left(lowest, high) - 1  # the last extent that begins before the source ends
+            if at < 0 or highest[at] <= low:
                 raise Declined("it is more than a view")
             found += _encode(target, source)
     return found
+
+
+def _extents(arrays: Sequence[Array]) -> tuple[list[int], list[int]]:
+    """Where the bytes of arrays begin and end, sorted; what meets is one."""
+    lowest: list[int] = []
+    highest: list[int] = []
+    for low, high in sorted(byte_bounds(array) for array in arrays if array.size):
+        if highest and low <= highest[-1]:
+            highest[-1] = max(highest[-1], high)
+        else:
+            lowest.append(low)
+            highest.append(high)
+    return lowest, highest
 
 
 def _encode(target: Array, source: Array) -> list[Command]:
