@@ -8,6 +8,7 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,29 @@ def test_arrays_of_every_kind_give_the_same(tmp_path: Path) -> None:
         found = mcusim.evaluate(graph, tmp_path / "d.npz", preprocess="range=0..1" if x is pixels else ())
         ranked.append([p.ranked for p in found.predictions])
     assert all(one == ranked[0] for one in ranked)
+
+
+@pytest.mark.parametrize(
+    ("scaled", "options", "told"),
+    [
+        (lambda pixels: pixels / 255, (), ""),
+        (lambda pixels: pixels - 128.0, (), "12 of 12 samples are beyond the input's range"),
+        (lambda pixels: np.where(np.arange(12) < 6, 255.0, 1.0)[:, None, None, None] * pixels / 255, (), "6 of 12"),
+        (lambda pixels: np.where(np.arange(12) < 5, 255.0, 1.0)[:, None, None, None] * pixels / 255, (), ""),
+        (lambda pixels: pixels.astype(np.uint8), ("range=-1..1",), "--preprocess says to which"),
+        (lambda pixels: pixels.astype(np.uint8), ("range=0..1",), ""),
+    ],
+)
+def test_samples_beyond_the_input_are_told(
+    scaled: Callable[[Any], Any], options: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    """Stored integers given as floats, and pixels of another range, are cut off: half of the samples is enough."""
+    rng = np.random.default_rng(6)
+    np.savez(tmp_path / "d.npz", x=scaled(rng.integers(0, 256, (12, 8, 8, 3))), y=np.arange(12) % 4)
+    found = mcusim.evaluate(random_classifier(4), tmp_path / "d.npz", preprocess=options, diagnose=False)
+    warned = [warning for warning in found.warnings if "beyond" in warning]
+    assert len(warned) == bool(told)
+    assert told in "".join(warned)
 
 
 def right_precision(images: dict[str, Any], label: str, number: int) -> tuple[float, float]:

@@ -574,6 +574,19 @@ def test_a_wrong_row_is_named(lines: tuple[str, ...], header: str, told: str, tm
         read_measurements(save(tmp_path, *lines, header=header))
 
 
+def test_every_wrong_row_is_named_at_once(tmp_path: Path) -> None:
+    rows = [
+        f"mcunet-vww0,{board},tinyengine,{ms}" for board, ms in (("stm32f412", 200), ("stm32", 1), ("stm32f412", -3))
+    ]
+    with pytest.raises(InputError, match="2 lines are wrong") as raised:
+        read_measurements(save(tmp_path, *rows))
+    assert "line 3: profile: there is no board called 'stm32'" in raised.value.what
+    assert "line 4: latency_ms is '-3' (write a number above 0" in raised.value.what
+    assert "line 2" not in raised.value.what
+    with pytest.raises(InputError, match="and 5 lines more"):
+        read_measurements(save(tmp_path, *rows[1:2] * 25))
+
+
 def test_rows_that_contradict_each_other_are_named(tmp_path: Path) -> None:
     lines = [f"mcunet-vww0,stm32f412,tinyengine,{ms}" for ms in (200, 204, 300)]
     told = contradictions(read_measurements(save(tmp_path, *lines)))

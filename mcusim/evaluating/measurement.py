@@ -37,6 +37,8 @@ Progress = Callable[[int, int, float | None], None]
 TRIAL_SECONDS = 20.0
 """What trying the usual mistakes may take unasked; to keep to it fewer samples are tried, down to LEAST_TRIED."""
 LEAST_TRIED = 40
+CUT_SHARE = 0.1
+"""A sample of which so much is cut off was made for another scale: quantisers cut off a few elements in a thousand."""
 
 
 @dataclass(slots=True)
@@ -197,6 +199,7 @@ class Measurement:
         warnings = [f"{metric.words}: {doubt}"] if doubt else []
         if self.declared.assumption and self.loader.has_pixels:
             warnings.append(f"preprocessing is assumed: {self.declared.assumption}; --preprocess KEY=VALUE changes it")
+        warnings += self._cut_off()
         tied = sum(prediction.is_tied for prediction in found)
         if tied:
             many = f"{tied} sample{'s have' if tied > 1 else ' has'}"
@@ -204,6 +207,24 @@ class Measurement:
         if self.unreadable:
             warnings.append(f"{len(self.unreadable)} of the files could not be read and do not count")
         return warnings
+
+    def _cut_off(self) -> list[str]:
+        """A warning where half of the samples or more lie beyond what the input holds: they were made for another."""
+        shares = self.loader.cut_shares
+        cut = sum(share >= CUT_SHARE for share in shares)
+        if not shares or 2 * cut < len(shares):
+            return []
+        told = (
+            f"{cut} of {len(shares)} samples are beyond the input's range: {CUT_SHARE:.0%} or more of each is cut off"
+        )
+        entry = self.subject.entry
+        if not self.loader.has_pixels:
+            how = f"they may be quantised already (then store them as {self.subject.input.dtype}), or scaled otherwise"
+        elif entry is not None and entry.preprocessing is not None:
+            how = f"the network's source declares another preprocessing: --preprocess {entry.name}"
+        else:
+            how = "pixels are normalised to another range than the network was trained on: --preprocess says to which"
+        return [f"{told}; {how}"]
 
     def _advice(self, score: Score, found: Sequence[Prediction], diagnose: bool | None) -> list[str]:
         told = list(hints.from_predictions(score, self.dataset, found))

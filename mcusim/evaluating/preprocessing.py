@@ -22,7 +22,17 @@ from mcusim.files import is_file, text_of
 from mcusim.graph import DType, Graph, Tensor
 from mcusim.zoo.declarations import Channels, Detection, Integers, Preprocessing, Resize
 
-__all__ = ["RANGES", "Declared", "Frame", "declared_by_user", "frame_of", "pixel_table", "settle"]
+__all__ = [
+    "RANGES",
+    "Declared",
+    "Frame",
+    "declared_by_user",
+    "frame_of",
+    "is_outside",
+    "pixel_table",
+    "pixels_cut",
+    "settle",
+]
 
 RANGES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "0..1": ((0.0,), (255.0,)),
@@ -286,6 +296,24 @@ def pixel_table(tensor: Tensor, chosen: Preprocessing, channels: int) -> NDArray
         low = -128 if tensor.dtype is DType.INT8 else 0
         return np.tile(np.arange(256) + low, (channels, 1)).astype(tensor.dtype.value)
     return quantized(tensor, real)
+
+
+def pixels_cut(tensor: Tensor, chosen: Preprocessing, channels: int) -> NDArray[np.bool_]:
+    """Which bytes of each channel the input cannot hold: (channels, 256)."""
+    if chosen.integers is Integers.BYTES or tensor.quantization is None or not tensor.dtype.is_integer:
+        return np.zeros((channels, 256), np.bool_)
+    mean = np.resize(np.array(chosen.mean, np.float64), channels)[:, None]
+    std = np.resize(np.array(chosen.std, np.float64), channels)[:, None]
+    return is_outside(tensor, (np.arange(256.0)[None, :] - mean) / std)
+
+
+def is_outside(tensor: Tensor, real: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which real numbers lie beyond what a quantised tensor can hold, by more than one of its steps."""
+    found = tensor.quantization
+    if found is None or tensor.dtype not in (DType.INT8, DType.UINT8, DType.INT16):
+        return np.zeros(real.shape, np.bool_)
+    steps, bounds = real / found.scales[0] + found.zero_points[0], np.iinfo(tensor.dtype.value)
+    return np.asarray((steps < bounds.min - 1) | (steps > bounds.max + 1))
 
 
 def quantized(tensor: Tensor, real: NDArray[Any]) -> NDArray[Any]:

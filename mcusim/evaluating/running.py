@@ -20,7 +20,7 @@ from mcusim.evaluating.arrays import is_bytes
 from mcusim.evaluating.dataset import Dataset, Sample
 from mcusim.evaluating.decoding import Prediction, predictions
 from mcusim.evaluating.images import Fit, UnreadableImage, read_pixels, require_pillow
-from mcusim.evaluating.preprocessing import Frame, frame_of, pixel_table, quantized
+from mcusim.evaluating.preprocessing import Frame, frame_of, is_outside, pixel_table, pixels_cut, quantized
 from mcusim.evaluating.subject import Subject
 from mcusim.execution import execute
 from mcusim.graph import DType
@@ -42,10 +42,14 @@ class Finished(NamedTuple):
 
 
 class Loader:
-    """Samples -> what the network gets. Raises InputError where the network takes no images, but images came."""
+    """Samples -> what the network gets. Raises InputError where the network takes no images, but images came.
+
+    cut_shares: of each sample that was loaded, the share of elements beyond what the input can hold.
+    """
 
     def __init__(self, subject: Subject, dataset: Dataset, chosen: Preprocessing) -> None:
         self._tensor, self._arrays, self._chosen = subject.input, dataset.arrays, chosen
+        self.cut_shares: list[float] = []
         self.has_pixels = dataset.arrays is None or is_bytes(dataset.arrays, subject.input)
         if not self.has_pixels:
             return
@@ -59,6 +63,7 @@ class Loader:
             require_pillow()
         self._frame: Frame = frame
         self._table = pixel_table(subject.input, chosen, frame.channels)
+        self._is_cut = pixels_cut(subject.input, chosen, frame.channels)
 
     def load(self, samples: Sequence[Sample]) -> tuple[list[Sample], NDArray[Any], list[Fit], list[UnreadableImage]]:
         """A batch: the samples that could be read, what the network gets, how images lie on it, and the damaged."""
@@ -80,6 +85,11 @@ class Loader:
 
     def _valued(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
         """One image as the network gets it."""
+        if self._is_cut.any():
+            cut = np.mean([self._is_cut[c][pixels[..., c]].mean() for c in range(self._frame.channels)])
+            self.cut_shares.append(float(cut))
+        else:
+            self.cut_shares.append(0.0)
         if (self._table == self._table[0]).all():
             values = self._table[0][pixels]
         else:
@@ -95,7 +105,12 @@ class Loader:
             return np.array([self._valued(image) for image in found])
         if self._tensor.dtype is DType.FLOAT32:
             return found.astype(np.float32)
-        return quantized(self._tensor, found.astype(np.float64)) if found.dtype.kind == "f" else found
+        if found.dtype.kind != "f":
+            return found
+        real = found.astype(np.float64)
+        outside = is_outside(self._tensor, real).reshape(len(real), -1)
+        self.cut_shares += outside.mean(axis=1).tolist()
+        return quantized(self._tensor, real)
 
 
 def finished(

@@ -136,7 +136,7 @@ def _every(wrong: Sequence[tuple[int, InputError]], where: str) -> InputError:
     told = [f"line {line}: {error.what} ({error.fix})" for line, error in wrong[:_MOST_LINES]]
     more = len(wrong) - _MOST_LINES
     told += [f"and {more} lines more"] if more > 0 else []
-    what = f"{len(wrong)} lines are wrong:\n  " + "\n  ".join(told)
+    what = f"{len(wrong)} lines are wrong: {'; '.join(told)}"
     return InputError(what, where=where, fix="mend these lines, or leave them out")
 
 
