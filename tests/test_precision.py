@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import naive_bits as naive
 import numpy as np
@@ -26,6 +27,7 @@ from mcusim.precision import (
     BitAllocation,
     allocate_bits,
     allocation_of,
+    chosen_bits,
     fit_bits,
     uniform_allocation,
     with_bits,
@@ -371,3 +373,20 @@ def test_every_real_network_can_be_cut(corpus_model: CorpusModel) -> None:
     if float(corpus_model.row["macs_M"] or 0) < 1:
         found = execution.execute(narrow, list(inputs_for(graph, 0)), check=True)
         assert [array.shape for array in found] == [graph.tensors[index].shape for index in graph.outputs]
+
+
+def test_fewer_bits_are_refused_where_sram_no_longer_holds_the_network() -> None:
+    """TFLM unpacks int4 weights into scratch: half the flash, and 256 KiB of SRAM more than before."""
+    b = mcusim.GraphBuilder("dense")
+    graph = b.build([b.fully_connected(b.input((1, 1024)), 256)])
+    asked: dict[str, Any] = {"profile": "stm32f412", "runtime": "tflm"}
+    narrow = mcusim.simulate(chosen_bits(graph, "w4a8"), **asked)
+    assert narrow.fits is False
+    assert any("unpacks weights below 8 bits into scratch" in told and "256.0 KiB" in told for told in narrow.warnings)
+    assert not any("unpacks" in told for told in mcusim.simulate(graph, **asked).warnings)
+    found = fit_bits(graph, flash_budget_bytes=250 << 10, **asked)
+    assert found.graph_is_unchanged
+    assert not found.fits
+    assert found.report.sram.peak_bytes == found.before.sram.peak_bytes < 16 << 10
+    assert "nothing is cut, as that takes SRAM from" in found.why
+    assert "tflm unpacks weights below 8 bits into scratch" in found.why

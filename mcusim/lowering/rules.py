@@ -9,7 +9,10 @@ from enum import StrEnum
 from mcusim.graph import Signature, TensorType
 from mcusim.schedule import Schedule, StageKind
 
-__all__ = ["InputPlace", "LoweringRules", "Scratch"]
+__all__ = ["UNPACKED_WEIGHTS", "InputPlace", "LoweringRules", "Scratch"]
+
+UNPACKED_WEIGHTS = "weights unpacked to int8"
+"""The role of scratch that holds a layer's weights of fewer bits as its kernel reads them."""
 
 
 class InputPlace(StrEnum):

@@ -9,7 +9,7 @@ from mcusim.boards.board import Board
 from mcusim.conventions import Convention, count, find_convention
 from mcusim.graph import ABSENT, Graph
 from mcusim.lowering.lower import lower
-from mcusim.lowering.rules import InputPlace
+from mcusim.lowering.rules import UNPACKED_WEIGHTS, InputPlace
 from mcusim.memory.banks import moved_bytes
 from mcusim.memory.counting import Comparison, count_as, find_counting
 from mcusim.memory.flash import flash_of_image
@@ -20,6 +20,7 @@ from mcusim.program import Buffer, BufferKind, Program
 from mcusim.report import AliveInfo, BankInfo, Basis, ConventionInfo, FlashInfo, PartInfo, PeakInfo, SramInfo
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule
+from mcusim.units import format_bytes
 
 __all__ = [
     "Memory",
@@ -28,6 +29,7 @@ __all__ = [
     "memory_of",
     "sram_as_convention",
     "sram_info",
+    "unpacked_weights",
     "untold_input",
 ]
 
@@ -66,6 +68,17 @@ def find_other_counting(name: str | None, runtime: Runtime) -> Runtime | Convent
 # SRAM
 
 
+def unpacked_weights(program: Program, runtime: Runtime) -> str:
+    """What it costs that weights of fewer bits are unpacked before a kernel reads them; "" where none are."""
+    found = [buffer for buffer in program.buffers if buffer.name.endswith(UNPACKED_WEIGHTS)]
+    if not found:
+        return ""
+    largest = max(found, key=lambda buffer: buffer.size_bytes)
+    layer = largest.name.removesuffix(UNPACKED_WEIGHTS).strip()
+    told = f"SRAM: {runtime.name} unpacks weights below 8 bits into scratch before it computes"
+    return f"{told}, {format_bytes(largest.size_bytes)} for '{layer}': fewer bits save flash, and cost SRAM."
+
+
 def sram_info(memory: Memory, board: Board, budget_bytes: int) -> tuple[SramInfo, tuple[str, ...]]:
     """What a runtime takes; and warnings: what cannot be known, and what does not fit although it seems to."""
     warnings: list[str] = []
@@ -82,7 +95,8 @@ def sram_info(memory: Memory, board: Board, budget_bytes: int) -> tuple[SramInfo
     bases = {runtime.memory_basis, runtime.persistent_basis if persistent_bytes else runtime.memory_basis}
     pieces = _bytes_in_pieces(board, peak, budget_bytes)
     external, outside = _cost_of_external(board, program), untold_input(board, program.outside_bytes)
-    warnings += [warning for warning in (pieces, external, outside) if warning]
+    unpacked = unpacked_weights(program, runtime)
+    warnings += [warning for warning in (pieces, external, outside, unpacked) if warning]
     if runtime.stack_bytes is not None and peak <= budget_bytes < peak + runtime.stack_bytes:
         warnings.append(
             f"SRAM: the stack takes up to {runtime.stack_bytes:,} bytes, and {budget_bytes - peak:,} are free."

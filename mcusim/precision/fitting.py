@@ -120,9 +120,24 @@ def bit_fit_of(question: Question, *, min_bits: int = 2, margin: float = MARGIN)
         narrower = with_bits(graph, allocation)
         report, layers = report_of(replace(asked, model=narrower)), layer_bits(narrower, runtime)
         if is_least or not layers or report.sram.peak_bytes <= report.sram.budget_bytes:
-            return BitFit(allocation, graph, narrower, before, report, layers, _lacking(report, least))
+            why = _lacking(report, least)
+            if why and _fits_sram(before) and not _fits_sram(report):
+                return _refused(graph, before, report, why, runtime)
+            return BitFit(allocation, graph, narrower, before, report, layers, why)
         # The least that changes anything: the fullest layer no longer fits.
         limit_bytes = max(layer.activation_bytes for layer in layers) - 1
+
+
+def _fits_sram(report: Report) -> bool:
+    return report.sram.peak_bytes <= report.sram.budget_bytes
+
+
+def _refused(graph: Graph, before: Report, narrowed: Report, why: str, runtime: Runtime) -> BitFit:
+    """Nothing is cut: with fewer bits the network no longer fits into the SRAM that it fits into as it is."""
+    grown = f"{format_bytes(before.sram.peak_bytes)} to {format_bytes(narrowed.sram.peak_bytes)}"
+    reasons = [told.removeprefix("SRAM: ").removesuffix(".") for told in narrowed.warnings if "unpacks weights" in told]
+    told = ": ".join([f"{why}; nothing is cut, as that takes SRAM from {grown}", *reasons])
+    return BitFit(allocation_of(graph), graph, graph, before, before, layer_bits(graph, runtime), told)
 
 
 def _allocation(

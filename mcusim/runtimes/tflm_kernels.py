@@ -15,7 +15,7 @@ from math import prod
 from types import MappingProxyType
 
 from mcusim.graph import DType, Signature
-from mcusim.lowering.rules import Scratch
+from mcusim.lowering.rules import UNPACKED_WEIGHTS, Scratch
 from mcusim.ops import OPS
 from mcusim.ops.batch_matmul import BatchMatMulAttributes
 from mcusim.ops.registry import Pads, attributes_of
@@ -112,7 +112,7 @@ def _stretched_shape(call: Call) -> Buffers:
 
 def _unpacked_int4(call: Call) -> Scratch:
     weights = call.signature.input(1)
-    return (("weights unpacked to int8", weights.elements),) if weights.dtype is DType.INT4 else ()
+    return ((UNPACKED_WEIGHTS, weights.elements),) if weights.dtype is DType.INT4 else ()
 
 
 def _transpose_conv_scratch(call: Call) -> Scratch:
