@@ -152,6 +152,16 @@ def _turned(m: Between, x: str) -> Any:
     return m.op("Transpose", y, perm=[0, 2, 3, 1])
 
 
+def _three(name: str) -> Callable[[Between, str], Any]:
+    """The operator of x, of -x and of |x|: nothing rounds between."""
+
+    def build(m: Between, x: str) -> Any:
+        others = [m.grid(m.op(each, x), 0.031) for each in ("Neg", "Abs")]
+        return m.op(name, x, *others)
+
+    return build
+
+
 def _arg_max(m: Between) -> Any:
     name = m.op("ArgMax", m.grid("input", X), axis=1)
     m.kinds[name] = m.onnx.TensorProto.INT64
@@ -298,6 +308,37 @@ CASES: dict[str, Case] = {
         _resize((1, 1, 2, 2), mode="linear", coordinate_transformation_mode="align_corners"), out=None
     ),
     "arg max": Case(_arg_max, lacks=()),
+    "reduce min": _case(_op("ReduceMin", axes=[2]), out=None, has=("REDUCE_MIN",)),
+    "sum of three": _case(_three("Sum"), lacks=("TRANSPOSE",)),
+    "sum of one": _case(_op("Sum"), out=None, lacks=()),
+    "mean of three": _case(_three("Mean"), lacks=("TRANSPOSE",)),
+    "maximum of three": _case(_three("Max"), lacks=("TRANSPOSE",)),
+    "softplus": _case(_op("Softplus"), lacks=()),
+    "mish": _case(_op("Mish"), lacks=(), opset=18),
+    "softsign": _case(_op("Softsign"), out=0.008, lacks=()),
+    "reciprocal": _case(lambda m, x: m.op("Reciprocal", m.op("Exp", x)), out=0.2, lacks=()),
+    "gelu by tanh": _case(_op("Gelu", approximate="tanh"), lacks=(), opset=20),
+    "cube": _case(_with("Pow", (3.0, "float32")), out=0.1, lacks=()),
+    "inverse square": _case(lambda m, x: m.op("Pow", m.op("Exp", x), m.constant(-2.0)), out=0.5, lacks=()),
+    "log softmax": _case(_op("LogSoftmax", axis=1), out=0.05, lacks=()),
+    "length 1": _case(_op("LpNormalization", axis=3, p=2), out=0.01, lacks=()),
+    "sum 1": _case(_op("LpNormalization", axis=1, p=1), out=0.01, lacks=()),
+    "tile": _case(_with("Tile", ((1, 2, 1, 3), "int64")), out=None, has=("CONCATENATION",), lacks=("TILE",)),
+    "expand": _case(
+        lambda m, x: m.op("Expand", m.op("ReduceMax", x, axes=[3]), m.integers(1, 6, 8, 5)),
+        out=None,
+        has=("BROADCAST_TO",),
+        lacks=("TILE",),
+    ),
+    "pad by the edge": _case(_with("Pad", ((0, 0, 1, 2, 0, 0, 0, 3), "int64"), mode="edge"), out=None),
+    "transposed depthwise": _case(
+        lambda m, x: m.op("ConvTranspose", x, m.weights((6, 1, 3, 3), None), kernel_shape=[3, 3], group=6)
+    ),
+    "transposed, groups": _case(
+        lambda m, x: m.op(
+            "ConvTranspose", x, m.weights((6, 4, 3, 3), 1), kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4, group=2
+        )
+    ),
 }  # fmt: skip
 
 

@@ -64,13 +64,14 @@ def test_the_small_network_is_taken() -> None:
         (lambda m, x: m.op("Erf", x), r"node 'n_erf\d+' \(Erf\): .* cannot express Erf\n  fix: .*ReLU"),
         (lambda m, x: m.op("Selu", x), r"cannot express Selu"),
         (lambda m, x: m.op("Resize", x, "", m.constant([1, 1, 2, 2]), mode="cubic"), r"resizes by 'cubic'"),
-        (lambda m, x: m.op("Pad", x, m.integers(0, 0, 1, 1, 0, 0, 1, 1), mode="edge"), r"pads by 'edge'"),
+        (lambda m, x: m.op("Pad", x, m.integers(0, 0, 1, 1, 0, 0, 1, 1), mode="wrap"), r"pads by 'wrap'"),
+        (lambda m, x: m.op("Pad", x, m.integers(0, 0, 40, 1, 0, 0, 1, 1), mode="edge"), r"pads 40 elements by 'edge'"),
         (
             lambda m, x: m.op("AveragePool", x, kernel_shape=[3, 3], pads=[1] * 4, strides=[2, 2]),
             r"cannot leave such a border out",
         ),
         (lambda m, x: m.op("Conv", x, m.constant(np.ones((2, 4, 1, 1)))), r"\(Conv\): its weights are not quantised"),
-        (lambda m, x: m.op("Pow", x, m.constant(3.0)), "no such power"),
+        (lambda m, x: m.op("Pow", x, m.constant(2.5)), "no such power"),
     ],
 )  # fmt: skip
 def test_an_operator_is_refused_by_its_node(op: Callable[[Maker, str], Any], match: str) -> None:
@@ -92,6 +93,12 @@ def test_scales_that_are_no_numbers() -> None:
     for scale in (np.nan, np.inf, -1.0):
         m = Maker((1, 8))
         refused(m.model(m.op("Relu", grid(m, "input", scale))), "no numbers to divide by")
+
+
+def test_int16_with_a_zero_point() -> None:
+    m = Maker((1, 8))
+    made = m.model(m.op("Relu", grid(m, "input", 0.01, 5, "int16")))
+    refused(made, r"int16 with zero point 5, .*\n  fix: .*'ActivationSymmetric': True")
 
 
 def test_an_output_without_a_scale() -> None:

@@ -253,7 +253,17 @@ def reduce_map(emitter: Emitter, step: Step) -> None:
     reduce(emitter, step)
 
 
-@lowers("ReduceMean", "ReduceMax", "ReduceSum")
+_REDUCTIONS = {
+    "GlobalAveragePool": "MEAN",
+    "ReduceMean": "MEAN",
+    "ReduceSum": "SUM",
+    "GlobalMaxPool": "REDUCE_MAX",
+    "ReduceMax": "REDUCE_MAX",
+    "ReduceMin": "REDUCE_MIN",
+}
+
+
+@lowers("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum")
 def reduce(emitter: Emitter, step: Step) -> None:
     """MEAN rescales as it averages; over a whole map on one grid it is AVERAGE_POOL_2D, which runtimes do faster."""
     held = emitter.get(step.input(0))
@@ -268,12 +278,13 @@ def reduce(emitter: Emitter, step: Step) -> None:
     axes = tuple(sorted(axis % rank for axis in axes))
     keeps = is_global or bool(step.integer("keepdims", 1))
     target = emitter.target(step)
-    op = {"GlobalAveragePool": "MEAN", "ReduceMean": "MEAN", "ReduceSum": "SUM"}.get(step.op, "REDUCE_MAX")
+    op = _REDUCTIONS[step.op]
+    keeps_values = op in ("REDUCE_MAX", "REDUCE_MIN")
     if held.grid is None or target is None or target.dtype is not held.grid.dtype:
         grid = None
-        held = emitter.on_grid(held, None, step.output) if op != "REDUCE_MAX" else held
+        held = emitter.on_grid(held, None, step.output) if not keeps_values else held
     else:
-        grid = held.grid if op == "REDUCE_MAX" else target
+        grid = held.grid if keeps_values else target
     if grid is not None and grid == held.grid and op == "MEAN" and _is_whole_map(held, axes) and keeps:
         _, rows, cols, _ = held.stored_shape
         result = emitter.emit(
@@ -284,7 +295,7 @@ def reduce(emitter: Emitter, step: Step) -> None:
         emitter.finish(step, replace(held, shape=shape, tensor=result))
         return
     stored = emitter.builder.integers(sorted(held.stored_axis(axis) for axis in axes))
-    out_grid = held.grid if op == "REDUCE_MAX" else grid
+    out_grid = held.grid if keeps_values else grid
     result = emitter.emit(op, (held.at, stored), step.output, grid=out_grid, dtype=held.dtype, keep_dims=keeps)
     if keeps:
         shape, order = tuple(1 if axis in axes else size for axis, size in enumerate(held.shape)), held.order
@@ -293,7 +304,7 @@ def reduce(emitter: Emitter, step: Step) -> None:
         shape = tuple(held.shape[axis] for axis in left)
         order = tuple(UNIT if axis == UNIT else left.index(axis) for axis in held.order if axis not in axes)
     placed = replace(held, shape=shape, order=order, tensor=result, grid=out_grid)
-    kept(emitter, step, placed) if op == "REDUCE_MAX" else emitter.finish(step, placed)
+    kept(emitter, step, placed) if keeps_values else emitter.finish(step, placed)
 
 
 def _is_whole_map(held: Held, axes: tuple[int, ...]) -> bool:

@@ -14,6 +14,7 @@ from mcusim.frontends.qdq.network import Step
 from mcusim.frontends.qdq.weights import (
     INT8_HIGHEST,
     INT8_LOWEST,
+    Weights,
     bias_of,
     check_grids,
     in_parts,
@@ -105,6 +106,32 @@ def _pointwise_as_dense(emitter: Emitter, step: Step, held: Held, grids: tuple[G
     emitter.finish(step, _map_result(emitter, result, held, weights.elements.shape[0], grids[1]), activation)
 
 
+def _ungrouped(emitter: Emitter, step: Step, weights: Weights, groups: int) -> Weights:
+    """Weights of one group that compute the same: zeros between channels of different groups."""
+    if groups == 1:
+        return weights
+    each_c, in_c = weights.elements.shape[:2]
+    if groups < 1 or in_c % groups:
+        raise step.refuse(f"{in_c} input channels do not go into {groups} groups", "export the model again")
+    if weights.elements.size * groups > MAX_UNGROUPED:
+        raise step.refuse("its groups would need too many zeros as one", "use fewer channels or one group")
+    full = np.zeros((groups * each_c, *weights.elements.shape[1:]), weights.elements.dtype)
+    share = in_c // groups
+    for group in range(groups):
+        inputs = slice(group * share, (group + 1) * share)
+        full[group * each_c : (group + 1) * each_c, inputs] = weights.elements[:, inputs]
+    quantization = weights.grid.quantization
+    if quantization.is_per_channel:
+        scales, zeros = quantization.scales * groups, quantization.zero_points * groups
+        quantization = replace(quantization, scales=scales, zero_points=zeros)
+    emitter.note(f"{step.output}: TFLite's TRANSPOSE_CONV has no groups; zeros between them compute the same")
+    return replace(weights, elements=full, grid=replace(weights.grid, quantization=quantization))
+
+
+MAX_UNGROUPED = 1 << 24
+"""Weights that a transposed convolution may have after zeros were put between its groups."""
+
+
 @lowers("ConvTranspose", is_map=True)
 def conv_transpose(emitter: Emitter, step: Step) -> None:
     """TRANSPOSE_CONV; what ONNX's padding cuts off is sliced away where TFLite's own padding would cut elsewhere."""
@@ -115,9 +142,10 @@ def conv_transpose(emitter: Emitter, step: Step) -> None:
         raise step.refuse(
             "it states its output's shape, from which its border would have to be guessed", "give it pads"
         )
-    if step.integer("group", 1) != 1 or any(each != 1 for each in step.integers("dilations") or ()):
-        raise step.refuse("it has groups or dilations, which TFLite's TRANSPOSE_CONV has not", "use one group")
-    weights = widened(scaled(weights_of(emitter, step, 1, 1, may_have_zero_point=False), step))
+    if any(each != 1 for each in step.integers("dilations") or ()):
+        raise step.refuse("it has dilations, which TFLite's TRANSPOSE_CONV has not", "use dilations of 1")
+    weights = scaled(weights_of(emitter, step, 1, 1, may_have_zero_point=False), step)
+    weights = widened(_ungrouped(emitter, step, weights, step.integer("group", 1)))
     elements = weights.elements if len(held.shape) == 4 else weights.elements[:, :, None]
     kernel_h, kernel_w = elements.shape[2:]
     found = window(step, held, (kernel_h, kernel_w), is_transposed=True)

@@ -71,6 +71,9 @@ def shifted(stored: Array, kind: str) -> Array:
 _AGAIN = "quantise the network with fixed scales: onnxruntime's quantize_static, or PT2E with static activations"
 
 
+_SYMMETRIC = "quantise symmetrically: quantize_static(..., extra_options={'ActivationSymmetric': True})"
+
+
 def grid_of(network: Network, step: Step) -> Grid:
     """The grid of a QuantizeLinear or DequantizeLinear. Raises ModelError for scales that TFLite cannot state."""
     scale = network.constants.get(step.input(1))
@@ -88,6 +91,11 @@ def grid_of(network: Network, step: Step) -> Grid:
     if offsets.size not in (1, len(scales)) or not all(math.isfinite(each) and each >= 0 for each in scales):
         raise step.refuse("its scales or zero points are no numbers to divide by", "quantise the network again")
     zero_points = tuple(int(each) - moved for each in np.broadcast_to(offsets, (len(scales),)))
+    if dtype is DType.INT16 and any(zero_points):
+        what = f"it stores {kind} with zero point {int(offsets[0])}, and TFLite's int16 has none"
+        raise step.refuse(
+            what, "quantise symmetrically: quantize_static(..., extra_options={'ActivationSymmetric': True})"
+        )
     shape = network.shape(step.input(0)) or ()
     axis = step.integer("axis", 1) % len(shape) if len(scales) > 1 and shape else 0
     if len(scales) > 1 and not (shape and shape[axis] == len(scales)):
@@ -111,7 +119,8 @@ def _stored_kind(network: Network, step: Step, zero_point: Array | None) -> str:
 VALUE_KEEPING = frozenset(
     {
         "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "MaxPool", "GlobalMaxPool", "Slice",
-        "Split", "Gather", "Expand", "Tile", "DepthToSpace", "SpaceToDepth", "Pad", "ReduceMax", "Relu", "Clip",
+        "Split", "Gather", "Expand", "Tile", "DepthToSpace", "SpaceToDepth", "Pad", "ReduceMax", "ReduceMin", "Relu",
+        "Clip",
         "Concat", "Upsample", "Max", "Min",
     }
 )  # fmt: skip

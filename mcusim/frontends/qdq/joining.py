@@ -51,13 +51,36 @@ def expand(emitter: Emitter, step: Step) -> None:
     if all(times == 1 for times in asked):
         kept(emitter, step, held)
         return
-    tensor = emitter.arranged(held, held.order, step.output)
-    times = [1 if axis == UNIT else asked[axis] for axis in held.order]
-    tiled = emitter.emit(
-        "TILE", (tensor, emitter.builder.integers(times)), step.output, grid=held.grid, dtype=held.dtype
-    )
+    tiled = _repeated(emitter, step, held, [1 if axis == UNIT else asked[axis] for axis in held.order])
     shape = tuple(size * n for size, n in zip(held.shape, asked, strict=True))
     kept(emitter, step, replace(held, shape=shape, tensor=tiled, elements=None))
+
+
+MAX_JOINED = 16
+"""Copies that one CONCATENATION joins: what TFLM's kernels of it take is not much more."""
+
+
+def _repeated(emitter: Emitter, step: Step, held: Held, times: list[int]) -> int:
+    """A tensor repeated along its stored axes: axes of 1 are stretched, others joined, for TFLM has no TILE."""
+    tensor = emitter.arranged(held, held.order, step.output)
+    shape = list(held.stored_shape)
+    long = [axis for axis, n in enumerate(times) if n > 1 and shape[axis] > 1]
+    if any(times[axis] > MAX_JOINED for axis in long):
+        given = (tensor, emitter.builder.integers(times))
+        return emitter.emit("TILE", given, step.output, grid=held.grid, dtype=held.dtype)
+    stretches = any(n > 1 and shape[axis] == 1 for axis, n in enumerate(times))
+    for place, axis in enumerate(long):
+        is_last = not stretches and place == len(long) - 1
+        name = step.output if is_last else f"{step.output}/axis{axis}"
+        shape[axis] *= times[axis]
+        tensor = emitter.emit(
+            "CONCATENATION", (tensor,) * times[axis], name, grid=held.grid, dtype=held.dtype, axis=axis
+        )
+    if not stretches:
+        return tensor
+    full = [size * n if size == 1 else size for size, n in zip(shape, times, strict=True)]
+    given = (tensor, emitter.builder.integers(full))
+    return emitter.emit("BROADCAST_TO", given, step.output, grid=held.grid, dtype=held.dtype)
 
 
 @lowers("Pad")
@@ -86,10 +109,35 @@ def pad(emitter: Emitter, step: Step) -> None:
     kept(emitter, step, replace(held, shape=shape, tensor=_padded(emitter, step, held, sides)))
 
 
+def _with_edges(emitter: Emitter, step: Step, held: Held, sides: dict[int, tuple[int, int]]) -> int:
+    """Borders that repeat what lies at the edge: slices of it, joined on both sides."""
+    for axis, (before, after) in sides.items():
+        if max(before, after) > MAX_JOINED:
+            raise step.refuse(f"it pads {max(before, after)} elements by 'edge'", f"pad by {MAX_JOINED} at most")
+        if not before and not after:
+            continue
+        size, edges = held.shape[axis], []
+        for place, start in enumerate((0, size - 1)):
+            walks = {i: (start, start + 1, 1) if i == axis else (0, n, 1) for i, n in enumerate(held.shape)}
+            shape = tuple(1 if i == axis else n for i, n in enumerate(held.shape))
+            wanted = (before, after)[place]
+            edges.append(
+                [cut(emitter, held, walks, shape, f"{step.output}/edge{axis}_{place}").at] * wanted if wanted else []
+            )
+        tensors = (*edges[0], held.at, *edges[1])
+        name, place = f"{step.output}/axis{axis}", held.stored_axis(axis)
+        joined = emitter.emit("CONCATENATION", tensors, name, grid=held.grid, dtype=held.dtype, axis=place)
+        shape = tuple(n + before + after if i == axis else n for i, n in enumerate(held.shape))
+        held = replace(held, shape=shape, tensor=joined)
+    return held.at
+
+
 def _padded(emitter: Emitter, step: Step, held: Held, sides: dict[int, tuple[int, int]]) -> int:
+    mode = step.text("mode", "constant")
+    if mode == "edge":
+        return _with_edges(emitter, step, held, sides)
     flat = [n for axis in held.order for n in ((0, 0) if axis == UNIT else sides[axis])]
     paddings = emitter.builder.integers(flat, (len(held.order), 2))
-    mode = step.text("mode", "constant")
     if mode == "reflect":
         return emitter.emit("MIRROR_PAD", (held.at, paddings), step.output, grid=held.grid, dtype=held.dtype, mode=0)
     if mode != "constant":
