@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,9 +10,11 @@ from io import StringIO
 from itertools import pairwise
 
 import pytest
+from commands import run
 from hypothesis import given, settings
 from strategies_schedules import networks
 
+import mcusim
 from mcusim import zoo
 from mcusim.advising.remedies import RemedyKind, remedies
 from mcusim.boards import load_board
@@ -31,7 +34,7 @@ from mcusim.render.front import front_lines
 from mcusim.render.text import UNICODE, kib
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.schedule import AUTO, LAYER, Schedule, StageKind, StageSpec, parse_schedule
-from mcusim.searching import Front, Space, front_schedules, search
+from mcusim.searching import CUT_KINDS, Front, Space, front_schedules, search
 from mcusim.searching.explanation import explain
 from mcusim.searching.paper_space import count_patched, search_paper_space
 from mcusim.searching.stage_axes import band_heights
@@ -186,7 +189,7 @@ def test_the_front_is_that_of_every_schedule(runtime, graph):
 
 @pytest.fixture(scope="module")
 def wide() -> Front:
-    return search("mbv2-w1.0-r224", profile="stm32h743")
+    return search("mbv2-w1.0-r224", profile="stm32h743", kinds=CUT_KINDS)
 
 
 def test_points_of_a_front_beat_one_another(wide):
@@ -252,7 +255,7 @@ def test_a_plan_of_msfcnn_beside_the_front():
 
 
 def test_a_published_out_of_memory_row_fits():
-    front = search("mbv2-w0.35-r144", profile=SMALL_BOARD)
+    front = search("mbv2-w0.35-r144", profile=SMALL_BOARD, kinds=CUT_KINDS)
     assert not front.layer.fits
     assert front.best is not None
     assert front.best.peak_bytes <= front.budget_bytes
@@ -299,7 +302,9 @@ def test_a_long_search_shows_how_far_it_is(monkeypatch):
 
 
 def test_where_nothing_fits_it_says_how_far_away():
-    front = search("mcunet-vww0", profile=SMALL_BOARD, max_stages=1, max_grid=2, sram_budget_bytes=1000)
+    front = search(
+        "mcunet-vww0", profile=SMALL_BOARD, max_stages=1, max_grid=2, kinds=CUT_KINDS, sram_budget_bytes=1000
+    )
     assert front.best is None
     assert front.missing_bytes == front.nearest.peak_bytes - 1000 > 0
     assert search("mcunet-vww0", profile=SMALL_BOARD, max_stages=0).points[0].schedule == LAYER
@@ -360,3 +365,19 @@ def test_remedies_come_best_first():
     for remedy in found.remedies:
         if remedy.fits and remedy.kind is not RemedyKind.BOARD:
             assert remedy.sram_bytes <= found.report.sram.budget_bytes
+
+
+@pytest.mark.parametrize("model", ["mcunet-vww1", "mbv2-w0.35-r144"])
+@pytest.mark.parametrize("runtime", ["tinyengine", "tflm", "mcusim"])
+def test_python_and_the_command_line_choose_among_the_same(model: str, runtime: str) -> None:
+    """Without a wish both have the stages that the runtime can run."""
+    front = search(model, profile=SMALL_BOARD, runtime=runtime)
+    code, out, _ = run("patch", model, "--profile", SMALL_BOARD, "--runtime", runtime, "--json", "-")
+    assert code == 0
+    document = json.loads(out)
+    shown = [(point["schedule"], point["peak_bytes"]) for point in document["points"]]
+    assert shown == [(str(point.schedule), point.peak_bytes) for point in front.points]
+    best = front.best or front.nearest
+    chosen = mcusim.simulate(model, profile=SMALL_BOARD, runtime=runtime, schedule="auto")
+    assert chosen.schedule.spec == str(best.schedule)
+    assert chosen.sram.peak_bytes == best.peak_bytes

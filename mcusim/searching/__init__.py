@@ -118,7 +118,7 @@ def search(
     runtime: Runtime | str | None = None,
     max_stages: int = 3,
     max_grid: int = 16,
-    kinds: Iterable[StageKind | str] = CUT_KINDS,
+    kinds: Iterable[StageKind | str] | None = None,
     input_place: InputPlace | None = None,
     sram_budget_bytes: int | None = None,
     flash_budget_bytes: int | None = None,
@@ -127,7 +127,8 @@ def search(
 ) -> Front:
     """The Pareto front of SRAM against cycles for `model` on the board `profile`.
 
-    max_stages, max_grid, kinds: the space; more takes longer. In networks of more than 223 steps a stage has at most
+    max_stages, max_grid, kinds: the space; more takes longer. Without `kinds` it has the stages that the runtime can
+    run, as `mcusim patch` has it; others may be named, and their points then tell why it cannot. In networks of more than 223 steps a stage has at most
     50,000 / steps of them (8 at least).   input_place: the runtime's own choice if None.
     Raises McusimError where the model, board or runtime is wrong.
     """
@@ -148,7 +149,7 @@ def front_of(
     *,
     max_stages: int = 3,
     max_grid: int = 16,
-    kinds: Iterable[StageKind | str] = CUT_KINDS,
+    kinds: Iterable[StageKind | str] | None = None,
     progress: Progress | None = None,
 ) -> Front:
     """The Pareto front for a question, whose schedule is what is sought: see `search`.
@@ -158,7 +159,7 @@ def front_of(
     settled = question.settled()
     graph, board, runtime, budgets = settled.graph, settled.board, settled.runtime, settled.budgets
     refuse_float(graph)
-    space = _space(max_stages, max_grid, kinds)
+    space = _space(max_stages, max_grid, runtime.cut_stages if kinds is None else kinds)
     input_place = None if settled.wished_place is None else settled.input_place()
     known = coefficients(runtime, board)
     placer = _Placer(graph, board, runtime, known, budgets.sram_bytes)
