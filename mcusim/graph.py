@@ -391,6 +391,7 @@ class Source:
         the other; () if none.   offline_refusal: why TFLM refuses the file for the plan it carries; "" if it does not.
     notes: what was changed where the network came in another form than TFLite's: layout, folded nodes, types.
     compiled: of a file that brings its own memory plan and operators; None for one that a runtime is to plan.
+    schedule: in which pieces the network was found to fit, where a search found it together with them; else "".
     """
 
     description: str = "built in memory"
@@ -400,6 +401,7 @@ class Source:
     offline_refusal: str = ""
     notes: tuple[str, ...] = ()
     compiled: Compiled | None = None
+    schedule: str = ""
 
 
 class Loose(NamedTuple):

@@ -393,3 +393,16 @@ def test_rows_and_models_are_listed() -> None:
     assert "accuracy unknown" in " ".join(run("models", "witness-mcunet-m4").out.split())
     (told,) = json.loads(run("models", "witness-mcunet-m4", "--json").out)["models"]
     assert (told["witness"]["of"], told["published"]) == ("table4:mcunet-m4", [])
+
+
+def test_a_found_network_says_with_which_schedule_it_was_found() -> None:
+    """Whoever runs the file layer by layer is told; under that schedule it takes the figures that the file states."""
+    entry = zoo.describe("witness-mcunet-h7")
+    told = f"found together with {entry.witness.schedule}: --schedule {entry.witness.schedule} runs it so."
+    plain = mcusim.simulate(entry.name, profile="stm32h743", runtime="tinyengine")
+    assert any(told in warning for warning in plain.warnings)
+    asked = {"runtime": "tinyengine", "convention": entry.witness.convention, "schedule": entry.witness.schedule}
+    found = mcusim.simulate(entry.name, profile=entry.witness.profile, **asked)
+    assert not any("found together" in warning for warning in found.warnings)
+    assert found.sram.peak_bytes == entry.witness.sram_bytes
+    assert found.schedule.recomputed_macs == entry.witness.recomputed_macs

@@ -128,8 +128,9 @@ def search(
     """The Pareto front of SRAM against cycles for `model` on the board `profile`.
 
     max_stages, max_grid, kinds: the space; more takes longer. Without `kinds` it has the stages that the runtime can
-    run, as `mcusim patch` has it; others may be named, and their points then tell why it cannot. In networks of more than 223 steps a stage has at most
-    50,000 / steps of them (8 at least).   input_place: the runtime's own choice if None.
+    run, as `mcusim patch` has it; others may be named, and their points then tell why it cannot. In networks of more
+    than 223 steps a stage has at most 50,000 / steps of them (8 at least).
+    input_place: the runtime's own choice if None.
     Raises McusimError where the model, board or runtime is wrong.
     """
     question = Question(

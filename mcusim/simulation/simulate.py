@@ -45,7 +45,7 @@ from mcusim.report import (
 )
 from mcusim.runtimes import Runtime
 from mcusim.runtimes.refusals import refusals
-from mcusim.schedule import Schedule, StageKind
+from mcusim.schedule import LAYER, Schedule, StageKind
 from mcusim.searching import front_of
 from mcusim.units import cycles_to_ms, format_ms
 
@@ -114,8 +114,12 @@ def simulate(
 def report_of(question: Question) -> Report:
     """The answer to a question. Raises McusimError where it is wrong."""
     settled = question.settled()
+    found_with, is_auto = settled.graph.source.schedule, settled.schedule.is_auto
     warnings = settled.warnings
-    is_auto = settled.schedule.is_auto
+    if settled.schedule == LAYER and found_with not in ("", str(LAYER)):
+        warnings += (
+            f"schedule: this network was found together with {found_with}: --schedule {found_with} runs it so.",
+        )
     if is_auto:
         schedule, advice = _best_schedule(question, settled)
         settled, warnings = replace(settled, schedule=schedule), (*warnings, *advice)

@@ -221,7 +221,8 @@ def _graph(entry: ZooEntry, file: _File, origin: str) -> Graph:
             params_text=entry.params_text,
             provenance=figures.source,
         )
-    source = Source(description=f"{origin} ({entry.source})", published=published)
+    found_with = "" if entry.witness is None else entry.witness.schedule
+    source = Source(description=f"{origin} ({entry.source})", published=published, schedule=found_with)
     return graph_from_dict({"name": entry.name, **file.network}, source=source)
 
 
