@@ -231,9 +231,12 @@ def _coverage(graph: Graph, node: Node, layer: Weights) -> NDArray[np.float64]:
         stride = int(getattr(node.attributes, "stride_h", 1) * getattr(node.attributes, "stride_w", 1))
         return np.array(max(1024 // stride, 1) / 1024)
     op = OPS[node.op]
-    if len(node.signature.input(0).shape) != 4 or node.signature.input(layer.weights).shape[1:3] == (1, 1):
+    stored = node.signature.input(layer.weights).shape
+    kernel = stored[1:3]
+    if (
+        len(node.signature.input(0).shape) != 4 or len(stored) != 4 or kernel == (1, 1)
+    ):  # FULLY_CONNECTED takes maps too
         return np.array(1.0)
-    kernel = node.signature.input(layer.weights).shape[1:3]
     rows, cols = (_taps(graph, node, op, layer.source, size, axis) for axis, size in enumerate(kernel))
     return np.rint(rows[:, None] * cols[None, :] * 1024).clip(1)[None, :, :, None] / 1024
 

@@ -1,0 +1,110 @@
+"""JSON, TOML and CSV from strangers: every command that reads one answers, or says in one sentence what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import REPO, run
+from fuzzing.documents import as_toml, mutated_rows, mutated_tree
+
+from mcusim import execute
+from mcusim.frontends.builder import GraphBuilder
+from mcusim.frontends.synthesis import with_seeded_weights
+
+CASES = int(os.environ.get("MCUSIM_FUZZ", "12"))
+BOARD = ("--profile", "stm32f412")
+TIMES = "model,profile,runtime,latency_ms\nsmallcifar,stm32f412,tinyengine,120\nmcunet-vww0,stm32f412,tinyengine,300\n"
+SPEC = {
+    "networks": ["smallcifar"],
+    "boards": ["stm32f412"],
+    "runtimes": ["tflm"],
+    "schedules": ["layer"],
+    "clocks_hz": ["100MHz"],
+    "budgets": ["64k", {"sram": "128k", "ms": 100}],
+    "space": "mcunetv2:vww",
+    "sample": 3,
+    "seed": 0,
+}
+BUDGET = {"network": "smallcifar", "board": ["stm32f412"], "runtime": "tflm", "sram": "64k", "flash": "512k", "ms": 100}
+LAYERS = "op,cycles\n" + "".join(f"CONV_2D,{1000 * k}\n" for k in range(1, 8))
+
+
+@cache
+def _written(*args: str) -> Any:
+    """The JSON document of a command."""
+    code, out, told = run(*args, "--json", "-")
+    assert code in (0, 1), told
+    return json.loads(out)
+
+
+def _toml(name: str) -> Callable[[], Any]:
+    return lambda: tomllib.loads((REPO / name).read_text(encoding="utf-8"))
+
+
+# What a document is like, and the command that reads it; @ stands for its file, OUT for one to write.
+READERS: dict[str, tuple[Callable[[], Any], str, tuple[str, ...]]] = {
+    "report": (lambda: _written("run", "smallcifar", *BOARD), "m.json", ("compare", "@", "@")),
+    "baseline": (
+        lambda: _written("run", "smallcifar", *BOARD),
+        "m.json",
+        ("run", "smallcifar", *BOARD, "--update-baseline", "@"),
+    ),
+    "profile": (
+        _toml("hardware_profiles/stm32f412.toml"),
+        "m.toml",
+        ("run", "smallcifar", "--profile", "@", "--runtime", "tflm"),
+    ),
+    "profile check": (_toml("hardware_profiles/stm32f412.toml"), "m.toml", ("profiles", "check", "@")),
+    "network": (_toml("mcusim/zoo/networks/smallcifar.toml"), "m.toml", ("run", "@", *BOARD, "--runtime", "tflm")),
+    "seeded": (_toml("mcusim/zoo/networks/smallcifar.toml"), "m.toml", ("export", "@", "OUT", "--seed", "0")),
+    "sweep": (lambda: SPEC, "m.toml", ("sweep", "@", "--explain")),
+    "budgets": (lambda: {"budget": [BUDGET]}, "m.toml", ("check", "@")),
+    "bits": (
+        lambda: _written("bits", "smallcifar", *BOARD, "--sram-budget", "40KiB"),
+        "m.json",
+        ("run", "smallcifar", *BOARD, "--bits", "@"),
+    ),
+    "times": (lambda: TIMES, "m.csv", ("calibrate", "@", "-o", "OUT")),
+    "layers": (
+        lambda: LAYERS,
+        "m.csv",
+        ("calibrate", "@", "--model", "smallcifar", *BOARD, "--runtime", "tflm", "-o", "OUT"),
+    ),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_documents_are_answered_or_refused(reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MCUSIM_DEBUG", "1")  # what nobody foresaw is raised
+    document, name, command = READERS[reader]
+    rng = np.random.default_rng([17, len(reader)])
+    path, out = tmp_path / name, tmp_path / "out.tflite"
+    for _ in range(CASES if reader not in ("times", "bits") else CASES // 4):
+        like = document()
+        if isinstance(like, str):
+            text = mutated_rows(like, rng)
+        else:
+            changed = mutated_tree(like, rng)
+            text = as_toml(changed) if name.endswith("toml") else json.dumps(changed)
+        path.write_text(text, encoding="utf-8")
+        code, _, told = run(*(str({"@": path, "OUT": out}.get(word, word)) for word in command))
+        assert code in (0, 1, 2, 3), text
+        assert code != 2 or reader == "profile check" or told.startswith("mcusim"), text
+        assert "\x1b" not in told, text
+        assert len(told) < 3000, text
+
+
+def test_a_full_layer_behind_a_map_gets_weights() -> None:
+    builder = GraphBuilder("classifier")
+    x = builder.conv_2d(builder.input((1, 4, 4, 3)), 8, 3)
+    graph = with_seeded_weights(builder.build([builder.fully_connected(x, 10)]))
+    [answer] = execute(graph, [np.ones((1, 4, 4, 3), np.int8)])
+    assert answer.size % 10 == 0
