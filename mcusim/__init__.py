@@ -21,6 +21,9 @@ A board is a name (`mcusim profiles`) or the path of your own TOML file. `runtim
 count: `tinyengine`, `tflm`, ... (`mcusim runtimes`). Every figure of a Report names its basis: exact, derived,
 calibrated or provisional. What nobody can know is None, and `report.warnings` says why.
 
+`mcusim.plan` lays out the arena, `mcusim.patch` (or `search`) finds schedules, `mcusim.fit` remedies, `mcusim.bits`
+widths, and `mcusim.diff` compares two runs. Each answer has `to_frame()`.
+
 `mcusim.evaluate(model, data)` measures its accuracy on labelled data, and `mcusim.execute` runs it on arrays: both to
 the bit as TensorFlow Lite Micro would.
 
@@ -35,36 +38,55 @@ from typing import TYPE_CHECKING
 from mcusim.version import __version__
 
 if TYPE_CHECKING:
+    from mcusim.advising.remedies import Diagnosis
+    from mcusim.advising.remedies import remedies as fit
     from mcusim.boards import load_board
     from mcusim.boards.board import Board
     from mcusim.designing import search_net
     from mcusim.errors import McusimError
     from mcusim.evaluating import Evaluation, evaluate
     from mcusim.execution import execute, session
+    from mcusim.execution.comparison import Comparison
+    from mcusim.execution.differences import diff
     from mcusim.frontends.builder import GraphBuilder
     from mcusim.frontends.pt2 import from_torch
     from mcusim.graph import Graph
+    from mcusim.memory.planning import MemoryPlan
     from mcusim.networks.loading import load
+    from mcusim.precision import BitFit
+    from mcusim.precision import fit_bits as bits
     from mcusim.report import Basis, Report, Verdict
-    from mcusim.searching import search
+    from mcusim.searching import Front, search
+    from mcusim.searching import search as patch
+    from mcusim.simulation.planning import plan
     from mcusim.simulation.simulate import simulate
     from mcusim.simulation.tracing import trace
 
 __all__ = [
     "Basis",
+    "BitFit",
     "Board",
+    "Comparison",
+    "Diagnosis",
     "Evaluation",
+    "Front",
     "Graph",
     "GraphBuilder",
     "McusimError",
+    "MemoryPlan",
     "Report",
     "Verdict",
     "__version__",
+    "bits",
+    "diff",
     "evaluate",
     "execute",
+    "fit",
     "from_torch",
     "load",
     "load_board",
+    "patch",
+    "plan",
     "search",
     "search_net",
     "session",
@@ -75,24 +97,35 @@ __all__ = [
 # `import mcusim` loads nothing; a name is fetched from its home when it is first used.
 _HOMES = {
     "Basis": "mcusim.report",
+    "BitFit": "mcusim.precision",
     "Board": "mcusim.boards.board",
+    "Comparison": "mcusim.execution.comparison",
+    "Diagnosis": "mcusim.advising.remedies",
     "Evaluation": "mcusim.evaluating",
+    "Front": "mcusim.searching",
     "Graph": "mcusim.graph",
     "GraphBuilder": "mcusim.frontends.builder",
     "McusimError": "mcusim.errors",
+    "MemoryPlan": "mcusim.memory.planning",
     "Report": "mcusim.report",
     "Verdict": "mcusim.report",
+    "bits": "mcusim.precision:fit_bits",
+    "diff": "mcusim.execution.differences",
     "evaluate": "mcusim.evaluating",
     "execute": "mcusim.execution",
+    "fit": "mcusim.advising.remedies:remedies",
     "from_torch": "mcusim.frontends.pt2",
     "load": "mcusim.networks.loading",
     "load_board": "mcusim.boards",
-    "session": "mcusim.execution",
+    "patch": "mcusim.searching:search",
+    "plan": "mcusim.simulation.planning",
     "search": "mcusim.searching",
     "search_net": "mcusim.designing",
+    "session": "mcusim.execution",
     "simulate": "mcusim.simulation.simulate",
     "trace": "mcusim.simulation.tracing",
 }
+"""A name -> its module, and behind a colon the name that it has there."""
 
 
 def __getattr__(name: str) -> object:
@@ -101,7 +134,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'mcusim' has no attribute {name!r}; it offers {', '.join(sorted(_HOMES))}")
     from importlib import import_module
 
-    value = globals()[name] = getattr(import_module(home), name)
+    module, _, there = home.partition(":")
+    value = globals()[name] = getattr(import_module(module), there or name)
     return value
 
 

@@ -22,7 +22,7 @@ from scipy.stats import spearmanr
 from sklearn.linear_model import LinearRegression
 
 from mcusim import load, simulate, zoo
-from mcusim.cli.schema import search_schema
+from mcusim.cli.schema import document_schema
 from mcusim.errors import InputError
 from mcusim.ops.totals import count_macs, count_parameters
 from mcusim.optimising import Candidate, compare_subspaces, find_network
@@ -357,7 +357,7 @@ def test_budgets_that_nothing_meets(tmp_path: Path) -> None:
     assert document["fits"] is False
     assert document["found"]["score"] is None
     assert document["found"]["excess"] > 1
-    Draft202012Validator(search_schema()).validate(document)
+    Draft202012Validator(document_schema("search")).validate(document)
 
 
 @pytest.mark.usefixtures("elsewhere")
@@ -367,7 +367,7 @@ def test_the_file_is_a_network_like_another(tmp_path: Path) -> None:
     told = run("search", *asked, "--evaluations", "100", "-o", "mine.toml", "--json", "mine.json")
     assert told.code == 0
     document = json.loads((tmp_path / "mine.json").read_text())
-    Draft202012Validator(search_schema()).validate(document)
+    Draft202012Validator(document_schema("search")).validate(document)
     found = document["found"]
     carried = tomllib.loads((tmp_path / "mine.toml").read_text())["witness"]
     assert carried["schedule"] == found["schedule"]

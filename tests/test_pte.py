@@ -13,12 +13,14 @@ from commands import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+jsonschema = pytest.importorskip("jsonschema")
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra `torch`)")
 exir = pytest.importorskip("executorch.exir", reason="executorch is not installed", exc_type=ImportError)
 pytest.importorskip("torchao", reason="torchao is not installed", exc_type=ImportError)
 
 from test_torch import MODULES, converted  # noqa: E402
 
+from mcusim.cli.schema import document_schema  # noqa: E402
 from mcusim.errors import McusimError  # noqa: E402
 from mcusim.frontends.pte import parse_pte  # noqa: E402
 
@@ -68,6 +70,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert "bytes of planned memory" in done.out
     document = json.loads(run("pte", str(path), "--json", "-").out)
     assert document["file_bytes"] == path.stat().st_size
+    jsonschema.validate(document, document_schema("pte"))
     (tmp_path / "other.pte").write_bytes(b"\x1c\0\0\0TFL3" + bytes(99))
     assert "no ExecuTorch program" in run("pte", str(tmp_path / "other.pte")).err
 

@@ -18,6 +18,7 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra `
 from onnx_networks import calibration, float_network  # noqa: E402
 
 import mcusim  # noqa: E402
+from mcusim.cli.schema import document_schema  # noqa: E402
 from mcusim.execution import execute  # noqa: E402
 
 Array = NDArray[Any]
@@ -38,6 +39,13 @@ def quantise(folder: Path, *more: str, code: int = 0) -> str:
     )
     assert done.code == code, done.err
     return done.out + done.err
+
+
+def test_the_document_keeps_to_its_schema(files: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    document = json.loads(quantise(files, "--json", "-"))
+    assert (document["schema_version"], document["size_bytes"]) == (1, (files / "o.tflite").stat().st_size)
+    jsonschema.validate(document, document_schema("quantize"))
 
 
 def test_a_float_network_becomes_a_tflite_file(files: Path) -> None:

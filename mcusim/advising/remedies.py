@@ -11,7 +11,7 @@ from enum import StrEnum
 from itertools import combinations
 from os import PathLike
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcusim import zoo
 from mcusim.advising.ways import Limits, Way, cut, external, reordered, replanned
@@ -27,6 +27,9 @@ from mcusim.report import Report
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.runtimes.choosing import preferred
 from mcusim.simulation.simulate import simulate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Diagnosis", "Remedy", "RemedyKind", "narrowed", "remedies"]
 
@@ -84,6 +87,31 @@ class Diagnosis:
 
     report: Report
     remedies: tuple[Remedy, ...]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a remedy, in their order; sizes in bytes."""
+        import pandas as pd
+
+        rows = [
+            {
+                "kind": str(remedy.kind),
+                "what": remedy.what,
+                "keeps_outputs": remedy.keeps_outputs,
+                "sram_bytes": remedy.sram_bytes,
+                "flash_bytes": remedy.flash_bytes,
+                "ms": remedy.ms,
+                "fits": remedy.fits,
+                "command": remedy.command,
+            }
+            for remedy in self.remedies
+        ]
+        return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        report = self.report
+        asked = f"{report.model.name[:60]!r} on {report.profile.name!r} with {report.runtime.name!r}"
+        fitting = sum(remedy.fits for remedy in self.remedies)
+        return f"<Diagnosis {asked}: {report.verdict}, {len(self.remedies)} remedies, {fitting} of them fit>"
 
 
 def remedies(

@@ -64,7 +64,7 @@ COMMANDS = {
     "evidence": Command("evidence", "evidence", "What was measured, and stands behind the times of a report."),
     "validate": Command("validate", "validate", "Predicted times beside those measured on real boards."),
     "calibrate": Command("calibrate", "calibrate", "Your own measured times, to be counted too."),
-    "schema": Command("schema", "schema", "The JSON Schema of a report."),
+    "schema": Command("schema", "schema", "The JSON Schema of what a command writes."),
     "doctor": Command("doctor", "doctor", "What is installed, and what is missing."),
 }
 """In the order of `mcusim --help`. A command's module is loaded when the command is asked for."""
@@ -155,16 +155,16 @@ def _asked(words: Sequence[str]) -> str:
 
 
 def _with_bare_json(words: Sequence[str]) -> list[str]:
-    """`--json` without a file, as some commands had it as a flag, is `--json -`.
+    """`--json` without a file is `--json -`: before another option, at the end, and where it was once a flag.
 
-    A word behind it is its file where it is `-` or ends in .json; else the word is the command's own.
+    There a word behind it is its file where it is `-` or ends in .json; else the word is the command's own.
     """
-    if not words or words[0] not in _BARE_JSON:
-        return list(words)
     said: list[str] = []
+    was_flag = bool(words) and words[0] in _BARE_JSON
     for word, behind in zip(words, [*words[1:], ""], strict=True):
         said.append(word)
-        if word == "--json" and behind != "-" and not behind.endswith(".json"):
+        is_bare = not behind or (behind.startswith("-") and behind != "-")
+        if word == "--json" and (is_bare or (was_flag and behind != "-" and not behind.endswith(".json"))):
             said.append("-")
     return said
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Literal, TypedDict
 
 import typer
 
+from mcusim.cli.documents import RuntimeName, Versioned
 from mcusim.cli.options import (
     FLASH_BUDGET,
     JSON,
@@ -31,10 +32,42 @@ from mcusim.cli.shell import (
     terminal_width,
     write_output,
 )
-from mcusim.precision import BitFit, fit_bits
+from mcusim.precision import BitFit, LayerBits, fit_bits
 from mcusim.render.bits import bits_lines
 
-__all__ = ["bits"]
+__all__ = ["BitsDocument", "bits"]
+
+
+class BeforeAfter(TypedDict):
+    """Bytes with eight bits and with fewer; None where they cannot be known."""
+
+    before_bytes: int | None
+    after_bytes: int | None
+    budget_bytes: int
+
+
+class TensorBits(TypedDict):
+    index: int
+    name: str
+    kind: Literal["activation", "weights"]
+    bits: int
+
+
+class BitsDocument(Versioned):
+    """What `mcusim bits` answers. why: how far away the budgets are where no choice of bits meets them."""
+
+    model: str
+    profile: str
+    runtime: RuntimeName
+    schedule: str
+    min_bits: int
+    margin: float
+    fits: bool | None
+    why: str | None
+    sram: BeforeAfter
+    flash: BeforeAfter
+    layers: Sequence[LayerBits]
+    tensors: list[TensorBits]
 
 
 def bits(
@@ -96,7 +129,7 @@ def bits(
         check_exit("mcusim bits", [found.fits])
 
 
-def _document(found: BitFit, min_bits: int, margin: float) -> dict[str, Any]:
+def _document(found: BitFit, min_bits: int, margin: float) -> BitsDocument:
     after, tensors = found.report, found.graph.tensors
     return {
         "schema_version": 1,
@@ -118,10 +151,15 @@ def _document(found: BitFit, min_bits: int, margin: float) -> dict[str, Any]:
             "after_bytes": after.flash.total_bytes,
             "budget_bytes": after.flash.budget_bytes,
         },
-        "layers": [asdict(layer) for layer in found.layers],
+        "layers": found.layers,
         "tensors": [
-            {"index": index, "name": tensors[index].name, "kind": kind, "bits": width}
-            for kind, widths in (("activation", found.allocation.activations), ("weights", found.allocation.weights))
-            for index, width in widths.items()
+            *(
+                TensorBits(index=index, name=tensors[index].name, kind="activation", bits=width)
+                for index, width in found.allocation.activations.items()
+            ),
+            *(
+                TensorBits(index=index, name=tensors[index].name, kind="weights", bits=width)
+                for index, width in found.allocation.weights.items()
+            ),
         ],
     }

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from mcusim.cli.options import hz_option, option
-from mcusim.cli.shell import complain, glyphs, one_thread, refuse_overwriting, show, terminal_width, write_bytes
+from mcusim.cli.documents import Versioned
+from mcusim.cli.options import JSON, hz_option, option
+from mcusim.cli.shell import (
+    STDOUT,
+    complain,
+    document,
+    glyphs,
+    one_thread,
+    refuse_overwriting,
+    refuse_same_target,
+    show,
+    terminal_width,
+    write_bytes,
+    write_output,
+)
 from mcusim.errors import InputError
 from mcusim.pricing.fitting import fit_to_bytes
+from mcusim.pricing.own import Change, contradictions
 from mcusim.pricing.own import calibrate as join
-from mcusim.pricing.own import contradictions
 from mcusim.pricing.own_logs import LoggedRun, read_own
 from mcusim.render.calibration import calibration_lines
 
-__all__ = ["calibrate"]
+__all__ = ["CalibrateDocument", "calibrate"]
+
+
+class CalibrateDocument(Versioned):
+    """What `mcusim calibrate` learned. contradictions: rows of the file that cannot both be right."""
+
+    file: str
+    contradictions: list[str]
+    changes: Sequence[Change]
 
 
 def calibrate(
@@ -36,6 +58,7 @@ def calibrate(
     ticks_hz: Annotated[
         str | None, option(metavar="CLOCK", help="Of a log: what the profiler counts, if not the core's cycles.")
     ] = None,
+    json: Annotated[str | None, JSON] = None,
 ) -> None:
     """Teach mcusim the times of your own board, and see how far off it was.
 
@@ -52,13 +75,19 @@ def calibrate(
     """
     one_thread()
 
-    refuse_overwriting((measured, model), output=output)
+    refuse_same_target(output=output, json=json)
+    refuse_overwriting((measured, model), output=output, json=json)
     own = read_own(measured, _logged(model, profile, runtime, schedule, clock_hz, ticks_hz))
-    for sentence in contradictions(own):
+    doubts = list(contradictions(own))
+    for sentence in doubts:
         complain(f"{measured}, {sentence}")
     calibration, changes = join(own)
     write_bytes(fit_to_bytes(calibration.fit, calibration.scales, calibration.own_scale), output, "--output")
-    show(calibration_lines(changes, output, terminal_width(), glyphs()))
+    if json is not None:
+        told = CalibrateDocument(schema_version=1, file=output, contradictions=doubts, changes=changes)
+        write_output(document(told), json, "--json")
+    if json != STDOUT:
+        show(calibration_lines(changes, output, terminal_width(), glyphs()))
 
 
 def _logged(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, TypedDict
 
 import typer
 
+from mcusim.cli.documents import Versioned
 from mcusim.cli.options import JSON
 from mcusim.cli.shell import (
     STDOUT,
@@ -20,8 +21,25 @@ from mcusim.cli.shell import (
 )
 from mcusim.gating.budgets import Held, check_budgets
 from mcusim.render.gates import budget_lines
+from mcusim.report import Report
 
-__all__ = ["check"]
+__all__ = ["CheckDocument", "check"]
+
+
+class HeldDocument(TypedDict):
+    """A network on a board. fits: None where it cannot be known.   error: why there is no report."""
+
+    network: str
+    board: str
+    fits: bool | None
+    error: str | None
+    report: Report | None
+
+
+class CheckDocument(Versioned):
+    """What `mcusim check` answers, in the order of the file."""
+
+    budgets: list[HeldDocument]
 
 
 def check(
@@ -47,7 +65,7 @@ def check(
     check_exit("mcusim check", [holds], no="a budget is missed", unknown="it cannot be known of each whether it fits")
 
 
-def _document(found: Sequence[Held]) -> dict[str, Any]:
+def _document(found: Sequence[Held]) -> CheckDocument:
     return {
         "schema_version": 1,
         "budgets": [
@@ -56,7 +74,7 @@ def _document(found: Sequence[Held]) -> dict[str, Any]:
                 "board": held.board,
                 "fits": held.fits,
                 "error": held.why or None,
-                "report": None if held.report is None else held.report.to_dict(),
+                "report": held.report,
             }
             for held in found
         ],

@@ -6,12 +6,22 @@ from typing import Annotated
 
 import typer
 
+from mcusim.cli.documents import Versioned
 from mcusim.cli.folders import write_folder
-from mcusim.cli.options import INPUT, option, place_option
-from mcusim.cli.shell import STDOUT, write_output
+from mcusim.cli.options import INPUT, JSON, option, place_option
+from mcusim.cli.shell import STDOUT, document, write_output
+from mcusim.report import Report
 from mcusim.simulation.emission import Firmware, codegen
 
-__all__ = ["codegen_"]
+__all__ = ["CodegenDocument", "codegen_"]
+
+
+class CodegenDocument(Versioned):
+    """What `mcusim codegen` wrote: the files in the folder, and the prediction."""
+
+    folder: str
+    files: list[str]
+    report: Report
 
 
 def codegen_(
@@ -37,6 +47,7 @@ def codegen_(
         ),
     ] = "speed",
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Draws the weights of published networks.")] = 0,
+    json: Annotated[str | None, JSON] = None,
 ) -> None:
     """Write a network as C: the plan that was placed, priced and executed, with the kernels that it uses.
 
@@ -58,7 +69,11 @@ def codegen_(
         seed=seed,
     )
     write_folder(made.files, output, "prediction.json")
-    write_output("".join(f"{line}\n" for line in _lines(made, output)), STDOUT, "-o")
+    if json is not None:
+        told = CodegenDocument(schema_version=1, folder=output, files=sorted(made.files), report=made.report)
+        write_output(document(told), json, "--json")
+    if json != STDOUT:
+        write_output("".join(f"{line}\n" for line in _lines(made, output)), STDOUT, "-o")
 
 
 def _lines(made: Firmware, folder: str) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, TypedDict
 
 import typer
 
+from mcusim.cli.documents import Versioned
 from mcusim.cli.options import JSON, option
 from mcusim.cli.shell import (
     STDOUT,
@@ -18,11 +20,31 @@ from mcusim.cli.shell import (
     terminal_width,
     write_output,
 )
-from mcusim.gating.comparing import Comparison, compare_reports, read_report
-from mcusim.gating.limits import parse_limit
+from mcusim.gating.comparing import Comparison, Growth, compare_reports, read_report
+from mcusim.gating.limits import Metric, parse_limit
 from mcusim.render.gates import comparison_lines, comparison_markdown
 
-__all__ = ["compare"]
+__all__ = ["CompareDocument", "compare"]
+
+
+class ChangeDocument(TypedDict):
+    """One metric. limits: as they were asked for.   broken: those that do not hold.   grown: layers, or cycles."""
+
+    metric: Metric
+    before: float | None
+    after: float | None
+    limits: list[str]
+    broken: list[str]
+    grown: Sequence[Growth]
+
+
+class CompareDocument(Versioned):
+    """What `mcusim compare` answers. holds: whether every limit does.   other: what differs besides."""
+
+    model: str
+    holds: bool | None
+    other: Sequence[str]
+    metrics: list[ChangeDocument]
 
 
 def compare(
@@ -65,20 +87,20 @@ def compare(
         check_exit("mcusim compare", [found.holds], no="a limit is broken", unknown="a side is not known")
 
 
-def _document(found: Comparison) -> dict[str, Any]:
+def _document(found: Comparison) -> CompareDocument:
     return {
         "schema_version": 1,
         "model": found.model,
         "holds": found.holds,
-        "other": list(found.other),
+        "other": found.other,
         "metrics": [
             {
-                "metric": change.metric.value,
+                "metric": change.metric,
                 "before": change.before,
                 "after": change.after,
                 "limits": [limit.text for limit in change.limits],
                 "broken": [limit.text for limit in change.broken],
-                "grown": [growth._asdict() for growth in change.layers],
+                "grown": change.layers,
             }
             for change in found.changes
         ],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 import typer
 
+from mcusim.cli.documents import Versioned
 from mcusim.cli.exec import KEY_LENGTH, RANDOM, load_network, read_arrays, read_inputs
 from mcusim.cli.options import JSON, option
 from mcusim.cli.shell import (
@@ -36,11 +39,54 @@ from mcusim.graph import Graph
 from mcusim.ops.registry import Numerics
 from mcusim.render.comparison import difference_lines, noise_lines
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+__all__ = ["DiffDocument", "FloatDocument", "diff"]
 
 
-__all__ = ["diff"]
+class DifferenceDocument(TypedDict):
+    """A layer in both runs. max_abs, mean_abs: of all elements' differences; None where they are infinite.
+
+    first: the first element that differs, with its `values`; None where all are equal.
+    """
+
+    name: str
+    op: str
+    shape: Sequence[int]
+    elements: int
+    differing: int
+    max_abs: float | None
+    mean_abs: float | None
+    first: Sequence[int] | None
+    values: list[float | None] | None
+
+
+class NoiseDocument(TypedDict):
+    """A layer against float32. sqnr_db: None where there is no signal, or no noise."""
+
+    name: str
+    op: str
+    shape: Sequence[int]
+    sqnr_db: float | None
+    saturated: float | None
+    dead_channels: int
+    channels: int
+    is_restarted: bool
+
+
+class DiffDocument(Versioned):
+    """What `mcusim diff` answers. input: what both ran on.   unpaired: layers that the other run lacks."""
+
+    input: str | None
+    unpaired_a: int
+    unpaired_b: int
+    layers: list[DifferenceDocument]
+
+
+class FloatDocument(Versioned):
+    """What `mcusim diff --float` answers."""
+
+    input: str | None
+    layers: list[NoiseDocument]
+
 
 _NORMAL = (
     "That tflm and litert differ is normal: the device rounds twice where Python's interpreter rounds once, a step or "
@@ -111,7 +157,14 @@ def diff(
     if b is None and {*map(numerics_of, modes)} == {Numerics.TFLM, Numerics.LITERT} and not found.is_same:
         note = f"{note}. {_NORMAL}".removeprefix(". ")
     if json is not None:
-        _write(json, found.layers, note, unpaired_a=found.unpaired_a, unpaired_b=found.unpaired_b)
+        told: DiffDocument = {
+            "schema_version": 1,
+            "input": note or None,
+            "unpaired_a": found.unpaired_a,
+            "unpaired_b": found.unpaired_b,
+            "layers": [_difference(layer) for layer in found.layers],
+        }
+        write_output(document(told), json, "--json")
     if json != STDOUT:
         show(difference_lines(f"{first.label} against {second.label}", found, note, terminal_width(), glyphs()))
     if check and not found.is_same:
@@ -241,18 +294,36 @@ def _note(inputs: list[str], seed: int | None) -> str:
     return f"on random input, seed {seed or 0}; --input FILE for real data" if inputs == [RANDOM] else ""
 
 
-def _write(json: str, layers: Sequence[LayerDifference | LayerNoise], note: str, **more: Any) -> None:
-    plain = {"schema_version": 1, "input": note or None, **more, "layers": [_plain(layer) for layer in layers]}
-    write_output(document(plain), json, "--json")
-
-
-def _plain(layer: LayerDifference | LayerNoise) -> dict[str, Any]:
-    import math
-
+def _difference(layer: LayerDifference) -> DifferenceDocument:
     return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in layer._asdict().items()
+        "name": layer.name,
+        "op": layer.op,
+        "shape": layer.shape,
+        "elements": layer.elements,
+        "differing": layer.differing,
+        "max_abs": _finite(layer.max_abs),
+        "mean_abs": _finite(layer.mean_abs),
+        "first": layer.first,
+        "values": None if layer.values is None else [_finite(value) for value in layer.values],
     }
+
+
+def _noise(layer: LayerNoise) -> NoiseDocument:
+    return {
+        "name": layer.name,
+        "op": layer.op,
+        "shape": layer.shape,
+        "sqnr_db": _finite(layer.sqnr_db),
+        "saturated": _finite(layer.saturated),
+        "dead_channels": layer.dead_channels,
+        "channels": layer.channels,
+        "is_restarted": layer.is_restarted,
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _tell_noise(name: str, inputs: list[str], mode: str, seed: int | None, json: str | None) -> None:
@@ -261,6 +332,7 @@ def _tell_noise(name: str, inputs: list[str], mode: str, seed: int | None, json:
     traced = execute(graph, read_inputs(graph, inputs, seed or 0), numerics=mode, trace=True)
     layers, note = quantization_noise(graph, traced), _note(inputs, seed)
     if json is not None:
-        _write(json, layers, note)
+        told = FloatDocument(schema_version=1, input=note or None, layers=[_noise(layer) for layer in layers])
+        write_output(document(told), json, "--json")
     if json != STDOUT:
         show(noise_lines(f"{graph.name} against float32", layers, note, terminal_width(), glyphs()))

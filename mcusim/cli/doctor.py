@@ -10,6 +10,7 @@ from typing import Annotated
 
 from mcusim import zoo
 from mcusim.boards import board_names
+from mcusim.cli.documents import Versioned
 from mcusim.cli.options import JSON
 from mcusim.cli.shell import STDOUT, document, show, terminal_width, write_output
 from mcusim.ops import OPS
@@ -17,7 +18,24 @@ from mcusim.render.catalog import fields
 from mcusim.runtimes import RUNTIMES
 from mcusim.version import __version__
 
-__all__ = ["doctor"]
+__all__ = ["DoctorDocument", "doctor"]
+
+
+class DoctorDocument(Versioned):
+    """What `mcusim doctor` finds. needed, optional: package -> version, None where it is missing."""
+
+    mcusim: str
+    python: str
+    platform: str
+    needed: dict[str, str | None]
+    optional: dict[str, str | None]
+    profiles: list[str]
+    networks: int
+    runtimes: list[str]
+    operators: int
+    kernel_cache: str
+    columns: int
+
 
 NEEDED = ("numpy", "numba", "pandas", "matplotlib", "jinja2", "msgspec", "typer", "rich")
 OPTIONAL = (
@@ -44,7 +62,7 @@ def doctor(
 
     python = ".".join(map(str, sys.version_info[:3]))
     if json is not None:
-        found = {
+        found: DoctorDocument = {
             "schema_version": 1,
             "mcusim": __version__,
             "python": python,

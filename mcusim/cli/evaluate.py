@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal, TypedDict
 
 import typer
 
-from mcusim.cli.options import MAX_MEMORY, option
+from mcusim.cli.documents import Versioned
+from mcusim.cli.options import JSON, MAX_MEMORY, option
 from mcusim.cli.sheets import predictions_csv
 from mcusim.cli.shell import (
     STDOUT,
@@ -25,10 +26,64 @@ from mcusim.cli.shell import (
 )
 from mcusim.errors import InputError, McusimError, OutputError
 from mcusim.evaluating import Evaluation, Measurement, Progress, Question
-from mcusim.evaluating.metrics import percent
+from mcusim.evaluating.metrics import Metric, Score, percent
+from mcusim.evaluating.results import ClassResult, Confusion
 from mcusim.render.evaluation import evaluation_lines
 
-__all__ = ["evaluate"]
+__all__ = ["EvaluateDocument", "evaluate"]
+
+
+class Measured(TypedDict):
+    name: str
+    sha256: str
+    numerics: str
+
+
+class MeasuredOn(TypedDict):
+    """The data. measured: samples that were run.   is_complete: False where it was stopped."""
+
+    path: str
+    form: str
+    samples: int
+    measured: int
+    is_complete: bool
+    unreadable: Sequence[str]
+
+
+class PublishedScore(TypedDict):
+    value: float
+    source: str
+
+
+class PreprocessingStep(TypedDict):
+    what: str
+    how: str
+
+
+class PreprocessingDocument(TypedDict):
+    declared_by: str
+    steps: list[PreprocessingStep]
+
+
+class EvaluateDocument(Versioned):
+    """What `mcusim evaluate` measured: the headline with its 95 % interval, all from 0 to 1, and what lies behind."""
+
+    model: Measured
+    data: MeasuredOn
+    metric: Metric
+    value: float
+    low: float
+    high: float
+    basis: Literal["measured"]
+    scores: Sequence[Score]
+    published: PublishedScore | None
+    classes: Sequence[ClassResult]
+    confusions: Sequence[Confusion]
+    preprocessing: PreprocessingDocument
+    notes: Sequence[str]
+    warnings: Sequence[str]
+    advice: Sequence[str]
+
 
 INTERRUPTED = 130
 CONFUSIONS_WRITTEN = 100
@@ -85,7 +140,7 @@ def evaluate(
         ),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Show every class.")] = False,
-    json: Annotated[str | None, option(metavar="FILE", help="Write a JSON document; - is standard output.")] = None,
+    json: Annotated[str | None, JSON] = None,
     csv: Annotated[
         str | None, option(metavar="FILE", help="Write each prediction as CSV; - is standard output.")
     ] = None,
@@ -222,7 +277,7 @@ def _progress() -> Iterator[Progress | None]:
         yield tell
 
 
-def _document(found: Evaluation) -> dict[str, Any]:
+def _document(found: Evaluation) -> EvaluateDocument:
     score = found.score
     return {
         "schema_version": 1,
@@ -233,22 +288,22 @@ def _document(found: Evaluation) -> dict[str, Any]:
             "samples": found.samples,
             "measured": found.count,
             "is_complete": found.is_complete,
-            "unreadable": list(found.unreadable),
+            "unreadable": found.unreadable,
         },
-        "metric": str(found.metric),
+        "metric": found.metric,
         "value": score.value,
         "low": score.low,
         "high": score.high,
         "basis": "measured",
-        "scores": [score._asdict() for score in found.scores],
+        "scores": found.scores,
         "published": None if found.published is None else {"value": found.published[0], "source": found.published[1]},
-        "classes": [row._asdict() for row in found.classes],
-        "confusions": [pair._asdict() for pair in found.confusions[:CONFUSIONS_WRITTEN]],
+        "classes": found.classes,
+        "confusions": found.confusions[:CONFUSIONS_WRITTEN],
         "preprocessing": {
             "declared_by": found.declared_by,
             "steps": [{"what": what, "how": how} for what, how in found.preprocessing],
         },
-        "notes": list(found.notes),
-        "warnings": list(found.warnings),
-        "advice": list(found.advice),
+        "notes": found.notes,
+        "warnings": found.warnings,
+        "advice": found.advice,
     }

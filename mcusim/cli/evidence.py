@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, TypedDict
 
+from mcusim.cli.documents import Versioned
 from mcusim.cli.options import JSON, named_board, option
 from mcusim.cli.shell import document, glyphs, one_thread, show, terminal_width, write_output
 from mcusim.errors import InputError
@@ -12,7 +13,38 @@ from mcusim.pricing.stored import package_calibration
 from mcusim.render.reasons import evidence_lines
 from mcusim.runtimes import find_runtime
 
-__all__ = ["evidence"]
+__all__ = ["EvidenceDocument", "evidence"]
+
+
+class TimeDocument(TypedDict):
+    """A measured time, digit by digit as its source prints it. clock_hz: at which it was taken."""
+
+    id: str
+    model: str
+    latency_ms: str
+    clock_hz: int
+    source: str
+
+
+class MeasuredDocument(TypedDict):
+    """A runtime at a version on a board, as `System`. known: how much was measured.   kernels: operators alone."""
+
+    runtime: str
+    version: str
+    option: str
+    core: str
+    series: str
+    board: str
+    memory: str
+    known: str
+    kernels: int
+    times: list[TimeDocument]
+
+
+class EvidenceDocument(Versioned):
+    """What `mcusim evidence` lists, systems with most networks first."""
+
+    systems: list[MeasuredDocument]
 
 
 def evidence(
@@ -45,14 +77,33 @@ def evidence(
         where = " ".join([f"{name} {value}" for name, value in named if value is not None])
         raise InputError("nothing was measured there", where=where, fix="`mcusim evidence` lists what was measured")
     if json is not None:
-        write_output(document({"schema_version": 1, "systems": [_plain(entry) for entry in found]}), json, "--json")
+        write_output(
+            document(EvidenceDocument(schema_version=1, systems=[_plain(entry) for entry in found])), json, "--json"
+        )
     if json != "-":
         show(evidence_lines(found, runtime is not None and profile is not None, terminal_width(), glyphs()))
 
 
-def _plain(entry: SystemEvidence) -> dict[str, Any]:
-    rows = [
-        {"id": row.id, "model": row.model, "latency_ms": row.latency_ms, "clock_hz": row.clock_hz, "source": row.source}
-        for row in entry.rows
-    ]
-    return {**entry.system._asdict(), "known": entry.known.name.lower(), "kernels": entry.kernels, "times": rows}
+def _plain(entry: SystemEvidence) -> MeasuredDocument:
+    system = entry.system
+    return {
+        "runtime": system.runtime,
+        "version": system.version,
+        "option": system.option,
+        "core": system.core,
+        "series": system.series,
+        "board": system.board,
+        "memory": system.memory,
+        "known": entry.known.name.lower(),
+        "kernels": entry.kernels,
+        "times": [
+            {
+                "id": row.id,
+                "model": row.model,
+                "latency_ms": row.latency_ms,
+                "clock_hz": row.clock_hz,
+                "source": row.source,
+            }
+            for row in entry.rows
+        ],
+    }

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from mcusim.cli.options import option
-from mcusim.cli.shell import STDOUT, refuse_overwriting, write_output
+from mcusim.cli.documents import Versioned
+from mcusim.cli.options import JSON, option
+from mcusim.cli.shell import STDOUT, document, refuse_overwriting, refuse_same_target, write_output
 from mcusim.errors import OutputError
 from mcusim.graph import Graph
 from mcusim.networks.export import export_model
 from mcusim.networks.loading import load
 from mcusim.precision import chosen_bits
 
-__all__ = ["export"]
+__all__ = ["ExportDocument", "export"]
+
+
+class ExportDocument(Versioned):
+    """What `mcusim export` wrote. drawn: tensors whose weights were drawn."""
+
+    file: str
+    size_bytes: int
+    operators: int
+    drawn: int
+    notes: Sequence[str]
 
 
 def export(
@@ -29,6 +41,7 @@ def export(
             metavar="BITS", help="Fewer bits a tensor: wNaM, such as w4a8, or the document of `mcusim bits --json`."
         ),
     ] = None,
+    json: Annotated[str | None, JSON] = None,
 ) -> None:
     """Write a network as a .tflite file that LiteRT and TensorFlow Lite Micro run.
 
@@ -45,8 +58,21 @@ def export(
     if path == STDOUT:
         fix = "name a file, or /dev/stdout"
         raise OutputError("a .tflite file is no text, and does not go to a terminal", where="FILE", fix=fix)
-    refuse_overwriting((model, bits), FILE=path)
+    refuse_same_target(FILE=path, json=json)
+    refuse_overwriting((model, bits), FILE=path, json=json)
     written = export_model(model if bits is None else _narrowed(model, bits), path, seed)
+    if json is not None:
+        told: ExportDocument = {
+            "schema_version": 1,
+            "file": str(written.path),
+            "size_bytes": written.size_bytes,
+            "operators": len(written.graph.nodes),
+            "drawn": written.drawn,
+            "notes": written.notes,
+        }
+        write_output(document(told), json, "--json")
+    if json == STDOUT:
+        return
     lines = [f"{written.path}: {written.size_bytes:,} bytes, {len(written.graph.nodes)} operators", *written.notes]
     write_output("".join(f"{line}\n" for line in lines), STDOUT, "FILE")
 

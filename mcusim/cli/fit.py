@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, TypedDict
 
 import typer
 
-from mcusim.advising.remedies import Diagnosis, remedies
+from mcusim.advising.remedies import Diagnosis, RemedyKind, remedies
+from mcusim.cli.documents import RuntimeName, Versioned
 from mcusim.cli.options import (
     FLASH_BUDGET,
     INPUT,
@@ -35,8 +37,47 @@ from mcusim.cli.shell import (
     write_output,
 )
 from mcusim.render.remedies import remedy_lines
+from mcusim.report import Verdict
 
-__all__ = ["fit"]
+__all__ = ["FitDocument", "fit"]
+
+
+class PeakOfBudget(TypedDict):
+    peak_bytes: int
+    budget_bytes: int
+
+
+class TotalOfBudget(TypedDict):
+    total_bytes: int | None
+    budget_bytes: int
+
+
+class RemedyDocument(TypedDict):
+    """One thing to do. lacks: what keeps it from fitting; empty where it fits."""
+
+    kind: RemedyKind
+    what: str
+    keeps_outputs: bool
+    sram_bytes: int
+    flash_bytes: int | None
+    ms: float | None
+    fits: bool
+    lacks: Sequence[str]
+    command: str | None
+    note: str | None
+
+
+class FitDocument(Versioned):
+    """What `mcusim fit` answers: the network as it is, and the remedies in their order."""
+
+    model: str
+    profile: str
+    runtime: RuntimeName
+    verdict: Verdict
+    sram: PeakOfBudget
+    flash: TotalOfBudget
+    ms: float | None
+    remedies: list[RemedyDocument]
 
 
 def fit(
@@ -89,27 +130,27 @@ def fit(
         check_exit("mcusim fit", [found.report.fits])
 
 
-def _document(found: Diagnosis) -> dict[str, Any]:
+def _document(found: Diagnosis) -> FitDocument:
     report = found.report
     return {
         "schema_version": 1,
         "model": report.model.name,
         "profile": report.profile.name,
         "runtime": {"name": report.runtime.name, "version": report.runtime.version},
-        "verdict": str(report.verdict),
+        "verdict": report.verdict,
         "sram": {"peak_bytes": report.sram.peak_bytes, "budget_bytes": report.sram.budget_bytes},
         "flash": {"total_bytes": report.flash.total_bytes, "budget_bytes": report.flash.budget_bytes},
         "ms": report.latency.ms,
         "remedies": [
             {
-                "kind": str(r.kind),
+                "kind": r.kind,
                 "what": r.what,
                 "keeps_outputs": r.keeps_outputs,
                 "sram_bytes": r.sram_bytes,
                 "flash_bytes": r.flash_bytes,
                 "ms": r.ms,
                 "fits": r.fits,
-                "lacks": list(r.lacks),
+                "lacks": r.lacks,
                 "command": r.command or None,
                 "note": r.note or None,
             }

@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, TypedDict
 
 import typer
 
 from mcusim import zoo
+from mcusim.cli.documents import Versioned
 from mcusim.cli.options import JSON
 from mcusim.cli.shell import STDOUT, document, glyphs, show, terminal_width, write_output
+from mcusim.graph import DType
 from mcusim.ops.totals import count_macs, count_parameters
 from mcusim.render.catalog import Network, network_details, network_list, witness_list
 
-__all__ = ["models"]
+__all__ = ["ModelsDocument", "models"]
+
+
+class ModelDocument(TypedDict):
+    """A published network, or a witness. macs, params: counted.   differs: printed figures that it does not meet."""
+
+    name: str
+    aliases: Sequence[str]
+    task: zoo.Task
+    dataset: str
+    input_shape: Sequence[int]
+    dtype: DType
+    nodes: int
+    macs: int
+    params: int
+    params_as_published: float | None
+    published: Sequence[zoo.Figures]
+    differs: Sequence[str]
+    witness: zoo.Witness | None
+    source: str
+    note: str
+
+
+class ModelsDocument(Versioned):
+    """What `mcusim models` lists."""
+
+    models: list[ModelDocument]
 
 
 def models(
@@ -35,7 +64,9 @@ def models(
     own_names = [zoo.resolve(name)] if name is not None else [*zoo.names(), *zoo.witness_names()]
     found = [_network(own) for own in own_names]
     if json is not None:
-        write_output(document({"schema_version": 1, "models": [_plain(network) for network in found]}), json, "--json")
+        write_output(
+            document(ModelsDocument(schema_version=1, models=[_plain(network) for network in found])), json, "--json"
+        )
     if json == STDOUT:
         return
     if name is not None:
@@ -54,24 +85,22 @@ def _network(name: str) -> Network:
     return Network(zoo.describe(name), count_macs(graph), params, zoo.published_params(graph), len(graph.nodes))
 
 
-def _plain(network: Network) -> dict[str, Any]:
-    import msgspec
-
+def _plain(network: Network) -> ModelDocument:
     entry = network.entry
     return {
         "name": entry.name,
-        "aliases": list(entry.aliases),
-        "task": str(entry.task),
+        "aliases": entry.aliases,
+        "task": entry.task,
         "dataset": entry.dataset,
-        "input_shape": list(entry.input_shape),
-        "dtype": str(entry.dtype),
+        "input_shape": entry.input_shape,
+        "dtype": entry.dtype,
         "nodes": network.nodes,
         "macs": network.macs,
         "params": network.params,
         "params_as_published": network.params_as_published,
-        "published": [msgspec.to_builtins(figures) for figures in entry.published],
-        "differs": list(entry.differs),
-        "witness": None if entry.witness is None else msgspec.to_builtins(entry.witness),
+        "published": entry.published,
+        "differs": entry.differs,
+        "witness": entry.witness,
         "source": entry.source,
         "note": entry.note,
     }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, TypedDict
 
 import typer
 
 from mcusim.arguments import chosen_runtime
+from mcusim.cli.documents import RuntimeName, Versioned
 from mcusim.cli.options import JSON, RUNTIME
 from mcusim.cli.shell import STDOUT, document, glyphs, show, terminal_width, write_output
 from mcusim.execution.preparation import cannot_execute
@@ -20,7 +22,35 @@ from mcusim.render.operators import Served, operator_list, served_list
 from mcusim.runtimes import Kernel, Runtime, find_runtime
 from mcusim.schedule import LAYER
 
-__all__ = ["ops"]
+__all__ = ["OpsDocument", "ServedDocument", "ops"]
+
+
+class OperatorDocument(TypedDict):
+    """An operator. movement: how its output depends on its input's place."""
+
+    name: str
+    movement: str
+    summary: str
+
+
+class OpsDocument(Versioned):
+    """What `mcusim ops` lists."""
+
+    ops: list[OperatorDocument]
+
+
+class ServedDocument(Versioned):
+    """What `mcusim ops MODEL` answers.
+
+    supported: whether the runtime has a kernel for every layer.   executable: whether mcusim can execute them all.
+    """
+
+    model: str
+    runtime: RuntimeName
+    supported: bool
+    executable: bool
+    layers: Sequence[Served]
+    warnings: Sequence[str]
 
 
 def ops(
@@ -45,8 +75,8 @@ def ops(
     if model is None:
         known = sorted(OPS.values(), key=lambda op: op.name)
         if json is not None:
-            listed = [{"name": op.name, "movement": str(op.movement), "summary": op.summary} for op in known]
-            write_output(document({"schema_version": 1, "ops": listed}), json, "--json")
+            listed = [OperatorDocument(name=op.name, movement=str(op.movement), summary=op.summary) for op in known]
+            write_output(document(OpsDocument(schema_version=1, ops=listed)), json, "--json")
         if json != STDOUT:
             show(operator_list(known, terminal_width(), glyphs()))
         return
@@ -95,13 +125,13 @@ def _served(graph: Graph, runtime: Runtime) -> list[Served]:
     return served
 
 
-def _plain(graph: Graph, runtime: Runtime, served: list[Served], warnings: list[str]) -> dict[str, Any]:
+def _plain(graph: Graph, runtime: Runtime, served: list[Served], warnings: list[str]) -> ServedDocument:
     return {
         "schema_version": 1,
         "model": graph.name,
         "runtime": {"name": runtime.name, "version": runtime.version},
         "supported": all(layer.supported for layer in served),
         "executable": not any(layer.gap for layer in served),
-        "layers": [{**layer._asdict(), "output_shape": list(layer.output_shape)} for layer in served],
+        "layers": served,
         "warnings": warnings,
     }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, TypedDict
 
 import typer
 
 from mcusim import zoo
 from mcusim.advising.receptive_fields import Advice, Variant, advise
 from mcusim.arguments import chosen_runtime
+from mcusim.cli.documents import RuntimeName, Versioned
 from mcusim.cli.options import (
     FLASH_BUDGET,
     INPUT,
@@ -50,14 +52,101 @@ from mcusim.render.receptive_fields import advice_lines
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import Schedule, parse_schedule
 from mcusim.searching import Front, Point, search
-from mcusim.searching.explanation import Explanation, explain
+from mcusim.searching.explanation import CutStage, Explanation, Fullest, Recomputed, explain
 from mcusim.searching.paper_space import search_paper_space
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+__all__ = ["PatchDocument", "patch"]
 
 
-__all__ = ["patch"]
+class SpaceDocument(TypedDict):
+    """What was searched."""
+
+    stages: int
+    grid: int
+    kinds: list[str]
+
+
+class FlashOfBudget(TypedDict):
+    total_bytes: int | None
+    budget_bytes: int
+
+
+class PointDocument(TypedDict):
+    """A schedule and what it takes. outside_bytes: of an input that lies outside of the arena."""
+
+    schedule: str
+    input: str
+    outside_bytes: int
+    peak_bytes: int
+    live_bytes: int
+    gap_bytes: int
+    cycles: float | None
+    ms: float | None
+    macs: int
+    recomputed_macs: int
+    halo_bytes: int
+    fits: bool
+
+
+class ExplanationDocument(TypedDict):
+    """Why the schedule helps: the fullest step before and after, and what its cut stages compute again."""
+
+    schedule: str
+    peak_before: Fullest
+    peak_after: Fullest
+    stages: Sequence[CutStage]
+    layers: Sequence[Recomputed]
+
+
+class VariantDocument(TypedDict):
+    """A network under a schedule. patch: rows and columns of the input that a patch reads."""
+
+    schedule: str
+    patch: Sequence[int]
+    peak_bytes: int
+    macs: int
+    stage_macs: int
+    recomputed_macs: int
+
+
+class ChangedDocument(TypedDict):
+    layer: int
+    op: str
+    what: str
+    saved_macs: int
+    after: VariantDocument
+
+
+class MovedDocument(VariantDocument):
+    """A variant whose layers were moved behind the stage."""
+
+    moved: Sequence[str]
+
+
+class AdviceDocument(TypedDict):
+    before: VariantDocument
+    changes: list[ChangedDocument]
+    redistributed: MovedDocument | None
+
+
+class PatchDocument(Versioned):
+    """What `mcusim patch` answers. points: the front.   unsupported: what stages that the runtime lacks would give."""
+
+    model: str
+    profile: str
+    runtime: RuntimeName
+    space: SpaceDocument
+    budget_bytes: int
+    fits: bool | None
+    missing_bytes: int
+    flash: FlashOfBudget
+    layer: PointDocument
+    best: PointDocument | None
+    nearest: PointDocument
+    unsupported: PointDocument | None
+    points: list[PointDocument]
+    explanation: ExplanationDocument
+    advice: AdviceDocument | None
 
 
 def patch(
@@ -200,7 +289,7 @@ def _write_variant(advised: Advice, name: str, target: str) -> None:
 
 def _document(
     front: Front, chosen: Point, story: Explanation, wider: Front | None, advised: Advice | None
-) -> dict[str, Any]:
+) -> PatchDocument:
     return {
         "schema_version": 1,
         "model": front.graph.name,
@@ -222,16 +311,16 @@ def _document(
         "points": [_point(point) for point in front.points],
         "explanation": {
             "schedule": str(chosen.schedule),
-            "peak_before": _fullest(story.fullest_before),
-            "peak_after": _fullest(story.fullest_after),
-            "stages": [_plain(stage) for stage in story.stages],
-            "layers": [_plain(layer) for layer in story.layers],
+            "peak_before": story.fullest_before,
+            "peak_after": story.fullest_after,
+            "stages": story.stages,
+            "layers": story.layers,
         },
         "advice": None if advised is None else _advised(advised),
     }
 
 
-def _advised(advised: Advice) -> dict[str, Any]:
+def _advised(advised: Advice) -> AdviceDocument:
     after = advised.redistributed
     return {
         "before": _variant(advised.before),
@@ -239,14 +328,14 @@ def _advised(advised: Advice) -> dict[str, Any]:
             {"layer": c.layer, "op": c.op, "what": c.what, "saved_macs": c.saved_macs, "after": _variant(c.after)}
             for c in advised.changes
         ],
-        "redistributed": None if after is None else {"moved": list(advised.moved), **_variant(after)},
+        "redistributed": None if after is None else {"moved": advised.moved, **_variant(after)},
     }
 
 
-def _variant(variant: Variant) -> dict[str, Any]:
+def _variant(variant: Variant) -> VariantDocument:
     return {
         "schedule": str(variant.schedule),
-        "patch": list(variant.patch),
+        "patch": variant.patch,
         "peak_bytes": variant.peak_bytes,
         "macs": variant.macs,
         "stage_macs": variant.stage_macs,
@@ -254,7 +343,7 @@ def _variant(variant: Variant) -> dict[str, Any]:
     }
 
 
-def _point(point: Point) -> dict[str, Any]:
+def _point(point: Point) -> PointDocument:
     return {
         "schedule": str(point.schedule),
         "input": str(point.input_place),
@@ -269,11 +358,3 @@ def _point(point: Point) -> dict[str, Any]:
         "halo_bytes": point.halo_bytes,
         "fits": point.fits,
     }
-
-
-def _fullest(fullest: Any) -> dict[str, Any]:
-    return {**_plain(fullest), "alive": [_plain(item) for item in fullest.alive]}
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    return {name: list(item) if isinstance(item, tuple) else item for name, item in value._asdict().items()}

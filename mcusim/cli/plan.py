@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple, TypedDict
 
 import typer
 
 from mcusim.arguments import chosen_runtime
 from mcusim.boards.board import Board
+from mcusim.cli.documents import RuntimeName, Versioned
 from mcusim.cli.options import (
     BANK,
     INPUT,
@@ -43,27 +45,138 @@ from mcusim.lowering.reorder import Reordered, reorder
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.banks import BankUse, Spread, bank_uses, beyond_end, external_runs, spread_out
 from mcusim.memory.counting import Comparison, compare_plans
-from mcusim.memory.flash import FlashLedger, flash_ledger
+from mcusim.memory.flash import FlashLedger, KernelCode, flash_ledger
 from mcusim.memory.images import Image
-from mcusim.memory.planning import MemoryPlan, offline_plan, plan_memory
+from mcusim.memory.planning import MemoryPlan, Tenant, offline_plan, plan_memory
 from mcusim.memory.tflm_header import tflm_header
 from mcusim.networks.export import export_model
 from mcusim.networks.loading import load
 from mcusim.render.banks import bank_lines, spread_lines
 from mcusim.render.plan import BufferChoice, comparison_lines, plan_lines
 from mcusim.render.text import paragraph
-from mcusim.runtimes import Runtime, find_runtime
+from mcusim.report import Basis
+from mcusim.runtimes import CodeItem, LedgerItem, Runtime, find_runtime
 from mcusim.runtimes.tflm import with_pointer_bits
 from mcusim.schedule import Schedule, parse_schedule
 from mcusim.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.text import Text
 
 
-__all__ = ["plan"]
+__all__ = ["CountedDocument", "PlanDocument", "plan"]
+
+
+class BestPlan(TypedDict):
+    """The smallest plan. gap: of the runtime's own arena above it, as a share; proved: whether none is smaller."""
+
+    arena_bytes: int
+    lower_bound_bytes: int
+    proved: bool
+    gap: float
+    method: str
+
+
+class StepDocument(TypedDict):
+    layer: int | None
+    name: str
+    op: str
+    alive_bytes: int
+
+
+class FlashDocument(TypedDict):
+    """The model's bytes, the kernels that the network runs, and the code that it links."""
+
+    model: Sequence[LedgerItem]
+    kernels: Sequence[KernelCode]
+    code: Sequence[CodeItem]
+    code_bytes: int | None
+    total_bytes: int | None
+    basis: Basis
+
+
+class BufferBytes(TypedDict):
+    name: str
+    bytes: int
+
+
+class BankDocument(TypedDict):
+    """A bank of the run that holds the arena. beyond: buffers behind its end, in the last bank only."""
+
+    name: str
+    address: int
+    size_bytes: int
+    used_bytes: int
+    over_bytes: int
+    buffers: list[BufferBytes]
+    beyond: list[BufferBytes]
+
+
+class RunDocument(TypedDict):
+    """Banks whose addresses follow one another, and what was put there."""
+
+    banks: list[str]
+    size_bytes: int
+    used_bytes: int
+    external: bool
+    moved_bytes: int
+    seconds: float | None
+    buffers: list[BufferBytes]
+
+
+class SpreadDocument(TypedDict):
+    """Buffers put into several runs. left: those that no run holds."""
+
+    fits: bool
+    runs: list[RunDocument]
+    left: list[BufferBytes]
+
+
+class PlanDocument(Versioned):
+    """What `mcusim plan` answers. banks, spread: None without --profile, or where they do not apply."""
+
+    model: str
+    runtime: RuntimeName
+    planner: str
+    arena_bytes: int
+    scratch_bytes: int
+    persistent_bytes: int
+    setup_bytes: int
+    total_bytes: int
+    recommended_arena_bytes: int | None
+    harness_bytes: int
+    alive_bytes: int
+    fragmentation: float
+    best: BestPlan
+    refusals: Sequence[str]
+    order: Sequence[int] | None
+    steps: list[StepDocument]
+    buffers: Sequence[Tenant]
+    persistent: Sequence[LedgerItem]
+    flash: FlashDocument
+    banks: list[BankDocument] | None
+    spread: SpreadDocument | None
+
+
+class CountingDocument(TypedDict):
+    """One way of counting. unknown: why a part cannot be known exactly."""
+
+    name: str
+    kind: str
+    total_bytes: int
+    parts: Mapping[str, int]
+    basis: Basis
+    what: str
+    evidence: str
+    unknown: str | None
+
+
+class CountedDocument(Versioned):
+    """What `mcusim plan --all` answers."""
+
+    model: str
+    counted: list[CountingDocument]
+
 
 EMITS = {"tflm": (".tflite",), "header": (".h", ".hpp")}
 
@@ -271,30 +384,31 @@ def _tell_all(graph: Graph, schedule: Schedule, board: Board | None, json: str |
 
     rows = compare_plans(graph, schedule)
     if json is not None:
-        write_output(document({"schema_version": 1, "model": graph.name, "counted": _plain_rows(rows)}), json, "--json")
+        write_output(document(_counted(graph.name, rows)), json, "--json")
     if csv is not None:
         write_output(comparisons_csv(rows), csv, "--csv")
     if STDOUT not in (json, csv):
         show(comparison_lines(graph.name, rows, board, terminal_width(), glyphs()))
 
 
-def _plain_rows(rows: Sequence[Comparison]) -> list[dict[str, Any]]:
-    return [
+def _counted(name: str, rows: Sequence[Comparison]) -> CountedDocument:
+    counted: list[CountingDocument] = [
         {
             "name": row.name,
             "kind": row.kind,
             "total_bytes": row.total_bytes,
-            "parts": dict(row.parts),
-            "basis": str(row.basis),
+            "parts": row.parts,
+            "basis": row.basis,
             "what": row.what,
             "evidence": row.evidence,
             "unknown": row.unknown or None,
         }
         for row in rows
     ]
+    return {"schema_version": 1, "model": name, "counted": counted}
 
 
-def _plain(answer: _Answer) -> dict[str, Any]:
+def _plain(answer: _Answer) -> PlanDocument:
     plan, best, flash = answer.plan, answer.plan.best, answer.flash
     graph, runtime = plan.graph, plan.runtime
     alive = plan.alive_bytes
@@ -319,30 +433,28 @@ def _plain(answer: _Answer) -> dict[str, Any]:
             "gap": best.gap,
             "method": best.method,
         },
-        "refusals": list(plan.refusals),
+        "refusals": plan.refusals,
         "order": None if answer.reordered is None else list(answer.reordered.order),
         "steps": [
             {"layer": layer, "name": name, "op": op, "alive_bytes": size}
             for layer, name, op, size in zip(plan.step_layers(), plan.step_names(), plan.step_ops(), alive, strict=True)
         ],
-        "buffers": [{**t._asdict(), "kind": str(t.kind)} for t in plan.tenants()],
-        "persistent": [item._asdict() for item in runtime.persistent_ledger(graph)],
+        "buffers": plan.tenants(),
+        "persistent": runtime.persistent_ledger(graph),
         "flash": {
-            "model": [item._asdict() for item in flash.model],
-            "kernels": [kernel._asdict() for kernel in flash.kernels],
-            "code": [
-                {**item._asdict(), "basis": str(item.basis), "functions": dict(item.functions)} for item in flash.code
-            ],
+            "model": flash.model,
+            "kernels": flash.kernels,
+            "code": flash.code,
             "code_bytes": flash.code_bytes,
             "total_bytes": flash.total_bytes,
-            "basis": str(flash.basis),
+            "basis": flash.basis,
         },
         "banks": None if answer.board is None else _plain_banks(answer),
         "spread": None if answer.spread is None else _plain_spread(answer.spread),
     }
 
 
-def _plain_banks(answer: _Answer) -> list[dict[str, Any]]:
+def _plain_banks(answer: _Answer) -> list[BankDocument]:
 
     beyond = beyond_end(answer.board, answer.plan.tenants()) if answer.board is not None else ()
     last = answer.uses[-1] if answer.uses else None
@@ -360,11 +472,11 @@ def _plain_banks(answer: _Answer) -> list[dict[str, Any]]:
     ]
 
 
-def _plain_spread(spread: Spread) -> dict[str, Any]:
-    def named(pairs: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+def _plain_spread(spread: Spread) -> SpreadDocument:
+    def named(pairs: Sequence[tuple[str, int]]) -> list[BufferBytes]:
         return [{"name": name, "bytes": size} for name, size in pairs]
 
-    runs = [
+    runs: list[RunDocument] = [
         {
             "banks": [bank.name for bank in run.banks],
             "size_bytes": run.size_bytes,

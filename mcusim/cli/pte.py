@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, TypedDict
 
 import typer
 
+from mcusim.cli.documents import Versioned
 from mcusim.cli.options import JSON
 from mcusim.cli.shell import STDOUT, document, refuse_overwriting, write_output
-from mcusim.frontends.pte import PteMethod, PteProgram, read_pte
+from mcusim.frontends.pte import PteMethod, PteProgram, PteTensor, read_pte
 
-__all__ = ["pte"]
+__all__ = ["PteDocument", "pte"]
+
+
+class MethodDocument(TypedDict):
+    """A method. method_allocator_bytes, temp_allocator_bytes: what loading it takes of each."""
+
+    name: str
+    buffer_bytes: Sequence[int]
+    live_bytes: int
+    method_allocator_bytes: int
+    temp_allocator_bytes: int
+    calls: Sequence[str]
+    tensors: Sequence[PteTensor]
+
+
+class PteDocument(Versioned):
+    """What `mcusim pte` reads. constant_bytes: a part of `file_bytes`."""
+
+    name: str
+    file_bytes: int
+    constant_bytes: int
+    methods: list[MethodDocument]
 
 
 def pte(
@@ -37,7 +60,7 @@ def pte(
         write_output("".join(f"{line}\n" for line in lines), STDOUT, "--json")
 
 
-def _document(program: PteProgram) -> dict[str, Any]:
+def _document(program: PteProgram) -> PteDocument:
     return {
         "schema_version": 1,
         "name": program.name,
@@ -46,23 +69,12 @@ def _document(program: PteProgram) -> dict[str, Any]:
         "methods": [
             {
                 "name": method.name,
-                "buffer_bytes": list(method.buffer_bytes),
+                "buffer_bytes": method.buffer_bytes,
                 "live_bytes": method.live_bytes,
                 "method_allocator_bytes": method.method_bytes(),
                 "temp_allocator_bytes": method.load_bytes(),
-                "calls": list(method.calls),
-                "tensors": [
-                    {
-                        "value": tensor.value,
-                        "shape": list(tensor.shape),
-                        "size_bytes": tensor.size_bytes,
-                        "buffer": tensor.buffer,
-                        "offset_bytes": tensor.offset_bytes,
-                        "first": tensor.first,
-                        "last": tensor.last,
-                    }
-                    for tensor in method.tensors
-                ],
+                "calls": method.calls,
+                "tensors": method.tensors,
             }
             for method in program.methods
         ],

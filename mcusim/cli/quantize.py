@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
+from mcusim.cli.documents import Versioned
 from mcusim.cli.options import JSON
 from mcusim.cli.shell import STDOUT, document, refuse_overwriting, refuse_same_target, write_output
 from mcusim.errors import InputError
@@ -16,7 +17,25 @@ if TYPE_CHECKING:
     from mcusim.evaluating.agreement import Agreement
     from mcusim.networks.export import Exported
 
-__all__ = ["quantize"]
+__all__ = ["QuantizeDocument", "quantize"]
+
+
+class OutputCost(TypedDict):
+    """An output against the floats. sqnr_db: None where the floats are all zero, or nothing differs."""
+
+    name: str
+    sqnr_db: float | None
+    same_largest: float | None
+    samples: int
+
+
+class QuantizeDocument(Versioned):
+    """What `mcusim quantize` wrote, and what that cost."""
+
+    file: str
+    size_bytes: int
+    notes: list[str]
+    outputs: list[OutputCost]
 
 
 def quantize(
@@ -104,13 +123,19 @@ def _told(cost: Agreement) -> str:
     return f"output '{cost.name}' on {cost.samples} samples: {sqnr}{same}"
 
 
-def _document(written: Exported, costs: list[Agreement]) -> dict[str, Any]:
+def _document(written: Exported, costs: list[Agreement]) -> QuantizeDocument:
     return {
         "schema_version": 1,
         "file": str(written.path),
         "size_bytes": written.size_bytes,
         "notes": list(written.notes),
         "outputs": [
-            {**cost._asdict(), "sqnr_db": None if cost.sqnr_db == float("inf") else cost.sqnr_db} for cost in costs
+            {
+                "name": cost.name,
+                "sqnr_db": None if cost.sqnr_db == float("inf") else cost.sqnr_db,
+                "same_largest": cost.same_largest,
+                "samples": cost.samples,
+            }
+            for cost in costs
         ],
     }

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mcusim.cli.options import choice_option, option
-from mcusim.cli.shell import STDOUT, glyphs, show, terminal_width, write_output
+from mcusim.cli.options import JSON, choice_option, option
+from mcusim.cli.shell import STDOUT, glyphs, refuse_same_target, show, terminal_width, write_output
 from mcusim.errors import InputError
 from mcusim.render.published import SUFFIXES, WRITERS, Format, document_lines
 from mcusim.tables import DOCUMENTS
@@ -31,6 +31,7 @@ OUTPUT = typer.Option(
 
 FormatOption = Annotated[str | None, FORMAT]
 OutputOption = Annotated[str | None, OUTPUT]
+JsonOption = Annotated[str | None, JSON]
 
 
 @app.callback(invoke_without_command=True)
@@ -48,7 +49,7 @@ def start(context: typer.Context) -> None:
 
 
 @app.command(short_help="ImageNet on STM32F412 and STM32H743, ten networks.")
-def table4(format_: FormatOption = None, output: OutputOption = None) -> None:
+def table4(format_: FormatOption = None, output: OutputOption = None, json: JsonOption = None) -> None:
     """ImageNet on STM32F412 and STM32H743, ten networks: MACs, SRAM, flash, latency, accuracy.
 
     SRAM is counted as each row's source counts it, and beside it stands what the runtime itself takes. What does not
@@ -59,44 +60,44 @@ def table4(format_: FormatOption = None, output: OutputOption = None) -> None:
       mcusim report table4
       mcusim report table4 -o table4.tex
     """
-    _write("table4", format_, output)
+    _write("table4", format_, output, json)
 
 
 @app.command(short_help="Visual Wake Words: accuracy against memory and time.")
-def vww(format_: FormatOption = None, output: OutputOption = None) -> None:
+def vww(format_: FormatOption = None, output: OutputOption = None, json: JsonOption = None) -> None:
     """Visual Wake Words: published points, each network whole and cut, and what a board of 32 KiB can hold.
 
     \b
     Example:
       mcusim report vww
     """
-    _write("vww", format_, output)
+    _write("vww", format_, output, json)
 
 
 @app.command(short_help="Pascal VOC: detectors, and what patches gain.")
-def voc(format_: FormatOption = None, output: OutputOption = None) -> None:
+def voc(format_: FormatOption = None, output: OutputOption = None, json: JsonOption = None) -> None:
     """Pascal VOC: the published detectors, and the gain of patches recomputed from the rows.
 
     \b
     Example:
       mcusim report voc --format markdown
     """
-    _write("voc", format_, output)
+    _write("voc", format_, output, json)
 
 
 @app.command(short_help="MCUNetV2: peak memory per layer and per patch.")
-def mcunetv2(format_: FormatOption = None, output: OutputOption = None) -> None:
+def mcunetv2(format_: FormatOption = None, output: OutputOption = None, json: JsonOption = None) -> None:
     """MCUNetV2: Table 1 recomputed (patch size, recomputation, peak memory), and the same for other networks.
 
     \b
     Example:
       mcusim report mcunetv2
     """
-    _write("mcunetv2", format_, output)
+    _write("mcunetv2", format_, output, json)
 
 
 @app.command(short_help="Four libraries by eleven networks on STM32H743.")
-def runtimes(format_: FormatOption = None, output: OutputOption = None) -> None:
+def runtimes(format_: FormatOption = None, output: OutputOption = None, json: JsonOption = None) -> None:
     """Latency, SRAM and flash of eleven networks under four libraries on STM32H743, simulated beside measured.
 
     \b
@@ -104,22 +105,22 @@ def runtimes(format_: FormatOption = None, output: OutputOption = None) -> None:
       mcusim report runtimes
       mcusim report runtimes --format csv -o runtimes.csv
     """
-    _write("runtimes", format_, output)
+    _write("runtimes", format_, output, json)
 
 
 @app.command(short_help="The model zoo of 2020: twelve networks with TinyEngine.")
-def zoo(format_: FormatOption = None, output: OutputOption = None) -> None:
+def zoo(format_: FormatOption = None, output: OutputOption = None, json: JsonOption = None) -> None:
     """The model zoo of 2020: activations, SRAM, flash, latency and accuracy of twelve networks with TinyEngine.
 
     \b
     Example:
       mcusim report zoo
     """
-    _write("zoo", format_, output)
+    _write("zoo", format_, output, json)
 
 
 @app.command(short_help="Generated C: predicted, and counted in emulation.")
-def firmware(format_: FormatOption = None, output: OutputOption = None) -> None:
+def firmware(format_: FormatOption = None, output: OutputOption = None, json: JsonOption = None) -> None:
     """What the C of ten networks takes, whole and in pieces: SRAM, weights, instructions and outputs.
 
     Each figure that was predicted from the network alone stands beside the one of the built image under emulation, and
@@ -129,13 +130,19 @@ def firmware(format_: FormatOption = None, output: OutputOption = None) -> None:
     Example:
       mcusim report firmware
     """
-    _write("firmware", format_, output)
+    _write("firmware", format_, output, json)
 
 
-def _write(name: str, format_: str | None, output: str | None) -> None:
+def _write(name: str, format_: str | None, output: str | None, json: str | None) -> None:
+    """json: a file for the JSON document, beside what else is asked for."""
+    refuse_same_target(output=output, json=json)
 
     chosen = _format(format_, output)
     document = DOCUMENTS[name]()
+    if json is not None:
+        write_output(WRITERS[Format.JSON](document), json, "--json")
+        if json == STDOUT and output is None:
+            return
     is_file = output is not None and output != STDOUT
     if chosen is Format.TERMINAL:
         lines = document_lines(document, terminal_width(), glyphs())

@@ -328,8 +328,7 @@ def _update_baseline(report: Report, target: str) -> None:
 
 def _tell_boards(reports: Sequence[Report], json: str | None, csv: str | None) -> None:
     if json is not None:
-        documents = [report.to_dict() for report in reports]
-        write_output(document({"schema_version": SCHEMA_VERSION, "reports": documents}), json, "--json")
+        write_output(document({"schema_version": SCHEMA_VERSION, "reports": reports}), json, "--json")
     if csv is not None:
         write_output(boards_csv(reports), csv, "--csv")
     if STDOUT not in (json, csv):

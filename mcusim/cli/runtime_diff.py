@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from mcusim.cli.documents import Versioned
 from mcusim.cli.exec import read_inputs
 from mcusim.cli.shell import STDOUT, document, write_output
 from mcusim.errors import InputError
@@ -13,7 +13,13 @@ from mcusim.evaluating.agreement import StepsApart, real_input, steps_apart
 from mcusim.frontends.onnx import read_onnx
 from mcusim.frontends.onnx.running import runtime_answers
 
-__all__ = ["tell_runtime_diff"]
+__all__ = ["RuntimeDiffDocument", "tell_runtime_diff"]
+
+
+class RuntimeDiffDocument(Versioned):
+    """What `mcusim diff --onnxruntime` answers, an entry an output."""
+
+    outputs: Sequence[StepsApart]
 
 
 def tell_runtime_diff(model: str, inputs: list[str], seed: int, json: str | None) -> Sequence[StepsApart]:
@@ -30,8 +36,7 @@ def tell_runtime_diff(model: str, inputs: list[str], seed: int, json: str | None
     }
     found = steps_apart(graph, [given], runtime_answers(path, [feed]))
     if json is not None:
-        layers: list[dict[str, Any]] = [each._asdict() for each in found]
-        write_output(document({"schema_version": 1, "outputs": layers}), json, "--json")
+        write_output(document(RuntimeDiffDocument(schema_version=1, outputs=found)), json, "--json")
     if json != STDOUT:
         write_output("".join(f"{_line(each)}\n" for each in found), STDOUT, "--json")
     return found

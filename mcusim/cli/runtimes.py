@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, TypedDict
 
 import typer
 
 from mcusim.boards.board import Core
+from mcusim.cli.documents import Versioned
 from mcusim.cli.options import JSON
 from mcusim.cli.shell import STDOUT, document, show, terminal_width, write_output
+from mcusim.lowering.rules import InputPlace
 from mcusim.pricing.stored import package_calibration
 from mcusim.render.catalog import runtime_list
+from mcusim.report import Basis
 from mcusim.runtimes import RUNTIMES, Runtime, find_runtime
 
-__all__ = ["runtimes"]
+__all__ = ["RuntimesDocument", "runtimes"]
+
+
+class RuntimeDocument(TypedDict):
+    """A runtime's rules and the evidence behind them. not_known: where it ends."""
+
+    name: str
+    version: str
+    measured_versions: Sequence[str]
+    title: str
+    planner: str
+    folds_padding: bool
+    relabels_free: bool
+    caller_converts: bool
+    in_place: list[str]
+    alignment: int
+    input: InputPlace
+    memory_basis: Basis
+    persistent_basis: Basis
+    evidence: str
+    not_known: str
+
+
+class RuntimesDocument(Versioned):
+    """What `mcusim runtimes` lists."""
+
+    runtimes: list[RuntimeDocument]
 
 
 def runtimes(
@@ -34,7 +64,9 @@ def runtimes(
     found = every if name is None else [find_runtime(name)]
     if json is not None:
         write_output(
-            document({"schema_version": 1, "runtimes": [_plain(runtime) for runtime in found]}), json, "--json"
+            document(RuntimesDocument(schema_version=1, runtimes=[_plain(runtime) for runtime in found])),
+            json,
+            "--json",
         )
     if json != STDOUT:
         show(runtime_list(found, [_unknown(runtime) for runtime in found], terminal_width()))
@@ -50,12 +82,12 @@ def _unknown(runtime: Runtime) -> str:
     return f"latency on {', '.join(cores)}: answers there are wide" if cores else ""
 
 
-def _plain(runtime: Runtime) -> dict[str, Any]:
+def _plain(runtime: Runtime) -> RuntimeDocument:
     rules = runtime.rules
     return {
         "name": runtime.name,
         "version": runtime.version,
-        "measured_versions": list(runtime.versions),
+        "measured_versions": runtime.versions,
         "title": runtime.title,
         "planner": runtime.planner_name,
         "folds_padding": rules.folds_padding,
@@ -63,9 +95,9 @@ def _plain(runtime: Runtime) -> dict[str, Any]:
         "caller_converts": rules.caller_converts,
         "in_place": sorted(rules.in_place),
         "alignment": rules.alignment,
-        "input": str(rules.input_place),
-        "memory_basis": str(runtime.memory_basis),
-        "persistent_basis": str(runtime.persistent_basis),
+        "input": rules.input_place,
+        "memory_basis": runtime.memory_basis,
+        "persistent_basis": runtime.persistent_basis,
         "evidence": runtime.evidence,
         "not_known": _unknown(runtime),
     }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, TypedDict
 
 import typer
 
+from mcusim.cli.documents import Versioned
 from mcusim.cli.options import JSON, bytes_option, count_option, option, profile_file, share_option
 from mcusim.cli.shell import (
     STDOUT,
@@ -27,7 +29,48 @@ from mcusim.designing.rows import rows as known_rows
 from mcusim.errors import InputError
 from mcusim.render.designing import found_lines, row_lines
 
-__all__ = ["search_net"]
+__all__ = ["SearchNetDocument", "search_net"]
+
+
+class FiguresDocument(TypedDict):
+    macs: int
+    recomputed_macs: int
+    sram_bytes: int
+    flash_bytes: int
+    params: int
+
+
+class AskedDocument(TypedDict):
+    """A figure against what was asked. off: 0.01 is one percent above.   low, high: where it had to be."""
+
+    of: str
+    value: float
+    aim: float
+    low: float
+    high: float
+    is_target: bool
+    off: float
+    is_met: bool
+
+
+class SearchNetDocument(Versioned):
+    """What `mcusim search-net` found. accuracy: nobody has trained it.   network: as `mcusim run` reads it."""
+
+    meets: bool
+    row: str | None
+    statement: str
+    accuracy: None
+    profile: str
+    task: str
+    seed: int
+    convention: str
+    schedule: str
+    figures: FiguresDocument
+    asked: list[AskedDocument]
+    steps: int
+    counted: int
+    warnings: list[str]
+    network: Mapping[str, Any]
 
 
 def search_net(
@@ -155,7 +198,7 @@ def _progress() -> Progress | None:
     return told
 
 
-def _document(found: FoundNetwork) -> dict[str, Any]:
+def _document(found: FoundNetwork) -> SearchNetDocument:
 
     figures = found.figures
     return {
@@ -176,9 +219,21 @@ def _document(found: FoundNetwork) -> dict[str, Any]:
             "flash_bytes": figures.flash_bytes,
             "params": figures.params,
         },
-        "asked": [{**judged._asdict(), "off": judged.off, "is_met": judged.is_met} for judged in found.judged],
+        "asked": [
+            {
+                "of": judged.of,
+                "value": judged.value,
+                "aim": judged.aim,
+                "low": judged.low,
+                "high": judged.high,
+                "is_target": judged.is_target,
+                "off": judged.off,
+                "is_met": judged.is_met,
+            }
+            for judged in found.judged
+        ],
         "steps": found.steps,
         "counted": found.counted,
         "warnings": [found.misses_flash] if found.misses_flash else [],
-        "network": dict(found.network),
+        "network": found.network,
     }

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
+from mcusim.cli.documents import RuntimeName, Versioned
 from mcusim.cli.shell import STDOUT, document, glyphs, show, terminal_width, write_output
 from mcusim.memory.sharing import SharedPlan, share_arena
 from mcusim.networks.loading import load
 from mcusim.render.sharing import sharing_lines
 from mcusim.runtimes import Runtime
 
-__all__ = ["tell_shared"]
+__all__ = ["SharedDocument", "tell_shared"]
+
+
+class TenantNetwork(TypedDict):
+    model: str
+    arena_bytes: int
+    persistent_bytes: int
+    recommended_arena_bytes: int | None
+
+
+class SharedDocument(Versioned):
+    """What `mcusim plan A B` answers. apart_bytes: of an arena each."""
+
+    runtime: RuntimeName
+    models: list[TenantNetwork]
+    arena_bytes: int
+    persistent_bytes: int
+    setup_bytes: int
+    recommended_arena_bytes: int
+    apart_bytes: int
+    warnings: Sequence[str]
 
 
 def tell_shared(models: Sequence[str], runtime: Runtime, json: str | None) -> None:
@@ -23,7 +44,7 @@ def tell_shared(models: Sequence[str], runtime: Runtime, json: str | None) -> No
         show(sharing_lines(plan, terminal_width(), glyphs()))
 
 
-def _plain_shared(plan: SharedPlan) -> dict[str, Any]:
+def _plain_shared(plan: SharedPlan) -> SharedDocument:
     return {
         "schema_version": 1,
         "runtime": {"name": plan.runtime.name, "version": plan.runtime.version},
@@ -41,5 +62,5 @@ def _plain_shared(plan: SharedPlan) -> dict[str, Any]:
         "setup_bytes": plan.setup_bytes,
         "recommended_arena_bytes": plan.recommended_arena_bytes,
         "apart_bytes": plan.apart_bytes,
-        "warnings": list(plan.warnings),
+        "warnings": plan.warnings,
     }

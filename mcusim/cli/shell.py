@@ -10,9 +10,9 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 
@@ -113,8 +113,11 @@ def show(lines: Sequence[Text]) -> None:
     _write(sys.stdout, capture.get())
 
 
-def document(value: dict[str, Any], indent: int | None = 2) -> str:
+def document(value: Mapping[str, object], indent: int | None = 2) -> str:
     """A JSON document as ASCII text, with a final newline. indent: None puts all on one line."""
+    from mcusim.cli.documents import plain  # only a document needs the report's types
+
+    value = plain(value)
     text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=True)
     if "\\ud" in text:  # half a character, of a file name in another encoding, is no JSON text
         whole = _whole_characters(json.dumps(value, allow_nan=False, ensure_ascii=False))

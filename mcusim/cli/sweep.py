@@ -10,15 +10,36 @@ from typing import Annotated
 
 import typer
 
-from mcusim.cli.options import option
+from mcusim.cli.documents import Versioned
+from mcusim.cli.options import JSON, option
 from mcusim.cli.progress import progress_bar
-from mcusim.cli.shell import complain
+from mcusim.cli.shell import STDOUT, complain, document, refuse_overwriting, write_output
 from mcusim.errors import InputError
 from mcusim.sweeping.running import Forecast, Progress, Tally, forecast, run_sweep
 from mcusim.sweeping.spec import read_spec
 from mcusim.units import format_seconds
 
-__all__ = ["sweep"]
+__all__ = ["ForecastDocument", "SweepDocument", "sweep"]
+
+
+class SweepDocument(Versioned):
+    """What `mcusim sweep` did. resumed: answers that were there before.   failed: networks without an answer."""
+
+    folder: str
+    answered: int
+    failed: int
+    resumed: int
+    seconds: float
+
+
+class ForecastDocument(Versioned):
+    """What `mcusim sweep --explain` says. seconds: on so many processes, from a few answers made now."""
+
+    questions: int
+    networks: int
+    processes: int
+    seconds: float
+
 
 _LOG_SECONDS = 60.0
 
@@ -38,6 +59,7 @@ def sweep(
     scheduler: Annotated[
         str | None, option(metavar="ADDRESS", help="Work on the Dask cluster of this scheduler instead.")
     ] = None,
+    json: Annotated[str | None, JSON] = None,
 ) -> None:
     """Every network on every board, with every runtime and schedule: one row an answer, as Parquet.
 
@@ -49,15 +71,38 @@ def sweep(
       mcusim sweep sweep.toml --explain
       mcusim sweep sweep.toml -o answers
     """
+    refuse_overwriting((spec,), json=json)
     asked = read_spec(spec)
     if explain:
-        print(_explained(forecast(asked, processes)))
+        expected = forecast(asked, processes)
+        if json is not None:
+            wanted: ForecastDocument = {
+                "schema_version": 1,
+                "questions": expected.questions,
+                "networks": expected.networks,
+                "processes": expected.processes,
+                "seconds": expected.seconds,
+            }
+            write_output(document(wanted), json, "--json")
+        if json != STDOUT:
+            print(_explained(expected))
         return
     if output is None:
         raise InputError("no folder is named", where="mcusim sweep", fix="add -o DIR, or --explain")
     with _told() as progress:
         tally = run_sweep(asked, output, processes=processes, scheduler=scheduler, progress=progress)
-    print(_summed_up(tally, output))
+    if json is not None:
+        told: SweepDocument = {
+            "schema_version": 1,
+            "folder": output,
+            "answered": tally.answered,
+            "failed": tally.failed,
+            "resumed": tally.resumed,
+            "seconds": tally.seconds,
+        }
+        write_output(document(told), json, "--json")
+    if json != STDOUT:
+        print(_summed_up(tally, output))
 
 
 def _explained(found: Forecast) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Literal, TypedDict
 
 import typer
 
@@ -20,11 +20,65 @@ from mcusim.cli.shell import (
     write_output,
 )
 from mcusim.errors import InputError
-from mcusim.pricing.scoring import Prediction, score_systems
+from mcusim.pricing.scoring import Prediction, Score, SystemScore, score_systems
 from mcusim.pricing.validation import EARLIER_COMMIT, EnergyCheck, Group, energy_checks, left_out, predictions
 from mcusim.render.validation import group_scores, validation_lines
 
-__all__ = ["validate"]
+__all__ = ["ValidateDocument", "validate"]
+
+
+class GroupDocument(TypedDict):
+    """left_out: together.   rows: which of them.   by: mcusim, an earlier commit of it, or MACs alone."""
+
+    left_out: str
+    rows: str
+    by: str
+    score: Score
+
+
+class SystemDocument(TypedDict):
+    """A runtime at a version on a board, as `System`, and how far off its times are with families left out."""
+
+    runtime: str
+    version: str
+    option: str
+    core: str
+    series: str
+    board: str
+    memory: str
+    networks: int
+    rows: int
+    mean_error: float
+    median_error: float
+    within_10: float
+    within_20: float
+    coverage: float
+    median_width: float
+    interval_score: float
+
+
+class EnergyDocument(TypedDict):
+    """A published energy beside what power and time give, in microjoules. row: the network's name."""
+
+    id: str
+    row: str
+    published_uj: float
+    measured_time_uj: float
+    answer_uj: float
+    left_out_uj: float
+    low_uj: float
+    high_uj: float
+
+
+class ValidateDocument(TypedDict):
+    """What `mcusim validate` answers. reasons_left_out: how many reasons leave rows out."""
+
+    schema_version: Literal[2]
+    earlier_commit: str
+    groups: list[GroupDocument]
+    systems: list[SystemDocument]
+    energy: list[EnergyDocument]
+    reasons_left_out: int
 
 
 def validate(
@@ -70,20 +124,51 @@ def _least(text: str) -> int:
 
 def _document(
     every: Mapping[Group, Sequence[Prediction]], checks: Sequence[EnergyCheck], reasons: int
-) -> dict[str, Any]:
-
+) -> ValidateDocument:
     return {
         "schema_version": 2,
         "earlier_commit": EARLIER_COMMIT,
         "groups": [
-            {"left_out": group, "rows": which, "by": name, "score": score._asdict()}
+            {"left_out": group, "rows": which, "by": name, "score": score}
             for group, which, scores in group_scores(every)
             for name, score in scores.items()
         ],
-        "systems": [
-            {**entry.system._asdict(), "networks": entry.networks, **entry.score._asdict()}
-            for entry in score_systems(every[Group.FAMILIES])
-        ],
-        "energy": [{"id": check.row.id, **check._asdict(), "row": check.row.model} for check in checks],
+        "systems": [_system(entry) for entry in score_systems(every[Group.FAMILIES])],
+        "energy": [_energy(check) for check in checks],
         "reasons_left_out": reasons,
+    }
+
+
+def _system(entry: SystemScore) -> SystemDocument:
+    system, score = entry.system, entry.score
+    return {
+        "runtime": system.runtime,
+        "version": system.version,
+        "option": system.option,
+        "core": system.core,
+        "series": system.series,
+        "board": system.board,
+        "memory": system.memory,
+        "networks": entry.networks,
+        "rows": score.rows,
+        "mean_error": score.mean_error,
+        "median_error": score.median_error,
+        "within_10": score.within_10,
+        "within_20": score.within_20,
+        "coverage": score.coverage,
+        "median_width": score.median_width,
+        "interval_score": score.interval_score,
+    }
+
+
+def _energy(check: EnergyCheck) -> EnergyDocument:
+    return {
+        "id": check.row.id,
+        "row": check.row.model,
+        "published_uj": check.published_uj,
+        "measured_time_uj": check.measured_time_uj,
+        "answer_uj": check.answer_uj,
+        "left_out_uj": check.left_out_uj,
+        "low_uj": check.low_uj,
+        "high_uj": check.high_uj,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from mcusim.execution.floating import dequantize, float_run
 from mcusim.execution.preparation import Array
 from mcusim.execution.sessions import Trace
 from mcusim.graph import DType, Graph, Quantization
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "Comparison",
@@ -77,6 +80,18 @@ class Comparison(NamedTuple):
     def is_same(self) -> bool:
         """Whether every layer of both runs was compared, and none differs."""
         return not (self.unpaired_a or self.unpaired_b or any(layer.differing for layer in self.layers))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a layer of both runs."""
+        import pandas as pd
+
+        return pd.DataFrame(self.layers, columns=list(LayerDifference._fields))
+
+    def __repr__(self) -> str:
+        parted = first_difference(self.layers)
+        where = "all equal" if parted is None else f"the first that differs is {parted.name[:60]!r}"
+        alone = f", {self.unpaired_a + self.unpaired_b} without a partner" * bool(self.unpaired_a or self.unpaired_b)
+        return f"<Comparison of {len(self.layers)} layers: {where}{alone}>"
 
 
 class LayerNoise(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from mcusim.program import BufferKind, Program
 from mcusim.runtimes import Persistent, Runtime, find_runtime
 from mcusim.runtimes.refusals import cannot_run, cannot_start, missing_kernels
 from mcusim.schedule import LAYER, Schedule
+from mcusim.units import format_bytes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["OFFLINE_METADATA", "PERSISTENT", "MemoryPlan", "OfflinePlan", "Tenant", "offline_plan", "plan_memory"]
 
@@ -144,6 +148,19 @@ class MemoryPlan:
         shared = shared_bytes(self.program, self.runtime, self.placement) if self.follows_model else ""
         nonsense = [f"{shared}."] if shared else []
         return (*cannot_start(self.program, self.runtime), *told, *nonsense)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a buffer: name, kind, where it lies (bytes), and the steps [first, end) on which it is alive."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.tenants(), columns=list(Tenant._fields))
+        frame["kind"] = frame["kind"].map(str)
+        return frame
+
+    def __repr__(self) -> str:
+        told = f"{format_bytes(self.total_bytes)}, {format_bytes(self.arena_bytes)} of them the arena"
+        least = "no plan is smaller" if self.proved else f"the best arena takes {format_bytes(self.best.arena_bytes)}"
+        return f"<MemoryPlan {self.graph.name[:60]!r} with {self.runtime.name!r}: {told}; {least}>"
 
     def step_layers(self) -> tuple[int | None, ...]:
         """The number of the layer that each step runs; None for a copy that only the runtime makes.

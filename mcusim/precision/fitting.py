@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 from mcusim.errors import PlanError, ScheduleError
 from mcusim.graph import ABSENT, Graph
@@ -18,6 +19,9 @@ from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule
 from mcusim.simulation.simulate import report_of
 from mcusim.units import format_bytes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["BitFit", "LayerBits", "bit_fit_of", "fit_bits", "layer_bits"]
 
@@ -57,6 +61,18 @@ class BitFit:
     report: Report
     layers: tuple[LayerBits, ...]
     why: str = ""
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a layer, with its widths in bits and its bytes."""
+        import pandas as pd
+
+        return pd.DataFrame(self.layers, columns=[field.name for field in fields(LayerBits)])
+
+    def __repr__(self) -> str:
+        report, before = self.report, self.before
+        asked = f"{report.model.name[:60]!r} on {report.profile.name!r} with {report.runtime.name!r}"
+        sram = f"{format_bytes(before.sram.peak_bytes)} to {format_bytes(report.sram.peak_bytes)} SRAM"
+        return f"<BitFit {asked}: {report.verdict}, {sram}>"
 
     @property
     def fits(self) -> bool:

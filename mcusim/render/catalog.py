@@ -213,6 +213,7 @@ def board_list(boards: Sequence[Board], width: int, glyphs: Glyphs) -> list[Text
         Column("arena KiB", right=True),
         Column("of SRAM KiB", right=True, drop=4),
         Column("flash KiB", right=True),
+        Column("USD", right=True, drop=2),
         Column("default network", drop=1),
         Column("title", drop=3, least=12),
     )
@@ -224,12 +225,17 @@ def board_list(boards: Sequence[Board], width: int, glyphs: Glyphs) -> list[Text
             Cell(kib(board.sram_budget_bytes)),
             Cell(kib(board.sram_bytes), "dim"),
             Cell(kib(board.flash_bytes)),
+            Cell("" if board.price is None else f"{board.price.usd:.2f}"),
             Cell(board.default_model),
             Cell(board.title, "dim"),
         ]
         for board in boards
     ]
+    if not boards:
+        return paragraph("no board meets that; ask for less, or bring your own: `mcusim profiles new`", width)
     told = "arena: the largest run of memory banks with no gap between; `mcusim profiles NAME` shows them."
+    if any(board.price is not None for board in boards):
+        told += " USD: a hint for the bare part, where a source gives one."
     return [*table(columns, rows, width, glyphs), Text(), *paragraph(told, width, style="dim")]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mcusim.boards.board import Board
 from mcusim.errors import ScheduleError
@@ -30,7 +31,10 @@ from mcusim.runtimes import Runtime
 from mcusim.runtimes.refusals import refusals
 from mcusim.schedule import LAYER, Schedule, StageKind
 from mcusim.searching.routed import Progress, Routed, Space
-from mcusim.units import cycles_to_ms
+from mcusim.units import cycles_to_ms, format_bytes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["CUT_KINDS", "Front", "Point", "Progress", "Space", "front_of", "search"]
 
@@ -109,6 +113,34 @@ class Front:
     def missing_bytes(self) -> int:
         """What the board lacks for the nearest schedule; 0 where something fits."""
         return 0 if self.best is not None else self.nearest.peak_bytes - self.budget_bytes
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a schedule of the front, cheapest first; sizes in bytes, `schedule` and `input_place` as texts."""
+        import pandas as pd
+
+        rows = [
+            {
+                "schedule": str(point.schedule),
+                "input_place": str(point.input_place),
+                "peak_bytes": point.peak_bytes,
+                "live_bytes": point.live_bytes,
+                "outside_bytes": point.outside_bytes,
+                "cycles": point.cycles,
+                "ms": point.ms,
+                "macs": point.macs,
+                "recomputed_macs": point.recomputed_macs,
+                "halo_bytes": point.halo_bytes,
+                "fits": point.fits,
+            }
+            for point in self.points
+        ]
+        return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        asked = f"{self.graph.name[:60]!r} on {self.board.name!r} with {self.runtime.name!r}"
+        best = "none fits" if self.best is None else f"best {str(self.best.schedule)!r}"
+        least = f"{format_bytes(self.nearest.peak_bytes)} of {format_bytes(self.budget_bytes)} SRAM at least"
+        return f"<Front {asked}: {len(self.points)} schedules, {best}, {least}>"
 
 
 def search(

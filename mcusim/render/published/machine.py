@@ -4,17 +4,90 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from mcusim.render.published.wording import verdict
 from mcusim.render.sheets import sheet
 from mcusim.tables import Claim, Column, Document, Figure, Row, Table
 
-__all__ = ["csv_text", "json_text"]
+__all__ = ["TablesDocument", "csv_text", "json_text"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 DIGITS = 6
 """Decimals of a value in its unit: more would be noise of the arithmetic."""
+
+
+class FigureDocument(TypedDict):
+    """A cell. published: as printed.   simulated, low, high: in `unit`.   difference: a share, or percentage points."""
+
+    unit: str
+    published: str | None
+    simulated: float | None
+    low: float | None
+    high: float | None
+    difference: float | None
+    basis: str | None
+    counted_as: str | None
+    published_fits: bool | None
+    simulated_fits: bool | None
+
+
+class RowDocument(TypedDict):
+    label: str
+    about: str
+    network: str | None
+    network_origin: str
+    board: str | None
+    is_grey: bool
+    cells: dict[str, FigureDocument | str | None]
+
+
+class GroupDocument(TypedDict):
+    title: str
+    rows: list[RowDocument]
+
+
+class TableDocument(TypedDict):
+    key: str
+    title: str
+    groups: list[GroupDocument]
+
+
+class ClaimDocument(TypedDict):
+    """A figure of the running text, recomputed from the printed rows or from simulated figures."""
+
+    key: str
+    text: str
+    unit: str
+    published: str
+    from_rows: float | None
+    simulated: float | None
+    most: float | None
+    basis: str | None
+    verdict: str
+    how: str
+
+
+class InputsDocument(TypedDict):
+    """Names of the published tables, networks and boards that went into it."""
+
+    published: list[str]
+    networks: list[str]
+    boards: list[str]
+
+
+class TablesDocument(TypedDict):
+    """What `mcusim report NAME --json` writes."""
+
+    schema_version: Literal[1]
+    name: str
+    title: str
+    tables: list[TableDocument]
+    claims: list[ClaimDocument]
+    notes: list[str]
+    sources: list[str]
+    inputs: InputsDocument
+
 
 _COLUMNS = (
     "table",
@@ -86,8 +159,13 @@ def _fields(column: Column, cell: Figure | str) -> dict[str, Any]:
     """What a cell says, by name; empty for an empty cell."""
     if isinstance(cell, str):
         return {**dict.fromkeys(_COLUMNS), "unit": "", "simulated": cell} if cell else {}
+    return {**(_figure(cell) or {})}
+
+
+def _figure(cell: Figure) -> FigureDocument | None:
+    """None for an empty cell."""
     if not cell.printed and cell.value is None:
-        return {}
+        return None
     base = cell.unit.base
     return {
         "unit": cell.unit.symbol,
@@ -109,26 +187,25 @@ def _rounded(value: float | None, base: float = 1) -> float | None:
 
 def json_text(document: Document) -> str:
     """The whole document."""
-    return (
-        json.dumps(
-            {
-                "schema_version": SCHEMA_VERSION,
-                "name": document.name,
-                "title": document.title,
-                "tables": [_table(table) for table in document.tables],
-                "claims": [_claim(claim) for claim in document.claims],
-                "notes": list(document.notes),
-                "sources": list(document.sources),
-                "inputs": {name: list(value) for name, value in document.inputs._asdict().items()},
-            },
-            indent=2,
-            allow_nan=False,
-        )
-        + "\n"
-    )
+    inputs = document.inputs
+    told: TablesDocument = {
+        "schema_version": SCHEMA_VERSION,
+        "name": document.name,
+        "title": document.title,
+        "tables": [_table(table) for table in document.tables],
+        "claims": [_claim(claim) for claim in document.claims],
+        "notes": list(document.notes),
+        "sources": list(document.sources),
+        "inputs": {
+            "published": list(inputs.published),
+            "networks": list(inputs.networks),
+            "boards": list(inputs.boards),
+        },
+    }
+    return json.dumps(told, indent=2, allow_nan=False) + "\n"
 
 
-def _table(table: Table) -> dict[str, Any]:
+def _table(table: Table) -> TableDocument:
     return {
         "key": table.key,
         "title": table.title,
@@ -136,10 +213,10 @@ def _table(table: Table) -> dict[str, Any]:
     }
 
 
-def _row(table: Table, row: Row) -> dict[str, Any]:
-    cells = {}
+def _row(table: Table, row: Row) -> RowDocument:
+    cells: dict[str, FigureDocument | str | None] = {}
     for column, cell in zip(table.columns, row.cells, strict=True):
-        cells[column.key] = cell if isinstance(cell, str) else _fields(column, cell) or None
+        cells[column.key] = cell if isinstance(cell, str) else _figure(cell)
     return {
         "label": row.label,
         "about": row.about,
@@ -151,7 +228,7 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
     }
 
 
-def _claim(claim: Claim) -> dict[str, Any]:
+def _claim(claim: Claim) -> ClaimDocument:
     return {
         "key": claim.key,
         "text": claim.text,
