@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from mcusim.cli.asking import ALL, Answer, Asked, ask, ask_all, ask_others
 from mcusim.cli.options import (
     BANK,
     FLASH_BUDGET,
@@ -32,13 +28,10 @@ from mcusim.cli.options import (
     place_option,
     profile_file,
 )
-from mcusim.cli.sheets import boards_csv, layers_csv
 from mcusim.cli.shell import (
     STDOUT,
     check_exit,
     complain,
-    document,
-    glyphs,
     refuse_overwriting,
     refuse_same_target,
     show,
@@ -47,22 +40,12 @@ from mcusim.cli.shell import (
 )
 from mcusim.cli.usage import asked_again
 from mcusim.errors import InputError
-from mcusim.gating.comparing import compare_reports, read_report
-from mcusim.pricing.stored import read_calibration
-from mcusim.question import Question
-from mcusim.render.boards import board_lines
-from mcusim.render.layers import LayerChoice
-from mcusim.render.reasons import reason_lines
-from mcusim.render.run_report import other_lines, report_lines
-from mcusim.report import SCHEMA_VERSION, Report
-from mcusim.simulation.reasons import time_reasons
 
 __all__ = ["run"]
 
 AUTO_LAYERS = "auto"
 _NO_QUESTION = ("layers", "why_time", "json", "csv", "trace", "html", "update_baseline", "check")
 _ALWAYS_SAID = ("runtime", "schedule")
-_ONE_ANSWER = "name one network, one board and one runtime"
 
 
 def run(
@@ -193,6 +176,24 @@ def run(
       mcusim run mcunet-in3 --profile stm32h743 --why-time
     """
 
+    # What answers is loaded when it is asked, so that --help does without.
+    from mcusim.cli.asking import ALL, Asked, ask, ask_all, ask_others
+    from mcusim.cli.run_answers import (
+        ONE_ANSWER,
+        fits_somewhere,
+        page,
+        refuse_beside_many,
+        tell_boards,
+        tell_report,
+        write_baseline,
+        write_trace,
+    )
+    from mcusim.pricing.stored import read_calibration
+    from mcusim.question import Question
+    from mcusim.render.reasons import reason_lines
+    from mcusim.render.run_report import other_lines
+    from mcusim.simulation.reasons import time_reasons
+
     if profile is None:
         fix = "add --profile BOARD (`mcusim profiles` lists them) or --profile all"
         raise InputError("no board is named", where="mcusim run", fix=fix)
@@ -222,9 +223,9 @@ def run(
     if is_every_board and bank is not None:
         raise InputError("every board has other banks", where="--bank", fix="name one board with --profile")
     if is_many:
-        _refuse_beside_many({"--trace": trace, "--html": html, "--update-baseline": update_baseline})
+        refuse_beside_many({"--trace": trace, "--html": html, "--update-baseline": update_baseline})
         if why_time:
-            raise InputError("it is about one answer", where="--why-time", fix=_ONE_ANSWER)
+            raise InputError("it is about one answer", where="--why-time", fix=ONE_ANSWER)
         if layers != AUTO_LAYERS:
             complain("--layers: of many answers each has a row, and layers are not shown")
         reports = ask_all(asked, profile, bank)
@@ -234,19 +235,19 @@ def run(
     read = {*models, profile_file(profile), linked, calibration, bits, *(report.model.source for report in reports)}
     refuse_overwriting(read, json=json, csv=csv, trace=trace, html=html)
     if is_many:
-        _tell_boards(reports, json, csv)
+        tell_boards(reports, json, csv)
     else:
         if trace is not None:
-            _write_trace(question, answer, trace)
+            write_trace(question, answer, trace)
         if html is not None:
             files = {"board": profile_file(profile), "firmware": linked, "calibration": calibration, "bits": bits}
             context.params["runtime"] = answer.runtime.name if runtime is None else runtime  # so that it is asked again
             command = asked_again(context, _NO_QUESTION, _ALWAYS_SAID)
-            write_output(_page(question, answer, files, command), html, "--html")
+            write_output(page(question, answer, files, command), html, "--html")
         if update_baseline is not None:
-            _update_baseline(answer.report, update_baseline)
+            write_baseline(answer.report, update_baseline)
         is_told = STDOUT not in (json, csv, trace, html)
-        _tell_report(answer.report, choice, json, csv, is_told)
+        tell_report(answer.report, choice, json, csv, is_told)
         if is_told:
             show(other_lines(ask_others(asked, answer), terminal_width()))
         if is_told and why_time:
@@ -254,82 +255,4 @@ def run(
             if reasons is not None:
                 show(reason_lines(answer.report, reasons, terminal_width()))
     if check:
-        check_exit("mcusim run", [_fits_somewhere(reports)])
-
-
-def _refuse_beside_many(given: Mapping[str, str | None]) -> None:
-    for option_name, value in given.items():
-        if value is not None:
-            raise InputError("it is about one answer", where=option_name, fix=_ONE_ANSWER)
-
-
-def _fits_somewhere(reports: Sequence[Report]) -> bool | None:
-    """Whether each network fits one of the boards that were asked about; None where that cannot be known."""
-    fits: dict[str, list[bool | None]] = {}
-    for report in reports:
-        fits.setdefault(report.model.source, []).append(report.fits)
-    each = [True if True in one else None if None in one else False for one in fits.values()]
-    return False if False in each else None if None in each else True
-
-
-def _write_trace(question: Question, answer: Answer, target: str) -> None:
-    """A trace of what the report is about: with `--schedule auto`, of the schedule that was found."""
-    from mcusim.simulation.tracing import trace_of  # only --trace wants it
-
-    about = replace(
-        question,
-        model=answer.graph,
-        profile=answer.board,
-        runtime=answer.runtime,
-        schedule=answer.report.schedule.spec,
-        input_place=answer.report.input.where,
-    )
-    made = trace_of(about)
-    if "warning" in made["otherData"]:
-        complain(f"--trace: {made['otherData']['warning']}")
-    write_output(document(made, indent=None), target, "--trace")
-
-
-def _page(question: Question, answer: Answer, files: Mapping[str, str | None], command: str) -> str:
-    """The page as text. files: what one that was read is for -> its path, or a word or None where there was none."""
-    # Templates, search and sources: most of what mcusim can load, and only --html wants it.
-    from mcusim.render.html import html_page
-    from mcusim.simulation.dossier import dossier
-
-    report, graph = answer.report, answer.graph
-    named = {"network": report.model.source if graph.source.file_bytes is not None else None, **files}
-    read = [(role, path) for role, path in named.items() if path is not None and os.path.isfile(path)]  # no pipes
-    made = dossier(report, graph, answer.board, answer.runtime, image=question.image, files=read, command=command)
-    return html_page(made)
-
-
-def _tell_report(report: Report, layers: LayerChoice, json: str | None, csv: str | None, is_told: bool) -> None:
-    """Files first: what goes wrong there should not follow a page of good news."""
-    if json is not None:
-        write_output(document(report.to_dict()), json, "--json")
-    if csv is not None:
-        write_output(layers_csv(report), csv, "--csv")
-    if is_told:
-        show(report_lines(report, terminal_width(), glyphs(), layers))
-
-
-def _update_baseline(report: Report, target: str) -> None:
-    """Write the document, and on standard error what changed from the one before."""
-    before = read_report(target) if os.path.exists(target) else None
-    write_output(document(report.to_dict()), target, "--update-baseline")
-    if before is None:
-        complain(f"{target}: a new baseline")
-        return
-    found = compare_reports(before, read_report(target))
-    changed = [change for change in found.changes if change.before != change.after]
-    told = [f"{change.metric} {change.before} -> {change.after}" for change in changed]
-    complain(f"{target}: {'; '.join([*told, *found.other]) or 'nothing changed'}")
-
-
-def _tell_boards(reports: Sequence[Report], json: str | None, csv: str | None) -> None:
-    if json is not None:
-        write_output(document({"schema_version": SCHEMA_VERSION, "reports": reports}), json, "--json")
-    if csv is not None:
-        write_output(boards_csv(reports), csv, "--csv")
-    if STDOUT not in (json, csv):
-        show(board_lines(reports, terminal_width(), glyphs()))
+        check_exit("mcusim run", [fits_somewhere(reports)])
