@@ -152,6 +152,12 @@ def _turned(m: Between, x: str) -> Any:
     return m.op("Transpose", y, perm=[0, 2, 3, 1])
 
 
+def _pixels_apart(m: Between, x: str) -> Any:
+    """As PyTorch exports PixelUnshuffle: a transpose of six axes, of which TFLM takes five."""
+    x = m.op("Reshape", x, m.integers(1, 6, 4, 2, 3, 3))
+    return m.op("Reshape", m.op("Transpose", x, perm=[0, 1, 3, 5, 2, 4]), m.integers(1, 36, 4, 3))
+
+
 def _three(name: str) -> Callable[[Between, str], Any]:
     """The operator of x, of -x and of |x|: nothing rounds between."""
 
@@ -330,6 +336,7 @@ CASES: dict[str, Case] = {
         has=("BROADCAST_TO",),
         lacks=("TILE",),
     ),
+    "pixel unshuffle": _case(_pixels_apart, out=None, has=("TRANSPOSE",), lacks=()),
     "pad by the edge": _case(_with("Pad", ((0, 0, 1, 2, 0, 0, 0, 3), "int64"), mode="edge"), out=None),
     "transposed depthwise": _case(
         lambda m, x: m.op("ConvTranspose", x, m.weights((6, 1, 3, 3), None), kernel_shape=[3, 3], group=6)

@@ -95,6 +95,16 @@ def test_scales_that_are_no_numbers() -> None:
         refused(m.model(m.op("Relu", grid(m, "input", scale))), "no numbers to divide by")
 
 
+def test_scales_a_channel_before_opset_13() -> None:
+    """As quantize_static writes them for networks of older opsets, which ONNX Runtime refuses itself."""
+    m = Maker((1, 3, 8, 8))
+    scales, zeros = m.constant(np.full(3, 0.1)), m.constant(np.zeros(3), "int8")
+    stored = m.op("QuantizeLinear", "input", scales, zeros, axis=1)
+    made = m.model(m.op("DequantizeLinear", stored, scales, zeros, axis=1))
+    made.opset_import[0].version = 11
+    refused(made, r"a scale for each channel, which came with opset 13; the file has 11\n  fix: convert")
+
+
 def test_int16_with_a_zero_point() -> None:
     m = Maker((1, 8))
     made = m.model(m.op("Relu", grid(m, "input", 0.01, 5, "int16")))

@@ -128,12 +128,21 @@ def _check_form(model: Any, where: str) -> None:
         fix = "convert it: onnx.version_converter.convert_version(model, 21)"
         raise ModelError(what, where=where, fix=fix if way == "older" else f"{fix}, or update the package onnx")
     for node in model.graph.node:
+        is_quantiser = node.op_type in ("QuantizeLinear", "DequantizeLinear")
+        if opset < PER_CHANNEL_OPSET and is_quantiser and any(each.name == "axis" for each in node.attribute):
+            at = f"{where}, node '{(node.name or next(iter(node.output), ''))[:80]}'"
+            what = f"it has a scale for each channel, which came with opset {PER_CHANNEL_OPSET}; the file has {opset}"
+            fix = "convert the float network before quantising it: onnx.version_converter.convert_version(model, 21)"
+            raise ModelError(what, where=at, fix=fix)
         if node.domain not in _KNOWN_DOMAINS:
             what = f"operator {node.op_type} belongs to the custom domain '{node.domain[:60]}'"
             at = f"{where}, node '{(node.name or next(iter(node.output), ''))[:80]}'"
             raise ModelError(what, where=at, fix="export it with ONNX's own operators")
     if model.functions:
         raise ModelError("the network calls functions of its own", where=where, fix="inline them: onnx.inliner")
+
+
+PER_CHANNEL_OPSET = 13
 
 
 def _opset(model: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -158,6 +159,9 @@ class Emitter:
             rest = [place for place, axis in enumerate(lying) if axis == UNIT or axis not in order]
             places = [lying.index(axis) for axis in order if axis != UNIT]
             places = places if len(lying) == len(places) else [*rest, *places]
+            if len(places) > MAX_TRANSPOSED:
+                merged, places = merged_axes(self.builder.type_of(tensor).shape, places)
+                tensor = self.reshaped(tensor, merged, f"{name}/merge", held.grid, held.dtype)
             axes = self.builder.integers(places)
             tensor = self.emit("TRANSPOSE", (tensor, axes), f"{name}/transpose", grid=held.grid, dtype=held.dtype)
         if self.builder.type_of(tensor).shape != shape:
@@ -309,6 +313,25 @@ def _constant_on_grid(held: Held, grid: Grid | None) -> Held:
     lowest, highest = dtype_range(grid.dtype)
     stored = np.clip(np.rint(real / grid.scale) + grid.zero_point, lowest, highest)
     return replace(held, dtype=grid.dtype, grid=grid, elements=stored.astype(grid.dtype.unpacked.value))
+
+
+MAX_TRANSPOSED = 5
+"""Axes that TFLM's TRANSPOSE takes."""
+
+
+def merged_axes(shape: Shape, places: Sequence[int]) -> tuple[Shape, list[int]]:
+    """The same transpose with fewer axes: those of 1 are left out, and those that stay side by side become one."""
+    runs: list[list[int]] = []
+    for place in places:
+        if shape[place] == 1:
+            continue
+        if runs and all(shape[between] == 1 for between in range(runs[-1][-1] + 1, place)) and place > runs[-1][-1]:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    before = sorted(runs)
+    sizes = tuple(math.prod(shape[place] for place in run) for run in before)
+    return sizes, [before.index(run) for run in runs]
 
 
 def symmetric_grid(real: Array, dtype: DType = DType.INT8) -> Grid:
