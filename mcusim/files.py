@@ -12,13 +12,28 @@ from pathlib import Path
 
 from mcusim.limits import memory_limit_bytes
 
-__all__ = ["NOT_PARSED", "content_of", "exists", "is_dir", "is_file", "text_of"]
+__all__ = ["NOT_PARSED", "content_of", "exists", "is_dir", "is_file", "not_written", "text_of"]
 
 AnyPath = str | os.PathLike[str]
 NOT_PARSED = (ValueError, RecursionError, OverflowError)
 """What parsers of text raise: for syntax, numbers of thousands of digits, and brackets nested by the thousand."""
 MOST_BYTES = 256 << 20
 """Of a document, a list or a map file. Networks and arrays have limits of their own."""
+
+_WRITTEN_IF = {
+    errno.ENOSPC: "make room there, or name another disk",
+    errno.EDQUOT: "make room there, or name another disk",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EISDIR: "name a file",
+    errno.EROFS: "name another disk",
+}
+
+
+def not_written(error: OSError | ValueError) -> tuple[str, str]:
+    """Why a file could not be written, in the system's words, and what helps."""
+    reason = getattr(error, "strerror", None) or str(error)
+    fix = "check that the folder exists and may be written to"
+    return reason, _WRITTEN_IF.get(getattr(error, "errno", None) or 0, fix)
 
 
 def exists(path: AnyPath) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import resource
 import sys
 import zipfile
@@ -237,3 +238,21 @@ def test_many_inputs_of_one_operator_are_bound_without_pairs(monkeypatch: pytest
     [answer] = execute(with_seeded_weights(graph), [given])
     assert answer.shape == (1, 2, 2, 4 * many)
     assert many <= len(asked) <= 4 * many
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("x" * 300, "File name too long.*shorter name"), ("none/there.csv", "No such file.*folder exists")],
+)
+def test_what_is_not_written_says_what_helps(name: str, told: str, tmp_path: Path) -> None:
+    for command in (("plan", "smallcifar", "--csv"), ("export", "smallcifar", "--seed", "0")):
+        code, _, error = run(*command, str(tmp_path / name))
+        assert code == 2
+        assert re.search(told, error)
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_asks_for_room() -> None:
+    code, _, error = run("plan", "smallcifar", "--csv", "/dev/full")
+    assert (code, "make room" in error) == (2, True)

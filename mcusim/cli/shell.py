@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from mcusim.errors import InputError, OutputError
-from mcusim.files import exists, is_dir, is_file
+from mcusim.files import exists, is_dir, is_file, not_written
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -188,8 +188,7 @@ def write_bytes(content: bytes, target: str, option: str) -> None:
             return
         _replace(path.resolve(), content)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        fix = "check that the folder exists and may be written to"
+        reason, fix = not_written(error)
         raise OutputError(f"cannot write {target} ({reason})", where=option, fix=fix) from None
 
 

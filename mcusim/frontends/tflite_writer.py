@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mcusim.arithmetic.packing import pack
 from mcusim.errors import ModelError, OutputError
-from mcusim.files import exists, is_file
+from mcusim.files import exists, is_file, not_written
 from mcusim.frontends.tflite_options import DTYPE_CODES, stored_options
 from mcusim.frontends.tflite_tables import BUILTIN_OPTIONS, BUILTIN_OPTIONS_2, OPERATORS
 from mcusim.graph import DType, Graph, Node, Quantization, Tensor
@@ -53,8 +53,7 @@ def save_tflite(graph: Graph, path: str | Path, *, metadata: Mapping[str, bytes]
     try:
         _replace(path, content)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        fix = "check that the folder exists and may be written to"
+        reason, fix = not_written(error)
         raise OutputError(f"cannot be written ({reason})", where=str(path), fix=fix) from error
     return len(content)
 
