@@ -21,7 +21,7 @@ from mcusim.ops.fully_connected import FullyConnectedAttributes
 from mcusim.ops.shared.windows import WindowAttributes
 from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.cmsis_nn_cores import Family, family_of, family_scratch, kernels_of
-from mcusim.runtimes.tflm_storage import Call
+from mcusim.runtimes.tflm_storage import StorageRequest
 from mcusim.simulation.simulate import simulate
 
 GOLDEN = Path(__file__).parent / "golden" / "cmsis_nn_buffers.csv"
@@ -81,7 +81,7 @@ def test_every_core_has_a_family():
 def test_sums_of_constant_weights_are_kept_on_helium():
     builder = GraphBuilder("fc")
     graph = builder.build([builder.op("FULLY_CONNECTED", [builder.input((1, 8)), builder.constant((6, 8))])])
-    call = Call(graph.nodes[0].signature)
+    call = StorageRequest(graph.nodes[0].signature)
     kept = {family: dict(kernels_of(family)["FULLY_CONNECTED"].buffers(call)) for family in Family}
     assert kept[Family.MVE] == {"sums of the weights": 24}
     assert kept[Family.DSP] == kept[Family.SCALAR] == {}

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 import mcusim
 from mcusim.memory.flash import flash_ledger
-from mcusim.memory.images import Image, Piece, read_image
+from mcusim.memory.images import Image, LinkedObject, read_image
 from mcusim.memory.linkage import Function, registered, serving
 from mcusim.memory.linked_code import linked_items, unit_operators
 from mcusim.memory.thumb import references, words
 from mcusim.report import Basis
 from mcusim.runtimes import RUNTIMES
-from mcusim.runtimes.code_sizes import function_bytes, host_scale, network_code, operators_of
+from mcusim.runtimes.code_sizes import function_bytes, host_scale, linked_operator_names, network_code
 from mcusim.runtimes.tflm import BENCHMARKED, REFERENCE
 from mcusim.runtimes.tflm_cmsis_nn import OPTIMISED
 
@@ -53,7 +53,7 @@ def code_of(operators, kernels) -> int:
 @pytest.mark.parametrize("name", ["mcunet-in3", "mcunet-vww1"])
 def test_published_totals_are_met_by_operators_interpreter_and_application(runtime, published_kib, name):
     graph = mcusim.load(name)
-    assert operators_of(graph) == BENCHMARKED
+    assert linked_operator_names(graph) == BENCHMARKED
     ledger = flash_ledger(graph, RUNTIMES[runtime])
     assert ledger.code_bytes == sum(item.size_bytes for item in ledger.code)
     low, high = published_kib
@@ -225,7 +225,7 @@ def test_operators_are_told_by_what_they_reach():
         "ELF file",
         1000,
         0,
-        tuple(Piece(f.name, f.size_bytes, True) for f in functions.values()),
+        tuple(LinkedObject(f.name, f.size_bytes, True) for f in functions.values()),
         "ARM",
         functions,
     )

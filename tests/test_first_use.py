@@ -11,7 +11,7 @@ from mcusim.boards.board import BankKind
 from mcusim.lowering.lower import lower
 from mcusim.memory.counting import compare_plans
 from mcusim.memory.flash import flash_ledger
-from mcusim.memory.images import Image, Piece
+from mcusim.memory.images import Image, LinkedObject
 from mcusim.memory.placement import place_for
 from mcusim.planners import check_plan, live_bytes
 from mcusim.render.layers import LayerChoice
@@ -122,8 +122,8 @@ def test_a_vendors_tool_is_for_its_parts():
     )
 
 
-HELLO = (Piece("main", 200, True), Piece("printf", 2_000, True), Piece("Reset_Handler", 60, True))
-ONE_OPERATOR = (*HELLO, Piece("_ZN6tflite16Register_CONV_2DEv", 40, True))
+HELLO = (LinkedObject("main", 200, True), LinkedObject("printf", 2_000, True), LinkedObject("Reset_Handler", 60, True))
+ONE_OPERATOR = (*HELLO, LinkedObject("_ZN6tflite16Register_CONV_2DEv", 40, True))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_an_image_that_holds_the_model_was_made_for_it():
     graph = mcusim.load("mcunet-vww0")
     model_bytes = RUNTIMES["tinyengine"].flash(graph).model_bytes
     assert model_bytes is not None
-    image = Image("own.elf", "ELF file", model_bytes + 60_000, 0, (Piece("weights", model_bytes, False),))
+    image = Image("own.elf", "ELF file", model_bytes + 60_000, 0, (LinkedObject("weights", model_bytes, False),))
     report = mcusim.simulate(graph, profile="stm32h743", image=image)
     assert (report.runtime.runs, report.verdict) == (True, Verdict.FITS)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import mcusim
 from mcusim.errors import InputError
 from mcusim.memory.flash import flash_ledger, flash_of_image
-from mcusim.memory.images import Image, Piece, read_image
+from mcusim.memory.images import Image, LinkedObject, read_image
 from mcusim.report import Basis
 from mcusim.runtimes import RUNTIMES
 
@@ -105,8 +105,12 @@ def test_generated_arrays_are_the_model():
     graph = mcusim.load("mcunet-vww0")
     stored = RUNTIMES["tinyengine"].flash(graph).model_bytes
     assert stored is not None
-    arrays = (Piece("weight0", stored - 100, False), Piece("bias0", 60, False), Piece("scales0", 40, False))
-    image = Image("x.elf", "ELF file", stored + 50_000, 0, (*arrays, Piece("add_fpreq", 300, True)))
+    arrays = (
+        LinkedObject("weight0", stored - 100, False),
+        LinkedObject("bias0", 60, False),
+        LinkedObject("scales0", 40, False),
+    )
+    image = Image("x.elf", "ELF file", stored + 50_000, 0, (*arrays, LinkedObject("add_fpreq", 300, True)))
     ledger = flash_ledger(graph, RUNTIMES["tinyengine"], image)
     assert (ledger.code_bytes, ledger.total_bytes, ledger.basis) == (50_000, stored + 50_000, Basis.MEASURED)
     assert [kernel.size_bytes for kernel in ledger.kernels if kernel.name == "add_fpreq"] == [300]

@@ -29,7 +29,7 @@ __all__ = [
     "Flash",
     "MemoryBank",
     "Power",
-    "Price",
+    "UnitPrice",
     "total_bytes",
 ]
 
@@ -141,7 +141,7 @@ class Power(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None
 
 
-class Price(msgspec.Struct, frozen=True, kw_only=True):
+class UnitPrice(msgspec.Struct, frozen=True, kw_only=True):
     """A hint, in US dollars for the bare part."""
 
     usd: float
@@ -163,7 +163,7 @@ class Board(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     flash: Flash
     caches: Caches = Caches()
     power: Power | None = None
-    price: Price | None = None
+    price: UnitPrice | None = None
     reserved_bytes: int = 0
     aliases: tuple[str, ...] = ()
     series: str | None = None

@@ -31,7 +31,7 @@ from mcusim.boards.board import (
     Flash,
     MemoryBank,
     Power,
-    Price,
+    UnitPrice,
     total_bytes,
 )
 from mcusim.boards.profile_files import NAME_PATTERN, decode, is_path, read_toml, readable_part, show
@@ -48,7 +48,7 @@ __all__ = [
     "Level",
     "MemoryBank",
     "Power",
-    "Price",
+    "UnitPrice",
     "all_boards",
     "board_names",
     "check_profile",

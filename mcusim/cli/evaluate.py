@@ -25,7 +25,7 @@ from mcusim.cli.shell import (
     write_output,
 )
 from mcusim.errors import InputError, McusimError, OutputError
-from mcusim.evaluating import Evaluation, Measurement, Progress, Question
+from mcusim.evaluating import Evaluation, Measurement, Progress, Request
 from mcusim.evaluating.metrics import Metric, Score, percent
 from mcusim.evaluating.results import ClassResult, Confusion
 from mcusim.render.evaluation import evaluation_lines
@@ -167,7 +167,7 @@ def evaluate(
     refuse_overwriting((model, data, classes, labels, *files), json=json, csv=csv, resume=resume)
     _check_least(at_least)
     pass_on_notices()
-    question = Question(
+    question = Request(
         model=model,
         data=data,
         metric=metric,

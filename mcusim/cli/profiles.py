@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from mcusim.boards import Finding, Level, all_boards, check_profile, load_board
-from mcusim.boards.board import Board, Caches, Core, Flash, MemoryBank, Power, Price
+from mcusim.boards.board import Board, Caches, Core, Flash, MemoryBank, Power, UnitPrice
 from mcusim.boards.listing import BoardOrder, Wanted, chosen_boards
 from mcusim.boards.profile_files import profile_template
 from mcusim.cli.documents import Versioned
@@ -36,7 +36,7 @@ class ProfileDocument(TypedDict):
     flash: Flash
     caches: Caches
     power: Power | None
-    price: Price | None
+    price: UnitPrice | None
     reserved_bytes: int
     aliases: Sequence[str]
     series: str | None

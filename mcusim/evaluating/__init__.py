@@ -11,11 +11,11 @@ import os
 from collections.abc import Sequence
 from os import PathLike
 
-from mcusim.evaluating.measurement import Measurement, Progress, Question
+from mcusim.evaluating.measurement import Measurement, Progress, Request
 from mcusim.evaluating.results import Evaluation
 from mcusim.evaluating.subject import Model
 
-__all__ = ["Evaluation", "Measurement", "Progress", "Question", "evaluate"]
+__all__ = ["Evaluation", "Measurement", "Progress", "Request", "evaluate"]
 
 
 def evaluate(
@@ -53,7 +53,7 @@ def evaluate(
     progress: called with samples done, samples in all, and the share that is right so far.
     Raises McusimError where a file, a label or an option is wrong.
     """
-    question = Question(
+    question = Request(
         model=model,
         data=os.fspath(data),
         metric=metric,

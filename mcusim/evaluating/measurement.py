@@ -18,7 +18,7 @@ from mcusim.evaluating.dataset import Dataset, Form, limited, spread
 from mcusim.evaluating.decoding import Prediction
 from mcusim.evaluating.metrics import Metric, Score
 from mcusim.evaluating.preprocessing import Declared, declared_by_user, frame_of, settle
-from mcusim.evaluating.question import Question, checked_limit, reading_of, wanted_metric
+from mcusim.evaluating.question import Request, checked_limit, reading_of, wanted_metric
 from mcusim.evaluating.reading import read_dataset
 from mcusim.evaluating.results import Evaluation, choose_metric, confusions, scores_of
 from mcusim.evaluating.running import Loader, finished
@@ -29,7 +29,7 @@ from mcusim.execution import prepared
 from mcusim.execution.preparation import numerics_of
 from mcusim.zoo.declarations import Preprocessing
 
-__all__ = ["Measurement", "Progress", "Question"]
+__all__ = ["Measurement", "Progress", "Request"]
 
 Progress = Callable[[int, int, float | None], None]
 """Told how many samples are done, of how many, and the share that is right (None where there is no such thing)."""
@@ -48,7 +48,7 @@ class Measurement:
     done: predictions so far, by sample.   seconds: that a sample took, roughly; 0 where none was computed.
     """
 
-    question: Question
+    question: Request
     subject: Subject
     dataset: Dataset
     total: int
@@ -63,7 +63,7 @@ class Measurement:
     seconds: float = 0.0
 
     @classmethod
-    def of(cls, question: Question) -> Measurement:
+    def of(cls, question: Request) -> Measurement:
         """Everything checked, nothing computed. Raises McusimError."""
         numerics = numerics_of(question.numerics)
         user = declared_by_user(question.preprocess)

@@ -12,11 +12,11 @@ from mcusim.evaluating.labels import read_classes
 from mcusim.evaluating.metrics import Metric
 from mcusim.evaluating.subject import Answer, Model, Subject
 
-__all__ = ["Question", "checked_limit", "reading_of", "wanted_metric"]
+__all__ = ["Request", "checked_limit", "reading_of", "wanted_metric"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Request:
     """What is measured on what, and how; the options of `mcusim.evaluate`, which explains them."""
 
     model: Model
@@ -36,7 +36,7 @@ class Question:
     diagnose: bool | None = None
 
 
-def reading_of(question: Question, subject: Subject) -> Reading:
+def reading_of(question: Request, subject: Subject) -> Reading:
     classes = question.classes
     if classes and question.label_offset is not None:
         fix = "leave one out: --classes names the class of each label"

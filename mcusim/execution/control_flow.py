@@ -22,7 +22,7 @@ from mcusim.execution.preparation import Array
 from mcusim.execution.runners import Tier, segments
 from mcusim.graph import ABSENT, Flow
 from mcusim.lowering.preparing import where_of
-from mcusim.ops.registry import OPS, Memory, Piece, StateRole, entered_subgraphs
+from mcusim.ops.registry import OPS, Piece, Remembered, StateRole, entered_subgraphs
 
 __all__ = ["MOST_ROUNDS", "Subgraphs"]
 
@@ -84,7 +84,7 @@ class Subgraphs:
     def __init__(self, arena: Arena, tier: Tier | None, canary: Canary | None) -> None:
         self._arena, self._tier, self._canary = arena, tier, canary
         self._entered: dict[int, Subgraph] = {}
-        self._memories: dict[int, Memory] = {}
+        self._memories: dict[int, Remembered] = {}
 
     def steps(self, part: int = 0) -> list[BoundStep]:
         """The steps of the network, or of a subgraph, that do something; those of control flow run what they enter."""
@@ -108,7 +108,7 @@ class Subgraphs:
         remembers = OPS[call.op].remembers
         if remembers is not None:
             arrays = tuple(np.zeros(kind.shape, kind.dtype.value) for kind in remembers(call))
-            memory = self._memories.setdefault(step.time, Memory(step.prepared, arrays))
+            memory = self._memories.setdefault(step.time, Remembered(step.prepared, arrays))
             return step._replace(prepared=memory)
         run = _RUNS.get(OPS[call.op].flow)
         if run is None:

@@ -23,7 +23,7 @@ from mcusim.schedule import Schedule
 from mcusim.units import format_bytes
 
 __all__ = [
-    "Memory",
+    "PlacedNetwork",
     "find_other_counting",
     "flash_info",
     "memory_of",
@@ -38,7 +38,7 @@ _GRAPHS_KEPT = 4
 """Programs that are found again: one network is asked about on many boards in a row."""
 
 
-class Memory(NamedTuple):
+class PlacedNetwork(NamedTuple):
     """A network placed as one runtime does. alive_bytes: in the arena, at each step."""
 
     graph: Graph
@@ -49,11 +49,11 @@ class Memory(NamedTuple):
 
 
 @lru_cache(_GRAPHS_KEPT)
-def memory_of(graph: Graph, schedule: Schedule, runtime: Runtime, where: InputPlace) -> Memory:
+def memory_of(graph: Graph, schedule: Schedule, runtime: Runtime, where: InputPlace) -> PlacedNetwork:
     """`graph` lowered and placed. Raises ScheduleError for a schedule that does not go with the network."""
     program = lower(graph, schedule, runtime.rules, where)
     placement = known_for(program, runtime)
-    return Memory(graph, program, placement, live_bytes(program.buffers, program.length), runtime)
+    return PlacedNetwork(graph, program, placement, live_bytes(program.buffers, program.length), runtime)
 
 
 def find_other_counting(name: str | None, runtime: Runtime) -> Runtime | Convention | None:
@@ -79,7 +79,7 @@ def unpacked_weights(program: Program, runtime: Runtime) -> str:
     return f"{told}, {format_bytes(largest.size_bytes)} for '{layer}': fewer bits save flash, and cost SRAM."
 
 
-def sram_info(memory: Memory, board: Board, budget_bytes: int) -> tuple[SramInfo, tuple[str, ...]]:
+def sram_info(memory: PlacedNetwork, board: Board, budget_bytes: int) -> tuple[SramInfo, tuple[str, ...]]:
     """What a runtime takes; and warnings: what cannot be known, and what does not fit although it seems to."""
     warnings: list[str] = []
     graph, program, placement, alive_bytes, runtime = memory
@@ -180,7 +180,7 @@ def _locate(program: Program, time: int) -> tuple[int, int]:
     raise IndexError(time)
 
 
-def _at_peak(memory: Memory, persistent_bytes: int) -> list[tuple[str, int, int]]:
+def _at_peak(memory: PlacedNetwork, persistent_bytes: int) -> list[tuple[str, int, int]]:
     """(name, offset, end) of what is there at the fullest step."""
     _, program, placement, alive_bytes, _ = memory
     time = alive_bytes.index(max(alive_bytes)) if alive_bytes else 0

@@ -26,7 +26,7 @@ from mcusim.files import content_of, is_dir
 from mcusim.memory.linkage import Function
 from mcusim.memory.thumb import references, words
 
-__all__ = ["Image", "Piece", "read_image"]
+__all__ = ["Image", "LinkedObject", "read_image"]
 
 MAX_FILE_BYTES = 512 << 20
 _ELF = b"\x7fELF"
@@ -36,7 +36,7 @@ _DATA_SECTIONS = re.compile(r"\.(t?data|ramfunc|(pre)?init_array|fini_array|dyna
 _UNLOADED = re.compile(r"\.(debug|comment|note|stab|symtab|strtab|shstrtab|ARM\.attributes|gnu\.build|gnu_debug)|/DIS")
 
 
-class Piece(NamedTuple):
+class LinkedObject(NamedTuple):
     """A function or an object. name: its symbol, or in a map file without symbols the section it came in.
 
     unit: the object file that it came from, without its suffix; "" where the image does not tell.
@@ -61,7 +61,7 @@ class Image:
     kind: str
     flash_bytes: int
     ram_bytes: int
-    pieces: tuple[Piece, ...]
+    pieces: tuple[LinkedObject, ...]
     machine: str = ""
     functions: Mapping[int, Function] = field(default_factory=dict)
 
@@ -134,18 +134,18 @@ def _from_elf(content: bytes, where: str) -> Image:
         raise InputError(f"the ELF file is damaged ({told})", where=where, fix="link it again") from None
 
 
-def _symbols(elf: Any, sections: list[Any]) -> tuple[Piece, ...]:
+def _symbols(elf: Any, sections: list[Any]) -> tuple[LinkedObject, ...]:
     """Named functions and constants in sections that are stored in flash. Aliases of one place count once."""
     table = elf.get_section_by_name(".symtab")
     if table is None:
         return ()
     stored = {elf.get_section_index(s.name) for s in sections if s["sh_type"] != "SHT_NOBITS"}
-    found: dict[tuple[int, int], Piece] = {}
+    found: dict[tuple[int, int], LinkedObject] = {}
     for symbol in table.iter_symbols():
         kind, size, place = symbol["st_info"]["type"], int(symbol["st_size"]), symbol["st_shndx"]
         if size and place in stored and kind in ("STT_FUNC", "STT_OBJECT"):
             key = (int(symbol["st_value"]), size)
-            found.setdefault(key, Piece(symbol.name, size, kind == "STT_FUNC"))
+            found.setdefault(key, LinkedObject(symbol.name, size, kind == "STT_FUNC"))
     return tuple(found.values())
 
 
@@ -199,7 +199,7 @@ _PREFIXES = (".text.unlikely.", ".text.startup.", ".text.hot.", ".text.", ".roda
 
 def _from_map(text: str, where: str) -> Image:
     flash = ram = 0
-    pieces: list[Piece] = []
+    pieces: list[LinkedObject] = []
     section, pending = "", ""
     body = text.partition("Linker script and memory map")[2]
     for line in body.partition("Cross Reference Table")[0].splitlines():
@@ -219,7 +219,7 @@ def _from_map(text: str, where: str) -> Image:
             ram += size * counts_in_ram
         elif size and row[5] and _places(section, 1, "")[0] and row[2].startswith("."):
             name = next((row[2].removeprefix(p) for p in _PREFIXES if row[2].startswith(p)), row[2])
-            pieces.append(Piece(name, size, row[2].startswith(".text"), _unit(row[5])))
+            pieces.append(LinkedObject(name, size, row[2].startswith(".text"), _unit(row[5])))
     if not flash:
         raise InputError("the map file names no section with code", where=where, fix="link again with -Wl,-Map=FILE")
     return Image(where, "map file", flash, ram, tuple(pieces))

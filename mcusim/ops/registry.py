@@ -27,12 +27,12 @@ __all__ = [
     "OPS",
     "Call",
     "Drawing",
-    "Memory",
     "Movement",
     "Numerics",
     "OpDef",
     "Pads",
     "Piece",
+    "Remembered",
     "Run",
     "StateRole",
     "Weights",
@@ -164,7 +164,7 @@ input `overwrites`, so it must not write where it has still to read.
 """
 
 
-class Memory(NamedTuple):
+class Remembered(NamedTuple):
     """What a kernel that remembers is given in the place of `prepared`.
 
     prepared: what its `prepare` made.   arrays: of this session, in the order of `remembers`; they keep their values.
@@ -253,7 +253,7 @@ class OpDef:
         name, its `encode` makes compiled commands of a step, or declines.
     late: inputs that `prepare` takes for constants and that a network may compute all the same: such a node is prepared
         anew in each call, with the elements of that call.
-    remembers: what its kernel keeps from call to call for itself, at first zeros: its kernel then gets `Memory`.
+    remembers: what its kernel keeps from call to call for itself, at first zeros: its kernel then gets `Remembered`.
     state: its part in keeping the variables of a streaming network.
     flow: how it runs the subgraphs that it enters.   enters: the attributes that number them in the file, in the order
         in which a runtime plans them.

@@ -56,7 +56,7 @@ class Amounts(NamedTuple):
     a_call: tuple[tuple[str, float], ...]
 
 
-class Price(msgspec.Struct, frozen=True):
+class InstructionPrice(msgspec.Struct, frozen=True):
     """Of one unit of an effort."""
 
     instructions: float
@@ -70,8 +70,8 @@ class Emulation(msgspec.Struct, frozen=True):
     networks that were left out of the fit.   compiler: of the code that was counted.
     """
 
-    prices: dict[str, Price]
-    other: dict[str, Price]
+    prices: dict[str, InstructionPrice]
+    other: dict[str, InstructionPrice]
     layer_spread: float
     network_spread: float
     networks: int
@@ -118,7 +118,7 @@ def _place(effort: str) -> int:
     return _places()[f"other_{effort.rpartition('_')[2]}"] if found is None else found
 
 
-def _price(effort: str) -> Price:
+def _price(effort: str) -> InstructionPrice:
     found = emulation()
     return found.prices[effort] if effort in found.prices else found.other[effort.removeprefix("other_")]
 

@@ -24,7 +24,7 @@ from mcusim.ops.registry import attributes_of
 from mcusim.ops.shared.windows import SIGNATURES_KEPT, WindowAttributes
 from mcusim.region import Window
 from mcusim.runtimes.tflm_kernels import KERNELS, channel_arrays, transpose_conv_bias
-from mcusim.runtimes.tflm_storage import Buffers, Call, KernelStorage
+from mcusim.runtimes.tflm_storage import Buffers, KernelStorage, StorageRequest
 
 __all__ = ["CMSIS_NN_KERNELS", "Route", "is_fast_s16", "route"]
 
@@ -55,7 +55,7 @@ def route(signature: Signature) -> Route:
     if found is not None:
         return found
     reference = KERNELS.get(signature.op)
-    asked = reference.scratch(Call(signature)) if reference is not None else ()
+    asked = reference.scratch(StorageRequest(signature)) if reference is not None else ()
     why = "not in CMSIS-NN" if choose is None else "in CMSIS-NN for other types or shapes"
     return Route("", why, asked, _REFERENCE_HINTS.get(signature.op, ""))
 
@@ -233,7 +233,7 @@ def _svdf(signature: Signature) -> Route | None:
     if signature.input(0).dtype is not DType.INT8:
         return None
     state = signature.input(2).dtype
-    asked = KERNELS["SVDF"].scratch(Call(signature))
+    asked = KERNELS["SVDF"].scratch(StorageRequest(signature))
     return Route("arm_svdf_s8" if state is DType.INT8 else "arm_svdf_state_s16_s8", f"{state} state", asked)
 
 
@@ -304,12 +304,12 @@ _ROUTES: Mapping[str, Callable[[Signature], Route | None]] = MappingProxyType(
 # What the wrappers keep: the reference kernel's structs and more
 
 
-def _fully_connected_buffers(call: Call) -> Buffers:
+def _fully_connected_buffers(call: StorageRequest) -> Buffers:
     found = KERNELS["FULLY_CONNECTED"].buffers(call)
     return (*found, *channel_arrays(call.signature.output.channels)) if _is_1x1(call.signature) else found
 
 
-def _lstm_buffers(call: Call) -> Buffers:
+def _lstm_buffers(call: StorageRequest) -> Buffers:
     """Eight arrays of effective biases: input and state of four gates."""
     cell = _cell_state(call.signature)
     if cell is None:
@@ -318,7 +318,7 @@ def _lstm_buffers(call: Call) -> Buffers:
     return tuple((f"effective bias {index}", width_bytes * cell.channels) for index in range(8))
 
 
-def _with(op: str, more: str, buffers: Callable[[Call], Buffers] | None = None) -> KernelStorage:
+def _with(op: str, more: str, buffers: Callable[[StorageRequest], Buffers] | None = None) -> KernelStorage:
     """The storage of `op` with further members, `more`, and CMSIS-NN's scratch."""
     reference = KERNELS[op]
     return replace(

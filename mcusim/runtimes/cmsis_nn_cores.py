@@ -25,7 +25,7 @@ from mcusim.ops.registry import attributes_of
 from mcusim.ops.shared.windows import SIGNATURES_KEPT, WindowAttributes
 from mcusim.region import Window
 from mcusim.runtimes.cmsis_nn import CMSIS_NN_KERNELS, REVERSE_TCOL_EFFICIENT_THRESHOLD, is_fast_s16, route
-from mcusim.runtimes.tflm_storage import Buffers, Call, KernelStorage
+from mcusim.runtimes.tflm_storage import Buffers, KernelStorage, StorageRequest
 
 __all__ = ["Family", "family_of", "family_scratch", "kernels_of"]
 
@@ -195,15 +195,15 @@ def kernels_of(family: Family) -> Mapping[str, KernelStorage]:
     return MappingProxyType(kernels)
 
 
-def _keeping(storage: KernelStorage, more: Callable[[Call], Buffers]) -> KernelStorage:
+def _keeping(storage: KernelStorage, more: Callable[[StorageRequest], Buffers]) -> KernelStorage:
     return replace(storage, buffers=lambda call: (*storage.buffers(call), *more(call)))
 
 
-def _kept_sums(call: Call) -> Buffers:
+def _kept_sums(call: StorageRequest) -> Buffers:
     return _sums(call.signature) if call.signature.input(1).is_constant else ()
 
 
-def _kept_svdf_sums(call: Call) -> Buffers:
+def _kept_svdf_sums(call: StorageRequest) -> Buffers:
     if not route(call.signature).function:
         return ()
     return (("sums of the weights", 4 * call.signature.input(1).shape[0]),)

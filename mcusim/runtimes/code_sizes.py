@@ -26,7 +26,7 @@ from mcusim.graph import Graph
 from mcusim.report import Basis
 from mcusim.runtimes.registry import CodeItem
 
-__all__ = ["Kernels", "function_bytes", "host_scale", "network_code", "operators_of"]
+__all__ = ["Kernels", "function_bytes", "host_scale", "linked_operator_names", "network_code"]
 
 INTERPRETER = "*"
 ARM_IMAGE, HOST_IMAGE = "an image for Cortex-M55", "an image for x86-64"
@@ -50,7 +50,7 @@ class _Row(NamedTuple):
     operators: frozenset[str]
 
 
-def operators_of(graph: Graph) -> frozenset[str]:
+def linked_operator_names(graph: Graph) -> frozenset[str]:
     """Operators that a network's resolver must hold, as TFLM's `Register_...` functions name them."""
     return _named(graph.operators)
 

@@ -17,7 +17,7 @@ from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.planners import tflm_greedy
 from mcusim.report import Basis
 from mcusim.runtimes.cmsis_nn import route
-from mcusim.runtimes.code_sizes import Kernels, network_code, operators_of
+from mcusim.runtimes.code_sizes import Kernels, linked_operator_names, network_code
 from mcusim.runtimes.registry import CodeItem, Flash, Kernel, LedgerItem, Persistent, Runtime, register
 from mcusim.runtimes.stored import file_ledger
 from mcusim.runtimes.tflm_history import needs
@@ -44,7 +44,7 @@ CHANNEL_BYTES = 12
 
 def stored_file(graph: Graph, kernels: Kernels) -> Flash:
     """TFLM keeps the .tflite file as it is; of a network without one, what its file would take."""
-    items = network_code(operators_of(graph), kernels)
+    items = network_code(linked_operator_names(graph), kernels)
     untold = [item.name for item in items if item.size_bytes is None]
     warnings = [f"the code of {', '.join(untold)} is not known and comes on top"] if untold else []
     stored = graph.source.file_bytes
@@ -107,7 +107,7 @@ def _flash(graph: Graph) -> Flash:
 
 
 def _code(graph: Graph) -> tuple[CodeItem, ...]:
-    return network_code(operators_of(graph), REFERENCE)
+    return network_code(linked_operator_names(graph), REFERENCE)
 
 
 def with_pointer_bits(runtime: Runtime, bits: int) -> Runtime:
@@ -139,7 +139,7 @@ TFLM = register(
         flash=_flash,
         flash_ledger=file_ledger,
         code=_code,
-        resolver=operators_of,
+        resolver=linked_operator_names,
         persistent=tail_bytes,
         persistent_ledger=tail_ledger,
         setup=setup_bytes,

@@ -11,7 +11,7 @@ from mcusim.planners import tflm_greedy
 from mcusim.report import Basis
 from mcusim.runtimes.cmsis_nn import CMSIS_NN_KERNELS, route
 from mcusim.runtimes.cmsis_nn_cores import Family, family_of, kernels_of
-from mcusim.runtimes.code_sizes import Kernels, network_code, operators_of
+from mcusim.runtimes.code_sizes import Kernels, linked_operator_names, network_code
 from mcusim.runtimes.registry import CodeItem, Flash, Kernel, LedgerItem, Persistent, Runtime, register
 from mcusim.runtimes.stored import file_ledger
 from mcusim.runtimes.tflm import BENCHMARKED, stored_file
@@ -49,7 +49,7 @@ def _flash(graph: Graph) -> Flash:
 
 
 def _code(graph: Graph) -> tuple[CodeItem, ...]:
-    return network_code(operators_of(graph), OPTIMISED)
+    return network_code(linked_operator_names(graph), OPTIMISED)
 
 
 def _persistent(graph: Graph) -> Persistent:
@@ -108,7 +108,7 @@ TFLM_CMSIS_NN = register(
         flash=_flash,
         flash_ledger=file_ledger,
         code=_code,
-        resolver=operators_of,
+        resolver=linked_operator_names,
         persistent=_persistent,
         persistent_ledger=_ledger,
         setup=_setup,

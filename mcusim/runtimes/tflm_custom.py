@@ -23,7 +23,7 @@ from mcusim.ops.signal_framer import SignalFramerAttributes
 from mcusim.ops.signal_irfft import SignalIrfftAttributes
 from mcusim.ops.signal_rfft import SignalRfftAttributes
 from mcusim.ops.signal_stacker import SignalStackerAttributes
-from mcusim.runtimes.tflm_storage import Buffers, Call, KernelStorage, layout_bytes
+from mcusim.runtimes.tflm_storage import Buffers, KernelStorage, StorageRequest, layout_bytes
 
 __all__ = ["CUSTOM_KERNELS"]
 
@@ -40,7 +40,7 @@ INVERSE_FLOAT_BYTES = 16
 FLOAT_BYTES = 4
 
 
-def _element_bytes(call: Call) -> int:
+def _element_bytes(call: StorageRequest) -> int:
     return call.signature.input(0).dtype.bits // 8
 
 
@@ -56,26 +56,26 @@ def _fft_bytes(length: int, complex_bytes: int, pointer_bytes: int) -> int:
     return layout_bytes(REAL_FFT_STATE, pointer_bytes)[0] + inner + complex_bytes * (half * 3 // 2)
 
 
-def _rfft_buffers(call: Call) -> Buffers:
+def _rfft_buffers(call: StorageRequest) -> Buffers:
     length = attributes_of(call.signature, SignalRfftAttributes).fft_length
     return (("transform", _fft_bytes(length, 2 * _element_bytes(call), call.pointer_bytes)),)
 
 
-def _rfft_scratch(call: Call) -> Scratch:
+def _rfft_scratch(call: StorageRequest) -> Scratch:
     return (("frame", attributes_of(call.signature, SignalRfftAttributes).fft_length * _element_bytes(call)),)
 
 
-def _irfft_buffers(call: Call) -> Buffers:
+def _irfft_buffers(call: StorageRequest) -> Buffers:
     length = attributes_of(call.signature, SignalIrfftAttributes).fft_length
     more = INVERSE_FLOAT_BYTES if call.signature.input(0).dtype is DType.FLOAT32 else 0
     return (("transform", _fft_bytes(length, 2 * _element_bytes(call), call.pointer_bytes) + more),)
 
 
-def _filter_bank_buffers(call: Call) -> Buffers:
+def _filter_bank_buffers(call: StorageRequest) -> Buffers:
     return (("sums", 8 * (attributes_of(call.signature, SignalFilterBankAttributes).num_channels + 1)),)
 
 
-def _subtraction_buffers(call: Call) -> Buffers:
+def _subtraction_buffers(call: StorageRequest) -> Buffers:
     attributes = attributes_of(call.signature, SignalFilterBankSpectralSubtractionAttributes)
     return (("noise estimate", 4 * attributes.num_channels),)
 
@@ -84,36 +84,36 @@ def _ring_bytes(samples: int, pointer_bytes: int) -> int:
     return layout_bytes(CIRCULAR_BUFFER, pointer_bytes)[0] + 2 * SAMPLE_BYTES * samples
 
 
-def _rings(call: Call, samples: int, outer: int) -> Buffers:
+def _rings(call: StorageRequest, samples: int, outer: int) -> Buffers:
     """A circular buffer a signal, and two lists of them."""
     lists = (("states", call.pointer_bytes * outer), ("circular buffers", call.pointer_bytes * outer))
     return (*lists, *[("circular buffer", _ring_bytes(samples, call.pointer_bytes))] * outer)
 
 
-def _framer_buffers(call: Call) -> Buffers:
+def _framer_buffers(call: StorageRequest) -> Buffers:
     attributes = attributes_of(call.signature, SignalFramerAttributes)
     step = max(attributes.frame_step, 1)
     return _rings(call, -(-attributes.frame_size // step) * step, _outer(call.signature, 1))
 
 
-def _delay_buffers(call: Call) -> Buffers:
+def _delay_buffers(call: StorageRequest) -> Buffers:
     shape = call.signature.input(0).shape
     length = attributes_of(call.signature, SignalDelayAttributes).delay_length
     return _rings(call, (shape[-1] if shape else 1) + length, _outer(call.signature, 1))
 
 
-def _stacker_buffers(call: Call) -> Buffers:
+def _stacker_buffers(call: StorageRequest) -> Buffers:
     attributes = attributes_of(call.signature, SignalStackerAttributes)
     frames = attributes.stacker_left_context + attributes.stacker_right_context + 1
     return (("circular buffer", _ring_bytes(attributes.num_channels * frames, call.pointer_bytes)),)
 
 
-def _overlap_buffers(call: Call) -> Buffers:
+def _overlap_buffers(call: StorageRequest) -> Buffers:
     outer, frame_bytes = _outer(call.signature, 2), call.signature.input(0).shape[-1] * _element_bytes(call)
     return (("states", call.pointer_bytes * outer), *[("overlap", frame_bytes)] * outer)
 
 
-def _detection_scratch(call: Call) -> Scratch:
+def _detection_scratch(call: StorageRequest) -> Scratch:
     """Boxes and scores as floats, and lists for sorting them. Source: detection_postprocess.cc, Prepare."""
     attributes = attributes_of(call.signature, DetectionAttributes)
     boxes, most = call.signature.input(0).shape[1], attributes.max_detections

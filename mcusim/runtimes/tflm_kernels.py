@@ -24,8 +24,8 @@ from mcusim.runtimes.tflm_storage import (
     EVAL_TENSOR,
     MCU_POINTER_BYTES,
     Buffers,
-    Call,
     KernelStorage,
+    StorageRequest,
     int_array_bytes,
     layout_bytes,
     none,
@@ -50,15 +50,15 @@ def channel_arrays(channels: int) -> Buffers:
     return (("multipliers a channel", 4 * channels), ("shifts a channel", 4 * channels))
 
 
-def _per_channel(axis: int) -> Callable[[Call], Buffers]:
+def _per_channel(axis: int) -> Callable[[StorageRequest], Buffers]:
     return lambda call: channel_arrays(call.signature.input(1).shape[axis])
 
 
-def _fully_connected_buffers(call: Call) -> Buffers:
+def _fully_connected_buffers(call: StorageRequest) -> Buffers:
     return channel_arrays(call.weight_scales) if call.weight_scales > 1 else ()
 
 
-def _concatenation_buffers(call: Call) -> Buffers:
+def _concatenation_buffers(call: StorageRequest) -> Buffers:
     signature = call.signature
     if signature.output.dtype is not DType.INT8:
         return ()
@@ -66,13 +66,13 @@ def _concatenation_buffers(call: Call) -> Buffers:
     return (("scales of the inputs", size_bytes), ("zero points of the inputs", size_bytes))
 
 
-def _softmax_buffers(call: Call) -> Buffers:
+def _softmax_buffers(call: StorageRequest) -> Buffers:
     if call.signature.input(0).dtype is not DType.INT16:
         return ()
     return (("table of exp(x)", 2 * 513), ("table of 1 / (1 + x)", 2 * 513))
 
 
-def _batch_matmul_buffers(call: Call) -> Buffers:
+def _batch_matmul_buffers(call: StorageRequest) -> Buffers:
     signature = call.signature
     attributes = attributes_of(signature, BatchMatMulAttributes)
     found = [("quantisation", 28)] if signature.input(0).dtype in (DType.INT8, DType.INT16) else []
@@ -84,25 +84,25 @@ def _batch_matmul_buffers(call: Call) -> Buffers:
     return (*found, *_output_shape(call))
 
 
-def _output_shape(call: Call) -> Buffers:
+def _output_shape(call: StorageRequest) -> Buffers:
     return tuple(("writable output shape", int_array_bytes(len(t.shape))) for t in call.signature.outputs[:1])
 
 
-def _embedding_buffers(call: Call) -> Buffers:
+def _embedding_buffers(call: StorageRequest) -> Buffers:
     return (*_output_shape(call), ("kernel data", layout_bytes("2i p", call.pointer_bytes)[0]))
 
 
-def _int8_data(layout: str) -> Callable[[Call], Buffers]:
+def _int8_data(layout: str) -> Callable[[StorageRequest], Buffers]:
     """Kernel data that Prepare makes, and only for int8 inputs."""
 
-    def buffers(call: Call) -> Buffers:
+    def buffers(call: StorageRequest) -> Buffers:
         is_int8 = any(t is not None and t.dtype is DType.INT8 for t in call.signature.inputs[:1])
         return (("kernel data", layout_bytes(layout, call.pointer_bytes)[0]),) if is_int8 else ()
 
     return buffers
 
 
-def _stretched_shape(call: Call) -> Buffers:
+def _stretched_shape(call: StorageRequest) -> Buffers:
     return _output_shape(call) if any(-1 in t.shape for t in call.signature.outputs[:1]) else ()
 
 
@@ -110,12 +110,12 @@ def _stretched_shape(call: Call) -> Buffers:
 # What each kernel asks for while it runs
 
 
-def _unpacked_int4(call: Call) -> Scratch:
+def _unpacked_int4(call: StorageRequest) -> Scratch:
     weights = call.signature.input(1)
     return ((UNPACKED_WEIGHTS, weights.elements),) if weights.dtype is DType.INT4 else ()
 
 
-def _transpose_conv_scratch(call: Call) -> Scratch:
+def _transpose_conv_scratch(call: StorageRequest) -> Scratch:
     """An accumulator an output element: int32, or int64 for int16."""
     dtype, elements = call.signature.input(2).dtype, call.signature.output.elements
     if dtype is DType.INT8:
@@ -131,7 +131,7 @@ def transpose_conv_bias(signature: Signature) -> Scratch:
     return (("widened bias", 8 * bias.elements),) if bias is not None and bias.dtype is DType.INT16 else ()
 
 
-def _svdf_scratch(call: Call) -> Scratch:
+def _svdf_scratch(call: StorageRequest) -> Scratch:
     source, filters = call.signature.input(0), call.signature.input(1).shape[0]
     products = ("filter outputs", 4 * source.shape[0] * filters)
     if source.dtype is DType.INT8:
@@ -139,7 +139,7 @@ def _svdf_scratch(call: Call) -> Scratch:
     return (products,)
 
 
-def _reduction_scratch(call: Call) -> Scratch:
+def _reduction_scratch(call: StorageRequest) -> Scratch:
     """An index counter a dimension, and the axes counted from the front: none of an empty list."""
     source, axes = (*call.signature.inputs, None, None)[:2]
     if source is None or axes is None:
@@ -147,22 +147,22 @@ def _reduction_scratch(call: Call) -> Scratch:
     return (("index", 4 * len(source.shape)), ("axes", 4 * prod(axes.shape)))
 
 
-def _mean_scratch(call: Call) -> Scratch:
+def _mean_scratch(call: StorageRequest) -> Scratch:
     if call.signature.input(0).dtype in (DType.INT8, DType.INT16):
         return (("sums", 4 * call.signature.output.elements), *_reduction_scratch(call))
     return _reduction_scratch(call)
 
 
-def _mirror_pad_scratch(call: Call) -> Scratch:
+def _mirror_pad_scratch(call: StorageRequest) -> Scratch:
     size_bytes = 4 * len(call.signature.input(0).shape)
     return (("output strides", size_bytes), ("input strides", size_bytes))
 
 
-def _add_n_scratch(call: Call) -> Scratch:
+def _add_n_scratch(call: StorageRequest) -> Scratch:
     return (("pointers to the inputs", call.pointer_bytes * len(call.signature.inputs)),)
 
 
-def _lstm_scratch(call: Call) -> Scratch:
+def _lstm_scratch(call: StorageRequest) -> Scratch:
     """Four gate buffers like the cell state."""
     state = call.signature.inputs[19] if call.signature.has(19) else None
     return () if state is None else tuple((f"gate {gate}", state.size_bytes) for gate in range(4))
@@ -309,7 +309,7 @@ def scratch(storage: KernelStorage | None, signature: Signature, pointer_bytes: 
     """The scratch of a node that the planner places; empty requests take no space."""
     if storage is None:
         return ()
-    return tuple([request for request in storage.scratch(Call(signature, pointer_bytes)) if request[1]])
+    return tuple([request for request in storage.scratch(StorageRequest(signature, pointer_bytes)) if request[1]])
 
 
 def reference_name(signature: Signature) -> str:

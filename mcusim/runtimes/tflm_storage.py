@@ -18,8 +18,8 @@ __all__ = [
     "EVAL_TENSOR",
     "MCU_POINTER_BYTES",
     "Buffers",
-    "Call",
     "KernelStorage",
+    "StorageRequest",
     "int_array_bytes",
     "layout_bytes",
     "none",
@@ -48,7 +48,7 @@ def int_array_bytes(length: int) -> int:
     return 4 + 4 * length
 
 
-class Call(NamedTuple):
+class StorageRequest(NamedTuple):
     """All that an operator's storage depends on.
 
     weight_scales: scales of the weights' quantisation, which only FULLY_CONNECTED asks for; the others count channels.
@@ -63,7 +63,7 @@ Buffers = tuple[tuple[str, int], ...]
 """Named buffers that Prepare makes, in order: (name, size in bytes)."""
 
 
-def none(call: Call) -> Buffers:
+def none(call: StorageRequest) -> Buffers:
     """Nothing is kept."""
     return ()
 
@@ -81,5 +81,5 @@ class KernelStorage:
     params: str = ""
     data: str = ""
     data_compression: str = ""
-    buffers: Callable[[Call], Buffers] = none
-    scratch: Callable[[Call], Scratch] = none
+    buffers: Callable[[StorageRequest], Buffers] = none
+    scratch: Callable[[StorageRequest], Scratch] = none

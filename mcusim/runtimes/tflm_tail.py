@@ -29,8 +29,8 @@ from mcusim.runtimes.tflm_kernels import KERNELS, KERNELS_2026
 from mcusim.runtimes.tflm_storage import (
     EVAL_TENSOR,
     MCU_POINTER_BYTES,
-    Call,
     KernelStorage,
+    StorageRequest,
     int_array_bytes,
     layout_bytes,
 )
@@ -424,7 +424,7 @@ def _storage(signature: Signature, weight_scales: int, pointer_bytes: int, build
     kernel = build.kernels.get(signature.op)
     if kernel is None:
         return _UNKNOWN
-    call = Call(signature, pointer_bytes, weight_scales)
+    call = StorageRequest(signature, pointer_bytes, weight_scales)
     params = _struct("parameters", kernel.params, pointer_bytes, "parsed options") if kernel.params else None
     layout = f"{kernel.data} {kernel.data_compression if build.compression else ''}"
     why = f"kept by Init, {kernel.source}"

@@ -41,7 +41,7 @@ from mcusim.planners import live_bytes
 from mcusim.pricing.prices import Coefficients, price_whole
 from mcusim.schedule import LAYER, StageKind, StageSpec
 from mcusim.searching.stage_axes import AxisSweep, Bools, Ints, Lengths, band_heights, is_symmetric
-from mcusim.searching.stage_tally import Piece, Tally
+from mcusim.searching.stage_tally import HeldTensor, Tally
 from mcusim.searching.step_costs import Floats, cycles_of, scratch_of
 
 __all__ = ["Layers", "Options", "StageCosts"]
@@ -371,8 +371,8 @@ class _Part:
             np.maximum(held, sizes(rows.size, cols.size), out=held)
         self.cycles[:ends] += cycles_of(costs.prices, call, (rows.computed, cols.computed), (rows.busy, cols.busy))
 
-    def _piece(self, time: int, name: int, storage: Storage, rows: Cut, cols: Cut) -> Piece:
+    def _piece(self, time: int, name: int, storage: Storage, rows: Cut, cols: Cut) -> HeldTensor:
         bits, mask = storage.place_bits, self.costs.rules.alignment - 1
         size_bytes = rows.held * (cols.held * bits >> 3 if not bits & 7 else cols.held * bits + 7 >> 3)
         aligned_bytes = (size_bytes + mask) & ~mask if bits & (8 * mask + 7) else size_bytes
-        return Piece(name, max(storage.last, time), storage.whole_bytes, size_bytes, aligned_bytes, rows.carried)
+        return HeldTensor(name, max(storage.last, time), storage.whole_bytes, size_bytes, aligned_bytes, rows.carried)

@@ -9,10 +9,10 @@ import numpy as np
 
 from mcusim.searching.stage_axes import Bools, Ints
 
-__all__ = ["Piece", "Tally"]
+__all__ = ["HeldTensor", "Tally"]
 
 
-class Piece(NamedTuple):
+class HeldTensor(NamedTuple):
     """What a step writes and only its stage reads, for each grid or band of the ends that hold all its readers.
 
     last: its last reader.   whole_bytes: of all of it.   aligned_bytes: of the buffer that holds a piece.
@@ -39,7 +39,7 @@ class _Overwrite(NamedTuple):
     """
 
     sources: Sequence[int]
-    target: Piece
+    target: HeldTensor
     keeps: Bools
     found: dict[int, tuple[Bools, Ints]]
 
@@ -56,7 +56,7 @@ class Tally:
         self.most: dict[int, Ints] = {}  # over a step and those behind it
         self.overwrites: dict[int, _Overwrite] = {}
 
-    def add(self, time: int, ends: int, scratch_bytes: Ints | int, pieces: Sequence[Piece]) -> None:
+    def add(self, time: int, ends: int, scratch_bytes: Ints | int, pieces: Sequence[HeldTensor]) -> None:
         """The step before all others, in the stages of the first `ends` ends: its working memory and what it writes."""
         self.inner[time] = np.zeros((ends, *self.lines.shape[1:]), np.int64)
         self.inner[time] += scratch_bytes
@@ -79,13 +79,15 @@ class Tally:
                 np.maximum(behind, self.most[step + 1], out=behind)
             self.most[step] = most
 
-    def overwrite(self, time: int, sources: Sequence[int], target: Piece | None, scratch_bytes: Ints | int) -> None:
+    def overwrite(
+        self, time: int, sources: Sequence[int], target: HeldTensor | None, scratch_bytes: Ints | int
+    ) -> None:
         """The step just added computes on top of one of `sources` where it can."""
         if target is not None:
             keeps = np.broadcast_to(np.asarray(scratch_bytes) > 0, self.inner[time].shape)
             self.overwrites[time] = _Overwrite(sources, target, keeps, {})
 
-    def _take_over(self, source: Piece) -> None:
+    def _take_over(self, source: HeldTensor) -> None:
         """Where the last reader of `source` computes on top of it, its bytes count once."""
         step = self.overwrites.get(source.last)
         if step is None or source.storage not in step.sources or step.target.whole_bytes > source.whole_bytes:

@@ -12,7 +12,7 @@ from mcusim.frontends.checks import float_reason
 from mcusim.graph import Flow
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.accounting import (
-    Memory,
+    PlacedNetwork,
     find_other_counting,
     flash_info,
     memory_of,
@@ -230,7 +230,7 @@ def _verdict(fits: list[bool | None], runs: bool | None) -> Verdict:
 
 
 def _sram(
-    memory: Memory, settled: Settled, counting: Runtime | Convention | None
+    memory: PlacedNetwork, settled: Settled, counting: Runtime | Convention | None
 ) -> tuple[SramInfo, ConventionInfo, tuple[str, ...]]:
     """What the runtime takes, or what `counting` counts instead, and warnings."""
     runtime, graph, board = memory.runtime, memory.graph, settled.board

@@ -19,7 +19,7 @@ from mcusim.errors import ModelError, ScheduleError
 from mcusim.frontends.checks import refuse_float
 from mcusim.graph import ABSENT
 from mcusim.lowering.rules import InputPlace
-from mcusim.memory.accounting import Memory, memory_of
+from mcusim.memory.accounting import PlacedNetwork, memory_of
 from mcusim.pricing.breakdown import Cycles, step_cost
 from mcusim.pricing.prices import Coefficients
 from mcusim.pricing.stored import Calibration
@@ -82,7 +82,9 @@ def trace_of(question: Question, slices: int = SLICES) -> dict[str, Any]:
     return _document(memory, board, schedule, prices_for(runtime, board, question.calibration), slices)
 
 
-def _document(memory: Memory, board: Board, plan: Schedule, prices: Coefficients | None, limit: int) -> dict[str, Any]:
+def _document(
+    memory: PlacedNetwork, board: Board, plan: Schedule, prices: Coefficients | None, limit: int
+) -> dict[str, Any]:
     program, runtime = memory.program, memory.runtime
     version = runtime.shown_version(prices.version if prices else "")
     title = f"{program.graph.name} on {board.name} with {runtime.name} {version}, schedule {plan}"
@@ -162,7 +164,7 @@ def _microseconds(ns: int) -> float:
 # Steps and their pieces
 
 
-class _Piece(NamedTuple):
+class _PieceWork(NamedTuple):
     """What a step does in one iteration. region: of its output.   macs, cycles: its share of the step's."""
 
     region: Region
@@ -176,7 +178,7 @@ class _Track(NamedTuple):
     name: str
     facts: Mapping[str, object]
     alive_bytes: int
-    pieces: Mapping[tuple[int, int], _Piece]
+    pieces: Mapping[tuple[int, int], _PieceWork]
 
 
 def _count(step: Step) -> int:
@@ -185,7 +187,7 @@ def _count(step: Step) -> int:
 
 
 def _track(
-    memory: Memory, stage: Stage, step: Step, prices: Coefficients | None, alive_bytes: int, whole: bool
+    memory: PlacedNetwork, stage: Stage, step: Step, prices: Coefficients | None, alive_bytes: int, whole: bool
 ) -> _Track:
     """The track of a step. whole: all its pieces as one."""
     kernel, macs, cycles = step_cost(stage, step, memory.runtime, prices)
@@ -201,7 +203,7 @@ def _track(
     return _Track(name, facts, alive_bytes, (_one_piece if whole else _pieces)(step, macs, cycles))
 
 
-def _pieces(step: Step, macs: int, cycles: Cycles) -> dict[tuple[int, int], _Piece]:
+def _pieces(step: Step, macs: int, cycles: Cycles) -> dict[tuple[int, int], _PieceWork]:
     """A step's work dealt out to its pieces: by their areas, or evenly where a runtime pads all to one size (A24)."""
     areas = {
         (row, col): rows.length * cols.length
@@ -213,7 +215,7 @@ def _pieces(step: Step, macs: int, cycles: Cycles) -> dict[tuple[int, int], _Pie
     weights = list(areas.values()) if lengths == [step.priced_rows, step.priced_cols] else [1] * len(areas)
     shares = [_dealt(amount, weights) for amount in (macs, *cycles.causes)]
     return {
-        (row, col): _Piece(Region(step.rows[row], step.cols[col]), share[0], Cycles(sum(share[1:]), *share[1:]))
+        (row, col): _PieceWork(Region(step.rows[row], step.cols[col]), share[0], Cycles(sum(share[1:]), *share[1:]))
         for (row, col), *share in zip(areas, *shares, strict=True)
     }
 
@@ -226,12 +228,12 @@ def _dealt(amount: int, weights: Sequence[int]) -> list[int]:
     ]
 
 
-def _one_piece(step: Step, macs: int, cycles: Cycles) -> dict[tuple[int, int], _Piece]:
+def _one_piece(step: Step, macs: int, cycles: Cycles) -> dict[tuple[int, int], _PieceWork]:
     """All of a step, as if it ran at once."""
-    return {(0, 0): _Piece(Region(reduce(hull, step.rows), reduce(hull, step.cols)), macs, cycles)}
+    return {(0, 0): _PieceWork(Region(reduce(hull, step.rows), reduce(hull, step.cols)), macs, cycles)}
 
 
-def _in_order(stage: Stage, tracks: Sequence[_Track]) -> Iterator[tuple[_Track, tuple[int, int], _Piece]]:
+def _in_order(stage: Stage, tracks: Sequence[_Track]) -> Iterator[tuple[_Track, tuple[int, int], _PieceWork]]:
     """Every piece of every step, as it runs."""
     for row in range(stage.row_pieces):
         for col in range(stage.col_pieces):
@@ -241,7 +243,7 @@ def _in_order(stage: Stage, tracks: Sequence[_Track]) -> Iterator[tuple[_Track, 
                     yield track, (row, col), piece
 
 
-def _slice(number: int, track: _Track, at: tuple[int, int], piece: _Piece, clock: _Clock) -> Event:
+def _slice(number: int, track: _Track, at: tuple[int, int], piece: _PieceWork, clock: _Clock) -> Event:
     (top, bottom), (left, right) = piece.region
     start, duration = clock.spend(piece.cycles.total)
     args: dict[str, object] = {**track.facts, "region": f"rows {top}:{bottom}, columns {left}:{right}"}

@@ -14,7 +14,7 @@ from mcusim.frontends.qdq import Step, Value
 from mcusim.frontends.qdq.network import Array, Attribute
 from mcusim.graph import Shape
 
-__all__ = ["Call", "Program"]
+__all__ = ["AtenCall", "Program"]
 
 _PLAIN = ("as_int", "as_float", "as_bool", "as_ints", "as_floats", "as_bools", "as_string", "as_scalar_type")
 
@@ -29,7 +29,7 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class AtenCall:
     """An operator's name without namespace and overload, its arguments by name, and its outputs."""
 
     name: str

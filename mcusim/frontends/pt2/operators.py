@@ -10,23 +10,23 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from mcusim.frontends.pt2.calls import Call
+from mcusim.frontends.pt2.calls import AtenCall
 
 __all__ = ["RULES"]
 
-Rule = Callable[[Call], None]
+Rule = Callable[[AtenCall], None]
 
 
 def _renamed(op: str, *arguments: str) -> Rule:
     """An operator with the same operands and no attributes."""
 
-    def rule(call: Call) -> None:
+    def rule(call: AtenCall) -> None:
         call.step(op, *(call.tensor(name) for name in arguments))
 
     return rule
 
 
-def _reshaped(call: Call) -> None:
+def _reshaped(call: AtenCall) -> None:
     """Whatever only changes the shape: the program says what comes out."""
     source = "self" if "self" in call.arguments else "input"
     call.step("Reshape", call.tensor(source), call.integers_constant("shape", call.shape(call.output)))
@@ -35,7 +35,7 @@ def _reshaped(call: Call) -> None:
 # Quantisers
 
 
-def _grid(call: Call) -> tuple[str, str]:
+def _grid(call: AtenCall) -> tuple[str, str]:
     """Scale and zero point as constants of their own types."""
     kind = call.dtype("dtype")
     names = []
@@ -49,7 +49,7 @@ def _grid(call: Call) -> tuple[str, str]:
     return names[0], names[1]
 
 
-def _quantize(call: Call) -> None:
+def _quantize(call: AtenCall) -> None:
     kind, (scale, zero_point) = call.dtype("dtype"), _grid(call)
     axis = call.plain("axis", 0)
     if _is_whole(call, kind):
@@ -61,14 +61,14 @@ def _quantize(call: Call) -> None:
     call.step("Clip", inner, *bounds)
 
 
-def _is_whole(call: Call, kind: str) -> bool:
+def _is_whole(call: AtenCall, kind: str) -> bool:
     """Whether all numbers of the stored type are used. -127 for -128 makes no difference: nothing is as low."""
     limits = np.iinfo(kind)
     lowest, highest = call.plain("quant_min", limits.min), call.plain("quant_max", limits.max)
     return bool(lowest <= limits.min and highest >= limits.max)
 
 
-def _dequantize(call: Call) -> None:
+def _dequantize(call: AtenCall) -> None:
     call.step("DequantizeLinear", call.tensor("input"), *_grid(call), axis=call.plain("axis", 0))
 
 
@@ -76,7 +76,7 @@ def _dequantize(call: Call) -> None:
 
 
 def _conv(spatial: int) -> Rule:
-    def rule(call: Call) -> None:
+    def rule(call: AtenCall) -> None:
         pads = call.plain("padding", 0)
         attributes = {
             "kernel_shape": call.shape(call.tensor("weight"))[2:],
@@ -93,7 +93,7 @@ def _conv(spatial: int) -> Rule:
     return rule
 
 
-def _conv_transpose(call: Call) -> None:
+def _conv_transpose(call: AtenCall) -> None:
     weights = call.shape(call.tensor("weight"))
     spatial = len(weights) - 2
     call.step(
@@ -110,24 +110,24 @@ def _conv_transpose(call: Call) -> None:
     )
 
 
-def _convolution(call: Call) -> None:
+def _convolution(call: AtenCall) -> None:
     if call.plain("transposed", False):
         _conv_transpose(call)
     else:
         _conv(len(call.shape(call.tensor("weight"))) - 2)(call)
 
 
-def _linear(call: Call) -> None:
+def _linear(call: AtenCall) -> None:
     call.step("Gemm", call.tensor("input"), call.tensor("weight"), call.tensor("bias"), transB=1)
 
 
-def _addmm(call: Call) -> None:
+def _addmm(call: AtenCall) -> None:
     if call.plain("beta", 1) != 1 or call.plain("alpha", 1) != 1:
         raise call.refuse("it has alpha or beta", "write it as a plain matrix product with a bias")
     call.step("Gemm", call.tensor("mat1"), call.tensor("mat2"), call.tensor("self"))
 
 
-def _batch_norm(call: Call) -> None:
+def _batch_norm(call: AtenCall) -> None:
     names = ("input", "weight", "bias", "running_mean", "running_var")
     call.step(
         "BatchNormalization",
@@ -137,7 +137,7 @@ def _batch_norm(call: Call) -> None:
     )
 
 
-def _layer_norm(call: Call) -> None:
+def _layer_norm(call: AtenCall) -> None:
     axes = len(call.integers("normalized_shape"))
     operands = (call.tensor("input"), call.tensor("weight"), call.tensor("bias"))
     if not operands[1]:
@@ -149,7 +149,7 @@ def _layer_norm(call: Call) -> None:
 
 
 def _binary(op: str) -> Rule:
-    def rule(call: Call) -> None:
+    def rule(call: AtenCall) -> None:
         if call.plain("alpha", 1) != 1 or call.has("rounding_mode"):
             raise call.refuse("it has alpha or a rounding mode", "write it with plain operands")
         call.step(op, call.tensor("self"), call.tensor("other"))
@@ -158,24 +158,24 @@ def _binary(op: str) -> Rule:
 
 
 def _clamp(low: str, high: str, lowest: float = -math.inf, highest: float = math.inf) -> Rule:
-    def rule(call: Call) -> None:
+    def rule(call: AtenCall) -> None:
         bounds = float(call.plain(low, lowest)), float(call.plain(high, highest))
         call.step("Clip", call.tensor("self"), min=bounds[0], max=bounds[1])
 
     return rule
 
 
-def _silu(call: Call) -> None:
+def _silu(call: AtenCall) -> None:
     gate = f"{call.output}/gate"
     call.step("Sigmoid", call.tensor("self"), outputs=(gate,))
     call.step("Mul", call.tensor("self"), gate)
 
 
-def _leaky(call: Call) -> None:
+def _leaky(call: AtenCall) -> None:
     call.step("LeakyRelu", call.tensor("self"), alpha=float(call.plain("negative_slope", 0.01)))
 
 
-def _prelu(call: Call) -> None:
+def _prelu(call: AtenCall) -> None:
     slopes = call.program.constants.get(call.tensor("weight"))
     if slopes is None:
         raise call.refuse("its slopes are computed at run time", "give it constants")
@@ -184,7 +184,7 @@ def _prelu(call: Call) -> None:
     call.step("PRelu", call.tensor("self"), call.constant("slopes", shaped))
 
 
-def _softmax(call: Call) -> None:
+def _softmax(call: AtenCall) -> None:
     call.step("Softmax", call.tensor("self"), axis=call.plain("dim", -1))
 
 
@@ -192,7 +192,7 @@ def _softmax(call: Call) -> None:
 
 
 def _pool(op: str) -> Rule:
-    def rule(call: Call) -> None:
+    def rule(call: AtenCall) -> None:
         spatial = len(call.shape(call.tensor("self"))) - 2
         kernel = call.pair("kernel_size", 1, spatial)
         strides = call.pair("stride", 1, spatial) if call.plain("stride", ()) not in ((), []) else kernel
@@ -214,7 +214,7 @@ def _pool(op: str) -> Rule:
 
 
 def _adaptive(op: str, whole: str) -> Rule:
-    def rule(call: Call) -> None:
+    def rule(call: AtenCall) -> None:
         before, after = call.shape(call.tensor("self"))[2:], call.shape(call.output)[2:]
         if set(after) == {1}:
             call.step(whole, call.tensor("self"), outputs=call.outputs[:1])
@@ -228,14 +228,14 @@ def _adaptive(op: str, whole: str) -> Rule:
 
 
 def _reduce(op: str) -> Rule:
-    def rule(call: Call) -> None:
+    def rule(call: AtenCall) -> None:
         axes = call.integers("dim") or tuple(range(len(call.shape(call.tensor("self")))))
         call.step(op, call.tensor("self"), axes=axes, keepdims=int(call.plain("keepdim", False)))
 
     return rule
 
 
-def _arg_max(call: Call) -> None:
+def _arg_max(call: AtenCall) -> None:
     if not call.has("dim"):
         raise call.refuse("it is taken over all axes", "name one: dim=")
     call.step("ArgMax", call.tensor("self"), axis=call.plain("dim"), keepdims=int(call.plain("keepdim", False)))
@@ -244,41 +244,41 @@ def _arg_max(call: Call) -> None:
 # Moves
 
 
-def _permute(call: Call) -> None:
+def _permute(call: AtenCall) -> None:
     rank = len(call.shape(call.tensor("self")))
     call.step("Transpose", call.tensor("self"), perm=tuple(axis % rank for axis in call.integers("dims")))
 
 
-def _transpose(call: Call) -> None:
+def _transpose(call: AtenCall) -> None:
     order = list(range(len(call.shape(call.tensor("self")))))
     a, b = call.plain("dim0", 0), call.plain("dim1", len(order) - 1)
     order[a], order[b] = order[b], order[a]
     call.step("Transpose", call.tensor("self"), perm=tuple(order))
 
 
-def _cat(call: Call) -> None:
+def _cat(call: AtenCall) -> None:
     call.step("Concat", *call.tensors("tensors"), axis=call.plain("dim", 0))
 
 
-def _slice(call: Call) -> None:
+def _slice(call: AtenCall) -> None:
     axis, most = call.plain("dim", 0), (1 << 62)
     numbers = {"starts": call.plain("start", 0), "ends": call.plain("end", most), "axes": axis}
     names = [call.integers_constant(part, (value,)) for part, value in numbers.items()]
     call.step("Slice", call.tensor("self"), *names, call.integers_constant("steps", (call.plain("step", 1),)))
 
 
-def _select(call: Call) -> None:
+def _select(call: AtenCall) -> None:
     place = call.constant("index", np.array(call.plain("index"), np.int64))
     call.step("Gather", call.tensor("self"), place, axis=call.plain("dim"))
 
 
-def _split(call: Call) -> None:
+def _split(call: AtenCall) -> None:
     axis = call.plain("dim", 0)
     sizes = tuple(call.shape(output)[axis] for output in call.outputs)
     call.step("Split", call.tensor("self"), call.integers_constant("sizes", sizes), axis=axis)
 
 
-def _pad(call: Call) -> None:
+def _pad(call: AtenCall) -> None:
     """PyTorch names the last axis first, each with its two ends."""
     rank, flat = len(call.shape(call.tensor("self"))), call.integers("pad" if "pad" in call.arguments else "padding")
     ends = [(0, 0)] * rank
@@ -295,7 +295,7 @@ def _pad(call: Call) -> None:
     )
 
 
-def _shuffle(call: Call) -> None:
+def _shuffle(call: AtenCall) -> None:
     n, c, *rest = call.shape(call.tensor("self"))
     groups = call.plain("groups")
     wide, turned = f"{call.output}/wide", f"{call.output}/turned"
@@ -306,7 +306,7 @@ def _shuffle(call: Call) -> None:
 
 
 def _pixel_shuffle(op: str, factor: str) -> Rule:
-    def rule(call: Call) -> None:
+    def rule(call: AtenCall) -> None:
         if op == "SpaceToDepth":
             raise call.refuse("TFLite orders its channels otherwise", "use a strided convolution")
         call.step(op, call.tensor("self"), blocksize=call.plain(factor), mode="CRD")
@@ -315,7 +315,7 @@ def _pixel_shuffle(op: str, factor: str) -> Rule:
 
 
 def _upsample(mode: str) -> Rule:
-    def rule(call: Call) -> None:
+    def rule(call: AtenCall) -> None:
         size = call.integers_constant("sizes", call.shape(call.output))
         place = "asymmetric" if mode == "nearest" else "half_pixel"
         if call.plain("align_corners", False):
@@ -329,11 +329,11 @@ def _upsample(mode: str) -> Rule:
     return rule
 
 
-def _expand(call: Call) -> None:
+def _expand(call: AtenCall) -> None:
     call.step("Expand", call.tensor("self"), call.integers_constant("shape", call.shape(call.output)))
 
 
-def _embedding(call: Call) -> None:
+def _embedding(call: AtenCall) -> None:
     call.step("Gather", call.tensor("weight"), call.tensor("indices"), axis=0)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from mcusim.errors import ModelError
 from mcusim.frontends.onnx.reading import MAX_NODES, file_content
 from mcusim.frontends.pt2.archive import DTYPES, Archive, opened, tensors
-from mcusim.frontends.pt2.calls import Call, Program
+from mcusim.frontends.pt2.calls import AtenCall, Program
 from mcusim.frontends.pt2.operators import RULES
 from mcusim.frontends.qdq import Network, Step, Value, import_network
 from mcusim.frontends.qdq.network import Array
@@ -126,7 +126,7 @@ def _read(node: Mapping[str, Any], program: Program) -> None:
     if not outputs:
         return
     arguments = {str(each["name"]): each["arg"] for each in node["inputs"]}
-    call = Call(str(node.get("name") or outputs[0]), op, arguments, tuple(outputs), program)
+    call = AtenCall(str(node.get("name") or outputs[0]), op, arguments, tuple(outputs), program)
     rule = RULES.get(op) or RULES.get(op.removesuffix("_"))
     if rule is None:
         program.steps.append(Step(call.name, op, (), call.outputs, {}))

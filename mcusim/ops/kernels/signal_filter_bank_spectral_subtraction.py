@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from mcusim.ops.kernels.sections import Array
-from mcusim.ops.registry import Memory, Piece
+from mcusim.ops.registry import Piece, Remembered
 
 __all__ = ["run"]
 
 
-def run(memory: Memory, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
+def run(memory: Remembered, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
     """outputs: what remains, and the estimates."""
     options, (kept,) = memory
     channels = inputs[0].astype(np.uint64)

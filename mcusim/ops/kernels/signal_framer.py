@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from mcusim.ops.kernels.sections import Array
-from mcusim.ops.registry import Memory, Piece
+from mcusim.ops.registry import Piece, Remembered
 
 __all__ = ["run"]
 
 
-def run(memory: Memory, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
+def run(memory: Remembered, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
     """outputs: frames, and whether all of them are full."""
     options, (latest, steps) = memory
     step, size = options.frame_step, options.frame_size

@@ -8,7 +8,7 @@ from mcusim.render.text import stored_bytes
 from mcusim.report import EnergyInfo, LatencyInfo, LayerInfo, Report
 from mcusim.units import cycles_to_ms, format_bytes, format_ms, format_percent
 
-__all__ = ["Cause", "Gauge", "Share", "alive_rows", "causes", "gauges", "parts_rows"]
+__all__ = ["CycleCause", "Gauge", "Share", "alive_rows", "causes", "gauges", "parts_rows"]
 
 _FIT_WORDS = {True: "fits", False: "does not fit", None: "not sure"}
 
@@ -154,7 +154,7 @@ def parts_rows(report: Report) -> list[Share]:
     return [Share(p.name, p.bytes, p.bytes / total * 100, p.why) for p in report.convention.parts]
 
 
-class Cause(NamedTuple):
+class CycleCause(NamedTuple):
     """Cycles of the whole network by cause. key: names its colour.   start, percent: in a bar of all."""
 
     key: str
@@ -174,7 +174,7 @@ CAUSES = (
 )
 
 
-def causes(report: Report) -> list[Cause]:
+def causes(report: Report) -> list[CycleCause]:
     """What the time is spent on; nothing where the time is not known."""
     total = report.latency.cycles
     if not total:
@@ -183,7 +183,7 @@ def causes(report: Report) -> list[Cause]:
     for key, name, why in CAUSES:
         cycles = sum(cycles_of(layer, key) or 0 for layer in report.layers)
         percent = cycles / total * 100
-        rows.append(Cause(key, name, why, cycles, cycles_to_ms(cycles, report.profile.clock_hz), start, percent))
+        rows.append(CycleCause(key, name, why, cycles, cycles_to_ms(cycles, report.profile.clock_hz), start, percent))
         start += percent
     return rows
 

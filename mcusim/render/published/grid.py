@@ -20,7 +20,7 @@ from mcusim.render.published.wording import (
 )
 from mcusim.tables import Column, Figure, Row, Table
 
-__all__ = ["Grid", "GridGroup", "Head", "Layout", "Piece", "Role", "best_layout", "grid"]
+__all__ = ["CellText", "Grid", "GridGroup", "Head", "Layout", "Role", "best_layout", "grid"]
 
 
 class Role(StrEnum):
@@ -44,7 +44,7 @@ class Layout(StrEnum):
     SIDE_BY_SIDE = "side by side"
 
 
-class Piece(NamedTuple):
+class CellText(NamedTuple):
     """mark: a letter behind the text.   is_over: does not fit the board, and is struck out."""
 
     text: str = ""
@@ -65,7 +65,7 @@ class GridGroup(NamedTuple):
     """rows: each a few lines, which belong together."""
 
     title: str
-    rows: tuple[tuple[tuple[Piece, ...], ...], ...]
+    rows: tuple[tuple[tuple[CellText, ...], ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Grid:
 MOST_SIDE_BY_SIDE = 3
 """Compared columns that still are readable side by side on paper."""
 
-_Lines = tuple[tuple[Piece, ...], ...]
+_Lines = tuple[tuple[CellText, ...], ...]
 
 
 class _Shown(NamedTuple):
@@ -131,20 +131,20 @@ def _title(column: Column) -> str:
 # Pieces
 
 
-def _printed(figure: Figure, row: Row) -> Piece:
-    return Piece(printed_text(figure), Role.PRINTED, "", figure.is_printed_over, row.is_grey)
+def _printed(figure: Figure, row: Row) -> CellText:
+    return CellText(printed_text(figure), Role.PRINTED, "", figure.is_printed_over, row.is_grey)
 
 
-def _simulated(figure: Figure, row: Row) -> Piece:
-    return Piece(value_text(figure), Role.SIMULATED, mark(figure, row), figure.is_over, row.is_grey)
+def _simulated(figure: Figure, row: Row) -> CellText:
+    return CellText(value_text(figure), Role.SIMULATED, mark(figure, row), figure.is_over, row.is_grey)
 
 
-def _difference(figure: Figure, row: Row) -> Piece:
-    return Piece(difference_text(figure), Role.DIFFERENCE, is_grey=row.is_grey)
+def _difference(figure: Figure, row: Row) -> CellText:
+    return CellText(difference_text(figure), Role.DIFFERENCE, is_grey=row.is_grey)
 
 
-def _text(text: str, row: Row) -> Piece:
-    return Piece(text, Role.TEXT, is_grey=row.is_grey)
+def _text(text: str, row: Row) -> CellText:
+    return CellText(text, Role.TEXT, is_grey=row.is_grey)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -164,27 +164,27 @@ def _stacked(table: Table, shown: Sequence[_Shown]) -> tuple[list[Head], list[Gr
 
 def _stack(row: Row, group: str, shown: Sequence[_Shown], prints: bool) -> _Lines:
     """Up to three lines; one that nothing is in is left out."""
-    lines: list[tuple[str, tuple[Piece, ...]]] = []
+    lines: list[tuple[str, tuple[CellText, ...]]] = []
     for which, role in (("published", Role.PRINTED), ("simulated", Role.SIMULATED), ("difference", Role.DIFFERENCE)):
         pieces = tuple(_line(row, shown, role))
         if any(piece.text for piece in pieces):
             lines.append((which if prints else "", pieces))
     width = sum(1 + each.column.has_interval + each.column.has_counting for each in shown)
     labels = [
-        Piece(row.label, Role.LABEL, is_grey=row.is_grey),
-        *([Piece(row.about, Role.ABOUT, is_grey=row.is_grey)] if row.about else []),
-        *([Piece(origin, Role.ORIGIN, is_grey=row.is_grey)] if (origin := origin_text(row, group)) else []),
+        CellText(row.label, Role.LABEL, is_grey=row.is_grey),
+        *([CellText(row.about, Role.ABOUT, is_grey=row.is_grey)] if row.about else []),
+        *([CellText(origin, Role.ORIGIN, is_grey=row.is_grey)] if (origin := origin_text(row, group)) else []),
     ]
     count = max(len(labels), len(lines))
-    labels += [Piece("", Role.ABOUT)] * (count - len(labels))
-    lines += [("", (Piece(),) * width)] * (count - len(lines))
+    labels += [CellText("", Role.ABOUT)] * (count - len(labels))
+    lines += [("", (CellText(),) * width)] * (count - len(lines))
     return tuple(
-        (label, Piece(which, Role.WHICH, is_grey=row.is_grey), *pieces)
+        (label, CellText(which, Role.WHICH, is_grey=row.is_grey), *pieces)
         for label, (which, pieces) in zip(labels, lines, strict=True)
     )
 
 
-def _line(row: Row, shown: Sequence[_Shown], role: Role) -> Iterator[Piece]:
+def _line(row: Row, shown: Sequence[_Shown], role: Role) -> Iterator[CellText]:
     makers = {Role.PRINTED: _printed, Role.SIMULATED: _simulated, Role.DIFFERENCE: _difference}
     is_simulated = role is Role.SIMULATED
     for each in shown:
@@ -194,7 +194,7 @@ def _line(row: Row, shown: Sequence[_Shown], role: Role) -> Iterator[Piece]:
             continue
         yield makers[role](cell, row)
         if each.column.has_interval:
-            yield Piece(interval_text(cell) if is_simulated else "", Role.INTERVAL, is_grey=row.is_grey)
+            yield CellText(interval_text(cell) if is_simulated else "", Role.INTERVAL, is_grey=row.is_grey)
         if each.column.has_counting:
             yield _text(cell.counted_as if is_simulated else "", row)
 
@@ -227,15 +227,15 @@ def _heads(shown: _Shown) -> Iterator[Head]:
         yield Head("counted as")
 
 
-def _labels(row: Row, group: str) -> tuple[Piece, Piece, Piece]:
+def _labels(row: Row, group: str) -> tuple[CellText, CellText, CellText]:
     return (
-        Piece(row.label, Role.LABEL, is_grey=row.is_grey),
-        Piece(row.about, Role.ABOUT, is_grey=row.is_grey),
-        Piece(origin_text(row, group), Role.ORIGIN, is_grey=row.is_grey),
+        CellText(row.label, Role.LABEL, is_grey=row.is_grey),
+        CellText(row.about, Role.ABOUT, is_grey=row.is_grey),
+        CellText(origin_text(row, group), Role.ORIGIN, is_grey=row.is_grey),
     )
 
 
-def _cells(row: Row, shown: Sequence[_Shown]) -> Iterator[Piece]:
+def _cells(row: Row, shown: Sequence[_Shown]) -> Iterator[CellText]:
     for each in shown:
         cell = row.cells[each.at]
         if isinstance(cell, str):
@@ -248,6 +248,6 @@ def _cells(row: Row, shown: Sequence[_Shown]) -> Iterator[Piece]:
         if each.prints and each.simulates:
             yield _difference(cell, row)
         if each.column.has_interval:
-            yield Piece(interval_text(cell), Role.INTERVAL, is_grey=row.is_grey)
+            yield CellText(interval_text(cell), Role.INTERVAL, is_grey=row.is_grey)
         if each.column.has_counting:
             yield _text(cell.counted_as, row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from mcusim.render.published.grid import Grid, Piece, Role, best_layout, grid
+from mcusim.render.published.grid import CellText, Grid, Role, best_layout, grid
 from mcusim.render.published.wording import claim_figures, legend, verdict
 from mcusim.tables import Claim, Document
 
@@ -75,7 +75,7 @@ def _class(names: Sequence[str]) -> str:
     return f' class="{" ".join(names)}"' if names else ""
 
 
-def _cell(piece: Piece, is_number: bool) -> str:
+def _cell(piece: CellText, is_number: bool) -> str:
     text = escape(piece.text)
     if piece.text and piece.is_over:
         text = f'<s title="does not fit the board">{text}</s>'

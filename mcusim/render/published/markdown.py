@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mcusim.render.published.grid import Grid, Piece, Role, best_layout, grid
+from mcusim.render.published.grid import CellText, Grid, Role, best_layout, grid
 from mcusim.render.published.wording import claim_figures, legend, verdict
 from mcusim.tables import Claim, Document
 
@@ -47,7 +47,7 @@ def _grid_lines(laid_out: Grid) -> Iterator[str]:
                 yield _line([_piece(piece) for piece in line])
 
 
-def _piece(piece: Piece) -> str:
+def _piece(piece: CellText) -> str:
     if not piece.text:
         return ""
     text = _escaped(piece.text)

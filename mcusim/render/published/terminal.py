@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.cells import cell_len
 from rich.text import Text
 
-from mcusim.render.published.grid import Grid, Layout, Piece, Role, grid
+from mcusim.render.published.grid import CellText, Grid, Layout, Role, grid
 from mcusim.render.published.wording import (
     WITNESS_TEXT,
     claim_figures,
@@ -81,7 +81,7 @@ def _table_lines(shown: Table, width: int, glyphs: Glyphs) -> list[Text]:
 # As columns
 
 
-def _text(piece: Piece, marked: int) -> str:
+def _text(piece: CellText, marked: int) -> str:
     """Its digits, then as many cells as the marks of its column take."""
     marks = f" {piece.mark}{OVER if piece.is_over else ''}" if piece.mark or piece.is_over else ""
     return f"{piece.text}{marks.ljust(marked)}" if piece.text else ""
@@ -128,7 +128,7 @@ def _grid_lines(laid_out: Grid, width: int, glyphs: Glyphs) -> Iterator[Text]:
             yield Text()
 
 
-def _style(piece: Piece) -> str:
+def _style(piece: CellText) -> str:
     style = "red strike" if piece.is_over else _STYLES[piece.role]
     return f"{style} dim".strip() if piece.is_grey else style
 
@@ -173,8 +173,8 @@ def _card(shown: Table, row: Row, indent: str, marked: int) -> Iterator[list[Cel
         if isinstance(cell, str) or (not cell.printed and cell.value is None):
             continue
         symbol = "" if column.unit is None else column.unit.symbol
-        printed = Piece(printed_text(cell), Role.PRINTED, "", cell.is_printed_over, row.is_grey)
-        found = Piece(value_text(cell), Role.SIMULATED, mark(cell, row), cell.is_over, row.is_grey)
+        printed = CellText(printed_text(cell), Role.PRINTED, "", cell.is_printed_over, row.is_grey)
+        found = CellText(value_text(cell), Role.SIMULATED, mark(cell, row), cell.is_over, row.is_grey)
         beside = interval_text(cell) if column.has_interval else cell.counted_as if column.has_counting else ""
         yield [
             Cell(indent),
