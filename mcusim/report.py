@@ -163,6 +163,7 @@ class BankInfo(NamedTuple):
     """A memory bank. used_bytes: more than there are in the last bank of the arena's run where the arena does not fit.
 
     in_run: whether the arena may lie here.   buffers: what lies here, wholly or in part, when most is alive.
+    reserved_bytes: at its end, that the board's profile keeps from the arena.
     """
 
     name: str
@@ -172,6 +173,7 @@ class BankInfo(NamedTuple):
     kind: str = ""
     in_run: bool = True
     buffers: tuple[str, ...] = ()
+    reserved_bytes: int = 0
 
 
 class SramInfo(NamedTuple):

@@ -14,7 +14,7 @@ from mcusim.errors import ProfileError, RuntimeNameError, ScheduleError
 from mcusim.memory.banks import bank_uses, beyond_end, moved_bytes, spread_out
 from mcusim.memory.counting import count_as, find_counting
 from mcusim.memory.planning import plan_memory
-from mcusim.render.banks import bank_lines
+from mcusim.render.banks import bank_lines, bank_table
 from mcusim.render.text import UNICODE
 
 H743, F746 = load_board("stm32h743"), load_board("stm32f746")
@@ -126,6 +126,16 @@ def test_the_arena_in_one_bank():
     code, out, _ = run("run", "mcunet-in3", "--profile", "stm32h743", "--bank", "dtcm,sram1", "--layers", "none")
     assert code == 0
     assert "DOES NOT FIT" in out
+
+
+def test_the_table_of_a_report_knows_what_is_reserved():
+    """The end of the arena's run: what reaches into it does not fit, and the bank says so."""
+    board = msgspec.structs.replace(F746, reserved_bytes=20_000)
+    report = mcusim.simulate("mcunet-vww1", profile=board, runtime="tinyengine")
+    run = [bank for bank in report.sram.banks if bank.in_run]
+    assert sum(bank.reserved_bytes for bank in run) == 20_000
+    assert run[-1].reserved_bytes == min(20_000, run[-1].size_bytes)
+    assert "KiB reserved" in "\n".join(line.plain for line in bank_table(report.sram.banks, 120, UNICODE))
 
 
 def test_what_is_reserved_stays_where_it_was():

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from commands import run
 from hypothesis import given
 from hypothesis import strategies as st
 from reports import LAYERS, layer, report
 from rich.cells import cell_len
 
 import mcusim
+from mcusim.frontends.synthesis import with_seeded_weights
+from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.render.boards import best_first, board_lines
 from mcusim.render.layers import ALL_UP_TO, TOP, LayerChoice, layer_table
 from mcusim.render.run_report import report_lines
@@ -95,8 +99,8 @@ def test_long_networks_show_the_heaviest() -> None:
     lines = [line.plain for line in layer_table(shown, 100, UNICODE, LayerChoice.AUTO)]
     assert len(lines) == 1 + TOP + 1
     assert "105 lighter layers are not shown" in lines[-1]
-    assert "block_0/" in lines[1]  # the largest
-    assert "block_119/" in lines[TOP]  # the slowest
+    assert lines[1].split()[0] == "0"  # the largest
+    assert lines[TOP].split()[0] == "119"  # the slowest
     assert len(layer_table(shown, 100, UNICODE, LayerChoice.ALL)) == 1 + len(LONG)
 
 
@@ -263,3 +267,29 @@ def test_one_and_many():
     assert [listed(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
     simulated = mcusim.simulate("mcunet-vww0", profile="stm32f746", runtime="x-cube-ai")
     assert "Basis: SRAM, flash and time calibrated" in "\n".join(text(simulated, 100, LayerChoice.NONE))
+
+
+def test_a_layer_has_one_name_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of fused layers the first name, with its folders: in tables, in sentences and in documents."""
+    monkeypatch.setenv("COLUMNS", "240")
+    b = mcusim.GraphBuilder("folders")
+    stem = b.conv_2d(b.input((1, 16, 16, 3)), 8, kernel=3)
+    head = b.conv_2d(stem, 8, kernel=3)
+    made, names = b.build([head]), {stem: "net/stem/Relu;net/stem/Conv2D", head: "net/head/Relu;net/head/Conv2D"}
+    named = tuple(replace(tensor, name=names.get(index, tensor.name)) for index, tensor in enumerate(made.tensors))
+    graph = replace(made, tensors=named)
+    path = tmp_path / "folders.tflite"
+    path.write_bytes(write_tflite(with_seeded_weights(graph)))
+    asked = (str(path), "--profile", "stm32h743", "--runtime", "tflm")
+    shown = {
+        "run": run("run", *asked, "--layers", "all")[1],
+        "bits": run("bits", *asked)[1],
+        "ops": run("ops", str(path), "--runtime", "tflm")[1],
+        "plan": run("plan", str(path), "--runtime", "tflm", "--buffers", "all")[1],
+        "diff": run("diff", str(path), "--float")[1],
+    }
+    for command, text in shown.items():
+        assert "net/head/Relu" in text, command
+        assert "net/head/Conv2D" not in text, command
+    documents = [json.loads(run(name, *asked, "--json", "-")[1])["layers"] for name in ("run", "bits")]
+    assert [layer["name"] for layer in documents[0]] == [layer["name"] for layer in documents[1]]

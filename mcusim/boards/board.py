@@ -193,6 +193,14 @@ class Board(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
         """What a runtime with one arena can have: the largest run, less what the profile reserves."""
         return total_bytes(self.arena_run) - self.reserved_bytes
 
+    def reserved_in(self, bank: MemoryBank) -> int:
+        """Bytes of a bank that `reserved_bytes` keeps from the arena: the end of the arena's run is reserved."""
+        run = self.arena_run
+        if bank not in run:
+            return 0
+        behind = total_bytes(run[run.index(bank) + 1 :])
+        return min(max(self.reserved_bytes - behind, 0), bank.size_bytes)
+
     @property
     def sram_bytes(self) -> int:
         """All on-chip RAM that may hold activations, whether in the run or not."""

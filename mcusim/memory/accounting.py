@@ -205,7 +205,8 @@ def _banks(board: Board, peak: int, there: list[tuple[str, int, int]]) -> tuple[
         used = max(peak - start if bank is run[-1] else min(peak, end) - start, 0)
         last = end if bank is not run[-1] else max(end, peak)
         names = tuple([name for name, low, high in there if low < last and high > start])
-        found.append(BankInfo(bank.name, bank.address, bank.size_bytes, used, str(bank.kind), True, names))
+        reserved = board.reserved_in(bank)
+        found.append(BankInfo(bank.name, bank.address, bank.size_bytes, used, str(bank.kind), True, names, reserved))
         start = end
     others = [bank for bank in board.memory if bank not in run]
     found += [BankInfo(b.name, b.address, b.size_bytes, 0, str(b.kind), False, ()) for b in others]

@@ -34,7 +34,7 @@ def bank_table(banks: Sequence[BankInfo], width: int, glyphs: Glyphs) -> list[Te
     rows = []
     for bank in banks:
         told = _names(bank.buffers) if bank.in_run else f"{bank.kind}, not in the arena's piece"
-        rows.append(_row(bank.name, bank.used_bytes, bank.size_bytes, told, bank.in_run))
+        rows.append(_row(bank.name, bank.used_bytes, bank.size_bytes, told, bank.in_run, bank.reserved_bytes))
     heading = "Banks, and what lies there when most is alive"
     return [*paragraph(heading, width, style="bold"), *_rows_told(rows, width, glyphs)]
 
@@ -60,7 +60,7 @@ def bank_lines(plan: MemoryPlan, board: Board, uses: Sequence[BankUse], width: i
             t.name if size == t.size_bytes else f"{first_name(t.name)} ({kib(size)} KiB of it)" for t, size in there
         ]
         used = use.used_bytes + use.over_bytes
-        rows.append(_row(use.bank.name, used, use.bank.size_bytes, _names(names), True))
+        rows.append(_row(use.bank.name, used, use.bank.size_bytes, _names(names), True, board.reserved_in(use.bank)))
     lines = [
         *paragraph(heading, width, style="bold red" if over else "bold"),
         *_rows_told(rows, width, glyphs),
@@ -96,8 +96,10 @@ def _rows_told(rows: Sequence[list[Cell | Bar]], width: int, glyphs: Glyphs) -> 
     ]
 
 
-def _row(name: str, used: int, size: int, told: str, in_run: bool) -> list[Cell | Bar]:
-    style = "red" if used > size else ""
+def _row(name: str, used: int, size: int, told: str, in_run: bool, reserved: int = 0) -> list[Cell | Bar]:
+    style = "red" if used > size - reserved else ""
+    if reserved:
+        told = f"{kib(reserved)} KiB reserved; {told}".removesuffix("; ")
     return [
         Cell(name, "" if in_run else "dim"),
         Cell(f"{kib(used)} KiB", style),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from mcusim.precision import BitFit, LayerBits
-from mcusim.render.text import Glyphs, headline, kib, paragraph, shape_text, stored_bytes
+from mcusim.render.text import Glyphs, first_name, headline, kib, paragraph, shape_text, stored_bytes
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Report
 
@@ -92,7 +92,7 @@ def _row(layer: LayerBits, found: BitFit, most: int, glyphs: Glyphs) -> list[Cel
     node = found.graph.nodes[layer.node]
     return [
         Cell(str(layer.node), "dim"),
-        Cell(layer.name),
+        Cell(first_name(layer.name)),
         Cell({"DEPTHWISE_CONV_2D": "DW_CONV_2D"}.get(layer.op, layer.op)),
         Cell(shape_text(node.signature.output.shape, glyphs) if node.outputs else ""),
         _width(layer.input_bits),

@@ -14,7 +14,7 @@ from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import LayerInfo, Report
 from mcusim.units import cycles_to_ms, format_count, format_percent
 
-__all__ = ["ALL_UP_TO", "TOP", "LayerChoice", "executed", "layer_table", "short_names"]
+__all__ = ["ALL_UP_TO", "TOP", "LayerChoice", "executed", "layer_table"]
 
 ALL_UP_TO = 40
 """As many layers are shown all together."""
@@ -35,7 +35,7 @@ class LayerChoice(StrEnum):
 
 
 class _Row(NamedTuple):
-    """A layer that runs. name: as shown, without what all names begin with."""
+    """A layer that runs. name: as shown everywhere, of fused ones the first."""
 
     layer: LayerInfo
     name: str
@@ -81,23 +81,10 @@ def executed(report: Report) -> list[LayerInfo]:
 
 def _executed(report: Report) -> list[_Row]:
     clock_hz, layers = report.profile.clock_hz, executed(report)
-    names = short_names([layer.name for layer in layers])
     return [
-        _Row(layer, name, None if layer.cycles is None else cycles_to_ms(layer.cycles, clock_hz))
-        for layer, name in zip(layers, names, strict=True)
+        _Row(layer, first_name(layer.name), None if layer.cycles is None else cycles_to_ms(layer.cycles, clock_hz))
+        for layer in layers
     ]
-
-
-def short_names(names: Sequence[str]) -> list[str]:
-    """The names without the folders that most of them begin with, and of fused ones (`a;b`) the first."""
-    firsts = [first_name(name) for name in names]
-    for _ in range(4):
-        heads = Counter(name.partition("/")[0] for name in firsts if "/" in name)
-        head, count = heads.most_common(1)[0] if heads else ("", 0)
-        if count < max(2, len(firsts) // 2 + 1):
-            break
-        firsts = [name.removeprefix(f"{head}/") for name in firsts]
-    return firsts
 
 
 def _heaviest(rows: Sequence[_Row]) -> list[_Row]:
@@ -145,6 +132,10 @@ def _left_out(report: Report, rows: Sequence[_Row], shown: Sequence[_Row], total
             "live tensors" if report.convention.name == report.runtime.name else f"as {report.runtime.name} takes them"
         )
         told.append(f"SRAM of a layer: {own}; the total above is counted by other rules ({report.convention.name}).")
+    elif report.sram.persistent_bytes:
+        told.append(
+            f"SRAM of a layer: arena and scratch; {kib(report.sram.persistent_bytes)} KiB persistent come on top."
+        )
     if len(shown) < len(rows):
         missing = len(rows) - len(shown)
         share = 1 - sum(row.ms or 0.0 for row in shown) / total_ms if total_ms else 0.0

@@ -10,8 +10,7 @@ from rich.text import Text
 
 from mcusim.graph import Shape
 from mcusim.ops import Movement, OpDef
-from mcusim.render.layers import short_names
-from mcusim.render.text import Glyphs, headline, paragraph, shape_text
+from mcusim.render.text import Glyphs, first_name, headline, paragraph, shape_text
 from mcusim.render.text_table import Bar, Cell, Column, table
 
 __all__ = ["Served", "operator_list", "served_list"]
@@ -70,7 +69,7 @@ def served_list(
         Column("why", drop=2, least=14, most=60),
     )
     running = [layer for layer in served if layer.kernel or not layer.supported]
-    names = short_names([layer.name for layer in running])
+    names = [first_name(layer.name) for layer in running]
     rows = [_row(layer, name, glyphs) for layer, name in zip(running, names, strict=True)]
     lines = [*heading, Text(), *table(columns, rows, width, glyphs)]
     silent = Counter((layer.op, layer.why) for layer in served if layer not in running)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-from mcusim.render.layers import executed, short_names
-from mcusim.render.text import Glyphs, paragraph
+from mcusim.render.layers import executed
+from mcusim.render.text import Glyphs, first_name, paragraph
 from mcusim.render.text_table import Cell, Column, table
 from mcusim.report import LayerInfo, Report
 from mcusim.units import cycles_to_ms, format_percent
@@ -46,7 +46,7 @@ def main_cause(layer: LayerInfo) -> str:
 def slowest(report: Report, count: int = SLOWEST) -> list[Slow]:
     """The layers that take longest, longest first."""
     layers = executed(report)
-    names = short_names([layer.name for layer in layers])
+    names = [first_name(layer.name) for layer in layers]
     total = sum([layer.cycles or 0 for layer in layers]) or 1
     slow = [Slow(layer, name, (layer.cycles or 0) / total) for layer, name in zip(layers, names, strict=True)]
     return sorted([one for one in slow if one.share], key=lambda one: (-one.share, one.layer.index))[:count]
