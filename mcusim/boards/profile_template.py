@@ -36,6 +36,7 @@ kind = "sram"                      # sram, axi, dtcm, itcm, ccm or external; itc
 address = 0x08000000
 size_bytes = 524_288               # 512 KiB
 # wait_states = 3                  # at clock_hz, 0 to 15
+# The next four are recorded, and not yet used by the model of time.
 # read_width_bits = 128            # bits in one flash read
 # accelerator = true               # prefetch and small caches in front of the flash (ST's ART and its like)
 # accelerator_icache_bytes = 1_024
@@ -46,7 +47,7 @@ size_bytes = 524_288               # 512 KiB
 # [caches]                         # of the core; 0 where there is none
 # icache_bytes = 16_384
 # dcache_bytes = 16_384
-# dcache_external_only = false     # true where the data cache serves external memory only
+# dcache_external_only = false     # true where it serves external memory only; recorded, and not yet used
 # source = "datasheet, features"
 
 # [power]                          # while the network runs; without it energy is null
