@@ -140,6 +140,18 @@ class Dense(nn.Module):
         return self.layers(x)
 
 
+class Smooth(nn.Module):
+    """Activations that TFLite has no operator for, and a log softmax between layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.head = nn.Linear(12, 16), nn.Linear(16, 16), nn.Linear(16, 5)
+
+    def forward(self, x: Any) -> Any:
+        x = functional.mish(self.a(x)) + functional.softplus(self.b(functional.gelu(self.a(x), approximate="tanh")))
+        return self.head(functional.log_softmax(x, -1))
+
+
 MODULES: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "separable": (Separable, (1, 3, 32, 32)),
     "residual": (Residual, (1, 3, 32, 32)),
@@ -148,6 +160,7 @@ MODULES: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "sound": (Sound, (1, 4, 1, 40)),
     "pyramid": (Pyramid, (1, 3, 16, 16)),
     "dense": (Dense, (1, 40)),
+    "smooth": (Smooth, (1, 12)),
 }
 
 

@@ -171,6 +171,12 @@ def _silu(call: AtenCall) -> None:
     call.step("Mul", call.tensor("self"), gate)
 
 
+def _softplus(call: AtenCall) -> None:
+    if call.plain("beta", 1) != 1:
+        raise call.refuse("it is not of beta 1", "use beta=1")
+    call.step("Softplus", call.tensor("self"))
+
+
 def _leaky(call: AtenCall) -> None:
     call.step("LeakyRelu", call.tensor("self"), alpha=float(call.plain("negative_slope", 0.01)))
 
@@ -373,7 +379,14 @@ RULES: Mapping[str, Rule] = {
     "sigmoid": _renamed("Sigmoid", "self"),
     "tanh": _renamed("Tanh", "self"),
     "silu": _silu,
-    "gelu": _renamed("Gelu", "self"),
+    "gelu": lambda call: call.step("Gelu", call.tensor("self"), approximate=str(call.plain("approximate", "none"))),
+    "mish": _renamed("Mish", "self"),
+    "softplus": _softplus,
+    "log_softmax": lambda call: call.step("LogSoftmax", call.tensor("self"), axis=call.plain("dim", -1)),
+    "_log_softmax": lambda call: call.step("LogSoftmax", call.tensor("self"), axis=call.plain("dim", -1)),
+    "reciprocal": _renamed("Reciprocal", "self"),
+    "pow": _renamed("Pow", "self", "exponent"),
+    "log": _renamed("Log", "self"),
     "softmax": _softmax,
     "_softmax": _softmax,
     "sqrt": _renamed("Sqrt", "self"),
@@ -392,6 +405,7 @@ RULES: Mapping[str, Rule] = {
     "mean": _reduce("ReduceMean"),
     "sum": _reduce("ReduceSum"),
     "amax": _reduce("ReduceMax"),
+    "amin": _reduce("ReduceMin"),
     "argmax": _arg_max,
     **dict.fromkeys(
         ("flatten", "view", "reshape", "_unsafe_view", "unsqueeze", "squeeze", "view_copy", "unflatten"), _reshaped
