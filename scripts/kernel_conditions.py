@@ -3,6 +3,7 @@
     scripts/kernel_conditions.py                 all of them: some 70,000, four minutes of one core
     scripts/kernel_conditions.py PAD CONV_2D     those of some operators
     scripts/kernel_conditions.py --sample 1000   so many of all, drawn from a seed
+    scripts/kernel_conditions.py --mixed 1000    so many with up to three changes at once, and output bytes compared
 
 It prints a table, then every disagreement, and exits with 1 if there is one. A variant that mcusim's reader does not
 take (operands that contradict each other) is counted apart. Where TFLM dies, mcusim has to refuse.
@@ -23,10 +24,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from one_operator import Network
+from operator_catalogue import OPERATORS, about
 from operator_lines import networks
-from operator_variants import variants
+from operator_variants import mixtures, variants
 from tflm_judge import Answer, Outcome, Question, judge
 
+from mcusim import execute
 from mcusim.errors import McusimError
 from mcusim.frontends.tflite import parse_tflite
 from mcusim.graph import Graph
@@ -37,7 +40,7 @@ from mcusim.runtimes.refusals import refusals_of
 from mcusim.runtimes.tflm import with_pointer_bits
 from mcusim.schedule import LAYER
 
-__all__ = ["Said", "Trial", "all_variants", "disagreement", "tried"]
+__all__ = ["Said", "Trial", "all_mixtures", "all_variants", "disagreement", "other_bytes", "tried"]
 
 TFLM = with_pointer_bits(RUNTIMES["tflm"], 64)
 
@@ -75,6 +78,7 @@ DATA = MappingProxyType(
 """Where it depends on elements whether TFLM goes through: (operator, kind of variant) -> why."""
 
 
+MOST_OUTPUTS = 8
 AT_ONCE = 1000
 """So many files are held at a time."""
 
@@ -103,6 +107,7 @@ class Trial(NamedTuple):
     said: Said
     why: str
     head_bytes: int
+    is_mixed: bool = False
 
 
 def all_variants(ops: Sequence[str] = ()) -> list[Variant]:
@@ -116,8 +121,41 @@ def all_variants(ops: Sequence[str] = ()) -> list[Variant]:
     ]
 
 
-def tried(chosen: Sequence[Variant]) -> Iterator[Trial]:
-    """Ask TFLM and mcusim about each variant; about one file once."""
+NOBODYS = frozenset({"SignalFramer", "SignalStacker", "SignalEnergy", "SPACE_TO_BATCH_ND", "STRIDED_SLICE"})
+"""Operators that answer with memory that nothing has set, for some options."""
+
+
+def all_mixtures(count: int, seed: int, ops: Sequence[str] = ()) -> list[Variant]:
+    """So many networks with several changes, of the lines and of the catalogue."""
+    bases: dict[str, list[Network]] = {op: list(found) for op, found in networks().items()}
+    for name in OPERATORS:
+        for network in about(name):
+            custom = network.operators[0].custom
+            bases.setdefault(f"CUSTOM:{custom}" if custom else name, []).append(network)
+    wanted = {op: found for op, found in bases.items() if not ops or op in ops}
+    return [Variant(*mixture) for mixture in mixtures(wanted, count, seed)]
+
+
+def other_bytes(trial: Trial) -> str:
+    """In what mcusim's own execution differs from TFLM's outputs; "" where it equals, or one of them gives none."""
+    network, answer = trial.variant.network, trial.answer
+    if trial.said is not Said.RUNS or not answer.runs or trial.variant.op.removeprefix("CUSTOM:") in NOBODYS:
+        return ""
+    try:
+        content = replace(network, label="").content()  # as judged: TFLM may read what lies behind a constant
+        graph = parse_tflite(content, name="variant", where="variant")
+        found = execute(graph, _feeds(network))
+    except McusimError:
+        return ""
+    for number, (ours, theirs) in enumerate(zip(found, answer.outputs, strict=False)):
+        differing = int(((ours != theirs) & ~((ours != ours) & (theirs != theirs))).sum())
+        if differing:
+            return f"output {number}: {differing} of {ours.size} elements differ"
+    return ""
+
+
+def tried(chosen: Sequence[Variant], results: int = 0) -> Iterator[Trial]:
+    """Ask TFLM and mcusim about each variant; about one file once.   results: how many outputs are kept."""
     seen: set[int] = set()
     for start in range(0, len(chosen), AT_ONCE):
         asked: list[tuple[Variant, Question]] = []
@@ -126,9 +164,9 @@ def tried(chosen: Sequence[Variant]) -> Iterator[Trial]:
             if hash(content) not in seen:
                 seen.add(hash(content))
                 asked.append((variant, Question(content, _feeds(variant.network))))
-        answers = judge([question for _, question in asked])
+        answers = judge([question for _, question in asked], results)
         for (variant, question), answer in zip(asked, answers, strict=True):
-            yield Trial(variant, answer, *_said(question.content))
+            yield Trial(variant, answer, *_said(question.content), results > 0)
 
 
 def _feeds(network: Network) -> Sequence[NDArray[np.generic]]:
@@ -156,11 +194,13 @@ def _head_bytes(graph: Graph) -> int:
 def disagreement(trial: Trial) -> str:
     """In what mcusim and TFLM differ; "" if they do not, or ought to."""
     variant, answer, said = trial.variant, trial.answer, trial.said
-    place = (variant.op, variant.kind)
-    if said is Said.NOT_READ or (place in DATA and said is Said.RUNS):
+    places = {(variant.op, kind) for kind in variant.kind.split(" + ")}
+    if said is Said.NOT_READ or (places & set(DATA) and said is Said.RUNS):
         return ""
+    if trial.is_mixed and said is Said.RUNS and not answer.runs and variant.op in {op for op, _ in DATA}:
+        return ""  # what is fed is drawn over the whole range there
     if said is Said.REFUSED:
-        return f"mcusim refuses: {trial.why}" if answer.runs and place not in DELIBERATE else ""
+        return f"mcusim refuses: {trial.why}" if answer.runs and not places & set(DELIBERATE) else ""
     if not answer.runs:
         return f"TFLM: {answer.said.splitlines()[0] if answer.said else answer.outcome}"
     if answer.head_bytes != trial.head_bytes:
@@ -172,16 +212,17 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("ops", nargs="*", metavar="OPERATOR")
     parser.add_argument("--sample", type=int, default=0)
+    parser.add_argument("--mixed", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args(arguments)
-    chosen = all_variants(asked.ops)
+    chosen = all_mixtures(asked.mixed, asked.seed, asked.ops) if asked.mixed else all_variants(asked.ops)
     if asked.sample:
         chosen = random.Random(asked.seed).sample(chosen, min(asked.sample, len(chosen)))
     counts: Counter[tuple[Said, Outcome]] = Counter()
     differing = 0
-    for trial in tried(chosen):
+    for trial in tried(chosen, MOST_OUTPUTS if asked.mixed else 0):
         counts[trial.said, trial.answer.outcome] += 1
-        told = disagreement(trial)
+        told = disagreement(trial) or (other_bytes(trial) if asked.mixed else "")
         differing += bool(told)
         if told:
             print(f"{trial.variant.network.label}\n    {told}")

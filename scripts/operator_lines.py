@@ -100,7 +100,8 @@ def stored(dtype: str, shape: Sequence[int], numbers: Sequence[float] = ()) -> N
         return np.zeros(0, np.uint8)
     if dtype in _PACKED_BITS:
         return packed(chosen, _PACKED_BITS[dtype])
-    array: NDArray[Any] = np.asarray(chosen).astype(_NUMPY.get(dtype, dtype))
+    with np.errstate(all="ignore"):  # numbers of another type may be beyond this one
+        array: NDArray[Any] = np.asarray(chosen).astype(_NUMPY.get(dtype, dtype))
     return array.reshape(shape) if array.size == count else array
 
 

@@ -7,15 +7,16 @@ be nonsense; what a runtime makes of it is the question.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, product
+from random import Random
 from typing import Any
 
 from one_operator import STORED, Network, Operand, Operator, schema
 from operator_lines import retyped, stored
 
-__all__ = ["TYPES", "Variant", "variants"]
+__all__ = ["TYPES", "Variant", "mixtures", "variants"]
 
 TYPES = (
     *("float32", "float16", "int64", "int32", "int16", "int8", "int4", "uint8", "uint16", "uint32", "bool"),
@@ -36,6 +37,35 @@ def variants(network: Network) -> Iterator[Variant]:
     for kind, vary in _KINDS.items():
         for label, variant in vary(network):
             yield kind, replace(variant, label=f"{network.label}  ~ {kind}: {label}")
+
+
+def mixtures(bases: Mapping[str, Sequence[Network]], count: int, seed: int) -> Iterator[tuple[str, str, Network]]:
+    """(operator, kinds of change, network): several changes at once, as they meet in files that nobody made up.
+
+    bases: operator -> networks that run. What they read is drawn over its whole range four times out of five.
+    """
+    random = Random(seed)
+    for _ in range(count):
+        op = random.choice(sorted(bases))
+        network, kinds = random.choice(bases[op]), []
+        for _ in range(random.choice((0, 1, 1, 2, 2, 3))):
+            kind = random.choice(list(_KINDS))
+            found = list(_KINDS[kind](network))
+            if found:
+                label, changed = random.choice(found)
+                kinds.append(kind)
+                network = replace(changed, label=f"{network.label}  ~ {kind}: {label}")
+        if random.random() < 0.8:
+            network = replace(network, tensors=tuple(_fed_widely(each) for each in network.tensors))
+        yield op, " + ".join(kinds) or "itself", network
+
+
+def _fed_widely(operand: Operand) -> Operand:
+    """Stored integers and floats of the whole range instead of small numbers; positions stay as they are."""
+    is_value = (
+        operand.elements is None and operand.dtype in (*STORED, "float32") and (operand.low, operand.high) == (1, 3)
+    )
+    return replace(operand, low=None, high=None) if is_value else operand
 
 
 def _with(network: Network, **changes: Any) -> Network:

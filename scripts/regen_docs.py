@@ -167,7 +167,7 @@ def memory(model: str, runtime: str, board: str) -> str:
 
 def front(model: str, board: str) -> str:
     """The front of a network's schedules as SVG."""
-    return front_plot(search(model, profile=board), "svg").decode()
+    return front_plot(search(model, profile=board, kinds=CUT_KINDS), "svg").decode()
 
 
 def stage(model: str, spec: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("tflite_micro", reason="the tflite-micro wheel is not installed (extra `oracles`)")
 
-from kernel_conditions import all_variants, disagreement, tried
+from kernel_conditions import MOST_OUTPUTS, Said, all_mixtures, all_variants, disagreement, other_bytes, tried
 from operator_lines import networks, parse
 from tflm_judge import Question, judge
 
@@ -39,6 +39,17 @@ def test_a_sample_of_variants_runs_where_mcusim_says_so() -> None:
     chosen = random.Random(20261130).sample(every, int(os.environ.get("MCUSIM_VARIANTS", "600")))
     told = [f"{trial.variant.network.label}: {said}" for trial in tried(chosen) if (said := disagreement(trial))]
     assert not told, "\n".join(told)
+
+
+def test_several_changes_at_once_run_alike_with_equal_bytes() -> None:
+    """Runs or not, head, and the bytes of every output that mcusim executes. MCUSIM_VARIANTS: how many."""
+    chosen = all_mixtures(int(os.environ.get("MCUSIM_VARIANTS", "400")), seed=20261130)
+    trials = list(tried(chosen, MOST_OUTPUTS))
+    told = [
+        f"{each.variant.network.label}: {said}" for each in trials if (said := disagreement(each) or other_bytes(each))
+    ]
+    assert not told, "\n".join(told)
+    assert sum(trial.said is Said.RUNS for trial in trials) > len(trials) // 8
 
 
 HISTORY = {
