@@ -386,6 +386,13 @@ def test_a_click_sorts_and_a_word_filters(page: Path):
 
 
 @needs_browser
+def test_no_table_hides_a_column_on_a_laptop(page: Path):
+    wide = "Array.from(document.querySelectorAll('.scroll')).filter(box => box.scrollWidth > box.clientWidth).length"
+    seen = visit(page, {"do": "run", "script": wide}, width=1280, height=800)
+    assert seen.results == [0]
+
+
+@needs_browser
 def test_filters_of_operators_and_of_what_never_runs(page: Path):
     report = asked("mcunet-in3", max_ms=500.0).report
 

@@ -52,12 +52,13 @@ def _draw_bars(axes: Axes, report: Report) -> None:
 
 
 def _title(report: Report) -> str:
+    """Two lines: together they are wider than a column of text."""
     time = report.latency
     model = shorten(_plain(report.model.name), NAME_CELLS + 4, UNICODE)
     whose = f"{model} with {report.runtime.name} on {report.profile.name}"
     if time.ms is None or time.low_ms is None or time.high_ms is None:
-        return f"{whose}: time not known"
-    return f"{whose}: {_ms(time.ms)} ms ({_ms(time.low_ms)} to {_ms(time.high_ms)})"
+        return f"{whose}\ntime not known"
+    return f"{whose}\n{_ms(time.ms)} ms ({_ms(time.low_ms)} to {_ms(time.high_ms)}, 80 %)"
 
 
 def _plain(name: str) -> str:

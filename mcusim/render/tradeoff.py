@@ -18,6 +18,8 @@ __all__ = ["front_plot"]
 ASPECT, LEAST_HEIGHT_INCHES, NARROW_INCHES = 0.52, 2.6, 5.0
 MARGIN = 0.05
 """Of an axis, free beside the outermost points: their marks are wide."""
+LEAST_TICKS, TICKS = 4, 6
+"""A logarithmic axis that 1, 2, 5, 10, ... label more sparsely than this has round numbers at equal steps."""
 FAR = 4.0
 """Where the dearest schedule takes so many times the cheapest, or SRAM spreads so far, the axis is logarithmic."""
 
@@ -107,7 +109,7 @@ def _draw_limit(axes: Axes, front: Front) -> None:
 
 
 def _label(axes: Axes, front: Front, width: float) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     chosen = front.best or front.nearest
     narrow = width < NARROW_INCHES
@@ -118,6 +120,9 @@ def _label(axes: Axes, front: Front, width: float) -> None:
     axes.set_ylabel("time, ms" if front.layer.ms is not None else "MACs, millions")
     for axis in (axes.xaxis, axes.yaxis):
         if axis.get_scale() == "log":
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            low, high = sorted(axis.get_view_interval())
+            sparse = LogLocator(subs=(1, 2, 5))
+            labelled = [value for value in sparse.tick_values(low, high) if low <= value <= high]
+            axis.set_major_locator(sparse if len(labelled) >= LEAST_TICKS else MaxNLocator(TICKS, steps=(1, 2, 5, 10)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
