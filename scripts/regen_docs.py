@@ -32,7 +32,7 @@ from mcusim.render.timeline import timeline_plot
 from mcusim.render.tradeoff import front_plot
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import StageKind, parse_schedule
-from mcusim.searching import Space, search
+from mcusim.searching import CUT_KINDS, Space, search
 from mcusim.simulation.simulate import simulate
 from mcusim.tables import DOCUMENTS
 from mcusim.tables.document import Figure, Origin
