@@ -18,11 +18,10 @@ from mcusim.frontends.checks import refuse_float
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
-from mcusim.memory.accounting import flash_info
+from mcusim.memory.accounting import flash_info, memory_of
 from mcusim.memory.counting import count_as
-from mcusim.memory.placement import known_for, setup_bytes
+from mcusim.memory.placement import setup_bytes
 from mcusim.ops.totals import count_parameters
-from mcusim.planners import live_bytes
 from mcusim.pricing.breakdown import breakdown, stage_infos
 from mcusim.pricing.prices import MACS_ONLY, Coefficients, coefficients
 from mcusim.question import BoardName, Model, Question
@@ -31,15 +30,19 @@ from mcusim.runtimes import Runtime
 from mcusim.runtimes.refusals import refusals
 from mcusim.schedule import LAYER, Schedule, StageKind
 from mcusim.searching.routed import Progress, Routed, Space
+from mcusim.searching.uncut import layers_are_cheapest
 from mcusim.units import cycles_to_ms, format_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CUT_KINDS", "Front", "Point", "Progress", "Space", "front_of", "search"]
+__all__ = ["CUT_KINDS", "Front", "Point", "Progress", "Space", "best_of", "front_of", "search"]
 
 CUT_KINDS = (StageKind.PATCH, StageKind.STREAM)
 """The kinds of stage that run in pieces."""
+
+_STAGES, _GRID = 3, 16
+"""The space that is searched unless another is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +151,8 @@ def search(
     *,
     profile: BoardName,
     runtime: Runtime | str | None = None,
-    max_stages: int = 3,
-    max_grid: int = 16,
+    max_stages: int = _STAGES,
+    max_grid: int = _GRID,
     kinds: Iterable[StageKind | str] | None = None,
     input_place: InputPlace | None = None,
     sram_budget_bytes: int | None = None,
@@ -180,8 +183,8 @@ def search(
 def front_of(
     question: Question,
     *,
-    max_stages: int = 3,
-    max_grid: int = 16,
+    max_stages: int = _STAGES,
+    max_grid: int = _GRID,
     kinds: Iterable[StageKind | str] | None = None,
     progress: Progress | None = None,
 ) -> Front:
@@ -206,6 +209,31 @@ def front_of(
     return Front(
         graph, board, runtime, space, budgets.sram_bytes, budgets.flash_bytes, layer, tuple(points) or (layer,)
     )
+
+
+def best_of(question: Question, *, kinds: Iterable[StageKind | str] = CUT_KINDS) -> tuple[Point | None, Point]:
+    """`Front.best` and `Front.nearest` for a question, without placing points that they do not depend on.
+
+    Where there is a best one, it stands for the nearest too.
+    """
+    settled = question.settled()
+    graph, board, runtime = settled.graph, settled.board, settled.runtime
+    refuse_float(graph)
+    space = _space(_STAGES, _GRID, kinds)
+    input_place = None if settled.wished_place is None else settled.input_place()
+    known = coefficients(runtime, board)
+    placer = _Placer(graph, board, runtime, known, settled.budgets.sram_bytes)
+    layer = placer.point(LAYER, input_place or runtime.rules.input_place)
+    if not space.kinds:
+        return (layer if layer.fits else None), layer
+    if layer.fits and known is not None and placer.is_cheapest(layer, known, moves_input=input_place is None):
+        return layer, layer
+    points: list[Point] = []
+    for schedule, where in front_schedules(graph, runtime, known or MACS_ONLY, space, input_place):
+        points.append(placer.point(schedule, where))
+        if points[-1].fits:
+            return points[-1], points[-1]
+    return None, min(points or [layer], key=lambda point: point.peak_bytes)
 
 
 def _space(stages: int, grid: int, kinds: Iterable[StageKind | str]) -> Space:
@@ -245,9 +273,7 @@ class _Placer:
 
     def point(self, schedule: Schedule, where: InputPlace) -> Point:
         """A schedule as the runtime lowers and places it."""
-        program = lower(self.graph, schedule, self.runtime.rules, where)
-        placement = known_for(program, self.runtime)
-        alive = live_bytes(program.buffers, program.length)
+        _, program, placement, alive, _ = memory_of(self.graph, schedule, self.runtime, where)
         persistent_bytes = self.runtime.persistent(self.graph).size_bytes
         beside = placement.held_bytes + persistent_bytes
         beside += setup_bytes(self.graph, self.runtime, placement, persistent_bytes)
@@ -273,3 +299,10 @@ class _Placer:
             program.outside_bytes,
             tuple(refusals(program, self.board, self.runtime, missing)),
         )
+
+    def is_cheapest(self, layer: Point, prices: Coefficients, *, moves_input: bool) -> bool:
+        """Whether the network layer by layer is known to be the cheapest.   moves_input: where stages cut it."""
+        rules = self.runtime.rules
+        program = memory_of(self.graph, LAYER, self.runtime, layer.input_place).program
+        moves = moves_input and rules.patch_input_place not in (None, rules.input_place)
+        return layers_are_cheapest(program, rules, prices, moves_input=moves)

@@ -46,7 +46,7 @@ from mcusim.report import (
 from mcusim.runtimes import Runtime
 from mcusim.runtimes.refusals import refusals
 from mcusim.schedule import LAYER, Schedule, StageKind
-from mcusim.searching import front_of
+from mcusim.searching import best_of
 from mcusim.units import cycles_to_ms, format_ms
 
 __all__ = ["prices_for", "report_of", "simulate"]
@@ -150,15 +150,15 @@ def _best_schedule(question: Question, settled: Settled) -> tuple[Schedule, tupl
     asked = replace(
         question, model=settled.graph, runtime=runtime, clock_hz=None, what_if=True, planner=None, reorder=False
     )
-    front = front_of(asked, kinds=runtime.cut_stages)
+    best, nearest = best_of(asked, kinds=runtime.cut_stages)
     lacking = sorted(set(StageKind) - runtime.stages)
-    if front.best is not None or not lacking or runtime.counted_by:
-        return (front.best or front.nearest).schedule, ()
-    wider = front_of(asked, kinds=set(StageKind) - {StageKind.LAYER}).best
+    if best is not None or not lacking or runtime.counted_by:
+        return nearest.schedule, ()
+    wider, _ = best_of(asked, kinds=set(StageKind) - {StageKind.LAYER})
     if wider is None:
-        return front.nearest.schedule, ()
+        return nearest.schedule, ()
     nothing_fits = f"schedule: nothing fits that {runtime.name} can run"
-    return front.nearest.schedule, (f"{nothing_fits}; with {' and '.join(lacking)} stages, {wider.schedule} would.",)
+    return nearest.schedule, (f"{nothing_fits}; with {' and '.join(lacking)} stages, {wider.schedule} would.",)
 
 
 def _report(question: Question, settled: Settled) -> Report:

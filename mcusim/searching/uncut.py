@@ -1,0 +1,108 @@
+"""When no cut stage can be cheaper than the layers that it runs in pieces.
+
+The pieces of a stage together compute at least what its layers compute, as long as every layer reads all of its inputs
+whatever the cut: halos are computed again, and nothing is left out. Prices rise with work, and each piece enters its
+kernels anew. So the network layer by layer has the fewest cycles, and where it fits there is nothing to search.
+
+A layer that skips rows, such as a 1x1 window with stride 2, lets a cut leave them out; then it is not known. Nor is it
+where a stage of a single piece, which costs no more, might take less memory: because its kernels ask for less, or
+because the input then lies outside at no price.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from mcusim.graph import Attributes, Signature, signature
+from mcusim.lowering.rules import LoweringRules
+from mcusim.lowering.staging import copied_inputs, network_of, overwritten, resized
+from mcusim.ops import OPS
+from mcusim.ops.shared.windows import SIGNATURES_KEPT
+from mcusim.ops.totals import whole_work
+from mcusim.pricing.prices import Coefficients, price_whole
+from mcusim.program import Program
+from mcusim.region import Span
+
+__all__ = ["layers_are_cheapest"]
+
+_LEAST_SHARE = 1e-9
+"""Of all cycles: what entering a kernel once more must cost at least, so that sums tell it."""
+
+
+def layers_are_cheapest(program: Program, rules: LoweringRules, prices: Coefficients, *, moves_input: bool) -> bool:
+    """Whether nothing that is worth having has as few cycles as the network layer by layer.
+
+    program: that network.   moves_input: whether the input's place is that of cut stages where the first one is cut.
+    """
+    steps = list(program.body())
+    calls = [step.signature for step in steps]
+    if program.parts or not all(_reads_everything(call) and _asks_no_less(rules, call) for call in calls):
+        return False
+    least = _LEAST_SHARE * sum([price_whole(prices, call).total_cycles for call in calls])
+    if moves_input and not _copies_cost(program, rules, prices, least):
+        return False
+    return all(_entry_cycles(prices, call) > least for call in calls)
+
+
+def _copies_cost(program: Program, rules: LoweringRules, prices: Coefficients, least: float) -> bool:
+    """Whether every first stage has to copy an input that lies outside, however short it is."""
+    if not rules.copies_input_patch:
+        return False
+    steps = network_of(program.graph, rules).steps
+    tensors, inputs = program.graph.tensors, {home.held for home in program.inputs}
+    if set(copied_inputs(program.graph, steps, 1, inputs)) != inputs:
+        return False
+    kinds = [tensors[index].type for index in inputs]
+    copies = [signature("COPY", Attributes(), (kind,), (kind,)) for kind in kinds]
+    return sum([price_whole(prices, copy).total_cycles for copy in copies]) > least
+
+
+@lru_cache(SIGNATURES_KEPT)
+def _asks_no_less(rules: LoweringRules, call: Signature) -> bool:
+    """Whether the kernel of a piece that is the whole output asks for as much as that of the layer."""
+    if call.op not in OPS or not call.outputs:
+        return False
+    piece = resized(call, call.output.rows, call.output.cols)
+    for asks in (rules.planned_scratch, rules.held_scratch):
+        of_piece = dict(asks(piece))
+        if any(of_piece.get(role, 0) < size_bytes for role, size_bytes in asks(call)):
+            return False
+    return set(overwritten(rules, call, piece)) <= set(overwritten(rules, call, call))
+
+
+@lru_cache(SIGNATURES_KEPT)
+def _entry_cycles(prices: Coefficients, call: Signature) -> float:
+    """What it costs to enter the kernel once more. 0 where a rate is no price."""
+    rates = prices.model.rates(prices.cycles, call, whole_work(call))
+    return rates.call if min(rates) >= 0 else 0.0
+
+
+@lru_cache(SIGNATURES_KEPT)
+def _reads_everything(call: Signature) -> bool:
+    """Whether the pieces of any cut read all of every input between them."""
+    op = OPS.get(call.op)
+    if op is None or not call.outputs:
+        return False
+    rows, cols = Span(0, call.output.rows), Span(0, call.output.cols)
+    for index, kind in enumerate(call.inputs):
+        if kind is None or kind.is_constant:
+            continue
+        above = [op.needs(call, index, Span(row, row + 1), cols) for row in range(rows.stop)]
+        beside = [op.needs(call, index, rows, Span(col, col + 1)) for col in range(cols.stop)]
+        if any(region is None for region in (*above, *beside)):
+            continue  # it needs the whole tensor, and cannot be cut
+        along_rows = [region.rows for region in above if region is not None]
+        along_cols = [region.cols for region in beside if region is not None]
+        if not _covers(along_rows, kind.rows) or not _covers(along_cols, kind.cols):
+            return False
+    return True
+
+
+def _covers(spans: list[Span], size: int) -> bool:
+    """Whether intervals, one after the other, leave out nothing of an axis."""
+    reached = 0
+    for span in spans:
+        if span.start > reached:
+            return False
+        reached = max(reached, span.stop)
+    return reached >= size
