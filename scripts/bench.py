@@ -7,6 +7,7 @@ scripts/bench exec            calls of int8 networks, beside LiteRT's default an
 scripts/bench search          the front of all schedules of a network, beside lowering each of them
 scripts/bench scale           time and memory on chains and fan-outs of 1,000 to 20,000 nodes
 scripts/bench firmware        instructions of the generated C, counted in emulation, beside CMSIS-NN's
+scripts/bench sweep           answers of sweeps beside bare Reports, over cores and over Dask workers
 scripts/bench plan            arenas: each runtime's own plan beside the proved optimum, and the time both take
 """
 
@@ -30,6 +31,7 @@ from bench_exec import bench_exec
 from bench_firmware import bench_firmware
 from bench_scale import bench_scale
 from bench_search import bench_search
+from bench_sweep import bench_sweep
 
 from mcusim import zoo
 from mcusim.errors import McusimError
@@ -192,6 +194,7 @@ BENCHES: dict[str, Callable[[], None]] = {
     "search": bench_search,
     "plan": bench_plan,
     "scale": bench_scale,
+    "sweep": bench_sweep,
     "firmware": bench_firmware,
 }
 

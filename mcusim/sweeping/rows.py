@@ -76,9 +76,45 @@ def _without_none(hint: Any) -> Any:
 def row_of(asked: dict[str, Value], report: Report) -> dict[str, Value]:
     """The row of an answer. asked: the columns that say what the question was."""
     row: dict[str, Value] = {**asked, "error": None, "schema_version": SCHEMA_VERSION}
-    for column in columns()[len(_ASKED) :]:
-        row[column.name] = _value(report, column.name.split("."), column.kind)
-    return row
+    for part, names in _parts():
+        fields = report if part is None else getattr(report, part)
+        if fields is None:
+            row.update(dict.fromkeys([name for name, _, _ in names]))
+            continue
+        for name, field, kind in names:
+            value = getattr(fields, field)
+            if value is not None and kind in _TEXTS:
+                value = str(value) if kind is str else list(map(str, value))
+            row[name] = value
+    for name, path, kind in _deep():
+        row[name] = _value(report, path, kind)
+    return {name: row[name] for name in _names()}
+
+
+_TEXTS = (str, list)
+_Named = tuple[str, str, type]
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple([column.name for column in columns()])
+
+
+@cache
+def _parts() -> tuple[tuple[str | None, tuple[_Named, ...]], ...]:
+    """Columns by the part of the Report that has them as fields: (column, field, kind). None: the Report itself."""
+    found: dict[str | None, list[_Named]] = {}
+    for name, kind in columns()[len(_ASKED) :]:
+        *path, field = name.split(".")
+        if len(path) < 2:
+            found.setdefault(path[0] if path else None, []).append((name, field, kind))
+    return tuple([(part, tuple(names)) for part, names in found.items()])
+
+
+@cache
+def _deep() -> tuple[tuple[str, list[str], type], ...]:
+    """Columns further down: (column, path, kind)."""
+    return tuple([(n, n.split("."), kind) for n, kind in columns()[len(_ASKED) :] if n.count(".") > 1])
 
 
 def row_of_failure(asked: dict[str, Value], sentence: str) -> dict[str, Value]:
