@@ -114,7 +114,7 @@ def profiles(
       mcusim profiles
       mcusim profiles stm32h743
       mcusim profiles --core m7 --min-sram 400k --sort clock
-      mcusim profiles --max-price 5 --sort price
+      mcusim profiles --series stm32h7 --sort price
       mcusim profiles --json
     """
     if context.invoked_subcommand is not None:

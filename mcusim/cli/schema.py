@@ -68,7 +68,6 @@ def schema(
     Examples:
       mcusim schema
       mcusim schema fit
-      mcusim schema plan --json plan.schema.json
     """
     if every:
         write_output("".join(f"{command}\n" for command in DOCUMENTS), STDOUT, "--list")
