@@ -108,7 +108,7 @@ def test_stages_that_the_runtime_lacks_are_no_fit():
     asked = ("run", "mbv2-w0.35-r144", "--profile", "stm32f412", "--layers", "none", "--schedule")
     code, out, _ = run(*asked, "layer@3+stream:18@2", "--check")
     assert code == 3
-    assert "UNKNOWN, tinyengine cannot run it so" in out
+    assert "UNKNOWN, tinyengine cannot run it: see the warnings" in out
     assert "lines kept 124.9 KiB" in out
     assert run(*asked, "layer@3+patch:2x2@2", "--check")[0] == 0
 

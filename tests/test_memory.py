@@ -217,3 +217,11 @@ def test_live_bytes_counts_each_step():
     buffers = [Buffer("a", 10, 0, 2), Buffer("b", 5, 1, 3), Buffer("held", 99, 0, 3, BufferKind.HELD)]
     assert live_bytes(buffers, 3) == [10, 15, 5]
     assert all(a >= 0 for a, _ in pairwise(live_bytes(buffers, 3)))
+
+
+def test_a_buffer_that_the_model_places_at_0_stays_there() -> None:
+    """The greedy planner alone would give the larger one the lowest address."""
+    buffers = [Buffer("small", 16, 0, 2, alignment=16, tensor=0), Buffer("large", 64, 0, 2, alignment=16, tensor=1)]
+    assert tflm_place_rest(buffers, [-1, -1]) == (64, 0)
+    assert tflm_place_rest(buffers, [0, -1]) == (0, 16)
+    assert tflm_place_rest(buffers, [128, 0]) == (128, 0)

@@ -188,7 +188,7 @@ def test_no_name_stands_for_two_networks() -> None:
 
 @pytest.mark.parametrize("name", ["mcunet-in33", "../secret", "", "mcunet-in3.tflite"])
 def test_an_unknown_name(name: str) -> None:
-    with pytest.raises(ModelError, match=r"is no network of the zoo(?s:.*)mcusim models"):
+    with pytest.raises(ModelError, match=r"no published network has this name(?s:.*)mcusim models"):
         zoo.build(name)
 
 

@@ -1,4 +1,24 @@
-"""Graph + schedule + the rules of a runtime -> Program."""
+"""Graph + schedule + the rules of a runtime -> Program.
+
+    1. fold    a PAD into the convolution behind it, a RESHAPE into nothing             folding.py
+    2. split   the steps among the stages; which region each piece computes             staging.py
+    3. store   one buffer for what a step writes: alive from that step to its last reader
+    4. join    a buffer on top of an input that nobody reads afterwards                 `_taken_over`
+    5. view    where a step finds the rows of a piece: whole tensor, piece, line buffer
+
+Example of a lifetime. Steps 0, 1, 2 are conv, conv, ADD; the ADD reads what both convolutions wrote:
+
+    step        0   1   2
+    input       #               [0, 1)    read by step 0
+    conv 0      #   #   #       [0, 3)    read by steps 1 and 2: alive beside step 1
+    conv 1          #   #       [1, 3)
+    ADD                 #       [2, 3)    may be computed on top of conv 0 or conv 1
+
+Example of a cut. A 3x3 convolution of stride 2 without padding makes 4 rows of 9. In two bands:
+
+    band 0   writes rows [0, 2), reads rows [0, 5)
+    band 1   writes rows [2, 4), reads rows [4, 9)      row 4 is read twice: the halo
+"""
 
 from __future__ import annotations
 
@@ -262,7 +282,10 @@ class _Lowering:
         return buffers, views, view_of
 
     def _piece_sizes(self) -> dict[int, tuple[int, int]]:
-        """Rows and columns that the storage written by cut stages must hold at once, were it not whole."""
+        """Rows and columns of a piece buffer: the most that one iteration of a cut stage holds of a tensor.
+
+        Tensors that are needed outside the stage are held whole, whatever this says.
+        """
         return {
             storage: (rows.uniform, cols.uniform) if time in self.uniform else (rows.held, cols.held)
             for time, (rows, cols) in self.cuts.items()

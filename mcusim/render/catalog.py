@@ -322,7 +322,7 @@ def _rules(runtime: Runtime) -> str:
     told = [f"plans with {runtime.planner_name}, buffers aligned to {rules.alignment} bytes"]
     told += ["folds padding into its readers"] if rules.folds_padding else ["carries padding out"]
     told += ["a reshape costs nothing"] if rules.relabels_free else []
-    told += ["conversions at the border are the caller's"] if rules.caller_converts else []
+    told += ["the caller converts inputs and outputs of the network"] if rules.caller_converts else []
     told += [f"computes {', '.join(sorted(rules.in_place))} in place"] if rules.in_place else []
     told.append(f"input {rules.input_place}")
     return "; ".join(told)

@@ -188,7 +188,7 @@ def _layer_lines(story: Explanation, width: int, glyphs: Glyphs) -> list[Text]:
         Column("halo", right=True, drop=3),
         Column("ms", right=True, drop=4),
     )
-    lines = [Text(), *paragraph("What is computed again, the dearest first:", width, style="bold")]
+    lines = [Text(), *paragraph("What is computed again, most cycles first:", width, style="bold")]
     lines += table(columns, rows, width, glyphs)
     hidden = len(again) - LAYERS_SHOWN
     return [*lines, *paragraph(f"and {hidden} more layers.", width, style="dim")] if hidden > 0 else lines

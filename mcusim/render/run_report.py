@@ -102,7 +102,7 @@ def verdict_reason(report: Report) -> str:
             interval = f"{_digits(time.low_ms)} to {_digits(time.high_ms)} ms"
             found.append(f"not sure of the time: {interval}, allowed {_digits(time.budget_ms)}")
         if report.runtime.runs is False:
-            found.append(f"{report.runtime.name} cannot run it so: see the warnings")
+            found.append(f"{report.runtime.name} cannot run it: see the warnings")
         found = found or ["see the warnings"]
     else:
         used = sram.peak_bytes / sram.budget_bytes

@@ -85,7 +85,9 @@ def _convolution(signature: Signature) -> Kernel:
         return _none("no kernel for dilated convolutions")
     if kernel_h == kernel_w == 1:
         if rows.stride != 1 or cols.stride != 1:
-            return _none(f"no 1x1 kernel of stride {_by(rows.stride, cols.stride)}: they take every column")
+            return _none(
+                f"no 1x1 kernel of stride {_by(rows.stride, cols.stride)}: TinyEngine has them for stride 1 only"
+            )
         return _pointwise(in_c, out_c, "1x1")
     strides = {rows.stride, cols.stride}
     if kernel_h == kernel_w == 3 and strides == {2} and in_c == 3:
@@ -93,7 +95,7 @@ def _convolution(signature: Signature) -> Kernel:
     if kernel_h == kernel_w == 3 and strides == {1}:
         return Kernel("convolve_s8_kernel3_stride1_pad1_fpreq", why="3x3, stride 1")
     shape = f"{kernel_h}x{kernel_w} convolution of stride {_by(rows.stride, cols.stride)}"
-    return _none(f"no kernel for a {shape}: 1x1, 3x3 of stride 1, and of stride 2 on 3 channels, is all there is")
+    return _none(f"no kernel for a {shape}: there are 1x1, 3x3 of stride 1, and 3x3 of stride 2 on 3 channels")
 
 
 def _pointwise(in_c: int, out_c: int, what: str) -> Kernel:

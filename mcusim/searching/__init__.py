@@ -52,7 +52,7 @@ class Point:
     peak_bytes: SRAM as the runtime's planner places it.   live_bytes: what no plan can beat.   fits: the SRAM budget.
     cycles, ms: None where nobody has measured the runtime on this core.
     outside_bytes: of an input that lies in memory of the caller, and not in SRAM.
-    refusals: why the runtime cannot run it so, a sentence each.
+    refusals: why the runtime cannot run it under this schedule, a sentence each.
     """
 
     schedule: Schedule

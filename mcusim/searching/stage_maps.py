@@ -1,4 +1,14 @@
-"""What each piece of a cut stage computes of every tensor, reads of its inputs, and finds cached: what to draw."""
+"""What each piece of a cut stage computes of every tensor, reads of its inputs, and finds cached: what to draw.
+
+Two 3x3 convolutions of stride 1 with a border of zeros on maps of 8 rows, in two row pieces:
+
+                    piece 0        piece 1
+    input           [0, 6)         [2, 8)        read: two rows more on the inner side
+    first           [0, 5)         [3, 8)        computed: one row more. Rows 3 and 4 twice, or cached between bands
+    second          [0, 4)         [4, 8)        the stage's output, shared out evenly
+
+`StageMap.rows` is a line of this table; `cached` has the rows that a band finds computed already: [3, 5) in band 1.
+"""
 
 from __future__ import annotations
 

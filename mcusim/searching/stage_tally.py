@@ -1,4 +1,15 @@
-"""Bytes alive at each step of cut stages, counted while they grow towards their starts."""
+"""Bytes alive at each step of cut stages, counted while they grow towards their starts.
+
+A stage [start, end) is grown backwards: end stays, and one step is added in front at a time, so that all starts of one
+end cost one walk. What a step writes is alive from that step to its last reader in the stage:
+
+    steps        2   3   4            alive bytes of each step, for the stage [3, 5), then [2, 5)
+    adds 4               c            step 4: c
+    adds 3           b   c            step 3: b      step 4: b + c if 4 reads b
+    adds 2       a   b   c            step 2: a      step 3: a + b if 3 reads a
+
+A row of an array is an end, a column a grid or a number of bands: all of them are counted at once.
+"""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def resolve(name: str) -> str:
     if found is None:
         known = (*_all_names(), *aliases())
         raise ModelError(
-            "is no network of the zoo", where=name, fix=did_you_mean(name, known, listed_by="mcusim models")
+            "no published network has this name", where=name, fix=did_you_mean(name, known, listed_by="mcusim models")
         )
     return found
 

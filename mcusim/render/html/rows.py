@@ -106,7 +106,7 @@ class OperatorRow(NamedTuple):
 
 
 def operators(report: Report) -> list[OperatorRow]:
-    """The layers that run, by operator, the dearest first."""
+    """The layers that run, by operator, the most expensive first."""
     groups: dict[str, list[LayerInfo]] = {}
     for layer in executed(report):
         groups.setdefault(layer.op, []).append(layer)
