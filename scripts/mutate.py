@@ -1,7 +1,7 @@
 """Which faults would the tests notice? Plants one small fault at a time in a file, and runs the file's tests over it.
 
-    scripts/mutate.py --sample 150 --seed 0            a seeded sample over all rooms below
-    scripts/mutate.py --sample 40 mcusim/report.py     of one file or folder
+    .venv/bin/python scripts/mutate.py --sample 150 --seed 0            a seeded sample over all rooms below
+    .venv/bin/python scripts/mutate.py --sample 40 mcusim/report.py     of one file or folder
 
 A fault is a changed comparison, an operator, a number off by one, a condition turned round, or a term left out. Each is
 tried in a process of its own: a fork of this one, in which everything is loaded already and the file's module is

@@ -76,6 +76,14 @@ class Step:
             return tuple(int(each) for each in found)
         return (int(found),) if isinstance(found, int) else None
 
+    def floats(self, name: str) -> tuple[float, ...] | None:
+        """A list of numbers, or None where the attribute is missing or holds anything else."""
+        listed = self.attributes.get(name)
+        if not isinstance(listed, tuple):
+            return None
+        numbers = [float(each) for each in listed if not isinstance(each, str)]
+        return tuple(numbers) if len(numbers) == len(listed) else None
+
     def array(self, name: str) -> Array | None:
         found = self.attributes.get(name)
         return found if isinstance(found, np.ndarray) else None

@@ -74,8 +74,8 @@ def _resized(emitter: Emitter, step: Step, shape: Shape) -> Shape:
     at = 2 if step.op == "Resize" and len(step.inputs) > 2 else 1
     scales: Sequence[float] | None = None
     if step.has(at) or "scales" in step.attributes:
-        given = step.attributes.get("scales")
-        scales = given if isinstance(given, tuple) else _floats(emitter, step, at)  # type: ignore[assignment]
+        stated = step.floats("scales")
+        scales = _floats(emitter, step, at) if stated is None else stated
     axes = step.integers("axes") or tuple(range(len(shape)))
     found = list(shape)
     if scales:
