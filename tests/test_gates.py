@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import run
+from commands import REPO, run
 
 NETWORK = ("smallcifar", "--profile", "stm32f412")
 
@@ -96,11 +101,11 @@ def test_what_is_no_report(tmp_path: Path, content: str) -> None:
 
 
 def test_a_baseline_says_what_changed(tmp_path: Path) -> None:
-    target = str(tmp_path / "base.json")
+    target = str(tmp_path / "baselines" / "base.json")  # the folder is made
     assert "a new baseline" in run("run", *NETWORK, "--update-baseline", target).err
     assert "nothing changed" in run("run", *NETWORK, "--update-baseline", target).err
     told = run("run", *NETWORK, "--runtime", "tflm", "--update-baseline", target).err
-    assert "sram " in told
+    assert re.search(r"sram [0-9.]+ KiB -> [0-9.]+ KiB \([+-][0-9.]+ (KiB|B) \([+-][0-9.]+ %\)\)", told)
     assert "runtime: tflm, was " in told
     assert json.loads(Path(target).read_text())["runtime"]["name"] == "tflm"
 
@@ -145,3 +150,59 @@ def test_wrong_files(tmp_path: Path, text: str) -> None:
     told = run("check", str(tmp_path / "budgets.toml"))
     assert told.code == 2
     assert told.err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_page_works_as_written_in_a_repository(tmp_path: Path) -> None:
+    """docs/ci.md by a new user, in a git repository: its budgets file, its baseline, its GitHub action's script."""
+    page = (REPO / "docs" / "ci.md").read_text(encoding="utf-8")
+    action = (REPO / "docs" / "examples" / "github" / "action.yml").read_text(encoding="utf-8")
+    (tmp_path / "budgets.toml").write_text(page.partition("```toml\n")[2].partition("```")[0])
+    (tmp_path / "models").mkdir()
+    assert run("export", "smallcifar", "models/kws.tflite").code == 0
+    assert run("check", "budgets.toml").code in (0, 1, 3)
+    assert (
+        run("run", "models/kws.tflite", "--profile", "stm32f412", "--update-baseline", "baselines/kws.json").code == 0
+    )
+    git("init", "-q")
+    git("add", "-A")
+    git("commit", "-qm", "a baseline")
+    assert (
+        run("run", "models/kws.tflite", "--profile", "stm32f412", "--update-baseline", "baselines/kws.json").code == 0
+    )
+    assert git("status", "--short") == ""  # the same network gives the same bytes
+    script = textwrap.dedent(action.partition("      run: |\n")[2].partition("    - if:")[0])
+    assert ran(script, tmp_path) == ("0", 0)
+    assert run("export", "mcunet-vww0", "models/kws.tflite").code == 0
+    assert ran(script, tmp_path) == ("1", 0)
+    assert "| sram |" in (tmp_path / "comment.md").read_text()
+    assert "BROKEN" in (tmp_path / "comment.md").read_text()
+    (tmp_path / "models" / "kws.tflite").unlink()
+    assert ran(script, tmp_path)[1] == 2
+
+
+def git(*words: str) -> str:
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+    return subprocess.run(["git", *who, *words], check=True, capture_output=True, text=True).stdout
+
+
+def ran(script: str, folder: Path) -> tuple[str, int]:
+    """The code that the action's step passes on, and the step's own."""
+    bin_folder, output = folder.parent / "bin", folder.parent / "output"
+    bin_folder.mkdir(exist_ok=True)
+    command = bin_folder / "mcusim"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mcusim "$@"\n')
+    command.chmod(0o755)
+    output.write_text("")
+    environment = {
+        **os.environ,
+        "PATH": f"{bin_folder}:{os.environ['PATH']}",
+        "PYTHONPATH": str(REPO),
+        "GITHUB_OUTPUT": str(output),
+        "MODEL": "models/kws.tflite",
+        "PROFILE": "stm32f412",
+        "BASELINE": "baselines/kws.json",
+        "LIMITS": "sram>+1% time>+3%",
+    }
+    done = subprocess.run(["bash", "-e", "-c", script], cwd=folder, env=environment, capture_output=True, check=False)
+    return output.read_text().strip().removeprefix("code="), done.returncode

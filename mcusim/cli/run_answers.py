@@ -21,6 +21,7 @@ from mcusim.errors import InputError
 from mcusim.gating.comparing import compare_reports, read_report
 from mcusim.question import Question
 from mcusim.render.boards import board_lines
+from mcusim.render.gates import change_told
 from mcusim.render.layers import LayerChoice
 from mcusim.render.run_report import report_lines
 from mcusim.report import SCHEMA_VERSION, Report
@@ -99,13 +100,15 @@ def tell_report(report: Report, layers: LayerChoice, json: str | None, csv: str 
 def write_baseline(report: Report, target: str) -> None:
     """Write the document, and on standard error what changed from the one before."""
     before = read_report(target) if os.path.exists(target) else None
+    if before is None and target != STDOUT:
+        os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
     write_output(document(report.to_dict()), target, "--update-baseline")
     if before is None:
         complain(f"{target}: a new baseline")
         return
     found = compare_reports(before, read_report(target))
     changed = [change for change in found.changes if change.before != change.after]
-    told = [f"{change.metric} {change.before} -> {change.after}" for change in changed]
+    told = [change_told(change) for change in changed]
     complain(f"{target}: {'; '.join([*told, *found.other]) or 'nothing changed'}")
 
 

@@ -19,6 +19,7 @@ _GREW = 3
 
 
 class _Layer(msgspec.Struct, frozen=True):
+    index: int
     name: str
     sram_bytes: int = 0
     weight_bytes: int = 0
@@ -41,8 +42,12 @@ class ReportDocument(msgspec.Struct, frozen=True):
 
 
 class Growth(NamedTuple):
-    """A layer that grew, in the metric's own unit for layers (bytes, or cycles). before: None for a new layer."""
+    """A layer that grew, in the metric's own unit for layers (bytes, or cycles). before: None for a new layer.
 
+    index: of the layer in the report: names need not be distinct.
+    """
+
+    index: int  # type: ignore[assignment]  # nobody searches a layer as a tuple
     name: str
     before: float | None
     after: float
@@ -144,6 +149,6 @@ def _grown(before: ReportDocument, after: ReportDocument, field: str) -> tuple[G
         earlier = was.get(layer.name)
         old, new = (earlier.pop(0) if earlier else None), getattr(layer, field) or 0
         if new > (old or 0):
-            grown.append(Growth(layer.name, old, new))
+            grown.append(Growth(layer.index, layer.name, old, new))
     grown.sort(key=lambda growth: (growth.before or 0) - growth.after)
     return tuple(grown[:_GREW])

@@ -14,7 +14,7 @@ from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Verdict
 from mcusim.units import format_bytes, format_ms
 
-__all__ = ["budget_lines", "comparison_lines", "comparison_markdown"]
+__all__ = ["budget_lines", "change_told", "comparison_lines", "comparison_markdown"]
 
 _WORDS = {True: ("holds", "green"), False: ("BROKEN", "bold red"), None: ("cannot be known", "yellow")}
 
@@ -54,6 +54,12 @@ def comparison_markdown(found: Comparison, names: tuple[str, str]) -> str:
     return "\n".join([*lines, *(f"- {other}" for other in found.other)]).rstrip() + "\n"
 
 
+def change_told(change: Change) -> str:
+    """One metric in a sentence, as in `sram 22.3 KiB -> 24.0 KiB (+1.7 KiB, +7.6 %)`."""
+    metric, before, after, difference, _ = _cells(change)
+    return f"{metric} {before} -> {after}" + (f" ({difference})" if difference else "")
+
+
 def _headline(found: Comparison) -> tuple[str, str]:
     asked = any(change.limits for change in found.changes)
     if found.holds is False:
@@ -90,13 +96,13 @@ def _amount(metric: Metric, value: float | None) -> str:
 
 
 def _growth(metric: Metric, layer: Growth) -> str:
-    """`conv_2 (16.0 KiB, was 8.0 KiB)`, in bytes or cycles."""
+    """`layer 2 conv_2 (16.0 KiB, was 8.0 KiB)`, in bytes or cycles."""
     texts = [
         format_bytes(value) if metric in (Metric.SRAM, Metric.FLASH) else f"{value:,.0f} cycles"
         for value in (layer.after, layer.before or 0)
     ]
     was = "new" if layer.before is None else f"was {texts[1]}"
-    return f"{first_name(layer.name)} ({texts[0]}, {was})"
+    return f"layer {layer.index} {first_name(layer.name)} ({texts[0]}, {was})"
 
 
 def budget_lines(found: Sequence[Held], width: int, glyphs: Glyphs) -> list[Text]:
