@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from mcusim.graph import Graph
     from mcusim.memory.planning import MemoryPlan
     from mcusim.networks.loading import load
+    from mcusim.optimising import compare_subspaces, find_network
     from mcusim.precision import BitFit
     from mcusim.precision import fit_bits as bits
     from mcusim.report import Basis, Report, Verdict
@@ -78,9 +79,11 @@ __all__ = [
     "Verdict",
     "__version__",
     "bits",
+    "compare_subspaces",
     "diff",
     "evaluate",
     "execute",
+    "find_network",
     "fit",
     "from_torch",
     "load",
@@ -110,9 +113,11 @@ _HOMES = {
     "Report": "mcusim.report",
     "Verdict": "mcusim.report",
     "bits": "mcusim.precision:fit_bits",
+    "compare_subspaces": "mcusim.optimising",
     "diff": "mcusim.execution.differences",
     "evaluate": "mcusim.evaluating",
     "execute": "mcusim.execution",
+    "find_network": "mcusim.optimising",
     "fit": "mcusim.advising.remedies:remedies",
     "from_torch": "mcusim.frontends.pt2",
     "load": "mcusim.networks.loading",

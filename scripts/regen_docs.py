@@ -24,9 +24,11 @@ from mcusim.cli.app import app
 from mcusim.lowering.lower import lower
 from mcusim.memory.planning import plan_memory
 from mcusim.networks.loading import load
+from mcusim.optimising import compare_subspaces
 from mcusim.render.bars import memory_plot
 from mcusim.render.layer_times import layers_plot
 from mcusim.render.patches import patches_plot
+from mcusim.render.spaces import space_plot
 from mcusim.render.style import COLUMN_INCHES
 from mcusim.render.timeline import timeline_plot
 from mcusim.render.tradeoff import front_plot
@@ -183,6 +185,11 @@ def layers(model: str, runtime: str, board: str) -> str:
     return layers_plot(simulate(model, profile=board, runtime=runtime), "svg").decode()
 
 
+def space(name: str, board: str) -> str:
+    """The parts of a search space on a board as SVG."""
+    return space_plot(compare_subspaces(name, profile=board, sample=20), "svg", COLUMN_INCHES).decode()
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/cli.md": page,
     "README.md": readme,
@@ -193,6 +200,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/images/patches-mbv2-w1.0-r224.svg": partial(stage, "mbv2-w1.0-r224", "patch:4x4@13"),
     "docs/images/bands-mbv2-w1.0-r224.svg": partial(stage, "mbv2-w1.0-r224", "stream:4@13"),
     "docs/images/memory-mcunet-in3.svg": partial(memory, "mcunet-in3", "tinyengine", "stm32f746"),
+    "docs/images/space-mcunet-stm32f746.svg": partial(space, "mcunet", "stm32f746"),
     "docs/images/layers-mcunet-in3.svg": partial(layers, "mcunet-in3", "tinyengine", "stm32h743"),
 }
 

@@ -11,7 +11,7 @@ import pytest
 from commands import REPO
 
 DOCS = REPO / "docs"
-NOTEBOOKS = ("choose_a_board", "table4")
+NOTEBOOKS = ("choose_a_board", "search", "table4")
 
 
 @pytest.mark.slow

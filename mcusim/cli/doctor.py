@@ -46,6 +46,7 @@ OPTIONAL = (
     "torch",
     "tflite-micro",
     "ai-edge-litert",
+    "optuna",
     "pyside6-webengine",
 )
 

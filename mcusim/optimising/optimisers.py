@@ -30,7 +30,7 @@ class Optimiser(StrEnum):
     RANDOM = "random"
 
 
-POPULATION = 50
+POPULATION = 20
 """Networks that evolution breeds from, the oldest dying first; a fifth of all evaluations where these are few."""
 TOURNAMENT = 0.2
 """Share of the population of which the best has the next child."""
