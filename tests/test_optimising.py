@@ -289,6 +289,12 @@ def test_parts_are_counted() -> None:
     assert found.best is part
 
 
+def test_a_function_has_parts_too() -> None:
+    """Its named choices show when it is asked."""
+    found = compare_subspaces(SMALL, profile=BOARD, runtime="tflm-cmsis-nn", sample=3)
+    assert sorted(part.label for part in found.parts) == ["r16", "r24", "r32"]
+
+
 def predictor_file(folder: Path, body: str) -> str:
     """A module of this name in the folder that commands run in."""
     name = f"predictor_{abs(hash(body))}"

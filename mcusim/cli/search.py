@@ -75,8 +75,8 @@ def search(
     layer: Annotated[bool, typer.Option("--layer", help="Layer by layer only: no patches.")] = False,
     optimiser: Annotated[
         Optimiser, typer.Option(metavar="NAME", help="tpe, nsga2 (both need mcusim[search]), evolution or random.")
-    ] = Optimiser.EVOLUTION,
-    evaluations: Annotated[int, typer.Option(min=1, metavar="N", help="Networks to look at.")] = 1000,
+    ] = Optimiser.TPE,
+    evaluations: Annotated[int, typer.Option(min=1, metavar="N", help="Networks to look at.")] = 300,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another seed finds another network.")] = 0,
     journal: Annotated[
         str | None, option(metavar="FILE", help="Keep what was evaluated there; go on from it where it exists.")

@@ -25,7 +25,7 @@ from mcusim.version import __version__
 
 __all__ = ["EVALUATIONS", "BestNetwork", "Progress", "find_network"]
 
-EVALUATIONS = 1000
+EVALUATIONS = 300
 """Networks looked at, unless said."""
 
 Progress = Callable[[str, int, int], None]
@@ -67,7 +67,7 @@ def find_network(
     profile: Board | str | PathLike[str],
     runtime: Runtime | str | None = None,
     predictor: Predictor | str | None = None,
-    optimiser: Optimiser | str = Optimiser.EVOLUTION,
+    optimiser: Optimiser | str = Optimiser.TPE,
     evaluations: int = EVALUATIONS,
     seed: int = 0,
     sram_budget_bytes: int | None = None,

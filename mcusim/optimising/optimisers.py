@@ -6,7 +6,7 @@ All are deterministic by their seed. `evolution` and `random` are here; `tpe` an
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -34,6 +34,8 @@ POPULATION = 20
 """Networks that evolution breeds from, the oldest dying first; a fifth of all evaluations where these are few."""
 TOURNAMENT = 0.2
 """Share of the population of which the best has the next child."""
+CROSSED = 2
+"""One child in so many has two parents."""
 PAIRED = 2
 """One child in so many has two choices made anew."""
 DRAWN_FIRST = 10
@@ -60,9 +62,21 @@ def _evolve(evaluate: Evaluate, evaluations: int, seed: int) -> None:
         if len(population) < size:
             population.append(evaluate(drawn(seed * FRACTIONS + number)))
             continue
-        few = [population[draw.index(size)] for _ in range(max(2, round(size * TOURNAMENT)))]
-        parent = min(few, key=lambda one: one.rank)
-        population.append(evaluate(_mutated(parent.picks, draw, seed * FRACTIONS + number)))
+        picks = _parent(population, draw).picks
+        if draw.index(CROSSED) == 0:
+            picks = _crossed(picks, _parent(population, draw).picks, draw)
+        population.append(evaluate(_mutated(picks, draw, seed * FRACTIONS + number)))
+
+
+def _parent(population: Sequence[Candidate], draw: Draw) -> Candidate:
+    """The best of a few."""
+    few = [draw.one(population) for _ in range(max(2, round(len(population) * TOURNAMENT)))]
+    return min(few, key=lambda one: one.rank)
+
+
+def _crossed(one: Picks, other: Picks, draw: Draw) -> Picks:
+    """Each choice as one of two parents has it."""
+    return {name: other[name] if name in other and draw.index(2) else index for name, index in one.items()}
 
 
 def _mutated(picks: Picks, draw: Draw, seed: int) -> Pick:

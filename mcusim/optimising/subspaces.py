@@ -114,11 +114,13 @@ def compare_subspaces(
     if sample < 1:
         raise InputError(f"it is {sample}", where="sample", fix="draw at least one network from each part")
     board = the_board(profile)
-    axes = {name: found.names[name] for name in AXES if name in found.names and name not in found.fixed}
+    first = found.drawn(seed)
+    known = {**first.options, **found.names}  # a function's choices show when it is asked
+    axes = {name: tuple(known[name]) for name in AXES if name in known and name not in found.fixed}
     if not axes:
-        fix = f"name its choices {' and '.join(AXES)}, and list them under [choices]"
+        fix = f"name choices of the whole network {' and '.join(AXES)}"
         raise InputError("it has no parts to compare", where=f"space '{found.name}'", fix=fix)
-    chosen, _ = chosen_runtime(runtime, found.drawn(seed).graph("drawn"), board)
+    chosen, _ = chosen_runtime(runtime, first.graph("drawn"), board)
     budgets = the_budgets(board, sram_budget_bytes, flash_budget_bytes, what_if=what_if)
 
     def parts() -> Iterator[SubSpace]:

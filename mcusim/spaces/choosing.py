@@ -40,6 +40,7 @@ class Choices(Random):
         self.picks: dict[str, int] = {}
         self.counts: dict[str, int] = {}
         self.values: dict[str, Any] = {}
+        self.options: dict[str, Sequence[Any]] = {}
 
     def choice(self, options: Sequence[T], name: str | None = None) -> T:  # type: ignore[override]
         """One of `options`. Raises InputError where there are none, or a value held fixed is not among them."""
@@ -54,7 +55,7 @@ class Choices(Random):
             index = list(options).index(found)
         else:
             index = self._taken(called, len(options))
-        self.values[called] = options[index]
+        self.values[called], self.options[called] = options[index], options
         return options[index]
 
     def randrange(self, start: int, stop: int | None = None, step: int = 1) -> int:

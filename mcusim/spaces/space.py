@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,13 +22,14 @@ GRIDS = (1, 2, 3, 4)
 class Made:
     """One network of a space. description: as `load` takes it, or a Graph.   values: of its choices, by name.
 
-    picks, counts: of its free choices, by name: the index taken, and the number of options.
+    picks, counts: of its free choices, by name: the index taken, and the number of options.   options: of all choices.
     """
 
     description: Mapping[str, Any] | Graph
     values: dict[str, Any]
     picks: dict[str, int]
     counts: dict[str, int]
+    options: dict[str, Sequence[Any]]
 
     def graph(self, name: str, source: Source | None = None) -> Graph:
         """The network, built. Raises ModelError where the description is wrong."""
@@ -71,7 +72,7 @@ class Space:
             what = f"it returned a {type(network).__name__}"
             raise InputError(what, where=self._where, fix="return a Graph, or a description as a dict")
         self._check_fixed(choices)
-        return Made(network, choices.values, choices.picks, choices.counts)
+        return Made(network, choices.values, choices.picks, choices.counts, choices.options)
 
     def drawn(self, seed: int) -> Made:
         """Network number `seed`: every option of every choice with the same chance."""
