@@ -155,7 +155,12 @@ def test_what_is_returned_fits(space: str, profile: str, runtime: str | None, li
 def test_patches_let_a_larger_network_in() -> None:
     """Within 120 kB at 160 rows and columns nothing was found that runs layer by layer."""
     space = find_space("mcunetv2").held(resolution=160)
-    asked: dict[str, Any] = {"profile": "stm32f746", "sram_budget_bytes": 120_000, "evaluations": 100}
+    asked: dict[str, Any] = {
+        "profile": "stm32f746",
+        "sram_budget_bytes": 120_000,
+        "evaluations": 100,
+        "optimiser": "evolution",
+    }
     whole = find_network(space, patches=False, **asked)
     pieces = find_network(space, **asked)
     assert not whole.fits
@@ -370,7 +375,9 @@ def test_budgets_that_nothing_meets(tmp_path: Path) -> None:
 def test_the_file_is_a_network_like_another(tmp_path: Path) -> None:
     """`run`, `export` and `codegen` take it; `run` says of it what the search said; the schema holds the document."""
     asked = ("mcunetv2", "--profile", "stm32f746", "--sram-budget", "120000", "--hold", "resolution=160")
-    told = run("search", *asked, "--evaluations", "100", "-o", "mine.toml", "--json", "mine.json")
+    told = run(
+        "search", *asked, "--evaluations", "100", "--optimiser", "evolution", "-o", "mine.toml", "--json", "mine.json"
+    )
     assert told.code == 0
     document = json.loads((tmp_path / "mine.json").read_text())
     Draft202012Validator(document_schema("search")).validate(document)

@@ -17,7 +17,6 @@ from mcusim.optimising.optimisers import Optimiser, optimise
 from mcusim.optimising.predictors import default_predictor, find_predictor
 from mcusim.report import Report
 from mcusim.runtimes import Runtime
-from mcusim.schedule import StageKind
 from mcusim.searching import search
 from mcusim.spaces import Space, find_space
 from mcusim.spaces.choosing import Pick
@@ -171,7 +170,7 @@ def _polished(judge: Judge, best: Candidate, question: Question) -> tuple[Candid
         profile=question.board,
         runtime=question.runtime,
         max_stages=1,
-        kinds=tuple(kind for kind in (StageKind.PATCH, StageKind.STREAM) if kind in question.runtime.cut_stages),
+        kinds=question.runtime.cut_stages,
         sram_budget_bytes=question.budgets.sram_bytes,
         flash_budget_bytes=question.budgets.flash_bytes,
         what_if=question.what_if,
@@ -220,7 +219,7 @@ def _question(
         name = default_predictor(found.dataset) if predictor is None else predictor
         function, predicts = find_predictor(name, folder)
     budgets = the_budgets(board, sram_bytes, flash_bytes, max_ms, what_if=what_if)
-    grids = found.grids if patches and StageKind.PATCH in chosen.cut_stages else (1,)
+    grids = found.grids if patches and "patch" in chosen.cut_stages else (1,)
     return Question(found, board, chosen, budgets, grids, function, name, clock_hz, what_if), name, predicts
 
 

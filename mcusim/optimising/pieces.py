@@ -5,7 +5,7 @@ from __future__ import annotations
 from mcusim.graph import Graph
 from mcusim.ops import OPS
 from mcusim.ops.registry import Movement
-from mcusim.schedule import Schedule, StageKind, StageSpec
+from mcusim.schedule import Schedule, parse_schedule
 
 __all__ = ["CUTS", "cut_points", "patches"]
 
@@ -47,4 +47,4 @@ def cut_points(graph: Graph) -> list[int]:
 
 def patches(nodes: int, grid: int) -> Schedule:
     """The first `nodes` computing nodes in grid x grid patches, layer by layer behind them."""
-    return Schedule((StageSpec(StageKind.PATCH, nodes, grid, grid),))
+    return parse_schedule(f"patch:{grid}x{grid}@{nodes}")
