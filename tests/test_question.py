@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -13,7 +13,9 @@ import mcusim
 from mcusim.errors import InputError, McusimError, ModelError, RuntimeNameError
 from mcusim.precision import fit_bits
 from mcusim.question import Question
+from mcusim.runtimes import find_runtime
 from mcusim.schedule import parse_schedule
+from mcusim.searching import front_of
 from mcusim.simulation.simulate import report_of, simulate
 from mcusim.simulation.tracing import trace
 
@@ -69,3 +71,16 @@ def test_a_slip_in_an_option_is_told_before_the_network_is_read() -> None:
 def test_a_settled_question_is_at_the_clock_that_was_asked() -> None:
     settled = Question(model="mcunet-vww0", profile="stm32f746", clock_hz=100_000_000).settled()
     assert (settled.board.name, settled.board.clock_hz) == ("stm32f746", 100_000_000)
+
+
+@pytest.mark.parametrize("clock_hz", [16_000_000, 216_000_000])
+def test_the_best_schedule_is_looked_for_at_the_clock_that_is_asked_about(clock_hz: int) -> None:
+    question = Question(
+        model="mbv2-w0.35-r144", profile="stm32f746", runtime="tinyengine", clock_hz=clock_hz, sram_budget_bytes=100_000
+    )
+    best = front_of(question, kinds=find_runtime("tinyengine").cut_stages).best
+    assert best is not None
+    assert not best.schedule.is_layer
+    auto = report_of(replace(question, schedule="auto"))
+    assert auto.schedule.spec == str(best.schedule)
+    assert auto.latency.ms == pytest.approx(best.ms, rel=1e-3)

@@ -143,13 +143,10 @@ def _of_found(error: ScheduleError, found: Schedule) -> ScheduleError:
 def _best_schedule(question: Question, settled: Settled) -> tuple[Schedule, tuple[str, ...]]:
     """The best schedule that the runtime can run, and warnings.
 
-    Where none fits: the nearest, and what the stages that the runtime lacks would give. The search prices at the
-    board's own clock.
+    Where none fits: the nearest, and what the stages that the runtime lacks would give.
     """
     runtime = settled.runtime
-    asked = replace(
-        question, model=settled.graph, runtime=runtime, clock_hz=None, what_if=True, planner=None, reorder=False
-    )
+    asked = replace(question, model=settled.graph, runtime=runtime, what_if=True, planner=None, reorder=False)
     best, nearest = best_of(asked, kinds=runtime.cut_stages)
     lacking = sorted(set(StageKind) - runtime.stages)
     if best is not None or not lacking or runtime.counted_by:
