@@ -86,8 +86,9 @@ def _layers() -> Iterator[tuple[str, Graph]]:
 def _units(graph: Graph) -> int:
     """Multiply-accumulates; of a pool inputs, of ADD outputs."""
     call = graph.nodes[-1].signature
-    work = OPS[call.op].work(call, call.output.rows, call.output.cols, 1)
-    return work.macs or (work.inputs if "POOL" in call.op else work.outputs)
+    if "POOL" in call.op:
+        return call.input(0).elements
+    return OPS[call.op].work(call, call.output.rows, call.output.cols, 1).macs or call.output.elements
 
 
 def _networks(folder: Path, plugin: Path) -> None:
