@@ -24,8 +24,11 @@ from mcusim.execution import execute
 from mcusim.firmware.choice import choose
 from mcusim.firmware.emit import STACK_BOUND_BYTES, sources
 from mcusim.firmware.text import array, checked_name, comment, literal
+from mcusim.frontends.builder import GraphBuilder
+from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite import parse_tflite
-from mcusim.graph import Graph
+from mcusim.graph import Graph, Padding
+from mcusim.lowering.staging import resized
 from mcusim.networks.loading import load
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import LAYER, parse_schedule
@@ -189,6 +192,30 @@ def assert_same_on(lane: QemuLane, graph: Graph, schedule: str) -> None:
     steps = expected_steps(graph, network.program, inputs)
     wanted = [(step, row, col, QemuLane.digest(content)) for step, row, col, content in steps]
     assert lane.run(sources(network).files, "net", inputs) == wanted
+
+
+@needs_host
+@pytest.mark.slow
+@pytest.mark.parametrize("stride", [1, 3])
+@pytest.mark.parametrize("schedule", ["layer", "stream:8@1", "stream:3@1", "patch:2x2@1"])
+def test_a_window_over_the_border_has_room_in_pieces_too(stride: int, schedule: str) -> None:
+    """Five channels a pixel: such a window is put together byte by byte, behind the columns."""
+    builder = GraphBuilder("border")
+    x = builder.input((1, 23, 4, 5))
+    y = builder.conv_2d(x, 9, 3, stride=stride, padding=Padding.SAME)
+    graph = with_seeded_weights(builder.build([builder.conv_2d(y, 4, 1)]), 0)
+    assert_same_steps(graph, schedule)
+
+
+def test_a_piece_has_as_much_working_memory_as_its_layer() -> None:
+    builder = GraphBuilder("border")
+    x = builder.input((1, 24, 24, 5))
+    graph = builder.build([builder.conv_2d(x, 9, 3, padding=Padding.SAME)])
+    call = graph.nodes[0].signature
+    whole, piece = choose(call), choose(resized(call, 4, 4))
+    assert whole is not None
+    assert piece is not None
+    assert piece.scratch == whole.scratch
 
 
 @pytest.mark.skipif(not QemuLane("cortex-m4", uses_zig=True).is_there, reason="no ziglang, gcc for Arm or QEMU here")

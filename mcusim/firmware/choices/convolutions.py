@@ -14,9 +14,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mcusim.firmware.choices.kinds import KernelChoice, Stored, dtypes, is_16
-from mcusim.graph import DType, Signature
-from mcusim.ops.conv_2d import conv_windows
+from mcusim.graph import DType, Padding, Signature
+from mcusim.ops.conv_2d import Conv2DAttributes, conv_windows
 from mcusim.ops.depthwise_conv_2d import depthwise_windows
+from mcusim.ops.registry import attributes_of
 from mcusim.region import Window
 
 __all__ = [
@@ -63,7 +64,7 @@ def conv_2d(signature: Signature) -> KernelChoice | None:
     out_c, kernel_h, kernel_w, group_c = signature.input(1).shape
     in_c, output = signature.input(0).channels, signature.output
     groups = in_c // group_c
-    rows, cols = conv_windows(signature)
+    _, cols = conv_windows(signature)
     runs, length = segments((kernel_h, kernel_w), in_c, group_c, cols.dilation)
     words, rest = column_depth(runs, length)
     per_group = _even(out_c // groups)
@@ -71,10 +72,20 @@ def conv_2d(signature: Signature) -> KernelChoice | None:
     if groups == 1 and kernel_h == kernel_w == 1 and output.rows * output.cols == 1:
         return KernelChoice("fully_connected", "fully_connected.h", (), stored)
     columns_bytes = 2 * COLUMN_PIXELS * (words + rest)
-    has_border = rows.before + rows.after + cols.before + cols.after > 0
     # Behind the columns: bytes gathered for their ends, and a run that is put together at the border.
-    gathered_bytes = rest + (-(-length // 4) * 4 if group_c % 4 and has_border else 0)
+    gathered_bytes = rest + (-(-length // 4) * 4 if group_c % 4 and _may_reach_over(signature) else 0)
     return KernelChoice("conv_2d", "conv_2d.h", (("columns", columns_bytes + gathered_bytes),), stored)
+
+
+def _may_reach_over(signature: Signature) -> bool:
+    """Whether a window of this node may reach over the border of the whole map.
+
+    The signature may be that of a piece, whose input is as large as its windows want it, borders included: by its
+    shapes there is no padding.
+    """
+    attributes = attributes_of(signature, Conv2DAttributes)
+    _, kernel_h, kernel_w, _ = signature.input(1).shape
+    return attributes.pads is not None or (attributes.padding is Padding.SAME and (kernel_h, kernel_w) != (1, 1))
 
 
 def fully_connected(signature: Signature) -> KernelChoice | None:
