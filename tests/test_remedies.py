@@ -11,7 +11,9 @@ from commands import run
 
 import mcusim
 from mcusim import zoo
+from mcusim.advising import remedies as remedies_module
 from mcusim.advising.remedies import Remedy, RemedyKind, narrowed, remedies
+from mcusim.advising.ways import cut
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import Graph
@@ -169,3 +171,31 @@ def test_a_smaller_input_is_as_large_as_fits():
     side = int(smaller.what.rsplit("x", 1)[1])
     larger = {**zoo.network_description("mbv2-w1.0-r224"), "input": [side + 16, side + 16, 3]}
     assert simulate(larger, profile="stm32h743").sram.peak_bytes > found.report.sram.budget_bytes
+
+
+def test_no_schedule_is_sought_for_what_flash_cannot_hold(monkeypatch):
+    """What is stored stays the same, whatever the plan: one schedule is looked for, to be told, and none together."""
+    sought = []
+
+    def counted(way):
+        sought.append(way)
+        return cut(way)
+
+    monkeypatch.setitem(
+        remedies_module.__dict__, "_CHANGES", {**remedies_module._CHANGES, RemedyKind.SCHEDULE: counted}
+    )
+    network = zoo.build("smallcifar")
+    least = {"sram_budget_bytes": 2_000, "profile": "stm32f412", "runtime": "tinyengine"}
+    found = remedies(network, **least, flash_budget_bytes=10_000)
+    assert not found.report.fits
+    assert len(sought) == 1
+    sought.clear()
+    remedies(network, **least)
+    assert len(sought) > 1
+
+
+def test_an_order_that_is_no_better_is_no_remedy():
+    """A network without branches has one order."""
+    found = remedies("smallcifar", profile="stm32f412", runtime="tflm", sram_budget_bytes=2_000)
+    assert RemedyKind.ORDER not in {remedy.kind for remedy in found.remedies}
+    assert not [remedy for remedy in found.remedies if "another order" in remedy.what]

@@ -176,6 +176,7 @@ _CHANGES: Mapping[RemedyKind, Change] = MappingProxyType(
 """What can be changed without another network, board or runtime, in the order in which it is done."""
 
 _MOST_TOGETHER = 3
+FLASH_LACKS = "too much flash"
 OWN = "mcusim"
 """The runtime whose C `mcusim codegen` writes, which runs on every board."""
 
@@ -199,7 +200,9 @@ class _Patient:
             yield single
         if fitting or self.report.fits:
             return
-        ways = [self.way, *[way for way, _ in others if way.runtime is not None]]
+        # What is stored stays the same, whatever the plan: where that is too much already, no change is enough.
+        ways = [self.way] if self.report.flash.fits is not False else []
+        ways += [way for way, remedy in others if way.runtime is not None and FLASH_LACKS not in remedy.lacks]
         for count in range(1, _MOST_TOGETHER + 1):
             found = [
                 remedy
@@ -392,8 +395,8 @@ def _of(kind: RemedyKind, what: str, keeps: bool, report: Report, command: str =
 
 
 def _lacks(sram_fits: bool | None, report: Report) -> tuple[str, ...]:
-    budgets = (("SRAM", sram_fits), ("flash", report.flash.fits))
-    found = [f"too much {name}" for name, fits in budgets if fits is False]
+    found = ["too much SRAM"] if sram_fits is False else []
+    found += [FLASH_LACKS] if report.flash.fits is False else []
     if report.latency.fits is False:
         found.append("too much time")
     if report.runtime.runs is not True:

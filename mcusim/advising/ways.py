@@ -108,8 +108,11 @@ def replanned(way: Way) -> Way | None:
 
 
 def reordered(way: Way) -> Way | None:
-    """The way with independent layers in the best order."""
-    return None if way.runtime is None or not way.runtime.has_placement else replace(way, reorder=True)
+    """The way with independent layers in the best order; None where no order is better."""
+    if way.runtime is None or not way.runtime.has_placement:
+        return None
+    is_better = reorder(way.graph, way.runtime.rules).graph is not way.graph
+    return replace(way, reorder=True) if is_better else None
 
 
 def external(way: Way) -> Way | None:

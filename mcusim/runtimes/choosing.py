@@ -77,4 +77,4 @@ def _operators(names: Iterable[str]) -> str:
         counts[name] = counts.get(name, 0) + 1
     shown = [name if count == 1 else f"{count} {name}" for name, count in counts.items()]
     rest = len(shown) - _NAMED_OPERATORS
-    return ", ".join(shown[:_NAMED_OPERATORS]) + (f" and {rest} more operators" if rest > 0 else "")
+    return ", ".join(shown[:_NAMED_OPERATORS]) + (f" and {rest} more operator{'s' * (rest > 1)}" if rest > 0 else "")
