@@ -54,6 +54,7 @@ RUN = {
     "pad-int16",
     "padv2-run-time-value",
     "rows-100000",
+    "state-in-and-out",
     "variable-input",
 }
 """Files that run: compiled and plain kernels, schedules, an export and TFLM agree."""
@@ -65,7 +66,10 @@ def test_every_kept_file_is_spoken_of() -> None:
 
 @pytest.mark.parametrize("name", sorted(REFUSED.keys() | RUN))
 def test_what_was_found_stays_mended(name: str) -> None:
-    found = answer((HOSTILE / f"{name}.tflite").read_bytes(), np.random.default_rng(1))
+    content = (HOSTILE / f"{name}.tflite").read_bytes()
+    found = answer(content, np.random.default_rng(1))
+    if found.faults and all(kind.endswith(": slow") for kind, _ in found.faults):
+        found = answer(content, np.random.default_rng(1))  # The first call compiles kernels.
     assert not found.faults
     told = found.refused.get("load") or found.refused.get("execute")
     if name in RUN:

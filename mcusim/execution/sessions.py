@@ -211,14 +211,18 @@ class Session:
     # -- one call -----------------------------------------------------------------------------------------------------
 
     def _feed(self, arrays: Sequence[Array]) -> dict[int, Array]:
-        """Put the inputs where the steps find them, the caller's conversions done; returns what the caller holds."""
+        """Put the inputs where the steps find them, the caller's conversions done; returns what the caller holds.
+
+        An input that is a variable is not among it: its value may be another one after the call.
+        """
         outer = dict(zip(self._graph.inputs, arrays, strict=True))
         for index in self._before:
             node = self._graph.nodes[index]
             outer[node.outputs[0]] = _run_alone(self._ready.nodes[index], node, [outer[node.inputs[0]]])[0]
         for tensor, array in outer.items():
             self._arena.put(tensor, array)
-        return outer
+        variables = {tensor for variable in self._ready.program.variables for tensor in variable.tensors}
+        return {tensor: array for tensor, array in outer.items() if tensor not in variables}
 
     def _one_by_one(self) -> Iterator[BoundStep]:
         """Run the steps, of the tier too, each by itself and under the canary, and yield each when it is done."""
