@@ -65,6 +65,16 @@ def test_a_float_network_becomes_a_tflite_file(files: Path) -> None:
             assert graph.tensors[node.outputs[0]].quantization == mcusim.graph.Quantization((2.0**-8,), (-128,))
 
 
+def test_weights_in_a_file_beside_the_model(files: Path) -> None:
+    """As torch.onnx.export writes them."""
+    quantise(files)
+    whole = (files / "o.tflite").read_bytes()
+    onnx.save(float_network("unet"), files / "net.onnx", save_as_external_data=True, size_threshold=0)
+    assert len(list(files.glob("*"))) == 4
+    quantise(files)
+    assert (files / "o.tflite").read_bytes() == whole
+
+
 @pytest.mark.parametrize(
     "options",
     [("--method", "percentile", "--percentile", "99.9"), ("--per-tensor",), ("--bits", "16"), ("--method", "entropy")],

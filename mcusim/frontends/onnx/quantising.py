@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from mcusim.errors import InputError, ModelError
-from mcusim.frontends.onnx.reading import file_content, read_network
+from mcusim.frontends.onnx.reading import file_content, read_network, self_contained
 from mcusim.frontends.onnx.running import package, reason, runtime_errors
 from mcusim.frontends.qdq import Network, Value, import_network
 from mcusim.frontends.qdq.network import Array
@@ -27,6 +27,10 @@ from mcusim.frontends.qdq.tying import tied
 from mcusim.graph import DType, Graph
 
 __all__ = ["Method", "Recipe", "feeds", "float_network_inputs", "quantised_graph"]
+
+
+_LIBRARY_ERRORS = (ValueError, KeyError, AssertionError, AttributeError, TypeError, OSError)
+"""What ONNX Runtime's quantiser raises on networks that it does not expect, beside its own errors."""
 
 
 class Method(StrEnum):
@@ -62,7 +66,8 @@ def quantised_graph(path: Path, samples: Sequence[Mapping[str, Array]], recipe: 
     where = str(path)
     content = file_content(path)
     _refuse_quantised(read_network(content, name=path.stem, where=where, folder=path.parent), where)
-    quantised = _quantised(path, samples, recipe, where)
+    whole = self_contained(content, where=where, folder=path.parent)
+    quantised = _quantised(whole, samples, recipe, where)
     network = read_network(quantised, name=path.stem, where=where)
     return import_network(tied(network) if recipe.bits == 8 else network, where)
 
@@ -110,16 +115,25 @@ def float_network_inputs(path: Path) -> Mapping[str, Value]:
     return {name: network.values[name] for name in network.inputs}
 
 
-def _quantised(path: Path, samples: Sequence[Mapping[str, Array]], recipe: Recipe, where: str) -> bytes:
-    """What `quantize_static` writes."""
+def _quantised(whole: bytes, samples: Sequence[Mapping[str, Array]], recipe: Recipe, where: str) -> bytes:
+    """What `quantize_static` writes.   whole: the float model, with all its tensors in it.
+
+    It gets a file of its own: ONNX Runtime's preparation loses track of tensors in other files, where torch.onnx puts
+    them.
+    """
     quantization = package("onnxruntime.quantization", where)
     shape_inference = package("onnxruntime.quantization.shape_inference", where)
-    errors: tuple[type[Exception], ...] = (*runtime_errors(), ValueError, KeyError, AssertionError, OSError)
+    errors: tuple[type[Exception], ...] = (
+        *runtime_errors(),
+        *_LIBRARY_ERRORS,
+        package("onnx.checker", where).ValidationError,
+    )
     kind = quantization.QuantType.QInt8 if recipe.bits == 8 else quantization.QuantType.QInt16
     with tempfile.TemporaryDirectory(prefix="mcusim-") as folder, _silenced():
-        prepared, written = Path(folder) / "prepared.onnx", Path(folder) / "quantised.onnx"
+        given, prepared, written = (Path(folder) / f"{part}.onnx" for part in ("given", "prepared", "quantised"))
         try:
-            shape_inference.quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+            given.write_bytes(whole)
+            shape_inference.quant_pre_process(str(given), str(prepared), skip_symbolic_shape=True)
             quantization.quantize_static(
                 str(prepared),
                 str(written),

@@ -20,7 +20,7 @@ from mcusim.frontends.qdq import Network, Step, Value, import_network
 from mcusim.frontends.qdq.network import Array, Attribute
 from mcusim.graph import DType, Graph
 
-__all__ = ["MAX_NODES", "parse_onnx", "read_network", "read_onnx"]
+__all__ = ["MAX_NODES", "parse_onnx", "read_network", "read_onnx", "self_contained"]
 
 MAX_NODES = 20_000
 MAX_FILE_BYTES = 2**31 - 1
@@ -75,10 +75,7 @@ def read_network(content: bytes, *, name: str, where: str, folder: Path | None =
     if other is not None:
         raise other
     onnx = _package(where)
-    model = _parsed(onnx, content, where)
-    _check_form(model, where)
-    _load_external(onnx, model, folder, where)
-    _check_model(onnx, model, where)
+    model = _whole_model(onnx, content, where, folder)
     constants, four_bit = _constants(onnx, model, where)
     steps = [new for node in model.graph.node for new in unfolded(_step(onnx, node, model))]
     inputs = [value for value in model.graph.input if value.name not in constants]
@@ -90,6 +87,24 @@ def read_network(content: bytes, *, name: str, where: str, folder: Path | None =
         raise ModelError(f"the network has no {lacks}", where=where, fix="export a whole network")
     names = tuple(value.name for value in inputs)
     return Network(name, tuple(steps), names, outputs, values, constants, frozenset(four_bit))
+
+
+def self_contained(content: bytes, *, where: str, folder: Path | None) -> bytes:
+    """The bytes of an .onnx file, with the tensors in it that lay in other files. Raises ModelError above 2 GiB."""
+    onnx = _package(where)
+    model = _whole_model(onnx, content, where, folder)
+    if model.ByteSize() > MAX_FILE_BYTES:
+        raise ModelError("the file and its external data have above 2 GiB", where=where, fix="use a smaller network")
+    return bytes(model.SerializeToString())
+
+
+def _whole_model(onnx: Any, content: bytes, where: str, folder: Path | None) -> Any:
+    """The checked model, all its tensors in memory."""
+    model = _parsed(onnx, content, where)
+    _check_form(model, where)
+    _load_external(onnx, model, folder, where)
+    _check_model(onnx, model, where)
+    return model
 
 
 def _package(where: str) -> Any:

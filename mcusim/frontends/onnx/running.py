@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mcusim.errors import ModelError
+from mcusim.frontends.onnx.reading import file_content, self_contained
 from mcusim.frontends.qdq.network import Array
 
 __all__ = ["package", "reason", "runtime_answers", "runtime_errors"]
@@ -38,14 +39,18 @@ def reason(error: BaseException) -> str:
 
 
 def runtime_answers(path: Path, samples: Sequence[Mapping[str, Array]]) -> list[list[Array]]:
-    """What a network answers on each sample, node by node as the file says: nothing is fused. Raises ModelError."""
+    """What a network answers on each sample, node by node as the file says: nothing is fused. Raises ModelError.
+
+    It is given whole: ONNX Runtime cannot infer shapes from tensors that lie in other files.
+    """
+    whole = self_contained(file_content(path), where=str(path), folder=path.parent)
     runtime = package("onnxruntime", str(path))
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     errors: tuple[type[Exception], ...] = (*runtime_errors(), ValueError)
     try:
-        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(whole, options, providers=["CPUExecutionProvider"])
         return [[np.asarray(each) for each in session.run(None, dict(sample))] for sample in samples]
     except errors as error:
         what = f"onnxruntime cannot run it: {reason(error)}"
