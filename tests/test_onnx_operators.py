@@ -180,7 +180,76 @@ def _norm(m: Between, x: str) -> Any:
     return m.norm(y)
 
 
+def _error_function(m: Between, x: str) -> Any:
+    """1 + erf(x / sqrt(2))."""
+    return m.op("Add", m.op("Erf", m.op("Div", x, m.constant(np.sqrt(2)))), m.constant(1.0))
+
+
+def _gelu_halved_first(m: Between, x: str) -> Any:
+    return m.op("Mul", m.op("Mul", x, m.constant(0.5)), _error_function(m, x))
+
+
+def _gelu_halved_last(m: Between, x: str) -> Any:
+    return m.op("Mul", m.op("Mul", x, _error_function(m, x)), m.constant(0.5))
+
+
+def _chosen(relation: str, shape: Sequence[int] = (1,)) -> Callable[[Between, str], Any]:
+    """x where it holds against a constant, else a row of constants."""
+
+    def build(m: Between, x: str) -> Any:
+        bound, other = m.constant(m.random.normal(0, 1, tuple(shape))), m.constant(np.linspace(-1, 1, 9))
+        return m.op("Where", m.op(relation, x, bound), x, other)
+
+    return build
+
+
+def _between_bounds(m: Between, x: str) -> Any:
+    """Truths from a tensor of fewer axes, and logic between them."""
+    low, high = m.op("Less", x, m.constant(-0.5)), m.op("GreaterOrEqual", m.constant(0.9), x)
+    inside = m.op("And", m.op("Not", low), high)
+    return m.op("Where", m.op("Or", inside, m.op("Equal", x, m.constant(1.5))), x, m.grid(m.op("Neg", x), 0.021))
+
+
+def _average(**attributes: Any) -> Callable[[Between, str], Any]:
+    return lambda m, x: m.op("AveragePool", x, **attributes)
+
+
+def _largest_of_softmax(m: Between) -> Any:
+    x = m.grid("input", X)
+    y = m.op("ArgMax", m.op("Softmax", x, axis=1), axis=1)
+    m.kinds[y] = m.onnx.TensorProto.INT64
+    return (y,)
+
+
 CASES: dict[str, Case] = {
+    "gelu": _case(_gelu_halved_first, has=("GATHER",), lacks=("DEQUANTIZE", "MUL", "DEPTHWISE_CONV_2D")),
+    "gelu, halved last": _case(_gelu_halved_last, has=("GATHER",), lacks=("DEQUANTIZE", "MUL", "DEPTHWISE_CONV_2D")),
+    "gelu, one node": _case(_op("Gelu"), opset=20, has=("GATHER",), lacks=("DEQUANTIZE",)),
+    "error function": _case(_error_function, out=0.009, zero=None, has=("GATHER",), lacks=("DEPTHWISE_CONV_2D",)),
+    "where greater": _case(_chosen("Greater"), has=("GREATER", "SELECT_V2"), lacks=("TRANSPOSE",)),
+    "where less, a channel": _case(_chosen("Less", (6, 1, 1)), has=("LESS", "SELECT_V2"), lacks=("TRANSPOSE",)),
+    "where, a matrix": _case(_chosen("LessOrEqual", (5, 1)), shape=(5, 9), has=("LESS_EQUAL",), lacks=("TRANSPOSE",)),
+    "logic": _case(_between_bounds, lacks=("TRANSPOSE",), has=("LOGICAL_AND", "LOGICAL_OR", "LOGICAL_NOT", "EQUAL")),
+    "average inside": _case(
+        _average(kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4), has=("AVERAGE_POOL_2D", "STRIDED_SLICE")
+    ),
+    "average inside, to a ceiling": _case(
+        _average(kernel_shape=[3, 3], strides=[3, 2], pads=[1] * 4, ceil_mode=1), opset=22,
+        has=("AVERAGE_POOL_2D", "STRIDED_SLICE"),
+    ),
+    "average inside, off centre": _case(
+        _average(kernel_shape=[4, 2], strides=[2, 3], pads=[2, 1, 2, 1]), has=("AVERAGE_POOL_2D", "MUL"), lacks=()
+    ),
+    "average inside, off centre, to a ceiling": _case(
+        _average(kernel_shape=[5, 5], strides=[3, 3], pads=[2] * 4, ceil_mode=1), lacks=(), has=("MUL",)
+    ),
+    "average inside, 1d": _case(
+        _average(kernel_shape=[3], strides=[2], pads=[1, 1]), shape=(1, 6, 20), has=("STRIDED_SLICE",)
+    ),
+    "place of a softmax's largest": Case(_largest_of_softmax, steps=0, has=("ARG_MAX",), lacks=("SOFTMAX",)),
+    "place of the largest, int16": Case(
+        _arg_max, steps=0, opset=21, has=("ARG_MAX", "DEQUANTIZE"), lacks=(), kinds=("int16",)
+    ),
     "conv": _case(_conv((5, 6, 3, 3))),
     "conv per tensor": _case(_conv((5, 6, 3, 3), axis=None)),
     "conv uint8 weights": _case(_conv((5, 6, 3, 3), "uint8")),

@@ -10,12 +10,12 @@ import numpy as np
 from mcusim.frontends.qdq.emitter import Emitter, lowers, symmetric_grid
 from mcusim.frontends.qdq.grids import Grid
 from mcusim.frontends.qdq.held import UNIT, Held, Order, plain
-from mcusim.frontends.qdq.network import Step
+from mcusim.frontends.qdq.network import Array, Step
 from mcusim.frontends.qdq.placing import kept, numbers
 from mcusim.frontends.qdq.windows import Sliding, fits_same, needed_sides, pad_before, placed_border, window
 from mcusim.graph import Activation, DType, Padding, Quantization, Shape
 
-__all__: list[str] = []
+__all__ = ["common_order", "stretched"]
 
 _BINARY = {"Add": "ADD", "Sub": "SUB", "Mul": "MUL", "Div": "DIV", "Max": "MAXIMUM", "Min": "MINIMUM", "PRelu": "PRELU"}
 _FUSING = frozenset({"ADD", "SUB", "MUL", "DIV"})
@@ -42,8 +42,8 @@ def binary(emitter: Emitter, step: Step) -> None:
     if op in ("MAXIMUM", "MINIMUM") and target is not None:
         given = [emitter.on_grid(held, target, f"{step.output}/{i}") for i, held in enumerate(given)]
     shape = tuple(np.broadcast_shapes(given[0].shape, given[1].shape))
-    order = _common_order(given, len(shape))
-    tensors = [_stretched(emitter, held, order, shape, f"{step.output}/{i}") for i, held in enumerate(given)]
+    order = common_order(given, len(shape))
+    tensors = [stretched(emitter, held, order, shape, f"{step.output}/{i}") for i, held in enumerate(given)]
     activation = emitter.activation(step, target) if op in _FUSING else Activation.NONE
     fields: dict[str, object] = {"fused_activation_function": activation} if op in _FUSING else {}
     kind = DType.FLOAT32 if target is None else target.dtype
@@ -69,7 +69,7 @@ def _operand(emitter: Emitter, step: Step, held: Held, target: Grid | None) -> H
     return held
 
 
-def _common_order(operands: Sequence[Held], rank: int) -> Order:
+def common_order(operands: Sequence[Held], rank: int) -> Order:
     """The order of the operand that is computed and has the output's rank; the larger of two decides."""
     full = [held for held in operands if not held.is_constant and len(held.shape) == rank]
     if not full:
@@ -77,7 +77,7 @@ def _common_order(operands: Sequence[Held], rank: int) -> Order:
     return max(full, key=lambda held: int(np.prod(held.shape))).order
 
 
-def _stretched(emitter: Emitter, held: Held, order: Order, shape: Shape, name: str) -> int:
+def stretched(emitter: Emitter, held: Held, order: Order, shape: Shape, name: str) -> int:
     """An operand with the output's axes, in the output's order. Axes that it lacks have size 1."""
     missing = len(shape) - len(held.shape)
     if held.elements is not None and held.elements.size == 1:
@@ -215,6 +215,9 @@ def pool(emitter: Emitter, step: Step) -> None:
         return
     if is_max:
         tensor, padding = placed_border(emitter, step, held.at, found, held.grid, with_lowest=True)
+    elif _leaves_out_border(step, found):
+        _average_inside(emitter, step, held, found)
+        return
     else:
         tensor, padding = _average_border(emitter, step, held, found)
     result = emitter.emit(
@@ -242,9 +245,60 @@ def _average_border(emitter: Emitter, step: Step, held: Held, found: Sliding) ->
         if any(needed > given for needed, given in zip(sides, found.sides, strict=True)):
             raise step.refuse("its windows reach past its border (ceil_mode)", "use ceil_mode = 0")
         return pad_before(emitter, f"{step.output}/pad", held.at, sides, held.grid), Padding.VALID
-    if fits_same(found):
-        return held.at, Padding.SAME
-    raise step.refuse("TFLite cannot leave such a border out of its averages", "set count_include_pad, or pads of SAME")
+    return held.at, Padding.SAME
+
+
+def _leaves_out_border(step: Step, found: Sliding) -> bool:
+    """Whether averages are of what lies inside the map alone, with another border than that of TFLite's SAME."""
+    return any(needed_sides(found)) and not step.integer("count_include_pad", 0) and not fits_same(found)
+
+
+def _average_inside(emitter: Emitter, step: Step, held: Held, found: Sliding) -> None:
+    """Averages without a border: every stride-th of those at stride 1, where SAME has that border; else floats."""
+    befores = (found.sides.top, found.sides.left)
+    lasts = [(count - 1) * stride for count, stride in zip(found.outputs, found.strides, strict=True)]
+    is_centred = all(before == (k - 1) // 2 for before, k in zip(befores, found.kernel, strict=True))
+    kernel: dict[str, object] = {
+        "padding": Padding.VALID,
+        "filter_height": found.kernel[0],
+        "filter_width": found.kernel[1],
+    }
+    if is_centred and all(last < size for last, size in zip(lasts, found.size, strict=True)):
+        every = emitter.emit(
+            "AVERAGE_POOL_2D", (held.at,), f"{step.output}/every", grid=held.grid, dtype=held.dtype,
+            options=kernel | {"padding": Padding.SAME}, stride_h=1, stride_w=1,
+        )  # fmt: skip
+        n, _, _, channels = held.stored_shape
+        bounds = ((0, 0, 0, 0), (n, lasts[0] + 1, lasts[1] + 1, channels), (1, *found.strides, 1))
+        given = (every, *(emitter.builder.integers(each) for each in bounds))
+        result = emitter.emit("STRIDED_SLICE", given, step.output, grid=held.grid, dtype=held.dtype)
+        emitter.note(
+            f"{step.output}: averages at stride 1, of which every {max(found.strides)}th stays: TFLite's border"
+        )
+    else:
+        real = emitter.on_grid(held, None, step.output)
+        sides = needed_sides(found)
+        padded = pad_before(emitter, f"{step.output}/pad", real.at, sides, None) if any(sides) else real.at
+        averages = emitter.emit(
+            "AVERAGE_POOL_2D", (padded,), f"{step.output}/averages", grid=None, dtype=DType.FLOAT32,
+            options=kernel, stride_h=found.strides[0], stride_w=found.strides[1],
+        )  # fmt: skip
+        shares = emitter.constant(_shares(found), f"{step.output}/shares")
+        result = emitter.emit("MUL", (averages, shares), step.output, grid=None, dtype=DType.FLOAT32)
+        held = real
+    _, rows, cols, _ = emitter.builder.type_of(result).shape
+    spatial = (rows, cols) if len(held.shape) == 4 else (cols,)
+    kept(emitter, step, replace(held, shape=(*held.shape[:2], *spatial), tensor=result))
+
+
+def _shares(found: Sliding) -> Array:
+    """All places of a window by those that lie inside the map, for each output: (1, rows, columns, 1), float32."""
+    inside = []
+    for axis, before in enumerate((found.sides.top, found.sides.left)):
+        starts = np.arange(found.outputs[axis]) * found.strides[axis] - before
+        inside.append(np.minimum(starts + found.kernel[axis], found.size[axis]) - np.maximum(starts, 0))
+    counts = np.outer(inside[0], inside[1])[None, :, :, None]
+    return np.asarray(found.kernel[0] * found.kernel[1] / counts, np.float32)
 
 
 @lowers("GlobalAveragePool", "GlobalMaxPool", is_map=True)
@@ -294,6 +348,9 @@ def reduce(emitter: Emitter, step: Step) -> None:
         shape = tuple(1 if axis in axes else size for axis, size in enumerate(held.shape))
         emitter.finish(step, replace(held, shape=shape, tensor=result))
         return
+    wide = held.grid if keeps_values and held.grid is not None and held.grid.dtype is DType.INT16 else None
+    if wide is not None:  # TFLM has the largest and the smallest of int8 and float32
+        held = emitter.on_grid(held, None, step.output)
     stored = emitter.builder.integers(sorted(held.stored_axis(axis) for axis in axes))
     out_grid = held.grid if keeps_values else grid
     result = emitter.emit(op, (held.at, stored), step.output, grid=out_grid, dtype=held.dtype, keep_dims=keeps)
@@ -304,6 +361,8 @@ def reduce(emitter: Emitter, step: Step) -> None:
         shape = tuple(held.shape[axis] for axis in left)
         order = tuple(UNIT if axis == UNIT else left.index(axis) for axis in held.order if axis not in axes)
     placed = replace(held, shape=shape, order=order, tensor=result, grid=out_grid)
+    if wide is not None:
+        placed = emitter.on_grid(placed, wide, step.output)
     kept(emitter, step, placed) if keeps_values else emitter.finish(step, placed)
 
 
@@ -317,6 +376,8 @@ def arg_max(emitter: Emitter, step: Step) -> None:
     rank, axis = len(held.shape), step.integer("axis", 0) % len(held.shape)
     if step.integer("select_last_index", 0):
         raise step.refuse("it takes the last of equal elements, TFLite the first", "set select_last_index = 0")
+    if held.grid is not None and held.grid.dtype is DType.INT16:  # TFLM has ARG_MAX of int8 and float32
+        held = emitter.on_grid(held, None, step.output)
     tensor = emitter.arranged(held, plain(rank), step.output)
     position = emitter.builder.integers((axis,), ())
     result = emitter.emit(

@@ -24,10 +24,15 @@ def folded(network: Network) -> Network:
     """`network` without the steps that depend on constants alone, and without those that change nothing."""
     constants, renamed = dict(network.constants), dict[str, str]()
     four_bit, kept = set(network.four_bit), []
+    seen: dict[tuple[object, ...], str] = {}
     for original in network.steps:
         step = replace(original, inputs=tuple(renamed.get(name, name) for name in original.inputs))
         if step.op in _NOTHING and step.output not in network.outputs and step.input(0):
             renamed[step.output] = step.input(0)
+            continue
+        twin = seen.setdefault(_reading(step, constants), step.output) if step.op == "DequantizeLinear" else step.output
+        if twin != step.output and step.output not in network.outputs:
+            renamed[step.output] = twin
             continue
         makes_four = step.op == "QuantizeLinear" and step.input(2) in four_bit
         found = _value(network, _narrowed(step, constants) if makes_four else step, constants)
@@ -38,6 +43,14 @@ def folded(network: Network) -> Network:
         if makes_four or (step.op not in ("QuantizeLinear", "Shape") and step.input(0) in four_bit):
             four_bit.add(step.output)
     return replace(network, steps=tuple(kept), constants=constants, four_bit=frozenset(four_bit))
+
+
+def _reading(step: Step, constants: dict[str, Array]) -> tuple[object, ...]:
+    """What a dequantiser reads and how: some exporters write one for each reader, with constants of its own."""
+    numbers = (constants.get(name) for name in step.inputs[1:])
+    told = (name if each is None else (str(each.dtype), each.shape, each.tobytes())
+            for name, each in zip(step.inputs[1:], numbers, strict=True))  # fmt: skip
+    return (step.input(0), step.integer("axis", 1), step.integer("block_size", 0), step.text("stored", ""), *told)
 
 
 def _narrowed(step: Step, constants: dict[str, Array]) -> Step:

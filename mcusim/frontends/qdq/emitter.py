@@ -29,7 +29,8 @@ MAPS: set[str] = set()
 
 PASSING = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "Relu", "Clip", "Sigmoid", "Tanh", "LeakyRelu", "HardSwish", "Add", "Mul",
-     "Sub", "Div", "Concat", "Affine", "HardSigmoid", "Cast", "PRelu", "Slice", "Split", "Pad", "BatchNormalization"}
+     "Sub", "Div", "Concat", "Affine", "HardSigmoid", "Cast", "PRelu", "Slice", "Split", "Pad", "BatchNormalization",
+     "Where", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "And", "Or", "Not", "Erf", "Gelu"}
 )  # fmt: skip
 """Operators that take any order of axes: the next one that does not, decides."""
 

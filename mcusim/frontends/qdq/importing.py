@@ -8,11 +8,13 @@ from mcusim.errors import ModelError
 from mcusim.frontends.checks import check_flow, check_shapes
 from mcusim.frontends.qdq import (
     arithmetic,
+    choosing,
     convolutions,
     cutting,
     dense,
     joining,
     lines,
+    looked_up,
     quantising,
     reshaping,
     resizing,
@@ -33,12 +35,22 @@ QUANTISE = (
     "quantise it: `mcusim quantize MODEL --data calibration.npz -o out.tflite`, or onnxruntime's quantize_static with "
     "quant_format=QuantFormat.QDQ, activation_type=weight_type=QuantType.QInt8 and per_channel=True"
 )
-_RULES = (arithmetic, convolutions, cutting, dense, joining, lines, quantising, reshaping, resizing)
+_RULES = (
+    arithmetic,
+    choosing,
+    convolutions,
+    cutting,
+    dense,
+    joining,
+    lines,
+    looked_up,
+    quantising,
+    reshaping,
+    resizing,
+)
 """Imported for what they register."""
 _DYNAMIC = frozenset({"DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "DynamicQuantizeMatMul"})
 _REFUSED = {
-    "Erf": "TFLM has no GELU: use ReLU, hard swish or SiLU in its place",
-    "Gelu": "TFLM has no GELU: use ReLU, hard swish or SiLU in its place",
     "LSTM": "microcontroller runtimes take TFLite's own LSTM: train it with TensorFlow",
     "GRU": "use convolutions over time, or train an LSTM with TensorFlow",
     "If": "export the branch that is taken",
@@ -61,7 +73,9 @@ def import_network(network: Network, where: str) -> Graph:
 
 def _imported(network: Network, where: str) -> Graph:
     _refuse_unquantised(network, where)
-    simple = simplified(expanded(folded(network)))
+    known = folded(network)
+    _refuse_floats(known, where)
+    simple = simplified(expanded(known))
     for step in simple.steps:
         _refuse_unknown(step)
     emitter = Emitter(simple, targets(simple))
@@ -85,6 +99,14 @@ def _refuse_unquantised(network: Network, where: str) -> None:
         raise dynamic.refuse("its scales are computed at run time (dynamic quantisation)", QUANTISE)
     if not any(step.op in ("QuantizeLinear", "DequantizeLinear") for step in network.steps):
         raise ModelError("the network is not quantised: it computes in floats", where=where, fix=QUANTISE)
+
+
+def _refuse_floats(network: Network, where: str) -> None:
+    """A network of which the weights alone are integers computes in floats all the way."""
+    quantisers = (step for step in network.steps if step.op in ("QuantizeLinear", "DequantizeLinear"))
+    if all(step.input(0) in network.constants for step in quantisers):
+        what = "only its weights are quantised: between its layers the network computes in floats"
+        raise ModelError(what, where=where, fix=QUANTISE)
 
 
 def _refuse_unknown(step: Step) -> None:

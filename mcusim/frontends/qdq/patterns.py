@@ -334,6 +334,92 @@ def _is_number(array: Array | None, number: float) -> bool:
     return array is not None and array.size == 1 and abs(float(array.ravel()[0]) - number) < _CLOSE
 
 
+# The error function, and what is monotone
+
+
+def line_before_error_function(network: Network, step: Step) -> Step | None:
+    """erf(x * a + b)."""
+    before = _before(network, step.input(0), frozenset({"Affine"})) if step.op == "Erf" else None
+    line = _line(before)
+    if before is None or line is None or "slope" in step.attributes or "slope_before" in step.attributes:
+        return None
+    return replace(step, inputs=before.inputs, attributes={"slope_before": line[0], "middle_before": line[1]})
+
+
+def line_behind_error_function(network: Network, step: Step) -> Step | None:
+    """erf(x) * a + b."""
+    before = _before(network, step.input(0), frozenset({"Erf"})) if step.op == "Affine" else None
+    line = _line(step)
+    if before is None or line is None or "slope" in before.attributes:
+        return None
+    return replace(before, outputs=step.outputs, attributes={**before.attributes, "slope": line[0], "middle": line[1]})
+
+
+def _line(step: Step | None) -> tuple[float, float] | None:
+    """Factor and offset of a line without clamp that is one for all channels."""
+    factor, offset = (None, None) if step is None else (step.array("factor"), step.array("offset"))
+    if (
+        step is None
+        or factor is None
+        or offset is None
+        or factor.size > 1
+        or offset.size > 1
+        or "clamp" in step.attributes
+    ):
+        return None
+    return float(factor.ravel()[0]), float(offset.ravel()[0])
+
+
+def gelu(network: Network, step: Step) -> Step | None:
+    """x / 2 * (1 + erf(x / sqrt(2))), in the forms that exporters write."""
+    if step.op == "Affine" and _line(step) == (0.5, 0.0):
+        product = _before(network, step.input(0), frozenset({"Mul"}))
+        source = _gated(network, product, 1.0)
+        return Step(step.name, "Gelu", (source,), step.outputs, {}) if source else None
+    if step.op != "Mul" or "clamp" in step.attributes:
+        return None
+    source = _gated(network, step, 0.5)
+    if source:
+        return Step(step.name, "Gelu", (source,), step.outputs, {})
+    for index in (0, 1):
+        half = _before(network, step.input(index), frozenset({"Affine"}))
+        if half is not None and _line(half) == (0.5, 0.0):
+            plain = replace(step, inputs=(half.input(0), step.input(1 - index)))
+            source = _gated(network, plain, 1.0)
+            if source:
+                return Step(step.name, "Gelu", (source,), step.outputs, {})
+    return None
+
+
+def _gated(network: Network, product: Step | None, slope: float) -> str:
+    """x, where a product is x * slope * (1 + erf(x / sqrt(2))); else ""."""
+    if product is None or len(product.inputs) != 2 or "clamp" in product.attributes:
+        return ""
+    for gate_name, source in (product.inputs, product.inputs[::-1]):
+        gate = _before(network, gate_name, frozenset({"Erf"}))
+        if gate is None or gate.input(0) != source:
+            continue
+        numbers = [gate.real(name, default) for name, default in _GELU_NUMBERS.items()]
+        if np.allclose(numbers, [2**-0.5, 0.0, slope, slope], atol=_CLOSE):
+            return source
+    return ""
+
+
+_GELU_NUMBERS = {"slope_before": 1.0, "middle_before": 0.0, "slope": 1.0, "middle": 0.0}
+
+
+def place_of_largest(network: Network, step: Step) -> Step | None:
+    """The largest of a softmax is the largest of what goes into it."""
+    before = _before(network, step.input(0), frozenset({"Softmax"})) if step.op == "ArgMax" else None
+    shape = network.shape(step.input(0))
+    if before is None or shape is None or "clamp" in before.attributes or before.integer("is_flattening", 0):
+        return None
+    rank = len(shape)
+    if before.integer("axis", -1) % rank != step.integer("axis", 0) % rank:
+        return None
+    return replace(step, inputs=before.inputs)
+
+
 PATTERNS: Mapping[str, Rule] = {
     "a clamp is a step of one input": clamp_as_step,
     "a batch norm is a factor and an offset a channel": batch_norm_as_affine,
@@ -343,4 +429,8 @@ PATTERNS: Mapping[str, Rule] = {
     "a line behind a line, or behind weights": compose_affine,
     "a clamp behind what computes": absorb_clamp,
     "x * hard sigmoid(x) is hard swish": hard_swish,
+    "a line before an error function": line_before_error_function,
+    "a line behind an error function": line_behind_error_function,
+    "x / 2 * (1 + erf(x / sqrt(2))) is GELU": gelu,
+    "the largest of a softmax is the largest before it": place_of_largest,
 }
