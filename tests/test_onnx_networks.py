@@ -39,11 +39,6 @@ from mcusim.graph import Graph  # noqa: E402
 Array = NDArray[Any]
 
 QUICK = {"mobilenet_v2": "qop-u8s8", "ds_cnn": "qdq-u8s8", "shufflenet": "qdq-s8", "autoencoder": "qdq-u8u8"}
-REFUSED = {
-    ("unet", "qop-u8s8"): "weights are not quantised",  # ONNX Runtime leaves ConvTranspose in floats
-    ("unet", "qop-s8"): "weights are not quantised",
-}
-"""What cannot be kept exactly, and why."""
 UNFIT = {("unet", "qdq-s16"): "TFLM has no int16 RESIZE_BILINEAR"}
 """What TFLM does not run, and why."""
 
@@ -61,10 +56,6 @@ def _cases() -> list[Any]:
 def test_a_quantised_network(name: str, mode: str, tmp_path: Path) -> None:
     model = float_network(name)
     content = quantised(model, tmp_path, **MODES[mode])
-    if (name, mode) in REFUSED:
-        with pytest.raises(mcusim.McusimError, match=REFUSED[name, mode]):
-            parse_onnx(content, name=name, where=f"{name}.onnx")
-        return
     graph = parse_onnx(content, name=name, where=f"{name}.onnx")
     _assert_simulates(graph)
     feeds = calibration(model, 2, 7)

@@ -16,7 +16,7 @@ from mcusim.frontends.qdq.weights import (
     INT8_LOWEST,
     Weights,
     bias_of,
-    check_grids,
+    grids_of,
     in_parts,
     repeated,
     scaled,
@@ -24,7 +24,7 @@ from mcusim.frontends.qdq.weights import (
     widened,
 )
 from mcusim.frontends.qdq.windows import placed_border, window
-from mcusim.graph import ABSENT, Padding
+from mcusim.graph import ABSENT, DType, Padding
 
 __all__: list[str] = []
 
@@ -32,16 +32,20 @@ __all__: list[str] = []
 @lowers("Conv", is_map=True)
 def conv(emitter: Emitter, step: Step) -> None:
     """A convolution; depthwise where each group has one input channel."""
-    given = emitter.get(step.input(0))
-    source_grid, target = check_grids(emitter, step, given)
-    held = emitter.map_of(step)
+    source_grid, target = grids_of(emitter, step, emitter.get(step.input(0)), emitter.get(step.input(1)))
+    held = _on(emitter, step, emitter.map_of(step), source_grid)
     in_c, groups = held.shape[1], step.integer("group", 1)
     is_depthwise = groups > 1 and groups == in_c
     stored = emitter.get(step.input(1))
-    if len(stored.shape) == len(held.shape) and _is_dense_asymmetric(emitter, step, stored, groups):
+    if (
+        source_grid
+        and target
+        and len(stored.shape) == len(held.shape)
+        and _is_dense_asymmetric(emitter, step, stored, groups)
+    ):
         _pointwise_as_dense(emitter, step, held, (source_grid, target))
         return
-    weights = scaled(weights_of(emitter, step, 1, 0, may_have_zero_point=False), step)
+    weights = scaled(weights_of(emitter, step, 1, 0, source_grid, may_have_zero_point=False), step)
     elements = weights.elements if len(held.shape) == 4 else weights.elements[:, :, None]
     if elements.ndim != 4 or elements.shape[1] * groups != in_c:
         fix = "export the model again"
@@ -54,14 +58,14 @@ def conv(emitter: Emitter, step: Step) -> None:
     activation = emitter.activation(step, target)
     bias = bias_of(emitter, step, 2, source_grid, weights)
     layout, axis = (elements.transpose(1, 2, 3, 0), 3) if is_depthwise else (elements.transpose(0, 2, 3, 1), 0)
-    grid = replace(weights.grid, quantization=replace(weights.grid.quantization, axis=axis))
-    kernel = emitter.constant(layout, f"{step.output}/weights", grid)
+    kernel = emitter.constant(layout, f"{step.output}/weights", weights.grid_along(axis))
     extra = {"depth_multiplier": elements.shape[0] // in_c} if is_depthwise else {}
     result = emitter.emit(
         "DEPTHWISE_CONV_2D" if is_depthwise else "CONV_2D",
         (tensor, kernel, bias),
         step.output,
         grid=target,
+        dtype=held.dtype,
         padding=padding,
         stride_h=found.strides[0],
         stride_w=found.strides[1],
@@ -73,10 +77,16 @@ def conv(emitter: Emitter, step: Step) -> None:
     emitter.finish(step, _map_result(emitter, result, held, elements.shape[0], target), activation)
 
 
-def _map_result(emitter: Emitter, tensor: int, source: Held, channels: int, grid: Grid) -> Held:
+def _on(emitter: Emitter, step: Step, held: Held, grid: Grid | None) -> Held:
+    """The map that a step reads, in floats where it computes in floats."""
+    return emitter.on_grid(held, None, step.output) if grid is None else held
+
+
+def _map_result(emitter: Emitter, tensor: int, source: Held, channels: int, grid: Grid | None) -> Held:
     _, rows, cols, _ = emitter.builder.type_of(tensor).shape
     spatial = (rows, cols) if len(source.shape) == 4 else (cols,)
-    return Held((source.shape[0], channels, *spatial), source.order, grid.dtype, grid, tensor)
+    dtype = grid.dtype if grid else DType.FLOAT32
+    return Held((source.shape[0], channels, *spatial), source.order, dtype, grid, tensor)
 
 
 def _is_dense_asymmetric(emitter: Emitter, step: Step, stored: Held, groups: int) -> bool:
@@ -97,7 +107,7 @@ def _is_dense_asymmetric(emitter: Emitter, step: Step, stored: Held, groups: int
 
 
 def _pointwise_as_dense(emitter: Emitter, step: Step, held: Held, grids: tuple[Grid, Grid]) -> None:
-    weights = weights_of(emitter, step, 1, 0, may_have_zero_point=True)
+    weights = weights_of(emitter, step, 1, 0, grids[0], may_have_zero_point=True)
     matrix = replace(weights, elements=weights.elements.reshape(weights.elements.shape[0], -1))
     result, activation = placed_dense(emitter, step, held, matrix, grids)
     emitter.note(
@@ -120,12 +130,12 @@ def _ungrouped(emitter: Emitter, step: Step, weights: Weights, groups: int) -> W
     for group in range(groups):
         inputs = slice(group * share, (group + 1) * share)
         full[group * each_c : (group + 1) * each_c, inputs] = weights.elements[:, inputs]
-    quantization = weights.grid.quantization
-    if quantization.is_per_channel:
-        scales, zeros = quantization.scales * groups, quantization.zero_points * groups
-        quantization = replace(quantization, scales=scales, zero_points=zeros)
+    grid = weights.grid
+    if grid is not None and grid.quantization.is_per_channel:
+        scales, zeros = grid.quantization.scales * groups, grid.quantization.zero_points * groups
+        grid = replace(grid, quantization=replace(grid.quantization, scales=scales, zero_points=zeros))
     emitter.note(f"{step.output}: TFLite's TRANSPOSE_CONV has no groups; zeros between them compute the same")
-    return replace(weights, elements=full, grid=replace(weights.grid, quantization=quantization))
+    return replace(weights, elements=full, grid=grid)
 
 
 MAX_UNGROUPED = 1 << 24
@@ -135,16 +145,15 @@ MAX_UNGROUPED = 1 << 24
 @lowers("ConvTranspose", is_map=True)
 def conv_transpose(emitter: Emitter, step: Step) -> None:
     """TRANSPOSE_CONV; what ONNX's padding cuts off is sliced away where TFLite's own padding would cut elsewhere."""
-    given = emitter.get(step.input(0))
-    source_grid, target = check_grids(emitter, step, given)
-    held = emitter.map_of(step)
+    source_grid, target = grids_of(emitter, step, emitter.get(step.input(0)), emitter.get(step.input(1)))
+    held = _on(emitter, step, emitter.map_of(step), source_grid)
     if step.integers("output_shape") is not None:
         raise step.refuse(
             "it states its output's shape, from which its border would have to be guessed", "give it pads"
         )
     if any(each != 1 for each in step.integers("dilations") or ()):
         raise step.refuse("it has dilations, which TFLite's TRANSPOSE_CONV has not", "use dilations of 1")
-    weights = scaled(weights_of(emitter, step, 1, 1, may_have_zero_point=False), step)
+    weights = scaled(weights_of(emitter, step, 1, 1, source_grid, may_have_zero_point=False), step)
     weights = widened(_ungrouped(emitter, step, weights, step.integer("group", 1)))
     elements = weights.elements if len(held.shape) == 4 else weights.elements[:, :, None]
     kernel_h, kernel_w = elements.shape[2:]
@@ -174,6 +183,7 @@ def conv_transpose(emitter: Emitter, step: Step) -> None:
         (emitter.builder.integers(shape), kernel, tensor, *(() if bias == ABSENT else (bias,))),
         step.output if fits else f"{step.output}/full",
         grid=target,
+        dtype=held.dtype,
         padding=Padding.SAME if fits else Padding.VALID,
         stride_h=found.strides[0],
         stride_w=found.strides[1],
@@ -181,5 +191,5 @@ def conv_transpose(emitter: Emitter, step: Step) -> None:
     if not fits and size != full:
         begin, box = (0, top, left, 0), (held.shape[0], *size, out_c)
         indices = (result, emitter.builder.integers(begin), emitter.builder.integers(box))
-        result = emitter.emit("SLICE", indices, step.output, grid=target)
+        result = emitter.emit("SLICE", indices, step.output, grid=target, dtype=held.dtype)
     emitter.finish(step, _map_result(emitter, result, held, out_c, target))

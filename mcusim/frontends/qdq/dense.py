@@ -13,20 +13,20 @@ from mcusim.frontends.qdq.network import Step
 from mcusim.frontends.qdq.weights import (
     Weights,
     bias_of,
-    check_grids,
+    grids_of,
     in_parts,
     repeated,
     scaled,
     weights_of,
     widened,
 )
-from mcusim.graph import Activation
+from mcusim.graph import Activation, DType
 
 __all__ = ["placed_dense"]
 
 
 def placed_dense(
-    emitter: Emitter, step: Step, held: Held, weights: Weights, grids: tuple[Grid, Grid]
+    emitter: Emitter, step: Step, held: Held, weights: Weights, grids: tuple[Grid | None, Grid | None]
 ) -> tuple[int, Activation]:
     """FULLY_CONNECTED on the last stored axis: the output and its activation.   grids: of input and output."""
     source, target = grids
@@ -38,6 +38,7 @@ def placed_dense(
         (held.at, kernel, bias),
         step.output,
         grid=target,
+        dtype=held.dtype,
         fused_activation_function=activation,
         keep_num_dims=len(held.order) > 2,
     )
@@ -59,11 +60,11 @@ def dense(emitter: Emitter, step: Step) -> None:
 
 
 def _with_weights(emitter: Emitter, step: Step, left: Held, right: Held) -> None:
-    grids = check_grids(emitter, step, left)
+    grids = grids_of(emitter, step, left, right)
     target = grids[1]
-    weights = weights_of(
-        emitter, step, 1, 0 if step.integer("transB", 0) else 1, may_have_zero_point=step.array("factor") is None
-    )
+    left = left if grids[0] else emitter.on_grid(left, None, step.output)
+    channel_axis, has_no_factor = 0 if step.integer("transB", 0) else 1, step.array("factor") is None
+    weights = weights_of(emitter, step, 1, channel_axis, grids[0], may_have_zero_point=has_no_factor)
     weights = widened(scaled(weights, step))
     if left.columns is not None:
         weights = replace(weights, elements=np.ascontiguousarray(weights.elements[:, left.columns]))
@@ -76,24 +77,21 @@ def _with_weights(emitter: Emitter, step: Step, left: Held, right: Held) -> None
     source = replace(source, tensor=repeated(emitter, step, source.at, parts, 1, grids[0]))
     result, activation = placed_dense(emitter, step, source, weights, grids)
     shape = emitter.builder.type_of(result).shape
-    emitter.finish(step, Held(shape, plain(len(shape)), target.dtype, target, result), activation)
+    emitter.finish(step, Held(shape, plain(len(shape)), source.dtype, target, result), activation)
 
 
 def _of_activations(emitter: Emitter, step: Step, left: Held, right: Held) -> None:
-    if (left.is_constant and left.grid is None) or (right.is_constant and right.grid is None):
-        raise step.refuse("its weights are not quantised", "quantise all layers with weights, or leave none out")
-    moving = left if right.is_constant else right
-    _, target = check_grids(emitter, step, moving)
-    check_grids(emitter, step, right if left.is_constant else left)
+    source, target = grids_of(emitter, step, *sorted((left, right), key=lambda held: held.is_constant))
     if step.array("offset") is not None or step.has(2):
         raise step.refuse("it has a bias", "quantise the sum behind it")
     tensors = []
-    for held in (left, right):
+    for held in (left, right) if source else [emitter.on_grid(held, None, step.output) for held in (left, right)]:
         if len(held.shape) < 2:
             raise step.refuse(f"an operand is a vector: {held.shape}", "reshape it to a matrix")
         if held.grid is not None and held.grid.quantization.is_per_channel:
             raise step.refuse("its constant operand has a scale a channel", "quantise it per tensor")
         tensors.append(emitter.arranged(held, plain(len(held.shape)), step.output))
-    result = emitter.emit("BATCH_MATMUL", tensors, step.output, grid=target, adj_x=False, adj_y=False)
+    kind = DType.FLOAT32 if target is None else target.dtype
+    result = emitter.emit("BATCH_MATMUL", tensors, step.output, grid=target, dtype=kind, adj_x=False, adj_y=False)
     shape = emitter.builder.type_of(result).shape
-    emitter.finish(step, Held(shape, plain(len(shape)), target.dtype, target, result))
+    emitter.finish(step, Held(shape, plain(len(shape)), kind, target, result))

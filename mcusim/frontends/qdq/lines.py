@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from mcusim.frontends.qdq.emitter import Emitter, lowers
+from mcusim.frontends.qdq.grids import Grid
 from mcusim.frontends.qdq.held import UNIT, Held, Order, channels_last
 from mcusim.frontends.qdq.network import Array, Step
 from mcusim.frontends.qdq.weights import (
     Weights,
     along_first,
     bias_of,
-    check_grids,
 )
 from mcusim.graph import DType, Padding
 
@@ -28,21 +28,23 @@ def affine(emitter: Emitter, step: Step) -> None:
     factor, offset = step.array("factor"), step.array("offset")
     if factor is None or offset is None:
         raise step.refuse("it has no factor or offset", "export the model again")
-    if held.grid is None or emitter.common_dtype(step, (held,)) is None:
+    target = emitter.target(step)
+    if held.grid is None or target is None or emitter.common_dtype(step, (held,)) is None:
         _real_affine(emitter, step, held, factor, offset)
         return
-    _integer_affine(emitter, step, held, factor, offset)
+    _integer_affine(emitter, step, held, (held.grid, target), factor, offset)
 
 
-def _integer_affine(emitter: Emitter, step: Step, held: Held, factor: Array, offset: Array) -> None:
-    source, target = check_grids(emitter, step, held)
+def _integer_affine(
+    emitter: Emitter, step: Step, held: Held, grids: tuple[Grid, Grid], factor: Array, offset: Array
+) -> None:
+    source, target = grids
     tensor, order = _as_map(emitter, step, held, is_scalar=factor.size == 1 and offset.size == 1)
     channels = emitter.builder.type_of(tensor).channels
     weights = _line_weights(np.broadcast_to(factor.astype(np.float64).ravel(), (channels,)))
     offsets = np.broadcast_to(offset.astype(np.float64).ravel(), (channels,))
     bias = bias_of(emitter, replace(step, attributes={"offset": offsets}), 9, source, weights)
-    grid = replace(weights.grid, quantization=replace(weights.grid.quantization, axis=3))
-    kernel = emitter.constant(weights.elements.transpose(1, 2, 3, 0), f"{step.output}/weights", grid)
+    kernel = emitter.constant(weights.elements.transpose(1, 2, 3, 0), f"{step.output}/weights", weights.grid_along(3))
     activation = emitter.activation(step, target)
     result = emitter.emit(
         "DEPTHWISE_CONV_2D",

@@ -19,7 +19,7 @@ __all__ = [
     "Weights",
     "along_first",
     "bias_of",
-    "check_grids",
+    "grids_of",
     "in_parts",
     "repeated",
     "scaled",
@@ -33,10 +33,6 @@ _SYMMETRIC = (
     "extra_options={'WeightSymmetric': True})"
 )
 
-_SCALE_OUTPUT = "quantise its output too: place QuantizeLinear and DequantizeLinear behind it"
-
-_SCALE_INPUT = "quantise what it reads: place QuantizeLinear and DequantizeLinear before it"
-
 _CLOSE = 1e-5
 
 INT8_LOWEST = -128
@@ -48,25 +44,34 @@ INT8_HIGHEST = 127
 class Weights:
     """Weights with output channels first, centred: their zero points are 0 but where `grid` says otherwise.
 
-    elements: int8, or int16 where centred weights need more; `in_parts` makes int8 of them.
+    elements: int8, or int16 where centred weights need more; `in_parts` makes int8 of them. float32 without a grid.
     """
 
     elements: Array
-    grid: Grid
+    grid: Grid | None
 
     @property
     def scales(self) -> Array:
-        """One an output channel."""
+        """One an output channel; 1 for real numbers."""
+        if self.grid is None:
+            return np.ones(self.elements.shape[0])
         return np.broadcast_to(np.array(self.grid.quantization.scales, np.float64), (self.elements.shape[0],))
 
+    def grid_along(self, axis: int) -> Grid | None:
+        """Their grid where output channels lie along `axis`."""
+        return self.grid and replace(self.grid, quantization=replace(self.grid.quantization, axis=axis))
 
-def weights_of(emitter: Emitter, step: Step, index: int, channel_axis: int, *, may_have_zero_point: bool) -> Weights:
-    """The weights of a step, with their output channels moved to axis 0."""
+
+def weights_of(
+    emitter: Emitter, step: Step, index: int, channel_axis: int, source: Grid | None, *, may_have_zero_point: bool
+) -> Weights:
+    """The weights of a step, with their output channels moved to axis 0.   source: the grid that it computes on."""
     held = emitter.get(step.input(index))
     if held.elements is None:
         raise step.refuse("its weights are computed at run time", "give it constant weights")
-    if held.grid is None:
-        raise step.refuse("its weights are not quantised", "quantise all layers with weights, or leave none out")
+    if source is None:
+        return Weights(np.moveaxis(held.real(), channel_axis, 0).astype(np.float32), None)
+    assert held.grid is not None, step.name  # else `grids_of` gave none
     quantization = held.grid.quantization
     elements = np.moveaxis(held.elements, channel_axis, 0)
     scales, zero_points = np.array(quantization.scales, np.float64), np.array(quantization.zero_points, np.int64)
@@ -110,9 +115,9 @@ def in_parts(emitter: Emitter, step: Step, elements: Array) -> tuple[Array, int]
     return np.concatenate(parts, axis=1), len(parts)
 
 
-def repeated(emitter: Emitter, step: Step, tensor: int, parts: int, groups: int, grid: Grid) -> int:
+def repeated(emitter: Emitter, step: Step, tensor: int, parts: int, groups: int, grid: Grid | None) -> int:
     """A map or matrix whose channels, in each group, stand there so many times."""
-    if parts == 1:
+    if parts == 1 or grid is None:
         return tensor
     shape = emitter.builder.type_of(tensor).shape
     name, channels = f"{step.output}/repeated", shape[-1]
@@ -126,7 +131,7 @@ def repeated(emitter: Emitter, step: Step, tensor: int, parts: int, groups: int,
 
 def widened(weights: Weights) -> Weights:
     """4-bit weights as 8-bit ones, for operators that TFLM runs on those alone."""
-    if weights.grid.dtype is not DType.INT4:
+    if weights.grid is None or weights.grid.dtype is not DType.INT4:
         return weights
     return replace(weights, grid=replace(weights.grid, dtype=DType.INT8))
 
@@ -141,6 +146,10 @@ def scaled(weights: Weights, step: Step) -> Weights:
     if factor is None:
         return weights
     factors = np.broadcast_to(factor.astype(np.float64).ravel(), (weights.elements.shape[0],))
+    if weights.grid is None:
+        return Weights(
+            (weights.elements * factors.reshape([-1] + [1] * (weights.elements.ndim - 1))).astype(np.float32), None
+        )
     scales = weights.scales * factors
     # TFLite takes negative scales of weights, but other tools do not: the sign goes into the integers where they allow.
     flips = np.where(scales < 0, -1, 1).reshape([-1] + [1] * (weights.elements.ndim - 1))
@@ -150,22 +159,23 @@ def scaled(weights: Weights, step: Step) -> Weights:
     return Weights(elements, along_first(weights.grid.dtype, scales))
 
 
-def bias_of(emitter: Emitter, step: Step, index: int, source: Grid, weights: Weights) -> int:
-    """The bias as TFLite wants it, on the grid of the products: the tensor, or ABSENT."""
+def bias_of(emitter: Emitter, step: Step, index: int, source: Grid | None, weights: Weights) -> int:
+    """The bias as TFLite wants it, on the grid of the products, or in floats: the tensor, or ABSENT."""
     factor, offset = step.array("factor"), step.array("offset")
     held = emitter.get(step.input(index)) if step.has(index) else None
     if held is None and offset is None:
         return ABSENT
-    channels = weights.elements.shape[0]
-    products = np.array([float(np.float32(source.scale * scale)) for scale in weights.scales])
     if held is not None and held.elements is None:
         raise step.refuse("its bias is computed at run time", "give it a constant bias")
+    channels = weights.elements.shape[0]
+    if source is None or weights.grid is None:
+        real = _real_bias(step, held, channels, factor, offset)
+        return emitter.constant(real.astype(np.float32), f"{step.output}/bias")
+    products = np.array([float(np.float32(source.scale * scale)) for scale in weights.scales])
     if held is not None and factor is None and offset is None and _is_on(held, products, source, weights):
         stored = np.broadcast_to(np.asarray(held.elements, np.int64).ravel(), (channels,))
     else:
-        real = np.zeros(channels) if held is None else np.broadcast_to(held.real().ravel(), (channels,))
-        real = real * (1.0 if factor is None else factor.astype(np.float64).ravel())
-        real = real + (0.0 if offset is None else offset.astype(np.float64).ravel())
+        real = _real_bias(step, held, channels, factor, offset)
         with np.errstate(divide="ignore", invalid="ignore"):
             stored = np.rint(np.where(products != 0, real / products, 0.0))
         emitter.note("biases without the scale that TFLite gives them are rounded to it: 32 bits, below half a step")
@@ -185,6 +195,18 @@ def bias_of(emitter: Emitter, step: Step, index: int, source: Grid, weights: Wei
     return emitter.constant(elements, f"{step.output}/bias", grid)
 
 
+def _real_bias(step: Step, held: Held | None, channels: int, factor: Array | None, offset: Array | None) -> Array:
+    """The bias in real numbers, with what a batch norm behind the step makes of it."""
+    if held is not None and held.elements is not None and held.elements.size not in (1, channels):
+        raise step.refuse(f"its bias of {held.elements.size} numbers does not go with {channels} channels", _AGAIN)
+    real = np.zeros(channels) if held is None else np.broadcast_to(held.real().ravel(), (channels,))
+    real = real * (1.0 if factor is None else factor.astype(np.float64).ravel())
+    return np.asarray(real + (0.0 if offset is None else offset.astype(np.float64).ravel()))
+
+
+_AGAIN = "export the model again"
+
+
 def _is_on(held: Held, products: Array, source: Grid, weights: Weights) -> bool:
     """Whether a bias is stored on the grid of the products."""
     if held.grid is None or held.grid.dtype is not DType.INT32 or any(held.grid.quantization.zero_points):
@@ -192,15 +214,27 @@ def _is_on(held: Held, products: Array, source: Grid, weights: Weights) -> bool:
     return bool(np.allclose(held.grid.quantization.scales, products, rtol=_CLOSE, atol=0))
 
 
-def check_grids(emitter: Emitter, step: Step, source: Held) -> tuple[Grid, Grid]:
-    """The grids of the activations that go in and come out. Raises ModelError where one is missing."""
+def grids_of(emitter: Emitter, step: Step, *operands: Held) -> tuple[Grid | None, Grid | None]:
+    """The grids of the activations that go in and come out; none for both where the network computes in floats.
+
+    operands: what is multiplied, weights among it.
+    """
     target = emitter.target(step)
-    if source.grid is None:
-        raise step.refuse("its input is not quantised", _SCALE_INPUT)
-    if target is None:
-        raise step.refuse("its output is not quantised, so that it would have to compute in floats", _SCALE_OUTPUT)
-    if source.grid.dtype is not target.dtype or target.dtype not in (DType.INT8, DType.INT16):
-        raise step.refuse(
-            f"it goes from {source.grid.dtype} to {target.dtype}", "give its input and output one type, int8 or int16"
+    source = next((held.grid for held in operands if not held.is_constant), None)
+    lacking = (
+        "its output has no scale" if target is None
+        else "its input has no scale" if source is None
+        else "its weights have no scale" if any(held.grid is None for held in operands)
+        else ""
+    )  # fmt: skip
+    if lacking or source is None or target is None:
+        emitter.note(
+            f"{step.output}: computed in floats, as the network says, for {lacking}: weights take 32 bits. "
+            "QuantizeLinear and DequantizeLinear there keep it in integers"
         )
-    return source.grid, target
+        return None, None
+    if source.dtype is not target.dtype or target.dtype not in (DType.INT8, DType.INT16):
+        raise step.refuse(
+            f"it goes from {source.dtype} to {target.dtype}", "give its input and output one type, int8 or int16"
+        )
+    return source, target
