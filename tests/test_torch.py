@@ -152,6 +152,19 @@ class Smooth(nn.Module):
         return self.head(functional.log_softmax(x, -1))
 
 
+class Chosen(nn.Module):
+    """GELU by the error function, a choice by a comparison, and averages without their border."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 4, 1)
+        self.pool = nn.AvgPool2d(3, 2, 1, count_include_pad=False)
+
+    def forward(self, x: Any) -> Any:
+        x = self.b(functional.gelu(self.a(x)))
+        return self.pool(torch.where(x > 0.1, x, x * 0.25)).flatten(1)
+
+
 MODULES: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "separable": (Separable, (1, 3, 32, 32)),
     "residual": (Residual, (1, 3, 32, 32)),
@@ -161,6 +174,7 @@ MODULES: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "pyramid": (Pyramid, (1, 3, 16, 16)),
     "dense": (Dense, (1, 40)),
     "smooth": (Smooth, (1, 12)),
+    "chosen": (Chosen, (1, 3, 12, 14)),
 }
 
 
@@ -284,6 +298,11 @@ def _unknown(model: Any) -> None:
             node["target"] = "torch.ops.aten.erfinv.default"
 
 
+def _custom(model: Any) -> None:
+    for node in model["graph_module"]["graph"]["nodes"]:
+        node["target"] = node["target"].replace("torch.ops.aten.conv2d", "torch.ops.mine.conv2d")
+
+
 @pytest.mark.parametrize(
     ("member", "edit", "match"),
     [
@@ -291,6 +310,7 @@ def _unknown(model: Any) -> None:
         ("weights_config.json", _huge, "does not go with"),
         ("model.json", _open, "dynamic axis"),
         ("model.json", _unknown, "cannot express erfinv"),
+        ("model.json", _custom, r"\(conv2d\): operator conv2d belongs to the custom domain 'mine'"),
         ("model.json", lambda m: m.update(schema_version={"major": 99}), "schema has version 99"),
         ("model.json", lambda m: m["graph_module"].clear(), "malformed"),
     ],

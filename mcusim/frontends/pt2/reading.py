@@ -113,9 +113,19 @@ def _value(meta: Mapping[str, Any]) -> Value | None:
 _IGNORED = ("_assert", "sym_", "_guards_fn")
 
 
+_NAMESPACES = frozenset({"", "aten", "prims", "quantized_decomposed", "dim_order_ops", "higher_order"})
+"""Whose operators are PyTorch's own; "" for what is no operator of a library."""
+
+
+def _named(target: str) -> tuple[str, str]:
+    """The namespace and the name in `torch.ops.aten.conv2d.default`."""
+    parts = target.split(".")
+    return (parts[2], parts[3]) if target.startswith("torch.ops.") and len(parts) > 3 else ("", target)
+
+
 def _read(node: Mapping[str, Any], program: Program) -> None:
     target = str(node["target"])
-    op = target.removeprefix("torch.ops.").split(".")[1] if target.startswith("torch.ops.") else target
+    namespace, op = _named(target)
     if op.startswith(_IGNORED):
         return
     outputs: list[str] = []
@@ -127,6 +137,9 @@ def _read(node: Mapping[str, Any], program: Program) -> None:
         return
     arguments = {str(each["name"]): each["arg"] for each in node["inputs"]}
     call = AtenCall(str(node.get("name") or outputs[0]), op, arguments, tuple(outputs), program)
+    if namespace not in _NAMESPACES:
+        what = f"operator {op[:60]} belongs to the custom domain '{namespace[:60]}'"
+        raise call.refuse(what, "export it with PyTorch's own operators")
     rule = RULES.get(op) or RULES.get(op.removesuffix("_"))
     if rule is None:
         program.steps.append(Step(call.name, op, (), call.outputs, {}))

@@ -272,9 +272,7 @@ def _average_inside(emitter: Emitter, step: Step, held: Held, found: Sliding) ->
         bounds = ((0, 0, 0, 0), (n, lasts[0] + 1, lasts[1] + 1, channels), (1, *found.strides, 1))
         given = (every, *(emitter.builder.integers(each) for each in bounds))
         result = emitter.emit("STRIDED_SLICE", given, step.output, grid=held.grid, dtype=held.dtype)
-        emitter.note(
-            f"{step.output}: averages at stride 1, of which every {max(found.strides)}th stays: TFLite's border"
-        )
+        emitter.note(f"{step.output}: averages at stride 1, of which those at strides {found.strides} stay")
     else:
         real = emitter.on_grid(held, None, step.output)
         sides = needed_sides(found)
