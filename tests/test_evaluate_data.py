@@ -307,6 +307,7 @@ def test_arrays_and_their_labels(tmp_path: Path) -> None:
     [
         ({"a": np.zeros(3)}, "it holds a"),
         ({"x": np.zeros((2, 8, 9, 3), np.int8), "y": np.zeros(2)}, "a sample is 8x9x3, and the network takes 8x8x3"),
+        ({"x": np.zeros((2, 3, 8, 8), np.int8), "y": np.zeros(2)}, r"channels come last: x.transpose\(0, 2, 3, 1\)"),
         ({"x": np.zeros((2, 8, 8, 3), np.int8), "y": np.zeros(3)}, "there are 3 labels for 2 samples"),
         ({"x": np.zeros((2, 8, 8, 3), np.int8), "y": np.array([0, 3])}, "label '3' is class 3"),
         ({"x": np.zeros((2, 8, 8, 3), np.int8), "y": np.array([0, -1])}, "a label is -1"),

@@ -228,6 +228,7 @@ GOOD = np.zeros((1, 4, 4, 2), np.int8)
         ([], "0 inputs came, and it has 1"),
         ([GOOD, GOOD], "2 inputs came"),
         (np.zeros((4, 4, 2), np.int8), r"a leading dimension of 1: array\[None\]"),
+        (np.zeros((1, 2, 4, 4), np.int8), r"its channels come last: array.transpose\(0, 2, 3, 1\)"),
         (np.zeros((1, 4, 4, 3), np.int8), r"1x4x4x3 came for 'picture' int8 1x4x4x2(.|\n)*N, 4, 4, 2\) for N calls"),
         (np.zeros((0, 4, 4, 2), np.int8), "empty batch"),
         (GOOD.astype(np.int16), r"int16 came .*(.|\n)*give an array of int8"),

@@ -80,9 +80,9 @@ def _shaped(x: NDArray[Any], tensor: Tensor, where: str) -> tuple[NDArray[Any], 
         told = ["x".join(map(str, shape)) for shape in (x.shape[1:], wanted)]
         return x.reshape(len(x), *wanted), f"samples of {told[0]} taken as {told[1]}"
     told = ["x".join(map(str, shape)) or "one number" for shape in (x.shape[1:], wanted)]
-    raise InputError(
-        f"a sample is {told[0]}, and the network takes {told[1]}", where=where, fix="give it in that shape"
-    )
+    is_channels_first = x.ndim == 4 and (*x.shape[2:], x.shape[1]) == wanted
+    fix = "its channels come last: x.transpose(0, 2, 3, 1)" if is_channels_first else "give it in that shape"
+    raise InputError(f"a sample is {told[0]}, and the network takes {told[1]}", where=where, fix=fix)
 
 
 def _labels(y: NDArray[Any], count: int, where: str) -> list[str]:

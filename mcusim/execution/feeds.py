@@ -132,6 +132,8 @@ def _calls(graph: Graph, tensor: Tensor, array: Array) -> int | None:
     fix = f"reshape it to {shape}"
     if array.shape == shape[1:]:
         fix = "give it a leading dimension of 1: array[None]"
+    elif array.ndim == len(shape) == 4 and (*array.shape[2:], array.shape[1]) == shape[1:]:
+        fix = "its channels come last: array.transpose(0, 2, 3, 1)"
     elif shape[:1] == (1,):
         fix += f", or ({', '.join(['N', *map(str, shape[1:])])}) for N calls"
     came = "x".join(map(str, array.shape)) or "a scalar"
