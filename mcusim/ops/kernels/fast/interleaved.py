@@ -31,14 +31,6 @@ __all__ = ["interleave", "run_partial", "run_whole"]
 VNNI = HOST.vnni
 
 
-def _unpack(e: Emit, x: Value, y: Value, *, low: bool) -> Value:
-    """Interleave the low or high halves of every 16-byte lane of x and y."""
-    count = x.type.count
-    per = 16 * count // VBYTES  # elements of 16 bytes
-    starts = [lane * per + (0 if low else per // 2) for lane in range(count // per)]
-    return e.shuffle(x, y, [place for s in starts for k in range(per // 2) for place in (s + k, count + s + k)])
-
-
 @procedure
 def interleave(e: Emit, r0: Value, r1: Value, r2: Value, r3: Value, to: Value, blocks: Value) -> None:
     """BLOCK elements of 4 rows (2 without VNNI) -> 4 vectors of u8 = x + 128 (of int16)."""
@@ -55,21 +47,21 @@ def interleave(e: Emit, r0: Value, r1: Value, r2: Value, r3: Value, to: Value, b
         at, out = e.mul(k.index, BLOCK), e.add(to, e.mul(k.index, 4 * VBYTES))
         if VNNI:
             r = [b.xor(part(e.add(row, at)), flip) for row in (r0, r1, r2, r3)]
-            pairs = [(_unpack(e, r[0], r[1], low=low), _unpack(e, r[2], r[3], low=low)) for low in (True, False)]
+            pairs = [(e.unpack(r[0], r[1], low=low), e.unpack(r[2], r[3], low=low)) for low in (True, False)]
         else:
             r = [part(e.add(row, at)) for row in (r0, r1)]
             zero, eight = const(VI8, 0), const(VI16, 8)
             pairs = [
                 (
-                    b.ashr(b.bitcast(_unpack(e, zero, r[0], low=low), VI16), eight),
-                    b.ashr(b.bitcast(_unpack(e, zero, r[1], low=low), VI16), eight),
+                    b.ashr(b.bitcast(e.unpack(zero, r[0], low=low), VI16), eight),
+                    b.ashr(b.bitcast(e.unpack(zero, r[1], low=low), VI16), eight),
                 )
                 for low in (True, False)
             ]
         n = 0
         for x, y in pairs:
             for low in (True, False):
-                e.store(_unpack(e, b.bitcast(x, VI16), b.bitcast(y, VI16), low=low), out, n * VBYTES)
+                e.store(e.unpack(b.bitcast(x, VI16), b.bitcast(y, VI16), low=low), out, n * VBYTES)
                 n += 1
 
 

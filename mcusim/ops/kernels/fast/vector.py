@@ -18,7 +18,7 @@ import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -57,11 +57,13 @@ class Host:
     """The vector abilities that the kernels are compiled for.
 
     lanes: int32 lanes of a vector.   vnni: vpdpbusd of that width.   x86: saturating packs by name.
+    permutes: bytes of two vectors of 512 bits (VBMI).
     """
 
     lanes: int
     vnni: bool
     x86: bool
+    permutes: bool = False
 
     @property
     def group(self) -> int:
@@ -85,12 +87,13 @@ def available() -> list[str]:
     features = llvm.get_host_cpu_features()
     has: Callable[[str], bool] = lambda name: bool(features.get(name, False))  # noqa: E731
     x86 = llvm.get_process_triple().startswith(("x86_64", "i686"))
-    wide = x86 and all(map(has, ("avx512f", "avx512bw", "avx512vl", "avx512dq")))
+    narrow = x86 and has("avx2") and has("fma")
+    wide = narrow and all(map(has, ("avx512f", "avx512bw", "avx512vl", "avx512dq")))
     runs = {
         "vnni512": wide and has("avx512vnni"),
-        "vnni256": x86 and has("avx2") and (has("avxvnni") or (wide and has("avx512vnni"))),
+        "vnni256": narrow and (has("avxvnni") or (wide and has("avx512vnni"))),
         "madd512": wide,
-        "madd256": x86 and has("avx2"),
+        "madd256": narrow,
         "generic": True,
     }
     return [name for name in KERNEL_SETS if runs[name]]
@@ -102,7 +105,9 @@ def detect(forced: str) -> Host:
     if forced and forced not in known:
         what = f"'{forced}' is a kernel set that {'this machine cannot run' if forced in KERNEL_SETS else 'is unknown'}"
         raise InputError(what, where=KERNEL_SET, fix=f"use {', '.join(known)} or plain, or unset it")
-    return KERNEL_SETS[forced or known[0]]
+    found = KERNEL_SETS[forced or known[0]]
+    permutes = found.vnni and found.lanes == 16 and bool(llvm.get_host_cpu_features().get("avx512vbmi", False))
+    return replace(found, permutes=permutes)
 
 
 HOST = detect(os.environ.get(KERNEL_SET, ""))
@@ -209,14 +214,18 @@ class Emit:
         found: AbstractContextManager[Any] = cgutils.for_range(self.b, count, intp=I64)
         return found
 
-    def each(self, out: Value, count: Value, piece: Callable[[Value], Value]) -> None:
-        """Store `piece(place)`, L bytes, at every L-th place of `count`; the last goes as far as there are places."""
-        whole, left = self.b.lshr(count, self.i(L.bit_length() - 1)), self.b.and_(count, self.i(L - 1))
+    def each(self, out: Value, count: Value, piece: Callable[[Value], Value], step: int = 0) -> None:
+        """Store `piece(place)`, `step` bytes (L), at every such place of `count`; the last as far as there are places.
+
+        step: a power of two.
+        """
+        step = step or L
+        whole, left = self.b.lshr(count, self.i(step.bit_length() - 1)), self.b.and_(count, self.i(step - 1))
         with self.loop(whole) as k:
-            at = self.mul(k.index, L)
+            at = self.mul(k.index, step)
             self.store(piece(at), self.add(out, at))
         with self.b.if_then(self.b.icmp_signed("!=", left, self.i(0))):
-            at = self.mul(whole, L)
+            at = self.mul(whole, step)
             self.masked_store(piece(at), self.add(out, at), self.b.sub(self.b.shl(self.i(1), left), self.i(1)))
 
     def variable(self, value: Value) -> Value:
@@ -258,8 +267,13 @@ class Emit:
             sums = b.shl(sums, parameters[5])
         half = const(VI64, 32)
         pairs = b.bitcast(sums, VI64)
-        even = b.add(b.mul(b.ashr(b.shl(pairs, half), half), m_even), c_even)
-        odd = b.add(b.mul(b.ashr(pairs, half), m_odd), c_odd)
+
+        def lower(x: Value) -> Value:
+            """Its lower half, sign and all: of factors too, or LLVM takes the slow multiply of whole 64 bits."""
+            return b.ashr(b.shl(x, half), half)
+
+        even = b.add(b.mul(lower(pairs), lower(m_even)), c_even)
+        odd = b.add(b.mul(b.ashr(pairs, half), lower(m_odd)), c_odd)
         upper = [k + 1 if k % 2 == 0 else L + k for k in range(L)]
         high = self.shuffle(b.bitcast(even, VI32), b.bitcast(odd, VI32), upper)
         sign = b.ashr(sums, const(VI32, 31))
@@ -306,6 +320,33 @@ class Emit:
         blocks = [n * L + 4 * q + e for q in range(L // 4) for n in range(4) for e in range(4)]
         order = list(range(4 * L)) if natural else blocks
         return self.clamp(self.shuffle(halves[0], halves[1], order), low, high)
+
+    def unpack(self, x: Value, y: Value, *, low: bool) -> Value:
+        """Interleave the low or high halves of every 16-byte lane of x and y."""
+        count = x.type.count
+        per = 16 * count // VBYTES  # elements of 16 bytes
+        starts = [lane * per + (0 if low else per // 2) for lane in range(count // per)]
+        return self.shuffle(x, y, [place for s in starts for k in range(per // 2) for place in (s + k, count + s + k)])
+
+    def words(self, x: Value) -> list[Value]:
+        """A vector of int8 as two of int16, which `products` takes."""
+        zero, eight = const(VI8, 0), const(VI16, 8)
+        return [self.b.ashr(self.b.bitcast(self.unpack(zero, x, low=low), VI16), eight) for low in (True, False)]
+
+    def products(self, x: Sequence[Value], y: Sequence[Value]) -> list[Value]:
+        """Of two pairs of `words`: four vectors of int32 in block order."""
+        name = "llvm.x86.avx512.pmulh.w.512" if L == 16 else "llvm.x86.avx2.pmulh.w"
+        wide = ir.VectorType(I32, 2 * L)
+        found = []
+        for a, c in zip(x, y, strict=True):
+            lower = self.b.mul(a, c)
+            if HOST.x86:
+                upper = self.call(name, VI16, a, c)
+            else:
+                whole = self.b.mul(self.b.sext(a, wide), self.b.sext(c, wide))
+                upper = self.b.trunc(self.b.ashr(whole, const(wide, 16)), VI16)
+            found += [self.b.bitcast(self.unpack(lower, upper, low=low), VI32) for low in (True, False)]
+        return found
 
     def narrow(self, v: Value, post: tuple[Value, Value, Value]) -> Value:
         """One vector in memory order -> int8, plus zero point, clamped. |v| < 2**31 - 128."""
