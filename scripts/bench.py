@@ -3,7 +3,7 @@
 scripts/bench                 all of it
 scripts/bench start           the command line, from the prompt back to the prompt
 scripts/bench simulate        whole Reports a second, on a stream of networks no two of which are alike
-scripts/bench exec            calls of int8 networks, beside LiteRT's default and its reference kernels, on one core
+scripts/bench exec            calls of int8 networks, real and seeded, beside LiteRT's kernels, on one core
 scripts/bench search          the front of all schedules of a network, beside lowering each of them
 scripts/bench scale           time and memory on chains and fan-outs of 1,000 to 20,000 nodes
 scripts/bench firmware        instructions of the generated C, counted in emulation, beside CMSIS-NN's

@@ -1,4 +1,5 @@
-"""Execution beside LiteRT, on one core, on every int8 convolutional network of the corpus. Part of `scripts/bench`.
+"""Execution beside LiteRT, on one core, on every int8 convolutional network of the corpus and on seeded networks of
+kinds that lean on other operators (see `bench_kinds.py`). Part of `scripts/bench`.
 
 The same inputs go through mcusim, LiteRT's default kernels (XNNPACK, one thread; not exact) and its reference kernels,
 turn by turn in one run; each call copies its inputs in and its outputs out, on all sides. A time is the best of many
@@ -19,12 +20,15 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
+from bench_kinds import seeded_networks
 
 from mcusim import execute, load, session
 from mcusim.execution.streams import KERNEL_SET, PLAIN
+from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import DType, Graph
 from mcusim.ops import OPS
 from mcusim.ops.registry import StateRole, WorkKind
@@ -53,30 +57,54 @@ class Timing(NamedTuple):
 
 def bench_exec() -> None:
     """mcusim, LiteRT and its reference kernels on every int8 CNN of the corpus; then the other kernel sets."""
-    folder = _corpus()
-    if folder is None:
-        print("   no corpus of real networks: set MCUSIM_CORPUS to its folder")
-        return
     if _interpreter() is None:
         print("   LiteRT is not installed (extra `oracles`): nothing to compare with")
         return
+    folder = _corpus()
     forced = os.environ.get(KERNEL_SET)
     names = _kernel_sets() if forced is None else [forced]
-    if forced is None:
+    if folder is None:
+        print("   no corpus of real networks: set MCUSIM_CORPUS to its folder")
+    elif forced is None:
         _batch(folder / "models" / f"{BATCHED}.tflite")
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     print(f"   kernel set {names[0]}; ms a call, copies in and out included; one core")
-    timings = []
-    for row in _rows(folder):
-        timing = _timing(folder / "models" / f"{row['name']}.tflite", row, with_reference=forced is None)
-        if timing is not None:
-            timings.append(timing)
-            _show(timing)
-    _sum_up(timings)
+    if folder is not None:
+        timings = []
+        for row in _rows(folder):
+            path, macs = folder / "models" / f"{row['name']}.tflite", float(row["macs_M"] or 0) * 1e6
+            timing = _timing(path, row["name"], macs, with_reference=forced is None)
+            if timing is not None:
+                timings.append(timing)
+                _show(timing)
+        _sum_up(timings)
+    _bench_kinds()
     if forced is None:
         for name in [*names[1:], PLAIN]:
             _other(name)
+
+
+def _bench_kinds() -> None:
+    """The seeded networks, and the ratio of each kind."""
+    timings: dict[str, list[Timing]] = {}
+    with TemporaryDirectory() as folder:
+        for kind, graph in seeded_networks():
+            path = Path(folder) / f"{graph.name}.tflite"
+            path.write_bytes(write_tflite(graph))
+            macs = sum(
+                OPS[n.op].work(n.signature, n.signature.output.rows, n.signature.output.cols, 1).macs
+                for n in graph.nodes
+            )
+            timing = _timing(path, graph.name, macs, with_reference=False)
+            if timing is not None:
+                timings.setdefault(kind, []).append(timing)
+                _show(timing)
+    for kind, found in timings.items():
+        ratios = [timing.ours / timing.litert for timing in found if timing.litert is not None]
+        if ratios:
+            mean = statistics.geometric_mean(ratios)
+            print(f"   {kind}: mcusim : LiteRT  geometric mean {mean:.3f}, worst {max(ratios):.3f}", flush=True)
 
 
 def _kernel_sets() -> list[str]:
@@ -145,8 +173,7 @@ def _inputs(graph: Graph) -> list[np.ndarray[Any, Any]]:
     return found
 
 
-def _timing(path: Path, row: Mapping[str, str], *, with_reference: bool) -> Timing | None:
-    name = row["name"]
+def _timing(path: Path, name: str, macs: float, *, with_reference: bool) -> Timing | None:
     if name.startswith("seanet"):  # one int16 operator each
         return None
     graph = load(path)
@@ -163,7 +190,7 @@ def _timing(path: Path, row: Mapping[str, str], *, with_reference: bool) -> Timi
             if call is not None:
                 best[k] = min(best[k], _best(call, REFERENCE_CALLS if k == 2 else None))
     litert, reference = (None if math.isinf(seconds) else seconds for seconds in best[1:])
-    return Timing(name, float(row["macs_M"] or 0) * 1e6, best[0], litert, reference)
+    return Timing(name, macs, best[0], litert, reference)
 
 
 def _litert(path: Path, inputs: list[np.ndarray[Any, Any]], resolver: str) -> Call | None:
@@ -235,7 +262,7 @@ def _other(name: str) -> None:
     )
     print(f"   {name}:")
     for line in done.stdout.splitlines():
-        if line.startswith(("   mcusim :", "   without ")):
+        if line.startswith("   without ") or "geometric mean" in line:
             print(f"   {line}", flush=True)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from conftest import CorpusModel
 from goldens import RUNS
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
+from oracles import run_tflm
 from strategies import ONE_OP, Case, networks
 from test_execution import inputs_of, load
 
@@ -27,7 +29,11 @@ from mcusim.execution import prepared, streams
 from mcusim.execution.runners import PlainRunner
 from mcusim.execution.sessions import Session
 from mcusim.execution.streams import PLAIN, compiled_tier
-from mcusim.graph import Padding
+from mcusim.frontends.builder import GraphBuilder
+from mcusim.frontends.signatures import attributes_for
+from mcusim.frontends.synthesis import with_seeded_weights
+from mcusim.frontends.tflite_writer import write_tflite
+from mcusim.graph import Activation, DType, Graph, Padding, Quantization
 from mcusim.ops import OPS
 from mcusim.ops.conv_2d import PreparedConv2D
 from mcusim.ops.depthwise_conv_2d import PreparedDepthwiseConv2D
@@ -44,6 +50,7 @@ if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
 
 from mcusim.ops.kernels.fast import driver
 from mcusim.ops.kernels.fast.command import Command, Declined, address_of
+from mcusim.ops.kernels.fast.lookup import encode_table
 from mcusim.ops.kernels.fast.packing import requant
 from mcusim.ops.kernels.fast.vector import KERNEL_SETS, available, detect
 from mcusim.ops.kernels.jit import KERNEL_SET, cache_folder
@@ -315,6 +322,101 @@ def test_every_encoder_belongs_to_a_kernel() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Sums, products and PRELU: any channel count, shapes that stretch, tables
+
+
+CHANNEL_COUNTS = [1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100, 129]
+
+
+def binary_network(op: str, c: int, stretch: str, seed: int) -> Case:
+    """One operator of (1, 5, 7, c) and an input that stretches to it: a gate, or learned slopes."""
+    rng = np.random.default_rng(seed)
+    shapes = {"none": (1, 5, 7, c), "gate": (1, 1, 1, c), "one": (1, 1, 1, 1), "rows": (1, 5, 1, c)}
+    builder = GraphBuilder(f"{op}-{c}-{stretch}")
+
+    def quantised() -> Quantization:
+        return Quantization((float(rng.uniform(0.004, 0.06)),), (int(rng.integers(-128, 128)),))
+
+    x = builder.input((1, 5, 7, c), name="x", quantization=quantised())
+    if op == "PRELU":
+        slopes = rng.integers(-128, 128, shapes[stretch][1:], dtype=np.int8)
+        other = builder.constant(slopes.shape, DType.INT8, slopes, "alpha", quantised())
+    else:
+        other = builder.input(shapes[stretch], name="y", quantization=quantised())
+    if op == "PRELU":
+        attributes = None
+    else:
+        attributes = attributes_for(
+            op, (("fused_activation_function", Activation.RELU6 if seed % 2 else Activation.NONE),)
+        )
+    out = builder.op(op, (x, other), attributes, quantization=quantised())
+    graph = builder.build([out])
+    given = [rng.integers(-128, 128, graph.tensors[index].shape, dtype=np.int8) for index in graph.inputs]
+    return Case(graph, given)
+
+
+def kernels_of(graph: Graph) -> list[str]:
+    """The compiled kernels that a network runs by; PLAIN for what none takes."""
+    runners = Session(prepared(graph), tier=compiled_tier())._runners
+    found: list[str] = []
+    for runner in runners:
+        found += [PLAIN] if isinstance(runner, PlainRunner) else [c.kernel.name for c in runner._commands]
+    return found
+
+
+@pytest.mark.parametrize("stretch", ["none", "gate", "one", "rows"])
+@pytest.mark.parametrize("op", ["ADD", "SUB", "MUL", "PRELU"])
+def test_two_inputs_of_any_channel_count(op: str, stretch: str) -> None:
+    by_one = {"ADD": "add", "SUB": "subtract", "MUL": "multiply", "PRELU": "prelu"}
+    seen = set()
+    for c in CHANNEL_COUNTS:
+        case = binary_network(op, c, stretch, c)
+        assert_fast_equals_plain(case)
+        seen.update(kernels_of(case.graph))
+    assert by_one[op] in seen or (stretch == "one" and "lookup_8" in seen), seen
+
+
+def test_prelu_of_int16_is_left_to_the_plain_kernel() -> None:
+    rng, builder = np.random.default_rng(0), GraphBuilder("wide", DType.INT16)
+    x = builder.input((1, 3, 3, 5), quantization=Quantization((0.001,), (0,)))
+    slopes = rng.integers(-128, 128, (1, 1, 5), dtype=np.int8)
+    alpha = builder.constant((1, 1, 5), DType.INT8, slopes, "alpha", Quantization((0.01,), (0,)))
+    graph = builder.build([builder.op("PRELU", (x, alpha), quantization=Quantization((0.001,), (0,)))])
+    assert kernels_of(graph) == [PLAIN]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("schedule", ["layer", "patch:2x2@1", "stream:1@3"])
+def test_a_product_of_an_input_and_its_image_is_a_table(turned: bool, schedule: str) -> None:
+    """SILU: x * LOGISTIC(x). The gate of another map stays a product."""
+    rng, builder = np.random.default_rng(1), GraphBuilder("silu")
+    x = builder.conv_2d(builder.input((1, 9, 9, 3)), 20, 3)
+    gate = builder.unary("LOGISTIC", x)
+    y = builder.mul(*((gate, x) if turned else (x, gate)))
+    graph = with_seeded_weights(builder.build([builder.mul(builder.conv_2d(y, 20, 1), gate)]))
+    case = Case(graph, [rng.integers(-128, 128, (1, 9, 9, 3), dtype=np.int8)])
+    assert_fast_equals_plain(case, schedule)
+    if schedule == "layer":
+        assert kernels_of(graph) == ["conv", "lookup_8", "lookup_8", "conv", "multiply"]
+
+
+def test_a_table_looks_up_every_byte() -> None:
+    """All 256 inputs at every place of a vector, and every length of what is left of one."""
+    rng = np.random.default_rng(2)
+    table = make_room(256)
+    table[...] = rng.permutation(256)
+    for length in [*range(1, 140), 4096 + 37]:
+        source = rng.integers(0, 256, length).astype(np.uint8)
+        source[: min(length, 256)] = rng.permutation(256)[: min(length, 256)]
+        read, written = (placed(array.view(np.int8), rng, 0) for array in (source, np.zeros(length, np.uint8)))
+        before = written.room.copy()
+        run_commands(encode_table(table, read.array, written.array))
+        np.testing.assert_array_equal(written.array.view(np.uint8), table[source])
+        before[GUARD_BYTES : GUARD_BYTES + length] = table[source]
+        np.testing.assert_array_equal(written.room, before)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Real networks
 
 
@@ -328,6 +430,27 @@ def test_real_networks_give_the_references_outputs(corpus_model: CorpusModel, sc
             pytest.skip("it cannot be cut so")
         for found, expected in zip(outputs, golden.outputs(run, len(graph.outputs)), strict=True):
             np.testing.assert_array_equal(found, expected)
+
+
+KINDS = ["face-landmarks", "palm-detection", "squeeze-and-excite", "silu-detector"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_seeded_networks_run_by_fast_kernels_alone_and_give_tflms_outputs(kind: str) -> None:
+    """The kinds that `scripts/bench exec` times beside the corpus."""
+    spec = spec_from_file_location("bench_kinds", REPO / "scripts" / "bench_kinds.py")
+    assert spec is not None
+    assert spec.loader is not None
+    bench_kinds = module_from_spec(spec)
+    spec.loader.exec_module(bench_kinds)
+    assert list(bench_kinds.KINDS) == KINDS
+    _, graph = next(bench_kinds.seeded_networks((kind,)))
+    assert PLAIN not in kernels_of(graph)
+    rng = np.random.default_rng(0)
+    inputs = [rng.integers(-128, 128, graph.tensors[index].shape, dtype=np.int8) for index in graph.inputs]
+    expected = run_tflm(write_tflite(graph), inputs, arena_bytes=1 << 26)
+    for found, wanted in zip(mcusim.execute(graph, inputs), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
 
 
 def test_int8_cnns_run_by_fast_kernels_alone(corpus_model: CorpusModel) -> None:

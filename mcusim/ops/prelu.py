@@ -1,13 +1,15 @@
 """PRELU: x where it is positive, alpha * x elsewhere; alpha is learned, and broadcasts."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mcusim.arithmetic.quant import dtype_range, scaling
-from mcusim.graph import Activation, DType
-from mcusim.ops.registry import Call, register
+from mcusim.graph import Activation, DType, Node
+from mcusim.ops.registry import Call, Drawing, register
 from mcusim.ops.shared.accumulators import per_tensor, rounding_of, unsupported
 from mcusim.ops.shared.arithmetic import Operation, PreparedPlain, PreparedPrelu, operands, plain
 from mcusim.ops.shared.elementwise import binary
+from mcusim.ops.shared.spreads import Spread, of_function
 
 __all__ = ["PRELU"]
 
@@ -34,6 +36,14 @@ def _prepare(call: Call) -> PreparedPrelu | PreparedPlain:
     )
 
 
+def _spread(node: Node, inputs: Sequence[Spread]) -> Spread:
+    """The slopes are known: the moments are those of their mean, the range is that of all of them."""
+    x, alpha = inputs
+    found = of_function(lambda real: real if real >= 0 else alpha.mean * real)(node, [x])
+    ends = x.low * alpha.low, x.low * alpha.high
+    return found._replace(low=min(*ends, 0.0), high=max(*ends, x.high))
+
+
 PRELU = register(
     replace(
         binary(
@@ -41,5 +51,6 @@ PRELU = register(
         ),
         prepare=_prepare,
         kernel="arithmetic",
+        drawing=Drawing(spread=_spread),
     )
 )

@@ -1,17 +1,21 @@
-"""int8 ADD and MUL, with broadcasting."""
+"""int8 ADD, SUB, MUL and PRELU, with broadcasting."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from mcusim.arithmetic.quant import Scaling
+from mcusim.ops.kernels.arithmetic import run
 from mcusim.ops.kernels.fast.command import (
     Array,
     Command,
     Declined,
+    Kernel,
+    Runs,
     Shared,
     address_of,
     command,
@@ -19,41 +23,72 @@ from mcusim.ops.kernels.fast.command import (
     overlap,
     rows_of,
 )
-from mcusim.ops.kernels.fast.memory import field
+from mcusim.ops.kernels.fast.lookup import encode_table
+from mcusim.ops.kernels.fast.memory import copy_exact, field
 from mcusim.ops.kernels.fast.packing import factors, pack_parameters, post_word, requant
-from mcusim.ops.kernels.fast.vector import I32, NARROW, VI32, Emit, L, Value, const, procedure
-from mcusim.ops.kernels.jit import native
+from mcusim.ops.kernels.fast.vector import (
+    BLOCK,
+    I16,
+    I32,
+    NARROW,
+    PARAM_BYTES,
+    VI8,
+    VI16,
+    VI32,
+    Emit,
+    L,
+    Value,
+    const,
+    procedure,
+)
+from mcusim.ops.kernels.jit import inner, native
 from mcusim.ops.registry import Piece
 from mcusim.ops.shared.accumulators import OutputStage
-from mcusim.ops.shared.arithmetic import Operands, PreparedProduct, PreparedSum
+from mcusim.ops.shared.arithmetic import Operands, PreparedPrelu, PreparedProduct, PreparedSum
 from mcusim.region import Span
 
-__all__ = ["encode"]
+__all__ = ["encode", "encode_function"]
 
-(OUT, OUT_PITCH, A, A_PITCH, B, B_PITCH, ROWS, LENGTH, COEFFICIENTS, PARAMETERS, POST) = range(11)
+# LENGTH, LAST: elements of a row, and of the last one.   REPEATED: the input, 1 or 2, that all rows share and that is
+# shorter, with its bytes; or 0.
+(OUT, OUT_PITCH, A, A_PITCH, B, B_PITCH, ROWS, LENGTH, LAST, REPEATED, REPEATED_BYTES) = range(11)
+(COEFFICIENTS, PARAMETERS, POST) = range(11, 14)
 
+ROW_BYTES = 1 << 11
+"""Rows that are shorter are made so long, where one input is the same in all of them."""
 LEFT_SHIFT = 20
 """Of int8 sums."""
 
 
-@procedure
-def _add_run(e: Emit, a: Value, c: Value, out: Value, count: Value, coefficients: Value, p: Value, post: Value) -> None:
-    """coefficients: for each input slope, fraction, offset, extra, sign, half and right; see `_affine`."""
-    b = e.b
-    inputs = [[e.splat(e.load(I32, coefficients, 28 * j + 4 * k), L) for k in range(7)] for j in range(2)]
-    parameters, limits = e.parameters(p, full=True), e.post(post, wide=False)
+def _sum_run(sign: int) -> Callable[..., None]:
+    def run(e: Emit, a: Value, c: Value, out: Value, count: Value, coefficients: Value, p: Value, post: Value) -> None:
+        """coefficients: for each input slope, fraction, offset, extra, sign, half and right; see `_affine`."""
+        b = e.b
+        inputs = [[e.splat(e.load(I32, coefficients, 28 * j + 4 * k), L) for k in range(7)] for j in range(2)]
+        parameters, limits = e.parameters(p, full=True), e.post(post, wide=False)
 
-    def scaled(address: Value, k: Sequence[Value]) -> Value:
-        x = b.sext(e.load(NARROW, address), VI32)
-        high = b.add(b.add(b.mul(x, k[0]), k[3]), b.ashr(b.add(b.mul(x, k[1]), k[2]), const(VI32, 16)))
-        sign = b.and_(b.ashr(high, const(VI32, 31)), k[4])
-        return b.ashr(b.add(b.add(high, k[5]), sign), k[6])
+        def scaled(address: Value, k: Sequence[Value]) -> Value:
+            x = b.sext(e.load(NARROW, address), VI32)
+            high = b.add(b.add(b.mul(x, k[0]), k[3]), b.ashr(b.add(b.mul(x, k[1]), k[2]), const(VI32, 16)))
+            sign = b.and_(b.ashr(high, const(VI32, 31)), k[4])
+            return b.ashr(b.add(b.add(high, k[5]), sign), k[6])
 
-    def piece(at: Value) -> Value:
-        total = b.add(scaled(e.add(a, at), inputs[0]), scaled(e.add(c, at), inputs[1]))
-        return e.narrow(e.requantize(total, parameters), limits)
+        def piece(at: Value) -> Value:
+            left, right = scaled(e.add(a, at), inputs[0]), scaled(e.add(c, at), inputs[1])
+            total = b.add(left, right) if sign > 0 else b.sub(left, right)
+            return e.narrow(e.requantize(total, parameters), limits)
 
-    e.each(out, count, piece)
+        e.each(out, count, piece)
+
+    return procedure(run)
+
+
+_add_run, _subtract_run = _sum_run(1), _sum_run(-1)
+
+
+def _offset_words(e: Emit, address: Value, zero: Value) -> list[Value]:
+    """A vector of int8, less its zero point."""
+    return [e.b.sub(half, zero) for half in e.words(e.load(VI8, address))]
 
 
 @procedure
@@ -61,25 +96,81 @@ def _multiply_run(
     e: Emit, a: Value, c: Value, out: Value, count: Value, coefficients: Value, p: Value, post: Value
 ) -> None:
     """coefficients: the zero points of both inputs."""
-    b = e.b
-    zeros = [e.splat(e.load(I32, coefficients, 4 * k), L) for k in range(2)]
-    parameters, limits = e.parameters(p, full=True), e.post(post, wide=False)
+    zeros = [e.splat(e.b.trunc(e.load(I32, coefficients, 4 * k), I16), 2 * L) for k in range(2)]
+    parameters, limits = e.parameters(p, full=True), e.post(post, wide=True)
 
     def piece(at: Value) -> Value:
-        x, y = (b.sub(b.sext(e.load(NARROW, e.add(s, at)), VI32), z) for s, z in zip((a, c), zeros, strict=True))
-        return e.narrow(e.requantize(b.mul(x, y), parameters), limits)
+        x, y = (_offset_words(e, e.add(s, at), z) for s, z in zip((a, c), zeros, strict=True))
+        return e.pack([e.requantize(product, parameters) for product in e.products(x, y)], limits, natural=False)
 
-    e.each(out, count, piece)
+    e.each(out, count, piece, BLOCK)
+
+
+@procedure
+def _prelu_run(
+    e: Emit, a: Value, c: Value, out: Value, count: Value, coefficients: Value, p: Value, post: Value
+) -> None:
+    """coefficients: the zero points of both inputs.   p: parameters where x is positive, and where it is not."""
+    b = e.b
+    zeros = [e.splat(b.trunc(e.load(I32, coefficients, 4 * k), I16), 2 * L) for k in range(2)]
+    positive, negative = (e.parameters(p, k * PARAM_BYTES, full=True) for k in range(2))
+    limits, ones = e.post(post, wide=True), [const(VI16, 1)] * 2
+
+    def piece(at: Value) -> Value:
+        x, y = (_offset_words(e, e.add(s, at), z) for s, z in zip((a, c), zeros, strict=True))
+        results = []
+        for source, product in zip(e.products(x, ones), e.products(x, y), strict=True):
+            kept, bent = e.requantize(source, positive), e.requantize(product, negative)
+            results.append(b.select(b.icmp_signed("<", source, const(VI32, 0)), bent, kept))
+        return e.pack(results, limits, natural=False)
+
+    e.each(out, count, piece, BLOCK)
+
+
+@inner
+def _start(command: int, workspace: int, which: int) -> int:
+    """Where an input begins. One that rows share is written to the workspace, until it is as long as a row."""
+    if field(command, REPEATED) != which:
+        return field(command, A if which == 1 else B)
+    source, size, length = (
+        field(command, A if which == 1 else B),
+        field(command, REPEATED_BYTES),
+        field(command, LENGTH),
+    )
+    for at in range(0, length, size):
+        copy_exact(workspace + at, source, size)
+    return workspace
+
+
+@inner
+def _length(command: int, y: int) -> int:
+    return field(command, LENGTH) if y + 1 < field(command, ROWS) else field(command, LAST)
 
 
 @native
 def add(command: int, workspace: int) -> None:
+    a, b = _start(command, workspace, 1), _start(command, workspace, 2)
     for y in range(field(command, ROWS)):
         _add_run(
-            field(command, A) + y * field(command, A_PITCH),
-            field(command, B) + y * field(command, B_PITCH),
+            a + y * field(command, A_PITCH),
+            b + y * field(command, B_PITCH),
             field(command, OUT) + y * field(command, OUT_PITCH),
-            field(command, LENGTH),
+            _length(command, y),
+            field(command, COEFFICIENTS),
+            field(command, PARAMETERS),
+            field(command, POST),
+        )
+
+
+@native
+def subtract(command: int, workspace: int) -> None:
+    a, b = _start(command, workspace, 1), _start(command, workspace, 2)
+    for y in range(field(command, ROWS)):
+        _subtract_run(
+            a + y * field(command, A_PITCH),
+            b + y * field(command, B_PITCH),
+            field(command, OUT) + y * field(command, OUT_PITCH),
+            _length(command, y),
             field(command, COEFFICIENTS),
             field(command, PARAMETERS),
             field(command, POST),
@@ -88,12 +179,28 @@ def add(command: int, workspace: int) -> None:
 
 @native
 def multiply(command: int, workspace: int) -> None:
+    a, b = _start(command, workspace, 1), _start(command, workspace, 2)
     for y in range(field(command, ROWS)):
         _multiply_run(
-            field(command, A) + y * field(command, A_PITCH),
-            field(command, B) + y * field(command, B_PITCH),
+            a + y * field(command, A_PITCH),
+            b + y * field(command, B_PITCH),
             field(command, OUT) + y * field(command, OUT_PITCH),
-            field(command, LENGTH),
+            _length(command, y),
+            field(command, COEFFICIENTS),
+            field(command, PARAMETERS),
+            field(command, POST),
+        )
+
+
+@native
+def prelu(command: int, workspace: int) -> None:
+    a, b = _start(command, workspace, 1), _start(command, workspace, 2)
+    for y in range(field(command, ROWS)):
+        _prelu_run(
+            a + y * field(command, A_PITCH),
+            b + y * field(command, B_PITCH),
+            field(command, OUT) + y * field(command, OUT_PITCH),
+            _length(command, y),
             field(command, COEFFICIENTS),
             field(command, PARAMETERS),
             field(command, POST),
@@ -107,32 +214,87 @@ def multiply(command: int, workspace: int) -> None:
 def encode(
     prepared: object, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece, shared: Shared
 ) -> list[Command]:
-    """Sums with a plus sign, and products. Where an input lies under the output, they lie alike."""
+    """Sums, products and PRELU. Where an input lies under the output, they lie alike."""
     output = outputs[0]
-    if not isinstance(prepared, PreparedSum | PreparedProduct) or output.dtype != np.int8:
+    if not isinstance(prepared, PreparedSum | PreparedProduct | PreparedPrelu) or output.dtype != np.int8:
         raise Declined("it is no sum or product of int8")
-    node = shared("node", lambda: _sum(prepared) if isinstance(prepared, PreparedSum) else _product(prepared))
+    source = _only_operand(prepared.operands, inputs)
+    if source is not None and source.shape == output.shape:
+        return encode_table(shared("table", lambda: _table(prepared, None)), source, output)
+    node = shared("node", lambda: _node(prepared))
     a, b = (_operand(prepared.operands, k, inputs[k], output, piece, shared) for k in range(2))
-    kernel = add if isinstance(prepared, PreparedSum) else multiply
     found = []
     for runs in rows_of(output, a, b):
         for k, array in ((1, a), (2, b)):
             if overlap(array, output) and (runs.bases[k], runs.pitches[k]) != (runs.bases[0], runs.pitches[0]):
                 raise Declined("it overwrites what it has still to read")
-        fields = {
-            **dict(zip((OUT, A, B), runs.bases, strict=True)),
-            **dict(zip((OUT_PITCH, A_PITCH, B_PITCH), runs.pitches, strict=True)),
-            **{ROWS: runs.rows, LENGTH: runs.length, COEFFICIENTS: address_of(node.coefficients)},
-            **{PARAMETERS: address_of(node.parameters), POST: node.post},
-        }
+        fields, workspace_bytes = _rows(runs)
+        fields |= {COEFFICIENTS: address_of(node.coefficients), PARAMETERS: address_of(node.parameters)}
         keeps = (output, a, b, node.coefficients, node.parameters)
-        found.append(command(kernel, fields, keeps=keeps))
+        found.append(command(node.kernel, {**fields, POST: node.post}, workspace_bytes=workspace_bytes, keeps=keeps))
     return found
+
+
+def encode_function(
+    prepared: object, table: Array, position: int, source: Array, output: Array, shared: Shared
+) -> list[Command]:
+    """Both inputs come from one: x, and at `position` its image by a table of 256 bytes. So it is a table itself."""
+    if not isinstance(prepared, PreparedSum | PreparedProduct) or source.dtype != np.int8 or output.dtype != np.int8:
+        raise Declined("it is no sum or product of int8")
+    if source.shape != output.shape:
+        raise Declined("it stretches")
+    both = shared("function", lambda: _table(prepared, (table, position)))
+    return encode_table(both, source, output)
+
+
+def _only_operand(operands: Operands, inputs: Sequence[Array]) -> Array | None:
+    """The input that is not a constant of one element, where the other is."""
+    for array, other in zip(inputs, operands.constants[::-1], strict=True):
+        if other is not None and other.size == 1 and array.dtype == np.int8:
+            return array
+    return None
+
+
+def _table(prepared: PreparedSum | PreparedProduct | PreparedPrelu, image: tuple[Array, int] | None) -> Array:
+    """The results of all 256 inputs, by their bits.   image: of the input, and where it stands."""
+    every = np.arange(256, dtype=np.uint8).view(np.int8)
+    results = np.zeros(256, np.int8)
+    operands = [every, every]
+    if image is not None:
+        operands[image[1]] = image[0].view(np.int8)
+    first, second = (None if value is None else value.reshape(1) for value in prepared.operands.constants)
+    run(
+        replace(prepared, operands=Operands((first, second), 1)),
+        operands,
+        [results],
+        Piece(Span(0, 1), Span(0, 256), ((0, 0), (0, 0))),
+    )
+    return constant(results)
+
+
+def _rows(runs: Runs) -> tuple[dict[int, int], int]:
+    """The fields of rows, and bytes of workspace. Short rows that share an input are taken many at a time."""
+    rows, length, last, repeated = runs.rows, runs.length, runs.length, 0
+    pitches = list(runs.pitches)
+    shared_by_all = [k for k in (1, 2) if pitches[k] == 0]
+    if rows > 1 and length < ROW_BYTES and len(shared_by_all) == 1 and sorted(pitches) == [0, length, length]:
+        [repeated] = shared_by_all
+        times = min(rows, -(-ROW_BYTES // length))
+        length, last = times * length, ((rows - 1) % times + 1) * length
+        rows = -(-rows // times)
+        pitches = [0 if k == repeated else length for k in range(3)]
+    fields = {
+        **dict(zip((OUT, A, B), runs.bases, strict=True)),
+        **dict(zip((OUT_PITCH, A_PITCH, B_PITCH), pitches, strict=True)),
+        **{ROWS: rows, LENGTH: length, LAST: last, REPEATED: repeated, REPEATED_BYTES: runs.length},
+    }
+    return fields, length + BLOCK if repeated else 0
 
 
 class _Node(NamedTuple):
     """The numbers of a node as its kernel reads them."""
 
+    kernel: Kernel
     coefficients: Array
     parameters: Array
     post: int
@@ -171,17 +333,45 @@ def _stretched(found: Array, output: Array) -> Array:
     return np.broadcast_to(constant(whole).view(found.dtype).reshape(shape), output.shape)
 
 
+def _node(prepared: PreparedSum | PreparedProduct | PreparedPrelu) -> _Node:
+    if isinstance(prepared, PreparedSum):
+        return _sum(prepared)
+    return _product(prepared) if isinstance(prepared, PreparedProduct) else _prelu(prepared)
+
+
 def _sum(prepared: PreparedSum) -> _Node:
-    if prepared.sign != 1 or prepared.left_shift != LEFT_SHIFT:
-        raise Declined("it subtracts")
+    if prepared.left_shift != LEFT_SHIFT:
+        raise Declined("its headroom is another one")
     rows = [_affine(zero, by) for zero, by in zip(prepared.zero_points, prepared.scalings, strict=True)]
     coefficients = np.array([row[:-1] for row in rows], np.int32)
-    return _Node(constant(coefficients), *_parameters(prepared.stage, sum(row[-1] for row in rows)))
+    kernel = add if prepared.sign > 0 else subtract
+    return _Node(kernel, constant(coefficients), *_parameters(prepared.stage, sum(row[-1] for row in rows)))
 
 
 def _product(prepared: PreparedProduct) -> _Node:
-    largest = max(abs(x - zero) for x in (-128, 127) for zero in prepared.zero_points) ** 2
-    return _Node(constant(np.array(prepared.zero_points, np.int32)), *_parameters(prepared.stage, largest))
+    largest, other = (_largest(prepared.operands, k, prepared.zero_points[k]) for k in range(2))
+    zeros, stage = constant(np.array(prepared.zero_points, np.int32)), prepared.stage
+    return _Node(multiply, zeros, *_parameters(stage, largest * other))
+
+
+def _prelu(prepared: PreparedPrelu) -> _Node:
+    """TFLM scales what is positive by itself, and what is not times its slope."""
+    largest, slope = (_largest(prepared.operands, k, prepared.zero_points[k]) for k in range(2))
+    sums = largest, largest * slope
+    stages = [
+        OutputStage(scaling, prepared.zero_point, prepared.lowest, prepared.highest)
+        for scaling in (prepared.identity, prepared.slope)
+    ]
+    zeros, post = constant(np.array(prepared.zero_points, np.int32)), post_word(stages[0])
+    records = [_parameters(stage, most)[0] for stage, most in zip(stages, sums, strict=True)]
+    return _Node(prelu, zeros, constant(np.concatenate(records)), post)
+
+
+def _largest(operands: Operands, index: int, zero: int) -> int:
+    """The largest magnitude of an operand, less its zero point."""
+    values = operands.constants[index]
+    ends = (-128, 127) if values is None or values.size == 0 else (int(values.min()), int(values.max()))
+    return max(abs(end - zero) for end in ends)
 
 
 def _parameters(stage: OutputStage, largest: int) -> tuple[Array, int]:

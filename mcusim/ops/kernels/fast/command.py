@@ -19,6 +19,7 @@ __all__ = [
     "Declined",
     "Encode",
     "FeatureMap",
+    "Kernel",
     "Runs",
     "Shared",
     "address_of",

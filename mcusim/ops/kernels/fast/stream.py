@@ -18,11 +18,15 @@ from mcusim.ops.registry import OPS, Piece, StateRole
 from mcusim.ops.rooms import room
 from mcusim.ops.shared.float_sums import FloatSums
 from mcusim.ops.shared.late import Late
+from mcusim.ops.shared.lookups import PreparedUnary
 from mcusim.program import Iteration
 
 __all__ = ["Stream", "StreamRunner", "encoder"]
 
 T = TypeVar("T")
+
+ARITHMETIC = "arithmetic"
+"""The kernel of sums and products."""
 
 CALLS_AT_ONCE = 64
 """Calls of a batch between two chances to interrupt."""
@@ -71,6 +75,8 @@ class Stream:
 
     def __init__(self) -> None:
         self._made: dict[Hashable, Any] = {}
+        self._images: dict[int, tuple[int, Array]] = {}
+        """View of a tensor of int8 -> the view of which it is the image, and the table of 256 bytes."""
 
     def encode(self, storage: Array, step: Step) -> Sequence[Command] | None:
         """The commands of a step, or None where an encoder declines or there is none."""
@@ -78,6 +84,34 @@ class Stream:
             return [*_gathered(step.gathers), *self._commands(step), *_scattered(step.scatters)]
         except Declined:
             return None
+        finally:
+            self._note_images(step)
+
+    def _note_images(self, step: Step) -> None:
+        """Forget images of what this step changes, and remember one that it makes."""
+        planned = step.iteration.step
+        changed = {*planned.writes, *planned.updates}
+        self._images = {
+            view: (source, table)
+            for view, (source, table) in self._images.items()
+            if view not in changed and source not in changed
+        }
+        ready = step.prepared
+        if not isinstance(ready, PreparedUnary) or ready.table is None or ready.table.dtype != np.int8:
+            return
+        if ready.table.size == 256 and step.inputs[0].dtype == np.int8 and planned.reads[0] not in changed:
+            self._images[planned.writes[0]] = planned.reads[0], ready.table
+
+    def _image(self, step: Step) -> tuple[int, Array] | None:
+        """Which of a step's two inputs is an image of the other, and its table."""
+        planned = step.iteration.step
+        if len(planned.reads) != 2 or planned.rows != planned.computed_rows or planned.cols != planned.computed_cols:
+            return None
+        for position in (0, 1):
+            source, table = self._images.get(planned.reads[position], (ABSENT, None))
+            if table is not None and source == planned.reads[1 - position]:
+                return position, table
+        return None
 
     def join(self, storage: Array, commands: Sequence[object]) -> StreamRunner:
         """A runner of what `encode` made of some steps, in order."""
@@ -105,6 +139,17 @@ class Stream:
                 self._made[whole_key] = make()
             return cast(T, self._made[whole_key])
 
+        image = self._image(step) if op.kernel == ARITHMETIC else None
+        if image is not None:  # x * LOGISTIC(x), say
+            position, table = image
+            encode_function = import_module(f"{__package__}.{ARITHMETIC}").encode_function
+            try:
+                return cast(
+                    "list[Command]",
+                    encode_function(step.prepared, table, position, step.inputs[1 - position], step.outputs[0], shared),
+                )
+            except Declined:
+                pass
         return found(step.prepared, step.inputs, step.outputs, step.piece, shared)
 
 

@@ -1,0 +1,127 @@
+"""int8 RESIZE_BILINEAR: two input rows are mixed, whole; then columns of the result, pixel by pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcusim.ops.kernels.fast.command import (
+    Array,
+    Command,
+    Declined,
+    Shared,
+    address_of,
+    command,
+    constant,
+    feature_map,
+    overlap,
+)
+from mcusim.ops.kernels.fast.memory import field, ld64
+from mcusim.ops.kernels.fast.vector import I32, NARROW, VBYTES, VI32, Emit, L, Value, const, procedure
+from mcusim.ops.kernels.jit import native
+from mcusim.ops.registry import Piece
+from mcusim.ops.resize_bilinear import ONE, Mix
+
+__all__ = ["encode"]
+
+# ROW_MIX, COL_MIX: for each output row and column three int64s: the offsets of what it mixes, and the share of the
+# second in units of 1 / ONE.   ROW_ELEMENTS: of an input row that is held.   SIGN: -1 where halves go away from zero.
+(IN, OUT, OUT_PITCH, ROWS, COLS, CHANNELS, ROW_ELEMENTS, ROW_MIX, COL_MIX, SIGN) = range(10)
+
+BITS = 2 * (ONE.bit_length() - 1)
+"""A mixture is in units of 1 / ONE squared."""
+
+
+@procedure
+def _mix_rows(e: Emit, upper: Value, lower: Value, to: Value, count: Value, share: Value) -> None:
+    """to (int32) = upper (ONE - share) + lower share. A vector over, read and written."""
+    b = e.b
+    second = e.splat(b.trunc(share, I32), L)
+    first = b.sub(const(VI32, ONE), second)
+    with e.loop(b.lshr(e.add(count, L - 1), e.i(L.bit_length() - 1))) as k:
+        at = e.mul(k.index, L)
+        above, below = (b.sext(e.load(NARROW, e.add(row, at)), VI32) for row in (upper, lower))
+        e.store(b.add(b.mul(above, first), b.mul(below, second)), e.add(to, e.mul(k.index, VBYTES)))
+
+
+@procedure
+def _mix_columns(e: Emit, left: Value, right: Value, out: Value, count: Value, share: Value, away: Value) -> None:
+    """out (int8) = left (ONE - share) + right share, rounded.   away: -1 or 0: whether halves go away from zero."""
+    b = e.b
+    second = e.splat(b.trunc(share, I32), L)
+    first, mask = b.sub(const(VI32, ONE), second), e.splat(b.trunc(away, I32), L)
+
+    def piece(at: Value) -> Value:
+        place = e.mul(at, 4)
+        one, other = (e.load(VI32, e.add(pixel, place)) for pixel in (left, right))
+        mixed = b.add(b.mul(one, first), b.mul(other, second))
+        sign = b.and_(b.ashr(mixed, const(VI32, 31)), mask)
+        magnitude = b.sub(b.xor(mixed, sign), sign)
+        rounded = b.ashr(b.add(magnitude, const(VI32, 1 << (BITS - 1))), const(VI32, BITS))
+        return b.trunc(b.sub(b.xor(rounded, sign), sign), NARROW)
+
+    e.each(out, count, piece)
+
+
+@native
+def mix(command: int, workspace: int) -> None:
+    channels, cols, col_mix = field(command, CHANNELS), field(command, COLS), field(command, COL_MIX)
+    for y in range(field(command, ROWS)):
+        row = field(command, ROW_MIX) + 24 * y
+        source, out = field(command, IN), field(command, OUT) + y * field(command, OUT_PITCH)
+        _mix_rows(source + ld64(row), source + ld64(row + 8), workspace, field(command, ROW_ELEMENTS), ld64(row + 16))
+        for x in range(cols):
+            col = col_mix + 24 * x
+            _mix_columns(
+                workspace + ld64(col),
+                workspace + ld64(col + 8),
+                out + x * channels,
+                channels,
+                ld64(col + 16),
+                field(command, SIGN),
+            )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The encoder
+
+
+def encode(
+    prepared: Mix, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece, shared: Shared
+) -> list[Command]:
+    source, output = inputs[0], outputs[0]
+    if prepared.is_float or overlap(source, output):
+        raise Declined("it mixes floats, or overwrites what it has still to read")
+    found = []
+    for image in range(output.shape[0]):
+        read, written = feature_map(source, image, (0, 0)), feature_map(output, image, (0, 0))
+        channels, (top, left) = read.channels, piece.origins[0]
+        rows = _mixtures(prepared.row_reads, prepared.row_places, piece.rows, top, read.pitch)
+        cols = _mixtures(prepared.col_reads, prepared.col_places, piece.cols, left, 4 * channels)
+        shares = [
+            np.abs(table[:, 2]).max(initial=0) + np.abs(ONE - table[:, 2]).max(initial=0) for table in (rows, cols)
+        ]
+        if 128 * int(shares[0]) * int(shares[1]) >= 1 << 30:
+            raise Declined("its mixtures leave 32 bits")
+        tables = constant(rows), constant(cols)
+        row_elements = source.shape[2] * channels
+        fields = {
+            **{IN: read.base, OUT: written.base, OUT_PITCH: written.pitch, ROWS: output.shape[1]},
+            **{COLS: output.shape[2], CHANNELS: channels, ROW_ELEMENTS: row_elements},
+            **{ROW_MIX: address_of(tables[0]), COL_MIX: address_of(tables[1])},
+            **{SIGN: 0 if prepared.rounds_once else -1},
+        }
+        workspace_bytes = 4 * row_elements + 2 * VBYTES
+        found.append(command(mix, fields, workspace_bytes=workspace_bytes, keeps=(source, output, *tables)))
+    return found
+
+
+def _mixtures(
+    reads: Sequence[tuple[int, int]], places: Sequence[float], span: Sequence[int], origin: int, step: int
+) -> NDArray[np.int64]:
+    """Offsets of the two that each output place mixes, and the share of the second."""
+    chosen = np.array(reads[slice(*span)], np.int64).reshape(-1, 2)
+    share = np.array(places[slice(*span)], np.int64) - chosen[:, 0] * ONE
+    return np.column_stack([(chosen - origin) * step, share])
