@@ -52,6 +52,7 @@ from mcusim.ops.kernels.fast import driver
 from mcusim.ops.kernels.fast.command import Command, Declined, address_of
 from mcusim.ops.kernels.fast.lookup import encode_table
 from mcusim.ops.kernels.fast.packing import requant
+from mcusim.ops.kernels.fast.stream import StreamRunner
 from mcusim.ops.kernels.fast.vector import KERNEL_SETS, available, detect
 from mcusim.ops.kernels.jit import KERNEL_SET, cache_folder
 
@@ -352,7 +353,7 @@ def binary_network(op: str, c: int, stretch: str, seed: int) -> Case:
     out = builder.op(op, (x, other), attributes, quantization=quantised())
     graph = builder.build([out])
     given = [rng.integers(-128, 128, graph.tensors[index].shape, dtype=np.int8) for index in graph.inputs]
-    return Case(graph, given)
+    return Case(graph, tuple(given))
 
 
 def kernels_of(graph: Graph) -> list[str]:
@@ -360,7 +361,8 @@ def kernels_of(graph: Graph) -> list[str]:
     runners = Session(prepared(graph), tier=compiled_tier())._runners
     found: list[str] = []
     for runner in runners:
-        found += [PLAIN] if isinstance(runner, PlainRunner) else [c.kernel.name for c in runner._commands]
+        commands = runner._commands if isinstance(runner, StreamRunner) else None
+        found += [PLAIN] if commands is None else [command.kernel.name for command in commands]
     return found
 
 
@@ -394,7 +396,7 @@ def test_a_product_of_an_input_and_its_image_is_a_table(turned: bool, schedule: 
     gate = builder.unary("LOGISTIC", x)
     y = builder.mul(*((gate, x) if turned else (x, gate)))
     graph = with_seeded_weights(builder.build([builder.mul(builder.conv_2d(y, 20, 1), gate)]))
-    case = Case(graph, [rng.integers(-128, 128, (1, 9, 9, 3), dtype=np.int8)])
+    case = Case(graph, (rng.integers(-128, 128, (1, 9, 9, 3), dtype=np.int8),))
     assert_fast_equals_plain(case, schedule)
     if schedule == "layer":
         assert kernels_of(graph) == ["conv", "lookup_8", "lookup_8", "conv", "multiply"]
