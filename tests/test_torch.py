@@ -152,19 +152,6 @@ class Smooth(nn.Module):
         return self.head(functional.log_softmax(x, -1))
 
 
-class Chosen(nn.Module):
-    """GELU by the error function, a choice by a comparison, and averages without their border."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 4, 1)
-        self.pool = nn.AvgPool2d(3, 2, 1, count_include_pad=False)
-
-    def forward(self, x: Any) -> Any:
-        x = self.b(functional.gelu(self.a(x)))
-        return self.pool(torch.where(x > 0.1, x, x * 0.25)).flatten(1)
-
-
 MODULES: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "separable": (Separable, (1, 3, 32, 32)),
     "residual": (Residual, (1, 3, 32, 32)),
@@ -174,7 +161,6 @@ MODULES: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "pyramid": (Pyramid, (1, 3, 16, 16)),
     "dense": (Dense, (1, 40)),
     "smooth": (Smooth, (1, 12)),
-    "chosen": (Chosen, (1, 3, 12, 14)),
 }
 
 
