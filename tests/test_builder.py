@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from mcusim.errors import ModelError
 from mcusim.frontends.builder import GraphBuilder
-from mcusim.graph import ABSENT, Activation, DType, Padding, Quantization
+from mcusim.frontends.synthesis import with_seeded_weights
+from mcusim.frontends.tflite import parse_tflite
+from mcusim.frontends.tflite_writer import write_tflite
+from mcusim.graph import ABSENT, Activation, DType, Graph, Padding, Quantization
 from mcusim.ops import OPS
 
 
@@ -177,3 +180,36 @@ def test_errors_name_the_node() -> None:
     with pytest.raises(ModelError, match="has no inputs"):
         GraphBuilder().build([0])
     assert b.build([x]).nodes == ()
+
+
+@pytest.mark.parametrize("word", ["same", "valid"])
+def test_a_word_means_what_its_enumeration_means(word: str) -> None:
+    """A word equals the member of that value without being it: what asks `is Padding.VALID` took "valid" for SAME."""
+
+    def made(padding: Any, activation: Any) -> Graph:
+        builder = GraphBuilder("words")
+        x = builder.conv_2d(builder.input((1, 9, 9, 3)), 4, 3, stride=2, padding=padding, activation=activation)
+        return builder.build([builder.max_pool_2d(x, 2, padding=padding)])
+
+    by_word, by_member = made(word, "relu"), made(Padding(word), Activation.RELU)
+    assert [node.signature for node in by_word.nodes] == [node.signature for node in by_member.nodes]
+    assert write_tflite(with_seeded_weights(by_word)) == write_tflite(with_seeded_weights(by_member))
+
+
+def test_an_unknown_word_is_refused_with_those_that_are_known() -> None:
+    builder, word = GraphBuilder("words"), cast("Any", "full")
+    with pytest.raises(ModelError, match="padding is 'full'") as caught:
+        builder.conv_2d(builder.input((1, 9, 9, 3)), 4, 3, padding=word)
+    assert caught.value.fix == "use 'same' or 'valid'"
+
+
+def test_scales_are_those_that_a_file_holds() -> None:
+    """0.03 is no float32: an exported copy would compute with another scale, and differ where a sum ends in a half."""
+    builder = GraphBuilder("scales")
+    x = builder.input((1, 4), quantization=Quantization((0.03,), (0,)))
+    graph = builder.build([builder.op("RELU", (x,), quantization=Quantization((0.1,), (-3,)))])
+    again = parse_tflite(write_tflite(graph), name="again", where="again")
+    assert [t.quantization for t in again.tensors] == [t.quantization for t in graph.tensors]
+    assert graph.tensors[0].quantization == Quantization((float(np.float32(0.03)),), (0,))
+    with pytest.raises(ModelError, match="float32"):
+        builder.input((1, 4), quantization=Quantization((1e300,), (0,)))

@@ -14,6 +14,7 @@ computed once for each distinct layer and found again in a bounded cache.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import fields as dataclass_fields
 from dataclasses import replace
@@ -386,6 +387,8 @@ class GraphBuilder:
     # Inside
 
     def _tensor(self, tensor: Tensor) -> int:
+        if tensor.quantization is not None:
+            tensor = replace(tensor, quantization=_single(tensor.quantization, tensor.name))
         self._tensors.append(tensor)
         return len(self._tensors) - 1
 
@@ -412,7 +415,7 @@ class GraphBuilder:
         return index
 
     def _border(self, x: int, padding: Border, name: str) -> tuple[int, Padding]:
-        if isinstance(padding, Padding):
+        if isinstance(padding, str):  # a Padding, or its word, which `signatures.infer` reads
             return x, padding
         rows, cols = pair(padding)
         return self.pad(x, rows, rows, cols, cols, name=f"{name}/pad"), Padding.VALID
@@ -461,6 +464,20 @@ class GraphBuilder:
 def _explain(error: ModelError, name: str, op: str) -> NoReturn:
     """Raise `error` again, saying which node."""
     raise ModelError(error.what, where=f"{name} ({op})", fix=error.fix) from error
+
+
+def _single(quantization: Quantization, name: str) -> Quantization:
+    """With scales of single precision, as files hold them: a copy that was written and read again computes the same."""
+    single = struct.Struct(f"<{len(quantization.scales)}f")
+    try:
+        scales = single.unpack(single.pack(*quantization.scales))
+    except (OverflowError, struct.error) as error:
+        raise ModelError(
+            f"has a scale that float32 does not hold: {error}",
+            where=f"tensor '{name}'",
+            fix="give it numbers up to 3e38",
+        ) from error
+    return quantization if scales == quantization.scales else replace(quantization, scales=scales)
 
 
 def _checked_shape(shape: Sequence[int], name: str) -> Shape:

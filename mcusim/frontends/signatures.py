@@ -6,9 +6,11 @@ The caches are bounded by more than the distinct layers of any search we have se
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
 from functools import lru_cache
 from operator import index
-from typing import cast
+from typing import Any, cast
 
 from mcusim.errors import ModelError, did_you_mean
 from mcusim.graph import Activation, Attributes, DType, Padding, Shape, Signature, TensorType, signature, tensor_type
@@ -45,6 +47,10 @@ _PARAMETER_DTYPES = {
 """Types of weights and biases for activations of a type; int8 and int32 for all others."""
 
 
+_CHOICES: dict[str, type[StrEnum]] = {"padding": Padding, "fused_activation_function": Activation}
+"""Attribute -> what its words mean."""
+
+
 def pair(size: Size) -> tuple[int, int]:
     """(rows, columns) of a size."""
     return size if isinstance(size, tuple) else (size, size)
@@ -72,11 +78,27 @@ def infer(
         raise ModelError(
             f"got {type(attributes).__name__}", where=op, fix=f"give it {known.attributes.__name__} as attributes"
         )
+    attributes = _with_choices(op, attributes)
     shapes = known.infer(attributes, inputs)
     if dtype is None:
         present = [type_ for type_ in inputs if type_ is not None]
         dtype = next((type_.dtype for type_ in present if not type_.is_constant), present[0].dtype)
     return signature(op, attributes, inputs, tuple(tensor_type(shape, dtype) for shape in shapes))
+
+
+def _with_choices(op: str, attributes: Attributes) -> Attributes:
+    """The attributes with enumerations where words were given: "same" equals Padding.SAME, and is not it."""
+    for name, kind in _CHOICES.items():
+        value = getattr(attributes, name, None)
+        if value is None or isinstance(value, kind):
+            continue
+        try:
+            chosen = kind(value)
+        except ValueError:
+            words = " or ".join(repr(each.value) for each in kind)
+            raise ModelError(f"{name} is {value!r:.60}", where=op, fix=f"use {words}") from None
+        attributes = replace(cast("Any", attributes), **{name: chosen})
+    return attributes
 
 
 @lru_cache(LAYERS_KEPT)
