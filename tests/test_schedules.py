@@ -16,6 +16,7 @@ import mcusim
 from mcusim import zoo
 from mcusim.execution import prepared
 from mcusim.execution.arena import Arena
+from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.graph import Graph
 from mcusim.runtimes import RUNTIMES, Runtime
@@ -127,3 +128,17 @@ def test_small_networks_of_every_kind():
 
 def test_there_are_draws_enough():
     assert ZOO_DRAWS * len(zoo.names()) + SMALL_DRAWS >= LEAST_DRAWS
+
+
+@pytest.mark.parametrize("runtime", ["tinyengine", "mcusim"])
+def test_images_of_a_batch_are_not_computed_on_top_of_each_other(runtime: str) -> None:
+    """Pieces hold them row by row: shorter rows, written in place, would reach into the next image's."""
+    builder = GraphBuilder("batch")
+    x = builder.depthwise_conv_2d(builder.input((3, 12, 12, 3)), 1)
+    x = builder.depthwise_conv_2d(x, 1, stride=2)
+    graph = with_seeded_weights(builder.build([builder.conv_2d(builder.depthwise_conv_2d(x, 1), 4, 1)]))
+    given = np.random.default_rng(3).integers(-128, 128, (3, 12, 12, 3), np.int8)
+    right = mcusim.execute(graph, given)
+    for schedule in ("patch:1x1@3", "patch:2x2@3", "stream:2@3", "patch:3x1@4"):
+        found = mcusim.execute(graph, given, runtime=runtime, schedule=schedule)
+        np.testing.assert_array_equal(found[0], right[0], err_msg=schedule)

@@ -92,7 +92,7 @@ def assert_cost(
     inside = range(costs.starts[first], costs.bounds[options.ends[at[0]]])
     around = [t for t in range(len(layers.cycles)) if t not in inside]
     live = max(
-        [int(options.live_bytes[at]) + costs.outside_bytes(first, place), *(layers.live_bytes[t] for t in around)]
+        [int(options.live_bytes[at]) + int(costs.outside_bytes(place)[first]), *(layers.live_bytes[t] for t in around)]
     )
     held = sum(
         max([int(sizes[at]), *(layers.held_bytes[t].get(name, 0) for t in around)])

@@ -305,16 +305,14 @@ class _Lowering:
             if step.signature.op not in self.rules.in_place or not step.writes:
                 continue
             target = step.writes[0]
-            for position in overwritten(self.rules, step.signature, self._piece(time, step.signature)):
+            piece, is_cut = self._piece(time, step.signature), time in self.cuts
+            for position in overwritten(self.rules, step.signature, piece, is_cut=is_cut):
                 source = step.reads[position]
                 if source not in lives or target not in lives or source in self.outputs:
                     continue
                 ends = lives[source].first < time == lives[target].first and lives[source].end == time + 1
-                alike = (
-                    lives[source].kind
-                    is lives[target].kind
-                    is (ViewKind.PIECE if time in self.cuts else ViewKind.WHOLE)
-                )
+                held = ViewKind.PIECE if is_cut else ViewKind.WHOLE
+                alike = lives[source].kind is lives[target].kind is held
                 if ends and alike and tensors[target].type.size_bytes <= tensors[source].type.size_bytes:
                     found[target] = source
                     break

@@ -89,10 +89,12 @@ def network_of(graph: Graph, rules: LoweringRules) -> Network:
 def _roots(tensors: int, alias: dict[int, int]) -> list[int]:
     roots = [*range(tensors), ABSENT]
     for tensor in alias:
-        root = tensor
-        while root in alias:
-            root = alias[root]
-        roots[tensor] = root
+        passed = [tensor]
+        while roots[passed[-1]] == passed[-1] and passed[-1] in alias:
+            passed.append(alias[passed[-1]])
+        root = roots[passed[-1]]
+        for one in passed:  # so that a long chain of views is walked once
+            roots[one] = root
     return roots
 
 
@@ -112,12 +114,14 @@ def resized(call: Signature, rows: int, cols: int) -> Signature:
     return signature(call.op, call.attributes, tuple(inputs), tuple(outputs))
 
 
-def overwritten(rules: LoweringRules, call: Signature, piece: Signature) -> tuple[int, ...]:
+def overwritten(rules: LoweringRules, call: Signature, piece: Signature, *, is_cut: bool = False) -> tuple[int, ...]:
     """Inputs on top of which a step may be computed: by its operator, by the runtime and by the kernel that serves it.
 
     piece: `call` with the shapes of what is computed at once. A kernel's answer does not depend on how large that is.
+    is_cut: a piece holds the images of a batch row by row, and a step computes one image after the other. Where rows
+    become shorter, those of the first image would come to lie on what the second still has to read.
     """
-    if call.op not in rules.in_place:
+    if call.op not in rules.in_place or (is_cut and call.output.shape[:1] > (1,)):
         return ()
     allowed = OPS[call.op].overwrites(call)
     if rules.overwrites is None or not allowed:

@@ -104,7 +104,7 @@ class Routed:
         return _Around(
             _runs(layers, names, spans),
             _runs(layers, names, [(bounds[k], costs.starts[k]) for k in starts]),
-            np.array([costs.outside_bytes(k, place) for k in starts], np.int64),
+            costs.outside_bytes(place),
         )
 
     def _worthwhile(self, options: Options) -> Hops:

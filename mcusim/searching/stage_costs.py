@@ -167,15 +167,16 @@ class StageCosts:
             tuple([round(price_whole(self.prices, call).total_cycles) for call in calls]),
         )
 
-    def outside_bytes(self, bound: int, place: InputPlace) -> int:
-        """Whole tensors that are alive across a cut stage which starts behind `bound`."""
-        start = self.starts[bound]
-        is_outside = place is InputPlace.EXTERNAL
-        return self._kept_bytes(place) + sum(
-            s.home_bytes
-            for index, s in self.storages.items()
-            if s.producer < start <= s.last and not (is_outside and index in self.network.inputs)
-        )
+    def outside_bytes(self, place: InputPlace) -> Ints:
+        """Behind each bound, whole tensors that are alive across a cut stage which starts there."""
+        inputs: Collection[int] = self.network.inputs if place is InputPlace.EXTERNAL else ()
+        begun = np.zeros(len(self.network.steps) + 2, np.int64)  # at a start, what lives across it from there on
+        for index, storage in self.storages.items():
+            if index not in inputs:
+                begun[storage.producer + 1] += storage.home_bytes
+                begun[storage.last + 1] -= storage.home_bytes
+        found: Ints = np.cumsum(begun)[self.starts] + self._kept_bytes(place)
+        return found
 
     def _kept_bytes(self, place: InputPlace) -> int:
         """What lives from start to end, whatever the schedule: states, and addresses of external inputs."""
@@ -361,7 +362,8 @@ class _Part:
         pieces = [self._piece(time, name, storage, rows.of(n), cols.of(n)) for name, storage, n in inner]
         planned_bytes = scratch.planned(rows.size, cols.size)
         self.tally.add(time, ends, planned_bytes, pieces)
-        positions = overwritten(costs.rules, call, resized(call, call.output.rows, call.output.cols))
+        piece = resized(call, call.output.rows, call.output.cols)
+        positions = overwritten(costs.rules, call, piece, is_cut=True)
         if positions:
             sources = [step.reads[position] for position in positions]
             target = next((piece for piece in pieces if piece.storage == step.writes[0]), None)
