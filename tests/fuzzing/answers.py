@@ -40,7 +40,7 @@ from mcusim.schedule import LAYER, Schedule, StageKind, StageSpec
 from mcusim.searching import search
 from mcusim.simulation.simulate import simulate
 
-__all__ = ["STAGES", "Answer", "Fault", "answer", "inputs_of"]
+__all__ = ["STAGES", "UNSET", "Answer", "Fault", "answer", "compare", "inputs_of", "outputs_of"]
 
 os.environ["MCUSIM_DEBUG"] = "1"  # what nobody foresaw is raised
 Array = NDArray[Any]
@@ -223,12 +223,16 @@ def _execute(subject: Subject) -> None:
     size_bytes = sum(8 * max(graph.tensors[index].type.elements, 0) for index in graph.inputs)
     refuse_beyond(size_bytes, "drawing its inputs", where="the fuzzer")
     subject.inputs = inputs_of(graph, subject.rng)
-    first = _run(graph, LAYER, "tflm", subject, compiled=True)
+    first = outputs_of(graph, LAYER, "tflm", subject.inputs, compiled=True)
     subject.outputs = first
     subject.count("executed")
-    _compare("plain kernels differ", first, _run(graph, LAYER, "tflm", subject, compiled=False))
+    compare("plain kernels differ", first, outputs_of(graph, LAYER, "tflm", subject.inputs, compiled=False))
     if subject.rng.random() < 0.2:
-        _compare("the canary's run differs", first, _run(graph, LAYER, "tflm", subject, compiled=True, check=True))
+        compare(
+            "the canary's run differs",
+            first,
+            outputs_of(graph, LAYER, "tflm", subject.inputs, compiled=True, check=True),
+        )
 
 
 def _judge(subject: Subject) -> None:
@@ -250,7 +254,7 @@ def _judge(subject: Subject) -> None:
         for k, ours in enumerate(subject.outputs)
         if not _graph(subject).tensors[_graph(subject).outputs[k]].dtype.is_packed  # which TFLM returns as it is stored
     ]
-    _compare("TFLM differs", [ours for ours, _ in pairs], [other for _, other in pairs])
+    compare("TFLM differs", [ours for ours, _ in pairs], [other for _, other in pairs])
 
 
 def _has_wide_positions(node: Node) -> bool:
@@ -259,7 +263,7 @@ def _has_wide_positions(node: Node) -> bool:
 
 def _schedules(subject: Subject) -> None:
     """Schedules change nothing."""
-    if subject.outputs is None or len(_graph(subject).nodes) > FEW_NODES:
+    if subject.outputs is None or subject.inputs is None or len(_graph(subject).nodes) > FEW_NODES:
         return
     for _ in range(2):
         runtime = _pick(subject.rng, CUTTING)
@@ -268,14 +272,14 @@ def _schedules(subject: Subject) -> None:
             return
         compiled = bool(subject.rng.random() < 0.7)
         try:
-            found = _run(_graph(subject), schedule, runtime, subject, compiled=compiled)
+            found = outputs_of(_graph(subject), schedule, runtime, subject.inputs, compiled=compiled)
         except McusimError:
             subject.count("schedules refused")
             continue
         except Exception as error:  # the schedule must be told
             raise Fault(_place(error), f"{schedule} {runtime}\n{traceback.format_exc(limit=-8)}") from error
         subject.count("schedules")
-        _compare("a schedule differs", subject.outputs, found, f"{schedule} {runtime} compiled={compiled}")
+        compare("a schedule differs", subject.outputs, found, f"{schedule} {runtime} compiled={compiled}")
         simulate(_graph(subject), profile="stm32h743", runtime=runtime, schedule=schedule)
 
 
@@ -287,8 +291,8 @@ def _export(subject: Subject) -> None:
     if write_tflite(again) != written:
         raise Fault("written twice it differs")
     subject.count("exported")
-    if subject.outputs is not None:
-        _compare("exported it differs", subject.outputs, _run(again, LAYER, "tflm", subject, compiled=True))
+    if subject.outputs is not None and subject.inputs is not None:
+        compare("exported it differs", subject.outputs, outputs_of(again, LAYER, "tflm", subject.inputs, compiled=True))
 
 
 STAGES: dict[str, Callable[[Subject], None]] = {
@@ -329,23 +333,22 @@ def inputs_of(graph: Graph, rng: Random) -> list[Array]:
     return found
 
 
-def _run(
-    graph: Graph, schedule: Schedule, runtime: str, subject: Subject, *, compiled: bool, check: bool = False
+def outputs_of(
+    graph: Graph, schedule: Schedule, runtime: str, inputs: Sequence[Array], *, compiled: bool, check: bool = False
 ) -> list[Array]:
     """Two calls that begin afresh, which must agree, whatever the first has left behind."""
-    assert subject.inputs is not None
     with redirect_stderr(io.StringIO()):
         ready = prepare(graph, schedule, find_runtime(runtime), Numerics.TFLM)
         session = Session(ready, check=check, tier=compiled_tier() if compiled else None)
-        feed = check_inputs(graph, subject.inputs)
-        first = session.call(feed.arrays) if feed.calls is None else session.run(subject.inputs)
+        feed = check_inputs(graph, inputs)
+        first = session.call(feed.arrays) if feed.calls is None else session.run(inputs)
         session.reset()
-        second = session.run(subject.inputs)
-    _compare("a second call differs", first, second, f"{schedule} {runtime} compiled={compiled}")
+        second = session.run(inputs)
+    compare("a second call differs", first, second, f"{schedule} {runtime} compiled={compiled}")
     return second
 
 
-def _compare(kind: str, ours: Sequence[Array], theirs: Sequence[Array], told: str = "") -> None:
+def compare(kind: str, ours: Sequence[Array], theirs: Sequence[Array], told: str = "") -> None:
     for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
         if one.shape != other.shape or one.dtype != other.dtype:
             raise Fault(kind, f"output {index}: {one.dtype}{one.shape} beside {other.dtype}{other.shape}; {told}")
