@@ -24,6 +24,8 @@ from mcusim import execute, simulate
 from mcusim.errors import McusimError
 from mcusim.frontends.array_files import read_arrays
 from mcusim.frontends.tflite import read_tflite
+from mcusim.memory.planning import plan_memory
+from mcusim.runtimes.tflm import TFLM_WHEEL
 from mcusim.searching import search
 
 
@@ -80,7 +82,9 @@ def assert_simulated(path: Path, runtime: str, right: str) -> None:
     if head:
         assert report.sram.arena_bytes == int(head[1])
     elif bits64:
-        assert "set up" in " ".join(report.warnings) or report.sram.peak_bytes > 0
+        plan = plan_memory(read_tflite(path), TFLM_WHEEL)
+        assert plan.recommended_arena_bytes == int(bits64[1])
+        assert plan.recommended_arena_bytes > report.sram.peak_bytes > plan.arena_bytes
     elif least:
         assert report.sram.peak_bytes > int(least[1]) << 10
     if "refuses" in right and not right.startswith(("plans", "LiteRT")):
