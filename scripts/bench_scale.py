@@ -1,6 +1,7 @@
 """How time and memory grow with the nodes of a network: chains, and fan-outs whose readers are summed up.
 
-Each measurement is a process of its own, so that its memory is its own. A growth of 1 is linear; n log n is 1.1.
+Each measurement is a process of its own with one thread, so that its memory and time are its own. Growth is that from
+the last but one number of nodes to the last: 1 is linear, n log n is 1.1.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,48 +64,55 @@ def joined(nodes: int) -> Graph:
 SHAPES: dict[str, Callable[[int], Graph]] = {"chain": chain, "fan-out": fan_out, "joined": joined}
 
 
-def _load(graph: Graph) -> None:
-    parse_tflite(write_tflite(with_seeded_weights(graph)), name="scale", where="scale")
+def _file_of(graph: Graph) -> bytes:
+    return write_tflite(with_seeded_weights(graph))
 
 
-def _execute(graph: Graph) -> None:
-    execute(with_seeded_weights(graph), [np.zeros((1, 8, 8, 4), np.int8)])
+class Work(NamedTuple):
+    """prepare: what is done with the network before anything is measured.   measured: is given what that returns."""
+
+    prepare: Callable[[Graph], Any]
+    measured: Callable[[Any], Any]
 
 
-WORK: dict[str, Callable[[Graph], Any]] = {
-    "load": _load,
-    "run": lambda graph: simulate(graph, profile=BOARD, runtime="tinyengine"),
-    "plan": lambda graph: plan_memory(graph, "tflm"),
-    "patch": lambda graph: search(graph, profile=BOARD),
-    "exec": _execute,
+WORK: dict[str, Work] = {
+    "load": Work(_file_of, lambda content: parse_tflite(content, name="scale", where="scale")),
+    "write": Work(with_seeded_weights, write_tflite),
+    "run": Work(lambda graph: graph, lambda graph: simulate(graph, profile=BOARD, runtime="tinyengine")),
+    "plan": Work(lambda graph: graph, lambda graph: plan_memory(graph, "tflm")),
+    "patch": Work(lambda graph: graph, lambda graph: search(graph, profile=BOARD)),
+    "exec": Work(with_seeded_weights, lambda graph: execute(graph, [np.zeros((1, 8, 8, 4), np.int8)])),
 }
 
 
 def bench_scale() -> None:
-    """One line a network and command."""
+    """A table: a line a network and command, seconds for each number of nodes, growth and memory of the last two."""
+    heads = "".join(f"{nodes:>10,}" for nodes in NODES)
+    print(f"   {'nodes':16}{heads}   growth       MiB")
     for shape, make in SHAPES.items():
         for name, work in WORK.items():
-            before: tuple[int, float] | None = None
+            print(f"   {name:6} {shape:9}", end="", flush=True)
+            told: list[tuple[int, float, float]] = []
             for nodes in NODES:
-                seconds, peak_mib = _measured(make, work, nodes)
-                grown = math.log(seconds / before[1]) / math.log(nodes / before[0]) if before else math.nan
-                growth = f"growth {grown:4.2f}" if before else ""
-                took = f"{seconds:8.2f} s {peak_mib:7,.0f} MiB"
-                print(f"   {name:6} {shape:8} {nodes:6,} nodes {took}  {growth}", flush=True)
-                before = nodes, seconds
-                if seconds > SECONDS_ENOUGH:
+                told.append((nodes, *_measured(make, work, nodes)))
+                print(f"{told[-1][1]:8.2f} s", end="", flush=True)
+                if told[-1][1] > SECONDS_ENOUGH:
                     break
+            (few, quick, _), (many, slow, peak_mib) = told[-2:] if len(told) > 1 else told * 2
+            growth = math.log(slow / quick) / math.log(many / few) if many > few else math.nan
+            print(f"{'' if len(told) == len(NODES) else ' and more':>{10 * (len(NODES) - len(told))}}", end="")
+            print(f"{growth:9.2f}{peak_mib:10,.0f}", flush=True)
 
 
-def _measured(make: Callable[[int], Graph], work: Callable[[Graph], Any], nodes: int) -> tuple[float, float]:
+def _measured(make: Callable[[int], Graph], work: Work, nodes: int) -> tuple[float, float]:
     """Seconds of processor time, and MiB that the process grew by at most."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        graph = make(nodes)
+        given = work.prepare(make(nodes))
         at_first = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         started = time.process_time()
-        work(graph)
+        work.measured(given)
         seconds = time.process_time() - started
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - at_first
         os.write(writer, f"{seconds} {grown / 1024}".encode())

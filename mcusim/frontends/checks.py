@@ -42,7 +42,7 @@ def check_flow(graph: Graph, where: str) -> None:
             if index != ABSENT and index not in written:
                 raise _flow_error(graph, index, "is read before anything writes it", at)
         for index in node.outputs:
-            if index in written - kept:
+            if index in written and index not in kept:
                 raise _flow_error(graph, index, "is written a second time", at)
             kept.discard(index)  # one node may write it, as where a stream's latest rows are kept in it
             written.add(index)
