@@ -18,6 +18,7 @@ from fuzzing.documents import as_toml, mutated_rows, mutated_tree
 from mcusim import execute
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
+from mcusim.frontends.tflite_writer import write_tflite
 
 CASES = int(os.environ.get("MCUSIM_FUZZ", "12"))
 BOARD = ("--profile", "stm32f412")
@@ -108,3 +109,29 @@ def test_a_full_layer_behind_a_map_gets_weights() -> None:
     graph = with_seeded_weights(builder.build([builder.fully_connected(x, 10)]))
     [answer] = execute(graph, [np.ones((1, 4, 4, 3), np.int8)])
     assert answer.size % 10 == 0
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A pipe among the images, and as the state to go on with; each without anybody who writes to it."""
+    Image = pytest.importorskip("PIL.Image")
+    builder = GraphBuilder("classifier")
+    x = builder.average_pool_2d(builder.conv_2d(builder.input((1, 8, 8, 3)), 4, 3))
+    network = tmp_path / "network.tflite"
+    network.write_bytes(write_tflite(with_seeded_weights(builder.build([builder.fully_connected(x, 2)]))))
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "data" / name / "0.png")
+    os.mkfifo(tmp_path / "state")
+    command = ("evaluate", str(network), "--data", str(tmp_path / "data"))
+    code, _, told = run(*command, "--resume", str(tmp_path / "state"))
+    assert (code, "no regular file" in told) == (2, True)
+    os.mkfifo(tmp_path / "data" / "a" / "1.png")
+    code, _, told = run(*command)
+    assert (code, "no regular file" in told) == (2, True)
+    assert run(*command, "--skip-unreadable").code == 0
+
+
+def test_a_budget_of_a_name_beyond_all_limits_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "budgets.toml"
+    path.write_text(as_toml({"budget": [{**BUDGET, "network": "x" * 5000}]}), encoding="utf-8")
+    assert run("check", str(path)).code == 3  # not judged

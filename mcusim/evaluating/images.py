@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mcusim.errors import InputError, McusimError
 from mcusim.evaluating.preprocessing import Frame
+from mcusim.files import is_file
 from mcusim.limits import refuse_beyond
 from mcusim.zoo.declarations import Channels, Preprocessing, Resize
 
@@ -68,6 +69,9 @@ def read_pixels(path: Path, frame: Frame, chosen: Preprocessing) -> tuple[NDArra
     Raises UnreadableImage for a damaged file, InputError for one of another size where nothing may be resized.
     """
     image_module = require_pillow()
+    fix = "mend or remove it, or leave such files out with --skip-unreadable"
+    if not is_file(path):  # a pipe in the folder would be waited for, and a device has no end
+        raise UnreadableImage("it is no regular file", where=str(path), fix=fix)
     try:
         with image_module.open(path) as opened:
             width, height = opened.size
@@ -77,7 +81,6 @@ def read_pixels(path: Path, frame: Frame, chosen: Preprocessing) -> tuple[NDArra
         raise
     except Exception as error:  # Pillow's decoders raise anything on damaged files
         reason = "it is no image" if type(error).__name__ == "UnidentifiedImageError" else f"it is damaged ({error})"
-        fix = "mend or remove it, or leave such files out with --skip-unreadable"
         raise UnreadableImage(" ".join(reason.split()), where=str(path), fix=fix) from None
     if chosen.resize is Resize.NONE and image.size != (frame.cols, frame.rows):
         what = f"it is {image.size[0]}x{image.size[1]}, and the network takes {frame.cols}x{frame.rows}"

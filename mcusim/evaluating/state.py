@@ -19,7 +19,7 @@ import numpy as np
 from mcusim.errors import InputError, OutputError
 from mcusim.evaluating.dataset import Dataset
 from mcusim.evaluating.decoding import Prediction
-from mcusim.files import content_of, exists
+from mcusim.files import content_of, exists, is_file
 
 __all__ = ["State", "data_key", "read_state"]
 
@@ -70,6 +70,8 @@ def read_state(path: Path, key: Mapping[str, str]) -> State:
     if not exists(path):
         return State(path, key, {})
     where = f"--resume {path}"
+    if not is_file(path):  # it is added to, and read again
+        raise InputError("it is no regular file", where=where, fix="name another file")
     try:
         lines = _whole_lines(path).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -14,6 +14,7 @@ from typing import Any
 from mcusim import zoo
 from mcusim.arguments import the_graph
 from mcusim.errors import InputError, ModelError
+from mcusim.files import is_file
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import DType, Graph, Tensor
 from mcusim.zoo import ZooEntry
@@ -94,7 +95,7 @@ def _entry(model: Model, graph: Graph) -> ZooEntry | None:
 
 
 def _sha256(model: Model, graph: Graph) -> str:
-    if isinstance(model, str | PathLike) and Path(model).is_file():
+    if isinstance(model, str | PathLike) and is_file(model):
         return hashlib.sha256(Path(model).read_bytes()).hexdigest()
     return hashlib.sha256(write_tflite(graph)).hexdigest()
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from mcusim.errors import InputError, McusimError
+from mcusim.files import is_file
 from mcusim.report import Report
 from mcusim.simulation.simulate import simulate
 from mcusim.units import parse_bytes
@@ -86,7 +87,7 @@ def _held(entry: _Entry, board: str, folder: Path, where: str) -> Held:
     beside = folder / entry.network
     try:
         report = simulate(
-            str(beside) if beside.is_file() else entry.network,
+            str(beside) if is_file(beside) else entry.network,
             profile=str(folder / board) if board.endswith(".toml") and not os.path.isabs(board) else board,
             runtime=entry.runtime,
             schedule=entry.schedule,

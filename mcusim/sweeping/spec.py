@@ -33,6 +33,7 @@ from mcusim import zoo
 from mcusim.boards import all_boards, load_board
 from mcusim.boards.profile_files import is_path
 from mcusim.errors import InputError, McusimError, did_you_mean
+from mcusim.files import is_dir, is_file
 from mcusim.graph import Graph
 from mcusim.question import Question
 from mcusim.runtimes import find_runtime
@@ -224,10 +225,10 @@ def _networks(names: Sequence[str], folder: Path, where: str) -> Iterator[Networ
 
 def _files_of(name: str, folder: Path) -> Iterator[str]:
     place = folder / name
-    if place.is_file():
+    if is_file(place):
         yield str(place)
-    elif place.is_dir():
-        yield from sorted(str(file) for file in place.rglob("*") if file.suffix in _MODELS)
+    elif is_dir(place):
+        yield from sorted(str(file) for file in place.rglob("*") if file.suffix in _MODELS and is_file(file))
     elif glob.has_magic(name):
         yield from sorted(glob.glob(str(place), recursive=True))
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mcusim.errors import InputError, OutputError
+from mcusim.files import exists
 from mcusim.report import SCHEMA_VERSION
 from mcusim.sweeping.answering import Row
 from mcusim.sweeping.rows import ROW_VERSION, columns
@@ -108,7 +109,7 @@ def _claim(folder: Path, sweep: Sweep) -> None:
     """Write down what the answers are to, or find that they are to the same."""
     place = folder / "sweep.json"
     mine = {"digest": sweep.digest, "mcusim_version": __version__, "spec": json.loads(sweep.document)}
-    if place.exists():
+    if exists(place):
         theirs = _read(place)
         if theirs.get("digest") != mine["digest"] or theirs.get("mcusim_version") != __version__:
             fix = "name another folder, or remove this one"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mcusim.errors import ModelError
+from mcusim.files import is_file
 from mcusim.frontends.formats import missing_file, not_a_file, not_onnx
 from mcusim.frontends.onnx.operators import unfolded
 from mcusim.frontends.qdq import Network, Step, Value, import_network
@@ -178,11 +179,11 @@ def _load_external(onnx: Any, model: Any, folder: Path | None, where: str) -> No
                 where=at,
                 fix="save the model with its data beside it",
             )
-        if folder is not None and (folder / path).is_file() and (folder / path).stat().st_size > MAX_FILE_BYTES:
+        if folder is not None and is_file(folder / path) and (folder / path).stat().st_size > MAX_FILE_BYTES:
             raise ModelError(
                 f"its elements lie in '{location[:80]}', above 2 GiB", where=at, fix="use a smaller network"
             )
-        if folder is None or not (folder / path).is_file():
+        if folder is None or not is_file(folder / path):
             raise ModelError(
                 f"its elements lie in '{location[:80]}', which is not there",
                 where=at,
