@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tomllib
+import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -16,6 +18,8 @@ from commands import REPO, run
 from fuzzing.documents import as_toml, mutated_rows, mutated_tree
 
 from mcusim import execute
+from mcusim.errors import McusimError
+from mcusim.frontends.array_files import read_arrays
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import write_tflite
@@ -135,3 +139,39 @@ def test_a_budget_of_a_name_beyond_all_limits_is_refused(tmp_path: Path) -> None
     path = tmp_path / "budgets.toml"
     path.write_text(as_toml({"budget": [{**BUDGET, "network": "x" * 5000}]}), encoding="utf-8")
     assert run("check", str(path)).code == 3  # not judged
+
+
+def _header(text: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + bytes(16)
+
+
+def _packed(method: int) -> bytes:
+    """An archive whose member says that it is packed another way than it is."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("x.npy", bytes(range(200)))
+    content = bytearray(held.getvalue())
+    for mark, at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        content[content.index(mark) + at] = method
+    return bytes(content)
+
+
+DAMAGED = {
+    "brackets": _header("{'descr': '|i1', 'fortran_order': False, 'shape': (3, "),
+    "no dictionary": _header("[1, 2"),
+    "a version-2 number": _header("{'descr': '|i1', 'fortran_order': False, 'shape': (3L, }"),
+    "type": _header("{'descr': '<q9999', 'fortran_order': False, 'shape': (3,), }"),
+    "count": _header("{'descr': '<i8', 'fortran_order': False, 'shape': (99999999999999,), }"),
+    "negative": _header("{'descr': '<i8', 'fortran_order': False, 'shape': (-3,), }"),
+    "cut": b"\x93NUMPY\x01\x00\xff",
+    **{f"method {method}": _packed(method) for method in (8, 9, 12, 14, 93, 99)},
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_arrays_are_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    path.write_bytes(DAMAGED[name])
+    with pytest.raises(McusimError) as caught:
+        read_arrays(str(path), "x.npz")
+    assert caught.value.fix

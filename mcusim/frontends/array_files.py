@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,9 +17,12 @@ __all__ = ["read_arrays"]
 
 _DAMAGED = (
     *(ValueError, EOFError, KeyError, OverflowError, TypeError, SyntaxError, RuntimeError, NotImplementedError),
-    *(zipfile.BadZipFile, zlib.error),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError, MemoryError),
 )
-"""What numpy and zipfile raise on files that are cut short, changed, encrypted or packed in an unknown way."""
+"""What numpy and zipfile raise on files that are cut short, changed, encrypted or packed in an unknown way.
+
+A header is parsed as Python, and may name more elements than there is memory.
+"""
 
 
 def read_arrays(path: str, where: str) -> Any:
