@@ -232,3 +232,13 @@ def test_the_command_says_one_sentence(tmp_path: Path) -> None:
     assert done.code == 2
     assert "not quantised" in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("kind", ["Add", "Mul", "Max", "Div"])
+def test_operands_that_do_not_broadcast_are_named(kind: str) -> None:
+    """The map before the convolution is of another size."""
+
+    def with_an_earlier_one(m: Maker, x: str) -> Any:
+        return m.op(kind, x, grid(m, "input"))
+
+    refused(small(op=with_an_earlier_one), rf"\({kind}\).*do not go together")
