@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_subgraphs import loop
-from tflite_maker import Maker, schema
+from tflite_maker import INT32, Maker, make_options, schema
 
 import mcusim
 from mcusim.errors import PlanError
@@ -119,3 +119,38 @@ def test_unaligned_offsets_are_executed():
     given = np.arange(-24, 24, dtype=np.int8).reshape(1, 48)
     content = carrying(relus([48] * 4), [1, 0, 4, 0, 57, 201, 1])
     np.testing.assert_array_equal(mcusim.execute(read(content), [given])[0], np.maximum(given, 0))
+
+
+def remembering(offsets: list[int]) -> bytes:
+    """An SVDF between two RELUs with its state, tensor 4, and a plan."""
+    made = Maker()
+    made.tensor((1, 40))
+    made.tensor((1, 40))
+    made.tensor((4, 40), elements=np.ones((4, 40)))
+    made.tensor((4, 5), schema.TensorType.INT16, elements=np.ones((4, 5), np.int16).tobytes())
+    made.tensor((1, 20), schema.TensorType.INT16)
+    made.graph.tensors[4].isVariable = True
+    made.tensor((1, 2))
+    made.tensor((1, 2))
+    made.tensor((2,), INT32, [0, 0])
+    made.graph.tensors[7].quantization = schema.QuantizationParametersT()
+    made.graph.tensors[7].quantization.scale = [0.25]
+    made.graph.tensors[7].quantization.zeroPoint = [0]
+    made.operator("RELU", [0], [1])
+    made.operator("SVDF", [1, 2, 3, 7, 4], [5], make_options("SVDFOptions", rank=2, fusedActivationFunction=1))
+    made.operator("RELU", [5], [6])
+    made.graph.inputs, made.graph.outputs = [0], [6]
+    return carrying(made, [1, 0, 8, *offsets])
+
+
+@given(offsets=st.lists(OFFSETS, min_size=8, max_size=8))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_variable_with_an_offset_lies_among_the_activations(capfd, offsets):
+    content = remembering(offsets)
+    runtime = pytest.importorskip("tflite_micro").runtime
+    capfd.readouterr()
+    runtime.Interpreter.from_bytes(content, arena_size=1 << 20).print_allocations()
+    printed = "".join(capfd.readouterr())
+    head_bytes, tail_bytes = (int(re.search(rf"allocation {end} (\d+)", printed)[1]) for end in ("head", "tail"))
+    plan = plan_memory(read(content), TFLM_WHEEL)
+    assert (plan.arena_bytes, plan.persistent.size_bytes) == (head_bytes, tail_bytes)

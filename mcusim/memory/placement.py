@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 from mcusim.errors import PlanError
 from mcusim.graph import ABSENT, Graph
 from mcusim.planners import Planner, live_bytes, peak_bytes, tflm_place_rest
-from mcusim.program import BufferKind, Program
+from mcusim.program import Buffer, BufferKind, Program
 from mcusim.runtimes import Runtime
 from mcusim.schedule import StageKind
 
@@ -93,11 +94,28 @@ def carries_plan(program: Program, runtime: Runtime) -> bool:
 def _as_the_model_says(program: Program) -> Placement:
     compiled = program.graph.source.compiled
     planned = program.graph.source.offline_offsets if compiled is None else compiled.offset_bytes
-    known = [planned[buffer.tensor] if buffer.tensor != ABSENT else -1 for buffer in program.buffers]
-    placement = _placed(program, list(tflm_place_rest(program.buffers, known)))
-    if compiled is None:
-        return placement
-    return replace(placement, arena_bytes=max(placement.arena_bytes, compiled.planned_bytes))
+    among = _planned_variables(program, planned) if compiled is None else []
+    buffers = (*program.buffers, *among)
+    known = [planned[buffer.tensor] if buffer.tensor != ABSENT else -1 for buffer in buffers]
+    offsets = tflm_place_rest(buffers, known)
+    placement = _placed(program, list(offsets[: len(program.buffers)]))
+    least = peak_bytes(among, offsets[len(program.buffers) :]) if compiled is None else compiled.planned_bytes
+    return replace(placement, arena_bytes=max(placement.arena_bytes, least))
+
+
+def _planned_variables(program: Program, planned: Sequence[int]) -> list[Buffer]:
+    """Variables that have an offset lie among the activations, till they are read last; the others lie beside them."""
+    graph = program.graph
+    wanted = [index for index, tensor in enumerate(graph.tensors) if tensor.is_variable and planned[index] >= 0]
+    last = dict.fromkeys(wanted, 0)
+    for time, step in enumerate(program.body()) if wanted else ():
+        last.update({tensor: time for tensor in graph.nodes[step.node].inputs if tensor in last})
+    return [
+        Buffer(tensor.name, size_bytes, 0, last[index] + 1, BufferKind.VARIABLE, ARENA_ALIGNMENT_BYTES, index)
+        for index in wanted
+        for tensor in [graph.tensors[index]]
+        for size_bytes in [-(-tensor.size_bytes // ARENA_ALIGNMENT_BYTES) * ARENA_ALIGNMENT_BYTES]
+    ]
 
 
 def shared_bytes(program: Program, runtime: Runtime, placement: Placement) -> str:

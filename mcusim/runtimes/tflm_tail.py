@@ -526,10 +526,13 @@ def _variable_of(assign: Node, graph: Graph) -> object:
 
 
 def _variable_tensors(graph: Graph) -> list[Group]:
+    """Those to which no plan in the file gives an offset.   Source: micro_allocator.cc, AllocateVariables."""
+    tensors = [tensor for part in file_parts(graph) for tensor in part.tensors]
+    planned = graph.source.offline_offsets or (-1,) * len(tensors)
     return [
         ("variables", tensor.name, (_buffer("state", tensor.size_bytes, "state that outlives an inference"),))
-        for part in file_parts(graph)
-        for tensor in [tensor for tensor in part.tensors if tensor.is_variable]
+        for tensor, offset in zip(tensors, planned, strict=True)
+        if tensor.is_variable and offset < 0
     ]
 
 
