@@ -121,6 +121,8 @@ def all_variants(ops: Sequence[str] = ()) -> list[Variant]:
     ]
 
 
+REDUCERS = frozenset({"MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_ALL", "REDUCE_ANY"})
+
 NOBODYS = frozenset({"SignalFramer", "SignalStacker", "SignalEnergy", "SPACE_TO_BATCH_ND", "STRIDED_SLICE"})
 """Operators that answer with memory that nothing has set, for some options."""
 
@@ -197,8 +199,11 @@ def disagreement(trial: Trial) -> str:
     places = {(variant.op, kind) for kind in variant.kind.split(" + ")}
     if said is Said.NOT_READ or (places & set(DATA) and said is Said.RUNS):
         return ""
-    if trial.is_mixed and said is Said.RUNS and not answer.runs and variant.op in {op for op, _ in DATA}:
-        return ""  # what is fed is drawn over the whole range there
+    if trial.is_mixed and said is Said.RUNS and not answer.runs:
+        if variant.op in {op for op, _ in DATA}:
+            return ""  # what is fed is drawn over the whole range there
+        if variant.op in REDUCERS and "constants: input 1 at run time" in variant.network.label:
+            return ""  # axes are drawn as well, and name no dimension
     if said is Said.REFUSED:
         return f"mcusim refuses: {trial.why}" if answer.runs and not places & set(DELIBERATE) else ""
     if not answer.runs:

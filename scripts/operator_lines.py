@@ -96,6 +96,8 @@ def stored(dtype: str, shape: Sequence[int], numbers: Sequence[float] = ()) -> N
     """Elements as a file keeps them; made up where none are given."""
     count = math.prod(max(size, 0) for size in shape)
     chosen = numbers or [(7 * index) % 5 + 1 for index in range(count)]
+    if np.iscomplexobj(chosen) and not dtype.startswith("complex"):
+        chosen = np.real(chosen).tolist()
     if dtype in _WITHOUT_ELEMENTS:
         return np.zeros(0, np.uint8)
     if dtype in _PACKED_BITS:
