@@ -99,6 +99,10 @@ def test_classification_is_scikit_learns(tmp_path: Path) -> None:
     top5 = next(score for score in found.scores if score.metric == "top5")
     assert top5.value == pytest.approx(top_k_accuracy_score(labels, scores, k=5))
     assert np.array_equal(found.confusion_matrix(), confusion_matrix(labels, predicted, labels=range(classes)))
+    frame = found.to_frame()
+    assert frame["metric"].tolist() == ["top1", "top5"]
+    assert frame["value"].tolist() == [found.value, top5.value]
+    assert (frame["low"] <= frame["value"]).all()
     recalls = recall_score(labels, predicted, average=None, labels=range(classes))
     assert [row.value for row in found.classes] == pytest.approx(recalls.tolist())
     assert sum(pair.times for pair in found.confusions) == len(labels) - round(found.value * len(labels))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,7 @@ def test_more_macs_within_budgets() -> None:
     assert most.figures.sram_bytes <= load_board("stm32f412").sram_budget_bytes
     assert (told[-1][0], told[-1][2]) == (told[-1][1], 0)
     assert most == search_net(**asked, most_macs=True)
+    assert re.fullmatch(r"<FoundNetwork '.*' on 'stm32f412': meets all that was asked, \d+ networks tried>", repr(most))
     assert most.graph.source.description.endswith("accuracy unknown")
 
 

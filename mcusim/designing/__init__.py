@@ -80,6 +80,11 @@ class FoundNetwork:
         """The network, built. Its accuracy is not known to anybody."""
         return graph_from_dict(self.network, source=Source(description="found by mcusim search-net, accuracy unknown"))
 
+    def __repr__(self) -> str:
+        name = str(self.network.get("name", ""))[:60]
+        told = "meets all that was asked" if self.meets else "the nearest"
+        return f"<FoundNetwork {name!r} on {self.board.name!r}: {told}, {self.steps} networks tried>"
+
 
 def search_net(
     *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from mcusim.evaluating.dataset import Dataset
 from mcusim.evaluating.decoding import RANKS, Prediction
 from mcusim.evaluating.metrics import Metric, Score, auc_score, share
 from mcusim.evaluating.subject import Answer, Subject
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["ClassResult", "Confusion", "Evaluation", "choose_metric", "class_results", "confusions", "scores_of"]
 
@@ -96,6 +99,17 @@ class Evaluation:
             if prediction.ranked:
                 matrix[prediction.label, prediction.ranked[0]] += 1
         return matrix
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a metric, the headline first; values and the ends of their 95 % intervals from 0 to 1."""
+        import pandas as pd
+
+        ordered = sorted(self.scores, key=lambda score: score.metric is not self.metric)
+        rows = [
+            {"metric": str(score.metric), "value": score.value, "low": score.low, "high": score.high}
+            for score in ordered
+        ]
+        return pd.DataFrame(rows).assign(model=self.model, numerics=self.numerics, samples=self.count)
 
     def __repr__(self) -> str:
         one = self.score
