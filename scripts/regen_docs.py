@@ -7,14 +7,16 @@ With --check: change nothing, exit 1 if something is not current.
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import typer
@@ -30,12 +32,16 @@ from mcusim.render.layer_times import layers_plot
 from mcusim.render.patches import patches_plot
 from mcusim.render.spaces import space_plot
 from mcusim.render.style import COLUMN_INCHES
+from mcusim.render.sweep import sweep_plot
 from mcusim.render.timeline import timeline_plot
 from mcusim.render.tradeoff import front_plot
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import StageKind, parse_schedule
 from mcusim.searching import CUT_KINDS, Space, search
 from mcusim.simulation.simulate import simulate
+from mcusim.sweeping.points import sweep_points
+from mcusim.sweeping.running import run_sweep
+from mcusim.sweeping.spec import read_spec
 from mcusim.tables import DOCUMENTS
 from mcusim.tables.document import Figure, Origin
 from mcusim.tables.msfcnn import compare_msfcnn
@@ -190,6 +196,15 @@ def space(name: str, board: str) -> str:
     return space_plot(compare_subspaces(name, profile=board, sample=20), "svg", COLUMN_INCHES).decode()
 
 
+def swept(boards: Sequence[str]) -> str:
+    """The zoo on some boards, swept anew, as SVG."""
+    with TemporaryDirectory() as folder:
+        spec = Path(folder) / "sweep.toml"
+        spec.write_text(f'networks = "all"\nboards = {json.dumps(boards)}\n', encoding="utf-8")
+        run_sweep(read_spec(spec), Path(folder) / "out", processes=1)
+        return sweep_plot(sweep_points(str(Path(folder) / "out"), "sram", "accuracy", "board"), "svg").decode()
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/cli.md": page,
     "README.md": readme,
@@ -201,6 +216,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/images/bands-mbv2-w1.0-r224.svg": partial(stage, "mbv2-w1.0-r224", "stream:4@13"),
     "docs/images/memory-mcunet-in3.svg": partial(memory, "mcunet-in3", "tinyengine", "stm32f746"),
     "docs/images/space-mcunet-stm32f746.svg": partial(space, "mcunet", "stm32f746"),
+    "docs/images/sweep-zoo.svg": partial(swept, ("nrf52840", "stm32f412", "stm32f746", "stm32h743")),
     "docs/images/layers-mcunet-in3.svg": partial(layers, "mcunet-in3", "tinyengine", "stm32h743"),
 }
 

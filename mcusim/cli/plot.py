@@ -48,6 +48,7 @@ from mcusim.render.layer_times import layers_plot
 from mcusim.render.patches import patches_plot
 from mcusim.render.spaces import space_plot, subspaces_csv
 from mcusim.render.style import check_format
+from mcusim.render.sweep import sweep_csv, sweep_plot
 from mcusim.render.text import counted
 from mcusim.render.timeline import timeline_plot
 from mcusim.render.tradeoff import front_plot
@@ -56,6 +57,7 @@ from mcusim.schedule import StageKind, parse_schedule
 from mcusim.searching import search
 from mcusim.searching.stage_maps import stage_maps
 from mcusim.simulation.simulate import simulate
+from mcusim.sweeping.points import sweep_points
 from mcusim.tables.curves import CHARTS
 
 __all__ = ["app"]
@@ -369,3 +371,43 @@ def space(
         write_output(document(subspaces_document(found)), json, "--json")
     if STDOUT not in (data, json):
         write_output(f"{output}: {told}\n", STDOUT, "--output")
+
+
+@app.command(short_help="The answers of a sweep: any two figures, and the front of those that fit.")
+def sweep(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="As `mcusim sweep -o` wrote it.", show_default=False)],
+    output: Annotated[str, OUTPUT],
+    x: Annotated[
+        str, typer.Option("--x", metavar="NAME", help="sram, flash, time, energy, macs, params or accuracy.")
+    ] = "sram",
+    y: Annotated[str, typer.Option("--y", metavar="NAME", help="As --x.")] = "accuracy",
+    by: Annotated[
+        str | None, option(metavar="NAME", help="A panel for each board, runtime, schedule, network or clock.")
+    ] = None,
+    accuracies: Annotated[
+        str | None, option(metavar="FILE", help="Your networks' accuracies: CSV, lines of network,percent.")
+    ] = None,
+    dataset: Annotated[
+        str | None, option(metavar="NAME", help="Of the accuracies. Default: the one with the most answers.")
+    ] = None,
+    width: Annotated[float, WIDTH] = 6.3,
+    data: Annotated[str | None, DATA] = None,
+) -> None:
+    """Every answer of a sweep as a dot, and the Pareto front of those that fit.
+
+    Accuracy is what is published of the zoo's networks. Others for ImageNet have it from a fit to these
+    (docs/search.md), as hollow marks; --accuracies gives your own.
+
+    \b
+    Examples:
+      mcusim plot sweep answers --x sram --y accuracy --by board -o sweep.svg
+      mcusim plot sweep answers --x time --y accuracy --accuracies mine.csv -o sweep.pdf --data sweep.csv
+    """
+
+    kind = _kind(output, data, accuracies)
+    found = sweep_points(folder, x, y, by, accuracies=accuracies, dataset=dataset)
+    told = f"{counted(found.count, 'answer')} in {counted(len(found.panels), 'panel')}"
+    if found.left_out:
+        told += f"; {found.left_out:,} lack a figure of {found.x.title} or {found.y.title}"
+        told += f" on {found.dataset}" if found.dataset else ""
+    _write(sweep_plot(found, kind, width), output, sweep_csv(found), data, told)

@@ -13,8 +13,9 @@ import typer
 from mcusim.cli.documents import Versioned
 from mcusim.cli.options import JSON, option
 from mcusim.cli.progress import progress_bar
-from mcusim.cli.shell import STDOUT, complain, document, refuse_overwriting, write_output
+from mcusim.cli.shell import STDOUT, complain, document, refuse_overwriting, refuse_same_target, write_output
 from mcusim.errors import InputError
+from mcusim.render.sweep_page import sweep_page
 from mcusim.sweeping.running import Forecast, Progress, Tally, forecast, run_sweep
 from mcusim.sweeping.spec import read_spec
 from mcusim.units import format_seconds
@@ -59,6 +60,10 @@ def sweep(
     scheduler: Annotated[
         str | None, option(metavar="ADDRESS", help="Work on the Dask cluster of this scheduler instead.")
     ] = None,
+    html: Annotated[
+        str | None,
+        option(metavar="FILE", help="Write the answers as one page that filters and sorts, without a network."),
+    ] = None,
     json: Annotated[str | None, JSON] = None,
 ) -> None:
     """Every network on every board, with every runtime and schedule: one row an answer, as Parquet.
@@ -69,11 +74,14 @@ def sweep(
     \b
     Examples:
       mcusim sweep sweep.toml --explain
-      mcusim sweep sweep.toml -o answers
+      mcusim sweep sweep.toml -o answers --html answers.html
     """
-    refuse_overwriting((spec,), json=json)
+    refuse_overwriting((spec,), html=html, json=json)
+    refuse_same_target(html=html, json=json)
     asked = read_spec(spec)
     if explain:
+        if html is not None:
+            raise InputError("--explain answers nothing that a page could show", where="--html", fix="leave one out")
         expected = forecast(asked, processes)
         if json is not None:
             wanted: ForecastDocument = {
@@ -91,6 +99,8 @@ def sweep(
         raise InputError("no folder is named", where="mcusim sweep", fix="add -o DIR, or --explain")
     with _told() as progress:
         tally = run_sweep(asked, output, processes=processes, scheduler=scheduler, progress=progress)
+    if html is not None:
+        write_output(sweep_page(output), html, "--html")
     if json is not None:
         told: SweepDocument = {
             "schema_version": 1,
@@ -101,7 +111,7 @@ def sweep(
             "seconds": tally.seconds,
         }
         write_output(document(told), json, "--json")
-    if json != STDOUT:
+    if STDOUT not in (html, json):
         print(_summed_up(tally, output))
 
 

@@ -1,6 +1,6 @@
 """The file that says what is swept -> the questions, numbered.
 
-    networks = ["mcunet-in2", "models/*.tflite"]     names of the zoo, files, folders, globs beside the file
+    networks = ["mcunet-in2", "models/*.tflite"]     names of the zoo (or "all"), files, folders, globs here
     boards = ["stm32f412", "nrf52840"]               names, profile files, or "all"
     runtimes = ["tflm", "tinyengine"]                without it: for each network and board the first that can run it
     schedules = ["layer", "auto"]                    without it: layer
@@ -57,8 +57,8 @@ class _Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Keys of the file."""
 
-    boards: list[str]
-    networks: list[str] = []
+    boards: str | list[str]
+    networks: str | list[str] = []
     runtimes: list[str] = []
     schedules: list[str] = msgspec.field(default_factory=lambda: ["layer"])
     clocks_hz: list[str | int] = []
@@ -165,10 +165,10 @@ def read_spec(path: str | os.PathLike[str]) -> Sweep:
     except msgspec.ValidationError as error:
         raise InputError(str(error), where=where, fix=_key_fix(str(error))) from None
     folder = Path(path).resolve().parent
-    networks = [*_networks(spec.networks, folder, where), *_drawn(spec, folder, where)]
+    networks = [*_networks(_listed(spec.networks), folder, where), *_drawn(spec, folder, where)]
     if not networks:
         raise InputError("it names no network", where=where, fix="give it networks, or a space and a sample")
-    boards = _boards(spec.boards, folder, where)
+    boards = _boards(_listed(spec.boards), folder, where)
     for runtime in spec.runtimes:
         _checked(partial(find_runtime, runtime), where)
     for schedule in spec.schedules:
@@ -204,6 +204,11 @@ def _key_fix(message: str) -> str:
     return did_you_mean(name, keys, listed_by="docs/sweep.md") if name else f"its keys are {', '.join(keys)}"
 
 
+def _listed(names: str | list[str]) -> list[str]:
+    """One name alone stands for a list of it."""
+    return [names] if isinstance(names, str) else names
+
+
 def _checked(look_up: Callable[[], object], where: str) -> None:
     try:
         look_up()
@@ -214,6 +219,9 @@ def _checked(look_up: Callable[[], object], where: str) -> None:
 def _networks(names: Sequence[str], folder: Path, where: str) -> Iterator[Network]:
     for name in names:
         found = list(_files_of(name, folder))
+        if not found and name.strip().lower() == "all":
+            yield from (Network(one, one) for one in zoo.names())
+            continue
         if not found and name in zoo.names():
             yield Network(name, name)
             continue

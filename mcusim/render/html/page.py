@@ -21,7 +21,7 @@ from mcusim.render.text import VERDICT_WORDS, clean, first_name, kib
 from mcusim.simulation.dossier import Dossier
 from mcusim.units import format_bytes, format_count, format_percent
 
-__all__ = ["html_page"]
+__all__ = ["embedded", "html_page", "policy"]
 
 
 def html_page(dossier: Dossier) -> str:
@@ -31,10 +31,10 @@ def html_page(dossier: Dossier) -> str:
     return _environment().get_template("page.html.j2").render(
         report=report,
         dossier=dossier,
-        policy=_policy(style, script),
+        policy=policy(style, script),
         style=Markup(style),
         script=Markup(script),
-        document=_embedded(report.to_dict()),
+        document=embedded(report.to_dict()),
         verdict=VERDICT_WORDS[report.verdict],
         reason=verdict_reason(report),
         facts=facts(dossier),
@@ -56,7 +56,7 @@ def html_page(dossier: Dossier) -> str:
     )  # fmt: skip
 
 
-def _policy(style: str, script: str) -> str:
+def policy(style: str, script: str) -> str:
     """What the browser may do: this style, this script, nothing else, and no address at all."""
     return "; ".join(
         (
@@ -73,7 +73,7 @@ def _digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _embedded(document: object) -> Markup:
+def embedded(document: object) -> Markup:
     """JSON that cannot end the element it stands in."""
     text = json.dumps(document, allow_nan=False, separators=(",", ":"))
     for character in "<>&":

@@ -1,0 +1,57 @@
+"""The answers of a sweep's folder, read back: those that are there, of a sweep that has ended or is at work."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcusim.errors import InputError
+from mcusim.sweeping.answering import Row
+
+__all__ = ["Answers", "read_answers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """folder: where they lie.   rows: in the order of their numbers.   spec: what was asked, as JSON."""
+
+    folder: str
+    rows: tuple[Row, ...]
+    spec: str
+
+
+def read_answers(folder: str | os.PathLike[str], columns: Sequence[str]) -> Answers:
+    """These columns of every answer in a folder that `mcusim sweep` wrote.
+
+    Raises InputError for a folder without answers, and for files that no sweep wrote.
+    """
+    where = os.fspath(folder)
+    place = Path(where)
+    parts = place if place.name == "answers" and not (place / "answers").is_dir() else place / "answers"
+    fix = "name the folder that `mcusim sweep -o` wrote"
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError("pyarrow is not installed", where=where, fix="pip install 'mcusim[sweep]'") from None
+    files = sorted(parts.glob("*.parquet")) if parts.is_dir() else []
+    if not files:
+        raise InputError("it holds no answers of a sweep", where=where, fix=fix)
+    rows: list[Row] = []
+    spec = ""
+    for file in files:
+        try:
+            table = pyarrow.parquet.read_table(file, columns=list(columns), partitioning=None)
+        except (pyarrow.ArrowException, OSError) as error:
+            what = f"{file.name} cannot be read ({' '.join(str(error).split())[:80]})"
+            raise InputError(what, where=where, fix=fix) from None
+        absent = [name for name in columns if name not in table.column_names]
+        if absent:
+            raise InputError(f"{file.name} has no column '{absent[0]}'", where=where, fix=fix)
+        about = table.schema.metadata or {}
+        spec = about.get(b"spec", b"{}").decode("utf-8", "replace")
+        rows += table.to_pylist()
+    return Answers(where, tuple(rows), json.dumps(json.loads(spec), indent=1, ensure_ascii=False) if spec else "{}")
