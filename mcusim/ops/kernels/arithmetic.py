@@ -171,6 +171,11 @@ _PLAIN: Mapping[Operation, Callable[[Array, Array], Array]] = MappingProxyType(
 )
 
 
+_WITHIN_FLOATS = frozenset({Operation.ADD, Operation.SUBTRACT, Operation.MULTIPLY, Operation.DIVIDE})
+"""Operations that may have an activation: without one TFLM clamps to the range of float, so nothing is infinite."""
+_LARGEST = np.finfo(np.float32).max
+
+
 def _plain(prepared: PreparedPlain, a: Array, b: Array, out: Array) -> None:
     """32-bit integers wrap, as registers do."""
     if prepared.divisor_of:
@@ -181,6 +186,8 @@ def _plain(prepared: PreparedPlain, a: Array, b: Array, out: Array) -> None:
             if prepared.limits is not None:
                 low, high = (np.float32(limit) for limit in prepared.limits)
                 result = np.minimum(np.maximum(result, low), high)
+            elif prepared.operation in _WITHIN_FLOATS:
+                result = np.minimum(np.maximum(result, -_LARGEST), _LARGEST)
     else:
         result = _PLAIN[prepared.operation](a.astype(np.int64), b.astype(np.int64))
         if out.dtype == np.int32:
