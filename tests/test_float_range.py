@@ -15,7 +15,10 @@ from mcusim.frontends.tflite import parse_tflite
 def test_nothing_is_infinite(op: str) -> None:
     """Without an activation TFLM clamps to the range of float: by 0, and beyond the largest."""
     pytest.importorskip("tflite_micro")
-    networks = [network for network in about(op) if network.label.startswith("float32")]
+    floats = [network for network in about(op) if network.label.startswith("float32")]
+    networks = [
+        network for network in floats if all(each.ndim for each in network.feeds())
+    ]  # the wheel feeds no scalar
     assert networks
     for network in networks:
         content, fed = network.content(), [np.array(each) for each in network.feeds()]
