@@ -285,7 +285,11 @@ def sources(network: Network, goal: Goal = Goal.SPEED) -> Sources:
     starts = _first_values(network, arrays)
     output_homes = [_output_home(network, memory, home, arrays) for home in network.program.outputs]
     modes = frozenset(mode for text in texts for mode in text.modes)
-    kernels = kernel_files(["base.h", *(file for text in texts for file in text.includes)], modes)
+    by_file: dict[str, set[str]] = {"base.h": set()}
+    for text in texts:
+        for file in text.includes:
+            by_file.setdefault(file, set()).update(text.modes)
+    kernels = kernel_files(by_file)
     stored = {name: values.nbytes for text in texts for name, values in text.arrays.items()}
     other_bytes = sum(values.nbytes for name, values in arrays.items() if name not in stored) + tables.size_bytes
     graph = network.graph

@@ -7,7 +7,7 @@ band: loads and products of a block are unrolled for them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import zip_longest
@@ -154,18 +154,21 @@ def _product(kernel: int, stride: int, word: int, column: int) -> _Product | Non
     return _Product("smlatb", (0, 1)) if high else None  # the first tap alone
 
 
-def kernel_files(names: Sequence[str], modes: frozenset[str]) -> dict[str, str]:
-    """The kernel files that these need, by name, each after those that it includes."""
+def kernel_files(modes: Mapping[str, Collection[str]]) -> dict[str, str]:
+    """The kernel files that these need, by name, each after those that it includes.
+
+    modes: by file, the ways of requantising that its steps ask for (`tables.Mode`).
+    """
     found: dict[str, str] = {}
 
     def visit(file: str) -> None:
         if file in found:
             return
-        text = _kernel_text(file, modes)
+        text = _kernel_text(file, frozenset(modes.get(file, ())))
         for included in re.findall(r'^#include "([^"]+)"', text, re.MULTILINE):
             visit(included)
         found[file] = text
 
-    for name in names:
-        visit(name)
+    for file in modes:
+        visit(file)
     return found

@@ -99,11 +99,13 @@ def _wrapped(values: Integers) -> NDArray[np.int32]:
 
 
 def _mode(bound: Integers, multiplier: Integers, shift: Integers, stage: OutputStage) -> Mode:
-    """The fast way needs twice the sum in 32 bits, a right shift, and the product with its constant in 32 bits."""
+    """The fast way needs twice the sum in 32 bits, a right shift, a multiplier that fills its 31 bits, and the product
+    with its constant in 32 bits."""
     right = -shift
     constant = abs(2 * stage.zero_point + 1) << np.clip(right - 1, 0, 31)
     product = (bound * np.abs(multiplier)) >> 31
-    if not bool(((bound < 1 << 30) & (right >= 1) & (right <= 22) & (product + constant < (1 << 31) - 2)).all()):
+    is_fast = (bound < 1 << 30) & (right >= 1) & (right <= 22) & (product + constant < (1 << 31) - 2)
+    if not bool((is_fast & (multiplier >= 1 << 30)).all()):
         return Mode.CAREFUL
     is_rising = stage.lowest >= stage.zero_point
     spans = stage.highest == 127 and stage.lowest == -128

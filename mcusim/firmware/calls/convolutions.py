@@ -18,7 +18,7 @@ from mcusim.firmware.calls.shared import (
 )
 from mcusim.firmware.choice import column_depth, segments
 from mcusim.firmware.steps import StepText
-from mcusim.firmware.tables import ChannelTable, channel_table, depthwise_weights, matrix_words
+from mcusim.firmware.tables import ChannelTable, Mode, channel_table, depthwise_weights, matrix_words
 from mcusim.ops.conv_2d import PreparedConv2D
 from mcusim.ops.depthwise_conv_2d import PreparedDepthwiseConv2D
 from mcusim.ops.fully_connected import PreparedFullyConnected
@@ -47,9 +47,13 @@ def _channels(s: StepText, table: ChannelTable, groups: int = 1) -> Fields:
         odd = pairs and by_group.shape[1] % 2
         return np.pad(by_group, ((0, 0), (0, int(odd)))).reshape(-1)
 
+    multiplier, shift = table.multiplier, table.shift
+    if s.choice.name == "conv_2d" and table.mode is not Mode.CAREFUL:
+        # As `kernels/gemm.h` has them: twice the multiplier less 2^32, and the whole right shift.
+        multiplier, shift = (multiplier.astype(np.int64) * 2 - (1 << 32)).astype(np.int32), shift + np.int8(1)
     return {
-        "scale": s.store("scale", np.stack([padded(table.bias), padded(table.multiplier)], axis=1).reshape(-1)),
-        "shift": s.store("shift", padded(table.shift)),
+        "scale": s.store("scale", np.stack([padded(table.bias), padded(multiplier)], axis=1).reshape(-1)),
+        "shift": s.store("shift", padded(shift)),
         "zero_point": table.stage.zero_point,
         "lowest": int(table.stage.lowest),
         "highest": int(table.stage.highest),

@@ -107,6 +107,13 @@ MCU_INLINE uint32_t mcu_load_word(const int8_t *from)
     return word;
 }
 
+MCU_INLINE uint32_t mcu_load_half(const int8_t *from)
+{
+    uint16_t half;
+    MCU_MOVE_BYTES(&half, from, sizeof half);
+    return half;
+}
+
 MCU_INLINE int32_t mcu_load_16(const int8_t *from)
 {
     int16_t value;
@@ -232,6 +239,8 @@ MCU_MULTIPLY_ADD(mcu_smlabb, "smlabb")
 MCU_MULTIPLY_ADD(mcu_smlabt, "smlabt")
 MCU_MULTIPLY_ADD(mcu_smlatb, "smlatb")
 #undef MCU_MULTIPLY_ADD
+/* The same into the register that holds the sum: where none is free, it stays where it is. */
+#define MCU_ADD_PRODUCTS(sum, a, b) __asm("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b))
 /* Upper 32 bits of a * b, rounded; with `sum` added to them. */
 MCU_INLINE int32_t mcu_smmulr(int32_t a, int32_t b)
 {
@@ -244,6 +253,13 @@ MCU_INLINE int32_t mcu_smmlar(int32_t a, int32_t b, int32_t sum)
     int32_t r;
     __asm("smmlar %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(sum));
     return r;
+}
+/* round(a / 2^r) + z, ties upwards, for the r in the lowest byte of `shifts`, 1 or more: the last bit that is shifted out
+   is the carry. */
+MCU_INLINE int32_t mcu_round_and_shift(int32_t a, uint32_t shifts, int32_t z)
+{
+    __asm("asrs %0, %0, %1\n\tadc %0, %0, %2" : "+r"(a) : "r"(shifts), "r"(z) : "cc");
+    return a;
 }
 MCU_INLINE int32_t mcu_saturate_8(int32_t a)
 {
@@ -330,6 +346,11 @@ MCU_INLINE int32_t mcu_smmlar(int32_t a, int32_t b, int32_t sum)
 {
     return mcu_add_wrapping(mcu_smmulr(a, b), sum);
 }
+MCU_INLINE int32_t mcu_round_and_shift(int32_t a, uint32_t shifts, int32_t z)
+{
+    const uint32_t r = shifts & 0xFFu;
+    return (a >> r) + (a >> (r - 1) & 1) + z;
+}
 MCU_INLINE int32_t mcu_saturate_8(int32_t a)
 {
     return mcu_clamp(a, -128, 127);
@@ -342,6 +363,7 @@ MCU_INLINE uint32_t mcu_pack_tops(uint32_t low, uint32_t high)
 {
     return low >> 16 | (high & 0xFFFF0000u);
 }
+#define MCU_ADD_PRODUCTS(sum, a, b) ((sum) = mcu_smlad(a, b, sum))
 #define MCU_NEXT(a, from) ((a) = *(from)++)
 #define MCU_NEXT_PAIR(a, b, from) ((a) = (from)[0], (b) = (from)[1], (from) += 2)
 #define MCU_NEXT_OF_FOUR(a, from) ((a) = (from)[0], (from) += 4)
@@ -406,6 +428,12 @@ MCU_INLINE int32_t mcu_signed(int32_t twice, int32_t multiplier, int32_t c, int3
     int32_t high = mcu_smmulr(twice, multiplier);
     high += high >> 31;
     return (high + c) >> shift;
+}
+
+/* 1 less where negative: ties of a rounding shift then go away from zero. */
+MCU_INLINE int32_t mcu_less_if_negative(int32_t a)
+{
+    return a + (a >> 31);
 }
 
 MCU_INLINE int32_t mcu_within(int32_t value, int32_t lowest, int32_t highest)

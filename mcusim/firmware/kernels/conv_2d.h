@@ -257,6 +257,24 @@ MCU_NOINLINE void mcu_conv_2d_of_pixels(const mcu_conv_2d_layer *l, const mcu_in
     int8_t *next_to = 0, *to[4] = {0, 0, 0, 0};
     for (int32_t left = rows * cols; left > 0; left -= 4) {
         const int32_t pixels = left < 4 ? left : 4;
+        if (left_in_row >= 4) {
+            from[0] = next_from;
+            from[1] = next_from + step;
+            from[2] = from[1] + step;
+            from[3] = from[2] + step;
+            to[0] = next_to;
+            to[1] = next_to + out_c;
+            to[2] = to[1] + out_c;
+            to[3] = to[2] + out_c;
+            next_from = from[3] + step;
+            next_to = to[3] + out_c;
+            left_in_row -= 4;
+            mcu_columns_of_pixels(from, columns, l->depth >> 2);
+            MCU_FENCE();
+            mcu_multiply_columns(4, l->weights, columns, l->depth, &l->channels, out_c, to);
+            MCU_FENCE();
+            continue;
+        }
         for (int32_t p = 0; p < pixels; p++) {
             if (left_in_row == 0) {
                 next_from = mcu_in_at(in, row * l->stride_rows, out->first_col * l->stride_cols, l->in_c);
@@ -308,6 +326,44 @@ MCU_NOINLINE void mcu_conv_2d_of_words(const mcu_conv_2d_layer *l, const mcu_in 
     }
 }
 
+/* Convolution by 3x3 over three channels, by one group and without dilation, of what is no line buffer. */
+MCU_NOINLINE void mcu_conv_2d_of_27(const mcu_conv_2d_layer *l, const mcu_in *in, const mcu_out *out,
+                                    mcu_word *columns)
+{
+    const int32_t last_row = l->in_rows - 3, last_col = l->in_cols - 3;
+    int32_t row = out->first_row - 1, left_in_row = 0, top = 0, left = 0, are_rows_inside = 0;
+    const int8_t *from = 0;
+    int8_t *next_to = 0, *to[4] = {0, 0, 0, 0};
+    for (int32_t pixels_left = out->rows * out->cols; pixels_left > 0; pixels_left -= 4) {
+        const int32_t pixels = pixels_left < 4 ? pixels_left : 4;
+        for (int32_t p = 0; p < pixels; p++) {
+            if (left_in_row == 0) {
+                left_in_row = out->cols;
+                row++;
+                next_to = mcu_out_at(out, row, out->first_col, l->out_c);
+                top = row * l->stride_rows - l->before_rows;
+                left = out->first_col * l->stride_cols - l->before_cols;
+                are_rows_inside = top >= 0 && top <= last_row;
+                from = are_rows_inside ? mcu_in_at(in, top, in->col, 3) : 0;
+            }
+            if (are_rows_inside && left >= 0 && left <= last_col) {
+                mcu_column_of_27(from + 3 * (left - in->col), in->pitch, columns + p);
+            } else {
+                int8_t window[27];
+                mcu_window_of_27(l, in, top, left, window);
+                mcu_column_of_27(window, 9, columns + p);
+            }
+            to[p] = next_to;
+            next_to += l->out_c;
+            left += l->stride_cols;
+            left_in_row--;
+        }
+        MCU_FENCE();
+        mcu_multiply_columns(pixels, l->weights, columns, l->depth, &l->channels, l->out_c, to);
+        MCU_FENCE();
+    }
+}
+
 /* `scratch`: 8 bytes for each of `depth`, then what is gathered, aligned to words. */
 MCU_NOINLINE void mcu_conv_2d(const mcu_conv_2d_layer *l, const mcu_in *in, const mcu_out *out, void *scratch)
 {
@@ -320,13 +376,16 @@ MCU_NOINLINE void mcu_conv_2d(const mcu_conv_2d_layer *l, const mcu_in *in, cons
         mcu_conv_2d_of_words(l, in, out, columns);
         return;
     }
+    if (l->in_c == 3 && l->kernel_rows == 3 && l->kernel_cols == 3 && l->runs_a_row == 1 &&
+        l->groups * l->dilation_rows == 1 && !in->ring) {
+        mcu_conv_2d_of_27(l, in, out, columns);
+        return;
+    }
     int8_t *gathered = (int8_t *)(columns + 2 * l->depth);
     const int32_t group_c = l->in_c / l->groups, group_out = l->out_c / l->groups;
     const int32_t pairs = group_out + group_out % 2, group_words = pairs * l->depth / 4;
     const int32_t inside_rows = l->in_rows - (l->kernel_rows - 1) * l->dilation_rows;
     const int32_t inside_cols = l->in_cols - (l->kernel_cols - 1) * l->dilation_cols;
-    const int32_t is_27 = l->in_c == 3 && l->kernel_rows == 3 && l->kernel_cols == 3 && l->runs_a_row == 1 &&
-                          l->groups * l->dilation_rows == 1 && !in->ring;
     int32_t row = out->first_row, col = out->first_col;
     const int32_t end_col = out->first_col + out->cols;
     int8_t *next_to = mcu_out_at(out, row, col, l->out_c);
@@ -352,13 +411,7 @@ MCU_NOINLINE void mcu_conv_2d(const mcu_conv_2d_layer *l, const mcu_in *in, cons
             for (int32_t p = 0; p < pixels; p++) {
                 const int32_t is_inside = at[p].top >= 0 && at[p].top < inside_rows && at[p].left >= 0 &&
                                           at[p].left < inside_cols;
-                if (is_27 && is_inside) {
-                    mcu_column_of_27(mcu_in_at(in, at[p].top, at[p].left, 3), in->pitch, columns + p);
-                } else if (is_27) {
-                    int8_t window[27];
-                    mcu_window_of_27(l, in, at[p].top, at[p].left, window);
-                    mcu_column_of_27(window, 9, columns + p);
-                } else if (is_inside) {
+                if (is_inside) {
                     mcu_column_inside(l, in, &at[p], columns + p, gathered);
                 } else {
                     mcu_column_at_border(l, in, &at[p], columns + p, gathered);

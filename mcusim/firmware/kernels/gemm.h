@@ -19,72 +19,71 @@
         w1 = mcu_sxtb16_high(w1);                                                                                      \
         if (pixels == 1) {                                                                                             \
             MCU_NEXT_OF_FOUR(x0, x);                                                                                   \
-            a0 = mcu_smlad(x0, w0, a0);                                                                                \
-            b0 = mcu_smlad(x0, w1, b0);                                                                                \
+            MCU_ADD_PRODUCTS(a0, x0, w0);                                                                              \
+            MCU_ADD_PRODUCTS(b0, x0, w1);                                                                              \
         } else if (pixels == 2) {                                                                                      \
             MCU_NEXT_PAIR_OF_FOUR(x0, x1, x);                                                                          \
-            a0 = mcu_smlad(x0, w0, a0);                                                                                \
-            b0 = mcu_smlad(x0, w1, b0);                                                                                \
-            a1 = mcu_smlad(x1, w0, a1);                                                                                \
-            b1 = mcu_smlad(x1, w1, b1);                                                                                \
+            MCU_ADD_PRODUCTS(a0, x0, w0);                                                                              \
+            MCU_ADD_PRODUCTS(b0, x0, w1);                                                                              \
+            MCU_ADD_PRODUCTS(a1, x1, w0);                                                                              \
+            MCU_ADD_PRODUCTS(b1, x1, w1);                                                                              \
         } else {                                                                                                       \
             MCU_NEXT_PAIR(x0, x1, x);                                                                                  \
-            a0 = mcu_smlad(x0, w0, a0);                                                                                \
-            b0 = mcu_smlad(x0, w1, b0);                                                                                \
-            a1 = mcu_smlad(x1, w0, a1);                                                                                \
-            b1 = mcu_smlad(x1, w1, b1);                                                                                \
+            MCU_ADD_PRODUCTS(a0, x0, w0);                                                                              \
+            MCU_ADD_PRODUCTS(b0, x0, w1);                                                                              \
+            MCU_ADD_PRODUCTS(a1, x1, w0);                                                                              \
+            MCU_ADD_PRODUCTS(b1, x1, w1);                                                                              \
             MCU_NEXT_PAIR(x0, x1, x);                                                                                  \
-            a2 = mcu_smlad(x0, w0, a2);                                                                                \
-            b2 = mcu_smlad(x0, w1, b2);                                                                                \
+            MCU_ADD_PRODUCTS(a2, x0, w0);                                                                              \
+            MCU_ADD_PRODUCTS(b2, x0, w1);                                                                              \
             if (pixels == 4) {                                                                                         \
-                a3 = mcu_smlad(x1, w0, a3);                                                                            \
-                b3 = mcu_smlad(x1, w1, b3);                                                                            \
+                MCU_ADD_PRODUCTS(a3, x1, w0);                                                                          \
+                MCU_ADD_PRODUCTS(b3, x1, w1);                                                                          \
             }                                                                                                          \
         }                                                                                                              \
     } while (0)
 
-#define MCU_TWICE(a) ((int32_t)((uint32_t)(a) << 1))
+/* How a sum becomes an output. Twice the multiplier is a bit too long for a register: the layer stores it less 2^32, and
+   the sum itself is added to the upper half of the product. Shifts are stored as they are. */
+#define MCU_PRODUCT_RISING(a) mcu_round_and_shift(mcu_smmlar(a, m, a), r, z)
+#define MCU_PRODUCT_SIGNED(a) mcu_round_and_shift(mcu_less_if_negative(mcu_smmlar(a, m, a)), r, z)
+#define MCU_PRODUCT_WITHIN(a) mcu_within(a, t->lowest, t->highest)
 
-/* Four sums of one channel to outputs.   m, c, r: see `mcu_rising`. */
-#define MCU_PRODUCT_STORE(s0, s1, s2, s3, scaled, clamped)                                                             \
+/* Four sums of channel `channel` to outputs. */
+#define MCU_PRODUCT_STORE(s0, s1, s2, s3, channel, scaled, clamped)                                                    \
     do {                                                                                                               \
-        o0[n] = (int8_t)clamped(scaled(MCU_TWICE(s0), m, c, r));                                                    \
+        p0[channel] = (int8_t)clamped(scaled(s0));                                                                     \
         if (pixels > 1) {                                                                                              \
-            o1[n] = (int8_t)clamped(scaled(MCU_TWICE(s1), m, c, r));                                                \
+            p1[channel] = (int8_t)clamped(scaled(s1));                                                                 \
         }                                                                                                              \
         if (pixels > 2) {                                                                                              \
-            o2[n] = (int8_t)clamped(scaled(MCU_TWICE(s2), m, c, r));                                                \
+            p2[channel] = (int8_t)clamped(scaled(s2));                                                                 \
         }                                                                                                              \
         if (pixels > 3) {                                                                                              \
-            o3[n] = (int8_t)clamped(scaled(MCU_TWICE(s3), m, c, r));                                                \
+            p3[channel] = (int8_t)clamped(scaled(s3));                                                                 \
         }                                                                                                              \
     } while (0)
 
-#define MCU_PRODUCT_CLAMP(a) mcu_within(a, t->lowest, t->highest)
-
-/* The sums of channel n; then n is the next. */
-#define MCU_PRODUCT_FINISH(s0, s1, s2, s3)                                                                             \
+#define MCU_PRODUCT_FINISH(s0, s1, s2, s3, channel)                                                                    \
     do {                                                                                                               \
-        if (mode == MCU_CAREFUL) {                                                                                     \
-            const int32_t sums[4] = {s0, s1, s2, s3};                                                                  \
-            for (int32_t p = 0; p < pixels; p++) {                                                                     \
-                to[p][n] = (int8_t)mcu_careful(t, sums[p], n);                                                         \
-            }                                                                                                          \
+        if (mode == MCU_RISING_8) {                                                                                    \
+            MCU_PRODUCT_STORE(s0, s1, s2, s3, channel, MCU_PRODUCT_RISING, mcu_saturate_8);                            \
+        } else if (mode == MCU_RISING) {                                                                               \
+            MCU_PRODUCT_STORE(s0, s1, s2, s3, channel, MCU_PRODUCT_RISING, MCU_PRODUCT_WITHIN);                        \
+        } else if (mode == MCU_SIGNED_8) {                                                                             \
+            MCU_PRODUCT_STORE(s0, s1, s2, s3, channel, MCU_PRODUCT_SIGNED, mcu_saturate_8);                            \
         } else {                                                                                                       \
-            const int32_t m = scale[2 * n + 1], r = shift[n] + 1;                                                      \
-            const int32_t c = (int32_t)((uint32_t)z << shift[n]);                                                      \
-            if (mode == MCU_RISING_8) {                                                                                \
-                MCU_PRODUCT_STORE(s0, s1, s2, s3, mcu_rising, mcu_saturate_8);                                         \
-            } else if (mode == MCU_RISING) {                                                                           \
-                MCU_PRODUCT_STORE(s0, s1, s2, s3, mcu_rising, MCU_PRODUCT_CLAMP);                                      \
-            } else if (mode == MCU_SIGNED_8) {                                                                         \
-                MCU_PRODUCT_STORE(s0, s1, s2, s3, mcu_signed, mcu_saturate_8);                                         \
-            } else {                                                                                                   \
-                MCU_PRODUCT_STORE(s0, s1, s2, s3, mcu_signed, MCU_PRODUCT_CLAMP);                                      \
-            }                                                                                                          \
+            MCU_PRODUCT_STORE(s0, s1, s2, s3, channel, MCU_PRODUCT_SIGNED, MCU_PRODUCT_WITHIN);                        \
         }                                                                                                              \
-        n++;                                                                                                           \
-        MCU_OPAQUE(n);                                                                                                 \
+    } while (0)
+
+/* The same of sums as large as registers are. */
+#define MCU_PRODUCT_CAREFUL(s0, s1, s2, s3, channel)                                                                   \
+    do {                                                                                                               \
+        const int32_t sums[4] = {s0, s1, s2, s3};                                                                      \
+        for (int32_t p = 0; p < pixels; p++) {                                                                         \
+            to[p][channel] = (int8_t)mcu_careful(t, sums[p], channel);                                                 \
+        }                                                                                                              \
     } while (0)
 
 #ifdef MCU_SMALL
@@ -108,21 +107,22 @@
         MCU_PRODUCT_STEP;                                                                                              \
     } while (0)
 
-/* Channels [0, end) of `pixels` pixels: `depth` inputs each, a multiple of 4.   to[p]: channel 0 of pixel p. */
+/* Channels [0, end) of `pixels` pixels, of four pixels an even number of them: `depth` inputs each, a multiple of 4.   to[p]: channel 0 of pixel p. */
 MCU_INLINE void mcu_product(const int32_t pixels, const mcu_mode mode, const uint32_t *w, const mcu_word *columns,
                             int32_t depth, const mcu_channels *t, int32_t end, int8_t *const *to)
 {
-    const int32_t *scale = t->scale;
+    const int32_t *volatile next_pair = t->scale;
     const int8_t *shift = t->shift;
-    const int32_t z = 2 * t->zero_point + 1;
-    const mcu_word *const long_end = columns + 2 * (depth - depth % MCU_PRODUCT_LONG);
-    const mcu_word *const short_end = columns + 2 * (depth - depth % 8);
+    const int32_t z = t->zero_point;
+    const mcu_word *const long_end = columns + 2 * (depth & ~(MCU_PRODUCT_LONG - 1));
+    const mcu_word *const short_end = columns + 2 * (depth & ~7);
     const int32_t odd = depth & 4;
     /* Volatile, so that they stay where one load finds them: registers are wanted for sums. */
     int8_t *volatile o0 = to[0], *volatile o1 = to[1], *volatile o2 = to[2], *volatile o3 = to[3];
     for (int32_t n = 0; n < end;) {
         const mcu_word *x = columns;
-        int32_t a0 = scale[2 * n], b0 = scale[2 * n + 2];
+        const int32_t *pair = next_pair;
+        int32_t a0 = pair[0], b0 = pair[2];
         int32_t a1 = a0, a2 = a0, a3 = a0, b1 = b0, b2 = b0, b3 = b0;
         while (x != long_end) {
             MCU_PRODUCT_MANY;
@@ -134,11 +134,31 @@ MCU_INLINE void mcu_product(const int32_t pixels, const mcu_mode mode, const uin
             MCU_PRODUCT_STEP;
             MCU_PRODUCT_STEP;
         }
-        MCU_PRODUCT_FINISH(a0, a1, a2, a3);
-        if (n == end) {
-            break;
+        if (mode == MCU_CAREFUL) {
+            next_pair = pair + 4;
+            MCU_PRODUCT_CAREFUL(a0, a1, a2, a3, n);
+            if (n + 1 < end) {
+                MCU_PRODUCT_CAREFUL(b0, b1, b2, b3, n + 1);
+            }
+            n += 2;
+        } else {
+            pair = next_pair;
+            next_pair = pair + 4;
+            uint32_t r = mcu_load_half(shift + n);
+            int32_t m = pair[1];
+            int8_t *const p0 = o0, *const p1 = o1, *const p2 = o2, *const p3 = o3;
+            (void)p1, (void)p2, (void)p3;
+            MCU_PRODUCT_FINISH(a0, a1, a2, a3, n);
+            n++;
+            MCU_OPAQUE(n);
+            if (pixels < 4 && n == end) {
+                break;
+            }
+            m = pair[3];
+            r >>= 8;
+            MCU_PRODUCT_FINISH(b0, b1, b2, b3, n);
+            n++;
         }
-        MCU_PRODUCT_FINISH(b0, b1, b2, b3);
     }
 }
 
@@ -189,6 +209,19 @@ MCU_PRODUCT_OF(4, any, mode)
 #endif
 #endif
 
+/* The last channel of an odd number of them, of four pixels. */
+MCU_NOINLINE void mcu_product_of_last(const uint32_t *w, const mcu_word *columns, int32_t depth, const mcu_channels *t,
+                                      int32_t channel, int8_t *const *to)
+{
+    mcu_channels last = *t;
+    last.scale += 2 * channel;
+    last.shift += channel;
+    for (int32_t p = 0; p < 4; p++) {
+        int8_t *const of_pixel[4] = {to[p] + channel, 0, 0, 0};
+        mcu_product_1_any(t->mode, w, columns + p, depth, &last, 1, of_pixel);
+    }
+}
+
 /* Columns of 1 to 4 pixels times the weights. */
 MCU_INLINE void mcu_multiply_columns(int32_t pixels, const uint32_t *w, const mcu_word *columns, int32_t depth,
                                      const mcu_channels *t, int32_t end, int8_t *const *to)
@@ -196,7 +229,13 @@ MCU_INLINE void mcu_multiply_columns(int32_t pixels, const uint32_t *w, const mc
     static mcu_product_function *const of_four[5] = {MCU_PRODUCT_RISING_8, MCU_PRODUCT_ANY, MCU_PRODUCT_SIGNED_8,
                                                      MCU_PRODUCT_ANY, MCU_PRODUCT_ANY};
     if (pixels == 4) {
-        of_four[t->mode](t->mode, w, columns, depth, t, end, to);
+        const int32_t even = end & ~1;
+        if (even) {
+            of_four[t->mode](t->mode, w, columns, depth, t, even, to);
+        }
+        if (end != even) {
+            mcu_product_of_last(w + even * depth / 4, columns, depth, t, even, to);
+        }
     } else if (pixels == 3) {
         mcu_product_3_any(t->mode, w, columns, depth, t, end, to);
     } else if (pixels == 2) {
