@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from mcusim.pricing.fitting import fit_from_bytes, fit_to_bytes, package_evidence, refit
-from mcusim.pricing.intervals import release_of
 from mcusim.pricing.regression import Block, Evidence, LinearView, Spread, Spreads, blocks_of, fit_rows, linear_view
-from mcusim.pricing.systems import LEVELS
+from mcusim.pricing.systems import LEVELS, OF_A_RUNTIME, release_of
 
 FIT = Path(__file__).resolve().parents[1] / "mcusim" / "pricing" / "data" / "fit.json"
 ROUNDS, ITERATIONS = 2, 45
@@ -51,44 +50,67 @@ START = Spreads(
 
 EVERYWHERE = ("effort", "shape", "noise", "kernel_noise")
 PRIOR_WIDTHS = {"shape": 0.2, "group": 0.5}
-PRIOR_WIDTH = 1.2
+PRIOR_WIDTH, REACH_WIDTH = 1.2, 0.7
 NAMES = (*(f"{level}.{field}" for level in LEVELS for field in Spread._fields), *EVERYWHERE)
 
 
-def to_vector(spreads: Spreads) -> Floats:
+def to_vector(spreads: Spreads, runtimes: Sequence[str]) -> Floats:
     values = [value for name in LEVELS for value in spreads.levels[name]]
-    return np.log([*values, *(getattr(spreads, name) for name in EVERYWHERE)])
+    reach = [spreads.runtimes.get(name, 1.0) for name in runtimes]
+    return np.log([*values, *(getattr(spreads, name) for name in EVERYWHERE), *reach, spreads.external])
 
 
-def from_vector(vector: Floats) -> Spreads:
+def from_vector(vector: Floats, runtimes: Sequence[str]) -> Spreads:
     values = np.exp(vector).tolist()
     width = len(Spread._fields)
     levels = {name: Spread(*values[width * i : width * (i + 1)]) for i, name in enumerate(LEVELS)}
-    return Spreads(levels, *values[width * len(LEVELS) :])
+    *reach, external = values[len(NAMES) :]
+    effort, shape, noise, kernel_noise = values[width * len(LEVELS) : len(NAMES)]
+    by_runtime = dict(zip(runtimes, reach, strict=True))
+    return Spreads(levels, effort, shape, noise, kernel_noise, by_runtime, external)
 
 
 class Loss:
     """Minus the log density, and how it changes with the logarithm of each spread."""
 
-    def __init__(self, view: LinearView, experiments: Sequence[Sequence[Block]], centre: Floats) -> None:
+    def __init__(
+        self, rows: Sequence[Evidence], view: LinearView, experiments: Sequence[Sequence[Block]], centre: Floats
+    ) -> None:
         self.view, self.experiments, self.centre = view, experiments, centre
         self.parts = [view.parts[name] for name in NAMES]
-        self.widths = np.array([PRIOR_WIDTHS.get(name.rpartition(".")[2], PRIOR_WIDTH) for name in NAMES])
+        self.levels = [name.rpartition(".")[0] for name in NAMES]
+        widths = [PRIOR_WIDTHS.get(name.rpartition(".")[2], PRIOR_WIDTH) for name in NAMES]
+        self.runtimes = runtimes_of(rows)
+        self.of_runtime = np.array([[row.system.runtime == name for row in rows] for name in self.runtimes])
+        self.is_external = np.array([bool(row.system.memory) for row in rows])
+        self.widths = np.array([*widths, *[REACH_WIDTH] * (len(self.runtimes) + 1)])
 
     def __call__(self, vector: Floats) -> tuple[float, Floats]:
-        squares = np.exp(2.0 * vector)
-        gram = self.view.fixed.copy()
-        for square, part in zip(squares, self.parts, strict=True):
-            gram += square * part
+        squares, reach = np.exp(2.0 * vector[: len(NAMES)]), np.exp(vector[len(NAMES) :])
+        by_runtime = np.outer(*[reach[:-1] @ self.of_runtime] * 2)
+        by_board = np.outer(*[np.where(self.is_external, reach[-1], 1.0)] * 2)
+        of_runtime, of_board, gram = np.zeros_like(by_board), np.zeros_like(by_board), self.view.fixed.copy()
+        for square, part, level in zip(squares, self.parts, self.levels, strict=True):
+            into = of_runtime if level in OF_A_RUNTIME else of_board if level == "board" else gram
+            into += square * part
+        of_runtime *= by_runtime
+        of_board *= by_board
+        gram += of_runtime + of_board
         inverse = np.linalg.inv(gram).astype(np.float64)
         pulled: Floats = inverse @ self.view.target
         together = 0.5 * self.view.target @ pulled + 0.5 * np.linalg.slogdet(gram)[1]
         left, by_inverse = self._left_out(inverse, pulled)
         by_gram = 0.5 * LIKELIHOOD_SHARE * (inverse - np.outer(pulled, pulled)) - inverse @ by_inverse @ inverse
-        slope = np.array([2.0 * s * np.sum(by_gram * part) for s, part in zip(squares, self.parts, strict=True)])
+        scaled = dict.fromkeys(OF_A_RUNTIME, by_gram * by_runtime) | {"board": by_gram * by_board}
+        slope = [
+            2.0 * square * float(np.vdot(scaled.get(level, by_gram), part))
+            for square, part, level in zip(squares, self.parts, self.levels, strict=True)
+        ]
+        slope += (2.0 * self.of_runtime @ (by_gram * of_runtime).sum(axis=1)).tolist()
+        slope += [2.0 * float(self.is_external @ (by_gram * of_board).sum(axis=1))]
         off = (vector - self.centre) / self.widths
         value = LIKELIHOOD_SHARE * together + left + 0.5 * off @ off
-        return float(value), slope + off / self.widths
+        return float(value), np.array(slope) + off / self.widths
 
     def _left_out(self, inverse: Floats, pulled: Floats) -> tuple[float, Floats]:
         """Of every block given all other rows (Student's t), and its derivative by the inverse covariance."""
@@ -111,6 +133,10 @@ class Loss:
         return value, 0.5 * (slope + slope.T)
 
 
+def runtimes_of(rows: Sequence[Evidence]) -> list[str]:
+    return sorted({row.system.runtime for row in rows})
+
+
 def find_spreads(rows: Sequence[Evidence]) -> Spreads:
     """The spreads that the measurements ask for."""
     families = blocks_of([row.family for row in rows])
@@ -118,15 +144,16 @@ def find_spreads(rows: Sequence[Evidence]) -> Spreads:
     boards = blocks_of([row.system.board for row in rows])
     releases = blocks_of([" ".join(release_of(row.system)) for row in rows])
     experiments = (families, families, networks, boards, releases)
-    start = to_vector(START)
+    runtimes = runtimes_of(rows)
+    start = to_vector(START, runtimes)
     vector = start
     bounds = [(value - 2.5, value + 1.6) for value in start]
     for _ in range(ROUNDS):
-        loss = Loss(linear_view(rows, fit_rows(rows, from_vector(vector))), experiments, start)
+        loss = Loss(rows, linear_view(rows, fit_rows(rows, from_vector(vector, runtimes))), experiments, start)
         found = minimize(loss, vector, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": ITERATIONS})
         vector = found.x
         print(f"{found.fun:.2f} after {found.nit} steps", file=sys.stderr, flush=True)
-    return from_vector(vector)
+    return from_vector(vector, runtimes)
 
 
 def main() -> int:
@@ -137,13 +164,17 @@ def main() -> int:
     rows = package_evidence()
     spreads = find_spreads(rows) if asked == ["--spreads"] else fit_from_bytes(FIT.read_bytes())[0].spreads
     fit, scales = refit(rows, spreads)
-    print({known.name.lower(): tuple(round(value, 2) for value in scale) for known, scale in scales.items()})
+    print({known.name.lower(): tuple(round(value, 2) for value in scale) for known, scale in scales.by_known.items()})
+    print({runtime: tuple(round(value, 2) for value in pair) for runtime, pair in scales.by_runtime.items()})
     if asked != ["--check"]:
         FIT.write_bytes(fit_to_bytes(fit, scales))
         return 0
     stored, old_scales, _ = fit_from_bytes(FIT.read_bytes())
     same = stored.ids == fit.ids and np.allclose(stored.log_prices, fit.log_prices, atol=1e-3)
-    if not same or not np.allclose(list(scales.values()), list(old_scales.values()), atol=1e-2):
+    numbers, old_numbers = (
+        np.concatenate([np.ravel(list(part.values())) for part in found]) for found in (scales, old_scales)
+    )
+    if not same or not np.allclose(numbers, old_numbers, atol=1e-2):
         print("the stored fit is not what the measurements give; run scripts/calibrate.py", file=sys.stderr)
         return 1
     return 0

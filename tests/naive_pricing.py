@@ -12,8 +12,11 @@ Array = np.ndarray
 
 def prior_covariance(keys: list[tuple[str, ...]], spreads: list[tuple[float, float, float, float]],
                      everywhere: tuple[float, float], groups: list[int], bases: list[str],
-                     knots: list[tuple[float, ...]], doubt: Array) -> Array:  # fmt: skip
-    """Of every log price with every other, systems outermost. Shapes two octaves apart correlate with exp(-1/2)."""
+                     knots: list[tuple[float, ...]], doubt: Array, reach: list[list[float]]) -> Array:  # fmt: skip
+    """Of every log price with every other, systems outermost. Shapes two octaves apart correlate with exp(-1/2).
+
+    reach: of each system, what its deviations at each level are multiplied with.
+    """
     systems, efforts = len(keys), len(groups)
     found = np.zeros((systems, efforts, systems, efforts))
     for s in range(systems):
@@ -29,9 +32,10 @@ def prior_covariance(keys: list[tuple[str, ...]], spreads: list[tuple[float, flo
                     for level, (together, group, single, shape) in enumerate(spreads):
                         if keys[s][level] != keys[t][level]:
                             continue
-                        value += together**2
-                        value += group**2 if groups[f] == groups[g] else 0.0
-                        value += single**2 * one_kind + shape**2 * alike
+                        own = together**2
+                        own += group**2 if groups[f] == groups[g] else 0.0
+                        own += single**2 * one_kind + shape**2 * alike
+                        value += own * reach[s][level] * reach[t][level]
                     found[s, f, t, g] = value
     return found.reshape(systems * efforts, systems * efforts)
 

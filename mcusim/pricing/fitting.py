@@ -34,6 +34,7 @@ __all__ = [
     "fit_to_bytes",
     "kernel_evidence",
     "log_physics",
+    "lone_operators",
     "package_evidence",
     "refit",
 ]
@@ -110,10 +111,16 @@ def package_evidence() -> tuple[Evidence, ...]:
     return (*evidence_of(measurements()), *kernel_evidence(EVERY_KERNEL))
 
 
-def refit(rows: Sequence[Evidence], spreads: Spreads) -> tuple[Fit, dict[Known, Scale]]:
+def refit(rows: Sequence[Evidence], spreads: Spreads) -> tuple[Fit, Scales]:
     """A fit and the scales of its intervals."""
     fit = fit_rows(rows, spreads)
-    return fit, find_scales(rows, fit)
+    return fit, find_scales(rows, fit, lone_operators())
+
+
+def lone_operators() -> tuple[Evidence, ...]:
+    """Every operator that was measured by itself, also those that are too many alike to be evidence."""
+    times = kernel_times()
+    return tuple(row for row, time in zip(kernel_evidence(), times, strict=True) if not time.network)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -132,18 +139,23 @@ class _Row(msgspec.Struct, frozen=True):
 
 
 class _Document(msgspec.Struct, frozen=True):
-    """efforts, levels, spreads, scales: names, so that a fit of another version of mcusim is seen to be one."""
+    """efforts, levels, spreads, scales: names, so that a fit of another version of mcusim is seen to be one.
+
+    reach: of runtimes, as `Spreads.runtimes`.   factors: on scales, as `Scales.by_runtime`.
+    """
 
     efforts: list[str]
     levels: dict[str, tuple[float, float, float, float]]
     spreads: dict[str, float]
+    reach: dict[str, float]
     scales: dict[str, tuple[float, float, float, float]]
+    factors: dict[str, tuple[float, float]]
     rows: list[_Row]
     own_scale: float = 1.0
 
 
 _DIGITS = 7
-_EVERYWHERE = ("effort", "shape", "noise", "kernel_noise")
+_EVERYWHERE = ("effort", "shape", "noise", "kernel_noise", "external")
 
 
 def fit_to_bytes(fit: Fit, scales: Scales, own_scale: float = 1.0) -> bytes:
@@ -153,7 +165,9 @@ def fit_to_bytes(fit: Fit, scales: Scales, own_scale: float = 1.0) -> bytes:
         "efforts": [effort.name for effort in EFFORTS],
         "levels": {name: [_short(value) for value in spreads.levels[name]] for name in LEVELS},
         "spreads": {name: _short(getattr(spreads, name)) for name in _EVERYWHERE},
-        "scales": {known.name.lower(): [_short(value) for value in scales[known]] for known in Known},
+        "reach": {name: _short(value) for name, value in spreads.runtimes.items()},
+        "scales": {known.name.lower(): [_short(value) for value in scales.by_known[known]] for known in Known},
+        "factors": {name: [_short(value) for value in pair] for name, pair in scales.by_runtime.items()},
         **({} if own_scale == 1.0 else {"own_scale": _short(own_scale)}),
     }
     rows = [
@@ -179,7 +193,7 @@ def _short(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def fit_from_bytes(content: bytes) -> tuple[Fit, dict[Known, Scale], float]:
+def fit_from_bytes(content: bytes) -> tuple[Fit, Scales, float]:
     """The fit, the scales of its intervals and that of one's own systems.
 
     Raises msgspec.DecodeError or ValueError if it is not one of this version.
@@ -190,8 +204,8 @@ def fit_from_bytes(content: bytes) -> tuple[Fit, dict[Known, Scale], float]:
     if names != (*own, list(_EVERYWHERE)):
         raise ValueError("it was made by another version of mcusim")
     levels = {name: Spread(*values) for name, values in document.levels.items()}
-    spreads = Spreads(levels, **document.spreads)
-    scales = {known: Scale(*document.scales[known.name.lower()]) for known in Known}
+    spreads = Spreads(levels, **document.spreads, runtimes=document.reach)
+    scales = Scales({known: Scale(*document.scales[known.name.lower()]) for known in Known}, document.factors)
     rows = document.rows
     if not rows or any({len(row.shares), len(row.log_prices)} != {len(EFFORTS)} for row in rows):
         raise ValueError("its rows are not whole")

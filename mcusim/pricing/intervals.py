@@ -5,15 +5,16 @@ rows out. Each kind of answer has its own experiment, and the scale of its devia
 what was left out lies inside (conformal calibration by kind):
 
     the system has ten networks or more, four or more, fewer   families left out
-    its version and its board are known, not together          systems left out
-    nobody measured its board                                  boards left out
-    nobody measured its version, on any board                  versions left out
-    neither                                                    boards and versions left out together
+    its version and its board are known, not together          systems left out      } and each of these
+    nobody measured its board                                  boards left out       } with the network's
+    nobody measured its version, on any board                  versions left out     } family left out
+    neither                                                    boards and versions   } as well
     the network is one operator alone                          single operators, with their board left out
 
 A model that is sure of itself is wrong in another way than one that is not: the scale is found at three deviations and
 interpolated between them, so that the width still grows with the deviation. Networks below TINY_MACS spend their time
-on calls more than on multiply-accumulates; they have a factor of their own.
+on calls more than on multiply-accumulates; they have a factor of their own. So has each runtime, one for systems on
+which it was measured and one for others: builds of some differ from board to board in ways that nobody states.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from math import log
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.pricing.efforts import EFFORTS
-from mcusim.pricing.regression import Block, Evidence, Fit, blocks_of, leave_out
-from mcusim.pricing.systems import System
+from mcusim.pricing.regression import Block, Evidence, Fit, Spreads, fit_rows, leave_out
+from mcusim.pricing.systems import System, release_of
 
 __all__ = [
     "COVERAGE",
@@ -38,15 +40,15 @@ __all__ = [
     "Known",
     "Scale",
     "Scales",
+    "experiments",
     "find_scales",
     "is_alone",
     "is_tiny",
+    "kernels_left_out",
     "known_of",
     "known_without",
     "macs_of",
     "networks_of",
-    "release_of",
-    "unmeasured_blocks",
 ]
 
 COVERAGE = 0.8
@@ -57,6 +59,14 @@ TINY_MACS = 500_000
 _MANY, _SOME = 10, 4
 _ENOUGH = 20
 """Left-out rows below which a class is not told apart from all of its kind."""
+_HALF_TRUSTED = 3
+"""Left-out rows of a runtime with which its own factor counts half."""
+_LEAST_TINY = 0.9
+"""No experiment makes the intervals of tiny networks narrower than that: nearly all of them are one autoencoder."""
+_LEAST_FACTOR = 0.7
+"""No runtime's intervals are narrower than others' by more: three networks of a maker's submission agree too well."""
+_ROUNDS = 3
+"""Factors by runtime and scales by what is known are found in turn."""
 
 MULTIPLYING = ("pointwise_mac", "conv_mac", "depthwise_mac", "dense_mac")
 _CALL = [effort.base for effort in EFFORTS].index("call")
@@ -74,6 +84,9 @@ class Known(StrEnum):
     BOARD = "its board, with other versions"
     NOTHING = "neither its version nor its board"
     KERNEL = "anything, and the answer is for one operator alone"
+
+
+_MEASURED = (Known.MANY, Known.SOME, Known.FEW)
 
 
 class Scale(NamedTuple):
@@ -106,12 +119,19 @@ _BETWEEN = (0.085, 0.25)
 """Deviations at which narrow, middling and wide scales hold, and where the classes that they are learned from meet."""
 
 
-Scales = Mapping[Known, Scale]
+class Scales(NamedTuple):
+    """by_known: by how much of a system was measured.
 
+    by_runtime: factors on those, of a runtime where it was measured on the very system, and where it was not.
+    """
 
-def release_of(system: System) -> tuple[str, str, str]:
-    """What was built: runtime, version, option."""
-    return system.runtime, system.version, system.option
+    by_known: Mapping[Known, Scale]
+    by_runtime: Mapping[str, tuple[float, float]] = MappingProxyType({})
+
+    def of(self, known: Known, runtime: str) -> Scale:
+        """For a runtime's times where so much is known."""
+        scale, factors = self.by_known[known], self.by_runtime.get(runtime, (1.0, 1.0))
+        return scale.stretched(1.0 if known is Known.KERNEL else factors[known not in _MEASURED])
 
 
 def known_of(system: System, measured: Mapping[System, int]) -> Known:
@@ -147,18 +167,43 @@ def is_tiny(amounts: Sequence[float]) -> bool:
 # Finding them
 
 
-def find_scales(rows: Sequence[Evidence], fit: Fit) -> dict[Known, Scale]:
-    """The scales at which left-out networks lie inside COVERAGE of the time."""
+def find_scales(rows: Sequence[Evidence], fit: Fit, alone: Sequence[Evidence]) -> Scales:
+    """The scales at which left-out networks, and operators measured alone, lie inside COVERAGE of the time."""
     off: dict[Known, list[_Miss]] = {known: [] for known in Known}
-    families = blocks_of([row.family for row in rows])
-    remaining = known_without(rows, families)
-    for miss in _misses(rows, fit, families):
-        off[remaining[miss.place]].append(miss)
-    for known, blocks in unmeasured_blocks(rows).items():
-        off[known] += _misses(rows, fit, blocks)
-    boards = blocks_of([row.system.board for row in rows])
-    off[Known.KERNEL] = _misses(rows, fit, boards, of_kernels=True)
-    return {known: _scale(off[known]) for known in Known}
+    for blocks in experiments(rows):
+        remaining = known_without(rows, blocks)
+        for miss in _misses(rows, fit, blocks):
+            off[remaining[miss.place]].append(miss)
+    guesses = kernels_left_out(rows, alone, fit.spreads)
+    kernels = _scale([_miss(i, row, *guesses[row.id]) for i, row in enumerate(alone)])
+    by_runtime: dict[str, tuple[float, float]] = {}
+    for _ in range(_ROUNDS):
+        scales = Scales({known: _scale(_stretched(off[known], known, by_runtime)) for known in Known}, by_runtime)
+        by_runtime = _by_runtime(off, scales.by_known)
+    return Scales({**scales.by_known, Known.KERNEL: kernels}, by_runtime)
+
+
+def _stretched(misses: Sequence[_Miss], known: Known, by_runtime: Mapping[str, tuple[float, float]]) -> list[_Miss]:
+    """Misses in deviations that a runtime's factor has been applied to."""
+    place = known not in _MEASURED
+    return [miss._replace(off=miss.off / by_runtime.get(miss.runtime, (1.0, 1.0))[place]) for miss in misses]
+
+
+def _by_runtime(off: Mapping[Known, Sequence[_Miss]], scales: Mapping[Known, Scale]) -> dict[str, tuple[float, float]]:
+    """How much more or less than the times of all runtimes those of one miss."""
+    found: dict[str, list[float]] = {}
+    for is_elsewhere in (False, True):
+        missed: dict[str, list[float]] = {}
+        for known, misses in off.items():
+            if (known not in _MEASURED) is is_elsewhere:
+                for miss in misses:
+                    own = miss.off / scales[known].at(miss.deviation, miss.is_tiny)
+                    missed.setdefault(miss.runtime, []).append(own)
+        for runtime in {miss.runtime for misses in off.values() for miss in misses}:
+            own_misses = missed.get(runtime, [])
+            trust = len(own_misses) / (len(own_misses) + _HALF_TRUSTED)
+            found.setdefault(runtime, []).append(max(_quantile(own_misses) ** trust, _LEAST_FACTOR))
+    return {runtime: (at_home, elsewhere) for runtime, (at_home, elsewhere) in sorted(found.items())}
 
 
 def networks_of(rows: Sequence[Evidence]) -> dict[System, int]:
@@ -179,48 +224,74 @@ def known_without(rows: Sequence[Evidence], blocks: Sequence[Block]) -> dict[int
     return remaining
 
 
-def unmeasured_blocks(rows: Sequence[Evidence]) -> dict[Known, list[Block]]:
-    """What to leave out together to know less of a system."""
-    systems = np.unique([repr(row.system) for row in rows], return_inverse=True)[1]
-    boards = np.unique([row.system.board for row in rows], return_inverse=True)[1]
-    releases = np.unique([repr(release_of(row.system)) for row in rows], return_inverse=True)[1]
+def experiments(rows: Sequence[Evidence]) -> list[list[Block]]:
+    """What to leave out together: families; systems, boards, builds, boards and builds; and each with a family too."""
+    families, boards, systems, releases = (
+        np.unique([label(row) for row in rows], return_inverse=True)[1]
+        for label in (_family, _board, lambda row: repr(row.system), lambda row: repr(release_of(row.system)))
+    )
+    places = ((systems,), (boards,), (releases,), (boards, releases))
+    return [_blocks_of_any(families), *(_blocks_of_any(*own, *more) for own in places for more in ((), (families,)))]
 
-    def alone(code: NDArray[np.int64]) -> list[Block]:
-        return [Block(np.flatnonzero(code == i), np.flatnonzero(code == i)) for i in range(code.max() + 1)]
 
-    pairs = sorted(set(zip(boards.tolist(), releases.tolist(), strict=True)))
-    both = [
-        Block(np.flatnonzero((boards == b) | (releases == r)), np.flatnonzero((boards == b) & (releases == r)))
-        for b, r in pairs
-    ]
-    return {
-        Known.PARTS: alone(systems),
-        Known.VERSION: alone(boards),
-        Known.BOARD: alone(releases),
-        Known.NOTHING: both,
-    }
+def _family(row: Evidence) -> str:
+    return row.family
+
+
+def _board(row: Evidence) -> str:
+    return row.system.board
+
+
+def _blocks_of_any(*codes: NDArray[np.int64]) -> list[Block]:
+    """For every combination of labels that a row has: rows with any of them are left out, those with all are asked."""
+    combinations = sorted(set(zip(*[code.tolist() for code in codes], strict=True)))
+    found = []
+    for labels in combinations:
+        has = [code == label for code, label in zip(codes, labels, strict=True)]
+        found.append(Block(np.flatnonzero(np.logical_or.reduce(has)), np.flatnonzero(np.logical_and.reduce(has))))
+    return found
 
 
 class _Miss(NamedTuple):
     """How far a left-out row lies from what the others say, in deviations.   place: of the row."""
 
     place: int
+    runtime: str
     deviation: float
     off: float
     is_tiny: bool
 
 
-def _misses(rows: Sequence[Evidence], fit: Fit, blocks: Sequence[Block], of_kernels: bool = False) -> list[_Miss]:
-    """Of every network that blocks leave out, or of every operator that was measured alone."""
+def _misses(rows: Sequence[Evidence], fit: Fit, blocks: Sequence[Block]) -> list[_Miss]:
+    """Of every network that blocks leave out."""
     left = leave_out(rows, fit, blocks)
-    misses = []
-    for place, row in enumerate(rows):
-        deviation = float(left.deviation[place])
-        is_asked = is_alone(row.amounts) if of_kernels else not row.is_kernel
-        if is_asked and deviation == deviation:
-            off = abs(log(row.cycles) - float(left.log_cycles[place])) / deviation
-            misses.append(_Miss(place, deviation, off, is_tiny(row.amounts)))
-    return misses
+    asked = np.concatenate([block.asked for block in blocks]).tolist()
+    return [
+        _miss(place, rows[place], left.log_cycles[place], left.deviation[place])
+        for place in sorted(asked)
+        if not rows[place].is_kernel
+    ]
+
+
+def _miss(place: int, row: Evidence, log_cycles: float, deviation: float) -> _Miss:
+    off = abs(log(row.cycles) - float(log_cycles)) / float(deviation)
+    return _Miss(place, row.system.runtime, float(deviation), off, is_tiny(row.amounts))
+
+
+def kernels_left_out(
+    rows: Sequence[Evidence], alone: Sequence[Evidence], spreads: Spreads
+) -> dict[str, tuple[float, float]]:
+    """id -> log cycles and their standard deviation, of operators measured alone, from the rows of other boards."""
+    guesses: dict[str, tuple[float, float]] = {}
+    for board in sorted({row.system.board for row in alone}):
+        fit = fit_rows([row for row in rows if row.system.board != board], spreads)
+        here = [row for row in alone if row.system.board == board]
+        one_of = {row.system: row for row in here}
+        prices = {system: fit.posterior(system, row.log_physics) for system, row in one_of.items()}
+        for row in here:
+            mean, variance = prices[row.system].log_cycles(row.amounts)
+            guesses[row.id] = mean, (variance + spreads.kernel_noise**2) ** 0.5
+    return guesses
 
 
 def _scale(misses: Sequence[_Miss]) -> Scale:
@@ -228,7 +299,7 @@ def _scale(misses: Sequence[_Miss]) -> Scale:
     if min(len(tiny), len(large)) < _ENOUGH:
         return _scale_of_class(misses)
     scale = _scale_of_class(large)
-    return scale._replace(tiny=_quantile([miss.off / scale.at(miss.deviation) for miss in tiny]))
+    return scale._replace(tiny=max(_quantile([miss.off / scale.at(miss.deviation) for miss in tiny]), _LEAST_TINY))
 
 
 def _scale_of_class(misses: Sequence[_Miss]) -> Scale:

@@ -276,7 +276,8 @@ def calibrate(own: Sequence[Measured]) -> tuple[Calibration, list[Change]]:
         if left is not None:
             new = exp(left.log_cycles[place]) * ms
             deviation = float(left.deviation[place])
-            scale = package.scales[known_of(row.system, measured)].at(deviation, is_tiny(row.amounts))
+            known = known_of(row.system, measured)
+            scale = package.scales.of(known, row.system.runtime).at(deviation, is_tiny(row.amounts))
             seen.append((log(row.cycles) - left.log_cycles[place]) / (scale * deviation))
         changes.append(Change(row.network, row.system, line, row.cycles * ms, old_ms, old_ms * low, old_ms * high, new))
     return Calibration(fit, package.scales, _own_scale(seen)), changes

@@ -131,7 +131,7 @@ def coefficients(
         sure.covariance,
         chosen.fit.spreads.noise**2,
         chosen.scale_of(place.sure),
-        chosen.scales[Known.KERNEL],
+        chosen.scales.by_known[Known.KERNEL],
         stall_share(board),
         f"{system.version}+{system.option}" if system.option else system.version,
         place.evidence,

@@ -3,7 +3,8 @@
 The logarithm of the price of effort f on system s is the physics' plus a sum of deviations, one for each level that s
 belongs to (its runtime, its version, its core, its board, ...: `systems.LEVELS`). At each level there are four: of
 all prices together, of each group of efforts, of each kind of work whatever its shape, and of each effort as a smooth
-function of shape. All deviations are normal with mean 0; how wide is the level's `Spread`. Prices are therefore never
+function of shape. All deviations are normal with mean 0; how wide is the level's `Spread`, times what is known of the
+runtime and of where activations lie (`Spreads.reach`). Prices are therefore never
 negative, a price that no row determines stays at the physics', and a system with few rows borrows from its kin.
 
     price of depthwise work     |      o                  o: where a system's networks spent their time
@@ -21,7 +22,7 @@ from the model count less (Student's t with four degrees of freedom), so one odd
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 
 from mcusim.pricing.efforts import EFFORTS, GROUPS
 from mcusim.pricing.physics import physics
-from mcusim.pricing.systems import LEVELS, System, keys_of
+from mcusim.pricing.systems import LEVELS, OF_A_RUNTIME, System, keys_of
 
 __all__ = [
     "Block",
@@ -73,6 +74,8 @@ class Spreads:
 
     effort, shape: of each kind of work and of each shape, everywhere.   noise: of a network's row.
     kernel_noise: of a single kernel's, which has no other layers to average its own ways out.
+    runtimes: by how much more or less than all the versions, builds and ports of one runtime differ.
+    external: by how much more boards differ whose activations lie outside the chip.
     """
 
     levels: Mapping[str, Spread]
@@ -80,6 +83,14 @@ class Spreads:
     shape: float
     noise: float
     kernel_noise: float
+    runtimes: Mapping[str, float] = field(default_factory=dict)
+    external: float = 1.0
+
+    def reach(self, system: System, level: str) -> float:
+        """What the deviations of a system at a level are multiplied with."""
+        if level in OF_A_RUNTIME:
+            return self.runtimes.get(system.runtime, 1.0)
+        return self.external if level == "board" and system.memory else 1.0
 
 
 class Evidence(NamedTuple):
@@ -122,12 +133,20 @@ class Fit:
 
     def posterior(self, system: System, log_physics: Sequence[float]) -> Posterior:
         """The prices of any system, measured or not."""
-        kernel = _Kernel(self.systems, self.spreads)
-        met = kernel.meet(system)
-        cross = kernel.cross(met, self.shares)
+        kernel = self._kernel
+        cross = kernel.cross(kernel.meet(system), self.shares)
         log_prices = np.asarray(log_physics) + self.pull @ cross
-        covariance = kernel.prior(system) - cross.T @ np.linalg.solve(self._gram(kernel), cross)
-        return Posterior(log_prices, covariance)
+        return Posterior(log_prices, kernel.prior(system) - cross.T @ np.linalg.solve(self._gram, cross))
+
+    @cached_property
+    def _kernel(self) -> _Kernel:
+        return _Kernel(self.systems, self.spreads)
+
+    @cached_property
+    def _gram(self) -> Floats:
+        """(rows, rows): of the log cycles of the rows, noise included. It serves every system."""
+        found: Floats = self._kernel.gram(self.shares) + np.diag(self.variance)
+        return found
 
     @cached_property
     def measured(self) -> dict[System, int]:
@@ -136,10 +155,6 @@ class Fit:
         for system, network in zip(self.systems, self.networks, strict=True):
             names.setdefault(system, set()).update([network] if network else [])
         return {system: len(found) for system, found in names.items()}
-
-    def _gram(self, kernel: _Kernel) -> Floats:
-        found: Floats = kernel.gram(self.shares) + np.diag(self.variance)
-        return found
 
 
 class Posterior(NamedTuple):
@@ -176,15 +191,16 @@ class _Kernel:
         self.spreads = spreads
         self._names = list(zip(*map(keys_of, systems), strict=True))
         self._levels = [spreads.levels[name] for name in LEVELS]
+        self._reach = [np.array([spreads.reach(system, name) for system in systems]) for name in LEVELS]
         self._one_kind, self._alike = _work_alike()
 
     @cached_property
     def weighed(self) -> tuple[Floats, Floats, Floats, Floats]:
         """Four times (rows, rows): variances that two rows share, of all prices, a group's, a kind's, a shape's."""
         together, group, effort, shape = (np.zeros((len(self._names[0]),) * 2) for _ in range(4))
-        for names, level in zip(self._names, self._levels, strict=True):
+        for names, level, reach in zip(self._names, self._levels, self._reach, strict=True):
             code = np.unique(names, return_inverse=True)[1]
-            shared = code[:, None] == code[None, :]
+            shared = (code[:, None] == code[None, :]) * np.outer(reach, reach)
             together += level.together**2 * shared
             group += level.group**2 * shared
             effort += level.effort**2 * shared
@@ -212,12 +228,14 @@ class _Kernel:
         total += effort @ (shares @ self._one_kind) + shape @ (shares @ self._alike)
         return total
 
-    def meet(self, system: System) -> list[NDArray[np.bool_]]:
-        """For each level, which rows share it with the system."""
-        own = keys_of(system)
-        return [np.array([name == key for name in names]) for names, key in zip(self._names, own, strict=True)]
+    def meet(self, system: System) -> list[Floats]:
+        """For each level and row how much of the level's variance it shares with the system."""
+        return [
+            np.array([name == key for name in names]) * reach * self.spreads.reach(system, level)
+            for names, key, reach, level in zip(self._names, keys_of(system), self._reach, LEVELS, strict=True)
+        ]
 
-    def cross(self, met: list[NDArray[np.bool_]], shares: Floats) -> Floats:
+    def cross(self, met: list[Floats], shares: Floats) -> Floats:
         """(rows, efforts): of the log cycles of a row and the log price of an effort."""
         groups = (shares @ _INTO_GROUPS) @ _INTO_GROUPS.T
         efforts, shapes = shares @ self._one_kind, shares @ self._alike
@@ -233,9 +251,10 @@ class _Kernel:
         A core that no row was measured on is as uncertain as the physics says.
         """
         total: Floats = self.spreads.effort**2 * self._one_kind + self.spreads.shape**2 * self._alike
-        for level in self._levels:
-            total = total + level.together**2 + level.group**2 * _IN_GROUP
-            total = total + level.effort**2 * self._one_kind + level.shape**2 * self._alike
+        for name, level in zip(LEVELS, self._levels, strict=True):
+            own = level.together**2 + level.group**2 * _IN_GROUP
+            own = own + level.effort**2 * self._one_kind + level.shape**2 * self._alike
+            total = total + self.spreads.reach(system, name) ** 2 * own
         if system.core not in self._names[LEVELS.index("core")]:
             total = total + physics().core[system.core][1] ** 2
         return total

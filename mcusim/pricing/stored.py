@@ -37,7 +37,7 @@ class Calibration:
             measured == system and row.startswith(OWN_ROW)
             for measured, row in zip(self.fit.systems, self.fit.ids, strict=True)
         )
-        scale = self.scales[known_of(system, self.fit.measured)]
+        scale = self.scales.of(known_of(system, self.fit.measured), system.runtime)
         return scale.stretched(self.own_scale) if is_own else scale
 
 

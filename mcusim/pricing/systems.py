@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["LEVELS", "System", "keys_of", "series_of"]
+__all__ = ["LEVELS", "OF_A_RUNTIME", "UNSTATED", "System", "keys_of", "release_of", "series_of"]
+
+UNSTATED = "unstated"
+"""The version of a time whose source does not say it: two of them are one build only on one board."""
 
 
 class System(NamedTuple):
@@ -42,9 +45,20 @@ LEVELS = (
 )
 
 
+OF_A_RUNTIME = ("version", "option", "runtime on core", "runtime on series", "system")
+"""Levels at which a runtime is compared with itself."""
+
+
+def release_of(system: System) -> tuple[str, str, str]:
+    """What was built: runtime, version, option."""
+    runtime, version, option = system[:3]
+    return runtime, f"{version} on {system.board}" if version == UNSTATED and not option else version, option
+
+
 def keys_of(system: System) -> tuple[str, ...]:
     """For each of LEVELS what names its member; systems with equal keys share that level."""
-    runtime, version, option, core, series, board, memory = system
+    core, series, board, memory = system[3:]
+    runtime, version, option = release_of(system)
     place = f"{board} {memory}"
     return (
         runtime,

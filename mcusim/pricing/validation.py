@@ -20,21 +20,21 @@ from typing import NamedTuple
 import numpy as np
 
 from mcusim.boards import board_names, load_board
-from mcusim.pricing.fitting import evidence_of, kernel_evidence, log_physics, package_evidence
+from mcusim.pricing.fitting import evidence_of, log_physics, lone_operators, package_evidence
 from mcusim.pricing.intervals import (
     NORMAL_QUANTILE,
     Known,
     Scale,
     is_tiny,
+    kernels_left_out,
     known_without,
     macs_of,
     networks_of,
-    release_of,
 )
 from mcusim.pricing.measurements import KernelTime, Measurement, kernel_times, measurements
-from mcusim.pricing.regression import Block, Evidence, Posterior, blocks_of, fit_rows, leave_out
+from mcusim.pricing.regression import Block, Evidence, blocks_of, leave_out
 from mcusim.pricing.scoring import Guess, Prediction
-from mcusim.pricing.stored import Calibration, package_calibration
+from mcusim.pricing.stored import package_calibration
 from mcusim.pricing.systems import System
 
 __all__ = [
@@ -89,14 +89,14 @@ def predictions(group: Group = Group.FAMILIES) -> tuple[Prediction, ...]:
     blocks = _blocks(rows, group)
     left, remaining = leave_out(rows, calibration.fit, blocks), known_without(rows, blocks)
     published = {row.id: row for row in measurements()}
-    networks, earlier = networks_of(rows), _earlier(group)
+    networks, earlier, scales = networks_of(rows), _earlier(group), calibration.scales
     base = _macs_only(rows, blocks)
     return tuple(
         _prediction(
             published[row.id],
             row,
             networks[row.system],
-            _around(left.log_cycles[i], left.deviation[i], calibration.scales[remaining[i]], row),
+            _around(left.log_cycles[i], left.deviation[i], scales.of(remaining[i], row.system.runtime), row),
             base[i],
             earlier.get(row.id),
         )
@@ -129,7 +129,7 @@ _LABELS: dict[Group, Callable[[Evidence], str]] = {
     Group.FAMILIES: _family,
     Group.NETWORKS: lambda row: row.network,
     Group.BOARDS: _board,
-    Group.VERSIONS: lambda row: " ".join(release_of(row.system)),
+    Group.VERSIONS: lambda row: " ".join(row.system[:3]),
 }
 
 
@@ -175,28 +175,21 @@ def _prediction(
 def _kernel_predictions() -> Iterator[Prediction]:
     """Operators measured alone, from a fit that has seen nothing of their board."""
     rows, calibration, earlier = package_evidence(), package_calibration(), _earlier(Group.KERNELS)
-    alone = [row for row in kernel_times() if not row.network]
-    every = {row.id: row for row in kernel_evidence()}
+    published = {row.id: row for row in kernel_times()}
+    alone, scale = lone_operators(), calibration.scales.by_known[Known.KERNEL]
+    guesses = kernels_left_out(rows, alone, calibration.fit.spreads)
     for board in sorted({row.system.board for row in alone}):
         kept = [row for row in rows if row.system.board != board]
-        fit = fit_rows(kept, calibration.fit.spreads)
         here = [row for row in alone if row.system.board == board]
-        base = _macs_only([*kept, *(every[row.id] for row in here)], _tail(len(kept), len(here)))
-        prices = {row.system: fit.posterior(row.system, every[row.id].log_physics) for row in here}
+        base = _macs_only([*kept, *here], _tail(len(kept), len(here)))
         for place, row in enumerate(here, len(kept)):
-            found = _kernel_guess(prices[row.system], calibration, every[row.id])
-            yield _prediction(row, every[row.id], 0, found, base[place], earlier.get(row.id))
+            found = _around(*guesses[row.id], scale, row)
+            yield _prediction(published[row.id], row, 0, found, base[place], earlier.get(row.id))
 
 
 def _tail(first: int, count: int) -> list[Block]:
     out = np.arange(first, first + count)
     return [Block(out, out)]
-
-
-def _kernel_guess(prices: Posterior, calibration: Calibration, row: Evidence) -> _LogGuess:
-    mean, variance = prices.log_cycles(row.amounts)
-    deviation = (variance + calibration.fit.spreads.kernel_noise**2) ** 0.5
-    return _around(mean, deviation, calibration.scales[Known.KERNEL], row)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
