@@ -264,4 +264,7 @@ def test_a_scheduler_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Mo
     began = time.monotonic()
     with pytest.raises(InputError, match="does not answer"):
         run_sweep(read_spec(spec(tmp_path)), tmp_path / "out", scheduler="tcp://127.0.0.1:1")
+    with pytest.raises(InputError, match="'nonsense' does not answer"):
+        run_sweep(read_spec(spec(tmp_path)), tmp_path / "out", scheduler="nonsense")
+    assert not (tmp_path / "out").exists()
     assert time.monotonic() - began < 30

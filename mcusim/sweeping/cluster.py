@@ -26,6 +26,9 @@ class Cluster:
             fix = "install it: pip install 'mcusim[sweep]'"
             raise InputError("Dask is not installed", where=_OPTION, fix=fix) from None
         try:
+            # A client that cannot read its address leaves a thread behind, which complains at exit.
+            addressing: Any = import_module("distributed.comm.addressing")
+            addressing.get_address_host_port(addressing.normalize_address(address), strict=True)
             self._client: Any = distributed.Client(address, timeout=_TIMEOUT_SECONDS, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             what = f"'{address}' does not answer ({' '.join(str(error).split())[:80]})"

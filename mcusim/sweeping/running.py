@@ -10,6 +10,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -83,22 +84,27 @@ def run_sweep(
     Raises InputError for a folder of another sweep and a scheduler that does not answer, OutputError for a full disk.
     """
     began = time.monotonic()
-    with opened(Path(folder), sweep) as store:
+    with ExitStack() as stack:
+        cluster = None if scheduler is None else Cluster(scheduler)  # Before the folder: one that fails leaves none.
+        if cluster is not None:
+            stack.callback(cluster.close)
+        store = stack.enter_context(opened(Path(folder), sweep))
         missing = store.missing()
         resumed = len(sweep) - sum(stop - start for start, stop in missing)
         if not missing:
             return Tally(0, 0, resumed, 0.0)
-        count = min(processes or processes_here(), len(missing))
-        workers: Workers = Pool(count) if scheduler is None else Cluster(scheduler)
-        try:
-            answered = failed = 0
-            for rows in _written(store, missing, workers):
-                answered += len(rows)
-                failed += sum(row["error"] is not None for row in rows)
-                if progress is not None:
-                    progress(resumed + answered, len(sweep))
-        finally:
-            workers.close()
+        workers: Workers
+        if cluster is None:
+            workers = Pool(min(processes or processes_here(), len(missing)))
+            stack.callback(workers.close)
+        else:
+            workers = cluster
+        answered = failed = 0
+        for rows in _written(store, missing, workers):
+            answered += len(rows)
+            failed += sum(row["error"] is not None for row in rows)
+            if progress is not None:
+                progress(resumed + answered, len(sweep))
     return Tally(answered, failed, resumed, time.monotonic() - began)
 
 
