@@ -103,6 +103,10 @@ def test_examples_of_help_work(path: list[str]) -> None:
         save_float_network(Path())
     if path and path[0] in ("sweep", "compare", "check"):
         save_gates(Path())
+    if path == ["plot", "sweep"]:
+        Path("sweep.toml").write_text('boards = ["stm32f412"]\nnetworks = ["mcunet-in0", "mcunet-in2"]\n')
+        Path("mine.csv").write_text("network,accuracy\nmcunet-in0,40\nmcunet-in2,60\n")
+        assert run("sweep", "sweep.toml", "-o", "answers").code == 0
     if path == ["pte"]:
         pytest.skip("needs ExecuTorch to make a program: tests/test_pte.py runs it")
     for example in found:

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -161,7 +162,7 @@ def _with_bare_json(words: Sequence[str]) -> list[str]:
     """
     said: list[str] = []
     was_flag = bool(words) and words[0] in _BARE_JSON
-    for word, behind in zip(words, [*words[1:], ""], strict=True):
+    for word, behind in pairwise([*words, ""]):
         said.append(word)
         is_bare = not behind or (behind.startswith("-") and behind != "-")
         if word == "--json" and (is_bare or (was_flag and behind != "-" and not behind.endswith(".json"))):
