@@ -29,7 +29,7 @@ from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import Activation, DType, Graph, Padding, Quantization, tensor_type
 from mcusim.ops import OPS
 from mcusim.runtimes import RUNTIMES
-from mcusim.searching import search
+from mcusim.searching import CUT_KINDS, search
 from mcusim.simulation.simulate import simulate
 
 INT8, INT4, INT2 = DType.INT8, DType.INT4, DType.INT2
@@ -341,7 +341,7 @@ def test_work_tells_the_widths() -> None:
 @pytest.mark.parametrize("runtime", ["tflm", "tinyengine"])
 def test_a_search_counts_packed_pieces_as_the_plan_does(runtime: str) -> None:
     graph = odd_network(INT4)
-    front = search(graph, profile="stm32f412", runtime=runtime, max_grid=5, max_stages=2)
+    front = search(graph, profile="stm32f412", runtime=runtime, max_grid=5, max_stages=2, kinds=CUT_KINDS)
     assert len(front.points) > 1
     for point in front.points:
         report = simulate(
