@@ -31,6 +31,7 @@ REFUSED = {
     "bool-bytes": "bytes other than 0 and 1",
     "conv-dilation-100000": "would take .* of memory",
     "depth-multiplier-0": "depth_multiplier is 0",
+    "elu-scale": "is no number at scale",
     "gather-float16": "positions are float16",
     "handle-int32": "no resource",
     "int16-zero-point": "has the zero point 5",

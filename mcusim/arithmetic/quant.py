@@ -25,6 +25,7 @@ __all__ = [
     "Rounding",
     "Scaling",
     "activation_range",
+    "check_int32",
     "dtype_range",
     "narrow",
     "quantize_multiplier",
@@ -236,9 +237,17 @@ def quantize_value(value: float, scale: float, zero_point: int, where: str) -> i
     with np.errstate(over="ignore"):
         real = float(np.float32(value) / np.float32(scale))
     stored = float(round_half_away(real)) if math.isfinite(real) else real
-    if not INT32_MIN <= stored <= INT32_MAX:
-        raise ModelError(f"{value} is no number at scale {scale:g}", where=where, fix="quantise the network again")
+    check_int32(stored, value, scale, where)
     return zero_point + int(stored)
+
+
+def check_int32(stored: ArrayLike, values: ArrayLike, scale: float, where: str) -> None:
+    """Raise ModelError, naming `where`, if one of `values` becomes more than int32 holds: C leaves open what it is."""
+    rounded = np.asarray(stored, np.float64)
+    outside = ~((rounded >= INT32_MIN) & (rounded <= INT32_MAX))  # NaN too
+    if outside.any():
+        value = np.asarray(values, np.float32)[outside].flat[0]
+        raise ModelError(f"{value} is no number at scale {scale:g}", where=where, fix="quantise the network again")
 
 
 _BOUNDS: dict[Activation, tuple[float | None, float | None]] = {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.arithmetic.libm import exp_float32
-from mcusim.arithmetic.quant import Integers, round_half_away
+from mcusim.arithmetic.quant import Integers, check_int32, round_half_away
 from mcusim.graph import DType
 from mcusim.ops.registry import Call, WorkKind, register
 from mcusim.ops.shared.accumulators import per_tensor
@@ -23,10 +23,12 @@ def _results(call: Call, values: Integers) -> NDArray[Any]:
     """A table worked out in float32, by expf less 1.   Source: TFLM elu.cc, PopulateLookupTable."""
     single = np.float32
     (scale, zero_point), (out_scale, out_zero_point) = (per_tensor(call, t) for t in (call.input(0), call.outputs[0]))
-    x = single(scale) * (values - zero_point).astype(single)
-    y = np.where(x < 0, exp_float32(x) - single(1), x)
-    scaled = round_half_away(y * (single(1) / single(out_scale))) + out_zero_point
-    return clamped_table(np.clip(scaled, -1e9, 1e9).astype(np.int64), call.outputs[0].dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = single(scale) * (values - zero_point).astype(single)
+        y = np.where(x < 0, exp_float32(x) - single(1), x)
+        scaled = round_half_away(y * (single(1) / single(out_scale))) + out_zero_point
+    check_int32(scaled, y, out_scale, call.where)
+    return clamped_table(scaled.astype(np.int64), call.outputs[0].dtype)
 
 
 def _prepare(call: Call) -> PreparedUnary:
