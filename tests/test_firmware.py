@@ -6,6 +6,7 @@ import json
 import random
 import re
 import subprocess
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -205,6 +206,28 @@ def test_a_window_over_the_border_has_room_in_pieces_too(stride: int, schedule: 
     y = builder.conv_2d(x, 9, 3, stride=stride, padding=Padding.SAME)
     graph = with_seeded_weights(builder.build([builder.conv_2d(y, 4, 1)]), 0)
     assert_same_steps(graph, schedule)
+
+
+def with_a_large_scale(graph: Graph) -> Graph:
+    """The network with a first channel whose multiplier is above 1, which the fast way of requantising cannot do."""
+    tensors = list(graph.tensors)
+    for index, tensor in enumerate(tensors):
+        if tensor.quantization is not None and tensor.quantization.is_per_channel:
+            first, *others = tensor.quantization.scales
+            scales = (600 * first, *others)
+            tensors[index] = replace(tensor, quantization=replace(tensor.quantization, scales=scales))
+    return replace(graph, tensors=tuple(tensors))
+
+
+@needs_host
+def test_sums_that_need_64_bits_are_requantised_channel_by_channel() -> None:
+    """15 pixels, of which four go side by side, and seven channels, which go in pairs."""
+    builder = GraphBuilder("careful")
+    y = builder.conv_2d(builder.input((1, 3, 5, 8)), 7, 1)
+    graph = with_a_large_scale(with_seeded_weights(builder.build([y]), 0))
+    assert "NET_CAREFUL" in sources(network_of(graph, LAYER, "net")[0]).files["net.c"]
+    assert len(np.unique(execute(graph, list(inputs_for(graph, 0)))[0][..., 1:])) > 7
+    assert_same_steps(graph, "layer")
 
 
 def test_a_piece_has_as_much_working_memory_as_its_layer() -> None:
