@@ -7,6 +7,7 @@ import io
 import sys
 import zipfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,18 @@ def test_the_command_says_one_sentence(tmp_path: Path) -> None:
     assert done.code == 2
     assert "not quantised" in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("kind", ["MaxPool", "AveragePool"])
+def test_a_window_that_only_the_onnx_package_counts(kind: str) -> None:
+    """Before opset 22 its inference keeps a window that begins behind the map; ONNX Runtime never does."""
+    m = Maker((1, 3, 8, 9))
+    pooled = m.op(kind, grid(m, "input"), kernel_shape=[3, 3], strides=[3, 2], pads=[1] * 4, ceil_mode=1)
+    made = m.model(grid(m, pooled))
+    refused(made, r"by ceil_mode .* before opset 22 the onnx package counts .*\n  fix: .*\(model, 22\)")
+    newer = import_module("onnx.version_converter").convert_version(made, 22).SerializeToString()
+    graph = parse_onnx(newer, name="pool", where="it")
+    assert [graph.tensors[index].shape for index in graph.outputs] == [(1, 3, 5, 3)]
 
 
 @pytest.mark.parametrize("kind", ["Add", "Mul", "Max", "Div"])

@@ -12,7 +12,15 @@ from mcusim.frontends.qdq.grids import Grid
 from mcusim.frontends.qdq.held import UNIT, Held, Order, plain
 from mcusim.frontends.qdq.network import Array, Step
 from mcusim.frontends.qdq.placing import kept, numbers
-from mcusim.frontends.qdq.windows import Sliding, fits_same, needed_sides, pad_before, placed_border, window
+from mcusim.frontends.qdq.windows import (
+    Sliding,
+    check_ceiling,
+    fits_same,
+    needed_sides,
+    pad_before,
+    placed_border,
+    window,
+)
 from mcusim.graph import Activation, DType, Padding, Quantization, Shape
 
 __all__ = ["common_order", "stretched"]
@@ -207,6 +215,7 @@ def pool(emitter: Emitter, step: Step) -> None:
         raise step.refuse(f"a kernel of {kernel} does not go with {held.shape}", "export the model again")
     kernel_h, kernel_w = kernel if len(kernel) == 2 else (1, kernel[0])
     found = window(step, held, (kernel_h, kernel_w))
+    check_ceiling(step, found, emitter.network.shape(step.output))
     if found.dilations != (1, 1):
         raise step.refuse("it has dilations, which TFLite's pools have not", "use dilations of 1")
     is_max = step.op == "MaxPool"

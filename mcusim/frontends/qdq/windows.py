@@ -14,9 +14,9 @@ from mcusim.frontends.qdq.emitter import Emitter
 from mcusim.frontends.qdq.grids import Grid
 from mcusim.frontends.qdq.held import Held
 from mcusim.frontends.qdq.network import Step
-from mcusim.graph import Padding
+from mcusim.graph import Padding, Shape
 
-__all__ = ["Sides", "Sliding", "fits_same", "pad_before", "placed_border", "window"]
+__all__ = ["Sides", "Sliding", "check_ceiling", "fits_same", "pad_before", "placed_border", "window"]
 
 Pair = tuple[int, int]
 
@@ -73,6 +73,24 @@ def window(step: Step, held: Held, kernel: Pair, *, is_transposed: bool = False)
     if min(outputs) < 1 and not is_transposed:
         raise step.refuse(f"its window of {kernel} is larger than the map of {size}", "use a larger input")
     return Sliding(size, kernel, strides, dilations, sides, (outputs[0], outputs[1]))
+
+
+def check_ceiling(step: Step, found: Sliding, known: Shape | None) -> None:
+    """Raise ModelError where `known`, the shape from the front end, has windows that begin behind the map."""
+    if known is None or not step.integer("ceil_mode", 0):
+        return
+    pads = (found.sides.top + found.sides.bottom, found.sides.left + found.sides.right)
+    counted = tuple(
+        -(-(n + both - each) // stride) + 1
+        for n, both, each, stride in zip(found.size, pads, found.kernel, found.strides, strict=True)
+    )
+    rank = len(known) - 2
+    if known[2:] == counted[-rank:] != found.outputs[-rank:]:
+        raise step.refuse(
+            "by ceil_mode its last window would begin behind the map: before opset 22 the onnx package counts that "
+            "window, and ONNX Runtime does not",
+            "convert it: onnx.version_converter.convert_version(model, 22)",
+        )
 
 
 def _sides(step: Step, rank: int, size: Pair, reach: tuple[int, ...], strides: Pair, is_transposed: bool) -> Sides:
