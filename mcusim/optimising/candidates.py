@@ -20,7 +20,7 @@ from mcusim.spaces import Made, Space
 from mcusim.spaces.choosing import Pick, Picks
 from mcusim.spaces.functions import told_by
 
-__all__ = ["CUT", "GRID", "Candidate", "Judge", "Predictor", "Question"]
+__all__ = ["CUT", "GRID", "Candidate", "Judge", "Predictor", "Terms"]
 
 GRID, CUT = "patches along an axis", "end of the patches"
 """The choices that make the schedule, beside those of the space."""
@@ -71,7 +71,7 @@ Predictor = Callable[[Candidate], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Terms:
     """What is asked of every network alike.
 
     grids: of patches along an axis; (1,) for layer by layer only.   predictor_name: for messages.
@@ -91,8 +91,8 @@ class Question:
 class Judge:
     """Evaluates networks; what was evaluated before is known."""
 
-    def __init__(self, question: Question, known: Mapping[tuple[tuple[str, int], ...], tuple[float, float | None]]):
-        self.question, self._known = question, known
+    def __init__(self, terms: Terms, known: Mapping[tuple[tuple[str, int], ...], tuple[float, float | None]]):
+        self.terms, self._known = terms, known
         self.counts: dict[str, int] = {}
 
     def evaluated(self, number: int, pick: Pick) -> Candidate:
@@ -104,11 +104,11 @@ class Judge:
             self.counts[name] = count
             return index
 
-        question = self.question
-        made = question.space.made(taken)
+        terms = self.terms
+        made = terms.space.made(taken)
         grid, cut = 1, 0
-        if len(question.grids) > 1:
-            grid = question.grids[taken(GRID, len(question.grids))]
+        if len(terms.grids) > 1:
+            grid = terms.grids[taken(GRID, len(terms.grids))]
             cut = taken(CUT, CUTS) if grid > 1 else 0
         candidate = self._built(number, picks, made, grid, cut)
         known = self._known.get(tuple(picks.items()))
@@ -129,26 +129,26 @@ class Judge:
 
     def report(self, candidate: Candidate) -> Report:
         """What `mcusim run` says of it."""
-        question = self.question
+        terms = self.terms
         return simulate(
             candidate.graph,
-            profile=question.board,
-            runtime=question.runtime,
+            profile=terms.board,
+            runtime=terms.runtime,
             schedule=candidate.schedule,
-            clock_hz=question.clock_hz,
-            sram_budget_bytes=question.budgets.sram_bytes,
-            flash_budget_bytes=question.budgets.flash_bytes,
-            max_ms=question.budgets.max_ms,
-            what_if=question.what_if,
+            clock_hz=terms.clock_hz,
+            sram_budget_bytes=terms.budgets.sram_bytes,
+            flash_budget_bytes=terms.budgets.flash_bytes,
+            max_ms=terms.budgets.max_ms,
+            what_if=terms.what_if,
         )
 
     def _built(self, number: int, picks: Picks, made: Made, grid: int, cut: int) -> Candidate:
-        name = f"found in {self.question.space.name}"
+        name = f"found in {self.terms.space.name}"
         try:
             graph = made.graph(name, SOURCE)
         except McusimError as error:
             what = f"network {number} cannot be built: {told_by(error)}"
-            raise InputError(what, where=f"space '{self.question.space.name}'", fix="mend the space") from None
+            raise InputError(what, where=f"space '{self.terms.space.name}'", fix="mend the space") from None
         schedule, why = LAYER, ""
         if grid > 1:
             points = cut_points(graph)
@@ -160,9 +160,9 @@ class Judge:
         return Candidate(number, dict(picks), choices, made.description, graph, schedule, None, REFUSED, why=why)
 
     def _score(self, candidate: Candidate) -> float:
-        where = f"predictor '{self.question.predictor_name}'"
+        where = f"predictor '{self.terms.predictor_name}'"
         try:
-            said = self.question.predictor(candidate)
+            said = self.terms.predictor(candidate)
         except Exception as error:  # a user's code may raise anything
             what = f"it raised {told_by(error)} on network {candidate.number}"
             raise InputError(what, where=where, fix="mend the function") from None

@@ -11,7 +11,7 @@ from typing import Any
 from mcusim.arguments import Budgets, chosen_runtime, the_board, the_budgets
 from mcusim.boards.board import Board
 from mcusim.errors import InputError, ScheduleError
-from mcusim.optimising.candidates import Candidate, Judge, Predictor, Question
+from mcusim.optimising.candidates import Candidate, Judge, Predictor, Terms
 from mcusim.optimising.journal import Journal, Known
 from mcusim.optimising.optimisers import Optimiser, optimise
 from mcusim.optimising.predictors import default_predictor, find_predictor
@@ -88,29 +88,29 @@ def find_network(
     journal: a file to go on from where it exists, and to be written.   folder: where a user's modules may lie.
     The same question and seed give the same network. Raises McusimError where the question is wrong.
     """
-    question, name, predicts = _question(
+    terms, name, predicts = _terms(
         space, profile, runtime, predictor, sram_budget_bytes, flash_budget_bytes, max_ms, clock_hz, patches, folder,
         what_if,
     )  # fmt: skip
     kind = _optimiser(optimiser)
     if isinstance(evaluations, bool) or evaluations < 1:
         raise InputError(f"it is {evaluations!r}", where="evaluations", fix="look at one network at least")
-    asked = _asked(question, name, kind, seed, evaluations)
+    asked = _asked(terms, name, kind, seed, evaluations)
     with Journal(fspath(journal), asked) if journal is not None else nullcontext() as kept:
         known: Known = kept.known if kept is not None else {}
-        watch = _Watch(Judge(question, known), known, kept, evaluations, progress)
+        watch = _Watch(Judge(terms, known), known, kept, evaluations, progress)
         optimise(kind, watch.evaluate, evaluations, seed)
     assert watch.best is not None
-    best, is_polished = _polished(watch.judge, watch.best, question)
+    best, is_polished = _polished(watch.judge, watch.best, terms)
     report = best.report
     if report is None and not best.why:
         best = watch.judge.judged(replace(best, report=None))
         report = best.report
     return BestNetwork(
-        space=question.space,
-        board=question.board,
-        runtime=question.runtime,
-        budgets=question.budgets,
+        space=terms.space,
+        board=terms.board,
+        runtime=terms.runtime,
+        budgets=terms.budgets,
         predictor=name,
         predicts=predicts,
         optimiser=kind,
@@ -161,19 +161,19 @@ class _Watch:
         return f"searching, best {self.best.score:,.4g}"
 
 
-def _polished(judge: Judge, best: Candidate, question: Question) -> tuple[Candidate, bool]:
+def _polished(judge: Judge, best: Candidate, terms: Terms) -> tuple[Candidate, bool]:
     """The network with the cheapest schedule that fits, of all that can be searched for, where it has patches."""
     if best.score is None or best.schedule.is_layer:
         return best, False
     front = search(
         best.graph,
-        profile=question.board,
-        runtime=question.runtime,
+        profile=terms.board,
+        runtime=terms.runtime,
         max_stages=1,
-        kinds=question.runtime.cut_stages,
-        sram_budget_bytes=question.budgets.sram_bytes,
-        flash_budget_bytes=question.budgets.flash_bytes,
-        what_if=question.what_if,
+        kinds=terms.runtime.cut_stages,
+        sram_budget_bytes=terms.budgets.sram_bytes,
+        flash_budget_bytes=terms.budgets.flash_bytes,
+        what_if=terms.what_if,
     )
     now = best if best.report is not None else judge.judged(best)
     for point in front.points:
@@ -196,7 +196,7 @@ def _cycles(report: Report | None) -> float:
     return report.latency.cycles
 
 
-def _question(
+def _terms(
     space: Space | str,
     profile: Board | str | PathLike[str],
     runtime: Runtime | str | None,
@@ -208,7 +208,7 @@ def _question(
     patches: bool,
     folder: str,
     what_if: bool,
-) -> tuple[Question, str, str]:
+) -> tuple[Terms, str, str]:
     """What is asked, the predictor's name, and what its number is."""
     found = find_space(space, folder) if isinstance(space, str) else space
     board = the_board(profile)
@@ -220,7 +220,7 @@ def _question(
         function, predicts = find_predictor(name, folder)
     budgets = the_budgets(board, sram_bytes, flash_bytes, max_ms, what_if=what_if)
     grids = found.grids if patches and "patch" in chosen.cut_stages else (1,)
-    return Question(found, board, chosen, budgets, grids, function, name, clock_hz, what_if), name, predicts
+    return Terms(found, board, chosen, budgets, grids, function, name, clock_hz, what_if), name, predicts
 
 
 def _optimiser(kind: Optimiser | str) -> Optimiser:
@@ -230,23 +230,23 @@ def _optimiser(kind: Optimiser | str) -> Optimiser:
         raise InputError(f"'{kind}' is none", where="optimiser", fix=f"use {', '.join(Optimiser)}") from None
 
 
-def _asked(question: Question, name: str, kind: Optimiser, seed: int, evaluations: int) -> dict[str, Any]:
+def _asked(terms: Terms, name: str, kind: Optimiser, seed: int, evaluations: int) -> dict[str, Any]:
     """All that decides which networks are asked for and what they score, for the journal."""
-    budgets = question.budgets
+    budgets = terms.budgets
     asked: dict[str, Any] = {
         "mcusim": __version__,
-        "space": question.space.name,
-        "fixed": dict(question.space.fixed),
-        "profile": question.board.name,
-        "runtime": question.runtime.name,
+        "space": terms.space.name,
+        "fixed": dict(terms.space.fixed),
+        "profile": terms.board.name,
+        "runtime": terms.runtime.name,
         "predictor": name,
         "optimiser": str(kind),
         "seed": seed,
         "sram_budget_bytes": budgets.sram_bytes,
         "flash_budget_bytes": budgets.flash_bytes,
         "max_ms": budgets.max_ms,
-        "clock_hz": question.clock_hz,
-        "grids": list(question.grids),
+        "clock_hz": terms.clock_hz,
+        "grids": list(terms.grids),
     }
     if kind is not Optimiser.RANDOM:  # the size of a population depends on how many will be
         asked["evaluations"] = evaluations
