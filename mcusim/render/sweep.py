@@ -110,7 +110,7 @@ def _draw(axes: Axes, found: SweepPoints, panel: Panel, is_many: bool) -> None:
             if points:
                 _dots(axes, points, look, is_hollow, is_many, order)
     front = front_of([point for point in panel.points if point.on_front], found.x, found.y)
-    if front:
+    if len(front) > 1:  # of one answer there is no line to see
         axes.plot(
             [point.x for point in front],
             [point.y for point in front],
