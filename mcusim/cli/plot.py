@@ -40,7 +40,7 @@ from mcusim.errors import ModelError, ScheduleError
 from mcusim.lowering.lower import lower
 from mcusim.memory.planning import plan_memory
 from mcusim.networks.loading import load
-from mcusim.optimising.subspaces import compare_subspaces, subspaces_document
+from mcusim.optimising.subspaces import SAMPLE, compare_subspaces, subspaces_document
 from mcusim.pricing.validation import Group, predictions
 from mcusim.render.bars import memory_plot
 from mcusim.render.charts import PLOTS, chart_csv
@@ -327,7 +327,7 @@ def space(
     flash_budget: Annotated[str | None, FLASH_BUDGET] = None,
     max_ms: Annotated[str | None, MAX_MS] = None,
     hold: Annotated[list[str] | None, HOLD] = None,
-    sample: Annotated[int, typer.Option(min=1, metavar="N", help="Networks drawn from each part.")] = 100,
+    sample: Annotated[int, typer.Option(min=1, metavar="N", help="Networks drawn from each part.")] = SAMPLE,
     least_share: Annotated[
         str, typer.Option(metavar="SHARE", help="Never call a part the best of which the board holds less.")
     ] = "0%",

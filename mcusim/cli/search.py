@@ -33,10 +33,11 @@ from mcusim.cli.shell import (
 )
 from mcusim.cli.usage import asked_again
 from mcusim.errors import InputError
-from mcusim.optimising.documents import SEARCH_VERSION, found_file, plain, search_document
-from mcusim.optimising.finding import find_network
+from mcusim.optimising.documents import found_file, search_document
+from mcusim.optimising.finding import EVALUATIONS, find_network
 from mcusim.optimising.optimisers import Optimiser
 from mcusim.render.optimising import network_lines, space_lines
+from mcusim.report import SCHEMA_VERSION
 from mcusim.spaces import Space, find_space, space_names
 
 __all__ = ["HOLD", "held_space", "search"]
@@ -76,7 +77,7 @@ def search(
     optimiser: Annotated[
         Optimiser, typer.Option(metavar="NAME", help="tpe, nsga2 (both need mcusim[search]), evolution or random.")
     ] = Optimiser.TPE,
-    evaluations: Annotated[int, typer.Option(min=1, metavar="N", help="Networks to look at.")] = 300,
+    evaluations: Annotated[int, typer.Option(min=1, metavar="N", help="Networks to look at.")] = EVALUATIONS,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another seed finds another network.")] = 0,
     journal: Annotated[
         str | None, option(metavar="FILE", help="Keep what was evaluated there; go on from it where it exists.")
@@ -132,7 +133,7 @@ def search(
         command = asked_again(context, ("output", "json", "spaces", "journal"), ("seed",))
         write_output(found_file(found, command), written, "--output")
     if json is not None:
-        write_output(document({"schema_version": SEARCH_VERSION, **plain(told)}), json, "--json")
+        write_output(document({"schema_version": SCHEMA_VERSION, **told._asdict()}), json, "--json")
     if STDOUT not in (written, json):
         show(network_lines(found, told, written, terminal_width(), glyphs()))
     if not found.fits:

@@ -20,7 +20,7 @@ from mcusim.spaces import Made, Space
 from mcusim.spaces.choosing import Pick, Picks
 from mcusim.spaces.functions import told_by
 
-__all__ = ["CUT", "GRID", "Candidate", "Judge", "Predictor", "Terms"]
+__all__ = ["CUT", "GRID", "Candidate", "Judge", "Key", "Known", "Predictor", "Terms"]
 
 GRID, CUT = "patches along an axis", "end of the patches"
 """The choices that make the schedule, beside those of the space."""
@@ -30,6 +30,12 @@ REFUSED = 100.0
 
 UNKNOWN = 0.001
 """The least excess of a budget of which nobody knows whether it holds."""
+
+Key = tuple[tuple[str, int], ...]
+"""Picks in the order in which they were made."""
+
+Known = dict[Key, tuple[float, float | None]]
+"""What was evaluated -> its excess and score."""
 
 SOURCE = Source(description="found by mcusim search, accuracy unknown")
 
@@ -54,6 +60,11 @@ class Candidate:
     excess: float
     score: float | None = None
     why: str = ""
+
+    @property
+    def key(self) -> Key:
+        """The same for the same choices."""
+        return tuple(self.picks.items())
 
     @property
     def fits(self) -> bool:
@@ -91,9 +102,8 @@ class Terms:
 class Judge:
     """Evaluates networks; what was evaluated before is known."""
 
-    def __init__(self, terms: Terms, known: Mapping[tuple[tuple[str, int], ...], tuple[float, float | None]]):
+    def __init__(self, terms: Terms, known: Known) -> None:
         self.terms, self._known = terms, known
-        self.counts: dict[str, int] = {}
 
     def evaluated(self, number: int, pick: Pick) -> Candidate:
         """The network that `pick` chooses. Raises InputError where the space or the predictor fails."""
@@ -101,7 +111,6 @@ class Judge:
 
         def taken(name: str, count: int) -> int:
             picks[name] = index = pick(name, count)
-            self.counts[name] = count
             return index
 
         terms = self.terms
@@ -111,7 +120,7 @@ class Judge:
             grid = terms.grids[taken(GRID, len(terms.grids))]
             cut = taken(CUT, CUTS) if grid > 1 else 0
         candidate = self._built(number, picks, made, grid, cut)
-        known = self._known.get(tuple(picks.items()))
+        known = self._known.get(candidate.key)
         if known is not None:
             return replace(candidate, excess=known[0], score=known[1])
         return self.judged(candidate)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mcusim.designing.files import network_text
@@ -13,9 +12,8 @@ from mcusim.optimising.finding import BestNetwork
 from mcusim.optimising.predictors import imagenet_evidence
 from mcusim.report import Verdict
 
-__all__ = ["SEARCH_VERSION", "SearchDocument", "found_file", "plain", "search_document"]
+__all__ = ["SearchDocument", "found_file", "search_document"]
 
-SEARCH_VERSION = 1
 STATEMENT = "found by a search, accuracy unknown"
 
 
@@ -107,7 +105,7 @@ class SearchDocument(NamedTuple):
 
 
 def search_document(found: BestNetwork) -> SearchDocument:
-    """The document; `plain` makes JSON of it."""
+    """The document."""
     space, budgets = found.space, found.budgets
     return SearchDocument(
         fits=found.fits,
@@ -125,15 +123,6 @@ def search_document(found: BestNetwork) -> SearchDocument:
         found=_network(found),
         history=tuple(StepInfo(*step) for step in found.history),
     )
-
-
-def plain(value: Any) -> Any:
-    """A document as dicts, lists, strings and numbers."""
-    if hasattr(value, "_asdict"):
-        return {name: plain(one) for name, one in value._asdict().items()}
-    if isinstance(value, Mapping):
-        return {str(name): plain(one) for name, one in value.items()}
-    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _evidence(predictor: str) -> EvidenceInfo | None:

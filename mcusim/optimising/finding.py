@@ -11,8 +11,8 @@ from typing import Any
 from mcusim.arguments import Budgets, chosen_runtime, the_board, the_budgets
 from mcusim.boards.board import Board
 from mcusim.errors import InputError, ScheduleError
-from mcusim.optimising.candidates import Candidate, Judge, Predictor, Terms
-from mcusim.optimising.journal import Journal, Known
+from mcusim.optimising.candidates import Candidate, Judge, Key, Known, Predictor, Terms
+from mcusim.optimising.journal import Journal
 from mcusim.optimising.optimisers import Optimiser, optimise
 from mcusim.optimising.predictors import default_predictor, find_predictor
 from mcusim.report import Report
@@ -34,7 +34,7 @@ Progress = Callable[[str, int, int], None]
 class BestNetwork:
     """What a search found.
 
-    candidate: the best network that fits, or the nearest where none does.   report: what `mcusim run` says of it.
+    candidate: the best network that fits, or the nearest where none does.
     predicts: what the score is.   distinct, fitting: networks evaluated that differ, and those that fit.
     history: (evaluation, score) wherever a better one was found.   is_polished: its schedule was searched for apart.
     """
@@ -49,7 +49,6 @@ class BestNetwork:
     evaluations: int
     seed: int
     candidate: Candidate
-    report: Report | None
     distinct: int
     fitting: int
     history: tuple[tuple[int, float], ...]
@@ -58,6 +57,11 @@ class BestNetwork:
     @property
     def fits(self) -> bool:
         return self.candidate.fits
+
+    @property
+    def report(self) -> Report | None:
+        """What `mcusim run` says of it; None where it cannot run so."""
+        return self.candidate.report
 
 
 def find_network(
@@ -88,36 +92,34 @@ def find_network(
     journal: a file to go on from where it exists, and to be written.   folder: where a user's modules may lie.
     The same question and seed give the same network. Raises McusimError where the question is wrong.
     """
-    terms, name, predicts = _terms(
+    terms, predicts = _terms(
         space, profile, runtime, predictor, sram_budget_bytes, flash_budget_bytes, max_ms, clock_hz, patches, folder,
         what_if,
     )  # fmt: skip
     kind = _optimiser(optimiser)
     if isinstance(evaluations, bool) or evaluations < 1:
         raise InputError(f"it is {evaluations!r}", where="evaluations", fix="look at one network at least")
-    asked = _asked(terms, name, kind, seed, evaluations)
+    asked = _asked(terms, kind, seed, evaluations)
     with Journal(fspath(journal), asked) if journal is not None else nullcontext() as kept:
         known: Known = kept.known if kept is not None else {}
         watch = _Watch(Judge(terms, known), known, kept, evaluations, progress)
         optimise(kind, watch.evaluate, evaluations, seed)
-    assert watch.best is not None
-    best, is_polished = _polished(watch.judge, watch.best, terms)
-    report = best.report
-    if report is None and not best.why:
-        best = watch.judge.judged(replace(best, report=None))
-        report = best.report
+    best = watch.best
+    assert best is not None
+    if best.report is None:  # of a network that the journal knows
+        best = watch.judge.judged(best)
+    best, is_polished = _polished(watch.judge, best)
     return BestNetwork(
         space=terms.space,
         board=terms.board,
         runtime=terms.runtime,
         budgets=terms.budgets,
-        predictor=name,
+        predictor=terms.predictor_name,
         predicts=predicts,
         optimiser=kind,
         evaluations=evaluations,
         seed=seed,
         candidate=best,
-        report=report,
         distinct=len(watch.seen),
         fitting=watch.fitting,
         history=tuple(watch.history),
@@ -134,13 +136,13 @@ class _Watch:
         self.judge, self.known, self.journal = judge, known, journal
         self.evaluations, self.progress = evaluations, progress
         self.best: Candidate | None = None
-        self.seen: set[tuple[tuple[str, int], ...]] = set()
+        self.seen: set[Key] = set()
         self.fitting = self.done = 0
         self.history: list[tuple[int, float]] = []
 
     def evaluate(self, pick: Pick) -> Candidate:
         candidate = self.judge.evaluated(self.done, pick)
-        key = tuple(candidate.picks.items())
+        key = candidate.key
         if self.journal is not None:
             self.journal.add(candidate)
         self.known[key] = candidate.excess, candidate.score
@@ -161,10 +163,11 @@ class _Watch:
         return f"searching, best {self.best.score:,.4g}"
 
 
-def _polished(judge: Judge, best: Candidate, terms: Terms) -> tuple[Candidate, bool]:
+def _polished(judge: Judge, best: Candidate) -> tuple[Candidate, bool]:
     """The network with the cheapest schedule that fits, of all that can be searched for, where it has patches."""
     if best.score is None or best.schedule.is_layer:
         return best, False
+    terms = judge.terms
     front = search(
         best.graph,
         profile=terms.board,
@@ -175,19 +178,18 @@ def _polished(judge: Judge, best: Candidate, terms: Terms) -> tuple[Candidate, b
         flash_budget_bytes=terms.budgets.flash_bytes,
         what_if=terms.what_if,
     )
-    now = best if best.report is not None else judge.judged(best)
     for point in front.points:
         if not point.fits or point.refusals:
             continue
-        other = replace(now, schedule=point.schedule, choices={**now.choices, "schedule": str(point.schedule)})
+        other = replace(best, schedule=point.schedule, choices={**best.choices, "schedule": str(point.schedule)})
         try:
             report = judge.report(other)
         except ScheduleError:
             continue
-        if report.fits and _cycles(report) < _cycles(now.report):
+        if report.fits and _cycles(report) < _cycles(best.report):
             return replace(other, report=report), True
         break
-    return now, False
+    return best, False
 
 
 def _cycles(report: Report | None) -> float:
@@ -208,8 +210,8 @@ def _terms(
     patches: bool,
     folder: str,
     what_if: bool,
-) -> tuple[Terms, str, str]:
-    """What is asked, the predictor's name, and what its number is."""
+) -> tuple[Terms, str]:
+    """What is asked, and what the predictor's number is."""
     found = find_space(space, folder) if isinstance(space, str) else space
     board = the_board(profile)
     chosen, _ = chosen_runtime(runtime, found.drawn(0).graph("drawn"), board)
@@ -220,7 +222,7 @@ def _terms(
         function, predicts = find_predictor(name, folder)
     budgets = the_budgets(board, sram_bytes, flash_bytes, max_ms, what_if=what_if)
     grids = found.grids if patches and "patch" in chosen.cut_stages else (1,)
-    return Terms(found, board, chosen, budgets, grids, function, name, clock_hz, what_if), name, predicts
+    return Terms(found, board, chosen, budgets, grids, function, name, clock_hz, what_if), predicts
 
 
 def _optimiser(kind: Optimiser | str) -> Optimiser:
@@ -230,7 +232,7 @@ def _optimiser(kind: Optimiser | str) -> Optimiser:
         raise InputError(f"'{kind}' is none", where="optimiser", fix=f"use {', '.join(Optimiser)}") from None
 
 
-def _asked(terms: Terms, name: str, kind: Optimiser, seed: int, evaluations: int) -> dict[str, Any]:
+def _asked(terms: Terms, kind: Optimiser, seed: int, evaluations: int) -> dict[str, Any]:
     """All that decides which networks are asked for and what they score, for the journal."""
     budgets = terms.budgets
     asked: dict[str, Any] = {
@@ -239,7 +241,7 @@ def _asked(terms: Terms, name: str, kind: Optimiser, seed: int, evaluations: int
         "fixed": dict(terms.space.fixed),
         "profile": terms.board.name,
         "runtime": terms.runtime.name,
-        "predictor": name,
+        "predictor": terms.predictor_name,
         "optimiser": str(kind),
         "seed": seed,
         "sram_budget_bytes": budgets.sram_bytes,

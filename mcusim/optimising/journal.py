@@ -13,12 +13,9 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from mcusim.errors import InputError, OutputError
-from mcusim.optimising.candidates import Candidate
+from mcusim.optimising.candidates import Candidate, Known
 
-__all__ = ["Journal", "Known"]
-
-Known = dict[tuple[tuple[str, int], ...], tuple[float, float | None]]
-"""Picks in their order -> excess and score."""
+__all__ = ["Journal"]
 
 _KIND = "mcusim search journal"
 
@@ -51,9 +48,8 @@ class Journal:
 
     def add(self, candidate: Candidate) -> None:
         """Write down what was found of a network, unless it is known."""
-        key = tuple(candidate.picks.items())
-        if key not in self.known:
-            self.known[key] = candidate.excess, candidate.score
+        if candidate.key not in self.known:
+            self.known[candidate.key] = candidate.excess, candidate.score
             self._line({"picks": dict(candidate.picks), "excess": candidate.excess, "score": candidate.score})
 
     def _line(self, value: Mapping[str, Any]) -> None:

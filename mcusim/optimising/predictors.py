@@ -7,7 +7,6 @@ published of the zoo's int8 networks for ImageNet; `macs` and `params` are count
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -21,7 +20,18 @@ from mcusim.ops.totals import count_macs, count_parameters
 from mcusim.optimising.candidates import Candidate, Predictor
 from mcusim.spaces.functions import user_function
 
-__all__ = ["BUILT_IN", "Evidence", "Fit", "Published", "default_predictor", "find_predictor", "imagenet_fit"]
+__all__ = [
+    "BUILT_IN",
+    "IMAGENET",
+    "Evidence",
+    "Fit",
+    "Published",
+    "default_predictor",
+    "find_predictor",
+    "imagenet_evidence",
+    "imagenet_fit",
+    "published_networks",
+]
 
 IMAGENET = "ImageNet"
 
@@ -134,7 +144,7 @@ def _params(candidate: Candidate) -> float:
     return float(count_parameters(candidate.graph)[1])
 
 
-BUILT_IN: dict[str, tuple[Callable[[Candidate], float], str]] = {
+BUILT_IN: dict[str, tuple[Predictor, str]] = {
     "imagenet": (_imagenet, "top-1 by a fit to published networks"),
     "macs": (_macs, "MACs: more is better"),
     "params": (_params, "parameters: more is better"),
