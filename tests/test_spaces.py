@@ -324,9 +324,24 @@ def test_functions_that_fail(tmp_path: Path, body: str, sentence: str) -> None:
         find_space(f"{module}:space", str(tmp_path)).drawn(0)
 
 
+def test_a_choice_of_one_option_can_be_held(tmp_path: Path) -> None:
+    """It is nothing to choose, but it is in the space; another value is not."""
+    (tmp_path / "one.toml").write_text(TINY.replace("[16, 32]", "[32]").replace("kernel = [3, 5]", "kernel = [3]"))
+    space = find_space("one.toml", str(tmp_path))
+    free = space.drawn(3)
+    assert space.held(**{"resolution": 32, "body.1 kernel": 3}).drawn(3).description == free.description
+    assert "resolution" not in free.picks
+    with pytest.raises(InputError, match="resolution 16 is not in it"):
+        space.held(resolution=16)
+    with pytest.raises(InputError, match="5 is not in the space"):
+        space.held(**{"body.1 kernel": 5}).drawn(3)
+
+
 def test_held_choices_are_checked() -> None:
     with pytest.raises(InputError, match="resolution 100 is not in it"):
         find_space("mcunet").held(resolution=100)
-    with pytest.raises(InputError, match="it has no choice 'depth'"):
+    with pytest.raises(
+        InputError, match="it has no choice 'depth'; .*`mcusim search mcunet --profile BOARD --json` lists"
+    ):
         find_space("mcunet").held(depth=3).drawn(0)
     assert prod(find_space("mcunet").held(width=0.3).drawn(1).graph("x").tensors[0].shape) > 0

@@ -58,6 +58,10 @@ class Choices(Random):
         self.values[called], self.options[called] = options[index], options
         return options[index]
 
+    def holds(self, name: str) -> bool:
+        """Whether the choice of this name is held at a value."""
+        return name in self._fixed
+
     def randrange(self, start: int, stop: int | None = None, step: int = 1) -> int:
         return self.choice(range(start) if stop is None else range(start, stop, step))
 

@@ -216,7 +216,7 @@ class _Declared:
         """The network of these choices, as a description."""
         known: dict[str, Any] = dict(self.constants)
         for name, options in self.file.choices.items():
-            known[name] = choices.choice(options, name) if len(options) > 1 else options[0]
+            known[name] = _chosen(options, name, choices)
         network = self.file.network
         shape = [known[side] if isinstance(side, str) else side for side in network.input]
         layers: list[dict[str, Any]] = []
@@ -280,7 +280,7 @@ class _Declared:
                 raise InputError(f"{op} has no key '{key}'", where=where, fix=fix)
             if key in (*_CHOSEN, *_ONCE) and isinstance(value, list) and not value:
                 raise InputError(f"'{key}' has no options", where=where, fix="list at least one")
-            if not (key in _OF_PART and not key.endswith("width")):
+            if key not in _OF_PART or key.endswith("width"):
                 for one in value if isinstance(value, list) else [value]:
                     if not key.endswith(("activation", "padding")):
                         self._check_name(one, f"part {number}: {key}")
@@ -349,7 +349,8 @@ def _options(width: tuple[float, ...] | str | None) -> int:
 
 
 def _chosen(options: Sequence[Any], name: str, choices: Choices) -> Any:
-    return choices.choice(options, name) if len(options) > 1 else options[0]
+    """One option alone is nothing to choose, but it can be held."""
+    return choices.choice(options, name) if len(options) > 1 or choices.holds(name) else options[0]
 
 
 def _named(value: Any, known: Mapping[str, Any]) -> Any:

@@ -100,5 +100,6 @@ class Space:
     def _check_fixed(self, choices: Choices) -> None:
         for name in self.fixed:
             if name not in choices.values:
-                fix = did_you_mean(name, choices.values, listed_by=f"mcusim search --space {self.name} --explain")
+                listed_by = f"mcusim search {self.name} --profile BOARD --json"
+                fix = did_you_mean(name, choices.values, listed_by=listed_by)
                 raise InputError(f"it has no choice '{name}'", where=self._where, fix=fix)
