@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from mcusim.cli.documents import Versioned
 from mcusim.cli.folders import write_folder
-from mcusim.cli.options import INPUT, JSON, option, place_option
+from mcusim.cli.options import (
+    EMITTED,
+    EMITTED_NAME,
+    EMITTED_SCHEDULE,
+    FOLDER,
+    INPUT,
+    JSON,
+    OPTIMISE,
+    SEED,
+    option,
+    place_option,
+)
 from mcusim.cli.shell import STDOUT, document, write_output
 from mcusim.report import Report
 from mcusim.simulation.emission import Firmware, codegen
@@ -25,28 +34,16 @@ class CodegenDocument(Versioned):
 
 
 def codegen_(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file, or the name of a published network.")],
+    model: Annotated[str, EMITTED],
     profile: Annotated[
         str, option(metavar="BOARD", help="A board's name (`mcusim profiles` lists them), or a TOML file.")
     ],
-    output: Annotated[str, option("--output", "-o", metavar="DIR", help="The folder to write.")],
-    schedule: Annotated[
-        str,
-        typer.Option(
-            metavar="SPEC",
-            help="In which pieces the network runs: layer, auto (the cheapest that fits), or stages joined by +: "
-            "patch:PxQ@N, stream:R@N, layer@N.",
-        ),
-    ] = "layer",
-    name: Annotated[str, typer.Option(metavar="NAME", help="Prefixes every symbol, and names the files.")] = "model",
+    output: Annotated[str, FOLDER],
+    schedule: Annotated[str, EMITTED_SCHEDULE] = "layer",
+    name: Annotated[str, EMITTED_NAME] = "model",
     input_place: Annotated[str | None, INPUT] = None,
-    optimise: Annotated[
-        str,
-        typer.Option(
-            metavar="WHAT", help="speed: kernels unrolled and for each way of requantising; size: one for all."
-        ),
-    ] = "speed",
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Draws the weights of published networks.")] = 0,
+    optimise: Annotated[str, OPTIMISE] = "speed",
+    seed: Annotated[int, SEED] = 0,
     json: Annotated[str | None, JSON] = None,
 ) -> None:
     """Write a network as C: the plan that was placed, priced and executed, with the kernels that it uses.

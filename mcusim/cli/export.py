@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mcusim.cli.documents import Versioned
-from mcusim.cli.options import JSON, option
+from mcusim.cli.options import JSON, SEED, option
 from mcusim.cli.shell import STDOUT, document, refuse_overwriting, refuse_same_target, write_output
 from mcusim.errors import OutputError
 from mcusim.graph import Graph
@@ -34,7 +34,7 @@ def export(
         str, typer.Argument(metavar="MODEL", help="The name of a published network, or a .tflite or .onnx file.")
     ],
     path: Annotated[str, typer.Argument(metavar="FILE", help="The .tflite file to write.")],
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Draws the weights of published networks.")] = 0,
+    seed: Annotated[int, SEED] = 0,
     bits: Annotated[
         str | None,
         option(

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from mcusim.cli.folders import write_folder
-from mcusim.cli.options import INPUT, option, place_option
+from mcusim.cli.options import (
+    EMITTED,
+    EMITTED_NAME,
+    EMITTED_SCHEDULE,
+    FOLDER,
+    INPUT,
+    OPTIMISE,
+    SEED,
+    option,
+    place_option,
+)
 from mcusim.cli.shell import STDOUT, write_output
 from mcusim.simulation.emission import flash_kit
 
@@ -15,29 +23,17 @@ __all__ = ["flash_kit_"]
 
 
 def flash_kit_(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file, or the name of a published network.")],
+    model: Annotated[str, EMITTED],
     profile: Annotated[
         str,
         option(metavar="BOARD", help="stm32f746, stm32h743, stm32l4r5 or nrf52840: boards with start-up code here."),
     ],
-    output: Annotated[str, option("--output", "-o", metavar="DIR", help="The folder to write.")],
-    schedule: Annotated[
-        str,
-        typer.Option(
-            metavar="SPEC",
-            help="In which pieces the network runs: layer, auto (the cheapest that fits), or stages joined by +: "
-            "patch:PxQ@N, stream:R@N, layer@N.",
-        ),
-    ] = "layer",
-    name: Annotated[str, typer.Option(metavar="NAME", help="Prefixes every symbol, and names the files.")] = "model",
+    output: Annotated[str, FOLDER],
+    schedule: Annotated[str, EMITTED_SCHEDULE] = "layer",
+    name: Annotated[str, EMITTED_NAME] = "model",
     input_place: Annotated[str | None, INPUT] = None,
-    optimise: Annotated[
-        str,
-        typer.Option(
-            metavar="WHAT", help="speed: kernels unrolled and for each way of requantising; size: one for all."
-        ),
-    ] = "speed",
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Draws the weights of published networks.")] = 0,
+    optimise: Annotated[str, OPTIMISE] = "speed",
+    seed: Annotated[int, SEED] = 0,
 ) -> None:
     """Write a project that runs a network on a board and prints what each layer takes.
 

@@ -23,7 +23,11 @@ from mcusim.units import parse_bytes, parse_count, parse_hz
 
 __all__ = [
     "BANK",
+    "EMITTED",
+    "EMITTED_NAME",
+    "EMITTED_SCHEDULE",
     "FLASH_BUDGET",
+    "FOLDER",
     "INPUT",
     "JSON",
     "LINKED",
@@ -31,8 +35,10 @@ __all__ = [
     "MAX_MS",
     "MODEL",
     "MODELS",
+    "OPTIMISE",
     "RUNTIME",
     "SCHEDULE",
+    "SEED",
     "SRAM_BUDGET",
     "WHAT_IF",
     "board_option",
@@ -85,7 +91,19 @@ PLANNER = option(
     help="Another planner than the runtime's own: tflm-greedy, tinyengine-first-fit, executorch-greedy, best-fit or "
     "optimal.",
 )
+EMITTED = typer.Argument(metavar="MODEL", help="A .tflite file, or the name of a published network.")
 SCHEDULE = typer.Option(metavar="SPEC", help="In which pieces the network runs.")
+EMITTED_SCHEDULE = typer.Option(
+    metavar="SPEC",
+    help="In which pieces the network runs: layer, auto (the cheapest that fits), or stages joined by +: "
+    "patch:PxQ@N, stream:R@N, layer@N.",
+)
+EMITTED_NAME = typer.Option(metavar="NAME", help="Prefixes every symbol, and names the files.")
+OPTIMISE = typer.Option(
+    metavar="WHAT", help="speed: kernels unrolled and for each way of requantising; size: one for all."
+)
+FOLDER = option("--output", "-o", metavar="DIR", help="The folder to write.")
+SEED = typer.Option(min=0, metavar="N", help="Draws the weights of published networks.")
 BANK = option(metavar="NAMES", help="The arena in these banks of the board only: A or A,B.")
 LINKED = option(
     "--map",
