@@ -21,6 +21,7 @@ from mcusim.execution.runners import PlainRunner
 from mcusim.execution.sessions import Session
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.graph import DType, Graph, Quantization
+from mcusim.networks.export import export_model
 
 Array = np.ndarray[Any, Any]
 
@@ -333,6 +334,19 @@ def test_pieces_of_any_network_give_the_whole(corpus_model: CorpusModel) -> None
 
 def seeded(tmp_path: Path) -> Graph:
     return with_seeded_weights(mcusim.load("mcunet-vww0"), 3)
+
+
+def test_outputs_keep_the_names_that_savez_takes_for_itself(tmp_path: Path) -> None:
+    """`file` is an argument of numpy.savez; `_file` is an output beside it."""
+    names = ["file", "_file", "allow_pickle"]
+    layers = [{"op": "conv_2d", "name": name, "out_channels": 2} for name in names]
+    graph = mcusim.load({"name": "named", "input": [4, 4, 3], "outputs": names, "layers": layers})
+    export_model(graph, tmp_path / "named.tflite")
+    args = ["exec", str(tmp_path / "named.tflite"), "--input", "random", "--output", str(tmp_path / "y.npz")]
+    assert main(args) == 0
+    with np.load(tmp_path / "y.npz") as written:
+        assert written.files == names
+        assert len({written[name].tobytes() for name in names}) == 3
 
 
 def test_exec_writes_what_execute_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

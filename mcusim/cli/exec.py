@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -177,8 +178,10 @@ def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     import numpy as np
 
     stream = io.BytesIO()
-    # By a dict of arguments: `file` is a name that numpy.savez takes for itself.
-    np.savez(stream, **{"_" + k if k in ("file", "allow_pickle") else k: v for k, v in arrays.items()})  # type: ignore[arg-type]
+    with zipfile.ZipFile(stream, "w") as archive:  # numpy.savez takes no array called `file` or `allow_pickle`
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
     return stream.getvalue()
 
 
