@@ -166,6 +166,20 @@ def test_listed_operators_compute_the_executors_bytes(op: str) -> None:
 
 
 @needs_host
+@pytest.mark.parametrize(
+    ("op", "label"), [("GATHER", "int8 int64 (4, 5, 3) (2,) 0 0"), ("GATHER_ND", "int8 int64 (4, 5) (3, 1)")]
+)
+def test_a_position_beyond_32_bits_shows_the_nearest_that_is(op: str, label: str) -> None:
+    listed = next(network for network in about(op) if network.label == label)
+    graph, feeds = parse_tflite(listed.content(), name=op, where=op), [*map(np.asarray, listed.feeds(seed=1))]
+    asked, there = np.array([(1 << 32) + 1, -(1 << 33) + 2, 1]), np.array([3, 0, 1])
+    beyond, inside = ([feeds[0], of[: feeds[1].size].reshape(feeds[1].shape)] for of in (asked, there))
+    network, _ = network_of(graph, LAYER, "net")
+    shown = HOST.run(sources(network).files, "net", beyond)
+    assert first_difference(shown, list(expected_steps(graph, network.program, inside))) == ""
+
+
+@needs_host
 @pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(case=networks(), draw=st.data())

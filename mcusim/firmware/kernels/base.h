@@ -134,6 +134,16 @@ MCU_INLINE int32_t mcu_load_32(const int8_t *from)
     return value;
 }
 
+/* A position of 2, 4 or 8 bytes; one of 64 bits is first brought to 32, so that what lies outside stays outside. */
+static inline int32_t mcu_load_position(const int8_t *from, int32_t bytes)
+{
+    if (bytes == 2) {
+        return mcu_load_16(from);
+    }
+    const int32_t low = mcu_load_32(from), sign = low < 0 ? -1 : 0, high = bytes == 8 ? mcu_load_32(from + 4) : sign;
+    return high == sign ? low : high < 0 ? INT32_MIN : INT32_MAX;
+}
+
 MCU_INLINE void mcu_store_32(int8_t *to, int32_t value)
 {
     MCU_MOVE_BYTES(to, &value, sizeof value);

@@ -17,7 +17,7 @@ static inline void mcu_gather(const mcu_gather_layer *l, const int8_t *in, const
         for (int32_t o = 0; o < l->outer; o++, in += l->size * l->inner_bytes) {
             const int8_t *at = positions + batch * l->positions * l->position_bytes;
             for (int32_t i = 0; i < l->positions; i++, at += l->position_bytes, out += l->inner_bytes) {
-                const int32_t asked = l->position_bytes == 2 ? mcu_load_16(at) : mcu_load_32(at);
+                const int32_t asked = mcu_load_position(at, l->position_bytes);
                 memcpy(out, in + mcu_within(asked, 0, l->size - 1) * l->inner_bytes, (uint32_t)l->inner_bytes);
             }
         }

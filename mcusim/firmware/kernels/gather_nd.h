@@ -18,7 +18,8 @@ static inline void mcu_gather_nd(const mcu_gather_nd_layer *l, const int8_t *in,
     for (int32_t i = 0; i < l->positions; i++, out += l->slice_bytes) {
         const int8_t *from = in;
         for (int32_t axis = 0; axis < l->axes; axis++, positions += l->position_bytes) {
-            from += mcu_within(mcu_load_32(positions), 0, l->sizes[axis] - 1) * l->steps[axis];
+            const int32_t asked = mcu_load_position(positions, l->position_bytes);
+            from += mcu_within(asked, 0, l->sizes[axis] - 1) * l->steps[axis];
         }
         memcpy(out, from, (uint32_t)l->slice_bytes);
     }

@@ -17,9 +17,7 @@ static inline void mcu_one_hot(const mcu_one_hot_layer *l, const int8_t *positio
         for (int32_t k = 0; k < l->depth; k++) {
             for (int32_t i = 0; i < l->inner; i++, out += l->element_bytes) {
                 const int8_t *at = positions + (o * l->inner + i) * l->position_bytes;
-                const int32_t is_high_part_alike =
-                    l->position_bytes < 8 || mcu_load_32(at + 4) == (mcu_load_32(at) < 0 ? -1 : 0);
-                memcpy(out, mcu_load_32(at) == k && is_high_part_alike ? on : off, (uint32_t)l->element_bytes);
+                memcpy(out, mcu_load_position(at, l->position_bytes) == k ? on : off, (uint32_t)l->element_bytes);
             }
         }
     }

@@ -4,19 +4,13 @@
 
 #include "move.h"
 
-/* sizes: of the box.   last: the largest start along each axis.   steps: bytes from one place of an axis to the next. */
+/* sizes: of the box.   last: the largest start along each axis.
+   steps: bytes from one place of an axis to the next. */
 typedef struct {
     int32_t axes, element_bytes, start_bytes;
     uint32_t bytes;
     int32_t sizes[MCU_MOVE_AXES], last[MCU_MOVE_AXES], steps[MCU_MOVE_AXES], from[MCU_MOVE_AXES];
 } mcu_update_slice_layer;
-
-/* A start of 64 bits is first brought to 32. */
-static inline int32_t mcu_start_of(const int8_t *at, int32_t bytes)
-{
-    const int32_t low = mcu_load_32(at), high = bytes == 8 ? mcu_load_32(at + 4) : low < 0 ? -1 : 0;
-    return high == (low < 0 ? -1 : 0) ? low : high < 0 ? INT32_MIN : INT32_MAX;
-}
 
 static inline void mcu_update_slice(const mcu_update_slice_layer *l, const int8_t *in, const int8_t *box,
                                     const int8_t *start, int8_t *out)
@@ -29,7 +23,8 @@ static inline void mcu_update_slice(const mcu_update_slice_layer *l, const int8_
         if (l->sizes[axis] == 0) {
             return;
         }
-        out += mcu_within(mcu_start_of(start + axis * l->start_bytes, l->start_bytes), 0, l->last[axis]) * l->steps[axis];
+        const int32_t asked = mcu_load_position(start + axis * l->start_bytes, l->start_bytes);
+        out += mcu_within(asked, 0, l->last[axis]) * l->steps[axis];
         moved.sizes[axis] = l->sizes[axis];
         moved.to[axis] = l->steps[axis];
         moved.from[axis] = l->from[axis];
