@@ -26,9 +26,12 @@ from mcusim.cli.schema import document_schema
 from mcusim.errors import InputError
 from mcusim.ops.totals import count_macs, count_parameters
 from mcusim.optimising import Candidate, compare_subspaces, find_network
+from mcusim.optimising.documents import search_document
 from mcusim.optimising.optimisers import Optimiser
 from mcusim.optimising.pieces import cut_points
 from mcusim.optimising.predictors import imagenet_evidence, imagenet_fit, published_networks
+from mcusim.render.optimising import network_lines
+from mcusim.render.text import UNICODE
 from mcusim.spaces import Choices, Space, find_space
 
 BOARD = "nrf52840"
@@ -369,6 +372,27 @@ def test_budgets_that_nothing_meets(tmp_path: Path) -> None:
     assert document["found"]["score"] is None
     assert document["found"]["excess"] > 1
     Draft202012Validator(document_schema("search")).validate(document)
+
+
+def test_a_budget_is_held_where_simulate_says_so() -> None:
+    """A budget between what is estimated and what it may be is neither held nor missed."""
+    asked: dict[str, Any] = {"profile": "stm32f746", "evaluations": 1, "optimiser": "random", "patches": False}
+    space = find_space("mcunet").held(resolution=96, width=0.3)
+    report = find_network(space, **asked).report
+    assert report is not None
+    flash, time = report.flash, report.latency
+    assert flash.total_bytes is not None
+    assert flash.high_bytes is not None
+    assert time.low_ms is not None
+    assert time.ms is not None
+    flash_bytes = (flash.total_bytes + flash.high_bytes) // 2
+    words = {True: "held", False: "MISSED", None: "not sure"}
+    for max_ms in (time.ms + 0.1, time.low_ms / 2, 10 * time.ms):
+        found = find_network(space, **asked, flash_budget_bytes=flash_bytes, max_ms=max_ms)
+        lines = [line.plain.rstrip() for line in network_lines(found, search_document(found), None, 90, UNICODE)]
+        assert found.report is not None
+        for name, fits in (("SRAM", True), ("flash", None), ("time", found.report.latency.fits)):
+            assert next(line for line in lines if line.startswith(name)).endswith(words[fits]), lines
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -25,7 +25,7 @@ def network_lines(found: BestNetwork, told: SearchDocument, file: str | None, wi
         lines = headline(subject, "NOTHING THAT WAS TRIED FITS", "bold red", width)
     done = f"{told.optimiser}, seed {told.seed}: {told.evaluations:,} networks, {told.distinct:,} distinct, "
     lines += paragraph(f"{done}{told.fitting:,} fit; runtime {told.runtime}", width, style="dim")
-    lines += [Text(), *_limits(told, width, glyphs), Text(), *fields(_facts(told), width)]
+    lines += [Text(), *_limits(found, told, width, glyphs), Text(), *fields(_facts(told), width)]
     if told.predictor.evidence is not None:
         known = told.predictor.evidence
         evidence = (
@@ -55,27 +55,31 @@ def _closest(network: FoundInfo) -> str:
     )
 
 
-def _limits(told: SearchDocument, width: int, glyphs: Glyphs) -> list[Text]:
-    network, budgets = told.found, told.budgets
+def _limits(found: BestNetwork, told: SearchDocument, width: int, glyphs: Glyphs) -> list[Text]:
+    """Each budget beside the figure; whether it is held is for `simulate` to say, which counts margins too."""
+    network, budgets, report = told.found, told.budgets, found.report
     columns = (Column("figure"), Column("at most", right=True), Column("found", right=True), Column("", least=4))
-    pairs: list[tuple[str, str, str, bool | None]] = [
-        _limit("SRAM", budgets.sram_bytes, network.sram_bytes),
-        _limit("flash", budgets.flash_bytes, network.flash_bytes),
-    ]
     spread = (
         "" if network.low_ms is None or network.high_ms is None else f" ({network.low_ms:.0f}-{network.high_ms:.0f})"
     )
     time = "unknown" if network.ms is None else f"{network.ms:,.1f} ms{spread}"
-    held = None if budgets.ms is None or network.high_ms is None else network.high_ms <= budgets.ms
-    pairs.append(("time", "" if budgets.ms is None else f"{budgets.ms:,.1f} ms", time, held))
-    words = {True: Cell("held", "green"), False: Cell("MISSED", "bold red"), None: Cell("")}
-    rows: list[list[Cell | Bar]] = [[Cell(n), Cell(most), Cell(value), words[held]] for n, most, value, held in pairs]
+    most_ms = "" if budgets.ms is None else f"{budgets.ms:,.1f} ms"
+    words = {True: Cell("held", "green"), False: Cell("MISSED", "bold red"), None: Cell("not sure", "yellow")}
+    fits = (None, None, None) if report is None else (report.sram.fits, report.flash.fits, report.latency.fits)
+    figures = (
+        ("SRAM", _size(budgets.sram_bytes), _size(network.sram_bytes)),
+        ("flash", _size(budgets.flash_bytes), _size(network.flash_bytes)),
+        ("time", most_ms, time),
+    )
+    rows: list[list[Cell | Bar]] = [
+        [Cell(name), Cell(most), Cell(value), words[held] if most and report is not None else Cell("")]
+        for (name, most, value), held in zip(figures, fits, strict=True)
+    ]
     return table(columns, rows, width, glyphs)
 
 
-def _limit(name: str, most: int, value: int | None) -> tuple[str, str, str, bool | None]:
-    shown = "unknown" if value is None else f"{kib(value)} KiB"
-    return name, f"{kib(most)} KiB", shown, None if value is None else value <= most
+def _size(size_bytes: int | None) -> str:
+    return "unknown" if size_bytes is None else f"{kib(size_bytes)} KiB"
 
 
 def _facts(told: SearchDocument) -> list[tuple[str, str]]:
