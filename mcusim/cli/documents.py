@@ -15,9 +15,10 @@ from typing import Any, Literal, TypedDict
 
 import msgspec
 
+from mcusim.pricing.systems import System
 from mcusim.report import SCHEMA_VERSION, Report
 
-__all__ = ["DIALECT", "RuntimeName", "Versioned", "plain", "schema_of"]
+__all__ = ["DIALECT", "RuntimeName", "SystemDocument", "Versioned", "plain", "schema_of", "system_document"]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -33,6 +34,30 @@ class RuntimeName(TypedDict):
 
     name: str
     version: str
+
+
+class SystemDocument(TypedDict):
+    """A runtime at a version on a board, as `System`."""
+
+    runtime: str
+    version: str
+    option: str
+    core: str
+    series: str
+    board: str
+    memory: str
+
+
+def system_document(system: System) -> SystemDocument:
+    return {
+        "runtime": system.runtime,
+        "version": system.version,
+        "option": system.option,
+        "core": system.core,
+        "series": system.series,
+        "board": system.board,
+        "memory": system.memory,
+    }
 
 
 def plain(value: object) -> Any:

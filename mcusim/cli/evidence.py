@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypedDict
 
-from mcusim.cli.documents import Versioned
+from mcusim.cli.documents import SystemDocument, Versioned, system_document
 from mcusim.cli.options import JSON, named_board, option
 from mcusim.cli.shell import document, glyphs, one_thread, show, terminal_width, write_output
 from mcusim.errors import InputError
@@ -26,16 +26,9 @@ class TimeDocument(TypedDict):
     source: str
 
 
-class MeasuredDocument(TypedDict):
-    """A runtime at a version on a board, as `System`. known: how much was measured.   kernels: operators alone."""
+class MeasuredDocument(SystemDocument):
+    """What was measured of a system. known: how much that is.   kernels: operators alone."""
 
-    runtime: str
-    version: str
-    option: str
-    core: str
-    series: str
-    board: str
-    memory: str
     known: str
     kernels: int
     times: list[TimeDocument]
@@ -85,15 +78,8 @@ def evidence(
 
 
 def _plain(entry: SystemEvidence) -> MeasuredDocument:
-    system = entry.system
     return {
-        "runtime": system.runtime,
-        "version": system.version,
-        "option": system.option,
-        "core": system.core,
-        "series": system.series,
-        "board": system.board,
-        "memory": system.memory,
+        **system_document(entry.system),
         "known": entry.known.name.lower(),
         "kernels": entry.kernels,
         "times": [

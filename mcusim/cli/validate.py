@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypedDict
 
 import typer
 
+from mcusim.cli.documents import SystemDocument, system_document
 from mcusim.cli.options import JSON, csv_of
 from mcusim.cli.sheets import validation_csv
 from mcusim.cli.shell import (
@@ -36,16 +37,9 @@ class GroupDocument(TypedDict):
     score: Score
 
 
-class SystemDocument(TypedDict):
-    """A runtime at a version on a board, as `System`, and how far off its times are with families left out."""
+class ScoredDocument(SystemDocument):
+    """How far off the times of a system are with families left out."""
 
-    runtime: str
-    version: str
-    option: str
-    core: str
-    series: str
-    board: str
-    memory: str
     networks: int
     rows: int
     mean_error: float
@@ -76,7 +70,7 @@ class ValidateDocument(TypedDict):
     schema_version: Literal[2]
     earlier_commit: str
     groups: list[GroupDocument]
-    systems: list[SystemDocument]
+    systems: list[ScoredDocument]
     energy: list[EnergyDocument]
     reasons_left_out: int
 
@@ -139,16 +133,10 @@ def _document(
     }
 
 
-def _system(entry: SystemScore) -> SystemDocument:
-    system, score = entry.system, entry.score
+def _system(entry: SystemScore) -> ScoredDocument:
+    score = entry.score
     return {
-        "runtime": system.runtime,
-        "version": system.version,
-        "option": system.option,
-        "core": system.core,
-        "series": system.series,
-        "board": system.board,
-        "memory": system.memory,
+        **system_document(entry.system),
         "networks": entry.networks,
         "rows": score.rows,
         "mean_error": score.mean_error,
