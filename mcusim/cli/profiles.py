@@ -130,16 +130,18 @@ def profiles(
         least_clock_hz=hz_option(min_clock, "--min-clock") or 0,
         most_usd=max_price,
     )
-    boards = chosen_boards([*all_boards(), *(load_board(Path(file)) for file in also or ())], wanted, key)
+    known = [*all_boards(), *(load_board(Path(file)) for file in also or ())]
+    boards = chosen_boards(known, wanted, key)
     if json is not None:
         write_output(
             document(ProfilesDocument(schema_version=1, profiles=[_plain(board) for board in boards])), json, "--json"
         )
     if json != STDOUT:
         show(board_list(boards, terminal_width(), glyphs()))
-    unpriced = [board for board in all_boards() if board.price is None]
-    if max_price is not None and unpriced and json != STDOUT:
-        complain(f"--max-price: {len(unpriced)} boards have no known price and are not listed")
+    if max_price is not None and json != STDOUT:
+        unpriced = [board for board in chosen_boards(known, wanted._replace(most_usd=None)) if board.price is None]
+        if unpriced:
+            complain(f"--max-price: {counted(len(unpriced), 'board')} without a known price left out")
 
 
 @app.command(SHOW)
