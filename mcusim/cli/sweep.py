@@ -24,7 +24,7 @@ __all__ = ["ForecastDocument", "SweepDocument", "sweep"]
 
 
 class SweepDocument(Versioned):
-    """What `mcusim sweep` did. resumed: answers that were there before.   failed: networks without an answer."""
+    """What `mcusim sweep` did. resumed: answers that were there before.   failed: those of `answered` that say why there is none."""
 
     folder: str
     answered: int
@@ -126,7 +126,7 @@ def _summed_up(tally: Tally, output: str) -> str:
     if tally.resumed:
         parts.append(f"{tally.resumed:,} were there")
     if tally.failed:
-        parts.append(f"{tally.failed:,} networks have no answer: see the column `error`")
+        parts.append(f"{tally.failed:,} of them say why there is no answer: see the column `error`")
     return f"{output}/answers: {'; '.join(parts)}"
 
 

@@ -32,7 +32,7 @@ _TRIED, _TRIAL_SECONDS = 24, 3.0
 
 
 class Tally(NamedTuple):
-    """Answers of this run. resumed: those that were there before."""
+    """Answers of this run. failed: those that say why there is none.   resumed: those that were there before."""
 
     answered: int
     failed: int
