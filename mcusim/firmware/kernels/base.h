@@ -264,8 +264,8 @@ MCU_INLINE int32_t mcu_smmlar(int32_t a, int32_t b, int32_t sum)
     __asm("smmlar %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(sum));
     return r;
 }
-/* round(a / 2^r) + z, ties upwards, for the r in the lowest byte of `shifts`, 1 or more: the last bit that is shifted out
-   is the carry. */
+/* round(a / 2^r) + z, ties upwards, for the r in the lowest byte of `shifts`, 1 or more: the last bit that is shifted
+   out is the carry. */
 MCU_INLINE int32_t mcu_round_and_shift(int32_t a, uint32_t shifts, int32_t z)
 {
     __asm("asrs %0, %0, %1\n\tadc %0, %0, %2" : "+r"(a) : "r"(shifts), "r"(z) : "cc");
@@ -411,7 +411,8 @@ typedef enum {
     MCU_CAREFUL = 4    /* some channel's sums, shifts or multipliers are beyond what the fast way can do */
 } mcu_mode;
 
-/* What sums of products turn into.   scale: bias and multiplier of each channel.   shift: the right shift less one. */
+/* What sums of products turn into.   scale: bias and multiplier of each channel.   shift: the right shift less one.
+   The matrix product's fast way has its own multipliers and shifts (`gemm.h`). */
 typedef struct {
     const int32_t *scale;
     const int8_t *shift;
@@ -433,17 +434,15 @@ MCU_INLINE int32_t mcu_rising(int32_t twice, int32_t multiplier, int32_t c, int3
     return mcu_smmlar(twice, multiplier, c) >> shift;
 }
 
-MCU_INLINE int32_t mcu_signed(int32_t twice, int32_t multiplier, int32_t c, int32_t shift)
-{
-    int32_t high = mcu_smmulr(twice, multiplier);
-    high += high >> 31;
-    return (high + c) >> shift;
-}
-
 /* 1 less where negative: ties of a rounding shift then go away from zero. */
 MCU_INLINE int32_t mcu_less_if_negative(int32_t a)
 {
     return a + (a >> 31);
+}
+
+MCU_INLINE int32_t mcu_signed(int32_t twice, int32_t multiplier, int32_t c, int32_t shift)
+{
+    return (mcu_less_if_negative(mcu_smmulr(twice, multiplier)) + c) >> shift;
 }
 
 MCU_INLINE int32_t mcu_within(int32_t value, int32_t lowest, int32_t highest)

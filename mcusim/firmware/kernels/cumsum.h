@@ -4,7 +4,8 @@
 
 #include "base.h"
 
-/* A tensor as (outer, size, inner).   start: what every sum begins with.   zero_point, multiplier, shift: of the input. */
+/* A tensor as (outer, size, inner).   start: what every sum begins with.
+   zero_point, multiplier, shift: of the input. */
 typedef struct {
     int32_t outer, size, inner;
     int32_t is_exclusive, is_reverse;

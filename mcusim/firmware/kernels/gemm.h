@@ -44,7 +44,7 @@
     } while (0)
 
 /* How a sum becomes an output. Twice the multiplier is a bit too long for a register: the layer stores it less 2^32, and
-   the sum itself is added to the upper half of the product. Shifts are stored as they are. */
+   the sum itself is added to the upper half of the product. Shifts are stored whole, not less one. */
 #define MCU_PRODUCT_RISING(a) mcu_round_and_shift(mcu_smmlar(a, m, a), r, z)
 #define MCU_PRODUCT_SIGNED(a) mcu_round_and_shift(mcu_less_if_negative(mcu_smmlar(a, m, a)), r, z)
 #define MCU_PRODUCT_WITHIN(a) mcu_within(a, t->lowest, t->highest)
@@ -107,7 +107,8 @@
         MCU_PRODUCT_STEP;                                                                                              \
     } while (0)
 
-/* Channels [0, end) of `pixels` pixels, of four pixels an even number of them: `depth` inputs each, a multiple of 4.   to[p]: channel 0 of pixel p. */
+/* Channels [0, end) of `pixels` pixels, of four pixels an even number of channels: `depth` inputs each, a multiple of
+   4.   to[p]: channel 0 of pixel p. */
 MCU_INLINE void mcu_product(const int32_t pixels, const mcu_mode mode, const uint32_t *w, const mcu_word *columns,
                             int32_t depth, const mcu_channels *t, int32_t end, int8_t *const *to)
 {
