@@ -6,6 +6,13 @@
 
 #define KIT_REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
 
+/* Until all of these bits are set. */
+static inline void kit_wait_for(uint32_t address, uint32_t bits)
+{
+    while ((KIT_REGISTER(address) & bits) != bits) {
+    }
+}
+
 /* Core clock, flash and caches as the profile has them, and the serial line: 115,200 baud, 8N1. */
 void board_start(void);
 

@@ -14,8 +14,7 @@ void board_start(void)
     /* The core always runs at 64 MHz; the crystal makes that exact. */
     KIT_REGISTER(CLOCK + 0x100) = 0; /* EVENTS_HFCLKSTARTED */
     KIT_REGISTER(CLOCK + 0x000) = 1; /* TASKS_HFCLKSTART */
-    while (!KIT_REGISTER(CLOCK + 0x100)) {
-    }
+    kit_wait_for(CLOCK + 0x100, 1);
     KIT_REGISTER(NVMC_ICACHECNF) = 1; /* the instruction cache of the flash */
     KIT_REGISTER(P0 + 0x508) = 1u << TX_PIN; /* OUTSET */
     KIT_REGISTER(P0 + 0x518) = 1u << TX_PIN; /* DIRSET */
@@ -29,6 +28,5 @@ void board_put(char character)
 {
     KIT_REGISTER(UART0 + 0x11C) = 0; /* EVENTS_TXDRDY */
     KIT_REGISTER(UART0 + 0x51C) = (uint8_t)character;
-    while (!KIT_REGISTER(UART0 + 0x11C)) {
-    }
+    kit_wait_for(UART0 + 0x11C, 1);
 }

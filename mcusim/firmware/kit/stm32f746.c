@@ -9,12 +9,6 @@
 #define GPIOA 0x40020000u
 #define USART1 0x40011000u
 
-static void wait_for(uint32_t address, uint32_t bits)
-{
-    while ((KIT_REGISTER(address) & bits) != bits) {
-    }
-}
-
 void board_start(void)
 {
     /* The PLL: 16 MHz / 8 * 216 / 2 = 216 MHz. */
@@ -24,15 +18,15 @@ void board_start(void)
     KIT_REGISTER(RCC + 0x00) |= 1u << 24;                 /* CR: PLLON */
     /* Over-drive, which 216 MHz needs. */
     KIT_REGISTER(PWR + 0x00) |= 1u << 16; /* CR1: ODEN */
-    wait_for(PWR + 0x04, 1u << 16);
+    kit_wait_for(PWR + 0x04, 1u << 16);
     KIT_REGISTER(PWR + 0x00) |= 1u << 17; /* ODSWEN */
-    wait_for(PWR + 0x04, 1u << 17);
-    wait_for(RCC + 0x00, 1u << 25); /* PLLRDY */
+    kit_wait_for(PWR + 0x04, 1u << 17);
+    kit_wait_for(RCC + 0x00, 1u << 25); /* PLLRDY */
     /* Flash: 7 wait states, prefetch, accelerator. */
     KIT_REGISTER(FLASH_ACR) = 1u << 9 | 1u << 8 | 7u;
-    wait_for(FLASH_ACR, 7u);
+    kit_wait_for(FLASH_ACR, 7u);
     KIT_REGISTER(RCC + 0x08) = 4u << 13 | 5u << 10 | 2u; /* CFGR: APB2 / 2, APB1 / 4, the PLL */
-    wait_for(RCC + 0x08, 2u << 2);
+    kit_wait_for(RCC + 0x08, 2u << 2);
     kit_caches_on();
     /* The serial line, clocked by the 16 MHz oscillator. */
     KIT_REGISTER(RCC + 0x30) |= 1u;       /* AHB1ENR: GPIOA */
@@ -46,6 +40,6 @@ void board_start(void)
 
 void board_put(char character)
 {
-    wait_for(USART1 + 0x1C, 1u << 7);
+    kit_wait_for(USART1 + 0x1C, 1u << 7);
     KIT_REGISTER(USART1 + 0x28) = (uint8_t)character;
 }

@@ -10,37 +10,31 @@
 #define GPIOD 0x58020C00u
 #define USART3 0x40004800u
 
-static void wait_for(uint32_t address, uint32_t bits)
-{
-    while ((KIT_REGISTER(address) & bits) != bits) {
-    }
-}
-
 void board_start(void)
 {
     /* Supply by the LDO, voltage scale 1, then its boost: 480 MHz needs scale 0. */
     KIT_REGISTER(PWR + 0x0C) = (KIT_REGISTER(PWR + 0x0C) & ~7u) | 2u; /* CR3: LDOEN alone */
-    wait_for(PWR + 0x04, 1u << 13);                                   /* CSR1: ACTVOSRDY */
+    kit_wait_for(PWR + 0x04, 1u << 13);                               /* CSR1: ACTVOSRDY */
     KIT_REGISTER(PWR + 0x18) |= 3u << 14;                             /* D3CR: VOS */
-    wait_for(PWR + 0x18, 1u << 13);
+    kit_wait_for(PWR + 0x18, 1u << 13);
     KIT_REGISTER(RCC + 0xF4) |= 1u << 1; /* APB4ENR: SYSCFG */
     (void)KIT_REGISTER(RCC + 0xF4);
     KIT_REGISTER(SYSCFG_PWRCR) |= 1u; /* ODEN */
-    wait_for(PWR + 0x18, 1u << 13);
+    kit_wait_for(PWR + 0x18, 1u << 13);
     /* PLL1: 64 MHz / 8 * 120 / 2 = 480 MHz. */
     KIT_REGISTER(RCC + 0x28) = 8u << 4;                           /* PLLCKSELR: source HSI */
     KIT_REGISTER(RCC + 0x2C) = 1u << 16 | 3u << 2;                /* PLLCFGR: P alone, inputs of 8 to 16 MHz */
     KIT_REGISTER(RCC + 0x30) = 1u << 24 | 1u << 16 | 1u << 9 | 119u; /* PLL1DIVR: R, Q, P = 2, N = 120 */
     KIT_REGISTER(RCC + 0x00) |= 1u << 24;                         /* CR: PLL1ON */
-    wait_for(RCC + 0x00, 1u << 25);
+    kit_wait_for(RCC + 0x00, 1u << 25);
     /* Flash at 240 MHz: 4 wait states. Buses: AXI and AHB at half the core's clock, APB at half of that. */
     KIT_REGISTER(FLASH_ACR) = 2u << 4 | 4u;
-    wait_for(FLASH_ACR, 2u << 4 | 4u);
+    kit_wait_for(FLASH_ACR, 2u << 4 | 4u);
     KIT_REGISTER(RCC + 0x18) = 4u << 4 | 8u;           /* D1CFGR */
     KIT_REGISTER(RCC + 0x1C) = 4u << 8 | 4u << 4;      /* D2CFGR */
     KIT_REGISTER(RCC + 0x20) = 4u << 4;                /* D3CFGR */
     KIT_REGISTER(RCC + 0x10) = (KIT_REGISTER(RCC + 0x10) & ~7u) | 3u; /* CFGR: PLL1 */
-    wait_for(RCC + 0x10, 3u << 3);
+    kit_wait_for(RCC + 0x10, 3u << 3);
     kit_caches_on();
     /* The serial line, clocked by the 64 MHz oscillator. */
     KIT_REGISTER(RCC + 0xE0) |= 1u << 3;  /* AHB4ENR: GPIOD */
@@ -54,6 +48,6 @@ void board_start(void)
 
 void board_put(char character)
 {
-    wait_for(USART3 + 0x1C, 1u << 7);
+    kit_wait_for(USART3 + 0x1C, 1u << 7);
     KIT_REGISTER(USART3 + 0x28) = (uint8_t)character;
 }

@@ -9,12 +9,6 @@
 #define GPIOG 0x48001800u
 #define LPUART1 0x40008000u
 
-static void wait_for(uint32_t address, uint32_t bits)
-{
-    while ((KIT_REGISTER(address) & bits) != bits) {
-    }
-}
-
 void board_start(void)
 {
     /* Range 1 in boost mode, which more than 80 MHz needs. */
@@ -25,16 +19,16 @@ void board_start(void)
     }
     /* The PLL: 16 MHz * 15 / 2 = 120 MHz. */
     KIT_REGISTER(RCC + 0x00) |= 1u << 8; /* CR: HSION */
-    wait_for(RCC + 0x00, 1u << 10);
+    kit_wait_for(RCC + 0x00, 1u << 10);
     KIT_REGISTER(RCC + 0x0C) = 1u << 24 | 15u << 8 | 2u; /* PLLCFGR: R on, N; M = 1, source HSI16 */
     KIT_REGISTER(RCC + 0x00) |= 1u << 24;                /* PLLON */
-    wait_for(RCC + 0x00, 1u << 25);
+    kit_wait_for(RCC + 0x00, 1u << 25);
     /* Flash: 5 wait states, prefetch, both caches. */
     KIT_REGISTER(FLASH_ACR) = 7u << 8 | 5u;
-    wait_for(FLASH_ACR, 5u);
+    kit_wait_for(FLASH_ACR, 5u);
     /* At half the speed for a microsecond or more, then at all of it. */
     KIT_REGISTER(RCC + 0x08) = 8u << 4 | 3u;
-    wait_for(RCC + 0x08, 3u << 2);
+    kit_wait_for(RCC + 0x08, 3u << 2);
     for (volatile uint32_t i = 0; i < 100; i++) {
     }
     KIT_REGISTER(RCC + 0x08) = 3u;
@@ -51,6 +45,6 @@ void board_start(void)
 
 void board_put(char character)
 {
-    wait_for(LPUART1 + 0x1C, 1u << 7);
+    kit_wait_for(LPUART1 + 0x1C, 1u << 7);
     KIT_REGISTER(LPUART1 + 0x28) = (uint8_t)character;
 }
