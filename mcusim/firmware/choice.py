@@ -2,7 +2,7 @@
 
     Signature -> choose -> KernelChoice(name, file, scratch, stored, overwrites)
 
-Planner (scratch, overwrites), flash ledger (stored), prices (name) and emitter (files) read the same choice. It depends
+Planner (scratch, overwrites), flash ledger (stored), prices (name) and emitter (file) read the same choice. It depends
 on the signature alone, neither on the core nor on the weights: a kernel is one text, whose DSP instructions have
 portable stand-ins, and its arrays are laid out alike on every core. `choices/` has a function a kind of operator.
 """
@@ -139,7 +139,7 @@ _CHOOSERS: dict[str, Chooser] = {
     "REDUCE_ANY": arithmetic.reduction,
     "EMBEDDING_LOOKUP": movement.embedding,
     "GATHER_ND": movement.gather_nd,
-    "FILL": movement.filling,
+    "FILL": movement.move,
     "ONE_HOT": movement.one_hot,
     "DYNAMIC_UPDATE_SLICE": movement.update_slice,
     "SELECT_V2": movement.select,

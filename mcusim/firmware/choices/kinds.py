@@ -83,8 +83,7 @@ STORED_INTEGERS = (DType.INT8, DType.INT16)
 
 def dtypes(signature: Signature) -> tuple[DType, DType, DType]:
     """Of activations, weights and output; int4 weights are stored as the int8 that holds them."""
-    kinds = signature.input(0).dtype, signature.input(1).dtype.unpacked, signature.output.dtype
-    return kinds
+    return signature.input(0).dtype, signature.input(1).dtype.unpacked, signature.output.dtype
 
 
 def is_16(signature: Signature) -> bool:

@@ -8,7 +8,6 @@ from mcusim.graph import DType, Signature
 __all__ = [
     "copy",
     "embedding",
-    "filling",
     "gather",
     "gather_nd",
     "move",
@@ -65,10 +64,6 @@ def embedding(signature: Signature) -> KernelChoice | None:
 def gather_nd(signature: Signature) -> KernelChoice | None:
     known = move(signature) is not None and signature.input(1).dtype in _PLACES
     return KernelChoice("gather_nd", "gather_nd.h") if known else None
-
-
-def filling(signature: Signature) -> KernelChoice | None:
-    return move(signature)
 
 
 def one_hot(signature: Signature) -> KernelChoice | None:
