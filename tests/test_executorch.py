@@ -164,6 +164,16 @@ def test_structures_have_the_compilers_sizes(command: list[str], objcopy: str, p
     assert found[len(wanted)] == LOOKED_UP_BYTES[(4, 8)[place]]
 
 
+def test_another_planner_places_a_program(tmp_path: Path) -> None:
+    """The plan in the file is left: it would be the same under each planner's name."""
+    path = tmp_path / "net.pte"
+    path.write_bytes(made("separable", "M7")[1])
+    planned = mcusim.simulate(path, profile="stm32h743").sram.arena_bytes
+    report = mcusim.simulate(path, profile="stm32h743", planner="best-fit")
+    assert 0 < report.sram.arena_bytes < planned
+    assert any("placed by best-fit" in warning for warning in report.warnings)
+
+
 def test_a_verdict(tmp_path: Path) -> None:
     path = tmp_path / "net.pte"
     path.write_bytes(made("separable", "M7")[1])

@@ -23,6 +23,7 @@ from test_torch import MODULES, converted  # noqa: E402
 from mcusim.cli.schema import document_schema  # noqa: E402
 from mcusim.errors import McusimError  # noqa: E402
 from mcusim.frontends.pte import parse_pte  # noqa: E402
+from mcusim.frontends.pte_graph import graph_from_pte  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -82,4 +83,13 @@ def test_mutated_programs_are_read_or_refused(changes: list[tuple[int, int]]) ->
     for place, value in changes:
         content[place % len(content)] = value
     with contextlib.suppress(McusimError):
-        parse_pte(bytes(content), name="net", where="net.pte")
+        graph_from_pte(parse_pte(bytes(content), name="net", where="net.pte"), "net.pte")
+
+
+def test_no_number_of_a_program_is_trusted() -> None:
+    """Each in turn becomes one that no count, size or place of the file goes with."""
+    content = bytes(program("dense", False).buffer)
+    for place in range(0, len(content) - 4, 4):
+        changed = content[:place] + (1_000_000).to_bytes(4, "little") + content[place + 4 :]
+        with contextlib.suppress(McusimError):
+            graph_from_pte(parse_pte(changed, name="net", where="net.pte"), "net.pte")

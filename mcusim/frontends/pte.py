@@ -17,13 +17,12 @@ from typing import NamedTuple
 
 from mcusim.errors import ModelError
 from mcusim.frontends.flatbuffer import I8, I32, I64, U8, U32, U64, Flatbuffer, Table
-from mcusim.frontends.formats import missing_file, not_a_file
-from mcusim.frontends.pte_loading import Lookup, Request, allocated_bytes, lookup_bytes
+from mcusim.frontends.onnx.reading import file_content
+from mcusim.frontends.pte_loading import MCU_POINTER_BYTES, Lookup, Request, allocated_bytes, lookup_bytes
 from mcusim.graph import Shape
 
 __all__ = ["PteMethod", "PteProgram", "PteTensor", "PteValue", "parse_pte", "read_pte"]
 
-MAX_FILE_BYTES = 2**31 - 1
 _ITEM_BYTES = {0: 1, 1: 1, 2: 2, 3: 4, 4: 8, 5: 2, 6: 4, 7: 8, 11: 1, 12: 1, 13: 1, 15: 2, 27: 2, 28: 4, 29: 8}
 """Bytes of an element by ScalarType; 0 for what is not listed."""
 _TENSOR, _KERNEL, _DELEGATE = 5, 1, 2
@@ -33,7 +32,6 @@ _IN_THE_FILE = (6, 8, 9)
 """Kinds whose elements the runtime leaves where they are: strings, lists of doubles and of booleans."""
 _EXTERNAL = 1
 """Where the elements of a tensor lie: in another file."""
-MCU_POINTER_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +49,10 @@ class PteValue:
     place: tuple[int, int] | None = None
     is_dynamic: bool = False
     is_external: bool = False
+
+    @property
+    def is_tensor(self) -> bool:
+        return self.kind == _TENSOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +123,7 @@ class PteProgram:
 def read_pte(path: str | Path) -> PteProgram:
     """The program in a .pte file. Raises ModelError where there is none, or it is malformed."""
     path = Path(path)
-    where = str(path)
-    try:
-        if not path.is_file():
-            raise not_a_file(path) if path.exists() else missing_file(path)
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ModelError("the file has more than 2 GiB", where=where, fix="use a smaller network")
-        content = path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        fix = "check the path and its permissions"
-        raise ModelError(f"it cannot be read: {reason}", where=where, fix=fix) from error
-    return parse_pte(content, name=path.stem, where=where)
+    return parse_pte(file_content(path), name=path.stem, where=str(path))
 
 
 def parse_pte(content: bytes, *, name: str, where: str) -> PteProgram:
@@ -158,6 +149,9 @@ def _method(plan: Table, index: int) -> PteMethod:
     chains = [_chain(plan, chain, operators, delegates) for chain in plan.tables(5, "chain")]
     calls = [call for chain in chains for call in chain if call.name]
     inputs, outputs = plan.integers(3), plan.integers(4)
+    for value in (*inputs, *outputs):
+        if not 0 <= value < len(values):
+            raise plan.buffer.corrupt(f"an input or output is value {value} of {len(values)}")
     touched = _touched(calls, lists)
     last = max(len(calls) - 1, 0)
     for value in inputs:  # an input is there from the start, an output until the end
@@ -304,7 +298,7 @@ def _requests(
 
 def _requests_of_a_value(value: PteValue) -> Iterator[Request]:
     rank, count = len(value.shape), len(value.items)
-    if value.kind == _TENSOR:
+    if value.is_tensor:
         if value.is_dynamic:
             yield from (Request("size", rank), Request("axis", rank))
         yield from (Request("stride", rank), Request("tensor"))

@@ -17,18 +17,17 @@ __all__ = ["graph_from_pte", "read_pte_graph"]
 
 _METHOD = "forward"
 _DTYPES = {
-    0: "uint8",
-    1: "int8",
-    2: "int16",
-    3: "int32",
-    4: "int64",
-    5: "float16",
-    6: "float32",
-    7: "float64",
-    11: "bool",
+    0: DType.UINT8,
+    1: DType.INT8,
+    2: DType.INT16,
+    3: DType.INT32,
+    4: DType.INT64,
+    5: DType.FLOAT16,
+    6: DType.FLOAT32,
+    7: DType.FLOAT64,
+    11: DType.BOOL,
 }
 """By ScalarType."""
-_TENSOR = 5
 _BUFFER_ALIGNMENT = 16
 
 
@@ -80,8 +79,8 @@ def _offset(value: PteValue, starts: Sequence[int]) -> int:
 
 def _tensor(value: PteValue, number: int) -> Tensor:
     """A tensor; what is none becomes an empty constant, so that numbers stay those of the file."""
-    dtype = DType(_DTYPES[value.scalar]) if value.scalar in _DTYPES and _DTYPES[value.scalar] in set(DType) else None
-    if value.kind != _TENSOR or dtype is None:
+    dtype = _DTYPES.get(value.scalar)
+    if not value.is_tensor or dtype is None:
         return Tensor(f"value {number}", tensor_type((0,), DType.INT8, True))
     return Tensor(f"value {number}", tensor_type(value.shape, dtype, value.place is None))
 
@@ -90,7 +89,7 @@ def _nodes(
     method: PteMethod, tensors: Sequence[Tensor], offsets: Sequence[int]
 ) -> tuple[tuple[Node, ...], tuple[int, ...]]:
     """The calls, and the network's inputs. What a call touches first, it writes: results and working memory."""
-    inputs = tuple(value for value in method.inputs if value < len(tensors) and tensors[value].size_bytes)
+    inputs = tuple(value for value in method.inputs if tensors[value].size_bytes)
     known, nodes = set(inputs), []
     alias: dict[int, int] = {}
     holder: dict[tuple[int, int, DType], int] = {
@@ -102,10 +101,10 @@ def _nodes(
         results = set(arguments[-1:])
         for argument in arguments:
             for value in method.lists.get(argument, (argument,)):
-                if not 0 <= value < len(tensors) or method.values[value].kind != _TENSOR:
+                if not 0 <= value < len(tensors) or not method.values[value].is_tensor:
                     continue
                 tensor, place = tensors[value], (offsets[value], tensors[value].size_bytes, tensors[value].dtype)
-                if tensor.is_constant or value in known or alias.get(value) is not None:
+                if tensor.is_constant or value in known or value in alias:
                     reads[alias.get(value, value)] = None
                 elif value not in results and tensor.dtype is not DType.UINT8 and place in holder:
                     alias[value] = holder[place]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-__all__ = ["LOOKED_UP_BYTES", "STRUCTURES", "Lookup", "Request", "allocated_bytes", "lookup_bytes"]
+__all__ = ["LOOKED_UP_BYTES", "MCU_POINTER_BYTES", "STRUCTURES", "Lookup", "Request", "allocated_bytes", "lookup_bytes"]
 
 
 class Request(NamedTuple):
@@ -31,7 +31,8 @@ class Lookup(NamedTuple):
     ranks: int
 
 
-_POINTERS = {4: 0, 8: 1}
+MCU_POINTER_BYTES = 4
+_POINTERS = {MCU_POINTER_BYTES: 0, 8: 1}
 STRUCTURES: Mapping[str, tuple[tuple[int, int], tuple[int, int]]] = MappingProxyType(
     {
         "value": ((16, 8), (16, 8)),

@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from mcusim.frontends.pte_loading import Lookup, Request, allocated_bytes, lookup_bytes
+from mcusim.frontends.pte_loading import MCU_POINTER_BYTES, Lookup, Request, allocated_bytes, lookup_bytes
 from mcusim.graph import DType, Graph, Padding, Signature, signature, tensor_type
 from mcusim.lowering.rules import LoweringRules, Scratch
 from mcusim.lowering.staging import network_of
@@ -31,7 +31,6 @@ from mcusim.runtimes.registry import Flash, Kernel, LedgerItem, Persistent, Runt
 
 __all__ = ["EXECUTORCH"]
 
-MCU_POINTER_BYTES = 4
 _OWN = "CUSTOM:"
 
 
@@ -107,8 +106,8 @@ def _kernel(called: Signature) -> Kernel:
 
 
 def _is_int8(called: Signature) -> bool:
-    activations = [kind for kind in (called.inputs[0] if called.op != "TRANSPOSE_CONV" else called.input(2),) if kind]
-    return all(kind.dtype is DType.INT8 for kind in (*activations, *called.outputs))
+    source = called.input(2 if called.op == "TRANSPOSE_CONV" else 0)
+    return all(kind.dtype is DType.INT8 for kind in (source, *called.outputs))
 
 
 def _moves(called: Signature) -> bool:

@@ -139,7 +139,7 @@ class Runtime:
     resolver: the operators that an image must link for a network; None for generated code, which calls functions.
     memory_basis: what stands behind the arena's size.   persistent_basis: behind the persistent bytes.
     cores: where its memory rules hold; empty for everywhere.   reads_offline_plan: from the model file, as TFLM does.
-    runs_compiled: files that bring their own memory plan and operators (`Source.compiled`).
+    runs_compiled: files that bring their own operators (`Source.compiled`), placed by the plan in them.
     weight_bits, activation_bits: widths that its kernels take.
     kernel: which function serves a node.   patch_kernel: which serves it in a patch, where that is another.
     refuses: nodes that have a kernel by their signature, and still cannot run: for their scales and zero points, or

@@ -25,7 +25,7 @@ def with_planner(runtime: Runtime, name: str) -> Runtime:
         known = ", ".join(sorted(each.name for each in RUNTIMES.values() if each.has_placement))
         what = f"it is not known which buffers {runtime.name} plans"
         raise InputError(what, where="planner", fix=f"leave it out, or name one of these runtimes: {known}")
-    return replace(runtime, planner=PLANNERS[name], planner_name=name, reads_offline_plan=False)
+    return replace(runtime, planner=PLANNERS[name], planner_name=name, reads_offline_plan=False, runs_compiled=False)
 
 
 def planner_warning(runtime: Runtime) -> list[str]:
@@ -36,6 +36,8 @@ def planner_warning(runtime: Runtime) -> list[str]:
     told = (
         f"SRAM: placed by {runtime.planner_name}, where {runtime.name} by itself plans with {registered.planner_name}"
     )
+    if registered.runs_compiled:
+        return [f"{told}: whoever exports the program has to place the buffers so."]
     if registered.reads_offline_plan:
         return [f"{told}; it follows the plan in a file that `mcusim plan MODEL --emit tflm FILE` writes."]
     return [f"{told}: whoever generates the code has to place the buffers so."]
