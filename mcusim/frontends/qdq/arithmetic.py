@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from mcusim.frontends.qdq.emitter import Emitter, lowers, symmetric_grid
+from mcusim.frontends.qdq.expansions import MAX_POWER
 from mcusim.frontends.qdq.grids import Grid
 from mcusim.frontends.qdq.held import UNIT, Held, Order, plain
 from mcusim.frontends.qdq.network import Array, Step
@@ -194,14 +195,14 @@ def real_function(emitter: Emitter, step: Step) -> None:
 
 @lowers("Pow")
 def power(emitter: Emitter, step: Step) -> None:
-    """Squares and square roots."""
+    """Squares and square roots; `expansions` has made products of other whole powers."""
     exponent = emitter.network.real(step.input(1))
     if exponent is not None and exponent.size == 1 and float(exponent.ravel()[0]) == 2.0:
         binary(emitter, replace(step, op="Mul", inputs=(step.input(0), step.input(0))))
     elif exponent is not None and exponent.size == 1 and float(exponent.ravel()[0]) == 0.5:
         real_function(emitter, replace(step, op="Sqrt", inputs=(step.input(0),)))
     else:
-        raise step.refuse("TFLite's integers have no such power", "use squares and square roots")
+        raise step.refuse("TFLM has no such power", f"use whole powers up to {MAX_POWER}, or square roots")
 
 
 # Pools and means

@@ -161,19 +161,6 @@ def _reciprocal(writer: _Writer, step: Step) -> Iterator[Step]:
     yield writer.step(step, "Div", "", writer.constant(step, "one", _number(1)), step.input(0))
 
 
-def _length(writer: _Writer, step: Step, name: str, order: int, part: str, **folded: Attribute) -> Iterator[Step]:
-    """The sum of sizes (order 1), or the root of the sum of squares (order 2), along axes."""
-    if order == 1:
-        each = writer.step(step, "Abs", "each", name)
-        yield each
-        yield writer.step(step, "ReduceSum", part, each.output, **folded)
-        return
-    each = writer.step(step, "Mul", "each", name, name)
-    total = writer.step(step, "ReduceSum", "total", each.output, **folded)
-    yield from (each, total)
-    yield writer.step(step, "Sqrt", part, total.output)
-
-
 MAX_POWER = 8
 
 
@@ -197,12 +184,19 @@ def _power(writer: _Writer, step: Step) -> Iterator[Step]:
 
 
 def _unit_length(writer: _Writer, step: Step) -> Iterator[Step]:
+    """x by the sum of sizes (order 1), or by the root of the sum of squares (order 2), along an axis."""
     order = step.integer("p", 2)
     if order not in (1, 2):
         raise step.refuse(f"its norm is of order {order}", "use order 1 or 2")
     folded: dict[str, Attribute] = {"axes": (step.integer("axis", -1),), "keepdims": 1}
-    yield from _length(writer, step, step.input(0), order, "length", **folded)
-    yield writer.step(step, "Div", "", step.input(0), f"{step.output}/length")
+    x = step.input(0)
+    each = writer.step(step, "Abs", "each", x) if order == 1 else writer.step(step, "Mul", "each", x, x)
+    length = writer.step(step, "ReduceSum", "total", each.output, **folded)
+    yield from (each, length)
+    if order == 2:
+        length = writer.step(step, "Sqrt", "length", length.output)
+        yield length
+    yield writer.step(step, "Div", "", x, length.output)
 
 
 def _log_softmax(writer: _Writer, step: Step) -> Iterator[Step]:

@@ -70,7 +70,6 @@ def shifted(stored: Array, kind: str) -> Array:
 
 _AGAIN = "quantise the network with fixed scales: onnxruntime's quantize_static, or PT2E with static activations"
 
-
 _SYMMETRIC = "quantise symmetrically: quantize_static(..., extra_options={'ActivationSymmetric': True})"
 
 
@@ -93,9 +92,7 @@ def grid_of(network: Network, step: Step) -> Grid:
     zero_points = tuple(int(each) - moved for each in np.broadcast_to(offsets, (len(scales),)))
     if dtype is DType.INT16 and any(zero_points):
         what = f"it stores {kind} with zero point {int(offsets[0])}, and TFLite's int16 has none"
-        raise step.refuse(
-            what, "quantise symmetrically: quantize_static(..., extra_options={'ActivationSymmetric': True})"
-        )
+        raise step.refuse(what, _SYMMETRIC)
     shape = network.shape(step.input(0)) or ()
     axis = step.integer("axis", 1) % len(shape) if len(scales) > 1 and shape else 0
     if len(scales) > 1 and not (shape and shape[axis] == len(scales)):

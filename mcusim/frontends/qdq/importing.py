@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mcusim.errors import ModelError
 from mcusim.frontends.checks import check_flow, check_shapes
-from mcusim.frontends.qdq import (
+from mcusim.frontends.qdq import (  # noqa: F401   for what they register
     arithmetic,
     choosing,
     convolutions,
@@ -35,20 +35,6 @@ QUANTISE = (
     "quantise it: `mcusim quantize MODEL --data calibration.npz -o out.tflite`, or onnxruntime's quantize_static with "
     "quant_format=QuantFormat.QDQ, activation_type=weight_type=QuantType.QInt8 and per_channel=True"
 )
-_RULES = (
-    arithmetic,
-    choosing,
-    convolutions,
-    cutting,
-    dense,
-    joining,
-    lines,
-    looked_up,
-    quantising,
-    reshaping,
-    resizing,
-)
-"""Imported for what they register."""
 _DYNAMIC = frozenset({"DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "DynamicQuantizeMatMul"})
 _REFUSED = {
     "LSTM": "microcontroller runtimes take TFLite's own LSTM: train it with TensorFlow",
