@@ -20,6 +20,7 @@ from mcusim.errors import ModelError, OutputError
 from mcusim.files import is_file
 from mcusim.networks.loading import load
 from mcusim.render.catalog import board_details, board_list, finding_lines
+from mcusim.render.text import counted
 
 __all__ = ["FindingsDocument", "ProfilesDocument", "app"]
 

@@ -24,7 +24,7 @@ __all__ = ["ForecastDocument", "SweepDocument", "sweep"]
 
 
 class SweepDocument(Versioned):
-    """What `mcusim sweep` did. resumed: answers that were there before.   failed: those of `answered` that say why there is none."""
+    """What `mcusim sweep` did. resumed: answers that were there before.   failed: those that say why there is none."""
 
     folder: str
     answered: int
