@@ -70,8 +70,8 @@ def chosen_runtime(runtime: Runtime | str | None, graph: Graph, board: Board | N
 
     With a board, it is the runtime as it is built for the board's core.
     """
-    found = choose_runtime(graph, board) if runtime is None else RuntimeChoice(the_runtime(runtime), "")
-    return found if board is None else found._replace(runtime=found.runtime.on(board.core))
+    choice = choose_runtime(graph, board) if runtime is None else RuntimeChoice(the_runtime(runtime), "")
+    return choice if board is None else choice._replace(runtime=choice.runtime.on(board.core))
 
 
 def the_schedule(schedule: Schedule | str) -> Schedule:
@@ -103,10 +103,10 @@ def the_bytes(size_bytes: int | None, name: str) -> int | None:
     """A budget in bytes. Raises InputError for what is no whole number above zero."""
     if size_bytes is None:
         return None
-    found = _whole(size_bytes, name, "bytes", 262_144, parse_bytes)
-    if found <= 0:
-        raise InputError(f"it is {found:,}", where=name, fix="give it a number of bytes above zero, or leave it out")
-    return found
+    amount = _whole(size_bytes, name, "bytes", 262_144, parse_bytes)
+    if amount <= 0:
+        raise InputError(f"it is {amount:,}", where=name, fix="give it a number of bytes above zero, or leave it out")
+    return amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +154,12 @@ def the_ms(max_ms: float | None) -> float | None:
     if isinstance(max_ms, bool | str):
         raise _wrong_kind(max_ms, "max_ms", fix)
     try:
-        found = float(max_ms)
+        amount = float(max_ms)
     except (TypeError, ValueError):
         raise _wrong_kind(max_ms, "max_ms", fix) from None
-    if not 0 < found < math.inf:
-        raise InputError(f"it is {found}", where="max_ms", fix=fix)
-    return found
+    if not 0 < amount < math.inf:
+        raise InputError(f"it is {amount}", where="max_ms", fix=fix)
+    return amount
 
 
 def _whole(value: object, name: str, unit: str, example: int, parse: Callable[[str], int]) -> int:

@@ -268,5 +268,5 @@ def _without_depthwise(layer: Layer) -> Layer:
 def _moved(layers: Sequence[Layer], block: int, behind: int) -> list[Layer]:
     """Without `block`, and with one more of `behind`."""
     again = {key: value for key, value in layers[behind].items() if key != "name"}
-    found = [*layers[: behind + 1], again, *layers[behind + 1 :]]
-    return found[:block] + found[block + 1 :]
+    lengthened = [*layers[: behind + 1], again, *layers[behind + 1 :]]
+    return lengthened[:block] + lengthened[block + 1 :]

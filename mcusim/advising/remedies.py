@@ -141,7 +141,7 @@ def remedies(
     way = Way(graph, named, board, shown, chosen, limits, input_place)
     report = _asked(graph, board, chosen, input_place, budgets)
     patient = _Patient(way, chosen, report, budgets, runtime is None)
-    found = [
+    ranked_remedies = [
         *patient.changes(),
         *patient.bits(),
         *patient.resolutions(),
@@ -149,8 +149,8 @@ def remedies(
         *patient.boards(),
     ]
     if patient.report.fits:  # then only what takes less is of any use
-        found = [remedy for remedy in found if remedy.sram_bytes < patient.report.sram.peak_bytes]
-    return Diagnosis(patient.report, tuple(sorted(found, key=_rank)))
+        ranked_remedies = [remedy for remedy in ranked_remedies if remedy.sram_bytes < patient.report.sram.peak_bytes]
+    return Diagnosis(patient.report, tuple(sorted(ranked_remedies, key=_rank)))
 
 
 def _rank(remedy: Remedy) -> tuple[bool, bool, bool, int, float, int]:
@@ -204,15 +204,15 @@ class _Patient:
         ways = [self.way] if self.report.flash.fits is not False else []
         ways += [way for way, remedy in others if way.runtime is not None and FLASH_LACKS not in remedy.lacks]
         for count in range(1, _MOST_TOGETHER + 1):
-            found = [
+            of_schedule = [
                 remedy
                 for way in ways
                 for kinds in combinations(_CHANGES, count)
                 if count > 1 or way is not self.way
                 if (remedy := self._together(way, kinds)) is not None and remedy.fits
             ]
-            yield from found
-            if found:
+            yield from of_schedule
+            if of_schedule:
                 return
 
     def _singles(self, way: Way) -> Iterator[Remedy]:
@@ -259,7 +259,7 @@ class _Patient:
 
     def bits(self) -> Iterator[Remedy]:
         """Fewer bits a tensor, as few as it takes."""
-        found = fit_bits(
+        bit_fit = fit_bits(
             self.way.graph,
             profile=self.way.board,
             runtime=self.runtime,
@@ -268,10 +268,10 @@ class _Patient:
             flash_budget_bytes=self.budgets.flash_bytes,
             what_if=True,
         )
-        if found.graph is not found.original:
-            least = min((*found.allocation.weights.values(), *found.allocation.activations.values()))
+        if bit_fit.graph is not bit_fit.original:
+            least = min((*bit_fit.allocation.weights.values(), *bit_fit.allocation.activations.values()))
             command = f"{self.way.command} --bits auto"
-            yield _of(RemedyKind.BITS, f"tensors of {least} bits and more, retrained", False, found.report, command)
+            yield _of(RemedyKind.BITS, f"tensors of {least} bits and more, retrained", False, bit_fit.report, command)
 
     def resolutions(self) -> Iterator[Remedy]:
         """The largest smaller input whose SRAM fits, or the smallest; it stores the same weights."""
@@ -350,8 +350,8 @@ class _Patient:
         Cores differ in scratch only; with a tenth less than on this board no board is left out that might hold it.
         """
         chosen = [runtime] if runtime is not None else preferred()
-        found = [replace(self.way, runtime=each.on(self.way.board.core)).answer() for each in chosen]
-        return 0.9 * min([math.inf if answer is None else answer.sram.peak_bytes for answer in found])
+        answers = [replace(self.way, runtime=each.on(self.way.board.core)).answer() for each in chosen]
+        return 0.9 * min([math.inf if answer is None else answer.sram.peak_bytes for answer in answers])
 
     def _board_told(self, answer: Report) -> str:
         """The board, and the runtime where it is another."""
@@ -395,30 +395,30 @@ def _of(kind: RemedyKind, what: str, keeps: bool, report: Report, command: str =
 
 
 def _lacks(sram_fits: bool | None, report: Report) -> tuple[str, ...]:
-    found = ["too much SRAM"] if sram_fits is False else []
-    found += [FLASH_LACKS] if report.flash.fits is False else []
+    lacks = ["too much SRAM"] if sram_fits is False else []
+    lacks += [FLASH_LACKS] if report.flash.fits is False else []
     if report.latency.fits is False:
-        found.append("too much time")
+        lacks.append("too much time")
     if report.runtime.runs is not True:
-        found.append(f"{report.runtime.name} cannot run it")
-    return tuple(found)
+        lacks.append(f"{report.runtime.name} cannot run it")
+    return tuple(lacks)
 
 
 def _description(graph: Graph) -> dict[str, Any] | None:
     """The description of a network of the zoo with one image as input; None for any other."""
     if graph.name not in zoo.names() or not graph.source.description.startswith("zoo:"):
         return None
-    found = zoo.network_description(graph.name)
-    return found if len(found.get("input", ())) == 3 else None
+    description = zoo.network_description(graph.name)
+    return description if len(description.get("input", ())) == 3 else None
 
 
 def narrowed(description: Mapping[str, Any], width: float) -> dict[str, Any]:
     """Every layer but the last that has channels, narrower."""
-    found = copy.deepcopy(dict(description))
-    layers = [layer for layer in found["layers"] if "out_channels" in layer]
+    narrower = copy.deepcopy(dict(description))
+    layers = [layer for layer in narrower["layers"] if "out_channels" in layer]
     for layer in layers[:-1]:
         layer["out_channels"] = _rounded(layer["out_channels"] * width)
-    return found
+    return narrower
 
 
 def _rounded(channels: float) -> int:

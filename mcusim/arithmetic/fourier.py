@@ -86,7 +86,7 @@ class _Arithmetic:
 
 
 def _factors(size: int) -> list[int]:
-    found, radix = [], 4
+    radices, radix = [], 4
     limit = math.floor(math.sqrt(size))
     while size > 1:
         while size % radix:
@@ -94,8 +94,8 @@ def _factors(size: int) -> list[int]:
             if radix > limit:
                 radix = size
         size //= radix
-        found.append(radix)
-    return found
+        radices.append(radix)
+    return radices
 
 
 def _turned(a: Complex, sign: int) -> Complex:
@@ -140,13 +140,13 @@ class RealTransform:
         """signal: (length,).   Returns the first length / 2 + 1 frequencies."""
         at, half = self._arithmetic, self._half
         samples = at.samples(signal)
-        found = self._complex(Complex(samples[0::2], samples[1::2]))
-        real, imag = (np.zeros(half + 1, found.real.dtype) for _ in range(2))
-        first = at.divided(Complex(found.real[:1], found.imag[:1]), 2)
+        half_spectrum = self._complex(Complex(samples[0::2], samples[1::2]))
+        real, imag = (np.zeros(half + 1, half_spectrum.real.dtype) for _ in range(2))
+        first = at.divided(Complex(half_spectrum.real[:1], half_spectrum.imag[:1]), 2)
         real[0], real[half] = at.wrapped(first.real + first.imag)[0], at.wrapped(first.real - first.imag)[0]
         k = np.arange(1, half // 2 + 1)
-        low = at.divided(Complex(found.real[k], found.imag[k]), 2)
-        high = at.divided(Complex(found.real[half - k], at.wrapped(-found.imag[half - k])), 2)
+        low = at.divided(Complex(half_spectrum.real[k], half_spectrum.imag[k]), 2)
+        high = at.divided(Complex(half_spectrum.real[half - k], at.wrapped(-half_spectrum.imag[half - k])), 2)
         even, odd = at.plus(low, high), at.times(at.minus(low, high), self._super_twiddles)
         # The middle, which is both, keeps what is written last.
         real[k], imag[k] = at.halved(even.real + odd.real), at.halved(even.imag + odd.imag)
@@ -168,9 +168,9 @@ class RealTransform:
         total, rest = at.plus(even, odd), at.minus(even, odd)
         real[k], imag[k] = total
         real[half - k], imag[half - k] = rest.real, at.wrapped(-rest.imag)
-        found = self._complex(Complex(real, imag))
-        signal = np.empty(self.length, found.real.dtype)
-        signal[0::2], signal[1::2] = found
+        halves = self._complex(Complex(real, imag))
+        signal = np.empty(self.length, halves.real.dtype)
+        signal[0::2], signal[1::2] = halves
         return signal
 
     def _complex(self, x: Complex) -> Complex:

@@ -57,9 +57,9 @@ def log_float32(value: ArrayLike) -> Floats:
     tiny = (x > 0) & (x < np.float32(2.0**-126))
     scale = np.where(tiny, np.int64(23), np.int64(0))
     with np.errstate(invalid="ignore"):
-        found = _log_of_normal(np.where(tiny, x * np.float32(2.0**23), np.where(x > 0, x, np.float32(1))), scale)
+        logarithm = _log_of_normal(np.where(tiny, x * np.float32(2.0**23), np.where(x > 0, x, np.float32(1))), scale)
     ends = np.where(x == 0, np.float32(-np.inf), np.where(np.isposinf(x), x, np.float32(np.nan)))
-    return np.where((x > 0) & np.isfinite(x), found, ends)
+    return np.where((x > 0) & np.isfinite(x), logarithm, ends)
 
 
 def _log_of_normal(x: Floats, scale: NDArray[np.int64]) -> Floats:
@@ -125,10 +125,10 @@ def _sine(value: ArrayLike, quarters: int) -> Floats:
     fourth = square * square
     c0, c1, c2, c3, c4 = _COSINES
     cosine = ((c0 + square * c1) + fourth * c2) + (fourth * square) * (c3 + square * c4)
-    found = np.where(quadrant & 1, cosine, sine)
-    found = np.where(quadrant & 2, -found, found).astype(np.float32)
-    found = np.where(size < 0x398, single if not quarters else np.float32(1), found)
-    return np.where(np.isfinite(single), found, np.float32(np.nan))
+    result = np.where(quadrant & 1, cosine, sine)
+    result = np.where(quadrant & 2, -result, result).astype(np.float32)
+    result = np.where(size < 0x398, single if not quarters else np.float32(1), result)
+    return np.where(np.isfinite(single), result, np.float32(np.nan))
 
 
 def _reduced(x: float) -> tuple[float, int]:
@@ -172,11 +172,11 @@ def expm1_float32(value: ArrayLike) -> Floats:
         high, low = x - times * _LN2_HIGH, times * _LN2_LOW
         r = np.where(k == 0, x, high - low)
         c = np.where(k == 0, np.float32(0), (high - r) - low)
-        found = _from_parts(r, c, k)
-    found = np.where(size < np.float32(2.0**-25), x, found)
-    found = np.where(x <= np.float32(-18.714973), -one, found)
-    found = np.where(x >= np.float32(88.72283935546875), np.float32(np.inf), found)
-    return np.where(np.isnan(x), x, found).reshape(np.shape(value))
+        result = _from_parts(r, c, k)
+    result = np.where(size < np.float32(2.0**-25), x, result)
+    result = np.where(x <= np.float32(-18.714973), -one, result)
+    result = np.where(x >= np.float32(88.72283935546875), np.float32(np.inf), result)
+    return np.where(np.isnan(x), x, result).reshape(np.shape(value))
 
 
 def _from_parts(r: Floats, c: Floats, k: NDArray[np.int32]) -> Floats:
@@ -213,7 +213,7 @@ def tanh_float32(value: ArrayLike) -> Floats:
     size = np.abs(x)
     t = expm1_float32(np.where(size >= 1, two * np.minimum(size, np.float32(32)), -two * size))
     with np.errstate(over="ignore", invalid="ignore"):
-        found = np.where(size >= 1, one - two / (t + two), -t / (t + two))
-        found = np.where(size >= 22, one, found)
-        signed = np.where(np.signbit(x), -found, found)
+        magnitude = np.where(size >= 1, one - two / (t + two), -t / (t + two))
+        magnitude = np.where(size >= 22, one, magnitude)
+        signed = np.where(np.signbit(x), -magnitude, magnitude)
         return np.where(size < np.float32(2.0**-55), x * (one + x), np.where(np.isnan(x), x, signed)).astype(np.float32)

@@ -95,14 +95,14 @@ def load_board(name: str | PathLike[str]) -> Board:
     lower = name.strip().lower()
     if lower in board_names():
         return _builtin(lower)
-    found = _aliases().get(lower)
-    if found is None:
+    own_name = _aliases().get(lower)
+    if own_name is None:
         fix = did_you_mean(lower, [*board_names(), *_aliases()], listed_by="mcusim profiles")
         with suppress(OSError, ValueError):
             own = Path(f"{name.strip()}.toml")
             fix = f"for the file here, write ./{own}" if lower and is_file(own) else fix
         raise ProfileError(f"there is no board called {show(name)}", where="profile", fix=fix)
-    return _builtin(found)
+    return _builtin(own_name)
 
 
 def _with_model_beside(board: Board, path: Path) -> Board:

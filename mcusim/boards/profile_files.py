@@ -118,12 +118,12 @@ def _parse(text: str, where: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)", str(error))
-        line = int(found[1]) if found and found[1] else text.count("\n") + 1
-        what = str(error)[: found.start()] if found else str(error)
+        position = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)", str(error))
+        line = int(position[1]) if position and position[1] else text.count("\n") + 1
+        what = str(error)[: position.start()] if position else str(error)
         what = f"not valid TOML: {what[:1].lower()}{what[1:]}"
-        if found and found[2]:
-            what += f" at column {found[2]}"
+        if position and position[2]:
+            what += f" at column {position[2]}"
         fix = "write `key = value`, texts in quotes, tables as [flash] and [[memory]]"
         raise ProfileError(what, where=f"{where} line {line}", fix=fix) from None
     except (RecursionError, ValueError):  # nested too deep; an integer of thousands of digits
@@ -155,21 +155,21 @@ _EXAMPLE_POWER = {"active_low_mw": 0.001, "active_high_mw": 100_000.0}
 
 
 def _readable(kind: type[msgspec.Struct], table: Mapping[str, Any], example: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    complete: dict[str, Any] = {}
     for name, (hint, required) in _fields(kind).items():
         child, value, faults = _child(hint), table.get(name), list[ProfileError]()
         if child is None and value is not None:
             _leaf(name, hint, value, "", faults)
             if not faults:
-                found[name] = value
+                complete[name] = value
         elif child and not _is_list(hint) and isinstance(value, dict):
-            found[name] = _readable(child, value, example.get(name, {}))
+            complete[name] = _readable(child, value, example.get(name, {}))
         elif child and _is_list(hint) and isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
             like = example[name][0]
-            found[name] = [_readable(child, v, {**like, "name": f"bank {i}"}) for i, v in enumerate(value)]
-        if required and name not in found:
-            found[name] = example[name]
-    return found
+            complete[name] = [_readable(child, v, {**like, "name": f"bank {i}"}) for i, v in enumerate(value)]
+        if required and name not in complete:
+            complete[name] = example[name]
+    return complete
 
 
 def _struct(kind: type[_T], table: Mapping[str, Any], place: str, problems: list[ProfileError]) -> _T | None:
@@ -313,9 +313,9 @@ def _child(hint: Any) -> type[msgspec.Struct] | None:
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return hint
     for argument in typing.get_args(hint):
-        found = _child(argument)
-        if found is not None:
-            return found
+        inner = _child(argument)
+        if inner is not None:
+            return inner
     return None
 
 

@@ -84,12 +84,12 @@ class _Loaded(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in self._made:
             command = COMMANDS[name]
-            found = getattr(import_module(f"mcusim.cli.{command.home}"), command.attribute)
-            if not isinstance(found, typer.Typer):
+            loaded = getattr(import_module(f"mcusim.cli.{command.home}"), command.attribute)
+            if not isinstance(loaded, typer.Typer):
                 single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-                single.command(name)(found)
-                found = single
-            self._made[name] = typer.main.get_command(found)
+                single.command(name)(loaded)
+                loaded = single
+            self._made[name] = typer.main.get_command(loaded)
             self._made[name].name = name
         return self._made[name]
 

@@ -107,7 +107,7 @@ def bits(
 
     refuse_same_target(json=json, csv=csv)
     refuse_overwriting((model, profile_file(profile)), json=json, csv=csv)
-    found = fit_bits(
+    bit_fit = fit_bits(
         model,
         profile=profile,
         runtime=runtime,
@@ -120,17 +120,17 @@ def bits(
         margin=margin,
     )
     if json is not None:
-        write_output(document(_document(found, min_bits, margin)), json, "--json")
+        write_output(document(_document(bit_fit, min_bits, margin)), json, "--json")
     if csv is not None:
-        write_output(bits_csv(found.layers), csv, "--csv")
+        write_output(bits_csv(bit_fit.layers), csv, "--csv")
     if STDOUT not in (json, csv):
-        show(bits_lines(found, terminal_width(), glyphs()))
+        show(bits_lines(bit_fit, terminal_width(), glyphs()))
     if check:
-        check_exit("mcusim bits", [found.fits])
+        check_exit("mcusim bits", [bit_fit.fits])
 
 
-def _document(found: BitFit, min_bits: int, margin: float) -> BitsDocument:
-    after, tensors = found.report, found.graph.tensors
+def _document(bit_fit: BitFit, min_bits: int, margin: float) -> BitsDocument:
+    after, tensors = bit_fit.report, bit_fit.graph.tensors
     return {
         "schema_version": 1,
         "model": after.model.name,
@@ -139,27 +139,27 @@ def _document(found: BitFit, min_bits: int, margin: float) -> BitsDocument:
         "schedule": after.schedule.spec,
         "min_bits": min_bits,
         "margin": margin,
-        "fits": found.fits,
-        "why": found.why or None,
+        "fits": bit_fit.fits,
+        "why": bit_fit.why or None,
         "sram": {
-            "before_bytes": found.before.sram.peak_bytes,
+            "before_bytes": bit_fit.before.sram.peak_bytes,
             "after_bytes": after.sram.peak_bytes,
             "budget_bytes": after.sram.budget_bytes,
         },
         "flash": {
-            "before_bytes": found.before.flash.total_bytes,
+            "before_bytes": bit_fit.before.flash.total_bytes,
             "after_bytes": after.flash.total_bytes,
             "budget_bytes": after.flash.budget_bytes,
         },
-        "layers": found.layers,
+        "layers": bit_fit.layers,
         "tensors": [
             *(
                 TensorBits(index=index, name=tensors[index].name, kind="activation", bits=width)
-                for index, width in found.allocation.activations.items()
+                for index, width in bit_fit.allocation.activations.items()
             ),
             *(
                 TensorBits(index=index, name=tensors[index].name, kind="weights", bits=width)
-                for index, width in found.allocation.weights.items()
+                for index, width in bit_fit.allocation.weights.items()
             ),
         ],
     }

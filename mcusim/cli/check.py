@@ -55,17 +55,17 @@ def check(
       mcusim check budgets.toml
     """
     refuse_overwriting((budgets,), json=json)
-    found = list(check_budgets(budgets))
+    answers = list(check_budgets(budgets))
     if json is not None:
-        write_output(document(_document(found)), json, "--json")
+        write_output(document(_document(answers)), json, "--json")
     if json != STDOUT:
-        show(budget_lines(found, terminal_width(), glyphs()))
-    fits = [held.fits for held in found]
+        show(budget_lines(answers, terminal_width(), glyphs()))
+    fits = [held.fits for held in answers]
     holds = False if False in fits else None if None in fits else True
     check_exit("mcusim check", [holds], no="a budget is missed", unknown="it cannot be known of each whether it fits")
 
 
-def _document(found: Sequence[Held]) -> CheckDocument:
+def _document(answers: Sequence[Held]) -> CheckDocument:
     return {
         "schema_version": 1,
         "budgets": [
@@ -76,6 +76,6 @@ def _document(found: Sequence[Held]) -> CheckDocument:
                 "error": held.why or None,
                 "report": held.report,
             }
-            for held in found
+            for held in answers
         ],
     }

@@ -76,23 +76,23 @@ def compare(
     refuse_same_target(json=json, markdown=markdown)
     refuse_overwriting((before, after), json=json, markdown=markdown)
     limits = [parse_limit(text) for text in fail_on or ()]
-    found = compare_reports(read_report(before), read_report(after), limits)
+    comparison = compare_reports(read_report(before), read_report(after), limits)
     if json is not None:
-        write_output(document(_document(found)), json, "--json")
+        write_output(document(_document(comparison)), json, "--json")
     if markdown is not None:
-        write_output(comparison_markdown(found, (before, after)), markdown, "--markdown")
+        write_output(comparison_markdown(comparison, (before, after)), markdown, "--markdown")
     if STDOUT not in (json, markdown):
-        show(comparison_lines(found, (before, after), terminal_width(), glyphs()))
+        show(comparison_lines(comparison, (before, after), terminal_width(), glyphs()))
     if limits:
-        check_exit("mcusim compare", [found.holds], no="a limit is broken", unknown="a side is not known")
+        check_exit("mcusim compare", [comparison.holds], no="a limit is broken", unknown="a side is not known")
 
 
-def _document(found: Comparison) -> CompareDocument:
+def _document(comparison: Comparison) -> CompareDocument:
     return {
         "schema_version": 1,
-        "model": found.model,
-        "holds": found.holds,
-        "other": found.other,
+        "model": comparison.model,
+        "holds": comparison.holds,
+        "other": comparison.other,
         "metrics": [
             {
                 "metric": change.metric,
@@ -102,6 +102,6 @@ def _document(found: Comparison) -> CompareDocument:
                 "broken": [limit.text for limit in change.broken],
                 "grown": change.layers,
             }
-            for change in found.changes
+            for change in comparison.changes
         ],
     }

@@ -153,21 +153,21 @@ def diff(
         return
 
     first, second, note = _both(a, b, given, modes, seed)
-    found = compare(first, second)
-    if b is None and {*map(numerics_of, modes)} == {Numerics.TFLM, Numerics.LITERT} and not found.is_same:
+    comparison = compare(first, second)
+    if b is None and {*map(numerics_of, modes)} == {Numerics.TFLM, Numerics.LITERT} and not comparison.is_same:
         note = f"{note}. {_NORMAL}".removeprefix(". ")
     if json is not None:
         told: DiffDocument = {
             "schema_version": 1,
             "input": note or None,
-            "unpaired_a": found.unpaired_a,
-            "unpaired_b": found.unpaired_b,
-            "layers": [_difference(layer) for layer in found.layers],
+            "unpaired_a": comparison.unpaired_a,
+            "unpaired_b": comparison.unpaired_b,
+            "layers": [_difference(layer) for layer in comparison.layers],
         }
         write_output(document(told), json, "--json")
     if json != STDOUT:
-        show(difference_lines(f"{first.label} against {second.label}", found, note, terminal_width(), glyphs()))
-    if check and not found.is_same:
+        show(difference_lines(f"{first.label} against {second.label}", comparison, note, terminal_width(), glyphs()))
+    if check and not comparison.is_same:
         raise typer.Exit(1)
 
 
@@ -187,8 +187,8 @@ def _against_runtime(
     pass_on_notices()
     from mcusim.cli.runtime_diff import tell_runtime_diff
 
-    found = tell_runtime_diff(a, inputs or [RANDOM], seed or 0, json)
-    if check and any(each.equal < 1 for each in found):
+    differences = tell_runtime_diff(a, inputs or [RANDOM], seed or 0, json)
+    if check and any(each.equal < 1 for each in differences):
         raise typer.Exit(1)
 
 

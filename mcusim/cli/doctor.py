@@ -63,7 +63,7 @@ def doctor(
 
     python = ".".join(map(str, sys.version_info[:3]))
     if json is not None:
-        found: DoctorDocument = {
+        findings: DoctorDocument = {
             "schema_version": 1,
             "mcusim": __version__,
             "python": python,
@@ -77,7 +77,7 @@ def doctor(
             "kernel_cache": _cache(),
             "columns": terminal_width(),
         }
-        write_output(document(found), json, "--json")
+        write_output(document(findings), json, "--json")
         if json == STDOUT:
             return
     pairs = [("mcusim", __version__), ("python", f"{python}, {sys.platform}")]

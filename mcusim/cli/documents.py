@@ -82,11 +82,11 @@ def plain(value: object) -> Any:
 def schema_of(title: str, *kinds: Any) -> dict[str, Any]:
     """JSON Schema of documents of any of these types. One that has no version of its own is written with version 1."""
     made = _Schema({Report, *(kind for kind in kinds if "schema_version" not in typing.get_type_hints(kind))})
-    found = [made.of(kind) for kind in kinds]
+    schemas = [made.of(kind) for kind in kinds]
     return {
         "$schema": DIALECT,
         "title": title,
-        **(found[0] if len(found) == 1 else {"anyOf": found}),
+        **(schemas[0] if len(schemas) == 1 else {"anyOf": schemas}),
         "$defs": dict(sorted(made.definitions.items())),
     }
 

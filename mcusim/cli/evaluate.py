@@ -186,17 +186,17 @@ def evaluate(
     )
     measurement = Measurement.of(question)
     was_stopped = _run(measurement)
-    found = _evaluated(measurement, was_stopped)
+    evaluation = _evaluated(measurement, was_stopped)
     try:
-        _write(found, json, csv)
+        _write(evaluation, json, csv)
     except OutputError as error:
         raise _with_what_is_kept(error, measurement) from None
     if STDOUT not in (json, csv):
-        show(evaluation_lines(found, terminal_width(), glyphs(), all_))
+        show(evaluation_lines(evaluation, terminal_width(), glyphs(), all_))
     if was_stopped:
         raise typer.Exit(INTERRUPTED)
-    if at_least is not None and found.value * 100 < at_least:
-        complain(f"{found.metric.words} is {found.value * 100:.2f} %, below {at_least:g} %")
+    if at_least is not None and evaluation.value * 100 < at_least:
+        complain(f"{evaluation.metric.words} is {evaluation.value * 100:.2f} %, below {at_least:g} %")
         raise typer.Exit(1)
 
 
@@ -231,11 +231,11 @@ def _with_what_is_kept(error: McusimError, measurement: Measurement) -> McusimEr
     return type(error)(error.what, where=error.where, fix=fix)
 
 
-def _write(found: Evaluation, json: str | None, csv: str | None) -> None:
+def _write(evaluation: Evaluation, json: str | None, csv: str | None) -> None:
     if json is not None:
-        write_output(document(_document(found)), json, "--json")
+        write_output(document(_document(evaluation)), json, "--json")
     if csv is not None:
-        write_output(predictions_csv(found), csv, "--csv")
+        write_output(predictions_csv(evaluation), csv, "--csv")
 
 
 def _evaluated(measurement: Measurement, was_stopped: bool) -> Evaluation:
@@ -277,33 +277,35 @@ def _progress() -> Iterator[Progress | None]:
         yield tell
 
 
-def _document(found: Evaluation) -> EvaluateDocument:
-    score = found.score
+def _document(evaluation: Evaluation) -> EvaluateDocument:
+    score = evaluation.score
     return {
         "schema_version": 1,
-        "model": {"name": found.model, "sha256": found.sha256, "numerics": found.numerics},
+        "model": {"name": evaluation.model, "sha256": evaluation.sha256, "numerics": evaluation.numerics},
         "data": {
-            "path": found.data,
-            "form": found.form,
-            "samples": found.samples,
-            "measured": found.count,
-            "is_complete": found.is_complete,
-            "unreadable": found.unreadable,
+            "path": evaluation.data,
+            "form": evaluation.form,
+            "samples": evaluation.samples,
+            "measured": evaluation.count,
+            "is_complete": evaluation.is_complete,
+            "unreadable": evaluation.unreadable,
         },
-        "metric": found.metric,
+        "metric": evaluation.metric,
         "value": score.value,
         "low": score.low,
         "high": score.high,
         "basis": "measured",
-        "scores": found.scores,
-        "published": None if found.published is None else {"value": found.published[0], "source": found.published[1]},
-        "classes": found.classes,
-        "confusions": found.confusions[:CONFUSIONS_WRITTEN],
+        "scores": evaluation.scores,
+        "published": None
+        if evaluation.published is None
+        else {"value": evaluation.published[0], "source": evaluation.published[1]},
+        "classes": evaluation.classes,
+        "confusions": evaluation.confusions[:CONFUSIONS_WRITTEN],
         "preprocessing": {
-            "declared_by": found.declared_by,
-            "steps": [{"what": what, "how": how} for what, how in found.preprocessing],
+            "declared_by": evaluation.declared_by,
+            "steps": [{"what": what, "how": how} for what, how in evaluation.preprocessing],
         },
-        "notes": found.notes,
-        "warnings": found.warnings,
-        "advice": found.advice,
+        "notes": evaluation.notes,
+        "warnings": evaluation.warnings,
+        "advice": evaluation.advice,
     }

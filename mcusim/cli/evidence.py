@@ -60,21 +60,21 @@ def evidence(
     family = None if runtime is None else find_runtime(runtime).price_family
     version, _, build = (find_runtime(runtime).asked_version if runtime else "").partition("+")
     board = None if profile is None else named_board(profile).name
-    found = [
+    systems = [
         entry
         for entry in systems_behind(package_calibration(), family, board)
         if version in ("", entry.system.version) and build in ("", entry.system.option)
     ]
-    if not found:
+    if not systems:
         named = (("--runtime", runtime), ("--profile", profile))
         where = " ".join([f"{name} {value}" for name, value in named if value is not None])
         raise InputError("nothing was measured there", where=where, fix="`mcusim evidence` lists what was measured")
     if json is not None:
         write_output(
-            document(EvidenceDocument(schema_version=1, systems=[_plain(entry) for entry in found])), json, "--json"
+            document(EvidenceDocument(schema_version=1, systems=[_plain(entry) for entry in systems])), json, "--json"
         )
     if json != "-":
-        show(evidence_lines(found, runtime is not None and profile is not None, terminal_width(), glyphs()))
+        show(evidence_lines(systems, runtime is not None and profile is not None, terminal_width(), glyphs()))
 
 
 def _plain(entry: SystemEvidence) -> MeasuredDocument:

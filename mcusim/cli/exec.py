@@ -122,16 +122,16 @@ def read_inputs(graph: Graph, paths: Sequence[str], seed: int) -> Sequence[Any] 
     """The arrays that `--input` names. Raises InputError."""
     if list(paths) == [RANDOM]:
         return _drawn(graph, seed)
-    found = [read_arrays(path, f"--input {path}") for path in paths]
-    if len(found) == 1 and isinstance(found[0], dict):
-        named = found[0]
+    files = [read_arrays(path, f"--input {path}") for path in paths]
+    if len(files) == 1 and isinstance(files[0], dict):
+        named = files[0]
         wanted = {graph.tensors[index].name for index in graph.inputs}
         return named if set(named) & wanted else list(named.values())
-    for path, arrays in zip(paths, found, strict=True):
+    for path, arrays in zip(paths, files, strict=True):
         if isinstance(arrays, dict):
             fix = "give one .npz with all inputs, or an .npy for each"
             raise InputError("an .npz came beside other files", where=f"--input {path}", fix=fix)
-    return found
+    return files
 
 
 def _drawn(graph: Graph, seed: int) -> list[NDArray[Any]]:
@@ -145,16 +145,16 @@ def _drawn(graph: Graph, seed: int) -> list[NDArray[Any]]:
             raise InputError(what, where=f"network '{graph.name}'", fix=fix)
     refuse_beyond(sum(8 * kind.elements for kind in kinds), "drawing its inputs", where=f"network '{graph.name}'")
     rng = np.random.default_rng(seed)
-    found: list[NDArray[Any]] = []
+    drawn: list[NDArray[Any]] = []
     for index, kind in zip(graph.inputs, kinds, strict=True):
         if kind.dtype.is_float:
             readers = [graph.nodes[i].outputs[0] for i in graph.consumers.get(index, ()) if graph.nodes[i].outputs]
             scale = next((q.scales[0] for q in (graph.tensors[i].quantization for i in readers) if q), 1 / 128)
-            found.append((rng.uniform(-128, 127, kind.shape) * scale).astype(kind.dtype.value))
+            drawn.append((rng.uniform(-128, 127, kind.shape) * scale).astype(kind.dtype.value))
             continue
         lowest, highest = (0, 1) if kind.dtype is DType.BOOL else dtype_range(kind.dtype)
-        found.append(rng.integers(lowest, highest, kind.shape, kind.dtype.unpacked.value, endpoint=True))
-    return found
+        drawn.append(rng.integers(lowest, highest, kind.shape, kind.dtype.unpacked.value, endpoint=True))
+    return drawn
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ def fit(
 
     refuse_same_target(json=json, csv=csv)
     refuse_overwriting((model, profile_file(profile)), json=json, csv=csv)
-    found = remedies(
+    diagnosis = remedies(
         model,
         profile=profile,
         runtime=runtime,
@@ -121,17 +121,17 @@ def fit(
         what_if=what_if,
     )
     if json is not None:
-        write_output(document(_document(found)), json, "--json")
+        write_output(document(_document(diagnosis)), json, "--json")
     if csv is not None:
-        write_output(remedies_csv(found.remedies), csv, "--csv")
+        write_output(remedies_csv(diagnosis.remedies), csv, "--csv")
     if STDOUT not in (json, csv):
-        show(remedy_lines(found, terminal_width(), glyphs()))
+        show(remedy_lines(diagnosis, terminal_width(), glyphs()))
     if check:
-        check_exit("mcusim fit", [found.report.fits])
+        check_exit("mcusim fit", [diagnosis.report.fits])
 
 
-def _document(found: Diagnosis) -> FitDocument:
-    report = found.report
+def _document(diagnosis: Diagnosis) -> FitDocument:
+    report = diagnosis.report
     return {
         "schema_version": 1,
         "model": report.model.name,
@@ -154,6 +154,6 @@ def _document(found: Diagnosis) -> FitDocument:
                 "command": r.command or None,
                 "note": r.note or None,
             }
-            for r in found.remedies
+            for r in diagnosis.remedies
         ],
     }

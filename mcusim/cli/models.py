@@ -62,18 +62,18 @@ def models(
     """
 
     own_names = [zoo.resolve(name)] if name is not None else [*zoo.names(), *zoo.witness_names()]
-    found = [_network(own) for own in own_names]
+    chosen = [_network(own) for own in own_names]
     if json is not None:
         write_output(
-            document(ModelsDocument(schema_version=1, models=[_plain(network) for network in found])), json, "--json"
+            document(ModelsDocument(schema_version=1, models=[_plain(network) for network in chosen])), json, "--json"
         )
     if json == STDOUT:
         return
     if name is not None:
-        show(network_details(found[0], terminal_width(), glyphs()))
+        show(network_details(chosen[0], terminal_width(), glyphs()))
     else:
-        published = [network for network in found if network.entry.witness is None]
-        witnesses = [network for network in found if network.entry.witness is not None]
+        published = [network for network in chosen if network.entry.witness is None]
+        witnesses = [network for network in chosen if network.entry.witness is not None]
         lines = network_list(published, terminal_width(), glyphs())
         show([*lines, *witness_list(witnesses, terminal_width(), glyphs())])
 

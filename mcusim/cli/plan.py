@@ -262,12 +262,12 @@ def plan(
     board, image = board_option(profile, bank), image_option(linked)
     loaded = load(model)
     chosen = with_pointer_bits(chosen_runtime(wished, loaded, board)[0], pointer_bits)
-    found = _reordered(loaded, chosen) if reorder else None
-    graph = found.graph if found is not None else loaded
+    reordered = _reordered(loaded, chosen) if reorder else None
+    graph = reordered.graph if reordered is not None else loaded
     if every:
         _tell_all(graph, pieces, board, json, csv)
         return
-    answer = _answer(graph, chosen, pieces, planner, place_option(input_place), found, board, image)
+    answer = _answer(graph, chosen, pieces, planner, place_option(input_place), reordered, board, image)
     told = _emitted(graph, loaded, chosen, *emit, seed) if emit is not None else []
     if json is not None:
         write_output(document(_plain(answer)), json, "--json")
@@ -317,13 +317,13 @@ class _Answer(NamedTuple):
 def _schedule(text: str, alone: str) -> Schedule:
     """alone: the option that goes with layer by layer only."""
 
-    found = parse_schedule(text)
-    if alone and not found.is_layer:
+    schedule = parse_schedule(text)
+    if alone and not schedule.is_layer:
         raise ScheduleError(f"{alone} is for networks that run layer by layer", where="--schedule", fix="leave it out")
-    if found.is_auto:
+    if schedule.is_auto:
         fix = "name one; `mcusim patch MODEL --profile BOARD` finds the best"
         raise ScheduleError("a plan is of one schedule", where=f"schedule '{text}'", fix=fix)
-    return found
+    return schedule
 
 
 def _reordered(graph: Graph, runtime: Runtime) -> Reordered:

@@ -199,7 +199,7 @@ def front(
     board, graph = named_board(profile), load(model)
     chosen, _ = chosen_runtime(runtime, graph, board)
     with progress_bar() as progress:
-        found = search(
+        schedules = search(
             graph,
             profile=board,
             runtime=chosen,
@@ -209,8 +209,8 @@ def front(
             sram_budget_bytes=budget,
             progress=progress,
         )
-    told = f"{counted(len(found.points), 'schedule')} of {found.graph.name}"
-    _write(front_plot(found, kind, width), output, front_csv(found), data, told)
+    told = f"{counted(len(schedules.points), 'schedule')} of {schedules.graph.name}"
+    _write(front_plot(schedules, kind, width), output, front_csv(schedules), data, told)
 
 
 @app.command(short_help="The patches or bands of a stage on its feature maps.")
@@ -349,7 +349,7 @@ def space(
     kind = _kind(output, data, space, profile)
     refuse_same_target(output=output, data=data, json=json)
     with progress_bar() as progress:
-        found = compare_subspaces(
+        subspaces = compare_subspaces(
             held_space(space, hold),
             profile=profile,
             runtime=runtime,
@@ -361,14 +361,14 @@ def space(
             least_share=share_option(least_share, "--least-share"),
             progress=progress,
         )
-    best = found.best
-    told = f"{counted(len(found.parts), 'part')} of {found.space.name}, "
+    best = subspaces.best
+    told = f"{counted(len(subspaces.parts), 'part')} of {subspaces.space.name}, "
     told += "no network of any part fits" if best is None else f"best {best.label}"
-    write_bytes(space_plot(found, kind, width), output, "--output")
+    write_bytes(space_plot(subspaces, kind, width), output, "--output")
     if data is not None:
-        write_output(subspaces_csv(found), data, "--data")
+        write_output(subspaces_csv(subspaces), data, "--data")
     if json is not None:
-        write_output(document(subspaces_document(found)), json, "--json")
+        write_output(document(subspaces_document(subspaces)), json, "--json")
     if STDOUT not in (data, json):
         write_output(f"{output}: {told}\n", STDOUT, "--output")
 
@@ -405,9 +405,9 @@ def sweep(
     """
 
     kind = _kind(output, data, accuracies)
-    found = sweep_points(folder, x, y, by, accuracies=accuracies, dataset=dataset)
-    told = f"{counted(found.count, 'answer')} in {counted(len(found.panels), 'panel')}"
-    if found.left_out:
-        told += f"; {found.left_out:,} lack a figure of {found.x.title} or {found.y.title}"
-        told += f" on {found.dataset}" if found.dataset else ""
-    _write(sweep_plot(found, kind, width), output, sweep_csv(found), data, told)
+    points = sweep_points(folder, x, y, by, accuracies=accuracies, dataset=dataset)
+    told = f"{counted(points.count, 'answer')} in {counted(len(points.panels), 'panel')}"
+    if points.left_out:
+        told += f"; {points.left_out:,} lack a figure of {points.x.title} or {points.y.title}"
+        told += f" on {points.dataset}" if points.dataset else ""
+    _write(sweep_plot(points, kind, width), output, sweep_csv(points), data, told)

@@ -108,13 +108,13 @@ def _recipe(method: str, percentile: float, per_tensor: bool, bits: int) -> Any:
 
 
 def _arrays(path: str, inputs: list[str]) -> dict[str, Any]:
-    found = read_arrays(path, path)
-    if isinstance(found, dict):
-        return {inputs[0]: next(iter(found.values()))} if len(found) == len(inputs) == 1 else found
+    arrays = read_arrays(path, path)
+    if isinstance(arrays, dict):
+        return {inputs[0]: next(iter(arrays.values()))} if len(arrays) == len(inputs) == 1 else arrays
     if len(inputs) != 1:
         fix = "save an .npz with one array an input"
         raise InputError(f"it holds one array, and the network has {len(inputs)} inputs", where=path, fix=fix)
-    return {inputs[0]: found}
+    return {inputs[0]: arrays}
 
 
 def _told(cost: Agreement) -> str:

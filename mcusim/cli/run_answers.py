@@ -106,10 +106,10 @@ def write_baseline(report: Report, target: str) -> None:
     if before is None:
         complain(f"{target}: a new baseline")
         return
-    found = compare_reports(before, read_report(target))
-    changed = [change for change in found.changes if change.before != change.after]
+    comparison = compare_reports(before, read_report(target))
+    changed = [change for change in comparison.changes if change.before != change.after]
     told = [change_told(change) for change in changed]
-    complain(f"{target}: {'; '.join([*told, *found.other]) or 'nothing changed'}")
+    complain(f"{target}: {'; '.join([*told, *comparison.other]) or 'nothing changed'}")
 
 
 def tell_boards(reports: Sequence[Report], json: str | None, csv: str | None) -> None:

@@ -34,12 +34,12 @@ def tell_runtime_diff(model: str, inputs: list[str], seed: int, json: str | None
         graph.tensors[index].name: real_input(graph, index, array)
         for index, array in zip(graph.inputs, given, strict=True)
     }
-    found = steps_apart(graph, [given], runtime_answers(path, [feed]))
+    differences = steps_apart(graph, [given], runtime_answers(path, [feed]))
     if json is not None:
-        write_output(document(RuntimeDiffDocument(schema_version=1, outputs=found)), json, "--json")
+        write_output(document(RuntimeDiffDocument(schema_version=1, outputs=differences)), json, "--json")
     if json != STDOUT:
-        write_output("".join(f"{_line(each)}\n" for each in found), STDOUT, "--json")
-    return found
+        write_output("".join(f"{_line(each)}\n" for each in differences), STDOUT, "--json")
+    return differences
 
 
 def _line(each: StepsApart) -> str:

@@ -61,15 +61,15 @@ def runtimes(
     """
 
     every = sorted(RUNTIMES.values(), key=lambda runtime: runtime.name)
-    found = every if name is None else [find_runtime(name)]
+    chosen = every if name is None else [find_runtime(name)]
     if json is not None:
         write_output(
-            document(RuntimesDocument(schema_version=1, runtimes=[_plain(runtime) for runtime in found])),
+            document(RuntimesDocument(schema_version=1, runtimes=[_plain(runtime) for runtime in chosen])),
             json,
             "--json",
         )
     if json != STDOUT:
-        show(runtime_list(found, [_unknown(runtime) for runtime in found], terminal_width()))
+        show(runtime_list(chosen, [_unknown(runtime) for runtime in chosen], terminal_width()))
 
 
 def _unknown(runtime: Runtime) -> str:

@@ -110,7 +110,7 @@ def search(
     refuse_same_target(output=output, json=json, journal=journal)
     refuse_overwriting((profile_file(profile), space), output=output, json=json, journal=journal)
     with progress_bar() as progress:
-        found = find_network(
+        best = find_network(
             held_space(space, hold),
             profile=profile,
             runtime=runtime,
@@ -127,16 +127,16 @@ def search(
             what_if=what_if,
             progress=progress,
         )
-    told = search_document(found)
-    written = output if found.fits else None
+    told = search_document(best)
+    written = output if best.fits else None
     if written is not None:
         command = asked_again(context, ("output", "json", "spaces", "journal"), ("seed",))
-        write_output(found_file(found, command), written, "--output")
+        write_output(found_file(best, command), written, "--output")
     if json is not None:
         write_output(document({"schema_version": SCHEMA_VERSION, **told._asdict()}), json, "--json")
     if STDOUT not in (written, json):
-        show(network_lines(found, told, written, terminal_width(), glyphs()))
-    if not found.fits:
+        show(network_lines(best, told, written, terminal_width(), glyphs()))
+    if not best.fits:
         raise typer.Exit(1)
 
 

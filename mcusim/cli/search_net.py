@@ -137,7 +137,7 @@ def search_net(
     if rows:
         show(row_lines(known_rows(), terminal_width(), glyphs()))
         return
-    found = search(
+    network = search(
         row=row,
         profile=profile,
         task=task,
@@ -156,15 +156,15 @@ def search_net(
         effort=effort,
         progress=_progress(),
     )
-    if output is not None and found.meets:
+    if output is not None and network.meets:
         write_output(
-            network_file(found, asked_again(context, ("output", "json", "rows"), ("seed",))), output, "--output"
+            network_file(network, asked_again(context, ("output", "json", "rows"), ("seed",))), output, "--output"
         )
     if json is not None:
-        write_output(document(_document(found)), json, "--json")
-    if STDOUT not in (output if found.meets else None, json):
-        show(found_lines(found, None if not found.meets else output, terminal_width(), glyphs()))
-    if not found.meets:
+        write_output(document(_document(network)), json, "--json")
+    if STDOUT not in (output if network.meets else None, json):
+        show(found_lines(network, None if not network.meets else output, terminal_width(), glyphs()))
+    if not network.meets:
         raise typer.Exit(1)
 
 
@@ -198,20 +198,20 @@ def _progress() -> Progress | None:
     return told
 
 
-def _document(found: FoundNetwork) -> SearchNetDocument:
+def _document(network: FoundNetwork) -> SearchNetDocument:
 
-    figures = found.figures
+    figures = network.figures
     return {
         "schema_version": 1,
-        "meets": found.meets,
-        "row": found.row or None,
+        "meets": network.meets,
+        "row": network.row or None,
         "statement": ACCURACY_UNKNOWN,
         "accuracy": None,
-        "profile": found.board.name,
-        "task": str(found.task),
-        "seed": found.seed,
+        "profile": network.board.name,
+        "task": str(network.task),
+        "seed": network.seed,
         "convention": CONVENTION,
-        "schedule": str(found.schedule),
+        "schedule": str(network.schedule),
         "figures": {
             "macs": figures.macs,
             "recomputed_macs": figures.recomputed_macs,
@@ -230,10 +230,10 @@ def _document(found: FoundNetwork) -> SearchNetDocument:
                 "off": judged.off,
                 "is_met": judged.is_met,
             }
-            for judged in found.judged
+            for judged in network.judged
         ],
-        "steps": found.steps,
-        "counted": found.counted,
-        "warnings": [found.misses_flash] if found.misses_flash else [],
-        "network": found.network,
+        "steps": network.steps,
+        "counted": network.counted,
+        "warnings": [network.misses_flash] if network.misses_flash else [],
+        "network": network.network,
     }

@@ -23,9 +23,9 @@ def stage_kinds(text: str | None, runtime: Runtime) -> tuple[str, ...]:
     """The kinds that `--kinds` names; those that `runtime` can run if it names none. Raises InputError."""
     if text is None:
         return tuple([kind for kind in ALL_KINDS if kind in runtime.cut_stages])
-    found = tuple(kind.strip().lower() for kind in text.split(",") if kind.strip())
-    unknown = [kind for kind in found if kind not in ALL_KINDS]
-    if unknown or not found:
+    kinds = tuple(kind.strip().lower() for kind in text.split(",") if kind.strip())
+    unknown = [kind for kind in kinds if kind not in ALL_KINDS]
+    if unknown or not kinds:
         what = f"'{unknown[0] if unknown else text}' is no kind of stage"
         raise InputError(what, where="--kinds", fix="use patch, stream or both, with a comma between")
-    return found
+    return kinds

@@ -115,9 +115,9 @@ def sweep(
         print(_summed_up(tally, output))
 
 
-def _explained(found: Forecast) -> str:
-    networks, processes = f"{found.networks:,} networks", f"{found.processes} process{'es' * (found.processes > 1)}"
-    return f"{found.questions:,} answers about {networks}: about {format_seconds(found.seconds)} on {processes}"
+def _explained(cost: Forecast) -> str:
+    networks, processes = f"{cost.networks:,} networks", f"{cost.processes} process{'es' * (cost.processes > 1)}"
+    return f"{cost.questions:,} answers about {networks}: about {format_seconds(cost.seconds)} on {processes}"
 
 
 def _summed_up(tally: Tally, output: str) -> str:

@@ -42,11 +42,11 @@ def explain(error: Any, asked: str = "mcusim") -> str:
 
 def _wrong_number(error: Any) -> str:
     """An option's number that is none, or out of range, as pydantic found for Typer; "" for anything else."""
-    found: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
-    expected = _EXPECTED.get(found[0]["type"]) if found else None
+    errors: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
+    expected = _EXPECTED.get(errors[0]["type"]) if errors else None
     if expected is None:
         return ""
-    return f"{error.param.opts[0]}: '{found[0]['input']}' is not {expected.format(**found[0].get('ctx', {}))}"
+    return f"{error.param.opts[0]}: '{errors[0]['input']}' is not {expected.format(**errors[0].get('ctx', {}))}"
 
 
 def _nearest(name: str, known: Any, where: str) -> str:

@@ -18,11 +18,11 @@ def _bytes(layer: Layer) -> int:
 
 
 def _parts(graph: Graph, schedule: Schedule) -> tuple[LedgerItem, ...]:
-    found = max(layers(graph), key=_bytes, default=None)
-    if found is None:
+    largest = max(layers(graph), key=_bytes, default=None)
+    if largest is None:
         return ()
-    beside = " and shortcut" if found.is_depthwise and found.beside_bytes else ""
-    return (LedgerItem("activations", _bytes(found), f"input, output{beside} of '{found.name}'"),)
+    beside = " and shortcut" if largest.is_depthwise and largest.beside_bytes else ""
+    return (LedgerItem("activations", _bytes(largest), f"input, output{beside} of '{largest.name}'"),)
 
 
 ACT = register(

@@ -14,10 +14,10 @@ __all__ = ["IO", "largest_layer"]
 
 def largest_layer(graph: Graph) -> LedgerItem:
     """Input and output of the layer with most of them; depthwise convolutions in place, ADD left out."""
-    found = max(layers(graph), key=in_and_out_bytes, default=None)
-    if found is None:
+    largest = max(layers(graph), key=in_and_out_bytes, default=None)
+    if largest is None:
         return LedgerItem("activations", 0, "no layer")
-    return LedgerItem("activations", in_and_out_bytes(found), f"input and output of '{found.name}'")
+    return LedgerItem("activations", in_and_out_bytes(largest), f"input and output of '{largest.name}'")
 
 
 def _io(graph: Graph, schedule: Schedule) -> tuple[LedgerItem, ...]:

@@ -22,12 +22,12 @@ def _alive_bytes(layer: Layer) -> int:
 
 
 def _live(graph: Graph, schedule: Schedule) -> tuple[LedgerItem, ...]:
-    found = max(layers(graph), key=lambda layer: _alive_bytes(layer) + layer.beside_bytes, default=None)
-    if found is None:
+    largest = max(layers(graph), key=lambda layer: _alive_bytes(layer) + layer.beside_bytes, default=None)
+    if largest is None:
         return ()
     return (
-        LedgerItem("activations", _alive_bytes(found), f"input and output of '{found.name}'"),
-        LedgerItem("shortcuts", found.beside_bytes, "tensors needed later, alive beside that layer"),
+        LedgerItem("activations", _alive_bytes(largest), f"input and output of '{largest.name}'"),
+        LedgerItem("shortcuts", largest.beside_bytes, "tensors needed later, alive beside that layer"),
     )
 
 

@@ -70,20 +70,20 @@ def _patched_bytes(program: Program, time: int, step: Step) -> int:
     touched = {program.views[v].buffer for v in (*step.reads, *step.writes) if v != ABSENT}
     beside = [
         _piece_bytes(program, view)
-        for view, found in enumerate(program.views)
-        if found.buffer not in touched
-        and found.buffer != ABSENT
-        and program.buffers[found.buffer].first < time < program.buffers[found.buffer].end - 1
+        for view, held in enumerate(program.views)
+        if held.buffer not in touched
+        and held.buffer != ABSENT
+        and program.buffers[held.buffer].first < time < program.buffers[held.buffer].end - 1
     ]
     return read + sum(beside)
 
 
 def _piece_bytes(program: Program, view: int) -> int:
     """Bytes of a piece that the stage makes; 0 for the image and for what is whole."""
-    found = program.views[view] if view != ABSENT else None
-    if found is None or found.kind is not ViewKind.PIECE or found.tensor in program.graph.inputs:
+    written = program.views[view] if view != ABSENT else None
+    if written is None or written.kind is not ViewKind.PIECE or written.tensor in program.graph.inputs:
         return 0
-    return program.buffers[found.buffer].size_bytes
+    return program.buffers[written.buffer].size_bytes
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -96,11 +96,11 @@ def _bytes(layer: Layer) -> int:
 
 
 def _largest(rows: Sequence[Layer]) -> tuple[LedgerItem, ...]:
-    found = max(rows, key=_bytes, default=None)
-    if found is None:
+    largest = max(rows, key=_bytes, default=None)
+    if largest is None:
         return ()
-    what = "in place, with its shortcut" if found.is_depthwise else "input and output"
-    return (LedgerItem("activations", _bytes(found), f"'{found.name}': {what}"),)
+    what = "in place, with its shortcut" if largest.is_depthwise else "input and output"
+    return (LedgerItem("activations", _bytes(largest), f"'{largest.name}': {what}"),)
 
 
 def _parts(graph: Graph, schedule: Schedule) -> tuple[LedgerItem, ...]:

@@ -64,14 +64,14 @@ def register(convention: Convention) -> Convention:
 
 def find_convention(name: str) -> Convention:
     """The convention called `name`. Raises RuntimeNameError if there is none."""
-    found = CONVENTIONS.get(name.strip().lower())
-    if found is None:
+    convention = CONVENTIONS.get(name.strip().lower())
+    if convention is None:
         raise RuntimeNameError(
             "no such convention",
             where=f"convention '{name}'",
             fix=did_you_mean(name, CONVENTIONS, listed_by="mcusim plan MODEL --all"),
         )
-    return found
+    return convention
 
 
 def count(

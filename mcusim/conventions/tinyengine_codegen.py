@@ -65,7 +65,7 @@ def _patched(layers: Sequence[GeneratorLayer], split: int, side: int) -> list[Ge
     behind = layers[split]
     rows = _receptive_field(layers[:split], behind.rows // side)
     cols = _receptive_field(layers[:split], max(behind.rows, behind.cols) // side)
-    found = []
+    resized_layers = []
     for layer in layers[:split]:
         resized = layer._replace(rows=rows, cols=cols)
         read_bytes = map_bytes(layer.call.input(0), rows, cols)
@@ -73,8 +73,8 @@ def _patched(layers: Sequence[GeneratorLayer], split: int, side: int) -> list[Ge
             (kernel_rows, kernel_cols), (down, across) = layer.kernel, _strides(layer)
             rows, cols = -(-(rows - kernel_rows + 1) // down), -(-(cols - kernel_cols + 1) // across)
             resized = resized._replace(write_bytes=(map_bytes(layer.call.output, rows, cols),))
-        found.append(resized._replace(read_bytes=(read_bytes,) * len(layer.reads)))
-    return [*found, behind._replace(reads=(_CUT_LINK, *behind.reads[1:])), *layers[split + 1 :]]
+        resized_layers.append(resized._replace(read_bytes=(read_bytes,) * len(layer.reads)))
+    return [*resized_layers, behind._replace(reads=(_CUT_LINK, *behind.reads[1:])), *layers[split + 1 :]]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -96,22 +96,22 @@ class _Tenant(NamedTuple):
 def _in_place(layers: Sequence[GeneratorLayer]) -> list[GeneratorLayer]:
     """The layers with the output of each depthwise convolution under the name of its input."""
     name: dict[int, int] = {}
-    found = []
+    moved = []
     for layer in layers:
         reads = tuple([name.get(t, t) for t in layer.reads])
         writes = layer.writes
         if layer.is_in_place and reads and writes:
             name[writes[0]] = reads[0]
             writes = (reads[0], *writes[1:])
-        found.append(layer._replace(reads=reads, writes=writes))
-    return found
+        moved.append(layer._replace(reads=reads, writes=writes))
+    return moved
 
 
 def _tenants(layers: Sequence[GeneratorLayer], split: int) -> list[_Tenant]:
     """Everything that is placed, in order of first appearance. split: the first layer behind the stage; 0: no stage."""
     last_read = {tensor: index for index, layer in enumerate(layers) for tensor in layer.reads}
     home: dict[int, int] = {}  # tensor -> where later layers find it
-    found: list[_Tenant] = []
+    tenants: list[_Tenant] = []
     for index, layer in enumerate(layers):
         fresh = []
         reads = zip(layer.reads, layer.read_bytes, strict=True)
@@ -123,11 +123,11 @@ def _tenants(layers: Sequence[GeneratorLayer], split: int) -> list[_Tenant]:
             first = 0 if is_read and index == split else index
             last = last_read.get(tensor, index)
             end = last + 1 if last > index else 1 if index == 0 else len(layers)
-            home[tensor] = len(found)
-            found.append(_Tenant(-(-size // _ALIGNMENT) * _ALIGNMENT, first, end))
+            home[tensor] = len(tenants)
+            tenants.append(_Tenant(-(-size // _ALIGNMENT) * _ALIGNMENT, first, end))
         if own_input is not None and layer.is_in_place and _strides(layer) == (2, 2):
-            found[own_input] = found[own_input]._replace(quarter_after=index)
-    return found
+            tenants[own_input] = tenants[own_input]._replace(quarter_after=index)
+    return tenants
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -225,12 +225,12 @@ def _space(
 
 
 def _among(wanted: Iterable[int], known: Sequence[int], where: str) -> tuple[int, ...]:
-    found = set(wanted)
-    foreign = sorted(found - set(known))
-    if foreign or not found:
+    values = set(wanted)
+    foreign = sorted(values - set(known))
+    if foreign or not values:
         what = f"{foreign[0]} is not in the space" if foreign else "there are none"
         raise InputError(what, where=where, fix=f"use {_listed(known)}")
-    return tuple(sorted(found))
+    return tuple(sorted(values))
 
 
 def _listed(numbers: Sequence[int]) -> str:

@@ -141,9 +141,9 @@ def _recomputed_macs(choice: Choice, units: list[Unit]) -> int:
 
 @lru_cache(PARTS_KEPT)
 def _of_unit(unit: Unit) -> Sums:
-    found = _count({"input": (unit.side, unit.side, unit.in_c)}, [unit.layer()])
+    sums = _count({"input": (unit.side, unit.side, unit.in_c)}, [unit.layer()])
     # Alone, a block's last convolution looks like a classifier, whose bias counts instead of a batch norm's two.
-    return found._replace(params=found.params + unit.out_c)
+    return sums._replace(params=sums.params + unit.out_c)
 
 
 @lru_cache(PARTS_KEPT)

@@ -22,26 +22,26 @@ _KINDS = {
 }
 
 
-def network_file(found: FoundNetwork, command: str) -> str:
+def network_file(network: FoundNetwork, command: str) -> str:
     """The text of the file.   command: that makes it again."""
-    task, dataset = _KINDS[found.task]
-    what = f"a witness of {found.row}" if found.row else "a network for stated figures"
+    task, dataset = _KINDS[network.task]
+    what = f"a witness of {network.row}" if network.row else "a network for stated figures"
     note = f"{ACCURACY_UNKNOWN.upper()}: {what}, not a network that anybody published or trained."
     head = {
         "task": task,
         "dataset": dataset,
         "source": f"{ACCURACY_UNKNOWN}; found by mcusim search-net in the space of {SPACE_SOURCE}",
-        "note": f"{note} Flash: {found.misses_flash}." if found.misses_flash else note,
+        "note": f"{note} Flash: {network.misses_flash}." if network.misses_flash else note,
     }
-    if found.row:
-        head["witness_of"] = found.row
-    figures = found.figures
+    if network.row:
+        head["witness_of"] = network.row
+    figures = network.figures
     table = {
         "statement": ACCURACY_UNKNOWN,
-        "schedule": str(found.schedule),
-        "profile": found.board.name,
+        "schedule": str(network.schedule),
+        "profile": network.board.name,
         "convention": CONVENTION,
-        "seed": found.seed,
+        "seed": network.seed,
         "command": command,
         "macs": figures.macs,
         "recomputed_macs": figures.recomputed_macs,
@@ -49,7 +49,7 @@ def network_file(found: FoundNetwork, command: str) -> str:
         "flash_bytes": figures.flash_bytes,
         "params": figures.params,
     }
-    return network_text(head, table, found.network)
+    return network_text(head, table, network.network)
 
 
 def network_text(head: Mapping[str, Any], witness: Mapping[str, Any], network: Mapping[str, Any]) -> str:

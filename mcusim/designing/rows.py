@@ -88,34 +88,34 @@ def rows() -> Mapping[str, Row]:
     text = files("mcusim.designing").joinpath("rows.toml").read_text(encoding="utf-8")
     notes = msgspec.convert(tomllib.loads(text), dict[str, _Notes])
     printed = _printed()
-    return MappingProxyType({name: Row(printed[found.witness], found) for name, found in notes.items()})
+    return MappingProxyType({name: Row(printed[named.witness], named) for name, named in notes.items()})
 
 
 def _printed() -> dict[str, _Figures]:
     """The figures of every published row that has a witness, by the witness' name."""
-    found = {}
+    figures = {}
     for row in table4().rows:
-        found[row.witness] = _Figures(
+        figures[row.witness] = _Figures(
             source=table4().source, profile=row.board, macs=row.macs, sram=row.sram, flash=row.flash
         )
     for point in vww().points:
-        found[point.witness] = _Figures(source=point.source, profile=point.board, sram=point.sram)
+        figures[point.witness] = _Figures(source=point.source, profile=point.board, sram=point.sram)
     for detector in voc().rows:
-        found[detector.witness] = _Figures(
+        figures[detector.witness] = _Figures(
             source=voc().source,
             profile=detector.board,
             macs=detector.macs,
             sram=detector.sram,
             params=detector.params,
         )
-    return found
+    return figures
 
 
 def find_row(name: str) -> Row:
     """The row called `name`. Raises InputError if there is none."""
-    found = rows().get(name.strip().lower())
-    if found is None:
+    row = rows().get(name.strip().lower())
+    if row is None:
         near = did_you_mean(name, rows(), listed_by="mcusim search-net --rows")
         fix = near if near.startswith("did") else f"use one of {', '.join(rows())}"
         raise InputError(f"there is no row '{name}' without a released network", where="--row", fix=fix)
-    return found
+    return row

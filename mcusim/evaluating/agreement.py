@@ -43,7 +43,7 @@ class StepsApart(NamedTuple):
 def steps_apart(graph: Graph, given: Sequence[Sequence[Array]], wanted: Sequence[Sequence[Array]]) -> list[StepsApart]:
     """Each output of `graph`, on stored inputs, against what another runtime answers in real numbers or integers."""
     answers = [execute(graph, sample) for sample in given]
-    found = []
+    differences = []
     for i, index in enumerate(graph.outputs):
         tensor = graph.tensors[index]
         gaps = [
@@ -51,8 +51,10 @@ def steps_apart(graph: Graph, given: Sequence[Sequence[Array]], wanted: Sequence
             for mine, theirs in zip(answers, wanted, strict=True)
         ]
         gap = np.concatenate([each.ravel() for each in gaps])
-        found.append(StepsApart(tensor.name, gap.size, float((gap == 0).mean()), int(np.ceil(gap.max(initial=0)))))
-    return found
+        differences.append(
+            StepsApart(tensor.name, gap.size, float((gap == 0).mean()), int(np.ceil(gap.max(initial=0))))
+        )
+    return differences
 
 
 def agreement(graph: Graph, inputs: Sequence[Sequence[Array]], wanted: Sequence[Sequence[Array]]) -> list[Agreement]:

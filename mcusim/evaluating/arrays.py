@@ -62,9 +62,9 @@ def read_array_samples(place: Path, reading: Reading, tensor: Tensor) -> Dataset
 def _load(place: Path) -> dict[str, NDArray[Any]]:
     if is_dir(place):
         return {name: read_arrays(str(place / f"{name}.npy"), str(place / f"{name}.npy")) for name in ("x", "y")}
-    found = read_arrays(str(place), str(place))
-    if isinstance(found, dict):
-        return found
+    arrays = read_arrays(str(place), str(place))
+    if isinstance(arrays, dict):
+        return arrays
     fix = "save samples and labels together with numpy.savez(FILE, x=..., y=...), or x.npy and y.npy in a folder"
     raise InputError("it is one array, without labels", where=str(place), fix=fix)
 
@@ -97,11 +97,11 @@ def _labels(y: NDArray[Any], count: int, where: str) -> list[str]:
         y = y.astype(np.int64)
     if y.dtype.kind not in "iubU":
         raise InputError(f"labels are {y.dtype}", where=where, fix="give whole numbers, or names")
-    found = y.astype(np.int64).astype(str) if y.dtype.kind != "U" else y
-    negative = next((label for label in found if label.startswith("-")), None)
+    labels = y.astype(np.int64).astype(str) if y.dtype.kind != "U" else y
+    negative = next((label for label in labels if label.startswith("-")), None)
     if negative is not None:
         raise InputError(f"a label is {negative}", where=where, fix="labels begin at 0")
-    return [str(label) for label in found]
+    return [str(label) for label in labels]
 
 
 def _kind(x: NDArray[Any], tensor: Tensor, where: str) -> tuple[str, NDArray[Any]]:

@@ -47,10 +47,10 @@ class ClassPrecision:
     eleven: float
 
 
-def match(truth: Sequence[Sequence[Box]], found: Sequence[Sequence[Detected]], label: int) -> Matches:
+def match(truth: Sequence[Sequence[Box]], detected: Sequence[Sequence[Detected]], label: int) -> Matches:
     """Detections of a class assigned to objects.   truth, found: by image."""
     objects = [[box for box in boxes if box.label == label] for boxes in truth]
-    rows = [(image, box) for image, boxes in enumerate(found) for box in boxes if box.label == label]
+    rows = [(image, box) for image, boxes in enumerate(detected) for box in boxes if box.label == label]
     rows.sort(key=lambda row: -row[1].score)  # stable: equal scores stay in the order of the images
     taken: set[tuple[int, int]] = set()
     image, is_true = [], []
@@ -97,10 +97,10 @@ def precisions(matches: Matches, weights: Floats) -> tuple[Floats, Floats]:
 
 
 def map_scores(
-    truth: Sequence[Sequence[Box]], found: Sequence[Sequence[Detected]], classes: int
+    truth: Sequence[Sequence[Box]], detected: Sequence[Sequence[Detected]], classes: int
 ) -> tuple[tuple[ClassPrecision, ...], Score, Score]:
     """Average precision by class, and its mean over the classes that have objects: whole curve, eleven points."""
-    matches = [match(truth, found, label) for label in range(classes)]
+    matches = [match(truth, detected, label) for label in range(classes)]
     count = len(truth)
     once = np.ones((1, count))
     each = [precisions(found_of_class, once) for found_of_class in matches]
@@ -124,8 +124,8 @@ def map_scores(
 def _replicated(matches: Sequence[Matches], images: int) -> tuple[Floats, Floats]:
     """Mean average precision of each replicate over the images, by the classes that it has objects of."""
     wholes, elevens = [], []
-    for weights in bootstrap(images, sum(len(found.image) for found in matches)):
-        each = np.array([precisions(found, weights) for found in matches])  # class, which curve, replicate
+    for weights in bootstrap(images, sum(len(of_class.image) for of_class in matches)):
+        each = np.array([precisions(of_class, weights) for of_class in matches])  # class, which curve, replicate
         known = np.isfinite(each).sum(axis=0)
         means = np.nansum(each, axis=0) / np.where(known > 0, known, np.nan)
         wholes.append(means[0])

@@ -24,10 +24,10 @@ _SYNSET = re.compile(r"n\d{8}")
 def images_in(folder: Path, deep: bool = False) -> list[Path]:
     """Image files by their suffix, sorted; hidden ones are left out."""
     if deep:
-        found = (Path(root) / name for root, _, names in os.walk(folder) for name in names)
+        paths = (Path(root) / name for root, _, names in os.walk(folder) for name in names)
     else:
-        found = (Path(entry.path) for entry in os.scandir(folder) if not entry.is_dir())
-    return sorted(path for path in found if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+        paths = (Path(entry.path) for entry in os.scandir(folder) if not entry.is_dir())
+    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
 
 
 def class_folders(folder: Path) -> list[Path]:
@@ -82,8 +82,8 @@ def require_two(reading: Reading, place: Path) -> None:
 
 def is_wake_words(names: Iterable[str]) -> bool:
     """Whether two folders are person and its opposite."""
-    found = [name.lower() for name in names]
-    return len(found) == 2 and sum(_is_person(name) for name in found) == 1
+    lowered = [name.lower() for name in names]
+    return len(lowered) == 2 and sum(_is_person(name) for name in lowered) == 1
 
 
 def _is_person(name: str) -> bool:
@@ -118,21 +118,21 @@ def read_flat_imagenet(folder: Path, reading: Reading) -> Dataset:
         fix = "give the folder with ILSVRC2012_val_00000001.JPEG and so on, or use --form folders"
         raise InputError("there are no ILSVRC2012_val_*.JPEG images", where=str(folder), fix=fix)
     truth = Path(reading.labels) if reading.labels else _only_text(folder)
-    found, notes = _read_truth(truth, images, reading)
-    missing = next((path.name for path in images if path.stem not in found), None)
+    label_of, notes = _read_truth(truth, images, reading)
+    missing = next((path.name for path in images if path.stem not in label_of), None)
     if missing is not None:
         raise InputError(f"{missing} has no line", where=str(truth), fix="give the ground truth of these images")
-    labels = [found[path.stem] for path in images]
+    labels = [label_of[path.stem] for path in images]
     numbers, more = numbered(sorted(set(labels)), reading, str(truth))
     samples = tuple(Sample(path.name, numbers[label], path) for path, label in zip(images, labels, strict=True))
     return Dataset(Form.IMAGENET, folder, samples, _names(numbers, reading), notes=(*notes, *more))
 
 
 def _only_text(folder: Path) -> Path:
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".txt", ".csv"))
-    if len(found) == 1:
-        return found[0]
-    what = "which file is the ground truth?" if found else "there is no ground truth (.txt or .csv) beside the images"
+    lists = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".txt", ".csv"))
+    if len(lists) == 1:
+        return lists[0]
+    what = "which file is the ground truth?" if lists else "there is no ground truth (.txt or .csv) beside the images"
     fix = "name it with --labels FILE: lines of `ILSVRC2012_val_00000001.JPEG 65`, or LOC_val_solution.csv"
     raise InputError(what, where=str(folder), fix=fix)
 
@@ -147,11 +147,13 @@ def _read_truth(truth: Path, images: Sequence[Path], reading: Reading) -> tuple[
     words = [re.split(r"[,\s]+", line.strip()) for line in lines if line.strip()]
     if all(len(row) == 1 for row in words):
         return _in_order([row[0] for row in words], truth, images, reading)
-    found = {Path(row[0]).stem: row[1] for row in words if len(row) > 1 and _FLAT.fullmatch(f"{Path(row[0]).stem}.jpg")}
-    if not found:
+    label_of = {
+        Path(row[0]).stem: row[1] for row in words if len(row) > 1 and _FLAT.fullmatch(f"{Path(row[0]).stem}.jpg")
+    }
+    if not label_of:
         fix = "write lines of `ILSVRC2012_val_00000001.JPEG LABEL`, LABEL being a class number or a synset"
         raise InputError("no line names an image and its label", where=str(truth), fix=fix)
-    return found, [f"ground truth from {truth.name}"]
+    return label_of, [f"ground truth from {truth.name}"]
 
 
 def _in_order(
@@ -165,5 +167,5 @@ def _in_order(
         what = "its numbers 1 to 1000 are those of the ImageNet development kit, whose order no network has"
         fix = "use a file with class numbers from 0 or synsets, or --classes FILE with that kit's number of each class"
         raise InputError(what, where=str(truth), fix=fix)
-    found = {path.stem: labels[number - 1] for path, number in zip(images, numbers, strict=True)}
-    return found, [f"ground truth from {truth.name}, a line an image"]
+    label_of = {path.stem: labels[number - 1] for path, number in zip(images, numbers, strict=True)}
+    return label_of, [f"ground truth from {truth.name}, a line an image"]

@@ -34,7 +34,7 @@ class Trial(NamedTuple):
     preprocessing: Preprocessing
 
 
-def suspicion(score: Score, dataset: Dataset, found: Sequence[Prediction], published: float | None) -> str:
+def suspicion(score: Score, dataset: Dataset, predictions: Sequence[Prediction], published: float | None) -> str:
     """One sentence on what looks wrong with a result; "" where nothing does."""
     few = f"; {score.samples} samples are few, add more" if score.samples < FEW else ""
     if score.metric in (Metric.MAP, Metric.MAP11):
@@ -46,7 +46,7 @@ def suspicion(score: Score, dataset: Dataset, found: Sequence[Prediction], publi
         if score.low <= 0.5:
             return f"it cannot be told from chance (50 %){few}"
     else:
-        chance, told = _chance(score.metric, dataset, found)
+        chance, told = _chance(score.metric, dataset, predictions)
         if score.high < chance:
             return f"it is below chance ({told})"
         if score.low <= chance:
@@ -56,13 +56,15 @@ def suspicion(score: Score, dataset: Dataset, found: Sequence[Prediction], publi
     return ""
 
 
-def _chance(metric: Metric, dataset: Dataset, found: Sequence[Prediction]) -> tuple[float, str]:
+def _chance(metric: Metric, dataset: Dataset, predictions: Sequence[Prediction]) -> tuple[float, str]:
     classes = max(len(dataset.classes), 1)
     ranks = 1 if metric is Metric.TOP1 else 5
     guess = min(ranks / classes, 1.0)
-    labels = Counter(p.label for p in found)
-    is_told = len(labels) > 1 and len(found) >= MANY * len(labels)  # of few samples a class, the largest says nothing
-    most = sum(count for _, count in labels.most_common(ranks)) / len(found) if is_told else 0.0
+    labels = Counter(p.label for p in predictions)
+    is_told = len(labels) > 1 and len(predictions) >= MANY * len(
+        labels
+    )  # of few samples a class, the largest says nothing
+    most = sum(count for _, count in labels.most_common(ranks)) / len(predictions) if is_told else 0.0
     if most > guess:
         return most, f"always the same answer gives {percent(most)}"
     return guess, f"guessing gives {percent(guess)}"
@@ -72,9 +74,9 @@ def _chance(metric: Metric, dataset: Dataset, found: Sequence[Prediction]) -> tu
 # What the predictions alone tell
 
 
-def from_predictions(score: Score, dataset: Dataset, found: Sequence[Prediction]) -> Iterator[str]:
+def from_predictions(score: Score, dataset: Dataset, predictions: Sequence[Prediction]) -> Iterator[str]:
     """Other numberings of the classes under which the same predictions would be right."""
-    ranked = [p for p in found if p.ranked]
+    ranked = [p for p in predictions if p.ranked]
     if score.metric not in (Metric.TOP1, Metric.TOP5) or not ranked:
         return
     for offset in (1, -1):
@@ -91,11 +93,11 @@ def from_predictions(score: Score, dataset: Dataset, found: Sequence[Prediction]
         yield f"with classes in another order it is {percent(right.value)}: --classes FILE {told}"
 
 
-def _best_order(found: Sequence[Prediction]) -> dict[int, int]:
+def _best_order(predictions: Sequence[Prediction]) -> dict[int, int]:
     """Label -> output, one to one, taking the pairs that occur most often first."""
     order: dict[int, int] = {}
     taken: set[int] = set()
-    pairs = Counter((p.label, p.ranked[0]) for p in found)
+    pairs = Counter((p.label, p.ranked[0]) for p in predictions)
     for (label, output), _ in sorted(pairs.items(), key=lambda item: (-item[1], item[0])):
         if label not in order and output not in taken:
             order[label] = output
@@ -113,25 +115,25 @@ def _name(dataset: Dataset, label: int) -> str:
 
 def variants(chosen: Preprocessing, frame: Frame, is_integer: bool, is_resized: bool) -> list[Trial]:
     """Preprocessing that differs in one thing, as people get it wrong."""
-    found = []
+    trials = []
     if frame.channels == 3:
         other = Channels.RGB if chosen.channels is Channels.BGR else Channels.BGR
         swapped = msgspec.structs.replace(chosen, channels=other)
-        found.append(Trial(f"with channels in {other} order", f"channels={other}", swapped))
+        trials.append(Trial(f"with channels in {other} order", f"channels={other}", swapped))
     for name, (mean, std) in RANGES.items():
         if len(mean) not in (1, frame.channels):
             continue
         changed = msgspec.structs.replace(chosen, mean=mean, std=std, integers=Integers.AFFINE)
         if changed != chosen:
-            found.append(Trial(f"with pixels as {name}", f"range={name}", changed))
+            trials.append(Trial(f"with pixels as {name}", f"range={name}", changed))
     if is_integer and chosen.integers is not Integers.BYTES:
         plain = msgspec.structs.replace(chosen, integers=Integers.BYTES)
-        found.append(Trial("with pixels as plain bytes", "range=bytes", plain))
+        trials.append(Trial("with pixels as plain bytes", "range=bytes", plain))
     if is_resized:
         other_way = Resize.CROP if chosen.resize is Resize.STRETCH else Resize.STRETCH
         resized = msgspec.structs.replace(chosen, resize=other_way)
-        found.append(Trial(f"with resize={other_way}", f"resize={other_way}", resized))
-    return found
+        trials.append(Trial(f"with resize={other_way}", f"resize={other_way}", resized))
+    return trials
 
 
 def ordered(

@@ -25,7 +25,7 @@ def read_classes(path: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines)
 
 
-def numbered(found: Sequence[str], reading: Reading, where: str) -> tuple[dict[str, int], list[str]]:
+def numbered(labels: Sequence[str], reading: Reading, where: str) -> tuple[dict[str, int], list[str]]:
     """Class number of each label of a data set, and what was decided.
 
     found: the distinct labels. With --classes, the line that is the label, or whose first word is; labels that are
@@ -34,14 +34,14 @@ def numbered(found: Sequence[str], reading: Reading, where: str) -> tuple[dict[s
     """
     offset, outputs = reading.label_offset or 0, reading.outputs
     if reading.classes:
-        numbers, notes = _listed(found, reading, where), list[str]()
-    elif all(label.isdecimal() for label in found):
-        numbers = {label: int(label) for label in found}
+        numbers, notes = _listed(labels, reading, where), list[str]()
+    elif all(label.isdecimal() for label in labels):
+        numbers = {label: int(label) for label in labels}
         if len(set(numbers.values())) < len(numbers):
             raise InputError("two labels are the same number", where=where, fix="rename one of them")
         offset, notes = _number_offset(sorted(numbers.values()), reading)
     else:
-        ordered = sorted(found)
+        ordered = sorted(labels)
         offset, notes = _order_offset(ordered, reading, where)
         numbers = {label: i for i, label in enumerate(ordered)}
     shifted = {label: number + offset for label, number in numbers.items()}
@@ -53,7 +53,7 @@ def numbered(found: Sequence[str], reading: Reading, where: str) -> tuple[dict[s
     return shifted, notes
 
 
-def _listed(found: Sequence[str], reading: Reading, where: str) -> dict[str, int]:
+def _listed(labels: Sequence[str], reading: Reading, where: str) -> dict[str, int]:
     if len(reading.classes) > reading.outputs:
         what = f"it lists {len(reading.classes)} classes, and the network tells apart {reading.outputs}"
         raise InputError(what, where="--classes", fix="give one line for each output, in their order")
@@ -61,12 +61,12 @@ def _listed(found: Sequence[str], reading: Reading, where: str) -> dict[str, int
     for number, line in enumerate(reading.classes):
         for name in (line, *line.split()[:1]):
             known.setdefault(name, number)
-    missing = [label for label in found if label not in known]
+    missing = [label for label in labels if label not in known]
     if missing:
         what = f"label '{missing[0]}' is not among the {len(reading.classes)} lines of --classes"
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise InputError(what + more, where=where, fix="each line begins with the label as the data set writes it")
-    return {label: known[label] for label in found}
+    return {label: known[label] for label in labels}
 
 
 def _number_offset(numbers: Sequence[int], reading: Reading) -> tuple[int, list[str]]:

@@ -84,7 +84,7 @@ class Measurement:
         state = State(_kept_at(subject, key), key, {}) if named is None else read_state(Path(named), key)
         made = cls(question, subject, chosen, len(whole.samples), told, declared, loader, metric, metrics, state)
         names = {sample.name for sample in chosen.samples}
-        made.done = {name: found for name, found in state.done.items() if name in names}
+        made.done = {name: prediction for name, prediction in state.done.items() if name in names}
         return made
 
     def run(self, progress: Progress | None = None) -> None:
@@ -106,7 +106,7 @@ class Measurement:
         try:
             self._tell(progress, correct)
             for part in parts:
-                self.done |= {found.name: found for found in part.predictions}
+                self.done |= {prediction.name: prediction for prediction in part.predictions}
                 if self.question.resume is not None:
                     self.state.add(part.predictions)
                 self.unreadable += [error.where for error in part.unreadable]
@@ -133,20 +133,20 @@ class Measurement:
 
         Raises InputError where nothing is done.
         """
-        found = self._in_order()
-        if not found:
+        predictions = self._in_order()
+        if not predictions:
             fix = "mend the images, or give others" if self.unreadable else "give samples"
             raise InputError("no sample could be measured", where=self.question.data, fix=fix)
-        if Metric.MAP in self.metrics and not self._has_objects(found):
+        if Metric.MAP in self.metrics and not self._has_objects(predictions):
             fix = "raise --limit, or name the classes with --classes FILE"
             raise InputError("no object that counts is in these images", where=self.question.data, fix=fix)
-        metrics = self._scorable(found)
-        scores, classes = scores_of(metrics, self.dataset, found, self.subject.classes)
+        metrics = self._scorable(predictions)
+        scores, classes = scores_of(metrics, self.dataset, predictions, self.subject.classes)
         metric = self.metric if self.metric in metrics else metrics[0]
         score = next(score for score in scores if score.metric is metric)
         published = _published(self.subject, self.dataset, metric)
-        is_complete = len(found) + len(self.unreadable) == len(self.dataset.samples)
-        doubt = hints.suspicion(score, self.dataset, found, published[0] if published else None)
+        is_complete = len(predictions) + len(self.unreadable) == len(self.dataset.samples)
+        doubt = hints.suspicion(score, self.dataset, predictions, published[0] if published else None)
         return Evaluation(
             model=self.subject.graph.name,
             sha256=self.subject.sha256,
@@ -155,19 +155,19 @@ class Measurement:
             form=str(self.dataset.form),
             metric=metric,
             scores=scores,
-            count=len(found),
+            count=len(predictions),
             samples=self.total,
             classes=classes,
-            confusions=confusions(found),
+            confusions=confusions(predictions),
             preprocessing=preprocessing_steps(self.subject, self.dataset, self.declared, self.loader.has_pixels),
             declared_by=self.declared.source if self.loader.has_pixels else "",
             notes=tuple(filter(None, (*self.dataset.notes, self.limit_told))),
-            warnings=tuple(self._warnings(metric, found, doubt)),
-            advice=tuple(self._advice(score, found, diagnose)) if doubt or self.question.diagnose else (),
+            warnings=tuple(self._warnings(metric, predictions, doubt)),
+            advice=tuple(self._advice(score, predictions, diagnose)) if doubt or self.question.diagnose else (),
             published=published,
             unreadable=tuple(self.unreadable),
             is_complete=is_complete,
-            predictions=tuple(found),
+            predictions=tuple(predictions),
         )
 
     # -- inside -------------------------------------------------------------------------------------------------------
@@ -180,14 +180,14 @@ class Measurement:
             has_share = self.subject.answer is Answer.CLASSES and bool(self.done)
             progress(len(self.done), len(self.dataset.samples), correct / len(self.done) if has_share else None)
 
-    def _has_objects(self, found: Sequence[Prediction]) -> bool:
-        names = {prediction.name for prediction in found}
+    def _has_objects(self, predictions: Sequence[Prediction]) -> bool:
+        names = {prediction.name for prediction in predictions}
         boxes = (box for sample in self.dataset.samples if sample.name in names for box in sample.boxes)
         return any(not box.is_difficult for box in boxes)
 
-    def _scorable(self, found: Sequence[Prediction]) -> tuple[Metric, ...]:
+    def _scorable(self, predictions: Sequence[Prediction]) -> tuple[Metric, ...]:
         """Metrics that these predictions suffice for: a part of the data may have one label only."""
-        if len({prediction.label > 0 for prediction in found}) > 1 or Metric.AUC not in self.metrics:
+        if len({prediction.label > 0 for prediction in predictions}) > 1 or Metric.AUC not in self.metrics:
             return self.metrics
         left = tuple(metric for metric in self.metrics if metric is not Metric.AUC)
         if not left:
@@ -195,12 +195,12 @@ class Measurement:
             raise InputError("what was measured so far has one label only", where=self.question.data, fix=fix)
         return left
 
-    def _warnings(self, metric: Metric, found: Sequence[Prediction], doubt: str) -> list[str]:
+    def _warnings(self, metric: Metric, predictions: Sequence[Prediction], doubt: str) -> list[str]:
         warnings = [f"{metric.words}: {doubt}"] if doubt else []
         if self.declared.assumption and self.loader.has_pixels:
             warnings.append(f"preprocessing is assumed: {self.declared.assumption}; --preprocess KEY=VALUE changes it")
         warnings += self._cut_off()
-        tied = sum(prediction.is_tied for prediction in found)
+        tied = sum(prediction.is_tied for prediction in predictions)
         if tied:
             many = f"{tied} sample{'s have' if tied > 1 else ' has'}"
             warnings.append(f"{many} two equal best scores; the lower class counts, as in TFLite")
@@ -226,8 +226,8 @@ class Measurement:
             how = "pixels are normalised to another range than the network was trained on: --preprocess says to which"
         return [f"{told}; {how}"]
 
-    def _advice(self, score: Score, found: Sequence[Prediction], diagnose: bool | None) -> list[str]:
-        told = list(hints.from_predictions(score, self.dataset, found))
+    def _advice(self, score: Score, predictions: Sequence[Prediction], diagnose: bool | None) -> list[str]:
+        told = list(hints.from_predictions(score, self.dataset, predictions))
         frame = frame_of(self.subject.input)
         if not self.loader.has_pixels or frame is None or False in (diagnose, self.question.diagnose):
             return told
@@ -236,7 +236,7 @@ class Measurement:
         affordable = LEAST_TRIED if not self.seconds else int(TRIAL_SECONDS / (self.seconds * (len(candidates) + 1)))
         if affordable < LEAST_TRIED and not self.question.diagnose:
             return [*told, "trying the usual mistakes takes a while here: --diagnose does it"]
-        names = {prediction.name for prediction in found}
+        names = {prediction.name for prediction in predictions}
         readable = replace(self.dataset, samples=tuple(s for s in self.dataset.samples if s.name in names))
         few, _ = limited(readable, hints.TRIED if self.question.diagnose else min(affordable, hints.TRIED))
         return hints.ordered(told, candidates, lambda p: self._tried(few, p, score.metric), self.declared.preprocessing)
@@ -251,8 +251,8 @@ class Measurement:
             threads=self.question.threads,
             skip_unreadable=True,
         )
-        found = {prediction.name: prediction for part in parts for prediction in part.predictions}
-        ordered = [found[sample.name] for sample in few.samples if sample.name in found]
+        by_name = {prediction.name: prediction for part in parts for prediction in part.predictions}
+        ordered = [by_name[sample.name] for sample in few.samples if sample.name in by_name]
         metrics = self.metrics if Metric.MAP in self.metrics else (metric,)
         scores, _ = scores_of(metrics, few, ordered, self.subject.classes)
         return next(score for score in scores if score.metric is metric)

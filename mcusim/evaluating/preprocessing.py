@@ -101,8 +101,8 @@ def declared_by_user(words: Sequence[str]) -> UserDeclaration:
             changes |= _change(key.strip(), value.strip())
             sources.append(word)
         elif Path(word).suffix.lower() == ".toml" or is_file(word):
-            found, boxes = _read_file(word)
-            changes |= found
+            declared, boxes = _read_file(word)
+            changes |= declared
             detection = boxes or detection
             sources.append(word)
         else:
@@ -152,12 +152,12 @@ def _read_file(path: str) -> tuple[dict[str, Any], Detection | None]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"it is no TOML ({error})", where=f"--preprocess {path}", fix="correct it") from None
     tables = {key: content.pop(key, {}) for key in ("preprocessing", "detection")}
-    found = {**content, **tables["preprocessing"]}
-    if "range" in found:
-        found |= _change("range", str(found.pop("range")))
-    _converted(found, path)
+    keys = {**content, **tables["preprocessing"]}
+    if "range" in keys:
+        keys |= _change("range", str(keys.pop("range")))
+    _converted(keys, path)
     try:
-        return found, msgspec.convert(tables["detection"], Detection) if tables["detection"] else None
+        return keys, msgspec.convert(tables["detection"], Detection) if tables["detection"] else None
     except msgspec.ValidationError as error:
         fix = f"use the keys {', '.join(Detection.__struct_fields__)}"
         raise InputError(_plainly(error), where=f"{path} [detection]", fix=fix) from None
@@ -165,17 +165,17 @@ def _read_file(path: str) -> tuple[dict[str, Any], Detection | None]:
 
 def _converted(changes: dict[str, Any], where: str) -> Preprocessing:
     try:
-        found = msgspec.convert(changes, Preprocessing)
+        chosen = msgspec.convert(changes, Preprocessing)
     except msgspec.ValidationError as error:
         keys = f"{', '.join(Preprocessing.__struct_fields__)} and range ({', '.join(RANGES)}, bytes)"
         raise InputError(
             _plainly(error), where=where, fix=f"the keys are {keys}; docs/evaluate.md lists them"
         ) from None
-    if not 0.1 <= found.fraction <= 1:
-        raise InputError(f"fraction is {found.fraction:g}", where=where, fix="use 0.1 to 1, as in fraction=0.875")
-    if any(not np.isfinite(value) for value in (*found.mean, *found.std)) or not all(found.std):
+    if not 0.1 <= chosen.fraction <= 1:
+        raise InputError(f"fraction is {chosen.fraction:g}", where=where, fix="use 0.1 to 1, as in fraction=0.875")
+    if any(not np.isfinite(value) for value in (*chosen.mean, *chosen.std)) or not all(chosen.std):
         raise InputError("mean and std must be finite, std not 0", where=where, fix="write mean=127.5 and std=127.5")
-    return found
+    return chosen
 
 
 def _plainly(error: Exception) -> str:
@@ -309,10 +309,10 @@ def pixels_cut(tensor: Tensor, chosen: Preprocessing, channels: int) -> NDArray[
 
 def is_outside(tensor: Tensor, real: NDArray[Any]) -> NDArray[np.bool_]:
     """Which real numbers lie beyond what a quantised tensor can hold, by more than one of its steps."""
-    found = tensor.quantization
-    if found is None or tensor.dtype not in (DType.INT8, DType.UINT8, DType.INT16):
+    quantization = tensor.quantization
+    if quantization is None or tensor.dtype not in (DType.INT8, DType.UINT8, DType.INT16):
         return np.zeros(real.shape, np.bool_)
-    steps, bounds = real / found.scales[0] + found.zero_points[0], np.iinfo(tensor.dtype.value)
+    steps, bounds = real / quantization.scales[0] + quantization.zero_points[0], np.iinfo(tensor.dtype.value)
     return np.asarray((steps < bounds.min - 1) | (steps > bounds.max + 1))
 
 

@@ -50,11 +50,11 @@ def read_dataset(path: str, reading: Reading, tensor: Tensor, labels: tuple[str,
         return read_wake_words(place, reading)
     inner = inner_split(place)
     if form is Form.IMAGENET and has_flat_imagenet(inner or place):
-        found = read_flat_imagenet(inner or place, reading)
+        dataset = read_flat_imagenet(inner or place, reading)
     else:
-        found = read_folders(inner or place, reading, wake_words=form is Form.VWW)
-    notes = found.notes if inner is None else (f"the folder {inner.name} of it", *found.notes)
-    return replace(found, form=reading.form or found.form, notes=notes)
+        dataset = read_folders(inner or place, reading, wake_words=form is Form.VWW)
+    notes = dataset.notes if inner is None else (f"the folder {inner.name} of it", *dataset.notes)
+    return replace(dataset, form=reading.form or dataset.form, notes=notes)
 
 
 def _form(place: Path) -> Form:

@@ -147,12 +147,12 @@ def choose_metric(subject: Subject, dataset: Dataset, wanted: Metric | None) -> 
 
 
 def scores_of(
-    metrics: Sequence[Metric], dataset: Dataset, found: Sequence[Prediction], classes: int
+    metrics: Sequence[Metric], dataset: Dataset, predictions: Sequence[Prediction], classes: int
 ) -> tuple[tuple[Score, ...], tuple[ClassResult, ...]]:
     """Every metric of these predictions, and each class."""
     if Metric.MAP in metrics:
         truth = {sample.name: sample.boxes for sample in dataset.samples}
-        rows, whole, eleven = map_scores([truth[p.name] for p in found], [p.boxes for p in found], classes)
+        rows, whole, eleven = map_scores([truth[p.name] for p in predictions], [p.boxes for p in predictions], classes)
         told = tuple(
             ClassResult(r.label, dataset.classes[r.label], r.objects, None, r.value if r.objects else None)
             for r in rows
@@ -161,28 +161,28 @@ def scores_of(
     scores = []
     for metric in metrics:
         if metric is Metric.AUC:
-            values, labels = _scored(dataset, found)
+            values, labels = _scored(dataset, predictions)
             scores.append(auc_score(values, labels))
         else:
             ranks = 1 if metric is Metric.TOP1 else RANKS
-            scores.append(share(metric, sum(p.label in p.ranked[:ranks] for p in found), len(found)))
-    return tuple(scores), class_results(dataset, found)
+            scores.append(share(metric, sum(p.label in p.ranked[:ranks] for p in predictions), len(predictions)))
+    return tuple(scores), class_results(dataset, predictions)
 
 
-def _scored(dataset: Dataset, found: Sequence[Prediction]) -> tuple[list[float], list[int]]:
+def _scored(dataset: Dataset, predictions: Sequence[Prediction]) -> tuple[list[float], list[int]]:
     """Scores and labels; those of one group averaged, as an anomaly is that of a whole recording."""
     group_of = {sample.name: sample.group for sample in dataset.samples if sample.group}
     groups: dict[tuple[str, int], list[float]] = defaultdict(list)
-    for p in found:
+    for p in predictions:
         assert p.score is not None
         groups[group_of.get(p.name) or f" {p.name}", p.label].append(p.score)
     return [float(np.mean(values)) for values in groups.values()], [label for _, label in groups]
 
 
-def class_results(dataset: Dataset, found: Sequence[Prediction]) -> tuple[ClassResult, ...]:
-    counts = Counter(p.label for p in found)
-    correct = Counter(p.label for p in found if p.ranked[:1] == (p.label,))
-    has_ranks = any(p.ranked for p in found)
+def class_results(dataset: Dataset, predictions: Sequence[Prediction]) -> tuple[ClassResult, ...]:
+    counts = Counter(p.label for p in predictions)
+    correct = Counter(p.label for p in predictions if p.ranked[:1] == (p.label,))
+    has_ranks = any(p.ranked for p in predictions)
     return tuple(
         ClassResult(
             label,
@@ -195,7 +195,7 @@ def class_results(dataset: Dataset, found: Sequence[Prediction]) -> tuple[ClassR
     )
 
 
-def confusions(found: Sequence[Prediction]) -> tuple[Confusion, ...]:
+def confusions(predictions: Sequence[Prediction]) -> tuple[Confusion, ...]:
     """Pairs of classes that were mixed up, most often first."""
-    pairs = Counter((p.label, p.ranked[0]) for p in found if p.ranked and p.ranked[0] != p.label)
+    pairs = Counter((p.label, p.ranked[0]) for p in predictions if p.ranked and p.ranked[0] != p.label)
     return tuple(Confusion(*pair, count) for pair, count in sorted(pairs.items(), key=lambda item: (-item[1], item[0])))

@@ -74,12 +74,12 @@ class Loader:
         for sample in samples:
             assert sample.path is not None
             try:
-                found, placed = read_pixels(sample.path, self._frame, self._chosen)
+                pixels, placed = read_pixels(sample.path, self._frame, self._chosen)
             except UnreadableImage as error:
                 damaged.append(error)
                 continue
             kept.append(sample)
-            given.append(self._valued(found))
+            given.append(self._valued(pixels))
             fits.append(placed)
         return kept, np.array(given), fits, damaged
 
@@ -98,16 +98,16 @@ class Loader:
 
     def _from_arrays(self, indices: Sequence[int]) -> NDArray[Any]:
         assert self._arrays is not None
-        found = self._arrays[list(indices)]
+        images = self._arrays[list(indices)]
         if self.has_pixels:
-            found = np.moveaxis(found, 1, -1) if self._frame.is_planar else found
-            found = found[..., ::-1] if self._chosen.channels is Channels.BGR else found
-            return np.array([self._valued(image) for image in found])
+            images = np.moveaxis(images, 1, -1) if self._frame.is_planar else images
+            images = images[..., ::-1] if self._chosen.channels is Channels.BGR else images
+            return np.array([self._valued(image) for image in images])
         if self._tensor.dtype is DType.FLOAT32:
-            return found.astype(np.float32)
-        if found.dtype.kind != "f":
-            return found
-        real = found.astype(np.float64)
+            return images.astype(np.float32)
+        if images.dtype.kind != "f":
+            return images
+        real = images.astype(np.float64)
         outside = is_outside(self._tensor, real).reshape(len(real), -1)
         self.cut_shares += outside.mean(axis=1).tolist()
         return quantized(self._tensor, real)
@@ -133,13 +133,13 @@ def finished(
         if not kept:
             return Finished([], damaged), time.perf_counter() - began
         outputs = execute(subject.graph, given, numerics=numerics, threads=1)
-        found = predictions(subject, kept, given, outputs, fits)
-        return Finished(found, damaged), (time.perf_counter() - began) / len(part)
+        part_done = predictions(subject, kept, given, outputs, fits)
+        return Finished(part_done, damaged), (time.perf_counter() - began) / len(part)
 
-    for found in _spread(work, samples, min(threads or _cores(), max(len(samples), 1))):
-        yield found
-        if found.unreadable and not skip_unreadable:
-            raise found.unreadable[0]
+    for part_done in _spread(work, samples, min(threads or _cores(), max(len(samples), 1))):
+        yield part_done
+        if part_done.unreadable and not skip_unreadable:
+            raise part_done.unreadable[0]
 
 
 def _spread(
@@ -161,9 +161,9 @@ def _spread(
                 if error is not None:
                     failed = failed or error
                     continue
-                found, seconds = future.result()
+                finished_part, seconds = future.result()
                 size = max(min(int(CHUNK_SECONDS / max(seconds, 1e-9)), 2 * size, MOST_AT_ONCE), 1)
-                yield found
+                yield finished_part
             if failed is not None:
                 raise failed
     finally:

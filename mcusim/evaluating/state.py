@@ -33,7 +33,7 @@ class State:
         self.path, self.key, self.done = path, dict(key), dict(done)
         self._stream: io.TextIOWrapper | None = None
 
-    def add(self, found: Iterable[Prediction]) -> None:
+    def add(self, predictions: Iterable[Prediction]) -> None:
         """Write finished samples, at once. Raises OutputError where that cannot be."""
         try:
             if self._stream is None:
@@ -44,7 +44,7 @@ class State:
                 self._stream.seek(0, io.SEEK_END)
                 if not whole:
                     self._stream.write(json.dumps({"mcusim_evaluation": VERSION, **self.key}) + "\n")
-            for prediction in found:
+            for prediction in predictions:
                 self.done[prediction.name] = prediction
                 self._stream.write(msgspec.json.encode(prediction).decode() + "\n")
             self._stream.flush()
@@ -90,11 +90,11 @@ def read_state(path: Path, key: Mapping[str, str]) -> State:
     done = {}
     for number, line in enumerate(lines[1:], 2):
         try:
-            found = msgspec.json.decode(line, type=Prediction)
+            prediction = msgspec.json.decode(line, type=Prediction)
         except msgspec.DecodeError:
             fix = "delete that line, or the file"
             raise InputError(f"line {number} is damaged", where=where, fix=fix) from None
-        done[found.name] = found
+        done[prediction.name] = prediction
     return State(path, key, done)
 
 

@@ -66,20 +66,20 @@ def _identifiers(root: Path, split: str | None) -> tuple[list[str], str]:
     if split is None:
         split = next((name for name in SPLITS if is_file(sets / f"{name}.txt")), None)
     if split is None:
-        found = sorted(path.stem for path in (root / "Annotations").glob("*.xml"))
-        if not found:
+        identifiers = sorted(path.stem for path in (root / "Annotations").glob("*.xml"))
+        if not identifiers:
             raise InputError("there are no annotations", where=str(root / "Annotations"), fix="unpack them all")
-        return found, "all annotated images (there is no ImageSets/Main)"
+        return identifiers, "all annotated images (there is no ImageSets/Main)"
     file = sets / f"{split}.txt"
     try:
-        found = [line.split()[0] for line in text_of(file).splitlines() if line.strip()]
+        identifiers = [line.split()[0] for line in text_of(file).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError):
         there = ", ".join(sorted(path.stem for path in sets.glob("*.txt") if "_" not in path.stem)) or "none"
         fix = f"use --split with one that is there: {there}"
         raise InputError(f"there is no split '{split}'", where=str(sets), fix=fix) from None
-    if not found:
+    if not identifiers:
         raise InputError("it names no images", where=str(file), fix="use another --split")
-    return list(dict.fromkeys(found)), f"split {split}"
+    return list(dict.fromkeys(identifiers)), f"split {split}"
 
 
 def _sample(root: Path, identifier: str, numbers: dict[str, int]) -> Sample:

@@ -55,8 +55,8 @@ class _File(msgspec.Struct):
 
 def annotation_files(folder: Path) -> list[Path]:
     """Annotation files in a folder or its `annotations`; of several, those of the validation set first."""
-    found = [path for place in (folder, folder / "annotations") if is_dir(place) for path in place.glob("*.json")]
-    return sorted(found, key=lambda path: ("val" not in path.name, "train" in path.name, path.name))
+    candidates = [path for place in (folder, folder / "annotations") if is_dir(place) for path in place.glob("*.json")]
+    return sorted(candidates, key=lambda path: ("val" not in path.name, "train" in path.name, path.name))
 
 
 def read_wake_words(place: Path, reading: Reading) -> Dataset:
@@ -137,9 +137,9 @@ def _found(root: Path, names: set[str]) -> dict[str, Path]:
         for name in files:
             if Path(name).suffix.lower() in SUFFIXES:
                 by_name.setdefault(name, Path(folder) / name)
-    found: dict[str, Path] = {}
+    path_of: dict[str, Path] = {}
     for name in names:
         place = direct.get(name) or by_name.get(Path(name).name)
         if place is not None:
-            found[name] = place
-    return found
+            path_of[name] = place
+    return path_of

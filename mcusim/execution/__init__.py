@@ -94,9 +94,9 @@ def execute(
     graph = pool.ready.graph
     if not check:
         with pool.lend(check) as lent:
-            found = lent.session.run_plainly(inputs)
-        if found is not None:
-            return found
+            plain_outputs = lent.session.run_plainly(inputs)
+        if plain_outputs is not None:
+            return plain_outputs
     feed = check_inputs(graph, inputs)
     if feed.calls is None:
         with pool.lend(check) as lent:
@@ -204,13 +204,13 @@ def _pool(graph: Graph, schedule: Schedule, runtime: Runtime, numerics: Numerics
 
 def _positive(threads: int) -> int:
     try:
-        found = 0 if isinstance(threads, bool) else operator.index(threads)
+        count = 0 if isinstance(threads, bool) else operator.index(threads)
     except TypeError:
-        found = 0
-    if found < 1:
+        count = 0
+    if count < 1:
         fix = "give a whole number above zero, or None for one a core"
         raise InputError(f"it is {type(threads).__name__} {threads!r:.60}", where="threads", fix=fix)
-    return found
+    return count
 
 
 def _cores() -> int:

@@ -184,8 +184,8 @@ class Arena:
         outside = self.outside.get(view)
         if outside is not None:
             return outside
-        found = self.ready.program.views[view]
-        return self._of_buffer(found.buffer)[found.offset_bytes :]
+        held = self.ready.program.views[view]
+        return self._of_buffer(held.buffer)[held.offset_bytes :]
 
     def _of_buffer(self, buffer: int) -> Array:
         """The bytes of a buffer: numpy refuses a view of more."""
@@ -203,13 +203,13 @@ class Arena:
             time = time_of[id(iteration.step)]
             yield self._bound(iteration, time, of_step[time])
 
-    def _bound(self, iteration: Iteration, time: int, found: StepOperands) -> BoundStep:
+    def _bound(self, iteration: Iteration, time: int, placed: StepOperands) -> BoundStep:
         step, ready, node = iteration.step, self.ready.steps[time], iteration.step.node
         sources = self.ready.graph.nodes[node].inputs if node != ABSENT else (ABSENT,)
         inputs: list[Array] = []
         origins: list[tuple[int, int]] = []
         gathers: list[Moved] = []
-        for position, (tensor, operand) in enumerate(zip(sources, found.reads, strict=True)):
+        for position, (tensor, operand) in enumerate(zip(sources, placed.reads, strict=True)):
             if operand is None:
                 part = self._asked(iteration, position)
                 inputs.append(self._constant(tensor)[part.slices] if part else self._constant(tensor))
@@ -222,7 +222,7 @@ class Arena:
             origins.append((place.region.rows.start, place.region.cols.start))
         outputs: list[Array] = []
         scatters: list[Moved] = []
-        for kind, operand in zip(step.signature.outputs, found.writes, strict=True):
+        for kind, operand in zip(step.signature.outputs, placed.writes, strict=True):
             if operand is None:
                 is_handle = kind.dtype is DType.RESOURCE
                 outputs.append(_NOTHING if is_handle else np.zeros(kind.shape, storage_type(kind.dtype, "a tensor")))

@@ -137,7 +137,7 @@ def _name(key: str) -> str:
 def stored_inputs(graph: Graph, arrays: Mapping[str, Array], where: str) -> dict[str, str]:
     """Key in a saved trace of each of the network's inputs, by name. Raises InputError where one is missing."""
     names = [_name(key) for key in arrays]
-    found = {}
+    key_of = {}
     for index in graph.inputs:
         name = graph.tensors[index].name
         key = f"{index}:{name[:NAME_LENGTH]}"
@@ -146,8 +146,8 @@ def stored_inputs(graph: Graph, arrays: Mapping[str, Array], where: str) -> dict
                 fix = "add --input FILE with what the trace was made on"
                 raise InputError(f"the trace holds no input '{name:.60}' of '{graph.name}'", where=where, fix=fix)
             key = list(arrays)[names.index(name[:NAME_LENGTH])]
-        found[name] = key
-    return found
+        key_of[name] = key
+    return key_of
 
 
 def compare(a: Recording, b: Recording) -> Comparison:
@@ -170,17 +170,17 @@ def _pairs(a: Recording, b: Recording) -> list[tuple[Layer, Layer]]:
     named: dict[tuple[str, tuple[int, ...]], list[Layer]] = {}
     for layer in reversed(b.layers):
         named.setdefault((layer.name[:NAME_LENGTH], layer.array.shape), []).append(layer)
-    found = []
+    pairs = []
     for x in a.layers:
         partners = named.get((x.name[:NAME_LENGTH], x.array.shape))
         if partners:
-            found.append((x, partners.pop()))
-    if 2 * len(found) >= min(len(a.layers), len(b.layers)):
-        return found
+            pairs.append((x, partners.pop()))
+    if 2 * len(pairs) >= min(len(a.layers), len(b.layers)):
+        return pairs
     by_place = list(zip(a.layers, b.layers, strict=False))
     if len(a.layers) == len(b.layers) and all(x.array.shape == y.array.shape for x, y in by_place):
         return by_place
-    return found
+    return pairs
 
 
 def _difference(x: Layer, y: Layer) -> LayerDifference:
@@ -197,7 +197,7 @@ def _difference(x: Layer, y: Layer) -> LayerDifference:
 def quantization_noise(graph: Graph, traced: Trace) -> tuple[LayerNoise, ...]:
     """Each quantised layer against a float32 run of the dequantised network on the same input."""
     real = float_run(graph, traced.tensors)
-    found = []
+    noises = []
     for node in graph.nodes:
         for tensor in node.outputs:
             kind = graph.tensors[tensor]
@@ -206,7 +206,7 @@ def quantization_noise(graph: Graph, traced: Trace) -> tuple[LayerNoise, ...]:
             stored, wanted = traced.tensors[tensor], real.tensors[tensor].astype(np.float64)
             given = dequantize(kind, stored).astype(np.float64)
             channels = stored.reshape(-1, stored.shape[-1] if stored.ndim else 1)
-            found.append(
+            noises.append(
                 LayerNoise(
                     kind.name,
                     node.op,
@@ -218,7 +218,7 @@ def quantization_noise(graph: Graph, traced: Trace) -> tuple[LayerNoise, ...]:
                     node.name in real.restarted,
                 )
             )
-    return tuple(found)
+    return tuple(noises)
 
 
 def _sqnr_db(wanted: Array, given: Array) -> float | None:

@@ -118,18 +118,18 @@ class Subgraphs:
         return step._replace(run=run, prepared=Entries(tuple(map(self._subgraph, numbers)), where))
 
     def _subgraph(self, number: int) -> Subgraph:
-        found = self._entered.get(number)
-        if found is None:
+        subgraph = self._entered.get(number)
+        if subgraph is None:
             part = self._arena.ready.program.parts[number]
             inputs, outputs = (tuple(map(self._home, tensors)) for tensors in (part.inputs, part.outputs))
-            found = self._entered[number] = Subgraph(inputs, outputs, self._runner(number))
-        return found
+            subgraph = self._entered[number] = Subgraph(inputs, outputs, self._runner(number))
+        return subgraph
 
     def _home(self, tensor: int) -> Array:
         constant = self._arena.ready.graph.tensors[tensor].constant
-        found = self._arena.tensor(tensor) if constant is None else constant
-        assert found is not None, "lowering gives what a subgraph takes and answers a home"
-        return found
+        array = self._arena.tensor(tensor) if constant is None else constant
+        assert array is not None, "lowering gives what a subgraph takes and answers a home"
+        return array
 
     def _runner(self, number: int) -> Callable[[], None]:
         steps, canary = self.steps(number), self._canary

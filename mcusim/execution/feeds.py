@@ -31,12 +31,12 @@ class Feed(NamedTuple):
     def room_for_outputs(self, graph: Graph) -> list[Array]:
         """Empty outputs of all calls: the number of calls stands in the place of a leading 1, else before the shape."""
         assert self.calls is not None
-        found = []
+        rooms = []
         for index in graph.outputs:
             shape = graph.tensors[index].shape
             rest = shape[1:] if shape[:1] == (1,) else shape
-            found.append(np.zeros((self.calls, *rest), graph.tensors[index].dtype.unpacked.value))
-        return found
+            rooms.append(np.zeros((self.calls, *rest), graph.tensors[index].dtype.unpacked.value))
+        return rooms
 
 
 def check_inputs(graph: Graph, inputs: Inputs) -> Feed:
@@ -44,9 +44,9 @@ def check_inputs(graph: Graph, inputs: Inputs) -> Feed:
 
     An array of exactly the input's shape is one call. Where the input has a leading 1, N in its place is N calls.
     """
-    found = _in_order(graph, inputs)
+    ordered = _in_order(graph, inputs)
     arrays, calls = [], []
-    for index, given in zip(graph.inputs, found, strict=True):
+    for index, given in zip(graph.inputs, ordered, strict=True):
         tensor = graph.tensors[index]
         array = _array(graph, tensor, given)
         calls.append(_calls(graph, tensor, array))

@@ -31,13 +31,13 @@ class FloatRun(NamedTuple):
 
 def dequantize(tensor: Tensor, stored: Array) -> Array:
     """The real numbers that stored integers stand for; anything without a scale stays as it is."""
-    found = tensor.quantization
-    if found is None or not tensor.dtype.is_integer or tensor.type.values is not None:
+    quantization = tensor.quantization
+    if quantization is None or not tensor.dtype.is_integer or tensor.type.values is not None:
         return stored
-    scales, zeros = np.array(found.scales, np.float64), np.array(found.zero_points, np.float64)
-    if found.is_per_channel:
+    scales, zeros = np.array(quantization.scales, np.float64), np.array(quantization.zero_points, np.float64)
+    if quantization.is_per_channel:
         shape = [1] * stored.ndim
-        shape[found.axis] = -1
+        shape[quantization.axis] = -1
         scales, zeros = scales.reshape(shape), zeros.reshape(shape)
     return np.asarray((scales * (stored.astype(np.float64) - zeros)).astype(np.float32))
 

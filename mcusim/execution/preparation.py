@@ -172,18 +172,18 @@ def cannot_execute(graph: Graph) -> dict[int, str]:
 
     Of a network that is known by its shapes only, operators that are missing altogether.
     """
-    found: dict[int, str] = {}
+    reasons: dict[int, str] = {}
     has_numbers = not any(_lacks_elements(graph, node) for node in graph.nodes)
     for index, node in enumerate(graph.nodes):
         op = OPS.get(node.op)
         if op is None or not _can_run(op):
-            found[index] = f"mcusim has no kernel for {node.op.removeprefix('CUSTOM:')} yet"
+            reasons[index] = f"mcusim has no kernel for {node.op.removeprefix('CUSTOM:')} yet"
         elif has_numbers:
             try:
                 prepared_node(graph, index, node.signature, Numerics.TFLM)
             except ModelError as error:
-                found[index] = error.what
-    return found
+                reasons[index] = error.what
+    return reasons
 
 
 def _lacks_elements(graph: Graph, node: Node) -> bool:
@@ -259,14 +259,14 @@ _STATEFUL: Mapping[StateRole, Callable[..., None]] = {
 
 def _reached(graph: Graph) -> list[Graph]:
     """The network, and every subgraph that something enters."""
-    found, waiting = {0: graph}, [graph]
+    reached, waiting = {0: graph}, [graph]
     while waiting:
         for node in waiting.pop().nodes:
             for number in entered_subgraphs(node.signature):
-                if number not in found and 1 <= number <= len(graph.subgraphs):
-                    found[number] = graph.subgraphs[number - 1]
-                    waiting.append(found[number])
-    return list(found.values())
+                if number not in reached and 1 <= number <= len(graph.subgraphs):
+                    reached[number] = graph.subgraphs[number - 1]
+                    waiting.append(reached[number])
+    return list(reached.values())
 
 
 def _initialisers(part: Graph, graph: Graph) -> Iterator[Graph]:

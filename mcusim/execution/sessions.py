@@ -96,9 +96,9 @@ class Session:
         inputs: an array for each input of the network, in the order of `graph.inputs`, or by name; the array alone
         where there is one. With N in the place of the leading 1: N calls one after the other, outputs stacked.
         """
-        found = self.run_plainly(inputs)
-        if found is not None:
-            return found
+        plain_outputs = self.run_plainly(inputs)
+        if plain_outputs is not None:
+            return plain_outputs
         feed = check_inputs(self._graph, inputs)
         if feed.calls is None:
             return self.call(feed.arrays)
@@ -125,15 +125,15 @@ class Session:
 
     def _find_ports(self) -> tuple[list[_Port], list[_Port]] | None:
         """The network's inputs and outputs, where all of them lie in the arena."""
-        found: list[list[_Port]] = [[], []]
+        ports_of: list[list[_Port]] = [[], []]
         variables = {tensor for variable in self._ready.program.variables for tensor in variable.tensors}
-        for ports, indices in zip(found, (self._graph.inputs, self._graph.outputs), strict=True):
+        for ports, indices in zip(ports_of, (self._graph.inputs, self._graph.outputs), strict=True):
             for index in indices:
                 tensor, home = self._graph.tensors[index], self._arena.tensor(index)
                 if home is None or tensor.constant is not None or tensor.dtype.is_packed or index in variables:
                     return None
                 ports.append(_Port(tensor.shape, home.dtype, home.reshape(tensor.shape)))
-        return found[0], found[1]
+        return ports_of[0], ports_of[1]
 
     def fill(self, feed: Feed, outputs: Sequence[Array], calls: range, *, independent: bool = False) -> None:
         """Run these calls of a batch and write their outputs to their places."""
@@ -162,8 +162,8 @@ class Session:
         for call in calls:
             if independent:
                 self.reset()
-            for room, found in zip(outputs, self.call(feed.one(call)), strict=True):
-                room[call] = found.reshape(room.shape[1:])
+            for room, output in zip(outputs, self.call(feed.one(call)), strict=True):
+                room[call] = output.reshape(room.shape[1:])
 
     def call(self, arrays: Sequence[Array]) -> list[Array]:
         """One call with checked arrays."""
@@ -242,19 +242,19 @@ class Session:
         for index in self._after:
             node = self._graph.nodes[index]
             source = outer.get(node.inputs[0])
-            found = self._arena.tensor(node.inputs[0]) if source is None else source
-            assert found is not None
-            outer[node.outputs[0]] = _run_alone(self._ready.nodes[index], node, [found])[0]
+            array = self._arena.tensor(node.inputs[0]) if source is None else source
+            assert array is not None
+            outer[node.outputs[0]] = _run_alone(self._ready.nodes[index], node, [array])[0]
         return [self._output(tensor, outer) for tensor in self._graph.outputs]
 
     def _output(self, tensor: int, outer: Mapping[int, Array]) -> Array:
-        found = outer.get(tensor)
-        if found is None:
-            found = self._graph.tensors[tensor].constant
-        if found is None:
-            found = self._arena.tensor(tensor)
-        assert found is not None, "lowering gives every output a home"
-        return found.reshape(self._graph.tensors[tensor].shape).copy()
+        array = outer.get(tensor)
+        if array is None:
+            array = self._graph.tensors[tensor].constant
+        if array is None:
+            array = self._arena.tensor(tensor)
+        assert array is not None, "lowering gives every output a home"
+        return array.reshape(self._graph.tensors[tensor].shape).copy()
 
     # -- traces -------------------------------------------------------------------------------------------------------
 
@@ -278,10 +278,10 @@ class Session:
         inputs = []
         for tensor in node.inputs:
             constant = self._graph.tensors[tensor].constant if tensor != ABSENT else None
-            found = seen.get(tensor, constant)
-            if found is None:
+            array = seen.get(tensor, constant)
+            if array is None:
                 return
-            inputs.append(found)
+            inputs.append(array)
         seen.update(zip(node.outputs, _run_alone(self._ready.nodes[index], node, inputs), strict=True))
 
     # -- variables ----------------------------------------------------------------------------------------------------

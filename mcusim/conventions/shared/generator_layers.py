@@ -61,12 +61,12 @@ class GeneratorLayer(NamedTuple):
 
 def generator_layers(graph: Graph) -> list[GeneratorLayer]:
     """The layers of `graph`, in the generator's order."""
-    found: list[GeneratorLayer] = []
+    kept: list[GeneratorLayer] = []
     for layer in _read(graph):
-        found.append(layer)
-        _fuse_mean(found)
-        _fuse_excitation(found)
-    return found
+        kept.append(layer)
+        _fuse_mean(kept)
+        _fuse_excitation(kept)
+    return kept
 
 
 def _read(graph: Graph) -> Iterator[GeneratorLayer]:
@@ -116,21 +116,21 @@ def _first_input(graph: Graph, step: StepNode) -> tuple[int, int]:
     return padded.rows - border, padded.cols - border
 
 
-def _fuse_mean(found: list[GeneratorLayer]) -> None:
+def _fuse_mean(kept: list[GeneratorLayer]) -> None:
     """The last two layers as one, if both are MEANs and the second reads the first."""
-    if len(found) > 1 and found[-1].op == found[-2].op == "MEAN" and found[-1].reads == found[-2].writes:
-        second, first = found.pop(), found.pop()
-        found.append(first._replace(writes=second.writes, write_bytes=second.write_bytes))
+    if len(kept) > 1 and kept[-1].op == kept[-2].op == "MEAN" and kept[-1].reads == kept[-2].writes:
+        second, first = kept.pop(), kept.pop()
+        kept.append(first._replace(writes=second.writes, write_bytes=second.write_bytes))
 
 
-def _fuse_excitation(found: list[GeneratorLayer]) -> None:
+def _fuse_excitation(kept: list[GeneratorLayer]) -> None:
     """The last three layers as one: ADD and MUL with constants, then the product with the feature map."""
-    if [layer.op for layer in found[-3:]] != ["ADD", "MUL", "MUL"]:
+    if [layer.op for layer in kept[-3:]] != ["ADD", "MUL", "MUL"]:
         return
-    add, scale, product = found[-3:]
+    add, scale, product = kept[-3:]
     if len(add.reads) != 1 or scale.reads != add.writes or scale.writes[0] not in product.reads:
         return
     others = [(t, size) for t, size in zip(product.reads, product.read_bytes, strict=True) if t not in scale.writes]
     if len(others) == 1:
         reads, sizes = zip(*others, (add.reads[0], add.read_bytes[0]), strict=True)
-        found[-3:] = [product._replace(reads=reads, read_bytes=sizes)]
+        kept[-3:] = [product._replace(reads=reads, read_bytes=sizes)]
