@@ -234,10 +234,10 @@ class Signature:
 
     def input(self, index: int) -> TensorType:
         """Type of an input that must be there. Raises ModelError where it is absent."""
-        found = self.inputs[index] if index < len(self.inputs) else None
-        if found is None:
+        kind = self.inputs[index] if index < len(self.inputs) else None
+        if kind is None:
             raise _lacking(self.op, f"input {index}")
-        return found
+        return kind
 
     def has(self, index: int) -> bool:
         """Whether optional input `index` is there."""
@@ -349,8 +349,8 @@ def retyped(node: Node, tensors: Sequence[Tensor], inputs: tuple[int, ...] | Non
     """`node` with the types that `tensors` have.   inputs: the tensors it reads, if others than before."""
     reads = node.inputs if inputs is None else inputs
     types = tuple([None if index == ABSENT else tensors[index].type for index in reads])
-    found = signature(node.op, node.attributes, types, tuple([tensors[index].type for index in node.outputs]))
-    return replace(node, inputs=reads, signature=found)
+    interned = signature(node.op, node.attributes, types, tuple([tensors[index].type for index in node.outputs]))
+    return replace(node, inputs=reads, signature=interned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,14 +452,14 @@ class Graph:
     @cached_property
     def consumers(self) -> Mapping[int, tuple[int, ...]]:
         """Tensor index -> indices of the nodes that read it, in order; tensors nobody reads are left out."""
-        found: dict[int, list[int]] = {}
+        readers_of: dict[int, list[int]] = {}
         for index, node in enumerate(self.nodes):
             for tensor in node.inputs:
                 if tensor != ABSENT:
-                    readers = found.setdefault(tensor, [])
+                    readers = readers_of.setdefault(tensor, [])
                     if not readers or readers[-1] != index:
                         readers.append(index)
-        return {tensor: tuple(readers) for tensor, readers in found.items()}
+        return {tensor: tuple(readers) for tensor, readers in readers_of.items()}
 
     @cached_property
     def roles(self) -> bytes:

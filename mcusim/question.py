@@ -82,13 +82,13 @@ class Question:
         clock_hz = the_clock(self.clock_hz)
         board = own if clock_hz is None else own.with_clock(clock_hz)
         graph = the_graph(self.model)
-        found, why = chosen_runtime(wished, graph, board)
-        runtime, warnings = found, []
+        plain, why = chosen_runtime(wished, graph, board)
+        runtime, warnings = plain, []
         if self.planner is not None:
             if self.convention is not None:
                 what = f"{self.convention} counts SRAM, and places nothing"
                 raise InputError(what, where="planner", fix="leave out the planner or the convention")
-            runtime = with_planner(found, self.planner)
+            runtime = with_planner(plain, self.planner)
             warnings += planner_warning(runtime)
         ordered = reorder(graph, runtime.rules).graph if self.reorder else graph
         if ordered is not graph:

@@ -91,8 +91,8 @@ def parse_schedule(spec: str) -> Schedule:
         return AUTO
     stages = []
     for text in spec.strip().lower().split("+"):
-        found = _STAGE.fullmatch(text.strip())
-        stage = _stage(found) if found else None
+        match = _STAGE.fullmatch(text.strip())
+        stage = _stage(match) if match else None
         if stage is None:
             raise ScheduleError(
                 f"stage '{text.strip()}' does not read",
@@ -135,8 +135,8 @@ def _meant_stage(text: str) -> str:
             return f"patch:{rows}x{cols}@{nodes}"
 
 
-def _stage(found: re.Match[str]) -> StageSpec | None:
-    numbers = {name: int(text) for name, text in found.groupdict().items() if text is not None}
+def _stage(match: re.Match[str]) -> StageSpec | None:
+    numbers = {name: int(text) for name, text in match.groupdict().items() if text is not None}
     if 0 in numbers.values():
         return None
     if "patched" in numbers:

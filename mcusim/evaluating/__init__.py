@@ -1,8 +1,8 @@
 """Network + labelled samples -> measured accuracy, with the bit-exact executor.
 
 >>> import mcusim
->>> found = mcusim.evaluate("kws.tflite", "kws01.npz")         # doctest: +SKIP
->>> found.value, found.score.low, found.score.high             # doctest: +SKIP
+>>> evaluation = mcusim.evaluate("kws.tflite", "kws01.npz")         # doctest: +SKIP
+>>> evaluation.value, evaluation.score.low, evaluation.score.high             # doctest: +SKIP
 """
 
 from __future__ import annotations

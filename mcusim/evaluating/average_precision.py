@@ -48,7 +48,7 @@ class ClassPrecision:
 
 
 def match(truth: Sequence[Sequence[Box]], detected: Sequence[Sequence[Detected]], label: int) -> Matches:
-    """Detections of a class assigned to objects.   truth, found: by image."""
+    """Detections of a class assigned to objects.   truth, detected: by image."""
     objects = [[box for box in boxes if box.label == label] for boxes in truth]
     rows = [(image, box) for image, boxes in enumerate(detected) for box in boxes if box.label == label]
     rows.sort(key=lambda row: -row[1].score)  # stable: equal scores stay in the order of the images

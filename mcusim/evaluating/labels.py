@@ -28,7 +28,7 @@ def read_classes(path: str) -> tuple[str, ...]:
 def numbered(labels: Sequence[str], reading: Reading, where: str) -> tuple[dict[str, int], list[str]]:
     """Class number of each label of a data set, and what was decided.
 
-    found: the distinct labels. With --classes, the line that is the label, or whose first word is; labels that are
+    labels: the distinct labels. With --classes, the line that is the label, or whose first word is; labels that are
     numbers are class numbers; any others count in alphabetical order, which must then be all classes.
     Raises InputError where they do not match the network.
     """

@@ -48,8 +48,8 @@ class Confusion(NamedTuple):
 class Evaluation:
     """Measured accuracy of a network on a data set, computed bit-exactly.
 
-    >>> found = mcusim.evaluate("kws.tflite", "kws01.npz")             # doctest: +SKIP
-    >>> found.value, found.score.low, found.score.high                 # doctest: +SKIP
+    >>> evaluation = mcusim.evaluate("kws.tflite", "kws01.npz")             # doctest: +SKIP
+    >>> evaluation.value, evaluation.score.low, evaluation.score.high                 # doctest: +SKIP
     (0.901, 0.8809..., 0.9180...)
 
     model, sha256: the network.   numerics: whose arithmetic.

@@ -34,8 +34,8 @@ def diff(
     `layers` or `to_frame()` has every layer.
     Raises McusimError where a network has no weights, or the inputs do not fit both.
 
-        >>> found = mcusim.diff("net.tflite", inputs=images, numerics=("tflm", "litert"))  # doctest: +SKIP
-        >>> found.to_frame().query("differing > 0").head()                                # doctest: +SKIP
+        >>> differences = mcusim.diff("net.tflite", inputs=images, numerics=("tflm", "litert"))  # doctest: +SKIP
+        >>> differences.to_frame().query("differing > 0").head()                                # doctest: +SKIP
     """
     modes = [numerics] if isinstance(numerics, str) else list(numerics)
     if not 1 <= len(modes) <= 2:

@@ -73,14 +73,14 @@ def _read(path: str) -> _File:
     fix = "write a [[budget]] with network and board, as docs/ci.md shows"
     try:
         document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        found = msgspec.convert(document, _File)
+        content = msgspec.convert(document, _File)
     except OSError as error:
         raise InputError(error.strerror or "it cannot be read", where=path, fix=fix) from None
     except (ValueError, msgspec.ValidationError) as error:
         raise InputError(" ".join(str(error).split()), where=path, fix=fix) from None
-    if not found.budget:
+    if not content.budget:
         raise InputError("it has no [[budget]]", where=path, fix=fix)
-    return found
+    return content
 
 
 def _held(entry: _Entry, board: str, folder: Path, where: str) -> Held:

@@ -230,7 +230,7 @@ class StepOperands(NamedTuple):
 
 def operands(program: Program) -> tuple[StepOperands, ...]:
     """Of every step, in the order of time."""
-    return tuple([found for stage in program.stages for found in stage_operands(program, stage)])
+    return tuple([step for stage in program.stages for step in stage_operands(program, stage)])
 
 
 def stage_operands(program: Program, stage: Stage) -> tuple[StepOperands, ...]:

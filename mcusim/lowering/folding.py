@@ -38,38 +38,38 @@ class Folding:
 
 def fold(graph: Graph, rules: LoweringRules) -> Folding:
     """Everything that `rules` allow to be left out."""
-    found = Folding(frozenset(graph.outputs))
+    folding = Folding(frozenset(graph.outputs))
     if rules.caller_converts:
-        for index, outer, inner in (*_conversions_in(graph, found.delivered), *_conversions_out(graph)):
-            if index not in found.skipped and not _is_kept(graph, outer) and not _is_kept(graph, inner):
-                found.alias[outer] = inner
-                found.caller.append(index)
-                found.skipped.add(index)
+        for index, outer, inner in (*_conversions_in(graph, folding.delivered), *_conversions_out(graph)):
+            if index not in folding.skipped and not _is_kept(graph, outer) and not _is_kept(graph, inner):
+                folding.alias[outer] = inner
+                folding.caller.append(index)
+                folding.skipped.add(index)
     for index, node in enumerate(graph.nodes):
         op = OPS.get(node.signature.op)
-        if op is None or op.movement is Movement.COMPUTES or index in found.skipped:
+        if op is None or op.movement is Movement.COMPUTES or index in folding.skipped:
             continue
         if rules.folds_padding and op.padding is not None:
-            _fold_padding(graph, index, found)
+            _fold_padding(graph, index, folding)
         elif rules.relabels_free and op.movement is Movement.RELABELS and not _is_kept(graph, node.inputs[0]):
-            found.alias[node.outputs[0]] = node.inputs[0]
-            found.free.append(index)
-            found.skipped.add(index)
-    return found
+            folding.alias[node.outputs[0]] = node.inputs[0]
+            folding.free.append(index)
+            folding.skipped.add(index)
+    return folding
 
 
 def _is_kept(graph: Graph, tensor: int) -> bool:
     """Whether it lies outside the arena, as constants and variables do: no other tensor can share its storage."""
-    found = graph.tensors[tensor]
-    return found.type.is_constant or found.is_variable
+    kept = graph.tensors[tensor]
+    return kept.type.is_constant or kept.is_variable
 
 
-def _fold_padding(graph: Graph, index: int, found: Folding) -> None:
+def _fold_padding(graph: Graph, index: int, folding: Folding) -> None:
     """Fold a padding node into all its readers, or leave it alone if one of them cannot take it."""
     node = graph.nodes[index]
     padded = node.outputs[0]
     readers = graph.consumers.get(padded, ())
-    if not readers or padded in found.delivered or _is_kept(graph, node.inputs[0]):
+    if not readers or padded in folding.delivered or _is_kept(graph, node.inputs[0]):
         return
     folded = []
     for reader in readers:
@@ -78,10 +78,10 @@ def _fold_padding(graph: Graph, index: int, found: Folding) -> None:
             return
         folded.append(signature)
     for reader, signature in zip(readers, folded, strict=True):
-        found.signatures[reader] = signature
-        found.absorbed[reader] = (index,)
-    found.alias[padded] = node.inputs[0]
-    found.skipped.add(index)
+        folding.signatures[reader] = signature
+        folding.absorbed[reader] = (index,)
+    folding.alias[padded] = node.inputs[0]
+    folding.skipped.add(index)
 
 
 @lru_cache(SIGNATURES_KEPT)

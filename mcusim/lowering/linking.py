@@ -189,13 +189,13 @@ class _Linking:
                 new = set(entered_subgraphs(node.signature)) - reached
                 reached |= new
                 waiting += new
-        found: list[int] = []
+        numbers: list[int] = []
         for number, (part, base) in enumerate(zip(self.parts, self.tensor_base, strict=True)):
             if number in reached:
-                found += [base + tensor for tensor in part.loose.untouched]
+                numbers += [base + tensor for tensor in part.loose.untouched]
             else:
-                found += [base + i for i in range(len(part.tensors)) if self._has_storage(base + i)]
-        return found
+                numbers += [base + i for i in range(len(part.tensors)) if self._has_storage(base + i)]
+        return numbers
 
     def _enter_from(self, node: int, outer: Flow) -> None:
         call = self.graph.nodes[node].signature
@@ -258,8 +258,8 @@ class _Linking:
         return early.index(_GIVEN) if _GIVEN in early else len(early)
 
     def _has_storage(self, tensor: int) -> bool:
-        found = self.graph.tensors[tensor]
-        return bool(found.size_bytes) and not found.is_constant and not found.is_variable
+        described = self.graph.tensors[tensor]
+        return bool(described.size_bytes) and not described.is_constant and not described.is_variable
 
     # -- homes --------------------------------------------------------------------------------------------------------
 
@@ -304,25 +304,25 @@ class _Linking:
 
         Appends a buffer and a view for each state. A resource is one, whichever subgraph names it.
         """
-        found = list(self.program.variables)
+        variables = list(self.program.variables)
         view_of_buffer = {view.buffer: index for index, view in enumerate(views)}
         kind = BufferKind.VARIABLE if self.rules.plans_variables else BufferKind.PERSISTENT
         for part, base in zip(self.parts[1:], self.tensor_base[1:], strict=True):
             named = handles(part)
             for place, variable in enumerate(self.program.variables):
                 more = tuple([base + tensor for tensor, name in named.items() if name == variable.name])
-                found[place] = found[place]._replace(tensors=(*found[place].tensors, *more))
+                variables[place] = variables[place]._replace(tensors=(*variables[place].tensors, *more))
             for name, size_bytes, fill, (tensor,) in states(part):
-                found.append(Variable(name, len(buffers), size_bytes, fill, (base + tensor,)))
+                variables.append(Variable(name, len(buffers), size_bytes, fill, (base + tensor,)))
                 buffers.append(
                     Buffer(name, self.rules.aligned(size_bytes), 0, len(self.moments), kind, self.rules.alignment)
                 )
-        for variable in found:
+        for variable in variables:
             if variable.tensors and variable.buffer not in view_of_buffer:
                 view_of_buffer[variable.buffer] = len(views)
                 views.append(View(variable.tensors[0], variable.buffer))
-        lasting = {tensor: view_of_buffer[variable.buffer] for variable in found for tensor in variable.tensors}
-        return tuple(found), lasting
+        lasting = {tensor: view_of_buffer[variable.buffer] for variable in variables for tensor in variable.tensors}
+        return tuple(variables), lasting
 
     # -- stages -------------------------------------------------------------------------------------------------------
 

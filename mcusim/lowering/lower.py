@@ -60,9 +60,9 @@ def lower(graph: Graph, schedule: Schedule, rules: LoweringRules, input_place: I
     """
     place = input_place or rules.input_place
     frame = None if schedule.stages or schedule.is_auto else frame_of(graph, rules, place)
-    found = None if frame is None else frame.cast(graph)
-    if found is not None:
-        return found
+    cast = None if frame is None else frame.cast(graph)
+    if cast is not None:
+        return cast
     try:
         lowering = _Lowering(graph, schedule, rules, place)
         program = lowering.program()
@@ -297,10 +297,10 @@ class _Lowering:
 
         Pieces go on top of pieces only: what lives for a whole cut stage is read by every iteration of it.
         """
-        found: dict[int, int] = {}
+        source_of: dict[int, int] = {}
         tensors = self.graph.tensors
         if not self.rules.in_place:
-            return found
+            return source_of
         for time, step in enumerate(self.steps):
             if step.signature.op not in self.rules.in_place or not step.writes:
                 continue
@@ -314,23 +314,23 @@ class _Lowering:
                 held = ViewKind.PIECE if is_cut else ViewKind.WHOLE
                 alike = lives[source].kind is lives[target].kind is held
                 if ends and alike and tensors[target].type.size_bytes <= tensors[source].type.size_bytes:
-                    found[target] = source
+                    source_of[target] = source
                     break
-        return found
+        return source_of
 
     def _variables(self, buffers: list[Buffer], views: list[View], view_of: dict[int, int]) -> tuple[Variable, ...]:
         """What outlives an inference; appends a buffer and a view for each, which all its tensors share."""
         kind = BufferKind.VARIABLE if self.rules.plans_variables else BufferKind.PERSISTENT
-        alignment, length, found = self.rules.alignment, len(self.steps), []
+        alignment, length, variables = self.rules.alignment, len(self.steps), []
         for name, size_bytes, fill, tensors in stored_variables(self.graph):
             for tensor in tensors:
                 view_of[tensor] = len(views)
             if tensors:
                 pitch_bytes = row_pitch_bytes(self.graph.tensors[tensors[0]].type)
                 views.append(View(tensors[0], len(buffers), ViewKind.WHOLE, 0, pitch_bytes))
-            found.append(Variable(name, len(buffers), size_bytes, fill, tensors))
+            variables.append(Variable(name, len(buffers), size_bytes, fill, tensors))
             buffers.append(Buffer(name, self.rules.aligned(size_bytes), 0, length, kind, alignment))
-        return tuple(found)
+        return tuple(variables)
 
     # -- homes --------------------------------------------------------------------------------------------------------
 

@@ -175,12 +175,12 @@ class _Padded:
 
     def variant(self, graph: Graph, rules: LoweringRules, calls: Sequence[Signature]) -> object:
         """All that lowering decides by sizes: on top of which inputs steps may run."""
-        tensors, stored, found = graph.tensors, graph.wiring.stored, []
+        tensors, stored, positions = graph.tensors, graph.wiring.stored, []
         for time, target, sources in self.beneath:
             size_bytes = tensors[stored[target]].type.size_bytes
             allowed = overwritten(rules, calls[time], calls[time])
-            found.append(tuple([p for p in allowed if size_bytes <= tensors[stored[sources[p]]].type.size_bytes]))
-        return tuple(found)
+            positions.append(tuple([p for p in allowed if size_bytes <= tensors[stored[sources[p]]].type.size_bytes]))
+        return tuple(positions)
 
 
 def _most(facts: Sequence[StepFacts]) -> dict[str, int]:

@@ -17,24 +17,24 @@ def nearest_schedule(steps: Sequence[StepNode], schedule: Schedule) -> Schedule:
     steps: of the network that it is for.
     """
     network = _Network(steps)
-    found: list[StageSpec] = []
+    nearest: list[StageSpec] = []
     at = 0
     for wanted in schedule.stages:
         end = min(at + (wanted.nodes or network.nodes), network.nodes)
         if wanted.kind is StageKind.LAYER:
-            found = _with_layers(found, end - at)
+            nearest = _with_layers(nearest, end - at)
         else:
             first, last = network.cuttable(at, end)
-            found = _with_layers(found, first - at)
+            nearest = _with_layers(nearest, first - at)
             if last > first:
                 if network.fitted(wanted, first, last) != wanted:
                     last = network.with_pieces(first, last, wanted)
-                found.append(network.fitted(wanted, first, last))
-            found = _with_layers(found, end - last)
+                nearest.append(network.fitted(wanted, first, last))
+            nearest = _with_layers(nearest, end - last)
         at = end
-    while found and found[-1].kind is StageKind.LAYER:
-        found.pop()
-    return Schedule(tuple(found))
+    while nearest and nearest[-1].kind is StageKind.LAYER:
+        nearest.pop()
+    return Schedule(tuple(nearest))
 
 
 def _with_layers(stages: list[StageSpec], nodes: int) -> list[StageSpec]:

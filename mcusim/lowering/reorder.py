@@ -64,11 +64,11 @@ def reorder(graph: Graph, rules: LoweringRules, *, sets: int = SETS) -> Reordere
     # it out, and the orders are compared with it.
     program = lower_alone(graph, rules)
     nodes = [step.node for step in program.body()]
-    found, bound = _search(_model(program, rules), _peak_bytes(program), sets)
+    order_of_steps, bound = _search(_model(program, rules), _peak_bytes(program), sets)
     kept = Reordered(graph, tuple(range(len(graph.nodes))), old_peak, old_peak, min(bound, old_peak))
-    if found is None:
+    if order_of_steps is None:
         return kept
-    order = _with_skipped(graph, [nodes[time] for time in found])
+    order = _with_skipped(graph, [nodes[time] for time in order_of_steps])
     check_order(graph, order)
     permuted = replace(graph, nodes=tuple([graph.nodes[index] for index in order]))
     peak = _peak_bytes(lower(permuted, LAYER, rules))
@@ -150,7 +150,7 @@ def _model(program: Program, rules: LoweringRules) -> _Model:
     for time, tenants in enumerate(touched):
         for tenant in tenants:
             users[tenant] |= 1 << time
-    found = [_tenant(program, index, users[tenant]) for index, tenant in place.items()]
+    all_tenants = [_tenant(program, index, users[tenant]) for index, tenant in place.items()]
     needed = _needed(program.graph, {step.node: time for time, step in enumerate(steps)})
     effects = 0
     rows = []
@@ -166,7 +166,7 @@ def _model(program: Program, rules: LoweringRules) -> _Model:
         scratch_bytes = sum([buffer.size_bytes for buffer in scratch if buffer.kind is BufferKind.SCRATCH])
         over = _takes_over(program, rules, step, place)
         rows.append(_Step(before & ~(1 << time), touched[time], scratch_bytes, over))
-    return _Model(tuple(rows), tuple(found), (1 << len(steps)) - 1)
+    return _Model(tuple(rows), tuple(all_tenants), (1 << len(steps)) - 1)
 
 
 def _touched(program: Program, step: Step, place: Mapping[int, int]) -> tuple[int, ...]:
@@ -205,13 +205,13 @@ def _takes_over(
     if step.signature.op not in OPS or not step.writes or step.writes[0] == ABSENT:
         return ()
     target = program.views[step.writes[0]].buffer
-    found = []
+    pairs = []
     for position in overwritten(rules, step.signature, step.signature):
         source = program.views[step.reads[position]].buffer if step.reads[position] != ABSENT else ABSENT
         both = source in place and target in place
         if both and program.buffers[target].size_bytes <= program.buffers[source].size_bytes:
-            found.append((place[target], place[source]))
-    return tuple(found)
+            pairs.append((place[target], place[source]))
+    return tuple(pairs)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -261,15 +261,15 @@ def _search(model: _Model, old_peak: int, limit: int) -> tuple[list[int] | None,
 
 def _following(model: _Model, reached: _Reached) -> list[_Reached]:
     """The sets one step further; only one where a step costs nothing."""
-    found = []
+    following = []
     for time, step in enumerate(model.steps):
         if reached.done >> time & 1 or step.before & ~reached.done:
             continue
         after = _after(model, reached, time)
         if after.alive_bytes <= reached.alive_bytes and after.peak_bytes <= reached.peak_bytes:
             return [after]
-        found.append(after)
-    return found
+        following.append(after)
+    return following
 
 
 def _after(model: _Model, reached: _Reached, time: int) -> _Reached:
@@ -306,11 +306,11 @@ def _dive(model: _Model, reached: _Reached) -> _Reached:
 
 
 def _order(path: _Path) -> list[int]:
-    found = []
+    backwards = []
     while path is not None:
         time, path = path
-        found.append(time)
-    return found[::-1]
+        backwards.append(time)
+    return backwards[::-1]
 
 
 def _with_skipped(graph: Graph, steps: Sequence[int]) -> list[int]:

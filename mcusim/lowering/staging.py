@@ -270,7 +270,7 @@ class Sweep:
         """`rows`, not remembered."""
         nothing = [_NOTHING] * len(self.share(1))
         needed: dict[int, _Pieces] = {}
-        found: list[AxisRow] = []
+        backwards: list[AxisRow] = []
         for position in range(len(steps) - 1, -1, -1):
             step = steps[position]
             if not step.signature.outputs:
@@ -285,27 +285,27 @@ class Sweep:
                     asked = asked.hull(_Pieces(own, own))
             clipped = [clip(span, size) for span in asked.inside]
             row = _carried(clipped) if self.carries else _recomputed(clipped, asked.outside)
-            found.append(row)
+            backwards.append(row)
             computed = [*row.spans]
             pieces = _Pieces(computed, computed if self.carries else asked.outside)
             for index, storage in enumerate(step.reads):
                 if storage != ABSENT:
                     needs, known = self._need(steps, position, index, pieces), needed.get(storage)
                     needed[storage] = needs if known is None else known.hull(needs)
-        return found[::-1]
+        return backwards[::-1]
 
     def _need(self, steps: Sequence[StepNode], position: int, index: int, pieces: _Pieces) -> _Pieces:
         """What output intervals ask of an input: clipped from those inside, not clipped from the others."""
         signature = steps[position].signature
         source = signature.input(index)
         size = source.rows if self.by_rows else source.cols
-        found = [self._interval(signature, index, span) for span in pieces.inside]
-        loose = found
+        needed = [self._interval(signature, index, span) for span in pieces.inside]
+        loose = needed
         if pieces.inside != pieces.outside:
             loose = [self._interval(signature, index, span) for span in pieces.outside]
-        inside = [clip(span, size) for span in found if span is not None]
+        inside = [clip(span, size) for span in needed if span is not None]
         outside = [span for span in loose if span is not None]
-        if len(inside) < len(found) or len(outside) < len(loose):
+        if len(inside) < len(needed) or len(outside) < len(loose):
             raise _not_tileable(steps, position, self.where)
         return _Pieces(inside, inside if self.carries else outside)
 

@@ -55,10 +55,10 @@ def stored_variables(graph: Graph) -> tuple[Stored, ...]:
     A resource starts as bytes of the zero point of what is first assigned to it, a state of int8 as its zero point.
     Source: TFLM micro_resource_variable.cc, micro_interpreter_graph.cc.
     """
-    found = states(graph)
+    of_layers = states(graph)
     parts = (graph, *graph.subgraphs)
     if not any(_role(op) is not StateRole.NONE for part in parts for op in {node.signature.op for node in part.nodes}):
-        return found
+        return of_layers
     resources: dict[str, Stored] = {}
     named = handles(graph)
     for role in (StateRole.ASSIGN, StateRole.READ):
@@ -67,17 +67,17 @@ def stored_variables(graph: Graph) -> tuple[Stored, ...]:
                 zero_point = use.value.quantization.zero_points[0] if use.value.quantization else 0
                 tensors = tuple([tensor for tensor, name in named.items() if name == use.name])
                 resources[use.name] = Stored(use.name, use.value.size_bytes, zero_point & 0xFF, tensors)
-    return (*found, *resources.values())
+    return (*of_layers, *resources.values())
 
 
 def states(graph: Graph) -> tuple[Stored, ...]:
     """The states of one graph, without its subgraphs."""
-    found = []
+    variables = []
     for index, tensor in [pair for pair in enumerate(graph.tensors) if pair[1].is_variable]:
         zero_point = tensor.quantization.zero_points[0] if tensor.quantization else 0
         fill = zero_point & 0xFF if tensor.dtype is DType.INT8 else 0
-        found.append(Stored(tensor.name, tensor.size_bytes, fill, (index,)))
-    return tuple(found)
+        variables.append(Stored(tensor.name, tensor.size_bytes, fill, (index,)))
+    return tuple(variables)
 
 
 def resource_uses(graph: Graph) -> Iterator[ResourceUse]:
@@ -92,12 +92,12 @@ def resource_uses(graph: Graph) -> Iterator[ResourceUse]:
 
 def handles(graph: Graph) -> dict[int, str]:
     """Resource tensor -> name of the variable."""
-    found = {}
+    resource_of = {}
     for node in graph.nodes:
         if _role(node.op) is StateRole.HANDLE:
             attributes = attributes_of(node.signature, VarHandleAttributes)
-            found[node.outputs[0]] = f"resource {attributes.container}/{attributes.shared_name}"
-    return found
+            resource_of[node.outputs[0]] = f"resource {attributes.container}/{attributes.shared_name}"
+    return resource_of
 
 
 def initialising_nodes(graph: Graph) -> Iterator[tuple[int, int]]:

@@ -70,10 +70,10 @@ def find_other_counting(name: str | None, runtime: Runtime) -> Runtime | Convent
 
 def unpacked_weights(program: Program, runtime: Runtime) -> str:
     """What it costs that weights of fewer bits are unpacked before a kernel reads them; "" where none are."""
-    found = [buffer for buffer in program.buffers if buffer.name.endswith(UNPACKED_WEIGHTS)]
-    if not found:
+    unpacked = [buffer for buffer in program.buffers if buffer.name.endswith(UNPACKED_WEIGHTS)]
+    if not unpacked:
         return ""
-    largest = max(found, key=lambda buffer: buffer.size_bytes)
+    largest = max(unpacked, key=lambda buffer: buffer.size_bytes)
     layer = largest.name.removesuffix(UNPACKED_WEIGHTS).strip()
     told = f"SRAM: {runtime.name} unpacks weights below 8 bits into scratch before it computes"
     return f"{told}, {format_bytes(largest.size_bytes)} for '{layer}': fewer bits save flash, and cost SRAM."
@@ -184,13 +184,13 @@ def _at_peak(memory: PlacedNetwork, persistent_bytes: int) -> list[tuple[str, in
     """(name, offset, end) of what is there at the fullest step."""
     _, program, placement, alive_bytes, _ = memory
     time = alive_bytes.index(max(alive_bytes)) if alive_bytes else 0
-    found = [
+    alive = [
         (_name_of(buffer), offset, offset + buffer.size_bytes)
         for buffer, offset in zip(program.buffers, placement.offset_bytes, strict=True)
         if buffer.first <= time < buffer.end and buffer.size_bytes and buffer.kind is not BufferKind.PERSISTENT
     ]
     top = placement.arena_bytes + placement.held_bytes
-    return [*found, ("persistent", top, top + persistent_bytes)] if persistent_bytes else found
+    return [*alive, ("persistent", top, top + persistent_bytes)] if persistent_bytes else alive
 
 
 def _banks(board: Board, peak: int, there: list[tuple[str, int, int]]) -> tuple[BankInfo, ...]:
@@ -198,7 +198,7 @@ def _banks(board: Board, peak: int, there: list[tuple[str, int, int]]) -> tuple[
 
     What does not fit shows in the last bank of the run: more is used there than it has.
     """
-    found = []
+    banks = []
     run, start = board.arena_run, 0
     for bank in run:
         end = start + bank.size_bytes
@@ -206,11 +206,11 @@ def _banks(board: Board, peak: int, there: list[tuple[str, int, int]]) -> tuple[
         last = end if bank is not run[-1] else max(end, peak)
         names = tuple([name for name, low, high in there if low < last and high > start])
         reserved = board.reserved_in(bank)
-        found.append(BankInfo(bank.name, bank.address, bank.size_bytes, used, str(bank.kind), True, names, reserved))
+        banks.append(BankInfo(bank.name, bank.address, bank.size_bytes, used, str(bank.kind), True, names, reserved))
         start = end
     others = [bank for bank in board.memory if bank not in run]
-    found += [BankInfo(b.name, b.address, b.size_bytes, 0, str(b.kind), False, ()) for b in others]
-    return tuple(found)
+    banks += [BankInfo(b.name, b.address, b.size_bytes, 0, str(b.kind), False, ()) for b in others]
+    return tuple(banks)
 
 
 def _bytes_in_pieces(board: Board, peak: int, budget_bytes: int) -> str:

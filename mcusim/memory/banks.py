@@ -37,16 +37,16 @@ def bank_uses(board: Board, tenants: Sequence[Tenant], total: int) -> tuple[Bank
 
     tenants: what lies there, by offset from the start of the run.   total: bytes that they take together.
     """
-    found: list[BankUse] = []
+    uses: list[BankUse] = []
     start = 0
     for bank in board.arena_run:
         end = start + bank.size_bytes
         inside = [(t, min(t.top_bytes, end) - max(t.offset_bytes, start)) for t in tenants]
         over = max(total - end, 0) if bank is board.arena_run[-1] else 0
         used = min(max(total - start, 0), bank.size_bytes)
-        found.append(BankUse(bank, used, tuple((t, size) for t, size in inside if size > 0), over))
+        uses.append(BankUse(bank, used, tuple((t, size) for t, size in inside if size > 0), over))
         start = end
-    return tuple(found)
+    return tuple(uses)
 
 
 def beyond_end(board: Board, tenants: Sequence[Tenant]) -> tuple[tuple[Tenant, int], ...]:

@@ -67,14 +67,14 @@ class Comparison:
 def find_counting(name: str) -> Runtime | Convention:
     """The runtime or convention called `name`. Raises RuntimeNameError if there is neither."""
     lower_name = name.strip().lower()
-    found = RUNTIMES.get(lower_name) or CONVENTIONS.get(lower_name)
-    if found is None:
+    counting = RUNTIMES.get(lower_name) or CONVENTIONS.get(lower_name)
+    if counting is None:
         if lower_name.partition("@")[0] in RUNTIMES:
             fix = f"write {lower_name.partition('@')[0]}: SRAM is counted by one version's rules"
         else:
             fix = did_you_mean(lower_name, {**RUNTIMES, **CONVENTIONS}, listed_by="mcusim plan MODEL --all")
         raise RuntimeNameError("no such convention", where=f"convention '{name}'", fix=fix)
-    return found
+    return counting
 
 
 def count_as(

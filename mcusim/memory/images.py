@@ -75,8 +75,8 @@ class Image:
 
     def function_bytes(self, name: str) -> int | None:
         """Bytes of a function, its clones (`name.constprop.0`) included; None if it is not linked under that name."""
-        found = [p.size_bytes for p in self.pieces if p.is_code and (p.name == name or p.name.startswith(f"{name}."))]
-        return sum(found) if found else None
+        sizes = [p.size_bytes for p in self.pieces if p.is_code and (p.name == name or p.name.startswith(f"{name}."))]
+        return sum(sizes) if sizes else None
 
 
 def read_image(path: str | PathLike[str]) -> Image:
@@ -140,13 +140,13 @@ def _symbols(elf: Any, sections: list[Any]) -> tuple[LinkedObject, ...]:
     if table is None:
         return ()
     stored = {elf.get_section_index(s.name) for s in sections if s["sh_type"] != "SHT_NOBITS"}
-    found: dict[tuple[int, int], LinkedObject] = {}
+    objects: dict[tuple[int, int], LinkedObject] = {}
     for symbol in table.iter_symbols():
         kind, size, place = symbol["st_info"]["type"], int(symbol["st_size"]), symbol["st_shndx"]
         if size and place in stored and kind in ("STT_FUNC", "STT_OBJECT"):
             key = (int(symbol["st_value"]), size)
-            found.setdefault(key, LinkedObject(symbol.name, size, kind == "STT_FUNC"))
-    return tuple(found.values())
+            objects.setdefault(key, LinkedObject(symbol.name, size, kind == "STT_FUNC"))
+    return tuple(objects.values())
 
 
 def _functions(elf: Any, sections: list[Any]) -> dict[int, Function]:
@@ -164,7 +164,7 @@ def _functions(elf: Any, sections: list[Any]) -> dict[int, Function]:
             marks[at] = symbol.name.startswith("$d")
     code = {elf.get_section_index(s.name): (int(s["sh_addr"]), s.data()) for s in sections if s["sh_flags"] & _SHF_EXEC}
     changes = sorted(marks)
-    found: dict[int, Function] = {}
+    functions: dict[int, Function] = {}
     for start, (name, size, place) in named.items():
         reached: set[int] = set()
         if place in code:
@@ -172,8 +172,8 @@ def _functions(elf: Any, sections: list[Any]) -> dict[int, Function]:
                 base, content = code[place]
                 piece = content[lo - base : hi - base]
                 reached.update(target & ~1 for target in (words if is_data else references)(piece, lo))
-        found[start] = Function(name, size, frozenset(reached & named.keys() - {start}))
-    return found
+        functions[start] = Function(name, size, frozenset(reached & named.keys() - {start}))
+    return functions
 
 
 def _stretches(start: int, end: int, changes: list[int], is_data: dict[int, bool]) -> Iterator[tuple[int, int, bool]]:

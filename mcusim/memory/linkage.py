@@ -33,28 +33,28 @@ class Function(NamedTuple):
 
 def registered(name: str) -> str | None:
     """The operator that the function `name` registers; None if it is none of these."""
-    found = _REGISTER.match(name)
-    return found[1] if found else None
+    match = _REGISTER.match(name)
+    return match[1] if match else None
 
 
 def serving(functions: Mapping[int, Function]) -> dict[int, frozenset[str]]:
     """For each function, by address, the operators that need it, or {RUNTIME}; without those that serve neither."""
     runtime = _closure(functions, (at for at, function in functions.items() if _INTERPRETER.match(function.name)))
-    found: dict[int, set[str]] = {at: {RUNTIME} for at in runtime}
+    operators_of: dict[int, set[str]] = {at: {RUNTIME} for at in runtime}
     for at, function in functions.items():
         operator = registered(function.name)
         if operator is not None:
             for reached in _closure(functions, (at,)) - runtime:
-                found.setdefault(reached, set()).add(operator)
-    return {at: frozenset(operators) for at, operators in found.items()}
+                operators_of.setdefault(reached, set()).add(operator)
+    return {at: frozenset(operators) for at, operators in operators_of.items()}
 
 
 def _closure(functions: Mapping[int, Function], roots: Iterable[int]) -> set[int]:
     """All that is linked because of `roots`, themselves included."""
     waiting = list(roots)
-    found = set(waiting)
+    reached = set(waiting)
     while waiting:
-        new = functions[waiting.pop()].reaches - found
-        found |= new
+        new = functions[waiting.pop()].reaches - reached
+        reached |= new
         waiting += new
-    return found
+    return reached

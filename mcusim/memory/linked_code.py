@@ -72,7 +72,7 @@ def unit_operators(unit: str) -> frozenset[str]:
 
 def linked_operators(image: Image) -> frozenset[str]:
     """Operators whose `Register_...` function is in the image; empty where it does not tell."""
-    return frozenset(found for piece in image.pieces if (found := registered(piece.name)) is not None)
+    return frozenset(operator for piece in image.pieces if (operator := registered(piece.name)) is not None)
 
 
 def linked_items(image: Image, needed: frozenset[str], code_bytes: int) -> tuple[CodeItem, ...]:
@@ -129,7 +129,7 @@ def _shared(served: _Served, needed: frozenset[str]) -> int:
 
 
 def _only(served: _Served, operators: frozenset[str]) -> int:
-    return sum(size for _, size, found in served if found == operators)
+    return sum(size for _, size, served_by in served if served_by == operators)
 
 
 def _foreign(served: _Served, needed: frozenset[str]) -> int:

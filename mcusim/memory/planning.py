@@ -123,7 +123,7 @@ class MemoryPlan:
     def tenants(self) -> tuple[Tenant, ...]:
         """Every buffer in its place: the arena's, those held behind it, and what the runtime keeps on top."""
         placed = zip(self.program.buffers, self.offset_bytes, strict=True)
-        found = [
+        seated = [
             Tenant(
                 i,
                 b.name or (f"tensor {b.tensor}" if b.tensor != ABSENT else f"buffer {i}"),
@@ -138,8 +138,8 @@ class MemoryPlan:
         ]
         if self.persistent.size_bytes:
             top, size_bytes = self.arena_bytes + self.held_bytes, self.persistent.size_bytes
-            found.append(Tenant(ABSENT, PERSISTENT, BufferKind.HELD, top, size_bytes, 0, self.program.length))
-        return tuple(found)
+            seated.append(Tenant(ABSENT, PERSISTENT, BufferKind.HELD, top, size_bytes, 0, self.program.length))
+        return tuple(seated)
 
     @property
     def refusals(self) -> tuple[str, ...]:

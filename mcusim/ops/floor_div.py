@@ -14,8 +14,8 @@ __all__ = ["FLOOR_DIV"]
 
 def _prepare(call: Call) -> PreparedPlain:
     """A divisor of 0 stops TFLM.   Source: TFLM floor_div.cc."""
-    found = plain(call, Operation.FLOOR_DIVIDE, Activation.NONE, (DType.FLOAT32,))
-    return replace(found, divisor_of=call.where)
+    division = plain(call, Operation.FLOOR_DIVIDE, Activation.NONE, (DType.FLOAT32,))
+    return replace(division, divisor_of=call.where)
 
 
 FLOOR_DIV = register(

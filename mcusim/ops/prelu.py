@@ -17,12 +17,12 @@ __all__ = ["PRELU"]
 def _prepare(call: Call) -> PreparedPrelu | PreparedPlain:
     """Source: TFLM prelu_common.cc, prelu.cc."""
     source, alpha, output = call.input(0), call.input(1), call.outputs[0]
-    found = (source.dtype, alpha.dtype, output.dtype)
-    if found == (DType.FLOAT32,) * 3:
+    dtypes = (source.dtype, alpha.dtype, output.dtype)
+    if dtypes == (DType.FLOAT32,) * 3:
         return plain(call, Operation.PRELU, Activation.NONE, (DType.FLOAT32,))
     known = ((DType.INT8,) * 3, (DType.UINT8,) * 3, (DType.INT16, DType.INT8, DType.INT16))
-    if found not in known:
-        raise unsupported(call, f"{found[0]} and {found[1]} to {found[2]}")
+    if dtypes not in known:
+        raise unsupported(call, f"{dtypes[0]} and {dtypes[1]} to {dtypes[2]}")
     (scale, zero), (scale_alpha, zero_alpha) = per_tensor(call, source), per_tensor(call, alpha)
     scale_out, zero_out = per_tensor(call, output)
     rounding = rounding_of(call)
@@ -39,9 +39,9 @@ def _prepare(call: Call) -> PreparedPrelu | PreparedPlain:
 def _spread(node: Node, inputs: Sequence[Spread]) -> Spread:
     """The slopes are known: the moments are those of their mean, the range is that of all of them."""
     x, alpha = inputs
-    found = of_function(lambda real: real if real >= 0 else alpha.mean * real)(node, [x])
+    spread = of_function(lambda real: real if real >= 0 else alpha.mean * real)(node, [x])
     ends = x.low * alpha.low, x.low * alpha.high
-    return found._replace(low=min(*ends, 0.0), high=max(*ends, x.high))
+    return spread._replace(low=min(*ends, 0.0), high=max(*ends, x.high))
 
 
 PRELU = register(

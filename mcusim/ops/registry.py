@@ -135,10 +135,10 @@ class Call:
 
     def input(self, index: int) -> Tensor:
         """An input that must be there. Raises ModelError where it is absent."""
-        found = self.inputs[index] if index < len(self.inputs) else None
-        if found is None:
+        tensor = self.inputs[index] if index < len(self.inputs) else None
+        if tensor is None:
             raise ModelError(f"input {index} is missing", where=self.where, fix="export the model again")
-        return found
+        return tensor
 
 
 class Piece(NamedTuple):

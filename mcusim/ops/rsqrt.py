@@ -48,9 +48,9 @@ def _results(call: Call, values: Integers) -> NDArray[Any]:
 
 
 def _prepare(call: Call) -> PreparedRsqrt:
-    found = prepare_unary(call, _results, (DType.INT8,), FloatFunction.RSQRT)
-    lowest = None if found.table is None else per_tensor(call, call.input(0))[1]
-    return PreparedRsqrt(found, lowest, call.where)
+    plain_unary = prepare_unary(call, _results, (DType.INT8,), FloatFunction.RSQRT)
+    lowest = None if plain_unary.table is None else per_tensor(call, call.input(0))[1]
+    return PreparedRsqrt(plain_unary, lowest, call.where)
 
 
 RSQRT = register(

@@ -136,15 +136,15 @@ def _prepare(call: Call) -> PreparedTransposeConv | FloatSums:
     if are_floats(call, MAP, 1):
         places = (MAP, 1, 3)
         return prepare_float_sums(call, activation=activation, channel_axis=0, indices=places, windows=windows)
-    found = (call.input(MAP).dtype, call.input(1).dtype, call.outputs[0].dtype)
-    if found not in ((DType.INT8,) * 3, (DType.INT16, DType.INT8, DType.INT16)):
-        raise unsupported(call, f"{found[0]} with weights of {found[1]} to {found[2]}")
+    dtypes = (call.input(MAP).dtype, call.input(1).dtype, call.outputs[0].dtype)
+    if dtypes not in ((DType.INT8,) * 3, (DType.INT16, DType.INT8, DType.INT16)):
+        raise unsupported(call, f"{dtypes[0]} with weights of {dtypes[1]} to {dtypes[2]}")
     accumulator = prepare_accumulator(
         call,
         activation=activation,
         channel_axis=0,
         indices=(MAP, 1, 3),
-        widened_biases=(DType.INT16,) if found[0] is DType.INT16 else (),
+        widened_biases=(DType.INT16,) if dtypes[0] is DType.INT16 else (),
     )
     return PreparedTransposeConv(accumulator, *windows)
 

@@ -1,8 +1,8 @@
 """Searching networks for a board: which part of a space fits it best (`subspaces`), and its best network (`finding`).
 
 >>> from mcusim.optimising import find_network
->>> found = find_network("mcunet", profile="stm32f746", evaluations=20)
->>> found.report.fits
+>>> best = find_network("mcunet", profile="stm32f746", evaluations=20)
+>>> best.report.fits
 True
 """
 

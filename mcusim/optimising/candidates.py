@@ -133,8 +133,8 @@ class Judge:
             report = self.report(candidate)
         except ScheduleError as error:
             return replace(candidate, why=told_by(error))
-        found = replace(candidate, report=report, excess=_excess(report))
-        return replace(found, score=self._score(found)) if report.verdict is Verdict.FITS else found
+        answered = replace(candidate, report=report, excess=_excess(report))
+        return replace(answered, score=self._score(answered)) if report.verdict is Verdict.FITS else answered
 
     def report(self, candidate: Candidate) -> Report:
         """What `mcusim run` says of it."""

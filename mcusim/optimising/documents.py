@@ -104,24 +104,24 @@ class SearchDocument(NamedTuple):
     history: tuple[StepInfo, ...]
 
 
-def search_document(found: BestNetwork) -> SearchDocument:
+def search_document(best: BestNetwork) -> SearchDocument:
     """The document."""
-    space, budgets = found.space, found.budgets
+    space, budgets = best.space, best.budgets
     return SearchDocument(
-        fits=found.fits,
+        fits=best.fits,
         statement=STATEMENT,
         space=SpaceInfo(space.name, space.title, space.dataset, space.source, space.size, dict(space.fixed)),
-        profile=found.board.name,
-        runtime=found.runtime.name,
+        profile=best.board.name,
+        runtime=best.runtime.name,
         budgets=LimitInfo(budgets.sram_bytes, budgets.flash_bytes, budgets.max_ms),
-        predictor=PredictorInfo(found.predictor, found.predicts, _evidence(found.predictor)),
-        optimiser=str(found.optimiser),
-        seed=found.seed,
-        evaluations=found.evaluations,
-        distinct=found.distinct,
-        fitting=found.fitting,
-        found=_network(found),
-        history=tuple(StepInfo(*step) for step in found.history),
+        predictor=PredictorInfo(best.predictor, best.predicts, _evidence(best.predictor)),
+        optimiser=str(best.optimiser),
+        seed=best.seed,
+        evaluations=best.evaluations,
+        distinct=best.distinct,
+        fitting=best.fitting,
+        found=_network(best),
+        history=tuple(StepInfo(*step) for step in best.history),
     )
 
 
@@ -132,8 +132,8 @@ def _evidence(predictor: str) -> EvidenceInfo | None:
     return EvidenceInfo(len(known.networks), known.mean_error, known.worst_error, known.rank_correlation)
 
 
-def _network(found: BestNetwork) -> FoundInfo:
-    candidate, report = found.candidate, found.report
+def _network(best: BestNetwork) -> FoundInfo:
+    candidate, report = best.candidate, best.report
     return FoundInfo(
         score=candidate.score,
         excess=candidate.excess,
@@ -147,40 +147,40 @@ def _network(found: BestNetwork) -> FoundInfo:
         low_ms=None if report is None else report.latency.low_ms,
         high_ms=None if report is None else report.latency.high_ms,
         network=None if isinstance(candidate.network, Graph) else dict(candidate.network),
-        why=candidate.why or _unknown(found),
+        why=candidate.why or _unknown(best),
     )
 
 
-def _unknown(found: BestNetwork) -> str:
+def _unknown(best: BestNetwork) -> str:
     """Why nobody can know whether the network fits, where that is so."""
-    report = found.report
-    if found.fits or report is None or report.verdict is not Verdict.UNKNOWN:
+    report = best.report
+    if best.fits or report is None or report.verdict is not Verdict.UNKNOWN:
         return ""
     return report.warnings[0].rstrip(".") if report.warnings else "a budget lies within what is estimated"
 
 
-def found_file(found: BestNetwork, command: str) -> str:
+def found_file(best: BestNetwork, command: str) -> str:
     """The network in the form of the zoo's files, with its schedule.   command: that finds it again.
 
     Raises InputError where the space builds graphs, which no such file can hold.
     """
-    candidate, report = found.candidate, found.report
+    candidate, report = best.candidate, best.report
     if isinstance(candidate.network, Graph):
         fix = "let it return a description (docs/zoo.md), or use BestNetwork.candidate.graph in Python"
-        raise InputError("it builds graphs, which a file cannot hold", where=f"space '{found.space.name}'", fix=fix)
+        raise InputError("it builds graphs, which a file cannot hold", where=f"space '{best.space.name}'", fix=fix)
     assert report is not None
     head = {
-        "task": found.space.task,
-        "dataset": found.space.dataset or "not said",
-        "source": f"{STATEMENT}; found by mcusim search in the space {found.space.name}",
-        "note": f"ACCURACY UNKNOWN: nobody has trained it. Predictor {found.predictor}: {candidate.score:.6g}.",
+        "task": best.space.task,
+        "dataset": best.space.dataset or "not said",
+        "source": f"{STATEMENT}; found by mcusim search in the space {best.space.name}",
+        "note": f"ACCURACY UNKNOWN: nobody has trained it. Predictor {best.predictor}: {candidate.score:.6g}.",
     }
     table = {
         "statement": STATEMENT,
         "schedule": str(candidate.schedule),
-        "profile": found.board.name,
-        "convention": found.runtime.name,
-        "seed": found.seed,
+        "profile": best.board.name,
+        "convention": best.runtime.name,
+        "seed": best.seed,
         "command": command,
         "macs": report.model.macs,
         "recomputed_macs": report.schedule.recomputed_macs,

@@ -212,17 +212,17 @@ def _terms(
     what_if: bool,
 ) -> tuple[Terms, str]:
     """What is asked, and what the predictor's number is."""
-    found = find_space(space, folder) if isinstance(space, str) else space
+    resolved = find_space(space, folder) if isinstance(space, str) else space
     board = the_board(profile)
-    chosen, _ = chosen_runtime(runtime, found.drawn(0).graph("drawn"), board)
+    chosen, _ = chosen_runtime(runtime, resolved.drawn(0).graph("drawn"), board)
     if callable(predictor):
         function, name, predicts = predictor, getattr(predictor, "__name__", "given"), "as the predictor says"
     else:
-        name = default_predictor(found.dataset) if predictor is None else predictor
+        name = default_predictor(resolved.dataset) if predictor is None else predictor
         function, predicts = find_predictor(name, folder)
     budgets = the_budgets(board, sram_bytes, flash_bytes, max_ms, what_if=what_if)
-    grids = found.grids if patches and "patch" in chosen.cut_stages else (1,)
-    return Terms(found, board, chosen, budgets, grids, function, name, clock_hz, what_if), predicts
+    grids = resolved.grids if patches and "patch" in chosen.cut_stages else (1,)
+    return Terms(resolved, board, chosen, budgets, grids, function, name, clock_hz, what_if), predicts
 
 
 def _optimiser(kind: Optimiser | str) -> Optimiser:

@@ -73,18 +73,18 @@ class Journal:
             if first.get(key) != value:
                 self._refuse(f"it is of another search: its {key} is {first.get(key)!r:.60}, not {value!r:.60}")
         for line in lines[1:]:
-            found = self._parsed(line)
-            self.known[tuple(found["picks"].items())] = found["excess"], found["score"]
+            entry = self._parsed(line)
+            self.known[tuple(entry["picks"].items())] = entry["excess"], entry["score"]
         return len(whole)
 
     def _parsed(self, line: str) -> dict[str, Any]:
         try:
-            found = json.loads(line)
+            content = json.loads(line)
         except ValueError:
-            found = None
-        if not isinstance(found, dict) or not ("kind" in found or {"picks", "excess", "score"} <= set(found)):
+            content = None
+        if not isinstance(content, dict) or not ("kind" in content or {"picks", "excess", "score"} <= set(content)):
             self._refuse("it is no journal of a search")
-        parsed: dict[str, Any] = found
+        parsed: dict[str, Any] = content
         return parsed
 
     def _refuse(self, what: str) -> None:

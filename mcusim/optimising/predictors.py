@@ -90,7 +90,7 @@ class Evidence:
 @cache
 def published_networks() -> tuple[Published, ...]:
     """The zoo's int8 networks for ImageNet whose source prints top-1 both in floating point and in int8."""
-    found = []
+    networks = []
     for name in zoo.names():
         entry = zoo.describe(name)
         if entry.dataset != IMAGENET or entry.dtype is not DType.INT8:
@@ -99,8 +99,8 @@ def published_networks() -> tuple[Published, ...]:
         if printed is not None:
             graph = zoo.build(name)
             params = count_parameters(graph)[1]
-            found.append(Published(name, count_macs(graph), params, float(printed.top1_quantized)))
-    return tuple(found)
+            networks.append(Published(name, count_macs(graph), params, float(printed.top1_quantized)))
+    return tuple(networks)
 
 
 @cache
@@ -123,8 +123,8 @@ def imagenet_evidence() -> Evidence:
 def _fitted(networks: tuple[Published, ...]) -> Fit:
     features = [[1.0, math.log(network.macs), math.log(network.params)] for network in networks]
     odds = [math.log(network.top1 / (100 - network.top1)) for network in networks]
-    found = np.linalg.lstsq(np.array(features), np.array(odds), rcond=None)[0]
-    return Fit(*map(float, found))
+    coefficients = np.linalg.lstsq(np.array(features), np.array(odds), rcond=None)[0]
+    return Fit(*map(float, coefficients))
 
 
 def _ranks(values: Any) -> list[float]:

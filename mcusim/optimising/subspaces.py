@@ -110,16 +110,16 @@ def compare_subspaces(
     runtime: the first that can run the space's first network if None.   sample: networks drawn from each part.
     Raises InputError where the space has neither choice, or an option is wrong.
     """
-    found = find_space(space, folder) if isinstance(space, str) else space
+    resolved = find_space(space, folder) if isinstance(space, str) else space
     if sample < 1:
         raise InputError(f"it is {sample}", where="sample", fix="draw at least one network from each part")
     board = the_board(profile)
-    first = found.drawn(seed)
-    known = {**first.options, **found.names}  # a function's choices show when it is asked
-    axes = {name: tuple(known[name]) for name in AXES if name in known and name not in found.fixed}
+    first = resolved.drawn(seed)
+    known = {**first.options, **resolved.names}  # a function's choices show when it is asked
+    axes = {name: tuple(known[name]) for name in AXES if name in known and name not in resolved.fixed}
     if not axes:
         fix = f"name choices of the whole network {' and '.join(AXES)}"
-        raise InputError("it has no parts to compare", where=f"space '{found.name}'", fix=fix)
+        raise InputError("it has no parts to compare", where=f"space '{resolved.name}'", fix=fix)
     chosen, _ = chosen_runtime(runtime, first.graph("drawn"), board)
     budgets = the_budgets(board, sram_budget_bytes, flash_budget_bytes, what_if=what_if)
 
@@ -127,7 +127,7 @@ def compare_subspaces(
         points = list(product(*axes.values()))
         for number, point in enumerate(points):
             values = dict(zip(axes, point, strict=True))
-            part = found.held(**values)
+            part = resolved.held(**values)
             macs = []
             for index in range(sample):
                 report = simulate(
@@ -147,7 +147,7 @@ def compare_subspaces(
 
     ordered: Sequence[SubSpace] = sorted(parts(), key=lambda part: part.mean_macs or 0, reverse=True)
     return SubSpaces(
-        found,
+        resolved,
         board,
         chosen,
         budgets.sram_bytes,
@@ -160,17 +160,17 @@ def compare_subspaces(
     )
 
 
-def subspaces_document(found: SubSpaces) -> dict[str, Any]:
+def subspaces_document(compared: SubSpaces) -> dict[str, Any]:
     """The parts of a space as the JSON document of `mcusim plot space --json`."""
     return {
         "schema_version": 1,
-        "space": found.space.name,
-        "profile": found.board.name,
-        "runtime": found.runtime.name,
-        "budgets": {"sram_bytes": found.sram_bytes, "flash_bytes": found.flash_bytes, "ms": found.max_ms},
-        "sample": found.sample,
-        "seed": found.seed,
-        "best": None if found.best is None else found.best.label,
+        "space": compared.space.name,
+        "profile": compared.board.name,
+        "runtime": compared.runtime.name,
+        "budgets": {"sram_bytes": compared.sram_bytes, "flash_bytes": compared.flash_bytes, "ms": compared.max_ms},
+        "sample": compared.sample,
+        "seed": compared.seed,
+        "best": None if compared.best is None else compared.best.label,
         "parts": [
             {
                 "label": part.label,
@@ -180,6 +180,6 @@ def subspaces_document(found: SubSpaces) -> dict[str, Any]:
                 "p80_macs": part.quantile(0.8),
                 "macs": list(part.macs),
             }
-            for part in found.parts
+            for part in compared.parts
         ],
     }

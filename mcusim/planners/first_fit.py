@@ -19,9 +19,9 @@ def tflm_greedy(buffers: Sequence[Buffer]) -> tuple[int, ...]:
     Scratch requests come after the tensors in TFLM's list, in the order of the operators that make them.
     Source: tensorflow/lite/micro/memory_planner/greedy_memory_planner.cc.
     """
-    found = neighbours_of(buffers)
-    if found is not None:
-        return first_fit_of(buffers, found, late_first=True)
+    neighbours = neighbours_of(buffers)
+    if neighbours is not None:
+        return first_fit_of(buffers, neighbours, late_first=True)
     return tflm_place_rest(buffers, [-1] * len(buffers))
 
 
@@ -51,9 +51,9 @@ def tinyengine_first_fit(buffers: Sequence[Buffer]) -> tuple[int, ...]:
 
     Source: tinyengine code_generator, allocator/firstFit.py.
     """
-    found = neighbours_of(buffers)
-    if found is not None:
-        return first_fit_of(buffers, found, late_first=False)
+    neighbours = neighbours_of(buffers)
+    if neighbours is not None:
+        return first_fit_of(buffers, neighbours, late_first=False)
     blocks = join(buffers)
     return first_fit(buffers, blocks, sorted(range(len(blocks)), key=lambda index: -blocks[index].size_bytes))
 

@@ -67,9 +67,9 @@ def _alive_at_starts(blocks: Sequence[Block]) -> list[list[tuple[int, int]]]:
         for first, end, size_bytes in block.stretches:
             if size_bytes:
                 starting.setdefault(first, []).append((end, size_bytes, block.alignment))
-    found = []
+    alive_at = []
     alive: list[tuple[int, int, int]] = []
     for time in sorted(starting):
         alive = [stretch for stretch in alive if stretch[0] > time] + starting[time]
-        found.append([(height, alignment) for _, height, alignment in alive])
-    return found
+        alive_at.append([(height, alignment) for _, height, alignment in alive])
+    return alive_at

@@ -79,14 +79,14 @@ def _neighbours(
     )
 
 
-def first_fit_of(buffers: Sequence[Buffer], found: Neighbours, *, late_first: bool) -> tuple[int, ...]:
+def first_fit_of(buffers: Sequence[Buffer], neighbours: Neighbours, *, late_first: bool) -> tuple[int, ...]:
     """Offset of each buffer, as `first_fit` gives it, the largest blocks first; -1 of those that no planner places.
 
     late_first: whether ties go to the later tensor, as in TFLM, requests of scratch before them; else to the block that
     appears first.
     """
     size_bytes = [buffer[1] for buffer in buffers]
-    members, near, block_of, alignments = found
+    members, near, block_of, alignments = neighbours
     if len(members) == len(buffers):
         heights = size_bytes
     else:

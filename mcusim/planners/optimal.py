@@ -94,17 +94,17 @@ class _Gap:
             budget = Budget(max((nodes - used) // 2, 1))
             given = budget.nodes
             try:
-                found = self._fit(tried, budget)
+                placed = self._fit(tried, budget)
             except OutOfBudget:  # nobody knows: ask for less
                 used += given
                 tried = self._between(tried + self.unit)
                 continue
             used += given - budget.nodes
-            if found is None:
+            if placed is None:
                 self.bound = tried + self.unit
             else:
-                self.offsets = found
-                self.taken = max([o + b.size_bytes for o, b in zip(found, self.blocks, strict=True)], default=0)
+                self.offsets = placed
+                self.taken = max([o + b.size_bytes for o, b in zip(placed, self.blocks, strict=True)], default=0)
             tried = self._between(self.bound)
         return used
 
@@ -115,11 +115,11 @@ class _Gap:
     def _fit(self, capacity: int, budget: Budget) -> list[int] | None:
         """Offset of each block in a plan within `capacity`, or None."""
         hard, easy = self._set_aside(capacity)
-        found = fit([self.blocks[index] for index in hard], capacity, budget)
-        if found is None:
+        placed = fit([self.blocks[index] for index in hard], capacity, budget)
+        if placed is None:
             return None
         offsets = [-1] * len(self.blocks)
-        for index, offset in zip(hard, found, strict=True):
+        for index, offset in zip(hard, placed, strict=True):
             offsets[index] = offset
         return place_each(self.blocks, self.near, easy, tightest=False, known=offsets)
 

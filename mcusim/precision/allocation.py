@@ -40,24 +40,24 @@ class BitAllocation:
 
 
 def _counted(letter: str, bits: Mapping[int, int]) -> str:
-    found = list(bits.values())
-    return " ".join(f"{letter}{width}:{found.count(width)}" for width in DTYPES if width in found)
+    widths = list(bits.values())
+    return " ".join(f"{letter}{width}:{widths.count(width)}" for width in DTYPES if width in widths)
 
 
 def allocation_of(graph: Graph) -> BitAllocation:
     """The widths that a network has."""
-    found = _tensors(graph)
+    groups = _tensors(graph)
     return BitAllocation(
-        {t: found.bits_of(t, found.bits) for t, g in found.group.items() if g in found.bits}, found.weights
+        {t: groups.bits_of(t, groups.bits) for t, g in groups.group.items() if g in groups.bits}, groups.weights
     )
 
 
 def uniform_allocation(graph: Graph, *, weight_bits: int, activation_bits: int) -> BitAllocation:
     """All weights, and all activations that may be cut, at one width; what is narrower already stays so."""
-    found = allocation_of(graph)
+    widest = allocation_of(graph)
     return BitAllocation(
-        {tensor: min(bits, activation_bits) for tensor, bits in found.activations.items()},
-        {tensor: min(bits, weight_bits) for tensor, bits in found.weights.items()},
+        {tensor: min(bits, activation_bits) for tensor, bits in widest.activations.items()},
+        {tensor: min(bits, weight_bits) for tensor, bits in widest.weights.items()},
     )
 
 
@@ -147,8 +147,8 @@ def _rounded_weights(
     wider = np.where(largest > 0, largest / limit, scales).astype(np.float32)
     rounded = np.clip(np.rint(real / wider.astype(np.float64)), -limit, limit).astype(np.int8)
     rounded.flags.writeable = False
-    found = tuple(float(scale) for scale in wider.reshape(-1))
-    return rounded, Quantization(found, (0,) * len(found), quantization.axis)
+    channel_scales = tuple(float(scale) for scale in wider.reshape(-1))
+    return rounded, Quantization(channel_scales, (0,) * len(channel_scales), quantization.axis)
 
 
 def _rescale_bias(graph: Graph, node: Node, tensors: list[Tensor]) -> None:

@@ -50,8 +50,8 @@ def chosen_bits(graph: Graph, text: str, where: str = "--bits") -> Graph:
 
 def parse_widths(text: str, where: str = "--bits") -> Widths:
     """`w4a8`: weights of 4 and activations of 8 bits. Raises InputError."""
-    found = _WIDTHS.fullmatch(text.strip().lower())
-    widths = Widths(int(found[1]), int(found[2])) if found else None
+    match = _WIDTHS.fullmatch(text.strip().lower())
+    widths = Widths(int(match[1]), int(match[2])) if match else None
     if widths is None or not set(widths) <= set(DTYPES):
         raise InputError(f"'{text}' is no choice of bits", where=where, fix=_FIX)
     return widths
@@ -69,11 +69,11 @@ def read_allocation(path: str, graph: Graph) -> BitAllocation:
     activations: dict[int, int] = {}
     weights: dict[int, int] = {}
     for index, bits, name in ((tensor.index, tensor.bits, tensor.name) for tensor in document.tensors):
-        found = graph.tensors[index] if 0 <= index < len(graph.tensors) else None
-        if found is None or (name is not None and found.name != name):
-            here = f"'{found.name}'" if found else "none"
+        described = graph.tensors[index] if 0 <= index < len(graph.tensors) else None
+        if described is None or (name is not None and described.name != name):
+            here = f"'{described.name}'" if described else "none"
             what = f"tensor {index} is '{name}' there, and {here} in network '{graph.name}'"
             fix = "give the network that it was written for, or write it again with `mcusim bits`"
             raise InputError(what, where=path, fix=fix)
-        (weights if found.is_constant else activations)[index] = bits
+        (weights if described.is_constant else activations)[index] = bits
     return BitAllocation(activations, weights)

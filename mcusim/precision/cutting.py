@@ -95,9 +95,9 @@ def _group_to_cut(
     if source is None and target is None:
         raise _too_large(tensors, layer, bits, budget_bytes)
     if source is None or target is None:
-        found = target if source is None else source
-        assert found is not None
-        return tensors.group[found], source is None
+        cut_first = target if source is None else source
+        assert cut_first is not None
+        return tensors.group[cut_first], source is None
     widths = tensors.bits_of(source, bits), tensors.bits_of(target, bits)
     if widths[0] == widths[1]:
         is_output = tensors.bytes_of(target, bits) >= tensors.bytes_of(source, bits)

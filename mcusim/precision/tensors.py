@@ -124,8 +124,8 @@ def _kept(graph: Graph, activations: Mapping[int, int]) -> Iterator[int]:
     """Tensors whose width must stay."""
     yield from (tensor for tensor in (*graph.inputs, *graph.outputs) if tensor in activations)
     for tensor in activations:
-        found = graph.tensors[tensor]
-        if found.dtype.unpacked is not DType.INT8 or found.is_variable:
+        candidate = graph.tensors[tensor]
+        if candidate.dtype.unpacked is not DType.INT8 or candidate.is_variable:
             yield tensor
     for node in graph.nodes:
         op = OPS.get(node.op)

@@ -58,8 +58,8 @@ class Printed(str):
     @property
     def number(self) -> Decimal | None:
         """The figure, or the limit of a bound; None for a range and where there is none."""
-        found = _FORM.fullmatch(self)
-        return None if found is None or found["high"] else Decimal(found["low"])
+        parts = _FORM.fullmatch(self)
+        return None if parts is None or parts["high"] else Decimal(parts["low"])
 
     @property
     def value(self) -> float | None:
@@ -68,15 +68,15 @@ class Printed(str):
 
     def is_met_by(self, value: float) -> bool | None:
         """Whether `value`, rounded as printed, is what is printed, or keeps the bound; None for no figure."""
-        found = _FORM.fullmatch(self)
-        if found is None:
+        parts = _FORM.fullmatch(self)
+        if parts is None:
             return None
-        low = Decimal(found["low"])
+        low = Decimal(parts["low"])
         rounded = Decimal(repr(float(value))).quantize(low, ROUND_HALF_UP)
-        if found["high"]:
-            return low <= rounded <= Decimal(found["high"])
-        if found["bound"]:
-            return value < low if found["bound"] == "<" else value > low
+        if parts["high"]:
+            return low <= rounded <= Decimal(parts["high"])
+        if parts["bound"]:
+            return value < low if parts["bound"] == "<" else value > low
         return rounded == low
 
 

@@ -67,9 +67,9 @@ def timeline_lines(plan: MemoryPlan, width: int, glyphs: Glyphs) -> list[Text]:
         line = Text(f"{label:>{margin - 2}} ", style="dim", no_wrap=True)
         line.append("|" if glyphs.is_ascii else "│", "dim")
         for step in columns:
-            found = next((t for t in tenants if t.offset_bytes <= level < t.top_bytes and t.is_alive(step)), None)
-            style = _style(found, peak) if found is not None else "dim"
-            line.append((marks[found.index] if found is not None else " ") * cells, style)
+            occupant = next((t for t in tenants if t.offset_bytes <= level < t.top_bytes and t.is_alive(step)), None)
+            style = _style(occupant, peak) if occupant is not None else "dim"
+            line.append((marks[occupant.index] if occupant is not None else " ") * cells, style)
         line.rstrip()
         lines.append(line)
     return [*lines, *_axis(plan, columns, cells, margin, peak, width, glyphs)]

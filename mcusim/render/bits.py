@@ -16,24 +16,24 @@ __all__ = ["bits_lines"]
 WIDEST = 8
 
 
-def bits_lines(found: BitFit, width: int, glyphs: Glyphs) -> list[Text]:
+def bits_lines(bit_fit: BitFit, width: int, glyphs: Glyphs) -> list[Text]:
     """The verdict, what it takes before and after, and one row a layer."""
-    before, after = found.before, found.report
-    style = "bold green" if found.fits else "bold red"
-    lines = headline(f"{after.model.name} on {after.profile.name}", _verdict(found), style, width)
+    before, after = bit_fit.before, bit_fit.report
+    style = "bold green" if bit_fit.fits else "bold red"
+    lines = headline(f"{after.model.name} on {after.profile.name}", _verdict(bit_fit), style, width)
     told = f"{after.runtime.name} {after.runtime.version} {glyphs.dot} schedule {after.schedule.spec} {glyphs.dot} "
-    lines += paragraph(told + _summary(found.layers), width, style="dim")
+    lines += paragraph(told + _summary(bit_fit.layers), width, style="dim")
     lines += [Text(), *table(_TOTALS, [_sram(before, after), _flash(before, after)], width, glyphs)]
-    most = max((layer.activation_bytes for layer in found.layers), default=1)
-    rows = [_row(layer, found, most, glyphs) for layer in found.layers]
+    most = max((layer.activation_bytes for layer in bit_fit.layers), default=1)
+    rows = [_row(layer, bit_fit, most, glyphs) for layer in bit_fit.layers]
     lines += [Text(), *table(_COLUMNS, rows, width, glyphs), Text()]
-    return lines + paragraph(_note(found), width, style="dim")
+    return lines + paragraph(_note(bit_fit), width, style="dim")
 
 
-def _verdict(found: BitFit) -> str:
-    if not found.fits:
-        return f"DOES NOT FIT: {found.why}"
-    return "fits as it is, nothing is cut" if found.graph_is_unchanged else "FITS with fewer bits"
+def _verdict(bit_fit: BitFit) -> str:
+    if not bit_fit.fits:
+        return f"DOES NOT FIT: {bit_fit.why}"
+    return "fits as it is, nothing is cut" if bit_fit.graph_is_unchanged else "FITS with fewer bits"
 
 
 def _summary(layers: Sequence[LayerBits]) -> str:
@@ -88,8 +88,8 @@ _COLUMNS = (
 )
 
 
-def _row(layer: LayerBits, found: BitFit, most: int, glyphs: Glyphs) -> list[Cell | Bar]:
-    node = found.graph.nodes[layer.node]
+def _row(layer: LayerBits, bit_fit: BitFit, most: int, glyphs: Glyphs) -> list[Cell | Bar]:
+    node = bit_fit.graph.nodes[layer.node]
     return [
         Cell(str(layer.node), "dim"),
         Cell(first_name(layer.name)),
@@ -110,8 +110,8 @@ def _width(bits: int | None) -> Cell:
     return Cell(str(bits), "" if bits >= WIDEST else "bold yellow" if bits > WIDEST // 4 else "bold red")
 
 
-def _note(found: BitFit) -> str:
-    if found.graph_is_unchanged:
+def _note(bit_fit: BitFit) -> str:
+    if bit_fit.graph_is_unchanged:
         return "No accuracy is lost."
     return (
         "Accuracy with these bits is not known: the network must be retrained with them. The kernels must exist for "

@@ -101,17 +101,17 @@ def witness_list(networks: Sequence[Network], width: int, glyphs: Glyphs) -> lis
     rows: list[list[Cell | Bar]] = [
         [
             Cell(network.entry.name),
-            Cell(found.of),
-            Cell(found.profile, "dim"),
+            Cell(witness.of),
+            Cell(witness.profile, "dim"),
             Cell(shape_text(network.entry.input_shape, glyphs)),
             Cell(format_count(network.macs)),
-            Cell(kib(found.sram_bytes)),
-            Cell(kib(found.flash_bytes)),
+            Cell(kib(witness.sram_bytes)),
+            Cell(kib(witness.flash_bytes)),
             Cell(format_count(network.params_as_published)),
-            Cell(found.schedule, "dim"),
+            Cell(witness.schedule, "dim"),
         ]
         for network in networks
-        if (found := network.entry.witness) is not None
+        if (witness := network.entry.witness) is not None
     ]
     if not rows:
         return []

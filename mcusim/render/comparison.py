@@ -14,14 +14,14 @@ from mcusim.render.text_table import Bar, Cell, Column, table
 __all__ = ["difference_lines", "noise_lines"]
 
 
-def difference_lines(subject: str, found: Comparison, note: str, width: int, glyphs: Glyphs) -> list[Text]:
+def difference_lines(subject: str, comparison: Comparison, note: str, width: int, glyphs: Glyphs) -> list[Text]:
     """Verdict, the first element that differs, and the error of every layer from there on.
 
     note: on what both ran; "" where nobody knows.
     """
-    layers = found.layers
+    layers = comparison.layers
     first = first_difference(layers)
-    lonely = _lonely(found)
+    lonely = _lonely(comparison)
     shared = "shared layer" if lonely else "layer"
     many = f"{len(layers)} {shared}{'s' if len(layers) != 1 else ''}"
     if first is None:
@@ -65,8 +65,8 @@ def difference_lines(subject: str, found: Comparison, note: str, width: int, gly
     return lines + table(columns, rows, width, glyphs)
 
 
-def _lonely(found: Comparison) -> str:
-    a, b = found.unpaired_a, found.unpaired_b
+def _lonely(comparison: Comparison) -> str:
+    a, b = comparison.unpaired_a, comparison.unpaired_b
     told = [f"{n} layer{'s' if n != 1 else ''} of {name}" for n, name in ((a, "A"), (b, "B")) if n]
     if a and b:
         told[1] = f"{b} of B"

@@ -46,13 +46,13 @@ def _draw_table4(axes: Axes, panel: Panel) -> None:
     base = panel.unit.base
     budget = panel.budgets[0].value / base
     rings = [dot for dot in panel.dots if dot.is_published]
-    found = [dot for dot in panel.dots if not dot.is_published]
+    simulated = [dot for dot in panel.dots if not dot.is_published]
     _draw_front(axes, [dot for dot in rings if not dot.is_bound], base, style.GREY, "published front", budget)
     for is_grey in (False, True):
         colour, bits = (style.GREY, "below 8 bits") if is_grey else (style.BLUE, "int8")
         ringed = [dot for dot in rings if dot.is_grey is is_grey]
         _ring(axes, ringed, base, style.GREY if is_grey else style.BLACK, f"published, {bits}")
-        _mark(axes, [d for d in found if d.is_grey is is_grey], base, _Look("s", colour, f"simulated, {bits}"))
+        _mark(axes, [d for d in simulated if d.is_grey is is_grey], base, _Look("s", colour, f"simulated, {bits}"))
         _point_below(axes, ringed, base)
     for dot in rings:
         _name(axes, dot, base, dot.value is not None and dot.value / base < budget)

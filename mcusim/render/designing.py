@@ -26,45 +26,45 @@ _NAMES = {
 }
 
 
-def found_lines(found: FoundNetwork, file: str | None, width: int, glyphs: Glyphs) -> list[Text]:
+def found_lines(network: FoundNetwork, file: str | None, width: int, glyphs: Glyphs) -> list[Text]:
     """All of it, as lines of at most `width` cells.   file: where the network was written, if it was."""
-    subject = f"witness of {found.row}" if found.row else f"{found.task} network for {found.board.name}"
-    if found.meets:
+    subject = f"witness of {network.row}" if network.row else f"{network.task} network for {network.board.name}"
+    if network.meets:
         lines = headline(subject, "all that is asked is met; accuracy unknown", "bold green", width)
     else:
-        missed = ", ".join(_NAMES[judged.of] for judged in found.judged if not judged.is_met)
+        missed = ", ".join(_NAMES[judged.of] for judged in network.judged if not judged.is_met)
         lines = headline(subject, f"NOTHING FOUND MEETS ALL; the nearest misses {missed}", "bold red", width)
-    lines += paragraph(_told(found), width, style="dim")
-    lines += [Text(), *_judged(found.judged, width, glyphs), Text()]
-    lines += fields(_facts(found), width)
-    if found.misses_flash:
-        lines += [Text(), *paragraph(f"! flash: {found.misses_flash}.", width, style="yellow", hanging="  ")]
-    if found.meets and file is None:
+    lines += paragraph(_told(network), width, style="dim")
+    lines += [Text(), *_judged(network.judged, width, glyphs), Text()]
+    lines += fields(_facts(network), width)
+    if network.misses_flash:
+        lines += [Text(), *paragraph(f"! flash: {network.misses_flash}.", width, style="yellow", hanging="  ")]
+    if network.meets and file is None:
         lines += [Text(), *paragraph("-o FILE writes it, for `mcusim run FILE`.", width, style="dim")]
     if file is not None:
-        command = f"mcusim run {file} --profile {found.board.name} --schedule {found.schedule}"
+        command = f"mcusim run {file} --profile {network.board.name} --schedule {network.schedule}"
         lines += [Text(), *paragraph(f"next: {command}", width, style="bold", hanging="  ")]
-    if not found.meets:
+    if not network.meets:
         advice = "another --seed starts elsewhere; --tolerance, --max-overhead and the figures say what counts as met."
         lines += [Text(), *paragraph(advice, width, style="dim")]
     return lines
 
 
-def _told(found: FoundNetwork) -> str:
+def _told(network: FoundNetwork) -> str:
     return (
-        f"{found.board.title} - MCUNetV2's search space, seed {found.seed}, {found.steps:,} networks tried, "
-        f"{found.counted:,} placed; SRAM as {CONVENTION} counts it"
+        f"{network.board.title} - MCUNetV2's search space, seed {network.seed}, {network.steps:,} networks tried, "
+        f"{network.counted:,} placed; SRAM as {CONVENTION} counts it"
     )
 
 
-def _facts(found: FoundNetwork) -> list[tuple[str, str]]:
-    side = found.network["input"][0]
-    widths = [int(layer["out_channels"]) for layer in found.network["layers"] if layer["op"] == "mbconv"]
+def _facts(network: FoundNetwork) -> list[tuple[str, str]]:
+    side = network.network["input"][0]
+    widths = [int(layer["out_channels"]) for layer in network.network["layers"] if layer["op"] == "mbconv"]
     return [
-        ("MACs", f"{found.figures.macs:,}, and {found.figures.recomputed_macs:,} computed again by patches"),
-        ("parameters", f"{found.figures.params:,}"),
+        ("MACs", f"{network.figures.macs:,}, and {network.figures.recomputed_macs:,} computed again by patches"),
+        ("parameters", f"{network.figures.params:,}"),
         ("input", f"{side}x{side}"),
-        ("schedule", str(found.schedule)),
+        ("schedule", str(network.schedule)),
         ("blocks", f"{len(widths)} inverted residual blocks, {min(widths)} to {max(widths)} channels"),
         ("accuracy", "unknown: nobody has trained it"),
     ]

@@ -22,36 +22,38 @@ TELLING = 5
 MIXED_UP = 5
 
 
-def evaluation_lines(found: Evaluation, width: int, glyphs: Glyphs, every: bool = False) -> list[Text]:
+def evaluation_lines(evaluation: Evaluation, width: int, glyphs: Glyphs, every: bool = False) -> list[Text]:
     """All of it, as lines of at most `width` cells.   every: all classes, not only the worst."""
-    score = found.score
+    score = evaluation.score
     words = f"{score.metric.words} {percent(score.value)} ({_interval(score)})"
-    if not found.is_complete:
-        words += f", stopped after {found.count} samples"
-    style = "bold yellow" if found.advice or not found.is_complete else "bold green"
-    lines = headline(f"{found.model} on {Path(found.data).name}", words, style, width)
-    lines += paragraph(_measured(found), width, style="dim")
-    lines += [Text(), *_scores(found, width, glyphs)]
-    lines += [Text(), *_surroundings(found, width)]
-    lines += _classes(found, width, glyphs, every)
-    lines += _confusions(found, width)
-    lines += _doubts(found, width)
+    if not evaluation.is_complete:
+        words += f", stopped after {evaluation.count} samples"
+    style = "bold yellow" if evaluation.advice or not evaluation.is_complete else "bold green"
+    lines = headline(f"{evaluation.model} on {Path(evaluation.data).name}", words, style, width)
+    lines += paragraph(_measured(evaluation), width, style="dim")
+    lines += [Text(), *_scores(evaluation, width, glyphs)]
+    lines += [Text(), *_surroundings(evaluation, width)]
+    lines += _classes(evaluation, width, glyphs, every)
+    lines += _confusions(evaluation, width)
+    lines += _doubts(evaluation, width)
     return lines
 
 
-def _measured(found: Evaluation) -> str:
-    of = "" if found.count == found.samples else f" of {found.samples:,}"
+def _measured(evaluation: Evaluation) -> str:
+    of = "" if evaluation.count == evaluation.samples else f" of {evaluation.samples:,}"
     how = (
-        "bit-exactly as TensorFlow Lite Micro does" if found.numerics == "tflm" else f"by the rules of {found.numerics}"
+        "bit-exactly as TensorFlow Lite Micro does"
+        if evaluation.numerics == "tflm"
+        else f"by the rules of {evaluation.numerics}"
     )
-    return f"measured on {found.count:,}{of} samples, computed {how}"
+    return f"measured on {evaluation.count:,}{of} samples, computed {how}"
 
 
 def _interval(score: Score) -> str:
     return f"{score.low * 100:.1f} to {score.high * 100:.1f} %"
 
 
-def _scores(found: Evaluation, width: int, glyphs: Glyphs) -> list[Text]:
+def _scores(evaluation: Evaluation, width: int, glyphs: Glyphs) -> list[Text]:
     columns = (
         Column("metric", whole=True),
         Column("measured", right=True),
@@ -60,9 +62,9 @@ def _scores(found: Evaluation, width: int, glyphs: Glyphs) -> list[Text]:
         Column("interval by", drop=2, least=8),
     )
     rows: list[list[Cell | Bar]] = []
-    for score in found.scores:
-        is_headline = score.metric is found.metric
-        published = found.published if is_headline else None
+    for score in evaluation.scores:
+        is_headline = score.metric is evaluation.metric
+        published = evaluation.published if is_headline else None
         rows.append(
             [
                 Cell(score.metric.words, "bold" if is_headline else ""),
@@ -75,18 +77,21 @@ def _scores(found: Evaluation, width: int, glyphs: Glyphs) -> list[Text]:
     return table(columns, rows, width, glyphs)
 
 
-def _surroundings(found: Evaluation, width: int) -> list[Text]:
-    pairs = [("data", f"{clean(found.data)}, taken as {found.form}: {'; '.join(found.notes)}")]
-    pairs += found.preprocessing
-    pairs += [("declared by", found.declared_by), ("published by", found.published[1] if found.published else "")]
+def _surroundings(evaluation: Evaluation, width: int) -> list[Text]:
+    pairs = [("data", f"{clean(evaluation.data)}, taken as {evaluation.form}: {'; '.join(evaluation.notes)}")]
+    pairs += evaluation.preprocessing
+    pairs += [
+        ("declared by", evaluation.declared_by),
+        ("published by", evaluation.published[1] if evaluation.published else ""),
+    ]
     return fields(pairs, width)
 
 
-def _classes(found: Evaluation, width: int, glyphs: Glyphs, every: bool) -> list[Text]:
-    known = [row for row in found.classes if row.value is not None]
-    if not known or (len(known) == 1 and len(found.classes) == 1):
+def _classes(evaluation: Evaluation, width: int, glyphs: Glyphs, every: bool) -> list[Text]:
+    known = [row for row in evaluation.classes if row.value is not None]
+    if not known or (len(known) == 1 and len(evaluation.classes) == 1):
         return []
-    if not every and found.count < TELLING * len(known) and known[0].correct is not None:
+    if not every and evaluation.count < TELLING * len(known) and known[0].correct is not None:
         return []
     worst = sorted(known, key=lambda row: (row.value or 0.0, row.label))
     shown = known if every or len(known) <= SHOWN else worst[:SHOWN]
@@ -116,30 +121,30 @@ def _class_row(row: ClassResult) -> list[Cell | Bar]:
     ]
 
 
-def _confusions(found: Evaluation, width: int) -> list[Text]:
-    names = [row.name for row in found.classes]
+def _confusions(evaluation: Evaluation, width: int) -> list[Text]:
+    names = [row.name for row in evaluation.classes]
     lines: list[Text] = []
-    for pair in found.confusions[:MIXED_UP]:
+    for pair in evaluation.confusions[:MIXED_UP]:
         if pair.times > 1:
             told = f"{names[pair.label]} taken for {names[pair.predicted]}: {pair.times:,} times"
             lines += paragraph(told, width, indent="  ", hanging="    ")
     return [Text(), *paragraph("Mixed up most often:", width, style="bold"), *lines] if lines else []
 
 
-def _doubts(found: Evaluation, width: int) -> list[Text]:
+def _doubts(evaluation: Evaluation, width: int) -> list[Text]:
     lines: list[Text] = []
-    for warning in found.warnings:
+    for warning in evaluation.warnings:
         lines += paragraph(f"! {warning}", width, style="yellow", hanging="  ")
-    if found.advice:
+    if evaluation.advice:
         lines += [Text(), *paragraph("Check, in this order:", width, style="bold")]
-        for advice in found.advice:
+        for advice in evaluation.advice:
             lines += paragraph(f"- {advice}", width, indent="  ", hanging="    ")
-        lines += paragraph(f"- {_always(found)}", width, indent="  ", hanging="    ")
+        lines += paragraph(f"- {_always(evaluation)}", width, indent="  ", hanging="    ")
     return [Text(), *lines] if lines else []
 
 
-def _always(found: Evaluation) -> str:
-    if found.metric in (Metric.MAP, Metric.MAP11):
+def _always(evaluation: Evaluation) -> str:
+    if evaluation.metric in (Metric.MAP, Metric.MAP11):
         return "otherwise: the order of the classes, how boxes are decoded ([detection]), the split"
     return (
         "otherwise: the order of the classes (--classes), labels from 1 or a background class (--label-offset), "

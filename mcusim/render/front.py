@@ -67,9 +67,9 @@ def _space(front: Front) -> str:
     if not front.space.kinds:
         return f"{front.runtime.name} {front.runtime.version} - it runs layer by layer only"
     kinds = " or ".join(sorted(map(str, front.space.kinds)))
-    found = f"{front.runtime.name} {front.runtime.version} - {counted(len(front.points), 'schedule')}"
+    schedules = f"{front.runtime.name} {front.runtime.version} - {counted(len(front.points), 'schedule')}"
     return (
-        f"{found} that no other beats in both live bytes and time, of all with up to "
+        f"{schedules} that no other beats in both live bytes and time, of all with up to "
         f"{counted(front.space.stages, 'stage')} of {kinds}, grids up to {front.space.grid}x{front.space.grid}"
     )
 

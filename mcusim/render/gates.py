@@ -19,11 +19,11 @@ __all__ = ["budget_lines", "change_told", "comparison_lines", "comparison_markdo
 _WORDS = {True: ("holds", "green"), False: ("BROKEN", "bold red"), None: ("cannot be known", "yellow")}
 
 
-def comparison_lines(found: Comparison, names: tuple[str, str], width: int, glyphs: Glyphs) -> list[Text]:
+def comparison_lines(comparison: Comparison, names: tuple[str, str], width: int, glyphs: Glyphs) -> list[Text]:
     """A row a metric, what else differs, and the layers that grew."""
-    words, style = _headline(found)
-    lines = [*headline(f"{found.model}: {names[1]} against {names[0]}", words, style, width)]
-    for other in found.other:
+    words, style = _headline(comparison)
+    lines = [*headline(f"{comparison.model}: {names[1]} against {names[0]}", words, style, width)]
+    for other in comparison.other:
         lines += paragraph(f"! {other}", width, style="yellow", hanging="  ")
     columns = (
         Column("metric"),
@@ -33,25 +33,29 @@ def comparison_lines(found: Comparison, names: tuple[str, str], width: int, glyp
         Column("limit", drop=1),
         Column("", whole=True),
     )
-    rows: list[list[Cell | Bar]] = [[*map(Cell, _cells(change)), Cell(*_judged(change))] for change in found.changes]
+    rows: list[list[Cell | Bar]] = [
+        [*map(Cell, _cells(change)), Cell(*_judged(change))] for change in comparison.changes
+    ]
     lines += [Text(), *table(columns, rows, width, glyphs)]
-    for change in found.changes:
+    for change in comparison.changes:
         if change.layers and change.before != change.after:
             grown = "; ".join(_growth(change.metric, layer) for layer in change.layers)
             lines += paragraph(f"{change.metric} grew in {grown}", width, style="dim", hanging="  ")
     return lines
 
 
-def comparison_markdown(found: Comparison, names: tuple[str, str]) -> str:
+def comparison_markdown(comparison: Comparison, names: tuple[str, str]) -> str:
     """The same as a table for a comment on a pull request."""
-    words, _ = _headline(found)
-    lines = [f"**{found.model}**: {words} ({names[1]} against {names[0]})", ""]
+    words, _ = _headline(comparison)
+    lines = [f"**{comparison.model}**: {words} ({names[1]} against {names[0]})", ""]
     lines += ["| metric | before | after | change | limit | |", "|---|--:|--:|--:|---|---|"]
-    for change in found.changes:
+    for change in comparison.changes:
         lines.append(f"| {' | '.join([*_cells(change), _judged(change)[0]])} |")
-    grown = [(change, layer) for change in found.changes for layer in change.layers if change.before != change.after]
+    grown = [
+        (change, layer) for change in comparison.changes for layer in change.layers if change.before != change.after
+    ]
     lines += ["", *(f"- {change.metric} grew in {_growth(change.metric, layer)}" for change, layer in grown)]
-    return "\n".join([*lines, *(f"- {other}" for other in found.other)]).rstrip() + "\n"
+    return "\n".join([*lines, *(f"- {other}" for other in comparison.other)]).rstrip() + "\n"
 
 
 def change_told(change: Change) -> str:
@@ -60,12 +64,12 @@ def change_told(change: Change) -> str:
     return f"{metric} {before} -> {after}" + (f" ({difference})" if difference else "")
 
 
-def _headline(found: Comparison) -> tuple[str, str]:
-    asked = any(change.limits for change in found.changes)
-    if found.holds is False:
-        broken = [limit.text for change in found.changes for limit in change.broken]
+def _headline(comparison: Comparison) -> tuple[str, str]:
+    asked = any(change.limits for change in comparison.changes)
+    if comparison.holds is False:
+        broken = [limit.text for change in comparison.changes for limit in change.broken]
         return f"broken: {', '.join(broken)}", "bold red"
-    if found.holds is None:
+    if comparison.holds is None:
         return "it cannot be known whether the limits hold", "bold yellow"
     return ("every limit holds", "bold green") if asked else ("no limit was given", "bold")
 
@@ -105,10 +109,10 @@ def _growth(metric: Metric, layer: Growth) -> str:
     return f"layer {layer.index} {first_name(layer.name)} ({texts[0]}, {was})"
 
 
-def budget_lines(found: Sequence[Held], width: int, glyphs: Glyphs) -> list[Text]:
+def budget_lines(answers: Sequence[Held], width: int, glyphs: Glyphs) -> list[Text]:
     """A row a network and board, and the reasons of what has no answer."""
-    counts = {fits: sum(held.fits is fits for held in found) for fits in (True, False, None)}
-    words = f"{counts[True]} of {len(found)} hold"
+    counts = {fits: sum(held.fits is fits for held in answers) for fits in (True, False, None)}
+    words = f"{counts[True]} of {len(answers)} hold"
     rest = [f"{counts[False]} do not"] * bool(counts[False]) + [f"{counts[None]} cannot be known"] * bool(counts[None])
     columns = (
         Column("network", least=12, most=40, keep_end=True),
@@ -123,8 +127,8 @@ def budget_lines(found: Sequence[Held], width: int, glyphs: Glyphs) -> list[Text
         Column("", whole=True),
     )
     lines = [*paragraph("; ".join([words, *rest]), width, style="bold"), Text()]
-    lines += table(columns, [_held(held) for held in found], width, glyphs)
-    for held in found:
+    lines += table(columns, [_held(held) for held in answers], width, glyphs)
+    for held in answers:
         reasons = [held.why] if held.report is None else held.report.warnings if held.fits is None else ()
         for reason in reasons:
             lines += paragraph(f"! {held.network} on {held.board}: {reason}", width, style="yellow", hanging="  ")

@@ -15,17 +15,17 @@ from mcusim.units import format_count, format_percent
 __all__ = ["network_lines", "space_lines"]
 
 
-def network_lines(found: BestNetwork, told: SearchDocument, file: str | None, width: int, glyphs: Glyphs) -> list[Text]:
+def network_lines(best: BestNetwork, told: SearchDocument, file: str | None, width: int, glyphs: Glyphs) -> list[Text]:
     """All of it, as lines of at most `width` cells.   file: where the network was written, if it was."""
     network = told.found
-    subject = f"{told.space.title} on {found.board.name}"
+    subject = f"{told.space.title} on {best.board.name}"
     if told.fits:
         lines = headline(subject, f"{told.predictor.predicts}: {network.score:,.4g}", "bold green", width)
     else:
         lines = headline(subject, "NOTHING THAT WAS TRIED FITS", "bold red", width)
     done = f"{told.optimiser}, seed {told.seed}: {told.evaluations:,} networks, {told.distinct:,} distinct, "
     lines += paragraph(f"{done}{told.fitting:,} fit; runtime {told.runtime}", width, style="dim")
-    lines += [Text(), *_limits(found, told, width, glyphs), Text(), *fields(_facts(told), width)]
+    lines += [Text(), *_limits(best, told, width, glyphs), Text(), *fields(_facts(told), width)]
     if told.predictor.evidence is not None:
         known = told.predictor.evidence
         evidence = (
@@ -40,7 +40,7 @@ def network_lines(found: BestNetwork, told: SearchDocument, file: str | None, wi
         lines += [Text(), *paragraph("-o FILE writes it, for `mcusim run FILE`.", width, style="dim")]
     else:
         command = (
-            f"mcusim run {file} --profile {found.board.name} --runtime {told.runtime} --schedule {network.schedule}"
+            f"mcusim run {file} --profile {best.board.name} --runtime {told.runtime} --schedule {network.schedule}"
         )
         lines += [Text(), *paragraph(f"next: {command}", width, style="bold", hanging="  ")]
     return lines
@@ -55,9 +55,9 @@ def _closest(network: FoundInfo) -> str:
     )
 
 
-def _limits(found: BestNetwork, told: SearchDocument, width: int, glyphs: Glyphs) -> list[Text]:
+def _limits(best: BestNetwork, told: SearchDocument, width: int, glyphs: Glyphs) -> list[Text]:
     """Each budget beside the figure; whether it is held is for `simulate` to say, which counts margins too."""
-    network, budgets, report = told.found, told.budgets, found.report
+    network, budgets, report = told.found, told.budgets, best.report
     columns = (Column("figure"), Column("at most", right=True), Column("found", right=True), Column("", least=4))
     spread = (
         "" if network.low_ms is None or network.high_ms is None else f" ({network.low_ms:.0f}-{network.high_ms:.0f})"

@@ -202,9 +202,9 @@ def _fill(axes: Axes, place: _Placed, region: tuple[Span, Span], scale: float, *
 def _again(spans: Sequence[Span]) -> list[Span]:
     """Where two or more intervals meet."""
     edges = sorted({edge for span in spans if span.length for edge in span})
-    found = [Span(a, b) for a, b in pairwise(edges) if sum(s.start <= a and b <= s.stop for s in spans) > 1]
+    overlaps = [Span(a, b) for a, b in pairwise(edges) if sum(s.start <= a and b <= s.stop for s in spans) > 1]
     joined: list[Span] = []
-    for span in found:
+    for span in overlaps:
         if joined and joined[-1].stop == span.start:
             joined[-1] = Span(joined[-1].start, span.stop)
         else:
@@ -260,14 +260,14 @@ def _kernel(call: Signature) -> str:
 
 def _summary(program: Program, number: int) -> str:
     stage = program.stages[number]
-    found = stage_infos(program)[number]
+    info = stage_infos(program)[number]
     layers = sum(step.node != ABSENT for step in stage.steps)
     if stage.kind is StageKind.STREAM:
-        kept = format_bytes(found.halo_bytes)
+        kept = format_bytes(info.halo_bytes)
         return f"{layers} layers in {stage.row_pieces} bands: nothing computed twice, line buffers take {kept}"
-    once = sum(step_work(step).macs for step in stage.steps) - found.recomputed_macs
-    more = format_percent(found.recomputed_macs / once if once else 0.0).replace(" ", "\N{NO-BREAK SPACE}")
-    again = f"{format_count(found.recomputed_macs)} MACs computed again (+{more} of the stage)"
+    once = sum(step_work(step).macs for step in stage.steps) - info.recomputed_macs
+    more = format_percent(info.recomputed_macs / once if once else 0.0).replace(" ", "\N{NO-BREAK SPACE}")
+    again = f"{format_count(info.recomputed_macs)} MACs computed again (+{more} of the stage)"
     return f"{layers} layers in {stage.row_pieces}×{stage.col_pieces} patches: {again}"
 
 

@@ -112,12 +112,13 @@ def _facts(plan: MemoryPlan, reordered: Reordered | None) -> Iterable[tuple[str,
         yield "order", _order(reordered)
 
 
-def _order(found: Reordered) -> str:
-    proof = "proved best" if found.proved else f"none is below {found.lower_bound_bytes:,}"
-    if found.peak_bytes == found.old_peak_bytes:
-        return f"as it is: no order found has less than {found.old_peak_bytes:,} bytes alive ({proof})"
-    moved = sum(index != place for place, index in enumerate(found.order))
-    return f"another one, {moved} nodes moved: alive {found.old_peak_bytes:,} -> {found.peak_bytes:,} bytes ({proof})"
+def _order(reordered: Reordered) -> str:
+    proof = "proved best" if reordered.proved else f"none is below {reordered.lower_bound_bytes:,}"
+    if reordered.peak_bytes == reordered.old_peak_bytes:
+        return f"as it is: no order found has less than {reordered.old_peak_bytes:,} bytes alive ({proof})"
+    moved = sum(index != place for place, index in enumerate(reordered.order))
+    alive = f"{reordered.old_peak_bytes:,} -> {reordered.peak_bytes:,} bytes"
+    return f"another one, {moved} nodes moved: alive {alive} ({proof})"
 
 
 def _amount(size_bytes: int) -> str:

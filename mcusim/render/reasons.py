@@ -118,14 +118,18 @@ _COLUMNS = (
 )
 
 
-def evidence_lines(found: Sequence[SystemEvidence], details: bool, width: int, glyphs: Glyphs) -> list[Text]:
+def evidence_lines(systems: Sequence[SystemEvidence], details: bool, width: int, glyphs: Glyphs) -> list[Text]:
     """A row a system; with `details` every time below it, with its source."""
-    times, kernels = sum(len(entry.rows) for entry in found), sum(entry.kernels for entry in found)
-    words = f"{times} times of networks and {kernels} of single operators, measured on {len(found)} systems"
-    lines = [*paragraph(words, width, style="bold"), Text(), *table(_COLUMNS, [_row(e) for e in found], width, glyphs)]
+    times, kernels = sum(len(entry.rows) for entry in systems), sum(entry.kernels for entry in systems)
+    words = f"{times} times of networks and {kernels} of single operators, measured on {len(systems)} systems"
+    lines = [
+        *paragraph(words, width, style="bold"),
+        Text(),
+        *table(_COLUMNS, [_row(e) for e in systems], width, glyphs),
+    ]
     if not details:
         return [*lines, Text(), *paragraph("Every time with its source: --runtime R --profile B.", width, style="dim")]
-    for entry in found:
+    for entry in systems:
         if entry.rows:
             system = entry.system
             title = f"{system.runtime} {_release(system.version, system.option)} on {system.board}"

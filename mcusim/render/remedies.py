@@ -12,9 +12,9 @@ from mcusim.report import Verdict
 __all__ = ["remedy_lines"]
 
 
-def remedy_lines(found: Diagnosis, width: int, glyphs: Glyphs) -> list[Text]:
+def remedy_lines(diagnosis: Diagnosis, width: int, glyphs: Glyphs) -> list[Text]:
     """The verdict, and one row a remedy."""
-    report = found.report
+    report = diagnosis.report
     words = VERDICT_WORDS[report.verdict].upper()
     words += f", SRAM {kib(report.sram.peak_bytes)} of {kib(report.sram.budget_bytes)} KiB"
     stored = report.flash.total_bytes
@@ -25,19 +25,19 @@ def remedy_lines(found: Diagnosis, width: int, glyphs: Glyphs) -> list[Text]:
             if not warning.startswith(_NOT_JUDGED):
                 lines += paragraph(f"! {warning}", width, style="yellow", hanging="  ")
     if report.fits:
-        told = "It fits as it is. What would make it smaller:" if found.remedies else "It fits as it is."
+        told = "It fits as it is. What would make it smaller:" if diagnosis.remedies else "It fits as it is."
         lines += paragraph(told, width)
-    elif not found.remedies:
+    elif not diagnosis.remedies:
         return [*lines, *paragraph("Nothing that mcusim knows makes it smaller.", width)]
-    if found.remedies:
-        lines += [Text(), *table(_COLUMNS, [_row(found, remedy) for remedy in found.remedies], width, glyphs)]
-    for remedy in found.remedies:
+    if diagnosis.remedies:
+        lines += [Text(), *table(_COLUMNS, [_row(diagnosis, remedy) for remedy in diagnosis.remedies], width, glyphs)]
+    for remedy in diagnosis.remedies:
         if remedy.lacks:
             told = f"not yet, {remedy.what}: {listed(remedy.lacks)}."
             lines += paragraph(told, width, style="dim", hanging="  ")
-    for note in dict.fromkeys(remedy.note for remedy in found.remedies if remedy.note):
+    for note in dict.fromkeys(remedy.note for remedy in diagnosis.remedies if remedy.note):
         lines += paragraph(f"! {note}", width, style="yellow", hanging="  ")
-    commands = [remedy.command for remedy in found.remedies if remedy.fits and remedy.command]
+    commands = [remedy.command for remedy in diagnosis.remedies if remedy.fits and remedy.command]
     if commands and not report.fits:
         lines.append(Text())
         for place, command in enumerate(commands):
@@ -59,9 +59,9 @@ _COLUMNS = (
 )
 
 
-def _row(found: Diagnosis, remedy: Remedy) -> list[Cell | Bar]:
+def _row(diagnosis: Diagnosis, remedy: Remedy) -> list[Cell | Bar]:
     style = "green" if remedy.fits else "red"
-    share = remedy.sram_bytes / max(found.report.sram.peak_bytes, 1)
+    share = remedy.sram_bytes / max(diagnosis.report.sram.peak_bytes, 1)
     return [
         Cell("fits" if remedy.fits else "not yet", style),
         Cell(remedy.what),

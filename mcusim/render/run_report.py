@@ -77,16 +77,16 @@ def _heading(report: Report, width: int) -> list[Text]:
 def verdict_reason(report: Report) -> str:
     """Which budgets are missed, and by how much; or which cannot be judged."""
     sram, flash, time = report.sram, report.flash, report.latency
-    found = []
+    reasons = []
     if report.verdict is Verdict.DOES_NOT_FIT:
         if sram.fits is False:
-            found.append(_over("SRAM", sram.with_stack_bytes, sram.budget_bytes, at_least=sram.is_bound))
+            reasons.append(_over("SRAM", sram.with_stack_bytes, sram.budget_bytes, at_least=sram.is_bound))
         if flash.fits is False:
             at_least = stored_bytes(flash)
-            found.append(_over("flash", at_least, flash.budget_bytes, at_least=flash.total_bytes is None))
+            reasons.append(_over("flash", at_least, flash.budget_bytes, at_least=flash.total_bytes is None))
         if time.fits is False and time.ms is not None and time.budget_ms is not None:
             late = format_ms(time.ms - time.budget_ms)
-            found.append(f"time {late} over ({format_percent(time.ms / time.budget_ms - 1)})")
+            reasons.append(f"time {late} over ({format_percent(time.ms / time.budget_ms - 1)})")
     elif report.verdict is Verdict.UNKNOWN:
         is_close = flash.fits is None and flash.low_bytes is not None and flash.high_bytes is not None
         unknown = ["SRAM"] * (sram.fits is None) + ["flash"] * (flash.fits is None and not is_close)
@@ -94,20 +94,22 @@ def verdict_reason(report: Report) -> str:
         if unsure and time.ms is None:
             unknown.append("time")
         if unknown:
-            found.append(f"{' and '.join(unknown)} cannot be known: see the warnings")
+            reasons.append(f"{' and '.join(unknown)} cannot be known: see the warnings")
         if is_close and flash.low_bytes is not None and flash.high_bytes is not None:
             interval = f"{kib(flash.low_bytes)} to {kib(flash.high_bytes)} KiB"
-            found.append(f"not sure of the flash: {interval}, and there are {kib(flash.budget_bytes)}")
+            reasons.append(f"not sure of the flash: {interval}, and there are {kib(flash.budget_bytes)}")
         if unsure and time.low_ms is not None and time.high_ms is not None and time.budget_ms is not None:
             interval = f"{_digits(time.low_ms)} to {_digits(time.high_ms)} ms"
-            found.append(f"not sure of the time: {interval}, allowed {_digits(time.budget_ms)}")
+            reasons.append(f"not sure of the time: {interval}, allowed {_digits(time.budget_ms)}")
         if report.runtime.runs is False:
-            found.append(f"{report.runtime.name} cannot run it: see the warnings")
-        found = found or ["see the warnings"]
+            reasons.append(f"{report.runtime.name} cannot run it: see the warnings")
+        reasons = reasons or ["see the warnings"]
     else:
         used = sram.peak_bytes / sram.budget_bytes
-        found.append(f"with {_left(sram.budget_bytes - sram.peak_bytes)} of SRAM to spare ({format_percent(1 - used)})")
-    return ", ".join(found)
+        reasons.append(
+            f"with {_left(sram.budget_bytes - sram.peak_bytes)} of SRAM to spare ({format_percent(1 - used)})"
+        )
+    return ", ".join(reasons)
 
 
 def _over(what: str, used: int, budget: int, at_least: bool = False) -> str:
@@ -268,8 +270,12 @@ def _peak(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
     sram, peak = report.sram, report.sram.peak
     if peak is None:
         return []
-    found = next((layer for layer in report.layers if layer.name == peak.layer), None)
-    what = f"layer {found.index}, {first_name(peak.layer)} ({found.op})" if found else f"layer {first_name(peak.layer)}"
+    at_peak = next((layer for layer in report.layers if layer.name == peak.layer), None)
+    what = (
+        f"layer {at_peak.index}, {first_name(peak.layer)} ({at_peak.op})"
+        if at_peak
+        else f"layer {first_name(peak.layer)}"
+    )
     shown = [(first_name(item.name), item.bytes) for item in peak.alive[:ALIVE_SHOWN]]
     rest = peak.alive[ALIVE_SHOWN:]
     if rest:

@@ -23,12 +23,12 @@ COLORS = (style.RED, style.BLUE, style.GREEN, style.ORANGE, style.PURPLE, style.
 DASHES = ("-", "--", ":")
 
 
-def space_plot(found: SubSpaces, kind: str, width_inches: float = style.COLUMN_INCHES) -> bytes:
+def space_plot(compared: SubSpaces, kind: str, width_inches: float = style.COLUMN_INCHES) -> bytes:
     """The plot as a file of `kind`: svg, png or pdf. Across MACs, up the share of the held networks that have fewer."""
     with style.figure(ASPECT * width_inches, width_inches) as made:
         axes = made.subplots()
-        parts = [part for part in found.parts if part.macs][:CURVES]
-        best = found.best
+        parts = [part for part in compared.parts if part.macs][:CURVES]
+        best = compared.best
         if best is not None and best not in parts:
             parts[-1] = best
         for number, part in enumerate(parts):
@@ -39,8 +39,8 @@ def space_plot(found: SubSpaces, kind: str, width_inches: float = style.COLUMN_I
         axes.set_xlabel("MACs of the networks that fit (millions)")
         axes.set_ylabel("share that has at most as many")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        limits = f"{kib(found.sram_bytes)} KiB SRAM, {kib(found.flash_bytes)} KiB flash"
-        axes.set_title(f"{found.space.title} on {found.board.name}: {limits}")
+        limits = f"{kib(compared.sram_bytes)} KiB SRAM, {kib(compared.flash_bytes)} KiB flash"
+        axes.set_title(f"{compared.space.title} on {compared.board.name}: {limits}")
         if parts:
             made.legend(
                 loc="outside right center" if width_inches >= NARROW_INCHES else "outside lower center",
@@ -84,12 +84,12 @@ def _mark(axes: Axes, best: SubSpace) -> None:
     )
 
 
-def subspaces_csv(found: SubSpaces) -> str:
+def subspaces_csv(compared: SubSpaces) -> str:
     """A line a part, all of them, best first."""
-    names = list(found.parts[0].values)
+    names = list(compared.parts[0].values)
     head = [*names, "drawn", "fitting", "share", "mean_macs", "median_macs", "p80_macs", "most_macs"]
     lines = [",".join(head)]
-    for part in found.parts:
+    for part in compared.parts:
         numbers = [part.mean_macs, part.quantile(0.5), part.quantile(QUANTILE), part.macs[-1] if part.macs else None]
         counts = ["" if number is None else f"{number:.0f}" for number in numbers]
         row = [*map(str, part.values.values()), str(part.drawn), str(len(part.macs)), f"{part.share:.4f}", *counts]

@@ -59,20 +59,20 @@ def spending_lines(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
     if report.latency.ms is None or not total:
         return []
     told = ", ".join([f"{name} {format_percent(cycles / total)}" for name, cycles in zip(CAUSES, spent, strict=True)])
-    found = slowest(report)
+    slowest_layers = slowest(report)
     lines = paragraph(f"Time: {told}; the slowest layers:", width, style="bold")
-    rows = [_row(one, report) for one in found]
+    rows = [_row(one, report) for one in slowest_layers]
     indent = "  " if width >= 60 else ""
     lines += [Text(indent, no_wrap=True).append_text(line) for line in _table(rows, width - len(indent), glyphs)]
-    for hint, layers in _hints(found).items():
+    for hint, layers in _hints(slowest_layers).items():
         whose = f"layer{'s' * (len(layers) > 1)} {', '.join(map(str, sorted(layers)))}"
         lines += paragraph(f"{whose}: {hint}.", width, style="cyan", indent=indent, hanging=indent)
     return [Text(), *lines]
 
 
-def _hints(found: list[Slow]) -> dict[str, list[int]]:
+def _hints(slow_layers: list[Slow]) -> dict[str, list[int]]:
     hints: dict[str, list[int]] = {}
-    for one in found:
+    for one in slow_layers:
         if one.layer.hint:
             hints.setdefault(one.layer.hint, []).append(one.layer.index)
     return hints

@@ -47,31 +47,31 @@ _SOURCES = {
 }
 
 
-def sweep_plot(found: SweepPoints, kind: str, width_inches: float = style.COLUMN_INCHES) -> bytes:
+def sweep_plot(points: SweepPoints, kind: str, width_inches: float = style.COLUMN_INCHES) -> bytes:
     """The plot as a file of `kind`: svg, png or pdf."""
     is_narrow = width_inches < NARROW_INCHES
-    columns = min(2 if is_narrow or len(found.panels) == 4 else 3, len(found.panels))
-    lines = math.ceil(len(found.panels) / columns)
+    columns = min(2 if is_narrow or len(points.panels) == 4 else 3, len(points.panels))
+    lines = math.ceil(len(points.panels) / columns)
     alone = ALONE_ASPECT * width_inches + LEGEND_INCHES
-    height = alone if len(found.panels) == 1 else PANEL_INCHES * lines + LEGEND_INCHES
+    height = alone if len(points.panels) == 1 else PANEL_INCHES * lines + LEGEND_INCHES
     with style.figure(height, width_inches) as made:
         grid = made.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-        every = [point for panel in found.panels for point in panel.points]
+        every = [point for panel in points.panels for point in panel.points]
         places = list(grid.flat)
-        for axes, panel in zip(places, found.panels, strict=False):
-            _draw(axes, found, panel, len(every) > MANY)
-        for axes in places[len(found.panels) :]:
+        for axes, panel in zip(places, points.panels, strict=False):
+            _draw(axes, points, panel, len(every) > MANY)
+        for axes in places[len(points.panels) :]:
             axes.set_axis_off()
-        _scale(places[0], found, every)
-        for number, (axes, panel) in enumerate(zip(places, found.panels, strict=False)):
+        _scale(places[0], points, every)
+        for number, (axes, panel) in enumerate(zip(places, points.panels, strict=False)):
             _draw_budgets(axes, panel)
-            if number + columns >= len(found.panels):
+            if number + columns >= len(points.panels):
                 axes.tick_params(labelbottom=True)
-                axes.set_xlabel(_axis_label(found.x, found))
+                axes.set_xlabel(_axis_label(points.x, points))
             if number % columns == 0:
-                axes.set_ylabel(_axis_label(found.y, found))
+                axes.set_ylabel(_axis_label(points.y, points))
         handles: dict[str, Artist] = {}
-        for axes in places[: len(found.panels)]:
+        for axes in places[: len(points.panels)]:
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
                 handles.setdefault(label, handle)
         made.legend(
@@ -81,26 +81,26 @@ def sweep_plot(found: SweepPoints, kind: str, width_inches: float = style.COLUMN
             ncols=2 if is_narrow else min(len(handles), 5),
             handlelength=1.6,
             columnspacing=1.2,
-            title=_told(found, is_narrow) or None,
+            title=_told(points, is_narrow) or None,
             title_fontsize=style.SMALL_POINTS,
         )
         return style.drawn(made, kind)
 
 
-def _told(found: SweepPoints, is_narrow: bool) -> str:
+def _told(points: SweepPoints, is_narrow: bool) -> str:
     """Where the accuracies come from."""
-    sources = {point.source for panel in found.panels for point in panel.points}
+    sources = {point.source for panel in points.panels for point in panel.points}
     told = [text for source, text in _SOURCES.items() if source in sources]
     joint = ",\n" if is_narrow else ", "
     return f"accuracy: {joint.join(told)}" if told else ""
 
 
-def _axis_label(metric: Metric, found: SweepPoints) -> str:
-    of = f"{found.dataset} " if found.dataset and not metric.column else ""
+def _axis_label(metric: Metric, points: SweepPoints) -> str:
+    of = f"{points.dataset} " if points.dataset and not metric.column else ""
     return f"{of}{metric.title}, {metric.unit}"
 
 
-def _draw(axes: Axes, found: SweepPoints, panel: Panel, is_many: bool) -> None:
+def _draw(axes: Axes, sweep_points: SweepPoints, panel: Panel, is_many: bool) -> None:
     for order, verdict in enumerate((Verdict.DOES_NOT_FIT, Verdict.UNKNOWN, Verdict.FITS)):
         look = _LOOKS[verdict]
         of_verdict = [point for point in panel.points if point.verdict == verdict]
@@ -109,12 +109,12 @@ def _draw(axes: Axes, found: SweepPoints, panel: Panel, is_many: bool) -> None:
         for points, is_hollow in ((solid, False), (hollow, True)):
             if points:
                 _dots(axes, points, look, is_hollow, is_many, order)
-    front = front_of([point for point in panel.points if point.on_front], found.x, found.y)
+    front = front_of([point for point in panel.points if point.on_front], sweep_points.x, sweep_points.y)
     if len(front) > 1:  # of one answer there is no line to see
         axes.plot(
             [point.x for point in front],
             [point.y for point in front],
-            drawstyle="steps-pre" if found.x.more_is_better else "steps-post",
+            drawstyle="steps-pre" if sweep_points.x.more_is_better else "steps-post",
             color=style.BLACK,
             linewidth=1.0,
             marker="o" if is_many else "",
@@ -156,13 +156,13 @@ def _draw_budgets(axes: Axes, panel: Panel) -> None:
             draw(budget, color=style.RED, linewidth=0.9, linestyle=dashed, label=label, zorder=2)
 
 
-def _scale(axes: Axes, found: SweepPoints, points: Sequence[Point]) -> None:
+def _scale(axes: Axes, sweep_points: SweepPoints, points: Sequence[Point]) -> None:
     """Axes of all panels: logarithmic where the figures spread far; accuracy never is."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     for metric, values, axis, set_scale in (
-        (found.x, [point.x for point in points], axes.xaxis, axes.set_xscale),
-        (found.y, [point.y for point in points], axes.yaxis, axes.set_yscale),
+        (sweep_points.x, [point.x for point in points], axes.xaxis, axes.set_xscale),
+        (sweep_points.y, [point.y for point in points], axes.yaxis, axes.set_yscale),
     ):
         if metric.column and min(values) > 0 and max(values) > FAR * min(values):
             set_scale("log")
@@ -172,9 +172,9 @@ def _scale(axes: Axes, found: SweepPoints, points: Sequence[Point]) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}"))
 
 
-def sweep_csv(found: SweepPoints) -> str:
+def sweep_csv(points: SweepPoints) -> str:
     """A line a point, in the units of the axes."""
-    names = [f"{metric.name}_{metric.unit}".replace("%", "percent") for metric in (found.x, found.y)]
+    names = [f"{metric.name}_{metric.unit}".replace("%", "percent") for metric in (points.x, points.y)]
     head = [
         "panel",
         "number",
@@ -187,11 +187,11 @@ def sweep_csv(found: SweepPoints) -> str:
         "accuracy_source",
         "on_front",
     ]
-    return sheet(head, _lines(found))
+    return sheet(head, _lines(points))
 
 
-def _lines(found: SweepPoints) -> Iterable[list[object]]:
-    for panel in found.panels:
+def _lines(points: SweepPoints) -> Iterable[list[object]]:
+    for panel in points.panels:
         for point in panel.points:
             *names, x, y, source, on_front = point
             yield [panel.title, *names, round(x, 6), round(y, 6), source or "", str(on_front).lower()]

@@ -124,9 +124,9 @@ def _group_rows(predictions: Mapping[Group, Sequence[Prediction]]) -> list[list[
     rows: list[list[Cell | Bar]] = []
     for group, which, scores in group_scores(predictions):
         title = group if which == "all" else f"  {which}"
-        for name, found in scores.items():
+        for name, judged in scores.items():
             shown = "bold" if name == "mcusim" else "dim"
-            rows.append([Cell(title, "bold" if which == "all" else ""), Cell(name, shown), *_figures(found, shown)])
+            rows.append([Cell(title, "bold" if which == "all" else ""), Cell(name, shown), *_figures(judged, shown)])
             title = ""
     return rows
 
@@ -139,15 +139,15 @@ def _system_row(entry: SystemScore) -> list[Cell | Bar]:
     return [*named, *_figures(entry.score, ""), Cell(f"{100 * entry.macs_only.mean_error:.1f}", "dim")]
 
 
-def _figures(found: Score, shown: str) -> list[Cell | Bar]:
-    shares = (found.within_10, found.within_20, found.coverage)
+def _figures(judged: Score, shown: str) -> list[Cell | Bar]:
+    shares = (judged.within_10, judged.within_20, judged.coverage)
     texts = (
-        str(found.rows),
-        f"{100 * found.mean_error:.1f}",
-        f"{100 * found.median_error:.1f}",
+        str(judged.rows),
+        f"{100 * judged.mean_error:.1f}",
+        f"{100 * judged.median_error:.1f}",
         *(f"{100 * share:.0f}" for share in shares),
-        f"{100 * found.median_width:.0f}",
-        f"{found.interval_score:.2f}",
+        f"{100 * judged.median_width:.0f}",
+        f"{judged.interval_score:.2f}",
     )
     return [Cell(text, shown) for text in texts]
 
@@ -184,11 +184,11 @@ def validation_table(predictions: Mapping[Group, Sequence[Prediction]]) -> str:
     lines = [f"| {' | '.join((titles[0], 'by', *titles[1:]))} |", "|---|---|" + "--:|" * (len(titles) - 1)]
     for group, which, scores in group_scores(predictions):
         title = f"**{group}**: {MEANING[Group(group)]}" if which == "all" else f"… {which}"
-        for name, found in scores.items():
-            shares = (found.mean_error, found.median_error, found.within_10, found.within_20, found.coverage)
-            cells = [f"{found.rows:,}", *(f"{100 * share:.1f} %" for share in shares[:2])]
-            cells += [f"{100 * share:.0f} %" for share in (*shares[2:], found.median_width)]
-            lines.append(f"| {title} | {name} | {' | '.join(cells)} | {found.interval_score:.2f} |")
+        for name, judged in scores.items():
+            shares = (judged.mean_error, judged.median_error, judged.within_10, judged.within_20, judged.coverage)
+            cells = [f"{judged.rows:,}", *(f"{100 * share:.1f} %" for share in shares[:2])]
+            cells += [f"{100 * share:.0f} %" for share in (*shares[2:], judged.median_width)]
+            lines.append(f"| {title} | {name} | {' | '.join(cells)} | {judged.interval_score:.2f} |")
             title = ""
     return "\n".join(lines) + "\n"
 

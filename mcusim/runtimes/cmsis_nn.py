@@ -51,9 +51,9 @@ class Route(NamedTuple):
 def route(signature: Signature) -> Route:
     """Where TFLM built with CMSIS-NN sends a node."""
     choose = _ROUTES.get(signature.op)
-    found = choose(signature) if choose is not None else None
-    if found is not None:
-        return found
+    route_ = choose(signature) if choose is not None else None
+    if route_ is not None:
+        return route_
     reference = KERNELS.get(signature.op)
     asked = reference.scratch(StorageRequest(signature)) if reference is not None else ()
     why = "not in CMSIS-NN" if choose is None else "in CMSIS-NN for other types or shapes"
@@ -305,8 +305,8 @@ _ROUTES: Mapping[str, Callable[[Signature], Route | None]] = MappingProxyType(
 
 
 def _fully_connected_buffers(call: StorageRequest) -> Buffers:
-    found = KERNELS["FULLY_CONNECTED"].buffers(call)
-    return (*found, *channel_arrays(call.signature.output.channels)) if _is_1x1(call.signature) else found
+    buffers = KERNELS["FULLY_CONNECTED"].buffers(call)
+    return (*buffers, *channel_arrays(call.signature.output.channels)) if _is_1x1(call.signature) else buffers
 
 
 def _lstm_buffers(call: StorageRequest) -> Buffers:

@@ -62,8 +62,8 @@ def family_of(core: str) -> Family:
 def family_scratch(signature: Signature, family: Family) -> Scratch:
     """What the kernel of a node asks for on a family of cores. Requests of 0 bytes are among them."""
     own = _OWN.get((signature.op, family))
-    found = own(signature) if own is not None and route(signature).function else None
-    return route(signature).scratch if found is None else found
+    scratch = own(signature) if own is not None and route(signature).function else None
+    return route(signature).scratch if scratch is None else scratch
 
 
 def _rounded(value: int, multiple: int) -> int:

@@ -81,8 +81,8 @@ def network_code(operators: frozenset[str], kernels: Kernels) -> tuple[CodeItem,
 @cache
 def function_bytes(name: str) -> int | None:
     """Bytes of a function of CMSIS-NN or a kernel of TinyEngine; None where nothing told."""
-    found = [row.size_bytes for row in (*_arm(), *_table("tinyengine.csv")) if row.function == name]
-    return sum(found) if found else None
+    sizes = [row.size_bytes for row in (*_arm(), *_table("tinyengine.csv")) if row.function == name]
+    return sum(sizes) if sizes else None
 
 
 @cache

@@ -164,8 +164,12 @@ def most_inputs(count: int, least: int = 1) -> ShapeRule:
     """There are so many inputs."""
 
     def rule(signature: Signature) -> str:
-        found = len(signature.inputs)
-        return "" if least <= found <= count else f"it has {found} inputs, and may have {least} to {count}"
+        count_of_inputs = len(signature.inputs)
+        return (
+            ""
+            if least <= count_of_inputs <= count
+            else f"it has {count_of_inputs} inputs, and may have {least} to {count}"
+        )
 
     return rule
 
@@ -206,10 +210,10 @@ def _of_types(place: int, types: Collection[DType], rule: NumberRule) -> NumberR
 
 def known(numbers: Numbers, *places: int) -> list[Tensor] | None:
     """The operands, where each is there and has the scale that it will run with."""
-    found = [operand for operand in map(numbers.operand, places) if operand is not None]
-    if len(found) < len(places) or not (numbers.is_stored or all(each.quantization for each in found)):
+    operands = [operand for operand in map(numbers.operand, places) if operand is not None]
+    if len(operands) < len(places) or not (numbers.is_stored or all(each.quantization for each in operands)):
         return None
-    return found
+    return operands
 
 
 def same_quantisation(
@@ -251,13 +255,13 @@ def fixed_output(
         output, first = known(numbers, OUT), numbers.operand(0)
         if output is None or (source is not None and (first is None or first.dtype is not source)):
             return ""
-        found, zero = scale_of(output[0])
-        if (scale is None or abs(found - scale) <= relative * scale) and zero == zero_point:
+        own_scale, zero = scale_of(output[0])
+        if (scale is None or abs(own_scale - scale) <= relative * scale) and zero == zero_point:
             return ""
         wanted = (
             f"zero point {zero_point}" if scale is None else f"scale 1/{round(1 / scale)} and zero point {zero_point}"
         )
-        return f"the output has {_quantised(found, zero)}, and must have {wanted}"
+        return f"the output has {_quantised(own_scale, zero)}, and must have {wanted}"
 
     return _of_types(OUT, types, rule)
 
@@ -267,8 +271,8 @@ def zero_point(place: int, value: int, *types: DType) -> NumberRule:
 
     def rule(numbers: Numbers) -> str:
         operand = known(numbers, place)
-        found = scale_of(operand[0])[1] if operand else value
-        return "" if found == value else f"{name_of(place)} has zero point {found}, and must have {value}"
+        own = scale_of(operand[0])[1] if operand else value
+        return "" if own == value else f"{name_of(place)} has zero point {own}, and must have {value}"
 
     return _of_types(place, types, rule)
 

@@ -119,8 +119,8 @@ class _Form:
     def broken(self, signature: Signature) -> list[tuple[int, str]]:
         """What does not meet it: (how many operands before it do, a sentence)."""
         inputs, outputs = signature.inputs, signature.outputs
-        found = _side_broken(self.inputs, inputs, inputs, "input")
-        return found + [
+        reasons = _side_broken(self.inputs, inputs, inputs, "input")
+        return reasons + [
             (len(self.inputs.slots) + met, told) for met, told in _side_broken(self.outputs, outputs, inputs, "output")
         ]
 

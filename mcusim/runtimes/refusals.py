@@ -35,27 +35,27 @@ def refusals_of(graph: Graph, runtime: Runtime) -> Iterator[Refusal]:
 
 def cannot_run(runtime: Runtime, missing: Mapping[str, Sequence[str]]) -> list[str]:
     """A sentence for each reason why the runtime cannot run some nodes. missing: of a Breakdown."""
-    found = []
+    sentences = []
     for why, names in missing.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        found.append(f"{runtime.name} cannot run '{names[0]}'{more}: {why}.")
-    return found
+        sentences.append(f"{runtime.name} cannot run '{names[0]}'{more}: {why}.")
+    return sentences
 
 
 def cannot_start(program: Program, runtime: Runtime) -> list[str]:
     """Why the runtime cannot set a network up at all, whatever its kernels can do, a sentence each."""
-    found = []
+    sentences = []
     source = program.graph.source
     if runtime.reads_offline_plan and source.offline_refusal:
-        found.append(f"{runtime.name} refuses the file: {source.offline_refusal}.")
+        sentences.append(f"{runtime.name} refuses the file: {source.offline_refusal}.")
     if runtime.rules.plans_untouched:
         for index in _left_out(program):
             node = program.graph.nodes[index]
             if runtime.rules.planned_scratch(node.signature):
                 what = f"'{node.name}' asks for working memory, and nothing enters its subgraph"
-                found.append(f"{runtime.name} crashes while it sets up: {what}.")
+                sentences.append(f"{runtime.name} crashes while it sets up: {what}.")
                 break
-    return found
+    return sentences
 
 
 def _left_out_refusals(program: Program, runtime: Runtime) -> Iterator[Refusal]:
@@ -104,10 +104,12 @@ def missing_kernels(program: Program, runtime: Runtime) -> dict[str, list[str]]:
 
 def refusals(program: Program, board: Board, runtime: Runtime, missing: Mapping[str, Sequence[str]]) -> list[str]:
     """Why the runtime cannot run a program on a board, a sentence each. missing: of its Breakdown."""
-    found = [*cannot_start(program, runtime), *cannot_run(runtime, missing)]
+    sentences = [*cannot_start(program, runtime), *cannot_run(runtime, missing)]
     foreign = sorted({stage.kind.value for stage in program.stages} - {kind.value for kind in runtime.stages})
     if foreign:
-        found.append(f"{runtime.name} has no {' or '.join(foreign)} stages: this is what they would need of it.")
+        sentences.append(f"{runtime.name} has no {' or '.join(foreign)} stages: this is what they would need of it.")
     if not runtime.serves(board):
-        found.append(f"{runtime.name} cannot run on {board.name}: its makers offer it for {runtime.parts} parts only.")
-    return found
+        sentences.append(
+            f"{runtime.name} cannot run on {board.name}: its makers offer it for {runtime.parts} parts only."
+        )
+    return sentences

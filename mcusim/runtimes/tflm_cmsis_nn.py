@@ -35,9 +35,9 @@ def _kernel(signature: Signature) -> Kernel:
     why = CMSIS_NN_REFUSALS.refusal(signature)
     if why:
         return Kernel("", False, why)
-    found = route(signature)
-    name = found.function or reference_name(signature)
-    return Kernel(name, why=found.why, hint=found.hint or moving_hint(signature))
+    chosen = route(signature)
+    name = chosen.function or reference_name(signature)
+    return Kernel(name, why=chosen.why, hint=chosen.hint or moving_hint(signature))
 
 
 def _planned_scratch(signature: Signature) -> Scratch:

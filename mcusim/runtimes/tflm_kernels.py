@@ -75,13 +75,13 @@ def _softmax_buffers(call: StorageRequest) -> Buffers:
 def _batch_matmul_buffers(call: StorageRequest) -> Buffers:
     signature = call.signature
     attributes = attributes_of(signature, BatchMatMulAttributes)
-    found = [("quantisation", 28)] if signature.input(0).dtype in (DType.INT8, DType.INT16) else []
+    buffers = [("quantisation", 28)] if signature.input(0).dtype in (DType.INT8, DType.INT16) else []
     for operand, is_copied in ((signature.input(0), attributes.adj_x), (signature.input(1), not attributes.adj_y)):
         if is_copied:
-            found.append(("transposed operand: tensor", layout_bytes(EVAL_TENSOR, call.pointer_bytes)[0]))
-            found.append(("transposed operand: shape", int_array_bytes(len(operand.shape))))
-            found.append(("transposed operand: copy of its data", operand.size_bytes))
-    return (*found, *_output_shape(call))
+            buffers.append(("transposed operand: tensor", layout_bytes(EVAL_TENSOR, call.pointer_bytes)[0]))
+            buffers.append(("transposed operand: shape", int_array_bytes(len(operand.shape))))
+            buffers.append(("transposed operand: copy of its data", operand.size_bytes))
+    return (*buffers, *_output_shape(call))
 
 
 def _output_shape(call: StorageRequest) -> Buffers:

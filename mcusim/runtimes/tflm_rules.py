@@ -71,13 +71,13 @@ def strided_output(signature: Signature) -> str:
     if 0 in strides[:rank]:
         return "a stride is 0"
     axes = [_axis(signature, axis, begins[axis], ends[axis], strides[axis]) for axis in range(rank)]
-    found = tuple(axis.size for axis in axes if not axis.shrinks)
-    if found == signature.output.shape:
+    shape = tuple(axis.size for axis in axes if not axis.shrinks)
+    if shape == signature.output.shape:
         return ""
     masks = attributes_of(signature, StridedSliceAttributes)
     foreign = [name for name in ("ellipsis", "new axis") if getattr(masks, f"{name.replace(' ', '_')}_mask")]
     told = f"TFLM reads no {' and no '.join(foreign)} mask, and comes to" if foreign else "TFLM comes to"
-    return f"{told} the shape {_shown(found)}, and the output is {_shown(signature.output.shape)}"
+    return f"{told} the shape {_shown(shape)}, and the output is {_shown(signature.output.shape)}"
 
 
 def _axis(signature: Signature, axis: int, begin: int, end: int, stride: int) -> _Axis:
@@ -114,9 +114,9 @@ def lstm_states(signature: Signature) -> str:
     is_time_major = attributes_of(signature, UnidirectionalSequenceLstmAttributes).time_major
     batches = source[1] if is_time_major else source[0]
     for place in (18, 19):
-        found = signature.input(place).elements
-        if found != batches * cells:
-            return f"input {place} has {found} elements, and must have {batches} times {cells}"
+        elements = signature.input(place).elements
+        if elements != batches * cells:
+            return f"input {place} has {elements} elements, and must have {batches} times {cells}"
     return ""
 
 

@@ -97,20 +97,20 @@ class _Arena:
         self.tail_bytes = self.needed_bytes = self.few_looks = 0
         self.request_bytes = layout_bytes(SCRATCH_REQUEST, pointer_bytes)[0]
 
-    def set_up(self, graph: Graph, found: Allocations, head_bytes: int) -> None:
+    def set_up(self, graph: Graph, phases: Allocations, head_bytes: int) -> None:
         """All of AllocateTensors."""
         requests_bytes = self._requests(0)
-        self._keep(found.loaded, requests_bytes)
+        self._keep(phases.loaded, requests_bytes)
         made = 0
-        for node in found.prepared:
+        for node in phases.prepared:
             requests_bytes = self._requests(made)
             self._prepare(node, requests_bytes)
             made += node.requests
         requests_bytes = self._requests(made)
-        self._keep(found.handles, requests_bytes)
-        self._plan(graph, found.requests, found.states, requests_bytes)
+        self._keep(phases.handles, requests_bytes)
+        self._plan(graph, phases.requests, phases.states, requests_bytes)
         self._check(head_bytes)
-        self._keep(found.public, head_bytes)
+        self._keep(phases.public, head_bytes)
 
     def set_up_quickly(self, graph: Graph, tail: TailPhases, head_bytes: int) -> None:
         """The same where no node looks at much: till the plan is made both ends only grow, so the last check counts."""

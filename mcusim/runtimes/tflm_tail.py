@@ -139,8 +139,8 @@ def tail_items(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Buil
 
 def tail_bytes(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Build = FIRMWARE) -> Persistent:
     """Bytes of the tail: what `arena_used_bytes()` counts beside the head."""
-    found = tail_phases(graph, pointer_bytes, build)
-    return Persistent(found.public, _warning(found.unknown))
+    phases = tail_phases(graph, pointer_bytes, build)
+    return Persistent(phases.public, _warning(phases.unknown))
 
 
 def tail_ledger(
@@ -174,10 +174,10 @@ def harness_bytes(graph: Graph, build: Build = BENCHMARK, plain: Build = FIRMWAR
     to 16 bytes the difference stays what it is.
     """
     used = [_start_bytes(graph, each) for each in (build, plain)]
-    found = tail_phases(graph, MCU_POINTER_BYTES, plain)
-    if used[0] % MCU_POINTER_BYTES == used[1] % MCU_POINTER_BYTES and found.first_kernel:
+    phases = tail_phases(graph, MCU_POINTER_BYTES, plain)
+    if used[0] % MCU_POINTER_BYTES == used[1] % MCU_POINTER_BYTES and phases.first_kernel:
         # Till the first kernel's own, nothing is aligned to more than a pointer: the difference stays what it is.
-        before, size = found.parameters, found.first_kernel
+        before, size = phases.parameters, phases.first_kernel
         used = [-(-(before + more + size) // BUFFER_ALIGNMENT_BYTES) for more in (used[0] - used[1], 0)]
         return (used[0] - used[1]) * BUFFER_ALIGNMENT_BYTES
     groups = allocations(graph, MCU_POINTER_BYTES, plain).groups
@@ -362,12 +362,12 @@ def _first_kernel(storages: Sequence[_NodeStorage], pointer_bytes: int) -> int:
 def _storages(part: Graph, pointer_bytes: int, build: Build) -> list[_NodeStorage]:
     """Of each node."""
     calls = [node.signature for node in part.nodes]
-    found = list(map(_storage, calls, repeat(1), repeat(pointer_bytes), repeat(build)))
+    storages = list(map(_storage, calls, repeat(1), repeat(pointer_bytes), repeat(build)))
     if _KEEPS_SCALES in part.operators:
         for index, node in enumerate(part.nodes):
             if node.signature.op == _KEEPS_SCALES:
-                found[index] = _storage_of(node, part, pointer_bytes, build)
-    return found
+                storages[index] = _storage_of(node, part, pointer_bytes, build)
+    return storages
 
 
 @lru_cache(ALLOCATIONS_KEPT)
@@ -498,7 +498,7 @@ def _model_tables(graph: Graph, pointer_bytes: int, build: Build) -> list[Group]
 
 def _prepared(graph: Graph, nodes: list[tuple[Node, Graph, _NodeStorage]]) -> tuple[PreparedNode, ...]:
     """What Prepare keeps. The first ASSIGN_VARIABLE of a variable makes its storage."""
-    found: list[PreparedNode] = []
+    prepared_nodes: list[PreparedNode] = []
     made: set[object] = set()
     for node, part, kept in nodes:
         op = node.signature.op
@@ -512,8 +512,8 @@ def _prepared(graph: Graph, nodes: list[tuple[Node, Graph, _NodeStorage]]) -> tu
                 made.add(variable)
                 storage = _buffer("storage", value.size_bytes, "state that outlives an inference")
                 groups.append(("variables", node.name, (storage,)))
-        found.append(PreparedNode(node, part, tuple(groups), kept.handles))
-    return tuple(found)
+        prepared_nodes.append(PreparedNode(node, part, tuple(groups), kept.handles))
+    return tuple(prepared_nodes)
 
 
 def _variable_of(assign: Node, graph: Graph) -> object:

@@ -49,10 +49,10 @@ def tinyengine_kernel(signature: Signature) -> Kernel:
         whose = f"{name} is {foreign.reason}" if foreign else ""
         return _none(whose or f"TinyEngine's code generator does not handle {name}")
     refused = shape_refusal(signature)
-    found = _none(refused) if refused else choose(signature)
+    kernel = _none(refused) if refused else choose(signature)
     packed = {t.dtype for t in (*signature.inputs, *signature.outputs) if t is not None and t.dtype.is_packed}
-    if not packed or not found.supported:
-        return found
+    if not packed or not kernel.supported:
+        return kernel
     types = " and ".join(sorted(packed, reverse=True))
     return Kernel(f"{signature.op.lower()} of {types}", why="not released", caveat=PACKED_CAVEAT)
 

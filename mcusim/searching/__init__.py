@@ -259,8 +259,8 @@ def front_schedules(
     place = input_place or runtime.rules.input_place
     if not lower(graph, LAYER, runtime.rules, place).length:  # nothing runs: there is one way to do it
         return [(LAYER, place)]
-    found = Routed(graph, runtime, prices, space, input_place, progress)
-    return [(found.schedule(path), place) for path, place in found.front()]
+    routed = Routed(graph, runtime, prices, space, input_place, progress)
+    return [(routed.schedule(path), place) for path, place in routed.front()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,8 +117,8 @@ class Routes:
             to = slice(ends[k], ends[k + 1])
             if to.stop > to.start:
                 for used in range(self.most):
-                    found = int(np.maximum(best[used, first[to]], values[to]).min())
-                    best[used + 1, k] = min(best[used + 1, k], found)
+                    most = int(np.maximum(best[used, first[to]], values[to]).min())
+                    best[used + 1, k] = min(best[used + 1, k], most)
         return int(best[:, -1].min())
 
 
@@ -295,13 +295,13 @@ def _allowed(routes: Routes) -> Hops:
 def _maxima(values: Ints, first: Ints, end: Ints) -> Ints:
     """The largest of values[i:j] for each pair (i in `first`, j > i in `end`): two runs of 2**k cover it."""
     power = np.frexp(end - first)[1] - 1
-    found = np.zeros(len(first), np.int64)
+    maxima = np.zeros(len(first), np.int64)
     runs = values  # of 2**k values each
     for k in range(int(power.max(initial=-1)) + 1):
         here = power == k
-        found[here] = np.maximum(runs[first[here]], runs[end[here] - (1 << k)])
+        maxima[here] = np.maximum(runs[first[here]], runs[end[here] - (1 << k)])
         runs = np.maximum(runs[: -(1 << k)], runs[1 << k :])
-    return found
+    return maxima
 
 
 def _within(hops: Hops, limits: tuple[int, ...]) -> Bools:
@@ -347,17 +347,17 @@ class _Solved:
     def remaining(self) -> Floats:
         """[left, k, level]: cycles from bound k to the end with at most `left` cut stages."""
         search, routes = self.search, self.search.routes
-        found = np.full_like(self.reached, np.inf)
-        found[:, -1] = 0.0
+        cheapest = np.full_like(self.reached, np.inf)
+        cheapest[:, -1] = 0.0
         order = np.argsort(search.edge_first, kind="stable")
         starts = np.searchsorted(search.edge_first[order], np.arange(routes.nodes + 1))
         for k in range(routes.nodes - 1, -1, -1):
-            found[:, k] = found[:, k + 1] + self.layer[k]
+            cheapest[:, k] = cheapest[:, k + 1] + self.layer[k]
             edges = order[starts[k] : starts[k + 1]]
             if len(edges):
-                ways = (found[:-1, search.edge_end[edges]] + self.cost[edges]).min(axis=1)
-                np.minimum(found[1:, k], ways, out=found[1:, k])
-        return found
+                ways = (cheapest[:-1, search.edge_end[edges]] + self.cost[edges]).min(axis=1)
+                np.minimum(cheapest[1:, k], ways, out=cheapest[1:, k])
+        return cheapest
 
     @cached_property
     def breaks(self) -> Ints:

@@ -56,17 +56,17 @@ class Routed:
         self.costs = StageCosts(graph, runtime.rules, prices, space.grid, space.kinds)
         self.around = {place: self._around(place) for place, *_ in self._places()}
         self.options: list[Options] = []
-        found: list[Hops] = []
+        hops_of: list[Hops] = []
         batches = self.costs.batches() if space.stages and space.kinds else []
         for done, ends in enumerate(batches, start=1):
             for options in self.costs.stages_to(ends):
                 self.options.append(options)
-                found.append(self._worthwhile(options))
+                hops_of.append(self._worthwhile(options))
             if progress is not None:
                 progress("pricing stages", done, len(batches))
-        self.batch = np.repeat(np.arange(len(found)), [len(hops.first) for hops in found])
-        self.entry = _joined([hops.option for hops in found])
-        joined = Hops.joined(found, len(self.costs.held_names))
+        self.batch = np.repeat(np.arange(len(hops_of)), [len(hops.first) for hops in hops_of])
+        self.entry = _joined([hops.option for hops in hops_of])
+        joined = Hops.joined(hops_of, len(self.costs.held_names))
         self.stages = joined._replace(option=np.arange(len(self.batch), dtype=np.int64))
 
     def front(self) -> list[tuple[Path, InputPlace]]:

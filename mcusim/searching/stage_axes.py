@@ -138,9 +138,9 @@ class _Table(NamedTuple):
         low = (asked + _FAR // 2) // _FAR
         pairs = zip(low.tolist(), (asked - low * _FAR).tolist(), strict=True)
         answers = np.array([self.ask(Span(a, b)) for a, b in pairs], np.int64).reshape(-1, 2)
-        found = np.zeros((2, *start.shape), np.int64)
-        found[:, some] = answers[place.ravel()].T
-        return _emptied(found[0], found[1])
+        bounds = np.zeros((2, *start.shape), np.int64)
+        bounds[:, some] = answers[place.ravel()].T
+        return _emptied(bounds[0], bounds[1])
 
 
 @lru_cache(SIGNATURES_KEPT)
@@ -168,8 +168,8 @@ def _axis_map(signature: Signature, index: int, by_rows: bool) -> _Affine | _Tab
         (-3, size + 3),
     ):
         if a < b:
-            found = ask(Span(a, b))
-            if scale < 0 or (found.start, found.stop) != (scale * a + first, scale * (b - 1) + last):
+            answer = ask(Span(a, b))
+            if scale < 0 or (answer.start, answer.stop) != (scale * a + first, scale * (b - 1) + last):
                 return _Table(ask)
     return _Affine(scale, first, last)
 
@@ -246,13 +246,13 @@ class AxisSweep:
     def _asked(self, step: StepNode, ends: int, inner: int, size: int) -> Interval:
         """What is needed of the output of a step: by later steps, and where it leaves the stage."""
         shape = ends, self.clipped + self.inside
-        found = np.full(shape, _FAR), np.full(shape, -_FAR)
+        bounds = np.full(shape, _FAR), np.full(shape, -_FAR)
         if inner < ends:
-            found[0][inner:], found[1][inner:] = self._share(size)
+            bounds[0][inner:], bounds[1][inner:] = self._share(size)
         for storage in step.writes:
             if storage in self.needed:
-                _hull(found, self.needed[storage])
-        return found
+                _hull(bounds, self.needed[storage])
+        return bounds
 
     def _share(self, size: int) -> Interval:
         """The interval of an axis of `size` that each piece must deliver."""
@@ -314,8 +314,8 @@ def _carried(ways: Ways, start: Ints, stop: Ints) -> tuple[Lengths, Interval]:
     return lengths, (new_start, stop)
 
 
-def _hull(found: Interval, other: Interval) -> None:
-    """Widen the first rows of `found` to hold `other`, which may have fewer."""
-    start, stop = found[0][: len(other[0])], found[1][: len(other[0])]
+def _hull(hull: Interval, other: Interval) -> None:
+    """Widen the first rows of `hull` to hold `other`, which may have fewer."""
+    start, stop = hull[0][: len(other[0])], hull[1][: len(other[0])]
     np.minimum(start, other[0], out=start)
     np.maximum(stop, other[1], out=stop)

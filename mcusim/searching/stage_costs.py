@@ -145,7 +145,7 @@ class StageCosts:
         for time, step in enumerate(network.steps):
             producer.update(dict.fromkeys(step.writes, time))
             last.update((storage, time) for storage in step.reads if storage != ABSENT)
-        found = {}
+        storages = {}
         for storage, time in producer.items():
             tensor = self.graph.tensors[storage]
             kind = tensor.type
@@ -154,8 +154,8 @@ class StageCosts:
                 place_bits = kind.elements // ((kind.rows * kind.cols) or 1) * kind.dtype.bits
                 is_output = storage in network.outputs
                 reader = len(network.steps) if is_output else last.get(storage, time)
-                found[storage] = Storage(kind.size_bytes, home_bytes, place_bits, time, reader, is_output)
-        return found
+                storages[storage] = Storage(kind.size_bytes, home_bytes, place_bits, time, reader, is_output)
+        return storages
 
     def layers(self, place: InputPlace) -> Layers:
         """Every step of the network when it runs whole."""
@@ -175,8 +175,8 @@ class StageCosts:
             if index not in inputs:
                 begun[storage.producer + 1] += storage.home_bytes
                 begun[storage.last + 1] -= storage.home_bytes
-        found: Ints = np.cumsum(begun)[self.starts] + self._kept_bytes(place)
-        return found
+        size_bytes: Ints = np.cumsum(begun)[self.starts] + self._kept_bytes(place)
+        return size_bytes
 
     def _kept_bytes(self, place: InputPlace) -> int:
         """What lives from start to end, whatever the schedule: states, and addresses of external inputs."""
@@ -189,16 +189,16 @@ class StageCosts:
 
         Their outputs have one size, no step that cannot be cut lies between them, and they copy the same inputs.
         """
-        found: dict[tuple[object, ...], list[int]] = {}
+        alike: dict[tuple[object, ...], list[int]] = {}
         uncut = [*accumulate(not tiles for tiles in self.tileable)]
         for k in range(len(self.bounds) - 1, 0, -1):
             end = self.bounds[k]
             if self.tileable[end - 1]:
                 size = self.network.steps[end - 1].signature.outputs[0]
                 copied = () if uncut[end - 1] else tuple(self._copied(end))
-                found.setdefault((uncut[end - 1], size.rows, size.cols, copied), []).append(k)
+                alike.setdefault((uncut[end - 1], size.rows, size.cols, copied), []).append(k)
         cut = []
-        for ends in found.values():
+        for ends in alike.values():
             size = self.network.steps[self.bounds[ends[0]] - 1].signature.outputs[0]
             entries = min(size.rows, self.max_grid) * min(size.cols, self.max_grid) + len(band_heights(size.rows))
             most = max(min(ENTRIES_AT_ONCE // entries, self.reach), 1)

@@ -53,9 +53,9 @@ class StageMap(NamedTuple):
 def stage_maps(program: Program, stage: Stage) -> tuple[StageMap, ...]:
     """The maps of a cut stage, in order: its inputs, then what its steps write."""
     reads = _reads(program, stage)
-    found = [*_inputs(program, stage, reads), *(_map(program, stage, step, reads) for step in stage.steps)]
+    maps = [*_inputs(program, stage, reads), *(_map(program, stage, step, reads) for step in stage.steps)]
     joined: list[StageMap] = []
-    for here in found:
+    for here in maps:
         before = joined[-1] if joined else None
         if before is not None and here.nodes and before.nodes and here[2:7] == before[2:7]:
             nodes, done = (*before.nodes, *here.nodes), max(before.done, here.done)
@@ -74,17 +74,17 @@ class _Read(NamedTuple):
 
 def _reads(program: Program, stage: Stage) -> dict[int, _Read]:
     """By tensor. A copy of a patch of the input is no reader: what reads the copy is."""
-    found: dict[int, _Read] = {}
+    reads: dict[int, _Read] = {}
     for step in stage_operands(program, stage):
         for operand in step.reads:
             if operand is not None and operand.step.node != ABSENT:
                 tensor = program.views[operand.view].tensor
                 rows = tuple([place.inside for place in operand.along_rows()])
                 cols = tuple([place.inside for place in operand.along_cols()])
-                known = found.get(tensor)
+                known = reads.get(tensor)
                 here = _Read(rows, cols)
-                found[tensor] = here if known is None else _Read(_hulls(known.rows, rows), _hulls(known.cols, cols))
-    return found
+                reads[tensor] = here if known is None else _Read(_hulls(known.rows, rows), _hulls(known.cols, cols))
+    return reads
 
 
 def _hulls(a: Sequence[Span], b: Sequence[Span]) -> tuple[Span, ...]:
@@ -101,8 +101,8 @@ def _map(program: Program, stage: Stage, step: Step, reads: Mapping[int, _Read])
 
 def _cached(step: Step, read: _Read | None) -> tuple[Span, ...]:
     pairs = zip(read.rows, step.rows, strict=True) if read is not None else ()
-    found = [Span(need.start, min(need.stop, new.start) if new.length else need.stop) for need, new in pairs]
-    return tuple([span if span.length else _NOTHING for span in found]) if any(s.length for s in found) else ()
+    cached = [Span(need.start, min(need.stop, new.start) if new.length else need.stop) for need, new in pairs]
+    return tuple([span if span.length else _NOTHING for span in cached]) if any(s.length for s in cached) else ()
 
 
 def _inputs(program: Program, stage: Stage, reads: Mapping[int, _Read]) -> Iterator[StageMap]:

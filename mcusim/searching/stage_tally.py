@@ -44,7 +44,7 @@ class HeldTensor(NamedTuple):
 
 
 class _Overwrite(NamedTuple):
-    """A step that may compute on top of one of `sources`; `found` has those that were seen, by position.
+    """A step that may compute on top of one of `sources`; `seen` has those that were met, by position.
 
     keeps: where it has working memory: all of the input is held until that is done, though its output be smaller.
     """
@@ -52,7 +52,7 @@ class _Overwrite(NamedTuple):
     sources: Sequence[int]
     target: HeldTensor
     keeps: Bools
-    found: dict[int, tuple[Bools, Ints]]
+    seen: dict[int, tuple[Bools, Ints]]
 
 
 class Tally:
@@ -112,10 +112,10 @@ class Tally:
         is_read = target.last > source.last
         beneath = np.minimum(taken, target.aligned_bytes) if is_read else 0
         counted_twice = np.where(step.keeps[some], beneath, taken)
-        step.found[step.sources.index(source.storage)] = alike, np.where(target.size_bytes <= taken, counted_twice, 0)
+        step.seen[step.sources.index(source.storage)] = alike, np.where(target.size_bytes <= taken, counted_twice, 0)
         saved: Ints = np.zeros(target.size_bytes.shape, np.int64)
-        for position in sorted(step.found, reverse=True):  # the first that goes is taken
-            goes, size_bytes = step.found[position]
+        for position in sorted(step.seen, reverse=True):  # the first that goes is taken
+            goes, size_bytes = step.seen[position]
             saved = np.where(goes, size_bytes, saved)
         self.saved[source.last] = saved
 

@@ -60,8 +60,8 @@ def cycles_of(prices: Coefficients, call: Signature, computed: tuple[Ints, Ints]
     mac, output, read, entry = prices.model.rates(prices.cycles, call, counts)
     places = computed[0] * computed[1]
     cycles = mac * (places * counts.macs) + read * (places * counts.inputs) + output * (places * counts.outputs)
-    found: Floats = np.rint(cycles + entry * calls)
-    return found
+    rounded: Floats = np.rint(cycles + entry * calls)
+    return rounded
 
 
 @lru_cache(SIGNATURES_KEPT)
@@ -103,21 +103,21 @@ def _sizes(ask: Callable[[int, int], int], call: Signature) -> Sizes:
     (a, b), (c, d) = [[ask(rows, cols) for cols in (1, 2)] for rows in (1, 2)]
     both = d - c - b + a
     row, col = c - a - both, b - a - both
-    found = _Bilinear(both, row, col, a - both - row - col)
+    form = _Bilinear(both, row, col, a - both - row - col)
     high, wide = call.output.rows, call.output.cols
 
     def asked(rows: Ints, cols: Ints) -> Ints:
         return _one_by_one(ask, (rows, cols), np.int64)
 
     for rows, cols in ((high, wide), (high, 1), (1, wide), (3, 5), (high // 2 or 1, wide + 2), (high + 2, 3)):
-        if ask(rows, cols) != found.both * rows * cols + found.row * rows + found.col * cols + found.one:
+        if ask(rows, cols) != form.both * rows * cols + form.row * rows + form.col * cols + form.one:
             return asked
 
-    if found[:3] == (0, 0, 0):
-        return lambda rows, cols: found.one
+    if form[:3] == (0, 0, 0):
+        return lambda rows, cols: form.one
 
     def sizes(rows: Ints, cols: Ints) -> Ints | int:
-        return found.at(rows, cols) if rows.min() and cols.min() else asked(rows, cols)
+        return form.at(rows, cols) if rows.min() and cols.min() else asked(rows, cols)
 
     return sizes
 
@@ -130,6 +130,6 @@ def _one_by_one(ask: Callable[..., float], arguments: Sequence[Ints], kind: type
     is_new[1:] = np.logical_or.reduce([np.diff(column[order]) != 0 for column in columns])
     distinct = zip(*(column[order[is_new]].tolist() for column in columns), strict=True)
     answers = np.array([ask(*one) for one in distinct], kind)
-    found = np.empty(len(order), kind)
-    found[order] = answers[np.cumsum(is_new) - 1]
-    return found.reshape(np.broadcast_shapes(*(array.shape for array in arguments)))
+    spread = np.empty(len(order), kind)
+    spread[order] = answers[np.cumsum(is_new) - 1]
+    return spread.reshape(np.broadcast_shapes(*(array.shape for array in arguments)))

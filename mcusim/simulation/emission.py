@@ -104,8 +104,8 @@ def _emitted(
     prefix, goal = checked_name(name), _goal(optimise)
     graph = seeded(model, seed)
     report = simulate(graph, profile=board, runtime=CODEGEN_RUNTIME, schedule=schedule, input_place=input_place)
-    found = the_schedule(report.schedule.spec)
-    network, _ = network_of(graph, found, prefix, input_place)
+    found_schedule = the_schedule(report.schedule.spec)
+    network, _ = network_of(graph, found_schedule, prefix, input_place)
     made = sources(network, goal)  # an operator without a kernel is named before a budget is
     _refuse_what_does_not_fit(report, board)
     if made.arena_bytes != report.sram.peak_bytes:
@@ -116,15 +116,15 @@ def _emitted(
 
 def _kit_inputs(graph: Graph, are_drawn: Sequence[bool]) -> list[NDArray[Any]]:
     """The bytes that a kit's main.c gives the network: drawn ones and zeros."""
-    state, found = 1, []
+    state, arrays = 1, []
     for index, is_drawn in zip(graph.inputs, are_drawn, strict=True):
         tensor = graph.tensors[index]
         content = bytearray(tensor.size_bytes)
         for place in range(tensor.size_bytes if is_drawn else 0):
             state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
             content[place] = state >> 24
-        found.append(np.frombuffer(bytes(content), tensor.dtype.unpacked.value).reshape(tensor.shape))
-    return found
+        arrays.append(np.frombuffer(bytes(content), tensor.dtype.unpacked.value).reshape(tensor.shape))
+    return arrays
 
 
 def _hashed(outputs: Sequence[NDArray[Any]]) -> int:

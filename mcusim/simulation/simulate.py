@@ -134,10 +134,10 @@ def report_of(question: Question) -> Report:
     return replace(report, runtime=runtime, schedule=schedule_info, warnings=(*warnings, *report.warnings))
 
 
-def _of_found(error: ScheduleError, found: Schedule) -> ScheduleError:
+def _of_found(error: ScheduleError, schedule: Schedule) -> ScheduleError:
     """An error about a schedule that nobody typed, in words of the one that was."""
     fix = f"name a schedule instead of auto ({error.fix}), or count without the convention"
-    return ScheduleError(f"it found '{found}', but {error.what}", where="schedule 'auto'", fix=fix)
+    return ScheduleError(f"it found '{schedule}', but {error.what}", where="schedule 'auto'", fix=fix)
 
 
 def _best_schedule(question: Question, settled: Settled) -> tuple[Schedule, tuple[str, ...]]:

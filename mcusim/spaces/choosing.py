@@ -48,11 +48,11 @@ class Choices(Random):
             raise InputError("there is nothing to choose from", where=self._name(name), fix="give it options")
         called = self._name(name)
         if called in self._fixed:
-            found = self._fixed[called]
-            if found not in options:
+            taken = self._fixed[called]
+            if taken not in options:
                 fix = f"use one of {', '.join(map(str, options))}"
-                raise InputError(f"{found!r:.60} is not in the space", where=f"choice '{called}'", fix=fix)
-            index = list(options).index(found)
+                raise InputError(f"{taken!r:.60} is not in the space", where=f"choice '{called}'", fix=fix)
+            index = list(options).index(taken)
         else:
             index = self._taken(called, len(options))
         self.values[called], self.options[called] = options[index], options
@@ -70,8 +70,8 @@ class Choices(Random):
 
     def random(self) -> float:
         called = self._name(None)
-        self.values[called] = found = self._taken(called, FRACTIONS) / FRACTIONS
-        return found
+        self.values[called] = fraction = self._taken(called, FRACTIONS) / FRACTIONS
+        return fraction
 
     def _taken(self, name: str, count: int) -> int:
         index = self._pick(name, count)

@@ -111,8 +111,8 @@ class _Part(NamedTuple):
 
 def declared_names() -> tuple[str, ...]:
     """The spaces that come with mcusim, sorted."""
-    found = (file.name for file in files("mcusim.spaces").joinpath("published").iterdir())
-    return tuple(sorted(name.removesuffix(_SUFFIX) for name in found if name.endswith(_SUFFIX)))
+    names = (file.name for file in files("mcusim.spaces").joinpath("published").iterdir())
+    return tuple(sorted(name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)))
 
 
 @cache

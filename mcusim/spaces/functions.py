@@ -32,14 +32,16 @@ def user_function(name: str, folder: str, what: str) -> Callable[..., Any]:
         missing = isinstance(error, ModuleNotFoundError) and error.name == module_name.partition(".")[0]
         fix = f"is {module_name}.py in {place}, or installed?" if missing else "mend the module"
         raise InputError(f"its module does not load: {told_by(error)}", where=where, fix=fix) from None
-    found = getattr(module, attribute, None)
-    if found is None:
+    attribute_value = getattr(module, attribute, None)
+    if attribute_value is None:
         names = [known for known in vars(module) if not known.startswith("_")]
         fix = did_you_mean(attribute, names, listed_by=f"{module_name}.py")
         raise InputError(f"module {module_name} has no '{attribute}'", where=where, fix=fix)
-    if not callable(found):
-        raise InputError(f"it is a {type(found).__name__}, not a function", where=where, fix="name a function")
-    function: Callable[..., Any] = found
+    if not callable(attribute_value):
+        raise InputError(
+            f"it is a {type(attribute_value).__name__}, not a function", where=where, fix="name a function"
+        )
+    function: Callable[..., Any] = attribute_value
     return function
 
 

@@ -171,13 +171,13 @@ def sweep_points(
 
 
 def _metric(name: str, option: str) -> Metric:
-    found = METRICS.get(SYNONYMS.get(name, name))
-    if found is None:
+    metric = METRICS.get(SYNONYMS.get(name, name))
+    if metric is None:
         fix = did_you_mean(name, METRICS, listed_by="docs/sweep.md")
         raise InputError(
             f"'{name}' is no axis", where=option, fix=fix if fix.startswith("did") else f"use {', '.join(METRICS)}"
         )
-    return found
+    return metric
 
 
 def _point(row: Row, x: Metric, y: Metric, scores: Mapping[str, tuple[str, float, Source]]) -> Point | None:
@@ -219,8 +219,8 @@ def front_of(points: Sequence[Point], x: Metric, y: Metric) -> list[Point]:
 
 def _budget(rows: Sequence[Row], metric: Metric) -> float | None:
     """The one budget of all rows."""
-    found: set[Any] = {row[metric.budget] for row in rows} if metric.budget else set()
-    only = next(iter(found)) if len(found) == 1 else None
+    budgets: set[Any] = {row[metric.budget] for row in rows} if metric.budget else set()
+    only = next(iter(budgets)) if len(budgets) == 1 else None
     return None if only is None else only / metric.base
 
 
@@ -233,19 +233,19 @@ def _accuracies(
 ) -> tuple[dict[str, tuple[str, float, Source]], str]:
     """Network -> (data set, percent, source), of one data set: accuracies on two of them are not compared."""
     given = {} if file is None else _read_accuracies(file)
-    found: dict[str, tuple[str, float, Source]] = {}
+    accuracy_of: dict[str, tuple[str, float, Source]] = {}
     weights: Counter[str] = Counter()
     for row in rows:
         label = str(row["network"])
-        if label not in found:
+        if label not in accuracy_of:
             of = _dataset(label)
             score = _score(label, of, row, given)
             if score is None:
                 continue
-            found[label] = (of, *score)
-        weights[found[label][0]] += 1
-    if not found or given:
-        return found, next(iter(weights), "")
+            accuracy_of[label] = (of, *score)
+        weights[accuracy_of[label][0]] += 1
+    if not accuracy_of or given:
+        return accuracy_of, next(iter(weights), "")
     if dataset is not None and dataset not in weights:
         fix = did_you_mean(dataset, weights, listed_by="the sweep")
         have = f"use {', '.join(weights)}"
@@ -253,7 +253,7 @@ def _accuracies(
             f"no network has an accuracy on {dataset}", where="--dataset", fix=fix if fix.startswith("did") else have
         )
     chosen = dataset or max(weights, key=lambda name: weights[name])
-    return {label: score for label, score in found.items() if score[0] == chosen}, chosen
+    return {label: score for label, score in accuracy_of.items() if score[0] == chosen}, chosen
 
 
 def _score(label: str, dataset: str, row: Row, given: Mapping[str, float]) -> tuple[float, Source] | None:
@@ -298,7 +298,7 @@ def _dataset_of_space(name: str) -> str:
 def _read_accuracies(file: str) -> dict[str, float]:
     """Lines `network,accuracy` in percent; a first line that names the columns is passed over."""
     fix = "write lines of network,accuracy, as in mcunet-in2,60.3"
-    found: dict[str, float] = {}
+    accuracies: dict[str, float] = {}
     try:
         with Path(file).open(encoding="utf-8-sig", newline="") as lines:
             for number, cells in enumerate(csv.reader(lines), 1):
@@ -311,11 +311,11 @@ def _read_accuracies(file: str) -> dict[str, float]:
                     value = math.nan
                 if not math.isfinite(value):
                     raise InputError(f"line {number} is no network and its accuracy", where=file, fix=fix)
-                found[label.strip()] = value
+                accuracies[label.strip()] = value
     except OSError as error:
         raise InputError(error.strerror or "it cannot be read", where=file, fix=fix) from None
     except (UnicodeDecodeError, csv.Error):
         raise InputError("it is no CSV file in UTF-8", where=file, fix=fix) from None
-    if not found:
+    if not accuracies:
         raise InputError("it has no accuracies", where=file, fix=fix)
-    return found
+    return accuracies

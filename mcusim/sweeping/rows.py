@@ -103,12 +103,12 @@ def _names() -> tuple[str, ...]:
 @cache
 def _parts() -> tuple[tuple[str | None, tuple[_Named, ...]], ...]:
     """Columns by the part of the Report that has them as fields: (column, field, kind). None: the Report itself."""
-    found: dict[str | None, list[_Named]] = {}
+    columns_of: dict[str | None, list[_Named]] = {}
     for name, kind in columns()[len(_ASKED) :]:
         *path, field = name.split(".")
         if len(path) < 2:
-            found.setdefault(path[0] if path else None, []).append((name, field, kind))
-    return tuple([(part, tuple(names)) for part, names in found.items()])
+            columns_of.setdefault(path[0] if path else None, []).append((name, field, kind))
+    return tuple([(part, tuple(names)) for part, names in columns_of.items()])
 
 
 @cache

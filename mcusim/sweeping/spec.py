@@ -218,17 +218,17 @@ def _checked(look_up: Callable[[], object], where: str) -> None:
 
 def _networks(names: Sequence[str], folder: Path, where: str) -> Iterator[Network]:
     for name in names:
-        found = list(_files_of(name, folder))
-        if not found and name.strip().lower() == "all":
+        paths = list(_files_of(name, folder))
+        if not paths and name.strip().lower() == "all":
             yield from (Network(one, one) for one in zoo.names())
             continue
-        if not found and name in zoo.names():
+        if not paths and name in zoo.names():
             yield Network(name, name)
             continue
-        if not found:
+        if not paths:
             fix = did_you_mean(name, zoo.names(), listed_by="mcusim models")
             raise InputError(f"'{name}' is no file, folder or glob with networks, and no name", where=where, fix=fix)
-        yield from (Network(os.path.relpath(file, folder), file) for file in found)
+        yield from (Network(os.path.relpath(file, folder), file) for file in paths)
 
 
 def _files_of(name: str, folder: Path) -> Iterator[str]:

@@ -128,12 +128,12 @@ def _claim(folder: Path, sweep: Sweep) -> None:
 
 def _read(place: Path) -> dict[str, Any]:
     try:
-        found = json.loads(place.read_text(encoding="utf-8"))
+        content = json.loads(place.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict):
+        content = None
+    if not isinstance(content, dict):
         raise InputError("it is no file of a sweep", where=str(place), fix="name another folder") from None
-    return found
+    return content
 
 
 def _file(part: tuple[int, int]) -> str:

@@ -37,12 +37,12 @@ def recomputed(claims: Sequence[PrintedClaim], by_key: Mapping[str, Recomputed])
             text=claim.text,
             unit=_UNITS[claim.unit],
             printed=claim.printed,
-            from_rows=(found := by_key[claim.key]).from_rows,
-            simulated=found.simulated,
-            most=found.most,
-            simulated_basis=found.basis,
-            how=found.how,
-            is_of_others=found.is_of_others,
+            from_rows=(again := by_key[claim.key]).from_rows,
+            simulated=again.simulated,
+            most=again.most,
+            simulated_basis=again.basis,
+            how=again.how,
+            is_of_others=again.is_of_others,
         )
         for claim in claims
     )

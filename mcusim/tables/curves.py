@@ -74,9 +74,9 @@ def table4_chart() -> Chart:
         name = f"{printed.model} {printed.precision}" if printed.is_grey else printed.model
         dots.setdefault(row.board, []).extend(_accuracy_dots(name, row, sram, top1))
     panels = []
-    for name, found in dots.items():
+    for name, points in dots.items():
         board = load_board(name)
-        panels.append(Panel(name, name, Unit.KIB, tuple(found), (Budget(name, board.sram_budget_bytes),)))
+        panels.append(Panel(name, name, Unit.KIB, tuple(points), (Budget(name, board.sram_budget_bytes),)))
     return Chart("table4", document.title, tuple(panels), document.inputs)
 
 
@@ -110,9 +110,9 @@ def _accuracy_dots(name: str, row: Row, sram: Figure, top1: Figure) -> Iterator[
 
 def vww_chart() -> Chart:
     """Accuracy against SRAM and against latency: published points, and every network whole and cut."""
-    found = [cuts(name) for name in networks()]
-    whole, free = ([each.by_way[way] for each in found] for way in (Way.LAYER, Way.ANY))
-    options = [*whole, *(option for each in found for option in each.frontier), *free]
+    cut_networks = [cuts(name) for name in networks()]
+    whole, free = ([each.by_way[way] for each in cut_networks] for way in (Way.LAYER, Way.ANY))
+    options = [*whole, *(option for each in cut_networks for option in each.frontier), *free]
     boards = (SMALL_BOARD, "stm32f412", BOARD)
     budgets = [Budget(name, load_board(name).sram_budget_bytes) for name in boards]
     sram = Panel(

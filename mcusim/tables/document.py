@@ -158,8 +158,8 @@ class Claim:
     @property
     def is_met_by_simulation(self) -> bool | None:
         """Whether the simulated figures give the printed claim; None where they cannot tell."""
-        found = [self.printed.is_met_by(value) for value in (self.simulated, self.most) if value is not None]
-        return None if not found or None in found else all(found)
+        answers = [self.printed.is_met_by(value) for value in (self.simulated, self.most) if value is not None]
+        return None if not answers or None in answers else all(answers)
 
 
 class Inputs(NamedTuple):
@@ -193,6 +193,6 @@ class Document:
     def bases(self) -> tuple[Basis, ...]:
         """Every basis that a figure names, the surest first."""
         cells = [cell for table in self.tables for row in table.rows for cell in row.cells]
-        found = {cell.basis for cell in cells if isinstance(cell, Figure) and cell.basis is not None}
-        found |= {claim.simulated_basis for claim in self.claims if claim.simulated_basis is not None}
-        return tuple(basis for basis in Basis if basis in found)
+        used = {cell.basis for cell in cells if isinstance(cell, Figure) and cell.basis is not None}
+        used |= {claim.simulated_basis for claim in self.claims if claim.simulated_basis is not None}
+        return tuple(basis for basis in Basis if basis in used)

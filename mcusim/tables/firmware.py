@@ -64,10 +64,10 @@ def emulated_networks() -> tuple[EmulatedNetwork, ...]:
 
 def firmware_document() -> Document:
     """SRAM, weights, instructions and outputs of the generated C, beside what was predicted before it was built."""
-    found = sorted(emulated_networks(), key=lambda run: run.schedule != "layer")
+    measured = sorted(emulated_networks(), key=lambda run: run.schedule != "layer")
     groups = [
         Group("layer by layer" if whole else "in pieces", tuple(_row(run) for run in runs))
-        for whole, runs in groupby(found, key=lambda run: run.schedule == "layer")
+        for whole, runs in groupby(measured, key=lambda run: run.schedule == "layer")
     ]
     fit = emulation()
     return Document(

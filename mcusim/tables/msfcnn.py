@@ -47,14 +47,14 @@ class Published(msgspec.Struct, frozen=True):
 
     def graph(self) -> Graph:
         """The network as far as it is known."""
-        found: dict[str, Any] = copy.deepcopy(dict(zoo.network_description(self.base)))
+        description: dict[str, Any] = copy.deepcopy(dict(zoo.network_description(self.base)))
         if self.channels is None:
-            return graph_from_dict(found)
-        for layer in found["layers"][:-2]:
+            return graph_from_dict(description)
+        for layer in description["layers"][:-2]:
             if "out_channels" in layer:
                 layer["out_channels"] = self.channels[str(layer["out_channels"])]
-        found["layers"][0]["out_channels"] = self.first
-        return graph_from_dict({**found, "input": self.input, "name": self.printed})
+        description["layers"][0]["out_channels"] = self.first
+        return graph_from_dict({**description, "input": self.input, "name": self.printed})
 
 
 class Beside(NamedTuple):
@@ -84,19 +84,21 @@ def compare_msfcnn(spaces: Sequence[Space], networks: Iterable[Published] | None
         unfused = network.plans[0][1]
         for ram_bytes, macs in network.plans[1:]:
             ours = [min((m for held, m in front if held <= ram_bytes), default=None) for front in fronts]
-            factors = tuple([None if found is None else found / count_macs(graph) for found in ours])
+            factors = tuple(
+                [None if printed_macs is None else printed_macs / count_macs(graph) for printed_macs in ours]
+            )
             yield Beside(network.printed, ram_bytes, macs / unfused, factors)
 
 
 def front_of_macs(graph: Graph, space: Space) -> list[tuple[int, int]]:
     """(live bytes of activations, MACs) of every schedule that no other of the space beats in both."""
     runtime, rules = RUNTIMES["tinyengine"], _counted_rules()
-    found = []
+    points = []
     for schedule, where in front_schedules(graph, replace(runtime, rules=rules), MACS_ONLY, space):
         program = lower(graph, schedule, rules, where)
         again = sum(stage.recomputed_macs for stage in stage_infos(program))
-        found.append((max(live_bytes(program.buffers, program.length)), count_macs(graph) + again))
-    return found
+        points.append((max(live_bytes(program.buffers, program.length)), count_macs(graph) + again))
+    return points
 
 
 def unfused_bytes(graph: Graph) -> int:

@@ -86,10 +86,10 @@ def _row(row: Table4Row, board: Board) -> Row:
 
 def _printed_latency(row: Table4Row) -> Printed:
     """Table 4 prints none; the model zoo of 2020 does for some of its networks, on the same board (assumption A41)."""
-    found = (
+    latencies = (
         each.latency for each in published.zoo_2020().rows if (each.network, each.board) == (row.network, row.board)
     )
-    return next(found, NOTHING)
+    return next(latencies, NOTHING)
 
 
 def _own_accuracy(stand: StandIn, row: Table4Row, field: str) -> Printed:

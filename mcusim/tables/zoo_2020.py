@@ -40,10 +40,10 @@ def zoo_2020_document() -> Document:
     printed = published.zoo_2020()
     rows = sorted(printed.rows, key=lambda row: row.board)
     groups = []
-    for name, found in groupby(rows, key=lambda row: row.board):
+    for name, of_board in groupby(rows, key=lambda row: row.board):
         board = load_board(name)
         title = f"{board.name}: {format_bytes(board.sram_budget_bytes)} SRAM, {format_bytes(board.flash_bytes)} flash"
-        groups.append(Group(title, tuple(_row(row, board) for row in found)))
+        groups.append(Group(title, tuple(_row(row, board) for row in of_board)))
     return Document(
         name="zoo",
         title=printed.title,

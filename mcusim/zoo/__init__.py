@@ -157,8 +157,8 @@ def witness_of(row: str) -> str | None:
 
 @cache
 def _all_names() -> tuple[str, ...]:
-    found = (file.name.removesuffix(".toml") for file in files(__name__).joinpath("networks").iterdir())
-    return tuple(sorted(found, key=str.lower))
+    own_names = (file.name.removesuffix(".toml") for file in files(__name__).joinpath("networks").iterdir())
+    return tuple(sorted(own_names, key=str.lower))
 
 
 @cache
@@ -172,13 +172,13 @@ def resolve(name: str) -> str:
 
     Raises ModelError if there is none.
     """
-    found = _by_key().get(_key(name))
-    if found is None:
+    own_name = _by_key().get(_key(name))
+    if own_name is None:
         known = (*_all_names(), *aliases())
         raise ModelError(
             "no published network has this name", where=name, fix=did_you_mean(name, known, listed_by="mcusim models")
         )
-    return found
+    return own_name
 
 
 @cache

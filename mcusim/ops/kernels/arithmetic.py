@@ -51,10 +51,10 @@ def _part(array: Array, axis: int, span: Span) -> Array:
 
 def broadcast_operands(operands: Operands, inputs: Sequence[Array], piece: Piece) -> tuple[Array, Array]:
     """Both operands, cut to the piece and stretching to it."""
-    found = []
+    arrays = []
     for constant, array in zip(operands.constants, inputs, strict=False):
-        found.append(stretched(array if constant is None else constant, operands.rank, piece))
-    return found[0], found[1]
+        arrays.append(stretched(array if constant is None else constant, operands.rank, piece))
+    return arrays[0], arrays[1]
 
 
 def stretched(operand: Array, rank: int, piece: Piece) -> Array:

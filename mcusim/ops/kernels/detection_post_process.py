@@ -57,8 +57,8 @@ def _overlap(boxes: Array, one: int, others: Array) -> Array:
     width = np.minimum(single[3], rest[:, 3]) - np.maximum(single[1], rest[:, 1])
     shared = np.maximum(height, zero) * np.maximum(width, zero)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = shared / (area + areas - shared)
-    return np.where((areas <= 0) | (area <= 0), zero, found)
+        overlap = shared / (area + areas - shared)
+    return np.where((areas <= 0) | (area <= 0), zero, overlap)
 
 
 def _kept(options: DetectionAttributes, boxes: Array, scores: Array, most: int) -> list[int]:
@@ -88,25 +88,25 @@ def _fast(
     options: DetectionAttributes, boxes: Array, scores: Array, out_boxes: Array, out_classes: Array, out_scores: Array
 ) -> int:
     """Each box by its best class. Returns how many."""
-    found = _kept(options, boxes, scores.max(axis=1), options.max_detections)
-    for at, box in enumerate(found):
+    kept = _kept(options, boxes, scores.max(axis=1), options.max_detections)
+    for at, box in enumerate(kept):
         [label] = _best(scores[box], 1)
         out_boxes[at], out_classes[at], out_scores[at] = boxes[box], label, scores[box, label]
-    return len(found)
+    return len(kept)
 
 
 def _regular(
     options: DetectionAttributes, boxes: Array, scores: Array, out_boxes: Array, out_classes: Array, out_scores: Array
 ) -> int:
     """Each class by itself; the best of all classes are given out, and zeros behind them. Returns how many."""
-    found: list[tuple[int, int]] = []
+    kept: list[tuple[int, int]] = []
     for label in range(options.num_classes):
         column = np.ascontiguousarray(scores[:, label])
-        found += [(box, label) for box in _kept(options, boxes, column, options.detections_per_class)]
-        values = np.array([scores[pair] for pair in found], np.float32)
-        found = [found[place] for place in _best(values, options.max_detections)]
+        kept += [(box, label) for box in _kept(options, boxes, column, options.detections_per_class)]
+        values = np.array([scores[pair] for pair in kept], np.float32)
+        kept = [kept[place] for place in _best(values, options.max_detections)]
     most = options.max_detections
     out_boxes[:most], out_classes[:most], out_scores[:most] = 0, 0, 0
-    for at, (box, label) in enumerate(found):
+    for at, (box, label) in enumerate(kept):
         out_boxes[at], out_classes[at], out_scores[at] = boxes[box], label, scores[box, label]
-    return len(found)
+    return len(kept)

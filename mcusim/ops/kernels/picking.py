@@ -14,13 +14,13 @@ __all__ = ["run"]
 
 
 def run(prepared: Picks, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
-    found, output = inputs[0], outputs[0]
-    shift = shift_of(found, piece.origins[0])
+    picked, output = inputs[0], outputs[0]
+    shift = shift_of(picked, piece.origins[0])
     for axis, (places, (first, length), base) in enumerate(
         zip(prepared.places, output_spans(output, piece), shift, strict=True)
     ):
         if places is not None:
-            found = np.take(found, places[first : first + length] - base, axis)
-        elif found.shape[axis] != length:
-            found = np.take(found, np.arange(first - base, first - base + length), axis)
-    output[...] = found
+            picked = np.take(picked, places[first : first + length] - base, axis)
+        elif picked.shape[axis] != length:
+            picked = np.take(picked, np.arange(first - base, first - base + length), axis)
+    output[...] = picked

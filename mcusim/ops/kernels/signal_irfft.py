@@ -16,6 +16,6 @@ __all__ = ["run"]
 def run(prepared: RealTransform, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
     spectra, output = inputs[0].reshape(-1, inputs[0].shape[-1]), outputs[0].reshape(-1, prepared.length)
     for spectrum, samples in zip(spectra, output, strict=True):
-        found = prepared.backward(Complex(spectrum[0::2], spectrum[1::2]))
+        signal = prepared.backward(Complex(spectrum[0::2], spectrum[1::2]))
         # Fixed point is scaled on the way.
-        samples[...] = found if prepared.bits else found / np.float32(prepared.length)
+        samples[...] = signal if prepared.bits else signal / np.float32(prepared.length)

@@ -78,10 +78,10 @@ def check_dtypes(call: Call, *combinations: tuple[DType, ...]) -> tuple[DType, .
     """
     count = len(combinations[0]) - 1
     stored = (*(call.input(index).dtype for index in range(count)), call.outputs[0].dtype)
-    found = tuple(dtype.unpacked for dtype in stored)
-    if found not in combinations:
+    dtypes = tuple(dtype.unpacked for dtype in stored)
+    if dtypes not in combinations:
         raise unsupported(call, f"{', '.join(stored[:-1])} to {stored[-1]}")
-    return found
+    return dtypes
 
 
 def quantization_of(call: Call, tensor: Tensor) -> Quantization:

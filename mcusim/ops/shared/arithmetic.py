@@ -168,11 +168,11 @@ def same_dtypes(call: Call) -> DType:
 
     int4 and int2 count as int8, which holds them.
     """
-    found = {tensor.dtype.unpacked for tensor in (call.input(0), call.input(1), call.outputs[0])}
-    if len(found) != 1:
+    dtypes = {tensor.dtype.unpacked for tensor in (call.input(0), call.input(1), call.outputs[0])}
+    if len(dtypes) != 1:
         what = f"{call.input(0).dtype} and {call.input(1).dtype} to {call.outputs[0].dtype}"
         raise unsupported(call, what)
-    return found.pop()
+    return dtypes.pop()
 
 
 def plain(call: Call, operation: Operation, activation: Activation, dtypes: tuple[DType, ...]) -> PreparedPlain:

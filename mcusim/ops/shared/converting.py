@@ -75,11 +75,13 @@ def prepare_dequantize(call: Call) -> ToReal:
 
 
 def _per_tensor(call: Call, tensor: Tensor) -> Quantization:
-    found = tensor.quantization
-    if found is None or found.is_per_channel:
-        what = f"tensor '{tensor.name}' has {'a scale for each channel' if found else 'no scale'}, and it needs one"
+    quantization = tensor.quantization
+    if quantization is None or quantization.is_per_channel:
+        what = (
+            f"tensor '{tensor.name}' has {'a scale for each channel' if quantization else 'no scale'}, and it needs one"
+        )
         raise ModelError(what, where=call.where, fix="quantise activations per tensor")
-    return found
+    return quantization
 
 
 def _unsupported(call: Call) -> ModelError:

@@ -47,8 +47,8 @@ def check_types(call: Call, *combinations: tuple[tuple[DType, ...], tuple[DType,
 
 def check_ranks(call: Call, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> None:
     """Raise ModelError unless inputs and outputs have these numbers of dimensions. TFLM asks the same."""
-    found = tuple([len(tensor.shape) for tensor in call.inputs if tensor is not None])
-    if (found, tuple([len(tensor.shape) for tensor in call.outputs])) != (inputs, outputs):
+    ranks = tuple([len(tensor.shape) for tensor in call.inputs if tensor is not None])
+    if (ranks, tuple([len(tensor.shape) for tensor in call.outputs])) != (inputs, outputs):
         name, shapes = call.signature.op.removeprefix("CUSTOM:"), [t.shape for t in call.inputs if t is not None]
         told = ", ".join(map(str, shapes))
         raise mismatch(call, f"{name} takes tensors of {', '.join(map(str, inputs))} dimensions, not {told}")

@@ -18,10 +18,10 @@ def refusal(op: str, what: str, fix: str) -> ModelError:
 
 def operand(op: str, inputs: Sequence[TensorType | None], index: int, name: str = "input") -> TensorType:
     """An input that must be there. Raises ModelError, calling it `name`, where it is absent."""
-    found = inputs[index] if index < len(inputs) else None
-    if found is None:
+    kind = inputs[index] if index < len(inputs) else None
+    if kind is None:
         raise refusal(op, f"input {index} ({name}) is missing", f"give it {name} as input {index}")
-    return found
+    return kind
 
 
 def constant_ints(op: str, inputs: Sequence[TensorType | None], index: int, name: str) -> tuple[int, ...]:

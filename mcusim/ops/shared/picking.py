@@ -32,8 +32,8 @@ def prepare_picks(call: Call, places: Iterable[Iterable[int]]) -> Picks:
     import numpy as np  # an analytic run prepares nothing
 
     check_movable(call, 0)
-    found = []
+    picks = []
     for axis, size in zip(places, call.signature.input(0).shape, strict=True):
         shown = np.fromiter(axis, np.intp)
-        found.append(None if np.array_equal(shown, np.arange(size)) else shown)
-    return Picks(tuple(found))
+        picks.append(None if np.array_equal(shown, np.arange(size)) else shown)
+    return Picks(tuple(picks))

@@ -123,8 +123,8 @@ SpreadRule = Callable[[Node, Sequence[Spread]], Spread]
 
 def fused_activation(node: Node) -> Activation:
     """Of a node; NONE where it has no such attribute."""
-    found = getattr(node.attributes, "fused_activation_function", Activation.NONE)
-    return found if isinstance(found, Activation) else Activation.NONE
+    activation = getattr(node.attributes, "fused_activation_function", Activation.NONE)
+    return activation if isinstance(activation, Activation) else Activation.NONE
 
 
 def same(node: Node, inputs: Sequence[Spread]) -> Spread:

@@ -244,10 +244,10 @@ def _is_alike(a: Point, b: Point) -> bool:
 
 def _differences(report: Report, asked: Point) -> str:
     """What of the report, by a convention or one's own measurements, is not what its point of the front has."""
-    found = ["SRAM"] if asked.peak_bytes != report.sram.peak_bytes else []
+    axes = ["SRAM"] if asked.peak_bytes != report.sram.peak_bytes else []
     if asked.ms is not None and report.latency.ms is not None and not math.isclose(asked.ms, report.latency.ms):
-        found.append("time")
-    return " and ".join(found)
+        axes.append("time")
+    return " and ".join(axes)
 
 
 def _point_text(point: Point, kib: float, height: float, unit: str) -> str:

@@ -73,23 +73,23 @@ def layer_rows(report: Report) -> list[LayerRow]:
 def _heavy(report: Report) -> set[int]:
     """The fewest layers that take a third of the time."""
     left = (report.latency.cycles or 0) * HEAVY_SHARE
-    found = set()
+    heavy = set()
     for layer in sorted(report.layers, key=lambda layer: -(layer.cycles or 0)):
         if left <= 0:
             break
-        found.add(layer.index)
+        heavy.add(layer.index)
         left -= layer.cycles or 0
-    return found
+    return heavy
 
 
 def _slices(layer: LayerInfo, most_cycles: int) -> tuple[Slice, ...]:
-    found, start = [], 0.0
+    slices, start = [], 0.0
     for key, _, _ in CAUSES:
         percent = (cycles_of(layer, key) or 0) / most_cycles * 100
         if percent:
-            found.append(Slice(key, start, percent))
+            slices.append(Slice(key, start, percent))
         start += percent
-    return tuple(found)
+    return tuple(slices)
 
 
 class OperatorRow(NamedTuple):
@@ -110,7 +110,7 @@ def operators(report: Report) -> list[OperatorRow]:
     groups: dict[str, list[LayerInfo]] = {}
     for layer in executed(report):
         groups.setdefault(layer.op, []).append(layer)
-    cycles = {op: sum(layer.cycles or 0 for layer in found) for op, found in groups.items()}
+    cycles = {op: sum(layer.cycles or 0 for layer in alike) for op, alike in groups.items()}
     total, most, known = report.latency.cycles, max(cycles.values(), default=0) or 1, report.latency.ms is not None
     return [
         OperatorRow(
@@ -178,5 +178,5 @@ def flash_items(dossier: Dossier) -> list[FlashRow]:
     rows = [("model", i.name, i.size_bytes, i.why, "") for i in ledger.model]
     rows += [("code", i.name, i.size_bytes, i.why, str(i.basis)) for i in ledger.code if i.size_bytes is not None]
     total = sum(row[2] for row in rows) or 1
-    found = [FlashRow(*row, max(row[2], 0) / total * 100) for row in rows]
-    return [*found, *[FlashRow("code", i.name, None, i.why, "", 0) for i in ledger.code if i.size_bytes is None]]
+    items = [FlashRow(*row, max(row[2], 0) / total * 100) for row in rows]
+    return [*items, *[FlashRow("code", i.name, None, i.why, "", 0) for i in ledger.code if i.size_bytes is None]]

@@ -26,7 +26,7 @@ def facts(dossier: Dossier) -> list[Fact]:
     if model.published_params is not None:
         params += f" ({format_count(model.published_params)} published)"
     where = "in the arena" if report.input.where == "arena" else report.input.where
-    found = [
+    lines = [
         Fact("Network", f"{shape_text(model.input_shape, UNICODE)} input, {format_count(model.macs)} MACs, {params}"),
         Fact("Board", f"{dossier.board.title}: {board.core} at {format_hz(board.clock_hz)}"),
         Fact("Runtime", f"{report.runtime.name} {report.runtime.version}"),
@@ -34,8 +34,8 @@ def facts(dossier: Dossier) -> list[Fact]:
         Fact("Input", f"{format_bytes(report.input.bytes)} {where}"),
     ]
     if report.convention.name != report.runtime.name:
-        found.append(Fact("SRAM counted as", f"{report.convention.name}: {report.convention.what}"))
-    return found
+        lines.append(Fact("SRAM counted as", f"{report.convention.name}: {report.convention.what}"))
+    return lines
 
 
 class PublishedRow(NamedTuple):
@@ -110,20 +110,20 @@ def board_sources(board: Board) -> list[Fact]:
 
 def notes(dossier: Dossier) -> list[str]:
     """What is assumed in the figures, beside the warnings."""
-    report, found = dossier.report, []
+    report, sentences = dossier.report, []
     run = " + ".join(bank.name for bank in report.sram.banks if bank.in_run)
     budget = format_bytes(report.sram.budget_bytes)
     if report.sram.budget_bytes == dossier.board.sram_budget_bytes:
-        found.append(f"The SRAM budget, {budget}, is the largest piece of memory without a gap: {run}.")
+        sentences.append(f"The SRAM budget, {budget}, is the largest piece of memory without a gap: {run}.")
     else:
-        found.append(f"The SRAM budget, {budget}, was set by the question; the arena lies in {run}.")
+        sentences.append(f"The SRAM budget, {budget}, was set by the question; the arena lies in {run}.")
     if report.latency.ms is not None:
-        found.append(
+        sentences.append(
             "The time lies within its interval four times out of five; cycles of all causes add up, nothing overlaps."
         )
-        found.append(BUILD_NOTE)
+        sentences.append(BUILD_NOTE)
     if report.energy is not None:
-        found.append("The core draws its active power throughout an inference.")
+        sentences.append("The core draws its active power throughout an inference.")
     if dossier.entry is not None and dossier.entry.note:
-        found.append(f"Of the network: {dossier.entry.note}")
-    return found
+        sentences.append(f"Of the network: {dossier.entry.note}")
+    return sentences

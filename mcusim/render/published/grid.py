@@ -114,13 +114,13 @@ def grid(table: Table, layout: Layout) -> Grid:
 
 
 def _shown(table: Table) -> list[_Shown]:
-    found = []
+    kept = []
     for at, column in enumerate(table.columns):
         figures = [cell for row in table.rows if isinstance(cell := row.cells[at], Figure)]
         prints, simulates = any(f.printed for f in figures), any(f.value is not None for f in figures)
         compares = any(difference_text(f) for f in figures)
-        found.append(_Shown(at, column, prints, simulates, compares))
-    return found
+        kept.append(_Shown(at, column, prints, simulates, compares))
+    return kept
 
 
 def _title(column: Column) -> str:

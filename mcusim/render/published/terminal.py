@@ -174,13 +174,13 @@ def _card(shown: Table, row: Row, indent: str, marked: int) -> Iterator[list[Cel
             continue
         symbol = "" if column.unit is None else column.unit.symbol
         printed = CellText(printed_text(cell), Role.PRINTED, "", cell.is_printed_over, row.is_grey)
-        found = CellText(value_text(cell), Role.SIMULATED, mark(cell, row), cell.is_over, row.is_grey)
+        simulated = CellText(value_text(cell), Role.SIMULATED, mark(cell, row), cell.is_over, row.is_grey)
         beside = interval_text(cell) if column.has_interval else cell.counted_as if column.has_counting else ""
         yield [
             Cell(indent),
             Cell(f"{column.title} {symbol}".rstrip(), "dim" if row.is_grey else ""),
             Cell(_text(printed, len(OVER) + 1), _style(printed)),
-            Cell(_text(found, marked), _style(found)),
+            Cell(_text(simulated, marked), _style(simulated)),
             Cell(difference_text(cell), "dim"),
             Cell(beside, "dim"),
         ]
@@ -189,8 +189,8 @@ def _card(shown: Table, row: Row, indent: str, marked: int) -> Iterator[list[Cel
 def _claim_lines(claim: Claim, width: int) -> Iterator[Text]:
     printed, rows, simulated = claim_figures(claim)
     yield from paragraph(f"{printed}  {claim.text}", width, hanging="  ")
-    found = [f"the printed rows give {rows}"] if rows else []
+    figures = [f"the printed rows give {rows}"] if rows else []
     if simulated:
-        found.append(f"simulated {simulated} ({claim.simulated_basis})")
-    told = ", ".join([*found, verdict(claim)])
+        figures.append(f"simulated {simulated} ({claim.simulated_basis})")
+    told = ", ".join([*figures, verdict(claim)])
     yield from paragraph(f"{told}: {claim.how}" if claim.how else told, width, indent="  ", style="cyan", hanging="  ")

@@ -126,8 +126,8 @@ def claim_figures(claim: Claim) -> tuple[str, str, str]:
     if claim.most is not None and claim.most != claim.simulated:
         simulated += f"-{told(claim.most, 0)}"
     texts = (str(claim.printed), told(claim.from_rows, decimals), simulated)
-    printed, rows, found = (f"{text} {claim.unit.symbol}".rstrip() if text else "" for text in texts)
-    return printed, rows, found
+    printed, rows, simulates = (f"{text} {claim.unit.symbol}".rstrip() if text else "" for text in texts)
+    return printed, rows, simulates
 
 
 def verdict(claim: Claim) -> str:

@@ -223,7 +223,7 @@ def encode(
         return encode_table(shared("table", lambda: _table(prepared, None)), source, output)
     node = shared("node", lambda: _node(prepared))
     a, b = (_operand(prepared.operands, k, inputs[k], output, piece, shared) for k in range(2))
-    found = []
+    commands = []
     for runs in rows_of(output, a, b):
         for k, array in ((1, a), (2, b)):
             if overlap(array, output) and (runs.bases[k], runs.pitches[k]) != (runs.bases[0], runs.pitches[0]):
@@ -231,8 +231,8 @@ def encode(
         fields, workspace_bytes = _rows(runs)
         fields |= {COEFFICIENTS: address_of(node.coefficients), PARAMETERS: address_of(node.parameters)}
         keeps = (output, a, b, node.coefficients, node.parameters)
-        found.append(command(node.kernel, {**fields, POST: node.post}, workspace_bytes=workspace_bytes, keeps=keeps))
-    return found
+        commands.append(command(node.kernel, {**fields, POST: node.post}, workspace_bytes=workspace_bytes, keeps=keeps))
+    return commands
 
 
 def encode_function(
@@ -306,13 +306,13 @@ def _operand(operands: Operands, index: int, array: Array, output: Array, piece:
     Constants are stretched once; what is computed must not repeat within a row.
     """
     constant_values = operands.constants[index]
-    found = array if constant_values is None else constant_values
+    elements = array if constant_values is None else constant_values
     if operands.rank == 4:
-        found = found.reshape((1,) * (4 - found.ndim) + found.shape)
-        found = _cut(_cut(found, 1, piece.rows), 2, piece.cols)
+        elements = elements.reshape((1,) * (4 - elements.ndim) + elements.shape)
+        elements = _cut(_cut(elements, 1, piece.rows), 2, piece.cols)
     if constant_values is not None:
-        return shared(("operand", index, output.shape, piece), lambda: _stretched(found, output))
-    return np.broadcast_to(found, output.shape)
+        return shared(("operand", index, output.shape, piece), lambda: _stretched(elements, output))
+    return np.broadcast_to(elements, output.shape)
 
 
 def _cut(array: Array, axis: int, span: Span) -> Array:
@@ -322,15 +322,15 @@ def _cut(array: Array, axis: int, span: Span) -> Array:
     return array[(slice(None),) * axis + (slice(*span),)]
 
 
-def _stretched(found: Array, output: Array) -> Array:
+def _stretched(elements: Array, output: Array) -> Array:
     """A constant with slack, stretched to one row of the output, or to all of it where its rows differ."""
     rank = output.ndim
-    found = found.reshape((1,) * (rank - found.ndim) + found.shape)
-    keep = next((axis for axis, size in enumerate(found.shape) if size != 1), rank)
+    elements = elements.reshape((1,) * (rank - elements.ndim) + elements.shape)
+    keep = next((axis for axis, size in enumerate(elements.shape) if size != 1), rank)
     first = min(keep, max(rank - 2, 0))  # axes before it repeat at no cost
     shape = (1,) * first + output.shape[first:]
-    whole = np.broadcast_to(found, shape)
-    return np.broadcast_to(constant(whole).view(found.dtype).reshape(shape), output.shape)
+    whole = np.broadcast_to(elements, shape)
+    return np.broadcast_to(constant(whole).view(elements.dtype).reshape(shape), output.shape)
 
 
 def _node(prepared: PreparedSum | PreparedProduct | PreparedPrelu) -> _Node:
@@ -377,10 +377,10 @@ def _largest(operands: Operands, index: int, zero: int) -> int:
 def _parameters(stage: OutputStage, largest: int) -> tuple[Array, int]:
     """Of sums in [-largest, largest], the same in every lane."""
     lanes = np.zeros(L, np.int64)
-    found = requant(lanes, *factors(stage.scaling, L), lanes - largest, lanes + largest)
-    if found.dead.any():
+    packed = requant(lanes, *factors(stage.scaling, L), lanes - largest, lanes + largest)
+    if packed.dead.any():
         raise Declined("its result is always the same")
-    return constant(pack_parameters(found, np.arange(L).reshape(1, L))), post_word(stage)
+    return constant(pack_parameters(packed, np.arange(L).reshape(1, L))), post_word(stage)
 
 
 def _affine(zero: int, by: Scaling) -> tuple[int, ...]:
@@ -395,9 +395,9 @@ def _affine(zero: int, by: Scaling) -> tuple[int, ...]:
     exact = ((x - zero) * m + (1 << 10)) >> 11
     slope, fraction = (int(m) << 5) >> 16, (int(m) << 5) & 0xFFFF
     offset, extra, right = (1 << 15) - zero * fraction, -zero * slope, -int(shift)
-    found = x * slope + ((x * fraction + offset) >> 16) + extra
+    computed = x * slope + ((x * fraction + offset) >> 16) + extra
     largest = int(np.abs(exact).max())
-    if (found != exact).any() or abs(offset) + 128 * fraction >= 1 << 31 or largest >= 1 << 30 or right < 0:
+    if (computed != exact).any() or abs(offset) + 128 * fraction >= 1 << 31 or largest >= 1 << 30 or right < 0:
         raise Declined("its factors are out of range")
     half = (1 << right) >> 1
     if right > 30 or largest + half >= 1 << 31:

@@ -94,7 +94,7 @@ def encode(
     source, output = inputs[0], outputs[0]
     if prepared.is_float or overlap(source, output):
         raise Declined("it mixes floats, or overwrites what it has still to read")
-    found = []
+    commands = []
     for image in range(output.shape[0]):
         read, written = feature_map(source, image, (0, 0)), feature_map(output, image, (0, 0))
         channels, (top, left) = read.channels, piece.origins[0]
@@ -114,8 +114,8 @@ def encode(
             **{SIGN: 0 if prepared.rounds_once else -1},
         }
         workspace_bytes = 4 * row_elements + 2 * VBYTES
-        found.append(command(mix, fields, workspace_bytes=workspace_bytes, keeps=(source, output, *tables)))
-    return found
+        commands.append(command(mix, fields, workspace_bytes=workspace_bytes, keeps=(source, output, *tables)))
+    return commands
 
 
 def _mixtures(

@@ -80,9 +80,9 @@ def command(
 
 def constant(values: Array) -> NDArray[np.uint8]:
     """A copy of a constant's bytes that kernels may read from."""
-    found = room(values.nbytes)
-    found[...] = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
-    return found
+    aligned = room(values.nbytes)
+    aligned[...] = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+    return aligned
 
 
 def address_of(array: Array) -> int:

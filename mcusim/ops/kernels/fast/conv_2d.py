@@ -187,14 +187,14 @@ def encode_windows(
 def pack_product(accumulator: Accumulator, weights: Array, dilation: int) -> Product:
     """Weights OHWI.   dilation: along columns; where it is 1 a kernel row is one tap."""
     out_c, kernel_h, kernel_w, _ = weights.shape
-    found = weighted(accumulator, weights.reshape(out_c, -1))
+    packed = weighted(accumulator, weights.reshape(out_c, -1))
     across = kernel_w if dilation > 1 else 1
-    runs = found.weights.reshape(out_c, kernel_h * across, -1)
-    simple = found.requant.simple
+    runs = packed.weights.reshape(out_c, kernel_h * across, -1)
+    simple = packed.requant.simple
     order = channel_order(out_c, simple)
     return Product(
         constant(pack_gemm(runs, simple)),
-        constant(pack_parameters(found.requant, order)),
+        constant(pack_parameters(packed.requant, order)),
         runs.shape[1],
         -(-runs.shape[2] // HOST.group),
         across,
@@ -261,5 +261,5 @@ def encode_product(
 
 def offsets(rows: int, cols: int, row_step: int, col_step: int) -> NDArray[np.uint8]:
     """Offsets of pixels, row by row; the last one again for tiles that compute it twice."""
-    found = (np.arange(rows)[:, None] * row_step + np.arange(cols) * col_step).reshape(-1)
-    return constant(np.concatenate([found, np.full(ROW_PAD, found[-1])]).astype(np.int64))
+    starts = (np.arange(rows)[:, None] * row_step + np.arange(cols) * col_step).reshape(-1)
+    return constant(np.concatenate([starts, np.full(ROW_PAD, starts[-1])]).astype(np.int64))

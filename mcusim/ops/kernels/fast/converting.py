@@ -85,7 +85,7 @@ def encode(
     if output.itemsize != 1 or source.dtype != np.float32 or overlap(source, output):
         raise Declined("it does not make bytes, or makes them in place")
     scale = shared("scale", lambda: constant(np.array([prepared.scale], np.float32)))
-    found = []
+    commands = []
     for runs in rows_of(output, source):
         fields = {
             **dict(zip((OUT, IN), runs.bases, strict=True)),
@@ -93,5 +93,5 @@ def encode(
             **{ROWS: runs.rows, LENGTH: runs.length, SCALE: address_of(scale), ZERO: prepared.zero_point},
             **{LOWEST: prepared.lowest, HIGHEST: prepared.highest},
         }
-        found.append(command(quantise, fields, keeps=(source, output, scale)))
-    return found
+        commands.append(command(quantise, fields, keeps=(source, output, scale)))
+    return commands

@@ -178,7 +178,7 @@ def encode(
         weights = accumulator.weights.transpose(3, 1, 2, 0)
         return encode_windows(accumulator, weights, prepared.rows, prepared.cols, source, output, piece, shared)
     origin = piece.origins[0]
-    found = []
+    commands = []
     for image in range(output.shape[0]):
         geometry = _Geometry(
             feature_map(source, image, origin),
@@ -190,24 +190,24 @@ def encode(
         is_column = geometry.is_column
         packed = shared(("packed", is_column), partial(_pack, prepared, is_column))
         in_place = overlap(source, output)
-        found.append(
+        commands.append(
             _encode(
                 prepared, packed, geometry.transposed() if is_column else geometry, in_place, shared, (source, output)
             )
         )
-    return found
+    return commands
 
 
 def _pack(prepared: PreparedDepthwiseConv2D, turned: bool) -> _Packed:
     """Order of weights: block, group of kernel rows, kernel column, lane, row of the group."""
     weights = prepared.accumulator.weights[0]  # HWO
     kernel_h, kernel_w, channels = weights.shape
-    found = weighted(prepared.accumulator, weights.reshape(-1, channels).T)
+    layer = weighted(prepared.accumulator, weights.reshape(-1, channels).T)
     if turned:
         kernel_h, kernel_w = kernel_w, kernel_h
     groups = -(-kernel_h // GROUP)
     padded = np.zeros((groups * GROUP, kernel_w, channels + 1), group_type())
-    padded[:kernel_h, :, :channels] = found.weights.T.reshape(kernel_h, kernel_w, channels)
+    padded[:kernel_h, :, :channels] = layer.weights.T.reshape(kernel_h, kernel_w, channels)
     period = channels // math.gcd(channels, BLOCK)
     alone = channels % BLOCK == 0 or period > MOST_BLOCKS
     blocks = -(-channels // BLOCK) if alone else period
@@ -216,10 +216,10 @@ def _pack(prepared: PreparedDepthwiseConv2D, turned: bool) -> _Packed:
     packed = padded.reshape(groups, GROUP, kernel_w, channels + 1)[:, :, :, order]
     return _Packed(
         constant(packed.transpose(3, 0, 2, 4, 1)),
-        constant(pack_parameters(found.requant, order.reshape(-1, L))),
+        constant(pack_parameters(layer.requant, order.reshape(-1, L))),
         blocks,
         alone,
-        found.requant.simple,
+        layer.requant.simple,
     )
 
 

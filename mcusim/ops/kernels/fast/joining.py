@@ -16,7 +16,7 @@ __all__ = ["encode"]
 def encode(
     prepared: Join, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece, shared: Shared
 ) -> list[Command]:
-    found = list(joining.moves(prepared, inputs, outputs, piece))
-    if any(regrade is not None for *_, regrade in found):
+    moves = list(joining.moves(prepared, inputs, outputs, piece))
+    if any(regrade is not None for *_, regrade in moves):
         raise Declined("it brings values to another scale")
-    return encode_moves([(target, source) for target, source, _ in found], *inputs)
+    return encode_moves([(target, source) for target, source, _ in moves], *inputs)

@@ -65,12 +65,12 @@ def _by_sixteens(e: Emit, table: Value) -> Callable[[Value], Value]:
     name = "llvm.x86.avx512.pshuf.b.512" if L == 16 else "llvm.x86.avx2.pshuf.b"
 
     def look(x: Value) -> Value:
-        found = e.call(name, VI8, rows[0], x)
+        looked_up = e.call(name, VI8, rows[0], x)
         for k in range(1, 16):
             sixteen = const(VI8, 16)
             x = e.b.sub(x, sixteen) if k < 9 else e.call(f"llvm.ssub.sat.v{VBYTES}i8", VI8, x, sixteen)
-            found = e.b.xor(found, e.call(name, VI8, rows[k], x))
-        return found
+            looked_up = e.b.xor(looked_up, e.call(name, VI8, rows[k], x))
+        return looked_up
 
     return look
 
@@ -130,7 +130,7 @@ def encode_lookup(
 
 def encode_table(table: Array, source: Array, output: Array) -> list[Command]:
     """table: bytes of 256 results, by the bits of the input.   source, output: of one shape; bytes and results."""
-    found = []
+    commands = []
     for runs in rows_of(output, source):
         same = (runs.bases[0], runs.pitches[0]) == (runs.bases[1], runs.pitches[1]) and output.itemsize == 1
         if overlap(source, output) and not same:
@@ -140,8 +140,8 @@ def encode_table(table: Array, source: Array, output: Array) -> list[Command]:
             **dict(zip((OUT_PITCH, IN_PITCH), runs.pitches, strict=True)),
             **{ROWS: runs.rows, LENGTH: runs.length, TABLE: address_of(table)},
         }
-        found.append(command(_KERNELS[output.itemsize], fields, keeps=(source, output, table)))
-    return found
+        commands.append(command(_KERNELS[output.itemsize], fields, keeps=(source, output, table)))
+    return commands
 
 
 def _table(run: Callable[..., None], prepared: object, source: Array, output: Array) -> Array:

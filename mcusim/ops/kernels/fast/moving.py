@@ -52,7 +52,7 @@ def encode_moves(moves: Iterable[tuple[Array, Array]], *inputs: Array) -> list[C
 
     inputs: what the sources must be views of; numpy makes a copy of what it cannot show as a view.
     """
-    found = []
+    commands = []
     lowest, highest = _extents(inputs)
     for target, source in moves:
         if target.size:
@@ -60,8 +60,8 @@ def encode_moves(moves: Iterable[tuple[Array, Array]], *inputs: Array) -> list[C
             at = bisect_left(lowest, high) - 1  # the last extent that begins before the source ends
             if at < 0 or highest[at] <= low:
                 raise Declined("it is more than a view")
-            found += _encode(target, source)
-    return found
+            commands += _encode(target, source)
+    return commands
 
 
 def _extents(arrays: Sequence[Array]) -> tuple[list[int], list[int]]:

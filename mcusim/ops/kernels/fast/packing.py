@@ -140,11 +140,11 @@ def weighted(accumulator: Accumulator, weights: NDArray[Any]) -> Weighted:
     ends = flat * (-128 - zero), flat * (127 - zero)
     lowest, highest = bias + np.minimum(*ends).sum(1), bias + np.maximum(*ends).sum(1)
     fold = zero + (128 if HOST.vnni else 0)
-    found = requant(bias - fold * flat.sum(1), multiplier * sign, shift, lowest, highest)
-    return Weighted(np.where(found.dead[:, None], 0, flat).astype(np.int8), found)
+    requantised = requant(bias - fold * flat.sum(1), multiplier * sign, shift, lowest, highest)
+    return Weighted(np.where(requantised.dead[:, None], 0, flat).astype(np.int8), requantised)
 
 
-def pack_parameters(found: Requant, order: NDArray[np.int64]) -> Bytes:
+def pack_parameters(requantised: Requant, order: NDArray[np.int64]) -> Bytes:
     """One record of PARAM_BYTES for each vector; `order[v, e]` is the channel of lane e of vector v, or -1 for none."""
 
     def pick(values: Integers, fill: int) -> Integers:
@@ -156,13 +156,13 @@ def pack_parameters(found: Requant, order: NDArray[np.int64]) -> Bytes:
     def longs(values: Integers) -> Bytes:
         return np.ascontiguousarray(values).view(np.uint8).reshape(len(order), -1)
 
-    double, constant = pick(found.double, -(1 << 31)), pick(found.constant, 1 << 31)
+    double, constant = pick(requantised.double, -(1 << 31)), pick(requantised.constant, 1 << 31)
     parts = [
-        words(pick(found.bias, 0)),
+        words(pick(requantised.bias, 0)),
         *(longs(values[:, start::2]) for values in (double, constant) for start in (0, 1)),
-        words(pick(found.right, 1)),
-        words(pick(found.left, 0)),
-        words(pick(found.sign, 0)),
+        words(pick(requantised.right, 1)),
+        words(pick(requantised.left, 0)),
+        words(pick(requantised.sign, 0)),
     ]
     return np.concatenate(parts, axis=1).ravel()
 

@@ -26,8 +26,8 @@ def encode(
         raise Declined("its value is no repeated byte")
     write, read = padding.inside(prepared, source, output, piece)
     target = output[write]
-    found = [command for part in _around(output, write) if part.size for command in encode_fill(part, value[0])]
-    return found + encode_moves([(target, source[read])], source)
+    fills = [command for part in _around(output, write) if part.size for command in encode_fill(part, value[0])]
+    return fills + encode_moves([(target, source[read])], source)
 
 
 def _around(output: Array, inner: tuple[slice, ...]) -> Iterator[Array]:

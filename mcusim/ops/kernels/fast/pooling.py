@@ -136,7 +136,7 @@ def encode(
     largest = rows.kernel * cols.kernel
     if prepared.is_average and largest * 128 + largest // 2 >= 1 << 24:
         raise Declined("its window is too large")
-    origin, found = piece.origins[0], []
+    origin, commands = piece.origins[0], []
     for image in range(output.shape[0]):
         read = feature_map(source, image, origin)
         written = feature_map(output, image, (piece.rows.start, piece.cols.start))
@@ -150,5 +150,5 @@ def encode(
         }
         kernel = average_pool if prepared.is_average else max_pool
         workspace_bytes = 4 * c + 128 + output.shape[2] * c + 64
-        found.append(command(kernel, fields, workspace_bytes=workspace_bytes, keeps=(source, output)))
-    return found
+        commands.append(command(kernel, fields, workspace_bytes=workspace_bytes, keeps=(source, output)))
+    return commands

@@ -17,5 +17,5 @@ __all__ = ["encode"]
 def encode(
     prepared: Shape, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece, shared: Shared
 ) -> list[Command]:
-    found = constant(np.array(prepared, outputs[0].dtype)).view(outputs[0].dtype)
-    return encode_moves([(outputs[0], found)], found)
+    sizes = constant(np.array(prepared, outputs[0].dtype)).view(outputs[0].dtype)
+    return encode_moves([(outputs[0], sizes)], sizes)

@@ -129,8 +129,8 @@ class Stream:
             raise Declined("its weights are computed at run time")
         if isinstance(step.prepared, FloatSums):
             raise Declined("it sums floats, in an order of its own")
-        found = encoder(op.kernel)
-        if found is None or not planned.reads or planned.reads[0] == ABSENT:
+        encode = encoder(op.kernel)
+        if encode is None or not planned.reads or planned.reads[0] == ABSENT:
             raise Declined("it has no fast kernel, or reads a constant, behind which there is no slack")
 
         def shared(key: Hashable, make: Callable[[], T]) -> T:
@@ -150,7 +150,7 @@ class Stream:
                 )
             except Declined:
                 pass
-        return found(step.prepared, step.inputs, step.outputs, step.piece, shared)
+        return encode(step.prepared, step.inputs, step.outputs, step.piece, shared)
 
 
 class StreamRunner:

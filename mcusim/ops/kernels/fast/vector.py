@@ -105,9 +105,9 @@ def detect(forced: str) -> Host:
     if forced and forced not in known:
         what = f"'{forced}' is a kernel set that {'this machine cannot run' if forced in KERNEL_SETS else 'is unknown'}"
         raise InputError(what, where=KERNEL_SET, fix=f"use {', '.join(known)} or plain, or unset it")
-    found = KERNEL_SETS[forced or known[0]]
-    permutes = found.vnni and found.lanes == 16 and bool(llvm.get_host_cpu_features().get("avx512vbmi", False))
-    return replace(found, permutes=permutes)
+    host = KERNEL_SETS[forced or known[0]]
+    permutes = host.vnni and host.lanes == 16 and bool(llvm.get_host_cpu_features().get("avx512vbmi", False))
+    return replace(host, permutes=permutes)
 
 
 HOST = detect(os.environ.get(KERNEL_SET, ""))
@@ -211,8 +211,8 @@ class Emit:
 
     def loop(self, count: Value) -> AbstractContextManager[Any]:
         """`with e.loop(n) as k`: the body for k.index = 0 .. n - 1."""
-        found: AbstractContextManager[Any] = cgutils.for_range(self.b, count, intp=I64)
-        return found
+        counted: AbstractContextManager[Any] = cgutils.for_range(self.b, count, intp=I64)
+        return counted
 
     def each(self, out: Value, count: Value, piece: Callable[[Value], Value], step: int = 0) -> None:
         """Store `piece(place)`, `step` bytes (L), at every such place of `count`; the last as far as there are places.
@@ -337,7 +337,7 @@ class Emit:
         """Of two pairs of `words`: four vectors of int32 in block order."""
         name = "llvm.x86.avx512.pmulh.w.512" if L == 16 else "llvm.x86.avx2.pmulh.w"
         wide = ir.VectorType(I32, 2 * L)
-        found = []
+        widened = []
         for a, c in zip(x, y, strict=True):
             lower = self.b.mul(a, c)
             if HOST.x86:
@@ -345,8 +345,8 @@ class Emit:
             else:
                 whole = self.b.mul(self.b.sext(a, wide), self.b.sext(c, wide))
                 upper = self.b.trunc(self.b.ashr(whole, const(wide, 16)), VI16)
-            found += [self.b.bitcast(self.unpack(lower, upper, low=low), VI32) for low in (True, False)]
-        return found
+            widened += [self.b.bitcast(self.unpack(lower, upper, low=low), VI32) for low in (True, False)]
+        return widened
 
     def narrow(self, v: Value, post: tuple[Value, Value, Value]) -> Value:
         """One vector in memory order -> int8, plus zero point, clamped. |v| < 2**31 - 128."""
