@@ -36,7 +36,8 @@ class McusimError(Exception):
     """Base of every error a user can cause: says where, what, and how to fix it."""
 
     def __init__(self, what: str, *, where: str, fix: str) -> None:
-        self.what, self.where, self.fix = _told(what, WHAT_MOST), _told(where, WHERE_MOST), _told(fix, WHAT_MOST)
+        self.what, self.where = _printable(what, WHAT_MOST), _printable(where, WHERE_MOST)
+        self.fix = _printable(fix, WHAT_MOST)
         super().__init__(f"{self.where}: {self.what}\n  fix: {self.fix}")
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -48,7 +49,7 @@ WHAT_MOST, WHERE_MOST = 1000, 500
 """Characters of a sentence. Names in a file, and arguments, may be as long as they like."""
 
 
-def _told(text: str, most: int) -> str:
+def _printable(text: str, most: int) -> str:
     """Safe to print: no control characters, and the middle left out where it is too long."""
     if not text.isprintable():
         text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -42,9 +42,9 @@ def refuse_beyond(size_bytes: int, what: str, *, where: str) -> None:
     """Raise MemoryLimitError where `size_bytes` are more than the limit.   what: "running it", "reading it", ..."""
     limit = _limit_bytes.get()
     if size_bytes > limit:
-        told = f"{what} would take {_shown(size_bytes)} of memory, and {_shown(limit)} are allowed"
+        sentence = f"{what} would take {_shown(size_bytes)} of memory, and {_shown(limit)} are allowed"
         fix = "raise --max-memory (in Python mcusim.limits.memory_limit), or ask for less"
-        raise MemoryLimitError(told, where=where, fix=fix)
+        raise MemoryLimitError(sentence, where=where, fix=fix)
 
 
 def _shown(size_bytes: int) -> str:

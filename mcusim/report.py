@@ -372,8 +372,8 @@ def _notebook_page(report: Report) -> str:
     """
     verdict = str(report.verdict).replace("-", " ")
     heading = f"<b>{_text(report.model.name)} on {_text(report.profile.name)}: {_text(verdict)}</b>"
-    told = f"{_text(report.runtime.name)} {_text(report.runtime.version)}, schedule {_text(report.schedule.spec)}"
-    parts = [heading, f"<div>{told}</div>", _table(("", "takes", "of", "used", "", "basis"), _budgets(report))]
+    how = f"{_text(report.runtime.name)} {_text(report.runtime.version)}, schedule {_text(report.schedule.spec)}"
+    parts = [heading, f"<div>{how}</div>", _table(("", "takes", "of", "used", "", "basis"), _budgets(report))]
     layers = _heaviest(report)
     if layers:
         rows = [_layer(layer, report.profile.clock_hz) for layer in layers]

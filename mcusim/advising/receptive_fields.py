@@ -190,27 +190,27 @@ class _Draft:
         Blocks that repeat their shape go behind the stage. Of the others a kernel shrinks to 3x3, with a stride of 1 to
         1x1, and a block that only had its depthwise convolution for that loses it. Kernels behind grow by as much.
         """
-        told: list[str] = []
+        changes: list[str] = []
         layers, taken = self.layers, 0
         for place_ in range(1, self.inside):
             layer, kernel = layers[place_], _kernel(layers[place_])
             least = 1 if layer.get("stride", 1) == 1 and not layer.get("shortcut") else 3
             if layer["op"] != "mbconv" or _behind(layers, place_, self.inside) is not None or kernel <= least:
                 continue
-            told.append(f"layer {place_ + 1}: kernel {kernel} -> {least}")
+            changes.append(f"layer {place_ + 1}: kernel {kernel} -> {least}")
             taken += (kernel - least) // 2
             layers[place_] = _without_depthwise(layer) if least == 1 else {**layer, "kernel": least}
         growing = [i for i in range(self.inside, len(layers)) if layers[i]["op"] == "mbconv"]
         for place_ in [i for i in growing if _kernel(layers[i]) < LARGEST_KERNEL][:taken]:
-            told.append(f"layer {place_ + 1}: kernel {_kernel(layers[place_])} -> {_kernel(layers[place_]) + 2}")
+            changes.append(f"layer {place_ + 1}: kernel {_kernel(layers[place_])} -> {_kernel(layers[place_]) + 2}")
             layers[place_] = {**layers[place_], "kernel": _kernel(layers[place_]) + 2}
         inside = self.inside
         for place_ in range(self.inside - 1, 0, -1):
             behind = _behind(layers, place_, inside)
             if behind is not None:
-                told.append(f"layer {place_ + 1}: behind the stage, as another of layer {behind + 1}")
+                changes.append(f"layer {place_ + 1}: behind the stage, as another of layer {behind + 1}")
                 layers, inside = _moved(layers, place_, behind), inside - 1
-        return told, layers, inside
+        return changes, layers, inside
 
 
 def _computing(network: Mapping[str, Any], layers: Sequence[Mapping[str, Any]], runtime: Runtime) -> int:

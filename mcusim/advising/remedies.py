@@ -234,16 +234,16 @@ class _Patient:
         is_alone = len(kinds) == 1 and way.runtime is self.runtime
         note = untold_input(way.board, answer.input.bytes if answer.input.where == InputPlace.EXTERNAL else 0)
         kind = kinds[0] if is_alone else RemedyKind.COMBINATION
-        return _of(kind, self._told(way, answer), True, answer, way.command, note)
+        return _of(kind, self._ways_named(way, answer), True, answer, way.command, note)
 
-    def _told(self, way: Way, answer: Report) -> str:
-        told = [f"runtime {way.runtime.name}"] if way.runtime is not None and way.runtime is not self.runtime else []
-        told += ["run the layers in another order"] if way.reorder else []
+    def _ways_named(self, way: Way, answer: Report) -> str:
+        ways = [f"runtime {way.runtime.name}"] if way.runtime is not None and way.runtime is not self.runtime else []
+        ways += ["run the layers in another order"] if way.reorder else []
         if answer.input.where == InputPlace.EXTERNAL and self.report.input.where != InputPlace.EXTERNAL:
-            told.append("input external")
-        told += [f"schedule {way.schedule}"] if way.schedule != "layer" else []
-        told += [f"plan the arena with {way.planner}"] if way.planner is not None else []
-        return ", ".join(told)
+            ways.append("input external")
+        ways += [f"schedule {way.schedule}"] if way.schedule != "layer" else []
+        ways += [f"plan the arena with {way.planner}"] if way.planner is not None else []
+        return ", ".join(ways)
 
     def _runtimes(self) -> Iterator[tuple[Way, Remedy]]:
         """Other runtimes that need less, or fit."""
@@ -311,12 +311,12 @@ class _Patient:
         wished = None if self.picks_runtime else self.runtime
         asked = next(self._smallest([wished]), None)
         if asked is not None:
-            yield _of(RemedyKind.BOARD, self._board_told(asked[1]), True, asked[1], asked[0].command)
+            yield _of(RemedyKind.BOARD, self._board_named(asked[1]), True, asked[1], asked[0].command)
         if wished is not None:
             others = [each for each in (*preferred(), RUNTIMES[OWN]) if each.name != wished.name]
             other = next(self._smallest(others), None)
             if other is not None and (asked is None or _size(other[1]) < _size(asked[1])):
-                yield _of(RemedyKind.BOARD, self._board_told(other[1]), True, other[1], other[0].command)
+                yield _of(RemedyKind.BOARD, self._board_named(other[1]), True, other[1], other[0].command)
 
     def _smallest(self, runtimes: Sequence[Runtime | None]) -> Iterator[tuple[Way, Report]]:
         """Boards that hold the network, the smallest first; those of which that is not certain come last.
@@ -353,10 +353,10 @@ class _Patient:
         answers = [replace(self.way, runtime=each.on(self.way.board.core)).answer() for each in chosen]
         return 0.9 * min([math.inf if answer is None else answer.sram.peak_bytes for answer in answers])
 
-    def _board_told(self, answer: Report) -> str:
+    def _board_named(self, answer: Report) -> str:
         """The board, and the runtime where it is another."""
-        told = f"board {answer.profile.name}"
-        return told if answer.runtime.name == self.runtime.name else f"{told}, runtime {answer.runtime.name}"
+        board = f"board {answer.profile.name}"
+        return board if answer.runtime.name == self.runtime.name else f"{board}, runtime {answer.runtime.name}"
 
     def _asked(self, network: Mapping[str, Any]) -> Report | None:
         """An answer, or None where such a network cannot be built or run."""

@@ -209,7 +209,7 @@ def answer(args: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("MCUSIM_DEBUG"):
             raise
-        told = " ".join(f"{type(error).__name__} {error}".split())[:TOLD_MOST]
-        complain(f"this is a fault of mcusim, please report it: {told} (MCUSIM_DEBUG=1 shows where)")
+        failure = " ".join(f"{type(error).__name__} {error}".split())[:TOLD_MOST]
+        complain(f"this is a fault of mcusim, please report it: {failure} (MCUSIM_DEBUG=1 shows where)")
         return NO_ANSWER
     return code if isinstance(code, int) else FINE

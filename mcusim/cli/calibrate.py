@@ -84,8 +84,8 @@ def calibrate(
     calibration, changes = join(own)
     write_bytes(fit_to_bytes(calibration.fit, calibration.scales, calibration.own_scale), output, "--output")
     if json is not None:
-        told = CalibrateDocument(schema_version=1, file=output, contradictions=doubts, changes=changes)
-        write_output(document(told), json, "--json")
+        json_document = CalibrateDocument(schema_version=1, file=output, contradictions=doubts, changes=changes)
+        write_output(document(json_document), json, "--json")
     if json != STDOUT:
         show(calibration_lines(changes, output, terminal_width(), glyphs()))
 

@@ -67,8 +67,8 @@ def codegen_(
     )
     write_folder(made.files, output, "prediction.json")
     if json is not None:
-        told = CodegenDocument(schema_version=1, folder=output, files=sorted(made.files), report=made.report)
-        write_output(document(told), json, "--json")
+        json_document = CodegenDocument(schema_version=1, folder=output, files=sorted(made.files), report=made.report)
+        write_output(document(json_document), json, "--json")
     if json != STDOUT:
         write_output("".join(f"{line}\n" for line in _lines(made, output)), STDOUT, "-o")
 

@@ -157,14 +157,14 @@ def diff(
     if b is None and {*map(numerics_of, modes)} == {Numerics.TFLM, Numerics.LITERT} and not comparison.is_same:
         note = f"{note}. {_NORMAL}".removeprefix(". ")
     if json is not None:
-        told: DiffDocument = {
+        json_document: DiffDocument = {
             "schema_version": 1,
             "input": note or None,
             "unpaired_a": comparison.unpaired_a,
             "unpaired_b": comparison.unpaired_b,
             "layers": [_difference(layer) for layer in comparison.layers],
         }
-        write_output(document(told), json, "--json")
+        write_output(document(json_document), json, "--json")
     if json != STDOUT:
         show(difference_lines(f"{first.label} against {second.label}", comparison, note, terminal_width(), glyphs()))
     if check and not comparison.is_same:
@@ -273,13 +273,13 @@ def _saved(name: str) -> dict[str, Any]:
 
 
 def _refuse_other_inputs(a: Graph, b: Graph) -> None:
-    told = [
+    shapes = [
         ", ".join(f"{g.tensors[i].dtype} {'x'.join(map(str, g.tensors[i].shape)) or 'scalar'}" for i in g.inputs)
         for g in (a, b)
     ]
-    if told[0] != told[1]:
+    if shapes[0] != shapes[1]:
         raise InputError(
-            f"they take different inputs, {told[0]} and {told[1]}",
+            f"they take different inputs, {shapes[0]} and {shapes[1]}",
             where=f"{a.name} and {b.name}",
             fix="compare networks that run on the same input",
         )
@@ -332,7 +332,7 @@ def _tell_noise(name: str, inputs: list[str], mode: str, seed: int | None, json:
     traced = execute(graph, read_inputs(graph, inputs, seed or 0), numerics=mode, trace=True)
     layers, note = quantization_noise(graph, traced), _note(inputs, seed)
     if json is not None:
-        told = FloatDocument(schema_version=1, input=note or None, layers=[_noise(layer) for layer in layers])
-        write_output(document(told), json, "--json")
+        json_document = FloatDocument(schema_version=1, input=note or None, layers=[_noise(layer) for layer in layers])
+        write_output(document(json_document), json, "--json")
     if json != STDOUT:
         show(noise_lines(f"{graph.name} against float32", layers, note, terminal_width(), glyphs()))

@@ -100,7 +100,7 @@ def exec_(
     if output is not None:
         write_bytes(_encoded(graph, answers, output), output, "--output")
     tensors = [graph.tensors[index] for index in graph.outputs]
-    lines = [_told(tensor, answer) for tensor, answer in zip(tensors, answers, strict=True)]
+    lines = [_output_line(tensor, answer) for tensor, answer in zip(tensors, answers, strict=True)]
     write_output("".join(f"{line}\n" for line in lines), STDOUT, "--output")
 
 
@@ -185,7 +185,7 @@ def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return stream.getvalue()
 
 
-def _told(tensor: Tensor, answer: np.ndarray[Any, Any]) -> str:
+def _output_line(tensor: Tensor, answer: np.ndarray[Any, Any]) -> str:
     shape = "x".join(map(str, answer.shape)) or "scalar"
     values = " ".join(f"{value:.6g}" for value in answer.ravel()[:SHOWN].tolist())
     more = " ..." if answer.size > SHOWN else ""

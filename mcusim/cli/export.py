@@ -62,7 +62,7 @@ def export(
     refuse_overwriting((model, bits), FILE=path, json=json)
     written = export_model(model if bits is None else _narrowed(model, bits), path, seed)
     if json is not None:
-        told: ExportDocument = {
+        json_document: ExportDocument = {
             "schema_version": 1,
             "file": str(written.path),
             "size_bytes": written.size_bytes,
@@ -70,7 +70,7 @@ def export(
             "drawn": written.drawn,
             "notes": written.notes,
         }
-        write_output(document(told), json, "--json")
+        write_output(document(json_document), json, "--json")
     if json == STDOUT:
         return
     lines = [f"{written.path}: {written.size_bytes:,} bytes, {len(written.graph.nodes)} operators", *written.notes]

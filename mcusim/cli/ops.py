@@ -94,8 +94,8 @@ def ops(
 def _warnings(graph: Graph) -> list[str]:
     """What `mcusim run` cannot tell of the network although its operators have names that a runtime knows."""
     reason = float_reason(graph)
-    told = f"{graph.name} {reason}: `mcusim run` tells its memory and flash, and no time; {QUANTISE}"
-    return [told] if reason else []
+    warning = f"{graph.name} {reason}: `mcusim run` tells its memory and flash, and no time; {QUANTISE}"
+    return [warning] if reason else []
 
 
 def _served(graph: Graph, runtime: Runtime) -> list[Served]:
@@ -119,9 +119,9 @@ def _served(graph: Graph, runtime: Runtime) -> list[Served]:
         if index in refused:
             kernel = Kernel("", False, refused[index])
         need = needed.get(index) if kernel.supported else None
-        told = (kernel.name, kernel.supported, kernel.why, kernel.hint, gaps.get(index, ""))
+        verdict = (kernel.name, kernel.supported, kernel.why, kernel.hint, gaps.get(index, ""))
         release = (need.since, need.why) if need else ("", "")
-        served.append(Served(index, node.name, node.op, shape, *told, *release))
+        served.append(Served(index, node.name, node.op, shape, *verdict, *release))
     return served
 
 

@@ -132,8 +132,8 @@ MAX_MEMORY = option(
 
 def csv_of(line: str) -> Any:
     """The option that writes one line a `line` as CSV."""
-    told = f"Write one line a {line} as CSV; - is standard output."
-    return option(metavar="FILE", help=told)
+    help_ = f"Write one line a {line} as CSV; - is standard output."
+    return option(metavar="FILE", help=help_)
 
 
 def choice_option(text: str, kind: type[Choice], option: str) -> Choice:

@@ -268,13 +268,13 @@ def plan(
         _tell_all(graph, pieces, board, json, csv)
         return
     answer = _answer(graph, chosen, pieces, planner, place_option(input_place), reordered, board, image)
-    told = _emitted(graph, loaded, chosen, *emit, seed) if emit is not None else []
+    emitted = _emitted(graph, loaded, chosen, *emit, seed) if emit is not None else []
     if json is not None:
         write_output(document(_plain(answer)), json, "--json")
     if csv is not None:
         write_output(tenants_csv(answer.plan), csv, "--csv")
     if STDOUT not in (json, csv):
-        show([*_lines(answer, choice), *told])
+        show([*_lines(answer, choice), *emitted])
 
 
 def _refuse_beside_all(given: dict[str, object]) -> None:
@@ -374,10 +374,10 @@ def _emitted(graph: Graph, loaded: Graph, runtime: Runtime, kind: str, target: s
 
     plan = offline_plan(graph, runtime)
     written = export_model(graph, target, seed, metadata=plan.metadata())
-    told = f"{target}: {written.size_bytes:,} bytes; its plan takes {plan.arena_bytes:,} bytes of arena, "
+    sentence = f"{target}: {written.size_bytes:,} bytes; its plan takes {plan.arena_bytes:,} bytes of arena, "
     before_bytes = offline_plan(loaded, runtime).default_bytes
-    told += f"not {before_bytes:,}" if plan.arena_bytes < before_bytes else "as the interpreter's own does"
-    return [line for text in (told, *written.notes) for line in paragraph(text, terminal_width())]
+    sentence += f"not {before_bytes:,}" if plan.arena_bytes < before_bytes else "as the interpreter's own does"
+    return [line for text in (sentence, *written.notes) for line in paragraph(text, terminal_width())]
 
 
 def _tell_all(graph: Graph, schedule: Schedule, board: Board | None, json: str | None, csv: str | None) -> None:

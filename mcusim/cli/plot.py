@@ -77,13 +77,13 @@ def _kind(output: str, data: str | None, model: str | None = None, profile: str 
     return check_format(output)
 
 
-def _write(picture: bytes, output: str, rows: str, data: str | None, told: str) -> None:
+def _write(picture: bytes, output: str, rows: str, data: str | None, sentence: str) -> None:
     """A picture, the numbers behind it where they are asked for, and what it shows."""
     write_bytes(picture, output, "--output")
     if data is not None:
         write_output(rows, data, "--data")
     if data != STDOUT:
-        write_output(f"{output}: {told}\n", STDOUT, "--output")
+        write_output(f"{output}: {sentence}\n", STDOUT, "--output")
 
 
 @app.callback(invoke_without_command=True)
@@ -128,8 +128,8 @@ def timeline(
     chosen, _ = chosen_runtime(runtime, graph, board)
     plan = plan_memory(graph, chosen, pieces, planner=planner)
     count = sum(1 for tenant in plan.tenants() if tenant.size_bytes)
-    told = f"{counted(count, 'buffer')} on {counted(plan.program.length, 'step')}"
-    _write(timeline_plot(plan, board, kind), output, tenants_csv(plan), data, told)
+    sentence = f"{counted(count, 'buffer')} on {counted(plan.program.length, 'step')}"
+    _write(timeline_plot(plan, board, kind), output, tenants_csv(plan), data, sentence)
 
 
 @app.command(short_help="The memory of each layer beside the budget.")
@@ -150,8 +150,8 @@ def memory(
 
     kind, board = _kind(output, data, model, profile), named_board(profile)
     report = simulate(model, profile=board, runtime=runtime, schedule=schedule)
-    told = f"{counted(len(report.layers), 'layer')} of {report.model.name}"
-    _write(memory_plot(report, kind), output, layers_csv(report), data, told)
+    sentence = f"{counted(len(report.layers), 'layer')} of {report.model.name}"
+    _write(memory_plot(report, kind), output, layers_csv(report), data, sentence)
 
 
 @app.command(short_help="Predicted against measured times.")
@@ -169,9 +169,9 @@ def validation(
 
     kind = _kind(output, data)
     families = predictions(Group.FAMILIES)
-    told = f"{len(families)} measured times"
+    sentence = f"{len(families)} measured times"
     sheet = validation_csv({Group.FAMILIES: families})
-    _write(validation_plot(families, kind), output, sheet, data, told)
+    _write(validation_plot(families, kind), output, sheet, data, sentence)
 
 
 @app.command(short_help="SRAM against time: the schedules worth having.")
@@ -209,8 +209,8 @@ def front(
             sram_budget_bytes=budget,
             progress=progress,
         )
-    told = f"{counted(len(schedules.points), 'schedule')} of {schedules.graph.name}"
-    _write(front_plot(schedules, kind, width), output, front_csv(schedules), data, told)
+    sentence = f"{counted(len(schedules.points), 'schedule')} of {schedules.graph.name}"
+    _write(front_plot(schedules, kind, width), output, front_csv(schedules), data, sentence)
 
 
 @app.command(short_help="The patches or bands of a stage on its feature maps.")
@@ -245,8 +245,8 @@ def patches(
         raise ScheduleError(what, where=f"schedule '{pieces}'", fix=fix)
     number = cut[stage - 1]
     maps = stage_maps(program, program.stages[number])
-    told = f"{counted(len(maps), 'map')} of {program.graph.name}"
-    _write(patches_plot(program, number, str(pieces), kind, width), output, maps_csv(program, maps), data, told)
+    sentence = f"{counted(len(maps), 'map')} of {program.graph.name}"
+    _write(patches_plot(program, number, str(pieces), kind, width), output, maps_csv(program, maps), data, sentence)
 
 
 @app.command(short_help="Table 4: accuracy against SRAM, published and simulated.")
@@ -288,8 +288,8 @@ def _plot(name: str, output: str, data: str | None) -> None:
     kind = _kind(output, data)
     chart = CHARTS[name]()
     count = sum(len(panel.dots) for panel in chart.panels)
-    told = f"{count} points in {len(chart.panels)} panels"
-    _write(PLOTS[name](chart, kind), output, chart_csv(chart), data, told)
+    sentence = f"{count} points in {len(chart.panels)} panels"
+    _write(PLOTS[name](chart, kind), output, chart_csv(chart), data, sentence)
 
 
 @app.command(short_help="The time of each layer, split by cause.")
@@ -313,8 +313,8 @@ def layers(
     if report.latency.ms is None:
         why = next((warning for warning in report.warnings if warning.startswith("latency")), "latency: not known")
         raise ModelError(why.rstrip("."), where=f"'{report.model.name}'", fix="ask for another runtime")
-    told = f"{counted(len(report.layers), 'layer')} of {report.model.name}"
-    _write(layers_plot(report, kind), output, layers_csv(report), data, told)
+    sentence = f"{counted(len(report.layers), 'layer')} of {report.model.name}"
+    _write(layers_plot(report, kind), output, layers_csv(report), data, sentence)
 
 
 @app.command(short_help="Which part of a search space fits a board best.")
@@ -362,15 +362,15 @@ def space(
             progress=progress,
         )
     best = subspaces.best
-    told = f"{counted(len(subspaces.parts), 'part')} of {subspaces.space.name}, "
-    told += "no network of any part fits" if best is None else f"best {best.label}"
+    sentence = f"{counted(len(subspaces.parts), 'part')} of {subspaces.space.name}, "
+    sentence += "no network of any part fits" if best is None else f"best {best.label}"
     write_bytes(space_plot(subspaces, kind, width), output, "--output")
     if data is not None:
         write_output(subspaces_csv(subspaces), data, "--data")
     if json is not None:
         write_output(document(subspaces_document(subspaces)), json, "--json")
     if STDOUT not in (data, json):
-        write_output(f"{output}: {told}\n", STDOUT, "--output")
+        write_output(f"{output}: {sentence}\n", STDOUT, "--output")
 
 
 @app.command(short_help="The answers of a sweep: any two figures, and the front of those that fit.")
@@ -406,8 +406,8 @@ def sweep(
 
     kind = _kind(output, data, accuracies)
     points = sweep_points(folder, x, y, by, accuracies=accuracies, dataset=dataset)
-    told = f"{counted(points.count, 'answer')} in {counted(len(points.panels), 'panel')}"
+    sentence = f"{counted(points.count, 'answer')} in {counted(len(points.panels), 'panel')}"
     if points.left_out:
-        told += f"; {points.left_out:,} lack a figure of {points.x.title} or {points.y.title}"
-        told += f" on {points.dataset}" if points.dataset else ""
-    _write(sweep_plot(points, kind, width), output, sweep_csv(points), data, told)
+        sentence += f"; {points.left_out:,} lack a figure of {points.x.title} or {points.y.title}"
+        sentence += f" on {points.dataset}" if points.dataset else ""
+    _write(sweep_plot(points, kind, width), output, sweep_csv(points), data, sentence)

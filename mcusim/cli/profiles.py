@@ -210,8 +210,8 @@ def check(
     if board is not None:
         findings += _model_findings(board, file)
     if json is not None:
-        told = FindingsDocument(schema_version=1, file=file, is_valid=not errors, findings=findings)
-        write_output(document(told), json, "--json")
+        json_document = FindingsDocument(schema_version=1, file=file, is_valid=not errors, findings=findings)
+        write_output(document(json_document), json, "--json")
     if json != STDOUT:
         show(finding_lines(file, findings, board, terminal_width()))
     if errors:

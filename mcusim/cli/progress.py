@@ -27,7 +27,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None] | None]:
         return
     bar = _Bar()
     try:
-        yield bar.told
+        yield bar.show
     finally:
         bar.close()
 
@@ -37,7 +37,7 @@ class _Bar:
         self.began, self.what = time.monotonic(), ""
         self.shown: Progress | None = None
 
-    def told(self, what: str, done: int, most: int) -> None:
+    def show(self, what: str, done: int, most: int) -> None:
         if self.shown is None:
             if time.monotonic() - self.began < PATIENCE_SECONDS:
                 return

@@ -91,7 +91,7 @@ def quantize(
         write_output(document(_document(written, costs)), json, "--json")
     if json != STDOUT:
         lines = [f"{written.path}: {written.size_bytes:,} bytes, {len(written.graph.nodes)} operators", *written.notes]
-        lines += [_told(cost) for cost in costs]
+        lines += [_cost_line(cost) for cost in costs]
         write_output("".join(f"{line}\n" for line in lines), STDOUT, "--output")
 
 
@@ -117,7 +117,7 @@ def _arrays(path: str, inputs: list[str]) -> dict[str, Any]:
     return {inputs[0]: arrays}
 
 
-def _told(cost: Agreement) -> str:
+def _cost_line(cost: Agreement) -> str:
     sqnr = "all zero in floats" if cost.sqnr_db is None else f"{cost.sqnr_db:.1f} dB above its quantisation noise"
     same = "" if cost.same_largest is None else f", the same largest element on {100 * cost.same_largest:.1f} %"
     return f"output '{cost.name}' on {cost.samples} samples: {sqnr}{same}"

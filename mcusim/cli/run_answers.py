@@ -21,7 +21,7 @@ from mcusim.errors import InputError
 from mcusim.gating.comparing import compare_reports, read_report
 from mcusim.question import Question
 from mcusim.render.boards import board_lines
-from mcusim.render.gates import change_told
+from mcusim.render.gates import change_sentence
 from mcusim.render.layers import LayerChoice
 from mcusim.render.run_report import report_lines
 from mcusim.report import SCHEMA_VERSION, Report
@@ -108,8 +108,8 @@ def write_baseline(report: Report, target: str) -> None:
         return
     comparison = compare_reports(before, read_report(target))
     changed = [change for change in comparison.changes if change.before != change.after]
-    told = [change_told(change) for change in changed]
-    complain(f"{target}: {'; '.join([*told, *comparison.other]) or 'nothing changed'}")
+    changes = [change_sentence(change) for change in changed]
+    complain(f"{target}: {'; '.join([*changes, *comparison.other]) or 'nothing changed'}")
 
 
 def tell_boards(reports: Sequence[Report], json: str | None, csv: str | None) -> None:

@@ -127,15 +127,15 @@ def search(
             what_if=what_if,
             progress=progress,
         )
-    told = search_document(best)
+    contents = search_document(best)
     written = output if best.fits else None
     if written is not None:
         command = asked_again(context, ("output", "json", "spaces", "journal"), ("seed",))
         write_output(found_file(best, command), written, "--output")
     if json is not None:
-        write_output(document({"schema_version": SCHEMA_VERSION, **told._asdict()}), json, "--json")
+        write_output(document({"schema_version": SCHEMA_VERSION, **contents._asdict()}), json, "--json")
     if STDOUT not in (written, json):
-        show(network_lines(best, told, written, terminal_width(), glyphs()))
+        show(network_lines(best, contents, written, terminal_width(), glyphs()))
     if not best.fits:
         raise typer.Exit(1)
 

@@ -184,7 +184,7 @@ def _progress() -> Progress | None:
     if not sys.stderr.isatty():
         return None
 
-    def told(done: int, most: int, off: float) -> None:
+    def show(done: int, most: int, off: float) -> None:
         state = f"the nearest is {off:.1%} off in all" if off else "all is met"
         print(
             f"\rsearching: {done:,} of at most {most:,} networks, {state} ".ljust(78),
@@ -195,7 +195,7 @@ def _progress() -> Progress | None:
         if done >= most or not off:
             print(file=sys.stderr)
 
-    return told
+    return show
 
 
 def _document(network: FoundNetwork) -> SearchNetDocument:

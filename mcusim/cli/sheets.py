@@ -187,6 +187,6 @@ def predictions_csv(evaluation: Evaluation) -> str:
     lines = []
     for p in evaluation.predictions:
         first = p.ranked[0] if p.ranked else None
-        told = ["", "", ""] if first is None else [first, names[first], int(first == p.label)]
-        lines.append([p.name, p.label, names[p.label], *told, " ".join(map(str, p.ranked)), p.score])
+        guess = ["", "", ""] if first is None else [first, names[first], int(first == p.label)]
+        lines.append([p.name, p.label, names[p.label], *guess, " ".join(map(str, p.ranked)), p.score])
     return sheet(columns, lines)

@@ -97,12 +97,12 @@ def sweep(
         return
     if output is None:
         raise InputError("no folder is named", where="mcusim sweep", fix="add -o DIR, or --explain")
-    with _told() as progress:
+    with _progress_shown() as progress:
         tally = run_sweep(asked, output, processes=processes, scheduler=scheduler, progress=progress)
     if html is not None:
         write_output(sweep_page(output), html, "--html")
     if json is not None:
-        told: SweepDocument = {
+        json_document: SweepDocument = {
             "schema_version": 1,
             "folder": output,
             "answered": tally.answered,
@@ -110,7 +110,7 @@ def sweep(
             "resumed": tally.resumed,
             "seconds": tally.seconds,
         }
-        write_output(document(told), json, "--json")
+        write_output(document(json_document), json, "--json")
     if STDOUT not in (html, json):
         print(_summed_up(tally, output))
 
@@ -131,7 +131,7 @@ def _summed_up(tally: Tally, output: str) -> str:
 
 
 @contextmanager
-def _told() -> Iterator[Progress]:
+def _progress_shown() -> Iterator[Progress]:
     """Progress on standard error: a bar with rate and time left on a terminal, else a line a minute."""
     if sys.stderr is not None and sys.stderr.isatty():
         with progress_bar() as bar:

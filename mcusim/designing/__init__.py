@@ -82,8 +82,8 @@ class FoundNetwork:
 
     def __repr__(self) -> str:
         name = str(self.network.get("name", ""))[:60]
-        told = "meets all that was asked" if self.meets else "the nearest"
-        return f"<FoundNetwork {name!r} on {self.board.name!r}: {told}, {self.steps} networks tried>"
+        outcome = "meets all that was asked" if self.meets else "the nearest"
+        return f"<FoundNetwork {name!r} on {self.board.name!r}: {outcome}, {self.steps} networks tried>"
 
 
 def search_net(

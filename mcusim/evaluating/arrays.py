@@ -43,7 +43,7 @@ def read_array_samples(place: Path, reading: Reading, tensor: Tensor) -> Dataset
         raise InputError(f"it holds {', '.join(sorted(arrays)) or 'nothing'}", where=str(place), fix=fix)
     x, note = _shaped(arrays[keys[0]], tensor, f"{place} '{keys[0]}'")
     labels = _labels(arrays[keys[1]], len(x), f"{place} '{keys[1]}'")
-    numbers, told = numbered(sorted(set(labels)), reading, f"{place} '{keys[1]}'")
+    numbers, remarks = numbered(sorted(set(labels)), reading, f"{place} '{keys[1]}'")
     groups = next((arrays[name] for name in _GROUPS if name in arrays), None)
     if groups is not None and groups.shape != (len(x),):
         what = f"its shape is {groups.shape}, for {len(x)} samples"
@@ -55,7 +55,7 @@ def read_array_samples(place: Path, reading: Reading, tensor: Tensor) -> Dataset
     )
     classes = reading.classes + tuple(str(i) for i in range(len(reading.classes), reading.outputs))
     kind, x = _kind(x, tensor, str(place))
-    notes = tuple(filter(None, (note, kind, *told)))
+    notes = tuple(filter(None, (note, kind, *remarks)))
     return Dataset(Form.ARRAYS, place, samples, classes, arrays=x, notes=notes)
 
 
@@ -77,12 +77,12 @@ def _shaped(x: NDArray[Any], tensor: Tensor, where: str) -> tuple[NDArray[Any], 
     if x.shape[1:] == wanted:
         return x, ""
     if [n for n in x.shape[1:] if n != 1] == [n for n in wanted if n != 1]:
-        told = ["x".join(map(str, shape)) for shape in (x.shape[1:], wanted)]
-        return x.reshape(len(x), *wanted), f"samples of {told[0]} taken as {told[1]}"
-    told = ["x".join(map(str, shape)) or "one number" for shape in (x.shape[1:], wanted)]
+        shapes = ["x".join(map(str, shape)) for shape in (x.shape[1:], wanted)]
+        return x.reshape(len(x), *wanted), f"samples of {shapes[0]} taken as {shapes[1]}"
+    shapes = ["x".join(map(str, shape)) or "one number" for shape in (x.shape[1:], wanted)]
     is_channels_first = x.ndim == 4 and (*x.shape[2:], x.shape[1]) == wanted
     fix = "its channels come last: x.transpose(0, 2, 3, 1)" if is_channels_first else "give it in that shape"
-    raise InputError(f"a sample is {told[0]}, and the network takes {told[1]}", where=where, fix=fix)
+    raise InputError(f"a sample is {shapes[0]}, and the network takes {shapes[1]}", where=where, fix=fix)
 
 
 def _labels(y: NDArray[Any], count: int, where: str) -> list[str]:

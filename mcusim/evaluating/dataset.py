@@ -93,9 +93,9 @@ def limited(dataset: Dataset, limit: int | None) -> tuple[Dataset, str]:
     if limit is None or limit >= total:
         return dataset, ""
     chosen = sorted(spread(dataset.samples)[:limit])
-    told = "spread over the data set" if _has_boxes(dataset.samples) else "the first of each class in turn"
+    which = "spread over the data set" if _has_boxes(dataset.samples) else "the first of each class in turn"
     samples = tuple(dataset.samples[i] for i in chosen)
-    return replace(dataset, samples=samples), f"{limit:,} of {total:,} samples, {told}"
+    return replace(dataset, samples=samples), f"{limit:,} of {total:,} samples, {which}"
 
 
 def spread(samples: Sequence[Sample]) -> list[int]:

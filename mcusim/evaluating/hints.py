@@ -46,11 +46,11 @@ def suspicion(score: Score, dataset: Dataset, predictions: Sequence[Prediction],
         if score.low <= 0.5:
             return f"it cannot be told from chance (50 %){few}"
     else:
-        chance, told = _chance(score.metric, dataset, predictions)
+        chance, words = _chance(score.metric, dataset, predictions)
         if score.high < chance:
-            return f"it is below chance ({told})"
+            return f"it is below chance ({words})"
         if score.low <= chance:
-            return f"it cannot be told from chance ({told}){few}"
+            return f"it cannot be told from chance ({words}){few}"
     if published is not None and score.high < published:
         return f"it is below the published {percent(published)}"
     return ""
@@ -89,8 +89,8 @@ def from_predictions(score: Score, dataset: Dataset, predictions: Sequence[Predi
     is_enough = len(ranked) >= 5 * len({p.label for p in ranked})
     if right.low > max(score.high, 0.5) and is_enough:
         pairs = [f"{_name(dataset, a)} is output {b}" for a, b in sorted(order.items()) if a != b][:3]
-        told = f"({', '.join(pairs)}, ...)"
-        yield f"with classes in another order it is {percent(right.value)}: --classes FILE {told}"
+        pairs_shown = f"({', '.join(pairs)}, ...)"
+        yield f"with classes in another order it is {percent(right.value)}: --classes FILE {pairs_shown}"
 
 
 def _best_order(predictions: Sequence[Prediction]) -> dict[int, int]:
@@ -139,15 +139,15 @@ def variants(chosen: Preprocessing, frame: Frame, is_integer: bool, is_resized: 
 def ordered(
     known: Sequence[str], candidates: Sequence[Trial], measure: Callable[[Preprocessing], Score], chosen: Preprocessing
 ) -> list[str]:
-    """Variants that are surely better on the same few samples, the best first; then what the predictions told."""
+    """Variants that are surely better on the same few samples, the best first; then what the predictions show."""
     base = measure(chosen)
     better = []
     for trial in candidates:
         right = measure(trial.preprocessing)
         if right.low > base.high:
             gain = f"{percent(right.value)} instead of {percent(base.value)}"
-            told = f"{trial.words} the same {right.samples} samples give {gain}: --preprocess {trial.option}"
-            better.append((right.value, told))
+            gain_sentence = f"{trial.words} the same {right.samples} samples give {gain}: --preprocess {trial.option}"
+            better.append((right.value, gain_sentence))
     if better:
         return [*(sentence for _, sentence in sorted(better, reverse=True)), *known]
     names = ", ".join(trial.option for trial in candidates)

@@ -52,7 +52,7 @@ class Measurement:
     subject: Subject
     dataset: Dataset
     total: int
-    limit_told: str
+    limit_note: str
     declared: Declared
     loader: Loader
     metric: Metric
@@ -74,7 +74,7 @@ class Measurement:
         declared = settle(subject, user, is_imagenet=whole.form is Form.IMAGENET, has_files=whole.arrays is None)
         loader = Loader(subject, whole, declared.preprocessing)
         prepared(subject.graph, numerics=numerics)  # refuses what cannot be executed
-        chosen, told = limited(whole, checked_limit(question.limit))
+        chosen, limit_note = limited(whole, checked_limit(question.limit))
         key = {
             "network": subject.sha256,
             "data": data_key(whole, whole.classes),
@@ -82,7 +82,7 @@ class Measurement:
         }
         named = question.resume
         state = State(_kept_at(subject, key), key, {}) if named is None else read_state(Path(named), key)
-        made = cls(question, subject, chosen, len(whole.samples), told, declared, loader, metric, metrics, state)
+        made = cls(question, subject, chosen, len(whole.samples), limit_note, declared, loader, metric, metrics, state)
         names = {sample.name for sample in chosen.samples}
         made.done = {name: prediction for name, prediction in state.done.items() if name in names}
         return made
@@ -161,7 +161,7 @@ class Measurement:
             confusions=confusions(predictions),
             preprocessing=preprocessing_steps(self.subject, self.dataset, self.declared, self.loader.has_pixels),
             declared_by=self.declared.source if self.loader.has_pixels else "",
-            notes=tuple(filter(None, (*self.dataset.notes, self.limit_told))),
+            notes=tuple(filter(None, (*self.dataset.notes, self.limit_note))),
             warnings=tuple(self._warnings(metric, predictions, doubt)),
             advice=tuple(self._advice(score, predictions, diagnose)) if doubt or self.question.diagnose else (),
             published=published,
@@ -214,7 +214,7 @@ class Measurement:
         cut = sum(share >= CUT_SHARE for share in shares)
         if not shares or 2 * cut < len(shares):
             return []
-        told = (
+        sentence = (
             f"{cut} of {len(shares)} samples are beyond the input's range: {CUT_SHARE:.0%} or more of each is cut off"
         )
         entry = self.subject.entry
@@ -224,22 +224,24 @@ class Measurement:
             how = f"the network's source declares another preprocessing: --preprocess {entry.name}"
         else:
             how = "pixels are normalised to another range than the network was trained on: --preprocess says to which"
-        return [f"{told}; {how}"]
+        return [f"{sentence}; {how}"]
 
     def _advice(self, score: Score, predictions: Sequence[Prediction], diagnose: bool | None) -> list[str]:
-        told = list(hints.from_predictions(score, self.dataset, predictions))
+        sentences = list(hints.from_predictions(score, self.dataset, predictions))
         frame = frame_of(self.subject.input)
         if not self.loader.has_pixels or frame is None or False in (diagnose, self.question.diagnose):
-            return told
+            return sentences
         is_integer, has_files = self.subject.input.dtype.is_integer, self.dataset.arrays is None
         candidates = hints.variants(self.declared.preprocessing, frame, is_integer, has_files)
         affordable = LEAST_TRIED if not self.seconds else int(TRIAL_SECONDS / (self.seconds * (len(candidates) + 1)))
         if affordable < LEAST_TRIED and not self.question.diagnose:
-            return [*told, "trying the usual mistakes takes a while here: --diagnose does it"]
+            return [*sentences, "trying the usual mistakes takes a while here: --diagnose does it"]
         names = {prediction.name for prediction in predictions}
         readable = replace(self.dataset, samples=tuple(s for s in self.dataset.samples if s.name in names))
         few, _ = limited(readable, hints.TRIED if self.question.diagnose else min(affordable, hints.TRIED))
-        return hints.ordered(told, candidates, lambda p: self._tried(few, p, score.metric), self.declared.preprocessing)
+        return hints.ordered(
+            sentences, candidates, lambda p: self._tried(few, p, score.metric), self.declared.preprocessing
+        )
 
     def _tried(self, few: Dataset, preprocessing: Preprocessing, metric: Metric) -> Score:
         """The metric on a few samples under other preprocessing."""

@@ -234,9 +234,11 @@ def _check_channels(tensor: Tensor, chosen: Preprocessing) -> None:
 def _assumed(graph: Graph, is_imagenet: bool, said: set[str]) -> tuple[Preprocessing, str]:
     """What most converters and scripts do, by the input's type (assumption A30), and the sentence that says so."""
     resize = Resize.CROP if is_imagenet else Resize.STRETCH
-    told = []
+    assumptions = []
     if "resize" not in said:
-        told.append("images are cropped as for ImageNet" if is_imagenet else "images are stretched to the input's size")
+        assumptions.append(
+            "images are cropped as for ImageNet" if is_imagenet else "images are stretched to the input's size"
+        )
     held = _range_of_input(graph)
     mean, std, integers = *RANGES["0..1"], Integers.AFFINE
     reason = "the input is float, and nothing tells its range"
@@ -252,8 +254,10 @@ def _assumed(graph: Graph, is_imagenet: bool, said: set[str]) -> tuple[Preproces
     else:
         name = "0..1"
     if not {"mean", "std", "integers"} & said:
-        told.append(f"pixels are normalised to {name} ({reason})" if name != "bytes" else f"0 to 255 fill it: {reason}")
-    sentence = ", ".join(told)
+        assumptions.append(
+            f"pixels are normalised to {name} ({reason})" if name != "bytes" else f"0 to 255 fill it: {reason}"
+        )
+    sentence = ", ".join(assumptions)
     return Preprocessing(resize=resize, mean=mean, std=std, integers=integers), sentence
 
 

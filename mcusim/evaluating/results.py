@@ -113,8 +113,8 @@ class Evaluation:
 
     def __repr__(self) -> str:
         one = self.score
-        told = f"{one.metric} {one.value:.4f} ({one.low:.4f} to {one.high:.4f})"
-        return f"<Evaluation of {self.model!r:.60} on {self.count} samples: {told}>"
+        value = f"{one.metric} {one.value:.4f} ({one.low:.4f} to {one.high:.4f})"
+        return f"<Evaluation of {self.model!r:.60} on {self.count} samples: {value}>"
 
 
 SUITED = {
@@ -153,11 +153,11 @@ def scores_of(
     if Metric.MAP in metrics:
         truth = {sample.name: sample.boxes for sample in dataset.samples}
         rows, whole, eleven = map_scores([truth[p.name] for p in predictions], [p.boxes for p in predictions], classes)
-        told = tuple(
+        of_classes = tuple(
             ClassResult(r.label, dataset.classes[r.label], r.objects, None, r.value if r.objects else None)
             for r in rows
         )
-        return (whole, eleven), told
+        return (whole, eleven), of_classes
     scores = []
     for metric in metrics:
         if metric is Metric.AUC:

@@ -84,9 +84,9 @@ def read_state(path: Path, key: Mapping[str, str]) -> State:
     head = _head(lines[0], where)
     other = next((name for name, value in key.items() if head.get(name) != value), None)
     if other is not None:
-        told = {"network": "another network", "data": "another data set", "reading": "other preprocessing or labels"}
+        words = {"network": "another network", "data": "another data set", "reading": "other preprocessing or labels"}
         fix = "name another file for this run, or delete that one"
-        raise InputError(f"it was computed with {told.get(other, 'another ' + other)}", where=where, fix=fix)
+        raise InputError(f"it was computed with {words.get(other, 'another ' + other)}", where=where, fix=fix)
     done = {}
     for number, line in enumerate(lines[1:], 2):
         try:

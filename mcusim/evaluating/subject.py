@@ -110,9 +110,9 @@ def _answer(graph: Graph) -> Answer:
         return Answer.SCORE if elements == 1 else Answer.CLASSES
     if len(shapes) == 1 and shapes[0] == source.shape:
         return Answer.RECONSTRUCTION
-    told = ", ".join("x".join(map(str, shape)) for shape in shapes)
+    shapes_shown = ", ".join("x".join(map(str, shape)) for shape in shapes)
     fix = f"declare [detection] in a TOML file for --preprocess; understood are {UNDERSTOOD}"
-    raise InputError(f"what its outputs mean is not known ({told})", where=f"network '{graph.name}'", fix=fix)
+    raise InputError(f"what its outputs mean is not known ({shapes_shown})", where=f"network '{graph.name}'", fix=fix)
 
 
 def _postprocess(graph: Graph) -> Detection | None:
@@ -142,8 +142,8 @@ def _check_outputs(graph: Graph, declared: Detection) -> None:
         for shape, stride, anchors in zip(shapes, declared.strides, declared.anchors, strict=True):
             wanted = (1, rows // stride, cols // stride, len(anchors) // 2 * (5 + declared.classes))
             if shape != wanted:
-                told = ["x".join(map(str, s)) for s in (shape, wanted)]
-                what = f"an output is {told[0]}, and stride {stride} with its anchors means {told[1]}"
+                shown = ["x".join(map(str, s)) for s in (shape, wanted)]
+                what = f"an output is {shown[0]}, and stride {stride} with its anchors means {shown[1]}"
                 raise InputError(what, where=where, fix="correct strides, anchors and classes")
     elif declared.format is BoxFormat.POSTPROCESS:
         if len(declared.outputs) != 4 or not all(-1 <= i < count for i in declared.outputs):

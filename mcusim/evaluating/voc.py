@@ -51,13 +51,13 @@ def read_voc(folder: Path, reading: Reading, labels: tuple[str, ...]) -> Dataset
         what = f"{len(names)} classes are named, and the network tells apart {reading.outputs}"
         fix = "give --classes FILE with the name of each class on a line, or `labels` in [detection]"
         raise InputError(what, where=str(root), fix=fix)
-    identifiers, told = _identifiers(root, reading.split)
+    identifiers, split_note = _identifiers(root, reading.split)
     numbers = {name: i for i, name in enumerate(names)}
     samples = tuple(_sample(root, identifier, numbers) for identifier in identifiers)
     if not any(sample.boxes for sample in samples):
         what = f"none of its objects is of the network's classes ({', '.join(names[:5])})"
         raise InputError(what, where=str(root), fix="name the classes as the annotations do, with --classes FILE")
-    return Dataset(Form.VOC, root, samples, names, notes=(told,), is_voc2007="2007" in root.name)
+    return Dataset(Form.VOC, root, samples, names, notes=(split_note,), is_voc2007="2007" in root.name)
 
 
 def _identifiers(root: Path, split: str | None) -> tuple[list[str], str]:

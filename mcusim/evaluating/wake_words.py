@@ -68,14 +68,14 @@ def read_wake_words(place: Path, reading: Reading) -> Dataset:
         raise InputError("there is no annotation file (.json)", where=str(place), fix=fix)
     file, root = files[0], _root(files[0])
     content = _read(file)
-    labels, told = _labels(content, file)
+    labels, label_note = _labels(content, file)
     paths = _found(root, {image.file_name for image in content.images})
     present = [image for image in content.images if image.file_name in paths]
     if not present:
         first = content.images[0].file_name if content.images else "none"
         fix = "put the images below the folder that holds the annotations"
         raise InputError(f"none of its images is below {root} (the first is {first})", where=str(file), fix=fix)
-    notes = [f"annotations from {file.name}", told]
+    notes = [f"annotations from {file.name}", label_note]
     if len(files) > 1:
         notes.append(f"not used: {', '.join(other.name for other in files[1:4])}")
     if len(present) < len(content.images):
@@ -98,9 +98,9 @@ def _read(file: Path) -> _File:
         what = f"it cannot be read ({error.strerror or error})"
         raise InputError(what, where=str(file), fix="check the path") from None
     except msgspec.DecodeError as error:
-        told = str(error).replace("`", "'")
+        reason = str(error).replace("`", "'")
         fix = "give a file with `images`, `annotations` and `categories`"
-        raise InputError(f"it is no COCO annotation file ({told})", where=str(file), fix=fix) from None
+        raise InputError(f"it is no COCO annotation file ({reason})", where=str(file), fix=fix) from None
 
 
 def _labels(content: _File, file: Path) -> tuple[Mapping[int, int], str]:

@@ -51,10 +51,10 @@ def _values(tensor: Tensor, chosen: Preprocessing) -> str:
         return f"bytes 0..255 given as {low}..{low + 255}"
     name = next((n for n, pair in RANGES.items() if pair == (chosen.mean, chosen.std)), None)
     moved = f"(byte - {_numbers(chosen.mean)})" if any(chosen.mean) else "byte"
-    told = moved if set(chosen.std) == {1.0} else f"{moved} / {_numbers(chosen.std)}"
+    formula = moved if set(chosen.std) == {1.0} else f"{moved} / {_numbers(chosen.std)}"
     if name is not None:
-        told += f" (range={name})"
-    return f"{told}, {_quantised(tensor)}"
+        formula += f" (range={name})"
+    return f"{formula}, {_quantised(tensor)}"
 
 
 def _quantised(tensor: Tensor) -> str:
@@ -72,5 +72,5 @@ def _given(tensor: Tensor, dataset: Dataset) -> str:
 
 
 def _numbers(values: Sequence[float]) -> str:
-    told = ", ".join(f"{value:g}" for value in values)
-    return told if len(values) == 1 else f"({told})"
+    listed = ", ".join(f"{value:g}" for value in values)
+    return listed if len(values) == 1 else f"({listed})"

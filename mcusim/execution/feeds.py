@@ -52,8 +52,8 @@ def check_inputs(graph: Graph, inputs: Inputs) -> Feed:
         calls.append(_calls(graph, tensor, array))
         arrays.append(array)
     if len(set(calls)) > 1:
-        told = ", ".join("one call" if n is None else f"{n} calls" for n in calls)
-        raise _refusal(graph, f"the inputs disagree: {told}", "give every input the same leading dimension")
+        counts = ", ".join("one call" if n is None else f"{n} calls" for n in calls)
+        raise _refusal(graph, f"the inputs disagree: {counts}", "give every input the same leading dimension")
     return Feed(tuple(arrays), calls[0])
 
 
@@ -115,8 +115,8 @@ def _other_type_fix(tensor: Tensor, array: Array) -> str:
         return "if it is an image of 0..255, give (array.astype('int16') - 128).astype('int8')"
     if array.dtype.kind == "f" and tensor.dtype.is_integer and tensor.quantization is not None:
         scale, zero_point = tensor.quantization.scales[0], tensor.quantization.zero_points[0]
-        told = f"round(x / {scale:.6g}) + {zero_point}, clipped to {tensor.dtype}"
-        return f"quantise it with the input's scale {scale:.6g} and zero point {zero_point}: {told}"
+        formula = f"round(x / {scale:.6g}) + {zero_point}, clipped to {tensor.dtype}"
+        return f"quantise it with the input's scale {scale:.6g} and zero point {zero_point}: {formula}"
     return f"give an array of {tensor.dtype.unpacked}"
 
 

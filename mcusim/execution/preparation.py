@@ -152,12 +152,12 @@ def _refuse_unsupported(graph: Graph) -> None:
             missing.setdefault(node.op, []).append(node.name[:60])
     if not missing:
         return
-    told = [
+    reasons = [
         f"{op} ({', '.join(map(repr, names[:_NAMED]))}{f' and {len(names) - _NAMED} more' if names[_NAMED:] else ''})"
         for op, names in missing.items()
     ]
     raise ModelError(
-        f"it has operators that mcusim cannot run: {'; '.join(told)}",
+        f"it has operators that mcusim cannot run: {'; '.join(reasons)}",
         where=graph.source.description if graph.source.file_bytes else f"network '{graph.name}'",
         fix="replace them, or cut the network before them (`mcusim ops MODEL` lists what is supported)",
     )

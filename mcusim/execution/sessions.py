@@ -40,8 +40,8 @@ class Trace:
 
     def __repr__(self) -> str:
         size_bytes = sum(array.nbytes for array in self.tensors.values())
-        told = f"{len(self.tensors)} tensors, {size_bytes:,} bytes, {len(self.outputs)} outputs"
-        return f"<Trace of {self.graph.name}: {told}>"
+        counts = f"{len(self.tensors)} tensors, {size_bytes:,} bytes, {len(self.outputs)} outputs"
+        return f"<Trace of {self.graph.name}: {counts}>"
 
 
 class _Port(NamedTuple):

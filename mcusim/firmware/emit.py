@@ -260,7 +260,7 @@ _OWN = "mcusim_own"
 
 def _prefixed(text: str, name: str) -> str:
     prefixes = {"mcu_": f"{name}_", "MCU_": f"{name.upper()}_", _OWN: name, _OWN.upper(): name.upper()}
-    return re.sub(r"\b(?:" + "|".join(prefixes) + ")", lambda found: prefixes[found[0]], text)
+    return re.sub(r"\b(?:" + "|".join(prefixes) + ")", lambda match: prefixes[match[0]], text)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -352,10 +352,10 @@ def _first_values(network: Network, arrays: dict[str, NDArray[Any]]) -> list[str
 
 def _place(network: Network, memory: Memory, view: int) -> str:
     """Address of a view that holds a tensor whole."""
-    found = network.program.views[view]
-    if found.kind is ViewKind.OUTSIDE:
-        return f"{network.name}_external({memory.pointers[found.tensor]})"
-    return f"{network.name.upper()}_BYTES + {memory.offsets[found.buffer] + found.offset_bytes}"
+    where = network.program.views[view]
+    if where.kind is ViewKind.OUTSIDE:
+        return f"{network.name}_external({memory.pointers[where.tensor]})"
+    return f"{network.name.upper()}_BYTES + {memory.offsets[where.buffer] + where.offset_bytes}"
 
 
 def _input_home(network: Network, memory: Memory, home: Home) -> str:

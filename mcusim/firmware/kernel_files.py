@@ -159,16 +159,16 @@ def kernel_files(modes: Mapping[str, Collection[str]]) -> dict[str, str]:
 
     modes: by file, the ways of requantising that its steps ask for (`tables.Mode`).
     """
-    found: dict[str, str] = {}
+    text_of: dict[str, str] = {}
 
     def visit(file: str) -> None:
-        if file in found:
+        if file in text_of:
             return
         text = _kernel_text(file, frozenset(modes.get(file, ())))
         for included in re.findall(r'^#include "([^"]+)"', text, re.MULTILINE):
             visit(included)
-        found[file] = text
+        text_of[file] = text
 
     for file in modes:
         visit(file)
-    return found
+    return text_of

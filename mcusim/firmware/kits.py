@@ -75,22 +75,22 @@ def refuse_without_kit(board: Board) -> None:
 def _inputs(network: Network, board: Board, made: Sources) -> list[_Input]:
     steps = sum(1 for _ in network.program.body())
     free_bytes = board.sram_budget_bytes - made.arena_bytes - STACK_BOUND_BYTES - 4 * steps - MARGIN_BYTES
-    found = []
+    described = []
     for index, home in enumerate(network.program.inputs):
         tensor = network.graph.tensors[home.held]
         is_external = home.view != ABSENT and network.program.views[home.view].kind is ViewKind.OUTSIDE
         in_flash = is_external and tensor.size_bytes > free_bytes
         if is_external and not in_flash:
             free_bytes -= -(-tensor.size_bytes // 4) * 4
-        found.append(
+        described.append(
             _Input(index, tensor.size_bytes, is_external, in_flash, tensor.dtype in _DRAWN_TYPES and not in_flash)
         )
-    return found
+    return described
 
 
 def drawn_inputs(network: Network, board: Board, made: Sources) -> list[bool]:
     """Of each input whether main.c draws its bytes; else they are 0."""
-    return [found.is_drawn for found in _inputs(network, board, made)]
+    return [described.is_drawn for described in _inputs(network, board, made)]
 
 
 def kit_files(network: Network, made: Sources, board: Board, schedule: str, output_hash: int) -> Mapping[str, str]:
@@ -120,8 +120,8 @@ def kit_files(network: Network, made: Sources, board: Board, schedule: str, outp
         "steps": sum(1 for _ in network.program.body()),
         "layers": _layers(network),
         "inputs": inputs,
-        "draws": any(found.is_drawn for found in inputs),
-        "clears": any(not found.is_drawn and not found.in_flash for found in inputs),
+        "draws": any(described.is_drawn for described in inputs),
+        "clears": any(not described.is_drawn and not described.in_flash for described in inputs),
         "hash": f"{output_hash:08x}",
         "machine": machine,
         "flasher": kit.flasher,
@@ -149,11 +149,11 @@ def _sources_of(board: Board) -> dict[str, str]:
 
 def _layers(network: Network) -> Sequence[_Layer]:
     """The network's nodes in their order; what only the runtime does is nobody's layer."""
-    found: list[_Layer] = []
+    layers: list[_Layer] = []
     index = 0
     for stage in network.program.stages:
         for step in stage.steps:
             if stage.part == 0 and step.node != ABSENT:
-                found.append(_Layer(step.node, index, step.signature.op))
+                layers.append(_Layer(step.node, index, step.signature.op))
             index += 1
-    return sorted(found)
+    return sorted(layers)

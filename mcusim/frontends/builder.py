@@ -177,14 +177,14 @@ class GraphBuilder:
         name = self._name(op, name)
         types = self._types(op, inputs)
         try:
-            found = signatures.infer(op, attributes, types, dtype)
+            interned = signatures.infer(op, attributes, types, dtype)
         except ModelError as error:
             _explain(error, name, op)
         outputs = tuple(
             self._tensor(Tensor(name if index == 0 else f"{name}:{index}", type_, quantization))
-            for index, type_ in enumerate(found.outputs)
+            for index, type_ in enumerate(interned.outputs)
         )
-        self._nodes.append(Node(name, found, tuple(inputs), outputs))
+        self._nodes.append(Node(name, interned, tuple(inputs), outputs))
         return outputs
 
     # Layers with weights
@@ -207,12 +207,12 @@ class GraphBuilder:
         name = self._name("CONV_2D", name)
         x, rule = self._border(x, padding, name)
         try:
-            found = signatures.conv_2d(
+            interned = signatures.conv_2d(
                 self.type_of(x), out_c, pair(kernel), pair(stride), rule, activation, pair(dilation), groups, bias
             )
         except ModelError as error:
             _explain(error, name, "CONV_2D")
-        return self._emit(found, (x,), name)
+        return self._emit(interned, (x,), name)
 
     def depthwise_conv_2d(
         self,
@@ -231,12 +231,12 @@ class GraphBuilder:
         name = self._name("DEPTHWISE_CONV_2D", name)
         x, rule = self._border(x, padding, name)
         try:
-            found = signatures.depthwise_conv_2d(
+            interned = signatures.depthwise_conv_2d(
                 self.type_of(x), pair(kernel), pair(stride), rule, activation, multiplier, pair(dilation), bias
             )
         except ModelError as error:
             _explain(error, name, "DEPTHWISE_CONV_2D")
-        return self._emit(found, (x,), name)
+        return self._emit(interned, (x,), name)
 
     def fully_connected(
         self,
@@ -250,10 +250,10 @@ class GraphBuilder:
         """Every output from every element of a sample (of the last dimension, if the input has rank 2)."""
         name = self._name("FULLY_CONNECTED", name)
         try:
-            found = signatures.fully_connected(self.type_of(x), out_c, activation, bias)
+            interned = signatures.fully_connected(self.type_of(x), out_c, activation, bias)
         except ModelError as error:
             _explain(error, name, "FULLY_CONNECTED")
-        return self._emit(found, (x,), name)
+        return self._emit(interned, (x,), name)
 
     # Layers without weights
 
@@ -303,10 +303,10 @@ class GraphBuilder:
         """Zero padding of an NHWC map, as a node of its own.   channels: of zeros, behind its own."""
         name = self._name("PAD", name)
         try:
-            found = signatures.pad(self.type_of(x), (top, bottom, left, right), channels)
+            interned = signatures.pad(self.type_of(x), (top, bottom, left, right), channels)
         except ModelError as error:
             _explain(error, name, "PAD")
-        return self._emit(found, (x,), name)
+        return self._emit(interned, (x,), name)
 
     def reshape(self, x: int, shape: Sequence[int], *, name: str | None = None) -> int:
         """The same elements in another shape; one dimension may be -1."""
@@ -420,11 +420,11 @@ class GraphBuilder:
         rows, cols = pair(padding)
         return self.pad(x, rows, rows, cols, cols, name=f"{name}/pad"), Padding.VALID
 
-    def _emit(self, found: Signature, activations: tuple[int, ...], name: str) -> int:
+    def _emit(self, interned: Signature, activations: tuple[int, ...], name: str) -> int:
         """Add a node whose further inputs are constants: known integers are shared, weights are made."""
         tensors = self._tensors
         inputs = list(activations)
-        for role, type_ in zip(_ROLES, found.inputs[len(activations) :], strict=False):
+        for role, type_ in zip(_ROLES, interned.inputs[len(activations) :], strict=False):
             if type_ is None:
                 inputs.append(ABSENT)
             elif type_.values is not None:
@@ -433,8 +433,8 @@ class GraphBuilder:
                 inputs.append(len(tensors))
                 tensors.append(Tensor(f"{name}/{role}", type_))
         output = len(tensors)
-        tensors.append(Tensor(name, found.outputs[0]))
-        self._nodes.append(Node(name, found, tuple(inputs), (output,)))
+        tensors.append(Tensor(name, interned.outputs[0]))
+        self._nodes.append(Node(name, interned, tuple(inputs), (output,)))
         return output
 
     def _simple(self, op: str, inputs: tuple[int, ...], attributes: Attributes | None, name: str | None) -> int:

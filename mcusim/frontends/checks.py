@@ -75,14 +75,14 @@ def check_shapes(graph: Graph, where: str) -> None:
 
 def _stale_inputs(graph: Graph, node: Node) -> str:
     """Which inputs have a shape that only the file says, and who makes them: it may be that of another run."""
-    told = []
+    stale = []
     for place, tensor in enumerate(node.inputs):
         maker = graph.producer.get(tensor)
         if maker is None or not _is_only_stored(graph.nodes[maker].signature):
             continue
         shape = _shown([graph.tensors[tensor].shape])
-        told.append(f"input {place} ({shape}) is made by node {maker} ({graph.nodes[maker].op})")
-    return f"; {', '.join(told)}, whose stored shape nobody could check and may be stale" if told else ""
+        stale.append(f"input {place} ({shape}) is made by node {maker} ({graph.nodes[maker].op})")
+    return f"; {', '.join(stale)}, whose stored shape nobody could check and may be stale" if stale else ""
 
 
 def _is_only_stored(signature: Signature) -> bool:
@@ -261,6 +261,6 @@ def _activations(node: Node) -> Iterator[TensorType]:
 
 def _weights(node: Node) -> Iterator[TensorType]:
     op = OPS.get(node.op)
-    for index, found in enumerate(node.signature.inputs):
-        if found is not None and found.is_constant and (op is None or index in op.parameters):
-            yield found
+    for index, kind in enumerate(node.signature.inputs):
+        if kind is not None and kind.is_constant and (op is None or index in op.parameters):
+            yield kind

@@ -53,24 +53,24 @@ class ConstantReader:
                 fix="download, copy or export the model again",
             )
         key = (start, shape, dtype)
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = self._elements(start, expected, shape, dtype)
-            if dtype is DType.BOOL and (found.view(np.uint8) > 1).any():  # C leaves open what such a bool is
+        elements = self._known.get(key)
+        if elements is None:
+            elements = self._known[key] = self._elements(start, expected, shape, dtype)
+            if dtype is DType.BOOL and (elements.view(np.uint8) > 1).any():  # C leaves open what such a bool is
                 fix = "download, copy or export the model again"
                 raise ModelError("it is bool, and holds bytes other than 0 and 1", where=where, fix=fix)
-        return found
+        return elements
 
     def _elements(self, start: int, count: int, shape: Shape, dtype: DType) -> NDArray[Any]:
         if dtype.bits < 8:
             return self._unpacked(start, count, shape, dtype)
         stored = np.dtype(_STORED_AS.get(dtype, dtype.value)).newbyteorder("<")
-        found = np.frombuffer(self._file.content, stored, math.prod(shape), start).reshape(shape)
-        if found.flags.aligned:
-            return found
+        elements = np.frombuffer(self._file.content, stored, math.prod(shape), start).reshape(shape)
+        if elements.flags.aligned:
+            return elements
         # Compiled kernels expect aligned elements. Converters align them; whoever did not gets a copy.
         self._file.charge(count)
-        aligned = found.copy()
+        aligned = elements.copy()
         aligned.flags.writeable = False
         return aligned
 

@@ -156,12 +156,12 @@ def _inputs_of(layer: Mapping[str, Any], where: str, previous: int, known: Mappi
 
 
 def _look_up(name: object, known: Mapping[str, int], where: str) -> int:
-    found = known.get(name) if isinstance(name, str) else None
-    if found is None:
+    tensor = known.get(name) if isinstance(name, str) else None
+    if tensor is None:
         near = did_you_mean(str(name), known, listed_by=LISTED_BY)
         fix = near if near.startswith("did") else f"use one of {', '.join(map(repr, known))}, or name a layer above it"
         raise ModelError(f"there is no layer or input named {name!r} before it", where=where, fix=fix)
-    return found
+    return tensor
 
 
 def _options(layer: Mapping[str, Any], kind: Layer, where: str) -> Options:

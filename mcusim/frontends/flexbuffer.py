@@ -40,8 +40,8 @@ class _Bytes:
         layout = _FORMATS.get(kind, {}).get(width)
         if layout is None or not 0 <= position <= len(self.content) - width:
             raise self.corrupt()
-        found: int | float = struct.unpack_from(layout, self.content, position)[0]
-        return found
+        value: int | float = struct.unpack_from(layout, self.content, position)[0]
+        return value
 
     def count(self, position: int, width: int) -> int:
         return int(self.number(_UINT, position, width))
@@ -80,7 +80,7 @@ def read_map(content: bytes, where: str) -> Mapping[str, Scalar]:
     key_width = file.count(values - 2 * value_width, value_width)
     if length * value_width > len(content) or key_width not in _FORMATS[_UINT]:
         raise file.corrupt()
-    found = {}
+    pairs = {}
     for index in range(length):
         name = file.text(file.back(keys + index * key_width, key_width))
         position = values + length * value_width + index
@@ -88,8 +88,8 @@ def read_map(content: bytes, where: str) -> Mapping[str, Scalar]:
             raise file.corrupt()
         value = _scalar(file, content[position], values + index * value_width, value_width)
         if value is not None:
-            found[name] = value
-    return found
+            pairs[name] = value
+    return pairs
 
 
 def _scalar(file: _Bytes, packed: int, position: int, width: int) -> Scalar | None:

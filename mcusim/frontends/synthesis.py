@@ -120,19 +120,19 @@ def _advance(draft: _Draft, index: int) -> None:
     node = draft.graph.nodes[index]
     layer = _drawing(node).weights
     if layer is not None:
-        found: Spread | None = _draw(draft, index, layer)
+        drawn: Spread | None = _draw(draft, index, layer)
     else:
         operands = [_operand(draft, node, tensor, index) for tensor in node.inputs]
         known, rule = [spread for spread in operands if spread is not None], _drawing(node).spread
-        found = rule(node, known) if rule is not None and known else None
-    if found is None:
+        drawn = rule(node, known) if rule is not None and known else None
+    if drawn is None:
         raise ModelError(
             "weights and quantisation cannot be drawn for this operator",
             where=draft.at(index),
             fix="give its tensors elements and quantisation, or leave the operator out",
         )
     for output in node.outputs:
-        draft.spreads[output] = _known(draft.tensors[output]) or found
+        draft.spreads[output] = _known(draft.tensors[output]) or drawn
     kept = _drawing(node).alike
     if kept is not None:
         for tensor in (*node.inputs[kept], *node.outputs):
@@ -146,21 +146,21 @@ def _operand(draft: _Draft, node: Node, tensor: int, index: int) -> Spread | Non
         return None
     if tensor in draft.spreads:
         return draft.spreads[tensor]
-    found = draft.tensors[tensor]
-    if found.dtype not in _QUANTISED:
+    operand = draft.tensors[tensor]
+    if operand.dtype not in _QUANTISED:
         return None
     number = _drawing(node).stands_for
-    if found.constant is None and found.type.elements == 1 and number is not None:
-        limit = (1 << (found.dtype.bits - 1)) - 1
-        elements = np.full(found.shape, limit, np.dtype(found.dtype.unpacked.value))
+    if operand.constant is None and operand.type.elements == 1 and number is not None:
+        limit = (1 << (operand.dtype.bits - 1)) - 1
+        elements = np.full(operand.shape, limit, np.dtype(operand.dtype.unpacked.value))
         draft.tensors[tensor] = replace(
-            found, constant=_frozen(elements), quantization=Quantization((_float32(number / limit),), (0,))
+            operand, constant=_frozen(elements), quantization=Quantization((_float32(number / limit),), (0,))
         )
         return constant(number)
-    spread = _known(found)
-    if spread is None or found.constant is None:
+    spread = _known(operand)
+    if spread is None or operand.constant is None:
         raise ModelError(
-            f"'{found.name}' is a constant without elements or quantisation, and what it stands for is unknown",
+            f"'{operand.name}' is a constant without elements or quantisation, and what it stands for is unknown",
             where=draft.at(index),
             fix="give it elements and quantisation",
         )
@@ -285,11 +285,11 @@ def _quantise(draft: _Draft) -> None:
     for tensor in draft.spreads:
         members.setdefault(draft.group(tensor), []).append(tensor)
     for group in members.values():
-        found = _common(draft, group)
+        spread = _common(draft, group)
         for index in group:
             member = draft.tensors[index]
             if member.quantization is None and member.dtype in _QUANTISED:
-                draft.tensors[index] = replace(member, quantization=_affine(found, member.dtype))
+                draft.tensors[index] = replace(member, quantization=_affine(spread, member.dtype))
 
 
 def _common(draft: _Draft, group: Sequence[int]) -> Spread:
@@ -298,14 +298,14 @@ def _common(draft: _Draft, group: Sequence[int]) -> Spread:
     fixed = next((index for index in group if draft.spreads[index].fixed), None)
     if fixed is None:
         return Spread(0.0, 0.0, low, high)
-    found = draft.spreads[fixed]
-    if any((s.low, s.high) != (found.low, found.high) for s in spreads if s.fixed):
+    fixed_spread = draft.spreads[fixed]
+    if any((s.low, s.high) != (fixed_spread.low, fixed_spread.high) for s in spreads if s.fixed):
         raise ModelError(
             f"tensor '{draft.tensors[fixed].name}' has a range of its own, and an operator joins it with another one",
             where=draft.where,
             fix="put a QUANTIZE between them",
         )
-    return found
+    return fixed_spread
 
 
 def _affine(spread: Spread, dtype: DType) -> Quantization:

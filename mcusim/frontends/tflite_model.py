@@ -185,8 +185,8 @@ def _graph(file: _File, table: Table, name: str, number: int) -> Graph:
         source=Source(file.flatbuffer.where),
     )
     where = f"{file.flatbuffer.where}, subgraph {number}" if number else file.flatbuffer.where
-    for part, found in (("inputs", inputs), ("outputs", graph.outputs)):
-        if not found and number == 0:  # subgraphs that initialise variables have neither inputs nor outputs
+    for part, numbers in (("inputs", inputs), ("outputs", graph.outputs)):
+        if not numbers and number == 0:  # subgraphs that initialise variables have neither inputs nor outputs
             raise ModelError(f"the network has no {part}", where=where, fix="export a whole network")
     check_flow(graph, where)
     check_shapes(graph, where)
@@ -207,11 +207,11 @@ def _operator(file: _File, table: Table, tensors: int) -> _Operator:
 
 def _indices(table: Table, slot: int, tensors: int, what: str, may_be_absent: bool = False) -> tuple[int, ...]:
     """A vector of tensor indices."""
-    found = table.integers(slot)
-    for index in found:
+    indices = table.integers(slot)
+    for index in indices:
         if not 0 <= index < tensors and not (may_be_absent and index == ABSENT):
             raise table.buffer.corrupt(f"{table.what} has tensor {index} as {what}, and there are {tensors}")
-    return found
+    return indices
 
 
 def _nodes(operators: Sequence[_Operator], tensors: Sequence[Tensor]) -> tuple[Node, ...]:

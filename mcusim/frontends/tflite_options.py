@@ -55,13 +55,13 @@ def read_attributes(operator: Table, op: OpDef) -> Attributes:
     options = _options(operator, op)
     if options is None and op.needs_options:
         raise operator.buffer.corrupt(f"{operator.what} ({op.name}) lacks its options")
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, _, read, convert in _fields(op.name):
         try:
-            found[name] = convert(read(options))
+            values[name] = convert(read(options))
         except (ValueError, KeyError) as error:
             raise operator.buffer.corrupt(f"{operator.what} ({op.name}) has an impossible {name}") from error
-    return op.attributes(**found)
+    return op.attributes(**values)
 
 
 def _custom_attributes(operator: Table, op: OpDef) -> Attributes:
@@ -70,15 +70,15 @@ def _custom_attributes(operator: Table, op: OpDef) -> Attributes:
     operator.buffer.charge(count)
     stored = operator.buffer.content[start : start + count]
     options = read_map(stored, f"{operator.buffer.where}, {operator.what} ({op.name})")
-    found: dict[str, Any] = {"stored": stored}
+    values: dict[str, Any] = {"stored": stored}
     hints = get_type_hints(op.attributes)
     for field in fields(op.attributes):
         value = options.get(field.name)
         if field.name != "stored" and value is not None:
             if isinstance(value, str) or not math.isfinite(value):
                 raise operator.buffer.corrupt(f"{operator.what} ({op.name}) has an impossible {field.name}")
-            found[field.name] = hints[field.name](value)
-    return op.attributes(**found)
+            values[field.name] = hints[field.name](value)
+    return op.attributes(**values)
 
 
 def stored_options(op: OpDef, attributes: Attributes) -> dict[str, Any]:
@@ -116,12 +116,12 @@ def _fields(op_name: str) -> tuple[_Field, ...]:
     op = OPS[op_name]
     table = OPTIONS[op.options]
     hints = get_type_hints(op.attributes)
-    found = []
+    stored_fields = []
     for field in fields(op.attributes):
         stored = "".join(part[:1].upper() + part[1:] for part in field.name.split("_"))
         if stored in table:
-            found.append(_Field(field.name, stored, _reader(*table[stored]), _converter(hints[field.name])))
-    return tuple(found)
+            stored_fields.append(_Field(field.name, stored, _reader(*table[stored]), _converter(hints[field.name])))
+    return tuple(stored_fields)
 
 
 def _reader(slot: int, code: str, default: float) -> Callable[[Table | None], Any]:

@@ -138,10 +138,10 @@ class _File:
     def constant(self, elements: NDArray[Any], dtype: DType) -> int:
         """Buffer of these elements; constants that are the same memory share one."""
         key = (elements.__array_interface__["data"][0], elements.strides, elements.nbytes, dtype.bits)
-        found = self.known.get(key)
-        if found is None:
-            found = self.known[key] = self.buffer(_content(elements, dtype))
-        return found
+        buffer = self.known.get(key)
+        if buffer is None:
+            buffer = self.known[key] = self.buffer(_content(elements, dtype))
+        return buffer
 
     def code(self, op: str, version: int) -> int:
         return self.codes.setdefault((op, version), len(self.codes))

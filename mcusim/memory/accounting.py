@@ -75,8 +75,8 @@ def unpacked_weights(program: Program, runtime: Runtime) -> str:
         return ""
     largest = max(unpacked, key=lambda buffer: buffer.size_bytes)
     layer = largest.name.removesuffix(UNPACKED_WEIGHTS).strip()
-    told = f"SRAM: {runtime.name} unpacks weights below 8 bits into scratch before it computes"
-    return f"{told}, {format_bytes(largest.size_bytes)} for '{layer}': fewer bits save flash, and cost SRAM."
+    sentence = f"SRAM: {runtime.name} unpacks weights below 8 bits into scratch before it computes"
+    return f"{sentence}, {format_bytes(largest.size_bytes)} for '{layer}': fewer bits save flash, and cost SRAM."
 
 
 def sram_info(memory: PlacedNetwork, board: Board, budget_bytes: int) -> tuple[SramInfo, tuple[str, ...]]:
@@ -144,12 +144,12 @@ def sram_as_convention(
         basis=counted.basis,
     )
     parts = tuple(PartInfo(part.name, part.size_bytes, part.why) for part in ledger.parts)
-    told = f"SRAM: counted as {convention.name} ({convention.what})"
+    warning = f"SRAM: counted as {convention.name} ({convention.what})"
     if runtime.counted_by:
-        told += f", as nobody has published where {runtime.name} puts buffers."
+        warning += f", as nobody has published where {runtime.name} puts buffers."
     else:
-        told += f"; {runtime.name} itself takes {own.peak_bytes:,} bytes."
-    return sram, ConventionInfo(convention.name, convention.basis, convention.what, parts), told
+        warning += f"; {runtime.name} itself takes {own.peak_bytes:,} bytes."
+    return sram, ConventionInfo(convention.name, convention.basis, convention.what, parts), warning
 
 
 def _peak(program: Program, alive_bytes: list[int]) -> PeakInfo | None:
@@ -269,8 +269,8 @@ def flash_info(
     low, high = total - error, total + error
     fits = True if high <= budget_bytes else False if low > budget_bytes else None
     if fits is None:
-        told = f"{low:,} to {high:,} bytes, as the size of the code is an estimate"
+        interval = f"{low:,} to {high:,} bytes, as the size of the code is an estimate"
         warnings.append(
-            f"flash: not sure whether {budget_bytes:,} bytes hold it: it takes {told}; --map FILE settles it."
+            f"flash: not sure whether {budget_bytes:,} bytes hold it: it takes {interval}; --map FILE settles it."
         )
     return FlashInfo(*sizes, fits, stored.basis, low, high), tuple(warnings)

@@ -106,7 +106,7 @@ def flash_of_image(graph: Graph, runtime: Runtime, image: Image) -> Flash:
     """Flash as the linked image has it: the model and all else. A model that is not in the image is added to it."""
     estimate = runtime.flash(graph)
     inside = _model_inside(image, graph, estimate.model_bytes)
-    notes = [note for note in (_foreign(image), _linked(graph, runtime, image).told) if note]
+    notes = [note for note in (_foreign(image), _linked(graph, runtime, image).remark) if note]
     if inside is not None:
         return Flash(inside, image.flash_bytes - inside, Basis.MEASURED, "; ".join(notes))
     notes.append(f"the model is not found in {image.where}: its bytes are added to the image's")
@@ -127,10 +127,10 @@ def image_runs(graph: Graph, runtime: Runtime, image: Image | None) -> bool | No
 
 
 class _Linked(NamedTuple):
-    """What of the network an image can run. told: what is to be said of it."""
+    """What of the network an image can run. remark: what is to be said of it."""
 
     runs: bool | None
-    told: str = ""
+    remark: str = ""
 
 
 def _linked(graph: Graph, runtime: Runtime, image: Image) -> _Linked:
@@ -142,18 +142,18 @@ def _linked(graph: Graph, runtime: Runtime, image: Image) -> _Linked:
     if runtime.resolver is None:
         if len(absent) == len(wanted):
             return untold
-        told = f"{image.where} lacks kernels of this network: {', '.join(absent)}"
-        return _Linked(None if trusted else False, told) if absent else _RUNS  # an optimiser may have inlined them
+        reason = f"{image.where} lacks kernels of this network: {', '.join(absent)}"
+        return _Linked(None if trusted else False, reason) if absent else _RUNS  # an optimiser may have inlined them
     linked = linked_operators(image)
     if not linked:
         return untold
     lacking = sorted(runtime.resolver(graph) - linked)
     if lacking:
-        told = f"{image.where} registers no {', '.join(lacking)}: the interpreter would refuse this network"
-        return _Linked(False, told)
+        reason = f"{image.where} registers no {', '.join(lacking)}: the interpreter would refuse this network"
+        return _Linked(False, reason)
     if wanted and len(absent) == len(wanted):
-        told = f"{image.where} links none of CMSIS-NN's kernels for this network: reference kernels serve it"
-        return _Linked(True, told)
+        reason = f"{image.where} links none of CMSIS-NN's kernels for this network: reference kernels serve it"
+        return _Linked(True, reason)
     return _RUNS
 
 

@@ -130,8 +130,8 @@ def _from_elf(content: bytes, where: str) -> Image:
     except InputError:
         raise
     except (ELFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError) as error:
-        told = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"the ELF file is damaged ({told})", where=where, fix="link it again") from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"the ELF file is damaged ({reason})", where=where, fix="link it again") from None
 
 
 def _symbols(elf: Any, sections: list[Any]) -> tuple[LinkedObject, ...]:

@@ -120,8 +120,8 @@ def _item(operator: str, served: _Served, needed: frozenset[str]) -> CodeItem:
             if name.startswith("arm_"):
                 functions[name] += size
     largest = sorted(functions, key=lambda name: -functions[name])[:2]
-    told = ", ".join(f"{name} {functions[name]:,}" for name in largest)
-    return CodeItem(operator, total, Basis.MEASURED, f"as linked{': ' if told else ''}{told}", dict(functions))
+    listed = ", ".join(f"{name} {functions[name]:,}" for name in largest)
+    return CodeItem(operator, total, Basis.MEASURED, f"as linked{': ' if listed else ''}{listed}", dict(functions))
 
 
 def _shared(served: _Served, needed: frozenset[str]) -> int:

@@ -130,17 +130,19 @@ def shared_bytes(program: Program, runtime: Runtime, placement: Placement) -> st
     for (a, a_low), (b, b_low) in combinations(placed, 2):
         together = a.first < b.end and b.first < a.end
         if together and a_low < b_low + b.size_bytes and b_low < a_low + a.size_bytes:
-            told = f"the plan that the model carries lets '{a.name}' and '{b.name}' share bytes while both are needed"
-            return f"{runtime.name} answers nonsense: {told}"
+            sentence = (
+                f"the plan that the model carries lets '{a.name}' and '{b.name}' share bytes while both are needed"
+            )
+            return f"{runtime.name} answers nonsense: {sentence}"
     return ""
 
 
 def refuse_shared_bytes(program: Program, runtime: Runtime, placement: Placement) -> None:
     """Raise PlanError where the plan that the model carries lets two tensors overlap: TFLM computes nonsense then."""
-    told = shared_bytes(program, runtime, placement)
-    if told:
+    sentence = shared_bytes(program, runtime, placement)
+    if sentence:
         raise PlanError(
-            told,
+            sentence,
             where=f"network '{program.graph.name}'",
             fix="`mcusim plan MODEL --planner tflm-greedy --emit tflm FILE` writes one that is right",
         )

@@ -144,10 +144,10 @@ class MemoryPlan:
     @property
     def refusals(self) -> tuple[str, ...]:
         """Why its runtime cannot run the network, a sentence each: then it is a plan of what would be needed."""
-        told = cannot_run(self.runtime, missing_kernels(self.program, self.runtime))
+        not_run = cannot_run(self.runtime, missing_kernels(self.program, self.runtime))
         shared = shared_bytes(self.program, self.runtime, self.placement) if self.follows_model else ""
         nonsense = [f"{shared}."] if shared else []
-        return (*cannot_start(self.program, self.runtime), *told, *nonsense)
+        return (*cannot_start(self.program, self.runtime), *not_run, *nonsense)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a buffer: name, kind, where it lies (bytes), and the steps [first, end) on which it is alive."""
@@ -158,9 +158,9 @@ class MemoryPlan:
         return frame
 
     def __repr__(self) -> str:
-        told = f"{format_bytes(self.total_bytes)}, {format_bytes(self.arena_bytes)} of them the arena"
+        sizes = f"{format_bytes(self.total_bytes)}, {format_bytes(self.arena_bytes)} of them the arena"
         least = "no plan is smaller" if self.proved else f"the best arena takes {format_bytes(self.best.arena_bytes)}"
-        return f"<MemoryPlan {self.graph.name[:60]!r} with {self.runtime.name!r}: {told}; {least}>"
+        return f"<MemoryPlan {self.graph.name[:60]!r} with {self.runtime.name!r}: {sizes}; {least}>"
 
     def step_layers(self) -> tuple[int | None, ...]:
         """The number of the layer that each step runs; None for a copy that only the runtime makes.

@@ -62,11 +62,11 @@ class SharedPlan:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What cannot be known of a network, or keeps it from running, after its name."""
-        told = []
+        sentences = []
         for plan in self.plans:
-            told += [f"{plan.graph.name}: {each}" for each in plan.refusals]
-            told += [f"{plan.graph.name}: {plan.persistent.warning}."] if plan.persistent.warning else []
-        return tuple(told)
+            sentences += [f"{plan.graph.name}: {each}" for each in plan.refusals]
+            sentences += [f"{plan.graph.name}: {plan.persistent.warning}."] if plan.persistent.warning else []
+        return tuple(sentences)
 
     def _setup_bytes(self, graph: Graph) -> int:
         return self.runtime.setup(graph) if self.runtime.setup is not None else 0

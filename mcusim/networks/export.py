@@ -57,8 +57,10 @@ def export_model(
             "network, what it answers is not"
         )
     if is_packed:
-        told = "they are written as int8, the weights with their own types" if missing else "only mcusim runs this file"
-        notes.append(f"no TFLite runtime computes on int4 and int2 activations: {told}")
+        types = (
+            "they are written as int8, the weights with their own types" if missing else "only mcusim runs this file"
+        )
+        notes.append(f"no TFLite runtime computes on int4 and int2 activations: {types}")
     size_bytes = save_tflite(written, Path(path), metadata=metadata)
     before_bytes = graph.source.file_bytes
     if before_bytes is not None and size_bytes < (1 - WORTH_TELLING) * before_bytes:

@@ -154,10 +154,10 @@ class _Watch:
                 self.history.append((self.done, candidate.score))
         self.done += 1
         if self.progress is not None:
-            self.progress(self._told(), self.done, self.evaluations)
+            self.progress(self._progress_words(), self.done, self.evaluations)
         return candidate
 
-    def _told(self) -> str:
+    def _progress_words(self) -> str:
         if self.best is None or self.best.score is None:
             return "searching, nothing fits yet"
         return f"searching, best {self.best.score:,.4g}"

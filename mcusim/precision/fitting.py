@@ -151,9 +151,11 @@ def _fits_sram(report: Report) -> bool:
 def _refused(graph: Graph, before: Report, narrowed: Report, why: str, runtime: Runtime) -> BitFit:
     """Nothing is cut: with fewer bits the network no longer fits into the SRAM that it fits into as it is."""
     grown = f"{format_bytes(before.sram.peak_bytes)} to {format_bytes(narrowed.sram.peak_bytes)}"
-    reasons = [told.removeprefix("SRAM: ").removesuffix(".") for told in narrowed.warnings if "unpacks weights" in told]
-    told = ": ".join([f"{why}; nothing is cut, as that takes SRAM from {grown}", *reasons])
-    return BitFit(allocation_of(graph), graph, graph, before, before, layer_bits(graph, runtime), told)
+    reasons = [
+        reason.removeprefix("SRAM: ").removesuffix(".") for reason in narrowed.warnings if "unpacks weights" in reason
+    ]
+    reason = ": ".join([f"{why}; nothing is cut, as that takes SRAM from {grown}", *reasons])
+    return BitFit(allocation_of(graph), graph, graph, before, before, layer_bits(graph, runtime), reason)
 
 
 def _allocation(

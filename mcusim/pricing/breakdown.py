@@ -175,7 +175,7 @@ def breakdown(
     Layers of a subgraph count as run through once, those of one that no inference runs as free.
     """
     nodes = program.graph.nodes
-    found: list[_LayerFacts | None] = [None] * len(nodes)
+    facts_of: list[_LayerFacts | None] = [None] * len(nodes)
     sram_bytes = [0] * len(nodes)
     amounts = [0.0] * len(_model(prices).causes)
     troubled: list[int] = []
@@ -193,26 +193,26 @@ def breakdown(
                 continue
             if copying is not NO_CYCLES and fact.cycles is not None:
                 fact, copying = _repriced(fact, fact.cycles.plus(copying)), NO_CYCLES
-            found[index] = fact
+            facts_of[index] = fact
             sram_bytes[index] = alive_bytes[time + place] + held_bytes
         time += len(indices)
         troubled += [index for index, fact in zip(indices, facts, strict=True) if fact.troubled and index != ABSENT]
         for absorbed, op in [(step.absorbed, step[1].op) for step in stage.steps if step.absorbed]:
             for index in absorbed:
-                found[index] = _silent_facts(nodes[index].signature, f"folded into {op}", prices)
+                facts_of[index] = _silent_facts(nodes[index].signature, f"folded into {op}", prices)
     for index in program.free:
-        found[index] = _silent_facts(nodes[index].signature, "none: same bytes", prices)
+        facts_of[index] = _silent_facts(nodes[index].signature, "none: same bytes", prices)
     for index in program.caller:
-        found[index] = _silent_facts(nodes[index].signature, "none: left to the caller", prices)
+        facts_of[index] = _silent_facts(nodes[index].signature, "none: left to the caller", prices)
     missing: dict[str, list[str]] = {}
     caveats: dict[str, list[str]] = {}
     for index in troubled:
-        kernel = cast(_LayerFacts, found[index]).kernel
+        kernel = cast(_LayerFacts, facts_of[index]).kernel
         told_by, why = (caveats, kernel.caveat) if kernel.supported else (missing, kernel.why)
         told_by.setdefault(why, []).append(nodes[index].name)
     add_refused(missing, program, runtime)
     basis = Basis.PROVISIONAL if prices is None else prices.basis
-    return Breakdown(_layers(program.graph, found, sram_bytes, basis), missing, caveats, tuple(amounts))
+    return Breakdown(_layers(program.graph, facts_of, sram_bytes, basis), missing, caveats, tuple(amounts))
 
 
 def _stage_facts(
@@ -247,15 +247,19 @@ _NOTHING = _facts("", Kernel(""), (), 0, NO_CYCLES, 0, ())
 
 
 def _layers(
-    graph: Graph, found: Sequence[_LayerFacts | None], sram_bytes: Sequence[int], basis: Basis
+    graph: Graph, facts_of: Sequence[_LayerFacts | None], sram_bytes: Sequence[int], basis: Basis
 ) -> tuple[LayerInfo, ...]:
     """The rows of a report: of the nodes that something is known of."""
-    known = [index for index, facts in enumerate(found) if facts is not None] if None in found else range(len(found))
+    known = (
+        [index for index, facts in enumerate(facts_of) if facts is not None]
+        if None in facts_of
+        else range(len(facts_of))
+    )
     if not known:
         return ()
     nodes = graph.nodes
     ops, _, kernels, shapes, macs, _, causes, weights, whys, hints, *_ = zip(
-        *cast(Sequence[_LayerFacts], found if len(known) == len(found) else [found[index] for index in known]),
+        *cast(Sequence[_LayerFacts], facts_of if len(known) == len(facts_of) else [facts_of[index] for index in known]),
         strict=True,
     )
     total, compute, store, memory, overhead = zip(*causes, strict=True)
@@ -271,15 +275,15 @@ def _layers(
 
 def stage_infos(program: Program) -> tuple[StageInfo, ...]:
     """What each stage computes again, and what its halos take."""
-    found: list[Stage] = []
+    stages: list[Stage] = []
     for stage in program.stages:
         if stage.part:
             continue
-        if found and found[-1].kind is stage.kind is StageKind.LAYER:  # what a subgraph between them has parted
-            found[-1] = found[-1]._replace(steps=found[-1].steps + stage.steps)
+        if stages and stages[-1].kind is stage.kind is StageKind.LAYER:  # what a subgraph between them has parted
+            stages[-1] = stages[-1]._replace(steps=stages[-1].steps + stage.steps)
         else:
-            found.append(stage)
-    return tuple([_stage_info(program, stage) for stage in found])
+            stages.append(stage)
+    return tuple([_stage_info(program, stage) for stage in stages])
 
 
 def _stage_info(program: Program, stage: Stage) -> StageInfo:

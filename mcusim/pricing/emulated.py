@@ -103,8 +103,8 @@ class EmulatedPrices(NamedTuple):
 @cache
 def effort_names() -> tuple[str, ...]:
     """Those that were counted, then those that stand for what was not."""
-    found = emulation()
-    return (*found.prices, *(f"other_{word}" for word in found.other))
+    measured = emulation()
+    return (*measured.prices, *(f"other_{word}" for word in measured.other))
 
 
 @cache
@@ -114,13 +114,13 @@ def _places() -> dict[str, int]:
 
 def _place(effort: str) -> int:
     """Of an effort; what nobody counted is priced as its like."""
-    found = _places().get(effort)
-    return _places()[f"other_{effort.rpartition('_')[2]}"] if found is None else found
+    own_place = _places().get(effort)
+    return _places()[f"other_{effort.rpartition('_')[2]}"] if own_place is None else own_place
 
 
 def _price(effort: str) -> InstructionPrice:
-    found = emulation()
-    return found.prices[effort] if effort in found.prices else found.other[effort.removeprefix("other_")]
+    measured = emulation()
+    return measured.prices[effort] if effort in measured.prices else measured.other[effort.removeprefix("other_")]
 
 
 def emulated_prices(board: Board) -> EmulatedPrices:
@@ -142,9 +142,9 @@ def emulated_model() -> EffortModel:
 def _parts(call: Signature, work: Work) -> Parts:
     amounts, one = amounts_of(call), _outputs_of_a_place(call)
     places = work.outputs / one if one else 0.0
-    found = [(_place(name), amount * places) for name, amount in amounts.a_place]
-    found += [(_place(name), amount * work.calls) for name, amount in amounts.a_call]
-    return tuple([pair for pair in found if pair[1]])
+    parts = [(_place(name), amount * places) for name, amount in amounts.a_place]
+    parts += [(_place(name), amount * work.calls) for name, amount in amounts.a_call]
+    return tuple([pair for pair in parts if pair[1]])
 
 
 def _rates(cycles: tuple[float, ...], call: Signature, work: Work) -> WorkRates:

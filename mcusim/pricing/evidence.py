@@ -61,7 +61,7 @@ def systems_behind(
             rows.setdefault(row.system, []).append(row)
     for kernel in kernel_times():
         kernels[kernel.system] = kernels.get(kernel.system, 0) + 1
-    found = [
+    systems = [
         SystemEvidence(
             system,
             tuple(sorted(rows.get(system, ()), key=lambda row: row.cycles)),
@@ -71,7 +71,7 @@ def systems_behind(
         for system in sorted({*rows, *kernels})
         if runtime in (None, system.runtime) and board in (None, system.board)
     ]
-    return tuple(sorted(found, key=lambda entry: (-len(entry.rows), -entry.kernels, entry.system)))
+    return tuple(sorted(systems, key=lambda entry: (-len(entry.rows), -entry.kernels, entry.system)))
 
 
 class NearKernel(NamedTuple):

@@ -191,7 +191,7 @@ def _stretched(misses: Sequence[_Miss], known: Known, by_runtime: Mapping[str, t
 
 def _by_runtime(off: Mapping[Known, Sequence[_Miss]], scales: Mapping[Known, Scale]) -> dict[str, tuple[float, float]]:
     """How much more or less than the times of all runtimes those of one miss."""
-    found: dict[str, list[float]] = {}
+    factors: dict[str, list[float]] = {}
     for is_elsewhere in (False, True):
         missed: dict[str, list[float]] = {}
         for known, misses in off.items():
@@ -202,8 +202,8 @@ def _by_runtime(off: Mapping[Known, Sequence[_Miss]], scales: Mapping[Known, Sca
         for runtime in {miss.runtime for misses in off.values() for miss in misses}:
             own_misses = missed.get(runtime, [])
             trust = len(own_misses) / (len(own_misses) + _HALF_TRUSTED)
-            found.setdefault(runtime, []).append(max(_quantile(own_misses) ** trust, _LEAST_FACTOR))
-    return {runtime: (at_home, elsewhere) for runtime, (at_home, elsewhere) in sorted(found.items())}
+            factors.setdefault(runtime, []).append(max(_quantile(own_misses) ** trust, _LEAST_FACTOR))
+    return {runtime: (at_home, elsewhere) for runtime, (at_home, elsewhere) in sorted(factors.items())}
 
 
 def networks_of(rows: Sequence[Evidence]) -> dict[System, int]:
@@ -245,11 +245,11 @@ def _board(row: Evidence) -> str:
 def _blocks_of_any(*codes: NDArray[np.int64]) -> list[Block]:
     """For every combination of labels that a row has: rows with any of them are left out, those with all are asked."""
     combinations = sorted(set(zip(*[code.tolist() for code in codes], strict=True)))
-    found = []
+    blocks = []
     for labels in combinations:
         has = [code == label for code, label in zip(codes, labels, strict=True)]
-        found.append(Block(np.flatnonzero(np.logical_or.reduce(has)), np.flatnonzero(np.logical_and.reduce(has))))
-    return found
+        blocks.append(Block(np.flatnonzero(np.logical_or.reduce(has)), np.flatnonzero(np.logical_and.reduce(has))))
+    return blocks
 
 
 class _Miss(NamedTuple):

@@ -104,10 +104,10 @@ def _plain_lines(text: str, where: str, clock_hz: int, ticks_hz: int) -> Iterato
         if not _BEGUN.match(line):
             continue
         place = f"{where}, line {number}"
-        found = _PLAIN.match(line)
-        if found is None:
+        match = _PLAIN.match(line)
+        if match is None:
             raise _cut(line, place)
-        op, ticks, ms = found.groups()
+        op, ticks, ms = match.groups()
         values = {"ticks": float(ticks)} | ({"ms": float(ms)} if ms is not None else {})
         yield LayerTime(op, _cycles(values, place, clock_hz, ticks_hz), number)
 
@@ -202,6 +202,10 @@ def _cycles(values: Mapping[str, float], place: str, clock_hz: int, ticks_hz: in
     best = next(unit for unit in ("ticks", "us", "ms") if unit in seconds)
     for unit, other in seconds.items():
         if abs(other - seconds[best]) > _AGREE * seconds[best] + (1e-3 if unit == "ms" else 1e-6):
-            told = f"{values[best]:g} {best} and {values[unit]:g} {unit} are not one time at {ticks_hz / 1e6:g} MHz"
-            raise InputError(told, where=place, fix="name the clock that ticks with --ticks-hz, or keep one column")
+            contradiction = (
+                f"{values[best]:g} {best} and {values[unit]:g} {unit} are not one time at {ticks_hz / 1e6:g} MHz"
+            )
+            raise InputError(
+                contradiction, where=place, fix="name the clock that ticks with --ticks-hz, or keep one column"
+            )
     return seconds[best] * clock_hz

@@ -133,10 +133,10 @@ def read_measurements(path: str | PathLike[str]) -> list[Measured]:
 
 def _every(wrong: Sequence[tuple[int, InputError]], where: str) -> InputError:
     """One error for all lines of a file, in their order; each line with what is wrong and how to mend it."""
-    told = [f"line {line}: {error.what} ({error.fix})" for line, error in wrong[:_MOST_LINES]]
+    sentences = [f"line {line}: {error.what} ({error.fix})" for line, error in wrong[:_MOST_LINES]]
     more = len(wrong) - _MOST_LINES
-    told += [f"and {more} lines more"] if more > 0 else []
-    what = f"{len(wrong)} lines are wrong: {'; '.join(told)}"
+    sentences += [f"and {more} lines more"] if more > 0 else []
+    what = f"{len(wrong)} lines are wrong: {'; '.join(sentences)}"
     return InputError(what, where=where, fix="mend these lines, or leave them out")
 
 
@@ -144,8 +144,8 @@ def read_text(path: str | PathLike[str]) -> str:
     try:
         return text_of(path, "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        told = getattr(error, "strerror", None) or "it is no text"
-        raise InputError(f"it cannot be read ({told})", where=fspath(path), fix="name a CSV file") from None
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise InputError(f"it cannot be read ({reason})", where=fspath(path), fix="name a CSV file") from None
 
 
 def _measured(row: Mapping[str, str | None], file: str, line: int, number: int) -> Measured:
@@ -224,17 +224,17 @@ class Asked:
 
 def contradictions(own: Sequence[Measured]) -> list[str]:
     """Sentences that name lines which give one question two answers."""
-    told = []
+    sentences = []
     for place, one in enumerate(own):
         for other in own[place + 1 :]:
             is_same = one.row.system == other.row.system and one.row.amounts == other.row.amounts
             apart = max(one.row.cycles / other.row.cycles, other.row.cycles / one.row.cycles)
             if is_same and not one.row.is_kernel and not other.row.is_kernel and apart > _APART:
-                told.append(
+                sentences.append(
                     f"lines {one.line} and {other.line} contradict each other: {one.row.network} takes "
                     f"{apart:.2f} times as long in one as in the other"
                 )
-    return told
+    return sentences
 
 
 def _clock(text: str, where: str) -> int:

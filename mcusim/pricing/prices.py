@@ -142,17 +142,17 @@ def coefficients(
 
 def _emulated(board: Board) -> Coefficients:
     """Prices of mcusim's own kernels, which no board has confirmed."""
-    found = emulated_prices(board)
-    size = len(found.cycles)
+    emulated = emulated_prices(board)
+    size = len(emulated.cycles)
     return Coefficients(
-        found.cycles,
+        emulated.cycles,
         np.zeros((size, size)),
-        found.spread**2,
+        emulated.spread**2,
         Scale(1.0, 1.0, 1.0),
         Scale(1.0, 1.0, 1.0),
         stall_share(board),
         "",
-        found.evidence,
+        emulated.evidence,
         0,
         Basis.PROVISIONAL,
         emulated_model(),

@@ -145,8 +145,8 @@ class Fit:
     @cached_property
     def _gram(self) -> Floats:
         """(rows, rows): of the log cycles of the rows, noise included. It serves every system."""
-        found: Floats = self._kernel.gram(self.shares) + np.diag(self.variance)
-        return found
+        gram: Floats = self._kernel.gram(self.shares) + np.diag(self.variance)
+        return gram
 
     @cached_property
     def measured(self) -> dict[System, int]:
@@ -154,7 +154,7 @@ class Fit:
         names: dict[System, set[str]] = {}
         for system, network in zip(self.systems, self.networks, strict=True):
             names.setdefault(system, set()).update([network] if network else [])
-        return {system: len(found) for system, found in names.items()}
+        return {system: len(networks) for system, networks in names.items()}
 
 
 class Posterior(NamedTuple):
@@ -300,8 +300,8 @@ class _Rows:
             gram = self.kernel.gram(shares)
             noisy = gram[np.ix_(chosen, chosen)] + np.diag(self.variance[chosen] / weights[chosen])
             pull = np.linalg.solve(noisy, target[chosen]).astype(np.float64)
-            found = self.physics + self.kernel.moved(chosen, shares[chosen], pull)
-            step = found - log_prices
+            solution = self.physics + self.kernel.moved(chosen, shares[chosen], pull)
+            step = solution - log_prices
             largest = float(np.abs(step).max())
             log_prices = log_prices + step * min(1.0, 1.0 / max(largest, 1e-12))
             if largest < _CLOSE:

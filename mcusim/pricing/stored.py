@@ -65,8 +65,10 @@ def read_calibration(path: str | PathLike[str]) -> Calibration:
             f"it cannot be read ({reason})", where=where, fix="name a file of `mcusim calibrate`"
         ) from None
     except (msgspec.DecodeError, *NOT_PARSED, LookupError, TypeError) as error:
-        told = " ".join(str(error).split())
-        raise InputError(f"it is no calibration ({told})", where=where, fix="make it with `mcusim calibrate`") from None
+        message = " ".join(str(error).split())
+        raise InputError(
+            f"it is no calibration ({message})", where=where, fix="make it with `mcusim calibrate`"
+        ) from None
 
 
 OWN_ROW = "own"

@@ -75,5 +75,5 @@ def keys_of(system: System) -> tuple[str, ...]:
 
 def series_of(board: str) -> str:
     """The series of a part, by its name: `stm32h743` is an `stm32h7`, `nrf52840` an `nrf52`."""
-    found = re.match(r"stm32[a-z]+\d|nrf\d\d", board)
-    return found[0] if found else board
+    match = re.match(r"stm32[a-z]+\d|nrf\d\d", board)
+    return match[0] if match else board

@@ -149,7 +149,7 @@ def _prediction(
     row: Measurement | KernelTime,
     own: Evidence,
     networks: int,
-    found: _LogGuess,
+    log_guess: _LogGuess,
     macs_only: _LogGuess,
     earlier: _LogGuess | None,
 ) -> Prediction:
@@ -162,7 +162,7 @@ def _prediction(
         own.network,
         networks,
         macs_of(own.amounts),
-        shown(found),
+        shown(log_guess),
         shown(macs_only),
         None if earlier is None else shown(earlier),
     )
@@ -183,8 +183,8 @@ def _kernel_predictions() -> Iterator[Prediction]:
         here = [row for row in alone if row.system.board == board]
         base = _macs_only([*kept, *here], _tail(len(kept), len(here)))
         for place, row in enumerate(here, len(kept)):
-            found = _around(*guesses[row.id], scale, row)
-            yield _prediction(published[row.id], row, 0, found, base[place], earlier.get(row.id))
+            guess = _around(*guesses[row.id], scale, row)
+            yield _prediction(published[row.id], row, 0, guess, base[place], earlier.get(row.id))
 
 
 def _tail(first: int, count: int) -> list[Block]:

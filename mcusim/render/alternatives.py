@@ -21,24 +21,26 @@ def alternative_lines(front: Front, wider: Front, width: int) -> list[Text]:
     if not used or front.layer.fits or (other.peak_bytes, other.ms) == (own.peak_bytes, own.ms):
         return []
     kinds = " and ".join(sorted(used))
-    told = f"{front.runtime.name} has no {kinds} stages. With them: {other.schedule}, {_figures(other)}"
+    sentence = f"{front.runtime.name} has no {kinds} stages. With them: {other.schedule}, {_figures(other)}"
     asked = ",".join(kind for kind in StageKind if kind is not StageKind.LAYER)
-    return [Text(), *paragraph(f"{told} (--kinds {asked}).", width)]
+    return [Text(), *paragraph(f"{sentence} (--kinds {asked}).", width)]
 
 
 def warning_lines(front: Front, chosen: Point, width: int) -> list[Text]:
     """What keeps the board from running it, or must be so besides, whatever the schedule's SRAM."""
-    told = list(chosen.refusals)
+    warnings = list(chosen.refusals)
     bound = front.runtime.persistent(front.graph).warning
-    told += [f"SRAM: {bound}."] if bound else []
+    warnings += [f"SRAM: {bound}."] if bound else []
     if front.flash.fits is None:
-        told.append(f"flash: {front.runtime.flash(front.graph).warning}.")
+        warnings.append(f"flash: {front.runtime.flash(front.graph).warning}.")
     if front.flash.fits is False:
         stored, has = stored_bytes(front.flash), front.flash.budget_bytes
-        told.append(f"flash: {kib(stored)} KiB of {kib(has)}, whatever the schedule (`mcusim fit` says what helps).")
+        warnings.append(
+            f"flash: {kib(stored)} KiB of {kib(has)}, whatever the schedule (`mcusim fit` says what helps)."
+        )
     outside = untold_input(front.board, chosen.outside_bytes)
-    told += [outside] if outside else []
-    lines = [line for one in told for line in paragraph(f"! {one}", width, style="yellow", hanging="  ")]
+    warnings += [outside] if outside else []
+    lines = [line for one in warnings for line in paragraph(f"! {one}", width, style="yellow", hanging="  ")]
     return [Text(), *lines] if lines else []
 
 
@@ -50,9 +52,9 @@ def _figures(point: Point) -> str:
 def paper_lines(plan: PaperPlan, width: int, glyphs: Glyphs) -> list[Text]:
     """The plan that MCUNetV2's search gives."""
     grid = f"{plan.grid}{glyphs.times}{plan.grid}"
-    told = (
+    sentence = (
         f"In MCUNetV2's own space (one stage from the start, even square grids, its counting): {plan.schedule}, "
         f"{plan.blocks} blocks in {grid} patches, {kib(plan.peak_bytes)} KiB, the stage itself "
         f"{kib(plan.stage_bytes)} KiB and {format_count(plan.stage_macs)} MACs."
     )
-    return [Text(), *paragraph(told, width)]
+    return [Text(), *paragraph(sentence, width)]

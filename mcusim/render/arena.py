@@ -100,11 +100,11 @@ def _axis(
     axis = f"{'KiB':>{margin - 2}} {corner}{rule * wide}"
     place = margin + columns.index(peak) * cells
     words = ": ".join(filter(None, (step_words(plan, peak), plan.step_ops()[peak])))
-    told = f"^ {words}"
+    label = f"^ {words}"
     name = shorten(first_name(plan.step_names()[peak]), max(width - 12, 8), glyphs, keep_end=True)
     ends = f"{'':{margin}}{first}{last:>{max(wide - len(first), len(last) + 1)}}"
-    mark = f"{'':{min(place, max(width - len(told), 0))}}{told}"
-    if place + len(told) > width:
+    mark = f"{'':{min(place, max(width - len(label), 0))}}{label}"
+    if place + len(label) > width:
         mark = f"{f'{words} ^':>{place + 1}}"
     named = f"{'':{margin}}fullest: {name}"
     return [Text(line[:width].rstrip(), style="dim", no_wrap=True) for line in (axis, ends, mark, named)]

@@ -33,10 +33,10 @@ def bank_table(banks: Sequence[BankInfo], width: int, glyphs: Glyphs) -> list[Te
     """The banks of a report: how full, and what lies there when most is alive."""
     rows = []
     for bank in banks:
-        told = _names(bank.buffers) if bank.in_run else f"{bank.kind}, not in the arena's piece"
-        rows.append(_row(bank.name, bank.used_bytes, bank.size_bytes, told, bank.in_run, bank.reserved_bytes))
+        holds = _names(bank.buffers) if bank.in_run else f"{bank.kind}, not in the arena's piece"
+        rows.append(_row(bank.name, bank.used_bytes, bank.size_bytes, holds, bank.in_run, bank.reserved_bytes))
     heading = "Banks, and what lies there when most is alive"
-    return [*paragraph(heading, width, style="bold"), *_rows_told(rows, width, glyphs)]
+    return [*paragraph(heading, width, style="bold"), *_rows_shown(rows, width, glyphs)]
 
 
 def bank_lines(plan: MemoryPlan, board: Board, uses: Sequence[BankUse], width: int, glyphs: Glyphs) -> list[Text]:
@@ -63,12 +63,12 @@ def bank_lines(plan: MemoryPlan, board: Board, uses: Sequence[BankUse], width: i
         rows.append(_row(use.bank.name, used, use.bank.size_bytes, _names(names), True, board.reserved_in(use.bank)))
     lines = [
         *paragraph(heading, width, style="bold red" if over else "bold"),
-        *_rows_told(rows, width, glyphs),
+        *_rows_shown(rows, width, glyphs),
     ]
     beyond = beyond_end(board, plan.tenants())
     if beyond:
-        told = ", ".join(_part(tenant, size) for tenant, size in sorted(beyond, key=lambda pair: -pair[1]))
-        lines += paragraph(f"! Beyond the end of that piece: {told}.", width, style="red", hanging="  ")
+        parts = ", ".join(_part(tenant, size) for tenant, size in sorted(beyond, key=lambda pair: -pair[1]))
+        lines += paragraph(f"! Beyond the end of that piece: {parts}.", width, style="red", hanging="  ")
     outside = [b for b in board.memory if b not in board.arena_run]
     if outside:
         listed = ", ".join(f"{bank.name} {kib(bank.size_bytes)} KiB" for bank in outside)
@@ -82,7 +82,7 @@ def _part(tenant: Tenant, size: int) -> str:
     return f"{first_name(tenant.name)} ({part} of {kib(tenant.size_bytes)} KiB, steps {tenant.first}-{tenant.end - 1})"
 
 
-def _rows_told(rows: Sequence[list[Cell | Bar]], width: int, glyphs: Glyphs) -> list[Text]:
+def _rows_shown(rows: Sequence[list[Cell | Bar]], width: int, glyphs: Glyphs) -> list[Text]:
     """The rows as a table; where their last texts would be cut, each on lines of its own below."""
     lines = table(_COLUMNS, rows, width, glyphs, header=False)
     texts = [cell.text if isinstance(cell := row[-1], Cell) else "" for row in rows]
@@ -96,17 +96,17 @@ def _rows_told(rows: Sequence[list[Cell | Bar]], width: int, glyphs: Glyphs) -> 
     ]
 
 
-def _row(name: str, used: int, size: int, told: str, in_run: bool, reserved: int = 0) -> list[Cell | Bar]:
+def _row(name: str, used: int, size: int, holds: str, in_run: bool, reserved: int = 0) -> list[Cell | Bar]:
     style = "red" if used > size - reserved else ""
     if reserved:
-        told = f"{kib(reserved)} KiB reserved; {told}".removesuffix("; ")
+        holds = f"{kib(reserved)} KiB reserved; {holds}".removesuffix("; ")
     return [
         Cell(name, "" if in_run else "dim"),
         Cell(f"{kib(used)} KiB", style),
         Cell(f"of {kib(size)}", "dim"),
         Cell(format_percent(used / size), style),
         Bar(used / size, style or "cyan", track=True),
-        Cell(told, "dim"),
+        Cell(holds, "dim"),
     ]
 
 
@@ -129,7 +129,7 @@ def spread_lines(spread: Spread, width: int, glyphs: Glyphs) -> list[Text]:
         largest = sorted(run.buffers, key=lambda pair: -pair[1])
         name = " + ".join(bank.name for bank in run.banks)
         rows.append(_row(name, run.used_bytes, run.size_bytes, _names([n for n, _ in largest]), True))
-    lines = [*paragraph(heading, width, style=style), *_rows_told(rows, width, glyphs)]
+    lines = [*paragraph(heading, width, style=style), *_rows_shown(rows, width, glyphs)]
     for name, size in spread.left:
         lines += paragraph(f"! {first_name(name)}: {kib(size)} KiB, and no piece has room for it.", width, style="red")
     for run in spread.runs:
@@ -139,7 +139,9 @@ def spread_lines(spread: Spread, width: int, glyphs: Glyphs) -> list[Text]:
 
 
 def _cost(run: RunUse) -> str:
-    told = f"{run.banks[0].name} is external memory: {kib(run.moved_bytes)} KiB are read and written there an inference"
+    sentence = (
+        f"{run.banks[0].name} is external memory: {kib(run.moved_bytes)} KiB are read and written there an inference"
+    )
     if run.seconds is None:
-        return f"{told}; how long that takes is not known (bytes_per_second in the profile)."
-    return f"{told}, at least {format_ms(run.seconds * 1e3)} more."
+        return f"{sentence}; how long that takes is not known (bytes_per_second in the profile)."
+    return f"{sentence}, at least {format_ms(run.seconds * 1e3)} more."

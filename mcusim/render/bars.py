@@ -51,8 +51,8 @@ def _draw_bars(axes: Axes, report: Report) -> None:
     placed = sram.peak_bytes / BYTES_PER_KIB
     if counted or round(placed - total, 1) > 0:
         gaps = f"as placed: {placed:,.0f} KiB, {placed - total:,.0f} of it gaps"
-        told = f"in all, as {report.convention.name} counts: {placed:,.0f} KiB" if counted else gaps
-        axes.axhline(placed, color=style.BLACK, linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=5, label=told)
+        label = f"in all, as {report.convention.name} counts: {placed:,.0f} KiB" if counted else gaps
+        axes.axhline(placed, color=style.BLACK, linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=5, label=label)
     top = style.draw_budget(axes, report.profile.name, budget, max(total, placed), len(layers) - 0.5)
     axes.set_xlim(-0.7, max(len(layers), 1) - 0.3)
     axes.set_ylim(0, top * 1.12)

@@ -21,8 +21,8 @@ def bits_lines(bit_fit: BitFit, width: int, glyphs: Glyphs) -> list[Text]:
     before, after = bit_fit.before, bit_fit.report
     style = "bold green" if bit_fit.fits else "bold red"
     lines = headline(f"{after.model.name} on {after.profile.name}", _verdict(bit_fit), style, width)
-    told = f"{after.runtime.name} {after.runtime.version} {glyphs.dot} schedule {after.schedule.spec} {glyphs.dot} "
-    lines += paragraph(told + _summary(bit_fit.layers), width, style="dim")
+    sentence = f"{after.runtime.name} {after.runtime.version} {glyphs.dot} schedule {after.schedule.spec} {glyphs.dot} "
+    lines += paragraph(sentence + _summary(bit_fit.layers), width, style="dim")
     lines += [Text(), *table(_TOTALS, [_sram(before, after), _flash(before, after)], width, glyphs)]
     most = max((layer.activation_bytes for layer in bit_fit.layers), default=1)
     rows = [_row(layer, bit_fit, most, glyphs) for layer in bit_fit.layers]

@@ -56,12 +56,12 @@ def board_lines(reports: Sequence[Report], width: int, glyphs: Glyphs) -> list[T
     lines = [*paragraph(_heading(reports), width, style="bold"), Text(), *table(_COLUMNS, rows, width, glyphs)]
     basis = sorted({str(report.latency.basis) for report in reports if report.latency.ms is not None})
     memory = sorted({str(report.sram.basis) for report in reports})
-    told = f"What fits comes first, the smallest board before the others. Basis: SRAM {', '.join(memory)}"
-    told += f"; time {', '.join(basis)}" if basis else "; time is not known."
+    sentence = f"What fits comes first, the smallest board before the others. Basis: SRAM {', '.join(memory)}"
+    sentence += f"; time {', '.join(basis)}" if basis else "; time is not known."
     if basis:
         is_one = len(versions) == len(runtimes) == 1
-        told += f", of {runtimes.pop()} {versions.pop()}." if is_one else ", of the versions named."
-    lines += [Text(), *paragraph(told, width, style="dim")]
+        sentence += f", of {runtimes.pop()} {versions.pop()}." if is_one else ", of the versions named."
+    lines += [Text(), *paragraph(sentence, width, style="dim")]
     for warning in _shared_warnings(reports):
         lines += paragraph(f"! {warning}", width, style="yellow", hanging="  ")
     return lines
@@ -78,8 +78,8 @@ def _heading(reports: Sequence[Report]) -> str:
         asked = " x ".join(counted(len(names), noun) for names, noun in sides)
         return f"{asked}: fits in {_counted(verdicts, 'answers')}"
     what = next(iter(models)) if len(models) == 1 else "each board's default network"
-    told = f" with {next(iter(runtimes))}" if len(runtimes) == 1 else ""
-    return f"{what}{told} fits {_counted(verdicts, 'boards')}"
+    of_runtime = f" with {next(iter(runtimes))}" if len(runtimes) == 1 else ""
+    return f"{what}{of_runtime} fits {_counted(verdicts, 'boards')}"
 
 
 def _shared_warnings(reports: Sequence[Report]) -> list[str]:

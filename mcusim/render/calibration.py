@@ -31,15 +31,15 @@ def calibration_lines(changes: Sequence[Change], target: str, width: int, glyphs
     """One row a measured time, and what they come to."""
     lines = table(_COLUMNS, [_row(change) for change in changes], width, glyphs)
     before = fmean([abs(change.old_ms / change.measured_ms - 1) for change in changes])
-    told = f"Off by {100 * before:.1f} % in the mean before"
+    sentences = f"Off by {100 * before:.1f} % in the mean before"
     known = [(change.new_ms, change.measured_ms) for change in changes if change.new_ms is not None]
     if known:
         after = fmean([abs(new / measured - 1) for new, measured in known])
-        told += f", by {100 * after:.1f} % now: each predicted from the other networks of the file."
+        sentences += f", by {100 * after:.1f} % now: each predicted from the other networks of the file."
     else:
-        told += ". What it is now, only further networks could tell: the file has one."
-    told += f" {target} holds all measurements, published and yours: `mcusim run --calibration {target}`."
-    lines += [Text(), *paragraph(told, width)]
+        sentences += ". What it is now, only further networks could tell: the file has one."
+    sentences += f" {target} holds all measurements, published and yours: `mcusim run --calibration {target}`."
+    lines += [Text(), *paragraph(sentences, width)]
     for change in changes:
         if change.is_odd:
             times = change.measured_ms / change.old_ms

@@ -80,8 +80,10 @@ def network_list(networks: Sequence[Network], width: int, glyphs: Glyphs) -> lis
                 Cell(", ".join(entry.aliases), "dim"),
             ]
         )
-    told = "MACs and params are counted by mcusim, params as the sources count them; printed is what the source says."
-    lines = [*table(columns, rows, width, glyphs), Text(), *paragraph(told, width, style="dim")]
+    sentence = (
+        "MACs and params are counted by mcusim, params as the sources count them; printed is what the source says."
+    )
+    lines = [*table(columns, rows, width, glyphs), Text(), *paragraph(sentence, width, style="dim")]
     return lines + _mismatches(networks, width)
 
 
@@ -115,8 +117,10 @@ def witness_list(networks: Sequence[Network], width: int, glyphs: Glyphs) -> lis
     ]
     if not rows:
         return []
-    told = "A witness meets the figures of a published row whose own network was never released (`mcusim search-net`)."
-    return [Text(), *table(columns, rows, width, glyphs), Text(), *paragraph(told, width, style="dim")]
+    sentence = (
+        "A witness meets the figures of a published row whose own network was never released (`mcusim search-net`)."
+    )
+    return [Text(), *table(columns, rows, width, glyphs), Text(), *paragraph(sentence, width, style="dim")]
 
 
 def _as_published(network: Network) -> str:
@@ -143,8 +147,8 @@ def _mismatches(networks: Sequence[Network], width: int) -> list[Text]:
     for network in networks:
         if network.entry.differs:
             what = " and ".join(_FIGURES[name] for name in network.entry.differs)
-            told = f"! {network.entry.name}: {what} not as printed. {network.entry.note}"
-            lines += paragraph(told, width, style="yellow", hanging="  ")
+            warning = f"! {network.entry.name}: {what} not as printed. {network.entry.note}"
+            lines += paragraph(warning, width, style="yellow", hanging="  ")
     return lines
 
 
@@ -199,8 +203,8 @@ def network_details(network: Network, width: int, glyphs: Glyphs) -> list[Text]:
         lines += fields(printed, width)
         for name in figures.differs:
             counted = network.macs if name == "macs" else network.params_as_published
-            told = f"! {_FIGURES[name]}: {format_count(counted)} counted, {_printed(getattr(figures, name))} printed"
-            lines += paragraph(told, width, style="yellow", hanging="  ")
+            warning = f"! {_FIGURES[name]}: {format_count(counted)} counted, {_printed(getattr(figures, name))} printed"
+            lines += paragraph(warning, width, style="yellow", hanging="  ")
     return lines
 
 
@@ -233,10 +237,10 @@ def board_list(boards: Sequence[Board], width: int, glyphs: Glyphs) -> list[Text
     ]
     if not boards:
         return paragraph("no board meets that; ask for less, or bring your own: `mcusim profiles new`", width)
-    told = "arena: the largest run of memory banks with no gap between; `mcusim profiles NAME` shows them."
+    sentences = "arena: the largest run of memory banks with no gap between; `mcusim profiles NAME` shows them."
     if any(board.price is not None for board in boards):
-        told += " USD: a hint for the bare part, where a source gives one."
-    return [*table(columns, rows, width, glyphs), Text(), *paragraph(told, width, style="dim")]
+        sentences += " USD: a hint for the bare part, where a source gives one."
+    return [*table(columns, rows, width, glyphs), Text(), *paragraph(sentences, width, style="dim")]
 
 
 def board_details(board: Board, width: int, glyphs: Glyphs) -> list[Text]:
@@ -265,8 +269,8 @@ def board_details(board: Board, width: int, glyphs: Glyphs) -> list[Text]:
     lines += [Text(), *_banks(board, width, glyphs), Text()]
     sources = [("board", board.source), ("flash", flash.source), ("caches", caches.source)]
     sources.append(("power", power.source if power else None))
-    told = fields([(f"{name} from", text) for name, text in sources if text], width)
-    return lines + told
+    source_fields = fields([(f"{name} from", text) for name, text in sources if text], width)
+    return lines + source_fields
 
 
 def _banks(board: Board, width: int, glyphs: Glyphs) -> list[Text]:
@@ -319,13 +323,13 @@ def runtime_list(runtimes: Sequence[Runtime], unknown: Sequence[str], width: int
 
 def _rules(runtime: Runtime) -> str:
     rules = runtime.rules
-    told = [f"plans with {runtime.planner_name}, buffers aligned to {rules.alignment} bytes"]
-    told += ["folds padding into its readers"] if rules.folds_padding else ["carries padding out"]
-    told += ["a reshape costs nothing"] if rules.relabels_free else []
-    told += ["the caller converts inputs and outputs of the network"] if rules.caller_converts else []
-    told += [f"computes {', '.join(sorted(rules.in_place))} in place"] if rules.in_place else []
-    told.append(f"input {rules.input_place}")
-    return "; ".join(told)
+    phrases = [f"plans with {runtime.planner_name}, buffers aligned to {rules.alignment} bytes"]
+    phrases += ["folds padding into its readers"] if rules.folds_padding else ["carries padding out"]
+    phrases += ["a reshape costs nothing"] if rules.relabels_free else []
+    phrases += ["the caller converts inputs and outputs of the network"] if rules.caller_converts else []
+    phrases += [f"computes {', '.join(sorted(rules.in_place))} in place"] if rules.in_place else []
+    phrases.append(f"input {rules.input_place}")
+    return "; ".join(phrases)
 
 
 def finding_lines(file: str, findings: Sequence[Finding], board: Board | None, width: int) -> list[Text]:
@@ -342,7 +346,7 @@ def finding_lines(file: str, findings: Sequence[Finding], board: Board | None, w
         lines += paragraph(f"{what}, {kib(board.flash_bytes)} KiB of flash", width, style="dim")
     for finding in sorted(findings, key=lambda item: item.level is not Level.ERROR):
         style = "red" if finding.level is Level.ERROR else ""
-        told = f"{finding.level}: {finding.where}: {finding.what}"
-        lines += paragraph(told, width, style=style, hanging="  ")
+        sentence = f"{finding.level}: {finding.where}: {finding.what}"
+        lines += paragraph(sentence, width, style=style, hanging="  ")
         lines += paragraph(finding.fix, width, indent="  ")
     return lines

@@ -35,11 +35,11 @@ def difference_lines(subject: str, comparison: Comparison, note: str, width: int
     assert first.first is not None
     assert first.values is not None
     place = ", ".join(map(str, first.first))
-    told = (
+    sentence = (
         f"first: layer {layers.index(first)} '{first_name(first.name)}' {first.op} at [{place}]: "
         f"{first.values[0]:.6g} against {first.values[1]:.6g}"
     )
-    lines += [Text(), *paragraph(told, width), Text()]
+    lines += [Text(), *paragraph(sentence, width), Text()]
     columns = (
         Column("#", right=True),
         Column("layer", least=16, most=32),
@@ -67,10 +67,10 @@ def difference_lines(subject: str, comparison: Comparison, note: str, width: int
 
 def _lonely(comparison: Comparison) -> str:
     a, b = comparison.unpaired_a, comparison.unpaired_b
-    told = [f"{n} layer{'s' if n != 1 else ''} of {name}" for n, name in ((a, "A"), (b, "B")) if n]
+    counts = [f"{n} layer{'s' if n != 1 else ''} of {name}" for n, name in ((a, "A"), (b, "B")) if n]
     if a and b:
-        told[1] = f"{b} of B"
-    return f"{' and '.join(told)} {'has' if a + b == 1 else 'have'} no partner" if told else ""
+        counts[1] = f"{b} of B"
+    return f"{' and '.join(counts)} {'has' if a + b == 1 else 'have'} no partner" if counts else ""
 
 
 def noise_lines(subject: str, layers: Sequence[LayerNoise], note: str, width: int, glyphs: Glyphs) -> list[Text]:
@@ -102,8 +102,10 @@ def noise_lines(subject: str, layers: Sequence[LayerNoise], note: str, width: in
     lines += table(columns, rows, width, glyphs)
     restarted = [str(number) for number, layer in enumerate(layers) if layer.is_restarted]
     if restarted:
-        told = f"The float run starts anew from the integers at layers without a float form: {', '.join(restarted)}."
-        lines += [Text(), *paragraph(told, width, style="dim")]
+        sentence = (
+            f"The float run starts anew from the integers at layers without a float form: {', '.join(restarted)}."
+        )
+        lines += [Text(), *paragraph(sentence, width, style="dim")]
     return lines
 
 

@@ -34,7 +34,7 @@ def found_lines(network: FoundNetwork, file: str | None, width: int, glyphs: Gly
     else:
         missed = ", ".join(_NAMES[judged.of] for judged in network.judged if not judged.is_met)
         lines = headline(subject, f"NOTHING FOUND MEETS ALL; the nearest misses {missed}", "bold red", width)
-    lines += paragraph(_told(network), width, style="dim")
+    lines += paragraph(_search_line(network), width, style="dim")
     lines += [Text(), *_judged(network.judged, width, glyphs), Text()]
     lines += fields(_facts(network), width)
     if network.misses_flash:
@@ -50,7 +50,7 @@ def found_lines(network: FoundNetwork, file: str | None, width: int, glyphs: Gly
     return lines
 
 
-def _told(network: FoundNetwork) -> str:
+def _search_line(network: FoundNetwork) -> str:
     return (
         f"{network.board.title} - MCUNetV2's search space, seed {network.seed}, {network.steps:,} networks tried, "
         f"{network.counted:,} placed; SRAM as {CONVENTION} counts it"
@@ -130,5 +130,5 @@ def row_lines(rows: Mapping[str, Row], width: int, glyphs: Glyphs) -> list[Text]
         ]
         for name, row in rows.items()
     ]
-    told = "Published rows whose networks were never released: search-net --row ROW finds a witness of one."
-    return [*table(columns, cells, width, glyphs), Text(), *paragraph(told, width, style="dim")]
+    sentence = "Published rows whose networks were never released: search-net --row ROW finds a witness of one."
+    return [*table(columns, cells, width, glyphs), Text(), *paragraph(sentence, width, style="dim")]

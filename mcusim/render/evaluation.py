@@ -126,8 +126,8 @@ def _confusions(evaluation: Evaluation, width: int) -> list[Text]:
     lines: list[Text] = []
     for pair in evaluation.confusions[:MIXED_UP]:
         if pair.times > 1:
-            told = f"{names[pair.label]} taken for {names[pair.predicted]}: {pair.times:,} times"
-            lines += paragraph(told, width, indent="  ", hanging="    ")
+            sentence = f"{names[pair.label]} taken for {names[pair.predicted]}: {pair.times:,} times"
+            lines += paragraph(sentence, width, indent="  ", hanging="    ")
     return [Text(), *paragraph("Mixed up most often:", width, style="bold"), *lines] if lines else []
 
 

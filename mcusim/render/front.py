@@ -57,10 +57,10 @@ def _heading(front: Front, chosen: Point, width: int) -> list[Text]:
 
 
 def _take(point: Point, word: str, width: int) -> list[Text]:
-    told = f"{word}: --schedule {point.schedule}"
+    sentence = f"{word}: --schedule {point.schedule}"
     if point.outside_bytes:
-        told += f", its input of {kib(point.outside_bytes)} KiB external, not counted"
-    return paragraph(told, width, style="bold", hanging="  ")
+        sentence += f", its input of {kib(point.outside_bytes)} KiB external, not counted"
+    return paragraph(sentence, width, style="bold", hanging="  ")
 
 
 def _space(front: Front) -> str:

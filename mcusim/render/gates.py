@@ -14,7 +14,7 @@ from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Verdict
 from mcusim.units import format_bytes, format_ms
 
-__all__ = ["budget_lines", "change_told", "comparison_lines", "comparison_markdown"]
+__all__ = ["budget_lines", "change_sentence", "comparison_lines", "comparison_markdown"]
 
 _WORDS = {True: ("holds", "green"), False: ("BROKEN", "bold red"), None: ("cannot be known", "yellow")}
 
@@ -58,7 +58,7 @@ def comparison_markdown(comparison: Comparison, names: tuple[str, str]) -> str:
     return "\n".join([*lines, *(f"- {other}" for other in comparison.other)]).rstrip() + "\n"
 
 
-def change_told(change: Change) -> str:
+def change_sentence(change: Change) -> str:
     """One metric in a sentence, as in `sram 22.3 KiB -> 24.0 KiB (+1.7 KiB, +7.6 %)`."""
     metric, before, after, difference, _ = _cells(change)
     return f"{metric} {before} -> {after}" + (f" ({difference})" if difference else "")

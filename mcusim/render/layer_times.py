@@ -89,10 +89,10 @@ def _draw_ranks(axes: Axes, report: Report, named: list[Slow]) -> None:
 
 def _key(named: list[Slow], report: Report) -> list[str]:
     """Two lines of names."""
-    told = [
+    entries = [
         f"{rank} {shorten(_plain(one.name), NAME_CELLS, UNICODE)}, "
         f"{_ms(cycles_to_ms(one.layer.cycles or 0, report.profile.clock_hz))} ms ({format_percent(one.share)})"
         for rank, one in enumerate(named, 1)
     ]
-    half = -(-len(told) // 2)
-    return ["   ".join(told[:half]), "   ".join(told[half:])]
+    half = -(-len(entries) // 2)
+    return ["   ".join(entries[:half]), "   ".join(entries[half:])]

@@ -126,24 +126,26 @@ def _cells(
 
 def _left_out(report: Report, rows: Sequence[_Row], shown: Sequence[_Row], total_ms: float, width: int) -> list[Text]:
     """Lighter layers that the table leaves out, and nodes that cost nothing."""
-    told = []
+    sentences = []
     if report.counts_layers_otherwise:
         own = (
             "live tensors" if report.convention.name == report.runtime.name else f"as {report.runtime.name} takes them"
         )
-        told.append(f"SRAM of a layer: {own}; the total above is counted by other rules ({report.convention.name}).")
+        sentences.append(
+            f"SRAM of a layer: {own}; the total above is counted by other rules ({report.convention.name})."
+        )
     elif report.sram.persistent_bytes:
-        told.append(
+        sentences.append(
             f"SRAM of a layer: arena and scratch; {kib(report.sram.persistent_bytes)} KiB persistent come on top."
         )
     if len(shown) < len(rows):
         missing = len(rows) - len(shown)
         share = 1 - sum(row.ms or 0.0 for row in shown) / total_ms if total_ms else 0.0
         of_time = f" ({format_percent(share)} of the time)" if total_ms else ""
-        told.append(f"{missing} lighter layers are not shown{of_time}: --layers all.")
+        sentences.append(f"{missing} lighter layers are not shown{of_time}: --layers all.")
     silent = [node for node in report.layers if node.kernel.startswith((_FOLDED, _NONE))]
     whys = Counter((node.op, node.kernel.removeprefix(_NONE).partition(" into ")[0]) for node in silent)
     if whys:
         listed = ", ".join(f"{f'{count} ' if count > 1 else ''}{op} ({why})" for (op, why), count in whys.items())
-        told.append(f"Not run as layers: {listed}.")
-    return [line for text in told for line in paragraph(text, width, style="dim", indent="  ")]
+        sentences.append(f"Not run as layers: {listed}.")
+    return [line for text in sentences for line in paragraph(text, width, style="dim", indent="  ")]

@@ -44,10 +44,10 @@ def operator_list(known: Sequence[OpDef], width: int, glyphs: Glyphs) -> list[Te
         [Cell(op.name), Cell(str(op.movement), "dim" if op.movement is Movement.COMPUTES else ""), Cell(op.summary)]
         for op in known
     ]
-    told = (
+    sentence = (
         f"{len(known)} operators. `mcusim ops MODEL --runtime NAME` tells which kernel serves each layer of a network."
     )
-    return [*table(columns, rows, width, glyphs), Text(), *paragraph(told, width, style="dim")]
+    return [*table(columns, rows, width, glyphs), Text(), *paragraph(sentence, width, style="dim")]
 
 
 def served_list(
@@ -80,9 +80,9 @@ def served_list(
         lines += paragraph(f"! {op}, {_layers(times)}: {why}", width, style="yellow", hanging="  ")
     gaps = Counter((layer.op, layer.gap) for layer in served if layer.gap)
     for (op, why), times in gaps.items():
-        told = f"! {op}, {_layers(times)}: mcusim cannot execute it yet: {why}. "
-        told += "`mcusim run` plans it; exec, diff and evaluate refuse."
-        lines += paragraph(told, width, style="yellow", hanging="  ")
+        sentence = f"! {op}, {_layers(times)}: mcusim cannot execute it yet: {why}. "
+        sentence += "`mcusim run` plans it; exec, diff and evaluate refuse."
+        lines += paragraph(sentence, width, style="yellow", hanging="  ")
     lines += _releases(runtime, served, width)
     for warning in warnings:
         lines += paragraph(f"! {warning}", width, style="yellow", hanging="  ")
@@ -103,8 +103,8 @@ def _releases(runtime: str, served: Sequence[Served], width: int) -> list[Text]:
     needed = Counter((layer.since, layer.brought_by) for layer in served if layer.since)
     lines: list[Text] = []
     for (since, why), times in sorted(needed.items(), reverse=True):
-        told = f"It needs a {runtime} of {since} or later, {_layers(times)}: {why}."
-        lines += paragraph(told, width, style="dim", hanging="  ")
+        sentence = f"It needs a {runtime} of {since} or later, {_layers(times)}: {why}."
+        lines += paragraph(sentence, width, style="dim", hanging="  ")
     return lines
 
 

@@ -15,32 +15,35 @@ from mcusim.units import format_count, format_percent
 __all__ = ["network_lines", "space_lines"]
 
 
-def network_lines(best: BestNetwork, told: SearchDocument, file: str | None, width: int, glyphs: Glyphs) -> list[Text]:
+def network_lines(
+    best: BestNetwork, contents: SearchDocument, file: str | None, width: int, glyphs: Glyphs
+) -> list[Text]:
     """All of it, as lines of at most `width` cells.   file: where the network was written, if it was."""
-    network = told.found
-    subject = f"{told.space.title} on {best.board.name}"
-    if told.fits:
-        lines = headline(subject, f"{told.predictor.predicts}: {network.score:,.4g}", "bold green", width)
+    network = contents.found
+    subject = f"{contents.space.title} on {best.board.name}"
+    if contents.fits:
+        lines = headline(subject, f"{contents.predictor.predicts}: {network.score:,.4g}", "bold green", width)
     else:
         lines = headline(subject, "NOTHING THAT WAS TRIED FITS", "bold red", width)
-    done = f"{told.optimiser}, seed {told.seed}: {told.evaluations:,} networks, {told.distinct:,} distinct, "
-    lines += paragraph(f"{done}{told.fitting:,} fit; runtime {told.runtime}", width, style="dim")
-    lines += [Text(), *_limits(best, told, width, glyphs), Text(), *fields(_facts(told), width)]
-    if told.predictor.evidence is not None:
-        known = told.predictor.evidence
+    tried = f"{contents.evaluations:,} networks, {contents.distinct:,} distinct, {contents.fitting:,} fit"
+    done = f"{contents.optimiser}, seed {contents.seed}: {tried}; runtime {contents.runtime}"
+    lines += paragraph(done, width, style="dim")
+    lines += [Text(), *_limits(best, contents, width, glyphs), Text(), *fields(_facts(contents), width)]
+    if contents.predictor.evidence is not None:
+        known = contents.predictor.evidence
         evidence = (
             f"the predictor, asked about each of {known.networks} published networks without having seen it, is off by "
             f"{known.mean_error:.1f} points in the mean and {known.worst_error:.1f} at worst; rank correlation "
             f"{known.rank_correlation:.2f}. Nobody has trained this network."
         )
         lines += [Text(), *paragraph(evidence, width, style="dim")]
-    if not told.fits:
+    if not contents.fits:
         lines += [Text(), *paragraph(_closest(network), width, style="yellow")]
     elif file is None:
         lines += [Text(), *paragraph("-o FILE writes it, for `mcusim run FILE`.", width, style="dim")]
     else:
         command = (
-            f"mcusim run {file} --profile {best.board.name} --runtime {told.runtime} --schedule {network.schedule}"
+            f"mcusim run {file} --profile {best.board.name} --runtime {contents.runtime} --schedule {network.schedule}"
         )
         lines += [Text(), *paragraph(f"next: {command}", width, style="bold", hanging="  ")]
     return lines
@@ -55,9 +58,9 @@ def _closest(network: FoundInfo) -> str:
     )
 
 
-def _limits(best: BestNetwork, told: SearchDocument, width: int, glyphs: Glyphs) -> list[Text]:
+def _limits(best: BestNetwork, contents: SearchDocument, width: int, glyphs: Glyphs) -> list[Text]:
     """Each budget beside the figure; whether it is held is for `simulate` to say, which counts margins too."""
-    network, budgets, report = told.found, told.budgets, best.report
+    network, budgets, report = contents.found, contents.budgets, best.report
     columns = (Column("figure"), Column("at most", right=True), Column("found", right=True), Column("", least=4))
     spread = (
         "" if network.low_ms is None or network.high_ms is None else f" ({network.low_ms:.0f}-{network.high_ms:.0f})"
@@ -82,8 +85,8 @@ def _size(size_bytes: int | None) -> str:
     return "unknown" if size_bytes is None else f"{kib(size_bytes)} KiB"
 
 
-def _facts(told: SearchDocument) -> list[tuple[str, str]]:
-    network = told.found
+def _facts(contents: SearchDocument) -> list[tuple[str, str]]:
+    network = contents.found
     whole = {name: value for name, value in network.choices.items() if name in ("resolution", "width")}
     layers = [] if network.network is None else network.network["layers"]
     shape = "" if network.network is None else "x".join(map(str, network.network["input"]))

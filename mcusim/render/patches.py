@@ -61,8 +61,8 @@ def patches_plot(program: Program, number: int, spec: str, kind: str, width_inch
             _label(axes, program, stage, place)
         head = axes.text(0.08, height - 0.06, "\n".join(title), fontsize=style.TEXT_POINTS + 1, fontweight="bold")
         top = height - 0.08 - LINE_INCHES * len(title)
-        told = axes.text(0.08, top, "\n".join(summary), fontsize=style.SMALL_POINTS, color=style.GREY)
-        for text in (head, told):
+        summary_text = axes.text(0.08, top, "\n".join(summary), fontsize=style.SMALL_POINTS, color=style.GREY)
+        for text in (head, summary_text):
             text.set(va="top", linespacing=1.25)
         _legend(axes, stage)
         return style.drawn(made, kind)

@@ -47,8 +47,8 @@ def plan_lines(
     """All but the banks, as lines of at most `width` cells."""
     name = plan.program.graph.name
     lines = headline(f"{name} with {plan.runtime.name}", _verdict(plan), _style(plan), width)
-    for told in plan.refusals:
-        lines += paragraph(f"! {told}", width, style="yellow", hanging="  ")
+    for refusal in plan.refusals:
+        lines += paragraph(f"! {refusal}", width, style="yellow", hanging="  ")
     lines += [Text(), *fields(_facts(plan, reordered), width)]
     lines += [Text(), *timeline_lines(plan, width, glyphs)]
     if buffers is not BufferChoice.NONE:
@@ -190,14 +190,14 @@ def _flash(ledger: FlashLedger, width: int, glyphs: Glyphs) -> list[Text]:
         untold = [item.name for item in ledger.code if item.size_bytes is None]
         more = f", and {', '.join(untold)} on top" if untold else ""
         least = "at least " if untold else ""
-        told = f"Code: {least}{ledger.code_bytes:,} bytes{more} ({ledger.basis}, {BASIS_WORDS[ledger.basis]})."
-        lines += paragraph(told, width, style="dim")
+        sentence = f"Code: {least}{ledger.code_bytes:,} bytes{more} ({ledger.basis}, {BASIS_WORDS[ledger.basis]})."
+        lines += paragraph(sentence, width, style="dim")
     itemised = {item.name for item in ledger.code}
     others = [kernel for kernel in ledger.kernels if kernel.name not in itemised]
     if others:
         also = "also " if len(others) < len(ledger.kernels) else ""
-        told = f"Kernels that it {also}runs: {', '.join(map(_kernel_told, others))}."
-        lines += paragraph(told, width, style="dim")
+        sentence = f"Kernels that it {also}runs: {', '.join(map(_kernel_shown, others))}."
+        lines += paragraph(sentence, width, style="dim")
     if ledger.note:
         lines += paragraph(f"! {ledger.note}.", width, style="yellow", hanging="  ")
     return lines
@@ -207,7 +207,7 @@ def _code_line(item: CodeItem) -> LedgerItem:
     return LedgerItem(item.name, item.size_bytes or 0, f"code: {item.why}")
 
 
-def _kernel_told(kernel: KernelCode) -> str:
+def _kernel_shown(kernel: KernelCode) -> str:
     size = "" if kernel.size_bytes is None else f", {kernel.size_bytes:,} B"
     return f"{kernel.name} ({kernel.layers}{size})"
 
@@ -262,6 +262,6 @@ def _against(row: Comparison, board: Board | None) -> tuple[str, str]:
 
 def _counted(row: Comparison) -> str:
     parts = [f"{name} {size:,}" for name, size in row.parts.items() if size]
-    told = f"{row.what}: {' + '.join(parts)}"
-    told += f". {row.unknown}" if row.unknown else ""
-    return f"{told}. {row.evidence}" if row.basis is Basis.CALIBRATED else told
+    sentence = f"{row.what}: {' + '.join(parts)}"
+    sentence += f". {row.unknown}" if row.unknown else ""
+    return f"{sentence}. {row.evidence}" if row.basis is Basis.CALIBRATED else sentence

@@ -30,8 +30,8 @@ def advice_lines(advice: Advice, width: int, glyphs: Glyphs) -> list[Text]:
     if not helping:
         lines += paragraph("No smaller kernel, moved stride or moved block saves recomputation.", width)
     if after is not None:
-        told = f"Redistributed: {'; '.join(advice.moved)}. It runs as {after.schedule}."
-        lines += [Text(), *paragraph(told, width)]
+        sentence = f"Redistributed: {'; '.join(advice.moved)}. It runs as {after.schedule}."
+        lines += [Text(), *paragraph(sentence, width)]
     return [*lines, *paragraph("Each is another network: it must be trained again.", width, style="dim")]
 
 

@@ -25,16 +25,16 @@ def remedy_lines(diagnosis: Diagnosis, width: int, glyphs: Glyphs) -> list[Text]
             if not warning.startswith(_NOT_JUDGED):
                 lines += paragraph(f"! {warning}", width, style="yellow", hanging="  ")
     if report.fits:
-        told = "It fits as it is. What would make it smaller:" if diagnosis.remedies else "It fits as it is."
-        lines += paragraph(told, width)
+        sentence = "It fits as it is. What would make it smaller:" if diagnosis.remedies else "It fits as it is."
+        lines += paragraph(sentence, width)
     elif not diagnosis.remedies:
         return [*lines, *paragraph("Nothing that mcusim knows makes it smaller.", width)]
     if diagnosis.remedies:
         lines += [Text(), *table(_COLUMNS, [_row(diagnosis, remedy) for remedy in diagnosis.remedies], width, glyphs)]
     for remedy in diagnosis.remedies:
         if remedy.lacks:
-            told = f"not yet, {remedy.what}: {listed(remedy.lacks)}."
-            lines += paragraph(told, width, style="dim", hanging="  ")
+            sentence = f"not yet, {remedy.what}: {listed(remedy.lacks)}."
+            lines += paragraph(sentence, width, style="dim", hanging="  ")
     for note in dict.fromkeys(remedy.note for remedy in diagnosis.remedies if remedy.note):
         lines += paragraph(f"! {note}", width, style="yellow", hanging="  ")
     commands = [remedy.command for remedy in diagnosis.remedies if remedy.fits and remedy.command]

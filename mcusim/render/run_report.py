@@ -345,8 +345,8 @@ def _legend(report: Report, width: int) -> list[Text]:
     if report.latency.ms is not None:
         names = ["time"] if report.energy is None else ["time", "energy"]
         whose.setdefault(report.latency.basis, []).extend(names)
-    told = [f"{listed(names)} {basis} ({BASIS_WORDS[basis]})" for basis, names in whose.items()]
-    lines = [Text(), *paragraph(f"Basis: {'; '.join(told)}.", width, style="dim")]
+    entries = [f"{listed(names)} {basis} ({BASIS_WORDS[basis]})" for basis, names in whose.items()]
+    lines = [Text(), *paragraph(f"Basis: {'; '.join(entries)}.", width, style="dim")]
     if report.latency.ms is not None and not any(report.latency.evidence in text for text in report.warnings):
         lines += paragraph(f"Time: {report.latency.evidence}.", width, style="dim")
     if report.latency.ms is not None:

@@ -35,13 +35,13 @@ def sharing_lines(plan: SharedPlan, width: int, glyphs: Glyphs) -> list[Text]:
         f"{len(plan.plans)} networks with {plan.runtime.name} in one arena of {kib(plan.recommended_arena_bytes)} KiB"
     )
     lines = [*paragraph(title, width, style="bold"), Text(), *table(columns, cells, width, glyphs), Text()]
-    told = [
+    sentences = [
         f"arena to give: {plan.recommended_arena_bytes:,} bytes: the largest head ({plan.arena_bytes:,}), all tails "
         f"({plan.persistent_bytes:,}), and {plan.setup_bytes:,} to set up in and for alignment; an arena each: "
         f"{plan.apart_bytes:,}.",
         "One MicroAllocator for all interpreters, set up in this order; one of them runs at a time.",
     ]
-    for each in told:
+    for each in sentences:
         lines += paragraph(each, width)
     for each in plan.warnings:
         lines += paragraph(f"! {each}", width, style="yellow", hanging="  ")

@@ -58,9 +58,9 @@ def spending_lines(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
     total = sum(spent)
     if report.latency.ms is None or not total:
         return []
-    told = ", ".join([f"{name} {format_percent(cycles / total)}" for name, cycles in zip(CAUSES, spent, strict=True)])
+    shares = ", ".join([f"{name} {format_percent(cycles / total)}" for name, cycles in zip(CAUSES, spent, strict=True)])
     slowest_layers = slowest(report)
-    lines = paragraph(f"Time: {told}; the slowest layers:", width, style="bold")
+    lines = paragraph(f"Time: {shares}; the slowest layers:", width, style="bold")
     rows = [_row(one, report) for one in slowest_layers]
     indent = "  " if width >= 60 else ""
     lines += [Text(indent, no_wrap=True).append_text(line) for line in _table(rows, width - len(indent), glyphs)]

@@ -18,7 +18,9 @@ def stage_lines(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
     if not cut:
         return []
     again = report.schedule.recomputed_macs
-    told = f"In pieces: {_more(again, report.model.macs)} than layer by layer" if again else "In pieces: nothing twice"
+    sentence = (
+        f"In pieces: {_more(again, report.model.macs)} than layer by layer" if again else "In pieces: nothing twice"
+    )
     rows: list[list[Cell | Bar]] = [
         [
             Cell(pieces_of(stage, glyphs)),
@@ -30,7 +32,7 @@ def stage_lines(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
         for stage in cut
     ]
     columns = (Column(whole=True), Column(drop=1), Column(drop=2), Column(whole=True), Column(drop=3))
-    return [Text(), *paragraph(told, width, style="bold"), *table(columns, rows, width, glyphs, header=False)]
+    return [Text(), *paragraph(sentence, width, style="bold"), *table(columns, rows, width, glyphs, header=False)]
 
 
 def pieces_of(stage: StageInfo, glyphs: Glyphs) -> str:

@@ -81,18 +81,18 @@ def sweep_plot(points: SweepPoints, kind: str, width_inches: float = style.COLUM
             ncols=2 if is_narrow else min(len(handles), 5),
             handlelength=1.6,
             columnspacing=1.2,
-            title=_told(points, is_narrow) or None,
+            title=_sources_shown(points, is_narrow) or None,
             title_fontsize=style.SMALL_POINTS,
         )
         return style.drawn(made, kind)
 
 
-def _told(points: SweepPoints, is_narrow: bool) -> str:
+def _sources_shown(points: SweepPoints, is_narrow: bool) -> str:
     """Where the accuracies come from."""
     sources = {point.source for panel in points.panels for point in panel.points}
-    told = [text for source, text in _SOURCES.items() if source in sources]
+    words = [text for source, text in _SOURCES.items() if source in sources]
     joint = ",\n" if is_narrow else ", "
-    return f"accuracy: {joint.join(told)}" if told else ""
+    return f"accuracy: {joint.join(words)}" if words else ""
 
 
 def _axis_label(metric: Metric, points: SweepPoints) -> str:

@@ -95,16 +95,16 @@ def _draw_points(axes: Axes, front: Front) -> None:
 def _draw_limit(axes: Axes, front: Front) -> None:
     budget = front.budget_bytes / BYTES_PER_KIB
     largest = max(p.peak_bytes for p in (*front.points, front.layer)) / BYTES_PER_KIB
-    told = f"{front.board.name}: {budget:,.0f} KiB"
+    budget_shown = f"{front.board.name}: {budget:,.0f} KiB"
     if budget > style.BUDGET_IN_VIEW * largest:
-        text = f"budget of {told} →"
+        text = f"budget of {budget_shown} →"
         axes.text(1, 1, text, transform=axes.transAxes, ha="right", va="top", color=style.RED, size=style.SMALL_POINTS)
         return
     low, high = axes.get_xlim()
     high = max(high, budget * 1.02, largest * (1 + MARGIN))
     axes.axvspan(budget, high, color=style.LIGHT, alpha=0.6, zorder=0)
     dashed = (0, (4, 2))
-    axes.axvline(budget, label=f"budget of {told}", color=style.RED, linewidth=1.0, linestyle=dashed, zorder=1)
+    axes.axvline(budget, label=f"budget of {budget_shown}", color=style.RED, linewidth=1.0, linestyle=dashed, zorder=1)
     axes.set_xlim(min(low, budget * 0.98), high)
 
 
@@ -114,8 +114,8 @@ def _label(axes: Axes, front: Front, width: float) -> None:
     chosen = front.best or front.nearest
     narrow = width < NARROW_INCHES
     axes.set_title(f"{front.graph.name} on {front.board.name}{chr(10) if narrow else ' '}with {front.runtime.name}")
-    told = f"◆ {chosen.schedule}: {kib(chosen.peak_bytes)}\N{NO-BREAK SPACE}KiB"
-    lines = textwrap.wrap(told.replace("+", "+ "), int(width * 13))
+    label = f"◆ {chosen.schedule}: {kib(chosen.peak_bytes)}\N{NO-BREAK SPACE}KiB"
+    lines = textwrap.wrap(label.replace("+", "+ "), int(width * 13))
     axes.set_xlabel("\n".join(["SRAM, KiB", *(line.replace("+ ", "+") for line in lines)]))
     axes.set_ylabel("time, ms" if front.layer.ms is not None else "MACs, millions")
     for axis in (axes.xaxis, axes.yaxis):

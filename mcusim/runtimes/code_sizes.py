@@ -122,8 +122,8 @@ def _operator_item(operator: str, rows: Iterable[_Row], is_measured: bool) -> Co
     if not is_measured:
         return CodeItem(operator, size_bytes, Basis.CALIBRATED, f"scaled from {HOST_IMAGE}")
     largest = sorted(named, key=lambda name: -named[name])[:2]
-    told = ", ".join(f"{name} {named[name]:,}" for name in largest)
-    return CodeItem(operator, size_bytes, Basis.MEASURED, f"as in {ARM_IMAGE}{': ' if told else ''}{told}", named)
+    listed = ", ".join(f"{name} {named[name]:,}" for name in largest)
+    return CodeItem(operator, size_bytes, Basis.MEASURED, f"as in {ARM_IMAGE}{': ' if listed else ''}{listed}", named)
 
 
 def _basis(is_measured: bool) -> Basis:

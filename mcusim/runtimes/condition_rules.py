@@ -174,12 +174,15 @@ def most_inputs(count: int, least: int = 1) -> ShapeRule:
     return rule
 
 
-def one_option(name: str, allowed: Collection[object], told: str) -> ShapeRule:
-    """An option has one of these values; an operator whose options mcusim does not read has none.   told: why not."""
+def one_option(name: str, allowed: Collection[object], refusal: str) -> ShapeRule:
+    """An option has one of these values. An operator whose options mcusim does not read has none of them.
+
+    refusal: the sentence for any other value.
+    """
 
     def rule(signature: Signature) -> str:
         value = getattr(signature.attributes, name, None)
-        return "" if value is None or value in allowed else told
+        return "" if value is None or value in allowed else refusal
 
     return rule
 

@@ -121,7 +121,8 @@ class _Form:
         inputs, outputs = signature.inputs, signature.outputs
         reasons = _side_broken(self.inputs, inputs, inputs, "input")
         return reasons + [
-            (len(self.inputs.slots) + met, told) for met, told in _side_broken(self.outputs, outputs, inputs, "output")
+            (len(self.inputs.slots) + met, reason)
+            for met, reason in _side_broken(self.outputs, outputs, inputs, "output")
         ]
 
 
@@ -137,8 +138,8 @@ def _side_broken(
             break
         if not slot.takes(kind, inputs):
             name = word if word == "output" and len(side.slots) == 1 else f"{word} {place}"
-            told = "is missing" if kind is None else f"is {kind.dtype}, and must be {_wanted(slot, inputs)}"
-            broken.append((place, f"{name} {told}"))
+            reason = "is missing" if kind is None else f"is {kind.dtype}, and must be {_wanted(slot, inputs)}"
+            broken.append((place, f"{name} {reason}"))
     return broken
 
 
@@ -170,18 +171,18 @@ class Conditions:
                 return ""
             if not nearest or (len(broken), -broken[0][0]) < (len(nearest), -nearest[0][0]):
                 nearest = broken
-        return "; ".join(told for _, told in nearest)
+        return "; ".join(reason for _, reason in nearest)
 
     def broken_shapes(self, signature: Signature) -> str:
         """What a signature breaks: its types, or the first rule. Rules may trust those before them."""
-        told = self.broken_types(signature)
-        if told:
-            return told
-        return next((told for told in (rule(signature) for rule in self.shapes) if told), "")
+        reason = self.broken_types(signature)
+        if reason:
+            return reason
+        return next((reason for reason in (rule(signature) for rule in self.shapes) if reason), "")
 
     def broken_numbers(self, numbers: Numbers) -> str:
         """What scales and zero points break. Only for a node whose signature breaks nothing."""
-        return "; ".join(told for told in (rule(numbers) for rule in self.numbers) if told)
+        return "; ".join(reason for reason in (rule(numbers) for rule in self.numbers) if reason)
 
 
 @cache

@@ -33,11 +33,11 @@ def planner_warning(runtime: Runtime) -> list[str]:
     registered = RUNTIMES[runtime.name]
     if runtime.planner_name == registered.planner_name:
         return []
-    told = (
+    sentence = (
         f"SRAM: placed by {runtime.planner_name}, where {runtime.name} by itself plans with {registered.planner_name}"
     )
     if registered.runs_compiled:
-        return [f"{told}: whoever exports the program has to place the buffers so."]
+        return [f"{sentence}: whoever exports the program has to place the buffers so."]
     if registered.reads_offline_plan:
-        return [f"{told}; it follows the plan in a file that `mcusim plan MODEL --emit tflm FILE` writes."]
-    return [f"{told}: whoever generates the code has to place the buffers so."]
+        return [f"{sentence}; it follows the plan in a file that `mcusim plan MODEL --emit tflm FILE` writes."]
+    return [f"{sentence}: whoever generates the code has to place the buffers so."]

@@ -73,7 +73,7 @@ def needs(graph: Graph) -> Iterator[Need]:
         brought = [each for each in _BROUGHT.get(numbers.signature.op, ()) if _is_used(each, numbers)]
         if brought:
             newest = max(brought)
-            yield Need(index, newest.since, _told(newest, numbers))
+            yield Need(index, newest.since, _reason(newest, numbers))
 
 
 def _is_used(brought: _Brought, numbers: Numbers) -> bool:
@@ -84,7 +84,7 @@ def _is_used(brought: _Brought, numbers: Numbers) -> bool:
     return is_per_channel or not brought.per_channel
 
 
-def _told(brought: _Brought, numbers: Numbers) -> str:
+def _reason(brought: _Brought, numbers: Numbers) -> str:
     op = numbers.signature.op.removeprefix("CUSTOM:")
     if brought.per_channel:
         what = f"{op} with a scale a channel"

@@ -35,11 +35,11 @@ class Refuser:
             foreign = foreign_operator(op)
             name = op.removeprefix("CUSTOM:")
             return f"{name} is {foreign.reason}" if foreign else f"TFLM has no kernel for {name}"
-        told = conditions.broken_types(signature)
-        if told:
-            return _packed_refusal(signature) or _old_refusal(signature) or f"{_kernel(op)}: {told}"
-        told = conditions.broken_shapes(signature)
-        return f"{_kernel(op)}: {told}" if told else ""
+        reason = conditions.broken_types(signature)
+        if reason:
+            return _packed_refusal(signature) or _old_refusal(signature) or f"{_kernel(op)}: {reason}"
+        reason = conditions.broken_shapes(signature)
+        return f"{_kernel(op)}: {reason}" if reason else ""
 
     def of_numbers(self, graph: Graph) -> Iterator[Refusal]:
         """Nodes whose signatures it takes, and whose scales or zero points it does not."""
@@ -48,9 +48,9 @@ class Refuser:
             conditions = self.table.get(op)
             if conditions is None or not conditions.numbers or self.refusal(numbers.signature):
                 continue
-            told = conditions.broken_numbers(numbers)
-            if told:
-                yield Refusal(index, f"{_kernel(op)}: {told}")
+            reason = conditions.broken_numbers(numbers)
+            if reason:
+                yield Refusal(index, f"{_kernel(op)}: {reason}")
 
 
 REFERENCE_REFUSALS = Refuser(TFLM_CONDITIONS)

@@ -76,8 +76,8 @@ def strided_output(signature: Signature) -> str:
         return ""
     masks = attributes_of(signature, StridedSliceAttributes)
     foreign = [name for name in ("ellipsis", "new axis") if getattr(masks, f"{name.replace(' ', '_')}_mask")]
-    told = f"TFLM reads no {' and no '.join(foreign)} mask, and comes to" if foreign else "TFLM comes to"
-    return f"{told} the shape {_shown(shape)}, and the output is {_shown(signature.output.shape)}"
+    sentence = f"TFLM reads no {' and no '.join(foreign)} mask, and comes to" if foreign else "TFLM comes to"
+    return f"{sentence} the shape {_shown(shape)}, and the output is {_shown(signature.output.shape)}"
 
 
 def _axis(signature: Signature, axis: int, begin: int, end: int, stride: int) -> _Axis:

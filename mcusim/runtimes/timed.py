@@ -34,7 +34,7 @@ def timed_runtime(
     planner_is: what keeps mcusim from placing as its memory planner does. SRAM is then what must be alive at once, a
     lower bound.
     """
-    told = Persistent(0, f"{owner}'s memory planner {planner_is}; at least what is alive at once is needed")
+    persistent = Persistent(0, f"{owner}'s memory planner {planner_is}; at least what is alive at once is needed")
     return register(
         Runtime(
             name=name,
@@ -46,7 +46,7 @@ def timed_runtime(
             kernel=unnamed_kernel(owner),
             flash=stored_weights(owner),
             flash_ledger=weights_ledger,
-            persistent=lambda graph: told,
+            persistent=lambda graph: persistent,
             memory_basis=Basis.DERIVED,
             persistent_basis=Basis.DERIVED,
             price_family=name,

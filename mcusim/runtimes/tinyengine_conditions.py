@@ -100,8 +100,8 @@ TINYENGINE_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
 def shape_refusal(signature: Signature) -> str:
     """Why the generator does not take a node whatever its scales are; "" if it does, or does not know the operator."""
     conditions = TINYENGINE_CONDITIONS.get(signature.op)
-    told = conditions.broken_shapes(signature) if conditions else ""
-    return f"TinyEngine's generator, {signature.op}: {told}" if told else ""
+    reason = conditions.broken_shapes(signature) if conditions else ""
+    return f"TinyEngine's generator, {signature.op}: {reason}" if reason else ""
 
 
 def generator_refusals(graph: Graph) -> Iterator[Refusal]:
@@ -110,9 +110,9 @@ def generator_refusals(graph: Graph) -> Iterator[Refusal]:
         conditions = TINYENGINE_CONDITIONS.get(numbers.signature.op)
         if conditions is None or not conditions.numbers or shape_refusal(numbers.signature):
             continue
-        told = conditions.broken_numbers(numbers)
-        if told:
-            yield Refusal(index, f"TinyEngine's generator, {numbers.signature.op}: {told}")
+        reason = conditions.broken_numbers(numbers)
+        if reason:
+            yield Refusal(index, f"TinyEngine's generator, {numbers.signature.op}: {reason}")
     if graph.source.file_bytes is not None:
         yield from _out_of_place(graph.nodes)
 
@@ -126,9 +126,9 @@ def _out_of_place(nodes: tuple[Node, ...]) -> Iterator[Refusal]:
             joined.update(three)
     for index, node in enumerate(nodes):
         check = _ALONE.get(node.op)
-        told = check(node.signature) if check and index not in joined else ""
-        if told:
-            yield Refusal(index, f"TinyEngine's generator, {node.op}: {told}")
+        reason = check(node.signature) if check and index not in joined else ""
+        if reason:
+            yield Refusal(index, f"TinyEngine's generator, {node.op}: {reason}")
 
 
 def _alone_add(signature: Signature) -> str:

@@ -123,16 +123,16 @@ class Routes:
 
 
 def front_of(
-    routes: Routes, known: Sequence[Path] = (), told: Callable[[int], None] = lambda rounds: None
+    routes: Routes, known: Sequence[Path] = (), each_round: Callable[[int], None] = lambda rounds: None
 ) -> list[Path]:
     """The Pareto front over all routes and what is known, fewest bytes first. Equal paths appear once.
 
-    told: of each round of shortest paths; nobody knows how many there will be.
+    each_round: called after each round of shortest paths; nobody knows how many there will be.
     """
     starts = _allowed(routes).first
     if not routes.nodes or not (routes.layer_first or (starts == 0).any()):
         return list(known)  # there is nothing to schedule, or no way to start
-    return _Search(routes, list(known), told).front()
+    return _Search(routes, list(known), each_round).front()
 
 
 class _Search:
@@ -141,8 +141,8 @@ class _Search:
     edge: of each stage, its place among the pairs of bounds that stages join: (edge_first, edge_end), by end.
     """
 
-    def __init__(self, routes: Routes, known: list[Path], told: Callable[[int], None]) -> None:
-        self.routes, self.known, self.told, self.rounds = routes, known, told, 0
+    def __init__(self, routes: Routes, known: list[Path], each_round: Callable[[int], None]) -> None:
+        self.routes, self.known, self.each_round, self.rounds = routes, known, each_round, 0
         self.live_floor, self.held_floor = routes.floors
         self.layers = self._raised(routes.layers)
         self._keep(self._pruned(self._raised(_allowed(routes))))
@@ -257,7 +257,7 @@ class _Search:
     def _solved(self, limits: tuple[int, ...]) -> _Solved:
         """Cheapest ways with these limits on held bytes, for every level of live bytes."""
         self.rounds += 1
-        self.told(self.rounds)
+        self.each_round(self.rounds)
         fits = _within(self.layers, limits), _within(self.stages, limits)
         levels = np.unique(np.concatenate((self.layers.live_bytes, self.stages.live_bytes[fits[1]])))
         return _Solved(self, [self.layers.live_bytes, self.stages.live_bytes], levels, fits)

@@ -76,12 +76,12 @@ class Routed:
         paths: list[Path] = []
         origin: dict[Path, InputPlace] = {}
         for one, (where, *_) in zip(routes, places, strict=True):
-            paths = front_of(one, paths, self._told)
+            paths = front_of(one, paths, self._report_round)
             for path in paths:
                 origin.setdefault(path, where)
         return [(path, origin[path]) for path in sorted(paths, key=lambda path: path.cycles)]
 
-    def _told(self, rounds: int) -> None:
+    def _report_round(self, rounds: int) -> None:
         if self.progress is not None:
             self.progress("finding the front", rounds, 0)
 

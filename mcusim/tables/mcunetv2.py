@@ -238,13 +238,13 @@ def _claims(printed: McunetV2, cuts: dict[str, _Cut]) -> tuple[Claim, ...]:
 
 
 def _ratios(cuts: list[_Cut], remark: str) -> Recomputed:
-    told = ", ".join(f"{cut.name} {cut.ratio:.1f}x" for cut in cuts)
+    listed = ", ".join(f"{cut.name} {cut.ratio:.1f}x" for cut in cuts)
     ratios = [cut.ratio for cut in cuts]
-    return Recomputed(f"{told}; {remark}", simulated=min(ratios), most=max(ratios), basis=Basis.DERIVED)
+    return Recomputed(f"{listed}; {remark}", simulated=min(ratios), most=max(ratios), basis=Basis.DERIVED)
 
 
 def _overheads(cuts: list[_Cut]) -> Recomputed:
-    told = ", ".join(f"{cut.name} {cut.overhead_percent:.1f} %" for cut in cuts)
+    listed = ", ".join(f"{cut.name} {cut.overhead_percent:.1f} %" for cut in cuts)
     percents = [cut.overhead_percent for cut in cuts]
-    how = f"{told}; at the least SRAM of {GRID}x{GRID} patches"
+    how = f"{listed}; at the least SRAM of {GRID}x{GRID} patches"
     return Recomputed(how, simulated=min(percents), most=max(percents), basis=Basis.EXACT)

@@ -115,7 +115,7 @@ def _notes(rows: Sequence[Row]) -> tuple[str, ...]:
     """What a reader must know; only of what is in the table."""
     origins = {row.origin for row in rows}
     mixed = [row for row, printed in zip(rows, published.table4().rows, strict=True) if printed.is_mixed]
-    told = {
+    is_said = {
         "takes: what the runtime itself takes of SRAM, not what the row's source counts.": True,
         "released twin: the row's own network was not released; the nearest one was, and its MACs, flash and accuracy "
         "differ a little. No rule is known that gives the printed flash.": Origin.TWIN in origins,
@@ -131,7 +131,7 @@ def _notes(rows: Sequence[Row]) -> tuple[str, ...]:
         "kernels are faster.": True,
         "Accuracies are those of the networks' own sources.": True,
     }
-    return tuple(note for note, is_told in told.items() if is_told)
+    return tuple(note for note, is_told in is_said.items() if is_told)
 
 
 def _is_simulated(row: Row) -> bool:

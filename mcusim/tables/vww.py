@@ -243,8 +243,8 @@ def _less(ways: Sequence[Sequence[Option]]) -> Recomputed:
     """How many times less SRAM the paper's patches take."""
     peaks = [{option.way: option.report.sram.peak_bytes for option in options} for options in ways]
     ratios = [peak[Way.LAYER] / peak[Way.PATCH] for peak in peaks]
-    told = ", ".join(f"{options[0].network} {ratio:.1f}x" for options, ratio in zip(ways, ratios, strict=True))
-    how = f"geometric mean of {told}: networks released for running whole; the paper's were made for patches"
+    listed = ", ".join(f"{options[0].network} {ratio:.1f}x" for options, ratio in zip(ways, ratios, strict=True))
+    how = f"geometric mean of {listed}: networks released for running whole; the paper's were made for patches"
     return Recomputed(how, simulated=geometric_mean(ratios), basis=Basis.DERIVED, is_of_others=True)
 
 

@@ -239,8 +239,8 @@ def _attribute(onnx: Any, attribute: Any) -> Attribute | None:
         return tuple(each.decode("utf-8", "replace") for each in attribute.strings)
     plain = {kinds.INT: "i", kinds.FLOAT: "f"}.get(attribute.type)
     if plain is not None:
-        found: int | float = getattr(attribute, plain)
-        return found
+        value: int | float = getattr(attribute, plain)
+        return value
     if attribute.type == kinds.INTS:
         return tuple(int(each) for each in attribute.ints)
     return tuple(float(each) for each in attribute.floats) if attribute.type == kinds.FLOATS else None
@@ -351,11 +351,11 @@ def _inferred(onnx: Any, model: Any, steps: Sequence[Step], inputs: Sequence[Any
     for step in steps:
         twin.graph.node.append(_twin_node(onnx, step))
     try:
-        found = onnx.shape_inference.infer_shapes(twin, data_prop=True)
+        with_shapes = onnx.shape_inference.infer_shapes(twin, data_prop=True)
     except (onnx.shape_inference.InferenceError, ValueError, RuntimeError, onnx.checker.ValidationError):
         return {}
     values = {}
-    for value in [*found.graph.value_info, *found.graph.output]:
+    for value in [*with_shapes.graph.value_info, *with_shapes.graph.output]:
         shape = _known_shape(value)
         name = _dtype_name(onnx, value.type.tensor_type.elem_type)
         if shape is not None and name in set(DType):

@@ -79,12 +79,12 @@ def opened(content: bytes, where: str) -> Archive:
 
 def _json(archive: zipfile.ZipFile, name: str, where: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(_bytes(archive, name, MAX_JSON_BYTES, where))
+        content = json.loads(_bytes(archive, name, MAX_JSON_BYTES, where))
     except (ValueError, RecursionError) as error:
         raise ModelError(f"'{name:.80}' is no JSON", where=where, fix=_SAVE_AGAIN) from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise ModelError(f"'{name:.80}' is no JSON object", where=where, fix=_SAVE_AGAIN)
-    return found
+    return content
 
 
 def _bytes(archive: zipfile.ZipFile, name: str, most_bytes: int, where: str) -> bytes:

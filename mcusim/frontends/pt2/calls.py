@@ -52,24 +52,24 @@ class AtenCall:
         argument = self.arguments.get(name)
         if argument is None or "as_none" in argument:
             return default
-        found = next((argument[key] for key in _PLAIN if key in argument), None)
-        if found is None:
+        value = next((argument[key] for key in _PLAIN if key in argument), None)
+        if value is None:
             raise self.refuse(f"its {name} is computed at run time", "export it with fixed shapes")
-        return found
+        return value
 
     def integers(self, name: str, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-        found = self.plain(name, default)
-        if isinstance(found, int):
-            return (found,)
+        value = self.plain(name, default)
+        if isinstance(value, int):
+            return (value,)
         try:
-            return tuple(int(each) for each in found)
+            return tuple(int(each) for each in value)
         except (TypeError, ValueError):
             raise self.refuse(f"its {name} are no integers", "export it with fixed shapes") from None
 
     def pair(self, name: str, default: int, rank: int = 2) -> tuple[int, ...]:
         """One number for each spatial axis."""
-        found = self.integers(name, (default,)) or (default,)
-        return found * rank if len(found) == 1 else found
+        sizes = self.integers(name, (default,)) or (default,)
+        return sizes * rank if len(sizes) == 1 else sizes
 
     def tensor(self, name: str) -> str:
         """The name of a tensor argument; "" where it is left out. A number becomes a constant."""
@@ -98,13 +98,13 @@ class AtenCall:
         return self.outputs[0]
 
     def shape(self, value: str) -> Shape:
-        found = self.program.values.get(value)
+        described = self.program.values.get(value)
         constant = self.program.constants.get(value)
         if constant is not None:
             return constant.shape
-        if found is None:
+        if described is None:
             raise self.refuse(f"the shape of '{value[:60]}' is not known", "export it with fixed shapes")
-        return found.shape
+        return described.shape
 
     def constant(self, part: str, elements: Array) -> str:
         name = f"{self.output}/{part}"

@@ -69,7 +69,7 @@ def _network(archive: Archive, name: str) -> Network:
     stored = {**tensors(archive, "weights"), **tensors(archive, "constants")}
     inputs, constants = _inputs(signature["input_specs"], stored, archive.where)
     values = {value: _value(meta) for value, meta in graph["tensor_values"].items()}
-    program = Program({value: found for value, found in values.items() if found is not None}, constants)
+    program = Program({value: described for value, described in values.items() if described is not None}, constants)
     for node in nodes:
         _read(node, program)
     for value in inputs:

@@ -215,21 +215,21 @@ def pool(emitter: Emitter, step: Step) -> None:
     if len(kernel) != len(held.shape) - 2 or len([name for name in step.outputs if name]) != 1:
         raise step.refuse(f"a kernel of {kernel} does not go with {held.shape}", "export the model again")
     kernel_h, kernel_w = kernel if len(kernel) == 2 else (1, kernel[0])
-    found = window(step, held, (kernel_h, kernel_w))
-    check_ceiling(step, found, emitter.network.shape(step.output))
-    if found.dilations != (1, 1):
+    sliding = window(step, held, (kernel_h, kernel_w))
+    check_ceiling(step, sliding, emitter.network.shape(step.output))
+    if sliding.dilations != (1, 1):
         raise step.refuse("it has dilations, which TFLite's pools have not", "use dilations of 1")
     is_max = step.op == "MaxPool"
-    if not is_max and found.kernel == found.size and not any(found.sides):
+    if not is_max and sliding.kernel == sliding.size and not any(sliding.sides):
         reduce_map(emitter, replace(step, op="GlobalAveragePool"))
         return
     if is_max:
-        tensor, padding = placed_border(emitter, step, held.at, found, held.grid, with_lowest=True)
-    elif _leaves_out_border(step, found):
-        _average_inside(emitter, step, held, found)
+        tensor, padding = placed_border(emitter, step, held.at, sliding, held.grid, with_lowest=True)
+    elif _leaves_out_border(step, sliding):
+        _average_inside(emitter, step, held, sliding)
         return
     else:
-        tensor, padding = _average_border(emitter, step, held, found)
+        tensor, padding = _average_border(emitter, step, held, sliding)
     result = emitter.emit(
         "MAX_POOL_2D" if is_max else "AVERAGE_POOL_2D",
         (tensor,),
@@ -238,8 +238,8 @@ def pool(emitter: Emitter, step: Step) -> None:
         dtype=held.dtype,
         filter_height=kernel_h,
         filter_width=kernel_w,
-        stride_h=found.strides[0],
-        stride_w=found.strides[1],
+        stride_h=sliding.strides[0],
+        stride_w=sliding.strides[1],
         padding=padding,
     )
     _, rows, cols, _ = emitter.builder.type_of(result).shape
@@ -247,51 +247,51 @@ def pool(emitter: Emitter, step: Step) -> None:
     kept(emitter, step, replace(held, shape=(*held.shape[:2], *spatial), tensor=result))
 
 
-def _average_border(emitter: Emitter, step: Step, held: Held, found: Sliding) -> tuple[int, Padding]:
-    sides = needed_sides(found)
+def _average_border(emitter: Emitter, step: Step, held: Held, sliding: Sliding) -> tuple[int, Padding]:
+    sides = needed_sides(sliding)
     if not any(sides):
         return held.at, Padding.VALID
     if step.integer("count_include_pad", 0):
-        if any(needed > given for needed, given in zip(sides, found.sides, strict=True)):
+        if any(needed > given for needed, given in zip(sides, sliding.sides, strict=True)):
             raise step.refuse("its windows reach past its border (ceil_mode)", "use ceil_mode = 0")
         return pad_before(emitter, f"{step.output}/pad", held.at, sides, held.grid), Padding.VALID
     return held.at, Padding.SAME
 
 
-def _leaves_out_border(step: Step, found: Sliding) -> bool:
+def _leaves_out_border(step: Step, sliding: Sliding) -> bool:
     """Whether averages are of what lies inside the map alone, with another border than that of TFLite's SAME."""
-    return any(needed_sides(found)) and not step.integer("count_include_pad", 0) and not fits_same(found)
+    return any(needed_sides(sliding)) and not step.integer("count_include_pad", 0) and not fits_same(sliding)
 
 
-def _average_inside(emitter: Emitter, step: Step, held: Held, found: Sliding) -> None:
+def _average_inside(emitter: Emitter, step: Step, held: Held, sliding: Sliding) -> None:
     """Averages without a border: every stride-th of those at stride 1, where SAME has that border; else floats."""
-    befores = (found.sides.top, found.sides.left)
-    lasts = [(count - 1) * stride for count, stride in zip(found.outputs, found.strides, strict=True)]
-    is_centred = all(before == (k - 1) // 2 for before, k in zip(befores, found.kernel, strict=True))
+    befores = (sliding.sides.top, sliding.sides.left)
+    lasts = [(count - 1) * stride for count, stride in zip(sliding.outputs, sliding.strides, strict=True)]
+    is_centred = all(before == (k - 1) // 2 for before, k in zip(befores, sliding.kernel, strict=True))
     kernel: dict[str, object] = {
         "padding": Padding.VALID,
-        "filter_height": found.kernel[0],
-        "filter_width": found.kernel[1],
+        "filter_height": sliding.kernel[0],
+        "filter_width": sliding.kernel[1],
     }
-    if is_centred and all(last < size for last, size in zip(lasts, found.size, strict=True)):
+    if is_centred and all(last < size for last, size in zip(lasts, sliding.size, strict=True)):
         every = emitter.emit(
             "AVERAGE_POOL_2D", (held.at,), f"{step.output}/every", grid=held.grid, dtype=held.dtype,
             options=kernel | {"padding": Padding.SAME}, stride_h=1, stride_w=1,
         )  # fmt: skip
         n, _, _, channels = held.stored_shape
-        bounds = ((0, 0, 0, 0), (n, lasts[0] + 1, lasts[1] + 1, channels), (1, *found.strides, 1))
+        bounds = ((0, 0, 0, 0), (n, lasts[0] + 1, lasts[1] + 1, channels), (1, *sliding.strides, 1))
         given = (every, *(emitter.builder.integers(each) for each in bounds))
         result = emitter.emit("STRIDED_SLICE", given, step.output, grid=held.grid, dtype=held.dtype)
-        emitter.note(f"{step.output}: averages at stride 1, of which those at strides {found.strides} stay")
+        emitter.note(f"{step.output}: averages at stride 1, of which those at strides {sliding.strides} stay")
     else:
         real = emitter.on_grid(held, None, step.output)
-        sides = needed_sides(found)
+        sides = needed_sides(sliding)
         padded = pad_before(emitter, f"{step.output}/pad", real.at, sides, None) if any(sides) else real.at
         averages = emitter.emit(
             "AVERAGE_POOL_2D", (padded,), f"{step.output}/averages", grid=None, dtype=DType.FLOAT32,
-            options=kernel, stride_h=found.strides[0], stride_w=found.strides[1],
+            options=kernel, stride_h=sliding.strides[0], stride_w=sliding.strides[1],
         )  # fmt: skip
-        shares = emitter.constant(_shares(found), f"{step.output}/shares")
+        shares = emitter.constant(_shares(sliding), f"{step.output}/shares")
         result = emitter.emit("MUL", (averages, shares), step.output, grid=None, dtype=DType.FLOAT32)
         held = real
     _, rows, cols, _ = emitter.builder.type_of(result).shape
@@ -299,14 +299,14 @@ def _average_inside(emitter: Emitter, step: Step, held: Held, found: Sliding) ->
     kept(emitter, step, replace(held, shape=(*held.shape[:2], *spatial), tensor=result))
 
 
-def _shares(found: Sliding) -> Array:
+def _shares(sliding: Sliding) -> Array:
     """All places of a window by those that lie inside the map, for each output: (1, rows, columns, 1), float32."""
     inside = []
-    for axis, before in enumerate((found.sides.top, found.sides.left)):
-        starts = np.arange(found.outputs[axis]) * found.strides[axis] - before
-        inside.append(np.minimum(starts + found.kernel[axis], found.size[axis]) - np.maximum(starts, 0))
+    for axis, before in enumerate((sliding.sides.top, sliding.sides.left)):
+        starts = np.arange(sliding.outputs[axis]) * sliding.strides[axis] - before
+        inside.append(np.minimum(starts + sliding.kernel[axis], sliding.size[axis]) - np.maximum(starts, 0))
     counts = np.outer(inside[0], inside[1])[None, :, :, None]
-    return np.asarray(found.kernel[0] * found.kernel[1] / counts, np.float32)
+    return np.asarray(sliding.kernel[0] * sliding.kernel[1] / counts, np.float32)
 
 
 @lowers("GlobalAveragePool", "GlobalMaxPool", is_map=True)

@@ -35,11 +35,11 @@ def folded(network: Network) -> Network:
             renamed[step.output] = twin
             continue
         makes_four = step.op == "QuantizeLinear" and step.input(2) in four_bit
-        found = _value(network, _narrowed(step, constants) if makes_four else step, constants)
-        if found is None:
+        value = _value(network, _narrowed(step, constants) if makes_four else step, constants)
+        if value is None:
             kept.append(step)
             continue
-        constants[step.output] = found
+        constants[step.output] = value
         if makes_four or (step.op not in ("QuantizeLinear", "Shape") and step.input(0) in four_bit):
             four_bit.add(step.output)
     return replace(network, steps=tuple(kept), constants=constants, four_bit=frozenset(four_bit))
@@ -48,9 +48,15 @@ def folded(network: Network) -> Network:
 def _reading(step: Step, constants: dict[str, Array]) -> tuple[object, ...]:
     """What a dequantiser reads and how: some exporters write one for each reader, with constants of its own."""
     numbers = (constants.get(name) for name in step.inputs[1:])
-    told = (name if each is None else (str(each.dtype), each.shape, each.tobytes())
+    elements_read = (name if each is None else (str(each.dtype), each.shape, each.tobytes())
             for name, each in zip(step.inputs[1:], numbers, strict=True))  # fmt: skip
-    return (step.input(0), step.integer("axis", 1), step.integer("block_size", 0), step.text("stored", ""), *told)
+    return (
+        step.input(0),
+        step.integer("axis", 1),
+        step.integer("block_size", 0),
+        step.text("stored", ""),
+        *elements_read,
+    )
 
 
 def _narrowed(step: Step, constants: dict[str, Array]) -> Step:
@@ -89,8 +95,8 @@ def _bounded(step: Step, elements: int) -> None:
 
 def _axes(step: Step, operands: Sequence[Array]) -> tuple[int, ...] | None:
     """Axes as an attribute (before opset 13) or as input 1."""
-    found = step.integers("axes")
-    return tuple(int(axis) for axis in operands[1].ravel()) if found is None and len(operands) > 1 else found
+    axes = step.integers("axes")
+    return tuple(int(axis) for axis in operands[1].ravel()) if axes is None and len(operands) > 1 else axes
 
 
 def _squeeze(step: Step, operands: Sequence[Array]) -> Array:
@@ -142,10 +148,10 @@ def _expand(step: Step, operands: Sequence[Array]) -> Array:
 
 
 def _product(shape: Sequence[int]) -> int:
-    found = 1
+    product = 1
     for size in shape:
-        found *= max(int(size), 0)
-    return found
+        product *= max(int(size), 0)
+    return product
 
 
 def _range(step: Step, operands: Sequence[Array]) -> Array:

@@ -50,11 +50,11 @@ def conv(emitter: Emitter, step: Step) -> None:
     if elements.ndim != 4 or elements.shape[1] * groups != in_c:
         fix = "export the model again"
         raise step.refuse(f"weights {stored.shape} do not go with an input of {held.shape}", fix)
-    found = window(step, held, elements.shape[2:])
+    sliding = window(step, held, elements.shape[2:])
     elements, parts = in_parts(emitter, step, elements)
     is_depthwise = is_depthwise and parts == 1
     tensor = repeated(emitter, step, held.at, parts, groups, source_grid)
-    tensor, padding = placed_border(emitter, step, tensor, found, source_grid)
+    tensor, padding = placed_border(emitter, step, tensor, sliding, source_grid)
     activation = emitter.activation(step, target)
     bias = bias_of(emitter, step, 2, source_grid, weights)
     layout, axis = (elements.transpose(1, 2, 3, 0), 3) if is_depthwise else (elements.transpose(0, 2, 3, 1), 0)
@@ -67,10 +67,10 @@ def conv(emitter: Emitter, step: Step) -> None:
         grid=target,
         dtype=held.dtype,
         padding=padding,
-        stride_h=found.strides[0],
-        stride_w=found.strides[1],
-        dilation_h_factor=found.dilations[0],
-        dilation_w_factor=found.dilations[1],
+        stride_h=sliding.strides[0],
+        stride_w=sliding.strides[1],
+        dilation_h_factor=sliding.dilations[0],
+        dilation_w_factor=sliding.dilations[1],
         fused_activation_function=activation,
         **extra,
     )
@@ -157,22 +157,22 @@ def conv_transpose(emitter: Emitter, step: Step) -> None:
     weights = widened(_ungrouped(emitter, step, weights, step.integer("group", 1)))
     elements = weights.elements if len(held.shape) == 4 else weights.elements[:, :, None]
     kernel_h, kernel_w = elements.shape[2:]
-    found = window(step, held, (kernel_h, kernel_w), is_transposed=True)
+    sliding = window(step, held, (kernel_h, kernel_w), is_transposed=True)
     _, rows, cols, in_c = held.stored_shape
     if elements.shape[1] != in_c:
         raise step.refuse(f"weights do not go with {in_c} input channels", "export the model again")
     elements, parts = in_parts(emitter, step, elements)
     tensor = repeated(emitter, step, held.at, parts, 1, source_grid)
-    full = ((rows - 1) * found.strides[0] + kernel_h, (cols - 1) * found.strides[1] + kernel_w)
+    full = ((rows - 1) * sliding.strides[0] + kernel_h, (cols - 1) * sliding.strides[1] + kernel_w)
     extra = step.integers("output_padding") or (0, 0)
     extra = extra if len(extra) == 2 else (0, extra[0])
-    top, left, bottom, right = found.sides
+    top, left, bottom, right = sliding.sides
     size = (full[0] - top - bottom + extra[0], full[1] - left - right + extra[1])
     if top + size[0] > full[0] or left + size[1] > full[1] or min(size) < 1:
         raise step.refuse("its output reaches beyond what it computes", "use less output_padding")
     fits = all(
         whole - out >= 0 and (whole - out) // 2 == before and -(-out // stride) == n
-        for whole, out, before, stride, n in zip(full, size, (top, left), found.strides, (rows, cols), strict=True)
+        for whole, out, before, stride, n in zip(full, size, (top, left), sliding.strides, (rows, cols), strict=True)
     )
     out_c = elements.shape[0]
     shape = (held.shape[0], *(size if fits else full), out_c)
@@ -185,8 +185,8 @@ def conv_transpose(emitter: Emitter, step: Step) -> None:
         grid=target,
         dtype=held.dtype,
         padding=Padding.SAME if fits else Padding.VALID,
-        stride_h=found.strides[0],
-        stride_w=found.strides[1],
+        stride_h=sliding.strides[0],
+        stride_w=sliding.strides[1],
     )
     if not fits and size != full:
         begin, box = (0, top, left, 0), (held.shape[0], *size, out_c)

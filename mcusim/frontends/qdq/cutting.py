@@ -41,8 +41,8 @@ def cut(emitter: Emitter, held: Held, walks: dict[int, tuple[int, int, int]], sh
             raise ModelError(
                 "weights with a scale a channel are sliced", where=name, fix="slice them before quantising"
             )
-        found = tuple(slice(a, None if b < 0 else b, c) for a, b, c in (walks[i] for i in range(len(shape))))
-        return replace(held, shape=shape, elements=held.elements[found])
+        slices = tuple(slice(a, None if b < 0 else b, c) for a, b, c in (walks[i] for i in range(len(shape))))
+        return replace(held, shape=shape, elements=held.elements[slices])
     if shape == held.shape and all(stride == 1 for _, _, stride in walks.values()):
         return held
     stored = [(0, 1, 1) if axis == UNIT else walks[axis] for axis in held.order]

@@ -72,15 +72,15 @@ class Emitter:
 
     def get(self, name: str) -> Held:
         """A value that was placed before, or a constant."""
-        found = self._held.get(name)
-        if found is None:
+        held = self._held.get(name)
+        if held is None:
             elements = self.network.constants.get(name)
             if elements is None:
                 raise ModelError(
                     f"value '{name[:80]}' is read before it is computed", where=self.network.name, fix=_AGAIN
                 )
-            found = self._held[name] = _constant(elements)
-        return found
+            held = self._held[name] = _constant(elements)
+        return held
 
     def put(self, name: str, held: Held) -> None:
         """Place a value. Raises ModelError where its shape is not the one that the front end inferred."""
@@ -280,8 +280,8 @@ _AGAIN = "export the model again"
 
 def clamp_of(step: Step) -> tuple[float, float] | None:
     """The clamp that a pattern moved into a step."""
-    found = step.attributes.get("clamp")
-    return (float(found[0]), float(found[1])) if isinstance(found, tuple) else None
+    ends = step.attributes.get("clamp")
+    return (float(ends[0]), float(ends[1])) if isinstance(ends, tuple) else None
 
 
 def _is_on_maps(step: Step) -> bool:

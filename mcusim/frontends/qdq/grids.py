@@ -134,23 +134,23 @@ def targets(network: Network) -> Mapping[str, Grid]:
 
     A value that only quantisers read has the first one's. What keeps values passes grids on: first forwards, then back.
     """
-    found: dict[str, Grid] = {}
+    grid_of_value: dict[str, Grid] = {}
     for name, readers in network.readers.items():
         if name in network.constants or name in network.outputs or not all(_quantizes(step, name) for step in readers):
             continue
-        found[name] = grid_of(network, readers[0])
+        grid_of_value[name] = grid_of(network, readers[0])
     for step in network.steps:
         if step.op in ("QuantizeLinear", "DequantizeLinear") and step.input(0) not in network.constants:
-            found[step.output] = grid_of(network, step)
+            grid_of_value[step.output] = grid_of(network, step)
         elif step.op in VALUE_KEEPING:
-            _pass_on(network, step, found)
+            _pass_on(network, step, grid_of_value)
     for step in reversed(network.steps):
         if step.op in VALUE_KEEPING:
-            _pass_back(network, step, found)
+            _pass_back(network, step, grid_of_value)
     for step in network.steps:
         if step.op in VALUE_KEEPING or (step.op in ROUNDED and _feeds(network, step)):
-            _pass_on(network, step, found)
-    return found
+            _pass_on(network, step, grid_of_value)
+    return grid_of_value
 
 
 def _sources(step: Step) -> tuple[str, ...]:
@@ -158,22 +158,24 @@ def _sources(step: Step) -> tuple[str, ...]:
     return step.inputs if step.op in ("Concat", "Max", "Min") else step.inputs[:1]
 
 
-def _pass_on(network: Network, step: Step, found: dict[str, Grid]) -> None:
+def _pass_on(network: Network, step: Step, grid_of_value: dict[str, Grid]) -> None:
     """Give a step's outputs the grid of its inputs, if that is one."""
-    grid = found.get(step.input(0))
-    if grid is not None and all(found.get(name) == grid or name in network.constants for name in _sources(step)):
+    grid = grid_of_value.get(step.input(0))
+    if grid is not None and all(
+        grid_of_value.get(name) == grid or name in network.constants for name in _sources(step)
+    ):
         for output in step.outputs:
-            found.setdefault(output, grid)
+            grid_of_value.setdefault(output, grid)
 
 
-def _pass_back(network: Network, step: Step, found: dict[str, Grid]) -> None:
+def _pass_back(network: Network, step: Step, grid_of_value: dict[str, Grid]) -> None:
     """Give a step's inputs, which nobody else reads, the grid of its output."""
-    grid = found.get(step.output) if step.outputs else None
+    grid = grid_of_value.get(step.output) if step.outputs else None
     if grid is None or grid.quantization.is_per_channel:
         return
     for name in _sources(step):
         if network.is_read_once(name) and name not in network.constants:
-            found.setdefault(name, grid)
+            grid_of_value.setdefault(name, grid)
 
 
 def _feeds(network: Network, step: Step) -> bool:

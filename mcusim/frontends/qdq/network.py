@@ -58,23 +58,23 @@ class Step:
         return self.outputs[0]
 
     def integer(self, name: str, default: int) -> int:
-        found = self.attributes.get(name, default)
-        return int(found) if isinstance(found, int | float) else default
+        value = self.attributes.get(name, default)
+        return int(value) if isinstance(value, int | float) else default
 
     def real(self, name: str, default: float) -> float:
-        found = self.attributes.get(name, default)
-        return float(found) if isinstance(found, int | float) else default
+        value = self.attributes.get(name, default)
+        return float(value) if isinstance(value, int | float) else default
 
     def text(self, name: str, default: str) -> str:
-        found = self.attributes.get(name, default)
-        return found if isinstance(found, str) else default
+        value = self.attributes.get(name, default)
+        return value if isinstance(value, str) else default
 
     def integers(self, name: str) -> tuple[int, ...] | None:
         """A list of integers, or None where the attribute is missing."""
-        found = self.attributes.get(name)
-        if isinstance(found, tuple | np.ndarray):
-            return tuple(int(each) for each in found)
-        return (int(found),) if isinstance(found, int) else None
+        value = self.attributes.get(name)
+        if isinstance(value, tuple | np.ndarray):
+            return tuple(int(each) for each in value)
+        return (int(value),) if isinstance(value, int) else None
 
     def floats(self, name: str) -> tuple[float, ...] | None:
         """A list of numbers, or None where the attribute is missing or holds anything else."""
@@ -85,8 +85,8 @@ class Step:
         return tuple(numbers) if len(numbers) == len(listed) else None
 
     def array(self, name: str) -> Array | None:
-        found = self.attributes.get(name)
-        return found if isinstance(found, np.ndarray) else None
+        value = self.attributes.get(name)
+        return value if isinstance(value, np.ndarray) else None
 
     def with_attributes(self, **more: Attribute) -> Step:
         return replace(self, attributes={**self.attributes, **more})
@@ -119,12 +119,12 @@ class Network:
     @cached_property
     def readers(self) -> Mapping[str, tuple[Step, ...]]:
         """Steps that read a value, each once."""
-        found: dict[str, list[Step]] = {}
+        readers_of: dict[str, list[Step]] = {}
         for step in self.steps:
             for name in dict.fromkeys(step.inputs):
                 if name:
-                    found.setdefault(name, []).append(step)
-        return {name: tuple(steps) for name, steps in found.items()}
+                    readers_of.setdefault(name, []).append(step)
+        return {name: tuple(steps) for name, steps in readers_of.items()}
 
     @cached_property
     def _reads(self) -> Counter[str]:
@@ -146,9 +146,9 @@ class Network:
 
     def real(self, name: str) -> Array | None:
         """The real numbers of a constant, dequantised if it is stored as integers; None for what is computed."""
-        found = self.constants.get(name)
-        if found is not None:
-            return found
+        constant = self.constants.get(name)
+        if constant is not None:
+            return constant
         step = self.producer.get(name)
         if step is None or step.op != "DequantizeLinear":
             return None

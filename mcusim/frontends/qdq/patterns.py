@@ -147,9 +147,9 @@ def absorb_clamp(network: Network, step: Step) -> Step | None:
 
 
 def _bounds(step: Step) -> tuple[float, float]:
-    found = step.attributes["clamp"]
-    assert isinstance(found, tuple)
-    return float(found[0]), float(found[1])
+    ends = step.attributes["clamp"]
+    assert isinstance(ends, tuple)
+    return float(ends[0]), float(ends[1])
 
 
 # Sums and products with constants
@@ -159,10 +159,10 @@ def constant_as_affine(network: Network, step: Step) -> Step | None:
     """x + c, x - c, c - x, x * c, x / c with a real constant, one for all or one a channel: x * factor + offset."""
     if step.op not in ("Add", "Sub", "Mul", "Div") or "clamp" in step.attributes:
         return None
-    found = _with_constant(network, step)
-    if found is None:
+    operand = _with_constant(network, step)
+    if operand is None:
         return None
-    name, numbers, is_first = found
+    name, numbers, is_first = operand
     one, zero = np.ones(1), np.zeros(1)
     if step.op == "Add":
         factor, offset = one, numbers

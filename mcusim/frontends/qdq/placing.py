@@ -11,9 +11,9 @@ __all__ = ["kept", "numbers"]
 
 def numbers(emitter: Emitter, step: Step, attribute: str, index: int) -> tuple[int, ...] | None:
     """Integers that are an attribute in old opsets and an input in new ones; None where they are left out."""
-    found = step.integers(attribute)
-    if found is not None:
-        return found
+    stored = step.integers(attribute)
+    if stored is not None:
+        return stored
     if not step.has(index):
         return None
     held = emitter.get(step.input(index))

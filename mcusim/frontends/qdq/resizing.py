@@ -77,17 +77,17 @@ def _resized(emitter: Emitter, step: Step, shape: Shape) -> Shape:
         stated = step.floats("scales")
         scales = _floats(emitter, step, at) if stated is None else stated
     axes = step.integers("axes") or tuple(range(len(shape)))
-    found = list(shape)
+    resized = list(shape)
     if scales:
         for axis, scale in zip(axes, scales, strict=False):
-            found[axis] = math.floor(shape[axis] * float(scale))
-        return tuple(found)
+            resized[axis] = math.floor(shape[axis] * float(scale))
+        return tuple(resized)
     sizes = numbers(emitter, step, "sizes", 3)
     if not sizes:
         raise step.refuse("it has neither scales nor sizes", "export the model with fixed shapes")
     for axis, size in zip(axes, sizes, strict=False):
-        found[axis] = size
-    return tuple(found)
+        resized[axis] = size
+    return tuple(resized)
 
 
 def _floats(emitter: Emitter, step: Step, index: int) -> tuple[float, ...]:
@@ -111,7 +111,7 @@ def _onnx_nearest(step: Step, size: int, outputs: int) -> tuple[int, ...]:
     default = "asymmetric" if step.op == "Upsample" else "half_pixel"
     mode, rule = step.text("coordinate_transformation_mode", default), step.text("nearest_mode", "round_prefer_floor")
     rule = "floor" if step.op == "Upsample" else rule
-    found = []
+    sources = []
     for i in range(outputs):
         if mode == "asymmetric":
             place = i * size / outputs
@@ -126,8 +126,8 @@ def _onnx_nearest(step: Step, size: int, outputs: int) -> tuple[int, ...]:
             "ceil": math.ceil(place),
             "round_prefer_ceil": math.floor(place + 0.5),
         }.get(rule, math.ceil(place - 0.5))
-        found.append(min(max(rounded, 0), size - 1))
-    return tuple(found)
+        sources.append(min(max(rounded, 0), size - 1))
+    return tuple(sources)
 
 
 def _linear_flags(step: Step, outputs: tuple[int, int]) -> tuple[bool, bool]:

@@ -72,7 +72,7 @@ def _join(network: Network, step: Step, scales: dict[str, tuple[str, str]]) -> N
 
 def _chain(network: Network, name: str) -> list[str]:
     """The integers that hold a value and, through operators that keep values, those before it; read by nobody else."""
-    found: list[str] = []
+    chain: list[str] = []
     while network.is_read_once(name):
         dequantizer = network.producer.get(name)
         if dequantizer is None or dequantizer.op != "DequantizeLinear":
@@ -83,11 +83,11 @@ def _chain(network: Network, name: str) -> list[str]:
         made = network.producer.get(quantizer.input(0))
         if made is None or made.op in _FIXED or not network.is_read_once(quantizer.input(0)):
             break
-        found.append(quantizer.output)
+        chain.append(quantizer.output)
         if made.op not in VALUE_KEEPING and made.op != "Resize":
-            return found
+            return chain
         name = made.input(0)
-    return [] if not found else found if _ends(network, found[-1]) else found[:-1]
+    return [] if not chain else chain if _ends(network, chain[-1]) else chain[:-1]
 
 
 def _ends(network: Network, stored: str) -> bool:

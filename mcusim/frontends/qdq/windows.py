@@ -52,10 +52,10 @@ def window(step: Step, held: Held, kernel: Pair, *, is_transposed: bool = False)
     rank = len(held.shape)
     spatial = rank - 2
     for name, count in (("strides", spatial), ("dilations", spatial), ("pads", 2 * spatial)):
-        found = step.integers(name)
-        if found is not None and (len(found) != count or min(found) < (0 if name == "pads" else 1)):
+        integers = step.integers(name)
+        if integers is not None and (len(integers) != count or min(integers) < (0 if name == "pads" else 1)):
             raise step.refuse(
-                f"its {name} are {found}", f"give {count} numbers of {0 if name == 'pads' else 1} or more"
+                f"its {name} are {integers}", f"give {count} numbers of {0 if name == 'pads' else 1} or more"
             )
     strides, dilations = _pair(step.integers("strides"), rank, 1), _pair(step.integers("dilations"), rank, 1)
     size = (held.stored_shape[1], held.stored_shape[2])
@@ -75,17 +75,17 @@ def window(step: Step, held: Held, kernel: Pair, *, is_transposed: bool = False)
     return Sliding(size, kernel, strides, dilations, sides, (outputs[0], outputs[1]))
 
 
-def check_ceiling(step: Step, found: Sliding, known: Shape | None) -> None:
+def check_ceiling(step: Step, sliding: Sliding, known: Shape | None) -> None:
     """Raise ModelError where `known`, the shape from the front end, has windows that begin behind the map."""
     if known is None or not step.integer("ceil_mode", 0):
         return
-    pads = (found.sides.top + found.sides.bottom, found.sides.left + found.sides.right)
+    pads = (sliding.sides.top + sliding.sides.bottom, sliding.sides.left + sliding.sides.right)
     counted = tuple(
         -(-(n + both - each) // stride) + 1
-        for n, both, each, stride in zip(found.size, pads, found.kernel, found.strides, strict=True)
+        for n, both, each, stride in zip(sliding.size, pads, sliding.kernel, sliding.strides, strict=True)
     )
     rank = len(known) - 2
-    if known[2:] == counted[-rank:] != found.outputs[-rank:]:
+    if known[2:] == counted[-rank:] != sliding.outputs[-rank:]:
         raise step.refuse(
             "by ceil_mode its last window would begin behind the map: before opset 22 the onnx package counts that "
             "window, and ONNX Runtime does not",
@@ -108,39 +108,39 @@ def _sides(step: Step, rank: int, size: Pair, reach: tuple[int, ...], strides: P
     return Sides(0, pads[0], 0, pads[1]) if rank == 3 else Sides(*pads)
 
 
-def fits_same(found: Sliding) -> bool:
+def fits_same(sliding: Sliding) -> bool:
     """Whether the border is the one that TFLite's SAME adds."""
-    befores = found.sides.top, found.sides.left
+    befores = sliding.sides.top, sliding.sides.left
     for axis in range(2):
-        n, stride = found.size[axis], found.strides[axis]
-        reach = (found.kernel[axis] - 1) * found.dilations[axis] + 1
+        n, stride = sliding.size[axis], sliding.strides[axis]
+        reach = (sliding.kernel[axis] - 1) * sliding.dilations[axis] + 1
         outputs = -(-n // stride)
         total = max((outputs - 1) * stride + reach - n, 0)
         # What ONNX adds behind the last window is never read.
-        read_after = max((found.outputs[axis] - 1) * stride + reach - n - befores[axis], 0)
-        if found.outputs[axis] != outputs or befores[axis] != total // 2 or read_after != total - total // 2:
+        read_after = max((sliding.outputs[axis] - 1) * stride + reach - n - befores[axis], 0)
+        if sliding.outputs[axis] != outputs or befores[axis] != total // 2 or read_after != total - total // 2:
             return False
     return True
 
 
-def needed_sides(found: Sliding) -> Sides:
+def needed_sides(sliding: Sliding) -> Sides:
     """The border without what no window reads, and with what ceil_mode reads beyond it."""
     after = []
-    for axis, before in enumerate((found.sides.top, found.sides.left)):
-        reach = (found.kernel[axis] - 1) * found.dilations[axis] + 1
-        after.append(max((found.outputs[axis] - 1) * found.strides[axis] + reach - found.size[axis] - before, 0))
-    return Sides(found.sides.top, found.sides.left, after[0], after[1])
+    for axis, before in enumerate((sliding.sides.top, sliding.sides.left)):
+        reach = (sliding.kernel[axis] - 1) * sliding.dilations[axis] + 1
+        after.append(max((sliding.outputs[axis] - 1) * sliding.strides[axis] + reach - sliding.size[axis] - before, 0))
+    return Sides(sliding.sides.top, sliding.sides.left, after[0], after[1])
 
 
 def placed_border(
-    emitter: Emitter, step: Step, tensor: int, found: Sliding, grid: Grid | None, *, with_lowest: bool = False
+    emitter: Emitter, step: Step, tensor: int, sliding: Sliding, grid: Grid | None, *, with_lowest: bool = False
 ) -> tuple[int, Padding]:
     """The map with its border, and the padding that is left to say.   with_lowest: a border that no maximum takes."""
-    if not any(needed_sides(found)):
+    if not any(needed_sides(sliding)):
         return tensor, Padding.VALID
-    if fits_same(found):
+    if fits_same(sliding):
         return tensor, Padding.SAME
-    return pad_before(emitter, f"{step.output}/pad", tensor, needed_sides(found), grid, with_lowest), Padding.VALID
+    return pad_before(emitter, f"{step.output}/pad", tensor, needed_sides(sliding), grid, with_lowest), Padding.VALID
 
 
 def pad_before(

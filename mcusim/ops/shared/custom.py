@@ -50,8 +50,8 @@ def check_ranks(call: Call, inputs: tuple[int, ...], outputs: tuple[int, ...]) -
     ranks = tuple([len(tensor.shape) for tensor in call.inputs if tensor is not None])
     if (ranks, tuple([len(tensor.shape) for tensor in call.outputs])) != (inputs, outputs):
         name, shapes = call.signature.op.removeprefix("CUSTOM:"), [t.shape for t in call.inputs if t is not None]
-        told = ", ".join(map(str, shapes))
-        raise mismatch(call, f"{name} takes tensors of {', '.join(map(str, inputs))} dimensions, not {told}")
+        ranks_shown = ", ".join(map(str, shapes))
+        raise mismatch(call, f"{name} takes tensors of {', '.join(map(str, inputs))} dimensions, not {ranks_shown}")
 
 
 def signal(
@@ -71,8 +71,8 @@ def signal(
         prepared = prepare(call)
         inferred = infer(call.signature.attributes, call.signature.inputs)
         if inferred != tuple(output.shape for output in call.outputs):
-            told = ", ".join(map(str, inferred))
-            raise mismatch(call, f"its outputs are not {told}, as its inputs and options have it")
+            shapes = ", ".join(map(str, inferred))
+            raise mismatch(call, f"its outputs are not {shapes}, as its inputs and options have it")
         return prepared
 
     return OpDef(

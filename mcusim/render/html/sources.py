@@ -98,14 +98,14 @@ def basis_rows(report: Report) -> list[BasisRow]:
 def board_sources(board: Board) -> list[Fact]:
     """Where the profile's numbers come from."""
     power = board.power
-    told = [
+    sources = [
         ("board", board.source),
         ("flash", board.flash.source),
         ("caches", board.caches.source),
         ("power", None if power is None else power.source),
         *((f"memory {bank.name}", bank.source) for bank in board.memory),
     ]
-    return [Fact(name, text) for name, text in told if text]
+    return [Fact(name, text) for name, text in sources if text]
 
 
 def notes(dossier: Dossier) -> list[str]:

@@ -38,11 +38,11 @@ def gauges(report: Report) -> list[Gauge]:
     sram, flash = report.sram, report.flash
     detail = [("arena", sram.arena_bytes), ("scratch", sram.scratch_bytes), ("persistent", sram.persistent_bytes)]
     detail.append(("setting up", sram.setup_bytes))
-    told = " + ".join(f"{name} {format_bytes(size)}" for name, size in detail if size)
+    parts = " + ".join(f"{name} {format_bytes(size)}" for name, size in detail if size)
     stored = flash.weight_bytes if flash.model_bytes is None else flash.model_bytes
     code = "code not known" if flash.code_bytes is None else f"code {format_bytes(flash.code_bytes)}"
     return [
-        _bytes("SRAM", sram.peak_bytes, sram.budget_bytes, sram.fits, told, sram.basis, sram.is_bound),
+        _bytes("SRAM", sram.peak_bytes, sram.budget_bytes, sram.fits, parts, sram.basis, sram.is_bound),
         _bytes(
             "Flash",
             stored_bytes(flash),
@@ -62,7 +62,7 @@ def _state(fits: bool | None) -> str:
 
 
 def _bytes(
-    name: str, used: int, budget: int, fits: bool | None, told: str, basis: str, at_least: bool = False
+    name: str, used: int, budget: int, fits: bool | None, parts: str, basis: str, at_least: bool = False
 ) -> Gauge:
     scale, slack = max(used, budget, 1), budget - used
     words = f"{format_percent(used / budget)}, {format_bytes(abs(slack))} {'free' if slack >= 0 else 'over'}"
@@ -71,7 +71,7 @@ def _bytes(
     shown = f"{'> ' if at_least else ''}{format_bytes(used)}"
     mark = budget / scale * 100
     return Gauge(
-        name, used, shown, f"of {format_bytes(budget)}", _state(fits), words, told, basis, used / scale * 100, mark
+        name, used, shown, f"of {format_bytes(budget)}", _state(fits), words, parts, basis, used / scale * 100, mark
     )
 
 

@@ -51,12 +51,12 @@ def _environment(caption: str, notes: Sequence[str], label: str, lines: list[str
 
 
 def _wrapped(caption: str, notes: Sequence[str], label: str, spec: str, lines: list[str]) -> str:
-    told = " ".join(_escaped(note if note.endswith(".") else f"{note}.") for note in notes if note)
+    remarks = " ".join(_escaped(note if note.endswith(".") else f"{note}.") for note in notes if note)
     return "\n".join(
         [
             r"\begin{table*}",
             r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
-            rf"  \caption{{{_escaped(caption)}{f' {told}' if told else ''}}}",
+            rf"  \caption{{{_escaped(caption)}{f' {remarks}' if remarks else ''}}}",
             rf"  \label{{tab:{label}}}",
             rf"  \begin{{tabular}}{{{spec}}}",
             r"    \toprule",

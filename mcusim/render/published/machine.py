@@ -188,7 +188,7 @@ def _rounded(value: float | None, base: float = 1) -> float | None:
 def json_text(document: Document) -> str:
     """The whole document."""
     inputs = document.inputs
-    told: TablesDocument = {
+    json_document: TablesDocument = {
         "schema_version": SCHEMA_VERSION,
         "name": document.name,
         "title": document.title,
@@ -202,7 +202,7 @@ def json_text(document: Document) -> str:
             "boards": list(inputs.boards),
         },
     }
-    return json.dumps(told, indent=2, allow_nan=False) + "\n"
+    return json.dumps(json_document, indent=2, allow_nan=False) + "\n"
 
 
 def _table(table: Table) -> TableDocument:

@@ -148,8 +148,8 @@ def _cards(shown: Table, width: int, glyphs: Glyphs) -> Iterator[Text]:
         if title != before:
             yield from paragraph(title, width, style="bold")
             before = title
-        told = " - ".join(text for text in (row.label, row.about, origin_text(row, title)) if text)
-        yield from paragraph(told, width, indent=indent[2:], style="dim" if row.is_grey else "", hanging=indent)
+        heading = " - ".join(text for text in (row.label, row.about, origin_text(row, title)) if text)
+        yield from paragraph(heading, width, indent=indent[2:], style="dim" if row.is_grey else "", hanging=indent)
         for _ in card:
             yield next(lines)
         for column, cell in zip(shown.columns, row.cells, strict=True):
@@ -192,5 +192,7 @@ def _claim_lines(claim: Claim, width: int) -> Iterator[Text]:
     figures = [f"the printed rows give {rows}"] if rows else []
     if simulated:
         figures.append(f"simulated {simulated} ({claim.simulated_basis})")
-    told = ", ".join([*figures, verdict(claim)])
-    yield from paragraph(f"{told}: {claim.how}" if claim.how else told, width, indent="  ", style="cyan", hanging="  ")
+    sentence = ", ".join([*figures, verdict(claim)])
+    yield from paragraph(
+        f"{sentence}: {claim.how}" if claim.how else sentence, width, indent="  ", style="cyan", hanging="  "
+    )

@@ -109,23 +109,23 @@ def origin_text(row: Row, group: str = "") -> str:
 
 def legend(document: Document) -> str:
     """The letters that a document uses, each with its meaning."""
-    told = [f"{_LETTERS[basis]} {basis}: {_MEANINGS[basis]}" for basis in document.bases]
+    entries = [f"{_LETTERS[basis]} {basis}: {_MEANINGS[basis]}" for basis in document.bases]
     if any(row.origin is Origin.WITNESS for table in document.tables for row in table.rows):
-        told.append(f"{_WITNESS} witness: of another network that meets the row's figures")
-    return "; ".join(told)
+        entries.append(f"{_WITNESS} witness: of another network that meets the row's figures")
+    return "; ".join(entries)
 
 
 def claim_figures(claim: Claim) -> tuple[str, str, str]:
     """A claim as printed, as the printed rows give it, and as simulated, each with its unit."""
     decimals = 0 if claim.printed.number is None else max(-int(claim.printed.number.as_tuple().exponent), 1)
 
-    def told(value: float | None, least: int) -> str:
+    def shown(value: float | None, least: int) -> str:
         return "" if value is None else amount(value * claim.unit.base, claim.unit, least)
 
-    simulated = told(claim.simulated, 0)
+    simulated = shown(claim.simulated, 0)
     if claim.most is not None and claim.most != claim.simulated:
-        simulated += f"-{told(claim.most, 0)}"
-    texts = (str(claim.printed), told(claim.from_rows, decimals), simulated)
+        simulated += f"-{shown(claim.most, 0)}"
+    texts = (str(claim.printed), shown(claim.from_rows, decimals), simulated)
     printed, rows, simulates = (f"{text} {claim.unit.symbol}".rstrip() if text else "" for text in texts)
     return printed, rows, simulates
 
