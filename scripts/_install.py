@@ -20,6 +20,7 @@ from pathlib import Path
 EXTRAS = {"run": "", "test": "[test]", "dev": "[dev]"}
 OPTIONAL = {
     "onnx": "ONNX cannot be installed here (see above): tests that read .onnx files are skipped",
+    "exporters": "NNCF cannot be installed here (see above): tests that read the networks it writes are skipped",
     "docs": "MkDocs cannot be installed here (see above): the site is not built",
     "oracles": "the oracles cannot be installed here (see above): tests that compare with them are skipped",
     "browser": "the browser cannot be installed here (see above): tests that open the HTML report in it are skipped",

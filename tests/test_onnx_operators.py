@@ -45,6 +45,11 @@ class Between(Maker):
         s, z = self.constant(scale), self.constant(zero, self.kind)
         return str(self.op("DequantizeLinear", self.op("QuantizeLinear", x, s, z), s, z))
 
+    def grid_each(self, x: str, scales: Sequence[float], zero_points: Sequence[int]) -> str:
+        """x on a scale a channel. Zero points count from the type's lowest."""
+        s, z = self.constant(scales), self.constant([self.low + zero for zero in zero_points], self.kind)
+        return str(self.op("DequantizeLinear", self.op("QuantizeLinear", x, s, z, axis=1), s, z, axis=1))
+
     def weights(self, shape: Sequence[int], axis: int | None = 0, kind: str = "int8") -> str:
         """Quantised weights, a scale a channel."""
         values = self.random.integers(-127, 128, tuple(shape))
@@ -414,6 +419,52 @@ CASES: dict[str, Case] = {
         lambda m, x: m.op(
             "ConvTranspose", x, m.weights((6, 4, 3, 3), 1), kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4, group=2
         )
+    ),
+}  # fmt: skip
+
+
+def _channelwise(
+    scales: Sequence[float],
+    zero_points: Sequence[int],
+    before: Callable[[Between, str], str],
+    multiplier: int = 1,
+    **options: Any,
+) -> Case:
+    """A convolution, an activation with a scale a channel, a depthwise convolution with a bias."""
+
+    def build(m: Between, x: str) -> str:
+        y = before(
+            m, m.op("Conv", x, m.weights((6, 6, 3, 3)), m.constant(m.random.normal(0, 1, 6)), kernel_shape=[3, 3])
+        )
+        y = m.grid_each(y, scales, zero_points)
+        bias = m.constant(m.random.normal(0, 1, 6 * multiplier))
+        weights = m.weights((6 * multiplier, 1, 3, 3))
+        return str(m.op("Conv", y, weights, bias, kernel_shape=[3, 3], pads=[1] * 4, group=6))
+
+    return _case(build, **options)
+
+
+_CHANNELS = (0.011, 0.02, 0.0023, 0.007, 0.015, 0.009)
+"""Scales of activations: clamps at 6 lie beyond all of their integers."""
+
+CASES |= {
+    "a scale a channel": _channelwise(
+        _CHANNELS, [0] * 6, lambda m, x: m.relu6(x), lacks=("DEQUANTIZE", "MINIMUM", "MAXIMUM"),
+    ),
+    "a scale a channel, signed, two each": _channelwise(
+        _CHANNELS, [128] * 6, lambda m, x: x, 2, lacks=("DEQUANTIZE", "MINIMUM", "MAXIMUM")
+    ),
+    "a scale a channel, clamps within": _channelwise(
+        [0.04, *_CHANNELS[1:]], [0] * 6, lambda m, x: m.relu6(x), has=("MINIMUM",), lacks=("DEQUANTIZE", "MAXIMUM")
+    ),
+    "a scale a channel, one unused": _channelwise(
+        _CHANNELS, [0, 0, 128, 0, 0, 0], lambda m, x: m.relu(x), has=("MINIMUM",), lacks=("DEQUANTIZE", "MAXIMUM")
+    ),
+    "a scale a channel, a norm before": _channelwise(
+        _CHANNELS, [0] * 6, lambda m, x: m.relu(m.norm(x)), lacks=("DEQUANTIZE", "MINIMUM")
+    ),
+    "a scale a channel, hard swish before": _channelwise(
+        _CHANNELS, [20] * 6, lambda m, x: m.op("HardSwish", x), has=("HARD_SWISH", "MUL"), lacks=()
     ),
 }  # fmt: skip
 

@@ -101,6 +101,17 @@ def test_scales_a_channel_before_opset_13() -> None:
     refused(made, r"a scale for each channel, which came with opset 13; the file has 11\n  fix: convert")
 
 
+def test_activations_with_a_scale_a_channel() -> None:
+    """Before a depthwise convolution they are taken (tests/test_onnx_operators.py); a sum needs one scale."""
+
+    def each(m: Maker, x: str) -> Any:
+        scales, zeros = m.constant(np.linspace(0.01, 0.04, 4)), m.constant(np.zeros(4), "int8")
+        stored = m.op("QuantizeLinear", m.relu(x), scales, zeros, axis=1)
+        return m.op("Add", x, m.op("DequantizeLinear", stored, scales, zeros, axis=1))
+
+    refused(small(op=each), r"\(Relu\): its output has a scale a channel, and not only depthwise .*\n  fix: .*NNCF")
+
+
 def test_int16_with_a_zero_point() -> None:
     m = Maker((1, 8))
     made = m.model(m.op("Relu", grid(m, "input", 0.01, 5, "int16")))

@@ -94,7 +94,8 @@ class Emitter:
         """The grid on which an output has to lie; None where it stays real."""
         grid = self.grids.get(step.outputs[output])
         if grid is not None and grid.quantization.is_per_channel:
-            raise step.refuse("its output has a scale a channel", "quantise activations per tensor")
+            what = "its output has a scale a channel, and not only depthwise convolutions read it"
+            raise step.refuse(what, _PER_TENSOR)
         return grid
 
     def note(self, text: str) -> None:
@@ -276,6 +277,11 @@ class Emitter:
 
 
 _AGAIN = "export the model again"
+
+_PER_TENSOR = (
+    "quantise activations per tensor; with NNCF: QuantizationParameters(per_channel=False) as the advanced parameter "
+    "activations_quantization_params"
+)
 
 
 def clamp_of(step: Step) -> tuple[float, float] | None:

@@ -161,11 +161,16 @@ def _sources(step: Step) -> tuple[str, ...]:
 def _pass_on(network: Network, step: Step, grid_of_value: dict[str, Grid]) -> None:
     """Give a step's outputs the grid of its inputs, if that is one."""
     grid = grid_of_value.get(step.input(0))
-    if grid is not None and all(
-        grid_of_value.get(name) == grid or name in network.constants for name in _sources(step)
-    ):
+    if grid is not None and all(_may_lie_on(network, name, grid, grid_of_value) for name in _sources(step)):
         for output in step.outputs:
             grid_of_value.setdefault(output, grid)
+
+
+def _may_lie_on(network: Network, name: str, grid: Grid, grid_of_value: Mapping[str, Grid]) -> bool:
+    made = network.producer.get(name)
+    if made is not None and made.op == "DequantizeLinear" and made.input(0) in network.constants:
+        return grid_of(network, made) == grid
+    return name in network.constants or grid_of_value.get(name) == grid
 
 
 def _pass_back(network: Network, step: Step, grid_of_value: dict[str, Grid]) -> None:

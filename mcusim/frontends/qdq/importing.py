@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from mcusim.errors import ModelError
@@ -19,6 +20,7 @@ from mcusim.frontends.qdq import (  # noqa: F401   for what they register
     reshaping,
     resizing,
 )
+from mcusim.frontends.qdq.channelwise import with_one_scale
 from mcusim.frontends.qdq.constants import folded
 from mcusim.frontends.qdq.emitter import LOWERINGS, Emitter
 from mcusim.frontends.qdq.expansions import expanded
@@ -53,7 +55,8 @@ def import_network(network: Network, where: str) -> Graph:
     try:
         return _imported(network, where)
     except ModelError as error:
-        at = error.where if error.where.startswith(where) else f"{where}, {error.where}"
+        named = _as_written(network, error.where)
+        at = named if named.startswith(where) else f"{where}, {named}"
         raise ModelError(error.what, where=at, fix=error.fix) from error
 
 
@@ -61,10 +64,11 @@ def _imported(network: Network, where: str) -> Graph:
     _refuse_unquantised(network, where)
     known = folded(network)
     _refuse_floats(known, where)
-    simple = simplified(expanded(known))
+    simple, notes = with_one_scale(simplified(expanded(known)))
     for step in simple.steps:
         _refuse_unknown(step)
     emitter = Emitter(simple, targets(simple))
+    emitter.notes += notes
     for name in simple.inputs:
         _place_input(emitter, name)
     for step in simple.steps:
@@ -77,6 +81,21 @@ def _imported(network: Network, where: str) -> Graph:
     check_flow(graph, where)
     check_shapes(graph, where)
     return replace(graph, source=replace(graph.source, file_bytes=len(write_tflite(graph))))
+
+
+def _as_written(network: Network, named: str) -> str:
+    """What an error names, with the operator that the network has there: a pattern may stand for a ReLU or a norm."""
+    match = re.fullmatch(r"node '(.*)' \((\w+)\)", named, re.DOTALL)
+    if match is None:
+        return named
+    name, op = match.groups()
+    written = {step.op for step in network.steps if step.name[:80] == name}
+    others = sorted(written - _AROUND) or [op]
+    return named if op in written else f"node '{name}' ({others[0]})"
+
+
+_AROUND = frozenset({"QuantizeLinear", "DequantizeLinear", "Mul"})
+"""What unfolded operators have around them, under the same name."""
 
 
 def _refuse_unquantised(network: Network, where: str) -> None:
