@@ -22,7 +22,7 @@ from mcusim.render.boards import best_first, board_lines
 from mcusim.render.layers import ALL_UP_TO, TOP, LayerChoice, layer_table
 from mcusim.render.run_report import report_lines
 from mcusim.render.spending import SLOWEST, causes_of, main_cause, slowest, spending_lines
-from mcusim.render.text import ASCII, UNICODE, clean, counted, fraction_bar, listed, shorten
+from mcusim.render.text import ASCII, UNICODE, clean, counted, fraction_bar, in_kib, kib, listed, shorten
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Report, Verdict
 from mcusim.units import format_percent
@@ -85,6 +85,21 @@ def test_peak_adds_up() -> None:
             break
         sizes.append(float(line.split()[0]))
     assert sum(sizes) == pytest.approx(shown.sram.peak_bytes / 1024)
+
+
+@pytest.mark.parametrize("size", [0, 4, 51, 52, 1023, 1024, 5_000_000])
+def test_a_size_never_rounds_to_nothing(size: int) -> None:
+    """Where KiB would round to 0.0 bytes are shown, in columns as in sentences."""
+    assert kib(size) == (f"{size} B" if size < 52 else f"{size / 1024:,.1f}")
+    assert in_kib(size) == (kib(size) if size < 52 else f"{kib(size)} KiB")
+    assert "0.0" not in (kib(size), in_kib(size).split()[0])
+
+
+def test_the_peak_names_what_setting_up_takes() -> None:
+    shown = report()
+    sram = shown.sram._replace(setup_bytes=4, peak_bytes=shown.sram.peak_bytes + 4)
+    lines = text(replace(shown, sram=sram), 100)
+    assert ["4", "B", "setting", "up"] in [re.sub("[^a-zA-Z0-9. ]", "", line).split() for line in lines]
 
 
 def test_silent_nodes_have_no_row() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from mcusim.memory.accounting import untold_input
-from mcusim.render.text import Glyphs, kib, paragraph, stored_bytes
+from mcusim.render.text import Glyphs, in_kib, kib, paragraph, stored_bytes
 from mcusim.schedule import StageKind
 from mcusim.searching import Front, Point
 from mcusim.searching.paper_space import PaperPlan
@@ -35,9 +35,7 @@ def warning_lines(front: Front, chosen: Point, width: int) -> list[Text]:
         warnings.append(f"flash: {front.runtime.flash(front.graph).warning}.")
     if front.flash.fits is False:
         stored, has = stored_bytes(front.flash), front.flash.budget_bytes
-        warnings.append(
-            f"flash: {kib(stored)} KiB of {kib(has)}, whatever the schedule (`mcusim fit` says what helps)."
-        )
+        warnings.append(f"flash: {in_kib(stored)} of {kib(has)}, whatever the schedule (`mcusim fit` says what helps).")
     outside = untold_input(front.board, chosen.outside_bytes)
     warnings += [outside] if outside else []
     lines = [line for one in warnings for line in paragraph(f"! {one}", width, style="yellow", hanging="  ")]
@@ -46,7 +44,7 @@ def warning_lines(front: Front, chosen: Point, width: int) -> list[Text]:
 
 def _figures(point: Point) -> str:
     time = "" if point.ms is None else f", {format_ms(point.ms)}"
-    return f"{kib(point.peak_bytes)} KiB{time}"
+    return f"{in_kib(point.peak_bytes)}{time}"
 
 
 def paper_lines(plan: PaperPlan, width: int, glyphs: Glyphs) -> list[Text]:
@@ -54,7 +52,7 @@ def paper_lines(plan: PaperPlan, width: int, glyphs: Glyphs) -> list[Text]:
     grid = f"{plan.grid}{glyphs.times}{plan.grid}"
     sentence = (
         f"In MCUNetV2's own space (one stage from the start, even square grids, its counting): {plan.schedule}, "
-        f"{plan.blocks} blocks in {grid} patches, {kib(plan.peak_bytes)} KiB, the stage itself "
-        f"{kib(plan.stage_bytes)} KiB and {format_count(plan.stage_macs)} MACs."
+        f"{plan.blocks} blocks in {grid} patches, {in_kib(plan.peak_bytes)}, the stage itself "
+        f"{in_kib(plan.stage_bytes)} and {format_count(plan.stage_macs)} MACs."
     )
     return [Text(), *paragraph(sentence, width)]

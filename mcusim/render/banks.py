@@ -10,7 +10,7 @@ from mcusim.boards.board import Board
 from mcusim.memory.banks import BankUse, RunUse, Spread, beyond_end
 from mcusim.memory.planning import MemoryPlan, Tenant
 from mcusim.render.arena import peak_step
-from mcusim.render.text import Glyphs, first_name, kib, paragraph
+from mcusim.render.text import Glyphs, first_name, in_kib, kib, paragraph
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import BankInfo
 from mcusim.units import format_ms, format_percent
@@ -47,17 +47,17 @@ def bank_lines(plan: MemoryPlan, board: Board, uses: Sequence[BankUse], width: i
     if plan.total_bytes > board.sram_budget_bytes:
         reserved = f", {board.reserved_bytes:,} of it reserved" if board.reserved_bytes else ""
         verdict = (
-            f"does not fit {run} in one piece{reserved}: {kib(plan.total_bytes - board.sram_budget_bytes)} KiB over"
+            f"does not fit {run} in one piece{reserved}: {in_kib(plan.total_bytes - board.sram_budget_bytes)} over"
         )
     else:
-        verdict = f"fits {run} in one piece, {kib(board.sram_budget_bytes - plan.total_bytes)} KiB free"
+        verdict = f"fits {run} in one piece, {in_kib(board.sram_budget_bytes - plan.total_bytes)} free"
     heading = f"On {board.name}: {verdict} of {kib(size)}"
     peak = peak_step(plan)
     rows = []
     for use in uses:
         there = [(tenant, size) for tenant, size in use.tenants if tenant.is_alive(peak)]
         names = [
-            t.name if size == t.size_bytes else f"{first_name(t.name)} ({kib(size)} KiB of it)" for t, size in there
+            t.name if size == t.size_bytes else f"{first_name(t.name)} ({in_kib(size)} of it)" for t, size in there
         ]
         used = use.used_bytes + use.over_bytes
         rows.append(_row(use.bank.name, used, use.bank.size_bytes, _names(names), True, board.reserved_in(use.bank)))
@@ -71,7 +71,7 @@ def bank_lines(plan: MemoryPlan, board: Board, uses: Sequence[BankUse], width: i
         lines += paragraph(f"! Beyond the end of that piece: {parts}.", width, style="red", hanging="  ")
     outside = [b for b in board.memory if b not in board.arena_run]
     if outside:
-        listed = ", ".join(f"{bank.name} {kib(bank.size_bytes)} KiB" for bank in outside)
+        listed = ", ".join(f"{bank.name} {in_kib(bank.size_bytes)}" for bank in outside)
         lines += paragraph(f"Not in that piece: {listed}.", width, style="dim")
     return lines
 
@@ -79,7 +79,7 @@ def bank_lines(plan: MemoryPlan, board: Board, uses: Sequence[BankUse], width: i
 def _part(tenant: Tenant, size: int) -> str:
     """What of a buffer lies there, and when it does."""
     part = "all" if size == tenant.size_bytes else f"{kib(size)}"
-    return f"{first_name(tenant.name)} ({part} of {kib(tenant.size_bytes)} KiB, steps {tenant.first}-{tenant.end - 1})"
+    return f"{first_name(tenant.name)} ({part} of {in_kib(tenant.size_bytes)}, steps {tenant.first}-{tenant.end - 1})"
 
 
 def _rows_shown(rows: Sequence[list[Cell | Bar]], width: int, glyphs: Glyphs) -> list[Text]:
@@ -99,10 +99,10 @@ def _rows_shown(rows: Sequence[list[Cell | Bar]], width: int, glyphs: Glyphs) ->
 def _row(name: str, used: int, size: int, holds: str, in_run: bool, reserved: int = 0) -> list[Cell | Bar]:
     style = "red" if used > size - reserved else ""
     if reserved:
-        holds = f"{kib(reserved)} KiB reserved; {holds}".removesuffix("; ")
+        holds = f"{in_kib(reserved)} reserved; {holds}".removesuffix("; ")
     return [
         Cell(name, "" if in_run else "dim"),
-        Cell(f"{kib(used)} KiB", style),
+        Cell(in_kib(used), style),
         Cell(f"of {kib(size)}", "dim"),
         Cell(format_percent(used / size), style),
         Bar(used / size, style or "cyan", track=True),
@@ -122,7 +122,7 @@ def spread_lines(spread: Spread, width: int, glyphs: Glyphs) -> list[Text]:
     if spread.fits:
         heading, style = "Spread over all banks, buffer by buffer, it would fit:", "bold green"
     else:
-        heading = f"Not even spread over all banks ({kib(total)} KiB together) would every buffer find a place:"
+        heading = f"Not even spread over all banks ({in_kib(total)} together) would every buffer find a place:"
         style = "bold red"
     rows = []
     for run in spread.runs:
@@ -131,7 +131,7 @@ def spread_lines(spread: Spread, width: int, glyphs: Glyphs) -> list[Text]:
         rows.append(_row(name, run.used_bytes, run.size_bytes, _names([n for n, _ in largest]), True))
     lines = [*paragraph(heading, width, style=style), *_rows_shown(rows, width, glyphs)]
     for name, size in spread.left:
-        lines += paragraph(f"! {first_name(name)}: {kib(size)} KiB, and no piece has room for it.", width, style="red")
+        lines += paragraph(f"! {first_name(name)}: {in_kib(size)}, and no piece has room for it.", width, style="red")
     for run in spread.runs:
         if run.is_external and run.buffers:
             lines += paragraph(f"! {_cost(run)}", width, style="yellow", hanging="  ")
@@ -140,7 +140,7 @@ def spread_lines(spread: Spread, width: int, glyphs: Glyphs) -> list[Text]:
 
 def _cost(run: RunUse) -> str:
     sentence = (
-        f"{run.banks[0].name} is external memory: {kib(run.moved_bytes)} KiB are read and written there an inference"
+        f"{run.banks[0].name} is external memory: {in_kib(run.moved_bytes)} are read and written there an inference"
     )
     if run.seconds is None:
         return f"{sentence}; how long that takes is not known (bytes_per_second in the profile)."

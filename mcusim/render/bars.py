@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mcusim.render import style
 from mcusim.render.layers import executed
-from mcusim.render.text import first_name, kib
+from mcusim.render.text import first_name, in_kib
 from mcusim.report import Report
 from mcusim.units import BYTES_PER_KIB
 
@@ -57,7 +57,7 @@ def _draw_bars(axes: Axes, report: Report) -> None:
     axes.set_xlim(-0.7, max(len(layers), 1) - 0.3)
     axes.set_ylim(0, top * 1.12)
     rules = f" as {report.convention.name} counts" if counted else ""
-    axes.set_title(f"{report.model.name} with {report.runtime.name}: {kib(sram.peak_bytes)} KiB{rules}")
+    axes.set_title(f"{report.model.name} with {report.runtime.name}: {in_kib(sram.peak_bytes)}{rules}")
     axes.set_ylabel("KiB of SRAM")
     style.layer_numbers(axes, [layer.index for layer in layers])
     if layers:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from mcusim.boards import Finding, Level
 from mcusim.boards.board import Board
-from mcusim.render.text import Glyphs, headline, kib, paragraph, shape_text
+from mcusim.render.text import Glyphs, headline, in_kib, kib, paragraph, shape_text
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.runtimes import Runtime
 from mcusim.units import format_count, format_hz
@@ -137,7 +137,7 @@ def _witness_fields(witness: Witness | None) -> list[tuple[str, str]]:
         ("found by", f"{witness.command} (for {witness.profile})"),
         ("schedule", witness.schedule),
         ("SRAM", f"{witness.sram_bytes:,} bytes under that schedule, as {witness.convention} counts it"),
-        ("flash", f"{kib(witness.flash_bytes)} KiB, model and code"),
+        ("flash", f"{in_kib(witness.flash_bytes)}, model and code"),
         ("recomputed", f"{witness.recomputed_macs:,} MACs beyond the network's own"),
     ]
 
@@ -247,15 +247,15 @@ def board_details(board: Board, width: int, glyphs: Glyphs) -> list[Text]:
     """All that a profile says, with its sources."""
     flash, caches, power = board.flash, board.caches, board.power
     cached = [("instructions", caches.icache_bytes), ("data", caches.dcache_bytes)]
-    cached_text = ", ".join(f"{kib(size)} KiB {name}" for name, size in cached if size)
+    cached_text = ", ".join(f"{in_kib(size)} {name}" for name, size in cached if size)
     lines = headline(board.name, board.title, "bold", width)
     lines += fields(
         [
             ("also called", ", ".join(board.aliases)),
             ("core", f"{board.core} at {format_hz(board.clock_hz)}"),
-            ("arena", f"{kib(board.sram_budget_bytes)} KiB ({' + '.join(bank.name for bank in board.arena_run)})"),
-            ("reserved", f"{kib(board.reserved_bytes)} KiB" if board.reserved_bytes else ""),
-            ("flash", f"{kib(flash.size_bytes)} KiB, {_or_unknown(flash.wait_states)} wait states"),
+            ("arena", f"{in_kib(board.sram_budget_bytes)} ({' + '.join(bank.name for bank in board.arena_run)})"),
+            ("reserved", f"{in_kib(board.reserved_bytes)}" if board.reserved_bytes else ""),
+            ("flash", f"{in_kib(flash.size_bytes)}, {_or_unknown(flash.wait_states)} wait states"),
             ("caches", cached_text),
             (
                 "power",
@@ -342,8 +342,8 @@ def finding_lines(file: str, findings: Sequence[Finding], board: Board | None, w
         words = "ok" if not advice else f"ok, with {advice} piece{'s' * (advice > 1)} of advice"
         lines = headline(file, words, "bold green", width)
     if board is not None:
-        what = f"{board.core} at {format_hz(board.clock_hz)}, {kib(board.sram_budget_bytes)} KiB of SRAM for an arena"
-        lines += paragraph(f"{what}, {kib(board.flash_bytes)} KiB of flash", width, style="dim")
+        what = f"{board.core} at {format_hz(board.clock_hz)}, {in_kib(board.sram_budget_bytes)} of SRAM for an arena"
+        lines += paragraph(f"{what}, {in_kib(board.flash_bytes)} of flash", width, style="dim")
     for finding in sorted(findings, key=lambda item: item.level is not Level.ERROR):
         style = "red" if finding.level is Level.ERROR else ""
         sentence = f"{finding.level}: {finding.where}: {finding.what}"

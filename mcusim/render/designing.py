@@ -10,7 +10,7 @@ from mcusim.designing import FoundNetwork, Judged
 from mcusim.designing.counting import CONVENTION
 from mcusim.designing.rows import Row
 from mcusim.render.catalog import fields
-from mcusim.render.text import Glyphs, headline, kib, paragraph
+from mcusim.render.text import Glyphs, headline, in_kib, paragraph
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.units import format_count, format_percent
 
@@ -95,7 +95,7 @@ def _shown(of: str, value: float, words: str = "") -> str:
     if of == "overhead":
         return f"{words}{format_percent(value)}"
     if of.endswith("_bytes"):
-        return f"{words}{kib(value)} KiB"
+        return f"{words}{in_kib(value)}"
     return f"{words}{_precise(value)}"
 
 

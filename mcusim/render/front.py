@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from mcusim.render.text import Glyphs, counted, first_name, headline, kib, paragraph, shape_text, stored_bytes
+from mcusim.render.text import Glyphs, counted, first_name, headline, in_kib, kib, paragraph, shape_text, stored_bytes
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.runtimes import Runtime
 from mcusim.searching import Front, Point
@@ -40,13 +40,13 @@ def _heading(front: Front, chosen: Point, width: int) -> list[Text]:
     subject = f"{front.graph.name} on {front.board.name}"
     budget = kib(front.budget_bytes)
     if front.best is None:
-        words = f"NO SCHEDULE FITS {budget} KiB; the nearest lacks {kib(front.missing_bytes)} KiB"
+        words = f"NO SCHEDULE FITS {budget} KiB; the nearest lacks {in_kib(front.missing_bytes)}"
         return [*headline(subject, words, "bold red", width), *_take(chosen, "nearest", width)]
     word, style = "cheapest" if front.layer.fits else "take", "bold green"
     if front.layer.fits:
-        words = f"fits {budget} KiB layer by layer, in {kib(front.layer.peak_bytes)} KiB"
+        words = f"fits {budget} KiB layer by layer, in {in_kib(front.layer.peak_bytes)}"
     else:
-        words = f"FITS {budget} KiB in {kib(chosen.peak_bytes)} KiB, "
+        words = f"FITS {budget} KiB in {in_kib(chosen.peak_bytes)}, "
         words += f"layer by layer it takes {kib(front.layer.peak_bytes)}"
     if front.flash.fits is False:
         over = kib(stored_bytes(front.flash) - front.flash.budget_bytes)
@@ -59,7 +59,7 @@ def _heading(front: Front, chosen: Point, width: int) -> list[Text]:
 def _take(point: Point, word: str, width: int) -> list[Text]:
     sentence = f"{word}: --schedule {point.schedule}"
     if point.outside_bytes:
-        sentence += f", its input of {kib(point.outside_bytes)} KiB external, not counted"
+        sentence += f", its input of {in_kib(point.outside_bytes)} external, not counted"
     return paragraph(sentence, width, style="bold", hanging="  ")
 
 
@@ -134,7 +134,7 @@ def _where(fullest: Fullest, point: Point, word: str) -> str:
     where = f"{first_name(fullest.layer)} ({fullest.op})"
     on_top = [(point.live_bytes - fullest.live_bytes, "held beside the arena"), (point.gap_bytes, "gaps of the plan")]
     added = "".join(f"; {kib(size)} {what}" for size, what in on_top if size)
-    return f"{word} {where} sets the peak: {kib(fullest.live_bytes)} KiB are alive ({alive}{more}){added}."
+    return f"{word} {where} sets the peak: {in_kib(fullest.live_bytes)} are alive ({alive}{more}){added}."
 
 
 def _stage_lines(story: Explanation, width: int, glyphs: Glyphs) -> list[Text]:
@@ -200,7 +200,7 @@ def _more(ms: float | None) -> str:
 
 def _change(before: Point, after: Point) -> str:
     change = _percent(before.peak_bytes, after.peak_bytes)
-    saved = f"SRAM {kib(before.peak_bytes)} -> {kib(after.peak_bytes)} KiB ({change})"
+    saved = f"SRAM {kib(before.peak_bytes)} -> {in_kib(after.peak_bytes)} ({change})"
     if before.ms is None or after.ms is None:
         return saved
     return f"{saved}, time {format_ms(before.ms)} -> {format_ms(after.ms)} ({_percent(before.ms, after.ms)})"

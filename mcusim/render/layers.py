@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-from mcusim.render.text import Glyphs, first_name, kib, paragraph, shape_text
+from mcusim.render.text import Glyphs, first_name, in_kib, kib, paragraph, shape_text
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import LayerInfo, Report
 from mcusim.units import cycles_to_ms, format_count, format_percent
@@ -136,7 +136,7 @@ def _left_out(report: Report, rows: Sequence[_Row], shown: Sequence[_Row], total
         )
     elif report.sram.persistent_bytes:
         sentences.append(
-            f"SRAM of a layer: arena and scratch; {kib(report.sram.persistent_bytes)} KiB persistent come on top."
+            f"SRAM of a layer: arena and scratch; {in_kib(report.sram.persistent_bytes)} persistent come on top."
         )
     if len(shown) < len(rows):
         missing = len(rows) - len(shown)

@@ -7,7 +7,7 @@ from rich.text import Text
 from mcusim.optimising.documents import FoundInfo, SearchDocument
 from mcusim.optimising.finding import BestNetwork
 from mcusim.render.catalog import fields
-from mcusim.render.text import Glyphs, headline, kib, paragraph
+from mcusim.render.text import Glyphs, headline, in_kib, paragraph
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.spaces import Space
 from mcusim.units import format_count, format_percent
@@ -82,7 +82,7 @@ def _limits(best: BestNetwork, contents: SearchDocument, width: int, glyphs: Gly
 
 
 def _size(size_bytes: int | None) -> str:
-    return "unknown" if size_bytes is None else f"{kib(size_bytes)} KiB"
+    return "unknown" if size_bytes is None else f"{in_kib(size_bytes)}"
 
 
 def _facts(contents: SearchDocument) -> list[tuple[str, str]]:

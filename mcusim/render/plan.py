@@ -14,7 +14,7 @@ from mcusim.memory.flash import FlashLedger, KernelCode
 from mcusim.memory.planning import MemoryPlan, Tenant
 from mcusim.render.arena import marks_of, peak_step, step_words, timeline_lines
 from mcusim.render.catalog import fields
-from mcusim.render.text import BASIS_WORDS, Glyphs, first_name, headline, kib, paragraph
+from mcusim.render.text import BASIS_WORDS, Glyphs, first_name, headline, in_kib, kib, paragraph
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Basis
 from mcusim.runtimes import CodeItem, LedgerItem
@@ -65,13 +65,13 @@ def plan_lines(
 def _verdict(plan: MemoryPlan) -> str:
     best = plan.best
     if plan.arena_bytes < best.arena_bytes:
-        return f"arena of {kib(plan.arena_bytes)} KiB, smaller than any plan found"
+        return f"arena of {in_kib(plan.arena_bytes)}, smaller than any plan found"
     if plan.proved:
-        return f"arena of {kib(plan.arena_bytes)} KiB, proved minimal"
+        return f"arena of {in_kib(plan.arena_bytes)}, proved minimal"
     if plan.arena_bytes == best.arena_bytes:
-        return f"arena of {kib(plan.arena_bytes)} KiB, at most {format_percent(best.gap)} above the smallest"
+        return f"arena of {in_kib(plan.arena_bytes)}, at most {format_percent(best.gap)} above the smallest"
     proof = "the proved minimum" if best.proved else "the smallest found"
-    return f"arena of {kib(plan.arena_bytes)} KiB, {format_percent(plan.excess)} above {proof}"
+    return f"arena of {in_kib(plan.arena_bytes)}, {format_percent(plan.excess)} above {proof}"
 
 
 def _style(plan: MemoryPlan) -> str:
@@ -122,7 +122,7 @@ def _order(reordered: Reordered) -> str:
 
 
 def _amount(size_bytes: int) -> str:
-    return f"{kib(size_bytes)} KiB ({size_bytes:,} bytes)"
+    return f"{in_kib(size_bytes)} ({size_bytes:,} bytes)"
 
 
 def _buffers(plan: MemoryPlan, width: int, glyphs: Glyphs, choice: BufferChoice) -> list[Text]:
@@ -235,7 +235,7 @@ def comparison_lines(
         cells.append(
             [
                 Cell(row.name, "bold"),
-                Cell(f"{'> ' if row.unknown else ''}{kib(row.total_bytes)} KiB", style if style == "red" else ""),
+                Cell(f"{'> ' if row.unknown else ''}{in_kib(row.total_bytes)}", style if style == "red" else ""),
                 Bar(row.total_bytes / (largest or 1), "red" if style == "red" else "cyan"),
                 Cell(verdict, style),
                 Cell("placed" if row.is_placement else f"a {row.kind}", "dim"),
@@ -243,7 +243,7 @@ def comparison_lines(
             ]
         )
     heads = table(columns, cells, width, glyphs, header=False)
-    against = "" if board is None else f", against the {kib(board.sram_budget_bytes)} KiB of {board.name}"
+    against = "" if board is None else f", against the {in_kib(board.sram_budget_bytes)} of {board.name}"
     lines = [*paragraph(f"{name}: RAM by every way of counting{against}", width, style="bold"), Text()]
     for head, row in zip(heads, rows, strict=True):
         lines.append(head)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from mcusim.advising.remedies import Diagnosis, Remedy
-from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, headline, kib, listed, paragraph
+from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, headline, in_kib, kib, listed, paragraph
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Verdict
 
@@ -16,9 +16,9 @@ def remedy_lines(diagnosis: Diagnosis, width: int, glyphs: Glyphs) -> list[Text]
     """The verdict, and one row a remedy."""
     report = diagnosis.report
     words = VERDICT_WORDS[report.verdict].upper()
-    words += f", SRAM {kib(report.sram.peak_bytes)} of {kib(report.sram.budget_bytes)} KiB"
+    words += f", SRAM {kib(report.sram.peak_bytes)} of {in_kib(report.sram.budget_bytes)}"
     stored = report.flash.total_bytes
-    words += f", flash {'?' if stored is None else kib(stored)} of {kib(report.flash.budget_bytes)} KiB"
+    words += f", flash {'?' if stored is None else kib(stored)} of {in_kib(report.flash.budget_bytes)}"
     lines = headline(f"{report.model.name} on {report.profile.name}", words, VERDICT_STYLES[report.verdict], width)
     if report.verdict is Verdict.UNKNOWN or report.runtime.runs is not True:
         for warning in report.warnings:

@@ -19,6 +19,7 @@ from mcusim.render.text import (
     Glyphs,
     first_name,
     headline,
+    in_kib,
     kib,
     listed,
     paragraph,
@@ -32,9 +33,6 @@ from mcusim.units import format_bytes, format_count, format_hz, format_ms, forma
 __all__ = ["LayerChoice", "other_lines", "report_lines", "verdict_reason"]
 
 ALIVE_SHOWN = 6
-LEAST_KIB_BYTES = 52
-"""Less rounds to 0.0 KiB."""
-
 _COVERAGE = "80 %"
 """Of a time's interval."""
 
@@ -96,7 +94,7 @@ def verdict_reason(report: Report) -> str:
         if unknown:
             reasons.append(f"{' and '.join(unknown)} cannot be known: see the warnings")
         if is_close and flash.low_bytes is not None and flash.high_bytes is not None:
-            interval = f"{kib(flash.low_bytes)} to {kib(flash.high_bytes)} KiB"
+            interval = f"{kib(flash.low_bytes)} to {in_kib(flash.high_bytes)}"
             reasons.append(f"not sure of the flash: {interval}, and there are {kib(flash.budget_bytes)}")
         if unsure and time.low_ms is not None and time.high_ms is not None and time.budget_ms is not None:
             interval = f"{_digits(time.low_ms)} to {_digits(time.high_ms)} ms"
@@ -105,21 +103,14 @@ def verdict_reason(report: Report) -> str:
             reasons.append(f"{report.runtime.name} cannot run it: see the warnings")
         reasons = reasons or ["see the warnings"]
     else:
-        used = sram.peak_bytes / sram.budget_bytes
-        reasons.append(
-            f"with {_left(sram.budget_bytes - sram.peak_bytes)} of SRAM to spare ({format_percent(1 - used)})"
-        )
+        left = sram.budget_bytes - sram.peak_bytes
+        reasons.append(f"with {in_kib(left)} of SRAM to spare ({format_percent(left / sram.budget_bytes)})")
     return ", ".join(reasons)
 
 
 def _over(what: str, used: int, budget: int, at_least: bool = False) -> str:
     least = "at least " if at_least else ""
-    return f"{what} {least}{_left(used - budget)} over ({format_percent(used / budget - 1)})"
-
-
-def _left(size_bytes: int) -> str:
-    """KiB; bytes where that would round to nothing."""
-    return f"{size_bytes} B" if size_bytes < LEAST_KIB_BYTES else f"{kib(size_bytes)} KiB"
+    return f"{what} {least}{in_kib(used - budget)} over ({format_percent(used / budget - 1)})"
 
 
 def _facts(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
@@ -152,7 +143,7 @@ def other_lines(others: Sequence[Report], width: int) -> list[Text]:
         time = "time not known" if report.latency.ms is None else format_ms(report.latency.ms)
         least = "at least " if report.sram.is_bound else ""
         words = VERDICT_WORDS[report.verdict]
-        text = f"also: {report.runtime.name} {least}{kib(report.sram.peak_bytes)} KiB {words}, {time}"
+        text = f"also: {report.runtime.name} {least}{in_kib(report.sram.peak_bytes)} {words}, {time}"
         lines += paragraph(text, width, style="dim", hanging="  ")
     return [Text(), *lines] if lines else []
 
@@ -212,13 +203,12 @@ def _bytes_row(
 ) -> list[Cell | Bar]:
     style = _fit(fits).value
     left = budget - used
-    amount = f"{abs(left)} B" if abs(left) < LEAST_KIB_BYTES else kib(abs(left))
-    slack = f"{amount} {'free' if left >= 0 else 'over'}" if fits is not None or at_least else "not sure"
+    slack = f"{kib(abs(left))} {'free' if left >= 0 else 'over'}" if fits is not None or at_least else "not sure"
     if at_least:
         slack = "rest not known" if left >= 0 else slack
     return [
         Cell(name),
-        Cell(f"{'> ' if at_least else ''}{kib(used)} KiB", "bold"),
+        Cell(f"{'> ' if at_least else ''}{in_kib(used)}", "bold"),
         Cell(f"of {kib(budget)}"),
         Cell(format_percent(used / budget), style),
         Bar(used / budget, style, track=True),
@@ -281,11 +271,9 @@ def _peak(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
     if rest:
         shown.append((f"{len(rest)} more", sum(item.bytes for item in rest)))
     gaps = sram.arena_bytes - sum(item.bytes for item in peak.alive)
-    shown += zip(_PLACES, (max(gaps, 0), sram.scratch_bytes, sram.persistent_bytes), strict=True)
+    shown += zip(_PLACES, (max(gaps, 0), sram.scratch_bytes, sram.persistent_bytes, sram.setup_bytes), strict=True)
     rows: list[list[Cell | Bar]] = [
-        [Cell(kib(size)), Cell("KiB", "dim"), Bar(size / sram.peak_bytes, "cyan"), Cell(name)]
-        for name, size in shown
-        if size > 0
+        [*_amount(size), Bar(size / sram.peak_bytes, "cyan"), Cell(name)] for name, size in shown if size > 0
     ]
     longest = max(map(len, _PLACES))
     columns = (
@@ -298,8 +286,14 @@ def _peak(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
     return [Text(), *lines, *_indented(columns, rows, width, glyphs)]
 
 
-_PLACES = ("gaps in the plan", "scratch, beside the arena", "persistent")
+_PLACES = ("gaps in the plan", "scratch, beside the arena", "persistent", "setting up")
 """What takes SRAM and is no tensor."""
+
+
+def _amount(size_bytes: int) -> tuple[Cell, Cell]:
+    """An amount and its unit, in columns of their own."""
+    amount, unit = in_kib(size_bytes).split()
+    return Cell(amount), Cell(unit, "dim")
 
 
 def _parts(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
@@ -309,8 +303,7 @@ def _parts(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
         return []
     rows: list[list[Cell | Bar]] = [
         [
-            Cell(kib(part.bytes)),
-            Cell("KiB", "dim"),
+            *_amount(part.bytes),
             Bar(part.bytes / (report.sram.peak_bytes or 1), "cyan"),
             Cell(part.name),
             Cell(part.why, "dim"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from mcusim.memory.sharing import SharedPlan
-from mcusim.render.text import Glyphs, kib, paragraph
+from mcusim.render.text import Glyphs, in_kib, kib, paragraph
 from mcusim.render.text_table import Bar, Cell, Column, table
 
 __all__ = ["sharing_lines"]
@@ -32,7 +32,7 @@ def sharing_lines(plan: SharedPlan, width: int, glyphs: Glyphs) -> list[Text]:
         for each in plan.plans
     ]
     title = (
-        f"{len(plan.plans)} networks with {plan.runtime.name} in one arena of {kib(plan.recommended_arena_bytes)} KiB"
+        f"{len(plan.plans)} networks with {plan.runtime.name} in one arena of {in_kib(plan.recommended_arena_bytes)}"
     )
     lines = [*paragraph(title, width, style="bold"), Text(), *table(columns, cells, width, glyphs), Text()]
     sentences = [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mcusim.optimising.subspaces import SubSpace, SubSpaces
 from mcusim.render import style
-from mcusim.render.text import kib
+from mcusim.render.text import in_kib
 from mcusim.units import format_percent
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def space_plot(compared: SubSpaces, kind: str, width_inches: float = style.COLUM
         axes.set_xlabel("MACs of the networks that fit (millions)")
         axes.set_ylabel("share that has at most as many")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        limits = f"{kib(compared.sram_bytes)} KiB SRAM, {kib(compared.flash_bytes)} KiB flash"
+        limits = f"{in_kib(compared.sram_bytes)} SRAM, {in_kib(compared.flash_bytes)} flash"
         axes.set_title(f"{compared.space.title} on {compared.board.name}: {limits}")
         if parts:
             made.legend(

@@ -25,6 +25,7 @@ __all__ = [
     "first_name",
     "fraction_bar",
     "headline",
+    "in_kib",
     "kib",
     "listed",
     "paragraph",
@@ -63,6 +64,9 @@ BASIS_WORDS = {
 
 BUILD_NOTE = "Times are of optimised builds: an unoptimised one is several times slower."
 """Assumption A52."""
+
+_LEAST_KIB_BYTES = 52
+"""Less rounds to 0.0 KiB."""
 
 
 def clean(text: str) -> str:
@@ -104,8 +108,14 @@ def fraction_bar(share: float, width: int, glyphs: Glyphs, track: bool = False) 
 
 
 def kib(size_bytes: float) -> str:
-    """Bytes as KiB with one decimal, without the unit: for columns that name it in their header."""
-    return f"{size_bytes / BYTES_PER_KIB:,.1f}"
+    """KiB with one decimal, for columns that name the unit in their header; `4 B` where that rounds to nothing."""
+    return f"{size_bytes:.0f} B" if abs(size_bytes) < _LEAST_KIB_BYTES else f"{size_bytes / BYTES_PER_KIB:,.1f}"
+
+
+def in_kib(size_bytes: float) -> str:
+    """`12.5 KiB`, and `4 B` where that would round to nothing."""
+    told = kib(size_bytes)
+    return told if told.endswith(" B") else f"{told} KiB"
 
 
 def stored_bytes(flash: FlashInfo) -> int:

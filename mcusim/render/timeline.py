@@ -13,7 +13,7 @@ from mcusim.memory.planning import PERSISTENT, MemoryPlan, Tenant
 from mcusim.program import BufferKind
 from mcusim.render import style
 from mcusim.render.arena import peak_step, step_words
-from mcusim.render.text import first_name, kib
+from mcusim.render.text import first_name, in_kib
 from mcusim.units import BYTES_PER_KIB, format_percent
 
 if TYPE_CHECKING:
@@ -93,13 +93,13 @@ def _draw_limits(axes: Axes, plan: MemoryPlan, board: Board | None) -> dict[str,
             style.draw_budget(axes, board.name, budget, total, steps)
         else:
             limit = axes.axhline(budget, color=style.RED, linewidth=1.0, linestyle=(0, (4, 2)), zorder=5)
-            lines[f"{board.name}: {kib(board.sram_budget_bytes)} KiB"] = limit
+            lines[f"{board.name}: {in_kib(board.sram_budget_bytes)}"] = limit
             top = max(total, budget)
     if plan.best.arena_bytes < plan.arena_bytes:
         word = "minimum" if plan.best.proved else "smallest found"
         least, dotted = plan.best.arena_bytes / BYTES_PER_KIB, (0, (1, 1.5))
         minimum = axes.axhline(least, color=style.BLACK, linewidth=0.8, linestyle=dotted, zorder=5)
-        lines[f"{word}: {kib(plan.best.arena_bytes)} KiB"] = minimum
+        lines[f"{word}: {in_kib(plan.best.arena_bytes)}"] = minimum
     axes.set_xlim(0, max(steps, 1))
     axes.set_ylim(0, top * 1.10)
     return lines
@@ -107,7 +107,7 @@ def _draw_limits(axes: Axes, plan: MemoryPlan, board: Board | None) -> dict[str,
 
 def _label(axes: Axes, plan: MemoryPlan) -> None:
     peak, graph = peak_step(plan), plan.program.graph
-    axes.set_title(f"{graph.name} with {plan.runtime.name}: {kib(plan.total_bytes)} KiB")
+    axes.set_title(f"{graph.name} with {plan.runtime.name}: {in_kib(plan.total_bytes)}")
     axes.set_xlabel("step, in order of execution")
     axes.set_ylabel("KiB from the start of the arena")
     axes.annotate(
@@ -132,10 +132,10 @@ def _list(side: Axes, plan: MemoryPlan, tenants: list[Tenant], limits: dict[str,
     lines = [f"▲ fullest at {step_words(plan, peak)}", f"{plan.step_ops()[peak]}", ""]
     shown = there if len(there) <= LISTED else sorted(there, key=lambda t: -t.size_bytes)[: LISTED - 1]
     for tenant in shown:
-        lines += [f"{kib(tenant.size_bytes)} KiB", f"  {_short(first_name(tenant.name))}"]
+        lines += [f"{in_kib(tenant.size_bytes)}", f"  {_short(first_name(tenant.name))}"]
     rest = [tenant for tenant in there if tenant not in shown]
     if rest:
-        lines += [f"{kib(sum(t.size_bytes for t in rest))} KiB", f"  {len(rest)} more"]
+        lines += [f"{in_kib(sum(t.size_bytes for t in rest))}", f"  {len(rest)} more"]
     if plan.fragmentation:
         lines += ["", f"{format_percent(plan.fragmentation)} of the arena is gaps"]
     side.text(0, 1, "\n".join(lines), va="top", ha="left", fontsize=style.SMALL_POINTS, linespacing=1.35)
