@@ -15,6 +15,7 @@ __all__ = [
     "parse_bytes",
     "parse_count",
     "parse_hz",
+    "three_digits",
 ]
 
 BYTES_PER_KIB = 1024
@@ -53,12 +54,14 @@ def format_count(count: float) -> str:
 
 
 def format_ms(ms: float) -> str:
-    """`0.42 ms`, `27.3 ms`, `336 ms`, `7.82 s`."""
-    if ms >= 1000:
-        return f"{ms / 1000:.2f} s"
-    if ms >= 100:
-        return f"{ms:.0f} ms"
-    return f"{ms:.1f} ms" if ms >= 10 else f"{ms:.2f} ms"
+    """`0.42 ms`, `27.3 ms`, `336 ms`, `7.82 s`, `48.3 s`."""
+    return f"{three_digits(ms / 1000)} s" if ms >= 1000 else f"{three_digits(ms)} ms"
+
+
+def three_digits(amount: float) -> str:
+    """`0.42`, `27.3`, `336`, `48,300`: no more digits than an estimate deserves."""
+    rounded = float(f"{amount:.3g}")
+    return f"{rounded:,.0f}" if rounded >= 100 else f"{rounded:.1f}" if rounded >= 10 else f"{rounded:.2f}"
 
 
 def format_seconds(seconds: float) -> str:

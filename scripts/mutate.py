@@ -41,7 +41,7 @@ TESTS = {
     "mcusim/memory": ("test_memory.py", "test_planning.py", "test_banks.py", "test_images.py", "test_verdicts.py"),
     "mcusim/planners": ("test_planners.py", "test_planning.py", "test_reorder.py"),
     "mcusim/pricing": ("test_pricing.py", "test_evidence.py", "test_layer_logs.py"),
-    "mcusim/report.py": ("test_render.py", "test_verdicts.py", "test_notebook.py"),
+    "mcusim/report.py": ("test_report.py", "test_render.py", "test_json_documents.py"),
 }
 """Room -> its topical tests, run with --quick."""
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from reports import layer, report
+from reports import report
 from tflite_maker import tiny_network
 
 import mcusim
 from mcusim.boards import load_board
 from mcusim.errors import InputError, McusimError, ModelError
 from mcusim.frontends.tflite import parse_tflite
-from mcusim.report import SHOWN_LAYERS, Basis, Report, Verdict
+from mcusim.report import Report, Verdict
 from mcusim.runtimes import RUNTIMES
 
 
@@ -133,34 +133,6 @@ def test_a_report_and_a_graph_are_one_line() -> None:
     for text in (shown, repr(mcusim.load("mcunet-vww0")), repr(evil)):
         assert "\n" not in text
         assert len(text) < 240
-
-
-@pytest.mark.parametrize("verdict", list(Verdict))
-def test_a_notebook_shows_a_table(verdict: Verdict) -> None:
-    page = report(verdict)._repr_html_()
-    assert page.startswith("<div>")
-    assert page.endswith("</div>")
-    assert str(verdict).replace("-", " ") in page
-    assert "150.0 KiB" in page
-    assert "block_1/depthwise" in page
-    assert "color:" not in page  # the page's own, dark or light
-    assert page.count("<tr>") == 1 + 4 + 1 + SHOWN_LAYERS
-
-
-def test_names_from_files_are_escaped() -> None:
-    evil = report(layers=(layer(0, "<script>alert(1)</script>\x1b", "<b>", "k", 1, 1000),))
-    evil = replace(evil, model=evil.model._replace(name="<img src=x>"), warnings=("<i>",))
-    page = evil._repr_html_()
-    for tag in ("<script", "<img", "<i>", "\x1b"):
-        assert tag not in page
-    assert "&lt;script&gt;" in page
-
-
-def test_a_page_without_time_or_layers() -> None:
-    bare = report(layers=())
-    bare = replace(bare, latency=bare.latency._replace(cycles=None, ms=None, low_ms=None, high_ms=None), energy=None)
-    assert "not known" in bare._repr_html_()
-    assert bare.latency.basis is Basis.PROVISIONAL
 
 
 def test_errors_of_the_interface_are_mcusims() -> None:

@@ -17,7 +17,7 @@ from mcusim.errors import RuntimeNameError
 from mcusim.pricing.intervals import Known, known_of
 from mcusim.pricing.physics import log_cycles_of
 from mcusim.pricing.stored import Calibration
-from mcusim.pricing.systems import System, series_of
+from mcusim.pricing.systems import UNSTATED, System, series_of
 from mcusim.runtimes import Runtime
 
 __all__ = ["Place", "find_place"]
@@ -148,7 +148,8 @@ def _inferred(system: System, release: str, kin: list[System]) -> str:
     versions = sorted({other.version for other in kin if other.board == system.board})
     known = f"inferred from {system.runtime}'s times on {_list(on_core)}"
     if versions:
-        known = f"inferred from times of version {_list(versions)} there, and elsewhere"
+        releases = ["a version that its source does not state" if v == UNSTATED else f"version {v}" for v in versions]
+        known = f"inferred from {_list(releases)} there and from its times on other boards"
     return f"{system.runtime} {release} was not measured on {system.board}; {known}"
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, counted, kib, paragraph, stored_bytes
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Report, Verdict
-from mcusim.units import format_percent
+from mcusim.units import format_percent, three_digits
 
 __all__ = ["best_first", "board_lines"]
 
@@ -146,6 +146,6 @@ def _row(report: Report, with_model: bool, with_runtime: bool, with_version: boo
         Bar(used, sram_style or "cyan", track=True),
         Cell(f"{at_least}{kib(stored_bytes(flash))}", flash_style),
         Cell(kib(flash.budget_bytes), "dim"),
-        Cell("?" if ms is None else f"{ms:,.0f}" if ms >= 100 else f"{ms:.1f}", late),
+        Cell("?" if ms is None else three_digits(ms), late),
         Cell(report.latency.version if with_version else "", "dim"),
     ]

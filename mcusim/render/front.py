@@ -12,7 +12,7 @@ from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.runtimes import Runtime
 from mcusim.searching import Front, Point
 from mcusim.searching.explanation import Explanation, Fullest
-from mcusim.units import format_bytes, format_count, format_ms, format_percent
+from mcusim.units import format_bytes, format_count, format_ms, format_percent, three_digits
 
 __all__ = ["front_lines"]
 
@@ -67,11 +67,9 @@ def _space(front: Front) -> str:
     if not front.space.kinds:
         return f"{front.runtime.name} {front.runtime.version} - it runs layer by layer only"
     kinds = " or ".join(sorted(map(str, front.space.kinds)))
-    schedules = f"{front.runtime.name} {front.runtime.version} - {counted(len(front.points), 'schedule')}"
-    return (
-        f"{schedules} that no other beats in both live bytes and time, of all with up to "
-        f"{counted(front.space.stages, 'stage')} of {kinds}, grids up to {front.space.grid}x{front.space.grid}"
-    )
+    schedules = f"{front.runtime.name} {front.runtime.version} - {counted(len(front.points), 'schedule')} worth having"
+    searched = f"{counted(front.space.stages, 'stage')} of {kinds}, grids up to {front.space.grid}x{front.space.grid}"
+    return f"{schedules}: any other takes more memory or more time. Searched: up to {searched}"
 
 
 def _spread(points: Sequence[Point], chosen: Point) -> list[Point]:
@@ -105,7 +103,7 @@ def _row(front: Front, point: Point, chosen: Point, most: int, glyphs: Glyphs) -
         Bar(point.peak_bytes / most, style, track=True),
         Cell(kib(point.live_bytes), "dim"),
         Cell(kib(point.gap_bytes), "dim"),
-        Cell("?" if point.ms is None else f"{point.ms:,.1f}"),
+        Cell("?" if point.ms is None else three_digits(point.ms)),
         Cell(f"{format_count(point.recomputed_macs)} MACs" if point.recomputed_macs else "nothing"),
         Cell(str(point.input_place), "dim"),
     ]
@@ -199,6 +197,10 @@ def _more(ms: float | None) -> str:
 
 
 def _change(before: Point, after: Point) -> str:
+    if before.schedule == after.schedule and before.input_place == after.input_place:
+        return (
+            "Layer by layer it fits: nothing is cut." if after.fits else "No schedule takes less than layer by layer."
+        )
     change = _percent(before.peak_bytes, after.peak_bytes)
     saved = f"SRAM {kib(before.peak_bytes)} -> {in_kib(after.peak_bytes)} ({change})"
     if before.ms is None or after.ms is None:

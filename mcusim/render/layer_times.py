@@ -9,7 +9,7 @@ from mcusim.render.layers import executed
 from mcusim.render.spending import CAUSES, Slow, causes_of, slowest
 from mcusim.render.text import UNICODE, clean, shorten
 from mcusim.report import Report
-from mcusim.units import cycles_to_ms, format_percent
+from mcusim.units import cycles_to_ms, format_percent, three_digits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ def _plain(name: str) -> str:
 
 
 def _ms(ms: float) -> str:
-    return f"{ms:,.0f}" if ms >= 100 else f"{ms:.3g}"
+    return three_digits(ms) if ms >= 100 else f"{ms:.3g}"
 
 
 def _draw_ranks(axes: Axes, report: Report, named: list[Slow]) -> None:

@@ -52,7 +52,7 @@ def layer_table(report: Report, width: int, glyphs: Glyphs, choice: LayerChoice)
     most_ms = max(row.ms or 0.0 for row in rows)
     wants_all = choice is LayerChoice.ALL or (choice is LayerChoice.AUTO and len(rows) <= ALL_UP_TO)
     shown = rows if wants_all else _heaviest(rows)
-    decimals = 2 if most_ms < 100 else 1
+    decimals = 2 if most_ms < 100 else 1 if most_ms < 1000 else 0
     cells = [_cells(row, report, most_bytes, most_ms, decimals, glyphs) for row in shown]
     lines = table(_COLUMNS, cells, width, glyphs)
     return lines + _left_out(report, rows, shown, total_ms, width)

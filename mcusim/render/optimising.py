@@ -10,7 +10,7 @@ from mcusim.render.catalog import fields
 from mcusim.render.text import Glyphs, headline, in_kib, paragraph
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.spaces import Space
-from mcusim.units import format_count, format_percent
+from mcusim.units import format_count, format_percent, three_digits
 
 __all__ = ["network_lines", "space_lines"]
 
@@ -63,10 +63,12 @@ def _limits(best: BestNetwork, contents: SearchDocument, width: int, glyphs: Gly
     network, budgets, report = contents.found, contents.budgets, best.report
     columns = (Column("figure"), Column("at most", right=True), Column("found", right=True), Column("", least=4))
     spread = (
-        "" if network.low_ms is None or network.high_ms is None else f" ({network.low_ms:.0f}-{network.high_ms:.0f})"
+        ""
+        if network.low_ms is None or network.high_ms is None
+        else f" ({three_digits(network.low_ms)}-{three_digits(network.high_ms)})"
     )
-    time = "unknown" if network.ms is None else f"{network.ms:,.1f} ms{spread}"
-    most_ms = "" if budgets.ms is None else f"{budgets.ms:,.1f} ms"
+    time = "unknown" if network.ms is None else f"{three_digits(network.ms)} ms{spread}"
+    most_ms = "" if budgets.ms is None else f"{budgets.ms:,g} ms"
     words = {True: Cell("held", "green"), False: Cell("MISSED", "bold red"), None: Cell("not sure", "yellow")}
     fits = (None, None, None) if report is None else (report.sram.fits, report.flash.fits, report.latency.fits)
     figures = (

@@ -8,6 +8,7 @@ from mcusim.advising.remedies import Diagnosis, Remedy
 from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, headline, in_kib, kib, listed, paragraph
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Verdict
+from mcusim.units import three_digits
 
 __all__ = ["remedy_lines"]
 
@@ -68,6 +69,6 @@ def _row(diagnosis: Diagnosis, remedy: Remedy) -> list[Cell | Bar]:
         Cell(kib(remedy.sram_bytes), style),
         Bar(share, style, track=True),
         Cell("?" if remedy.flash_bytes is None else kib(remedy.flash_bytes)),
-        Cell("?" if remedy.ms is None else f"{remedy.ms:,.1f}"),
+        Cell("?" if remedy.ms is None else three_digits(remedy.ms)),
         Cell("same" if remedy.keeps_outputs else "others", "dim"),
     ]

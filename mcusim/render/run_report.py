@@ -28,7 +28,7 @@ from mcusim.render.text import (
 )
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Basis, LatencyInfo, Report, Verdict
-from mcusim.units import format_bytes, format_count, format_hz, format_ms, format_percent
+from mcusim.units import format_bytes, format_count, format_hz, format_ms, format_percent, three_digits
 
 __all__ = ["LayerChoice", "other_lines", "report_lines", "verdict_reason"]
 
@@ -37,6 +37,8 @@ _COVERAGE = "80 %"
 """Of a time's interval."""
 
 ROOMY = 60
+MANY_TIMES = 5
+"""From so many times the budget on, the excess is said in times, not in percent."""
 """From this width on, tables are set in."""
 
 
@@ -84,7 +86,7 @@ def verdict_reason(report: Report) -> str:
             reasons.append(_over("flash", at_least, flash.budget_bytes, at_least=flash.total_bytes is None))
         if time.fits is False and time.ms is not None and time.budget_ms is not None:
             late = format_ms(time.ms - time.budget_ms)
-            reasons.append(f"time {late} over ({format_percent(time.ms / time.budget_ms - 1)})")
+            reasons.append(f"time {late} over ({_excess(time.ms / time.budget_ms)})")
     elif report.verdict is Verdict.UNKNOWN:
         is_close = flash.fits is None and flash.low_bytes is not None and flash.high_bytes is not None
         unknown = ["SRAM"] * (sram.fits is None) + ["flash"] * (flash.fits is None and not is_close)
@@ -92,16 +94,17 @@ def verdict_reason(report: Report) -> str:
         if unsure and time.ms is None:
             unknown.append("time")
         if unknown:
-            reasons.append(f"{' and '.join(unknown)} cannot be known: see the warnings")
+            reasons.append(f"{' and '.join(unknown)} cannot be known")
         if is_close and flash.low_bytes is not None and flash.high_bytes is not None:
             interval = f"{kib(flash.low_bytes)} to {in_kib(flash.high_bytes)}"
             reasons.append(f"not sure of the flash: {interval}, and there are {kib(flash.budget_bytes)}")
         if unsure and time.low_ms is not None and time.high_ms is not None and time.budget_ms is not None:
-            interval = f"{_digits(time.low_ms)} to {_digits(time.high_ms)} ms"
-            reasons.append(f"not sure of the time: {interval}, allowed {_digits(time.budget_ms)}")
+            interval = f"{three_digits(time.low_ms)} to {three_digits(time.high_ms)} ms"
+            reasons.append(f"not sure of the time: {interval}, allowed {time.budget_ms:,g}")
         if report.runtime.runs is False:
-            reasons.append(f"{report.runtime.name} cannot run it: see the warnings")
-        reasons = reasons or ["see the warnings"]
+            reasons.append(f"{report.runtime.name} cannot run it")
+        is_explained = unknown or report.runtime.runs is False or not reasons
+        return f"{', '.join(reasons)}{': ' if reasons else ''}see the warnings" if is_explained else ", ".join(reasons)
     else:
         left = sram.budget_bytes - sram.peak_bytes
         reasons.append(f"with {in_kib(left)} of SRAM to spare ({format_percent(left / sram.budget_bytes)})")
@@ -110,7 +113,12 @@ def verdict_reason(report: Report) -> str:
 
 def _over(what: str, used: int, budget: int, at_least: bool = False) -> str:
     least = "at least " if at_least else ""
-    return f"{what} {least}{in_kib(used - budget)} over ({format_percent(used / budget - 1)})"
+    return f"{what} {least}{in_kib(used - budget)} over ({_excess(used / budget)})"
+
+
+def _excess(times: float) -> str:
+    """By how much a budget is missed: `1.6 %`; of a large excess, how many times the budget is needed."""
+    return f"{three_digits(times)} times the budget" if times >= MANY_TIMES else format_percent(times - 1)
 
 
 def _facts(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
@@ -221,14 +229,14 @@ def _bytes_row(
 def _time_row(time: LatencyInfo) -> list[Cell | Bar]:
     if time.ms is None or time.low_ms is None or time.high_ms is None:
         return _row("time", "not known", "")
-    interval = f"{_digits(time.low_ms)} to {_digits(time.high_ms)}"
+    interval = f"{three_digits(time.low_ms)} to {three_digits(time.high_ms)}"
     if time.budget_ms is None:
-        return _row("time", f"{_digits(time.ms)} ms", interval, str(time.basis), _COVERAGE)
+        return _row("time", f"{three_digits(time.ms)} ms", interval, str(time.basis), _COVERAGE)
     style = _fit(time.fits).value
     return [
         Cell("time"),
-        Cell(f"{_digits(time.ms)} ms", "bold"),
-        Cell(f"of {_digits(time.budget_ms)}"),
+        Cell(f"{three_digits(time.ms)} ms", "bold"),
+        Cell(f"of {time.budget_ms:,g}"),
         Cell(format_percent(time.ms / time.budget_ms), style),
         Bar(time.ms / time.budget_ms, style, track=True),
         Cell(interval, "" if time.fits is not None else _Fit.UNKNOWN.value),
@@ -244,11 +252,6 @@ def _indented(
     indent = "  " if width >= ROOMY else ""
     lines = table(columns, rows, width - len(indent), glyphs, header=False)
     return [Text(indent, no_wrap=True).append_text(line) for line in lines]
-
-
-def _digits(ms: float) -> str:
-    """Three digits or so, in milliseconds whatever the size: numbers in one line should compare."""
-    return f"{ms:,.0f}" if ms >= 100 else f"{ms:.1f}" if ms >= 10 else f"{ms:.2f}"
 
 
 def _fit(fits: bool | None) -> _Fit:

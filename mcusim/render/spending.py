@@ -61,7 +61,9 @@ def spending_lines(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
     shares = ", ".join([f"{name} {format_percent(cycles / total)}" for name, cycles in zip(CAUSES, spent, strict=True)])
     slowest_layers = slowest(report)
     lines = paragraph(f"Time: {shares}; the slowest layers:", width, style="bold")
-    rows = [_row(one, report) for one in slowest_layers]
+    largest_ms = max(_ms(one, report) for one in slowest_layers)
+    decimals = 0 if largest_ms >= 100 else 1 if largest_ms >= 10 else 2
+    rows = [_row(one, report, decimals) for one in slowest_layers]
     indent = "  " if width >= 60 else ""
     lines += [Text(indent, no_wrap=True).append_text(line) for line in _table(rows, width - len(indent), glyphs)]
     for hint, layers in _hints(slowest_layers).items():
@@ -78,11 +80,14 @@ def _hints(slow_layers: list[Slow]) -> dict[str, list[int]]:
     return hints
 
 
-def _row(one: Slow, report: Report) -> list[Cell]:
+def _ms(one: Slow, report: Report) -> float:
+    return cycles_to_ms(one.layer.cycles or 0, report.profile.clock_hz)
+
+
+def _row(one: Slow, report: Report, decimals: int) -> list[Cell]:
     layer = one.layer
-    ms = cycles_to_ms(layer.cycles or 0, report.profile.clock_hz)
     return [
-        Cell(f"{ms:,.2f}" if ms < 100 else f"{ms:,.1f}"),
+        Cell(f"{_ms(one, report):,.{decimals}f}"),
         Cell("ms", "dim"),
         Cell(format_percent(one.share)),
         Cell(f"{layer.index} {one.name}"),
