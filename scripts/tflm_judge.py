@@ -44,12 +44,16 @@ class Question(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """said: TFLM's own words, where it refuses.   head_bytes: 0 where it refuses.   outputs: where they were kept."""
+    """said: TFLM's own words, where it refuses.   head_bytes: 0 where it refuses.   outputs: where they were kept.
+
+    is_fed: whether the wheel took every input; it has no way to give elements of some types.
+    """
 
     outcome: Outcome
     said: str = ""
     head_bytes: int = 0
     outputs: tuple[NDArray[Any], ...] = ()
+    is_fed: bool = True
 
     @property
     def runs(self) -> bool:
@@ -117,14 +121,14 @@ def _answer(question: Question, results: int, told: Any) -> Answer:
     try:
         interpreter = runtime.Interpreter.from_bytes(question.content, arena_size=ARENA_BYTES)
         outcome = Outcome.NOT_INVOKED
-        _feed(interpreter, question.inputs)
+        is_fed = _feed(interpreter, question.inputs)
         interpreter.invoke()
     except (AttributeError, RuntimeError):  # the wheel's own Python looks for the options of VAR_HANDLE
         return Answer(outcome, _said(told))
     interpreter.print_allocations()
     head = re.search(r"allocation head (\d+)", _said(told))
     outputs = tuple(_outputs(interpreter, results))
-    return Answer(Outcome.RUNS, "", int(head[1]) if head else 0, outputs)
+    return Answer(Outcome.RUNS, "", int(head[1]) if head else 0, outputs, is_fed)
 
 
 def _outputs(interpreter: Any, most: int) -> Iterator[NDArray[Any]]:
@@ -136,12 +140,15 @@ def _outputs(interpreter: Any, most: int) -> Iterator[NDArray[Any]]:
             return
 
 
-def _feed(interpreter: Any, inputs: Sequence[NDArray[Any]]) -> None:
+def _feed(interpreter: Any, inputs: Sequence[NDArray[Any]]) -> bool:
+    """Whether the wheel took all of them."""
+    is_fed = True
     for index, elements in enumerate(inputs):
         try:
             interpreter.set_input(elements, index)
         except (RuntimeError, ValueError):  # the wheel's own limit, not TFLM's: it then runs on what lies there
-            continue
+            is_fed = False
+    return is_fed
 
 
 def _said(told: Any) -> str:

@@ -117,8 +117,6 @@ def set_scale(made: Maker, tensor: int, scales: list[float], zero_points: list[i
 
 BAD_NETWORKS = {
     "no subgraph": (lambda m: setattr(m.model, "subgraphs", []), "holds no network"),
-    "no inputs": (lambda m: setattr(m.graph, "inputs", []), "network has no inputs"),
-    "no outputs": (lambda m: setattr(m.graph, "outputs", []), "network has no outputs"),
     "version": (lambda m: setattr(m.model, "version", 7), "schema version 7"),
     "input index": (lambda m: set_inputs(m, 0, [99, 1]), "tensor 99 as input, and there are 8"),
     "negative index": (lambda m: set_inputs(m, 0, [-2, 1]), "tensor -2 as input"),

@@ -21,6 +21,7 @@ from mcusim.graph import Activation, DType, Quantization
 __all__ = [
     "INT32_MAX",
     "INT32_MIN",
+    "LEAST_SHIFT",
     "Multiplier",
     "Rounding",
     "Scaling",
@@ -62,6 +63,10 @@ class Rounding(StrEnum):
     """The accumulator as float32 times a float32 factor: TinyEngine."""
 
 
+LEAST_SHIFT = -31
+"""By more bits to the right C does not define a shift of 32-bit numbers."""
+
+
 class Multiplier(NamedTuple):
     """The real number `multiplier * 2**(shift - 31)`.   multiplier: int32, 0 or in [2**30, 2**31)."""
 
@@ -79,7 +84,7 @@ def quantize_multiplier(real: float) -> Multiplier:
     fixed = int(round_half_away(fraction * (1 << 31)))
     if fixed == 1 << 31:
         fixed, shift = fixed // 2, shift + 1
-    return Multiplier(fixed, shift) if fixed and shift >= -31 else Multiplier(0, 0)
+    return Multiplier(fixed, shift) if fixed and shift >= LEAST_SHIFT else Multiplier(0, 0)
 
 
 def round_half_away(value: ArrayLike) -> NDArray[np.float64]:

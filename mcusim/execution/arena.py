@@ -22,7 +22,7 @@ from mcusim.execution.preparation import Array, Preparation, storage_type
 from mcusim.graph import ABSENT, DType, TensorType
 from mcusim.lowering.addressing import Operand, Place, RowRun, StepOperands, operands
 from mcusim.ops import OPS
-from mcusim.ops.registry import Piece, Run
+from mcusim.ops.registry import Piece, Run, taken_inputs
 from mcusim.ops.rooms import room
 from mcusim.program import Iteration, Variable, ViewKind
 from mcusim.region import Span, clip
@@ -230,8 +230,9 @@ class Arena:
             array, moved = self._array(operand, operand.at(iteration.row, iteration.col))
             scatters += moved
             outputs.append(array)
-        piece = Piece(iteration.region.rows, iteration.region.cols, tuple(origins))
-        arrays = tuple(inputs), tuple(outputs)
+        taken = taken_inputs(step.signature)
+        piece = Piece(iteration.region.rows, iteration.region.cols, tuple(origins[:taken]))
+        arrays = tuple(inputs[:taken]), tuple(outputs)
         return BoundStep(ready.run, ready.prepared, *arrays, piece, iteration, time, tuple(gathers), tuple(scatters))
 
     def _asked(self, iteration: Iteration, position: int) -> _Part | None:

@@ -54,7 +54,7 @@ def check_inputs(graph: Graph, inputs: Inputs) -> Feed:
     if len(set(calls)) > 1:
         counts = ", ".join("one call" if n is None else f"{n} calls" for n in calls)
         raise _refusal(graph, f"the inputs disagree: {counts}", "give every input the same leading dimension")
-    return Feed(tuple(arrays), calls[0])
+    return Feed(tuple(arrays), calls[0] if calls else None)
 
 
 def _in_order(graph: Graph, inputs: Inputs) -> Sequence[ArrayLike]:

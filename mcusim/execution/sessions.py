@@ -15,7 +15,7 @@ from mcusim.execution.preparation import Array, Preparation, PreparedNode
 from mcusim.execution.runners import BatchRunner, StepRunner, Tier, segments
 from mcusim.graph import ABSENT, DType, Graph, Node
 from mcusim.lowering.variables import handles
-from mcusim.ops.registry import StateRole
+from mcusim.ops.registry import StateRole, taken_inputs
 from mcusim.program import Iteration
 
 __all__ = ["Session", "Trace"]
@@ -316,5 +316,6 @@ def _run_alone(ready: PreparedNode, node: Node, inputs: Sequence[Array]) -> list
     """A node outside the arena, whole."""
     outputs = [np.zeros(kind.shape, kind.dtype.unpacked.value) for kind in node.signature.outputs]
     output = node.signature.outputs[0] if node.signature.outputs else None
-    ready.run(ready.prepared, inputs, outputs, whole_piece(output, len(inputs)))
+    taken = inputs[: taken_inputs(node.signature)]
+    ready.run(ready.prepared, taken, outputs, whole_piece(output, len(taken)))
     return outputs

@@ -151,10 +151,7 @@ def _check_signature(signature: Signature) -> None:
 
 
 def _check_operands(op: OpDef, signature: Signature) -> None:
-    """Raise ModelError for surplus inputs, and where a handle is none or something else is one."""
-    if op.most_inputs is not None and len(signature.inputs) > op.most_inputs:
-        what = f"it has {len(signature.inputs)} inputs, and {op.name} has {op.most_inputs} at most"
-        raise ModelError(what, where=f"op {op.name}", fix=_EXPORT_AGAIN)
+    """Raise ModelError where a handle is none or something else is one."""
     if op.state in _KEEPING:
         named = signature.outputs if op.state is StateRole.HANDLE else signature.inputs
         if not named or named[0] is None or named[0].dtype is not DType.RESOURCE:

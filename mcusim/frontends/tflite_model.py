@@ -185,9 +185,6 @@ def _graph(file: _File, table: Table, name: str, number: int) -> Graph:
         source=Source(file.flatbuffer.where),
     )
     where = f"{file.flatbuffer.where}, subgraph {number}" if number else file.flatbuffer.where
-    for part, numbers in (("inputs", inputs), ("outputs", graph.outputs)):
-        if not numbers and number == 0:  # subgraphs that initialise variables have neither inputs nor outputs
-            raise ModelError(f"the network has no {part}", where=where, fix="export a whole network")
     check_flow(graph, where)
     check_shapes(graph, where)
     return graph

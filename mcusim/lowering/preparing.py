@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from mcusim.errors import ModelError
 from mcusim.graph import ABSENT, DType, Graph, Signature, Tensor, TensorType
+from mcusim.graph import signature as signature_of
 from mcusim.ops import OPS
-from mcusim.ops.registry import Call, Movement, Numerics, StateRole
+from mcusim.ops.registry import Call, Movement, Numerics, StateRole, taken_inputs
 from mcusim.ops.shared.late import prepare_late
 from mcusim.program import Program, Step
 
@@ -58,12 +59,14 @@ def prepared_node(graph: Graph, index: int, signature: Signature, numerics: Nume
 
 def call_of(graph: Graph, index: int, signature: Signature, numerics: Numerics) -> Call:
     """A node with its numbers, as `OpDef.prepare` takes it."""
-    node = graph.nodes[index]
+    node, taken = graph.nodes[index], taken_inputs(signature)
+    if taken < len(signature.inputs):
+        signature = signature_of(signature.op, signature.attributes, signature.inputs[:taken], signature.outputs)
     return Call(
         signature,
         tuple(
             None if tensor == ABSENT or kind is None else _typed(graph.tensors[tensor], kind)
-            for tensor, kind in zip(node.inputs, signature.inputs, strict=True)
+            for tensor, kind in zip(node.inputs[:taken], signature.inputs, strict=True)
         ),
         tuple(_typed(graph.tensors[t], kind) for t, kind in zip(node.outputs, signature.outputs, strict=True)),
         where_of(graph, index),

@@ -42,6 +42,7 @@ __all__ = [
     "entered_subgraphs",
     "op_of",
     "register",
+    "taken_inputs",
 ]
 
 
@@ -259,7 +260,8 @@ class OpDef:
         in which a runtime plans them.
     packs: whether its activations may be int4 or int2: it computes on them as on int8, within their narrower range.
     needs_options: whether a file without its options is refused; else they are as the schema says.
-    most_inputs: how many inputs it has at most; None for as many as it is given. A file with more is refused.
+    most_inputs: how many inputs it has at most; None for as many as it is given. Where a runtime does not mind further
+        ones, nobody looks at them: they are planned, and neither prepared nor given to a kernel.
     shape_inputs: inputs whose elements say the output's shape. Where one is computed at run time the stored shape
         counts, and an operator that runs all the same must hold it against its inputs in `prepare`.
     is_border_conversion: at the border of a network its caller may do it instead (types and layouts of the input).
@@ -329,6 +331,13 @@ def op_of(signature: Signature, where: str) -> OpDef:
             fix="`mcusim ops MODEL` lists what is supported; replace the operator or cut the network before it",
         )
     return op
+
+
+def taken_inputs(signature: Signature) -> int:
+    """How many of a node's inputs its operator looks at: the first ones."""
+    op = OPS.get(signature.op)
+    most = op.most_inputs if op is not None else None
+    return len(signature.inputs) if most is None else min(most, len(signature.inputs))
 
 
 A = TypeVar("A", bound=Attributes)

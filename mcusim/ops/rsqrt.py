@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.arithmetic.fixed_point import inverse_square_root
-from mcusim.arithmetic.quant import Integers, dtype_range, requantize, rescale, scaling
+from mcusim.arithmetic.quant import LEAST_SHIFT, Integers, dtype_range, requantize, rescale, scaling
+from mcusim.errors import ModelError
 from mcusim.graph import DType
 from mcusim.ops.registry import Call, WorkKind, register
 from mcusim.ops.shared.accumulators import per_tensor, rounding_of
@@ -43,7 +44,11 @@ def _results(call: Call, values: Integers) -> NDArray[Any]:
     multiplier, shift = inverse_square_root(x)
     root = requantize(np.ones_like(x), multiplier, shift + HEADROOM_BITS)
     by = scaling(1.0 / (sqrt(scale) * out_scale), rounding_of(call))
-    result = rescale(root, replace(by, shift=np.asarray(by.shift - HEADROOM_BITS, np.int32))) + out_zero_point
+    shifted = np.asarray(by.shift - HEADROOM_BITS, np.int32)
+    if shifted.min() < LEAST_SHIFT:
+        what = f"its output's scale {out_scale:g} is too large: the kernel shifts by {-shifted.min()} bits"
+        raise ModelError(what, where=call.where, fix="quantise the network again")
+    result = rescale(root, replace(by, shift=shifted)) + out_zero_point
     return clamped_table(np.where(x == 0, dtype_range(output.dtype)[1], result), output.dtype)
 
 

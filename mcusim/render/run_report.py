@@ -129,13 +129,13 @@ def _facts(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
         params += f" ({format_count(model.published_params)} published)"
     where = "in the arena" if report.input.where == "arena" else report.input.where
     facts = [
-        f"input {shape_text(model.input_shape, glyphs)}",
+        f"input {shape_text(model.input_shape, glyphs)}" if report.input.bytes else "no input",
         f"{format_count(model.macs)} MACs",
         params,
         f"{board.core} at {format_hz(board.clock_hz)}",
         f"{report.runtime.name} {report.runtime.version}{_priced(report)}",
         f"schedule {report.schedule.spec}",
-        f"input of {format_bytes(report.input.bytes)} {where}",
+        *([f"input of {format_bytes(report.input.bytes)} {where}"] if report.input.bytes else []),
         *([f"SRAM as {report.convention.name}"] if report.convention.name != report.runtime.name else []),
     ]
     lines = [Text(line, style="dim") for line in _joined(facts, f" {glyphs.dot} ", width)]

@@ -192,7 +192,7 @@ def _report(question: Question, settled: Settled) -> Report:
         model=ModelInfo(
             graph.name,
             graph.source.description,
-            graph.tensors[graph.inputs[0]].shape,
+            graph.tensors[graph.inputs[0]].shape if graph.inputs else (),
             sum([layer.macs for layer in layers]),
             params,
             published.params if published else None,
