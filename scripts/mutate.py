@@ -4,9 +4,9 @@
     .venv/bin/python scripts/mutate.py --sample 40 mcusim/report.py     of one file or folder
 
 A fault is a changed comparison, an operator, a number off by one, a condition turned round, or a term left out. Each is
-tried in a process of its own: a fork of this one, in which everything is loaded already and the file's module is
-executed again from the changed source. Nothing is written to the tree. Prints a line for each that survives, then
-how many of how many were caught. A fault that hangs its tests is caught by the clock.
+tried in a process of its own: a fork of this one, in which everything is loaded already and the functions of the file's
+module are given the faulty code. Nothing is written to the tree. The fastest tests run first. Prints a line for each
+that survives, then how many of how many were caught. A fault that hangs its tests is caught by the clock.
 """
 
 from __future__ import annotations
@@ -15,26 +15,25 @@ import argparse
 import ast
 import contextlib
 import copy
-import importlib.abc
-import importlib.util
+import gc
 import os
 import random
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import NamedTuple
 
-import numpy
 import pytest
 
-LOADED = numpy, pytest
-"""What no fault is planted in is loaded once, before the forks."""
 REPO = Path(__file__).resolve().parents[1]
 SECONDS = 240
 """Of a computer that others use too. A fault that takes longer than this loops."""
+LONG_SECONDS = 20
+"""A test that takes longer than this without a fault is left out."""
+QUIETLY = ("-q", "-x", "--quick", "-p", "no:cacheprovider", "--no-header", "-W", "ignore")
 
 TESTS = {
     "mcusim/lowering": ("test_stages.py", "test_schedules.py", "test_addressing.py", "test_overwrites.py"),
@@ -126,32 +125,47 @@ def tests_of(path: str) -> list[str]:
 
 
 def install(path: str, tree: ast.Module) -> None:
-    """Execute the file's module again, from the faulty tree, before anything has taken names from it."""
-    name = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
-    source = ast.unparse(tree)
-
-    class Loader(importlib.abc.SourceLoader):
-        def get_filename(self, fullname: str) -> str:
-            return str(REPO / path)
-
-        def get_data(self, path: str | bytes) -> bytes:
-            return source.encode()
-
-    class Finder(importlib.abc.MetaPathFinder):
-        def find_spec(self, fullname: str, path_: object, target: object = None) -> ModuleSpec | None:
-            if fullname != name:
-                return None
-            folder = [str((REPO / path).parent)] if path.endswith("__init__.py") else None
-            return importlib.util.spec_from_file_location(
-                fullname, REPO / path, loader=Loader(), submodule_search_locations=folder
-            )
-
-    sys.meta_path.insert(0, Finder())
-    sys.dont_write_bytecode = True
+    """Give the functions of a loaded module the faulty code: every name that was taken from the module sees it."""
+    file = str(REPO / path)
+    faulty = {(code.co_qualname, code.co_firstlineno): code for code in codes_in(compile(tree, file, "exec"))}
+    for function in gc.get_objects():
+        if isinstance(function, FunctionType) and function.__code__.co_filename == file:
+            code = faulty.get((function.__code__.co_qualname, function.__code__.co_firstlineno))
+            if code is not None and code != function.__code__:
+                function.__code__ = code
 
 
-def fails(path: str, number: int | None) -> bool:
-    """Whether a test fails, or the clock ends it, with a fault in the file; with none if there is no number."""
+def codes_in(code: CodeType) -> Iterator[CodeType]:
+    """The code of a module and of all that is defined in it."""
+    yield code
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from codes_in(inner)
+
+
+class FastFirst:
+    """Runs tests in order of the time that they took without a fault. That is written down in a run of its own."""
+
+    def __init__(self, seconds: dict[str, float] | None, to: int) -> None:
+        self.seconds, self.to = seconds, to
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        if self.seconds is not None:
+            known = self.seconds
+            items[:] = sorted((item for item in items if item.nodeid in known), key=lambda item: known[item.nodeid])
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if self.seconds is None and report.when == "call" and report.passed and report.duration < LONG_SECONDS:
+            os.write(self.to, f"{report.duration} {report.nodeid}\n".encode())
+
+
+def outcome(path: str, number: int | None, seconds: dict[str, float] | None = None) -> tuple[bool, dict[str, float]]:
+    """Whether a test fails, or the clock ends it, with a fault in the file; with none if there is no number.
+
+    And how long each test took that passed, in a run without `seconds`.
+    """
+    reads, writes = os.pipe()
     child = os.fork()
     if child == 0:
         signal.alarm(SECONDS)
@@ -160,12 +174,14 @@ def fails(path: str, number: int | None) -> bool:
             try:
                 if number is not None:
                     install(path, planted(path, number)[0])
-                quietly = ["-q", "-x", "--quick", "-p", "no:cacheprovider", "--no-header"]
-                code = int(pytest.main([*quietly, *tests_of(path)]))
+                code = int(pytest.main([*QUIETLY, *tests_of(path)], plugins=[FastFirst(seconds, writes)]))
             finally:
                 os._exit(code)
+    os.close(writes)
+    with os.fdopen(reads, encoding="utf-8") as lines:
+        pairs = [line.rstrip("\n").split(" ", 1) for line in lines]
     _, status = os.waitpid(child, 0)
-    return status != 0
+    return status != 0, {name: float(taken) for taken, name in pairs}
 
 
 def main() -> None:
@@ -178,21 +194,23 @@ def main() -> None:
         if not (REPO / where).exists() or not where.startswith(tuple(TESTS)):
             parser.error(f"{where} is no file or folder in {', '.join(TESTS)}")
     os.environ.setdefault("MCUSIM_CORPUS", "")
-    draw = random.Random(asked.seed)
-    chosen: list[Fault] = []
+    os.chdir(REPO)
+    draw, started = random.Random(asked.seed), time.monotonic()
+    caught = tried = 0
     for where in asked.where:
         each = faults(where)
-        if fails(each[0].path, None):
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            pytest.main([*QUIETLY, "--collect-only", *tests_of(each[0].path)])  # loads tests, and what they import
+        is_broken, seconds = outcome(each[0].path, None)
+        if is_broken:
             sys.exit(f"{where}: its tests fail, or take more than {SECONDS} s, without a fault too")
-        chosen += draw.sample(each, min(-(-asked.sample // len(asked.where)), len(each)))
-    caught, started = 0, time.monotonic()
-    for done, fault in enumerate(chosen, start=1):
-        was_caught = fails(fault.path, fault.number)
-        caught += was_caught
-        if not was_caught:
-            print(f"survives: {planted(fault.path, fault.number)[1]}", flush=True)
-        print(f"{done} of {len(chosen)}, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-    print(f"{caught} of {len(chosen)} faults were caught")
+        for fault in draw.sample(each, min(-(-asked.sample // len(asked.where)), len(each))):
+            was_caught, _ = outcome(fault.path, fault.number, seconds)
+            caught, tried = caught + was_caught, tried + 1
+            if not was_caught:
+                print(f"survives: {planted(fault.path, fault.number)[1]}", flush=True)
+            print(f"{tried} tried, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        print(f"{caught} of {tried} faults were caught up to {where}", flush=True)
 
 
 if __name__ == "__main__":

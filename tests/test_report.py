@@ -20,6 +20,12 @@ def cells(page: str) -> list[list[str]]:
     return [re.findall(r"<td [^>]*>(.*?)</td>", row) for row in rows if "<td" in row]
 
 
+def test_it_fits_or_not_or_nobody_knows() -> None:
+    assert [report(verdict).fits for verdict in Verdict] == [
+        {Verdict.FITS: True, Verdict.DOES_NOT_FIT: False}.get(verdict) for verdict in Verdict
+    ]
+
+
 def test_what_must_fit_is_the_peak_and_the_stack() -> None:
     sram = report().sram
     assert sram.with_stack_bytes == sram.peak_bytes == 153_600
