@@ -1,4 +1,24 @@
-"""int8 ADD, SUB, MUL and PRELU, with broadcasting."""
+"""int8 ADD, SUB, MUL and PRELU, with broadcasting.
+
+A sum of two int8 tensors with scales of their own takes three requantisations: each input is brought to a common scale,
+and the sum from there to the output's scale.
+
+    a --(a - za) << 20, times ma, rounded--+
+                                           +--> sum --times m, rounded twice, + z, clamped--> out
+    b --(b - zb) << 20, times mb, rounded--+
+
+The first two need 52 bits as they are written. `_affine` finds 32-bit numbers that give the same result for each of the
+256 values of an input, and checks all of them; where there are none, the step is declined.
+
+Broadcasting is a matter of pitches. Of ADD(map of 7 x 7 x 64, vector of 64), 49 rows of 64 elements are added, and the
+pitch of the vector is 0:
+
+    OUT, A   |row 0 ....|row 1 ....|row 2 ....| ...  pitch 64
+    B        |vector ...|                            pitch 0
+
+Rows as short as these would leave the vector units waiting. So the vector is first repeated in the workspace until it
+is about ROW_BYTES long, and many rows are added at a time.
+"""
 
 from __future__ import annotations
 
@@ -69,6 +89,7 @@ def _sum_run(sign: int) -> Callable[..., None]:
 
         def scaled(address: Value, k: Sequence[Value]) -> Value:
             x = b.sext(e.load(NARROW, address), VI32)
+            # k: slope, fraction, offset, extra, sign mask, half, right shift
             high = b.add(b.add(b.mul(x, k[0]), k[3]), b.ashr(b.add(b.mul(x, k[1]), k[2]), const(VI32, 16)))
             sign = b.and_(b.ashr(high, const(VI32, 31)), k[4])
             return b.ashr(b.add(b.add(high, k[5]), sign), k[6])
@@ -219,12 +240,13 @@ def encode(
     if not isinstance(prepared, PreparedSum | PreparedProduct | PreparedPrelu) or output.dtype != np.int8:
         raise Declined("it is no sum or product of int8")
     source = _only_operand(prepared.operands, inputs)
-    if source is not None and source.shape == output.shape:
+    if source is not None and source.shape == output.shape:  # x + 3, x * 0.5: a table of 256 results
         return encode_table(shared("table", lambda: _table(prepared, None)), source, output)
     node = shared("node", lambda: _node(prepared))
     a, b = (_operand(prepared.operands, k, inputs[k], output, piece, shared) for k in range(2))
     commands = []
     for runs in rows_of(output, a, b):
+        # An input under the output is read and written element by element, and that is safe only where both lie alike.
         for k, array in ((1, a), (2, b)):
             if overlap(array, output) and (runs.bases[k], runs.pitches[k]) != (runs.bases[0], runs.pitches[0]):
                 raise Declined("it overwrites what it has still to read")
@@ -277,6 +299,7 @@ def _rows(runs: Runs) -> tuple[dict[int, int], int]:
     rows, length, last, repeated = runs.rows, runs.length, runs.length, 0
     pitches = list(runs.pitches)
     shared_by_all = [k for k in (1, 2) if pitches[k] == 0]
+    # Three rows of 64 elements with one shared input are one row of 192, if nothing lies between the other rows.
     if rows > 1 and length < ROW_BYTES and len(shared_by_all) == 1 and sorted(pitches) == [0, length, length]:
         [repeated] = shared_by_all
         times = min(rows, -(-ROW_BYTES // length))

@@ -1,4 +1,11 @@
-"""int8 RESIZE_BILINEAR: two input rows are mixed, whole; then columns of the result, pixel by pixel."""
+"""int8 RESIZE_BILINEAR: two input rows are mixed, whole; then columns of the result, pixel by pixel.
+
+    input row 3   p p p p      output row between them, a quarter of the way down:
+    input row 4   q q q q      mixed = (3 p + q) / 4, in the workspace, as int32 and not divided yet
+
+Then each output pixel mixes two pixels of `mixed` in the same way, and rounds once at the end. Shares are whole numbers
+of 1 / ONE, so that the result is exact: 3/4 and 1/4 are 768 and 256 of 1,024.
+"""
 
 from __future__ import annotations
 

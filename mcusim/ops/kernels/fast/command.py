@@ -1,5 +1,8 @@
 """What encoders make, and the few facts about arrays that they need. No numba here.
 
+    command(fill, {FILL_OUT: 0x7f00, FILL_PITCH: 0, FILL_ROWS: 1, FILL_BYTES: 64, FILL_VALUE: 0})
+    = Command(kernel=fill, fields=(0x7f00, 0, 1, 64, 0), workspace_bytes=0, keeps=())
+
 A command is one call of a kernel: its fields are addresses and numbers, int64 each. Its addresses are absolute: they
 hold for one session, and the arrays behind them must be kept alive as long as the command.
 """
@@ -138,16 +141,19 @@ def rows_of(*arrays: Array) -> list[Runs]:
     dims = [(size, tuple(a.strides[axis] for a in arrays)) for axis, size in enumerate(shape) if size != 1]
     steps = tuple(a.itemsize for a in arrays)
     length = 1
+    # Axes that are contiguous in all arrays are one run: a map of 14 x 14 x 32 that fills its buffer is 6,272 elements.
     while dims and dims[-1][1] == tuple(step * length for step in steps):
         length *= dims.pop()[0]
     merged: list[tuple[int, tuple[int, ...]]] = []
     for size, strides in reversed(dims):
+        # An axis joins the one inside it if a step along it is a whole walk over that one, in every array.
         if merged and strides == tuple(stride * merged[0][0] for stride in merged[0][1]):
             merged[0] = (size * merged[0][0], merged[0][1])
         else:
             merged.insert(0, (size, strides))
     if len(merged) > 2 or (len(merged) == 2 and merged[0][0] > 16):
         raise Declined("it lies in too many pieces")
+    # Two axes are left at most: the inner one are the rows of a command, the outer one is unrolled into commands.
     outer = merged[0] if len(merged) == 2 else (1, (0,) * len(arrays))
     count, pitches = merged[-1] if merged else (1, (0,) * len(arrays))
     starts = [address_of(a) for a in arrays]

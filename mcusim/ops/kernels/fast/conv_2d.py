@@ -2,7 +2,19 @@
 
 The rows of a band are copied to the workspace as the multiply wants them (zero point at the borders); tiles then read
 them through an offset table. A kernel row is one tap, a run of kw * c bytes; where columns are dilated each kernel
-column is a tap of its own. Everything that a call's shape decides (offset tables, bands) is worked out by the encoder.
+column is a tap of its own. A band of a 3 x 3 convolution with stride 2: two output rows need five input rows.
+
+    input in the arena            workspace, converted               tiles
+    row 0 ............            row 0 ............  <- output row 0 reads rows 0 to 2
+    row 1 ............   fetch    row 1 ............
+    row 2 ............   ---->    row 2 ............  <- output row 1 reads rows 2 to 4     gemm: all pixels of the band
+    row 3 ............            row 3 ............
+    row 4 ............            row 4 ............
+
+Converted means x + 128 with VNNI, whose dot product takes unsigned bytes, and int16 without. What `x + 128` adds to the
+sums is taken off the bias (see `packing`).
+
+Everything that a call's shape decides (offset tables, bands) is worked out by the encoder.
 """
 
 from __future__ import annotations
@@ -71,6 +83,7 @@ def conv(command: int, workspace: int) -> None:
         height = (count - 1) * stride + reach
         base = workspace
         if field(command, INSIDE) != 0:
+            # No border to fill: rows are converted from where they lie, all at once if no bytes lie between them.
             if row_bytes == pitch:
                 convert(base, source + first * pitch, height * row_bytes)
             else:
@@ -96,7 +109,7 @@ def conv(command: int, workspace: int) -> None:
             if not VNNI:
                 base = (workspace + height * row_bytes + 127) & ~63
             convert(base, workspace, height * row_bytes)
-        whole = count == band
+        whole = count == band  # the last band may have fewer rows: it has offset tables of its own
         gemm(
             count * wide,
             field(command, OUT_CHANNELS),

@@ -1,4 +1,8 @@
-"""QUANTIZE and DEQUANTIZE: floats to 8 bits, and a table for whatever 8 bits become."""
+"""QUANTIZE and DEQUANTIZE: floats to 8 bits, and a table for whatever 8 bits become.
+
+float32 -> int8           round(x / scale) + zero point, clamped          the vector code below
+int8 -> int8, float32     256 results                                     a table, see `lookup`
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,13 @@ Input rows are interleaved (see `interleaved.py`); then a kernel column is a *ta
 row is one flat run of elements, whatever the number of channels: weights repeat with period lcm(channels, BLOCK).
 Where that is over 16 blocks, each pixel is a run of its own.
 
+Three channels a b c, four rows of a kernel of 4 x 1, four pixels:
+
+    row 0   a0 b0 c0 a0' b0' c0' ...            interleaved   a0 a1 a2 a3  b0 b1 b2 b3  c0 c1 c2 c3  a0' a1' ...
+    row 1   a1 b1 c1 a1' b1' c1' ...                          '--lane 0--' '--lane 1--' '--lane 2--'
+    row 2   a2 ...
+    row 3   a3 ...                              one dot product of four bytes by four weights is a whole kernel column
+
 With a stride along columns they are split by phase when they are fetched, so that taps stay runs.
 """
 
@@ -210,6 +217,7 @@ def _pack(prepared: PreparedDepthwiseConv2D, turned: bool) -> _Packed:
     padded[:kernel_h, :, :channels] = layer.weights.T.reshape(kernel_h, kernel_w, channels)
     period = channels // math.gcd(channels, BLOCK)
     alone = channels % BLOCK == 0 or period > MOST_BLOCKS
+    # 24 channels and blocks of 64: after lcm(24, 64) = 192 elements, three blocks, channel 0 is first again.
     blocks = -(-channels // BLOCK) if alone else period
     lanes = np.arange(blocks * BLOCK).reshape(blocks, BLOCK)
     order = np.where(lanes < channels, lanes, -1) if alone else lanes % channels

@@ -1,6 +1,11 @@
 """The machine that runs a program: a whole run of steps is one call of compiled code.
 
-A program is int64s: for each command the address of its kernel, the number of its fields, and these.
+A program is int64s: for each command the address of its kernel, the number of its fields, and these. Of two commands
+with three fields and one:
+
+    word    0        1   2   3   4   5        6   7
+            kernel   3   f0  f1  f2  kernel   1   f0
+                         ^ the address that the first kernel is given; the next command is 16 + 8 x 3 bytes further
 """
 
 from __future__ import annotations
@@ -30,7 +35,7 @@ def run(program: int, count: int, workspace: int) -> None:
     """Execute `count` commands.   program, workspace: addresses. The interpreter's lock is released meanwhile."""
     at = program
     for _ in range(count):
-        _call(ld64(at), at + 16, workspace)
+        _call(ld64(at), at + 16, workspace)  # a kernel reads its own fields: none is passed in a register
         at += 16 + 8 * ld64(at + 8)
 
 

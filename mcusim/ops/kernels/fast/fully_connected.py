@@ -1,4 +1,7 @@
-"""int8 FULLY_CONNECTED: a 1x1 convolution over one row of pixels."""
+"""int8 FULLY_CONNECTED: a 1x1 convolution over one row of pixels.
+
+A batch of 2 vectors of 640 is an image of one row of 2 pixels with 640 channels; units are output channels.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Depthwise dots: rows of the kernel in groups, 4 with VNNI, else 2.
+"""Depthwise dot products: rows of the kernel in groups, 4 with VNNI, else 2.
 
 The bytes of so many input rows are interleaved, so that an int32 lane holds one channel of a piece of a column, and one
-dot serves the whole piece.
+dot serves the whole piece. A kernel of 3 rows is a group of 4 whose last weight is 0. One of 7 rows is two groups: the
+second adds to the sums of the first. The picture is in `depthwise_conv_2d`.
 """
 
 from __future__ import annotations

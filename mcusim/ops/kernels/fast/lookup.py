@@ -1,4 +1,14 @@
-"""Operators that map each 8-bit element by itself: a table of all 256 results, filled by the plain kernel."""
+"""Operators that map each 8-bit element by itself: a table of all 256 results, filled by the plain kernel.
+
+LOGISTIC, TANH, HARD_SWISH, QUANTIZE from int8, LEAKY_RELU: whatever the formula, an 8-bit input has 256 results. So the
+plain kernel runs once on all of them, and the compiled one only looks up:
+
+    x      -128  -127  ...  -1    0    1  ...  127          table, by the bits of x as an unsigned byte:
+    f(x)   -128  -128  ...  -1    0    1  ...  127          f(0) ... f(127) f(-128) ... f(-1)
+
+A vector unit has no load of a whole vector of table entries that is worth having. It has shuffles that look up in 16
+bytes (x86 with AVX2) or in 128 (VBMI); `_by_sixteens` and `_by_pairs` build a lookup in 256 out of them.
+"""
 
 from __future__ import annotations
 

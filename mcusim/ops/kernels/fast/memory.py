@@ -1,5 +1,8 @@
 """Loads, stores and copies at machine addresses, for code that numba compiles. Nothing is checked.
 
+    exact   bytes [0, count)                              tensors in the arena: their neighbours must not change
+    over    bytes [0, count rounded up to a vector)       a workspace, which is a vector longer than what it holds
+
 "Over" means that up to so many bytes behind the end are read, or written, too: sources have slack behind them, and
 only workspaces are written so.
 """

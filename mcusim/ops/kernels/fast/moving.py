@@ -1,4 +1,14 @@
-"""Bytes from one strided array to another: whatever an operator moves, numpy says where, and this moves it."""
+"""Bytes from one strided array to another: whatever an operator moves, numpy says where, and this moves it.
+
+TRANSPOSE, SLICE, CONCATENATION, PACK and the like differ only in which views they copy. Each plain kernel gives pairs
+(target, source) of views; here a pair becomes one command of at most four loops around a run of bytes:
+
+    columns 2 to 5 of a map of 8 x 8 x 4     shape (8, 3, 4), strides (32, 4, 1)
+    target, packed                           shape (8, 3, 4), strides (12, 4, 1)
+    merged                                   a run of 12 bytes; 8 times, strides 12 and 32
+
+Axes are merged as long as a step along the outer one is a whole walk over the inner one in both arrays.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +97,7 @@ def _encode(target: Array, source: Array) -> list[Command]:
         raise Declined("it overwrites what it has still to read")
     if len(axes) > AXES:
         raise Declined("it moves along too many axes")
-    axes = [(1, 0, 0)] * (AXES - len(axes)) + axes
+    axes = [(1, 0, 0)] * (AXES - len(axes)) + axes  # `move` has four loops always
     fields = {OUT: address_of(target), IN: address_of(source), RUN: run}
     for k, (size, out, read) in enumerate(axes):
         fields |= {SIZE + k: size, OUT_STRIDE + k: out, IN_STRIDE + k: read}

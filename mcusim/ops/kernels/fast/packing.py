@@ -2,8 +2,14 @@
 
 numpy only. It runs once for each node of a network.
 
+An example: one channel, weights 3 and -2, bias 10, input zero point -5, with VNNI. The kernel reads u = x + 128, so
+u = x - zx + 123, and it starts from 10 - 123 (3 - 2) = -113. For x = (7, 1): u = (135, 129), and
+-113 + 135 x 3 + 129 x (-2) = 34, which is 10 + (7 + 5) 3 + (1 + 5) (-2).
+
 The zero point folds into the bias:  sum((x - zx) w) + b = sum(u w) + b - (fold + zx) sum(w),  u = x + fold, where
-fold is 128 with VNNI, else 0. Sums wrap modulo 2**32 on the way, so only the final one needs to lie in int32:
+fold is 128 with VNNI, else 0 (in the example fold + zx = 123).
+
+Sums wrap modulo 2**32 on the way, so only the final one needs to lie in int32:
 `sum_range` gives the exact range of each channel, and `requant` refuses what leaves it.
 """
 

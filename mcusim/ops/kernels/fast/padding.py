@@ -1,4 +1,13 @@
-"""PAD, PADV2: the border filled, the rest moved."""
+"""PAD, PADV2: the border filled, the rest moved.
+
++-----------------+
+|       top       |      At most four fills and one move. In a piece only the sides that it touches are there: the
++---+---------+---+      others are empty views, for which no command is made.
+| l | source  | r |
++---+---------+---+
+|     bottom      |
++-----------------+
+"""
 
 from __future__ import annotations
 

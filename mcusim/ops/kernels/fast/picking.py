@@ -1,4 +1,9 @@
-"""RESIZE_NEAREST_NEIGHBOR, TILE, MIRROR_PAD of feature maps: pixels shown again, row by row."""
+"""RESIZE_NEAREST_NEIGHBOR, TILE, MIRROR_PAD of feature maps: pixels shown again, row by row.
+
+All three say for each output row which input row it shows, and the same for columns. Twice as large by nearest
+neighbour: rows 0 0 1 1 2 2, columns 0 0 1 1 2 2. MIRROR_PAD by two on the left: columns 2 1 0 1 2 3. The encoder turns
+both lists into byte offsets, and the kernel copies pixel by pixel.
+"""
 
 from __future__ import annotations
 

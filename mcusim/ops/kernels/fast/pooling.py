@@ -1,4 +1,15 @@
-"""int8 AVERAGE_POOL_2D and MAX_POOL_2D: pixel by pixel, all channels at once."""
+"""int8 AVERAGE_POOL_2D and MAX_POOL_2D: pixel by pixel, all channels at once.
+
+The channels of a pixel follow one another, so a window is reduced by whole pixels. For a window of 2 x 2 and 16
+channels:
+
+    row y      [pixel x: 16 channels][pixel x+1: 16 channels]       out = max(out, pixel), four times,
+    row y+1    [pixel x: 16 channels][pixel x+1: 16 channels]       each time in one vector instruction
+
+Vectors go over the end of a pixel if its channels are no multiple of 16. So a row of outputs is built in the workspace,
+from left to right: each pixel overwrites what the one before it has written too far. Then the row is copied exactly.
+A window is cut at the borders, and the average counts what is left of it (`among`), as TFLM does.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +96,7 @@ def max_pool(command: int, workspace: int) -> None:
         for x in range(first, last):
             left = x * field(command, STRIDE_W) - field(command, LEFT)
             x0, x1 = max(left, 0), min(left + field(command, KERNEL_W), field(command, WIDTH))
-            fill_exact(out, -128, c)
+            fill_exact(out, -128, c)  # what a window outside of the image gives
             for yy in range(y0, y1):
                 row = field(command, IN) + yy * pitch
                 for xx in range(x0, x1):

@@ -1,4 +1,13 @@
-"""int8 MEAN and SUM over axes that follow one another."""
+"""int8 MEAN and SUM over axes that follow one another.
+
+The array is seen as three axes: what lies outside of the summed axes, these, and what lies inside. MEAN over rows and
+columns of 1 x 7 x 7 x 320:
+
+    outer 1      count 49 = 7 x 7       inner 320
+
+So 49 vectors of 320 int8 are added into 320 int32 in the workspace, and each sum is requantised once. The zero points
+are taken off at the end: count times the zero point is one subtraction. Where the inner size is 1, a plain loop adds.
+"""
 
 from __future__ import annotations
 

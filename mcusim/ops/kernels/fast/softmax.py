@@ -1,4 +1,11 @@
-"""int8 SOFTMAX: exponentials out of the node's table, sums, reciprocals and products at run time."""
+"""int8 SOFTMAX: exponentials out of the node's table, sums, reciprocals and products at run time.
+
+    e[k] = exp(scale (x[k] - max x))     a difference of int8 has 256 values: a table, filled when the node is prepared
+    y[k] = e[k] / sum of e               one reciprocal a row, then a product an element
+
+All of it is fixed point, as gemmlowp has it: table entries have 0 integer bits, sums SUM_BITS of them, and the
+reciprocal comes from three steps of Newton and Raphson. Only the two loops over a row and the reciprocal run here.
+"""
 
 from __future__ import annotations
 

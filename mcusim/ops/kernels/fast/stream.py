@@ -1,4 +1,13 @@
-"""Steps of a network encoded into commands, and runs of commands joined into programs: a tier of a session."""
+"""Steps of a network encoded into commands, and runs of commands joined into programs: a tier of a session.
+
+    steps       0 CONV_2D   1 LOGISTIC   2 MUL        3 CUMSUM (none)     4 ADD
+    encode      1 command   1 command    1 command    None                1 command
+    join        [ one program of three commands ]     plain kernel        [ one program ]
+
+Two things pass from step to step. Weights and tables that are packed once are shared by all sessions. And the compiled
+tier remembers which int8 tensor is a table's image of another: MUL(x, LOGISTIC(x)), which is how networks write SWISH,
+then is a table itself, and needs no multiplication.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +93,7 @@ class Stream:
             return [*_gathered(step.gathers), *self._commands(step), *_scattered(step.scatters)]
         except Declined:
             return None
-        finally:
+        finally:  # a declined step changes its tensors too: what is known of them is forgotten
             self._note_images(step)
 
     def _note_images(self, step: Step) -> None:

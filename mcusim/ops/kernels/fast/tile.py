@@ -2,6 +2,21 @@
 
     C[m, n] = requantise(bias[n] + sum over taps t and bytes k of A[a_base + a_off[m] + tap_off[t] + k] * W[t, k, n])
 
+Of a 3 x 3 convolution of a map of W columns and c channels, m is an output pixel and n an output channel. A tap is a
+row of the kernel: 3 c bytes that follow one another. The pixel at row y, column x, with a stride of 1:
+
+    a_off[m]   = (y W + x) c           where its window begins
+    tap_off[t] = t W c                 one row further down for each row of the kernel
+    c_off[m]   = (y W' + x) c'         where it is written
+
+A tile keeps mr x nr vectors of sums in registers. With AVX-512 these are 6 pixels by 4 vectors of 16 channels: 24 of 32
+registers. Each step loads nr vectors of weights once, and for each pixel repeats one group of its bytes in all lanes:
+
+              n: 64 channels                 per step: 4 loads of weights, 6 of activations, 24 dot products
+    m: 6   +----+----+----+----+
+    pixels |    |    |    |    |
+           +----+----+----+----+
+
 Rows of A and of C are found through offset tables, so one tile serves 1x1, k x k (one tap a kernel row), dilated and
 pitched cases, without laying out windows. Blocks of four vectors of channels, then the last one to three vectors; the
 last rows of a column of tiles are shorter tiles, and a tile may compute its last row twice: the same value is stored.
