@@ -201,6 +201,26 @@ def test_places_that_are_no_tensors_are_named_whole() -> None:
         assert any(line.endswith(" scratch, beside the arena") for line in text(report(), width))
 
 
+def test_boards_whose_times_are_inferred_share_one_warning() -> None:
+    """From which other times is told where one board is asked about: two networks on all boards had nine such lines."""
+    reports = [report(Verdict.FITS) for _ in range(3)]
+    boards = []
+    for number, each in enumerate(reports):
+        board = each.profile._replace(name=f"board-{number}")
+        from_where = "its times on cortex-m4" if number else "tflm's times on board-9"
+        warnings = (
+            f"time: tflm 2026 was not measured on {board.name}; inferred from {from_where}: it is wide.",
+            "SRAM.",
+        )
+        boards.append(replace(each, profile=board, warnings=warnings))
+    lines = " ".join(line.plain.strip() for line in board_lines(boards, 200, UNICODE))
+    assert lines.count("! ") == 2
+    assert "! 3 boards: time: tflm was not measured on this board" in lines
+    assert "! 3 boards: SRAM." in lines
+    alone = " ".join(line.plain.strip() for line in board_lines(boards[1:], 200, UNICODE))
+    assert "! 2 boards: time: tflm 2026 was not measured on this board; inferred from its times on cortex-m4" in alone
+
+
 def test_boards_are_counted_and_say_what_they_miss() -> None:
     late = report(Verdict.FITS)
     late = replace(late, verdict=Verdict.DOES_NOT_FIT, latency=late.latency._replace(fits=False, budget_ms=1.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rich.text import Text
@@ -83,18 +84,33 @@ def _heading(reports: Sequence[Report]) -> str:
 
 
 def _shared_warnings(reports: Sequence[Report]) -> list[str]:
-    """Each warning once: what several boards share is said of as many."""
+    """Each warning once, with the number of boards that share it; on what inferred times stand in one line."""
     boards: dict[str, set[str]] = {}
     for report in reports:
         for text in report.warnings:
             if not text.startswith(_NOT_SHOWN):
                 boards.setdefault(text.replace(report.profile.name, _BOARD), set()).add(report.profile.name)
+    inferred: dict[str, list[str]] = {}
+    for text in boards:
+        found = _INFERRED.match(text)
+        if found:
+            inferred.setdefault(found[1], []).append(text)
+    for runtime, texts in inferred.items():
+        if len(texts) > 1:
+            named = set().union(*(boards.pop(text) for text in texts))
+            boards[_INFERRED_ALL.format(runtime=runtime)] = named
     return [
         text.replace(_BOARD, next(iter(named))) if len(named) == 1 else f"{len(named)} boards: {text}"
         for text, named in boards.items()
     ]
 
 
+_INFERRED = re.compile(r"time: (\S+) .*?was not measured on .*; inferred from ")
+"""How a time that stands on measurements of other boards, cores or versions is told."""
+_INFERRED_ALL = (
+    "time: {runtime} was not measured on this board in the version that answers; inferred from its times elsewhere: "
+    "the interval is wide. `mcusim run --profile BOARD` names them."
+)
 _BOARD = "this board"
 _NOT_SHOWN = "energy:"
 """What warnings on figures begin with that this table does not have."""

@@ -38,7 +38,7 @@ def cannot_run(runtime: Runtime, missing: Mapping[str, Sequence[str]]) -> list[s
     sentences = []
     for why, names in missing.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        sentences.append(f"{runtime.name} cannot run '{names[0]}'{more}: {why}.")
+        sentences.append(f"{runtime.name} cannot run '{names[0].split(';')[0] or names[0]}'{more}: {why}.")
     return sentences
 
 
