@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from oracles import run_tflm
+from oracles import Kernels, run_litert, run_tflm
 
 onnx = pytest.importorskip("onnx", reason="the onnx package is not installed (extra `onnx`)")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra `onnx`)")
@@ -61,8 +61,17 @@ def test_a_quantised_network(name: str, mode: str, tmp_path: Path) -> None:
     feeds = calibration(model, 2, 7)
     for feed in feeds:
         _assert_equals_tflm(graph, stored(graph, graph.inputs[0], feed["input"]), is_judged=(name, mode) not in UNFIT)
+    _assert_runs_in_litert(graph, stored(graph, graph.inputs[0], feeds[0]["input"]))
     equal, step = compared(graph, content, feeds)
     assert step <= 12, (equal, step)
+
+
+def _assert_runs_in_litert(graph: Graph, given: Array) -> None:
+    """LiteRT's default kernels, XNNPACK among them, take the exported file; they round once where TFLM's do twice."""
+    answers = execute(graph, [given])
+    for answer, theirs in zip(answers, run_litert(write_tflite(graph), [given], kernels=Kernels.XNNPACK), strict=True):
+        assert answer.shape == theirs.shape
+        assert np.abs(answer.astype(np.float64) - theirs).max() <= 12
 
 
 def _assert_simulates(graph: Graph) -> None:
@@ -88,6 +97,7 @@ def test_a_network_of_a_quantisation_aware_tool(name: str, style: str) -> None:
     feeds = calibration(float_network(name), 2, 7)
     for feed in feeds:
         _assert_equals_tflm(graph, stored(graph, graph.inputs[0], feed["input"]), is_judged=True)
+    _assert_runs_in_litert(graph, stored(graph, graph.inputs[0], feeds[0]["input"]))
     equal, step = compared(graph, content, feeds)
     assert step <= 10, (equal, step)
 

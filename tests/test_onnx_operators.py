@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from oracles import run_tflm
+from oracles import Kernels, run_litert, run_tflm
 
 pytest.importorskip("onnx", reason="the onnx package is not installed (extra `onnx`)")
 ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra `onnx`)")
@@ -493,6 +493,9 @@ def test_an_operator_between_quantisers(name: str, kind: str) -> None:
     answers = execute(graph, [given])
     for answer, judged in zip(answers, run_tflm(write_tflite(graph), [given]), strict=True):
         np.testing.assert_array_equal(answer, judged)
+    theirs = run_litert(write_tflite(graph), [given], kernels=Kernels.XNNPACK)
+    for answer, other in zip(answers, theirs, strict=True):
+        assert np.abs(answer.astype(np.int64) - other).max() <= 1
     for index, answer, wanted in zip(graph.outputs, answers, run_runtime(content, {"input": real}), strict=True):
         gap = np.abs(stored(graph, index, wanted).astype(np.int64) - answer.astype(np.int64))
         assert gap.max() <= case.steps, (gap.max(), float((gap > 0).mean()))

@@ -236,6 +236,17 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     refused(CONTENT, r"needs the package `onnx`\n  fix: pip install 'mcusim\[onnx\]'")
 
 
+@pytest.mark.parametrize(("scale", "steps"), [(1 / 256 / 20, "up to 10 of its steps are lost"), (1 / 200, "")])
+def test_a_softmax_on_a_finer_scale_says_what_it_loses(scale: float, steps: str) -> None:
+    """TFLite's kernel has 1/256 alone; a QUANTIZE behind it cannot bring back what that did not tell apart."""
+    m = Maker((1, 40))
+    content = m.model(grid(m, m.op("Softmax", grid(m, "input"), axis=-1), scale, -128)).SerializeToString()
+    [note] = [note for note in parse_onnx(content, name="n", where="n").source.notes if "SOFTMAX" in note]
+    assert "one scale only, 0.00390625; a QUANTIZE behind it gives the network's" in note
+    assert ("finer" in note) == bool(steps)
+    assert steps in note
+
+
 def test_the_command_says_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     m = Maker((1, 3, 8, 8))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from mcusim.graph import Attributes, Shape, Signature, TensorType
+from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, register
 from mcusim.ops.shared.elementwise import broadcast, broadcast_needs
 from mcusim.ops.shared.movement import check_movable, moves
 from mcusim.ops.shared.operands import constant_ints, operand, refusal
+from mcusim.ops.shared.versions import by_type
 from mcusim.region import Region, Span
 
 __all__ = ["BROADCAST_TO"]
@@ -36,16 +38,17 @@ def _prepare(call: Call) -> int:
     return len(call.outputs[0].shape)
 
 
-BROADCAST_TO = register(
-    moves(
-        OP,
-        "a tensor stretched to a shape",
-        _infer,
-        _needs,
-        options="BroadcastToOptions",
-        most_inputs=2,
-        shape_inputs=(1,),
-        prepare=_prepare,
-        kernel="broadcasting",
-    )
+_MOVED = moves(
+    OP,
+    "a tensor stretched to a shape",
+    _infer,
+    _needs,
+    options="BroadcastToOptions",
+    most_inputs=2,
+    shape_inputs=(1,),
+    prepare=_prepare,
+    kernel="broadcasting",
 )
+
+# Version 1 had another operator code: no runtime reads it.
+BROADCAST_TO = register(replace(_MOVED, version=by_type({DType.INT8: 3, DType.INT16: 3}, 2)))

@@ -143,10 +143,18 @@ def fixed(emitter: Emitter, step: Step) -> None:
     elif not is_same:
         emitter.note(
             f"{step.output}: TFLite's {op} has one scale only, {scale:g}; a QUANTIZE behind it gives the network's"
+            + _lost(scale, target)
         )
     result = emitter.emit(op, (held.at,), name, grid=grid, options=fields)
     placed = replace(held, tensor=result, grid=grid, dtype=grid.dtype)
     emitter.finish(step, placed if target is None else emitter.on_grid(placed, target, step.output))
+
+
+def _lost(scale: float, target: Grid | None) -> str:
+    """What rounding to a coarser scale first costs, in words; "" where it is below a step."""
+    if target is None or scale <= 2 * target.scale:
+        return ""
+    return f", {target.scale:g}, which is finer: up to {scale / target.scale / 2:.0f} of its steps are lost"
 
 
 def _near(a: float, b: float) -> bool:

@@ -56,7 +56,7 @@ def conv(emitter: Emitter, step: Step) -> None:
     tensor = repeated(emitter, step, held.at, parts, groups, source_grid)
     tensor, padding = placed_border(emitter, step, tensor, sliding, source_grid)
     activation = emitter.activation(step, target)
-    bias = bias_of(emitter, step, 2, source_grid, weights)
+    bias = bias_of(emitter, step, 2, source_grid, weights, may_lack=False)
     layout, axis = (elements.transpose(1, 2, 3, 0), 3) if is_depthwise else (elements.transpose(0, 2, 3, 1), 0)
     kernel = emitter.constant(layout, f"{step.output}/weights", weights.grid_along(axis))
     extra = {"depth_multiplier": elements.shape[0] // in_c} if is_depthwise else {}

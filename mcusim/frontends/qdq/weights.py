@@ -159,11 +159,17 @@ def scaled(weights: Weights, step: Step) -> Weights:
     return Weights(elements, along_first(weights.grid.dtype, scales))
 
 
-def bias_of(emitter: Emitter, step: Step, index: int, source: Grid | None, weights: Weights) -> int:
-    """The bias as TFLite wants it, on the grid of the products, or in floats: the tensor, or ABSENT."""
+def bias_of(
+    emitter: Emitter, step: Step, index: int, source: Grid | None, weights: Weights, *, may_lack: bool = True
+) -> int:
+    """The bias as TFLite wants it, on the grid of the products, or in floats: the tensor, or ABSENT.
+
+    may_lack: whether the operator runs without. LiteRT's CONV_2D on integers does not: it gets zeros.
+    """
     factor, offset = step.array("factor"), step.array("offset")
     held = emitter.get(step.input(index)) if step.has(index) else None
-    if held is None and offset is None:
+    is_real = source is None or weights.grid is None
+    if held is None and offset is None and (is_real or may_lack):
         return ABSENT
     if held is not None and held.elements is None:
         raise step.refuse("its bias is computed at run time", "give it a constant bias")
@@ -178,7 +184,8 @@ def bias_of(emitter: Emitter, step: Step, index: int, source: Grid | None, weigh
         real = _real_bias(step, held, channels, factor, offset)
         with np.errstate(divide="ignore", invalid="ignore"):
             stored = np.rint(np.where(products != 0, real / products, 0.0))
-        emitter.note("biases without the scale that TFLite gives them are rounded to it: 32 bits, below half a step")
+        if real.any():
+            emitter.note(_ROUNDED)
     kind = DType.INT64 if source.dtype is DType.INT16 else DType.INT32
     if kind is DType.INT32 and np.abs(stored).max(initial=0) > INT32_MAX:
         fix = "quantise again with a larger scale for its weights or input"
@@ -193,6 +200,9 @@ def bias_of(emitter: Emitter, step: Step, index: int, source: Grid | None, weigh
         ),
     )
     return emitter.constant(elements, f"{step.output}/bias", grid)
+
+
+_ROUNDED = "biases without the scale that TFLite gives them are rounded to it: 32 bits, below half a step"
 
 
 def _real_bias(step: Step, held: Held | None, channels: int, factor: Array | None, offset: Array | None) -> Array:

@@ -39,14 +39,14 @@ def first(node: Node, tensors: Sequence[Tensor]) -> int:
     return 1
 
 
-def by_type(versions: Mapping[DType, int]) -> VersionRule:
-    """The version is told by the element type of the first input; 1 for a type that is not named."""
-    return lambda node, tensors: of_type(versions, dtype_of(node.signature, 0))
+def by_type(versions: Mapping[DType, int], others: int = 1) -> VersionRule:
+    """The version is told by the element type of the first input.   others: for a type that is not named."""
+    return lambda node, tensors: of_type(versions, dtype_of(node.signature, 0), others)
 
 
-def of_type(versions: Mapping[DType, int], dtype: DType | None) -> int:
-    """The version for an element type; 1 for a type that is not named, or no type."""
-    return versions.get(dtype, 1) if dtype is not None else 1
+def of_type(versions: Mapping[DType, int], dtype: DType | None, others: int = 1) -> int:
+    """The version for an element type.   others: for a type that is not named, or no type."""
+    return versions.get(dtype, others) if dtype is not None else others
 
 
 def dtype_of(signature: Signature, index: int) -> DType | None:
