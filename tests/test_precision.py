@@ -390,3 +390,14 @@ def test_fewer_bits_are_refused_where_sram_no_longer_holds_the_network() -> None
     assert found.report.sram.peak_bytes == found.before.sram.peak_bytes < 16 << 10
     assert "nothing is cut, as that takes SRAM from" in found.why
     assert "tflm unpacks weights below 8 bits into scratch" in found.why
+
+
+def test_fewer_bits_that_take_more_of_what_is_missing_are_refused() -> None:
+    """A network that is too large already: cutting makes it larger, which the answer says instead of doing it."""
+    b = mcusim.GraphBuilder("dense")
+    graph = b.build([b.fully_connected(b.input((1, 1024)), 256)])
+    asked: dict[str, Any] = {"profile": "stm32f412", "runtime": "tflm", "sram_budget_bytes": 1 << 10}
+    fitted = fit_bits(graph, **asked)
+    assert fitted.before.fits is False
+    assert fitted.graph_is_unchanged
+    assert "nothing is cut, as that takes SRAM from" in fitted.why

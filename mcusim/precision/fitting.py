@@ -137,7 +137,7 @@ def bit_fit_of(question: Question, *, min_bits: int = 2, margin: float = MARGIN)
         report, layers = report_of(replace(asked, model=narrower)), layer_bits(narrower, runtime)
         if is_least or not layers or report.sram.peak_bytes <= report.sram.budget_bytes:
             why = _lacking(report, least)
-            if why and _fits_sram(before) and not _fits_sram(report):
+            if why and not _fits_sram(report) and report.sram.peak_bytes > before.sram.peak_bytes:
                 return _refused(graph, before, report, why, runtime)
             return BitFit(allocation, graph, narrower, before, report, layers, why)
         # The least that changes anything: the fullest layer no longer fits.
@@ -149,7 +149,7 @@ def _fits_sram(report: Report) -> bool:
 
 
 def _refused(graph: Graph, before: Report, narrowed: Report, why: str, runtime: Runtime) -> BitFit:
-    """Nothing is cut: with fewer bits the network no longer fits into the SRAM that it fits into as it is."""
+    """Nothing is cut: with fewer bits the network takes more of the SRAM that is too small for them."""
     grown = f"{format_bytes(before.sram.peak_bytes)} to {format_bytes(narrowed.sram.peak_bytes)}"
     reasons = [
         reason.removeprefix("SRAM: ").removesuffix(".") for reason in narrowed.warnings if "unpacks weights" in reason
