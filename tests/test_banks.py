@@ -39,6 +39,21 @@ def test_a_buffer_may_lie_across_banks():
     assert itcm.used_bytes == 0
 
 
+@pytest.mark.parametrize("runtime", ["tflm", "tinyengine", "tflm-cmsis-nn"])
+def test_what_the_runtime_keeps_lies_on_top(runtime):
+    """Above the arena and what is held beside it, at the end of the last bank that the network needs."""
+    plan = plan_memory(mcusim.load("mcunet-in3"), runtime)
+    *_, kept = plan.tenants()
+    assert 0 <= plan.total_bytes - max(tenant.top_bytes for tenant in plan.tenants()) < 16  # aligned
+    if plan.persistent.size_bytes:
+        assert (kept.name, kept.offset_bytes) == ("persistent", plan.arena_bytes + plan.held_bytes)
+        report = mcusim.simulate("mcunet-in3", profile="stm32f746", runtime=runtime)
+        *full, last = [bank for bank in report.sram.banks if bank.in_run and bank.used_bytes]
+        assert full
+        assert "persistent" in last.buffers
+        assert not any("persistent" in bank.buffers for bank in full)
+
+
 @pytest.mark.parametrize("name", ["mcunet-in3", "mcunet-in4", "person-det", "proxyless-mobile-r224"])
 @pytest.mark.parametrize("runtime", ["tflm", "tinyengine"])
 @pytest.mark.parametrize("board", [H743, F746], ids=lambda board: board.name)

@@ -79,6 +79,18 @@ def test_libraries_that_ran_out_have_no_measured_mark():
         assert all((dot.value is None) == dot.ran_out for dot in measured)
 
 
+def test_every_library_is_in_the_picture():
+    """By name in the legend, a bar for every simulated figure and a diamond for every measured one."""
+    shown = chart("runtimes")
+    picture = PLOTS["runtimes"](shown, "svg").decode()
+    libraries = {row.library for row in published.h743_libraries().rows}
+    assert {dot.series for panel in shown.panels for dot in panel.dots} == libraries
+    for library in libraries:
+        assert f">{library}<" in picture or f"<!-- {library} -->" in picture, library
+    dots = [dot for panel in shown.panels for dot in panel.dots if dot.value is not None]
+    assert picture.count('<g id="patch_') >= sum(not dot.is_published for dot in dots)
+
+
 @pytest.mark.parametrize("name", CHARTS)
 def test_the_numbers_behind_a_plot(name):
     lines = list(csv.DictReader(io.StringIO(chart_csv(chart(name)))))

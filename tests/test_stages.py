@@ -260,3 +260,23 @@ def test_what_is_meant_reads(text):
         if "does not read" in told.what:
             meant = told.fix.removeprefix("write ").partition(": layer@N")[0]
             assert str(parse_schedule(meant)) == meant
+
+
+def test_the_halo_of_a_stage_is_what_it_computes_twice_or_keeps() -> None:
+    """Two convolutions of 3 x 3 over 16 x 16 x 8: what lies between them, worked out by hand."""
+    builder = GraphBuilder("halo")
+    x = builder.conv_2d(builder.input((1, 16, 16, 8)), 8, 3, padding=1)
+    x = builder.conv_2d(x, 4, 3, padding=1)
+    graph = builder.build([builder.conv_2d(x, 4, 1)])
+
+    def halo_bytes(schedule: str) -> list[int]:
+        report = simulate(graph, profile="stm32f412", runtime="mcusim", schedule=schedule)
+        return [stage.halo_bytes for stage in report.schedule.stages]
+
+    row_bytes = 16 * 8
+    assert halo_bytes("layer") == [0]
+    # A band of 4 rows needs 6 of the map between: the line buffer holds them.
+    assert halo_bytes("stream:4@2") == [6 * row_bytes, 0]
+    assert halo_bytes("stream:2@2") == [4 * row_bytes, 0]
+    # Four patches of 8 x 8 need 9 x 9 each: at two sides the border of the map cuts the window.
+    assert halo_bytes("patch:2x2@2") == [4 * 9 * 9 * 8 - 16 * 16 * 8, 0]
