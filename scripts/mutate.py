@@ -44,9 +44,11 @@ TESTS = {
     ),
     "mcusim/memory": (
         *("test_memory.py", "test_planning.py", "test_banks.py", "test_images.py", "test_verdicts.py"),
-        *("test_thumb.py", "test_code_sizes.py", "test_sharing.py"),
+        *("test_thumb.py", "test_code_sizes.py", "test_sharing.py", "test_accounting.py"),
     ),
-    "mcusim/planners": ("test_planners.py", "test_planning.py", "test_reorder.py", "test_shared_objects.py"),
+    "mcusim/planners": (
+        *("test_planners.py", "test_placing.py", "test_planning.py", "test_reorder.py", "test_shared_objects.py"),
+    ),
     "mcusim/pricing": ("test_pricing.py", "test_evidence.py", "test_layer_logs.py"),
     "mcusim/report.py": ("test_report.py", "test_render.py", "test_json_documents.py"),
 }
