@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -12,11 +13,14 @@ import mcusim
 from mcusim import zoo
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.graph import DType, Padding, Signature, tensor_type
+from mcusim.lowering.lower import lower
 from mcusim.ops import OPS
 from mcusim.ops.registry import Pads
+from mcusim.program import BufferKind
 from mcusim.render.operators import Served, served_list
 from mcusim.render.text import ASCII, UNICODE
 from mcusim.runtimes import RUNTIMES
+from mcusim.schedule import LAYER
 
 
 def conv(in_c: int, out_c: int, kernel, size=(16, 16), dtype=DType.INT8, **options) -> Signature:
@@ -189,3 +193,13 @@ def test_the_document_has_kernel_why_and_hint():
     assert layer["hint"].startswith("slow path: a copy")
     report = mcusim.simulate("mcunet-vww0", profile="stm32f746", runtime="tflm-cmsis-nn").to_dict()
     assert (report["layers"][0]["why"], report["layers"][0]["hint"]) == (layer["why"], layer["hint"])
+
+
+def test_scratch_of_fused_layers_keeps_its_role_in_its_name() -> None:
+    """Names of fused nodes are joined; tables show the first, and showed a layer's scratch as its output twice."""
+    b = GraphBuilder("fused")
+    graph = b.build([b.conv_2d(b.input((1, 8, 8, 4)), 8, 3)])
+    node = dataclasses.replace(graph.nodes[0], name="one;two;three")
+    program = lower(dataclasses.replace(graph, nodes=(node, *graph.nodes[1:])), LAYER, RUNTIMES["tflm-cmsis-nn"].rules)
+    scratch = [buffer.name for buffer in program.buffers if buffer.kind is BufferKind.SCRATCH]
+    assert scratch == ["one im2col"]

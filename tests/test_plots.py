@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from commands import run
+from reports import layer, report
 from rich.cells import cell_len
 
 import mcusim
@@ -158,6 +159,17 @@ def test_layer_times(name):
     assert len(bars) >= len(CAUSES) * len(executed(report))
     for kind, mark in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
         assert layers_plot(report, kind).startswith(mark)
+
+
+def test_the_names_of_the_slowest_layers_are_not_cut():
+    """Six names of two dozen cells each: the outermost columns of the picture stay empty."""
+    long = [
+        layer(i, f"net/block_{i}/FusedBatchNormV3/of/many", "CONV_2D", "k", 1, 9_000_000 * (9 - i)) for i in range(8)
+    ]
+    image = pixels(layers_plot(replace(report(), layers=tuple(long)), "png"))
+    below = image[image.shape[0] * 4 // 5 :]
+    assert below.min() < 0.6
+    assert below[:, :8].min() == below[:, -8:].min() == 1.0
 
 
 def pixels(drawn):

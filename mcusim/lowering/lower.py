@@ -432,7 +432,8 @@ class _Lowering:
     def _planned(self, buffers: list[Buffer], time: int, asked: Scratch) -> tuple[ScratchUse, ...]:
         """Working memory of a step that is planned among the activations: a buffer each, appended."""
         node, alignment = self.steps[time].node, self.rules.alignment
-        name = self.graph.nodes[node].name if node != ABSENT else "input patch"
+        names = self.graph.nodes[node].name if node != ABSENT else "input patch"
+        name = names.split(";")[0] or names  # of fused nodes the first, so that the role stays in sight
         uses = []
         for role, size_bytes in asked:
             uses.append(ScratchUse(role, len(buffers), size_bytes))

@@ -20,6 +20,9 @@ HEIGHT_INCHES = 3.2
 NAMED = 6
 """So many of the slowest layers have their names in the plot."""
 NAME_CELLS = 24
+KEY_CELLS = 100
+"""Of a line of the key: more does not fit the width of a column of text."""
+_BETWEEN = "   "
 
 _COLOURS = (style.BLUE, style.SKY, style.ORANGE, "#B0B0B0")
 
@@ -88,11 +91,16 @@ def _draw_ranks(axes: Axes, report: Report, named: list[Slow]) -> None:
 
 
 def _key(named: list[Slow], report: Report) -> list[str]:
-    """Two lines of names."""
+    """Lines of names, none wider than the picture."""
     entries = [
         f"{rank} {shorten(_plain(one.name), NAME_CELLS, UNICODE)}, "
         f"{_ms(cycles_to_ms(one.layer.cycles or 0, report.profile.clock_hz))} ms ({format_percent(one.share)})"
         for rank, one in enumerate(named, 1)
     ]
-    half = -(-len(entries) // 2)
-    return ["   ".join(entries[:half]), "   ".join(entries[half:])]
+    lines: list[str] = []
+    for entry in entries:
+        if lines and len(lines[-1]) + len(_BETWEEN) + len(entry) <= KEY_CELLS:
+            lines[-1] += _BETWEEN + entry
+        else:
+            lines.append(entry)
+    return lines
