@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,9 @@ from mcusim.execution import prepared
 from mcusim.execution.arena import Arena, BoundStep
 from mcusim.execution.streams import compiled_tier
 from mcusim.frontends.synthesis import with_seeded_weights
-from mcusim.graph import Graph
+from mcusim.graph import DType, Graph
+from mcusim.ops import OPS
+from mcusim.ops.kernels import fast
 
 BAND_BYTES = 1 << 17
 """What a band of rows and the packed columns of a tile may take."""
@@ -55,8 +58,39 @@ def wide() -> Graph:
     return with_seeded_weights(builder.build([builder.conv_2d(x, 8, 1)]), 0)
 
 
-def steps(schedule: str, runtime: str) -> Iterator[Step]:
-    ready = prepared(wide(), schedule=schedule, runtime=runtime)
+def every_compiled_operator() -> Graph:
+    """One large step at least for each operator that has a compiled kernel."""
+    builder = GraphBuilder("every", DType.INT8)
+    x = builder.input((1, 128, 128, 16))
+    y = builder.conv_2d(x, 16, 3, padding=1)
+    made = [
+        builder.conv_2d(y, 8, 3, stride=2),
+        builder.depthwise_conv_2d(y, 3, padding=1),
+        builder.fully_connected(builder.reshape(y, (128 * 128, 16)), 8),
+        builder.add(y, x),
+        builder.sub(y, x),
+        builder.mul(y, x),
+        builder.max_pool_2d(y, 2, stride=2),
+        builder.average_pool_2d(y, 3, stride=1),
+        builder.mean(y),
+        builder.op("SUM", [y, builder.integers([1])]),
+        builder.pad(y, 1, 1, 1, 1),
+        builder.transpose(y, (0, 2, 1, 3)),
+        builder.concatenation([x, y]),
+        builder.resize_nearest_neighbor(y, (256, 256)),
+        builder.op("RESIZE_BILINEAR", [y, builder.integers([256, 256])]),
+        builder.op("SLICE", [y, builder.integers([0, 1, 1, 0]), builder.integers([1, 100, 100, 16])]),
+        builder.op("QUANTIZE", [y]),
+        builder.op("SHAPE", [y], dtype=DType.INT32),
+        builder.reshape(x, (1, 64, 256, 16)),
+        builder.softmax(y),
+        builder.unary("LOGISTIC", y),
+    ]
+    return with_seeded_weights(builder.build(made), 0)
+
+
+def steps(schedule: str, runtime: str, graph: Graph | None = None) -> Iterator[Step]:
+    ready = prepared(wide() if graph is None else graph, schedule=schedule, runtime=runtime)
     program = ready.program
     for bound in Arena(ready).bound_steps():
         planned = bound.iteration.step
@@ -85,6 +119,19 @@ def test_compiled_kernels_hold_no_more_than_a_band(schedule: str, runtime: str) 
     tier = tier_or_skip()
     large = {(step.op, step.how) for step in steps(schedule, runtime) if workspace_bytes(step, tier) > BAND_BYTES}
     assert large <= EXCUSED
+
+
+def test_every_compiled_operator_holds_no_more_than_a_band() -> None:
+    tier = tier_or_skip()
+    compiled = {}
+    for step in steps("layer", "tflm", every_compiled_operator()):
+        if tier.encode(np.zeros(0, np.uint8), step.bound) is not None:
+            kernel = OPS[step.op].kernel
+            compiled[kernel] = max(compiled.get(kernel, 0), workspace_bytes(step, tier))
+    folder = Path(fast.__file__).parent
+    encoders = {path.stem for path in folder.glob("*.py") if "\ndef encode(" in path.read_text(encoding="utf-8")}
+    assert set(compiled) == encoders
+    assert {kernel: held for kernel, held in compiled.items() if held > BAND_BYTES} == {}
 
 
 def test_what_is_excused_is_so() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import MISSING, fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nodes import constant, infer, ints, node
 
+from mcusim import GraphBuilder, execute
 from mcusim.errors import ModelError
 from mcusim.graph import DType, Padding, Signature, tensor_type
 from mcusim.ops import OPS, Movement
@@ -305,3 +307,10 @@ def test_real_networks_have_the_shapes_that_are_inferred(corpus_model):
                 parameters[id(elements)] = call.input(index).elements
     assert f"{macs / 1e6:.4f}" == corpus_model.row["macs_M"]
     assert f"{sum(parameters.values()) / 1e3:.2f}" == corpus_model.row["params_k"]
+
+
+def test_a_shape_is_of_integers() -> None:
+    builder = GraphBuilder("shape")
+    graph = builder.build([builder.op("SHAPE", [builder.input((1, 128, 4, 4))])])
+    with pytest.raises(ModelError, match="SHAPE of a shape as int8 is not supported"):
+        execute(graph, [np.zeros((1, 128, 4, 4), np.int8)])

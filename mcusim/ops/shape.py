@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, Drawing, Movement, OpDef, Work, WorkKind, register
+from mcusim.ops.shared.accumulators import unsupported
 from mcusim.ops.shared.operands import operand
 from mcusim.ops.shared.spreads import same
 from mcusim.ops.shared.tiles import no_needs
@@ -32,6 +33,8 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
 
 
 def _prepare(call: Call) -> Shape:
+    if call.outputs[0].dtype not in (DType.INT32, DType.INT64):
+        raise unsupported(call, f"a shape as {call.outputs[0].dtype}")
     return call.signature.input(0).shape
 
 

@@ -1,6 +1,7 @@
-"""int8 FULLY_CONNECTED: a 1x1 convolution over one row of pixels.
+"""int8 FULLY_CONNECTED: a 1x1 convolution over a column of pixels.
 
-A batch of 2 vectors of 640 is an image of one row of 2 pixels with 640 channels; units are output channels.
+A batch of 2 vectors of 640 is an image of 2 rows of one pixel with 640 channels; units are output channels. Rows, not
+columns: so a large batch is converted band by band.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ def encode(
     product = shared("product", lambda: pack_product(accumulator, accumulator.weights.reshape(units, 1, 1, depth), 1))
     rows = source.size // depth
     geometry = Geometry(
-        FeatureMap(flat(source), rows * depth, depth),
-        (1, rows),
-        FeatureMap(flat(output), rows * units, units),
-        (Span(0, 1), Span(0, rows)),
+        FeatureMap(flat(source), depth, depth),
+        (rows, 1),
+        FeatureMap(flat(output), units, units),
+        (Span(0, rows), Span(0, 1)),
         (_POINT, _POINT),
         overlap(source, output),
     )
