@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -9,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from measure_firmware import Counted, built_plugin, kernel, measured
+from measure_firmware import Counted, built_plugin, by_clang, kernel, measured
 
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
@@ -98,6 +99,8 @@ def _networks(folder: Path, plugin: Path) -> None:
         run, steps = measured(name, model, "layer", plugin, folder / name)
         other = CMSIS_NN_NETWORKS.get(name)
         beside = f"; CMSIS-NN: {other:.1f} M" if other is not None else ""
+        if importlib.util.find_spec("ziglang") is not None:
+            beside += f"; by clang: {by_clang(model, plugin, folder / f'{name} by clang') / 1e6:.2f} M"
         print(f"\n{name}: {run.instructions / 1e6:.2f} M instructions, {run.cycles / 1e6:.2f} M cycles{beside}")
         sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
         for step in steps:

@@ -16,6 +16,7 @@ import json
 import math
 import re
 import subprocess
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,6 +43,8 @@ HARNESS = REPO / "scripts" / "emulation"
 DATA = REPO / "mcusim" / "firmware" / "data"
 COMPILER = "gcc 12.2, -O2"
 CPU = ("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
+CLANG = ("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4", "-O2", "-fomit-frame-pointer",
+         "-fno-unwind-tables", "-fno-sanitize=all")  # fmt: skip
 ROOMY = "stm32h743"
 """A board on which every network here fits: what is counted does not depend on it."""
 
@@ -97,26 +100,32 @@ def built_plugin(folder: Path) -> Path:
     return plugin
 
 
-def built(files: Mapping[str, str], folder: Path) -> Path:
-    """The image of a network with the harness."""
+def built(files: Mapping[str, str], folder: Path, by_clang: bool = False) -> Path:
+    """The image of a network with the harness.   by_clang: the network is compiled by the clang of `ziglang`."""
     for name, text in files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
-    image = folder / "network.elf"
-    sources = [HARNESS / "start.c", HARNESS / "main.c", folder / "model.c"]
+    image, network = folder / "network.elf", folder / "model.c"
+    if by_clang:
+        network = folder / "model.o"
+        clang: list[str | Path] = [sys.executable, "-m", "ziglang", "cc", *CLANG, "-DMODEL_MARK", "-I", folder]
+        subprocess.run([*clang, "-c", folder / "model.c", "-o", network], check=True, capture_output=True)
+    sources = [HARNESS / "start.c", HARNESS / "main.c", network]
     options: list[str | Path] = [
         "-O2",
         "-DMODEL_MARK",
         "-std=gnu99",
         "-ffreestanding",
         "-nostartfiles",
+        "-nodefaultlibs",
         "-T",
         HARNESS / "board.ld",
         "-I",
         folder,
     ]
-    done = subprocess.run(["arm-none-eabi-gcc", *CPU, *options, *sources, "-o", image], capture_output=True, text=True)
+    command: list[str | Path] = ["arm-none-eabi-gcc", *CPU, *options, *sources, "-o", image, "-lc", "-lgcc"]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr[:2000])
     return image
@@ -197,6 +206,13 @@ def measured(name: str, model: str, spec: str, plugin: Path, folder: Path) -> tu
     expected = hashed(execute(graph, drawn_inputs(graph), schedule=spec, runtime="mcusim"))
     total = counts[-1][0] - counts[0][0], counts[-1][1] - counts[0][1]
     return Run(name, spec, *total, known["model_arena"][1], stored, code, told == expected), steps
+
+
+def by_clang(model: str, plugin: Path, folder: Path) -> int:
+    """Instructions of a network layer by layer, compiled by clang."""
+    image = built(codegen(seeded(the_graph(model), 0), profile=ROOMY).files, folder, by_clang=True)
+    counts, _ = emulated(image, plugin, symbols(image)["model_mark"][0])
+    return counts[-1][0] - counts[0][0]
 
 
 def jobs(corpus: Path | None) -> Iterator[tuple[str, str, str]]:

@@ -275,6 +275,7 @@ class QemuLane:
                 command += [
                     f"-mcpu={machine.zig}",
                     "-O2",
+                    "-fomit-frame-pointer",
                     "-fno-unwind-tables",
                     "-fno-sanitize=all",
                     f"-D{define}",

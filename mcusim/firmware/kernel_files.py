@@ -56,6 +56,7 @@ def _kernel_text(file: str, modes: frozenset[str]) -> str:
         locals_of=_locals,
         hoists=ring.weight_words <= HOISTED_WORDS,
         variants=[variant for variant in ("rising", "signed", "careful") if variant in chosen],
+        sums=lambda rows, cols: [f"a{y}{z}" for z in range(cols) for y in range(rows)],
         loads=lambda rows, cols: _block(kernel, stride, ring, rows, cols),
     )
 

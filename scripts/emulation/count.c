@@ -2,7 +2,7 @@
 
    -plugin count.so,mark=ADDRESS,out=FILE: each time the instruction at ADDRESS is reached, a line with both counts.
    Memory answers at once. Timings: a load 2, behind another load 1; LDRD 3; LDM, STM, PUSH and POP 1 and one a register;
-   a division 7; everything else 1. A block of code that ends, as one with a taken branch does, one more. */
+   a division 7; everything else 1, and one more where the next instruction is not the one behind: a taken branch. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,12 +26,19 @@ uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *);
 const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *, on_execution, enum qemu_plugin_cb_flags, void *);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *, on_execution, enum qemu_plugin_cb_flags, void *);
 void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *, enum qemu_plugin_op, void *, uint64_t);
 void qemu_plugin_register_atexit_cb(qemu_plugin_id_t, on_end, void *);
 
 int qemu_plugin_version = 1;
 
 static uint64_t instructions, cycles, mark;
+static uint64_t expected; /* the address behind the block that ran last */
+
+/* A block of code: its first address, and the one behind it. */
+struct span {
+    uint64_t first, behind;
+};
 static FILE *out;
 
 static unsigned registers(unsigned mask) { return (unsigned)__builtin_popcount(mask); }
@@ -73,12 +80,24 @@ static void reached(unsigned cpu, void *unused)
     fprintf(out, "%llu %llu\n", (unsigned long long)instructions, (unsigned long long)cycles);
 }
 
+static void entered(unsigned cpu, void *given)
+{
+    const struct span *block = given;
+    (void)cpu;
+    cycles += block->first != expected;
+    expected = block->behind;
+}
+
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 {
     const size_t count = qemu_plugin_tb_n_insns(block);
-    uint64_t taken = 1;
+    struct span *span = malloc(sizeof *span);
+    uint64_t taken = 0;
     bool load = false;
     (void)id;
+    if (!span) {
+        abort();
+    }
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *one = qemu_plugin_tb_get_insn(block, i);
         const bool behind_load = load;
@@ -87,6 +106,10 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
             qemu_plugin_register_vcpu_insn_exec_cb(one, reached, QEMU_PLUGIN_CB_NO_REGS, NULL);
         }
     }
+    struct qemu_plugin_insn *last = qemu_plugin_tb_get_insn(block, count - 1);
+    span->first = qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(block, 0));
+    span->behind = qemu_plugin_insn_vaddr(last) + qemu_plugin_insn_size(last);
+    qemu_plugin_register_vcpu_tb_exec_cb(block, entered, QEMU_PLUGIN_CB_NO_REGS, span);
     qemu_plugin_register_vcpu_tb_exec_inline(block, QEMU_PLUGIN_INLINE_ADD_U64, &instructions, count);
     qemu_plugin_register_vcpu_tb_exec_inline(block, QEMU_PLUGIN_INLINE_ADD_U64, &cycles, taken);
 }

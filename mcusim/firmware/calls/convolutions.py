@@ -51,8 +51,11 @@ def _channels(s: StepText, table: ChannelTable, groups: int = 1) -> Fields:
     if s.choice.name == "conv_2d" and table.mode is not Mode.CAREFUL:
         # As `kernels/gemm.h` has them: twice the multiplier less 2^32, and the whole right shift.
         multiplier, shift = (multiplier.astype(np.int64) * 2 - (1 << 32)).astype(np.int32), shift + np.int8(1)
+    by_channel = np.stack([padded(table.bias), padded(multiplier)], axis=1)
+    if s.choice.name == "conv_2d":  # both biases, then both multipliers of two channels
+        by_channel = by_channel.reshape(-1, 2, 2).transpose(0, 2, 1)
     return {
-        "scale": s.store("scale", np.stack([padded(table.bias), padded(multiplier)], axis=1).reshape(-1)),
+        "scale": s.store("scale", by_channel.reshape(-1)),
         "shift": s.store("shift", padded(shift)),
         "zero_point": table.stage.zero_point,
         "lowest": int(table.stage.lowest),

@@ -38,8 +38,14 @@ void *memset(void *to, int value, size_t count);
 #define MCU_FENCE() __asm volatile("" ::: "memory")
 /* What the compiler may not see through: it keeps one counter instead of a pointer for everything that it counts. */
 #define MCU_OPAQUE(a) __asm("" : "+r"(a))
+/* What is computed before anything volatile that follows is read. */
+#define MCU_SETTLED(a) __asm volatile("" : "+r"(a))
+/* What stays in memory, and is loaded anew. */
+#define MCU_RELOAD(array) __asm volatile("" : "+m"(array))
 #else
 #define MCU_OPAQUE(a) ((void)0)
+#define MCU_SETTLED(a) ((void)0)
+#define MCU_RELOAD(array) ((void)0)
 #define MCU_INLINE static inline
 #define MCU_NOINLINE static
 #define MCU_FENCE() ((void)0)
@@ -49,6 +55,12 @@ void *memset(void *to, int value, size_t count);
 #define MCU_DSP 1
 #else
 #define MCU_DSP 0
+#endif
+
+#if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 7)
+#define MCU_FALL_THROUGH __attribute__((fallthrough))
+#else
+#define MCU_FALL_THROUGH ((void)0)
 #endif
 
 /* A word of working memory, which lies among bytes of tensors. */

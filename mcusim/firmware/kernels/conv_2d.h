@@ -206,6 +206,32 @@ MCU_NOINLINE void mcu_column_of_27(const int8_t *from, int32_t pitch, mcu_word *
     to[52] = (uint32_t)(int32_t)second[8] & 0xFFFFu;
 }
 
+/* Four such columns side by side, of windows `step` bytes apart. */
+MCU_NOINLINE void mcu_columns_of_27(const int8_t *from, int32_t pitch, int32_t step, mcu_word *to)
+{
+    for (mcu_word *const end = to + 4; to != end; to += 2, from += 2 * step) {
+        const int8_t *row = from;
+        mcu_word *at = to;
+        for (int32_t i = 0; i < 3; i++, row += pitch, at += 16) {
+            const uint32_t v = mcu_load_word(row), w = mcu_load_word(row + 4);
+            const uint32_t next_v = mcu_load_word(row + step), next_w = mcu_load_word(row + step + 4);
+            at[0] = mcu_sxtb16(v);
+            at[1] = mcu_sxtb16(next_v);
+            at[4] = mcu_sxtb16_high(v);
+            at[5] = mcu_sxtb16_high(next_v);
+            at[8] = mcu_sxtb16(w);
+            at[9] = mcu_sxtb16(next_w);
+            at[12] = mcu_sxtb16_high(w);
+            at[13] = mcu_sxtb16_high(next_w);
+        }
+        const int8_t *const second = from + pitch + 8, *const third = second + pitch;
+        at[0] = mcu_pack_bottoms((uint32_t)(int32_t)from[8], (uint32_t)(int32_t)third[0]);
+        at[1] = mcu_pack_bottoms((uint32_t)(int32_t)from[8 + step], (uint32_t)(int32_t)third[step]);
+        at[4] = (uint32_t)(int32_t)second[0] & 0xFFFFu;
+        at[5] = (uint32_t)(int32_t)second[step] & 0xFFFFu;
+    }
+}
+
 /* Such a window at the border, put together. */
 MCU_NOINLINE void mcu_window_of_27(const mcu_conv_2d_layer *l, const mcu_in *in, int32_t top, int32_t left,
                                    int8_t *window)
@@ -336,6 +362,20 @@ MCU_NOINLINE void mcu_conv_2d_of_27(const mcu_conv_2d_layer *l, const mcu_in *in
     int8_t *next_to = 0, *to[4] = {0, 0, 0, 0};
     for (int32_t pixels_left = out->rows * out->cols; pixels_left > 0; pixels_left -= 4) {
         const int32_t pixels = pixels_left < 4 ? pixels_left : 4;
+        if (are_rows_inside && left_in_row >= 4 && left >= 0 && left + 3 * l->stride_cols <= last_col) {
+            mcu_columns_of_27(from + 3 * (left - in->col), in->pitch, 3 * l->stride_cols, columns);
+            to[0] = next_to;
+            to[1] = to[0] + l->out_c;
+            to[2] = to[1] + l->out_c;
+            to[3] = to[2] + l->out_c;
+            next_to = to[3] + l->out_c;
+            left += 4 * l->stride_cols;
+            left_in_row -= 4;
+            MCU_FENCE();
+            mcu_multiply_columns(4, l->weights, columns, l->depth, &l->channels, l->out_c, to);
+            MCU_FENCE();
+            continue;
+        }
         for (int32_t p = 0; p < pixels; p++) {
             if (left_in_row == 0) {
                 left_in_row = out->cols;

@@ -13,7 +13,6 @@
 
 #define MCU_PRODUCT_STEP                                                                                               \
     do {                                                                                                               \
-        uint32_t w0, w1, x0, x1;                                                                                       \
         MCU_NEXT(w1, w);                                                                                               \
         w0 = mcu_sxtb16(w1);                                                                                           \
         w1 = mcu_sxtb16_high(w1);                                                                                      \
@@ -43,49 +42,103 @@
         }                                                                                                              \
     } while (0)
 
-/* How a sum becomes an output. Twice the multiplier is a bit too long for a register: the layer stores it less 2^32, and
-   the sum itself is added to the upper half of the product. Shifts are stored whole, not less one. */
+/* The first of them: what the sums begin with stays where it is. */
+#define MCU_PRODUCT_FIRST                                                                                              \
+    do {                                                                                                               \
+        MCU_NEXT(w1, w);                                                                                               \
+        w0 = mcu_sxtb16(w1);                                                                                           \
+        w1 = mcu_sxtb16_high(w1);                                                                                      \
+        if (pixels == 1) {                                                                                             \
+            MCU_NEXT_OF_FOUR(x0, x);                                                                                   \
+        } else if (pixels == 2) {                                                                                      \
+            MCU_NEXT_PAIR_OF_FOUR(x0, x1, x);                                                                          \
+            a1 = mcu_smlad(x1, w0, a0);                                                                                \
+            b1 = mcu_smlad(x1, w1, b0);                                                                                \
+        } else {                                                                                                       \
+            MCU_NEXT_PAIR(x0, x1, x);                                                                                  \
+            a1 = mcu_smlad(x1, w0, a0);                                                                                \
+            b1 = mcu_smlad(x1, w1, b0);                                                                                \
+            MCU_NEXT_PAIR(x2, x1, x);                                                                                  \
+            a2 = mcu_smlad(x2, w0, a0);                                                                                \
+            b2 = mcu_smlad(x2, w1, b0);                                                                                \
+            if (pixels == 4) {                                                                                         \
+                a3 = mcu_smlad(x1, w0, a0);                                                                            \
+                b3 = mcu_smlad(x1, w1, b0);                                                                            \
+            }                                                                                                          \
+        }                                                                                                              \
+        MCU_ADD_PRODUCTS(a0, x0, w0);                                                                                  \
+        MCU_ADD_PRODUCTS(b0, x0, w1);                                                                                  \
+    } while (0)
+
+/* How a sum becomes an output. Two channels have both biases in their table, then both multipliers. Twice the multiplier
+   is a bit too long for a register: it is stored less 2^32, and the sum itself is added to the upper half of the
+   product. Shifts are stored whole, not less one. */
 #define MCU_PRODUCT_RISING(a) mcu_round_and_shift(mcu_smmlar(a, m, a), r, z)
 #define MCU_PRODUCT_SIGNED(a) mcu_round_and_shift(mcu_less_if_negative(mcu_smmlar(a, m, a)), r, z)
 #define MCU_PRODUCT_WITHIN(a) mcu_within(a, t->lowest, t->highest)
 
-/* Four sums of channel `channel` to outputs. */
-#define MCU_PRODUCT_STORE(s0, s1, s2, s3, channel, scaled, clamped)                                                    \
+/* The sums of one channel, each where it is. */
+#define MCU_PRODUCT_OUTPUTS(s0, s1, s2, s3, scaled, clamped)                                                           \
     do {                                                                                                               \
-        p0[channel] = (int8_t)clamped(scaled(s0));                                                                     \
+        s0 = clamped(scaled(s0));                                                                                      \
         if (pixels > 1) {                                                                                              \
-            p1[channel] = (int8_t)clamped(scaled(s1));                                                                 \
+            s1 = clamped(scaled(s1));                                                                                  \
         }                                                                                                              \
         if (pixels > 2) {                                                                                              \
-            p2[channel] = (int8_t)clamped(scaled(s2));                                                                 \
+            s2 = clamped(scaled(s2));                                                                                  \
         }                                                                                                              \
         if (pixels > 3) {                                                                                              \
-            p3[channel] = (int8_t)clamped(scaled(s3));                                                                 \
+            s3 = clamped(scaled(s3));                                                                                  \
         }                                                                                                              \
     } while (0)
 
-#define MCU_PRODUCT_FINISH(s0, s1, s2, s3, channel)                                                                    \
+#define MCU_PRODUCT_FINISH(s0, s1, s2, s3)                                                                             \
     do {                                                                                                               \
         if (mode == MCU_RISING_8) {                                                                                    \
-            MCU_PRODUCT_STORE(s0, s1, s2, s3, channel, MCU_PRODUCT_RISING, mcu_saturate_8);                            \
+            MCU_PRODUCT_OUTPUTS(s0, s1, s2, s3, MCU_PRODUCT_RISING, mcu_saturate_8);                                   \
         } else if (mode == MCU_RISING) {                                                                               \
-            MCU_PRODUCT_STORE(s0, s1, s2, s3, channel, MCU_PRODUCT_RISING, MCU_PRODUCT_WITHIN);                        \
+            MCU_PRODUCT_OUTPUTS(s0, s1, s2, s3, MCU_PRODUCT_RISING, MCU_PRODUCT_WITHIN);                               \
         } else if (mode == MCU_SIGNED_8) {                                                                             \
-            MCU_PRODUCT_STORE(s0, s1, s2, s3, channel, MCU_PRODUCT_SIGNED, mcu_saturate_8);                            \
+            MCU_PRODUCT_OUTPUTS(s0, s1, s2, s3, MCU_PRODUCT_SIGNED, mcu_saturate_8);                                   \
         } else {                                                                                                       \
-            MCU_PRODUCT_STORE(s0, s1, s2, s3, channel, MCU_PRODUCT_SIGNED, MCU_PRODUCT_WITHIN);                        \
+            MCU_PRODUCT_OUTPUTS(s0, s1, s2, s3, MCU_PRODUCT_SIGNED, MCU_PRODUCT_WITHIN);                               \
         }                                                                                                              \
     } while (0)
 
-/* The same of sums as large as registers are. */
-#define MCU_PRODUCT_CAREFUL(s0, s1, s2, s3, channel)                                                                   \
+/* The same of sums as large as registers are; multipliers and shifts are stored as they are elsewhere. */
+#define MCU_PRODUCT_CAREFUL(a, channel)                                                                                \
+    mcu_clamp((int64_t)mcu_rescale(a, pair[2 + channel], -1 - shift[n + channel]) + z, t->lowest, t->highest)
+#define MCU_PRODUCT_CAREFUL_A(a) MCU_PRODUCT_CAREFUL(a, 0)
+#define MCU_PRODUCT_CAREFUL_B(a) MCU_PRODUCT_CAREFUL(a, 1)
+
+/* The outputs of channel `n`. */
+#define MCU_PRODUCT_STORE(s0, s1, s2, s3)                                                                              \
     do {                                                                                                               \
-        const int32_t sums[4] = {s0, s1, s2, s3};                                                                      \
-        for (int32_t p = 0; p < pixels; p++) {                                                                         \
-            to[p][channel] = (int8_t)mcu_careful(t, sums[p], channel);                                                 \
+        p0[n] = (int8_t)s0;                                                                                            \
+        if (pixels > 1) {                                                                                              \
+            p1[n] = (int8_t)s1;                                                                                        \
+        }                                                                                                              \
+        if (pixels > 2) {                                                                                              \
+            p2[n] = (int8_t)s2;                                                                                        \
+        }                                                                                                              \
+        if (pixels > 3) {                                                                                              \
+            p3[n] = (int8_t)s3;                                                                                        \
         }                                                                                                              \
     } while (0)
 
+#define MCU_PRODUCT_TWICE                                                                                              \
+    do {                                                                                                               \
+        MCU_PRODUCT_STEP;                                                                                              \
+        MCU_PRODUCT_STEP;                                                                                              \
+    } while (0)
+
+#define MCU_PRODUCT_FOUR                                                                                               \
+    do {                                                                                                               \
+        MCU_PRODUCT_TWICE;                                                                                             \
+        MCU_PRODUCT_TWICE;                                                                                             \
+    } while (0)
+
+/* Inputs that a turn of the long loop takes. */
 #ifdef MCU_SMALL
 #define MCU_PRODUCT_LONG 8
 #define MCU_PRODUCT_MANY MCU_PRODUCT_FOUR
@@ -99,66 +152,75 @@
         MCU_PRODUCT_FOUR;                                                                                              \
     } while (0)
 #endif
-#define MCU_PRODUCT_FOUR                                                                                               \
-    do {                                                                                                               \
-        MCU_PRODUCT_STEP;                                                                                              \
-        MCU_PRODUCT_STEP;                                                                                              \
-        MCU_PRODUCT_STEP;                                                                                              \
-        MCU_PRODUCT_STEP;                                                                                              \
-    } while (0)
 
 /* Channels [0, end) of `pixels` pixels, of four pixels an even number of channels: `depth` inputs each, a multiple of
    4.   to[p]: channel 0 of pixel p. */
 MCU_INLINE void mcu_product(const int32_t pixels, const mcu_mode mode, const uint32_t *w, const mcu_word *columns,
                             int32_t depth, const mcu_channels *t, int32_t end, int8_t *const *to)
 {
+    /* Volatile, so that they stay where one load finds them: all registers are wanted for sums. */
+    const int8_t *const volatile shifts = t->shift;
+    const volatile int32_t zero_point = t->zero_point;
+    const int32_t rest = depth % 8 ? depth - 4 : depth - 8; /* behind the inputs that stand before the loops */
+    const mcu_word *const volatile first_column = columns;
+    const mcu_word *const volatile short_end = columns + 2 * (depth - rest + rest % MCU_PRODUCT_LONG);
+    const mcu_word *const volatile long_end = columns + 2 * depth;
+    const volatile int32_t odd = depth & 4;
     const int32_t *volatile next_pair = t->scale;
-    const int8_t *shift = t->shift;
-    const int32_t z = t->zero_point;
-    const mcu_word *const long_end = columns + 2 * (depth & ~(MCU_PRODUCT_LONG - 1));
-    const mcu_word *const short_end = columns + 2 * (depth & ~7);
-    const int32_t odd = depth & 4;
-    /* Volatile, so that they stay where one load finds them: registers are wanted for sums. */
-    int8_t *volatile o0 = to[0], *volatile o1 = to[1], *volatile o2 = to[2], *volatile o3 = to[3];
-    for (int32_t n = 0; n < end;) {
-        const mcu_word *x = columns;
+    volatile int32_t next = 0;
+    int8_t *places[4] = {to[0], to[1], to[2], to[3]};
+    for (;;) {
+        const int32_t is_odd = odd;
+        const mcu_word *x = first_column;
         const int32_t *pair = next_pair;
-        int32_t a0 = pair[0], b0 = pair[2];
-        int32_t a1 = a0, a2 = a0, a3 = a0, b1 = b0, b2 = b0, b3 = b0;
-        while (x != long_end) {
-            MCU_PRODUCT_MANY;
+        int32_t a0 = pair[0], b0 = pair[1];
+        int32_t a1 = 0, a2 = 0, a3 = 0, b1 = 0, b2 = 0, b3 = 0;
+        uint32_t w0, w1, x0, x1, x2;
+        if (is_odd) {
+            MCU_PRODUCT_FIRST;
+            MCU_PRODUCT_STEP;
+        } else {
+            MCU_PRODUCT_FIRST;
+            MCU_PRODUCT_STEP;
+            MCU_PRODUCT_TWICE;
         }
         while (x != short_end) {
             MCU_PRODUCT_FOUR;
         }
-        if (odd) {
-            MCU_PRODUCT_STEP;
-            MCU_PRODUCT_STEP;
+        while (x != long_end) {
+            MCU_PRODUCT_MANY;
         }
+        pair = next_pair;
+        const int32_t z = zero_point;
+        const int8_t *const shift = shifts;
+        int32_t n = next;
+        next_pair = pair + 4;
         if (mode == MCU_CAREFUL) {
-            next_pair = pair + 4;
-            MCU_PRODUCT_CAREFUL(a0, a1, a2, a3, n);
-            if (n + 1 < end) {
-                MCU_PRODUCT_CAREFUL(b0, b1, b2, b3, n + 1);
-            }
-            n += 2;
+            MCU_PRODUCT_OUTPUTS(a0, a1, a2, a3, MCU_PRODUCT_CAREFUL_A, MCU_PRODUCT_WITHIN);
+            MCU_PRODUCT_OUTPUTS(b0, b1, b2, b3, MCU_PRODUCT_CAREFUL_B, MCU_PRODUCT_WITHIN);
         } else {
-            pair = next_pair;
-            next_pair = pair + 4;
             uint32_t r = mcu_load_half(shift + n);
-            int32_t m = pair[1];
-            int8_t *const p0 = o0, *const p1 = o1, *const p2 = o2, *const p3 = o3;
-            (void)p1, (void)p2, (void)p3;
-            MCU_PRODUCT_FINISH(a0, a1, a2, a3, n);
-            n++;
-            MCU_OPAQUE(n);
-            if (pixels < 4 && n == end) {
-                break;
-            }
+            int32_t m = pair[2];
+            MCU_PRODUCT_FINISH(a0, a1, a2, a3);
             m = pair[3];
             r >>= 8;
-            MCU_PRODUCT_FINISH(b0, b1, b2, b3, n);
-            n++;
+            MCU_PRODUCT_FINISH(b0, b1, b2, b3);
+        }
+        MCU_RELOAD(places);
+        int8_t *const p0 = places[0], *const p1 = places[1], *const p2 = places[2], *const p3 = places[3];
+        (void)p1, (void)p2, (void)p3;
+        n = next;
+        MCU_PRODUCT_STORE(a0, a1, a2, a3);
+        n++;
+        MCU_OPAQUE(n);
+        if (pixels < 4 && n == end) {
+            break;
+        }
+        MCU_PRODUCT_STORE(b0, b1, b2, b3);
+        n++;
+        next = n;
+        if (n >= end) {
+            break;
         }
     }
 }
