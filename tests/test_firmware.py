@@ -6,6 +6,7 @@ import json
 import random
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -222,14 +223,13 @@ def test_a_window_over_the_border_has_room_in_pieces_too(stride: int, schedule: 
     assert_same_steps(graph, schedule)
 
 
-def with_a_large_scale(graph: Graph) -> Graph:
-    """The network with a first channel whose multiplier is above 1, which the fast way of requantising cannot do."""
-    tensors = list(graph.tensors)
-    for index, tensor in enumerate(tensors):
-        if tensor.quantization is not None and tensor.quantization.is_per_channel:
-            first, *others = tensor.quantization.scales
-            scales = (600 * first, *others)
-            tensors[index] = replace(tensor, quantization=replace(tensor.quantization, scales=scales))
+def with_scales(graph: Graph, factors: Mapping[int, float]) -> Graph:
+    """The network with the scales of some channels of its last node's weights multiplied."""
+    tensors, index = list(graph.tensors), graph.nodes[-1].inputs[1]
+    quantization = tensors[index].quantization
+    assert quantization is not None
+    scales = tuple(scale * factors.get(channel, 1.0) for channel, scale in enumerate(quantization.scales))
+    tensors[index] = replace(tensors[index], quantization=replace(quantization, scales=scales))
     return replace(graph, tensors=tuple(tensors))
 
 
@@ -238,9 +238,27 @@ def test_sums_that_need_64_bits_are_requantised_channel_by_channel() -> None:
     """15 pixels, of which four go side by side, and seven channels, which go in pairs."""
     builder = GraphBuilder("careful")
     y = builder.conv_2d(builder.input((1, 3, 5, 8)), 7, 1)
-    graph = with_a_large_scale(with_seeded_weights(builder.build([y]), 0))
+    # A multiplier above 1, which the fast way of requantising cannot do.
+    graph = with_scales(with_seeded_weights(builder.build([y]), 0), {0: 600.0})
     assert "NET_CAREFUL" in sources(network_of(graph, LAYER, "net")[0]).files["net.c"]
     assert len(np.unique(execute(graph, list(inputs_for(graph, 0)))[0][..., 1:])) > 7
+    assert_same_steps(graph, "layer")
+
+
+@needs_host
+@pytest.mark.parametrize("kind", ["conv", "depthwise", "dense"])
+def test_channels_with_negative_scales_or_none_need_no_64_bits(kind: str) -> None:
+    """A scale so small that its multiplier is 0 makes a channel whose sums may wrap; a negative one turns weights."""
+    builder = GraphBuilder("odd")
+    x = builder.input((1, 5, 6, 8))
+    if kind == "dense":
+        y = builder.fully_connected(x, 7)
+    else:
+        y = builder.conv_2d(x, 7, 3) if kind == "conv" else builder.depthwise_conv_2d(x, 3)
+    graph = with_seeded_weights(builder.build([y]), 0)
+    factors = {0: -1.0} if kind == "dense" else {1: -1.0, 2: 1e-25, 4: -1.0}
+    graph = with_scales(graph, factors)
+    assert "NET_CAREFUL" not in sources(network_of(graph, LAYER, "net")[0]).files["net.c"]
     assert_same_steps(graph, "layer")
 
 
@@ -364,6 +382,29 @@ def test_another_array_may_be_the_arena(tmp_path: Path) -> None:
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     assert subprocess.run([tmp_path / "main"]).returncode == 0
     assert "small_arena" not in subprocess.run(["nm", tmp_path / "main"], capture_output=True, text=True).stdout
+
+
+@needs_host
+@pytest.mark.parametrize("schedule", ["layer", "stream:2@3"])
+def test_the_arena_may_lie_in_a_section_of_its_own(tmp_path: Path, schedule: str) -> None:
+    """All RAM of the network lies there, to the byte, and nothing is left elsewhere; it computes what it did."""
+    made = codegen("smallcifar", profile="stm32f746", schedule=schedule, name="small")
+    write_files(made.files, tmp_path)
+    command = ["gcc", "-std=c99", "-O1", '-DSMALL_ARENA_SECTION=".fast_memory"', "-c", "small.c", "-o", "small.o"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    listed = subprocess.run(["objdump", "-h", "small.o"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    sizes = {row[1]: int(row[2], 16) for row in map(str.split, listed.stdout.splitlines()) if len(row) == 7}
+    assert sizes[".fast_memory"] == made.report.sram.peak_bytes
+    # The host's own pointers to external inputs are longer than those of the board, and lie outside.
+    assert sizes[".data"] + sizes[".bss"] <= 8 * len(made.report.layers)
+    graph = seeded(load("smallcifar"), 0)
+    network, _ = network_of(graph, parse_schedule(schedule), "small")
+    inputs = inputs_for(graph, 0)
+    text = made.files["small.c"].replace(
+        "#define MCU_MODES", '#define SMALL_ARENA_SECTION ".fast_memory"\n#define MCU_MODES'
+    )
+    shown = HOST.run({**made.files, "small.c": text}, "small", inputs)
+    assert shown == list(expected_steps(graph, network.program, inputs))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 Where every channel allows it, sums are requantised the fast way (`kernels/base.h`, `mcu_mode`). A channel whose sums
 may be large, but whose output is the same whatever comes (a dead channel), is given weights of 0 and the bias that
-makes that output; its large sums are then gone.
+makes that output; its large sums are then gone. A channel with a negative multiplier has its weights turned around.
 """
 
 from __future__ import annotations
@@ -74,11 +74,14 @@ def channel_table(
     fits = (ends[0] >= -(1 << 31)) & (ends[1] < 1 << 31)
     inner = [np.where(fits, end, 0) for end in ends]
     lowest, highest = (_staged(end, multiplier, shift, stage) for end in inner)
-    is_dead = fits & (lowest == highest) & (shift <= 0) & (weights_zero_point == 0)
+    is_constant = (fits & (lowest == highest)) | (multiplier == 0)  # of a multiplier of 0 sums may wrap as they like
+    is_dead = is_constant & (shift <= 0) & (weights_zero_point == 0)
     weights = np.where(is_dead.reshape(-1, *[1] * (weights.ndim - 1)), 0, weights).astype(np.int64)
     bias = np.where(is_dead, 4 * (lowest - stage.zero_point), bias)
     multiplier, shift = np.where(is_dead, 1 << 30, multiplier), np.where(is_dead, -1, shift)
     bound = np.where(is_dead, 4 * 256, bound)
+    if weights_zero_point == 0:
+        weights, bias, multiplier = _turned(weights, bias, multiplier)
     mode = _mode(bound, multiplier, shift, stage)
     weights = weights + weights_zero_point
     if folds_zero_point:
@@ -92,6 +95,15 @@ def channel_table(
         mode,
         stage,
     )
+
+
+def _turned(weights: Integers, bias: Integers, multiplier: Integers) -> tuple[Integers, Integers, Integers]:
+    """Weights, biases and multipliers of channels whose multiplier is negative, all with the other sign: every product
+    of a sum and a multiplier stays. Not where a weight has no int8 of the other sign."""
+    can_turn = weights.reshape(weights.shape[0], -1).min(axis=1, initial=0) > -128
+    turned = (multiplier < 0) & (multiplier > -(1 << 31)) & (bias > -(1 << 31)) & can_turn
+    sign = np.where(turned, -1, 1)
+    return weights * sign.reshape(-1, *[1] * (weights.ndim - 1)), bias * sign, multiplier * sign
 
 
 def _wrapped(values: Integers) -> NDArray[np.int32]:

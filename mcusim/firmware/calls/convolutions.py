@@ -42,10 +42,10 @@ def _channels(s: StepText, table: ChannelTable, groups: int = 1) -> Fields:
 
     s.modes.add(table.mode)
 
-    def padded(values: Array) -> Array:
+    def padded(values: Array, fill: int = 0) -> Array:
         by_group = values.reshape(groups, -1)
         odd = pairs and by_group.shape[1] % 2
-        return np.pad(by_group, ((0, 0), (0, int(odd)))).reshape(-1)
+        return np.pad(by_group, ((0, 0), (0, int(odd))), constant_values=fill).reshape(-1)
 
     multiplier, shift = table.multiplier, table.shift
     if s.choice.name == "conv_2d" and table.mode is not Mode.CAREFUL:
@@ -56,7 +56,7 @@ def _channels(s: StepText, table: ChannelTable, groups: int = 1) -> Fields:
         by_channel = by_channel.reshape(-1, 2, 2).transpose(0, 2, 1)
     return {
         "scale": s.store("scale", by_channel.reshape(-1)),
-        "shift": s.store("shift", padded(shift)),
+        "shift": s.store("shift", padded(shift, fill=1)),  # one that every way of requantising can do
         "zero_point": table.stage.zero_point,
         "lowest": int(table.stage.lowest),
         "highest": int(table.stage.highest),
