@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import random
 import re
 import subprocess
 import sys
@@ -32,7 +33,9 @@ from mcusim.arguments import the_graph
 from mcusim.errors import McusimError
 from mcusim.execution import execute
 from mcusim.firmware.choice import choose
-from mcusim.graph import ABSENT, Graph, Signature
+from mcusim.frontends.builder import GraphBuilder
+from mcusim.frontends.synthesis import with_seeded_weights
+from mcusim.graph import ABSENT, Activation, DType, Graph, Padding, Signature
 from mcusim.ops import OPS
 from mcusim.pricing.emulated import amounts_of
 from mcusim.schedule import parse_schedule
@@ -59,6 +62,8 @@ CUT = {
     "mcunet-in0": ("patch:2x2@5", "stream:2@7"),
     "mcunet-in2": ("patch:3x3@13",),
 }
+DRAWN, OURS = 90, "drawn_"
+"""So many layers are drawn, in networks whose names begin so."""
 LARGEST_FILE_BYTES = 1_600_000
 FOLDS = 6
 LAYER, NETWORK = 50_000, 1_000_000
@@ -180,7 +185,7 @@ def hashed(outputs: Sequence[NDArray[Any]]) -> str:
     return f"{value:08x}"
 
 
-def measured(name: str, model: str, spec: str, plugin: Path, folder: Path) -> tuple[Run, list[Counted]]:
+def measured(name: str, model: str | Graph, spec: str, plugin: Path, folder: Path) -> tuple[Run, list[Counted]]:
     """A network under a schedule, step by step."""
     graph, schedule = seeded(the_graph(model), 0), parse_schedule(spec)
     image = built(codegen(graph, profile=ROOMY, schedule=spec).files, folder)
@@ -215,8 +220,37 @@ def by_clang(model: str, plugin: Path, folder: Path) -> int:
     return counts[-1][0] - counts[0][0]
 
 
-def jobs(corpus: Path | None) -> Iterator[tuple[str, str, str]]:
+def drawn_layers() -> Iterator[tuple[str, Graph]]:
+    """Networks of one layer each, for kernels that few networks use. They are always in the fit, and never judged."""
+    draw = random.Random(0)
+    for number in range(DRAWN):
+        kind = ("any", "any", "wide", "average", "max", "add")[number % 6]
+        builder = GraphBuilder(f"{OURS}{kind}_{number}")
+        size, channels = draw.randint(8, 40), draw.choice((4, 8, 12, 16, 24, 40))
+        if kind == "wide":
+            builder.dtype = DType.INT16
+        x = builder.input((1, size, draw.choice((1, size, draw.randint(8, 40))), channels))
+        padding, stride = draw.choice((Padding.SAME, Padding.VALID)), draw.choice((1, 2))
+        rows, cols = builder.type_of(x).shape[1:3]
+        kernel = draw.randint(2, 5), 1 if cols == 1 else draw.randint(1, 5)
+        if kind == "any":
+            multiplier, dilation = draw.choice(((1, 1), (8 // min(channels, 8), 1), (2, 1), (1, 2)))
+            y = builder.depthwise_conv_2d(x, kernel, stride, padding, multiplier=multiplier, dilation=dilation)
+        elif kind == "wide":
+            y = builder.conv_2d(x, draw.choice((1, 4, 8, 16)), kernel, stride, padding)
+        elif kind == "add":
+            y = builder.add(x, builder.input(builder.type_of(x).shape), draw.choice(tuple(Activation)[:2]))
+        else:
+            whole = draw.random() < 0.3
+            pool = builder.average_pool_2d if kind == "average" else builder.max_pool_2d
+            y = pool(x, (rows, cols) if whole else kernel, stride, Padding.VALID if whole else padding)
+        yield builder.name, with_seeded_weights(builder.build([y]), number)
+
+
+def jobs(corpus: Path | None) -> Iterator[tuple[str, str | Graph, str]]:
     """(name, model, schedule) of everything that is counted: the networks that are shown first."""
+    for name, graph in drawn_layers():
+        yield name, graph, "layer"
     for name in SHOWN:
         for spec in ("layer", *CUT.get(name, ())):
             yield name, name, spec
@@ -290,7 +324,7 @@ class Errors(NamedTuple):
 
 def left_out(steps: Sequence[Counted]) -> Errors:
     """Each network predicted by the others."""
-    names = sorted({step.network for step in steps})
+    names = sorted({step.network for step in steps if not step.network.startswith(OURS)})
     order = np.random.default_rng(0).permutation(len(names))
     layers, networks = [], []
     for fold in range(FOLDS):
@@ -314,9 +348,11 @@ def fit_document(steps: Sequence[Counted], errors: Errors) -> dict[str, Any]:
         for name in sorted(of_instructions)
     }
     other = {}
-    for word in ("mac", "output", "input", "call"):
+    for word in sorted({name.rpartition("_")[2] for name in prices} | {"input"}):
         like = [price for name, price in prices.items() if name.endswith(f"_{word}") and price["cycles"]]
-        other[word] = {part: float(np.median([price[part] for price in like])) for part in ("instructions", "cycles")}
+        other[word] = {
+            part: float(np.median([price[part] for price in like] or [1.0])) for part in ("instructions", "cycles")
+        }
     return {
         "prices": prices,
         "other": other,

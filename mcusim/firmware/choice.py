@@ -13,12 +13,13 @@ from collections.abc import Collection
 from functools import lru_cache
 
 from mcusim.firmware.choices import arithmetic, convolutions, movement
-from mcusim.firmware.choices.convolutions import COLUMN_PIXELS, Ring, column_depth, ring_geometry, segments
+from mcusim.firmware.choices.convolutions import BANDS, COLUMN_PIXELS, Ring, column_depth, ring_geometry, segments
 from mcusim.firmware.choices.kinds import STORED_INTEGERS, Chooser, KernelChoice, Stored, binary
 from mcusim.graph import DType, Signature
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 
 __all__ = [
+    "BANDS",
     "COLUMN_PIXELS",
     "EXTERNAL_INPUT_BYTES",
     "STACK_BOUND_BYTES",

@@ -54,7 +54,7 @@ def _kernel_text(file: str, modes: frozenset[str]) -> str:
         row_words=ring.weight_words // kernel,
         pairs=_weight_pairs(kernel, stride),
         locals_of=_locals,
-        hoists=ring.weight_words <= HOISTED_WORDS,
+        hoists=ring.keeps_weights,
         variants=[variant for variant in ("rising", "signed", "careful") if variant in chosen],
         sums=lambda rows, cols: [f"a{y}{z}" for z in range(cols) for y in range(rows)],
         loads=lambda rows, cols: _block(kernel, stride, ring, rows, cols),
@@ -80,7 +80,7 @@ def _block(kernel: int, stride: int, ring: Ring, rows: int, cols: int) -> list[s
     words = (kernel + (stride if cols == 2 else 0) + 1) // 2
     needed_rows = kernel + (rows - 1) * stride
     pairs = range(0, needed_rows, 2)
-    if ring.weight_words <= HOISTED_WORDS or stride == 2:
+    if ring.keeps_weights or stride == 2:
         places = [(j, i) for j in pairs for i in range(words)]
     else:
         places = [(j, i) for i in range(words) for j in pairs]
@@ -100,24 +100,20 @@ def _locals(lines: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-HOISTED_WORDS = 6
-"""So many expanded weights of a channel fit into registers."""
-
-
 def _row(kernel: int, stride: int, ring: Ring, word: int, row: int, half: int, rows: int, cols: int) -> list[str]:
     """The products of one row of a word with the kernel rows that lie on it."""
     per_row = ring.weight_words // kernel
     order = _weight_pairs(kernel, stride)
     asked = [_product(kernel, stride, word, z) for z in range(cols)]
     used = sorted({order.index(product.pair) for product in asked if product is not None})
-    is_carried = ring.weight_words > HOISTED_WORDS and stride == 1
+    is_carried = not ring.keeps_weights and stride == 1
 
     def weight(ky: int, pair: tuple[int, int]) -> str:
         place = order.index(pair)
         if is_carried:
             return f"k{used.index(place)}{ky % 2}"
         index = ky * per_row + place
-        return f"w{index}" if ring.weight_words <= HOISTED_WORDS else f"w[{index}]"
+        return f"w{index}" if ring.keeps_weights else f"w[{index}]"
 
     lines = []
     if is_carried and row < kernel:

@@ -17,13 +17,13 @@ from typing import NamedTuple
 import msgspec
 
 from mcusim.boards.board import Board
-from mcusim.firmware.choice import choose, column_depth, segments
-from mcusim.graph import Signature
+from mcusim.firmware.choice import BANDS, COLUMN_PIXELS, choose, column_depth, ring_geometry, segments
+from mcusim.graph import Activation, Signature
 from mcusim.ops import OPS
 from mcusim.ops.conv_2d import conv_windows
 from mcusim.ops.depthwise_conv_2d import depthwise_windows
-from mcusim.ops.registry import Work
-from mcusim.ops.shared.windows import SIGNATURES_KEPT
+from mcusim.ops.registry import Work, attributes_of
+from mcusim.ops.shared.windows import SIGNATURES_KEPT, WindowAttributes
 from mcusim.pricing.efforts import Cause, EffortModel, Parts, WorkRates
 from mcusim.pricing.physics import physics, wait_factor
 from mcusim.region import Span, Window
@@ -195,29 +195,77 @@ def _plain(kernel: str, one: Work) -> Amounts:
 
 
 def _convolution(call: Signature, one: Work) -> Amounts:
+    """Blocks of four pixels by two channels, whose columns are filled in one of four ways; what is left of a map, one
+    to three pixels, and the last of an odd number of channels go a way of their own."""
     out_c, kernel_h, kernel_w, group_c = call.input(1).shape
-    in_c, batch = call.input(0).channels, call.output.shape[0]
+    in_c, batch, pixels = call.input(0).channels, call.output.shape[0], call.output.rows * call.output.cols
     groups = in_c // group_c
     rows, cols = conv_windows(call)
     runs, length = segments((kernel_h, kernel_w), in_c, group_c, cols.dilation)
-    words, rest = column_depth(runs, length)
-    per_group = -(-(out_c // groups) // 2) * 2
-    border = batch * groups * _border_share(call, rows, cols)
-    columns = batch * groups
-    a_place = (
-        ("conv_mac", float(batch * groups * per_group * (words + rest))),
-        ("conv_output", float(one.outputs)),
-        ("conv_pair", columns * per_group / 2),
-        ("conv_word", columns * words / 4),
-        ("conv_rest", columns * float(runs if length % 4 else 0)),
-        ("conv_run", columns * float(runs)),
-        ("conv_column", float(columns)),
-        ("conv_border_tap", border * kernel_h * kernel_w),
-        ("conv_border_byte", border * kernel_h * kernel_w * group_c if group_c % 4 else 0.0),
-    )
-    return Amounts(
-        tuple([pair for pair in a_place if pair[1]]), (("conv_call", 1.0), ("conv_group_call", float(groups)))
-    )
+    whole, rest = column_depth(runs, length)
+    words, group_out = (whole + rest) // 4, out_c // groups
+    fours, left = divmod(pixels, COLUMN_PIXELS)
+    border = _border_share(call, rows, cols)
+    behind = words - (1 if words % 2 else 2)  # words that stand before the loops
+    pairs, singles = group_out // 2, COLUMN_PIXELS * (group_out % 2)
+    few = (-(-group_out // 2) if left else 0) + fours * singles  # pairs of channels of fewer than four pixels
+    few_pixels = -(-group_out // 2) * left + fours * singles
+    of_map: list[tuple[str, float]] = [
+        ("conv_mac", 2 * COLUMN_PIXELS * 4 * words * fours * pairs),
+        (f"conv_{_way(call)}_pair", fours * pairs),
+        ("conv_turn", fours * pairs * (behind // 8 + behind % 8 // 2)),
+        ("conv_few_step", 2 * words * few),
+        ("conv_few_mac", 4 * words * few_pixels),
+        ("conv_few_pair", few),
+        ("conv_few_output", 2 * few_pixels),
+    ]
+    blocks = fours + (left > 0)
+    is_padded = rows.before + cols.before > 0 or border > 0
+    if kernel_h == kernel_w == groups == 1 and not is_padded and not rest:
+        of_map += [("conv_pixels_block", blocks), ("conv_pixels_word", blocks * words)]
+    elif in_c % 4 == 0 and groups * rows.dilation * cols.dilation == 1:
+        of_map += [("conv_words_block", blocks), ("conv_words_column", pixels), ("conv_words_row", pixels * kernel_h)]
+        of_map += [("conv_words_border", pixels * border), *_expanded(length // 4, pixels * kernel_h)]
+    elif in_c == kernel_h == kernel_w == 3 and groups * rows.dilation * cols.dilation == 1:
+        beside = pixels * _side_by_side(call, rows, cols)
+        of_map += [("conv_27_block", blocks), ("conv_27_beside", beside), ("conv_27_border", pixels * border)]
+        of_map += [("conv_27_column", pixels * (1.0 - border) - beside)]
+    else:
+        inside, over = pixels * (1.0 - border), pixels * border * kernel_h * kernel_w
+        of_map += [("conv_any_block", blocks), ("conv_any_column", inside), ("conv_any_run", inside * runs)]
+        of_map += [("conv_any_rest", inside * runs * (length % 4)), ("conv_any_tap", over)]
+        of_map += [("conv_any_byte", over * group_c if group_c % 4 else 0), *_expanded(length // 4, pixels * runs)]
+    share = batch * groups / (pixels or 1)
+    return Amounts(tuple([(name, amount * share) for name, amount in of_map if amount]), (("conv_call", 1.0),))
+
+
+def _way(call: Signature) -> str:
+    """How sums are requantised, as far as the signature says: outputs of an activation begin at the zero point."""
+    activation = attributes_of(call, WindowAttributes).fused_activation_function
+    return "rising" if activation in (Activation.RELU, Activation.RELU6) else "signed"
+
+
+def _expanded(words: int, times: float) -> list[tuple[str, float]]:
+    """What is laid out as int16: twelve words at a time, four, and one by one."""
+    twelves, left = divmod(words, 12)
+    counts = ("conv_twelve", twelves), ("conv_fourfold", left // 4), ("conv_word", left % 4)
+    return [(name, count * times) for name, count in counts]
+
+
+def _side_by_side(call: Signature, rows: Window, cols: Window) -> float:
+    """The share of outputs whose windows lie inside with those of three neighbours, four to a block."""
+    inside = [_is_inside(cols, col, call.input(0).cols) for col in range(call.output.cols)]
+    if len(inside) % COLUMN_PIXELS == 0:
+        blocks = float(sum(all(inside[at : at + COLUMN_PIXELS]) for at in range(0, len(inside), COLUMN_PIXELS)))
+    else:  # blocks begin in every column of some row
+        blocks = max(sum(inside) - COLUMN_PIXELS + 1, 0) / COLUMN_PIXELS
+    whole_rows = sum(_is_inside(rows, row, call.input(0).rows) for row in range(call.output.rows))
+    return blocks * COLUMN_PIXELS / (len(inside) or 1) * whole_rows / (call.output.rows or 1)
+
+
+def _is_inside(window: Window, place: int, size: int) -> bool:
+    span = window.needs(Span(place, place + 1))
+    return span.start >= 0 and span.stop <= size
 
 
 def _border_share(call: Signature, rows: Window, cols: Window) -> float:
@@ -227,30 +275,48 @@ def _border_share(call: Signature, rows: Window, cols: Window) -> float:
         (rows, call.output.rows, call.input(0).rows),
         (cols, call.output.cols, call.input(0).cols),
     ):
-        spans = [window.needs(Span(place, place + 1)) for place in range(outputs)]
-        inside *= sum(span.start >= 0 and span.stop <= size for span in spans) / (outputs or 1)
+        inside *= sum(_is_inside(window, place, size) for place in range(outputs)) / (outputs or 1)
     return 1.0 - inside
 
 
 def _depthwise(call: Signature, one: Work) -> Amounts:
     """Four channels at a time over a ring of rows, two rows and two columns of outputs at once."""
-    rows, _ = depthwise_windows(call)
-    kernel, stride, channels = rows.kernel, rows.stride, call.output.channels
-    name = f"depthwise_s{stride}"
-    fours = -(-channels // 4) * call.output.shape[0]
-    out_rows, out_cols = call.output.rows or 1, call.output.cols or 1
-    pairs = ((out_cols + 1) // 2 - 1) * stride + (kernel + stride + 1) // 2  # of inputs, in a row of the ring
-    even = (-(-out_rows // 2) * 2 / out_rows) * (-(-out_cols // 2) * 2 / out_cols)
-    a_place = (
-        (f"{name}_mac", one.outputs * even * kernel * float((kernel + 1) // 2)),
-        (f"{name}_output", float(one.outputs)),
-        (f"{name}_block", one.outputs * even / 4),
-        (f"{name}_word", fours * 4 * stride * pairs / out_cols),
-        (f"{name}_row", fours / out_cols),
+    window, across = depthwise_windows(call)
+    kernel, stride, channels, batch = window.kernel, window.stride, call.output.channels, call.output.shape[0]
+    fours, rows, cols = -(-channels // 4), call.output.rows or 1, call.output.cols or 1
+    ring = ring_geometry(kernel, stride, cols, next((band for band in BANDS if rows <= band), BANDS[-1]))
+    bands, lines = -(-rows // ring.band), kernel - stride + rows * stride
+    inside = max(min(call.input(0).rows, lines - window.before), 0)
+    moved = (bands - 1) * max(kernel - stride, 0)
+    macs = loads = weight_loads = blocks = 0
+    for of_rows, row_blocks in ((2, rows // 2), (1, rows % 2)):
+        for of_cols, col_blocks in ((2, cols // 2), (1, cols % 2)):
+            count, words = row_blocks * col_blocks, (kernel + (stride if of_cols == 2 else 0) + 1) // 2
+            second = kernel // 2 + 1 if stride == 1 else (kernel + 1) // 2  # words that meet the second column
+            products = of_rows * kernel * ((kernel + 1) // 2 + (second if of_cols == 2 else 0))
+            macs += count * products
+            loads += count * words * -(-(kernel + (of_rows - 1) * stride) // 2)
+            weight_loads += 0 if ring.keeps_weights else count * (words * kernel if stride == 1 else products)
+            blocks += count
+    of_map = (
+        ("depthwise_mac", channels * macs),
+        ("depthwise_load", channels * loads),
+        (f"depthwise_s{stride}_read", channels * weight_loads),
+        (f"depthwise_{_way(call)}_output", channels * rows * cols),
+        ("depthwise_block", channels * blocks),
+        ("depthwise_row", channels * -(-rows // 2)),
+        ("depthwise_channel", channels * bands),
+        ("depthwise_fill", fours * bands),
+        ("depthwise_line", fours * inside),
+        ("depthwise_word", fours * inside * ring.words),
+        ("depthwise_padding", fours * (lines - inside) * ring.words),
+        ("depthwise_move", fours * moved * ring.words),
+        ("depthwise_few", inside * ring.words if channels % 4 or across.before > 1 else 0),
     )
     a_call = (
-        (f"{name}_weight", float(channels * kernel * kernel)),
-        (f"{name}_four", float(fours)),
+        ("depthwise_weight", float(batch * channels * kernel * kernel)),
+        ("depthwise_four", float(batch * fours)),
         ("depthwise_call", 1.0),
     )
-    return Amounts(a_place, a_call)
+    share = batch / (rows * cols)
+    return Amounts(tuple([(name, amount * share) for name, amount in of_map if amount]), a_call)

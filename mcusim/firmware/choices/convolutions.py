@@ -21,6 +21,7 @@ from mcusim.ops.registry import attributes_of
 from mcusim.region import Window
 
 __all__ = [
+    "BANDS",
     "COLUMN_PIXELS",
     "Ring",
     "column_depth",
@@ -132,6 +133,11 @@ class Ring(NamedTuple):
     rows: int
     words: int
     weight_words: int
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether the expanded weights of a channel fit into registers."""
+        return self.weight_words <= 6
 
     @property
     def size_bytes(self) -> int:
