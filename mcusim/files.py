@@ -6,13 +6,15 @@ it. To mcusim such a file is not there; whoever reads it learns the reason.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 from mcusim.limits import memory_limit_bytes
 
-__all__ = ["NOT_PARSED", "content_of", "exists", "is_dir", "is_file", "not_written", "text_of"]
+__all__ = ["NOT_PARSED", "content_of", "exists", "is_dir", "is_file", "not_written", "replace_whole", "text_of"]
 
 AnyPath = str | os.PathLike[str]
 NOT_PARSED = (ValueError, RecursionError, OverflowError)
@@ -34,6 +36,31 @@ def not_written(error: OSError | ValueError) -> tuple[str, str]:
     reason = getattr(error, "strerror", None) or str(error)
     fix = "check that the folder exists and may be written to"
     return reason, _WRITTEN_IF.get(getattr(error, "errno", None) or 0, fix)
+
+
+def replace_whole(path: Path, content: bytes) -> None:
+    """Write a file that then holds all of the content, or is as it was. A device or a pipe is written to.
+
+    The content is written beside it and renamed, so that nobody ever reads half of it.
+    Raises OSError, and ValueError for a name with a null byte.
+    """
+    if exists(path) and not is_file(path):
+        with path.open("wb") as stream:
+            stream.write(content)
+        return
+    path = path.resolve()  # a link stays a link
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, path.stat().st_mode & 0o777 if exists(path) else 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def exists(path: AnyPath) -> bool:

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from mcusim.errors import InputError, OutputError
-from mcusim.files import exists, is_dir, is_file, not_written
+from mcusim.files import is_dir, not_written, replace_whole
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -182,29 +181,10 @@ def write_bytes(content: bytes, target: str, option: str) -> None:
         fix = "name a file, or - for standard output"
         raise OutputError(f"'{target}' is a folder" if target else "the name is empty", where=option, fix=fix)
     try:
-        if exists(path) and not is_file(path):  # a device or a pipe: nothing to rename over
-            with path.open("wb") as stream:
-                stream.write(content)
-            return
-        _replace(path.resolve(), content)
+        replace_whole(path, content)
     except (OSError, ValueError) as error:
         reason, fix = not_written(error)
         raise OutputError(f"cannot write {target} ({reason})", where=option, fix=fix) from None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, path.stat().st_mode & 0o777 if exists(path) else 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 def _write(stream: TextIO | None, text: str) -> None:

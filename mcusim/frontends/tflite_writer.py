@@ -7,9 +7,6 @@ The file is packed by TensorFlow's generated object API, which shares no code wi
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -21,7 +18,7 @@ from numpy.typing import NDArray
 
 from mcusim.arithmetic.packing import pack
 from mcusim.errors import ModelError, OutputError
-from mcusim.files import exists, is_file, not_written
+from mcusim.files import not_written, replace_whole
 from mcusim.frontends.tflite_options import DTYPE_CODES, stored_options
 from mcusim.frontends.tflite_tables import BUILTIN_OPTIONS, BUILTIN_OPTIONS_2, OPERATORS
 from mcusim.graph import DType, Graph, Node, Quantization, Tensor
@@ -51,30 +48,11 @@ def save_tflite(graph: Graph, path: str | Path, *, metadata: Mapping[str, bytes]
     content = write_tflite(graph, metadata=metadata)
     path = Path(path)
     try:
-        _replace(path, content)
+        replace_whole(path, content)
     except (OSError, ValueError) as error:
         reason, fix = not_written(error)
         raise OutputError(f"cannot be written ({reason})", where=str(path), fix=fix) from error
     return len(content)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    if exists(path) and not is_file(path):  # a device or a pipe: nothing to rename over; a folder is refused
-        path.write_bytes(content)
-        return
-    path = path.resolve()
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, path.stat().st_mode & 0o777 if exists(path) else 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 def write_tflite(graph: Graph, *, metadata: Mapping[str, bytes] | None = None) -> bytes:
