@@ -280,3 +280,14 @@ def test_the_halo_of_a_stage_is_what_it_computes_twice_or_keeps() -> None:
     assert halo_bytes("stream:2@2") == [4 * row_bytes, 0]
     # Four patches of 8 x 8 need 9 x 9 each: at two sides the border of the map cuts the window.
     assert halo_bytes("patch:2x2@2") == [4 * 9 * 9 * 8 - 16 * 16 * 8, 0]
+
+
+def test_the_nearest_schedule_leaves_out_what_is_one_pixel() -> None:
+    """A map of one row can still be cut along its columns."""
+    builder = GraphBuilder("row")
+    x = builder.conv_2d(builder.input((1, 1, 32, 4)), 4, (1, 3))
+    x = builder.conv_2d(x, 4, (1, 3))
+    graph = builder.build([builder.average_pool_2d(x, (1, 28))])
+    with pytest.raises(ScheduleError) as told:
+        lowered(graph, "patch:1x4@3")
+    assert "use patch:1x4@2, the nearest" in told.value.fix
