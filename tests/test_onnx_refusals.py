@@ -186,7 +186,64 @@ def test_a_bomb_is_refused_before_it_is_built() -> None:
     big = m.op(
         "ConstantOfShape", m.integers(1 << 20, 1 << 20), value=onnx.numpy_helper.from_array(np.zeros(1, np.float32))
     )
-    refused(m.model(grid(m, m.op("Add", x, big))), "makes a constant of 1,099,511,627,776 elements")
+    refused(m.model(grid(m, m.op("Add", x, big))), "gives 1,099,511,627,776 elements")
+
+
+def _doubled(m: Maker, x: str) -> str:
+    for _ in range(40):
+        x = m.op("Concat", x, x, axis=2)
+    return x
+
+
+def _enlarged(m: Maker, x: str) -> str:
+    for _ in range(12):
+        x = grid(m, m.op("Resize", x, "", m.constant([1.0, 1.0, 8.0, 8.0]), mode="nearest"))
+    return x
+
+
+@pytest.mark.parametrize("op", [_doubled, _enlarged])
+def test_maps_beyond_32_bits_are_refused_before_anything_is_made_for_them(op: Callable[[Maker, str], Any]) -> None:
+    refused(small(op=op), r"\((Concat|Resize)\): it gives [\d,]+ elements: .*\n  fix: use smaller maps")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("strides", [1 << 40, 1], r"its strides are \(1099511627776, 1\)\n  fix: give 2 numbers from 1 to"),
+        ("pads", [1 << 30] * 4, "use smaller maps"),
+        ("kernel_shape", [-3, 3], r"its kernel_shape is \(-3, 3\), and its weights say \(3, 3\)"),
+    ],
+)
+def test_windows_that_cannot_be(name: str, value: list[int], match: str) -> None:
+    model = small()
+    [node] = [node for node in model.graph.node if node.op_type == "Conv"]
+    for attribute in [each for each in node.attribute if each.name == name]:
+        node.attribute.remove(attribute)
+    node.attribute.append(onnx.helper.make_attribute(name, value))
+    refused(model, match)
+
+
+def test_texts_are_no_numbers() -> None:
+    model = small()
+    tensor = model.graph.initializer[0]
+    tensor.data_type, tensor.raw_data = onnx.TensorProto.STRING, b""
+    tensor.string_data.append(b"x")
+    refused(model, r"tensor 'c1': its elements are malformed: they are texts")
+
+
+@pytest.mark.parametrize("kind", ["doubled", "many"])
+def test_many_constants_of_constants_are_refused(kind: str) -> None:
+    """Each by itself is of a size that is taken."""
+    m = Maker((1, 3, 8, 8))
+    x, constant = grid(m, "input"), m.constant(np.zeros(1 << 10))
+    for _ in range(20):
+        if kind == "doubled":
+            constant = m.op("Concat", constant, constant, axis=0)
+        else:
+            fill = onnx.numpy_helper.from_array(np.zeros(1, np.float32))
+            constant = m.op("Mul", m.op("ConstantOfShape", m.integers(1 << 24), value=fill), m.constant([2.0]))
+        x = m.op("Add", x, m.op("Slice", constant, m.integers(0), m.integers(1)))
+    refused(m.model(grid(m, x)), "constants made of constants take too much memory\n  fix: fold them when exporting")
 
 
 @pytest.mark.parametrize(

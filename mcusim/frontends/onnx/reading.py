@@ -81,7 +81,8 @@ def read_network(content: bytes, *, name: str, where: str, folder: Path | None =
     steps = [new for node in model.graph.node for new in unfolded(_step(onnx, node, model))]
     inputs = [value for value in model.graph.input if value.name not in constants]
     values = {value.name: _value(onnx, value, where) for value in inputs}
-    values |= _inferred(onnx, model, steps, inputs, where)
+    lists = [Value(each.shape, DType.FLOAT32) for each in constants.values() if each.ndim == 1]
+    values |= _inferred(onnx, model, steps, [*values.values(), *lists])
     outputs = tuple(value.name for value in model.graph.output)
     if not inputs or not outputs or not steps:
         lacks = "inputs" if not inputs else "outputs" if not outputs else "operators"
@@ -300,6 +301,8 @@ def _constants(onnx: Any, model: Any, where: str) -> tuple[dict[str, Array], set
 def _elements(onnx: Any, tensor: Any) -> tuple[Array, bool]:
     """Elements of a tensor, and whether they are 4 bits wide: then they are held as 8."""
     kinds = onnx.TensorProto
+    if tensor.data_type == kinds.STRING:
+        raise ValueError("they are texts")
     elements = onnx.numpy_helper.to_array(tensor)
     if tensor.data_type in (kinds.INT4, kinds.UINT4):
         return elements.astype(np.int8 if tensor.data_type == kinds.INT4 else np.uint8), True
@@ -334,8 +337,8 @@ def _dtype(onnx: Any, code: int, where: str) -> DType:
     return DType(name)
 
 
-def _inferred(onnx: Any, model: Any, steps: Sequence[Step], inputs: Sequence[Any], where: str) -> dict[str, Value]:
-    """Shapes of all values, by the onnx package, on a twin of the network with fixed inputs.
+def _inferred(onnx: Any, model: Any, steps: Sequence[Step], given: Sequence[Value]) -> dict[str, Value]:
+    """Shapes of all values, by the onnx package, on a twin of the network with fixed inputs.   given: what goes in.
 
     In the twin quantisers are casts, which every opset knows for every type.
     """
@@ -350,8 +353,21 @@ def _inferred(onnx: Any, model: Any, steps: Sequence[Step], inputs: Sequence[Any
         value.type.tensor_type.ClearField("shape")
     for step in steps:
         twin.graph.node.append(_twin_node(onnx, step))
+    plain = _shapes(onnx, twin, follows_numbers=False)
+    longest = max((value.shape[0] for value in [*plain.values(), *given] if len(value.shape) == 1), default=0)
+    if longest > MAX_FOLLOWED or all(name in plain for step in steps for name in step.outputs if name):
+        return plain
+    return _shapes(onnx, twin, follows_numbers=True) or plain
+
+
+MAX_FOLLOWED = 1 << 16
+"""Elements of a list above which the onnx package is not asked to follow numbers: it takes 140 bytes for each."""
+
+
+def _shapes(onnx: Any, twin: Any, *, follows_numbers: bool) -> dict[str, Value]:
+    """What the onnx package infers.   follows_numbers: whether shapes that the network computes are computed too."""
     try:
-        with_shapes = onnx.shape_inference.infer_shapes(twin, data_prop=True)
+        with_shapes = onnx.shape_inference.infer_shapes(twin, data_prop=follows_numbers)
     except (onnx.shape_inference.InferenceError, ValueError, RuntimeError, onnx.checker.ValidationError):
         return {}
     values = {}

@@ -17,6 +17,9 @@ __all__ = ["MAX_ELEMENTS", "folded"]
 MAX_ELEMENTS = 1 << 26
 """Constants that a network makes of constants are refused above this: a few bytes can ask for terabytes."""
 
+MAX_MADE_BYTES = 1 << 28
+"""All of them together, beside four times what the file itself holds: weights are quantised and turned at most."""
+
 Fold = Callable[[Step, Sequence[Array]], Array | None]
 
 
@@ -25,6 +28,7 @@ def folded(network: Network) -> Network:
     constants, renamed = dict(network.constants), dict[str, str]()
     four_bit, kept = set(network.four_bit), []
     seen: dict[tuple[object, ...], str] = {}
+    left_bytes = MAX_MADE_BYTES + 4 * sum(each.nbytes for each in network.constants.values())
     for original in network.steps:
         step = replace(original, inputs=tuple(renamed.get(name, name) for name in original.inputs))
         if step.op in _NOTHING and step.output not in network.outputs and step.input(0):
@@ -39,6 +43,9 @@ def folded(network: Network) -> Network:
         if value is None:
             kept.append(step)
             continue
+        left_bytes -= value.nbytes if value.flags.owndata else 0
+        if left_bytes < 0:
+            raise step.refuse("constants made of constants take too much memory", "fold them when exporting")
         constants[step.output] = value
         if makes_four or (step.op not in ("QuantizeLinear", "Shape") and step.input(0) in four_bit):
             four_bit.add(step.output)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mcusim.arithmetic.quant import activation_range, dtype_range
+from mcusim.arithmetic.quant import INT32_MAX, activation_range, dtype_range
 from mcusim.errors import ModelError
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.qdq.grids import Grid, grid_of, shifted
@@ -123,7 +123,7 @@ class Emitter:
         given = list(inputs)
         while given[-1] == ABSENT:  # TFLM reads a missing last input of DEPTHWISE_CONV_2D where there is none
             given.pop()
-        return self.builder.op(
+        output = self.builder.op(
             op,
             given,
             attributes_for(op, tuple(fields.items())) if fields else None,
@@ -131,6 +131,12 @@ class Emitter:
             dtype=grid.dtype if grid else dtype,
             quantization=grid.quantization if grid else None,
         )
+        shape = self.builder.type_of(output).shape
+        if math.prod(shape) > INT32_MAX:
+            raise ModelError(
+                f"its {op} gives {math.prod(shape):,} elements: {shape}", where=name, fix="use smaller maps"
+            )
+        return output
 
     def constant(self, elements: Array, name: str, grid: Grid | None = None, dtype: DType | None = None) -> int:
         """A constant tensor, elements as they are to be stored."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
+from mcusim.arithmetic.quant import INT32_MAX
 from mcusim.errors import ModelError
 from mcusim.frontends.checks import check_flow, check_shapes
 from mcusim.frontends.qdq import (  # noqa: F401   for what they register
@@ -62,6 +64,7 @@ def import_network(network: Network, where: str) -> Graph:
 
 def _imported(network: Network, where: str) -> Graph:
     _refuse_unquantised(network, where)
+    _refuse_huge(network)
     known = folded(network)
     _refuse_floats(known, where)
     simple, notes = with_one_scale(simplified(expanded(known)))
@@ -104,6 +107,15 @@ def _refuse_unquantised(network: Network, where: str) -> None:
         raise dynamic.refuse("its scales are computed at run time (dynamic quantisation)", QUANTISE)
     if not any(step.op in ("QuantizeLinear", "DequantizeLinear") for step in network.steps):
         raise ModelError("the network is not quantised: it computes in floats", where=where, fix=QUANTISE)
+
+
+def _refuse_huge(network: Network) -> None:
+    """A value that no 32 bits count is refused before anything is computed for it."""
+    for step in network.steps:
+        for output in step.outputs:
+            shape = network.shape(output) or ()
+            if math.prod(shape) > INT32_MAX:
+                raise step.refuse(f"it gives {math.prod(shape):,} elements: {shape}", "use smaller maps and constants")
 
 
 def _refuse_floats(network: Network, where: str) -> None:

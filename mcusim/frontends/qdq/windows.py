@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcusim.arithmetic.quant import dtype_range
+from mcusim.arithmetic.quant import INT32_MAX, dtype_range
 from mcusim.frontends.qdq.emitter import Emitter
 from mcusim.frontends.qdq.grids import Grid
 from mcusim.frontends.qdq.held import Held
@@ -51,11 +51,18 @@ def window(step: Step, held: Held, kernel: Pair, *, is_transposed: bool = False)
     """The window of a step over a map that `map_of` gave."""
     rank = len(held.shape)
     spatial = rank - 2
+    stated = step.integers("kernel_shape")
+    if stated is not None and stated != kernel[-spatial:]:
+        raise step.refuse(
+            f"its kernel_shape is {stated}, and its weights say {kernel[-spatial:]}", "export the model again"
+        )
     for name, count in (("strides", spatial), ("dilations", spatial), ("pads", 2 * spatial)):
         integers = step.integers(name)
-        if integers is not None and (len(integers) != count or min(integers) < (0 if name == "pads" else 1)):
+        if integers is not None and (
+            len(integers) != count or min(integers) < (0 if name == "pads" else 1) or max(integers) > INT32_MAX
+        ):
             raise step.refuse(
-                f"its {name} are {integers}", f"give {count} numbers of {0 if name == 'pads' else 1} or more"
+                f"its {name} are {integers}", f"give {count} numbers from {0 if name == 'pads' else 1} to {INT32_MAX:,}"
             )
     strides, dilations = _pair(step.integers("strides"), rank, 1), _pair(step.integers("dilations"), rank, 1)
     size = (held.stored_shape[1], held.stored_shape[2])
