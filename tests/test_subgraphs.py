@@ -23,7 +23,8 @@ from mcusim.memory.planning import plan_memory
 from mcusim.planners import check_plan, live_bytes
 from mcusim.report import Verdict
 from mcusim.runtimes import RUNTIMES
-from mcusim.runtimes.tflm_tail import WHEEL, tail_bytes
+from mcusim.runtimes.tflm_allocations import WHEEL
+from mcusim.runtimes.tflm_persistent import tail_bytes
 from mcusim.schedule import LAYER
 
 TFLM = RUNTIMES["tflm"]

@@ -26,10 +26,11 @@ from mcusim.report import Verdict
 from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.cmsis_nn import CMSIS_NN_KERNELS, route
 from mcusim.runtimes.tflm import exported_file_bytes
+from mcusim.runtimes.tflm_allocations import BENCHMARK, FIRMWARE, WHEEL
 from mcusim.runtimes.tflm_cmsis_nn import BUILD as CMSIS_NN
 from mcusim.runtimes.tflm_kernels import KERNELS
+from mcusim.runtimes.tflm_persistent import tail_bytes, tail_items, tail_ledger
 from mcusim.runtimes.tflm_storage import layout_bytes
-from mcusim.runtimes.tflm_tail import BENCHMARK, FIRMWARE, WHEEL, tail_bytes, tail_items, tail_ledger
 from mcusim.schedule import LAYER
 from mcusim.simulation.simulate import simulate
 

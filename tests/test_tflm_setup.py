@@ -24,18 +24,10 @@ from mcusim.graph import Graph
 from mcusim.memory.planning import plan_memory
 from mcusim.runtimes import RUNTIMES, tflm_setup
 from mcusim.runtimes.tflm import TFLM_WHEEL, with_pointer_bits
+from mcusim.runtimes.tflm_allocations import BENCHMARK, FIRMWARE, WHEEL, allocations
+from mcusim.runtimes.tflm_persistent import harness_bytes, tail_bytes, tail_items, tail_phases
 from mcusim.runtimes.tflm_preparation import looks
 from mcusim.runtimes.tflm_setup import setup_bytes, smallest_arena_bytes
-from mcusim.runtimes.tflm_tail import (
-    BENCHMARK,
-    FIRMWARE,
-    WHEEL,
-    allocations,
-    harness_bytes,
-    tail_bytes,
-    tail_items,
-    tail_phases,
-)
 
 TRY = """
 import json, os, sys

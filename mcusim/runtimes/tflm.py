@@ -1,6 +1,6 @@
 """TensorFlow Lite Micro with its reference kernels: an interpreter with a two-ended arena.
 
-Head: `planners.tflm_greedy`, with the scratch of `tflm_kernels`. Tail: `tflm_tail`.
+Head: `planners.tflm_greedy`, with the scratch of `tflm_kernels`. Tail: `tflm_persistent`.
 Source: tensorflow/tflite-micro, tensorflow/lite/micro (micro_allocator.cc, greedy_memory_planner.cc, kernels/).
 """
 
@@ -20,12 +20,13 @@ from mcusim.runtimes.cmsis_nn import route
 from mcusim.runtimes.code_sizes import Kernels, linked_operator_names, network_code
 from mcusim.runtimes.registry import CodeItem, Flash, Kernel, LedgerItem, Persistent, Runtime, register
 from mcusim.runtimes.stored import file_ledger
+from mcusim.runtimes.tflm_allocations import WHEEL
 from mcusim.runtimes.tflm_history import needs
 from mcusim.runtimes.tflm_kernels import KERNELS, KERNELS_2026, moving_hint, reference_name, scratch
+from mcusim.runtimes.tflm_persistent import harness_bytes, tail_bytes, tail_ledger
 from mcusim.runtimes.tflm_refusals import REFERENCE_REFUSALS
 from mcusim.runtimes.tflm_setup import setup_bytes
 from mcusim.runtimes.tflm_storage import MCU_POINTER_BYTES
-from mcusim.runtimes.tflm_tail import WHEEL, harness_bytes, tail_bytes, tail_ledger
 
 __all__ = ["BENCHMARKED", "TFLM", "TFLM_WHEEL", "exported_file_bytes", "stored_file", "with_pointer_bits"]
 

@@ -15,12 +15,13 @@ from mcusim.runtimes.code_sizes import Kernels, linked_operator_names, network_c
 from mcusim.runtimes.registry import CodeItem, Flash, Kernel, LedgerItem, Persistent, Runtime, register
 from mcusim.runtimes.stored import file_ledger
 from mcusim.runtimes.tflm import BENCHMARKED, stored_file
+from mcusim.runtimes.tflm_allocations import BENCHMARK, FIRMWARE
 from mcusim.runtimes.tflm_history import needs
 from mcusim.runtimes.tflm_kernels import moving_hint, reference_name, scratch
+from mcusim.runtimes.tflm_persistent import harness_bytes, tail_bytes, tail_ledger
 from mcusim.runtimes.tflm_refusals import CMSIS_NN_REFUSALS
 from mcusim.runtimes.tflm_setup import setup_bytes
 from mcusim.runtimes.tflm_storage import MCU_POINTER_BYTES
-from mcusim.runtimes.tflm_tail import BENCHMARK, FIRMWARE, harness_bytes, tail_bytes, tail_ledger
 
 __all__ = ["BUILD", "TFLM_CMSIS_NN"]
 

@@ -24,9 +24,7 @@ from functools import lru_cache
 
 from mcusim.graph import ABSENT, STORED, Graph, Signature
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
-from mcusim.runtimes.tflm_preparation import KEPT, looks
-from mcusim.runtimes.tflm_storage import MCU_POINTER_BYTES, int_array_bytes, layout_bytes
-from mcusim.runtimes.tflm_tail import (
+from mcusim.runtimes.tflm_allocations import (
     AFFINE_QUANTIZATION,
     FIRMWARE,
     TENSOR,
@@ -34,11 +32,12 @@ from mcusim.runtimes.tflm_tail import (
     Build,
     Group,
     PreparedNode,
-    TailPhases,
     allocations,
     file_parts,
-    tail_phases,
 )
+from mcusim.runtimes.tflm_persistent import TailPhases, tail_phases
+from mcusim.runtimes.tflm_preparation import KEPT, looks
+from mcusim.runtimes.tflm_storage import MCU_POINTER_BYTES, int_array_bytes, layout_bytes
 
 __all__ = ["ARENA_ALIGNMENT_BYTES", "setup_bytes", "smallest_arena_bytes"]
 

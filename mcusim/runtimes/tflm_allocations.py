@@ -1,13 +1,10 @@
-"""The tail of TFLM's arena: every persistent allocation, in the order in which the interpreter makes it.
+"""Every persistent allocation of TFLM's interpreter, in the order in which it is made.
 
-The arena has two ends. Activations and scratch (the head) grow up from its start; what lives as long as the
-interpreter (the tail) grows down from its end, one `AllocatePersistentBuffer(size, alignment)` after the other:
-
-    start                                                                             end (16-byte aligned)
-    | head: planned buffers ->        free        <- last ... prepare, init, params, nodes, eval tensors, allocators |
+    allocators -> subgraphs, eval tensors, nodes -> parsed options -> Init -> Prepare -> scratch handles -> variables
+    -> public inputs and outputs
 
 Nothing here is fitted: sizes are those of C structs, and what differs between two builds is the build. Lists of a
-node's inputs and outputs and shapes cost nothing: they point into the model file.
+node's inputs and outputs and shapes cost nothing: they point into the model file. `tflm_persistent` adds them up.
 
 Source: tensorflow/tflite-micro, tensorflow/lite/micro: micro_allocator.{h,cc}, recording_micro_allocator.h,
 micro_interpreter_graph.cc, micro_resource_variable.{h,cc}, arena_allocator/*.h, memory_planner/greedy_memory_planner.h,
@@ -16,7 +13,7 @@ lite/c/common.h.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import repeat
@@ -24,11 +21,9 @@ from typing import NamedTuple
 
 from mcusim.graph import DType, Graph, Node, Signature, Tensor
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
-from mcusim.runtimes.registry import LedgerItem, Persistent
 from mcusim.runtimes.tflm_kernels import KERNELS, KERNELS_2026
 from mcusim.runtimes.tflm_storage import (
     EVAL_TENSOR,
-    MCU_POINTER_BYTES,
     KernelStorage,
     StorageRequest,
     int_array_bytes,
@@ -36,21 +31,29 @@ from mcusim.runtimes.tflm_storage import (
 )
 
 __all__ = [
+    "ALLOCATIONS_KEPT",
     "BENCHMARK",
+    "BUFFER_ALIGNMENT_BYTES",
     "FIRMWARE",
+    "RESOURCES",
+    "UNKNOWN",
     "WHEEL",
     "Allocations",
     "Build",
+    "Growth",
+    "NodeStorage",
     "PreparedNode",
-    "TailItem",
-    "TailPhases",
+    "all_nodes",
     "allocations",
+    "allocators",
     "file_parts",
-    "harness_bytes",
-    "tail_bytes",
-    "tail_items",
-    "tail_ledger",
-    "tail_phases",
+    "graph_tensors",
+    "grown",
+    "model_tables",
+    "scratch_handles",
+    "storages_of",
+    "variable_table",
+    "variable_tensors",
 ]
 
 ALLOCATIONS_KEPT = 4
@@ -104,111 +107,7 @@ WHEEL = Build(KERNELS_2026, recording=True, compression=True)
 """The Python package tflite-micro 0.dev20261023182759, on a 64-bit host."""
 
 
-class TailItem(NamedTuple):
-    """One allocation.
-
-    size_bytes: asked for.   padding_bytes: lost to its alignment.   account: the line of the ledger it belongs to.
-    """
-
-    name: str
-    size_bytes: int
-    why: str
-    alignment_bytes: int
-    padding_bytes: int
-    account: str
-
-    @property
-    def used_bytes(self) -> int:
-        return self.size_bytes + self.padding_bytes
-
-
-def tail_items(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Build = FIRMWARE) -> tuple[TailItem, ...]:
-    """Every allocation of the tail, in order; their `used_bytes` sum to `tail_bytes`.
-
-    pointer_bytes: 4 on a microcontroller, 8 on a 64-bit host. Operators of unknown storage are left out.
-    """
-    items, used = [], 0
-    for account, owner, requests in allocations(graph, pointer_bytes, build).groups:
-        for what, size, alignment, why in requests:
-            end = -(-(used + size) // alignment) * alignment
-            name = f"{owner}: {what}" if owner else what
-            items.append(TailItem(name, size, why, alignment, end - used - size, account))
-            used = end
-    return tuple(items)
-
-
-def tail_bytes(graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Build = FIRMWARE) -> Persistent:
-    """Bytes of the tail: what `arena_used_bytes()` counts beside the head."""
-    phases = tail_phases(graph, pointer_bytes, build)
-    return Persistent(phases.public, _warning(phases.unknown))
-
-
-def tail_ledger(
-    graph: Graph, pointer_bytes: int = MCU_POINTER_BYTES, build: Build = FIRMWARE
-) -> tuple[LedgerItem, ...]:
-    """The tail on a few accounts, one line for all nodes of an operator; what a recorder adds comes last."""
-    totals: dict[str, tuple[int, str]] = {}
-    for item in tail_items(graph, pointer_bytes, build.plain()):
-        size_bytes, why = totals.get(item.account, (0, item.why))
-        totals[item.account] = (size_bytes + item.used_bytes, why)
-    counts: dict[str, int] = {}
-    for node in _all_nodes(graph):
-        counts[node.op] = counts.get(node.op, 0) + 1
-    lines = []
-    for account, (size_bytes, why) in totals.items():
-        if account in counts:
-            why = f"{counts[account]} of them: parsed parameters, kernel data and the buffers that Prepare keeps"
-        lines.append(LedgerItem(account, size_bytes, why))
-    recorder_bytes = tail_bytes(graph, pointer_bytes, build)[0] - sum(line.size_bytes for line in lines)
-    if recorder_bytes:
-        lines.append(
-            LedgerItem("recorder", recorder_bytes, "counts allocations, in benchmarks and in the Python wheel")
-        )
-    return tuple(lines)
-
-
-def harness_bytes(graph: Graph, build: Build = BENCHMARK, plain: Build = FIRMWARE) -> int:
-    """What TFLM's generic benchmark keeps beside plain firmware: a recording allocator, and 100 slots for variables.
-
-    build, plain: with and without them, of the same kernels. Only the first allocations differ, and once one is aligned
-    to 16 bytes the difference stays what it is.
-    """
-    used = [_start_bytes(graph, each) for each in (build, plain)]
-    phases = tail_phases(graph, MCU_POINTER_BYTES, plain)
-    if used[0] % MCU_POINTER_BYTES == used[1] % MCU_POINTER_BYTES and phases.first_kernel:
-        # Till the first kernel's own, nothing is aligned to more than a pointer: the difference stays what it is.
-        before, size = phases.parameters, phases.first_kernel
-        used = [-(-(before + more + size) // BUFFER_ALIGNMENT_BYTES) for more in (used[0] - used[1], 0)]
-        return (used[0] - used[1]) * BUFFER_ALIGNMENT_BYTES
-    groups = allocations(graph, MCU_POINTER_BYTES, plain).groups
-    for _, _, requests in groups[1 + len(_variable_table(graph, MCU_POINTER_BYTES, plain)) :]:
-        for _, size, alignment, _ in requests:
-            used = [-(-(each + size) // alignment) * alignment for each in used]
-            if alignment == BUFFER_ALIGNMENT_BYTES:
-                return used[0] - used[1]
-    return used[0] - used[1]
-
-
-def _start_bytes(graph: Graph, build: Build) -> int:
-    """Bytes of the allocators and of the table of variables."""
-    groups = [("", "", _allocators(MCU_POINTER_BYTES, build)), *_variable_table(graph, MCU_POINTER_BYTES, build)]
-    used = 0
-    for _, _, requests in groups:
-        for _, size, alignment, _ in requests:
-            used = -(-(used + size) // alignment) * alignment
-    return used
-
-
-def _warning(unknown: Iterable[str]) -> str:
-    names = ", ".join(sorted(set(unknown)))
-    return f"nobody has counted what TFLM keeps for {names}; the persistent bytes are a lower bound" if names else ""
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The sequence
-
-
-class _Request(NamedTuple):
+class AllocationRequest(NamedTuple):
     """An allocation before it is placed."""
 
     what: str
@@ -217,59 +116,40 @@ class _Request(NamedTuple):
     why: str
 
 
-_Requests = tuple[_Request, ...]
-Group = tuple[str, str, _Requests]
+Requests = tuple[AllocationRequest, ...]
+Group = tuple[str, str, Requests]
 """Consecutive allocations: their account, whose they are, and what they ask for."""
 
 
-_Growth = tuple[int, ...]
+Growth = tuple[int, ...]
 """By how much the tail grows, by how far it is from a multiple of the largest alignment."""
 
 
-class _NodeStorage(NamedTuple):
+class NodeStorage(NamedTuple):
     """What a node asks for in each phase, and how many scratch handles it takes.
 
     grown: the bytes of each phase; None where it asks for nothing.
     """
 
-    params: _Requests
-    kernel: _Requests
-    buffers: _Requests
+    params: Requests
+    kernel: Requests
+    buffers: Requests
     handles: int
-    grown: tuple[_Growth | None, _Growth | None, _Growth | None]
+    grown: tuple[Growth | None, Growth | None, Growth | None]
 
 
-def _growth(requests: _Requests) -> _Growth | None:
+def _growth(requests: Requests) -> Growth | None:
     starts = range(BUFFER_ALIGNMENT_BYTES)
-    return tuple([_grown(start, requests) - start for start in starts]) if requests else None
+    return tuple([grown(start, requests) - start for start in starts]) if requests else None
 
 
-def _grown(used: int, requests: _Requests) -> int:
+def grown(used: int, requests: Requests) -> int:
     for _, size, alignment, _ in requests:
         used = -(-(used + size) // alignment) * alignment
     return used
 
 
-_UNKNOWN = _NodeStorage((), (), (), 0, (None, None, None))
-
-
-class TailPhases(NamedTuple):
-    """Bytes of the tail at the end of each phase of setting up, and what setting up needs to know besides.
-
-    parameters: after the parsed options of all nodes.   loaded ... public: see `Allocations`.
-    first_kernel: bytes that the first kernel keeps, which is the first allocation aligned as buffers are; 0 where the
-    options are not aligned to less, or no kernel keeps any.   requests: of scratch.   unknown: see `Allocations`.
-    """
-
-    parameters: int
-    loaded: int
-    prepared: int
-    handles: int
-    states: int
-    public: int
-    first_kernel: int
-    requests: int
-    unknown: tuple[str, ...]
+UNKNOWN = NodeStorage((), (), (), 0, (None, None, None))
 
 
 class PreparedNode(NamedTuple):
@@ -307,59 +187,10 @@ class Allocations(NamedTuple):
         return sum([node.requests for node in self.prepared])
 
 
-_RESOURCES = frozenset({"VAR_HANDLE", "ASSIGN_VARIABLE"})
+RESOURCES = frozenset({"VAR_HANDLE", "ASSIGN_VARIABLE"})
 
 
-@lru_cache(ALLOCATIONS_KEPT)
-def tail_phases(graph: Graph, pointer_bytes: int, build: Build) -> TailPhases:
-    """The bytes of `allocations`, without the allocations: what nodes that are alike keep is added up once."""
-    parts = file_parts(graph)
-    storages = [each for part in parts for each in _storages(part, pointer_bytes, build)]
-    groups = [*_variable_table(graph, pointer_bytes, build), *_model_tables(graph, pointer_bytes, build)]
-    used = _grown(0, _allocators(pointer_bytes, build))
-    for _, _, requests in groups:
-        used = _grown(used, requests)
-    params, kernels, buffers = zip(*[each.grown for each in storages], strict=True) if storages else ((), (), ())
-    parameters = _grown_by(used, params)
-    loaded = _grown_by(parameters, kernels)
-    if graph.operators & _RESOURCES:
-        prepared = loaded
-        for node in allocations(graph, pointer_bytes, build).prepared:
-            for _, _, requests in node.kept:
-                prepared = _grown(prepared, requests)
-    else:
-        prepared = _grown_by(loaded, buffers)
-    scratch = sum([each.handles for each in storages])
-    handles = _grown(prepared, (_handles(scratch, pointer_bytes),)) if scratch else prepared
-    states = handles
-    for _, _, requests in _variable_tensors(graph):
-        states = _grown(states, requests)
-    public = states
-    for _, _, requests in _graph_tensors(graph, pointer_bytes):
-        public = _grown(public, requests)
-    nodes = [node for part in parts for node in part.nodes] if _UNKNOWN in storages else []
-    return TailPhases(
-        parameters, loaded, prepared, handles, states, public, _first_kernel(storages, pointer_bytes), scratch,
-        tuple([node.signature.op for node, kept in zip(nodes, storages, strict=False) if kept is _UNKNOWN]),
-    )  # fmt: skip
-
-
-def _grown_by(used: int, growths: Iterable[_Growth | None]) -> int:
-    for growth in growths:
-        if growth is not None:
-            used += growth[used % BUFFER_ALIGNMENT_BYTES]
-    return used
-
-
-def _first_kernel(storages: Sequence[_NodeStorage], pointer_bytes: int) -> int:
-    aligned = [kept.params[0].alignment_bytes for kept in storages if kept.params]
-    first = next((kept.kernel[0] for kept in storages if kept.kernel), None)
-    if first is None or first.alignment_bytes != BUFFER_ALIGNMENT_BYTES or max(aligned, default=1) > pointer_bytes:
-        return 0
-    return first.size_bytes
-
-
-def _storages(part: Graph, pointer_bytes: int, build: Build) -> list[_NodeStorage]:
+def storages_of(part: Graph, pointer_bytes: int, build: Build) -> list[NodeStorage]:
     """Of each node."""
     calls = [node.signature for node in part.nodes]
     storages = list(map(_storage, calls, repeat(1), repeat(pointer_bytes), repeat(build)))
@@ -376,24 +207,24 @@ def allocations(graph: Graph, pointer_bytes: int, build: Build) -> Allocations:
     nodes = [
         (node, part, _storage_of(node, part, pointer_bytes, build)) for part in file_parts(graph) for node in part.nodes
     ]
-    groups = [("allocators", "", _allocators(pointer_bytes, build))]
-    groups += _variable_table(graph, pointer_bytes, build)
-    groups += _model_tables(graph, pointer_bytes, build)
+    groups = [("allocators", "", allocators(pointer_bytes, build))]
+    groups += variable_table(graph, pointer_bytes, build)
+    groups += model_tables(graph, pointer_bytes, build)
     groups += [(node.signature.op, node.name, kept.params) for node, _, kept in nodes if kept.params]
     groups += [(node.signature.op, node.name, kept.kernel) for node, _, kept in nodes if kept.kernel]
     requests = sum([kept.handles for _, _, kept in nodes])
-    handles = _handles(requests, pointer_bytes)
+    handles = scratch_handles(requests, pointer_bytes)
     return Allocations(
         tuple(groups),
         _prepared(graph, nodes),
         (("scratch handles", "", (handles,)),) if requests else (),
-        tuple(_variable_tensors(graph)),
-        tuple(_graph_tensors(graph, pointer_bytes)),
-        tuple([node.signature.op for node, _, kept in nodes if kept is _UNKNOWN]),
+        tuple(variable_tensors(graph)),
+        tuple(graph_tensors(graph, pointer_bytes)),
+        tuple([node.signature.op for node, _, kept in nodes if kept is UNKNOWN]),
     )
 
 
-def _handles(requests: int, pointer_bytes: int) -> _Request:
+def scratch_handles(requests: int, pointer_bytes: int) -> AllocationRequest:
     return _struct("handles", "p", pointer_bytes, "a pointer each", requests)
 
 
@@ -402,7 +233,7 @@ def file_parts(graph: Graph) -> tuple[Graph, ...]:
     return (graph, *graph.subgraphs)
 
 
-def _all_nodes(graph: Graph) -> Iterator[Node]:
+def all_nodes(graph: Graph) -> Iterator[Node]:
     for part in file_parts(graph):
         yield from part.nodes
 
@@ -411,7 +242,7 @@ _KEEPS_SCALES = "FULLY_CONNECTED"
 """The one kernel that keeps arrays by the weights' scales."""
 
 
-def _storage_of(node: Node, part: Graph, pointer_bytes: int, build: Build) -> _NodeStorage:
+def _storage_of(node: Node, part: Graph, pointer_bytes: int, build: Build) -> NodeStorage:
     scales = 1
     if node.signature.op == _KEEPS_SCALES:
         quantization = part.tensors[node.inputs[1]].quantization
@@ -420,10 +251,10 @@ def _storage_of(node: Node, part: Graph, pointer_bytes: int, build: Build) -> _N
 
 
 @lru_cache(SIGNATURES_KEPT)
-def _storage(signature: Signature, weight_scales: int, pointer_bytes: int, build: Build) -> _NodeStorage:
+def _storage(signature: Signature, weight_scales: int, pointer_bytes: int, build: Build) -> NodeStorage:
     kernel = build.kernels.get(signature.op)
     if kernel is None:
-        return _UNKNOWN
+        return UNKNOWN
     call = StorageRequest(signature, pointer_bytes, weight_scales)
     params = _struct("parameters", kernel.params, pointer_bytes, "parsed options") if kernel.params else None
     layout = f"{kernel.data} {kernel.data_compression if build.compression else ''}"
@@ -436,21 +267,21 @@ def _storage(signature: Signature, weight_scales: int, pointer_bytes: int, build
         tuple(_buffer(name, size_bytes, why) for name, size_bytes in kernel.buffers(call)),
     )
     first, second, third = map(_growth, phases)
-    return _NodeStorage(*phases, len(kernel.scratch(call)), (first, second, third))
+    return NodeStorage(*phases, len(kernel.scratch(call)), (first, second, third))
 
 
 @lru_cache(1024)
-def _struct(what: str, layout: str, pointer_bytes: int, why: str, count: int = 1) -> _Request:
+def _struct(what: str, layout: str, pointer_bytes: int, why: str, count: int = 1) -> AllocationRequest:
     size_bytes, alignment_bytes = layout_bytes(layout, pointer_bytes)
-    return _Request(what, size_bytes * count, alignment_bytes, why)
+    return AllocationRequest(what, size_bytes * count, alignment_bytes, why)
 
 
-def _buffer(what: str, size_bytes: int, why: str) -> _Request:
-    return _Request(what, size_bytes, BUFFER_ALIGNMENT_BYTES, why)
+def _buffer(what: str, size_bytes: int, why: str) -> AllocationRequest:
+    return AllocationRequest(what, size_bytes, BUFFER_ALIGNMENT_BYTES, why)
 
 
 @cache
-def _allocators(pointer_bytes: int, build: Build) -> _Requests:
+def allocators(pointer_bytes: int, build: Build) -> Requests:
     records = 8 if build.compression else 7  # kinds of allocation that the recorder tells apart
     arena = ARENA_ALLOCATOR + ARENA_RECORDS * build.recording
     micro = MICRO_ALLOCATOR + (" p" + RECORD * records) * build.recording
@@ -461,17 +292,17 @@ def _allocators(pointer_bytes: int, build: Build) -> _Requests:
     )
 
 
-def _variable_table(graph: Graph, pointer_bytes: int, build: Build) -> list[Group]:
+def variable_table(graph: Graph, pointer_bytes: int, build: Build) -> list[Group]:
     slots = build.variable_slots
     if slots is None:
-        if not graph.operators & _RESOURCES:
+        if not graph.operators & RESOURCES:
             return []
-        slots = len({node.signature.attributes for node in _all_nodes(graph) if node.signature.op == "VAR_HANDLE"})
+        slots = len({node.signature.attributes for node in all_nodes(graph) if node.signature.op == "VAR_HANDLE"})
     return [("resource variables", "", _slots(slots, pointer_bytes))] if slots else []
 
 
 @cache
-def _slots(count: int, pointer_bytes: int) -> _Requests:
+def _slots(count: int, pointer_bytes: int) -> Requests:
     table_bytes, slot_bytes = (layout_bytes(lay, pointer_bytes)[0] for lay in (RESOURCE_VARIABLES, RESOURCE_VARIABLE))
     return (
         _buffer("table", table_bytes, "MicroResourceVariables, a slot a variable"),
@@ -479,7 +310,7 @@ def _slots(count: int, pointer_bytes: int) -> _Requests:
     )
 
 
-def _model_tables(graph: Graph, pointer_bytes: int, build: Build) -> list[Group]:
+def model_tables(graph: Graph, pointer_bytes: int, build: Build) -> list[Group]:
     parts = file_parts(graph)
     lists = "3p" if build.compression else "2p"
     builtin = _struct("builtin data allocator", BUILTIN_DATA_ALLOCATOR, pointer_bytes, "parses the nodes' options")
@@ -487,8 +318,8 @@ def _model_tables(graph: Graph, pointer_bytes: int, build: Build) -> list[Group]
     tensor_bytes, node_bytes = (layout_bytes(lay, pointer_bytes)[0] for lay in (EVAL_TENSOR, NODE_AND_REGISTRATION))
     tensors_why = f"{tensor_bytes} B a tensor of the file, constants too: TfLiteEvalTensor"
     nodes_why = f"{node_bytes} B a node: NodeAndRegistration"
-    tensors = [_Request("array", len(p.tensors) * tensor_bytes, pointer_bytes, tensors_why) for p in parts]
-    nodes = [_Request("array", len(p.nodes) * node_bytes, pointer_bytes, nodes_why) for p in parts]
+    tensors = [AllocationRequest("array", len(p.tensors) * tensor_bytes, pointer_bytes, tensors_why) for p in parts]
+    nodes = [AllocationRequest("array", len(p.nodes) * node_bytes, pointer_bytes, nodes_why) for p in parts]
     return [
         ("allocators", "", (builtin, table)),
         ("eval tensors", "", tuple(tensors)),
@@ -496,7 +327,7 @@ def _model_tables(graph: Graph, pointer_bytes: int, build: Build) -> list[Group]
     ]
 
 
-def _prepared(graph: Graph, nodes: list[tuple[Node, Graph, _NodeStorage]]) -> tuple[PreparedNode, ...]:
+def _prepared(graph: Graph, nodes: list[tuple[Node, Graph, NodeStorage]]) -> tuple[PreparedNode, ...]:
     """What Prepare keeps. The first ASSIGN_VARIABLE of a variable makes its storage."""
     prepared_nodes: list[PreparedNode] = []
     made: set[object] = set()
@@ -525,7 +356,7 @@ def _variable_of(assign: Node, graph: Graph) -> object:
     return assign
 
 
-def _variable_tensors(graph: Graph) -> list[Group]:
+def variable_tensors(graph: Graph) -> list[Group]:
     """Those to which no plan in the file gives an offset.   Source: micro_allocator.cc, AllocateVariables."""
     tensors = [tensor for part in file_parts(graph) for tensor in part.tensors]
     planned = graph.source.offline_offsets or (-1,) * len(tensors)
@@ -536,7 +367,7 @@ def _variable_tensors(graph: Graph) -> list[Group]:
     ]
 
 
-def _graph_tensors(graph: Graph, pointer_bytes: int) -> list[Group]:
+def graph_tensors(graph: Graph, pointer_bytes: int) -> list[Group]:
     """The public input and output tensors: a list of pointers, then each tensor with its quantisation."""
     groups: list[Group] = []
     described = graph.source.file_bytes is None
@@ -559,10 +390,10 @@ def _scales(tensor: Tensor, described: bool) -> int:
 
 
 @cache
-def _public_tensor(scales: int, pointer_bytes: int) -> _Requests:
+def _public_tensor(scales: int, pointer_bytes: int) -> Requests:
     tensor = _struct("tensor", TENSOR, pointer_bytes, "TfLiteTensor")
     if not scales:
         return (tensor,)
     quantization = _struct("quantisation", AFFINE_QUANTIZATION, pointer_bytes, "TfLiteAffineQuantization")
-    zero_points = _Request("zero points", int_array_bytes(scales), 4, "copied: they are int64 in the file")
+    zero_points = AllocationRequest("zero points", int_array_bytes(scales), 4, "copied: they are int64 in the file")
     return (tensor, quantization, zero_points)
