@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, counted, kib, paragraph, stored_bytes
+from mcusim.render.text import Glyphs, counted, kib, paragraph, stored_bytes
 from mcusim.render.text_table import Bar, Cell, Column, table
+from mcusim.render.verdict import VERDICT_STYLES, VERDICT_WORDS
 from mcusim.report import Report, Verdict
 from mcusim.units import format_percent, three_digits
 

@@ -9,8 +9,9 @@ from rich.text import Text
 from mcusim.gating.budgets import Held
 from mcusim.gating.comparing import Change, Comparison, Growth
 from mcusim.gating.limits import Metric
-from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, first_name, headline, paragraph, stored_bytes
+from mcusim.render.text import Glyphs, first_name, headline, paragraph, stored_bytes
 from mcusim.render.text_table import Bar, Cell, Column, table
+from mcusim.render.verdict import VERDICT_STYLES, VERDICT_WORDS
 from mcusim.report import Verdict
 from mcusim.units import format_bytes, format_ms
 

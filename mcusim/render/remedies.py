@@ -5,8 +5,9 @@ from __future__ import annotations
 from rich.text import Text
 
 from mcusim.advising.remedies import Diagnosis, Remedy
-from mcusim.render.text import VERDICT_STYLES, VERDICT_WORDS, Glyphs, headline, in_kib, kib, listed, paragraph
+from mcusim.render.text import Glyphs, headline, in_kib, kib, listed, paragraph
 from mcusim.render.text_table import Bar, Cell, Column, table
+from mcusim.render.verdict import VERDICT_STYLES, VERDICT_WORDS
 from mcusim.report import Verdict
 from mcusim.units import three_digits
 

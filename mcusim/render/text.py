@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from mcusim.report import Basis, FlashInfo, Verdict
+from mcusim.report import Basis, FlashInfo
 from mcusim.units import BYTES_PER_KIB
 
 __all__ = [
@@ -17,8 +17,6 @@ __all__ = [
     "BASIS_WORDS",
     "BUILD_NOTE",
     "UNICODE",
-    "VERDICT_STYLES",
-    "VERDICT_WORDS",
     "Glyphs",
     "clean",
     "counted",
@@ -49,9 +47,6 @@ class Glyphs(NamedTuple):
 
 UNICODE = Glyphs("▏▎▍▌▋▊▉█", "░", "×", "·", "…", "▸", False)
 ASCII = Glyphs("#", ".", "x", "-", "~", ">", True)
-
-VERDICT_WORDS = {Verdict.FITS: "fits", Verdict.DOES_NOT_FIT: "does not fit", Verdict.UNKNOWN: "unknown"}
-VERDICT_STYLES = {Verdict.FITS: "bold green", Verdict.DOES_NOT_FIT: "bold red", Verdict.UNKNOWN: "bold yellow"}
 
 BASIS_WORDS = {
     Basis.EXACT: "the runtime's own figure, byte for byte",

@@ -16,8 +16,8 @@ from mcusim.render.html.drawing import front_view, timeline_view
 from mcusim.render.html.rows import bank_rows, flash_items, layer_rows, operators, stage_rows
 from mcusim.render.html.sources import basis_rows, board_sources, facts, notes, published_rows
 from mcusim.render.html.summary import alive_rows, causes, gauges, parts_rows
-from mcusim.render.run_report import verdict_reason
-from mcusim.render.text import VERDICT_WORDS, clean, first_name, kib
+from mcusim.render.text import clean, first_name, kib
+from mcusim.render.verdict import VERDICT_WORDS, verdict_reason
 from mcusim.simulation.dossier import Dossier
 from mcusim.units import format_bytes, format_count, format_percent
 
