@@ -14,7 +14,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import chain, compress, count
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -416,14 +417,34 @@ class Loose(NamedTuple):
     unwritten: tuple[int, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class WiringKey:
+    """How nodes are joined: one object for all networks that are wired alike.
+
+    ops: of each node.   reads, writes: ordinals of the tensors of all nodes, one after the other; ABSENT for what takes
+    no bytes.   read_counts, write_counts: how many of these are a node's.   inputs, outputs: ordinals.
+    """
+
+    ops: tuple[str, ...]
+    reads: tuple[int, ...]
+    read_counts: tuple[int, ...]
+    writes: tuple[int, ...]
+    write_counts: tuple[int, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+_WIRINGS_KEPT = 256
+_wiring_key = lru_cache(_WIRINGS_KEPT)(WiringKey)
+
+
 class Wiring(NamedTuple):
     """How tensors that take bytes of an arena join nodes, whatever constants stand between them.
 
-    key: of networks that are wired alike: operators, and the ordinals of what they read and write; ABSENT for others.
     stored: ordinal -> tensor.   ordinals: tensor -> ordinal; one more entry at the end stands for an absent tensor.
     """
 
-    key: tuple[tuple[object, ...], ...]
+    key: WiringKey
     stored: list[int]
     ordinals: list[int]
 
@@ -471,6 +492,11 @@ class Graph:
         """Of each tensor whether it takes bytes of an arena: constants and variables do not."""
         return tuple([role == STORED for role in self.roles])
 
+    @cached_property
+    def calls(self) -> tuple[Signature, ...]:
+        """Of each node."""
+        return tuple([node.signature for node in self.nodes])
+
     @property
     def has_plain_tensors(self) -> bool:
         """Whether all tensors take bytes or are constants."""
@@ -479,25 +505,27 @@ class Graph:
     @cached_property
     def wiring(self) -> Wiring:
         """What is equal for networks that differ in shapes, attributes, numbers, names and constants only."""
-        nodes, stored = self.nodes, [index for index, role in enumerate(self.roles) if role == STORED]
+        stored = list(compress(count(), self.stored))
         ordinals = [ABSENT] * (len(self.tensors) + 1)  # the last stands for inputs that are absent
         for ordinal, index in enumerate(stored):
             ordinals[index] = ordinal
-        key = (
-            tuple([ordinals[index] for node in nodes for index in node.inputs]),
-            tuple([len(node.inputs) for node in nodes]),
-            tuple([ordinals[index] for node in nodes for index in node.outputs]),
-            tuple([len(node.outputs) for node in nodes]),
-            tuple([node.signature.op for node in nodes]),
-            tuple([ordinals[index] for index in self.inputs]),
-            tuple([ordinals[index] for index in self.outputs]),
+        ordinal_of = ordinals.__getitem__
+        reads, writes = [node.inputs for node in self.nodes], [node.outputs for node in self.nodes]
+        key = _wiring_key(
+            tuple([call.op for call in self.calls]),
+            tuple(map(ordinal_of, chain.from_iterable(reads))),
+            tuple(map(len, reads)),
+            tuple(map(ordinal_of, chain.from_iterable(writes))),
+            tuple(map(len, writes)),
+            tuple(map(ordinal_of, self.inputs)),
+            tuple(map(ordinal_of, self.outputs)),
         )
         return Wiring(key, stored, ordinals)
 
     @cached_property
     def operators(self) -> frozenset[str]:
         """Names of the operators of all its nodes, those of its subgraphs too."""
-        return frozenset([node.signature.op for part in (self, *self.subgraphs) for node in part.nodes])
+        return frozenset([call.op for part in (self, *self.subgraphs) for call in part.calls])
 
     @cached_property
     def loose(self) -> Loose:

@@ -264,7 +264,8 @@ class Program:
     def input_bytes(self) -> int:
         """Of the network's inputs as the runtime sees them: after conversions left to the caller."""
         inputs = self._outside()
-        inputs.update([buffer[6] for buffer in self.buffers if buffer[4] is BufferKind.INPUT])
+        kind = BufferKind.INPUT
+        inputs.update([buffer[6] for buffer in self.buffers if buffer[4] is kind])
         return sum([self.graph.tensors[tensor].size_bytes for tensor in inputs])
 
     @property
@@ -273,7 +274,8 @@ class Program:
         return sum([self.graph.tensors[tensor].size_bytes for tensor in self._outside()])
 
     def _outside(self) -> set[int]:
-        return {view[0] for view in self.views if view[2] is ViewKind.OUTSIDE}
+        kind = ViewKind.OUTSIDE
+        return {view[0] for view in self.views if view[2] is kind}
 
     def body(self) -> Iterator[Step]:
         """Every step once, in the order of time: those of a subgraph behind the first that enters it."""

@@ -25,6 +25,7 @@ FLOORS = (
     "files",
     "units",
     "columns",
+    "kept",
     "region",
     "graph",
     "published",

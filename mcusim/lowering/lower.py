@@ -28,7 +28,7 @@ from typing import NamedTuple
 from mcusim.errors import ScheduleError
 from mcusim.graph import ABSENT, Attributes, Graph, Signature, signature, tensor_type
 from mcusim.lowering.linking import link
-from mcusim.lowering.moulds import frame_of, row_pitch_bytes, step_facts
+from mcusim.lowering.moulds import frame_of, row_pitch_bytes, steps_facts
 from mcusim.lowering.nearest import nearest_schedule
 from mcusim.lowering.rules import InputPlace, LoweringRules, Scratch
 from mcusim.lowering.staging import (
@@ -367,7 +367,7 @@ class _Lowering:
         calls = [step.signature for step in self.steps]
         for time in self.cuts:
             calls[time] = self._piece(time, calls[time])
-        facts = [step_facts(self.rules, call) for call in calls]
+        facts = list(map(steps_facts(self.rules).__getitem__, calls))
         planned = [
             self._planned(buffers, time, fact.planned) if fact.planned else () for time, fact in enumerate(facts)
         ]

@@ -11,26 +11,27 @@ Neighbours in a search share their wiring: most of them change kernels, widths a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, partial
 from itertools import chain, repeat
-from operator import itemgetter
+from operator import add, itemgetter
 from typing import Any, NamedTuple
 
 from mcusim.columns import rows_of
-from mcusim.graph import ABSENT, Graph, Signature, TensorType
+from mcusim.graph import ABSENT, Graph, Signature, TensorType, WiringKey
+from mcusim.kept import Kept
 from mcusim.lowering.folding import Folding, with_padding
 from mcusim.lowering.rules import InputPlace, LoweringRules, Scratch
 from mcusim.lowering.staging import overwritten
 from mcusim.ops import OPS
-from mcusim.ops.shared.windows import SIGNATURES_KEPT
-from mcusim.program import Buffer, BufferKind, Home, Program, ScratchUse, Stage, Step, View, ViewKind
+from mcusim.program import Buffer, BufferKind, Home, Program, ScratchUse, Stage, Step, View
 from mcusim.region import Span
 from mcusim.schedule import StageKind
 
-__all__ = ["Frame", "StepFacts", "frame_of", "row_pitch_bytes", "step_facts"]
+__all__ = ["Frame", "StepFacts", "frame_of", "row_pitch_bytes", "steps_facts"]
 
-_WIRINGS_KEPT = 256
+_FRAMES_KEPT = 256
+_RULES_KEPT = 256
 _VARIANTS_KEPT = 64
 _MOST_NODES = 1024
 """Longer networks are not searched by the thousand."""
@@ -52,9 +53,13 @@ class StepFacts(NamedTuple):
     width: int
 
 
-@lru_cache(SIGNATURES_KEPT)
-def step_facts(rules: LoweringRules, call: Signature) -> StepFacts:
-    """Of a step that runs whole."""
+@lru_cache(_RULES_KEPT)
+def steps_facts(rules: LoweringRules) -> Kept[Signature, StepFacts]:
+    """Of steps that run whole."""
+    return Kept(partial(_step_facts, rules))
+
+
+def _step_facts(rules: LoweringRules, call: Signature) -> StepFacts:
     rows, cols = (call.outputs[0].rows, call.outputs[0].cols) if call.outputs else (1, 1)
     return StepFacts(
         rules.planned_scratch(call), rules.held_scratch(call), (Span(0, rows),), (Span(0, cols),), rows, cols
@@ -71,11 +76,11 @@ def frame_of(graph: Graph, rules: LoweringRules, place: InputPlace) -> Frame | N
     if graph.subgraphs or not 0 < len(graph.nodes) <= _MOST_NODES or not graph.has_plain_tensors:
         return None
     key = graph.wiring.key
-    return None if ABSENT in key[-1] or ABSENT in key[-2] else _frame(key, rules, place)
+    return None if ABSENT in key.inputs or ABSENT in key.outputs else _frame(key, rules, place)
 
 
-@lru_cache(_WIRINGS_KEPT)
-def _frame(wiring: tuple[object, ...], rules: LoweringRules, place: InputPlace) -> Frame:
+@lru_cache(_FRAMES_KEPT)
+def _frame(key: WiringKey, rules: LoweringRules, place: InputPlace) -> Frame:
     return Frame(rules)
 
 
@@ -86,7 +91,7 @@ class Frame:
     """
 
     def __init__(self, rules: LoweringRules) -> None:
-        self.rules = rules
+        self.rules, self.facts = rules, steps_facts(rules)
         self.pads: tuple[tuple[int, int], ...] | None = None
         self.padded: dict[tuple[bool, ...], _Padded] = {}
 
@@ -94,13 +99,12 @@ class Frame:
         """The Program of a network; None where no mould fits it yet."""
         if self.pads is None:
             return None
-        calls = [node.signature for node in graph.nodes]
-        folded = self._folded(calls)
+        folded = self._folded(graph.calls)
         padded = self.padded.get(tuple([call is None for call in folded]))
         if padded is None:
             return None
-        calls = padded.calls(calls + folded)
-        facts = list(map(step_facts, repeat(self.rules), calls))
+        calls = padded.calls((*graph.calls, *folded))
+        facts = list(map(self.facts.__getitem__, calls))
         if self.rules.in_place and any(map(itemgetter(0), facts)):
             return None  # what is planned beside an output on top of its input depends on both sizes
         mould = padded.moulds.get(padded.variant(graph, self.rules, calls))
@@ -113,8 +117,7 @@ class Frame:
             return
         if self.pads is None:
             self.pads = _pads(graph, rules)
-        calls = [node.signature for node in graph.nodes]
-        folded = self._folded(calls)
+        folded = self._folded(graph.calls)
         key = tuple([call is None for call in folded])
         padded = self.padded.setdefault(key, _Padded(program, folding, self.pads, rules))
         if len(padded.moulds) < _VARIANTS_KEPT:
@@ -165,9 +168,9 @@ class _Padded:
         ]
         self.calls = _picker(sources)
         ordinals = program.graph.wiring.ordinals
-        ordinal_of = {index: ordinals[view.tensor] for index, view in enumerate(program.views)}
+        ordinal_of = [*[ordinals[view.tensor] for view in program.views], ABSENT]
         self.beneath = tuple([
-            (time, ordinal_of.get(step.writes[0], ABSENT), [ordinal_of.get(view, ABSENT) for view in step.reads])
+            (time, ordinal_of[step.writes[0]], [ordinal_of[view] for view in step.reads])
             for time, step in enumerate(steps)
             if step.signature.op in rules.in_place and step.writes
         ])  # fmt: skip
@@ -175,21 +178,26 @@ class _Padded:
 
     def variant(self, graph: Graph, rules: LoweringRules, calls: Sequence[Signature]) -> object:
         """All that lowering decides by sizes: on top of which inputs steps may run."""
-        tensors, stored, positions = graph.tensors, graph.wiring.stored, []
+        tensors, stored, on_top, positions = graph.tensors, graph.wiring.stored, _on_top(rules), []
         for time, target, sources in self.beneath:
             size_bytes = tensors[stored[target]].type.size_bytes
-            allowed = overwritten(rules, calls[time], calls[time])
+            allowed = on_top[calls[time]]
             positions.append(tuple([p for p in allowed if size_bytes <= tensors[stored[sources[p]]].type.size_bytes]))
         return tuple(positions)
 
 
-def _most(facts: Sequence[StepFacts]) -> dict[str, int]:
+@lru_cache(_RULES_KEPT)
+def _on_top(rules: LoweringRules) -> Kept[Signature, tuple[int, ...]]:
+    """Inputs on top of which steps that run whole may be computed."""
+    return Kept(lambda call: overwritten(rules, call, call))
+
+
+def _most(held: Sequence[Scratch]) -> dict[str, int]:
     """The most that any step asks for to be held, by role, in the order of lowering."""
     sizes: dict[str, int] = {}
-    for asked in [fact[1] for fact in facts]:
-        for role, size_bytes in asked:
-            if size_bytes > sizes.get(role, 0):
-                sizes[role] = size_bytes
+    for role, size_bytes in chain.from_iterable(held):
+        if size_bytes > sizes.get(role, 0):
+            sizes[role] = size_bytes
     return sizes
 
 
@@ -205,7 +213,7 @@ class _Mould:
     """The columns of a Program that are the same for all networks that it fits.
 
     tensors: ordinals of those that have a buffer (see `Wiring`); those buffers come first, then planned working memory,
-    then what is held.   outside: of those that lie outside.   homes: by ordinal; the last is of any other tensor.
+    then what is held.   viewed: of each view.   homes: by ordinal; the last is of any other tensor.
     """
 
     def __init__(self, program: Program) -> None:
@@ -217,9 +225,9 @@ class _Mould:
         self.ends = [buffer.end for buffer in stored_buffers]
         self.kinds = [buffer.kind for buffer in stored_buffers]
         self.overs = [buffer.over for buffer in stored_buffers]
-        self.outside = [ordinals[view.tensor] for view in program.views if view.kind is ViewKind.OUTSIDE]
-        view_columns = zip(*program.views, strict=True) if program.views else [()] * len(View._fields)
-        self.view_columns = tuple(view_columns)
+        view_columns: Iterable[Any] = zip(*program.views, strict=True) if program.views else [()] * len(View._fields)
+        viewed, self.buffer_of, self.view_kinds, self.offsets, _, self.capacities, self.pointers = view_columns
+        self.viewed = [ordinals[index] for index in viewed]
         self.nodes, _, self.reads, self.writes, *_ = zip(*steps, strict=True)
         self.absorbed = [step.absorbed for step in steps]
         self.homes = [program.homes[index] for index in stored] + [ABSENT]
@@ -230,21 +238,21 @@ class _Mould:
         self, graph: Graph, rules: LoweringRules, calls: Sequence[Signature], facts: Sequence[StepFacts]
     ) -> Program:
         """The Program of another network."""
-        stored, ordinals = graph.wiring.stored, graph.wiring.ordinals
+        tensors, (_, stored, ordinals), mould = graph.tensors, graph.wiring, self.program
         indices = [stored[ordinal] for ordinal in self.tensors]
-        held_tensors = [graph.tensors[index] for index in indices]
-        kinds = [tensor.type for tensor in held_tensors]
+        held_tensors = [tensors[index] for index in indices]
         names = [tensor.name for tensor in held_tensors]
-        sizes = list(map(_room, repeat(rules), kinds))
+        sizes = list(map(_rooms(rules).__getitem__, [tensor.type for tensor in held_tensors]))
+        asked, held, rows, cols, heights, widths = zip(*facts, strict=True)
         uses: Sequence[tuple[ScratchUse, ...]] = [()] * len(calls)
         times: list[int] = []
-        if any(map(itemgetter(0), facts)):
-            uses, times = self._planned(graph, rules, facts, names, sizes)
-        most, first_held = _most(facts), len(names)
+        if any(asked):
+            uses, times = self._planned(graph, rules, asked, names, sizes)
+        most, first_held = _most(held), len(names)
         if most:
             roles = tuple(most)
-            held = map(_held_uses, [fact[1] for fact in facts], repeat(roles), repeat(first_held))
-            uses = [planned + more for planned, more in zip(uses, held, strict=True)]
+            held_uses = map(_held_uses(rules, roles, first_held).__getitem__, calls)
+            uses = list(map(add, uses, held_uses)) if times else list(held_uses)
             names += roles
             sizes += [rules.aligned(size_bytes) for size_bytes in most.values()]
         buffers = tuple(
@@ -260,12 +268,15 @@ class _Mould:
                 chain(self.overs, repeat(ABSENT)),
             )
         )
-        outside = [stored[ordinal] for ordinal in self.outside]
-        _, buffer_of, view_kind, offset, _, capacity, pointer = self.view_columns
-        kinds += [graph.tensors[index].type for index in outside]
+        viewed = [stored[ordinal] for ordinal in self.viewed]
+        kinds = [tensors[index].type for index in viewed]
         pitches = [kind.size_bytes // (kind.rows or 1) for kind in kinds]
-        views = tuple(rows_of(View, indices + outside, buffer_of, view_kind, offset, pitches, capacity, pointer))
-        _, _, rows, cols, heights, widths = zip(*facts, strict=True)
+        views = tuple(
+            rows_of(
+                View, viewed, self.buffer_of, self.view_kinds, self.offsets, pitches, self.capacities,
+                self.pointers,
+            )
+        )  # fmt: skip
         steps = rows_of(
             Step, self.nodes, calls, self.reads, self.writes, rows, cols, rows, cols, repeat(()), uses,
             self.absorbed, heights, widths, repeat(1), repeat("input patch"),
@@ -276,11 +287,10 @@ class _Mould:
             for ends in (self.inputs, self.outputs)
         )
         homes = tuple(map(self.homes.__getitem__, ordinals[:-1]))
-        mould = self.program
         return Program(graph, stages, buffers, views, inputs, outputs, homes, (), mould.free, mould.caller)
 
     def _planned(
-        self, graph: Graph, rules: LoweringRules, facts: Sequence[StepFacts], names: list[str], sizes: list[int]
+        self, graph: Graph, rules: LoweringRules, asked: Sequence[Scratch], names: list[str], sizes: list[int]
     ) -> tuple[list[tuple[ScratchUse, ...]], list[int]]:
         """Working memory among the activations: what each step uses, and the step of each buffer.
 
@@ -289,25 +299,31 @@ class _Mould:
         uses: list[tuple[ScratchUse, ...]] = []
         times: list[int] = []
         nodes = graph.nodes
-        for time, (node, fact) in enumerate(zip(self.nodes, facts, strict=True)):
-            if not fact[0]:
+        for time, requests in enumerate(asked):
+            if not requests:
                 uses.append(())
                 continue
-            asked = [ScratchUse(role, len(names) + place, size) for place, (role, size) in enumerate(fact[0])]
-            uses.append(tuple(asked))
-            names += [f"{nodes[node].name} {use.role}" for use in asked]
-            sizes += [rules.aligned(use.size_bytes) for use in asked]
-            times += [time] * len(asked)
+            found = [ScratchUse(role, len(names) + place, size) for place, (role, size) in enumerate(requests)]
+            uses.append(tuple(found))
+            names += [f"{nodes[self.nodes[time]].name} {use.role}" for use in found]
+            sizes += [rules.aligned(use.size_bytes) for use in found]
+            times += [time] * len(found)
         return uses, times
 
 
-@lru_cache(SIGNATURES_KEPT)
-def _room(rules: LoweringRules, kind: TensorType) -> int:
-    """Bytes of the buffer of a whole tensor."""
-    return rules.aligned(rules.stored_bytes(kind))
+@lru_cache(_RULES_KEPT)
+def _rooms(rules: LoweringRules) -> Kept[TensorType, int]:
+    """Bytes of the buffers of whole tensors."""
+    return Kept(lambda kind: rules.aligned(rules.stored_bytes(kind)))
 
 
-@lru_cache(SIGNATURES_KEPT)
-def _held_uses(asked: Scratch, roles: tuple[str, ...], first: int) -> tuple[ScratchUse, ...]:
-    """What one step uses of what is held.   first: the first buffer that is."""
-    return tuple([ScratchUse(role, first + roles.index(role), size) for role, size in asked if size])
+@lru_cache(_RULES_KEPT)
+def _held_uses(rules: LoweringRules, roles: tuple[str, ...], first: int) -> Kept[Signature, tuple[ScratchUse, ...]]:
+    """What each step uses of what is held.   first: the first buffer that is."""
+
+    def find(call: Signature) -> tuple[ScratchUse, ...]:
+        return tuple(
+            [ScratchUse(role, first + roles.index(role), size) for role, size in rules.held_scratch(call) if size]
+        )
+
+    return Kept(find)

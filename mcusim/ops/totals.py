@@ -35,22 +35,22 @@ def count_parameters(graph: Graph) -> tuple[int, int]:
     kinds: list[TensorType] = []
     shared: dict[object, TensorType] = {}
     for part in (graph, *graph.subgraphs):
-        for index in dict.fromkeys(_learned(part)):
-            tensor = part.tensors[index]
-            if index == ABSENT or not tensor.type.is_constant:
-                continue
-            if tensor.constant is None:
-                kinds.append(tensor.type)
-            else:
-                shared[id(tensor.constant)] = tensor.type
+        learned = [part.tensors[index] for index in dict.fromkeys(_learned(part)) if index != ABSENT]
+        kinds += [tensor.type for tensor in learned if tensor.constant is None]
+        shared.update([(id(tensor.constant), tensor.type) for tensor in learned if tensor.constant is not None])
     kinds += shared.values()
+    kinds = [kind for kind in kinds if kind.is_constant]
     return sum([kind.size_bytes for kind in kinds]), sum([kind.elements for kind in kinds])
 
 
 def _learned(graph: Graph) -> list[int]:
     """Tensors that stand where operators have parameters; ABSENT where one is left out."""
     learning = _learning()
-    pairs = [(node.inputs, learning[node.signature.op]) for node in graph.nodes if node.signature.op in learning]
+    pairs = [
+        (node.inputs, learning[call.op])
+        for node, call in zip(graph.nodes, graph.calls, strict=True)
+        if call.op in learning
+    ]
     return [inputs[place] for inputs, places in pairs for place in places if place < len(inputs)]
 
 

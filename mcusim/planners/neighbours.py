@@ -90,22 +90,24 @@ def first_fit_of(buffers: Sequence[Buffer], neighbours: Neighbours, *, late_firs
     if len(members) == len(buffers):
         heights = size_bytes
     else:
-        heights = [max([size_bytes[member] for member in block]) for block in members]
+        heights = [
+            size_bytes[block[0]] if len(block) == 1 else max([size_bytes[member] for member in block])
+            for block in members
+        ]
     ranks = _ranked(buffers, members, heights) if late_first else heights
     order = sorted(range(len(members)), key=ranks.__getitem__, reverse=True)
     offset = [ABSENT] * (len(members) + 1)  # the last stands for buffers of no block
     for index in order:
         lying = [(offset[other], size_bytes[member]) for other, member in near[index] if offset[other] >= 0]
-        if not lying:
-            offset[index] = 0
-            continue
-        lying.sort()
-        size, alignment, lowest = heights[index], alignments[index], 0
-        for start, height in lying:
-            if start - lowest >= size:
-                break
-            if start + height > lowest:
-                lowest = -(-(start + height) // alignment) * alignment
+        lowest = 0
+        if lying:
+            lying.sort()
+            size, alignment = heights[index], alignments[index]
+            for start, height in lying:
+                if start - lowest >= size:
+                    break
+                if start + height > lowest:
+                    lowest = -(-(start + height) // alignment) * alignment
         offset[index] = lowest
     return tuple([offset[number] for number in block_of])
 

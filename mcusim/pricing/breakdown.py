@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from itertools import chain, repeat
 from typing import NamedTuple, cast
 
 from mcusim.columns import rows_of
 from mcusim.graph import ABSENT, Flow, Graph, Signature
+from mcusim.kept import Kept
 from mcusim.ops import OPS
-from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.ops.totals import whole_work
 from mcusim.pricing.efforts import PUBLISHED, EffortModel, Parts
 from mcusim.pricing.prices import Coefficients, Cost, price_whole, price_work, step_work
@@ -72,6 +72,7 @@ class Cycles(NamedTuple):
         return Cycles(*[mine + theirs for mine, theirs in zip(self, other, strict=True)])
 
 
+_SYSTEMS_KEPT = 1024
 NO_CYCLES = Cycles(0, 0, 0, 0, 0)
 _UNKNOWN = (None, None, None, None, None)
 UNTOLD = (Flow.CHOOSES, Flow.LOOPS)
@@ -98,32 +99,43 @@ class _LayerFacts(NamedTuple):
     kernel_name: str
     output_shape: tuple[int, ...]
     macs: int
-    cycles: Cycles | None
-    causes: tuple[int | None, ...]
     weight_bytes: int
     why: str
     hint: str
+    cycles: Cycles | None
     efforts: Parts
     troubled: bool
+    total: int | None
+    compute: int | None
+    store: int | None
+    memory: int | None
+    overhead: int | None
 
 
 def _facts(
     op: str, kernel: Kernel, shape: tuple[int, ...], macs: int, cycles: Cycles | None, weight_bytes: int, efforts: Parts
 ) -> _LayerFacts:
     troubled = not kernel.supported or bool(kernel.caveat)
-    causes = cycles or _UNKNOWN
     return _LayerFacts(
-        op, kernel, kernel.name, shape, macs, cycles, causes, weight_bytes, kernel.why, kernel.hint, efforts, troubled
-    )
+        op, kernel, kernel.name, shape, macs, weight_bytes, kernel.why, kernel.hint, cycles, efforts, troubled,
+        *(cycles or _UNKNOWN),
+    )  # fmt: skip
 
 
 def _repriced(facts: _LayerFacts, cycles: Cycles | None) -> _LayerFacts:
-    return facts._replace(cycles=cycles, causes=cycles or _UNKNOWN)
+    total, compute, store, memory, overhead = cycles or _UNKNOWN
+    return facts._replace(
+        cycles=cycles, total=total, compute=compute, store=store, memory=memory, overhead=overhead
+    )  # fmt: skip
 
 
-@lru_cache(SIGNATURES_KEPT)
+@lru_cache(_SYSTEMS_KEPT)
+def _layers_facts(runtime: Runtime, prices: Coefficients | None) -> Kept[Signature, _LayerFacts]:
+    """Of nodes that run whole."""
+    return Kept(partial(_layer_facts, runtime, prices))
+
+
 def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signature) -> _LayerFacts:
-    """Of a node that runs whole."""
     kernel = runtime.kernel(signature)
     op = OPS.get(signature.op)
     shape = signature.output.shape if signature.outputs else ()
@@ -143,11 +155,16 @@ def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signa
     )
 
 
-@lru_cache(SIGNATURES_KEPT)
-def _silent_facts(signature: Signature, kernel: str, prices: Coefficients | None) -> _LayerFacts:
-    """Of a node that the runtime never carries out."""
-    cycles = None if prices is None else NO_CYCLES
-    return _facts(signature.op, Kernel(kernel), signature.output.shape, 0, cycles, 0, ())
+@lru_cache(_SYSTEMS_KEPT)
+def _silent_facts(kernel: str, is_priced: bool) -> Kept[Signature, _LayerFacts]:
+    """Of nodes that the runtime never carries out."""
+    cycles = NO_CYCLES if is_priced else None
+    return Kept(lambda call: _facts(call.op, Kernel(kernel), call.output.shape, 0, cycles, 0, ()))
+
+
+@cache
+def _folded_into(op: str) -> str:
+    return f"folded into {op}"
 
 
 def _model(prices: Coefficients | None) -> EffortModel:
@@ -159,7 +176,7 @@ def step_cost(stage: Stage, step: Step, runtime: Runtime, prices: Coefficients |
     if stage.part and step.node == ABSENT:
         return StepCost(Kernel(""), 0, NO_CYCLES)
     if stage.kind is StageKind.LAYER:
-        facts = _layer_facts(runtime, prices, step.signature)
+        facts = _layers_facts(runtime, prices)[step.signature]
         return StepCost(facts.kernel, facts.macs, facts.cycles)
     work, kernel = step_work(step), runtime.kernel_in(stage.kind, step.signature)
     return StepCost(
@@ -174,7 +191,7 @@ def breakdown(
 
     Layers of a subgraph count as run through once, those of one that no inference runs as free.
     """
-    nodes = program.graph.nodes
+    nodes, is_priced = program.graph.nodes, prices is not None
     facts_of: list[_LayerFacts | None] = [None] * len(nodes)
     sram_bytes = [0] * len(nodes)
     amounts = [0.0] * len(_model(prices).causes)
@@ -186,24 +203,24 @@ def breakdown(
         for place, amount in chain.from_iterable([fact.efforts for fact in facts]):
             amounts[place] += amount
         indices = [step[0] for step in stage.steps]
-        for place, index in enumerate(indices):
-            fact = facts[place]
+        for index, fact, alive in zip(indices, facts, alive_bytes[time : time + len(indices)], strict=True):
             if index == ABSENT:
                 copying = copying.plus(fact.cycles or NO_CYCLES)
                 continue
-            if copying is not NO_CYCLES and fact.cycles is not None:
-                fact, copying = _repriced(fact, fact.cycles.plus(copying)), NO_CYCLES
-            facts_of[index] = fact
-            sram_bytes[index] = alive_bytes[time + place] + held_bytes
+            if copying is NO_CYCLES or fact.cycles is None:
+                facts_of[index] = fact
+            else:
+                facts_of[index], copying = _repriced(fact, fact.cycles.plus(copying)), NO_CYCLES
+            sram_bytes[index] = alive + held_bytes
         time += len(indices)
         troubled += [index for index, fact in zip(indices, facts, strict=True) if fact.troubled and index != ABSENT]
         for absorbed, op in [(step.absorbed, step[1].op) for step in stage.steps if step.absorbed]:
             for index in absorbed:
-                facts_of[index] = _silent_facts(nodes[index].signature, f"folded into {op}", prices)
+                facts_of[index] = _silent_facts(_folded_into(op), is_priced)[nodes[index].signature]
     for index in program.free:
-        facts_of[index] = _silent_facts(nodes[index].signature, "none: same bytes", prices)
+        facts_of[index] = _silent_facts("none: same bytes", is_priced)[nodes[index].signature]
     for index in program.caller:
-        facts_of[index] = _silent_facts(nodes[index].signature, "none: left to the caller", prices)
+        facts_of[index] = _silent_facts("none: left to the caller", is_priced)[nodes[index].signature]
     missing: dict[str, list[str]] = {}
     caveats: dict[str, list[str]] = {}
     for index in troubled:
@@ -220,7 +237,7 @@ def _stage_facts(
 ) -> Sequence[_LayerFacts]:
     """One entry a step."""
     if stage.kind is StageKind.LAYER and not stage.part:
-        return list(map(_layer_facts, repeat(runtime), repeat(prices), [step[1] for step in stage.steps]))
+        return list(map(_layers_facts(runtime, prices).__getitem__, [step[1] for step in stage.steps]))
     is_once = program.flow_of(stage) is Flow.ONCE
     return [_step_facts(stage, step, runtime, prices, is_once) for step in stage.steps]
 
@@ -228,7 +245,7 @@ def _stage_facts(
 def _step_facts(stage: Stage, step: Step, runtime: Runtime, prices: Coefficients | None, is_once: bool) -> _LayerFacts:
     if stage.part and step.node == ABSENT:
         return _NOTHING
-    facts = _layer_facts(runtime, prices, step.signature)
+    facts = _layers_facts(runtime, prices)[step.signature]
     if stage.kind is not StageKind.LAYER:
         work, cycles, efforts = step_work(step), facts.cycles, facts.efforts
         if prices is not None:
@@ -258,11 +275,10 @@ def _layers(
     if not known:
         return ()
     nodes = graph.nodes
-    ops, _, kernels, shapes, macs, _, causes, weights, whys, hints, *_ = zip(
+    ops, _, kernels, shapes, macs, weights, whys, hints, _, _, _, total, compute, store, memory, overhead = zip(
         *cast(Sequence[_LayerFacts], facts_of if len(known) == len(facts_of) else [facts_of[index] for index in known]),
         strict=True,
     )
-    total, compute, store, memory, overhead = zip(*causes, strict=True)
     names = [nodes[index].name for index in known]
     taken = [sram_bytes[index] for index in known]
     return tuple(

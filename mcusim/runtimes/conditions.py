@@ -70,7 +70,8 @@ class Refusal(NamedTuple):
 def numbers_of(graph: Graph) -> Iterator[tuple[int, Numbers]]:
     """Each node with what its tensors hold; none of a network that is known by its architecture and has no scales."""
     is_stored = graph.source.file_bytes is not None
-    if not is_stored and not any(tensor.quantization for tensor in graph.tensors):
+    quantized = [tensor for tensor in graph.tensors if tensor.quantization is not None]
+    if not is_stored and not quantized:
         return
     tensors = graph.tensors
     for index, node in enumerate(graph.nodes):

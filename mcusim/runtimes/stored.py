@@ -6,12 +6,11 @@ The items of a ledger add up to the runtime's `model_bytes` wherever that is kno
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
-from itertools import repeat
+from functools import cache
 
 from mcusim.graph import ABSENT, DType, Graph, Signature, Tensor
+from mcusim.kept import Kept
 from mcusim.ops import OPS
-from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.runtimes.registry import LedgerItem
 
 __all__ = ["BIAS_BYTES", "GENERATED_OPS", "file_ledger", "generated_bytes", "generated_ledger", "weights_ledger"]
@@ -25,12 +24,17 @@ _ACCUMULATORS = (DType.INT32, DType.INT64)
 
 def generated_bytes(graph: Graph, channel_bytes: int) -> int:
     """Weights of all convolutions and fully connected layers, and so many bytes an output channel."""
-    return sum(map(_generated, [node.signature for node in graph.nodes], repeat(channel_bytes)))
+    return sum(map(_generated(channel_bytes).__getitem__, graph.calls))
 
 
-@lru_cache(SIGNATURES_KEPT)
-def _generated(call: Signature, channel_bytes: int) -> int:
-    return call.input(1).size_bytes + channel_bytes * call.output.channels if call.op in GENERATED_OPS else 0
+@cache
+def _generated(channel_bytes: int) -> Kept[Signature, int]:
+    """Of each call of an operator."""
+
+    def find(call: Signature) -> int:
+        return call.input(1).size_bytes + channel_bytes * call.output.channels if call.op in GENERATED_OPS else 0
+
+    return Kept(find)
 
 
 def weights_ledger(graph: Graph) -> tuple[LedgerItem, ...]:

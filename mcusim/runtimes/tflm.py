@@ -67,7 +67,7 @@ def exported_file_bytes(graph: Graph) -> int:
     """
     size_bytes = TABLES_BYTES * len(graph.tensors) + len("".join([tensor.name for tensor in graph.tensors]))
     size_bytes += sum(map(_constant_bytes, [tensor.type for tensor in graph.tensors]))
-    return size_bytes + sum(map(_channel_bytes, [node.signature for node in graph.nodes]))
+    return size_bytes + sum(map(_channel_bytes, graph.calls))
 
 
 @lru_cache(SIGNATURES_KEPT)

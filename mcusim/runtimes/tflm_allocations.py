@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from itertools import repeat
 from typing import NamedTuple
 
 from mcusim.graph import DType, Graph, Node, Signature, Tensor
+from mcusim.kept import Kept
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.runtimes.tflm_kernels import KERNELS, KERNELS_2026
 from mcusim.runtimes.tflm_storage import (
@@ -57,6 +57,7 @@ __all__ = [
 ]
 
 ALLOCATIONS_KEPT = 4
+_BUILDS_KEPT = 16
 """A report asks several times for one network."""
 
 BUFFER_ALIGNMENT_BYTES = 16
@@ -192,8 +193,7 @@ RESOURCES = frozenset({"VAR_HANDLE", "ASSIGN_VARIABLE"})
 
 def storages_of(part: Graph, pointer_bytes: int, build: Build) -> list[NodeStorage]:
     """Of each node."""
-    calls = [node.signature for node in part.nodes]
-    storages = list(map(_storage, calls, repeat(1), repeat(pointer_bytes), repeat(build)))
+    storages = list(map(_lone_storages(pointer_bytes, build).__getitem__, part.calls))
     if _KEEPS_SCALES in part.operators:
         for index, node in enumerate(part.nodes):
             if node.signature.op == _KEEPS_SCALES:
@@ -248,6 +248,12 @@ def _storage_of(node: Node, part: Graph, pointer_bytes: int, build: Build) -> No
         quantization = part.tensors[node.inputs[1]].quantization
         scales = len(quantization.scales) if quantization is not None else 1  # assumption A4
     return _storage(node.signature, scales, pointer_bytes, build)
+
+
+@lru_cache(_BUILDS_KEPT)
+def _lone_storages(pointer_bytes: int, build: Build) -> Kept[Signature, NodeStorage]:
+    """Of nodes whose weights have one scale."""
+    return Kept(lambda call: _storage(call, 1, pointer_bytes, build))
 
 
 @lru_cache(SIGNATURES_KEPT)

@@ -23,6 +23,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from mcusim.graph import ABSENT, STORED, Graph, Signature
+from mcusim.kept import Kept
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.runtimes.tflm_allocations import (
     AFFINE_QUANTIZATION,
@@ -80,8 +81,7 @@ def _needed(graph: Graph, head_bytes: int, pointer_bytes: int, build: Build, rem
 
 
 def _most_looks(graph: Graph) -> int:
-    calls = [node.signature for part in file_parts(graph) for node in part.nodes]
-    return max(map(_looks, calls), default=0)
+    return max([max(map(_looks.__getitem__, part.calls), default=0) for part in file_parts(graph)])
 
 
 class _Arena:
@@ -207,10 +207,8 @@ def _patterns(signature: Signature) -> tuple[tuple[_Look, ...], tuple[_Look, ...
     return first, second
 
 
-@lru_cache(SIGNATURES_KEPT)
-def _looks(signature: Signature) -> int:
-    """How many tensors a kernel looks at."""
-    return sum(map(len, _patterns(signature)))
+_looks: Kept[Signature, int] = Kept(lambda signature: sum(map(len, _patterns(signature))))
+"""How many tensors a kernel looks at."""
 
 
 @lru_cache(SIGNATURES_KEPT)

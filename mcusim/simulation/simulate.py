@@ -129,9 +129,7 @@ def report_of(question: Question) -> Report:
         if not is_auto:
             raise
         raise _of_found(error, settled.schedule) from None
-    runtime = report.runtime._replace(why=settled.why_runtime)
-    schedule_info = report.schedule._replace(reordered=settled.is_reordered)
-    return replace(report, runtime=runtime, schedule=schedule_info, warnings=(*warnings, *report.warnings))
+    return replace(report, warnings=(*warnings, *report.warnings)) if warnings else report
 
 
 def _of_found(error: ScheduleError, schedule: Schedule) -> ScheduleError:
@@ -204,9 +202,12 @@ def _report(question: Question, settled: Settled) -> Report:
             runtime.shown_version(latency.version),
             runs,
             planner=runtime.planner_name if runtime.has_placement else None,
+            why=settled.why_runtime,
         ),
         convention=convention_info,
-        schedule=ScheduleInfo(str(settled.schedule), stages, sum([stage.recomputed_macs for stage in stages])),
+        schedule=ScheduleInfo(
+            str(settled.schedule), stages, sum([stage.recomputed_macs for stage in stages]), settled.is_reordered
+        ),
         input=InputInfo(program.input_bytes, where.value),
         sram=sram,
         flash=flash,
