@@ -16,7 +16,7 @@ The command line catches `McusimError` once, prints one sentence and exits with 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 __all__ = [
     "InputError",
@@ -98,3 +98,15 @@ def did_you_mean(name: str, known: Iterable[str], *, listed_by: str) -> str:
     if near:
         return f"did you mean {' or '.join(repr(n) for n in near)}? (`{listed_by}` lists them all)"
     return f"`{listed_by}` lists the known names"
+
+
+def key_fix(message: str, keys: Mapping[str, Iterable[str]], *, listed_by: str) -> str:
+    """A `fix` sentence for what msgspec says of a document: the nearest key, where the message is about an unknown one.
+
+    keys: of each kind of table, by how its path begins (`$.budgets`); those of the document itself by `$`.
+    """
+    name = message.partition("unknown field `")[2].partition("`")[0]
+    place = message.partition(" - at `")[2].rstrip("`") or "$"
+    known = list(keys[max([start for start in keys if place.startswith(start)], key=len)])
+    near = did_you_mean(name, known, listed_by=listed_by) if name else ""
+    return near if near.startswith("did") else f"its keys are {', '.join(known)}, as {listed_by} shows"

@@ -152,6 +152,15 @@ def test_wrong_files(tmp_path: Path, text: str) -> None:
     assert told.err.count("\n") == 1
 
 
+def test_a_misspelt_key_has_a_suggestion(tmp_path: Path) -> None:
+    (tmp_path / "budgets.toml").write_text("[[budget]]\nnetwork='x'\nboard='y'\nflsh='2k'\n")
+    told = run("check", str(tmp_path / "budgets.toml"))
+    assert told.code == 2
+    assert "flsh" in told.err
+    assert "did you mean 'flash'" in told.err
+
+
+
 @pytest.mark.usefixtures("elsewhere")
 def test_the_page_works_as_written_in_a_repository(tmp_path: Path) -> None:
     """docs/ci.md by a new user, in a git repository: its budgets file, its baseline, its GitHub action's script."""

@@ -192,6 +192,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("boards = ['stm32f412']", "it names no network"),
         ("boards = []\nnetworks = ['smallcifar']", "boards is empty"),
         ("boards = ['stm32f412']\nnetworks = ['smallcifer']", "did you mean 'smallcifar'"),
+        ("boards = ['stm32f412']\nnetworks = ['smallcifar']\nbudgets = [{ flsh = '1M' }]", "did you mean 'flash'"),
         ("boards = ['stm32f999']\nnetworks = ['smallcifar']", "stm32f999"),
         ("boards = ['stm32f412']\nnetworks = ['smallcifar']\nruntimes = ['tflmm']", "no such runtime"),
         ("boards = ['stm32f412']\nnetworks = ['smallcifar']\nschedules = ['patch']", "schedule"),

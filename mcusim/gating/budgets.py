@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from mcusim.errors import InputError, McusimError
+from mcusim.errors import InputError, McusimError, key_fix
 from mcusim.files import is_file
 from mcusim.report import Report
 from mcusim.simulation.simulate import simulate
@@ -41,6 +41,9 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     budget: list[_Entry]
+
+
+_KEYS = {"$": _File.__struct_fields__, "$.budget": _Entry.__struct_fields__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,9 @@ def _read(path: str) -> _File:
         content = msgspec.convert(document, _File)
     except OSError as error:
         raise InputError(error.strerror or "it cannot be read", where=path, fix=fix) from None
-    except (ValueError, msgspec.ValidationError) as error:
+    except msgspec.ValidationError as error:
+        raise InputError(str(error), where=path, fix=key_fix(str(error), _KEYS, listed_by="docs/ci.md")) from None
+    except ValueError as error:
         raise InputError(" ".join(str(error).split()), where=path, fix=fix) from None
     if not content.budget:
         raise InputError("it has no [[budget]]", where=path, fix=fix)

@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from mcusim.errors import InputError, did_you_mean
+from mcusim.errors import InputError, did_you_mean, key_fix
 from mcusim.files import NOT_PARSED, text_of
 from mcusim.frontends.layers import LAYERS, BorderStyle
 from mcusim.spaces.choosing import Choices
@@ -136,7 +136,7 @@ def _space(text: str, name: str, task: str, where: str) -> Space:
     try:
         file = msgspec.convert(tomllib.loads(text), _File)
     except msgspec.ValidationError as error:
-        raise InputError(str(error), where=where, fix=_key_fix(str(error))) from None
+        raise InputError(str(error), where=where, fix=key_fix(str(error), _keys(), listed_by=_LISTED_BY)) from None
     except NOT_PARSED as error:
         raise InputError(" ".join(str(error).split()), where=where, fix="mend the line; it is TOML") from None
     known = _task_of(file, task, where)
@@ -170,16 +170,10 @@ def _grids(grids: Sequence[int], where: str) -> tuple[int, ...]:
     return tuple(sorted(set(grids)))
 
 
-def _key_fix(message: str) -> str:
-    """The nearest key, where the message is about one that does not exist."""
-    name = message.partition("unknown field `")[2].partition("`")[0]
-    kinds = {"$.network.channels": _Channels, "$.network": _Network, "$.schedule": _Schedule, "$.tasks": _Task}
-    place = message.partition(" - at `")[2].rstrip("`")
-    keys = next((kind for at, kind in kinds.items() if place.startswith(at)), _File).__struct_fields__
-    if not name:
-        return f"see {_LISTED_BY}"
-    near = did_you_mean(name, keys, listed_by=_LISTED_BY)
-    return near if near.startswith("did") else f"its keys are {', '.join(keys)}"
+def _keys() -> dict[str, tuple[str, ...]]:
+    """Of each kind of table, by how its path begins."""
+    kinds = {"$": _File, "$.network": _Network, "$.network.channels": _Channels, "$.schedule": _Schedule}
+    return {start: kind.__struct_fields__ for start, kind in (kinds | {"$.tasks": _Task}).items()}
 
 
 class _Declared:

@@ -32,7 +32,7 @@ import msgspec
 from mcusim import zoo
 from mcusim.boards import all_boards, load_board
 from mcusim.boards.profile_files import is_path
-from mcusim.errors import InputError, McusimError, did_you_mean
+from mcusim.errors import InputError, McusimError, did_you_mean, key_fix
 from mcusim.files import is_dir, is_file
 from mcusim.graph import Graph
 from mcusim.question import Question
@@ -66,6 +66,10 @@ class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     space: str | list[str] = ""
     sample: int = 0
     seed: int = 0
+
+
+_KEYS = {"$": _Spec.__struct_fields__, "$.budgets": _Budget.__struct_fields__}
+_LISTED_BY = "docs/sweep.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +167,7 @@ def read_spec(path: str | os.PathLike[str]) -> Sweep:
     try:
         spec = msgspec.convert(document, _Spec)
     except msgspec.ValidationError as error:
-        raise InputError(str(error), where=where, fix=_key_fix(str(error))) from None
+        raise InputError(str(error), where=where, fix=key_fix(str(error), _KEYS, listed_by=_LISTED_BY)) from None
     folder = Path(path).resolve().parent
     networks = [*_networks(_listed(spec.networks), folder, where), *_drawn(spec, folder, where)]
     if not networks:
@@ -195,13 +199,6 @@ def _document(path: Path, where: str) -> dict[str, Any]:
         raise InputError(error.strerror or "it cannot be read", where=where, fix=fix) from None
     except ValueError as error:  # not UTF-8, or no TOML
         raise InputError(" ".join(str(error).split()), where=where, fix="mend the line; it is TOML") from None
-
-
-def _key_fix(message: str) -> str:
-    """The nearest key that exists, where the message is about one that does not."""
-    name = message.partition("unknown field `")[2].partition("`")[0]
-    keys = [field.name for field in msgspec.structs.fields(_Spec)]
-    return did_you_mean(name, keys, listed_by="docs/sweep.md") if name else f"its keys are {', '.join(keys)}"
 
 
 def _listed(names: str | list[str]) -> list[str]:
