@@ -41,7 +41,7 @@ TESTS = {
     "mcusim/lowering": (
         *("test_stages.py", "test_schedules.py", "test_addressing.py", "test_overwrites.py", "test_moulds.py"),
         *("test_reorder.py", "test_preparing.py", "test_hidden_memory.py", "test_uncut.py", "test_circular_buffer.py"),
-        *("test_variables.py", "test_control_flow.py", "test_subgraphs.py", "test_cases.py"),
+        *("test_variables.py", "test_programs.py", "test_control_flow.py", "test_subgraphs.py", "test_cases.py"),
     ),
     "mcusim/memory": (
         *("test_memory.py", "test_planning.py", "test_banks.py", "test_images.py", "test_verdicts.py"),
