@@ -35,7 +35,7 @@ from mcusim.execution import execute
 from mcusim.firmware.choice import choose
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
-from mcusim.graph import ABSENT, Activation, DType, Graph, Padding, Signature
+from mcusim.graph import ABSENT, DType, Graph, Padding, Signature
 from mcusim.ops import OPS
 from mcusim.pricing.emulated import amounts_of
 from mcusim.schedule import parse_schedule
@@ -224,7 +224,7 @@ def drawn_layers() -> Iterator[tuple[str, Graph]]:
     """Networks of one layer each, for kernels that few networks use. They are always in the fit, and never judged."""
     draw = random.Random(0)
     for number in range(DRAWN):
-        kind = ("any", "any", "wide", "average", "max", "add")[number % 6]
+        kind = ("any", "any", "wide", "average", "max")[number % 5]
         builder = GraphBuilder(f"{OURS}{kind}_{number}")
         size, channels = draw.randint(8, 40), draw.choice((4, 8, 12, 16, 24, 40))
         if kind == "wide":
@@ -238,8 +238,6 @@ def drawn_layers() -> Iterator[tuple[str, Graph]]:
             y = builder.depthwise_conv_2d(x, kernel, stride, padding, multiplier=multiplier, dilation=dilation)
         elif kind == "wide":
             y = builder.conv_2d(x, draw.choice((1, 4, 8, 16)), kernel, stride, padding)
-        elif kind == "add":
-            y = builder.add(x, builder.input(builder.type_of(x).shape), draw.choice(tuple(Activation)[:2]))
         else:
             whole = draw.random() < 0.3
             pool = builder.average_pool_2d if kind == "average" else builder.max_pool_2d

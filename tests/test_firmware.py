@@ -308,6 +308,30 @@ def test_ram_and_weights_are_what_the_report_says(tmp_path: Path, schedule: str)
 
 
 @needs_qemu
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("mbv2-w0.35-r144", ""),
+        ("mcunet-vww1", ""),
+        ("resnet8", "mlperf_ic01_resnet8_int8"),
+        ("kws", "mlperf_kws01_dscnn_int8"),
+    ],
+)
+def test_code_is_as_large_as_was_predicted(tmp_path: Path, corpus: Path, name: str, file: str) -> None:
+    """Code and constants but those that the ledger stores, built as the Makefile does, within 5 %."""
+    graph = load(str(corpus / "models" / f"{file}.tflite") if file else name)
+    made = codegen(graph, profile="stm32h743", name="net")
+    write_files(made.files, tmp_path)
+    subprocess.run(["make", "-s", "build/net.o"], cwd=tmp_path, check=True, capture_output=True)
+    listed = subprocess.run(
+        ["arm-none-eabi-size", "-A", "build/net.o"], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+    kept = sum(int(size) for size in re.findall(r"^\.(?:text|rodata)\S* +(\d+)", listed, re.MULTILINE))
+    assert made.report.flash.model_bytes is not None
+    assert made.report.flash.code_bytes == pytest.approx(kept - made.report.flash.model_bytes, rel=0.05)
+
+
+@needs_qemu
 @pytest.mark.slow
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m3"])
 @pytest.mark.parametrize(("name", "schedule"), [("smallcifar", "layer"), ("proxyless-w0.3-r64", "patch:2x2@9")])

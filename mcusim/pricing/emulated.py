@@ -18,11 +18,12 @@ import msgspec
 
 from mcusim.boards.board import Board
 from mcusim.firmware.choice import BANDS, COLUMN_PIXELS, choose, column_depth, ring_geometry, segments
-from mcusim.graph import Activation, Signature
+from mcusim.graph import Activation, DType, Signature
 from mcusim.ops import OPS
 from mcusim.ops.conv_2d import conv_windows
 from mcusim.ops.depthwise_conv_2d import depthwise_windows
 from mcusim.ops.registry import Work, attributes_of
+from mcusim.ops.shared.pooling import pool_windows
 from mcusim.ops.shared.windows import SIGNATURES_KEPT, WindowAttributes
 from mcusim.pricing.efforts import Cause, EffortModel, Parts, WorkRates
 from mcusim.pricing.physics import physics, wait_factor
@@ -181,7 +182,12 @@ def amounts_of(call: Signature) -> Amounts:
         return _convolution(call, one)
     if choice.name.startswith("depthwise_") and choice.file.startswith("depthwise_") and choice.name[10].isdigit():
         return _depthwise(call, one)
-    return _plain(choice.name, one)
+    if choice.name in ("depthwise_any", "depthwise_conv_2d_16", "conv_2d_16"):
+        return _tap_by_tap(choice.name, call, one)
+    if choice.name in ("average_pool_2d", "max_pool_2d"):
+        return _pool(choice.name, call, one)
+    is_wide = choice.name == "sum" and call.output.dtype is DType.INT16
+    return _plain("sum_16" if is_wide else choice.name, one)
 
 
 def _plain(kernel: str, one: Work) -> Amounts:
@@ -192,6 +198,52 @@ def _plain(kernel: str, one: Work) -> Amounts:
     elif one.inputs > one.outputs:
         a_place.append((f"{kernel}_input", float(one.inputs)))
     return Amounts(tuple(a_place), ((f"{kernel}_call", 1.0),))
+
+
+def _tap_by_tap(kernel: str, call: Signature, one: Work) -> Amounts:
+    """One output after the other. `depthwise_any` asks about the border only where a window reaches over it."""
+    rows, cols = conv_windows(call) if kernel == "conv_2d_16" else depthwise_windows(call)
+    inside = 1.0 - _border_share(call, rows, cols)
+    taps = _mean_taps(rows, call.output.rows, call.input(0).rows) * _mean_taps(
+        cols, call.output.cols, call.input(0).cols
+    )
+    outputs, area = float(one.outputs), rows.kernel * cols.kernel
+    a_place: tuple[tuple[str, float], ...] = ((f"{kernel}_output", outputs),)
+    if kernel == "depthwise_any":
+        runs, over = rows.kernel if cols.kernel > 1 else 1, outputs * (1.0 - inside)
+        a_place += ((f"{kernel}_mac", outputs * inside * area), (f"{kernel}_run", outputs * inside * runs))
+        a_place += ((f"{kernel}_border_run", over * rows.kernel), (f"{kernel}_border_tap", over * area))
+        a_place += ((f"{kernel}_border_inside", outputs * max(taps - inside * area, 0.0)),)
+    else:
+        a_place += ((f"{kernel}_tap", outputs * area), (f"{kernel}_inside", outputs * taps))
+        a_place += ((f"{kernel}_mac", outputs * taps * one.macs / (outputs * area or 1)),)
+    return Amounts(tuple([pair for pair in a_place if pair[1]]), ((f"{kernel}_call", 1.0),))
+
+
+def _mean_taps(window: Window, outputs: int, size: int) -> float:
+    """How many taps of a window lie inside, in the mean."""
+    spans = [window.needs(Span(place, place + 1)) for place in range(outputs)]
+    insides = [max(min(span.stop, size) - max(span.start, 0), 0) / window.dilation for span in spans]
+    return min(sum(insides) / (outputs or 1), window.kernel)
+
+
+def _pool(kernel: str, call: Signature, one: Work) -> Amounts:
+    """Channel by channel; averages of few inputs four channels at a time."""
+    rows, cols = pool_windows(call)
+    taps_down = _mean_taps(rows, call.output.rows, call.input(0).rows)
+    taps = taps_down * _mean_taps(cols, call.output.cols, call.input(0).cols)
+    channels, batch = call.output.channels, call.output.shape[0]
+    fours = channels // 4 if kernel == "average_pool_2d" and rows.kernel * cols.kernel <= 255 else 0
+    singles = channels - 4 * fours
+    found = (
+        (f"{kernel}_output", float(one.outputs)),
+        (f"{kernel}_place", batch),
+        (f"{kernel}_fours_run", batch * fours * taps_down),
+        (f"{kernel}_fours_input", batch * fours * taps),
+        (f"{kernel}_run", batch * singles * taps_down),
+        (f"{kernel}_input", batch * singles * taps),
+    )
+    return Amounts(tuple([pair for pair in found if pair[1]]), ((f"{kernel}_call", 1.0),))
 
 
 def _convolution(call: Signature, one: Work) -> Amounts:
