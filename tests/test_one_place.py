@@ -12,6 +12,7 @@ import statistics
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from commands import run
 
 import mcusim
 from mcusim.cli.options import convention_names
+from mcusim.conventions import CONVENTIONS
 from mcusim.errors import ModelError
 from mcusim.execution import execute
 from mcusim.frontends.builder import GraphBuilder
@@ -32,6 +34,7 @@ from mcusim.ops.registry import Call, Drawing, OpDef, register
 from mcusim.ops.shared.custom import CustomAttributes
 from mcusim.ops.shared.elementwise import unary
 from mcusim.ops.shared.spreads import same
+from mcusim.runtimes import RUNTIMES, find_runtime
 from mcusim.simulation.emission import codegen
 
 PACKAGE = Path(mcusim.__file__).parent
@@ -72,8 +75,6 @@ def attribute_places(attribute: str) -> list[str]:
 def counted() -> dict[str, tuple[int, int]]:
     """Kind -> files that name the median one of it, and the one that is named most."""
     from mcusim.boards import all_boards
-    from mcusim.conventions import CONVENTIONS
-    from mcusim.runtimes import RUNTIMES
     from mcusim.schedule import StageKind
 
     counts = {
@@ -98,8 +99,6 @@ def test_the_table_says_what_is_counted() -> None:
 
 
 def test_a_convention_is_a_file_of_its_name() -> None:
-    from mcusim.conventions import CONVENTIONS
-
     assert list(convention_names()) == sorted(CONVENTIONS)
     assert ",".join(convention_names()) in "".join(run("run", "--help").out.split())  # lines are broken at hyphens
 
@@ -179,3 +178,66 @@ def test_without_it_nothing_is_left() -> None:
     assert TOY not in OPS
     with pytest.raises(ModelError, match="TOYFLIP"):
         network()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# A runtime and a way of counting, a file each
+
+TOY_RUNTIME = """
+from dataclasses import replace
+
+from mcusim.runtimes import RUNTIMES
+from mcusim.runtimes.registry import register
+
+TOY = register(replace(RUNTIMES["mcusim"], name="toy-runtime"))
+"""
+TOY_CONVENTION = """
+from mcusim.conventions.registry import Convention, register
+from mcusim.report import Basis
+from mcusim.runtimes import LedgerItem
+
+TOY = register(
+    Convention(
+        name="toy-count",
+        what="a thousand bytes",
+        basis=Basis.DERIVED,
+        evidence="made up",
+        parts=lambda graph, schedule: (LedgerItem("all", 1000, "a thousand bytes"),),
+    )
+)
+"""
+
+
+@pytest.fixture
+def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Both files, loaded as the packages load their own."""
+    (tmp_path / "toy_runtime_file.py").write_text(TOY_RUNTIME)
+    (tmp_path / "toy_convention_file.py").write_text(TOY_CONVENTION)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import_module("toy_runtime_file")
+    import_module("toy_convention_file")
+    yield
+    del RUNTIMES["toy-runtime"], CONVENTIONS["toy-count"]
+    find_runtime.cache_clear()
+    for name in ("toy_runtime_file", "toy_convention_file"):
+        sys.modules.pop(name)
+
+
+def test_a_runtime_is_one_file(toys: None, tmp_path: Path) -> None:
+    """It answers, is listed, is planned beside the others and is drawn, and nothing else has heard of it."""
+    report = mcusim.simulate("smallcifar", profile="stm32f412", runtime="toy-runtime")
+    like = mcusim.simulate("smallcifar", profile="stm32f412", runtime="mcusim")
+    assert report.runtime.name == "toy-runtime"
+    assert report.sram.peak_bytes == like.sram.peak_bytes
+    assert "toy-runtime" in run("runtimes").out
+    assert "toy-runtime" in run("plan", "smallcifar", "--all").out
+    picture = tmp_path / "toy.svg"
+    assert run("plot", "timeline", "smallcifar", "--runtime", "toy-runtime", "-o", str(picture)).code == 0
+    assert picture.stat().st_size > 1000
+
+
+def test_a_convention_is_one_file(toys: None) -> None:
+    report = mcusim.simulate("smallcifar", profile="stm32f412", runtime="tflm", convention="toy-count")
+    assert report.sram.peak_bytes == 1000
+    assert report.convention.name == "toy-count"
+    assert "toy-count" in run("plan", "smallcifar", "--all").out
