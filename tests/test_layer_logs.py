@@ -12,7 +12,7 @@ import pytest
 import mcusim
 from mcusim.errors import InputError
 from mcusim.pricing.fitting import fit_to_bytes
-from mcusim.pricing.own import calibrate
+from mcusim.pricing.own import calibrate, contradictions
 from mcusim.pricing.own_logs import LoggedRun, read_own
 
 
@@ -85,6 +85,23 @@ def test_several_inferences_count_by_their_median(tmp_path: Path) -> None:
     assert len(parts) == len([ticks for _, ticks in layers if ticks])
 
 
+def test_inferences_that_differ_are_named(tmp_path: Path) -> None:
+    layers, path = logged_layers(), tmp_path / "log"
+    runs = [[(op, ticks * by) for op, ticks in layers] for by in (1, 2)]
+    path.write_text("".join(map(as_profiler_text, runs)), encoding="utf-8")
+    (sentence,) = contradictions(read_own(path, RUN))
+    assert re.search(r"in lines 2 and \d+ contradict each other: the latter takes 2.00 times as long", sentence)
+    path.write_text(as_profiler_text(layers) * 2, encoding="utf-8")
+    assert not contradictions(read_own(path, RUN))
+
+
+@pytest.mark.parametrize("prefix", ["12:00:01.123 -> ", "I (1234) main: ", "  "])
+def test_what_a_serial_monitor_puts_before_a_line_is_passed_over(prefix: str, tmp_path: Path) -> None:
+    layers, path = logged_layers(), tmp_path / "log"
+    path.write_text("".join(prefix + line for line in as_profiler_text(layers).splitlines(True)), encoding="utf-8")
+    assert read_own(path, RUN)[0].row.cycles == sum(ticks for _, ticks in layers)
+
+
 def test_one_network_with_layers_narrows_its_board(tmp_path: Path) -> None:
     path, target = tmp_path / "log", tmp_path / "mine.json"
     path.write_text(as_profiler_text(logged_layers()), encoding="utf-8")
@@ -105,7 +122,9 @@ def test_one_network_with_layers_narrows_its_board(tmp_path: Path) -> None:
         (lambda text: text.replace("CONV_2D", "WARP_2D", 1), "line 3: WARP_2D is logged, and mcunet-vww0 has"),
         (lambda text: text.replace(" took ", " took -", 1), "line 2: -[0-9e+.]+ ticks is negative"),
         (lambda text: re.sub(r"\((\d+) ms", r"(9\1 ms", text), "line 2: .* are not one time at 64 MHz"),
-        (lambda text: "boot\n", "has no column 'model'"),
+        (lambda text: re.sub(r"took \d+ ticks \(\d+", "took 0 ticks (0", text), "line 3: CONV_2D takes no time"),
+        (lambda text: text.replace(" ticks (", " us (", 1), "line 2: the time is in us, and a line of Micro"),
+        (lambda text: "boot\n", "it is no log of layers"),
     ],
 )
 def test_a_wrong_log_is_named(edit: Callable[[str], str], told: str, tmp_path: Path) -> None:

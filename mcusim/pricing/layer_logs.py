@@ -24,8 +24,10 @@ from mcusim.errors import InputError
 
 __all__ = ["LayerLog", "LayerTime", "is_layer_log", "read_layer_log"]
 
-_PLAIN = re.compile(r"^\s*([A-Z][A-Z0-9_]*)\s+took\s+(-?\d+)\s+ticks(?:\s*\((-?[\d.]+)\s*ms\))?\.?\s*$")
-_BEGUN = re.compile(r"^\s*[A-Z][A-Z0-9_]*\s+took\b")
+_PLAIN = re.compile(r"\b([A-Z][A-Z0-9_]*)\s+took\s+(-?\d+)\s+ticks(?:\s*\((-?[\d.]+)\s*ms\))?\.?\s*$")
+_BEGUN = re.compile(r"\b[A-Z][A-Z0-9_]*\s+took\b")
+"""Before the operator stands what a serial monitor adds: the time of day, a log level."""
+_OTHER_UNIT = re.compile(r"took\s+-?[\d.]+\s+(?!t(?:i(?:c(?:ks?)?)?)?\s*$)(?!ticks\b)([A-Za-z]+)")
 
 _OP_COLUMNS = ("op", "tag", "unique tag", "event_name", "operator", "name", "layer")
 _TIME_COLUMNS = (
@@ -75,7 +77,7 @@ class LayerLog:
 
 def is_layer_log(text: str) -> bool:
     """Whether a file is a log of layers, and not a table of whole networks."""
-    if any(_BEGUN.match(line) for line in text.splitlines()):
+    if any(_BEGUN.search(line) for line in text.splitlines()):
         return True
     return any(_columns(_cells(line)) is not None for line in text.splitlines()[:50])
 
@@ -85,7 +87,7 @@ def read_layer_log(text: str, where: str, clock_hz: int, ticks_hz: int | None = 
 
     Raises InputError, naming the line, for what is cut, negative, in two units or of no known operator.
     """
-    if any(_BEGUN.match(line) for line in text.splitlines()):
+    if any(_BEGUN.search(line) for line in text.splitlines()):
         return LayerLog(tuple(_plain_lines(text, where, clock_hz, ticks_hz or clock_hz)), False)
     rows = list(enumerate(text.splitlines(), 1))
     for place, (_, line) in enumerate(rows):
@@ -101,10 +103,10 @@ def read_layer_log(text: str, where: str, clock_hz: int, ticks_hz: int | None = 
 
 def _plain_lines(text: str, where: str, clock_hz: int, ticks_hz: int) -> Iterator[LayerTime]:
     for number, line in enumerate(text.splitlines(), 1):
-        if not _BEGUN.match(line):
+        if not _BEGUN.search(line):
             continue
         place = f"{where}, line {number}"
-        match = _PLAIN.match(line)
+        match = _PLAIN.search(line)
         if match is None:
             raise _cut(line, place)
         op, ticks, ms = match.groups()
@@ -113,6 +115,10 @@ def _plain_lines(text: str, where: str, clock_hz: int, ticks_hz: int) -> Iterato
 
 
 def _cut(line: str, place: str) -> InputError:
+    other = _OTHER_UNIT.search(line)
+    if other is not None:
+        what = f"the time is in {other[1]}, and a line of MicroProfiler is in ticks"
+        return InputError(what, where=place, fix="write a CSV file with the columns op and us (or ms)")
     return InputError(f"the line is cut: '{line.strip()}'", where=place, fix="log again, or delete the inference")
 
 

@@ -41,6 +41,7 @@ from mcusim.schedule import parse_schedule
 from mcusim.units import parse_hz
 
 __all__ = [
+    "APART",
     "OWN_VERSION",
     "Asked",
     "Change",
@@ -58,7 +59,7 @@ NEEDED, OPTIONAL = ("model", "profile", "runtime", "latency_ms"), ("clock_hz", "
 _ODD = 3.0
 """A time so many times another than what its kin say was probably not measured so, but written down wrongly."""
 
-_APART = 1.1
+APART = 1.1
 """Times of one question that are further apart do not agree."""
 
 _MOST_LINES = 20
@@ -90,13 +91,17 @@ class Change(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """One row of a file.   prices: those of the package for it.   amounts: of each of their efforts."""
+    """One row of a file.   prices: those of the package for it.   amounts: of each of their efforts.
+
+    disagreement: of the inferences of a log that the row is the median of; "" where they agree.
+    """
 
     row: Evidence
     line: int
     clock_hz: int
     prices: Coefficients
     amounts: tuple[float, ...]
+    disagreement: str = ""
 
 
 def read_measurements(path: str | PathLike[str]) -> list[Measured]:
@@ -226,10 +231,12 @@ def contradictions(own: Sequence[Measured]) -> list[str]:
     """Sentences that name lines which give one question two answers."""
     sentences = []
     for place, one in enumerate(own):
+        if one.disagreement:
+            sentences.append(one.disagreement)
         for other in own[place + 1 :]:
             is_same = one.row.system == other.row.system and one.row.amounts == other.row.amounts
             apart = max(one.row.cycles / other.row.cycles, other.row.cycles / one.row.cycles)
-            if is_same and not one.row.is_kernel and not other.row.is_kernel and apart > _APART:
+            if is_same and not one.row.is_kernel and not other.row.is_kernel and apart > APART:
                 sentences.append(
                     f"lines {one.line} and {other.line} contradict each other: {one.row.network} takes "
                     f"{apart:.2f} times as long in one as in the other"
@@ -266,7 +273,7 @@ def calibrate(own: Sequence[Measured]) -> tuple[Calibration, list[Change]]:
     left = leave_out(everything, fit, blocks) if len(blocks) > 1 else None
     measured = networks_of(everything)
     seen, changes = [], []
-    for place, (row, line, clock_hz, prices, amounts) in enumerate(own, first):
+    for place, (row, line, clock_hz, prices, amounts, _) in enumerate(own, first):
         if row.is_kernel:
             continue
         ms = 1e3 / clock_hz

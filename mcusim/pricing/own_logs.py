@@ -21,7 +21,7 @@ from mcusim.lowering.lower import lower
 from mcusim.networks.loading import load
 from mcusim.ops import OPS, Movement, Work
 from mcusim.pricing.layer_logs import LayerLog, LayerTime, is_layer_log, read_layer_log
-from mcusim.pricing.own import Asked, Measured, read_measurements, read_text
+from mcusim.pricing.own import APART, Asked, Measured, read_measurements, read_text
 from mcusim.pricing.stored import OWN_ROW
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import parse_schedule
@@ -51,7 +51,7 @@ def read_own(path: str | PathLike[str], run: LoggedRun | None = None) -> list[Me
     run: what a log is of. Raises InputError, naming the line, for what is wrong in the file.
     """
     where, text = fspath(path), read_text(path)
-    if not is_layer_log(text):
+    if not is_layer_log(text) and (run is None or _has_table(text)):
         return read_measurements(path)
     if run is None:
         fix = "add --model M --profile BOARD --runtime R"
@@ -66,6 +66,12 @@ def read_own(path: str | PathLike[str], run: LoggedRun | None = None) -> list[Me
     return reader.of_sums(layer_log) if layer_log.are_sums else reader.of_layers(layer_log)
 
 
+def _has_table(text: str) -> bool:
+    """Whether a file begins as a table of networks."""
+    first = text.partition("\n")[0]
+    return "model" in [cell.strip() for cell in first.split(",")]
+
+
 @dataclass(frozen=True, slots=True)
 class _Reader:
     """Layers of a log -> evidence.   works: what every node does that is carried out, by its index."""
@@ -76,8 +82,10 @@ class _Reader:
     def of_layers(self, layer_log: LayerLog) -> list[Measured]:
         """Median times of every layer over the inferences of a log, and of the whole."""
         runs = self._runs(layer_log)
+        self._refuse_zeros([layer for run in runs for node, layer in run if self._multiplies(node)])
         totals = [sum(layer.cycles for _, layer in run) for run in runs]
-        measured = [self.asked.measured(_NAME, median(totals), _scatter(totals), runs[0][0][1].line)]
+        whole = self.asked.measured(_NAME, median(totals), _scatter(totals), runs[0][0][1].line)
+        measured = [whole._replace(disagreement=_disagreement(totals, [run[0][1].line for run in runs]))]
         for index, works in self.works.items():
             layers = [layer for run in runs for node, layer in run if node == index]
             cycles = [layer.cycles for layer in layers]
@@ -89,6 +97,8 @@ class _Reader:
     def of_sums(self, layer_log: LayerLog) -> list[Measured]:
         """One row an operator, and the whole."""
         nodes, asked = self.asked.graph.nodes, self.asked
+        working = {nodes[index].op for index in self.works if self._multiplies(index)}
+        self._refuse_zeros([layer for layer in layer_log.layers if layer.op in working])
         total = sum(layer.cycles for layer in layer_log.layers)
         measured = [asked.measured(_NAME, total, 0.0, layer_log.layers[0].line)]
         for number, layer in enumerate(layer_log.layers):
@@ -103,6 +113,16 @@ class _Reader:
             what = f"the log has no sum for {missing[0]}, which {asked.graph.name} has"
             raise InputError(what, where=asked.where, fix="log a whole inference")
         return measured
+
+    def _multiplies(self, index: int) -> bool:
+        return any(work.macs for work in self.works.get(index, ()))
+
+    def _refuse_zeros(self, layers: Sequence[LayerTime]) -> None:
+        """layers: those that multiply. Whatever the clock, they take time; a layer that only moves bytes may take 0."""
+        for layer in layers:
+            if layer.cycles <= 0:
+                fix = "log with a finer clock: cycles or microseconds, not whole milliseconds"
+                raise InputError(f"{layer.op} takes no time", where=f"{self.asked.where}, line {layer.line}", fix=fix)
 
     def _runs(self, layer_log: LayerLog) -> list[list[tuple[int, LayerTime]]]:
         """The inferences of a log: the node (or _NO_NODE) and its time, in order."""
@@ -153,6 +173,18 @@ class _Reader:
         fix = "name the network that was measured with --model, and its schedule with --schedule"
         where = f"{self.asked.where}, line {layer.line}"
         return InputError(f"{layer.op} is logged, and {name} has {has}", where=where, fix=fix)
+
+
+def _disagreement(totals: Sequence[float], lines: Sequence[int]) -> str:
+    """A sentence about inferences of one network that take different times; "" where all take about the same."""
+    least, most = min(totals), max(totals)
+    if most <= APART * least:
+        return ""
+    quick, slow = (lines[totals.index(total)] for total in (least, most))
+    return (
+        f"the inferences that begin in lines {quick} and {slow} contradict each other: the latter takes "
+        f"{most / least:.2f} times as long"
+    )
 
 
 def _scatter(times: Sequence[float]) -> float:
