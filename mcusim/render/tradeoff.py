@@ -21,7 +21,7 @@ MARGIN = 0.05
 LEAST_TICKS, TICKS = 4, 6
 """A logarithmic axis that 1, 2, 5, 10, ... label more sparsely than this has round numbers at equal steps."""
 FAR = 4.0
-"""Where the most expensive schedule takes so many times the cheapest, or SRAM spreads so far, the axis is logarithmic."""
+"""Where the longest schedule takes so many times the shortest, or SRAM spreads so far, the axis is logarithmic."""
 
 
 def front_plot(front: Front, kind: str, width_inches: float = style.COLUMN_INCHES) -> bytes:
