@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 onnx = pytest.importorskip("onnx", reason="the onnx package is not installed (extra `onnx`)")
 
-from onnx_networks import Maker  # noqa: E402
+from onnx_networks import Maker, compared  # noqa: E402
 
 import mcusim  # noqa: E402
 from mcusim.errors import McusimError  # noqa: E402
@@ -293,15 +293,30 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     refused(CONTENT, r"needs the package `onnx`\n  fix: pip install 'mcusim\[onnx\]'")
 
 
-@pytest.mark.parametrize(("scale", "steps"), [(1 / 256 / 20, "up to 10 of its steps are lost"), (1 / 200, "")])
-def test_a_softmax_on_a_finer_scale_says_what_it_loses(scale: float, steps: str) -> None:
+@pytest.mark.parametrize(
+    ("finer", "told"),
+    [
+        (1.0, "one scale only, 0.00390625; a QUANTIZE behind it gives the network's"),
+        (3.9, "a QUANTIZE behind it gives the network's, 0.0010016, which is finer: up to 2 of its steps are lost"),
+        (
+            20.0,
+            "computed in floats, for TFLite's SOFTMAX on integers has one scale only, 0.00390625, and the network's",
+        ),
+    ],
+)
+def test_a_softmax_on_a_scale_of_its_own(finer: float, told: str) -> None:
     """TFLite's kernel has 1/256 alone; a QUANTIZE behind it cannot bring back what that did not tell apart."""
     m = Maker((1, 40))
-    content = m.model(grid(m, m.op("Softmax", grid(m, "input"), axis=-1), scale, -128)).SerializeToString()
-    [note] = [note for note in parse_onnx(content, name="n", where="n").source.notes if "SOFTMAX" in note]
-    assert "one scale only, 0.00390625; a QUANTIZE behind it gives the network's" in note
-    assert ("finer" in note) == bool(steps)
-    assert steps in note
+    softmax = m.op("Softmax", grid(m, "input"), axis=-1)
+    content = m.model(grid(m, softmax, 1 / 256 / finer, -120)).SerializeToString()
+    graph = parse_onnx(content, name="n", where="n")
+    [note] = [note for note in graph.source.notes if "SOFTMAX" in note]
+    assert told in note
+    assert ("finer" in note) == (finer > 1)
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra `onnx`)")
+    feed = {"input": np.random.default_rng(1).normal(0, 1, (1, 40)).astype(np.float32)}
+    _, step = compared(graph, content, [feed])
+    assert step <= (3 if finer == 3.9 else 1)
 
 
 def test_the_command_says_one_sentence(tmp_path: Path) -> None:

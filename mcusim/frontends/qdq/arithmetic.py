@@ -116,9 +116,13 @@ _FIXED: dict[str, tuple[str, dict[DType, tuple[float, int]]]] = {
 """Operators whose output TFLite has on one grid only: scale and zero point of each type."""
 
 
+MAX_FINER = 4
+"""How much finer than TFLite's one scale the network's may be: two of its steps are lost by then."""
+
+
 @lowers("Sigmoid", "Tanh", "Softmax")
 def fixed(emitter: Emitter, step: Step) -> None:
-    """On TFLite's grid, then on the network's own, if that is another."""
+    """On TFLite's grid, then on the network's own, if that is another; in floats where too much would be lost."""
     held = emitter.get(step.input(0))
     op, grids = _FIXED[step.op]
     fields: dict[str, object] = {}
@@ -136,6 +140,17 @@ def fixed(emitter: Emitter, step: Step) -> None:
     is_same = target is None or (
         target.dtype is own.dtype and target.zero_point == zero_point and _near(target.scale, scale)
     )
+    if target is not None and target.dtype is own.dtype and scale > MAX_FINER * target.scale:
+        emitter.note(
+            f"{step.output}: computed in floats, for TFLite's {op} on integers has one scale only, {scale:g}, and the "
+            f"network's, {target.scale:g}, is much finer"
+        )
+        real = emitter.on_grid(held, None, step.output)
+        result = emitter.emit(
+            op, (real.at,), f"{step.output}/{op.lower()}", grid=None, dtype=DType.FLOAT32, options=fields
+        )
+        emitter.finish(step, emitter.on_grid(replace(real, tensor=result), target, step.output))
+        return
     grid = target if is_same and target is not None else own
     name = step.output if is_same else f"{step.output}/{op.lower()}"
     if target is None:
