@@ -359,3 +359,10 @@ def test_no_report_named_shows_the_help():
     code, shown, err = run("report")
     assert (code, err) == (0, "")
     assert "table4" in shown
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_caption_is_short(name):
+    """What the signs mean, and what stands behind the table, is set below it."""
+    for caption in re.findall(r"\\caption\{(.*)\}", WRITERS[Format.LATEX](document(name))):
+        assert len(caption.split()) <= 40

@@ -51,18 +51,21 @@ def _environment(caption: str, notes: Sequence[str], label: str, lines: list[str
 
 
 def _wrapped(caption: str, notes: Sequence[str], label: str, spec: str, lines: list[str]) -> str:
+    """A short caption above the table; what its signs mean and what stands behind it is set below."""
     remarks = " ".join(_escaped(note if note.endswith(".") else f"{note}.") for note in notes if note)
+    below = rf"  \par\smallskip\parbox{{\linewidth}}{{\scriptsize {remarks}}}"
     return "\n".join(
         [
             r"\begin{table*}",
             r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
-            rf"  \caption{{{_escaped(caption)}{f' {remarks}' if remarks else ''}}}",
+            rf"  \caption{{{_escaped(caption)}}}",
             rf"  \label{{tab:{label}}}",
             rf"  \begin{{tabular}}{{{spec}}}",
             r"    \toprule",
             *(f"    {line}" for line in lines),
             r"    \bottomrule",
             r"  \end{tabular}",
+            *([below] if remarks else []),
             r"\end{table*}",
         ]
     )
