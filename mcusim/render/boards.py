@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rich.text import Text
 
-from mcusim.render.text import Glyphs, counted, kib, paragraph, stored_bytes
+from mcusim.render.text import BASIS_WORDS, Glyphs, counted, kib, paragraph, stored_bytes
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.render.verdict import VERDICT_STYLES, VERDICT_WORDS
-from mcusim.report import Report, Verdict
+from mcusim.report import Basis, Report, Verdict
 from mcusim.units import format_percent, three_digits
 
 __all__ = ["best_first", "board_lines"]
@@ -56,10 +56,10 @@ def board_lines(reports: Sequence[Report], width: int, glyphs: Glyphs) -> list[T
     versions = {report.latency.version for report in reports} - {""}
     rows = [_row(report, len(models) > 1, len(runtimes) > 1, len(versions) > 1) for report in reports]
     lines = [*paragraph(_heading(reports), width, style="bold"), Text(), *table(_COLUMNS, rows, width, glyphs)]
-    basis = sorted({str(report.latency.basis) for report in reports if report.latency.ms is not None})
-    memory = sorted({str(report.sram.basis) for report in reports})
-    sentence = f"What fits comes first, the smallest board before the others. Basis: SRAM {', '.join(memory)}"
-    sentence += f"; time {', '.join(basis)}" if basis else "; time is not known."
+    basis = {report.latency.basis for report in reports if report.latency.ms is not None}
+    memory = _explained({report.sram.basis for report in reports})
+    sentence = f"What fits comes first, the smallest board before the others. Basis: SRAM {memory}"
+    sentence += f"; time {_explained(basis)}" if basis else "; time is not known."
     if basis:
         is_one = len(versions) == len(runtimes) == 1
         sentence += f", of {runtimes.pop()} {versions.pop()}." if is_one else ", of the versions named."
@@ -67,6 +67,11 @@ def board_lines(reports: Sequence[Report], width: int, glyphs: Glyphs) -> list[T
     for warning in _shared_warnings(reports):
         lines += paragraph(f"! {warning}", width, style="yellow", hanging="  ")
     return lines
+
+
+def _explained(bases: Collection[Basis]) -> str:
+    """`derived (from published rules)`, each by what it means."""
+    return ", ".join(f"{basis} ({BASIS_WORDS[basis]})" for basis in Basis if basis in bases)
 
 
 def _heading(reports: Sequence[Report]) -> str:
