@@ -57,12 +57,6 @@ void *memset(void *to, int value, size_t count);
 #define MCU_DSP 0
 #endif
 
-#if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 7)
-#define MCU_FALL_THROUGH __attribute__((fallthrough))
-#else
-#define MCU_FALL_THROUGH ((void)0)
-#endif
-
 /* A word of working memory, which lies among bytes of tensors. */
 #if defined(__GNUC__)
 typedef uint32_t __attribute__((may_alias)) mcu_word;
