@@ -62,6 +62,7 @@ DELIBERATE = MappingProxyType(
 
 DATA = MappingProxyType(
     {
+        ("VAR_HANDLE", "options"): "the wheel itself, not TFLM, looks for its options",
         ("FLOOR_DIV", "constants"): "a variable divisor holds 0",
         ("RSQRT", "quantisation"): "what is fed is negative",
         ("GATHER_ND", "ranks"): "what is fed points outside",

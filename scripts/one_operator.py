@@ -51,7 +51,8 @@ _NUMPY = {"bool": np.bool_, "float32": np.float32, "float16": np.float16}
 class Operand:
     """A tensor: constant if it has `elements`.
 
-    scale: 0 for none, as for all that are no stored integers; several for one a channel along `axis`.
+    scale: 0 for none, as for all that are no stored integers; several for one a channel along `axis`. (0.0,) is a scale
+        of 0, as converters store for a constant that is all zeros.
     low, high: what its random elements stay between.
     is_variable: keeps its value from call to call.
     """
@@ -235,7 +236,7 @@ def _tensor(model: Any, operand: Operand, index: int) -> Any:
     made.isVariable, made.buffer, made.hasRank = operand.is_variable, 0, True
     scales = operand.scale if isinstance(operand.scale, tuple) else (operand.scale,)
     is_usual = operand.dtype in (*STORED, *PACKED, "int32") or (operand.dtype == "int64" and scales[0] != 0.05)
-    if (is_usual and scales[0]) or len(scales) > 1:
+    if (is_usual and scales[0]) or isinstance(operand.scale, tuple):
         made.quantization = schema.QuantizationParametersT()
         made.quantization.scale = list(scales)
         made.quantization.zeroPoint = [operand.zero_point] * len(scales)

@@ -132,6 +132,8 @@ def _constants(network: Network) -> Iterator[tuple[str, Network]]:
         if operand.elements is None:
             fixed = replace(operand, elements=stored(operand.dtype, operand.shape), is_variable=False)
             yield f"{name} constant", _with_tensors(network, {index: fixed})
+            if operand.dtype in STORED:
+                yield f"{name} constant of scale 0", _with_tensors(network, {index: replace(fixed, scale=(0.0,))})
         else:
             yield f"{name} at run time", _with_tensors(network, {index: replace(operand, elements=None)})
         if not operand.is_variable:

@@ -240,7 +240,7 @@ def quantize_value(value: float, scale: float, zero_point: int, where: str) -> i
     Raises ModelError, naming `where`, if it does not fit int32.   Source: TFLite kernel_util.cc, Quantize.
     """
     with np.errstate(over="ignore"):
-        real = float(np.float32(value) / np.float32(scale))
+        real = float(np.float32(value) / np.float32(scale)) if scale else math.inf
     stored = float(round_half_away(real)) if math.isfinite(real) else real
     check_int32(stored, value, scale, where)
     return zero_point + int(stored)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from mcusim.graph import Activation, Attributes, DType
 from mcusim.ops.registry import Call, attributes_of, register
-from mcusim.ops.shared.accumulators import output_stage, per_tensor, rounding_of
+from mcusim.ops.shared.accumulators import output_stage, per_tensor, per_tensor_to_divide_by, rounding_of
 from mcusim.ops.shared.arithmetic import Operation, PreparedPlain, PreparedQuotient, operands, plain, same_dtypes
 from mcusim.ops.shared.elementwise import binary
 
@@ -25,9 +25,10 @@ def _prepare(call: Call) -> PreparedPlain | PreparedQuotient:
     activation = attributes_of(call.signature, DivAttributes).fused_activation_function
     if same_dtypes(call) is not DType.INT8:
         return plain(call, Operation.DIVIDE, activation, (DType.FLOAT32, DType.INT32))
-    scales, zeros = zip(*(per_tensor(call, t) for t in (call.input(0), call.input(1), call.outputs[0])), strict=True)
-    stage = output_stage(call, scales[0] / (scales[1] * scales[2]), rounding_of(call), activation)
-    return PreparedQuotient(operands(call), (zeros[0], zeros[1]), stage, call.where)
+    dividend, divisor = per_tensor(call, call.input(0)), per_tensor_to_divide_by(call, call.input(1))
+    factor = dividend[0] / (divisor[0] * per_tensor(call, call.outputs[0])[0])
+    stage = output_stage(call, factor, rounding_of(call), activation)
+    return PreparedQuotient(operands(call), (dividend[1], divisor[1]), stage, call.where)
 
 
 DIV = register(

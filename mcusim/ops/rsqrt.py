@@ -14,7 +14,7 @@ from mcusim.arithmetic.quant import LEAST_SHIFT, Integers, dtype_range, requanti
 from mcusim.errors import ModelError
 from mcusim.graph import DType
 from mcusim.ops.registry import Call, WorkKind, register
-from mcusim.ops.shared.accumulators import per_tensor, rounding_of
+from mcusim.ops.shared.accumulators import per_tensor, per_tensor_to_divide_by, rounding_of
 from mcusim.ops.shared.elementwise import unary
 from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 
@@ -39,7 +39,9 @@ class PreparedRsqrt:
 def _results(call: Call, values: Integers) -> NDArray[Any]:
     """Of 0 it is the largest stored value.   Source: TFLM elementwise.cc, RsqrtEvalQuantized."""
     output = call.outputs[0]
-    (scale, zero_point), (out_scale, out_zero_point) = per_tensor(call, call.input(0)), per_tensor(call, output)
+    (scale, zero_point), (out_scale, out_zero_point) = (
+        per_tensor_to_divide_by(call, t) for t in (call.input(0), output)
+    )
     x = np.maximum(values - zero_point, 0)
     multiplier, shift = inverse_square_root(x)
     root = requantize(np.ones_like(x), multiplier, shift + HEADROOM_BITS)

@@ -27,6 +27,7 @@ __all__ = [
     "same_quantisation",
     "same_rank",
     "same_shape",
+    "scale_above_zero",
     "scale_of",
     "unquantised",
     "variable",
@@ -269,15 +270,15 @@ def fixed_output(
     return _of_types(OUT, types, rule)
 
 
-def zero_point(place: int, value: int, *types: DType) -> NumberRule:
-    """An operand of these types has this zero point."""
+def zero_point(place: int, value: int, *types: DType, at: int | None = None) -> NumberRule:
+    """An operand has this zero point.   types: of operand `at`, or of its own."""
 
     def rule(numbers: Numbers) -> str:
         operand = known(numbers, place)
         own = scale_of(operand[0])[1] if operand else value
         return "" if own == value else f"{name_of(place)} has zero point {own}, and must have {value}"
 
-    return _of_types(place, types, rule)
+    return _of_types(place if at is None else at, types, rule)
 
 
 def quantised(place: int, *types: DType, channels: int | None = None, at: int = 0) -> NumberRule:
@@ -293,6 +294,19 @@ def quantised(place: int, *types: DType, channels: int | None = None, at: int = 
         return _channels_broken(stored, operand[0].shape, channels, place)
 
     return _of_types(at, types, rule)
+
+
+def scale_above_zero(place: int, *types: DType) -> NumberRule:
+    """An operand's scale is not 0, as converters store it for constants that are all zeros.   types: of the operand."""
+
+    def rule(numbers: Numbers) -> str:
+        operand = known(numbers, place)
+        stored = None if operand is None else operand[0].quantization
+        if stored is None or stored.scales[0]:
+            return ""
+        return f"{name_of(place)} has the scale 0, and must have one above it: set-up aborts"
+
+    return _of_types(place, types, rule)
 
 
 def unquantised(place: int, *types: DType, at: int = OUT) -> NumberRule:

@@ -28,6 +28,7 @@ from mcusim.runtimes.condition_rules import (
     same_quantisation,
     same_rank,
     same_shape,
+    scale_above_zero,
     unquantised,
     variable,
     zero_point,
@@ -87,6 +88,9 @@ def _lstm(weights: str, cell: str) -> str:
     return f"{weights} {'=1 ' * 7}{'any? ' * 3}any {'=12 ' * 3}any? any? =0 {cell} {'any? ' * 4}> =0"
 
 
+_POSITIVE = tuple(scale_above_zero(place, INT8, INT16) for place in (0, 1))
+
+
 def _sum() -> Conditions:
     return _of(
         "any any ... > float32 ...",
@@ -97,6 +101,7 @@ def _sum() -> Conditions:
             *(unquantised(place, INT32) for place in (0, 1, OUT)),
             sum_scale(20, INT8),
             sum_scale(15, INT16),
+            *_POSITIVE,
         ),
     )
 
@@ -180,12 +185,13 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
                 fixed_output(1 / 32768, 0, INT16, relative=1e-3, source=INT16),
                 zero_point(0, 0, INT16),
                 quantised(0, INT8),
+                scale_above_zero(0, INT8),
             ),
         ),
         "LOG_SOFTMAX": _of(
             "float32|int8 > =0",
             shapes=(same_shape(0, OUT),),
-            numbers=(fixed_output(16 / 256, 127, INT8), quantised(0, INT8)),
+            numbers=(fixed_output(16 / 256, 127, INT8), quantised(0, INT8), scale_above_zero(0, INT8)),
         ),
         "L2_NORMALIZATION": _of("float32|int8 > =0", shapes=(rank(0, 0, 4), NO_ACTIVATION)),
         "MEAN": _of("float32|int8|int16 int32 > any"),
@@ -211,7 +217,7 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         "DIV": _of("float32|int8|int32 =0 ... > =0 ..."),
         "SQUARED_DIFFERENCE": _of(
             "any =0 > float32|int16|int32|int8",
-            numbers=(quantised(0, INT8, INT16), quantised(1, INT8, INT16), no_zero_points(INT16)),
+            numbers=(quantised(0, INT8, INT16), quantised(1, INT8, INT16), no_zero_points(INT16), *_POSITIVE),
         ),
         "MAXIMUM": _of(f"any any ... > {_MOST} ..."),
         "MINIMUM": _of(f"any any ... > {_MOST} ..."),
@@ -288,7 +294,10 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         "GATHER": _of("float32|int8 int32 > any"),
         "GATHER_ND": _of("float32|int8 int32 > any", shapes=(rank(0, 1, 9), rank(1, 1, 9))),
         "EMBEDDING_LOOKUP": _of(
-            "int32 float32|int8 > float32", "int32 int8 > int8", shapes=(rank(0, 1, 1), rank(1, 2, 9))
+            "int32 float32|int8 > float32",
+            "int32 int8 > int8",
+            shapes=(rank(0, 1, 1), rank(1, 2, 9)),
+            numbers=(zero_point(1, 0, DType.FLOAT32, at=OUT),),
         ),
         "DYNAMIC_UPDATE_SLICE": _of(
             "float32|int8|int16|int32 =0 int32|int64 > any",

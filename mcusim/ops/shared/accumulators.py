@@ -26,6 +26,7 @@ __all__ = [
     "exact_float",
     "output_stage",
     "per_tensor",
+    "per_tensor_to_divide_by",
     "prepare_accumulator",
     "product_scale",
     "quantization_of",
@@ -95,6 +96,15 @@ def per_tensor(call: Call, tensor: Tensor) -> tuple[float, int]:
     """Scale and zero point of a tensor that has one of each; as TFLite, the first of several."""
     quantization = quantization_of(call, tensor)
     return quantization.scales[0], quantization.zero_points[0]
+
+
+def per_tensor_to_divide_by(call: Call, tensor: Tensor) -> tuple[float, int]:
+    """As `per_tensor`. Raises ModelError for a scale of 0, which converters store for constants that are all zeros."""
+    scale, zero_point = per_tensor(call, tensor)
+    if not scale:
+        what = f"'{tensor.name[:60]}' has the scale 0, and {call.signature.op} divides by it"
+        raise ModelError(what, where=call.where, fix="quantise the network again")
+    return scale, zero_point
 
 
 def constant_of(call: Call, index: int) -> NDArray[Any]:

@@ -15,7 +15,7 @@ from mcusim.arithmetic.fixed_point import SIGMOID_TABLE
 from mcusim.arithmetic.quant import Integers, round_half_away, wrap_int32
 from mcusim.errors import ModelError
 from mcusim.ops.registry import Call
-from mcusim.ops.shared.accumulators import per_tensor
+from mcusim.ops.shared.accumulators import per_tensor, per_tensor_to_divide_by
 
 __all__ = ["Scaled8", "checked_log2", "input_radius", "logistic16", "scaled8", "scaled16", "tanh16"]
 
@@ -65,7 +65,9 @@ def scaled16(call: Call, power_of_two_shifts: tuple[int, ...]) -> tuple[int, int
     power_of_two_shifts: for which the table is read directly, its factor 3 alone.
     Source: TFLM logistic_common.cc and tanh.cc.
     """
-    (scale, zero_point), (out_scale, out_zero_point) = (per_tensor(call, t) for t in (call.input(0), call.outputs[0]))
+    (scale, zero_point), (out_scale, out_zero_point) = (
+        per_tensor_to_divide_by(call, t) for t in (call.input(0), call.outputs[0])
+    )
     if zero_point or out_zero_point:
         raise ModelError("int16 tensors have a zero point other than 0", where=call.where, fix=_QUANTISE)
     if checked_log2(out_scale) != (-15, True):
