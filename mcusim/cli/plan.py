@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mcusim.arguments import chosen_runtime
 from mcusim.boards.board import Board
-from mcusim.cli.documents import RuntimeName, Versioned
 from mcusim.cli.options import (
     BANK,
     INPUT,
@@ -27,6 +25,7 @@ from mcusim.cli.options import (
     place_option,
     profile_file,
 )
+from mcusim.cli.plan_documents import PlanAnswer, counted_document, plan_document
 from mcusim.cli.shared_arena import tell_shared
 from mcusim.cli.sheets import comparisons_csv, tenants_csv
 from mcusim.cli.shell import (
@@ -43,19 +42,18 @@ from mcusim.errors import InputError, ScheduleError
 from mcusim.graph import Graph
 from mcusim.lowering.reorder import Reordered, reorder
 from mcusim.lowering.rules import InputPlace
-from mcusim.memory.banks import BankUse, Spread, bank_uses, beyond_end, external_runs, spread_out
-from mcusim.memory.counting import Comparison, compare_plans
-from mcusim.memory.flash import FlashLedger, KernelCode, flash_ledger
+from mcusim.memory.banks import bank_uses, external_runs, spread_out
+from mcusim.memory.counting import compare_plans
+from mcusim.memory.flash import flash_ledger
 from mcusim.memory.images import Image
-from mcusim.memory.planning import MemoryPlan, Tenant, offline_plan, plan_memory
+from mcusim.memory.planning import offline_plan, plan_memory
 from mcusim.memory.tflm_header import tflm_header
 from mcusim.networks.export import export_model
 from mcusim.networks.loading import load
 from mcusim.render.banks import bank_lines, spread_lines
 from mcusim.render.plan import BufferChoice, comparison_lines, plan_lines
 from mcusim.render.text import paragraph
-from mcusim.report import Basis
-from mcusim.runtimes import CodeItem, LedgerItem, Runtime, find_runtime
+from mcusim.runtimes import Runtime, find_runtime
 from mcusim.runtimes.tflm import with_pointer_bits
 from mcusim.schedule import Schedule, parse_schedule
 from mcusim.version import __version__
@@ -64,119 +62,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-__all__ = ["CountedDocument", "PlanDocument", "plan"]
-
-
-class BestPlan(TypedDict):
-    """The smallest plan. gap: of the runtime's own arena above it, as a share; proved: whether none is smaller."""
-
-    arena_bytes: int
-    lower_bound_bytes: int
-    proved: bool
-    gap: float
-    method: str
-
-
-class StepDocument(TypedDict):
-    layer: int | None
-    name: str
-    op: str
-    alive_bytes: int
-
-
-class FlashDocument(TypedDict):
-    """The model's bytes, the kernels that the network runs, and the code that it links."""
-
-    model: Sequence[LedgerItem]
-    kernels: Sequence[KernelCode]
-    code: Sequence[CodeItem]
-    code_bytes: int | None
-    total_bytes: int | None
-    basis: Basis
-
-
-class BufferBytes(TypedDict):
-    name: str
-    bytes: int
-
-
-class BankDocument(TypedDict):
-    """A bank of the run that holds the arena. beyond: buffers behind its end, in the last bank only."""
-
-    name: str
-    address: int
-    size_bytes: int
-    used_bytes: int
-    over_bytes: int
-    buffers: list[BufferBytes]
-    beyond: list[BufferBytes]
-
-
-class RunDocument(TypedDict):
-    """Banks whose addresses follow one another, and what was put there."""
-
-    banks: list[str]
-    size_bytes: int
-    used_bytes: int
-    external: bool
-    moved_bytes: int
-    seconds: float | None
-    buffers: list[BufferBytes]
-
-
-class SpreadDocument(TypedDict):
-    """Buffers put into several runs. left: those that no run holds."""
-
-    fits: bool
-    runs: list[RunDocument]
-    left: list[BufferBytes]
-
-
-class PlanDocument(Versioned):
-    """What `mcusim plan` answers. banks, spread: None without --profile, or where they do not apply."""
-
-    model: str
-    runtime: RuntimeName
-    planner: str
-    arena_bytes: int
-    scratch_bytes: int
-    persistent_bytes: int
-    setup_bytes: int
-    total_bytes: int
-    recommended_arena_bytes: int | None
-    harness_bytes: int
-    alive_bytes: int
-    fragmentation: float
-    best: BestPlan
-    refusals: Sequence[str]
-    order: Sequence[int] | None
-    steps: list[StepDocument]
-    buffers: Sequence[Tenant]
-    persistent: Sequence[LedgerItem]
-    flash: FlashDocument
-    banks: list[BankDocument] | None
-    spread: SpreadDocument | None
-
-
-class CountingDocument(TypedDict):
-    """One way of counting. unknown: why a part cannot be known exactly."""
-
-    name: str
-    kind: str
-    total_bytes: int
-    parts: Mapping[str, int]
-    basis: Basis
-    what: str
-    evidence: str
-    unknown: str | None
-
-
-class CountedDocument(Versioned):
-    """What `mcusim plan --all` answers."""
-
-    model: str
-    counted: list[CountingDocument]
-
+__all__ = ["plan"]
 
 EMITS = {"tflm": (".tflite",), "header": (".h", ".hpp")}
 
@@ -270,7 +156,7 @@ def plan(
     answer = _answer(graph, chosen, pieces, planner, place_option(input_place), reordered, board, image)
     emitted = _emitted(graph, loaded, chosen, *emit, seed) if emit is not None else []
     if json is not None:
-        write_output(document(_plain(answer)), json, "--json")
+        write_output(document(plan_document(answer)), json, "--json")
     if csv is not None:
         write_output(tenants_csv(answer.plan), csv, "--csv")
     if STDOUT not in (json, csv):
@@ -305,15 +191,6 @@ def _refuse_other_file(kind: str, target: str) -> None:
         raise InputError(what, where=f"--emit {kind}", fix=f"name a {EMITS[kind][0]} file")
 
 
-class _Answer(NamedTuple):
-    plan: MemoryPlan
-    flash: FlashLedger
-    reordered: Reordered | None
-    board: Board | None
-    uses: tuple[BankUse, ...]
-    spread: Spread | None
-
-
 def _schedule(text: str, alone: str) -> Schedule:
     """alone: the option that goes with layer by layer only."""
 
@@ -341,19 +218,19 @@ def _answer(
     reordered: Reordered | None,
     board: Board | None,
     image: Image | None,
-) -> _Answer:
+) -> PlanAnswer:
 
     plan = plan_memory(graph, runtime, schedule, planner=planner, input_place=place)
     ledger = flash_ledger(graph, runtime, image)
     if board is None:
-        return _Answer(plan, ledger, reordered, None, (), None)
+        return PlanAnswer(plan, ledger, reordered, None, (), None)
     uses = bank_uses(board, plan.tenants(), plan.total_bytes)
     missed = plan.total_bytes > board.sram_budget_bytes
     has_more = len(board.runs) > 1 or bool(external_runs(board))
-    return _Answer(plan, ledger, reordered, board, uses, spread_out(plan, board) if missed and has_more else None)
+    return PlanAnswer(plan, ledger, reordered, board, uses, spread_out(plan, board) if missed and has_more else None)
 
 
-def _lines(answer: _Answer, choice: BufferChoice) -> list[Text]:
+def _lines(answer: PlanAnswer, choice: BufferChoice) -> list[Text]:
     from rich.text import Text
 
     width, drawn = terminal_width(), glyphs()
@@ -384,108 +261,8 @@ def _tell_all(graph: Graph, schedule: Schedule, board: Board | None, json: str |
 
     rows = compare_plans(graph, schedule)
     if json is not None:
-        write_output(document(_counted(graph.name, rows)), json, "--json")
+        write_output(document(counted_document(graph.name, rows)), json, "--json")
     if csv is not None:
         write_output(comparisons_csv(rows), csv, "--csv")
     if STDOUT not in (json, csv):
         show(comparison_lines(graph.name, rows, board, terminal_width(), glyphs()))
-
-
-def _counted(name: str, rows: Sequence[Comparison]) -> CountedDocument:
-    counted: list[CountingDocument] = [
-        {
-            "name": row.name,
-            "kind": row.kind,
-            "total_bytes": row.total_bytes,
-            "parts": row.parts,
-            "basis": row.basis,
-            "what": row.what,
-            "evidence": row.evidence,
-            "unknown": row.unknown or None,
-        }
-        for row in rows
-    ]
-    return {"schema_version": 1, "model": name, "counted": counted}
-
-
-def _plain(answer: _Answer) -> PlanDocument:
-    plan, best, flash = answer.plan, answer.plan.best, answer.flash
-    graph, runtime = plan.graph, plan.runtime
-    alive = plan.alive_bytes
-    return {
-        "schema_version": 1,
-        "model": graph.name,
-        "runtime": {"name": runtime.name, "version": runtime.version},
-        "planner": plan.planner_name,
-        "arena_bytes": plan.arena_bytes,
-        "scratch_bytes": plan.held_bytes,
-        "persistent_bytes": plan.persistent.size_bytes,
-        "setup_bytes": plan.setup_bytes,
-        "total_bytes": plan.total_bytes,
-        "recommended_arena_bytes": plan.recommended_arena_bytes,
-        "harness_bytes": runtime.harness(graph),
-        "alive_bytes": max(alive, default=0),
-        "fragmentation": plan.fragmentation,
-        "best": {
-            "arena_bytes": best.arena_bytes,
-            "lower_bound_bytes": best.lower_bound_bytes,
-            "proved": best.proved,
-            "gap": best.gap,
-            "method": best.method,
-        },
-        "refusals": plan.refusals,
-        "order": None if answer.reordered is None else list(answer.reordered.order),
-        "steps": [
-            {"layer": layer, "name": name, "op": op, "alive_bytes": size}
-            for layer, name, op, size in zip(plan.step_layers(), plan.step_names(), plan.step_ops(), alive, strict=True)
-        ],
-        "buffers": plan.tenants(),
-        "persistent": runtime.persistent_ledger(graph),
-        "flash": {
-            "model": flash.model,
-            "kernels": flash.kernels,
-            "code": flash.code,
-            "code_bytes": flash.code_bytes,
-            "total_bytes": flash.total_bytes,
-            "basis": flash.basis,
-        },
-        "banks": None if answer.board is None else _plain_banks(answer),
-        "spread": None if answer.spread is None else _plain_spread(answer.spread),
-    }
-
-
-def _plain_banks(answer: _Answer) -> list[BankDocument]:
-
-    beyond = beyond_end(answer.board, answer.plan.tenants()) if answer.board is not None else ()
-    last = answer.uses[-1] if answer.uses else None
-    return [
-        {
-            "name": use.bank.name,
-            "address": use.bank.address,
-            "size_bytes": use.bank.size_bytes,
-            "used_bytes": use.used_bytes,
-            "over_bytes": use.over_bytes,
-            "buffers": [{"name": tenant.name, "bytes": size} for tenant, size in use.tenants],
-            "beyond": [{"name": tenant.name, "bytes": size} for tenant, size in (beyond if use is last else ())],
-        }
-        for use in answer.uses
-    ]
-
-
-def _plain_spread(spread: Spread) -> SpreadDocument:
-    def named(pairs: Sequence[tuple[str, int]]) -> list[BufferBytes]:
-        return [{"name": name, "bytes": size} for name, size in pairs]
-
-    runs: list[RunDocument] = [
-        {
-            "banks": [bank.name for bank in run.banks],
-            "size_bytes": run.size_bytes,
-            "used_bytes": run.used_bytes,
-            "external": run.is_external,
-            "moved_bytes": run.moved_bytes,
-            "seconds": run.seconds,
-            "buffers": named(run.buffers),
-        }
-        for run in spread.runs
-    ]
-    return {"fits": spread.fits, "runs": runs, "left": named(spread.left)}

@@ -24,7 +24,11 @@ class ReportsDocument(Versioned):
 
 DOCUMENTS: dict[str, tuple[str, ...]] = {
     "run": ("report:Report", "cli.schema:ReportsDocument"),
-    "plan": ("cli.plan:PlanDocument", "cli.plan:CountedDocument", "cli.shared_arena:SharedDocument"),
+    "plan": (
+        "cli.plan_documents:PlanDocument",
+        "cli.plan_documents:CountedDocument",
+        "cli.shared_arena:SharedDocument",
+    ),
     "patch": ("cli.patch:PatchDocument",),
     "fit": ("cli.fit:FitDocument",),
     "bits": ("cli.bits:BitsDocument",),
