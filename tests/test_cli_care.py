@@ -17,6 +17,7 @@ from tflite_maker import FLOAT32, tiny_network
 
 from mcusim.cli import main
 from mcusim.cli.shell import document
+from mcusim.units import three_digits
 
 RUN = ("run", "mcunet-vww0", "--profile", "stm32f412")
 
@@ -121,7 +122,7 @@ def test_all_boards_at_any_width(columns: str, monkeypatch: pytest.MonkeyPatch) 
     rows = {line.split()[0]: line for line in reversed(lines) if line}  # the table stands above the warnings
     for report in reports:
         ms = report["latency"]["ms"]
-        shown = "?" if ms is None else f"{ms:,.0f}" if ms >= 100 else f"{ms:.1f}"
+        shown = "?" if ms is None else three_digits(ms)
         assert rows[report["profile"]["name"]].endswith(f" {shown}")
     assert "no: flash" in rows["stm32h750"]
     header = next(line for line in lines if line.startswith("board "))
