@@ -319,6 +319,8 @@ def predictor_file(folder: Path, body: str) -> str:
         ("def p(c):\n    return float('inf')\n", "p", "it returned inf for network"),
         ("def p(c):\n    return 'good'\n", "p", "it returned a str for network"),
         ("def p(c):\n    pass\n", "p", "it returned a NoneType for network"),
+        ("import sys\ndef p(c):\n    sys.exit(3)\n", "p", "it raised SystemExit: 3 on network"),
+        ("import sys\nsys.exit(3)\n", "p", "its module does not load: SystemExit: 3"),
         ("def p(c):\n    return 1\n", "q", "has no 'q'"),
         ("p = 3\n", "p", "it is a int, not a function"),
         ("raise RuntimeError('no weights')\n", "p", "its module does not load: RuntimeError: no weights"),
@@ -333,6 +335,15 @@ def test_predictors_that_fail(tmp_path: Path, body: str, function: str, sentence
     assert sentence in told.err
     assert told.err.count("\n") == 1
     assert not [file for file in tmp_path.iterdir() if file.name.startswith("x.")]
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_what_a_predictor_prints_is_not_in_the_document(tmp_path: Path) -> None:
+    name = predictor_file(tmp_path, "def p(c):\n    print('looking')\n    return 1.0\n")
+    asked = ("--profile", BOARD, "--hold", "width=0.2", "--hold", "resolution=48", "--evaluations", "2")
+    told = run("search", "mcunet:vww", *asked, "--optimiser", "random", "--predictor", f"{name}:p", "--json", "-")
+    assert json.loads(told.out)
+    assert "looking" in told.err
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -18,7 +18,7 @@ from mcusim.schedule import LAYER, Schedule
 from mcusim.simulation.simulate import simulate
 from mcusim.spaces import Made, Space
 from mcusim.spaces.choosing import Pick, Picks
-from mcusim.spaces.functions import told_by
+from mcusim.spaces.functions import USERS_ERRORS, called, told_by
 
 __all__ = ["CUT", "GRID", "Candidate", "Judge", "Key", "Known", "Predictor", "Terms"]
 
@@ -171,8 +171,8 @@ class Judge:
     def _score(self, candidate: Candidate) -> float:
         where = f"predictor '{self.terms.predictor_name}'"
         try:
-            said = self.terms.predictor(candidate)
-        except Exception as error:  # a user's code may raise anything
+            said = called(self.terms.predictor, candidate)
+        except USERS_ERRORS as error:
             what = f"it raised {told_by(error)} on network {candidate.number}"
             raise InputError(what, where=where, fix="mend the function") from None
         try:

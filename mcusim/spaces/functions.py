@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from importlib import import_module, invalidate_caches
 from typing import Any
 
 from mcusim.errors import InputError, McusimError, did_you_mean
 
-__all__ = ["told_by", "user_function"]
+__all__ = ["USERS_ERRORS", "called", "told_by", "user_function"]
+
+USERS_ERRORS = (Exception, SystemExit)
+"""A user's code may raise anything, and may call `sys.exit`."""
 
 
 def user_function(name: str, folder: str, what: str) -> Callable[..., Any]:
@@ -27,8 +31,8 @@ def user_function(name: str, folder: str, what: str) -> Callable[..., Any]:
         sys.path.insert(0, place)
     invalidate_caches()  # the module may have been written a moment ago
     try:
-        module = import_module(module_name)
-    except Exception as error:  # a user's module may raise anything
+        module = called(import_module, module_name)
+    except USERS_ERRORS as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name == module_name.partition(".")[0]
         fix = f"is {module_name}.py in {place}, or installed?" if missing else "mend the module"
         raise InputError(f"its module does not load: {told_by(error)}", where=where, fix=fix) from None
@@ -43,6 +47,15 @@ def user_function(name: str, folder: str, what: str) -> Callable[..., Any]:
         )
     function: Callable[..., Any] = attribute_value
     return function
+
+
+def called(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function of the user's returns. What it prints goes to standard error: standard output may be a document.
+
+    Raises one of USERS_ERRORS where it does.
+    """
+    with redirect_stdout(sys.stderr):
+        return function(*arguments)
 
 
 def told_by(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from mcusim.errors import InputError, McusimError, did_you_mean
 from mcusim.frontends.description import graph_from_dict
 from mcusim.graph import Graph, Source
 from mcusim.spaces.choosing import Choices, Pick, drawn
-from mcusim.spaces.functions import told_by
+from mcusim.spaces.functions import USERS_ERRORS, called, told_by
 
 __all__ = ["GRIDS", "Made", "Space"]
 
@@ -63,10 +63,10 @@ class Space:
         """The network that `pick` chooses. Raises InputError where the space's function fails."""
         choices = Choices(pick, self.fixed)
         try:
-            network = self.make(choices)
+            network = called(self.make, choices)
         except McusimError:
             raise
-        except Exception as error:  # a user's code may raise anything
+        except USERS_ERRORS as error:
             raise InputError(f"it raised {told_by(error)}", where=self._where, fix="mend the function") from None
         if not isinstance(network, Graph | Mapping):
             what = f"it returned a {type(network).__name__}"
