@@ -8,6 +8,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -193,6 +194,9 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("boards = []\nnetworks = ['smallcifar']", "boards is empty"),
         ("boards = ['stm32f412']\nnetworks = ['smallcifer']", "did you mean 'smallcifar'"),
         ("boards = ['stm32f412']\nnetworks = ['smallcifar']\nbudgets = [{ flsh = '1M' }]", "did you mean 'flash'"),
+        ("boards = ['stm32f412']\nnetworks = ['smallcifar']\nbudgets = [{ ms = -3 }]", "ms is -3"),
+        ("boards = ['stm32f412']\nnetworks = ['smallcifar']\nbudgets = [{ ms = nan }]", "ms is nan"),
+        ("boards = ['stm32f412']\nspace = 'mcunet'\nsample = 100000000000", "are more than 10,000,000"),
         ("boards = ['stm32f999']\nnetworks = ['smallcifar']", "stm32f999"),
         ("boards = ['stm32f412']\nnetworks = ['smallcifar']\nruntimes = ['tflmm']", "no such runtime"),
         ("boards = ['stm32f412']\nnetworks = ['smallcifar']\nschedules = ['patch']", "schedule"),
@@ -269,3 +273,15 @@ def test_a_scheduler_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Mo
         run_sweep(read_spec(spec(tmp_path)), tmp_path / "out", scheduler="nonsense")
     assert not (tmp_path / "out").exists()
     assert time.monotonic() - began < 30
+
+
+def test_a_scheduler_that_takes_the_connection_and_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed", reason="needs mcusim[sweep]")
+    monkeypatch.setattr("mcusim.sweeping.cluster._TIMEOUT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(InputError, match=r"does not answer \(nothing in 0.5 s\)"):
+            run_sweep(read_spec(spec(tmp_path)), tmp_path / "out", scheduler=address)
+    assert not (tmp_path / "out").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib import import_module
 from typing import Any
 
@@ -14,6 +15,13 @@ __all__ = ["Cluster"]
 
 _TIMEOUT_SECONDS = 10
 _OPTION = "--scheduler"
+
+
+async def _greet(address: str) -> None:
+    """Raise TimeoutError where something takes the connection and says nothing: a client waits for it without end."""
+    core: Any = import_module("distributed.comm.core")
+    comm: Any = await asyncio.wait_for(core.connect(address, timeout=_TIMEOUT_SECONDS), _TIMEOUT_SECONDS)
+    await comm.close()
 
 
 class Cluster:
@@ -29,9 +37,11 @@ class Cluster:
             # A client that cannot read its address leaves a thread behind, which complains at exit.
             addressing: Any = import_module("distributed.comm.addressing")
             addressing.get_address_host_port(addressing.normalize_address(address), strict=True)
+            asyncio.run(_greet(address))
             self._client: Any = distributed.Client(address, timeout=_TIMEOUT_SECONDS, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
-            what = f"'{address}' does not answer ({' '.join(str(error).split())[:80]})"
+            why = " ".join(str(error).split())[:80] or f"nothing in {_TIMEOUT_SECONDS} s"
+            what = f"'{address}' does not answer ({why})"
             fix = "start one with `dask scheduler`, and name its address, as in tcp://127.0.0.1:8786"
             raise InputError(what, where=_OPTION, fix=fix) from None
         self._check_versions(address)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import math
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +47,8 @@ __all__ = ["Budget", "Network", "Sweep", "SweptQuestion", "read_spec"]
 
 _MODELS = (".tflite", ".onnx", ".pt2")
 _DIGEST_BYTES = 8
+_MOST_DRAWN = 10_000_000
+"""Each is a name in memory, some 200 bytes."""
 
 
 class _Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -244,6 +247,9 @@ def _drawn(spec: _Spec, folder: Path, where: str) -> Iterator[Network]:
     if bool(spaces) != (spec.sample > 0):
         fix = 'give both, as in space = "mcunetv2:vww" and sample = 1000'
         raise InputError("space and sample go together", where=where, fix=fix)
+    if len(spaces) * spec.sample > _MOST_DRAWN:
+        fix = "sweep them in parts, each with a seed and a folder of its own"
+        raise InputError(f"sample: {spec.sample:,} networks are more than {_MOST_DRAWN:,}", where=where, fix=fix)
     for space in spaces:
         _checked(partial(find_space, space, str(folder)), where)
         for number in range(spec.sample):
@@ -280,6 +286,8 @@ def _budget(budget: str | _Budget, where: str) -> Budget:
     except (ValueError, OverflowError):
         fix = 'write { sram = "64k", flash = "1M", ms = 100 }'
         raise InputError(f"budgets: {budget!r:.60} is no budget", where=where, fix=fix) from None
+    if asked.ms is not None and not 0 < asked.ms < math.inf:
+        raise InputError(f"budgets: ms is {asked.ms}", where=where, fix="give milliseconds above zero, as in ms = 100")
     return Budget(sizes[0], sizes[1], asked.ms)
 
 
