@@ -15,12 +15,14 @@ if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
     pytest.skip("numba's compiler is off", allow_module_level=True)
 pytest.importorskip("tflite_micro", reason="the tflite-micro wheel is not installed (extra `oracles`)")
 
-from fuzzing.answers import answer
+from commands import run
+from fuzzing.answers import answer, inputs_of
 from fuzzing.mutations import MUTATIONS, mutated, packed, unpacked
 from fuzzing.rooms import GuardedRooms
 from fuzzing.seeds import HOSTILE, Seeds
 
-from mcusim.errors import McusimError
+from mcusim import execute
+from mcusim.errors import McusimError, ScheduleError
 from mcusim.frontends.tflite import parse_tflite
 
 REPO = Path(__file__).resolve().parents[1]
@@ -31,32 +33,43 @@ REFUSED = {
     "bool-bytes": "bytes other than 0 and 1",
     "conv-dilation-100000": "would take .* of memory",
     "depth-multiplier-0": "depth_multiplier is 0",
+    "detection-rank": "are not of one image",
     "elu-scale": "is no number at scale",
     "gather-float16": "positions are float16",
     "handle-int32": "no resource",
+    "hard-swish-scale": "too far apart: a factor is inf",
     "int16-zero-point": "has the zero point 5",
+    "lstm-weights-rank": r"has shape \(4,\), not \(4, 6\)",
     "mean-surplus-integer": "MEAN has 2 at most",
     "mirror-pad-mode": "its mode is 100",
+    "overlap-add-scalar": "elements of resource cannot be computed with",
     "pool-window-2e9": "would take .* of memory",
     "relu6-scale": "is no number at scale",
     "resize-2e9": "would take .* of memory",
+    "resize-rows-told": "would take .* of memory",
     "softmax-surplus-integer": "SOFTMAX has 1 at most",
+    "strided-slice-backwards": "leaves its output unset",
     "transpose-conv-30000": "would take .* of memory",
     "transpose-conv-int16-zero-point": "has the zero point 128",
+    "variable-before-its-value": "used before the subgraph that sets it",
     "variable-int4": "elements of int4 are not kept",
     "variable-never-assigned": "nothing assigns it",
 }
 """File -> what loading or running it says."""
 RUN = {
     "batch-3",
+    "broadcast-args-wide",
     "names",
     "no-computing-node",
     "no-layer-to-cut",
+    "pad-as-weights",
     "pad-int16",
     "padv2-run-time-value",
     "rows-100000",
     "state-in-and-out",
+    "variable-in-a-stage",
     "variable-input",
+    "variable-relabelled",
 }
 """Files that run: compiled and plain kernels, schedules, an export and TFLM agree."""
 
@@ -135,3 +148,32 @@ def test_reads_beyond_a_room_fault() -> None:
     environment = {**os.environ, "PYTHONPATH": f"{REPO}:{REPO / 'tests'}:{REPO / 'scripts'}"}
     done = subprocess.run([sys.executable, "-c", OVERRUN], capture_output=True, env=environment, check=False)
     assert done.returncode < 0
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Stages that the fuzzer reaches seldom
+
+
+FOLDED = ("pad-as-weights", "variable-in-a-stage", "variable-relabelled")
+
+
+@pytest.mark.parametrize("name", FOLDED)
+@pytest.mark.parametrize("runtime", ["mcusim", "tinyengine"])
+@pytest.mark.parametrize("schedule", ["layer", "stream:2@1", "stream:2@2"])
+def test_what_runtimes_fold_keeps_its_bytes(name: str, runtime: str, schedule: str) -> None:
+    """A PAD whose map is the weights too, and variables that a step writes."""
+    graph = parse_tflite((HOSTILE / f"{name}.tflite").read_bytes(), name="case", where="case")
+    inputs = inputs_of(graph, np.random.default_rng(3))
+    wanted = execute(graph, inputs, runtime="tflm")
+    try:
+        found = execute(graph, inputs, runtime=runtime, schedule=schedule)
+    except ScheduleError:
+        return
+    for one, other in zip(wanted, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_operators_of_a_huge_map_are_listed_at_once() -> None:
+    """Else this takes half an hour: as many rows as the map has were looked at, one after the other."""
+    code, out, _ = run("ops", str(HOSTILE / "resize-rows-told.tflite"))
+    assert (code, "of memory" in " ".join(out.split())) == (0, True)

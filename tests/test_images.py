@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 
 import mcusim
 from mcusim.errors import InputError
+from mcusim.memory import images
 from mcusim.memory.flash import flash_ledger, flash_of_image
 from mcusim.memory.images import Image, LinkedObject, read_image
+from mcusim.memory.linkage import Function, serving
 from mcusim.report import Basis
 from mcusim.runtimes import RUNTIMES
 
@@ -234,3 +237,60 @@ def test_damage_is_told_or_harmless(firmware, junk, place, value):
         except InputError:
             continue
         assert image.flash_bytes >= 0
+
+
+def _elf(code: bytes, functions: list[tuple[str, int, int]], kind: int = 1, flags: int = 6) -> bytes:
+    """An executable of one section of code at 0x8000. functions: name, offset and size."""
+    names = b"\0" + b"".join(name.encode() + b"\0" for name, _, _ in functions)
+    symbols, at = bytes(16), 1
+    for name, offset, size in functions:
+        symbols += struct.pack("<IIIBBH", at, 0x8001 + offset, size, 0x12, 0, 1)
+        at += len(name) + 1
+    told = b"\0.text\0.symtab\0.strtab\0.shstrtab\0"
+    parts = [
+        (1, kind, flags, 0x8000, code, 0, 0),
+        (7, 2, 0, 0, symbols, 3, 16),
+        (15, 3, 0, 0, names, 0, 0),
+        (23, 3, 0, 0, told, 0, 0),
+    ]
+    heads, content = bytes(40), b""
+    for name, kind_of, flags_of, address, held, link, entry in parts:
+        size = len(held) if kind_of != 8 else 0xF0000000
+        heads += struct.pack(
+            "<10I", name, kind_of, flags_of, address, 52 + len(content), size, link, link // 3, 4, entry
+        )
+        content += held
+    ends = struct.pack("<HHIIIIIHHHHHH", 2, 40, 1, 0, 0, 52 + len(content), 0, 52, 32, 0, 40, len(parts) + 1, 4)
+    return b"\x7fELF\x01\x01\x01" + bytes(9) + ends + content + heads
+
+
+def test_functions_that_lie_on_each_other_are_read_once(tmp_path, monkeypatch):
+    pytest.importorskip("elftools")
+    code = bytes.fromhex("7047c046") * 1000
+    path, looked = tmp_path / "x.elf", []
+    path.write_bytes(_elf(code, [(f"f{k}", 2 * k, len(code) - 2 * k) for k in range(500)]))
+    monkeypatch.setattr(images, "references", lambda piece, at: looked.append(len(piece)) or ())
+    image = read_image(path)
+    assert sum(looked) == len(code)
+    assert image.functions[0x8000].reaches == {0x8002}  # it runs on into the next
+    assert image.functions[0x8000].size_bytes == len(code)
+
+
+def test_code_that_is_not_stored_is_not_read(tmp_path):
+    """3.8 GiB of zeros, says the file."""
+    pytest.importorskip("elftools")
+    path = tmp_path / "x.elf"
+    path.write_bytes(_elf(b"", [("main", 0, 16)], kind=8))
+    assert read_image(path).functions[0x8000].reaches == frozenset()
+
+
+def test_a_map_of_more_than_any_chip_has_is_refused(tmp_path):
+    path = tmp_path / "x.map"
+    path.write_text(f"Linker script and memory map\n.text 0x0 0x{'f' * 5000}\n", encoding="utf-8")
+    with pytest.raises(InputError, match="more than 1 TiB"):
+        read_image(path)
+
+
+def test_an_image_that_registers_thousands_is_not_followed():
+    functions = {at: Function(f"_ZN6tflite12Register_OP{at}Ev", 2, frozenset({at + 1}) & {5000}) for at in range(5000)}
+    assert serving(functions) == {}

@@ -22,6 +22,7 @@ __all__ = [
     "INT32_MAX",
     "INT32_MIN",
     "LEAST_SHIFT",
+    "MOST_SHIFT",
     "Multiplier",
     "Rounding",
     "Scaling",
@@ -77,9 +78,12 @@ class Multiplier(NamedTuple):
 def quantize_multiplier(real: float) -> Multiplier:
     """The nearest Q0.31 multiplier and power of two; 0 below 2**-32.
 
-    real: finite. Negative ones occur: weights of negative scale come from folded batch norms.
-    Source: TFLite QuantizeMultiplier.
+    Negative ones occur: weights of negative scale come from folded batch norms.
+    Raises ModelError unless `real` is finite.   Source: TFLite QuantizeMultiplier.
     """
+    if not math.isfinite(real):
+        what = f"its scales are too far apart: a factor is {real:g}"
+        raise ModelError(what, where="op scales", fix="quantise the network again")
     fraction, shift = math.frexp(real)
     fixed = int(round_half_away(fraction * (1 << 31)))
     if fixed == 1 << 31:

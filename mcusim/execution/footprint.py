@@ -11,7 +11,7 @@ from mcusim.ops import OPS
 from mcusim.program import Program, ViewKind
 from mcusim.region import Region, Span
 
-__all__ = ["host_bytes"]
+__all__ = ["host_bytes", "working_bytes"]
 
 BYTES_A_SUM = 40
 """Of an output element while it is computed: as a sum in float, in int64 twice, and scaled."""
@@ -29,7 +29,7 @@ def host_bytes(program: Program, placement: Placement) -> int:
     outside = sum(graph.tensors[view.tensor].size_bytes for view in program.views if view.kind is ViewKind.OUTSIDE)
     planned = placement.arena_bytes + placement.held_bytes + placement.kept_bytes + outside
     pieces = sum(stage.row_pieces * stage.col_pieces * len(stage.steps) for stage in program.stages)
-    working = max((_working_bytes(step.signature) for step in program.body()), default=0)
+    working = max((working_bytes(step.signature) for step in program.body()), default=0)
     return planned + pieces * BYTES_A_BOUND_STEP + working + _weights(graph) * BYTES_A_WEIGHT
 
 
@@ -44,7 +44,7 @@ def _weights(graph: Graph) -> int:
     )
 
 
-def _working_bytes(call: Signature) -> int:
+def working_bytes(call: Signature) -> int:
     """What a kernel takes for all of its output at once."""
     outputs = sum(kind.elements for kind in call.outputs)
     inputs = sum(_elements_asked(call, position) for position in range(len(call.inputs)))

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.errors import InputError, ModelError
-from mcusim.execution.footprint import host_bytes
+from mcusim.errors import InputError, MemoryLimitError, ModelError
+from mcusim.execution.footprint import host_bytes, working_bytes
 from mcusim.frontends.checks import refuse_unwritten
 from mcusim.graph import ABSENT, DType, Graph, Node, Signature
 from mcusim.limits import refuse_beyond
@@ -104,6 +104,7 @@ def prepare(
         _refuse_unsupported(part)
         _refuse_without_weights(part)
     _refuse_unclear_resources((graph, *graph.subgraphs))
+    _refuse_late_initialisers(graph)
     _refuse_packed_variables((graph, *graph.subgraphs))
     _refuse_unheld_ends(graph)
     program = lower(graph, schedule, runtime.rules, input_place or runtime.rules.default_input_place(schedule))
@@ -122,6 +123,15 @@ def prepare(
             for part in initialisers
         ),
     )
+
+
+def _refuse_late_initialisers(graph: Graph) -> None:
+    """Raise ModelError where a variable is used before CALL_ONCE: TFLM's first answer has not its first value yet."""
+    last = max((index for index, _ in initialising_nodes(graph)), default=-1)
+    early = next((use for use in resource_uses(graph) if use.node < last), None)
+    if early is not None:
+        what = "a variable is used before the subgraph that sets it at first is called"
+        raise ModelError(what, where=where_of(graph, early.node), fix="export the model again")
 
 
 def _refuse_packed_variables(parts: Sequence[Graph]) -> None:
@@ -180,8 +190,9 @@ def cannot_execute(graph: Graph) -> dict[int, str]:
             reasons[index] = f"mcusim has no kernel for {node.op.removeprefix('CUSTOM:')} yet"
         elif has_numbers:
             try:
+                refuse_beyond(working_bytes(node.signature), "running it", where=node.op)
                 prepared_node(graph, index, node.signature, Numerics.TFLM)
-            except ModelError as error:
+            except (ModelError, MemoryLimitError) as error:
                 reasons[index] = error.what
     return reasons
 

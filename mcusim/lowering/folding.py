@@ -51,7 +51,7 @@ def fold(graph: Graph, rules: LoweringRules) -> Folding:
             continue
         if rules.folds_padding and op.padding is not None:
             _fold_padding(graph, index, folding)
-        elif rules.relabels_free and op.movement is Movement.RELABELS and not _is_kept(graph, node.inputs[0]):
+        elif rules.relabels_free and op.movement is Movement.RELABELS and not _keeps_an_end(graph, node):
             folding.alias[node.outputs[0]] = node.inputs[0]
             folding.free.append(index)
             folding.skipped.add(index)
@@ -64,17 +64,22 @@ def _is_kept(graph: Graph, tensor: int) -> bool:
     return kept.type.is_constant or kept.is_variable
 
 
+def _keeps_an_end(graph: Graph, node: Node) -> bool:
+    return _is_kept(graph, node.inputs[0]) or _is_kept(graph, node.outputs[0])
+
+
 def _fold_padding(graph: Graph, index: int, folding: Folding) -> None:
     """Fold a padding node into all its readers, or leave it alone if one of them cannot take it."""
     node = graph.nodes[index]
     padded = node.outputs[0]
     readers = graph.consumers.get(padded, ())
-    if not readers or padded in folding.delivered or _is_kept(graph, node.inputs[0]):
+    if not readers or padded in folding.delivered or _keeps_an_end(graph, node):
         return
     folded = []
     for reader in readers:
         signature = with_padding(graph.nodes[reader].signature, node.signature)
-        if signature is None or graph.nodes[reader].inputs[0] != padded:
+        inputs = graph.nodes[reader].inputs
+        if signature is None or inputs[0] != padded or inputs.count(padded) > 1:  # as weights it is padded still
             return
         folded.append(signature)
     for reader, signature in zip(readers, folded, strict=True):

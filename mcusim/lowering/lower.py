@@ -378,7 +378,7 @@ class _Lowering:
         for plan in self.stages:
             steps: list[Step] = []
             for time in range(plan.first, plan.end):
-                node, call, reads, writes = self.steps[time]
+                node, call, reads, writes, _ = self.steps[time]
                 rows, cols = computed = facts[time].rows, facts[time].cols
                 if lasting:
                     writes = tuple(

@@ -51,12 +51,14 @@ class StepNode(NamedTuple):
     """A node that becomes a step: its signature after folding, and the storage it reads and writes.
 
     reads: storage of each input, ABSENT for constants and absent ones.   writes: storage of each output.
+    is_kept: whether an output is a variable, which a step before it may read: what it held at the call before.
     """
 
     node: int
     signature: Signature
     reads: tuple[int, ...]
     writes: tuple[int, ...]
+    is_kept: bool = False
 
 
 class Network(NamedTuple):
@@ -82,7 +84,8 @@ def network_of(graph: Graph, rules: LoweringRules) -> Network:
         if index not in folding.skipped:
             reads = [root[t] if t >= 0 and not tensors[root[t]].type.is_constant else ABSENT for t in node.inputs]
             call = folding.signatures.get(index, node.signature)
-            steps.append(StepNode(index, call, tuple(reads), tuple([root[t] for t in node.outputs])))
+            is_kept = any(tensors[t].is_variable for t in node.outputs)
+            steps.append(StepNode(index, call, tuple(reads), tuple([root[t] for t in node.outputs]), is_kept))
     return Network(folding, root, steps, {root[t] for t in graph.inputs}, {root[t] for t in graph.outputs})
 
 
@@ -164,6 +167,9 @@ def split(graph: Graph, steps: Sequence[StepNode], schedule: Schedule) -> list[S
             first = computing[0]
             while first > at and is_tileable(steps[first - 1]):
                 first -= 1
+            kept = next((t for t in range(first, end) if steps[t].is_kept), None)
+            if kept is not None:
+                raise _not_tileable(steps, kept, f"schedule '{schedule}'", "keeps its output from call to call")
         if first > at:
             plans.append(StagePlan(StageSpec(), at, first))
         plans.append(StagePlan(spec, first, end))
@@ -193,7 +199,7 @@ def computes(step: StepNode) -> bool:
 def is_tileable(step: StepNode) -> bool:
     """Whether an output region of this step needs no more than a region of each input."""
     op, output = OPS.get(step.signature.op), step.signature.outputs
-    if op is None or not output:
+    if op is None or not output or step.is_kept:
         return False
     whole = Span(0, output[0].rows), Span(0, output[0].cols)
     return all(
@@ -370,11 +376,13 @@ def _carried(asked: list[Span]) -> AxisRow:
     return AxisRow(tuple(spans), held, carried, held, tuple([span.start for span in spans]))
 
 
-def _not_tileable(steps: Sequence[StepNode], position: int, where: str) -> ScheduleError:
+def _not_tileable(
+    steps: Sequence[StepNode], position: int, where: str, why: str = "needs its whole input"
+) -> ScheduleError:
     signature = steps[position].signature
     shape = "x".join(map(str, signature.output.shape)) if signature.outputs else "nothing"
     return ScheduleError(
-        f"cuts through {signature.op} (output {shape}), which needs its whole input",
+        f"cuts through {signature.op} (output {shape}), which {why}",
         where=where,
         fix="let the stage end before it, or start behind it",
     )

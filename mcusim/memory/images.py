@@ -30,7 +30,9 @@ __all__ = ["Image", "LinkedObject", "read_image"]
 
 MAX_FILE_BYTES = 512 << 20
 _ELF = b"\x7fELF"
-_SHF_WRITE, _SHF_ALLOC, _SHF_EXEC = 1, 2, 4
+_SHF_WRITE, _SHF_ALLOC, _SHF_EXEC, _SHF_COMPRESSED = 1, 2, 4, 1 << 11
+MOST_BYTES = 1 << 40
+"""Of a section: more is no microcontroller's, and no figure."""
 _RAM_SECTIONS = re.compile(r"\.?(t?bss|noinit|common|heap|stack|_user_heap_stack|uninit\w*)(\W|_|$)", re.IGNORECASE)
 _DATA_SECTIONS = re.compile(r"\.(t?data|ramfunc|(pre)?init_array|fini_array|dynamic|got)(\W|$)")
 _UNLOADED = re.compile(r"\.(debug|comment|note|stab|symtab|strtab|shstrtab|ARM\.attributes|gnu\.build|gnu_debug)|/DIS")
@@ -162,15 +164,21 @@ def _functions(elf: Any, sections: list[Any]) -> dict[int, Function]:
             named.setdefault(at, (symbol.name, size, place))
         elif symbol.name[:2] in ("$t", "$d"):
             marks[at] = symbol.name.startswith("$d")
-    code = {elf.get_section_index(s.name): (int(s["sh_addr"]), s.data()) for s in sections if s["sh_flags"] & _SHF_EXEC}
-    changes = sorted(marks)
+    code = {
+        elf.get_section_index(s.name): (int(s["sh_addr"]), s.data())
+        for s in sections
+        if s["sh_flags"] & (_SHF_EXEC | _SHF_COMPRESSED) == _SHF_EXEC and s["sh_type"] != "SHT_NOBITS"
+    }
+    changes, starts = sorted(marks), sorted(named)
     functions: dict[int, Function] = {}
-    for start, (name, size, place) in named.items():
-        reached: set[int] = set()
+    for start, following in zip(starts, [*starts[1:], sys.maxsize], strict=True):
+        name, size, place = named[start]
+        # Each byte is looked at once: where a function begins inside of another, that one runs on into it.
+        reached: set[int] = {following} if following < start + size else set()
         if place in code:
-            for lo, hi, is_data in _stretches(start, start + size, changes, marks):
+            for lo, hi, is_data in _stretches(start, min(start + size, following), changes, marks):
                 base, content = code[place]
-                piece = content[lo - base : hi - base]
+                piece = content[max(lo - base, 0) : max(hi - base, 0)]
                 reached.update(target & ~1 for target in (words if is_data else references)(piece, lo))
         functions[start] = Function(name, size, frozenset(reached & named.keys() - {start}))
     return functions
@@ -220,6 +228,8 @@ def _from_map(text: str, where: str) -> Image:
         elif size and row[5] and _places(section, 1, "")[0] and row[2].startswith("."):
             name = next((row[2].removeprefix(p) for p in _PREFIXES if row[2].startswith(p)), row[2])
             pieces.append(LinkedObject(name, size, row[2].startswith(".text"), _unit(row[5])))
+    if max(flash, ram) > MOST_BYTES:
+        raise InputError("its sections have more than 1 TiB", where=where, fix="link again with -Wl,-Map=FILE")
     if not flash:
         raise InputError("the map file names no section with code", where=where, fix="link again with -Wl,-Map=FILE")
     return Image(where, "map file", flash, ram, tuple(pieces))

@@ -17,6 +17,9 @@ __all__ = ["RUNTIME", "Function", "registered", "serving"]
 RUNTIME = "*"
 """Stands for the interpreter, which every network needs."""
 
+MOST_OPERATORS = 1000
+"""That an image registers. TFLM has 130; with more it is something else, and nothing is told of its functions."""
+
 _REGISTER = re.compile(r"^_ZN6tflite.*?\d+Register_(\w+?)Ev(?:\.|$)")
 _INTERPRETER = re.compile(
     r"^_ZNK?6tflite(?:5micro)?\d+(?:Micro(?:Interpreter|Allocator|Graph|Context)|GreedyMemoryPl)\w*?\d"
@@ -41,11 +44,12 @@ def serving(functions: Mapping[int, Function]) -> dict[int, frozenset[str]]:
     """For each function, by address, the operators that need it, or {RUNTIME}; without those that serve neither."""
     runtime = _closure(functions, (at for at, function in functions.items() if _INTERPRETER.match(function.name)))
     operators_of: dict[int, set[str]] = {at: {RUNTIME} for at in runtime}
-    for at, function in functions.items():
-        operator = registered(function.name)
-        if operator is not None:
-            for reached in _closure(functions, (at,)) - runtime:
-                operators_of.setdefault(reached, set()).add(operator)
+    registering = {at: name for at, function in functions.items() if (name := registered(function.name)) is not None}
+    if len(registering) > MOST_OPERATORS:
+        return {}
+    for at, operator in registering.items():
+        for reached in _closure(functions, (at,)) - runtime:
+            operators_of.setdefault(reached, set()).add(operator)
     return {at: frozenset(operators) for at, operators in operators_of.items()}
 
 

@@ -13,11 +13,12 @@ from typing import NamedTuple
 from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
 from mcusim.ops.shared.custom import CustomAttributes, check_types, mismatch
+from mcusim.ops.shared.operands import refusal
 from mcusim.ops.shared.tiles import no_needs
 
-__all__ = ["DETECTION_POST_PROCESS", "DetectionAttributes", "Detector"]
+__all__ = ["DETECTION_POST_PROCESS", "DetectionAttributes", "Detector", "box_count"]
 
-COORDINATES = 4
+COORDINATES, RANK = 4, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,17 @@ def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple
     return ((1, many, COORDINATES), (1, many), (1, many), (1,))
 
 
+def box_count(signature: Signature) -> int:
+    """How many boxes are decoded. Raises ModelError where the encodings are no list of boxes of one image."""
+    shape = signature.input(0).shape
+    if len(shape) != RANK:
+        raise refusal("TFLite_Detection_PostProcess", f"encodings {shape} are not of one image", "export it again")
+    return shape[1]
+
+
 def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
     """Every pair of boxes is compared at worst: an upper bound that few images come near."""
-    boxes = signature.input(0).shape[1]
+    boxes = box_count(signature)
     kinds = [t for t in signature.inputs if t is not None and not t.is_constant]
     return Work(
         WorkKind.ELEMENTWISE,

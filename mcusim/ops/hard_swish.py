@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mcusim.arithmetic.quant import INT32_MAX, Integers, quantize_multiplier, rounding_divide_by_pot
+from mcusim.arithmetic.quant import INT32_MAX, MOST_SHIFT, Integers, quantize_multiplier, rounding_divide_by_pot
 from mcusim.errors import ModelError
 from mcusim.graph import DType
 from mcusim.ops.registry import Call, Drawing, WorkKind, register
@@ -48,12 +48,14 @@ def _results(call: Call, values: Integers) -> NDArray[Any]:
     (scale, zero_point), (out_scale, out_zero_point) = per_tensor(call, call.input(0)), per_tensor(call, output)
     number = np.float32 if output.dtype is DType.UINT8 else np.float64
     fine = number(1.0 / 128.0) * number(scale)
-    out_multiplier, out_exponent = _multiplier16(float(fine / number(out_scale)))
-    relu_multiplier, relu_exponent = _multiplier16(float(fine / (number(3.0) / number(32768.0))))
+    with np.errstate(over="ignore"):  # infinite factors are refused
+        out_factor, relu_factor = fine / number(out_scale), fine / (number(3.0) / number(32768.0))
+    out_multiplier, out_exponent = _multiplier16(float(out_factor))
+    relu_multiplier, relu_exponent = _multiplier16(float(relu_factor))
     if out_exponent > 0:
         what = f"the output's scale, {out_scale}, is below 1/128 of the input's, {scale}"
         raise ModelError(what, where=call.where, fix="quantise the network again")
-    if min(out_exponent, relu_exponent) < -15:
+    if min(out_exponent, relu_exponent) < -15 or relu_exponent > MOST_SHIFT:
         what = f"scales of {scale:g} and {out_scale:g} take shifts that 16 bits do not have"
         raise ModelError(what, where=call.where, fix="quantise the network again")
     x = _wrap16((values - zero_point) * 128)

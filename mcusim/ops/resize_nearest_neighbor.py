@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from math import floor
 
+import numpy as np
+
 from mcusim.graph import Signature
 from mcusim.ops.registry import Call, Drawing, register
 from mcusim.ops.shared.picking import Picks, prepare_picks
@@ -16,8 +18,12 @@ __all__ = ["RESIZE_NEAREST_NEIGHBOR", "nearest", "nearest_to"]
 
 
 def nearest(size: int, outputs: int, align_corners: bool, half_pixel_centers: bool) -> tuple[int, ...]:
-    """Input place of each output place."""
-    return tuple([nearest_to(place, size, outputs, align_corners, half_pixel_centers) for place in range(outputs)])
+    """Input place of each output place: `nearest_to` of them all, as files may ask for millions."""
+    offset = 0.5 if half_pixel_centers else 0.0
+    centres = (np.arange(outputs) + offset).astype(np.float32).astype(np.float64)
+    found = (centres * scale_of(size, outputs, align_corners)).astype(np.float32).astype(np.float64)
+    whole = np.floor(found + 0.5 if align_corners else found).astype(np.int64)
+    return tuple(np.minimum(whole, size - 1).tolist())
 
 
 def nearest_to(output: int, size: int, outputs: int, align_corners: bool, half_pixel_centers: bool) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mcusim.arithmetic.fixed_point import exp_on_negative_values, interpolation_table
 from mcusim.arithmetic.libm import exp_float32
-from mcusim.arithmetic.quant import Integers, dtype_range, quantize_multiplier, requantize
+from mcusim.arithmetic.quant import MOST_SHIFT, Integers, Multiplier, dtype_range, quantize_multiplier, requantize
 from mcusim.errors import ModelError
 from mcusim.graph import Attributes, DType, Node
 from mcusim.ops.registry import Call, Drawing, attributes_of, register
@@ -110,7 +110,7 @@ def _prepare(call: Call) -> PreparedSoftmax | PreparedSoftmax16 | PreparedFloatS
         return PreparedFloatSoftmax(beta)
     if types == (DType.INT16, DType.INT16):
         _check_output(call, 1 / 32768, 0)
-        factor = quantize_multiplier(per_tensor(call, source)[0] * beta / (10.0 / 65535.0))
+        factor = _factor16(call, beta)
         reciprocals = interpolation_table(lambda x: np.float32(1) / (np.float32(1) + x), 0.0, 1.0)
         return PreparedSoftmax16(*factor, interpolation_table(exp_float32, -10.0, 0.0), reciprocals)
     if types not in ((DType.INT8, DType.INT8), (DType.INT8, DType.INT16), (DType.UINT8, DType.UINT8)):
@@ -119,6 +119,14 @@ def _prepare(call: Call) -> PreparedSoftmax | PreparedSoftmax16 | PreparedFloatS
     bits = output.dtype.bits
     _check_output(call, 2.0**-bits, lowest)
     return PreparedSoftmax(_exponentials(call, beta), bits, lowest, highest)
+
+
+def _factor16(call: Call, beta: float) -> Multiplier:
+    """What brings differences of int16 to the table of exponentials.   Source: TFLM softmax_common.cc."""
+    real = per_tensor(call, call.input(0))[0] * beta / (10.0 / 65535.0)
+    if not abs(real) < 2.0**MOST_SHIFT:  # NaN too
+        raise ModelError(f"beta {beta:g} gives a factor of {real:g}", where=call.where, fix="quantise it again")
+    return quantize_multiplier(real)
 
 
 def _exponentials(call: Call, beta: float) -> NDArray[Any]:

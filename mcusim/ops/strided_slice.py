@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 
+from mcusim.errors import ModelError
 from mcusim.graph import Attributes, Node, Shape, Signature, Tensor, TensorType
 from mcusim.ops.registry import Call, Drawing, attributes_of, register
 from mcusim.ops.shared.movement import check_movable, moves
@@ -130,7 +131,20 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
 
 def _prepare(call: Call) -> Cut:
     check_movable(call, 0)
+    _refuse_unset(call)
     return Cut(0, (_walks_of(call.signature),))
+
+
+def _refuse_unset(call: Call) -> None:
+    """Raise ModelError where an axis is dropped whose stride is negative: TFLM walks none of it, and sets no output.
+
+    Source: TFLite strided_slice.h, whose walk ends behind the begin.
+    """
+    mask = attributes_of(call.signature, StridedSliceAttributes).shrink_axis_mask
+    entries = _entries(call.signature.inputs) if mask else []
+    if any(mask >> i & 1 and stride < 0 for i, (_, _, stride) in enumerate(entries)):
+        what = "it drops an axis whose stride is negative, and TensorFlow Lite Micro leaves its output unset"
+        raise ModelError(what, where=call.where, fix="give that axis the stride 1")
 
 
 def _version(node: Node, tensors: Sequence[Tensor]) -> int:

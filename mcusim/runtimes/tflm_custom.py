@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from mcusim.graph import DType, Signature
 from mcusim.lowering.rules import Scratch
-from mcusim.ops.detection_post_process import DetectionAttributes
+from mcusim.ops.detection_post_process import DetectionAttributes, box_count
 from mcusim.ops.registry import attributes_of
 from mcusim.ops.signal_delay import SignalDelayAttributes
 from mcusim.ops.signal_filter_bank import SignalFilterBankAttributes
@@ -109,14 +109,15 @@ def _stacker_buffers(call: StorageRequest) -> Buffers:
 
 
 def _overlap_buffers(call: StorageRequest) -> Buffers:
-    outer, frame_bytes = _outer(call.signature, 2), call.signature.input(0).shape[-1] * _element_bytes(call)
+    outer, shape = _outer(call.signature, 2), call.signature.input(0).shape
+    frame_bytes = (shape[-1] if shape else 1) * _element_bytes(call)
     return (("states", call.pointer_bytes * outer), *[("overlap", frame_bytes)] * outer)
 
 
 def _detection_scratch(call: StorageRequest) -> Scratch:
     """Boxes and scores as floats, and lists for sorting them. Source: detection_postprocess.cc, Prepare."""
     attributes = attributes_of(call.signature, DetectionAttributes)
-    boxes, most = call.signature.input(0).shape[1], attributes.max_detections
+    boxes, most = box_count(call.signature), attributes.max_detections
     scores = prod(call.signature.input(1).shape[1:3])
     each, lists = FLOAT_BYTES * boxes, FLOAT_BYTES * boxes * most
     return (

@@ -75,6 +75,8 @@ def lstm(signature: Signature) -> KernelChoice | None:
         signature.has(i) for i in (*range(1, 9), *range(12, 16))
     ):
         return None
+    if len(signature.input(1).shape) != 2:
+        return None
     units, inputs = signature.input(1).shape
     bias_bytes = 8 if source.dtype is DType.INT16 else 4
     gate = (

@@ -14,9 +14,13 @@ __all__ = ["run"]
 
 
 def run(prepared: str, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
-    """prepared: names the node.   inputs: two shapes, aligned at their ends."""
+    """prepared: names the node.   inputs: two shapes, aligned at their ends.
+
+    Sizes of 64 bits are taken as 32.   Source: TFLM broadcast_args.h.
+    """
     output = outputs[0]
-    a, b = (np.concatenate([np.ones(output.size - shape.size, shape.dtype), shape]) for shape in inputs[:2])
+    sizes = [shape.astype(np.int32) for shape in inputs[:2]]
+    a, b = (np.concatenate([np.ones(output.size - size.size, np.int32), size]) for size in sizes)
     if ((a != b) & (a != 1) & (b != 1)).any():
         what = f"shapes {inputs[0].tolist()} and {inputs[1].tolist()} do not broadcast"
         raise InputError(what, where=prepared, fix="give the network shapes that do")
