@@ -29,7 +29,6 @@ REPO = Path(__file__).resolve().parents[1]
 CASES = int(os.environ.get("MCUSIM_FUZZ", "150"))
 
 REFUSED = {
-    "batch-matmul-surplus": "BATCH_MATMUL has 2 at most",
     "bool-bytes": "bytes other than 0 and 1",
     "conv-dilation-100000": "would take .* of memory",
     "depth-multiplier-0": "depth_multiplier is 0",
@@ -40,14 +39,14 @@ REFUSED = {
     "hard-swish-scale": "too far apart: a factor is inf",
     "int16-zero-point": "has the zero point 5",
     "lstm-weights-rank": r"has shape \(4,\), not \(4, 6\)",
-    "mean-surplus-integer": "MEAN has 2 at most",
+    "mean-surplus-integer": "contradicts the inputs",
     "mirror-pad-mode": "its mode is 100",
     "overlap-add-scalar": "elements of resource cannot be computed with",
     "pool-window-2e9": "would take .* of memory",
     "relu6-scale": "is no number at scale",
     "resize-2e9": "would take .* of memory",
     "resize-rows-told": "would take .* of memory",
-    "softmax-surplus-integer": "SOFTMAX has 1 at most",
+    "softmax-surplus-integer": "contradicts the inputs",
     "strided-slice-backwards": "leaves its output unset",
     "transpose-conv-30000": "would take .* of memory",
     "transpose-conv-int16-zero-point": "has the zero point 128",
@@ -58,6 +57,7 @@ REFUSED = {
 """File -> what loading or running it says."""
 RUN = {
     "batch-3",
+    "batch-matmul-surplus",
     "broadcast-args-wide",
     "names",
     "no-computing-node",
@@ -72,6 +72,8 @@ RUN = {
     "variable-relabelled",
 }
 """Files that run: compiled and plain kernels, schedules, an export and TFLM agree."""
+REFUSED_BY_TFLM = {"batch-matmul-surplus"}
+"""What runs here alone: kernels are not given inputs to spare."""
 
 
 def test_every_kept_file_is_spoken_of() -> None:
@@ -88,7 +90,7 @@ def test_what_was_found_stays_mended(name: str) -> None:
     told = found.refused.get("load") or found.refused.get("execute")
     if name in RUN:
         assert told is None
-        assert found.counts["judged"] == 1
+        assert found.counts.get("judged", 0) == (name not in REFUSED_BY_TFLM)
     else:
         assert told is not None
         with pytest.raises(McusimError, match=REFUSED[name]):
