@@ -38,6 +38,7 @@ REFUSED = {
     "handle-int32": "no resource",
     "hard-swish-scale": "too far apart: a factor is inf",
     "int16-zero-point": "has the zero point 5",
+    "lstm-scale-a-channel": "weights with a scale a channel",
     "lstm-weights-rank": r"has shape \(4,\), not \(4, 6\)",
     "mean-surplus-integer": "contradicts the inputs",
     "mirror-pad-mode": "its mode is 100",

@@ -148,6 +148,8 @@ def _gate(call: Call, number: int, activation: NDArray[Any], rounding: Rounding)
             raise unsupported(call, f"weights of {weights.dtype}")
         if any(quantization_of(call, weights).zero_points):
             raise unsupported(call, "weights with a zero point")
+        if len(set(quantization_of(call, weights).scales)) > 1:  # whose bytes TFLM answers otherwise
+            raise unsupported(call, "weights with a scale a channel")
         product = per_tensor(call, call.input(source))[0] * per_tensor(call, weights)[0]
         matrices.append(constant_of(call, index).astype(np.int64).T)
         scalings.append(scaling(product / GATE_SCALE, rounding))
