@@ -65,6 +65,7 @@ DATA = MappingProxyType(
         ("VAR_HANDLE", "options"): "the wheel itself, not TFLM, looks for its options",
         ("FLOOR_DIV", "constants"): "a variable divisor holds 0",
         ("RSQRT", "quantisation"): "what is fed is negative",
+        ("EMBEDDING_LOOKUP", "constants"): "made-up positions point outside",
         ("GATHER_ND", "ranks"): "what is fed points outside",
         ("SPACE_TO_BATCH_ND", "constants"): "a variable block shape holds 0",
         ("BATCH_TO_SPACE_ND", "constants"): "a variable block shape holds 0",

@@ -152,7 +152,7 @@ def _quantisation(network: Network) -> Iterator[tuple[str, Network]]:
 
 
 def _quantised(operand: Operand, scale: float) -> Iterator[tuple[str, dict[str, Any]]]:
-    for factor in (1e-6, 0.5, 0.99, 1.001, 1.01, 1.03, 2.0, 200.0, 1e6):
+    for factor in (1e-7, 1e-6, 0.5, 0.99, 1.001, 1.01, 1.03, 2.0, 200.0, 1e6):
         yield f"scale times {factor}", {"scale": scale * factor}
     yield "without scale", {"scale": 0.0}
     for zero in (-128, -3, 1, 127):

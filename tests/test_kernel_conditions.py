@@ -106,3 +106,22 @@ def test_cmsis_nn_asks_more_than_the_reference_kernels(line: str, told: str) -> 
     refused = list(refusals_of(graph, RUNTIMES["tflm-cmsis-nn"]))
     assert len(refused) == 1
     assert told in refused[0].why
+
+
+TINY = (
+    "ADD int8[1,4,4,3] int8[1,4,4,3] > int8[1,4,4,3]@1e-9 | AddOptions fusedActivationFunction={}",
+    "MUL int16[1,4,4,3] int16[1,4,4,3] > int16[1,4,4,3]@1e-9 | MulOptions fusedActivationFunction={}",
+    "DIV int8[1,4,4,3] int8[1,4,4,3] > int8[1,4,4,3]@1e-9 | DivOptions fusedActivationFunction={}",
+    "FULLY_CONNECTED int8[1,8] int8[4,8]=@1e-9 > int8[1,4]@1e-9 | FullyConnectedOptions fusedActivationFunction={}",
+)
+
+
+@pytest.mark.parametrize("line", TINY, ids=[line.split()[0] for line in TINY])
+@pytest.mark.parametrize("activation", [0, 1, 3])
+def test_a_fused_bound_that_is_no_int32_is_refused(line: str, activation: int) -> None:
+    """As TensorFlow's converter writes for layers whose outputs are nearly zero."""
+    network = parse(line.format(activation))
+    (answer,) = judge([Question(network.content(), network.feeds())])
+    refused = list(refusals_of(parse_tflite(network.content(), name="one", where="one"), RUNTIMES["tflm"]))
+    assert answer.runs is not bool(refused), (answer.said, refused)
+    assert bool(refused) is (activation == 3 or not answer.runs)

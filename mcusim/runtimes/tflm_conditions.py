@@ -35,6 +35,7 @@ from mcusim.runtimes.condition_rules import (
 )
 from mcusim.runtimes.conditions import OUT, Conditions
 from mcusim.runtimes.tflm_rules import (
+    activation_range,
     alike_inputs,
     below_one,
     below_power,
@@ -44,6 +45,7 @@ from mcusim.runtimes.tflm_rules import (
     no_zero_points,
     one_scale,
     same_bytes,
+    softmax_range,
     squeezes_ones,
     strided_output,
     sum_scale,
@@ -67,7 +69,7 @@ def _pool() -> Conditions:
     return _of(
         "float32 ... > any ...",
         "int8|int16 ... > int8|int16|uint8|int4 ...",
-        numbers=(same_quantisation(0, OUT, INT8, INT16, tolerance=1e-6),),
+        numbers=(same_quantisation(0, OUT, INT8, INT16, tolerance=1e-6), activation_range),
     )
 
 
@@ -102,6 +104,7 @@ def _sum() -> Conditions:
             sum_scale(20, INT8),
             sum_scale(15, INT16),
             *_POSITIVE,
+            activation_range,
         ),
     )
 
@@ -124,14 +127,14 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             "int8 int8|int4 any? > =0",
             "int16 int8 int32|int64? > =0",
             shapes=(rank(0, 4, 6), rank(1, 4, 6), rank(OUT, 2, 7)),
-            numbers=(quantised(0, INT8, INT16), quantised(1, INT8, INT16, channels=0)),
+            numbers=(quantised(0, INT8, INT16), quantised(1, INT8, INT16, channels=0), activation_range),
         ),
         "DEPTHWISE_CONV_2D": _of(
             "float32 float32 any? > any",
             "int8 int8|int4 any? > int8|int16|uint8",
             "int16 int8 any? > int8|int16|uint8",
             shapes=(rank(0, 4, 7), rank(1, 4, 7), given_or_left_out(2)),
-            numbers=(quantised(0, INT8, INT16), quantised(1, INT8, INT16, channels=3)),
+            numbers=(quantised(0, INT8, INT16), quantised(1, INT8, INT16, channels=3), activation_range),
         ),
         "TRANSPOSE_CONV": _of(
             "any float32 float32 any? > float32",
@@ -144,7 +147,7 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             "int8 int8|int4 any? ... > =0 ...",
             "int16 int8 any? ... > =0 ...",
             shapes=(_SHUFFLED,),
-            numbers=(bias_scale(2, 0, 1, 0.02, INT8, INT16), one_scale(1, DType.INT4, may_lack=True)),
+            numbers=(bias_scale(2, 0, 1, 0.02, INT8, INT16), one_scale(1, DType.INT4, may_lack=True), activation_range),
         ),
         "BATCH_MATMUL": _of(
             "float32|int8|int16 =0 > =0", shapes=(rank(0, 2, 5), rank(1, 2, 5)), numbers=(no_zero_points(INT16),)
@@ -185,13 +188,13 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
                 fixed_output(1 / 32768, 0, INT16, relative=1e-3, source=INT16),
                 zero_point(0, 0, INT16),
                 quantised(0, INT8),
-                scale_above_zero(0, INT8),
+                softmax_range,
             ),
         ),
         "LOG_SOFTMAX": _of(
             "float32|int8 > =0",
             shapes=(same_shape(0, OUT),),
-            numbers=(fixed_output(16 / 256, 127, INT8), quantised(0, INT8), scale_above_zero(0, INT8)),
+            numbers=(fixed_output(16 / 256, 127, INT8), quantised(0, INT8), softmax_range),
         ),
         "L2_NORMALIZATION": _of("float32|int8 > =0", shapes=(rank(0, 0, 4), NO_ACTIVATION)),
         "MEAN": _of("float32|int8|int16 int32 > any"),
@@ -212,9 +215,9 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         "MUL": _of(
             "float32|int8|int16 =0 > any",
             "int32 =0 > float32|int16|int32|int8",
-            numbers=(no_zero_points(INT16),),
+            numbers=(no_zero_points(INT16), activation_range),
         ),
-        "DIV": _of("float32|int8|int32 =0 ... > =0 ..."),
+        "DIV": _of("float32|int8|int32 =0 ... > =0 ...", numbers=(activation_range,)),
         "SQUARED_DIFFERENCE": _of(
             "any =0 > float32|int16|int32|int8",
             numbers=(quantised(0, INT8, INT16), quantised(1, INT8, INT16), no_zero_points(INT16), *_POSITIVE),

@@ -8,8 +8,8 @@ from __future__ import annotations
 from math import ceil
 from typing import NamedTuple
 
-from mcusim.graph import DType, Signature, Tensor
-from mcusim.ops.registry import attributes_of
+from mcusim.graph import Activation, DType, Signature, Tensor
+from mcusim.ops.registry import attributes_of, taken_inputs
 from mcusim.ops.squeeze import SqueezeAttributes
 from mcusim.ops.strided_slice import StridedSliceAttributes
 from mcusim.ops.unidirectional_sequence_lstm import UnidirectionalSequenceLstmAttributes
@@ -17,6 +17,7 @@ from mcusim.runtimes.condition_rules import fixed_output, known, name_of, scale_
 from mcusim.runtimes.conditions import OUT, NumberRule, Numbers, ShapeRule
 
 __all__ = [
+    "activation_range",
     "alike_inputs",
     "below_one",
     "below_power",
@@ -27,6 +28,7 @@ __all__ = [
     "no_zero_points",
     "one_scale",
     "same_bytes",
+    "softmax_range",
     "squeezes_ones",
     "strided_output",
     "sum_scale",
@@ -160,6 +162,37 @@ def logistic_range() -> tuple[NumberRule, ...]:
     return (zero_point(0, 0, DType.INT16), fixed_output(1 / 32768, 0, DType.INT16, relative=6.9e-4))
 
 
+def softmax_range(numbers: Numbers) -> str:
+    """The input's scale gives a multiplier above 1, or set-up aborts.   Source: TFLM softmax_common.cc."""
+    operands = known(numbers, 0)
+    if operands is None or operands[0].dtype is not DType.INT8 or operands[0].quantization is None:
+        return ""
+    scale, beta = operands[0].quantization.scales[0], getattr(numbers.signature.attributes, "beta", 1.0)
+    if scale * beta * _SOFTMAX_UNIT > 1:
+        return ""
+    return f"input 0 has the scale {scale:g}, and must have more than {1 / (beta * _SOFTMAX_UNIT):.3g}: set-up aborts"
+
+
+_SOFTMAX_UNIT = 1 << 26
+"""31 bits less the 5 integer ones of a difference."""
+
+
+def activation_range(numbers: Numbers) -> str:
+    """The bound of a fused activation is an int32 at the output's scale.   Source: kernel_util.cc, CheckedQuantize."""
+    activation = getattr(numbers.signature.attributes, "fused_activation_function", Activation.NONE)
+    bound = {Activation.RELU6: 6.0, Activation.RELU_N1_TO_1: 1.0}.get(activation)
+    output = numbers.operand(OUT)
+    if bound is None or output is None or output.dtype not in (DType.INT8, DType.INT16) or output.quantization is None:
+        return ""
+    scale = output.quantization.scales[0]
+    if scale * _INT32_STEPS > bound:
+        return ""
+    return f"the output's scale {scale:g} is too small for its fused {activation}: {bound:g} is no int32 there"
+
+
+_INT32_STEPS = 2.0**31
+
+
 def no_zero_points(dtype: DType) -> NumberRule:
     """No operand has a zero point where input 0 is of that type (batch_matmul.cc, concatenation.cc, elementwise.cc)."""
 
@@ -167,7 +200,8 @@ def no_zero_points(dtype: DType) -> NumberRule:
         source = numbers.operand(0)
         if source is None or source.dtype is not dtype:
             return ""
-        named = [(f"input {place}", each) for place, each in enumerate(numbers.inputs)]
+        taken = taken_inputs(numbers.signature)
+        named = [(f"input {place}", each) for place, each in enumerate(numbers.inputs[:taken])]
         for name, each in (*named, ("the output", numbers.outputs[0])):
             if each is not None and scale_of(each)[1]:
                 return f"{name} has zero point {scale_of(each)[1]}, and must have 0"
