@@ -32,6 +32,7 @@ from mcusim.pricing.stored import Calibration
 from mcusim.runtimes import Runtime
 from mcusim.runtimes.replanned import planner_warning, with_planner
 from mcusim.schedule import LAYER, Schedule
+from mcusim.units import format_hz
 
 __all__ = ["BoardName", "Model", "Question", "Settled"]
 
@@ -90,6 +91,9 @@ class Question:
                 raise InputError(what, where="planner", fix="leave out the planner or the convention")
             runtime = with_planner(plain, self.planner)
             warnings += planner_warning(runtime)
+        if board.clock_hz > own.clock_hz and not self.what_if:
+            faster = f"{format_hz(board.clock_hz)} is more than the {format_hz(own.clock_hz)} of the profile"
+            warnings.append(f"clock: {faster}: whether the part runs at that is not known.")
         ordered = reorder(graph, runtime.rules).graph if self.reorder else graph
         if ordered is not graph:
             warnings.append("order: the layers run in another order than the file's.")

@@ -73,6 +73,14 @@ def test_a_settled_question_is_at_the_clock_that_was_asked() -> None:
     assert (settled.board.name, settled.board.clock_hz) == ("stm32f746", 100_000_000)
 
 
+@pytest.mark.parametrize(
+    ("clock_hz", "what_if", "warned"), [(217_000_000, False, 1), (216_000_000, False, 0), (217_000_000, True, 0)]
+)
+def test_a_clock_above_the_profiles_is_warned_of(clock_hz: int, what_if: bool, warned: int) -> None:
+    question = Question(model="mcunet-vww0", profile="stm32f746", clock_hz=clock_hz, what_if=what_if)
+    assert sum(each.startswith("clock: ") for each in question.settled().warnings) == warned
+
+
 @pytest.mark.parametrize("clock_hz", [16_000_000, 216_000_000])
 def test_the_best_schedule_is_looked_for_at_the_clock_that_is_asked_about(clock_hz: int) -> None:
     question = Question(
