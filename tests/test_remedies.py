@@ -35,7 +35,7 @@ def branching() -> Graph:
     ("model", "board", "runtime", "kinds"),
     [
         ("mbv2-w0.35-r144", "stm32f412", "tinyengine", {"schedule", "board", "bits", "resolution", "width"}),
-        ("mcunet-in3", "stm32f412", "tflm", {"plan", "runtime", "board", "bits", "resolution", "width"}),
+        ("mcunet-in3", "stm32f412", "tflm", {"plan", "runtime", "board", "resolution", "width"}),
     ],
 )
 def test_a_command_shows_the_numbers_of_its_remedy(model, board, runtime, kinds):
