@@ -512,7 +512,7 @@ def test_every_subset_is_scored_better_than_what_came_before(
 def test_intervals_hold_for_each_runtime_that_many_times_were_published_of(runtime: str, group: Group) -> None:
     own = [prediction for prediction in predictions(group) if prediction.row.system.runtime == runtime]
     assert len(own) > 50
-    assert 0.74 <= score_of(own).coverage <= 0.9
+    assert 0.74 <= score_of(own).coverage <= 0.92  # intervals ask for 82 %; a version is inside or outside as a whole
 
 
 def test_an_unstated_version_is_one_build_on_one_board_only() -> None:
