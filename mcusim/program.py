@@ -36,6 +36,7 @@ __all__ = [
     "Variable",
     "View",
     "ViewKind",
+    "scratch_name",
 ]
 
 
@@ -123,6 +124,11 @@ class ScratchUse(NamedTuple):
     role: str
     buffer: int
     size_bytes: int
+
+
+def scratch_name(node: str, role: str) -> str:
+    """Of a node's working memory. Of fused nodes, whose names are joined by `;`, the first: the role stays in sight."""
+    return f"{node.split(';')[0] or node} {role}"
 
 
 class Variable(NamedTuple):

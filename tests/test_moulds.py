@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from conftest import corpus_models
@@ -57,6 +58,14 @@ def test_networks_that_differ_in_sizes_are_lowered_right(runtime):
     external = sum(assert_cast(drawn(seed), runtime, InputPlace.EXTERNAL) for seed in range(SEEDS))
     if runtime.name in ("tinyengine", "tflm", "tflm-cmsis-nn"):
         assert min(cast, external) > SEEDS // 4
+
+
+def test_names_of_fused_nodes_are_the_same_from_a_mould():
+    """Converters join the names of fused nodes by `;`; working memory is named after the first."""
+    drawn_graph = drawn(0)
+    nodes = [replace(node, name=f"{node.name};{node.name}/ReadVariableOp") for node in drawn_graph.nodes]
+    graph = replace(drawn_graph, nodes=tuple(nodes))
+    assert [assert_cast(graph, RUNTIMES["tflm-cmsis-nn"]) for _ in range(2)][1]
 
 
 @runtimes

@@ -43,7 +43,19 @@ from mcusim.lowering.staging import (
     split,
 )
 from mcusim.lowering.variables import changed_variables, stored_variables
-from mcusim.program import Buffer, BufferKind, Home, Program, ScratchUse, Stage, Step, Variable, View, ViewKind
+from mcusim.program import (
+    Buffer,
+    BufferKind,
+    Home,
+    Program,
+    ScratchUse,
+    Stage,
+    Step,
+    Variable,
+    View,
+    ViewKind,
+    scratch_name,
+)
 from mcusim.region import Span
 from mcusim.schedule import LAYER, Schedule, StageKind
 
@@ -432,13 +444,13 @@ class _Lowering:
     def _planned(self, buffers: list[Buffer], time: int, asked: Scratch) -> tuple[ScratchUse, ...]:
         """Working memory of a step that is planned among the activations: a buffer each, appended."""
         node, alignment = self.steps[time].node, self.rules.alignment
-        names = self.graph.nodes[node].name if node != ABSENT else "input patch"
-        name = names.split(";")[0] or names  # of fused nodes the first, so that the role stays in sight
+        name = self.graph.nodes[node].name if node != ABSENT else "input patch"
         uses = []
         for role, size_bytes in asked:
             uses.append(ScratchUse(role, len(buffers), size_bytes))
             aligned_bytes = self.rules.aligned(size_bytes)
-            buffers.append(Buffer(f"{name} {role}", aligned_bytes, time, time + 1, BufferKind.SCRATCH, alignment))
+            buffer = scratch_name(name, role)
+            buffers.append(Buffer(buffer, aligned_bytes, time, time + 1, BufferKind.SCRATCH, alignment))
         return tuple(uses)
 
     def _kept_beneath(self, buffers: list[Buffer], view_of: dict[int, int], time: int) -> tuple[ScratchUse, ...]:

@@ -24,7 +24,7 @@ from mcusim.lowering.folding import Folding, with_padding
 from mcusim.lowering.rules import InputPlace, LoweringRules, Scratch
 from mcusim.lowering.staging import overwritten
 from mcusim.ops import OPS
-from mcusim.program import Buffer, BufferKind, Home, Program, ScratchUse, Stage, Step, View
+from mcusim.program import Buffer, BufferKind, Home, Program, ScratchUse, Stage, Step, View, scratch_name
 from mcusim.region import Span
 from mcusim.schedule import StageKind
 
@@ -303,11 +303,11 @@ class _Mould:
             if not requests:
                 uses.append(())
                 continue
-            found = [ScratchUse(role, len(names) + place, size) for place, (role, size) in enumerate(requests)]
-            uses.append(tuple(found))
-            names += [f"{nodes[self.nodes[time]].name} {use.role}" for use in found]
-            sizes += [rules.aligned(use.size_bytes) for use in found]
-            times += [time] * len(found)
+            working = [ScratchUse(role, len(names) + place, size) for place, (role, size) in enumerate(requests)]
+            uses.append(tuple(working))
+            names += [scratch_name(nodes[self.nodes[time]].name, use.role) for use in working]
+            sizes += [rules.aligned(use.size_bytes) for use in working]
+            times += [time] * len(working)
         return uses, times
 
 

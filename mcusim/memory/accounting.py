@@ -74,8 +74,7 @@ def unpacked_weights(program: Program, runtime: Runtime) -> str:
     if not unpacked:
         return ""
     largest = max(unpacked, key=lambda buffer: buffer.size_bytes)
-    names = largest.name.removesuffix(UNPACKED_WEIGHTS).strip()
-    layer = names.split(";")[0] or names
+    layer = largest.name.removesuffix(UNPACKED_WEIGHTS).strip()
     sentence = f"SRAM: {runtime.name} unpacks weights below 8 bits into scratch before it computes"
     return f"{sentence}, {format_bytes(largest.size_bytes)} for '{layer}': fewer bits save flash, and cost SRAM."
 
