@@ -86,6 +86,8 @@ class Stream:
         self._made: dict[Hashable, Any] = {}
         self._images: dict[int, tuple[int, Array]] = {}
         """View of a tensor of int8 -> the view of which it is the image, and the table of 256 bytes."""
+        self._images_of: dict[int, set[int]] = {}
+        """View -> its images, so that a step looks at no others."""
 
     def encode(self, storage: Array, step: Step) -> Sequence[Command] | None:
         """The commands of a step, or None where an encoder declines or there is none."""
@@ -100,16 +102,16 @@ class Stream:
         """Forget images of what this step changes, and remember one that it makes."""
         planned = step.iteration.step
         changed = {*planned.writes, *planned.updates}
-        self._images = {
-            view: (source, table)
-            for view, (source, table) in self._images.items()
-            if view not in changed and source not in changed
-        }
+        for view in changed:
+            for image in (view, *self._images_of.pop(view, ())):
+                source, _ = self._images.pop(image, (ABSENT, None))
+                self._images_of.get(source, set()).discard(image)
         ready = step.prepared
         if not isinstance(ready, PreparedUnary) or ready.table is None or ready.table.dtype != np.int8:
             return
         if ready.table.size == 256 and step.inputs[0].dtype == np.int8 and planned.reads[0] not in changed:
             self._images[planned.writes[0]] = planned.reads[0], ready.table
+            self._images_of.setdefault(planned.reads[0], set()).add(planned.writes[0])
 
     def _image(self, step: Step) -> tuple[int, Array] | None:
         """Which of a step's two inputs is an image of the other, and its table."""
