@@ -349,3 +349,10 @@ def test_operands_that_do_not_broadcast_are_named(kind: str) -> None:
         return m.op(kind, x, grid(m, "input"))
 
     refused(small(op=with_an_earlier_one), rf"\({kind}\).*do not go together")
+
+
+def test_a_missing_file_has_its_nearest_name(tmp_path: Path) -> None:
+    (tmp_path / "kws_int8.onnx").write_bytes(b"")
+    with pytest.raises(McusimError) as caught:
+        mcusim.load(tmp_path / "kws_int.onnx")
+    assert caught.value.fix == f"did you mean '{tmp_path / 'kws_int8.onnx'}'?"

@@ -163,7 +163,7 @@ def not_a_file(path: Path) -> ModelError:
         return ModelError("is not a regular file", where=where, fix=_USE_TFLITE)
     if exists(path / "saved_model.pb") or exists(path / "keras_metadata.pb"):
         return ModelError("the folder is a TensorFlow SavedModel", where=where, fix=_FROM_SAVED_MODEL)
-    inside = _tflite_names(path)
+    inside = _network_names(path)
     fix = (
         f"give one of its files: {', '.join(inside[:3])}{', ...' if len(inside) > 3 else ''}" if inside else _USE_TFLITE
     )
@@ -177,16 +177,19 @@ def missing_file(path: Path) -> ModelError:
         return ModelError(f"it is a link to {os.readlink(path)}, which is not there", where=str(path), fix=fix)
     if not is_dir(path.parent):
         return ModelError("there is no such file, nor its folder", where=str(path), fix="correct the path")
-    near = difflib.get_close_matches(path.name, _tflite_names(path.parent), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(path.name, _network_names(path.parent), n=3, cutoff=0.5)
     if near:
         fix = f"did you mean {' or '.join(repr(str(path.parent / name)) for name in near)}?"
     else:
-        fix = "correct the path: no .tflite file of its folder has a similar name"
+        fix = "correct the path: no network of its folder has a similar name"
     return ModelError("there is no such file", where=str(path), fix=fix)
 
 
-def _tflite_names(folder: Path) -> list[str]:
+_READ = (".tflite", ".lite", ".onnx", ".pt2", ".pte")
+
+
+def _network_names(folder: Path) -> list[str]:
     try:
-        return sorted(entry.name for entry in folder.iterdir() if entry.suffix.lower() in (".tflite", ".lite"))
+        return sorted(entry.name for entry in folder.iterdir() if entry.suffix.lower() in _READ)
     except OSError:
         return []
