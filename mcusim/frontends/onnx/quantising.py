@@ -152,6 +152,7 @@ def _quantised(whole: bytes, samples: Sequence[Mapping[str, Array]], recipe: Rec
             )
         except errors as error:
             fix = "check that onnxruntime runs the network on these samples"
+            fix += ", or take one scale for all weights of a layer (--per-tensor)" if recipe.per_channel else ""
             raise ModelError(f"onnxruntime cannot quantise it: {reason(error)}", where=where, fix=fix) from error
         return written.read_bytes()
 
