@@ -101,15 +101,29 @@ def test_scales_a_channel_before_opset_13() -> None:
     refused(made, r"a scale for each channel, which came with opset 13; the file has 11\n  fix: convert")
 
 
-def test_activations_with_a_scale_a_channel() -> None:
-    """Before a depthwise convolution they are taken (tests/test_onnx_operators.py); a sum needs one scale."""
+@pytest.mark.parametrize(
+    ("op", "before"),
+    [
+        ("Relu", lambda m, x: m.relu(x)),
+        ("Max", lambda m, x: m.op("Max", x, m.constant(0.5))),
+        ("Mul", lambda m, x: m.op("Mul", x, m.constant(0.5))),
+        ("HardSigmoid", lambda m, x: m.op("HardSigmoid", m.op("Sqrt", x))),
+        ("Pow", lambda m, x: m.op("Pow", x, m.constant(2.0))),
+        ("Softsign", lambda m, x: m.op("Softsign", x)),
+    ],
+)
+def test_activations_with_a_scale_a_channel(op: str, before: Callable[[Maker, str], Any]) -> None:
+    """Before a depthwise convolution they are taken (tests/test_onnx_operators.py); a sum needs one scale.
+
+    The operator is that of the file, whatever stands for it here.
+    """
 
     def each(m: Maker, x: str) -> Any:
         scales, zeros = m.constant(np.linspace(0.01, 0.04, 4)), m.constant(np.zeros(4), "int8")
-        stored = m.op("QuantizeLinear", m.relu(x), scales, zeros, axis=1)
+        stored = m.op("QuantizeLinear", before(m, x), scales, zeros, axis=1)
         return m.op("Add", x, m.op("DequantizeLinear", stored, scales, zeros, axis=1))
 
-    refused(small(op=each), r"\(Relu\): its output has a scale a channel, and not only depthwise .*\n  fix: .*NNCF")
+    refused(small(op=each), rf"\({op}\): its output has a scale a channel, and not only depthwise .*\n  fix: .*NNCF")
 
 
 def test_int16_with_a_zero_point() -> None:

@@ -221,9 +221,9 @@ def power(emitter: Emitter, step: Step) -> None:
     """Squares and square roots; `expansions` has made products of other whole powers."""
     exponent = emitter.network.real(step.input(1))
     if exponent is not None and exponent.size == 1 and float(exponent.ravel()[0]) == 2.0:
-        binary(emitter, replace(step, op="Mul", inputs=(step.input(0), step.input(0))))
+        binary(emitter, step.stand_in("Mul", (step.input(0), step.input(0)), step.outputs, step.attributes))
     elif exponent is not None and exponent.size == 1 and float(exponent.ravel()[0]) == 0.5:
-        real_function(emitter, replace(step, op="Sqrt", inputs=(step.input(0),)))
+        real_function(emitter, step.stand_in("Sqrt", (step.input(0),), step.outputs, step.attributes))
     else:
         raise step.refuse("TFLM has no such power", f"use whole powers up to {MAX_POWER}, or square roots")
 
@@ -244,7 +244,7 @@ def pool(emitter: Emitter, step: Step) -> None:
         raise step.refuse("it has dilations, which TFLite's pools have not", "use dilations of 1")
     is_max = step.op == "MaxPool"
     if not is_max and sliding.kernel == sliding.size and not any(sliding.sides):
-        reduce_map(emitter, replace(step, op="GlobalAveragePool"))
+        reduce_map(emitter, step.stand_in("GlobalAveragePool", step.inputs, step.outputs, step.attributes))
         return
     if is_max:
         tensor, padding = placed_border(emitter, step, held.at, sliding, held.grid, with_lowest=True)

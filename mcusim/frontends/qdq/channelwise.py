@@ -153,7 +153,7 @@ class _Writer:
             self.notes.append(f"{self.name}: a scale a channel became one, by the weights before and behind it")
         else:
             given: Mapping[str, Attribute] = {"factor": factors, "offset": np.zeros(1)}
-            scaled = Step(quantizer.name, "Affine", quantizer.inputs[:1], (f"{self.name}/scaled",), given)
+            scaled = quantizer.stand_in("Affine", quantizer.inputs[:1], (f"{self.name}/scaled",), given)
             stands_for[id(activation.quantizer)] = (scaled, replace(quantizer, inputs=(scaled.output, *self.grid)))
             self.notes.append(f"{self.name}: a scale a channel became one, by a product in floats before it")
         for each in activation.dequantizers:
@@ -205,7 +205,7 @@ class _Writer:
                 continue
             name = f"{step.output}/{op.lower()}"
             self.constants[f"{name}/stored"] = stored.astype(activation.zero_point.dtype).reshape(shape)
-            steps.append(Step(step.name, "DequantizeLinear", (f"{name}/stored", *self.grid), (f"{name}/limits",), {}))
-            steps.append(Step(step.name, op, (so_far, f"{name}/limits"), (name,), {}))
+            steps.append(step.stand_in("DequantizeLinear", (f"{name}/stored", *self.grid), (f"{name}/limits",), {}))
+            steps.append(step.stand_in(op, (so_far, f"{name}/limits"), (name,), {}))
             so_far = name
         return (*steps[:-1], replace(steps[-1], outputs=step.outputs))

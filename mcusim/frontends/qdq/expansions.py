@@ -48,7 +48,7 @@ class _Writer:
     def step(self, step: Step, op: str, part: str, *inputs: str, **attributes: Attribute) -> Step:
         """A new step whose output is named after `part`; "" for the output of the old one."""
         output = f"{step.output}/{part}" if part else step.output
-        return Step(step.name, op, inputs, (output,), attributes)
+        return step.stand_in(op, inputs, (output,), attributes)
 
 
 def _normalised(writer: _Writer, step: Step, axes: tuple[int, ...]) -> Iterator[Step]:

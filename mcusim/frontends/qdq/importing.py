@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import replace
 
 from mcusim.arithmetic.quant import INT32_MAX
@@ -57,8 +56,7 @@ def import_network(network: Network, where: str) -> Graph:
     try:
         return _imported(network, where)
     except ModelError as error:
-        named = _as_written(network, error.where)
-        at = named if named.startswith(where) else f"{where}, {named}"
+        at = error.where if error.where.startswith(where) else f"{where}, {error.where}"
         raise ModelError(error.what, where=at, fix=error.fix) from error
 
 
@@ -84,21 +82,6 @@ def _imported(network: Network, where: str) -> Graph:
     check_flow(graph, where)
     check_shapes(graph, where)
     return replace(graph, source=replace(graph.source, file_bytes=len(write_tflite(graph))))
-
-
-def _as_written(network: Network, named: str) -> str:
-    """What an error names, with the operator that the network has there: a pattern may stand for a ReLU or a norm."""
-    match = re.fullmatch(r"node '(.*)' \((\w+)\)", named, re.DOTALL)
-    if match is None:
-        return named
-    name, op = match.groups()
-    written = {step.op for step in network.steps if step.name[:80] == name}
-    others = sorted(written - _AROUND) or [op]
-    return named if op in written else f"node '{name}' ({others[0]})"
-
-
-_AROUND = frozenset({"QuantizeLinear", "DequantizeLinear", "Mul"})
-"""What unfolded operators have around them, under the same name."""
 
 
 def _refuse_unquantised(network: Network, where: str) -> None:

@@ -38,13 +38,17 @@ class Value:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One operator.   inputs, outputs: names of values, "" where an optional one is missing."""
+    """One operator.   inputs, outputs: names of values, "" where an optional one is missing.
+
+    written: the operator of the file that this one stands for, "" where that is `op` itself.
+    """
 
     name: str
     op: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Attribute]
+    written: str = ""
 
     def has(self, index: int) -> bool:
         return index < len(self.inputs) and bool(self.inputs[index])
@@ -91,9 +95,15 @@ class Step:
     def with_attributes(self, **more: Attribute) -> Step:
         return replace(self, attributes={**self.attributes, **more})
 
+    def stand_in(
+        self, op: str, inputs: tuple[str, ...], outputs: tuple[str, ...], attributes: Mapping[str, Attribute]
+    ) -> Step:
+        """Another operator in this one's place: errors name what the file has there."""
+        return Step(self.name, op, inputs, outputs, attributes, self.written or self.op)
+
     def refuse(self, what: str, fix: str) -> ModelError:
-        """The error that names this node."""
-        return ModelError(what, where=f"node '{self.name[:80]}' ({self.op})", fix=fix)
+        """The error that names this node, with the operator that the file has there."""
+        return ModelError(what, where=f"node '{self.name[:80]}' ({self.written or self.op})", fix=fix)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mcusim.frontends.qdq.network import Array, Network, Step
+from mcusim.frontends.qdq.network import Array, Attribute, Network, Step
 
 __all__ = ["PATTERNS", "simplified"]
 
@@ -86,7 +86,7 @@ def clamp_as_step(network: Network, step: Step) -> Step | None:
     if limits is None:
         return None
     source = next(name for name in step.inputs if name and (step.op in ("Relu", "Clip") or network.real(name) is None))
-    return replace(step, op="Clip", inputs=(source,), attributes={"clamp": limits})
+    return step.stand_in("Clip", (source,), step.outputs, {"clamp": limits})
 
 
 def _limits(network: Network, step: Step) -> tuple[float, float] | None:
@@ -174,7 +174,7 @@ def constant_as_affine(network: Network, step: Step) -> Step | None:
         return None
     else:
         factor, offset = 1 / numbers, zero
-    return Step(step.name, "Affine", (name,), step.outputs, {"factor": factor, "offset": offset})
+    return step.stand_in("Affine", (name,), step.outputs, {"factor": factor, "offset": offset})
 
 
 def _with_constant(network: Network, step: Step) -> tuple[str, Array, bool] | None:
@@ -209,14 +209,16 @@ def batch_norm_as_affine(network: Network, step: Step) -> Step | None:
         return None
     scale, bias, mean, variance = (np.asarray(each, np.float64) for each in numbers)
     factor = scale / np.sqrt(variance + step.real("epsilon", 1e-5))
-    return Step(step.name, "Affine", step.inputs[:1], step.outputs, {"factor": factor, "offset": bias - mean * factor})
+    line: dict[str, Attribute] = {"factor": factor, "offset": bias - mean * factor}
+    return step.stand_in("Affine", step.inputs[:1], step.outputs, line)
 
 
 def hard_sigmoid_as_affine(network: Network, step: Step) -> Step | None:
     if step.op != "HardSigmoid":
         return None
     slope, middle = np.array([step.real("alpha", 0.2)]), np.array([step.real("beta", 0.5)])
-    return replace(step, op="Affine", attributes={"factor": slope, "offset": middle, "clamp": (0.0, 1.0)})
+    line: dict[str, Attribute] = {"factor": slope, "offset": middle, "clamp": (0.0, 1.0)}
+    return step.stand_in("Affine", step.inputs, step.outputs, line)
 
 
 def compose_affine(network: Network, step: Step) -> Step | None:
@@ -302,7 +304,7 @@ def hard_swish(network: Network, step: Step) -> Step | None:
         for gate_name, source in (step.inputs, step.inputs[::-1]):
             gate = _before(network, gate_name, frozenset({"Affine"}))
             if gate is not None and gate.input(0) == source and _is_gate(gate, 1 / 6):
-                return Step(step.name, "HardSwish", (source,), step.outputs, {})
+                return step.stand_in("HardSwish", (source,), step.outputs, {})
     if step.op == "Affine" and "clamp" not in step.attributes:
         product = _before(network, step.input(0), frozenset({"Mul"}))
         if product is None or not _is_number(step.array("factor"), 1 / 6) or not _is_number(step.array("offset"), 0.0):
@@ -310,7 +312,7 @@ def hard_swish(network: Network, step: Step) -> Step | None:
         for gate_name, source in (product.inputs, product.inputs[::-1]):
             gate = _before(network, gate_name, frozenset({"Affine"}))
             if gate is not None and gate.input(0) == source and _is_gate(gate, 1.0):
-                return Step(step.name, "HardSwish", (source,), step.outputs, {})
+                return step.stand_in("HardSwish", (source,), step.outputs, {})
     return None
 
 
@@ -375,19 +377,19 @@ def gelu(network: Network, step: Step) -> Step | None:
     if step.op == "Affine" and _line(step) == (0.5, 0.0):
         product = _before(network, step.input(0), frozenset({"Mul"}))
         source = _gated(network, product, 1.0)
-        return Step(step.name, "Gelu", (source,), step.outputs, {}) if source else None
+        return step.stand_in("Gelu", (source,), step.outputs, {}) if source else None
     if step.op != "Mul" or "clamp" in step.attributes:
         return None
     source = _gated(network, step, 0.5)
     if source:
-        return Step(step.name, "Gelu", (source,), step.outputs, {})
+        return step.stand_in("Gelu", (source,), step.outputs, {})
     for index in (0, 1):
         half = _before(network, step.input(index), frozenset({"Affine"}))
         if half is not None and _line(half) == (0.5, 0.0):
             plain = replace(step, inputs=(half.input(0), step.input(1 - index)))
             source = _gated(network, plain, 1.0)
             if source:
-                return Step(step.name, "Gelu", (source,), step.outputs, {})
+                return step.stand_in("Gelu", (source,), step.outputs, {})
     return None
 
 
