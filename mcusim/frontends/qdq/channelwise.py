@@ -60,6 +60,11 @@ class _Channelwise:
     def largest(self) -> float:
         return float(self.scales.max())
 
+    @property
+    def has_one_clamp(self) -> bool:
+        """Whether the limits of all channels are the same, in steps."""
+        return bool((self.limits == self.limits[:, :1]).all())
+
 
 def _channelwise(network: Network, step: Step) -> _Channelwise | None:
     scales = network.constants.get(step.input(1))
@@ -145,10 +150,9 @@ class _Writer:
         activation = self.activation
         factors = activation.largest / activation.scales
         quantizer = replace(activation.quantizer, inputs=(activation.quantizer.input(0), *self.grid))
-        is_one_clamp = bool((activation.limits == activation.limits[:, :1]).all())
         if activation.made is not None:
             before = stands_for.get(id(activation.made), (activation.made,))
-            stands_for[id(activation.made)] = (*before[:-1], self._multiplied(before[-1], factors, is_one_clamp))
+            stands_for[id(activation.made)] = (*before[:-1], self._multiplied(before[-1], factors))
             stands_for[id(activation.quantizer)] = (quantizer,)
             self.notes.append(f"{self.name}: a scale a channel became one, by the weights before and behind it")
         else:
@@ -162,13 +166,12 @@ class _Writer:
             before = stands_for.get(id(each), (each,))
             stands_for[id(each)] = (*before[:-1], self._divided(before[-1], 1 / factors))
 
-    def _multiplied(self, step: Step, factors: Array, is_one_clamp: bool) -> Step:
+    def _multiplied(self, step: Step, factors: Array) -> Step:
         """The step before with its output times the factors. Where channels differ `_limited` has its clamp."""
         attributes = {name: value for name, value in step.attributes.items() if name != "clamp"}
-        if is_one_clamp:
-            attributes["clamp"] = tuple(
-                float(limit) * self.activation.largest for limit in self.activation.limits[:, 0]
-            )
+        if self.activation.has_one_clamp:
+            largest = self.activation.largest
+            attributes["clamp"] = tuple(float(limit) * largest for limit in self.activation.limits[:, 0])
         factor, offset = step.array("factor"), step.array("offset")
         attributes["factor"] = factors * (1.0 if factor is None else factor.astype(np.float64).ravel())
         if offset is not None:
@@ -191,10 +194,10 @@ class _Writer:
         return replace(step, inputs=step.inputs[:2], attributes=attributes)
 
     def _limited(self, step: Step) -> tuple[Step, ...]:
-        """A dequantizer, and behind it the limits of each channel where they differ or lie within the type's."""
-        activation, steps, so_far = self.activation, [], f"{step.output}/wide"
-        if (activation.limits == activation.limits[:, :1]).all():
+        """A dequantizer, and behind it the limits of the channels where they differ, but for those of the type."""
+        if self.activation.has_one_clamp:
             return (step,)
+        activation, steps, so_far = self.activation, [], f"{step.output}/wide"
         rank = len(self.network.shape(activation.quantizer.input(0)) or ())
         shape = (1, -1, *[1] * (rank - 2))
         steps.append(replace(step, outputs=(so_far,)))
