@@ -245,17 +245,21 @@ def test_texts_are_no_numbers() -> None:
     refused(model, r"tensor 'c1': its elements are malformed: they are texts")
 
 
-@pytest.mark.parametrize("kind", ["doubled", "many"])
+@pytest.mark.parametrize("kind", ["doubled", "many", "turned"])
 def test_many_constants_of_constants_are_refused(kind: str) -> None:
     """Each by itself is of a size that is taken."""
     m = Maker((1, 3, 8, 8))
     x, constant = grid(m, "input"), m.constant(np.zeros(1 << 10))
+    fill = onnx.numpy_helper.from_array(np.zeros(1, np.float32))
+    turned = m.op("ConstantOfShape", m.integers(1 << 11, 1 << 13), value=fill) if kind == "turned" else ""
     for _ in range(20):
         if kind == "doubled":
             constant = m.op("Concat", constant, constant, axis=0)
-        else:
-            fill = onnx.numpy_helper.from_array(np.zeros(1, np.float32))
+        elif kind == "many":
             constant = m.op("Mul", m.op("ConstantOfShape", m.integers(1 << 24), value=fill), m.constant([2.0]))
+        else:  # what lies in another order is copied
+            turned = m.op("Reshape", m.op("Transpose", turned), m.integers(1 << 11, 1 << 13))
+            constant = m.op("Reshape", turned, m.integers(-1))
         x = m.op("Add", x, m.op("Slice", constant, m.integers(0), m.integers(1)))
     refused(m.model(grid(m, x)), "constants made of constants take too much memory\n  fix: fold them when exporting")
 

@@ -43,13 +43,21 @@ def folded(network: Network) -> Network:
         if value is None:
             kept.append(step)
             continue
-        left_bytes -= value.nbytes if value.flags.owndata else 0
+        if not _is_there(value, step, constants):
+            left_bytes -= value.nbytes
         if left_bytes < 0:
             raise step.refuse("constants made of constants take too much memory", "fold them when exporting")
         constants[step.output] = value
         if makes_four or (step.op not in ("QuantizeLinear", "Shape") and step.input(0) in four_bit):
             four_bit.add(step.output)
     return replace(network, steps=tuple(kept), constants=constants, four_bit=frozenset(four_bit))
+
+
+def _is_there(value: Array, step: Step, constants: dict[str, Array]) -> bool:
+    """Whether a value takes no memory of its own: it is in the file, or lies in what the step reads."""
+    return step.op == "Constant" or any(
+        np.may_share_memory(value, constants[name]) for name in step.inputs if name in constants
+    )
 
 
 def _reading(step: Step, constants: dict[str, Array]) -> tuple[object, ...]:
