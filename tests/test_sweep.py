@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hashlib
 import json
@@ -273,6 +274,18 @@ def test_a_scheduler_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Mo
         run_sweep(read_spec(spec(tmp_path)), tmp_path / "out", scheduler="nonsense")
     assert not (tmp_path / "out").exists()
     assert time.monotonic() - began < 30
+
+
+def test_a_scheduler_that_does_not_answer_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a loop runs already."""
+    pytest.importorskip("distributed", reason="needs mcusim[sweep]")
+    monkeypatch.setattr("mcusim.sweeping.cluster._TIMEOUT_SECONDS", 0.2)
+
+    async def cell() -> None:
+        run_sweep(read_spec(spec(tmp_path)), tmp_path / "out", scheduler="tcp://127.0.0.1:1")
+
+    with pytest.raises(InputError, match="does not answer"):
+        asyncio.run(cell())
 
 
 def test_a_scheduler_that_takes_the_connection_and_says_nothing(

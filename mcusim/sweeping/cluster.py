@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any
 
@@ -37,7 +38,8 @@ class Cluster:
             # A client that cannot read its address leaves a thread behind, which complains at exit.
             addressing: Any = import_module("distributed.comm.addressing")
             addressing.get_address_host_port(addressing.normalize_address(address), strict=True)
-            asyncio.run(_greet(address))
+            with ThreadPoolExecutor(1) as beside:  # a notebook runs a loop of its own in this thread
+                beside.submit(asyncio.run, _greet(address)).result()
             self._client: Any = distributed.Client(address, timeout=_TIMEOUT_SECONDS, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             why = " ".join(str(error).split())[:80] or f"nothing in {_TIMEOUT_SECONDS} s"
