@@ -146,9 +146,10 @@ def test_mcunetv2s_own_plan():
 def test_check_exits_with_1_when_nothing_fits():
     args = ("patch", "mcunet-vww0", "--profile", "stm32f412", "--stages", "1", "--grid", "2")
     assert run(*args, "--check")[0] == 0
-    code, text, _ = run(*args, "--sram-budget", "8k", "--check")
-    assert code == 1
-    assert "NO SCHEDULE FITS 8.0 KiB; the nearest lacks" in text
+    for budget, shown in (("8k", "8.0 KiB"), ("40", "40 B")):
+        code, text, _ = run(*args, "--sram-budget", budget, "--check")
+        assert code == 1
+        assert f"NO SCHEDULE FITS {shown}; the nearest lacks" in text
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def bank_lines(plan: MemoryPlan, board: Board, uses: Sequence[BankUse], width: i
 
 def _part(tenant: Tenant, size: int) -> str:
     """What of a buffer lies there, and when it does."""
-    part = "all" if size == tenant.size_bytes else f"{kib(size)}"
+    part = "all" if size == tenant.size_bytes else kib(size)
     return f"{first_name(tenant.name)} ({part} of {in_kib(tenant.size_bytes)}, steps {tenant.first}-{tenant.end - 1})"
 
 

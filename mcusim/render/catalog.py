@@ -254,7 +254,7 @@ def board_details(board: Board, width: int, glyphs: Glyphs) -> list[Text]:
             ("also called", ", ".join(board.aliases)),
             ("core", f"{board.core} at {format_hz(board.clock_hz)}"),
             ("arena", f"{in_kib(board.sram_budget_bytes)} ({' + '.join(bank.name for bank in board.arena_run)})"),
-            ("reserved", f"{in_kib(board.reserved_bytes)}" if board.reserved_bytes else ""),
+            ("reserved", in_kib(board.reserved_bytes) if board.reserved_bytes else ""),
             ("flash", f"{in_kib(flash.size_bytes)}, {_or_unknown(flash.wait_states)} wait states"),
             ("caches", cached_text),
             (

@@ -38,19 +38,19 @@ def front_lines(front: Front, story: Explanation, width: int, glyphs: Glyphs, al
 
 def _heading(front: Front, chosen: Point, width: int) -> list[Text]:
     subject = f"{front.graph.name} on {front.board.name}"
-    budget = kib(front.budget_bytes)
+    budget = in_kib(front.budget_bytes)
     if front.best is None:
-        words = f"NO SCHEDULE FITS {budget} KiB; the nearest lacks {in_kib(front.missing_bytes)}"
+        words = f"NO SCHEDULE FITS {budget}; the nearest lacks {in_kib(front.missing_bytes)}"
         return [*headline(subject, words, "bold red", width), *_take(chosen, "nearest", width)]
     word, style = "cheapest" if front.layer.fits else "take", "bold green"
     if front.layer.fits:
-        words = f"fits {budget} KiB layer by layer, in {in_kib(front.layer.peak_bytes)}"
+        words = f"fits {budget} layer by layer, in {in_kib(front.layer.peak_bytes)}"
     else:
-        words = f"FITS {budget} KiB in {in_kib(chosen.peak_bytes)}, "
+        words = f"FITS {budget} in {in_kib(chosen.peak_bytes)}, "
         words += f"layer by layer it takes {kib(front.layer.peak_bytes)}"
     if front.flash.fits is False:
-        over = kib(stored_bytes(front.flash) - front.flash.budget_bytes)
-        words, style = f"DOES NOT FIT, flash {over} KiB over; SRAM {words}", "bold red"
+        over = in_kib(stored_bytes(front.flash) - front.flash.budget_bytes)
+        words, style = f"DOES NOT FIT, flash {over} over; SRAM {words}", "bold red"
     elif front.fits is None:
         words, style = f"UNKNOWN, see below; SRAM {words}", "bold yellow"
     return [*headline(subject, words, style, width), *_take(chosen, word, width)]

@@ -84,7 +84,7 @@ def _limits(best: BestNetwork, contents: SearchDocument, width: int, glyphs: Gly
 
 
 def _size(size_bytes: int | None) -> str:
-    return "unknown" if size_bytes is None else f"{in_kib(size_bytes)}"
+    return "unknown" if size_bytes is None else in_kib(size_bytes)
 
 
 def _facts(contents: SearchDocument) -> list[tuple[str, str]]:

@@ -109,8 +109,8 @@ def kib(size_bytes: float) -> str:
 
 def in_kib(size_bytes: float) -> str:
     """`12.5 KiB`, and `4 B` where that would round to nothing."""
-    told = kib(size_bytes)
-    return told if told.endswith(" B") else f"{told} KiB"
+    amount = kib(size_bytes)
+    return amount if amount.endswith(" B") else f"{amount} KiB"
 
 
 def stored_bytes(flash: FlashInfo) -> int:

@@ -132,10 +132,10 @@ def _list(side: Axes, plan: MemoryPlan, tenants: list[Tenant], limits: dict[str,
     lines = [f"▲ fullest at {step_words(plan, peak)}", f"{plan.step_ops()[peak]}", ""]
     shown = there if len(there) <= LISTED else sorted(there, key=lambda t: -t.size_bytes)[: LISTED - 1]
     for tenant in shown:
-        lines += [f"{in_kib(tenant.size_bytes)}", f"  {_short(first_name(tenant.name))}"]
+        lines += [in_kib(tenant.size_bytes), f"  {_short(first_name(tenant.name))}"]
     rest = [tenant for tenant in there if tenant not in shown]
     if rest:
-        lines += [f"{in_kib(sum(t.size_bytes for t in rest))}", f"  {len(rest)} more"]
+        lines += [in_kib(sum(t.size_bytes for t in rest)), f"  {len(rest)} more"]
     if plan.fragmentation:
         lines += ["", f"{format_percent(plan.fragmentation)} of the arena is gaps"]
     side.text(0, 1, "\n".join(lines), va="top", ha="left", fontsize=style.SMALL_POINTS, linespacing=1.35)

@@ -6,7 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from mcusim.render import style
-from mcusim.render.text import kib
+from mcusim.render.text import in_kib
 from mcusim.searching import Front, Point
 from mcusim.units import BYTES_PER_KIB
 
@@ -114,7 +114,8 @@ def _label(axes: Axes, front: Front, width: float) -> None:
     chosen = front.best or front.nearest
     narrow = width < NARROW_INCHES
     axes.set_title(f"{front.graph.name} on {front.board.name}{chr(10) if narrow else ' '}with {front.runtime.name}")
-    label = f"◆ {chosen.schedule}: {kib(chosen.peak_bytes)}\N{NO-BREAK SPACE}KiB"
+    peak = in_kib(chosen.peak_bytes).replace(" ", "\N{NO-BREAK SPACE}")
+    label = f"◆ {chosen.schedule}: {peak}"
     lines = textwrap.wrap(label.replace("+", "+ "), int(width * 13))
     axes.set_xlabel("\n".join(["SRAM, KiB", *(line.replace("+ ", "+") for line in lines)]))
     axes.set_ylabel("time, ms" if front.layer.ms is not None else "MACs, millions")
