@@ -13,6 +13,7 @@ import mcusim
 from mcusim import zoo
 from mcusim.conventions import CONVENTIONS, count, find_convention
 from mcusim.conventions.registry import register
+from mcusim.conventions.shared.layers import layers, tensors_around
 from mcusim.errors import RuntimeNameError, ScheduleError
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.tflite import parse_tflite, read_tflite
@@ -237,3 +238,30 @@ def test_an_input_outside_is_not_counted_where_it_sets_the_peak():
     graph = builder.build([builder.conv_2d(builder.input((1, 64, 64, 8)), 2, 3, stride=2)])
     here, outside = (count("x-cube-ai", graph, input_place=place).total_bytes for place in InputPlace)
     assert here > 64 * 64 * 8 > outside
+
+
+@pytest.mark.parametrize("with_input", [True, False])
+def test_beside_a_layer_is_what_is_there_before_and_behind_it(with_input):
+    """Against a search of all nodes for each layer: shortcuts, an early output, an input that is late, one unread."""
+    builder = GraphBuilder("beside")
+    source, late, _ = (builder.input((1, 4, 4, channels)) for channels in (2, 3, 5))
+    early = builder.op("RELU", (source,))
+    wide = builder.conv_2d(early, 7, 1)
+    branches = [builder.conv_2d(wide, 3, 1) for _ in range(4)]
+    total = late
+    for branch in branches:
+        total = builder.op("ADD", (total, branch))
+    graph = builder.build([early, total])
+
+    def alive_beside(index: int) -> set[int]:
+        done = {tensor for node in graph.nodes[:index] for tensor in node.outputs} | set(graph.inputs)
+        wanted = {tensor for node in graph.nodes[index + 1 :] for tensor in node.inputs} | set(graph.outputs)
+        return (done & wanted) - {*graph.nodes[index].inputs, *graph.nodes[index].outputs}
+
+    program = lower(graph, LAYER, RUNTIMES["tinyengine"].rules, InputPlace.ARENA)
+    beside = [alive_beside(index) for index in range(len(graph.nodes))]
+    assert [around.beside for _, around in tensors_around(program)] == beside
+    counted = [tensors - (set() if with_input else set(graph.inputs)) for tensors in beside]
+    sizes = [sum(graph.tensors[tensor].size_bytes for tensor in tensors) for tensors in counted]
+    assert [layer.beside_bytes for layer in layers(graph, with_input=with_input)] == sizes
+    assert len(set(sizes)) > 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from mcusim.graph import ABSENT, Graph, Signature
@@ -52,17 +52,25 @@ def layers(graph: Graph, *, with_input: bool = True) -> tuple[Layer, ...]:
     """The layers in order of execution.   with_input: whether the network's input is counted."""
     program = _program(graph)
     outside = frozenset() if with_input else frozenset(home.held for home in program.inputs)
-    return tuple(
-        Layer(
-            program.graph.nodes[step.node].name,
-            step.signature,
-            _bytes(program, around.read - outside),
-            _bytes(program, around.written),
-            _bytes(program, around.beside - outside),
-            around.input_stays,
+    first, last = _lives(program)
+    alive_bytes = _bytes(program, _alive_at_first(first, last) - outside)  # a running sum: thousands may be alive
+    rows = []
+    for time, step in enumerate(program.body()):
+        read, written = _tensors(program, step.reads), _tensors(program, step.writes)
+        touched = (read | written) - outside
+        beside_bytes = alive_bytes - _bytes(program, [tensor for tensor in touched if first[tensor] < time])
+        alive_bytes = beside_bytes + _bytes(program, [tensor for tensor in touched if last[tensor] > time])
+        rows.append(
+            Layer(
+                program.graph.nodes[step.node].name,
+                step.signature,
+                _bytes(program, read - outside),
+                _bytes(program, written),
+                beside_bytes,
+                any(last[tensor] > time for tensor in read),
+            )
         )
-        for step, around in tensors_around(program)
-    )
+    return tuple(rows)
 
 
 class Borders(NamedTuple):
@@ -84,23 +92,22 @@ def float_borders(graph: Graph) -> Borders:
 
 
 class Around(NamedTuple):
-    """The tensors in memory while a step runs, each storage by one name: see `Layer`."""
+    """The tensors in memory while a step runs, each storage by one name.   beside: see `Layer`."""
 
     read: frozenset[int]
     written: frozenset[int]
     beside: frozenset[int]
-    input_stays: bool
 
 
 def tensors_around(program: Program) -> Iterator[tuple[Step, Around]]:
     """Every step with the tensors around it, in order of execution."""
-    steps = list(program.body())
-    first, last = _lives(program, steps)
-    for time, step in enumerate(steps):
-        read, written = _tensors(program, step.reads), _tensors(program, step.writes)
-        beside = {t for t in first if first[t] < time < last[t]} - read - written
-        stays = any(last[tensor] > time for tensor in read)
-        yield step, Around(frozenset(read), frozenset(written), frozenset(beside), stays)
+    first, last = _lives(program)
+    alive = _alive_at_first(first, last)
+    for time, step in enumerate(program.body()):
+        read, written = frozenset(_tensors(program, step.reads)), frozenset(_tensors(program, step.writes))
+        beside = alive - read - written
+        yield step, Around(read, written, beside)
+        alive = beside.union([tensor for tensor in read | written if last[tensor] > time])
 
 
 def held_bytes(graph: Graph, name: str) -> int:
@@ -144,11 +151,11 @@ def _bytes(program: Program, tensors: Iterable[int]) -> int:
     return sum(program.graph.tensors[tensor].size_bytes for tensor in tensors)
 
 
-def _lives(program: Program, steps: list[Step]) -> tuple[dict[int, int], dict[int, int]]:
+def _lives(program: Program) -> tuple[dict[int, int], dict[int, int]]:
     """Tensor -> first and last step at which it is there; inputs from before the first, outputs to after the last."""
     first: dict[int, int] = {}
     last: dict[int, int] = {}
-    for time, step in enumerate(steps):
+    for time, step in enumerate(program.body()):
         for tensor in _tensors(program, step.reads) | _tensors(program, step.writes):
             first.setdefault(tensor, time)
             last[tensor] = time
@@ -157,5 +164,10 @@ def _lives(program: Program, steps: list[Step]) -> tuple[dict[int, int], dict[in
             first[buffer.tensor] = -1
             last.setdefault(buffer.tensor, -1)  # nobody reads it
         elif buffer.kind is BufferKind.OUTPUT:
-            last[buffer.tensor] = len(steps)
+            last[buffer.tensor] = program.length
     return first, last
+
+
+def _alive_at_first(first: Mapping[int, int], last: Mapping[int, int]) -> frozenset[int]:
+    """The inputs that something needs."""
+    return frozenset([tensor for tensor, time in first.items() if time < 0 <= last[tensor]])
