@@ -27,7 +27,7 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("runtime", ["tflm", "tflm-cmsis-nn", "tinyengine"])
+@pytest.mark.parametrize("runtime", ["tflm", "tflm-cmsis-nn", "tinyengine", "x-cube-ai", "hale"])
 @pytest.mark.parametrize(("name", "told"), FOREIGN.items(), ids=FOREIGN)
 def test_the_reason_is_whose_operator_it_is(runtime: str, name: str, told: str) -> None:
     network = parse(f"CUSTOM:{name} int8[1,4] > int8[1,4]")
@@ -36,6 +36,33 @@ def test_the_reason_is_whose_operator_it_is(runtime: str, name: str, told: str) 
     assert len(whys) == 1
     assert whys[0].startswith(f"{name} is ")
     assert told in whys[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("GELU int8[1,4] > int8[1,4]", "GELU"),
+        (
+            "FULLY_CONNECTED float32[1,4] int8[2,4]=@0.02 float32[2]= > float32[1,2]",
+            "FULLY_CONNECTED with integer weights on float32 activations",
+        ),
+    ],
+)
+def test_a_closed_runtime_is_not_known_to_take_what_nobody_has_tried(line: str, what: str) -> None:
+    """It has no list of operators here. The verdict is of memory, and says what is not known."""
+    graph = parse_tflite(parse(line).content(), name="one", where="one")
+    report = simulate(graph, profile="stm32h743")
+    assert report.runtime.name == "x-cube-ai"
+    assert f"x-cube-ai, 1 layer: whether X-CUBE-AI takes {what} is not known here" in " ".join(report.warnings)
+
+
+def test_a_custom_operator_of_unknown_make_has_no_runtime() -> None:
+    graph = parse_tflite(parse("CUSTOM:Mine int8[1,4] > int8[1,4]").content(), name="one", where="one")
+    report = simulate(graph, profile="stm32h743")
+    assert report.verdict.value == "unknown"
+    assert "X-CUBE-AI has no kernel for Mine, a custom operator" in " ".join(
+        refusal.why for refusal in refusals_of(graph, RUNTIMES["x-cube-ai"])
+    )
 
 
 def test_a_dynamic_shape_in_a_loop_body_is_not_the_reason() -> None:

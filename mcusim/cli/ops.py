@@ -84,18 +84,19 @@ def ops(
     wished = None if runtime is None else find_runtime(runtime)
     graph = load(model)
     kernels, _ = chosen_runtime(wished, graph, None)
-    served, warnings = _served(graph, kernels), _warnings(graph)
+    served, warnings = _served(graph, kernels), _warnings(graph, kernels)
     if json is not None:
         write_output(document(_plain(graph, kernels, served, warnings)), json, "--json")
     if json != STDOUT:
         show(served_list(graph.name, kernels.name, served, terminal_width(), glyphs(), warnings))
 
 
-def _warnings(graph: Graph) -> list[str]:
-    """What `mcusim run` cannot tell of the network although its operators have names that a runtime knows."""
+def _warnings(graph: Graph, runtime: Runtime) -> list[str]:
+    """What is not known of the network although its operators have names that the runtime knows."""
+    caveats = dict.fromkeys(runtime.kernel(node.signature).caveat for node in graph.nodes)
     reason = float_reason(graph)
     warning = f"{graph.name} {reason}: `mcusim run` tells its memory and flash, and no time; {QUANTISE}"
-    return [warning] if reason else []
+    return [*([warning] if reason else []), *(f"{runtime.name}: {caveat}." for caveat in caveats if caveat)]
 
 
 def _served(graph: Graph, runtime: Runtime) -> list[Served]:

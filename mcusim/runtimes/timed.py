@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from mcusim.graph import Graph, Signature
 from mcusim.lowering.rules import LoweringRules
+from mcusim.ops import OPS
+from mcusim.ops.shared.foreign import foreign_operator
 from mcusim.planners import best_fit_portfolio
 from mcusim.report import Basis
 from mcusim.runtimes.registry import Flash, Kernel, Persistent, Runtime, register
@@ -59,9 +61,37 @@ def timed_runtime(
 
 
 def unnamed_kernel(owner: str) -> Callable[[Signature], Kernel]:
-    """Every operator goes to a function that mcusim cannot name."""
-    kernel = Kernel(f"{owner}'s own", why="its kernels are not public, or made for each network")
-    return lambda signature: kernel
+    """Every operator goes to a function that mcusim cannot name.
+
+    Custom operators are nobody's but their author's, so they are refused. Those that mcusim does not know either, and
+    integer weights on float activations, are taken with a caveat: which of them `owner` imports is not recorded here.
+    """
+    named = Kernel(f"{owner}'s own", why="its kernels are not public, or made for each network")
+
+    def kernel(signature: Signature) -> Kernel:
+        if signature.op in OPS:
+            if not _is_hybrid(signature):
+                return named
+            what = f"{signature.op} with integer weights on float32 activations"
+        elif signature.op.startswith("CUSTOM:"):
+            foreign = foreign_operator(signature.op)
+            name = signature.op.removeprefix("CUSTOM:")
+            reason = (
+                f"{name} is {foreign.reason}" if foreign else f"{owner} has no kernel for {name}, a custom operator"
+            )
+            return Kernel("", supported=False, why=reason)
+        else:
+            what = signature.op
+        return named._replace(caveat=f"whether {owner} takes {what} is not known here, its own converter tells")
+
+    return kernel
+
+
+def _is_hybrid(signature: Signature) -> bool:
+    weights = [signature.inputs[index] for index in OPS[signature.op].parameters if index and signature.has(index)][:1]
+    if not weights or not signature.inputs or signature.inputs[0] is None:
+        return False
+    return signature.inputs[0].dtype.is_float and all(kind is not None and not kind.dtype.is_float for kind in weights)
 
 
 def stored_weights(owner: str, code_bytes: Callable[[Graph], int] | None = None) -> Callable[[Graph], Flash]:

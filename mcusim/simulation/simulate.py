@@ -179,7 +179,10 @@ def _report(question: Question, settled: Settled) -> Report:
     fits = [sram.fits, flash.fits, *([latency.fits] if budgets.max_ms is not None else [])]
     warnings = (
         *refused,
-        *(f"{runtime.name}, {len(names)} layers: {caveat}." for caveat, names in caveats.items()),
+        *(
+            f"{runtime.name}, {len(names)} layer{'s' * (len(names) > 1)}: {caveat}."
+            for caveat, names in caveats.items()
+        ),
         *sram_warnings,
         *flash_warnings,
         *latency_warning,
