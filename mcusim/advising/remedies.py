@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import combinations
+from itertools import combinations, groupby
 from os import PathLike
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -319,30 +319,37 @@ class _Patient:
                 yield _of(RemedyKind.BOARD, self._board_named(other[1]), True, other[1], other[0].command)
 
     def _smallest(self, runtimes: Sequence[Runtime | None]) -> Iterator[tuple[Way, Report]]:
-        """Boards that hold the network, the smallest first; those of which that is not certain come last.
+        """Boards that hold the network, the smallest first, of equal ones the fastest, as `run --profile all` ranks them.
 
-        Of several runtimes on one board the fastest counts.
+        Those of which it is not certain come last. Of several runtimes on one board the fastest counts.
         """
-        limits = Limits(max_ms=self.way.limits.max_ms)
         needed_bytes = {runtime: self._needed_bytes(runtime) for runtime in runtimes}
         others = [board for board in all_boards() if board.name != self.way.board.name]
         uncertain = []
-        for board in sorted(others, key=lambda each: (each.sram_budget_bytes, each.flash_bytes, each.name)):
-            holding = []
-            for runtime in [each for each in runtimes if needed_bytes[each] <= board.sram_budget_bytes]:
-                if runtime is not None and not runtime.serves(board):
-                    continue
-                built = None if runtime is None else runtime.on(board.core)
-                way = replace(self.way, board=board, profile=board.name, runtime=built, limits=limits)
-                answer = way.answer()
-                if answer is not None and answer.runtime.runs and answer.fits is not False and answer.sram.fits:
-                    holding.append((way, answer))
-            certain = [pair for pair in holding if pair[1].fits]
-            if certain:
-                yield min(certain, key=lambda pair: _time(pair[1]))
-            else:
-                uncertain += holding
+        for _, boards in groupby(sorted(others, key=_room), key=_room):
+            certain = []
+            for board in boards:
+                enough = [runtime for runtime in runtimes if needed_bytes[runtime] <= board.sram_budget_bytes]
+                holding = list(self._holding(board, enough))
+                fitting = [pair for pair in holding if pair[1].fits]
+                if fitting:
+                    certain.append(min(fitting, key=lambda pair: _time(pair[1])))
+                else:
+                    uncertain += holding
+            yield from sorted(certain, key=lambda pair: (_time(pair[1]), pair[1].profile.name))
         yield from uncertain
+
+    def _holding(self, board: Board, runtimes: Sequence[Runtime | None]) -> Iterator[tuple[Way, Report]]:
+        """Those of the runtimes that run the network there, in SRAM that holds it. Flash and time may not be certain."""
+        limits = Limits(max_ms=self.way.limits.max_ms)
+        for runtime in runtimes:
+            if runtime is not None and not runtime.serves(board):
+                continue
+            built = None if runtime is None else runtime.on(board.core)
+            way = replace(self.way, board=board, profile=board.name, runtime=built, limits=limits)
+            answer = way.answer()
+            if answer is not None and answer.runtime.runs and answer.fits is not False and answer.sram.fits:
+                yield way, answer
 
     def _needed_bytes(self, runtime: Runtime | None) -> float:
         """SRAM that the network takes at least, on any board; None stands for whichever runtime takes least.
@@ -370,8 +377,12 @@ def _time(answer: Report) -> float:
     return math.inf if answer.latency.ms is None else answer.latency.ms
 
 
-def _size(answer: Report) -> tuple[int, int, str]:
-    return answer.sram.budget_bytes, answer.flash.budget_bytes, answer.profile.name
+def _size(answer: Report) -> tuple[int, int]:
+    return answer.sram.budget_bytes, answer.flash.budget_bytes
+
+
+def _room(board: Board) -> tuple[int, int]:
+    return board.sram_budget_bytes, board.flash_bytes
 
 
 def _asked(
