@@ -319,7 +319,7 @@ class _Patient:
                 yield _of(RemedyKind.BOARD, self._board_named(other[1]), True, other[1], other[0].command)
 
     def _smallest(self, runtimes: Sequence[Runtime | None]) -> Iterator[tuple[Way, Report]]:
-        """Boards that hold the network, the smallest first, of equal ones the fastest, as `run --profile all` ranks them.
+        """Boards that hold the network, the smallest first, of equal ones the fastest, as in `run --profile all`.
 
         Those of which it is not certain come last. Of several runtimes on one board the fastest counts.
         """
@@ -340,7 +340,7 @@ class _Patient:
         yield from uncertain
 
     def _holding(self, board: Board, runtimes: Sequence[Runtime | None]) -> Iterator[tuple[Way, Report]]:
-        """Those of the runtimes that run the network there, in SRAM that holds it. Flash and time may not be certain."""
+        """Those of the runtimes that run the network there, in SRAM that holds it. Flash and time may be unsure."""
         limits = Limits(max_ms=self.way.limits.max_ms)
         for runtime in runtimes:
             if runtime is not None and not runtime.serves(board):
