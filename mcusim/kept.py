@@ -24,8 +24,8 @@ class Kept(dict[Key, Found]):
         self._find = find
 
     def __missing__(self, key: Key) -> Found:
-        found = self._find(key)
+        value = self._find(key)
         if len(self) >= _MOST:
             self.clear()
-        self[key] = found
-        return found
+        self[key] = value
+        return value

@@ -21,8 +21,8 @@ def nearest(size: int, outputs: int, align_corners: bool, half_pixel_centers: bo
     """Input place of each output place: `nearest_to` of them all, as files may ask for millions."""
     offset = 0.5 if half_pixel_centers else 0.0
     centres = (np.arange(outputs) + offset).astype(np.float32).astype(np.float64)
-    found = (centres * scale_of(size, outputs, align_corners)).astype(np.float32).astype(np.float64)
-    whole = np.floor(found + 0.5 if align_corners else found).astype(np.int64)
+    places = (centres * scale_of(size, outputs, align_corners)).astype(np.float32).astype(np.float64)
+    whole = np.floor(places + 0.5 if align_corners else places).astype(np.int64)
     return tuple(np.minimum(whole, size - 1).tolist())
 
 

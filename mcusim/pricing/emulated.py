@@ -235,7 +235,7 @@ def _pool(kernel: str, call: Signature, one: Work) -> Amounts:
     channels, batch = call.output.channels, call.output.shape[0]
     fours = channels // 4 if kernel == "average_pool_2d" and rows.kernel * cols.kernel <= 255 else 0
     singles = channels - 4 * fours
-    found = (
+    amounts = (
         (f"{kernel}_output", float(one.outputs)),
         (f"{kernel}_place", batch),
         (f"{kernel}_fours_run", batch * fours * taps_down),
@@ -243,7 +243,7 @@ def _pool(kernel: str, call: Signature, one: Work) -> Amounts:
         (f"{kernel}_run", batch * singles * taps_down),
         (f"{kernel}_input", batch * singles * taps),
     )
-    return Amounts(tuple([pair for pair in found if pair[1]]), ((f"{kernel}_call", 1.0),))
+    return Amounts(tuple([pair for pair in amounts if pair[1]]), ((f"{kernel}_call", 1.0),))
 
 
 def _convolution(call: Signature, one: Work) -> Amounts:

@@ -98,9 +98,9 @@ def _shared_warnings(reports: Sequence[Report]) -> list[str]:
                 boards.setdefault(text.replace(report.profile.name, _BOARD), set()).add(report.profile.name)
     inferred: dict[str, list[str]] = {}
     for text in boards:
-        found = _INFERRED.match(text)
-        if found:
-            inferred.setdefault(found[1], []).append(text)
+        match = _INFERRED.match(text)
+        if match:
+            inferred.setdefault(match[1], []).append(text)
     for runtime, texts in inferred.items():
         if len(texts) > 1:
             named = set().union(*(boards.pop(text) for text in texts))
