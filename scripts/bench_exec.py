@@ -100,8 +100,8 @@ def _bench_kinds() -> None:
             if timing is not None:
                 timings.setdefault(kind, []).append(timing)
                 _show(timing)
-    for kind, found in timings.items():
-        ratios = [timing.ours / timing.litert for timing in found if timing.litert is not None]
+    for kind, timed in timings.items():
+        ratios = [timing.ours / timing.litert for timing in timed if timing.litert is not None]
         if ratios:
             mean = statistics.geometric_mean(ratios)
             print(f"   {kind}: mcusim : LiteRT  geometric mean {mean:.3f}, worst {max(ratios):.3f}", flush=True)
@@ -109,8 +109,8 @@ def _bench_kinds() -> None:
 
 def _kernel_sets() -> list[str]:
     """Those that this machine can run, best first. By name, as sessions do: it imports the compiler."""
-    found: list[str] = import_module("mcusim.ops.kernels.fast.vector").available()
-    return found
+    levels: list[str] = import_module("mcusim.ops.kernels.fast.vector").available()
+    return levels
 
 
 def _batch(path: Path) -> None:
@@ -162,15 +162,15 @@ def _why_not(graph: Graph) -> str | None:
 
 def _inputs(graph: Graph) -> list[np.ndarray[Any, Any]]:
     rng = np.random.default_rng(0)
-    found = []
+    inputs = []
     for index in graph.inputs:
         tensor = graph.tensors[index]
         if tensor.dtype is DType.FLOAT32:
-            found.append(rng.standard_normal(tensor.shape).astype(np.float32))
+            inputs.append(rng.standard_normal(tensor.shape).astype(np.float32))
         else:
             limits = np.iinfo(tensor.dtype.value)
-            found.append(rng.integers(limits.min, limits.max + 1, tensor.shape, dtype=tensor.dtype.value))
-    return found
+            inputs.append(rng.integers(limits.min, limits.max + 1, tensor.shape, dtype=tensor.dtype.value))
+    return inputs
 
 
 def _timing(path: Path, name: str, macs: float, *, with_reference: bool) -> Timing | None:
@@ -228,14 +228,14 @@ def _best(call: Call, calls: int | None) -> float:
 
 
 def _show(timing: Timing) -> None:
-    told = f"   {timing.name:<38} {timing.macs / 1e6:7.2f} M  mcusim {timing.ours * 1e3:8.4f}"
+    line = f"   {timing.name:<38} {timing.macs / 1e6:7.2f} M  mcusim {timing.ours * 1e3:8.4f}"
     if timing.litert is None:
-        print(f"{told}  LiteRT refuses it")
+        print(f"{line}  LiteRT refuses it")
         return
-    told += f"  LiteRT {timing.litert * 1e3:8.4f}  {timing.ours / timing.litert:6.3f} x"
+    line += f"  LiteRT {timing.litert * 1e3:8.4f}  {timing.ours / timing.litert:6.3f} x"
     if timing.reference is not None:
-        told += f"   reference {timing.reference * 1e3:9.3f}  {timing.reference / timing.ours:5.1f} x slower"
-    print(told, flush=True)
+        line += f"   reference {timing.reference * 1e3:9.3f}  {timing.reference / timing.ours:5.1f} x slower"
+    print(line, flush=True)
 
 
 def _sum_up(timings: list[Timing]) -> None:

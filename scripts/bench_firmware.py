@@ -94,8 +94,8 @@ def _units(graph: Graph) -> int:
 
 def _networks(folder: Path, plugin: Path) -> None:
     corpus = Path(os.environ.get("MCUSIM_CORPUS") or REPO.parent / "shared" / "corpus") / "models"
-    found = [(name, str(corpus / f"{name}.tflite")) for name in CMSIS_NN_NETWORKS]
-    for name, model in [*(pair for pair in found if Path(pair[1]).is_file()), ("mcunet-in2", "mcunet-in2")]:
+    networks = [(name, str(corpus / f"{name}.tflite")) for name in CMSIS_NN_NETWORKS]
+    for name, model in [*(pair for pair in networks if Path(pair[1]).is_file()), ("mcunet-in2", "mcunet-in2")]:
         run, steps = measured(name, model, "layer", plugin, folder / name)
         other = CMSIS_NN_NETWORKS.get(name)
         beside = f"; CMSIS-NN: {other:.1f} M" if other is not None else ""
@@ -127,8 +127,8 @@ def _pieces(folder: Path, plugin: Path) -> None:
             if other.calls > 1:
                 sums[kernel(other)][0] += _an_output(other) * one.places
                 sums[kernel(other)][1] += _an_output(one) * one.places
-        told = ", ".join(f"{of} {pieces / plain - 1:+.1%}" for of, (pieces, plain) in sums.items() if plain)
-        print(f"\n{name} {spec}, an output over that of a whole layer: {told}")
+        ratios = ", ".join(f"{of} {pieces / plain - 1:+.1%}" for of, (pieces, plain) in sums.items() if plain)
+        print(f"\n{name} {spec}, an output over that of a whole layer: {ratios}")
 
 
 def _an_output(step: Counted) -> float:

@@ -92,15 +92,15 @@ def bench_scale() -> None:
     for shape, make in SHAPES.items():
         for name, work in WORK.items():
             print(f"   {name:6} {shape:9}", end="", flush=True)
-            told: list[tuple[int, float, float]] = []
+            measured: list[tuple[int, float, float]] = []
             for nodes in NODES:
-                told.append((nodes, *_measured(make, work, nodes)))
-                print(f"{told[-1][1]:8.2f} s", end="", flush=True)
-                if told[-1][1] > SECONDS_ENOUGH:
+                measured.append((nodes, *_measured(make, work, nodes)))
+                print(f"{measured[-1][1]:8.2f} s", end="", flush=True)
+                if measured[-1][1] > SECONDS_ENOUGH:
                     break
-            (few, quick, _), (many, slow, peak_mib) = told[-2:] if len(told) > 1 else told * 2
+            (few, quick, _), (many, slow, peak_mib) = measured[-2:] if len(measured) > 1 else measured * 2
             growth = math.log(slow / quick) / math.log(many / few) if many > few else math.nan
-            print(f"{'' if len(told) == len(NODES) else ' and more':>{10 * (len(NODES) - len(told))}}", end="")
+            print(f"{'' if len(measured) == len(NODES) else ' and more':>{10 * (len(NODES) - len(measured))}}", end="")
             print(f"{growth:9.2f}{peak_mib:10,.0f}", flush=True)
 
 
@@ -119,9 +119,9 @@ def _measured(make: Callable[[int], Graph], work: Work, nodes: int) -> tuple[flo
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as stream:
-        told = stream.read()
+        answer = stream.read()
     _, status = os.waitpid(pid, 0)
-    if status or not told:
+    if status or not answer:
         sys.exit(f"a measurement ended with status {status}")
-    seconds, peak_mib = map(float, told.split())
+    seconds, peak_mib = map(float, answer.split())
     return max(seconds, 1e-3), peak_mib

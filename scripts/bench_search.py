@@ -27,7 +27,7 @@ def bench_search(times: int = 3) -> None:
     slowest = 0.0
     for name in names:
         graph = zoo.build(name)
-        taken, front = max((_timed(graph, board, times) for board in BOARDS), key=lambda found: found[0])
+        taken, front = max((_timed(graph, board, times) for board in BOARDS), key=lambda timed: timed[0])
         slowest = max(slowest, taken)
         schedules, rate = _schedules(front), _lowered_a_second(front)
         each = schedules / rate

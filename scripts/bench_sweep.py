@@ -49,15 +49,15 @@ def bench_sweep() -> None:
         alone = _swept(Path(folder), 1, None)
         for count in sorted({2, cores} - {1}):
             if count <= cores:
-                told = f"{_swept(Path(folder), count, None) / alone:.2f} x of one"
-                print(f"   {count} processes: {told}")
+                times = f"{_swept(Path(folder), count, None) / alone:.2f} x of one"
+                print(f"   {count} processes: {times}")
         for count in sorted({1, cores}):
             with _dask(count) as address:
                 if address is None:
                     print("   dask.distributed is not installed (extra `dask`): nothing to compare with")
                     break
-                told = f"{_swept(Path(folder), count, address) / alone:.2f} x of one process"
-                print(f"   {count} Dask workers: {told}")
+                times = f"{_swept(Path(folder), count, address) / alone:.2f} x of one process"
+                print(f"   {count} Dask workers: {times}")
 
 
 def _overhead(folder: Path, runtime: str, schedule: str, networks: int) -> None:

@@ -150,9 +150,9 @@ def find_spreads(rows: Sequence[Evidence]) -> Spreads:
     bounds = [(value - 2.5, value + 1.6) for value in start]
     for _ in range(ROUNDS):
         loss = Loss(rows, linear_view(rows, fit_rows(rows, from_vector(vector, runtimes))), experiments, start)
-        found = minimize(loss, vector, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": ITERATIONS})
-        vector = found.x
-        print(f"{found.fun:.2f} after {found.nit} steps", file=sys.stderr, flush=True)
+        minimum = minimize(loss, vector, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": ITERATIONS})
+        vector = minimum.x
+        print(f"{minimum.fun:.2f} after {minimum.nit} steps", file=sys.stderr, flush=True)
     return from_vector(vector, runtimes)
 
 
@@ -172,7 +172,7 @@ def main() -> int:
     stored, old_scales, _ = fit_from_bytes(FIT.read_bytes())
     same = stored.ids == fit.ids and np.allclose(stored.log_prices, fit.log_prices, atol=1e-3)
     numbers, old_numbers = (
-        np.concatenate([np.ravel(list(part.values())) for part in found]) for found in (scales, old_scales)
+        np.concatenate([np.ravel(list(part.values())) for part in parts]) for parts in (scales, old_scales)
     )
     if not same or not np.allclose(numbers, old_numbers, atol=1e-2):
         print("the stored fit is not what the measurements give; run scripts/calibrate.py", file=sys.stderr)

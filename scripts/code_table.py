@@ -41,9 +41,9 @@ def read_functions(elf: str, objdump: str) -> dict[int, Function]:
             here = starts[max(bisect_right(starts, address) - 1, 0)]
             here = here if address < here + named[here][1] else -1  # in no function that has a size
             continue
-        found = _TARGET.search(line)
-        if found:
-            target = int(found[1] or found[2] or found[3], 16) & ~1
+        match = _TARGET.search(line)
+        if match:
+            target = int(match[1] or match[2] or match[3], 16) & ~1
             if here in named and target in named:
                 reaches[here].add(target)
     return {start: Function(*named[start], frozenset(reaches[start])) for start in starts}
@@ -69,15 +69,15 @@ def main() -> None:
     parser.add_argument("--objdump", default="arm-none-eabi-objdump", help="binutils' objdump for its processor")
     chosen = parser.parse_args()
     try:
-        found = rows(read_functions(chosen.elf, chosen.objdump))
+        functions = rows(read_functions(chosen.elf, chosen.objdump))
     except (OSError, subprocess.CalledProcessError) as error:
-        told = " ".join((getattr(error, "stderr", None) or str(error)).split())
-        parser.error(f"{chosen.elf} cannot be read with {chosen.objdump} ({told}); name the objdump of its processor")
-    if not found:
+        reason = " ".join((getattr(error, "stderr", None) or str(error)).split())
+        parser.error(f"{chosen.elf} cannot be read with {chosen.objdump} ({reason}); name the objdump of its processor")
+    if not functions:
         parser.error(f"{chosen.elf} names no operator of TensorFlow Lite Micro; link it with symbols")
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("function", "bytes", "operators"))
-    writer.writerows(found)
+    writer.writerows(functions)
 
 
 if __name__ == "__main__":

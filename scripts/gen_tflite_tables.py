@@ -47,9 +47,9 @@ __all__ = ["BUILTIN_OPTIONS", "BUILTIN_OPTIONS_2", "ELEMENT_TYPES", "OPERATORS",
 
 def class_body(schema: str, name: str) -> str:
     """Source of a class or, for an enum, its members."""
-    found = re.search(rf"^class {name}\(object\):\n(.*?)(?=^\S)", schema, re.MULTILINE | re.DOTALL)
-    assert found is not None, name
-    return found[1]
+    match = re.search(rf"^class {name}\(object\):\n(.*?)(?=^\S)", schema, re.MULTILINE | re.DOTALL)
+    assert match is not None, name
+    return match[1]
 
 
 def members(schema: str, enum: str) -> dict[int, str]:
@@ -62,7 +62,7 @@ def members(schema: str, enum: str) -> dict[int, str]:
 def table_fields(schema: str, table: str) -> dict[str, tuple[int, str, int | float | bool]]:
     """Field -> (slot, code, default)."""
     body = class_body(schema, table)
-    found: dict[str, tuple[int, str, int | float | bool]] = {}
+    slots: dict[str, tuple[int, str, int | float | bool]] = {}
     adder = rf"^def {table}Add(\w+)\(builder, \w+\):\n    builder\.Prepend(\w+?)Slot\((\d+), .*, (\S+)\)$"
     for field, kind, slot, default in re.findall(adder, schema, re.MULTILINE):
         if kind == "UOffsetTRelative":
@@ -70,15 +70,15 @@ def table_fields(schema: str, table: str) -> dict[str, tuple[int, str, int | flo
             assert accessor is not None, (table, field)
             element = re.search(r"self\._tab\.Get\(flatbuffers\.number_types\.(\w+)Flags, a", accessor[0])
             if element:
-                found[field] = (int(slot), f"[{CODES[element[1]]}]", 0)
+                slots[field] = (int(slot), f"[{CODES[element[1]]}]", 0)
             elif "self._tab.String" in accessor[0]:
-                found[field] = (int(slot), "text", 0)
+                slots[field] = (int(slot), "text", 0)
         elif kind in CODES:
             number = (
                 float(default) if kind.startswith("Float") else int(default == "True" or default.replace("False", "0"))
             )
-            found[field] = (int(slot), CODES[kind], bool(number) if kind == "Bool" else number)
-    return found
+            slots[field] = (int(slot), CODES[kind], bool(number) if kind == "Bool" else number)
+    return slots
 
 
 def generate() -> str:

@@ -116,9 +116,9 @@ def all_variants(ops: Sequence[str] = ()) -> list[Variant]:
     """Every variant of the networks of some operators, or of all."""
     return [
         Variant(op, kind, variant)
-        for op, found in networks().items()
+        for op, each in networks().items()
         if not ops or op in ops
-        for network in found
+        for network in each
         for kind, variant in variants(network)
     ]
 
@@ -131,12 +131,12 @@ NOBODYS = frozenset({"SignalFramer", "SignalStacker", "SignalEnergy", "SPACE_TO_
 
 def all_mixtures(count: int, seed: int, ops: Sequence[str] = ()) -> list[Variant]:
     """So many networks with several changes, of the lines and of the catalogue."""
-    bases: dict[str, list[Network]] = {op: list(found) for op, found in networks().items()}
+    bases: dict[str, list[Network]] = {op: list(each) for op, each in networks().items()}
     for name in OPERATORS:
         for network in about(name):
             custom = network.operators[0].custom
             bases.setdefault(f"CUSTOM:{custom}" if custom else name, []).append(network)
-    wanted = {op: found for op, found in bases.items() if not ops or op in ops}
+    wanted = {op: each for op, each in bases.items() if not ops or op in ops}
     return [Variant(*mixture) for mixture in mixtures(wanted, count, seed)]
 
 
@@ -234,10 +234,10 @@ def main(arguments: Sequence[str]) -> int:
         counts[trial.said, trial.answer.outcome] += 1
         bytes_told = other_bytes(trial)
         compared += bytes_told is not None
-        told = disagreement(trial) or bytes_told
-        differing += bool(told)
-        if told:
-            print(f"{trial.variant.network.label}\n    {told}")
+        difference = disagreement(trial) or bytes_told
+        differing += bool(difference)
+        if difference:
+            print(f"{trial.variant.network.label}\n    {difference}")
     print(f"{sum(counts.values()):,} variants, {differing} disagreements; outputs of {compared:,} compared")
     for (said, outcome), count in sorted(counts.items()):
         print(f"  mcusim: {said:9} TFLM: {outcome:14} {count:7,}")

@@ -160,21 +160,21 @@ def emulated(image: Path, plugin: Path, mark: int) -> tuple[list[tuple[int, int]
     done = subprocess.run(
         [*machine, *semihosting, "-kernel", image], check=True, timeout=600, capture_output=True, text=True
     )
-    told = re.search(r"hash (\w{8})", done.stdout + done.stderr)
+    digest = re.search(r"hash (\w{8})", done.stdout + done.stderr)
     rows = [tuple(map(int, line.split())) for line in counts.read_text().splitlines()]
-    return [(row[0], row[1]) for row in rows], told[1] if told else ""
+    return [(row[0], row[1]) for row in rows], digest[1] if digest else ""
 
 
 def drawn_inputs(graph: Graph) -> list[NDArray[Any]]:
     """The bytes that the harness draws, as the network's inputs."""
-    state, found = 1, []
+    state, inputs = 1, []
     for tensor in (graph.tensors[index] for index in graph.inputs):
         drawn = bytearray()
         for _ in range(tensor.size_bytes):
             state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
             drawn.append(state >> 24)
-        found.append(np.frombuffer(bytes(drawn), tensor.dtype.value).reshape(tensor.shape))
-    return found
+        inputs.append(np.frombuffer(bytes(drawn), tensor.dtype.value).reshape(tensor.shape))
+    return inputs
 
 
 def hashed(outputs: Sequence[NDArray[Any]]) -> str:
@@ -190,7 +190,7 @@ def measured(name: str, model: str | Graph, spec: str, plugin: Path, folder: Pat
     graph, schedule = seeded(the_graph(model), 0), parse_schedule(spec)
     image = built(codegen(graph, profile=ROOMY, schedule=spec).files, folder)
     known = symbols(image)
-    counts, told = emulated(image, plugin, known["model_mark"][0])
+    counts, digest = emulated(image, plugin, known["model_mark"][0])
     program = network_of(graph, schedule, "model")[0].program
     iterations = [i for i in program.steps() if any(view != ABSENT for view in i.step.writes) or i.step.updates]
     spent = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(counts[:-1])]
@@ -210,7 +210,7 @@ def measured(name: str, model: str | Graph, spec: str, plugin: Path, folder: Pat
     code = sum(size for key, (_, size, kind) in known.items() if key.startswith("model_") and kind == "FUNC")
     expected = hashed(execute(graph, drawn_inputs(graph), schedule=spec, runtime="mcusim"))
     total = counts[-1][0] - counts[0][0], counts[-1][1] - counts[0][1]
-    return Run(name, spec, *total, known["model_arena"][1], stored, code, told == expected), steps
+    return Run(name, spec, *total, known["model_arena"][1], stored, code, digest == expected), steps
 
 
 def by_clang(model: str, plugin: Path, folder: Path) -> int:
@@ -265,12 +265,12 @@ def jobs(corpus: Path | None) -> Iterator[tuple[str, str | Graph, str]]:
 
 def amounts(step: Counted) -> dict[str, float]:
     """Of each effort, by name."""
-    asked, found = amounts_of(step.signature), defaultdict[str, float](float)
+    asked, sums = amounts_of(step.signature), defaultdict[str, float](float)
     for name, amount in asked.a_place:
-        found[name] += amount * step.places
+        sums[name] += amount * step.places
     for name, amount in asked.a_call:
-        found[name] += amount * step.calls
-    return found
+        sums[name] += amount * step.calls
+    return sums
 
 
 def kernel(step: Counted) -> str:
@@ -282,15 +282,15 @@ def kernel(step: Counted) -> str:
 
 def fitted(steps: Sequence[Counted], what: str) -> dict[str, float]:
     """Of one unit of each effort. Layers whose numbers send them a slow way, far off the others, count for nothing."""
-    found: dict[str, float] = {}
+    solution: dict[str, float] = {}
     for name in sorted({kernel(step) for step in steps}):
         rows = [step for step in steps if kernel(step) == name and amounts(step)]
         if not rows:
             continue
         prices = solved(rows, what)
         near = [s for s in rows if 0.67 < getattr(s, what) / max(predicted(prices, s), 1.0) < 1.5]
-        found.update(solved(near, what) if len(near) > len(rows) / 2 else prices)
-    return found
+        solution.update(solved(near, what) if len(near) > len(rows) / 2 else prices)
+    return solution
 
 
 def solved(steps: Sequence[Counted], what: str) -> dict[str, float]:
@@ -331,7 +331,7 @@ def left_out(steps: Sequence[Counted]) -> Errors:
         for name in out:
             own = [step for step in steps if step.network == name]
             pairs = [(step.instructions, predicted(prices, step)) for step in own]
-            layers += [math.log(counted / told) for counted, told in pairs if counted > LAYER and told]
+            layers += [math.log(counted / estimated) for counted, estimated in pairs if counted > LAYER and estimated]
             all_counted, all_told = sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
             if all_counted > NETWORK and all_told:
                 networks.append(math.log(all_counted / all_told))

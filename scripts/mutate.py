@@ -110,9 +110,9 @@ def planted(path: str, number: int) -> tuple[ast.Module, str]:
     """A file's tree with one fault, and what it is."""
     tree = ast.parse((REPO / path).read_text(encoding="utf-8"))
     site = list(dict.fromkeys(sites(tree)))[number]
-    found = changed(site)
-    assert found is not None
-    what, fault = found
+    change = changed(site)
+    assert change is not None
+    what, fault = change
     line = getattr(site, "lineno", 0)
     return ast.fix_missing_locations(_Plant(site, fault).visit(tree)), f"{path}:{line}: {what}"
 
@@ -121,12 +121,12 @@ def faults(where: str) -> list[Fault]:
     """All faults of a file or folder."""
     root = REPO / where
     paths = sorted(root.rglob("*.py")) if root.is_dir() else [root]
-    found = []
+    each = []
     for path in paths:
         name = str(path.relative_to(REPO))
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        found += [Fault(name, number) for number in range(len(dict.fromkeys(sites(tree))))]
-    return found
+        each += [Fault(name, number) for number in range(len(dict.fromkeys(sites(tree))))]
+    return each
 
 
 def tests_of(path: str) -> list[str]:

@@ -44,19 +44,19 @@ _WITHOUT_ELEMENTS = frozenset({"string", "resource", "variant"})
 @cache
 def networks() -> Mapping[str, tuple[Network, ...]]:
     """Operator -> networks of it that TFLM runs."""
-    found: dict[str, list[Network]] = {}
+    networks: dict[str, list[Network]] = {}
     for line in Path(__file__).with_name("operator_networks.txt").read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
-            found.setdefault(line.split()[0], []).append(parse(line))
-    return {name: tuple(each) for name, each in found.items()}
+            networks.setdefault(line.split()[0], []).append(parse(line))
+    return {name: tuple(each) for name, each in networks.items()}
 
 
 def parse(line: str) -> Network:
     """The network that a line of text describes. Raises ValueError where it is malformed."""
-    operator, _, told = line.partition("|")
+    operator, _, table_and_fields = line.partition("|")
     operands, _, results = operator.partition(">")
     name, *reads = operands.split()
-    table, *fields = told.split() or [""]
+    table, *fields = table_and_fields.split() or [""]
     options = {field.partition("=")[0]: _value(field.partition("=")[2]) for field in fields}
     inputs = [None if text == "-" else _operand(text) for text in reads]
     outputs = [_operand(text) for text in results.split()]
@@ -68,27 +68,27 @@ def parse(line: str) -> Network:
 
 
 def _operand(text: str) -> Operand:
-    found = _OPERAND.match(text)
-    if found is None:
+    match = _OPERAND.match(text)
+    if match is None:
         raise ValueError(f"no operand: {text}")
-    dtype = found["dtype"]
-    shape = tuple(int(size) for size in found["shape"].split(",") if size)
+    dtype = match["dtype"]
+    shape = tuple(int(size) for size in match["shape"].split(",") if size)
     elements = None
-    if found["constant"] is not None:
-        elements = stored(dtype, shape, [float(number) for number in found["elements"].split(",") if number])
+    if match["constant"] is not None:
+        elements = stored(dtype, shape, [float(number) for number in match["elements"].split(",") if number])
     scales: tuple[float, ...] = (_SCALES.get(dtype, 0.05) if dtype in (*STORED, *PACKED) else 0.0,)
-    if found["quantised"] is not None:
-        scales = tuple(float(scale) for scale in found["scales"].split("/") if scale) or (0.0,)
+    if match["quantised"] is not None:
+        scales = tuple(float(scale) for scale in match["scales"].split("/") if scale) or (0.0,)
     return Operand(
         shape,
         dtype,
         elements,
         scales if len(scales) > 1 else scales[0],
-        int(found["zero"] or 0),
-        int(found["axis"] or 0),
+        int(match["zero"] or 0),
+        int(match["axis"] or 0),
         low=1,
         high=3,
-        is_variable=found["variable"] is not None,
+        is_variable=match["variable"] is not None,
     )
 
 

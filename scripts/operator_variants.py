@@ -50,9 +50,9 @@ def mixtures(bases: Mapping[str, Sequence[Network]], count: int, seed: int) -> I
         network, kinds = random.choice(bases[op]), []
         for _ in range(random.choice((0, 1, 1, 2, 2, 3))):
             kind = random.choice(list(_KINDS))
-            found = list(_KINDS[kind](network))
-            if found:
-                label, changed = random.choice(found)
+            changes = list(_KINDS[kind](network))
+            if changes:
+                label, changed = random.choice(changes)
                 kinds.append(kind)
                 network = replace(changed, label=f"{network.label}  ~ {kind}: {label}")
         if random.random() < 0.8:

@@ -139,10 +139,10 @@ def main() -> int:
         failed += bool(wrong) and is_made
         skipped += not is_made
         sram, stored = (report.sram.peak_bytes, report.flash.model_bytes) if report is not None else ("", "")
-        told = wrong or "bytes, RAM, weights"
+        verdict = wrong or "bytes, RAM, weights"
         shown = Path(row.network).name.removesuffix(".tflite")
         print(
-            f"{shown[:36]:36} {row.schedule:24} {row.core:11} {sram:>9} {stored:>9}  {told}"
+            f"{shown[:36]:36} {row.schedule:24} {row.core:11} {sram:>9} {stored:>9}  {verdict}"
             f" ({time.monotonic() - started:.0f} s)",
             flush=True,
         )

@@ -116,13 +116,13 @@ def _between(mark: str, content: str, text: str) -> str:
 
 def table4() -> str:
     """Table 4 of the MCUNet line of work, a line a row: what does not fit struck out, below eight bits in italics."""
-    found = DOCUMENTS["table4"]().tables[0]
-    keys = [column.key for column in found.columns]
+    table = DOCUMENTS["table4"]().tables[0]
+    keys = [column.key for column in table.columns]
     lines = [
         "| ImageNet, [Table 4](results/table4.md) | MACs M | simulated | SRAM KiB | simulated | counted as | top-1 % |",
         "|---|--:|--:|--:|--:|---|--:|",
     ]
-    for group in found.groups:
+    for group in table.groups:
         lines.append(f"| **{group.title.partition(':')[0]}** | | | | | | |")
         for row in group.rows:
             macs, sram, top1 = (row.cells[keys.index(key)] for key in ("macs", "sram", "top1"))

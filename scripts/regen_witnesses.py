@@ -18,10 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def witness_file(row: str) -> str:
     """The text of a row's witness, searched with seed 0 as `mcusim search-net --row ROW` does."""
-    found = search_net(row=row)
-    if not found.meets:
-        sys.exit(f"{row}: nothing found meets it; the nearest: {found.judged}")
-    return network_file(found, f"mcusim search-net --row {row} --seed 0")
+    answer = search_net(row=row)
+    if not answer.meets:
+        sys.exit(f"{row}: nothing found meets it; the nearest: {answer.judged}")
+    return network_file(answer, f"mcusim search-net --row {row} --seed 0")
 
 
 def main() -> int:

@@ -74,19 +74,19 @@ def make_validation() -> Iterator[Made]:
 def input_files(inputs: Inputs) -> list[Path]:
     """Every file of data behind `inputs`, and the prices, which are behind every latency."""
     package = ROOT / "mcusim"
-    found = [package / "published" / "data" / f"{name}.toml" for name in inputs.published]
-    found += [package / "zoo" / "networks" / f"{name}.toml" for name in inputs.networks]
-    found += [ROOT / "hardware_profiles" / f"{name}.toml" for name in inputs.boards]
-    found += [package / "pricing" / "physics.toml"]
+    paths = [package / "published" / "data" / f"{name}.toml" for name in inputs.published]
+    paths += [package / "zoo" / "networks" / f"{name}.toml" for name in inputs.networks]
+    paths += [ROOT / "hardware_profiles" / f"{name}.toml" for name in inputs.boards]
+    paths += [package / "pricing" / "physics.toml"]
     for folder in (package / "runtimes" / "data", package / "pricing" / "data"):
-        found += [path for path in folder.rglob("*") if path.suffix in (".toml", ".csv", ".json")]
-    return sorted(found)
+        paths += [path for path in folder.rglob("*") if path.suffix in (".toml", ".csv", ".json")]
+    return sorted(paths)
 
 
 def emulated_files(made: Made) -> list[Path]:
     """What was counted in emulation, where a file shows it."""
-    found = (ROOT / "mcusim" / "firmware" / "data").glob("*.json")
-    return sorted(found) if made.name.startswith("firmware.") else []
+    tables = (ROOT / "mcusim" / "firmware" / "data").glob("*.json")
+    return sorted(tables) if made.name.startswith("firmware.") else []
 
 
 def sha256(content: bytes) -> str:
@@ -124,8 +124,8 @@ def _markdown(lines: Sequence[str], body: str) -> str:
 
 def _svg(lines: Sequence[str], body: str) -> str:
     """As the description of the picture, its first element."""
-    told = escape("\n".join(lines), quote=False)
-    return re.sub(r"(<svg [^>]*>\n)", lambda found: f"{found[1]} <desc>{told}\n </desc>\n", body, count=1)
+    description = escape("\n".join(lines), quote=False)
+    return re.sub(r"(<svg [^>]*>\n)", lambda head: f"{head[1]} <desc>{description}\n </desc>\n", body, count=1)
 
 
 _HEADS: dict[str, Callable[[Sequence[str], str], str]] = {

@@ -95,10 +95,10 @@ def _ask(questions: Sequence[Question], results: int) -> list[Answer]:
 def _answer_all(questions: Sequence[Question], results: int, writing: int) -> None:
     faulthandler.disable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with os.fdopen(writing, "wb") as pipe, tempfile.TemporaryFile() as told, _standard_error(told.fileno()):
+    with os.fdopen(writing, "wb") as pipe, tempfile.TemporaryFile() as log, _standard_error(log.fileno()):
         for question in questions:
             signal.setitimer(signal.ITIMER_PROF, BUSY_SECONDS)
-            pickle.dump(_answer(question, results, told), pipe)
+            pickle.dump(_answer(question, results, log), pipe)
             pipe.flush()
 
 
@@ -114,9 +114,9 @@ def _standard_error(into: int) -> Iterator[None]:
         os.close(kept)
 
 
-def _answer(question: Question, results: int, told: Any) -> Answer:
-    told.seek(0)
-    told.truncate()
+def _answer(question: Question, results: int, log: Any) -> Answer:
+    log.seek(0)
+    log.truncate()
     outcome = Outcome.NOT_ALLOCATED
     try:
         interpreter = runtime.Interpreter.from_bytes(question.content, arena_size=ARENA_BYTES)
@@ -124,9 +124,9 @@ def _answer(question: Question, results: int, told: Any) -> Answer:
         is_fed = _feed(interpreter, question.inputs)
         interpreter.invoke()
     except (AttributeError, RuntimeError):  # the wheel's own Python looks for the options of VAR_HANDLE
-        return Answer(outcome, _said(told))
+        return Answer(outcome, _said(log))
     interpreter.print_allocations()
-    head = re.search(r"allocation head (\d+)", _said(told))
+    head = re.search(r"allocation head (\d+)", _said(log))
     outputs = tuple(_outputs(interpreter, results))
     return Answer(Outcome.RUNS, "", int(head[1]) if head else 0, outputs, is_fed)
 
@@ -151,7 +151,7 @@ def _feed(interpreter: Any, inputs: Sequence[NDArray[Any]]) -> bool:
     return is_fed
 
 
-def _said(told: Any) -> str:
-    told.seek(0)
-    said: str = told.read().decode(errors="replace").strip()
+def _said(log: Any) -> str:
+    log.seek(0)
+    said: str = log.read().decode(errors="replace").strip()
     return said
