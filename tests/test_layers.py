@@ -27,6 +27,7 @@ FLOORS = (
     "columns",
     "kept",
     "region",
+    "source",
     "graph",
     "published",
     "vendored",

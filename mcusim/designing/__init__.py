@@ -21,8 +21,9 @@ from mcusim.designing.space import GRIDS, RESOLUTIONS, Task
 from mcusim.designing.wishes import Wish, budget, excess, target
 from mcusim.errors import InputError
 from mcusim.frontends.description import graph_from_dict
-from mcusim.graph import Graph, Source
+from mcusim.graph import Graph
 from mcusim.schedule import Schedule
+from mcusim.source import Source
 
 __all__ = ["MOST_OVERHEAD", "TOLERANCE", "FoundNetwork", "Judged", "Progress", "search_net"]
 

@@ -36,13 +36,13 @@ from mcusim.graph import (
     Quantization,
     Shape,
     Signature,
-    Source,
     Tensor,
     TensorType,
     signature,
     tensor_type,
 )
 from mcusim.ops import OPS
+from mcusim.source import IN_MEMORY, Source
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -381,7 +381,7 @@ class GraphBuilder:
             nodes=tuple(self._nodes),
             inputs=tuple(self._inputs),
             outputs=tuple(outputs),
-            source=Source() if source is None else source,
+            source=IN_MEMORY if source is None else source,
         )
 
     # Inside

@@ -31,7 +31,8 @@ from mcusim.errors import ModelError, did_you_mean
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.layers import LAYERS, BorderStyle, Layer, Options, Place
 from mcusim.frontends.wording import words_for
-from mcusim.graph import DType, Graph, Source
+from mcusim.graph import DType, Graph
+from mcusim.source import Source
 
 __all__ = ["graph_from_dict"]
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from mcusim.errors import ModelError
 from mcusim.frontends.pte import PteMethod, PteProgram, PteValue, read_pte
-from mcusim.graph import ABSENT, Attributes, Compiled, DType, Graph, Node, Source, Tensor, signature, tensor_type
+from mcusim.graph import ABSENT, Attributes, DType, Graph, Node, Tensor, signature, tensor_type
+from mcusim.source import Compiled, Source
 
 __all__ = ["graph_from_pte", "read_pte_graph"]
 

@@ -18,21 +18,10 @@ from mcusim.frontends.flatbuffer import BOOL, I8, I32, I64, U32, U64, Flatbuffer
 from mcusim.frontends.formats import QUANTISE
 from mcusim.frontends.tflite_options import DTYPES, read_attributes
 from mcusim.frontends.tflite_tables import ELEMENT_TYPES, OPERATORS
-from mcusim.graph import (
-    ABSENT,
-    Attributes,
-    DType,
-    Graph,
-    Node,
-    Quantization,
-    Shape,
-    Source,
-    Tensor,
-    signature,
-    tensor_type,
-)
+from mcusim.graph import ABSENT, Attributes, DType, Graph, Node, Quantization, Shape, Tensor, signature, tensor_type
 from mcusim.ops import OPS
 from mcusim.ops.shared.foreign import foreign_operator
+from mcusim.source import Source
 
 __all__ = ["OFFLINE_METADATA", "read_model"]
 

@@ -10,12 +10,13 @@ from typing import Any
 from mcusim.arguments import Budgets
 from mcusim.boards.board import Board
 from mcusim.errors import InputError, McusimError, ScheduleError
-from mcusim.graph import Graph, Source
+from mcusim.graph import Graph
 from mcusim.optimising.pieces import CUTS, cut_points, patches
 from mcusim.report import Report, Verdict
 from mcusim.runtimes import Runtime
 from mcusim.schedule import LAYER, Schedule
 from mcusim.simulation.simulate import simulate
+from mcusim.source import Source
 from mcusim.spaces import Made, Space
 from mcusim.spaces.choosing import Pick, Picks
 from mcusim.spaces.functions import USERS_ERRORS, called, told_by

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from mcusim.arithmetic.quant import INT32_MAX, INT32_MIN, dtype_range
 from mcusim.errors import ModelError
-from mcusim.graph import ABSENT, Graph, Node, Quantization, Source, Tensor, retyped, tensor_type
+from mcusim.graph import ABSENT, Graph, Node, Quantization, Tensor, retyped, tensor_type
 from mcusim.ops import OPS
 from mcusim.precision.tensors import DTYPES, WEIGHTS, Tensors, tensors_of
 from mcusim.runtimes import RUNTIMES
+from mcusim.source import Source
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,8 @@ from typing import Any
 
 from mcusim.errors import InputError, McusimError, did_you_mean
 from mcusim.frontends.description import graph_from_dict
-from mcusim.graph import Graph, Source
+from mcusim.graph import Graph
+from mcusim.source import Source
 from mcusim.spaces.choosing import Choices, Pick, drawn
 from mcusim.spaces.functions import USERS_ERRORS, called, told_by
 

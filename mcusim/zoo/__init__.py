@@ -25,8 +25,9 @@ import msgspec
 from mcusim.errors import ModelError, did_you_mean
 from mcusim.files import NOT_PARSED, text_of
 from mcusim.frontends.description import graph_from_dict
-from mcusim.graph import ABSENT, DType, Graph, Node, Published, Shape, Source
+from mcusim.graph import ABSENT, DType, Graph, Node, Shape
 from mcusim.ops import OPS
+from mcusim.source import Published, Source
 from mcusim.zoo.declarations import Detection, Preprocessing, Witness
 
 __all__ = [

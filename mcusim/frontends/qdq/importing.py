@@ -30,7 +30,8 @@ from mcusim.frontends.qdq.held import UNIT, Held, Order, channels_last, plain
 from mcusim.frontends.qdq.network import Network, Step
 from mcusim.frontends.qdq.patterns import simplified
 from mcusim.frontends.tflite_writer import write_tflite
-from mcusim.graph import DType, Graph, Source
+from mcusim.graph import DType, Graph
+from mcusim.source import Source
 
 __all__ = ["QUANTISE", "import_network"]
 
