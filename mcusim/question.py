@@ -27,7 +27,7 @@ from mcusim.errors import InputError
 from mcusim.graph import Graph
 from mcusim.lowering.reorder import reorder
 from mcusim.lowering.rules import InputPlace
-from mcusim.memory.images import Image
+from mcusim.memory.linked_firmware import LinkedFirmware
 from mcusim.pricing.stored import Calibration
 from mcusim.runtimes import Runtime
 from mcusim.runtimes.replanned import planner_warning, with_planner
@@ -67,7 +67,7 @@ class Question:
     max_ms: float | None = None
     what_if: bool = False
     convention: str | None = None
-    image: Image | None = None
+    image: LinkedFirmware | None = None
     calibration: Calibration | str | PathLike[str] | None = None
     planner: str | None = None
     reorder: bool = False

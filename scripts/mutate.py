@@ -44,7 +44,7 @@ TESTS = {
         *("test_variables.py", "test_programs.py", "test_control_flow.py", "test_subgraphs.py", "test_cases.py"),
     ),
     "mcusim/memory": (
-        *("test_memory.py", "test_planning.py", "test_banks.py", "test_images.py", "test_verdicts.py"),
+        *("test_memory.py", "test_planning.py", "test_banks.py", "test_linked_firmware.py", "test_verdicts.py"),
         *("test_thumb.py", "test_code_sizes.py", "test_sharing.py", "test_accounting.py"),
     ),
     "mcusim/planners": (

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 import mcusim
 from mcusim.memory.flash import flash_ledger
-from mcusim.memory.images import Image, LinkedObject, read_image
 from mcusim.memory.linkage import Function, registered, serving
 from mcusim.memory.linked_code import linked_items, unit_operators
+from mcusim.memory.linked_firmware import LinkedFirmware, LinkedObject, read_linked_firmware
 from mcusim.memory.thumb import references, words
 from mcusim.report import Basis
 from mcusim.runtimes import RUNTIMES
@@ -220,7 +220,7 @@ def test_operators_are_told_by_what_they_reach():
     both, runtime = frozenset({"CONV_2D", "AVERAGE_POOL_2D"}), frozenset({"*"})
     conv, pool = frozenset({"CONV_2D"}), frozenset({"AVERAGE_POOL_2D"})
     assert serving(functions) == {2: conv, 8: conv, 10: conv, 4: pool, 12: both, 6: runtime, 14: runtime}
-    image = Image(
+    image = LinkedFirmware(
         "x.elf",
         "ELF file",
         1000,
@@ -281,7 +281,7 @@ def map_file(tmp_path):
 
 
 def test_a_map_file_gives_bytes_to_operators(map_file):
-    sizes = {i.name: i.size_bytes for i in linked_items(read_image(map_file), frozenset({"CONV_2D"}), 0x2000)}
+    sizes = {i.name: i.size_bytes for i in linked_items(read_linked_firmware(map_file), frozenset({"CONV_2D"}), 0x2000)}
     assert sizes == {
         "CONV_2D": 0x520,
         "interpreter": 0x300,
@@ -291,7 +291,7 @@ def test_a_map_file_gives_bytes_to_operators(map_file):
 
 
 def test_an_operator_that_the_image_lacks_is_told(map_file):
-    report = mcusim.simulate("mcunet-vww0", profile="stm32h743", runtime="tflm", image=read_image(map_file))
+    report = mcusim.simulate("mcunet-vww0", profile="stm32h743", runtime="tflm", image=read_linked_firmware(map_file))
     (warning,) = [w for w in report.warnings if "registers no" in w]
     assert "ADD, AVERAGE_POOL_2D, DEPTHWISE_CONV_2D" in warning
     assert "CONV_2D," not in warning.replace("DEPTHWISE_CONV_2D", "")
@@ -327,7 +327,7 @@ def test_an_image_for_arm_gives_bytes_to_operators(tmp_path, options):
     flags = ["-mcpu=cortex-m4", "-mthumb", "-nostdlib", "-ffunction-sections", "-fno-exceptions", "-fno-ipa-sra"]
     command = ["arm-none-eabi-g++", *options, *flags, "-Wl,-Ttext=0x8000000", "-o", "a.elf", "main.cpp"]
     subprocess.run(command, cwd=tmp_path, check=True)
-    image = read_image(tmp_path / "a.elf")
+    image = read_linked_firmware(tmp_path / "a.elf")
     by_name = {function.name: function.size_bytes for function in image.functions.values()}
 
     def size(part: str) -> int:

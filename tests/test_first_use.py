@@ -11,7 +11,7 @@ from mcusim.boards.board import BankKind
 from mcusim.lowering.lower import lower
 from mcusim.memory.counting import compare_plans
 from mcusim.memory.flash import flash_ledger
-from mcusim.memory.images import Image, LinkedObject
+from mcusim.memory.linked_firmware import LinkedFirmware, LinkedObject
 from mcusim.memory.placement import place_for
 from mcusim.planners import check_plan, live_bytes
 from mcusim.render.layers import LayerChoice
@@ -136,7 +136,7 @@ ONE_OPERATOR = (*HELLO, LinkedObject("_ZN6tflite16Register_CONV_2DEv", 40, True)
     ],
 )
 def test_an_image_that_cannot_run_the_network_is_no_fit(runtime, pieces, runs, word):
-    image = Image("hello.elf", "ELF file", 3_000, 100, pieces)
+    image = LinkedFirmware("hello.elf", "ELF file", 3_000, 100, pieces)
     report = mcusim.simulate("mcunet-vww0", profile="stm32h743", runtime=runtime, image=image)
     assert (report.runtime.runs, report.verdict) == (runs, Verdict.UNKNOWN)
     assert any(word in warning for warning in report.warnings)
@@ -146,7 +146,9 @@ def test_an_image_that_holds_the_model_was_made_for_it():
     graph = mcusim.load("mcunet-vww0")
     model_bytes = RUNTIMES["tinyengine"].flash(graph).model_bytes
     assert model_bytes is not None
-    image = Image("own.elf", "ELF file", model_bytes + 60_000, 0, (LinkedObject("weights", model_bytes, False),))
+    image = LinkedFirmware(
+        "own.elf", "ELF file", model_bytes + 60_000, 0, (LinkedObject("weights", model_bytes, False),)
+    )
     report = mcusim.simulate(graph, profile="stm32h743", image=image)
     assert (report.runtime.runs, report.verdict) == (True, Verdict.FITS)
 

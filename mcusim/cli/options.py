@@ -17,7 +17,7 @@ from mcusim.cli.memory import limit_memory
 from mcusim.errors import InputError
 from mcusim.limits import DEFAULT_LIMIT_BYTES
 from mcusim.lowering.rules import InputPlace
-from mcusim.memory.images import Image, read_image
+from mcusim.memory.linked_firmware import LinkedFirmware, read_linked_firmware
 from mcusim.render.layers import LayerChoice
 from mcusim.units import parse_bytes, parse_count, parse_hz
 
@@ -48,8 +48,8 @@ __all__ = [
     "count_option",
     "csv_of",
     "hz_option",
-    "image_option",
     "layers_option",
+    "linked_option",
     "ms_option",
     "named_board",
     "option",
@@ -184,12 +184,12 @@ def place_option(text: str | None) -> InputPlace | None:
         raise InputError(f"'{text}' is no place for the input", where="--input", fix=fix) from None
 
 
-def image_option(path: str | None) -> Image | None:
+def linked_option(path: str | None) -> LinkedFirmware | None:
     """What the linked firmware at `path` says; None if it was not given. Raises InputError."""
     if path is None:
         return None
 
-    return read_image(path)
+    return read_linked_firmware(path)
 
 
 def bytes_option(text: str | None, option: str) -> int | None:

@@ -20,7 +20,7 @@ from mcusim.cli.options import (
     SCHEDULE,
     board_option,
     choice_option,
-    image_option,
+    linked_option,
     option,
     place_option,
     profile_file,
@@ -45,7 +45,7 @@ from mcusim.lowering.rules import InputPlace
 from mcusim.memory.banks import bank_uses, external_runs, spread_out
 from mcusim.memory.counting import compare_plans
 from mcusim.memory.flash import flash_ledger
-from mcusim.memory.images import Image
+from mcusim.memory.linked_firmware import LinkedFirmware
 from mcusim.memory.planning import offline_plan, plan_memory
 from mcusim.memory.tflm_header import tflm_header
 from mcusim.networks.export import export_model
@@ -145,7 +145,7 @@ def plan(
     wished = find_runtime(runtime or "tflm") if runtime or emit or pointer_bits != 32 else None
     choice = choice_option(buffers, BufferChoice, "--buffers")
     pieces = _schedule(schedule, alone="--emit" if emit else "--reorder" if reorder else "")
-    board, image = board_option(profile, bank), image_option(linked)
+    board, image = board_option(profile, bank), linked_option(linked)
     loaded = load(model)
     chosen = with_pointer_bits(chosen_runtime(wished, loaded, board)[0], pointer_bits)
     reordered = _reordered(loaded, chosen) if reorder else None
@@ -217,7 +217,7 @@ def _answer(
     place: InputPlace | None,
     reordered: Reordered | None,
     board: Board | None,
-    image: Image | None,
+    image: LinkedFirmware | None,
 ) -> PlanAnswer:
 
     plan = plan_memory(graph, runtime, schedule, planner=planner, input_place=place)

@@ -13,7 +13,7 @@ from mcusim.lowering.rules import UNPACKED_WEIGHTS, InputPlace
 from mcusim.memory.banks import moved_bytes
 from mcusim.memory.counting import Comparison, count_as, find_counting
 from mcusim.memory.flash import flash_of_image
-from mcusim.memory.images import Image
+from mcusim.memory.linked_firmware import LinkedFirmware
 from mcusim.memory.placement import Placement, known_for, setup_bytes
 from mcusim.planners import live_bytes
 from mcusim.program import Buffer, BufferKind, Program
@@ -255,7 +255,7 @@ def flash_info(
     runtime: Runtime,
     weight_bytes: int,
     budget_bytes: int,
-    image: Image | None = None,
+    image: LinkedFirmware | None = None,
 ) -> tuple[FlashInfo, tuple[str, ...]]:
     """What is stored, as the runtime's rules have it or as `image` was linked; and warnings."""
     stored = runtime.flash(graph) if image is None else flash_of_image(graph, runtime, image)

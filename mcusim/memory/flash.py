@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
-from mcusim.memory.images import Image
 from mcusim.memory.linked_code import linked_items, linked_operators
+from mcusim.memory.linked_firmware import LinkedFirmware
 from mcusim.ops.totals import count_parameters
 from mcusim.report import Basis
 from mcusim.runtimes import CodeItem, Flash, LedgerItem, Runtime
@@ -55,7 +55,7 @@ class FlashLedger:
     note: str = ""
 
 
-def flash_ledger(graph: Graph, runtime: Runtime, image: Image | None = None) -> FlashLedger:
+def flash_ledger(graph: Graph, runtime: Runtime, image: LinkedFirmware | None = None) -> FlashLedger:
     """The flash of `graph` under `runtime`; with `image`, code as it was linked."""
     stored = runtime.flash(graph) if image is None else flash_of_image(graph, runtime, image)
     items = runtime.flash_ledger(graph)
@@ -77,12 +77,14 @@ def _kernels_of(graph: Graph, runtime: Runtime) -> list[tuple[str, int]]:
     return sorted(layers.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def _bytes_of(name: str, image: Image | None) -> int | None:
+def _bytes_of(name: str, image: LinkedFirmware | None) -> int | None:
     """Bytes of a kernel's function: as linked, or as measured elsewhere."""
     return function_bytes(name) if image is None else image.function_bytes(name)
 
 
-def _code_items(graph: Graph, runtime: Runtime, image: Image | None, code_bytes: int | None) -> tuple[CodeItem, ...]:
+def _code_items(
+    graph: Graph, runtime: Runtime, image: LinkedFirmware | None, code_bytes: int | None
+) -> tuple[CodeItem, ...]:
     if code_bytes is None:
         return ()
     if runtime.resolver is not None:
@@ -102,7 +104,7 @@ def _code_items(graph: Graph, runtime: Runtime, image: Image | None, code_bytes:
     return (*items, CodeItem("everything else", rest, Basis.MEASURED, "other kernels, application, drivers, libraries"))
 
 
-def flash_of_image(graph: Graph, runtime: Runtime, image: Image) -> Flash:
+def flash_of_image(graph: Graph, runtime: Runtime, image: LinkedFirmware) -> Flash:
     """Flash as the linked image has it: the model and all else. A model that is not in the image is added to it."""
     estimate = runtime.flash(graph)
     inside = _model_inside(image, graph, estimate.model_bytes)
@@ -115,13 +117,13 @@ def flash_of_image(graph: Graph, runtime: Runtime, image: Image) -> Flash:
     return Flash(estimate.model_bytes, image.flash_bytes, Basis.MEASURED, "; ".join(notes))
 
 
-def _foreign(image: Image) -> str:
+def _foreign(image: LinkedFirmware) -> str:
     if image.machine in ("", "ARM"):
         return ""
     return f"{image.where} was linked for {image.machine}, not for an Arm core"
 
 
-def image_runs(graph: Graph, runtime: Runtime, image: Image | None) -> bool | None:
+def image_runs(graph: Graph, runtime: Runtime, image: LinkedFirmware | None) -> bool | None:
     """Whether the image links what the network needs; None where it does not tell. Without an image: True."""
     return True if image is None else _linked(graph, runtime, image).runs
 
@@ -133,7 +135,7 @@ class _Linked(NamedTuple):
     remark: str = ""
 
 
-def _linked(graph: Graph, runtime: Runtime, image: Image) -> _Linked:
+def _linked(graph: Graph, runtime: Runtime, image: LinkedFirmware) -> _Linked:
     """What the image lacks of what the network needs. One that holds the model was made to run it."""
     wanted = [name for name, _ in _kernels_of(graph, runtime) if not name.startswith("reference ")]
     absent = [name for name in wanted if image.function_bytes(name) is None]
@@ -160,7 +162,7 @@ def _linked(graph: Graph, runtime: Runtime, image: Image) -> _Linked:
 _RUNS = _Linked(True)
 
 
-def _model_inside(image: Image, graph: Graph, model_bytes: int | None) -> int | None:
+def _model_inside(image: LinkedFirmware, graph: Graph, model_bytes: int | None) -> int | None:
     """Bytes of the arrays that hold the model; None if there are none of its size."""
     arrays = [piece for piece in image.pieces if not piece.is_code]
     generated = sum(piece.size_bytes for piece in arrays if _GENERATED.match(piece.name))

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from mcusim.memory.images import Image
 from mcusim.memory.linkage import RUNTIME, registered, serving
+from mcusim.memory.linked_firmware import LinkedFirmware
 from mcusim.report import Basis
 from mcusim.runtimes import CodeItem
 
@@ -70,12 +70,12 @@ def unit_operators(unit: str) -> frozenset[str]:
     return frozenset()
 
 
-def linked_operators(image: Image) -> frozenset[str]:
+def linked_operators(image: LinkedFirmware) -> frozenset[str]:
     """Operators whose `Register_...` function is in the image; empty where it does not tell."""
     return frozenset(operator for piece in image.pieces if (operator := registered(piece.name)) is not None)
 
 
-def linked_items(image: Image, needed: frozenset[str], code_bytes: int) -> tuple[CodeItem, ...]:
+def linked_items(image: LinkedFirmware, needed: frozenset[str], code_bytes: int) -> tuple[CodeItem, ...]:
     """Items that add up to `code_bytes`, what the image stores beside the model."""
     linked = linked_operators(image)
     served = _by_reach(image) if image.functions else _by_unit(image, linked | needed)
@@ -93,12 +93,12 @@ def linked_items(image: Image, needed: frozenset[str], code_bytes: int) -> tuple
     return (*items, CodeItem("everything else" if items else "code", rest, Basis.MEASURED, why))
 
 
-def _by_reach(image: Image) -> _Served:
+def _by_reach(image: LinkedFirmware) -> _Served:
     functions = image.functions
     return [(functions[at].name, functions[at].size_bytes, ops) for at, ops in serving(functions).items()]
 
 
-def _by_unit(image: Image, known: Iterable[str]) -> _Served:
+def _by_unit(image: LinkedFirmware, known: Iterable[str]) -> _Served:
     """By object files. An operator's own name, in small letters, is the rule."""
     own = {operator.lower(): frozenset({operator}) for operator in known}
     served: _Served = []

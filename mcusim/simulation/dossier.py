@@ -14,7 +14,7 @@ from mcusim.boards.board import Board
 from mcusim.graph import Graph
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.flash import FlashLedger, flash_ledger
-from mcusim.memory.images import Image
+from mcusim.memory.linked_firmware import LinkedFirmware
 from mcusim.memory.planning import MemoryPlan, plan_memory
 from mcusim.report import Report
 from mcusim.runtimes import Runtime
@@ -67,7 +67,7 @@ def dossier(
     board: Board,
     runtime: Runtime,
     *,
-    image: Image | None = None,
+    image: LinkedFirmware | None = None,
     files: Iterable[tuple[str, str]] = (),
     command: str = "",
 ) -> Dossier:

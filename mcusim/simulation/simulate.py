@@ -20,7 +20,7 @@ from mcusim.memory.accounting import (
     sram_info,
 )
 from mcusim.memory.flash import image_runs
-from mcusim.memory.images import Image
+from mcusim.memory.linked_firmware import LinkedFirmware
 from mcusim.memory.placement import shared_bytes
 from mcusim.ops import OPS
 from mcusim.ops.totals import count_parameters
@@ -69,7 +69,7 @@ def simulate(
     flash_budget_bytes: int | None = None,
     max_ms: float | None = None,
     convention: str | None = None,
-    image: Image | None = None,
+    image: LinkedFirmware | None = None,
     calibration: Calibration | str | PathLike[str] | None = None,
     what_if: bool = False,
     planner: str | None = None,
@@ -85,7 +85,7 @@ def simulate(
     clock_hz, sram_budget_bytes, flash_budget_bytes, max_ms: replace or add to the board's own.
     what_if: whether a budget may be larger than what the board has.
     convention: counts SRAM instead of the runtime: a convention or another runtime, by name (`mcusim.memory.counting`).
-    image: a linked firmware (`mcusim.memory.images.read_image`), whose code counts instead of the estimate.
+    image: whose code counts instead of the estimate (`mcusim.memory.linked_firmware.read_linked_firmware`).
     calibration: a file of `mcusim calibrate`, whose measurements price instead of the package's alone.
     planner: places the buffers instead of the runtime's own: one of `mcusim.planners.PLANNERS`.
     reorder: whether independent layers run in the order with the lowest peak instead of the file's.

@@ -26,7 +26,7 @@ from mcusim.files import content_of, is_dir
 from mcusim.memory.linkage import Function
 from mcusim.memory.thumb import references, words
 
-__all__ = ["Image", "LinkedObject", "read_image"]
+__all__ = ["LinkedFirmware", "LinkedObject", "read_linked_firmware"]
 
 MAX_FILE_BYTES = 512 << 20
 _ELF = b"\x7fELF"
@@ -51,7 +51,7 @@ class LinkedObject(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Image:
+class LinkedFirmware:
     """A linked firmware. flash_bytes: what it stores.   ram_bytes: what it takes before main().
 
     pieces: the functions and constants in flash that have names.   kind: "ELF file" or "map file".
@@ -81,7 +81,7 @@ class Image:
         return sum(sizes) if sizes else None
 
 
-def read_image(path: str | PathLike[str]) -> Image:
+def read_linked_firmware(path: str | PathLike[str]) -> LinkedFirmware:
     """What the ELF or map file at `path` says. Raises InputError."""
     where = fspath(path)
     try:
@@ -107,7 +107,7 @@ def read_image(path: str | PathLike[str]) -> Image:
 # ELF
 
 
-def _from_elf(content: bytes, where: str) -> Image:
+def _from_elf(content: bytes, where: str) -> LinkedFirmware:
     try:
         from elftools.common.exceptions import ELFError
         from elftools.elf.elffile import ELFFile
@@ -128,7 +128,7 @@ def _from_elf(content: bytes, where: str) -> Image:
             ram += size if is_ram or not stored else 0
         machine = str(elf["e_machine"]).removeprefix("EM_")
         functions = _functions(elf, sections) if machine == "ARM" else {}
-        return Image(where, "ELF file", flash, ram, _symbols(elf, sections), machine, functions)
+        return LinkedFirmware(where, "ELF file", flash, ram, _symbols(elf, sections), machine, functions)
     except InputError:
         raise
     except (ELFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError) as error:
@@ -205,7 +205,7 @@ _LONG_NAME = re.compile(r"^( ?)([^\s*(]\S*)$")
 _PREFIXES = (".text.unlikely.", ".text.startup.", ".text.hot.", ".text.", ".rodata.", ".data.rel.ro.", ".data.")
 
 
-def _from_map(text: str, where: str) -> Image:
+def _from_map(text: str, where: str) -> LinkedFirmware:
     flash = ram = 0
     pieces: list[LinkedObject] = []
     section, pending = "", ""
@@ -232,7 +232,7 @@ def _from_map(text: str, where: str) -> Image:
         raise InputError("its sections have more than 1 TiB", where=where, fix="link again with -Wl,-Map=FILE")
     if not flash:
         raise InputError("the map file names no section with code", where=where, fix="link again with -Wl,-Map=FILE")
-    return Image(where, "map file", flash, ram, tuple(pieces))
+    return LinkedFirmware(where, "map file", flash, ram, tuple(pieces))
 
 
 def _unit(path: str) -> str:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 import mcusim
 from mcusim.errors import InputError
-from mcusim.memory import images
+from mcusim.memory import linked_firmware
 from mcusim.memory.flash import flash_ledger, flash_of_image
-from mcusim.memory.images import Image, LinkedObject, read_image
 from mcusim.memory.linkage import Function, serving
+from mcusim.memory.linked_firmware import LinkedFirmware, LinkedObject, read_linked_firmware
 from mcusim.report import Basis
 from mcusim.runtimes import RUNTIMES
 
@@ -61,7 +61,7 @@ def sizes(path: Path) -> tuple[int, int]:
 def test_an_image_is_as_large_as_size_says(firmware, name, corpus):
     if name.endswith(".elf"):
         pytest.importorskip("elftools")
-    image = read_image(firmware / name)
+    image = read_linked_firmware(firmware / name)
     flash, ram = sizes(firmware / "firmware.elf")
     assert (image.flash_bytes, image.ram_bytes) == (flash, ram)
     assert image.function_bytes("arm_fully_connected_s8") > 20
@@ -71,7 +71,7 @@ def test_an_image_is_as_large_as_size_says(firmware, name, corpus):
 
 def test_both_kinds_of_file_agree(firmware):
     pytest.importorskip("elftools")
-    elf, linker_map = read_image(firmware / "firmware.elf"), read_image(firmware / "firmware.map")
+    elf, linker_map = read_linked_firmware(firmware / "firmware.elf"), read_linked_firmware(firmware / "firmware.map")
     assert (elf.flash_bytes, elf.ram_bytes) == (linker_map.flash_bytes, linker_map.ram_bytes)
     name = "arm_fully_connected_s8"
     assert elf.function_bytes(name) == linker_map.function_bytes(name)
@@ -79,7 +79,7 @@ def test_both_kinds_of_file_agree(firmware):
 
 def test_facts_replace_the_estimate(firmware, corpus):
     path = str(corpus / "models" / MODEL)
-    image = read_image(firmware / "firmware.map")
+    image = read_linked_firmware(firmware / "firmware.map")
     estimate = mcusim.simulate(path, profile="stm32f446", runtime="tflm-cmsis-nn")
     report = mcusim.simulate(path, profile="stm32f446", runtime="tflm-cmsis-nn", image=image)
     assert estimate.flash.basis is Basis.CALIBRATED
@@ -98,9 +98,9 @@ def test_facts_replace_the_estimate(firmware, corpus):
 
 def test_a_model_outside_the_image_is_added(firmware, corpus):
     graph = mcusim.load(corpus / "models" / "mlperf_kws01_dscnn_int8.tflite")
-    stored = flash_of_image(graph, RUNTIMES["tflm"], read_image(firmware / "firmware.map"))
+    stored = flash_of_image(graph, RUNTIMES["tflm"], read_linked_firmware(firmware / "firmware.map"))
     assert stored.model_bytes == graph.source.file_bytes
-    assert stored.code_bytes == read_image(firmware / "firmware.map").flash_bytes
+    assert stored.code_bytes == read_linked_firmware(firmware / "firmware.map").flash_bytes
     assert "not found" in stored.warning
 
 
@@ -113,7 +113,7 @@ def test_generated_arrays_are_the_model():
         LinkedObject("bias0", 60, False),
         LinkedObject("scales0", 40, False),
     )
-    image = Image("x.elf", "ELF file", stored + 50_000, 0, (*arrays, LinkedObject("add_fpreq", 300, True)))
+    image = LinkedFirmware("x.elf", "ELF file", stored + 50_000, 0, (*arrays, LinkedObject("add_fpreq", 300, True)))
     ledger = flash_ledger(graph, RUNTIMES["tinyengine"], image)
     assert (ledger.code_bytes, ledger.total_bytes, ledger.basis) == (50_000, stored + 50_000, Basis.MEASURED)
     assert [kernel.size_bytes for kernel in ledger.kernels if kernel.name == "add_fpreq"] == [300]
@@ -168,7 +168,7 @@ OUTPUT(firmware.elf elf32-littlearm)
 def test_a_microcontrollers_map(tmp_path):
     path = tmp_path / "firmware.map"
     path.write_text(MCU_MAP)
-    image = read_image(path)
+    image = read_linked_firmware(path)
     assert image.flash_bytes == 0x188 + 0x1000 + 0x800 + 0x20
     assert image.ram_bytes == 0x20 + 0x2000 + 0x600
     assert image.function_bytes("arm_convolve_s8") == 0x200
@@ -191,7 +191,7 @@ def test_what_is_no_image(tmp_path, content, what):
     path = tmp_path / "f"
     path.write_bytes(content)
     with pytest.raises(InputError, match=what):
-        read_image(path)
+        read_linked_firmware(path)
     code, out, err = run("run", "mcunet-vww0", "--profile", "stm32f746", "--map", str(path))
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
@@ -199,9 +199,9 @@ def test_what_is_no_image(tmp_path, content, what):
 
 def test_a_folder_and_a_file_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="is a folder"):
-        read_image(tmp_path)
+        read_linked_firmware(tmp_path)
     with pytest.raises(InputError, match="cannot be read"):
-        read_image(tmp_path / "none")
+        read_linked_firmware(tmp_path / "none")
 
 
 @needs_gcc
@@ -210,7 +210,7 @@ def test_an_object_file_is_told(tmp_path):
     (tmp_path / "a.c").write_text("int f(void) { return 1; }\n")
     subprocess.run(["gcc", "-c", "a.c"], cwd=tmp_path, check=True)
     with pytest.raises(InputError, match="nothing in it has an address yet"):
-        read_image(tmp_path / "a.o")
+        read_linked_firmware(tmp_path / "a.o")
 
 
 def test_without_pyelftools_it_says_what_to_install(tmp_path, monkeypatch):
@@ -219,13 +219,13 @@ def test_without_pyelftools_it_says_what_to_install(tmp_path, monkeypatch):
     path = tmp_path / "f.elf"
     path.write_bytes(b"\x7fELF" + bytes(60))
     with pytest.raises(InputError, match="needs pyelftools") as told_of:
-        read_image(path)
+        read_linked_firmware(path)
     assert f"{sys.executable} -m pip install pyelftools`" in told_of.value.fix  # the Python that runs
 
 
 @given(st.binary(max_size=300), st.integers(0, 5000), st.integers(0, 255))
 def test_damage_is_told_or_harmless(firmware, junk, place, value):
-    """Whatever the bytes: an Image or an InputError."""
+    """Whatever the bytes: a LinkedFirmware or an InputError."""
     pytest.importorskip("elftools")
     content = bytearray((firmware / "firmware.elf").read_bytes())
     content[place % len(content)] = value
@@ -233,7 +233,7 @@ def test_damage_is_told_or_harmless(firmware, junk, place, value):
         path = firmware / "damaged"
         path.write_bytes(damaged)
         try:
-            image = read_image(path)
+            image = read_linked_firmware(path)
         except InputError:
             continue
         assert image.flash_bytes >= 0
@@ -269,8 +269,8 @@ def test_functions_that_lie_on_each_other_are_read_once(tmp_path, monkeypatch):
     code = bytes.fromhex("7047c046") * 1000
     path, looked = tmp_path / "x.elf", []
     path.write_bytes(_elf(code, [(f"f{k}", 2 * k, len(code) - 2 * k) for k in range(500)]))
-    monkeypatch.setattr(images, "references", lambda piece, at: looked.append(len(piece)) or ())
-    image = read_image(path)
+    monkeypatch.setattr(linked_firmware, "references", lambda piece, at: looked.append(len(piece)) or ())
+    image = read_linked_firmware(path)
     assert sum(looked) == len(code)
     assert image.functions[0x8000].reaches == {0x8002}  # it runs on into the next
     assert image.functions[0x8000].size_bytes == len(code)
@@ -281,14 +281,14 @@ def test_code_that_is_not_stored_is_not_read(tmp_path):
     pytest.importorskip("elftools")
     path = tmp_path / "x.elf"
     path.write_bytes(_elf(b"", [("main", 0, 16)], kind=8))
-    assert read_image(path).functions[0x8000].reaches == frozenset()
+    assert read_linked_firmware(path).functions[0x8000].reaches == frozenset()
 
 
 def test_a_map_of_more_than_any_chip_has_is_refused(tmp_path):
     path = tmp_path / "x.map"
     path.write_text(f"Linker script and memory map\n.text 0x0 0x{'f' * 5000}\n", encoding="utf-8")
     with pytest.raises(InputError, match="more than 1 TiB"):
-        read_image(path)
+        read_linked_firmware(path)
 
 
 def test_an_image_that_registers_thousands_is_not_followed():
