@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 __all__ = ["rows_of"]
 
-Row = TypeVar("Row", bound=tuple[Any, ...])
+Record = TypeVar("Record", bound=tuple[Any, ...])
 
 
-def rows_of(kind: type[Row], *columns: Iterable[Any]) -> Iterator[Row]:
+def rows_of(kind: type[Record], *columns: Iterable[Any]) -> Iterator[Record]:
     """One `kind` an entry of the columns, which are all its fields in order; as many as the shortest column has."""
     return map(tuple.__new__, repeat(kind), zip(*columns, strict=False))

@@ -29,7 +29,7 @@ from mcusim.optimising import Candidate, compare_subspaces, find_network
 from mcusim.optimising.documents import search_document
 from mcusim.optimising.optimisers import Optimiser
 from mcusim.optimising.pieces import cut_points
-from mcusim.optimising.predictors import imagenet_evidence, imagenet_fit, published_networks
+from mcusim.optimising.predictors import imagenet_evidence, imagenet_fit, scored_networks
 from mcusim.render.optimising import network_lines
 from mcusim.render.text import UNICODE
 from mcusim.spaces import Choices, Space, find_space
@@ -223,7 +223,7 @@ def test_a_search_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
 
 
 def test_the_fit_is_least_squares_on_published_accuracies() -> None:
-    networks = published_networks()
+    networks = scored_networks()
     assert {"mcunet-in0", "mcunet-in4", "mbv2-w0.35-r144", "proxyless-w0.3-r176"} <= {n.name for n in networks}
     features = [
         [np.log(count_macs(zoo.build(n.name))), np.log(count_parameters(zoo.build(n.name))[1])] for n in networks

@@ -40,7 +40,7 @@ from mcusim.searching.paper_space import count_patched, search_paper_space
 from mcusim.searching.stage_axes import band_heights
 from mcusim.searching.stage_costs import Layers, Options, StageCosts
 from mcusim.simulation.simulate import simulate
-from mcusim.tables.msfcnn import compare_msfcnn, front_of_macs, published_networks, unfused_bytes
+from mcusim.tables.msfcnn import compare_msfcnn, front_of_macs, printed_networks, unfused_bytes
 
 TINYENGINE = RUNTIMES["tinyengine"]
 CLIPPED = replace(TINYENGINE, rules=replace(TINYENGINE.rules, uniform_patches=False))
@@ -232,14 +232,14 @@ def test_the_papers_space_gives_the_papers_plan(wide):
 
 
 def test_msfcnn_counts_the_same_without_fusion():
-    for network in published_networks():
+    for network in printed_networks():
         (ram_bytes, macs), graph = network.plans[0], network.graph()
         assert unfused_bytes(graph) == ram_bytes
         assert count_macs(graph) == pytest.approx(macs, rel=0.002)
 
 
 def test_a_plan_of_msfcnn_beside_the_front():
-    network = published_networks()[0]
+    network = printed_networks()[0]
     patches = frozenset({StageKind.PATCH})
     narrow, wide = Space(1, 4, patches), Space(2, 8, frozenset({StageKind.PATCH, StageKind.STREAM}))
     found = list(compare_msfcnn([narrow, wide], [network]))

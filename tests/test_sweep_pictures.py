@@ -17,7 +17,7 @@ from mcusim import zoo
 from mcusim.optimising.predictors import imagenet_fit
 from mcusim.render.sweep import sweep_plot
 from mcusim.render.sweep_page import sweep_page
-from mcusim.sweeping.points import METRICS, Point, Source, front_of, sweep_points
+from mcusim.sweeping.points import METRICS, AccuracySource, Point, front_of, sweep_points
 from mcusim.sweeping.running import run_sweep
 from mcusim.sweeping.spec import read_spec
 
@@ -69,10 +69,10 @@ def test_accuracies_are_of_one_data_set_and_say_where_they_come_from(folder: str
     assert [panel.title for panel in found.panels] == BOARDS
     assert (found.dataset, found.count, found.left_out) == ("ImageNet", 8, 4)
     by_name = {p.network: p for p in found.panels[0].points}
-    assert by_name["mcunet-in1"].source is Source.PUBLISHED
+    assert by_name["mcunet-in1"].source is AccuracySource.PUBLISHED
     assert by_name["mcunet-in1"].y == float(zoo.describe("mcunet-in1").published[0].top1_quantized)
     fitted = by_name["mbv2-w0.3-r64"]
-    assert fitted.source is Source.FIT
+    assert fitted.source is AccuracySource.FIT
     rows = pq.read_table(f"{folder}/answers").to_pylist()
     row = next(row for row in rows if row["network"] == fitted.network)
     assert fitted.y == imagenet_fit().top1(row["model.macs"], row["model.params"])
@@ -86,8 +86,8 @@ def test_accuracies_of_the_user(folder: str, tmp_path: Path) -> None:
     file.write_text("network,accuracy\nmcunet-vww0,12.5\nmcunet-in0,33\n")
     found = sweep_points(folder, "flash", "accuracy", accuracies=str(file))
     assert {(p.network, p.y, p.source) for p in found.panels[0].points} == {
-        ("mcunet-vww0", 12.5, Source.GIVEN),
-        ("mcunet-in0", 33.0, Source.GIVEN),
+        ("mcunet-vww0", 12.5, AccuracySource.GIVEN),
+        ("mcunet-in0", 33.0, AccuracySource.GIVEN),
     }
 
 

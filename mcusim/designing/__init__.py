@@ -15,7 +15,7 @@ from mcusim.boards import load_board
 from mcusim.boards.board import Board
 from mcusim.designing.counting import Figures, exact_figures
 from mcusim.designing.moves import Space
-from mcusim.designing.rows import Row, find_row
+from mcusim.designing.rows import UnreleasedRow, find_row
 from mcusim.designing.search import EFFORT, Answer, Progress, find
 from mcusim.designing.space import GRIDS, RESOLUTIONS, Task
 from mcusim.designing.wishes import Wish, budget, excess, target
@@ -147,7 +147,7 @@ def search_net(
 
 
 def _found(
-    answer: Answer, wishes: Sequence[Wish], board: Board, name: str | None, row: Row | None, seed: int
+    answer: Answer, wishes: Sequence[Wish], board: Board, name: str | None, row: UnreleasedRow | None, seed: int
 ) -> FoundNetwork:
     """The answer, counted again on its graph by the functions that reports use."""
     choice, network, schedule = answer.choice, answer.choice.network(), answer.choice.schedule()
@@ -198,7 +198,7 @@ def _refuse_beside_row(profile: object, task: object, grids: object, figures: Se
         raise InputError("the row says that already", where="row", fix=fix)
 
 
-def _board(profile: Board | str | PathLike[str] | None, row: Row | None) -> Board:
+def _board(profile: Board | str | PathLike[str] | None, row: UnreleasedRow | None) -> Board:
     if row is not None:
         return load_board(row.printed.profile)
     if profile is None:
@@ -207,7 +207,7 @@ def _board(profile: Board | str | PathLike[str] | None, row: Row | None) -> Boar
 
 
 def _space(
-    task: Task | str | None, resolutions: Iterable[int] | None, grids: Iterable[int] | None, row: Row | None
+    task: Task | str | None, resolutions: Iterable[int] | None, grids: Iterable[int] | None, row: UnreleasedRow | None
 ) -> Space:
     if row is not None:
         chosen, allowed = row.notes.task, [grid for grid in GRIDS if (grid > 1) == row.notes.patched]
@@ -244,7 +244,7 @@ def _ratio(value: float, where: str) -> float:
     return value
 
 
-def _overhead(wanted: float | None, row: Row | None) -> float:
+def _overhead(wanted: float | None, row: UnreleasedRow | None) -> float:
     """What patches may compute again: as asked, else the row's own, else what the paper reports."""
     usual = MOST_OVERHEAD if row is None or row.notes.most_overhead is None else row.notes.most_overhead
     return usual if wanted is None else _ratio(wanted, "most_overhead")

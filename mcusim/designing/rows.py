@@ -16,7 +16,7 @@ from mcusim.errors import InputError, did_you_mean
 from mcusim.published import NOTHING, Printed, table4, voc, vww
 from mcusim.units import BYTES_PER_KIB
 
-__all__ = ["Row", "find_row", "rows"]
+__all__ = ["UnreleasedRow", "find_row", "rows"]
 
 
 class _Notes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,7 +49,7 @@ class _Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class UnreleasedRow:
     """A row: its printed figures, and what a search must know beside them."""
 
     printed: _Figures
@@ -83,12 +83,12 @@ class Row:
 
 
 @cache
-def rows() -> Mapping[str, Row]:
+def rows() -> Mapping[str, UnreleasedRow]:
     """Every such row by the name that `--row` takes, in the order of the tables."""
     text = files("mcusim.designing").joinpath("rows.toml").read_text(encoding="utf-8")
     notes = msgspec.convert(tomllib.loads(text), dict[str, _Notes])
     printed = _printed()
-    return MappingProxyType({name: Row(printed[named.witness], named) for name, named in notes.items()})
+    return MappingProxyType({name: UnreleasedRow(printed[named.witness], named) for name, named in notes.items()})
 
 
 def _printed() -> dict[str, _Figures]:
@@ -111,7 +111,7 @@ def _printed() -> dict[str, _Figures]:
     return figures
 
 
-def find_row(name: str) -> Row:
+def find_row(name: str) -> UnreleasedRow:
     """The row called `name`. Raises InputError if there is none."""
     row = rows().get(name.strip().lower())
     if row is None:

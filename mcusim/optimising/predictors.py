@@ -25,19 +25,19 @@ __all__ = [
     "IMAGENET",
     "Evidence",
     "Fit",
-    "Published",
+    "ScoredNetwork",
     "default_predictor",
     "find_predictor",
     "imagenet_evidence",
     "imagenet_fit",
-    "published_networks",
+    "scored_networks",
 ]
 
 IMAGENET = "ImageNet"
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class ScoredNetwork:
     """One network of the zoo with the accuracy that its source prints. macs, params: as counted here."""
 
     name: str
@@ -67,7 +67,7 @@ class Evidence:
     predicted: in the order of `networks`.   rank_correlation: Spearman's.   errors in percentage points.
     """
 
-    networks: tuple[Published, ...]
+    networks: tuple[ScoredNetwork, ...]
     predicted: tuple[float, ...]
 
     @property
@@ -88,7 +88,7 @@ class Evidence:
 
 
 @cache
-def published_networks() -> tuple[Published, ...]:
+def scored_networks() -> tuple[ScoredNetwork, ...]:
     """The zoo's int8 networks for ImageNet whose source prints top-1 both in floating point and in int8."""
     networks = []
     for name in zoo.names():
@@ -99,20 +99,20 @@ def published_networks() -> tuple[Published, ...]:
         if printed is not None:
             graph = zoo.build(name)
             params = count_parameters(graph)[1]
-            networks.append(Published(name, count_macs(graph), params, float(printed.top1_quantized)))
+            networks.append(ScoredNetwork(name, count_macs(graph), params, float(printed.top1_quantized)))
     return tuple(networks)
 
 
 @cache
 def imagenet_fit() -> Fit:
     """Least squares over all published networks."""
-    return _fitted(published_networks())
+    return _fitted(scored_networks())
 
 
 @cache
 def imagenet_evidence() -> Evidence:
     """The fit without each network in turn, asked about that network."""
-    networks = published_networks()
+    networks = scored_networks()
     predicted = []
     for index, left_out in enumerate(networks):
         fit = _fitted((*networks[:index], *networks[index + 1 :]))
@@ -120,7 +120,7 @@ def imagenet_evidence() -> Evidence:
     return Evidence(networks, tuple(predicted))
 
 
-def _fitted(networks: tuple[Published, ...]) -> Fit:
+def _fitted(networks: tuple[ScoredNetwork, ...]) -> Fit:
     features = [[1.0, math.log(network.macs), math.log(network.params)] for network in networks]
     odds = [math.log(network.top1 / (100 - network.top1)) for network in networks]
     coefficients = np.linalg.lstsq(np.array(features), np.array(odds), rcond=None)[0]

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from mcusim.designing import FoundNetwork, Judged
 from mcusim.designing.counting import CONVENTION
-from mcusim.designing.rows import Row
+from mcusim.designing.rows import UnreleasedRow
 from mcusim.render.catalog import fields
 from mcusim.render.text import Glyphs, headline, in_kib, paragraph
 from mcusim.render.text_table import Bar, Cell, Column, table
@@ -103,7 +103,7 @@ def _precise(count: float) -> str:
     return f"{count / 1e6:.3f} M" if count < 1e7 else format_count(count)
 
 
-def row_lines(rows: Mapping[str, Row], width: int, glyphs: Glyphs) -> list[Text]:
+def row_lines(rows: Mapping[str, UnreleasedRow], width: int, glyphs: Glyphs) -> list[Text]:
     """The rows that a witness can be searched for, with their printed figures."""
     columns = (
         Column("row"),

@@ -10,7 +10,7 @@ from mcusim.render import style
 from mcusim.render.sheets import sheet
 from mcusim.render.text import clean
 from mcusim.report import Verdict
-from mcusim.sweeping.points import Metric, Panel, Point, Source, SweepPoints, front_of
+from mcusim.sweeping.points import AccuracySource, Metric, Panel, Point, SweepPoints, front_of
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -41,9 +41,9 @@ _LOOKS = {
     Verdict.UNKNOWN: _Look(style.ORANGE, "^", "not known"),
 }
 _SOURCES = {
-    Source.GIVEN: "as given",
-    Source.PUBLISHED: "published",
-    Source.FIT: "by a fit to MACs and parameters (hollow)",
+    AccuracySource.GIVEN: "as given",
+    AccuracySource.PUBLISHED: "published",
+    AccuracySource.FIT: "by a fit to MACs and parameters (hollow)",
 }
 
 
@@ -104,8 +104,8 @@ def _draw(axes: Axes, sweep_points: SweepPoints, panel: Panel, is_many: bool) ->
     for order, verdict in enumerate((Verdict.DOES_NOT_FIT, Verdict.UNKNOWN, Verdict.FITS)):
         look = _LOOKS[verdict]
         of_verdict = [point for point in panel.points if point.verdict == verdict]
-        solid = [point for point in of_verdict if point.source is not Source.FIT]
-        hollow = [point for point in of_verdict if point.source is Source.FIT]
+        solid = [point for point in of_verdict if point.source is not AccuracySource.FIT]
+        hollow = [point for point in of_verdict if point.source is AccuracySource.FIT]
         for points, is_hollow in ((solid, False), (hollow, True)):
             if points:
                 _dots(axes, points, look, is_hollow, is_many, order)

@@ -14,9 +14,9 @@ from mcusim.sweeping.rows import Value, row_of, row_of_failure
 from mcusim.sweeping.spec import Network, SweptQuestion
 from mcusim.version import __version__
 
-__all__ = ["Row", "answers", "failure", "worker_version"]
+__all__ = ["AnswerRow", "answers", "failure", "worker_version"]
 
-Row = dict[str, Value]
+AnswerRow = dict[str, Value]
 
 
 class _Loaded(NamedTuple):
@@ -27,9 +27,9 @@ class _Loaded(NamedTuple):
     error: str = ""
 
 
-def answers(questions: Sequence[SweptQuestion]) -> list[Row]:
+def answers(questions: Sequence[SweptQuestion]) -> list[AnswerRow]:
     """The row of each question, in their order. A question that cannot be answered has a row that says why."""
-    rows: list[Row] = []
+    rows: list[AnswerRow] = []
     loaded = None
     for question in questions:
         if loaded is None or loaded.network != question.network:
@@ -43,7 +43,7 @@ def worker_version() -> str:
     return __version__
 
 
-def failure(question: SweptQuestion, sentence: str) -> Row:
+def failure(question: SweptQuestion, sentence: str) -> AnswerRow:
     """The row of a question without an answer."""
     return row_of_failure(_asked(question), sentence)
 
@@ -58,7 +58,7 @@ def _load(network: Network) -> _Loaded:
         return _Loaded(network, None, "there is not memory enough to read it")
 
 
-def _row(question: SweptQuestion, loaded: _Loaded) -> Row:
+def _row(question: SweptQuestion, loaded: _Loaded) -> AnswerRow:
     if loaded.graph is None:
         return failure(question, loaded.error)
     try:

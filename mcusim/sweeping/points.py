@@ -22,14 +22,24 @@ from mcusim.errors import InputError, McusimError, did_you_mean
 from mcusim.optimising.predictors import IMAGENET, imagenet_fit
 from mcusim.report import Verdict
 from mcusim.spaces import find_space
-from mcusim.sweeping.answering import Row
+from mcusim.sweeping.answering import AnswerRow
 from mcusim.sweeping.reading import read_answers
 from mcusim.units import BYTES_PER_KIB
 
-__all__ = ["DIVIDERS", "METRICS", "Metric", "Panel", "Point", "Source", "SweepPoints", "front_of", "sweep_points"]
+__all__ = [
+    "DIVIDERS",
+    "METRICS",
+    "AccuracySource",
+    "Metric",
+    "Panel",
+    "Point",
+    "SweepPoints",
+    "front_of",
+    "sweep_points",
+]
 
 
-class Source(StrEnum):
+class AccuracySource(StrEnum):
     """Where an accuracy comes from."""
 
     GIVEN = "given"
@@ -100,7 +110,7 @@ class Point(NamedTuple):
     verdict: str
     x: float
     y: float
-    source: Source | None = None
+    source: AccuracySource | None = None
     on_front: bool = False
 
 
@@ -150,11 +160,11 @@ def sweep_points(
         columns[DIVIDERS[by]] = None
     rows = read_answers(folder, tuple(columns)).rows
     answered = [row for row in rows if row["error"] is None]
-    scores: Mapping[str, tuple[str, float, Source]] = {}
+    scores: Mapping[str, tuple[str, float, AccuracySource]] = {}
     of = ""
     if ACCURACY in (across.name, up.name):
         scores, of = _accuracies(answered, accuracies, dataset)
-    panels: dict[str, list[tuple[Row, Point]]] = {}
+    panels: dict[str, list[tuple[AnswerRow, Point]]] = {}
     for row in answered:
         point = _point(row, across, up, scores)
         if point is not None:
@@ -180,7 +190,9 @@ def _metric(name: str, option: str) -> Metric:
     return metric
 
 
-def _point(row: Row, x: Metric, y: Metric, scores: Mapping[str, tuple[str, float, Source]]) -> Point | None:
+def _point(
+    row: AnswerRow, x: Metric, y: Metric, scores: Mapping[str, tuple[str, float, AccuracySource]]
+) -> Point | None:
     places, source = [], None
     for metric in (x, y):
         if metric.name == ACCURACY:
@@ -199,7 +211,7 @@ def _point(row: Row, x: Metric, y: Metric, scores: Mapping[str, tuple[str, float
     return Point(number, network, board, runtime, schedule, verdict, places[0], places[1], source)
 
 
-def _panel(title: str, pairs: Sequence[tuple[Row, Point]], x: Metric, y: Metric) -> Panel:
+def _panel(title: str, pairs: Sequence[tuple[AnswerRow, Point]], x: Metric, y: Metric) -> Panel:
     front = front_of([point for _, point in pairs if point.verdict == Verdict.FITS], x, y)
     chosen = {point.number for point in front}
     points = tuple([point._replace(on_front=point.number in chosen) for _, point in pairs])
@@ -217,7 +229,7 @@ def front_of(points: Sequence[Point], x: Metric, y: Metric) -> list[Point]:
     return front
 
 
-def _budget(rows: Sequence[Row], metric: Metric) -> float | None:
+def _budget(rows: Sequence[AnswerRow], metric: Metric) -> float | None:
     """The one budget of all rows."""
     budgets: set[Any] = {row[metric.budget] for row in rows} if metric.budget else set()
     only = next(iter(budgets)) if len(budgets) == 1 else None
@@ -229,11 +241,11 @@ def _budget(rows: Sequence[Row], metric: Metric) -> float | None:
 
 
 def _accuracies(
-    rows: Sequence[Row], file: str | None, dataset: str | None
-) -> tuple[dict[str, tuple[str, float, Source]], str]:
+    rows: Sequence[AnswerRow], file: str | None, dataset: str | None
+) -> tuple[dict[str, tuple[str, float, AccuracySource]], str]:
     """Network -> (data set, percent, source), of one data set: accuracies on two of them are not compared."""
     given = {} if file is None else _read_accuracies(file)
-    accuracy_of: dict[str, tuple[str, float, Source]] = {}
+    accuracy_of: dict[str, tuple[str, float, AccuracySource]] = {}
     weights: Counter[str] = Counter()
     for row in rows:
         label = str(row["network"])
@@ -256,15 +268,15 @@ def _accuracies(
     return {label: score for label, score in accuracy_of.items() if score[0] == chosen}, chosen
 
 
-def _score(label: str, dataset: str, row: Row, given: Mapping[str, float]) -> tuple[float, Source] | None:
+def _score(label: str, dataset: str, row: AnswerRow, given: Mapping[str, float]) -> tuple[float, AccuracySource] | None:
     if given:
-        return (given[label], Source.GIVEN) if label in given else None
+        return (given[label], AccuracySource.GIVEN) if label in given else None
     published = _published(label)
     if published is not None:
-        return published, Source.PUBLISHED
+        return published, AccuracySource.PUBLISHED
     macs, params = row["model.macs"], row["model.params"]
     if dataset == IMAGENET and isinstance(macs, int) and isinstance(params, int) and macs > 0 and params > 0:
-        return imagenet_fit().top1(macs, params), Source.FIT
+        return imagenet_fit().top1(macs, params), AccuracySource.FIT
     return None
 
 

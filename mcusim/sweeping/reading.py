@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcusim.errors import InputError
-from mcusim.sweeping.answering import Row
+from mcusim.sweeping.answering import AnswerRow
 
 __all__ = ["Answers", "read_answers"]
 
@@ -19,7 +19,7 @@ class Answers:
     """folder: where they lie.   rows: in the order of their numbers.   spec: what was asked, as JSON."""
 
     folder: str
-    rows: tuple[Row, ...]
+    rows: tuple[AnswerRow, ...]
     spec: str
 
 
@@ -40,7 +40,7 @@ def read_answers(folder: str | os.PathLike[str], columns: Sequence[str]) -> Answ
     files = sorted(parts.glob("*.parquet")) if parts.is_dir() else []
     if not files:
         raise InputError("it holds no answers of a sweep", where=where, fix=fix)
-    rows: list[Row] = []
+    rows: list[AnswerRow] = []
     spec = ""
     for file in files:
         try:

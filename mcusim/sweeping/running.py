@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from mcusim.sweeping.answering import Row, answers, failure
+from mcusim.sweeping.answering import AnswerRow, answers, failure
 from mcusim.sweeping.cluster import Cluster
 from mcusim.sweeping.pool import Pool
 from mcusim.sweeping.spec import Sweep, SweptQuestion
@@ -108,11 +108,11 @@ def run_sweep(
     return Tally(answered, failed, resumed, time.monotonic() - began)
 
 
-def _written(store: Store, missing: Iterable[tuple[int, int]], workers: Workers) -> Iterator[list[Row]]:
+def _written(store: Store, missing: Iterable[tuple[int, int]], workers: Workers) -> Iterator[list[AnswerRow]]:
     """The rows of each part, once it is written."""
     fresh = (_batch(store.sweep, part) for part in missing)
     again: deque[Batch] = deque()
-    open_rows: dict[tuple[int, int], list[Row]] = {}
+    open_rows: dict[tuple[int, int], list[AnswerRow]] = {}
     under_way = 0
     while True:
         while under_way < 2 * workers.count:  # one in work and one waiting for each
@@ -141,7 +141,7 @@ def _written(store: Store, missing: Iterable[tuple[int, int]], workers: Workers)
             yield open_rows.pop(part)
 
 
-def _unpacked(workers: Workers) -> tuple[Batch, list[Row] | None, str]:
+def _unpacked(workers: Workers) -> tuple[Batch, list[AnswerRow] | None, str]:
     done = workers.done()
     return done.batch, done.rows, done.why
 

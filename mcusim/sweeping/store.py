@@ -21,7 +21,7 @@ from typing import Any
 from mcusim.errors import InputError, OutputError
 from mcusim.files import exists
 from mcusim.report import SCHEMA_VERSION
-from mcusim.sweeping.answering import Row
+from mcusim.sweeping.answering import AnswerRow
 from mcusim.sweeping.rows import ROW_VERSION, columns
 from mcusim.sweeping.spec import Sweep
 from mcusim.version import __version__
@@ -49,7 +49,7 @@ class Store:
         there = {file.name for file in self.answers.iterdir()}
         return [part for part in self.parts() if _file(part) not in there]
 
-    def write(self, part: tuple[int, int], rows: Sequence[Row]) -> None:
+    def write(self, part: tuple[int, int], rows: Sequence[AnswerRow]) -> None:
         """Write a part, whole. Raises OutputError where the disk is full or gone."""
         import pyarrow.parquet
 
@@ -64,7 +64,7 @@ class Store:
             hidden.unlink(missing_ok=True)
             raise _cannot_write(error, target) from None
 
-    def _table(self, rows: Sequence[Row]) -> Any:
+    def _table(self, rows: Sequence[AnswerRow]) -> Any:
         import pyarrow
 
         kinds: dict[type, Any] = {

@@ -29,10 +29,10 @@ from mcusim.schedule import LAYER
 from mcusim.searching import front_schedules
 from mcusim.searching.routed import Space
 
-__all__ = ["Beside", "Published", "compare_msfcnn", "front_of_macs", "published_networks", "unfused_bytes"]
+__all__ = ["Beside", "PrintedNetwork", "compare_msfcnn", "front_of_macs", "printed_networks", "unfused_bytes"]
 
 
-class Published(msgspec.Struct, frozen=True):
+class PrintedNetwork(msgspec.Struct, frozen=True):
     """A network that msf-CNN plans. plans: RAM in bytes and MACs, the one without fusion first.
 
     base: the network of the zoo that it is, or is changed from by `input`, `channels` and `first` (layer's channels).
@@ -70,15 +70,15 @@ class Beside(NamedTuple):
 
 
 @cache
-def published_networks() -> tuple[Published, ...]:
+def printed_networks() -> tuple[PrintedNetwork, ...]:
     """All of them."""
     text = resources.files("mcusim.tables").joinpath("msfcnn.toml").read_text(encoding="utf-8")
-    return tuple(msgspec.convert(msgspec.toml.decode(text)["network"], list[Published]))
+    return tuple(msgspec.convert(msgspec.toml.decode(text)["network"], list[PrintedNetwork]))
 
 
-def compare_msfcnn(spaces: Sequence[Space], networks: Iterable[Published] | None = None) -> Iterator[Beside]:
+def compare_msfcnn(spaces: Sequence[Space], networks: Iterable[PrintedNetwork] | None = None) -> Iterator[Beside]:
     """Every plan beside the least MACs in each of the spaces."""
-    for network in published_networks() if networks is None else networks:
+    for network in printed_networks() if networks is None else networks:
         graph = network.graph()
         fronts = [front_of_macs(graph, space) for space in spaces]
         unfused = network.plans[0][1]
