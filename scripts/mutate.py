@@ -5,8 +5,10 @@
 
 A fault is a changed comparison, an operator, a number off by one, a condition turned round, or a term left out. Each is
 tried in a process of its own: a fork of this one, in which everything is loaded already and the functions of the file's
-module are given the faulty code. Nothing is written to the tree. The fastest tests run first. Prints a line for each
-that survives, then how many of how many were caught. A fault that hangs its tests is caught by the clock.
+module are given the faulty code. Nothing is written to the tree. A run without a fault notes the statements that each
+test reaches: tests that reach the fault run first, the fastest of them before others, then the rest of their files, as
+a test may use what another one left in a cache. Prints a line for each fault that survives, then how many of how many
+were caught. A fault that hangs its tests is caught by the clock.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ import ast
 import contextlib
 import copy
 import gc
+import json
 import os
 import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import NamedTuple
@@ -35,7 +38,7 @@ PATIENCE = 4
 """A fault with which the tests take so many times as long loops."""
 LONG_SECONDS = 20
 """A test that takes longer than this without a fault is left out."""
-QUIETLY = ("-q", "-x", "--quick", "-p", "no:cacheprovider", "--no-header", "-W", "ignore")
+QUIETLY = ("-q", "--quick", "-p", "no:cacheprovider", "--no-header", "-W", "ignore")
 
 TESTS = {
     "mcusim/lowering": (
@@ -57,6 +60,10 @@ TESTS = {
 
 COMPARISONS = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult, ast.Div: ast.Mult}
+
+
+Statement = tuple[str, int]
+"""Path of a file, from the repository, and the line on which a statement of it begins."""
 
 
 class Fault(NamedTuple):
@@ -154,45 +161,135 @@ def codes_in(code: CodeType) -> Iterator[CodeType]:
             yield from codes_in(inner)
 
 
-class FastFirst:
-    """Runs tests in order of the time that they took without a fault. That is written down in a run of its own."""
+class _Watched(ast.NodeTransformer):
+    """Says of each statement inside a function, before it runs, that it was reached."""
 
-    def __init__(self, seconds: dict[str, float] | None, to: int) -> None:
-        self.seconds, self.to = seconds, to
+    def __init__(self, path: str) -> None:
+        self.path, self.depth = path, 0
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        self.depth += 1
+        watched = self.generic_visit(node)
+        self.depth -= 1
+        return watched
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        node = super().generic_visit(node)
+        for name in ("body", "orelse", "finalbody") if self.depth else ():
+            statements = getattr(node, name, None)
+            if isinstance(statements, list):
+                setattr(node, name, [each for statement in statements for each in (self._said(statement), statement)])
+        return node
+
+    def _said(self, statement: ast.AST) -> ast.AST:
+        line = getattr(statement, "lineno", 0)
+        return ast.copy_location(
+            ast.parse(f"__import__('sys')._reached.add(({self.path!r}, {line}))").body[0], statement
+        )
+
+
+def watch(paths: set[str]) -> set[Statement]:
+    """Statements of loaded modules that have run since, of those inside functions."""
+    reached: set[Statement] = set()
+    vars(sys)["_reached"] = reached
+    for path in paths:
+        tree = ast.parse((REPO / path).read_text(encoding="utf-8"))
+        install(path, ast.fix_missing_locations(_Watched(path).visit(tree)))
+    return reached
+
+
+class _Noting:
+    """Writes down how long each test took and what it reached, in a run without a fault."""
+
+    def __init__(self, reached: set[Statement], to: int) -> None:
+        self.reached, self.to = reached, to
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed and report.duration < LONG_SECONDS:
+            noted = {"name": report.nodeid, "seconds": report.duration, "reached": sorted(self.reached)}
+            os.write(self.to, (json.dumps(noted) + "\n").encode())
+        if report.when == "teardown":
+            self.reached.clear()
+
+
+class _Ordered:
+    """Runs some tests in an order of their own."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.places = {name: place for place, name in enumerate(names)}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        if self.seconds is not None:
-            known = self.seconds
-            items[:] = sorted((item for item in items if item.nodeid in known), key=lambda item: known[item.nodeid])
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if self.seconds is None and report.when == "call" and report.passed and report.duration < LONG_SECONDS:
-            os.write(self.to, f"{report.duration} {report.nodeid}\n".encode())
+        chosen = [item for item in items if item.nodeid in self.places]
+        items[:] = sorted(chosen, key=lambda item: self.places[item.nodeid])
 
 
-def outcome(path: str, number: int | None, seconds: dict[str, float] | None = None) -> tuple[bool, dict[str, float]]:
-    """Whether a test fails, or the clock ends it, with a fault in the file; with none if there is no number.
+class Test(NamedTuple):
+    """seconds: that it took without a fault.   reached: statements that ran in it."""
 
-    And how long each test took that passed, in a run without `seconds`.
+    name: str
+    seconds: float
+    reached: frozenset[Statement]
+
+
+def chosen(fault: Fault, tests: Sequence[Test]) -> list[Test]:
+    """The tests that a fault can fail, in the order in which to run them."""
+    tree = ast.parse((REPO / fault.path).read_text(encoding="utf-8"))
+    site = list(dict.fromkeys(sites(tree)))[fault.number]
+    inside = [
+        node for node in ast.walk(tree) if isinstance(node, ast.stmt) and any(at is site for at in ast.walk(node))
+    ]
+    at = (fault.path, inside[-1].lineno)  # the innermost: `walk` goes from the outside in
+    files = {test.name.split("::")[0] for test in tests if at in test.reached}
+    near = [test for test in tests if test.name.split("::")[0] in files]
+    return sorted(near, key=lambda test: (at not in test.reached, test.seconds))
+
+
+def in_child(
+    path: str, seconds: float, options: Sequence[str], prepare: Callable[[int], object]
+) -> tuple[int, list[str]]:
+    """Status of a fork that runs the tests of a file, and the lines that it wrote.
+
+    prepare: what to do before that -> a plugin of pytest; is given where to write.
     """
     reads, writes = os.pipe()
     child = os.fork()
     if child == 0:
-        signal.alarm(SECONDS if seconds is None else min(SECONDS, 30 + int(PATIENCE * sum(seconds.values()))))
+        signal.alarm(int(seconds))
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             code = 1
             try:
-                if number is not None:
-                    install(path, planted(path, number)[0])
-                code = int(pytest.main([*QUIETLY, *tests_of(path)], plugins=[FastFirst(seconds, writes)]))
+                code = int(pytest.main([*QUIETLY, *options, *tests_of(path)], plugins=[prepare(writes)]))
             finally:
                 os._exit(code)
     os.close(writes)
-    with os.fdopen(reads, encoding="utf-8") as lines:
-        pairs = [line.rstrip("\n").split(" ", 1) for line in lines]
-    _, status = os.waitpid(child, 0)
-    return status != 0, {name: float(taken) for taken, name in pairs}
+    with os.fdopen(reads, encoding="utf-8") as stream:
+        lines = list(stream)
+    return os.waitpid(child, 0)[1], lines
+
+
+def without_fault(each: Sequence[Fault]) -> list[Test] | None:
+    """The topical tests of a room and what they reach; None if one fails."""
+    paths = {fault.path for fault in each}
+    status, lines = in_child(each[0].path, SECONDS, (), lambda to: _Noting(watch(paths), to))
+    if status:
+        return None
+    noted = [json.loads(line) for line in lines]
+    return [Test(one["name"], one["seconds"], frozenset(map(tuple, one["reached"]))) for one in noted]
+
+
+def is_caught(fault: Fault, tests: Sequence[Test]) -> bool:
+    """Whether a test fails with a fault, or the clock ends it."""
+    run = chosen(fault, tests)
+    if not run:
+        return False
+
+    def plant(_: int) -> _Ordered:
+        install(fault.path, planted(fault.path, fault.number)[0])
+        return _Ordered([test.name for test in run])
+
+    seconds = min(SECONDS, 30 + PATIENCE * sum(test.seconds for test in run))
+    return in_child(fault.path, seconds, ("-x",), plant)[0] != 0
 
 
 def main() -> None:
@@ -212,11 +309,11 @@ def main() -> None:
         each = faults(where)
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             pytest.main([*QUIETLY, "--collect-only", *tests_of(each[0].path)])  # loads tests, and what they import
-        is_broken, seconds = outcome(each[0].path, None)
-        if is_broken:
+        tests = without_fault(each)
+        if tests is None:
             sys.exit(f"{where}: its tests fail, or take more than {SECONDS} s, without a fault too")
         for fault in draw.sample(each, min(-(-asked.sample // len(asked.where)), len(each))):
-            was_caught, _ = outcome(fault.path, fault.number, seconds)
+            was_caught = is_caught(fault, tests)
             caught, tried = caught + was_caught, tried + 1
             if not was_caught:
                 print(f"survives: {planted(fault.path, fault.number)[1]}", flush=True)
