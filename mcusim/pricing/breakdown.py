@@ -12,8 +12,9 @@ from mcusim.graph import ABSENT, Flow, Graph, Signature
 from mcusim.kept import Kept
 from mcusim.ops import OPS
 from mcusim.ops.totals import whole_work
+from mcusim.pricing.cycles import NO_CYCLES, Cycles, added, whole_cycles
 from mcusim.pricing.efforts import PUBLISHED, EffortModel, Parts
-from mcusim.pricing.prices import Coefficients, Cost, price_whole, price_work, step_work
+from mcusim.pricing.prices import Coefficients, price_whole, price_work, step_work
 from mcusim.program import Program, Stage, Step, ViewKind
 from mcusim.region import Span
 from mcusim.report import Basis, LayerInfo, StageInfo
@@ -24,7 +25,6 @@ from mcusim.schedule import StageKind
 __all__ = [
     "UNTOLD",
     "Breakdown",
-    "Cycles",
     "StepCost",
     "breakdown",
     "stage_infos",
@@ -50,41 +50,13 @@ class StepCost(NamedTuple):
 
     kernel: Kernel
     macs: int
-    cycles: Cycles | None
-
-
-class Cycles(NamedTuple):
-    """Whole cycles of a step by cause; they add up to the whole total."""
-
-    total: int
-    compute: int
-    store: int
-    memory: int
-    overhead: int
-
-    @property
-    def causes(self) -> tuple[int, int, int, int]:
-        """All but the total."""
-        return self.compute, self.store, self.memory, self.overhead
-
-    def plus(self, other: Cycles) -> Cycles:
-        """Both together, cause by cause."""
-        return Cycles(*[mine + theirs for mine, theirs in zip(self, other, strict=True)])
+    cycles: Cycles[int] | None
 
 
 _SYSTEMS_KEPT = 1024
-NO_CYCLES = Cycles(0, 0, 0, 0, 0)
 _UNKNOWN = (None, None, None, None, None)
 UNTOLD = (Flow.CHOOSES, Flow.LOOPS)
 """Operators that run subgraphs, and nothing tells how often."""
-
-
-def _whole_cycles(cost: Cost) -> Cycles:
-    computed = round(cost.compute_cycles)
-    stored = round(cost.compute_cycles + cost.store_cycles)
-    total = round(cost.total_cycles)
-    moved = min(round(cost.compute_cycles + cost.store_cycles + cost.memory_cycles), total)
-    return Cycles(total, computed, stored - computed, moved - stored, total - moved)
 
 
 class _LayerFacts(NamedTuple):
@@ -102,7 +74,7 @@ class _LayerFacts(NamedTuple):
     weight_bytes: int
     why: str
     hint: str
-    cycles: Cycles | None
+    cycles: Cycles[int] | None
     efforts: Parts
     troubled: bool
     total: int | None
@@ -113,7 +85,13 @@ class _LayerFacts(NamedTuple):
 
 
 def _facts(
-    op: str, kernel: Kernel, shape: tuple[int, ...], macs: int, cycles: Cycles | None, weight_bytes: int, efforts: Parts
+    op: str,
+    kernel: Kernel,
+    shape: tuple[int, ...],
+    macs: int,
+    cycles: Cycles[int] | None,
+    weight_bytes: int,
+    efforts: Parts,
 ) -> _LayerFacts:
     troubled = not kernel.supported or bool(kernel.caveat)
     return _LayerFacts(
@@ -122,7 +100,7 @@ def _facts(
     )  # fmt: skip
 
 
-def _repriced(facts: _LayerFacts, cycles: Cycles | None) -> _LayerFacts:
+def _repriced(facts: _LayerFacts, cycles: Cycles[int] | None) -> _LayerFacts:
     total, compute, store, memory, overhead = cycles or _UNKNOWN
     return facts._replace(
         cycles=cycles, total=total, compute=compute, store=store, memory=memory, overhead=overhead
@@ -149,7 +127,7 @@ def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signa
         kernel,
         shape,
         whole_work(signature).macs,
-        None if prices is None else _whole_cycles(price_whole(prices, signature)),
+        None if prices is None else whole_cycles(price_whole(prices, signature)),
         sum(kind.size_bytes for kind in learned if kind is not None and kind.is_constant),
         _model(prices).parts(signature, whole_work(signature)),
     )
@@ -180,7 +158,7 @@ def step_cost(stage: Stage, step: Step, runtime: Runtime, prices: Coefficients |
         return StepCost(facts.kernel, facts.macs, facts.cycles)
     work, kernel = step_work(step), runtime.kernel_in(stage.kind, step.signature)
     return StepCost(
-        kernel, work.macs, None if prices is None else _whole_cycles(price_work(prices, step.signature, work))
+        kernel, work.macs, None if prices is None else whole_cycles(price_work(prices, step.signature, work))
     )
 
 
@@ -205,12 +183,12 @@ def breakdown(
         indices = [step[0] for step in stage.steps]
         for index, fact, alive in zip(indices, facts, alive_bytes[time : time + len(indices)], strict=True):
             if index == ABSENT:
-                copying = copying.plus(fact.cycles or NO_CYCLES)
+                copying = added(copying, fact.cycles or NO_CYCLES)
                 continue
             if copying is NO_CYCLES or fact.cycles is None:
                 facts_of[index] = fact
             else:
-                facts_of[index], copying = _repriced(fact, fact.cycles.plus(copying)), NO_CYCLES
+                facts_of[index], copying = _repriced(fact, added(fact.cycles, copying)), NO_CYCLES
             sram_bytes[index] = alive + held_bytes
         time += len(indices)
         troubled += [index for index, fact in zip(indices, facts, strict=True) if fact.troubled and index != ABSENT]
@@ -249,7 +227,7 @@ def _step_facts(stage: Stage, step: Step, runtime: Runtime, prices: Coefficients
     if stage.kind is not StageKind.LAYER:
         work, cycles, efforts = step_work(step), facts.cycles, facts.efforts
         if prices is not None:
-            cycles = _whole_cycles(price_work(prices, step.signature, work))
+            cycles = whole_cycles(price_work(prices, step.signature, work))
             efforts = prices.model.parts(step.signature, work)
         kernel = runtime.kernel_in(stage.kind, step.signature)
         facts = _facts(facts.op, kernel, facts.output_shape, facts.macs, cycles, facts.weight_bytes, efforts)

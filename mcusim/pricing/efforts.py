@@ -14,7 +14,6 @@ a price at some knots, and a layer between two knots takes a share of each:
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
 from math import log2
@@ -23,13 +22,13 @@ from typing import NamedTuple
 
 from mcusim.graph import Signature
 from mcusim.ops import Work, WorkKind
+from mcusim.pricing.cycles import Cause
 
 __all__ = [
     "CAUSES",
     "EFFORTS",
     "GROUPS",
     "PUBLISHED",
-    "Cause",
     "Effort",
     "EffortModel",
     "Parts",
@@ -37,19 +36,6 @@ __all__ = [
     "efforts",
     "rates_of_work",
 ]
-
-
-class Cause(StrEnum):
-    """What cycles are spent on."""
-
-    COMPUTE = "compute"
-    """Multiply-accumulates."""
-    STORE = "store"
-    """Requantising and storing outputs; element-wise arithmetic."""
-    MEMORY = "memory"
-    """Gathering and moving bytes, and waiting for memory."""
-    OVERHEAD = "overhead"
-    """Entering kernels."""
 
 
 class Effort(NamedTuple):

@@ -25,7 +25,8 @@ from mcusim.ops.depthwise_conv_2d import depthwise_windows
 from mcusim.ops.registry import Work, attributes_of
 from mcusim.ops.shared.pooling import pool_windows
 from mcusim.ops.shared.windows import SIGNATURES_KEPT, WindowAttributes
-from mcusim.pricing.efforts import Cause, EffortModel, Parts, WorkRates
+from mcusim.pricing.cycles import Cause
+from mcusim.pricing.efforts import EffortModel, Parts, WorkRates
 from mcusim.pricing.physics import physics, wait_factor
 from mcusim.region import Span, Window
 

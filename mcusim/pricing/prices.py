@@ -19,7 +19,8 @@ from mcusim.boards.board import Board
 from mcusim.graph import Signature
 from mcusim.ops import OPS, Work
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
-from mcusim.pricing.efforts import EFFORTS, PUBLISHED, Cause, EffortModel
+from mcusim.pricing.cycles import Cause, Cycles
+from mcusim.pricing.efforts import EFFORTS, PUBLISHED, EffortModel
 from mcusim.pricing.emulated import EMULATED_FAMILY, emulated_model, emulated_prices
 from mcusim.pricing.intervals import MULTIPLYING, NORMAL_QUANTILE, Known, Scale, is_alone, is_tiny
 from mcusim.pricing.physics import stall_share
@@ -29,22 +30,7 @@ from mcusim.program import Step
 from mcusim.report import Basis
 from mcusim.runtimes import Runtime
 
-__all__ = ["MACS_ONLY", "Coefficients", "Cost", "Interval", "coefficients", "price_whole", "price_work", "step_work"]
-
-
-class Cost(NamedTuple):
-    """Cycles, and what they are spent on.
-
-    compute_cycles: multiply-accumulates.   store_cycles: requantising and storing outputs, element-wise arithmetic.
-    memory_cycles: gathering and moving bytes, and waiting for flash.   overhead_cycles: entering kernels.
-    Assumption A1: none of them overlaps another; together they are `total_cycles`.
-    """
-
-    total_cycles: float = 0.0
-    compute_cycles: float = 0.0
-    store_cycles: float = 0.0
-    memory_cycles: float = 0.0
-    overhead_cycles: float = 0.0
+__all__ = ["MACS_ONLY", "Coefficients", "Interval", "coefficients", "price_whole", "price_work", "step_work"]
 
 
 class Interval(NamedTuple):
@@ -159,7 +145,7 @@ def _emulated(board: Board) -> Coefficients:
     )
 
 
-def price_work(prices: Coefficients, call: Signature, work: Work) -> Cost:
+def price_work(prices: Coefficients, call: Signature, work: Work) -> Cycles[float]:
     """Cycles of some work of a node, in the core's own clock."""
     mac, output, read, entry = prices.model.rates(prices.cycles, call, work)
     total = mac * work.macs + read * work.inputs + output * work.outputs + entry * work.calls
@@ -168,7 +154,7 @@ def price_work(prices: Coefficients, call: Signature, work: Work) -> Cost:
         spent[prices.model.causes[place]] += amount * prices.cycles[place]
     waiting = prices.stall_share * (spent[Cause.COMPUTE] + spent[Cause.STORE])
     busy = 1.0 - prices.stall_share
-    return Cost(
+    return Cycles(
         total,
         busy * spent[Cause.COMPUTE],
         busy * spent[Cause.STORE],
@@ -183,10 +169,10 @@ def step_work(step: Step) -> Work:
 
 
 @lru_cache(SIGNATURES_KEPT)
-def price_whole(prices: Coefficients, signature: Signature) -> Cost:
+def price_whole(prices: Coefficients, signature: Signature) -> Cycles[float]:
     """Cycles of a node that runs whole, once. Operators that mcusim does not know cost nothing here."""
     op = OPS.get(signature.op)
     if op is None or not signature.outputs:
-        return Cost()
+        return Cycles(0.0, 0.0, 0.0, 0.0, 0.0)
     output = signature.output
     return price_work(prices, signature, op.work(signature, output.rows, output.cols, 1))

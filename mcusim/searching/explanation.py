@@ -123,11 +123,11 @@ class _Clock(NamedTuple):
 
     def _done(self, step: Step) -> int:
         assert self.prices is not None
-        return round(price_work(self.prices, step.signature, step_work(step)).total_cycles)
+        return round(price_work(self.prices, step.signature, step_work(step)).total)
 
     def _once(self, step: Step) -> int:
         assert self.prices is not None
-        return round(price_whole(self.prices, step.signature).total_cycles)
+        return round(price_whole(self.prices, step.signature).total)
 
 
 def _cut_stage(stage: Stage, info: StageInfo, spec: str, clock: _Clock) -> CutStage:

@@ -164,7 +164,7 @@ class StageCosts:
         return Layers(
             tuple(live_bytes(program.buffers, program.length)),
             tuple([{role: self.rules.aligned(size) for role, size in self.rules.held_scratch(call)} for call in calls]),
-            tuple([round(price_whole(self.prices, call).total_cycles) for call in calls]),
+            tuple([round(price_whole(self.prices, call).total) for call in calls]),
         )
 
     def outside_bytes(self, place: InputPlace) -> Ints:

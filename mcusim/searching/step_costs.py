@@ -54,7 +54,7 @@ def cycles_of(prices: Coefficients, call: Signature, computed: tuple[Ints, Ints]
         work = OPS[call.op].work
 
         def priced(rows: int, cols: int, times: int) -> float:
-            return price_work(prices, call, work(call, rows, cols, times)).total_cycles
+            return price_work(prices, call, work(call, rows, cols, times)).total
 
         return np.rint(_one_by_one(priced, (*computed, calls), np.float64))
     mac, output, read, entry = prices.model.rates(prices.cycles, call, counts)

@@ -38,7 +38,7 @@ def layers_are_cheapest(program: Program, rules: LoweringRules, prices: Coeffici
     calls = [step.signature for step in steps]
     if program.parts or not all(_reads_everything(call) and _asks_no_less(rules, call) for call in calls):
         return False
-    least = _LEAST_SHARE * sum([price_whole(prices, call).total_cycles for call in calls])
+    least = _LEAST_SHARE * sum([price_whole(prices, call).total for call in calls])
     if moves_input and not _copies_cost(program, rules, prices, least):
         return False
     return all(_entry_cycles(prices, call) > least for call in calls)
@@ -54,7 +54,7 @@ def _copies_cost(program: Program, rules: LoweringRules, prices: Coefficients, l
         return False
     kinds = [tensors[index].type for index in inputs]
     copies = [signature("COPY", Attributes(), (kind,), (kind,)) for kind in kinds]
-    return sum([price_whole(prices, copy).total_cycles for copy in copies]) > least
+    return sum([price_whole(prices, copy).total for copy in copies]) > least
 
 
 @lru_cache(SIGNATURES_KEPT)

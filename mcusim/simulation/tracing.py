@@ -20,7 +20,8 @@ from mcusim.frontends.checks import refuse_float
 from mcusim.graph import ABSENT
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.accounting import PlacedNetwork, memory_of
-from mcusim.pricing.breakdown import Cycles, step_cost
+from mcusim.pricing.breakdown import step_cost
+from mcusim.pricing.cycles import Cycles
 from mcusim.pricing.prices import Coefficients
 from mcusim.pricing.stored import Calibration
 from mcusim.program import Stage, Step
@@ -169,7 +170,7 @@ class _PieceWork(NamedTuple):
 
     region: Region
     macs: int
-    cycles: Cycles
+    cycles: Cycles[int]
 
 
 class _Track(NamedTuple):
@@ -203,7 +204,7 @@ def _track(
     return _Track(name, facts, alive_bytes, (_one_piece if whole else _pieces)(step, macs, cycles))
 
 
-def _pieces(step: Step, macs: int, cycles: Cycles) -> dict[tuple[int, int], _PieceWork]:
+def _pieces(step: Step, macs: int, cycles: Cycles[int]) -> dict[tuple[int, int], _PieceWork]:
     """A step's work dealt out to its pieces: by their areas, or evenly where a runtime pads all to one size (A24)."""
     areas = {
         (row, col): rows.length * cols.length
@@ -228,7 +229,7 @@ def _dealt(amount: int, weights: Sequence[int]) -> list[int]:
     ]
 
 
-def _one_piece(step: Step, macs: int, cycles: Cycles) -> dict[tuple[int, int], _PieceWork]:
+def _one_piece(step: Step, macs: int, cycles: Cycles[int]) -> dict[tuple[int, int], _PieceWork]:
     """All of a step, as if it ran at once."""
     return {(0, 0): _PieceWork(Region(reduce(hull, step.rows), reduce(hull, step.cols)), macs, cycles)}
 
