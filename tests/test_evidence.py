@@ -58,7 +58,7 @@ def test_the_interval_is_what_its_reasons_say(model: str, board: str, runtime: s
     deviation = (why.prices**2 + why.noise**2) ** 0.5
     assert log(latency.high_ms / latency.ms) == pytest.approx(NORMAL_QUANTILE * why.scale * deviation, rel=1e-6)
     assert sum(part.of_time for part in why.parts) == pytest.approx(1.0, abs=0.05)
-    assert [part.of_variance for part in why.parts] == sorted((p.of_variance for p in why.parts), reverse=True)
+    assert [part.deviation for part in why.parts] == sorted((p.deviation for p in why.parts), reverse=True)
 
 
 @pytest.mark.parametrize(

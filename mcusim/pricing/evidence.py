@@ -174,11 +174,14 @@ def shape_words(work: Work) -> str:
 
 
 class Part(NamedTuple):
-    """One kind of work: its share of the time, and of the variance of the logarithm of the time."""
+    """One kind of work: its share of the time, and how unsure the time would be if nothing but its price were.
+
+    deviation: of the logarithm of the time. Measured sums tie prices together, so those of all kinds partly cancel.
+    """
 
     work: str
     of_time: float
-    of_variance: float
+    deviation: float
 
 
 class IntervalReason(NamedTuple):
@@ -201,22 +204,16 @@ def interval_reason(amounts: Sequence[float], prices: Coefficients, place: Place
     """Of the time that so much of each effort takes.   prices: of `place`."""
     spent = np.multiply(amounts, prices.cycles)
     shares = spent / max(float(spent.sum()), 1e-9)
-    pulled = shares * (prices.covariance @ shares)
-    variance = max(float(pulled.sum()), 1e-12)
-    parts: dict[str, tuple[float, float]] = {}
-    for effort, share, part in zip(EFFORTS, shares.tolist(), pulled.tolist(), strict=True):
-        of_time, of_variance = parts.get(effort.base, (0.0, 0.0))
-        parts[effort.base] = (of_time + share, of_variance + part / variance)
-    seen = [Part(work, *values) for work, values in parts.items() if values[0] >= _LEAST_SHARE]
+    variance = max(float(shares @ prices.covariance @ shares), 1e-12)
+    parts = []
+    for work in dict.fromkeys(effort.base for effort in EFFORTS):
+        own = np.where([effort.base == work for effort in EFFORTS], shares, 0.0)
+        parts.append(Part(work, float(own.sum()), float(own @ prices.covariance @ own) ** 0.5))
     return IntervalReason(
         Known.KERNEL if is_alone(amounts) else place.known,
         place.evidence,
         variance**0.5,
         prices.row_variance**0.5,
         prices.scale_at(amounts, variance),
-        tuple(sorted(seen, key=_doubt)),
+        tuple(sorted([part for part in parts if part.of_time >= _LEAST_SHARE], key=lambda part: -part.deviation)),
     )
-
-
-def _doubt(part: Part) -> float:
-    return -part.of_variance

@@ -54,7 +54,8 @@ def reason_lines(report: Report, reasons: TimeReasons, width: int) -> list[Text]
         f"{_capital(interval.evidence)}. What is known: {interval.known.value}. The prices of this network's work are "
         f"known to {100 * interval.prices:.1f} % (one standard deviation), measured times scatter by "
         f"{100 * interval.noise:.1f} % around them; both together are multiplied with {interval.scale:.2f}, which "
-        "left-out times of this kind ask for."
+        "left-out times of this kind ask for. By kind of work, how far each alone could move the time; measured sums "
+        "tie them together, so they partly cancel:"
     )
     lines += [*paragraph(words, width), Text()]
     lines += [line for part in interval.parts[:_PARTS_SHOWN] for line in paragraph(_part(part), width, indent="  ")]
@@ -70,7 +71,7 @@ def _capital(text: str) -> str:
 
 def _part(part: Part) -> str:
     work = _WORK.get(part.work, part.work)
-    return f"{100 * part.of_time:4.0f} % of the time, {100 * part.of_variance:4.0f} % of the doubt: {work}"
+    return f"{100 * part.of_time:4.0f} % of the time, alone it moves it by {100 * part.deviation:4.1f} %: {work}"
 
 
 def _layer_lines(report: Report, layer: LayerInfo, reason: LayerReason, width: int) -> list[Text]:

@@ -143,7 +143,8 @@ class Front:
         asked = f"{self.graph.name[:60]!r} on {self.board.name!r} with {self.runtime.name!r}"
         best = "none fits" if self.best is None else f"best {str(self.best.schedule)!r}"
         least = f"{format_bytes(self.nearest.peak_bytes)} of {format_bytes(self.budget_bytes)} SRAM at least"
-        return f"<Front {asked}: {len(self.points)} schedules, {best}, {least}>"
+        counted = f"{len(self.points)} schedule{'s' * (len(self.points) != 1)}"
+        return f"<Front {asked}: {counted}, {best}, {least}>"
 
 
 def search(
