@@ -53,7 +53,10 @@ TESTS = {
     "mcusim/planners": (
         *("test_planners.py", "test_placing.py", "test_planning.py", "test_reorder.py", "test_shared_objects.py"),
     ),
-    "mcusim/pricing": ("test_pricing.py", "test_evidence.py", "test_layer_logs.py"),
+    "mcusim/pricing": (
+        *("test_pricing.py", "test_evidence.py", "test_layer_logs.py", "test_emulated.py", "test_trace.py"),
+        "test_stages.py",
+    ),
     "mcusim/report.py": ("test_report.py", "test_render.py", "test_json_documents.py"),
 }
 """Room -> its topical tests, run with --quick."""
