@@ -1,4 +1,10 @@
-"""Half-open intervals of rows or columns, and what an output region needs of its inputs."""
+"""Half-open intervals of rows or columns, and what an output region needs of its inputs: its receptive field.
+
+The halo of a convolution is what two neighbouring pieces both need. With a 3x3 kernel, stride 2 and one row of padding:
+
+    outputs [0, 2)   need rows [-1, 4)    row -1 is padding
+    outputs [2, 4)   need rows [ 3, 8)    row 3 is the halo: kernel - stride = 1 row
+"""
 
 from __future__ import annotations
 
@@ -57,7 +63,7 @@ class Window(NamedTuple):
         return (self.kernel - 1) * self.dilation + 1
 
     def needs(self, outputs: Span) -> Span:
-        """Input interval that these outputs read, not clipped: it reaches into the padding."""
+        """Input interval that these outputs read, halo included; not clipped: it reaches into the padding."""
         if outputs.stop <= outputs.start:
             return Span(0, 0)
         start = outputs.start * self.stride - self.before

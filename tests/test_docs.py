@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,20 @@ def test_notebooks_run(name: str, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_where_things_are_is_true() -> None:
+    """Every file of the table is there, and has what the table names; so is every file that a room lists."""
+    rows = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("## Where is")[2].splitlines()
+    entries = [row.strip("| ").split(" | ") for row in rows if row.startswith("| ") and ".py`" in row]
+    assert len(entries) > 12
+    for _, file, inside in entries:
+        text = (REPO / "mcusim" / file.strip("`")).read_text(encoding="utf-8")
+        for name in re.findall(r"`([^`]+)`", inside):
+            assert name.split(".")[0] in text or next((REPO / "mcusim").glob(name.rstrip("/")), None), (file, name)
+    for package in (REPO / "mcusim").glob("*/__init__.py"):
+        for name in re.findall(r"^(\w+\.py)  ", package.read_text(encoding="utf-8"), re.MULTILINE):
+            assert (package.parent / name).is_file(), (package.parent.name, name)
 
 
 def test_the_glossary_is_sorted() -> None:

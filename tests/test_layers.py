@@ -175,6 +175,13 @@ def faults(module: str) -> Iterator[str]:
                 yield f"{MODULES[module]}:{node.lineno}: calls {used}(); only {MAY_SHOW} do"
 
 
+def test_the_table_of_rooms_has_each() -> None:
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## Rooms")[2].partition("Where does")[0]
+    rooms = [room for room in FLOORS if not room.startswith("__")]
+    assert [room for room in rooms if f"`{room}/`" not in table and f"`{room}.py`" not in table] == []
+
+
 @pytest.mark.parametrize("room", sorted({module.split(".")[0] for module in MODULES}))
 def test_imports_point_down(room: str) -> None:
     assert room in FLOOR_OF, f"mcusim/{room} stands on no floor: give it one in FLOORS of {Path(__file__).name}"

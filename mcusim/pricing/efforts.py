@@ -5,7 +5,8 @@ each element gathered before it is used (im2col), for each element moved, for ea
 between runtimes and cores; how many there are follows from a layer's shape.
 
 Where the price of a multiply-accumulate differs with the shape (few input channels, narrow maps, large kernels), it has
-a price at some knots, and a layer between two knots takes a share of each:
+a price at some knots, and a layer between two knots takes a share of each. So the price of a depthwise kernel is found
+in `_kernel_rates`, and what a unit of each of its efforts costs on a board in `prices.py`:
 
     depthwise, 20 columns wide      knots   5      12      28      64
                                     share   0      0.4     0.6     0
