@@ -7,11 +7,14 @@ import io
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from commands import run, told
+from one_operator import Operand, Operator
+from test_control_flow import counting
 from test_planning import TRAVELS, answers, head_bytes
 
 import mcusim
@@ -19,6 +22,7 @@ from mcusim.frontends.tflite import parse_tflite, read_tflite
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.memory.planning import OFFLINE_METADATA, plan_memory
 from mcusim.memory.tflm_header import operators_of, resolver_call, tflm_header
+from mcusim.planners.optimal import Plan
 from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.tflm_kernels import KERNELS
 
@@ -251,6 +255,23 @@ def test_the_header_says_what_the_plan_says(corpus):
     assert figures["ARENA_BYTES"] == str(-(-(73_728 + tail) // 16) * 16)
     assert figures["PLANNED_ARENA_BYTES"] == str(-(-(55_296 + tail) // 16) * 16)
     assert figures["OPERATORS"] == "6"
+
+
+@pytest.mark.parametrize(("arena_bytes", "proof"), [(512, "proved minimal"), (528, "the smallest found")])
+def test_the_header_says_proved_of_what_is(arena_bytes, proof, monkeypatch):
+    monkeypatch.setattr("mcusim.memory.tflm_header.offline_plan", lambda *_: Plan((), arena_bytes, 512, ""))
+    text = tflm_header(mcusim.load("smallcifar"), RUNTIMES["tflm"], "0")
+    assert re.search(r"#define \w+_PLANNED_HEAD_BYTES \d+ /\* (.*) \*/", text)[1] == proof
+
+
+def test_the_header_counts_resources_by_name():
+    """Two handles of one resource, in two subgraphs, and one of another."""
+    one = counting()
+    another = Operator("VAR_HANDLE", (), (6,), "VarHandleOptions", {"container": "", "sharedName": "another"})
+    two = replace(one, tensors=(*one.tensors, Operand((), "resource")), operators=(*one.operators, another))
+    for network, count in ((one, 1), (two, 2)):
+        text = tflm_header(parse_tflite(network.content(), name="n", where="n"), RUNTIMES["tflm"], "0")
+        assert f"_RESOURCE_VARIABLES {count}\n" in text
 
 
 def test_every_operator_of_tflm_can_be_added():

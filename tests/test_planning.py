@@ -25,6 +25,7 @@ from mcusim.program import BufferKind
 from mcusim.render.plan import ledger_lines, plan_lines
 from mcusim.render.text import UNICODE
 from mcusim.runtimes import RUNTIMES
+from mcusim.runtimes.registry import LedgerItem
 
 TRAVELS = {
     "mlperf_vww01_mbv1_025_96_int8": (73_728, 55_296),
@@ -153,6 +154,36 @@ def test_a_plan_of_what_cannot_run_says_so():
     text = "\n".join(line.plain for line in plan_lines(plan, flash_ledger(graph, RUNTIMES["tflm"]), None, 100, UNICODE))
     assert "! tflm cannot run" in text
     assert not plan_memory(mcusim.load("mcunet-vww0"), "tflm").refusals
+
+
+@pytest.mark.parametrize("runtime", ["tflm", "tinyengine"])
+def test_steps_are_told_by_their_layers(runtime):
+    graph = mcusim.load("mcunet-vww0")
+    plan = plan_memory(graph, runtime)
+    nodes = [graph.nodes[layer] for layer in plan.step_layers()]
+    assert len(nodes) == len(plan.alive_bytes) > 10
+    assert list(plan.step_names()) == [node.name for node in nodes]
+    assert list(plan.step_ops()) == [node.op for node in nodes]
+
+
+@pytest.mark.parametrize("missing", [0, 1, 500])
+def test_what_no_item_of_the_model_tells_is_one_more(missing):
+    graph, tflm = mcusim.load("smallcifar"), RUNTIMES["tflm"]
+    model_bytes = tflm.flash(graph).model_bytes
+    assert model_bytes
+    known = (LedgerItem("weights", model_bytes - missing, ""),)
+    items = flash_ledger(graph, replace(tflm, flash_ledger=lambda _: known)).model
+    assert sum(item.size_bytes for item in items) == model_bytes
+    assert len(items) == 1 + (missing > 0)
+
+
+@pytest.mark.parametrize("name", ["mcunet-vww0", "smallcifar"])
+def test_every_step_is_counted_with_one_kernel(name):
+    """Where nothing is folded there are as many steps as layers."""
+    graph = mcusim.load(name)
+    ledger = flash_ledger(graph, RUNTIMES["tflm-cmsis-nn"])
+    assert sum(kernel.layers for kernel in ledger.kernels) == len(plan_memory(graph, "tflm-cmsis-nn").step_names())
+    assert len({kernel.name for kernel in ledger.kernels}) == len(ledger.kernels) > 2
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 160])

@@ -50,6 +50,16 @@ def test_the_last_one_sets_up_beside_the_tails_of_the_others():
     assert first.recommended_arena_bytes <= last.recommended_arena_bytes
 
 
+@pytest.mark.parametrize("others", [1, 2, 3])
+def test_setting_up_needs_its_own_arena_above_all_tails(others):
+    """Networks that need more to set up than to run: the last one of them sets the size."""
+    unrolled = parse_tflite(recurrent(20).pack(), name="unrolled", where="unrolled.tflite")
+    tail = plan_memory(unrolled, TFLM).persistent.size_bytes
+    shared = share_arena([unrolled] * (others + 1), TFLM)
+    assert shared.recommended_arena_bytes == -(-(others * tail + TFLM.setup(unrolled)) // 16) * 16
+    assert shared.setup_bytes > 0
+
+
 def test_generated_code_has_no_arena_to_share():
     with pytest.raises(PlanError, match="has no interpreters that could share an arena"):
         share_arena(graphs(), RUNTIMES["tinyengine"])
