@@ -21,6 +21,7 @@ import gc
 import json
 import os
 import random
+import resource
 import signal
 import sys
 import time
@@ -33,7 +34,9 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[1]
 SECONDS = 400
-"""Of a computer that others use too: for all tests without a fault."""
+"""Of the processor, for all tests without a fault."""
+WAITING = 5
+"""A test may wait so many times as long as it may compute: others use the computer too."""
 PATIENCE = 4
 """A fault with which the tests take so many times as long loops."""
 LONG_SECONDS = 20
@@ -259,7 +262,8 @@ def in_child(
     reads, writes = os.pipe()
     child = os.fork()
     if child == 0:
-        signal.alarm(int(seconds))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
+        signal.alarm(WAITING * int(seconds))
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             code = 1
             try:

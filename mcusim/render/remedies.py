@@ -35,7 +35,7 @@ def remedy_lines(diagnosis: Diagnosis, width: int, glyphs: Glyphs) -> list[Text]
         lines += [Text(), *table(_COLUMNS, [_row(diagnosis, remedy) for remedy in diagnosis.remedies], width, glyphs)]
     for remedy in diagnosis.remedies:
         if remedy.lacks:
-            sentence = f"not yet, {remedy.what}: {listed(remedy.lacks)}."
+            sentence = f"It does not fit with {remedy.what}: {listed(remedy.lacks)}."
             lines += paragraph(sentence, width, style="dim", hanging="  ")
     for note in dict.fromkeys(remedy.note for remedy in diagnosis.remedies if remedy.note):
         lines += paragraph(f"! {note}", width, style="yellow", hanging="  ")
@@ -65,7 +65,7 @@ def _row(diagnosis: Diagnosis, remedy: Remedy) -> list[Cell | Bar]:
     style = "green" if remedy.fits else "red"
     share = remedy.sram_bytes / max(diagnosis.report.sram.peak_bytes, 1)
     return [
-        Cell("fits" if remedy.fits else "not yet", style),
+        Cell("fits" if remedy.fits else "no", style),
         Cell(remedy.what),
         Cell(kib(remedy.sram_bytes), style),
         Bar(share, style, track=True),
