@@ -149,7 +149,9 @@ def test_no_remedy_keeps_a_runtime_that_cannot_run_the_network():
         assert "tinyengine cannot run it" in remedy.lacks
     shown = "\n".join(line.plain for line in remedy_lines(found, 100, UNICODE))
     assert "no depthwise kernel for more than" in shown
-    assert all(f"It does not fit with {remedy.what}: {listed(remedy.lacks)}." in " ".join(shown.split()) for remedy in same)
+    assert all(
+        f"It does not fit with {remedy.what}: {listed(remedy.lacks)}." in " ".join(shown.split()) for remedy in same
+    )
 
 
 def test_a_narrower_and_smaller_network_is_the_published_one():

@@ -12,7 +12,7 @@ from rich.text import Text
 from mcusim.render.text import Glyphs, first_name, in_kib, kib, paragraph, shape_text
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import LayerInfo, Report
-from mcusim.units import cycles_to_ms, format_count, format_percent
+from mcusim.units import cycles_to_ms, format_count, format_percent, three_digits
 
 __all__ = ["ALL_UP_TO", "TOP", "LayerChoice", "executed", "layer_table"]
 
@@ -52,8 +52,7 @@ def layer_table(report: Report, width: int, glyphs: Glyphs, choice: LayerChoice)
     most_ms = max(row.ms or 0.0 for row in rows)
     wants_all = choice is LayerChoice.ALL or (choice is LayerChoice.AUTO and len(rows) <= ALL_UP_TO)
     shown = rows if wants_all else _heaviest(rows)
-    decimals = 2 if most_ms < 100 else 1 if most_ms < 1000 else 0
-    cells = [_cells(row, report, most_bytes, most_ms, decimals, glyphs) for row in shown]
+    cells = [_cells(row, report, most_bytes, most_ms, glyphs) for row in shown]
     lines = table(_COLUMNS, cells, width, glyphs)
     return lines + _left_out(report, rows, shown, total_ms, width)
 
@@ -99,9 +98,7 @@ def _heaviest(rows: Sequence[_Row]) -> list[_Row]:
     return [kept[index] for index in sorted(kept)]
 
 
-def _cells(
-    row: _Row, report: Report, most_bytes: int, most_ms: float, decimals: int, glyphs: Glyphs
-) -> list[Cell | Bar]:
+def _cells(row: _Row, report: Report, most_bytes: int, most_ms: float, glyphs: Glyphs) -> list[Cell | Bar]:
     layer = row.layer
     peak = report.sram.peak
     is_peak = peak is not None and peak.layer == layer.name
@@ -119,7 +116,7 @@ def _cells(
         Cell(kib(layer.weight_bytes) if layer.weight_bytes else ""),
         Cell(kib(layer.sram_bytes), f"{emphasis} {over}".strip()),
         Bar(layer.sram_bytes / (most_bytes or 1), over or "cyan"),
-        Cell("?" if row.ms is None else f"{row.ms:,.{decimals}f}"),
+        Cell("?" if row.ms is None else three_digits(row.ms)),
         Bar((row.ms or 0.0) / (most_ms or 1.0), "magenta"),
     ]
 

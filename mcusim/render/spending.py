@@ -10,7 +10,7 @@ from mcusim.render.layers import executed
 from mcusim.render.text import Glyphs, first_name, paragraph
 from mcusim.render.text_table import Cell, Column, table
 from mcusim.report import LayerInfo, Report
-from mcusim.units import cycles_to_ms, format_percent
+from mcusim.units import cycles_to_ms, format_percent, three_digits
 
 __all__ = ["CAUSES", "SLOWEST", "Slow", "causes_of", "main_cause", "slowest", "spending_lines"]
 
@@ -61,9 +61,7 @@ def spending_lines(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
     shares = ", ".join([f"{name} {format_percent(cycles / total)}" for name, cycles in zip(CAUSES, spent, strict=True)])
     slowest_layers = slowest(report)
     lines = paragraph(f"Time: {shares}; the slowest layers:", width, style="bold")
-    largest_ms = max(_ms(one, report) for one in slowest_layers)
-    decimals = 0 if largest_ms >= 100 else 1 if largest_ms >= 10 else 2
-    rows = [_row(one, report, decimals) for one in slowest_layers]
+    rows = [_row(one, report) for one in slowest_layers]
     indent = "  " if width >= 60 else ""
     lines += [Text(indent, no_wrap=True).append_text(line) for line in _table(rows, width - len(indent), glyphs)]
     for hint, layers in _hints(slowest_layers).items():
@@ -84,10 +82,10 @@ def _ms(one: Slow, report: Report) -> float:
     return cycles_to_ms(one.layer.cycles or 0, report.profile.clock_hz)
 
 
-def _row(one: Slow, report: Report, decimals: int) -> list[Cell]:
+def _row(one: Slow, report: Report) -> list[Cell]:
     layer = one.layer
     return [
-        Cell(f"{_ms(one, report):,.{decimals}f}"),
+        Cell(three_digits(_ms(one, report))),
         Cell("ms", "dim"),
         Cell(format_percent(one.share)),
         Cell(f"{layer.index} {one.name}"),
