@@ -80,6 +80,8 @@ class Memory:
 
     def read(self, operand: Operand, at: Place) -> None:
         room, start = self.start_of(operand)
+        first = next(pixels(operand, at), None)
+        assert first is None or 0 <= first[0] - 8 * at.first_byte < 8  # below a byte: elements of 4 and 2 bits
         for bit, image, row, col in pixels(operand, at):
             self.check_inside(operand, bit)
             element = self.element(operand, image, row, col)
@@ -163,6 +165,18 @@ def test_the_images_of_a_batch_lie_beside_each_other_in_a_piece(spec):
     for runtime in ("tflm", "tinyengine"):
         [found] = mcusim.execute(graph, [images], schedule=spec, runtime=runtime, check=True)
         np.testing.assert_array_equal(found, mcusim.execute(graph, [images])[0])
+
+
+@pytest.mark.parametrize("shape", [(1, 12), (7,), (2, 3, 5)])
+@pytest.mark.parametrize("dtype", [DType.INT8, DType.INT32, DType.INT4])
+def test_what_is_no_map_is_one_element_as_long_as_all(shape, dtype):
+    builder = GraphBuilder("flat")
+    program = lower(builder.build([builder.op("NEG", (builder.input(shape, dtype),))]), LAYER, TFLM.rules)
+    [step] = operands(program)
+    for operand in (step.reads[0], step.writes[0]):
+        assert operand is not None
+        assert operand.layout.pixel_bits == operand.layout.row_bits == operand.layout.image_bits
+        assert -(-operand.layout.pixel_bits // 8) == operand.kind.size_bytes
 
 
 @settings(max_examples=30)

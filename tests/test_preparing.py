@@ -14,7 +14,7 @@ from mcusim import zoo
 from mcusim.errors import ModelError
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
-from mcusim.graph import DType
+from mcusim.graph import DType, Quantization
 from mcusim.lowering.lower import lower
 from mcusim.lowering.preparing import prepared_integers
 from mcusim.runtimes import RUNTIMES
@@ -73,3 +73,17 @@ def test_a_node_that_cannot_be_computed_is_named():
     graph = builder.build([builder.op("RELU", (x,), name="bent")])
     with pytest.raises(ModelError, match=r"network 'half', node 0 \(RELU, 'bent'\): elements of float16"):
         prepared_integers(lower(graph, LAYER, RUNTIMES["tflm"].rules))
+
+
+def test_int16_with_a_zero_point_is_refused_where_it_is_read_and_taken_where_it_is_made():
+    """A QUANTIZE to int16 may have any zero point; an operator that computes on such tensors looks at none."""
+
+    def prepared(op: str, source: DType) -> tuple[object, ...]:
+        builder = GraphBuilder("int16")
+        x = builder.input((1, 4), source, quantization=Quantization((0.5,), (3,)))
+        outputs = [builder.op(op, (x,), name="it", dtype=DType.INT16, quantization=Quantization((0.5,), (5,)))]
+        return prepared_integers(lower(builder.build(outputs), LAYER, RUNTIMES["tflm"].rules))
+
+    assert len(prepared("QUANTIZE", DType.INT8)) == 1
+    with pytest.raises(ModelError, match="has the zero point 3, and int16 has none"):
+        prepared("LOGISTIC", DType.INT16)

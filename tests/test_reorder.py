@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -12,7 +13,7 @@ from mcusim import zoo
 from mcusim.errors import PlanError
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.tflite import read_tflite
-from mcusim.graph import Graph, Padding
+from mcusim.graph import Graph, Padding, signature
 from mcusim.lowering.lower import lower
 from mcusim.lowering.reorder import check_order, reorder
 from mcusim.lowering.rules import LoweringRules
@@ -116,6 +117,43 @@ def test_a_branch_is_finished_before_the_next_begins():
     assert found.order == (0, 2, 1, 3, 4)
     assert (found.old_peak_bytes, found.peak_bytes) == (64 * (64 + 64 + 4), 64 * (4 + 4 + 64))
     assert found.proved
+
+
+def test_a_branch_whose_padding_is_folded_can_come_first():
+    """The first node of the file leaves 16 KiB behind; the other branch is best over before that, PAD and all."""
+    builder = GraphBuilder("padded")
+    x = builder.input((1, 16, 16, 4))
+    kept = builder.conv_2d(x, 64, 1, padding=Padding.VALID)
+    wide = builder.conv_2d(x, 64, 3, padding=1)
+    graph = builder.build([kept, builder.conv_2d(wide, 4, 1, padding=Padding.VALID)])
+    better = reorder(graph, TINYENGINE)
+    assert better.order == (1, 2, 3, 0)
+    assert (better.old_peak_bytes, better.peak_bytes) == (256 * (64 + 64 + 4), 256 * (64 + 4 + 4))
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_side_effects_keep_their_order(begun):
+    """Operators that nobody knows may do anything, so they run in the file's order, whatever a better one would be."""
+    builder = GraphBuilder("effects")
+    x = builder.input((1, 8, 8, 4))
+    wide = [builder.conv_2d(x, 64, 1, padding=Padding.VALID) for _ in range(2)]
+    wide = [builder.unary("RELU", w) for w in wide] if begun else wide
+    narrow = [builder.conv_2d(w, 4, 1, padding=Padding.VALID) for w in wide]
+    known = builder.build([builder.add(*[builder.unary("RELU", n) for n in reversed(narrow)])])
+    nodes = [
+        replace(
+            node, signature=signature("CUSTOM:Effect", node.attributes, node.signature.inputs, node.signature.outputs)
+        )
+        if node.op == "RELU"
+        else node
+        for node in known.nodes
+    ]
+    graph = replace(known, nodes=tuple(nodes))
+    better = reorder(graph, TFLM)
+    effects = [node.name for node in graph.nodes if node.op == "CUSTOM:Effect"]
+    assert len(effects) == 2 + 2 * begun
+    assert [node.name for node in better.graph.nodes if node.name in effects] == effects
+    check_order(graph, better.order)
 
 
 def test_a_chain_is_left_as_it_is():

@@ -242,6 +242,17 @@ def any_schedules(draw) -> Schedule:
     return Schedule(tuple(draw(st.lists(st.one_of(kinds), min_size=1, max_size=4))))
 
 
+def cut_nodes(schedule: Schedule) -> set[int]:
+    """The numbers of the computing nodes that run in pieces."""
+    cut: set[int] = set()
+    start = 0
+    for stage in schedule.stages:
+        end = start + (stage.nodes or 0)
+        cut |= set(range(start, end)) if stage.kind is not StageKind.LAYER else set()
+        start = end
+    return cut
+
+
 @given(graph=st.one_of(networks(), uncuttable((1, 6, 8, 3))), schedule=any_schedules())
 def test_the_nearest_schedule_works(graph, schedule):
     try:
@@ -250,6 +261,7 @@ def test_the_nearest_schedule_works(graph, schedule):
         nearest = told.fix.removeprefix("use ").removesuffix(", the nearest that works")
         assert str(lowered(graph, nearest))
         assert nearest != str(schedule)
+        assert cut_nodes(parse_schedule(nearest)) <= cut_nodes(schedule)
 
 
 @given(text=st.text("layerpatchstream:x@+ 0123456789", max_size=30))
@@ -280,6 +292,34 @@ def test_the_halo_of_a_stage_is_what_it_computes_twice_or_keeps() -> None:
     assert halo_bytes("stream:2@2") == [4 * row_bytes, 0]
     # Four patches of 8 x 8 need 9 x 9 each: at two sides the border of the map cuts the window.
     assert halo_bytes("patch:2x2@2") == [4 * 9 * 9 * 8 - 16 * 16 * 8, 0]
+
+
+@pytest.mark.parametrize("first_rows", [8, 12])
+def test_working_memory_of_patches_of_one_size_is_for_the_whole_patch(first_rows: int) -> None:
+    """TinyEngine computes a patch at the border at full size too, so its buffer holds that: its input and padding.
+
+    Each of three depthwise convolutions of 3 x 3 needs one more row at both ends: 2 x 2 patches of 4 rows ask 6 and 8.
+    """
+    builder = GraphBuilder("patches")
+    x = builder.input((1, first_rows, first_rows, 4))
+    for _ in range(3):
+        x = builder.depthwise_conv_2d(x, 3, padding=Padding.SAME)
+    program = lower(builder.build([x]), parse_schedule("patch:2x2@3"), RUNTIMES["tinyengine"].rules)
+    rows = [first_rows // 2 + 2 * after for after in (2, 1, 0)]
+    uses = [use for step in program.stages[0].steps for use in step.scratch if use.role == "im2col"]
+    assert [use.size_bytes for use in uses] == [2 * (each + 2 + 2) ** 2 for each in rows]
+
+
+def test_the_nearest_schedule_keeps_layers_before_a_stage_apart() -> None:
+    """Two layers asked for, a sum over rows that cannot be cut, then the stage: three layers and the stage."""
+    builder = GraphBuilder("sums")
+    x = builder.conv_2d(builder.conv_2d(builder.input((1, 8, 8, 4)), 4, 1), 4, 1)
+    x = builder.op("CUMSUM", (x, builder.integers([1])))
+    for _ in range(3):
+        x = builder.conv_2d(x, 4, 1)
+    with pytest.raises(ScheduleError) as told:
+        lowered(builder.build([x]), "layer@2+patch:2x2@4")
+    assert "use layer@3+patch:2x2@3, the nearest" in told.value.fix
 
 
 def test_the_nearest_schedule_leaves_out_what_is_one_pixel() -> None:

@@ -223,7 +223,7 @@ class _Linking:
             if is_new:
                 self.moments.append(_Moment(number, whole))
             for tensor in node.outputs:
-                self.first.setdefault(base + tensor, start if is_new else start - 1)
+                self.first.setdefault(base + tensor, start)  # of the first time that the subgraph runs
             self._enter_from(whole, flow)
             self.asked[whole] = (self.asked.get(whole, (start,))[0], len(self.moments))
             for tensor in (*node.inputs, *node.outputs):
