@@ -187,6 +187,19 @@ def files(draw) -> Maker:
     return made
 
 
+def test_a_subgraph_that_holds_constants_alone_takes_no_moment():
+    made = Maker()
+    once = made.subgraph("once")
+    once.tensor((1, 8), elements=[0] * 8)
+    made.operator("CALL_ONCE", [], [], make_options("CallOnceOptions", initSubgraphIndex=1))
+    made.graph.inputs, made.graph.outputs = [made.tensor((1, 4))], [made.tensor((1, 4))]
+    made.operator("RELU", made.graph.inputs, made.graph.outputs)
+    assert not any(stage.part for stage in program_of(made).stages)
+    assert program_of(made).length == 2
+    once.operator("RELU", [0], [once.tensor((1, 8))])
+    assert any(stage.part for stage in program_of(made).stages)
+
+
 @given(made=files())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_arena_equals_a_real_interpreters(capfd, made):
