@@ -111,6 +111,20 @@
 #define MCU_PRODUCT_CAREFUL_A(a) MCU_PRODUCT_CAREFUL(a, 0)
 #define MCU_PRODUCT_CAREFUL_B(a) MCU_PRODUCT_CAREFUL(a, 1)
 
+#define MCU_PRODUCT_SETTLE(s0, s1, s2, s3)                                                                             \
+    do {                                                                                                               \
+        MCU_SETTLED(s0);                                                                                               \
+        if (pixels > 1) {                                                                                              \
+            MCU_SETTLED(s1);                                                                                           \
+        }                                                                                                              \
+        if (pixels > 2) {                                                                                              \
+            MCU_SETTLED(s2);                                                                                           \
+        }                                                                                                              \
+        if (pixels > 3) {                                                                                              \
+            MCU_SETTLED(s3);                                                                                           \
+        }                                                                                                              \
+    } while (0)
+
 /* The outputs of channel `n`. */
 #define MCU_PRODUCT_STORE(s0, s1, s2, s3)                                                                              \
     do {                                                                                                               \
@@ -126,10 +140,26 @@
         }                                                                                                              \
     } while (0)
 
+/* Loads that follow one another take a cycle less each: one pixel leaves registers for four of them. */
 #define MCU_PRODUCT_TWICE                                                                                              \
     do {                                                                                                               \
-        MCU_PRODUCT_STEP;                                                                                              \
-        MCU_PRODUCT_STEP;                                                                                              \
+        if (pixels == 1) {                                                                                             \
+            MCU_NEXT(w1, w);                                                                                           \
+            MCU_NEXT(w3, w);                                                                                           \
+            MCU_NEXT_OF_FOUR(x0, x);                                                                                   \
+            MCU_NEXT_OF_FOUR(x1, x);                                                                                   \
+            w0 = mcu_sxtb16(w1);                                                                                       \
+            w1 = mcu_sxtb16_high(w1);                                                                                  \
+            MCU_ADD_PRODUCTS(a0, x0, w0);                                                                              \
+            MCU_ADD_PRODUCTS(b0, x0, w1);                                                                              \
+            w0 = mcu_sxtb16(w3);                                                                                       \
+            w3 = mcu_sxtb16_high(w3);                                                                                  \
+            MCU_ADD_PRODUCTS(a0, x1, w0);                                                                              \
+            MCU_ADD_PRODUCTS(b0, x1, w3);                                                                              \
+        } else {                                                                                                       \
+            MCU_PRODUCT_STEP;                                                                                          \
+            MCU_PRODUCT_STEP;                                                                                          \
+        }                                                                                                              \
     } while (0)
 
 #define MCU_PRODUCT_FOUR                                                                                               \
@@ -153,6 +183,13 @@
     } while (0)
 #endif
 
+/* Whether columns of whole turns of the long loop begin with a turn in a straight line. clang spills sums in it. */
+#if defined(MCU_SMALL) || defined(__clang__)
+#define MCU_PRODUCT_LONG_FIRST 0
+#else
+#define MCU_PRODUCT_LONG_FIRST 1
+#endif
+
 /* Channels [0, end) of `pixels` pixels, of four pixels an even number of channels: `depth` inputs each, a multiple of
    4.   to[p]: channel 0 of pixel p. */
 MCU_INLINE void mcu_product(const int32_t pixels, const mcu_mode mode, const uint32_t *w, const mcu_word *columns,
@@ -161,31 +198,44 @@ MCU_INLINE void mcu_product(const int32_t pixels, const mcu_mode mode, const uin
     /* Volatile, so that they stay where one load finds them: all registers are wanted for sums. */
     const int8_t *const volatile shifts = t->shift;
     const volatile int32_t zero_point = t->zero_point;
-    const int32_t rest = depth % 8 ? depth - 4 : depth - 8; /* behind the inputs that stand before the loops */
+    const int32_t is_long = pixels == 4 && MCU_PRODUCT_LONG_FIRST && depth % 32 == 0;
+    const int32_t before = is_long ? 32 : depth % 8 ? 4 : 8; /* inputs that stand before the loops */
+    const int32_t rest = depth - before;
     const mcu_word *const volatile first_column = columns;
-    const mcu_word *const volatile short_end = columns + 2 * (depth - rest + rest % MCU_PRODUCT_LONG);
+    const mcu_word *const volatile short_end = columns + 2 * (before + rest % MCU_PRODUCT_LONG);
     const mcu_word *const volatile long_end = columns + 2 * depth;
-    const volatile int32_t odd = depth & 4;
+    const volatile int32_t first_inputs = before;
     const int32_t *volatile next_pair = t->scale;
     volatile int32_t next = 0;
-    int8_t *places[4] = {to[0], to[1], to[2], to[3]};
+    int8_t *const volatile place_0 = to[0], *const volatile place_1 = to[1];
+    int8_t *const volatile place_2 = to[2], *const volatile place_3 = to[3];
+    const volatile int32_t last = end;
     for (;;) {
-        const int32_t is_odd = odd;
+        const int32_t first = first_inputs;
         const mcu_word *x = first_column;
         const int32_t *pair = next_pair;
         int32_t a0 = pair[0], b0 = pair[1];
         int32_t a1 = 0, a2 = 0, a3 = 0, b1 = 0, b2 = 0, b3 = 0;
-        uint32_t w0, w1, x0, x1, x2;
-        if (is_odd) {
-            MCU_PRODUCT_FIRST;
-            MCU_PRODUCT_STEP;
-        } else {
+        uint32_t w0, w1, w3, x0, x1, x2;
+        if (pixels == 4 && MCU_PRODUCT_LONG_FIRST && first == 32) {
             MCU_PRODUCT_FIRST;
             MCU_PRODUCT_STEP;
             MCU_PRODUCT_TWICE;
-        }
-        while (x != short_end) {
             MCU_PRODUCT_FOUR;
+            MCU_PRODUCT_FOUR;
+            MCU_PRODUCT_FOUR;
+        } else {
+            if (first == 4) {
+                MCU_PRODUCT_FIRST;
+                MCU_PRODUCT_STEP;
+            } else {
+                MCU_PRODUCT_FIRST;
+                MCU_PRODUCT_STEP;
+                MCU_PRODUCT_TWICE;
+            }
+            while (x != short_end) {
+                MCU_PRODUCT_FOUR;
+            }
         }
         while (x != long_end) {
             MCU_PRODUCT_MANY;
@@ -206,20 +256,22 @@ MCU_INLINE void mcu_product(const int32_t pixels, const mcu_mode mode, const uin
             r >>= 8;
             MCU_PRODUCT_FINISH(b0, b1, b2, b3);
         }
-        MCU_RELOAD(places);
-        int8_t *const p0 = places[0], *const p1 = places[1], *const p2 = places[2], *const p3 = places[3];
+        MCU_PRODUCT_SETTLE(a0, a1, a2, a3);
+        MCU_PRODUCT_SETTLE(b0, b1, b2, b3);
+        int8_t *const p0 = place_0, *const p1 = place_1, *const p2 = place_2, *const p3 = place_3;
         (void)p1, (void)p2, (void)p3;
         n = next;
+        const int32_t stop = last;
         MCU_PRODUCT_STORE(a0, a1, a2, a3);
         n++;
         MCU_OPAQUE(n);
-        if (pixels < 4 && n == end) {
+        if (pixels < 4 && n == stop) {
             break;
         }
         MCU_PRODUCT_STORE(b0, b1, b2, b3);
         n++;
         next = n;
-        if (n >= end) {
+        if (n >= stop) {
             break;
         }
     }
