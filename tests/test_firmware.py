@@ -133,9 +133,11 @@ def test_one_operator_computes_the_executors_bytes(op: str) -> None:
 CATALOGUED = (
     "ADD_N", "CUMSUM", "L2_NORMALIZATION", "RSQRT", "LOGICAL_NOT", "LOGICAL_AND", "LOGICAL_OR", "REDUCE_ALL",
     "REDUCE_ANY", "EMBEDDING_LOOKUP", "GATHER_ND", "FILL", "ONE_HOT", "DYNAMIC_UPDATE_SLICE", "SELECT_V2",
-    "FULLY_CONNECTED", "LOGISTIC", "TANH",
+    "FULLY_CONNECTED", "LOGISTIC", "TANH", "DIV", "MAXIMUM", "SQUARED_DIFFERENCE", "RELU", "RELU6", "RESIZE_BILINEAR",
+    "MUL", "GREATER", "EQUAL",
 )  # fmt: skip
-"""Operators whose networks are listed, not drawn; dense layers for the weights that a network computes."""
+"""Operators whose networks are listed, not drawn; dense layers for the weights that a network computes. Many know int16
+or int32 too."""
 WITHOUT_C = ("float32", "float16", "uint8", "int2", "int4", "uint4")
 
 
@@ -164,6 +166,42 @@ def test_listed_operators_compute_the_executors_bytes(op: str) -> None:
         if answered == (12 if op in ("LOGISTIC", "TANH") else 3):  # int16 scales on either side of where products wrap
             return
     assert answered
+
+
+@needs_host
+@pytest.mark.slow
+@pytest.mark.parametrize("op", ["CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"])
+def test_weights_that_the_network_computes(op: str) -> None:
+    answered = set()
+    for listed in about(op):
+        if "run-time weights" not in listed.label or listed.label.startswith(WITHOUT_C):
+            continue
+        graph, feeds = parse_tflite(listed.content(), name=op, where=op), [*map(np.asarray, listed.feeds(seed=1))]
+        call = graph.nodes[-1].signature
+        if choose(call) is None:
+            with pytest.raises(ModelError, match=op):
+                sources(network_of(graph, LAYER, "net")[0])
+            continue
+        network, _ = network_of(graph, LAYER, "net")
+        made = sources(network)
+        shown = HOST.run(made.files, "net", feeds)
+        assert first_difference(shown, list(expected_steps(graph, network.program, feeds))) == "", listed.label
+        assert made.stored_bytes == find_runtime("mcusim").flash(graph).model_bytes, listed.label
+        answered.add(call.output.dtype)
+    assert len(answered) == 2  # int8 and int16
+
+
+@needs_host
+def test_a_divisor_of_0_gives_what_is_farthest_on_the_dividends_side() -> None:
+    listed = next(network for network in about("DIV") if network.label.startswith("int8 (1, 4, 5, 3) (1, 4, 5, 3)"))
+    graph = parse_tflite(listed.content(), name="DIV", where="DIV")
+    zeros = [graph.tensors[index].quantization.zero_points[0] for index in (*graph.inputs, *graph.outputs)]
+    dividend = np.resize(np.array([-128, zeros[0], 127], np.int8), (1, 4, 5, 3))
+    network, _ = network_of(graph, LAYER, "net")
+    shown = HOST.run(sources(network).files, "net", [dividend, np.full((1, 4, 5, 3), zeros[1], np.int8)])
+    lowest, highest = network.prepared[0].stage.lowest, network.prepared[0].stage.highest
+    right = np.clip(np.resize([-(1 << 31), zeros[2], 1 << 31], 60), lowest, highest)
+    assert np.frombuffer(shown[-1][3], np.int8).tolist() == right.tolist()
 
 
 @needs_host
@@ -488,6 +526,7 @@ def test_a_folder_of_ours_is_written_again(tmp_path: Path) -> None:
     for name in ("one", "two"):
         run("codegen", "smallcifar", "--profile", "stm32f746", "--name", name, "-o", str(folder))
     (folder / "kernels" / "stale.h").write_text("")
+    (folder / "main.c").write_text("int main(void);\n")
     run("codegen", "smallcifar", "--profile", "stm32f746", "--name", "two", "-o", str(folder))
     assert not (folder / "kernels" / "stale.h").exists()
-    assert (folder / "two.c").is_file()
+    assert sorted(path.name for path in folder.glob("*.[chl]*")) == ["main.c", "two.c", "two.h", "two.ld"]
