@@ -79,18 +79,21 @@ int main(void)
 {
     static void *held[UPPER_INPUTS + 1];
     if (NAME_init()) return 2;
-    for (int i = 0; i < UPPER_INPUTS; i++) {
-        const size_t size = (size_t)UPPER_INPUT_BYTES(i);
-        void *to = NAME_input(i);
-        if (!to) {
-            to = held[i] = malloc(size ? size : 1);
-            if (NAME_invoke() != 1) return 4;
-            NAME_set_input(i, to);
+    for (int call = 0; call < CALLS; call++) {
+        for (int i = 0; i < UPPER_INPUTS; i++) {
+            const size_t size = (size_t)UPPER_INPUT_BYTES(i);
+            void *to = NAME_input(i);
+            if (!to && !held[i]) {
+                held[i] = malloc(size ? size : 1);
+                if (NAME_invoke() != 1) return 4;
+                NAME_set_input(i, held[i]);
+            }
+            if (!to) to = held[i];
+            if (size && fread(to, size, 1, stdin) != 1) return 5;
         }
-        if (size && fread(to, size, 1, stdin) != 1) return 5;
+        if (NAME_invoke()) return 3;
+        for (int i = 0; i < UPPER_OUTPUTS; i++) put(-1, i, call, NAME_output(i), (unsigned)UPPER_OUTPUT_BYTES(i));
     }
-    if (NAME_invoke()) return 3;
-    for (int i = 0; i < UPPER_OUTPUTS; i++) put(-1, i, 0, NAME_output(i), (unsigned)UPPER_OUTPUT_BYTES(i));
     for (int i = 0; i < UPPER_INPUTS; i++) free(held[i]);
     return 0;
 }
@@ -108,7 +111,10 @@ class HostLane:
     def is_there(self) -> bool:
         return shutil.which(self.compiler[0]) is not None
 
-    def run(self, files: Mapping[str, str], name: str, inputs: Sequence[Array]) -> list[tuple[int, int, int, bytes]]:
+    def run(
+        self, files: Mapping[str, str], name: str, inputs: Sequence[Array], calls: int = 1
+    ) -> list[tuple[int, int, int, bytes]]:
+        """inputs: of all calls, one after the other.   Outputs have their call's number in the place of a column."""
         with tempfile.TemporaryDirectory() as where:
             folder = Path(where)
             write_files(files, folder)
@@ -116,7 +122,7 @@ class HostLane:
             (folder / "main.c").write_text(main)
             define = f"-D{name.upper()}_TRACE"
             built = subprocess.run(
-                [*self.compiler, *FREE, *self.flags, define, f"{name}.c", "main.c", "-o", "main"],
+                [*self.compiler, *FREE, *self.flags, define, f"-DCALLS={calls}", f"{name}.c", "main.c", "-o", "main"],
                 cwd=folder,
                 capture_output=True,
                 text=True,

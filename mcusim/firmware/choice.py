@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from mcusim.firmware.choices import arithmetic, convolutions, movement
 from mcusim.firmware.choices.convolutions import BANDS, COLUMN_PIXELS, Ring, column_depth, ring_geometry, segments
-from mcusim.firmware.choices.kinds import STORED_INTEGERS, Chooser, KernelChoice, Stored, binary
+from mcusim.firmware.choices.kinds import STORED_INTEGERS, Chooser, KernelChoice, Stored, binary, plain_or
 from mcusim.graph import DType, Signature
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 
@@ -68,11 +68,12 @@ _CHOOSERS: dict[str, Chooser] = {
     "DEPTHWISE_CONV_2D": convolutions.depthwise,
     "FULLY_CONNECTED": convolutions.fully_connected,
     "TRANSPOSE_CONV": convolutions.transpose_conv,
-    "ADD": binary("sum", *STORED_INTEGERS),
-    "SUB": binary("sum", *STORED_INTEGERS),
-    "MUL": binary("product", *STORED_INTEGERS),
-    "MAXIMUM": binary("compare", DType.INT8),
-    "MINIMUM": binary("compare", DType.INT8),
+    "ADD": plain_or(binary("sum", *STORED_INTEGERS)),
+    "SUB": plain_or(binary("sum", *STORED_INTEGERS)),
+    "MUL": plain_or(binary("product", *STORED_INTEGERS)),
+    "DIV": binary("quotient", DType.INT8),
+    "MAXIMUM": plain_or(binary("compare", *STORED_INTEGERS)),
+    "MINIMUM": plain_or(binary("compare", *STORED_INTEGERS)),
     "PRELU": binary("prelu", DType.INT8),
     "LOGISTIC": arithmetic.sigmoid,
     "TANH": arithmetic.sigmoid,
@@ -84,8 +85,8 @@ _CHOOSERS: dict[str, Chooser] = {
     "CAST": arithmetic.cast,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": arithmetic.lstm,
     "HARD_SWISH": arithmetic.lookup,
-    "RELU": arithmetic.lookup,
-    "RELU6": arithmetic.lookup,
+    "RELU": arithmetic.relu,
+    "RELU6": arithmetic.relu,
     "LEAKY_RELU": arithmetic.leaky_relu,
     "SOFTMAX": arithmetic.softmax,
     "LOG_SOFTMAX": arithmetic.log_softmax,
@@ -127,7 +128,7 @@ _CHOOSERS: dict[str, Chooser] = {
     "BROADCAST_TO": movement.move,
     "ZEROS_LIKE": movement.move,
     "REVERSE_V2": movement.picks,
-    "SQUARED_DIFFERENCE": binary("squares", DType.INT8),
+    "SQUARED_DIFFERENCE": plain_or(binary("squares", *STORED_INTEGERS)),
     **dict.fromkeys(("EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL"), arithmetic.comparison),
     "ADD_N": arithmetic.add_n,
     "CUMSUM": arithmetic.cumsum,
@@ -146,14 +147,17 @@ _CHOOSERS: dict[str, Chooser] = {
     "SELECT_V2": movement.select,
     "VAR_HANDLE": movement.nothing,
     "CALL_ONCE": movement.nothing,
+    "CUSTOM:CIRCULAR_BUFFER": movement.latest,
+    "IF": movement.nothing,
+    "WHILE": movement.nothing,
 }
 
 
 def _operands(signature: Signature) -> tuple[Stored, ...]:
     """Constants that a kernel reads as an operand like another: neither parameters nor shapes and axes."""
     read: Collection[int] = _READS_CONSTANTS.get(signature.op, ())
-    if signature.op == "FULLY_CONNECTED" and not signature.input(1).is_constant:
-        read = (0, 2)  # of weights that are computed, the bias need not be
+    if signature.op in _WEIGHTED and not signature.input(1).is_constant:
+        read = _WEIGHTED[signature.op]
     return tuple(
         Stored(f"input_{index}", kind.dtype.bits // 8, kind.elements)
         for index, kind in enumerate(signature.inputs)
@@ -161,9 +165,14 @@ def _operands(signature: Signature) -> tuple[Stored, ...]:
     )
 
 
+_WEIGHTED = {
+    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), (0, 2)),
+    "TRANSPOSE_CONV": (2, 3),
+}
+"""Activations and bias of operators with weights: where those are computed, these need not be."""
 _ALL = range(64)
 _READS_CONSTANTS: dict[str, Collection[int]] = {
-    **dict.fromkeys(("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "PRELU", "BATCH_MATMUL"), range(2)),
+    **dict.fromkeys(("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "PRELU", "BATCH_MATMUL"), range(2)),
     **dict.fromkeys(("EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL"), range(2)),
     "SQUARED_DIFFERENCE": range(2),
     **dict.fromkeys(("BROADCAST_TO", "REVERSE_V2", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"), range(1)),
@@ -174,7 +183,7 @@ _READS_CONSTANTS: dict[str, Collection[int]] = {
     "ASSIGN_VARIABLE": range(1, 2),
     **dict.fromkeys(("GATHER", "GATHER_ND", "EMBEDDING_LOOKUP", "LOGICAL_AND", "LOGICAL_OR"), range(2)),
     **dict.fromkeys(("DYNAMIC_UPDATE_SLICE", "SELECT_V2"), range(3)),
-    "ADD_N": _ALL,
+    **dict.fromkeys(("ADD_N", "IF", "WHILE"), _ALL),
     "FILL": range(1, 2),
     "ONE_HOT": (0, 2, 3),
 }

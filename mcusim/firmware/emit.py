@@ -23,7 +23,7 @@ from mcusim.firmware.choice import STACK_BOUND_BYTES, choose
 from mcusim.firmware.kernel_files import environment, kernel_files
 from mcusim.firmware.steps import Memory, SpanTables, StepText, row_bytes
 from mcusim.firmware.text import array, comment
-from mcusim.graph import ABSENT, DType, Graph, Signature
+from mcusim.graph import ABSENT, DType, Flow, Graph, Signature
 from mcusim.lowering.staging import resized
 from mcusim.program import Home, Program, Stage, Step, ViewKind
 from mcusim.schedule import StageKind
@@ -86,12 +86,15 @@ def memory_of(network: Network) -> Memory:
 def _texts(network: Network, memory: Memory, tables: SpanTables) -> Iterator[tuple[Stage, list[StepText]]]:
     index = 0
     for stage in network.program.stages:
-        if stage.part != 0:
-            index += len(stage.steps)  # of a subgraph that runs before the first inference, or never
+        if not _is_run(network.program, stage):
+            index += len(stage.steps)
             continue
         written = {view: step for step in stage.steps for view in step.writes}
         texts = []
         for step in stage.steps:
+            if _is_moment(step):
+                index += 1
+                continue
             choice = choose(_piece(stage, step))
             if choice is None:
                 raise _without_kernel(network.program)
@@ -118,7 +121,17 @@ def _texts(network: Network, memory: Memory, tables: SpanTables) -> Iterator[tup
         yield stage, texts
 
 
-_WRITES_NOTHING = ("ASSIGN_VARIABLE",)
+def _is_run(program: Program, stage: Stage) -> bool:
+    """Whether an inference may run it: not what runs before the first one, or never."""
+    return stage.part == 0 or program.flow_of(stage) in (Flow.CHOOSES, Flow.LOOPS)
+
+
+def _is_moment(step: Step) -> bool:
+    """Whether nothing runs, and something only lives."""
+    return step.node == ABSENT and step.reads == (ABSENT,)
+
+
+_WRITES_NOTHING = ("ASSIGN_VARIABLE", "CUSTOM:CIRCULAR_BUFFER", "IF", "WHILE")
 
 
 def _piece(stage: Stage, step: Step) -> Signature:
@@ -130,8 +143,9 @@ def _piece(stage: Stage, step: Step) -> Signature:
 
 
 def _own_steps(program: Program) -> list[Step]:
-    """Those of the network itself."""
-    return [step for stage in program.stages if stage.part == 0 for step in stage.steps]
+    """Those that an inference may run."""
+    stages = [stage for stage in program.stages if _is_run(program, stage)]
+    return [step for stage in stages for step in stage.steps if not _is_moment(step)]
 
 
 def _without_kernel(program: Program) -> ModelError:
@@ -197,11 +211,12 @@ def _traced_bytes(stage: Stage, step: Step) -> int:
 
 
 class _Function(NamedTuple):
-    """A stage as text."""
+    """A stage as text.   part: the subgraph that it belongs to."""
 
     name: str
     title: str
     lines: list[str]
+    part: int
 
 
 def _stage_function(network: Network, number: int, stage: Stage, texts: Sequence[StepText]) -> _Function:
@@ -217,7 +232,7 @@ def _stage_function(network: Network, number: int, stage: Stage, texts: Sequence
     kind = (
         f"{stage.kind} {stage.row_pieces}x{stage.col_pieces}" if stage.kind is not StageKind.LAYER else "layer by layer"
     )
-    return _Function(f"{network.name}_stage_{number}", kind, lines)
+    return _Function(f"{network.name}_stage_{number}", kind, lines, stage.part)
 
 
 def _step_lines(network: Network, text: StepText) -> list[str]:
@@ -229,7 +244,8 @@ def _step_lines(network: Network, text: StepText) -> list[str]:
     trace = _trace(text)
     upper = network.name.upper()
     mark = [f"#elif defined({upper}_MARK)", f"{network.name}_mark({text.index});"]
-    inner = [*text.lines, f"#ifdef {upper}_TRACE", *trace, *mark, "#endif"]
+    shown = [f"#ifdef {upper}_TRACE", *trace, *mark, "#endif"] if text.stage.part == 0 else []
+    inner = [*text.lines, *shown]
     head = f"if ({' && '.join(conditions)}) {{" if conditions else "{"
     return [f"/* {title} */", head, *(line if line.startswith("#") else "    " + line for line in inner), "}"]
 
@@ -282,6 +298,7 @@ def sources(network: Network, goal: Goal = Goal.SPEED) -> Sources:
     arrays: dict[str, NDArray[Any]] = {}
     for text in texts:
         arrays.update(text.arrays)
+        arrays.update(text.others)
     starts = _first_values(network, arrays)
     output_homes = [_output_home(network, memory, home, arrays) for home in network.program.outputs]
     modes = frozenset(mode for text in texts for mode in text.modes)
@@ -294,6 +311,7 @@ def sources(network: Network, goal: Goal = Goal.SPEED) -> Sources:
     other_bytes = sum(values.nbytes for name, values in arrays.items() if name not in stored) + tables.size_bytes
     graph = network.graph
     traced = max((_traced_bytes(text.stage, text.step) for text in texts), default=0)
+    parts = {function.part: network.program.parts[function.part].name for function in functions if function.part}
     values = {
         "name": name,
         "upper": name.upper(),
@@ -316,6 +334,7 @@ def sources(network: Network, goal: Goal = Goal.SPEED) -> Sources:
         "tables": tables.text(),
         "declarations": [declaration for text in texts for declaration in text.declarations],
         "functions": functions,
+        "parts": {number: comment(title) for number, title in parts.items()},
         "starts": starts,
         "traced_bytes": max(traced, 1),
         "kernels": list(kernels),

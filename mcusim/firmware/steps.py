@@ -68,7 +68,8 @@ class StepText:
 
     index: on the axis of time.   layer: prefix of its constants.   choice: its kernel.   prepared: its integers.
     written: view -> the step of this stage that writes it.
-    arrays: constants, by full name.   declarations: definitions of structs.   lines: of its call.   includes: files.
+    arrays: constants, by full name.   others: constants that are no operands.   declarations: definitions of structs.
+    lines: of its call.   includes: files.
     modes: ways in which its sums become outputs.
     """
 
@@ -87,6 +88,7 @@ class StepText:
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     declarations: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    others: dict[str, NDArray[Any]] = field(default_factory=dict)
     includes: list[str] = field(default_factory=list)
     modes: set[str] = field(default_factory=set)
 
@@ -167,6 +169,21 @@ class StepText:
         values = self.constant(position)
         assert values is not None, "an input is a view, a variable or a constant"
         return f"(const int8_t *){self.store(f'input_{position}', stored_elements(values))}"
+
+    def home(self, tensor: int) -> str:
+        """Address of a tensor that lies in one piece, whoever reads or writes it."""
+        if tensor in self.memory.variables:
+            return self.at(self.memory.variables[tensor])
+        values = self.graph.tensors[tensor].constant
+        if values is None:
+            return self._base(self.program.views[self.program.homes[tensor]])
+        full = f"{self.layer}_answer_{tensor}"
+        self.others[full] = stored_elements(values)
+        return f"(const int8_t *){full}"
+
+    def part_function(self, number: int) -> str:
+        """The function that runs a subgraph."""
+        return f"{self.layer.rsplit('_', 1)[0]}_part_{number}"
 
     def whole_output(self, position: int = 0) -> str:
         """Address of an output that lies in one piece."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from mcusim.firmware.choice import EXTERNAL_INPUT_BYTES, STACK_BOUND_BYTES, choose, overwrites_of, scratch_of
 from mcusim.firmware.code_sizes import code_bytes_of
-from mcusim.graph import Graph, Signature
+from mcusim.graph import Flow, Graph, Signature
 from mcusim.lowering.rules import InputPlace, LoweringRules
 from mcusim.lowering.staging import network_of
 from mcusim.ops import OPS
+from mcusim.ops.registry import entered_subgraphs
 from mcusim.planners import best_fit_portfolio
 from mcusim.report import Basis
 from mcusim.runtimes.registry import CodeItem, Flash, Kernel, LedgerItem, Runtime, register
@@ -34,8 +35,18 @@ def _stored(graph: Graph) -> list[tuple[str, int]]:
 
 
 def _calls(graph: Graph) -> list[Signature]:
-    """What is executed: nodes with their neighbours folded into them, without those that only relabel."""
-    return [step.signature for step in network_of(graph, RULES).steps]
+    """What is executed: nodes with their neighbours folded into them, without those that only relabel; and those of
+    the subgraphs that an inference may enter."""
+    calls = [step.signature for step in network_of(graph, RULES).steps]
+    entered: set[int] = set()
+    waiting = [call for call in calls if OPS[call.op].flow in (Flow.CHOOSES, Flow.LOOPS)]
+    while waiting:
+        new = set(entered_subgraphs(waiting.pop())) - entered
+        entered |= new
+        inner = [node.signature for number in sorted(new) for node in graph.subgraphs[number - 1].nodes]
+        calls += inner
+        waiting += [call for call in inner if OPS[call.op].flow in (Flow.CHOOSES, Flow.LOOPS)]
+    return calls
 
 
 def _ledger(graph: Graph) -> tuple[LedgerItem, ...]:

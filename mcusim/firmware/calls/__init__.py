@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mcusim.firmware.calls.control import write_if, write_while
 from mcusim.firmware.calls.convolutions import (
     write_conv_2d,
     write_depthwise,
@@ -25,7 +26,9 @@ from mcusim.firmware.calls.elements import (
     write_lookup,
     write_prelu,
     write_product,
+    write_quotient,
     write_relation,
+    write_relu,
     write_sigmoid,
     write_softmax,
     write_squares,
@@ -36,6 +39,7 @@ from mcusim.firmware.calls.movement import (
     write_batching,
     write_blocks,
     write_broadcast_to,
+    write_circular_buffer,
     write_concatenation,
     write_copy,
     write_embedding_lookup,
@@ -70,9 +74,12 @@ from mcusim.ops.shared.late import Late
 __all__ = ["write_call"]
 
 
+_KNOW_COMPUTED_WEIGHTS = ("dense_computed", "conv_computed")
+
+
 def write_call(s: StepText) -> None:
     """Constants, declarations and the call of one step."""
-    if isinstance(s.prepared, Late) and s.choice.name != "dense_computed":
+    if isinstance(s.prepared, Late) and s.choice.name not in _KNOW_COMPUTED_WEIGHTS:
         raise refused(s, "whose weights or places the network computes")
     s.include(s.choice.file)
     _WRITERS[s.step.signature.op](s)
@@ -86,10 +93,12 @@ _WRITERS: dict[str, Callable[[StepText], None]] = {
     "ADD": write_sum,
     "SUB": write_sum,
     "MUL": write_product,
+    "DIV": write_quotient,
     "MAXIMUM": write_compare,
     "MINIMUM": write_compare,
     "PRELU": write_prelu,
-    **dict.fromkeys(("HARD_SWISH", "RELU", "RELU6", "ABS", "ELU"), write_lookup),
+    **dict.fromkeys(("HARD_SWISH", "ABS", "ELU"), write_lookup),
+    **dict.fromkeys(("RELU", "RELU6"), write_relu),
     **dict.fromkeys(("LOGISTIC", "TANH"), write_sigmoid),
     "GATHER": write_gather,
     "ARG_MAX": write_extreme,
@@ -141,4 +150,7 @@ _WRITERS: dict[str, Callable[[StepText], None]] = {
     "SELECT_V2": write_select,
     "VAR_HANDLE": write_nothing,
     "CALL_ONCE": write_nothing,
+    "CUSTOM:CIRCULAR_BUFFER": write_circular_buffer,
+    "IF": write_if,
+    "WHILE": write_while,
 }

@@ -19,6 +19,7 @@ from mcusim.firmware.calls.shared import (
 from mcusim.firmware.choice import column_depth, segments
 from mcusim.firmware.steps import StepText
 from mcusim.firmware.tables import ChannelTable, Mode, channel_table, depthwise_weights, matrix_words
+from mcusim.graph import DType
 from mcusim.ops.conv_2d import PreparedConv2D
 from mcusim.ops.depthwise_conv_2d import PreparedDepthwiseConv2D
 from mcusim.ops.fully_connected import PreparedFullyConnected
@@ -65,6 +66,9 @@ def _channels(s: StepText, table: ChannelTable, groups: int = 1) -> Fields:
 
 
 def write_conv_2d(s: StepText) -> None:
+    if s.choice.name == "conv_computed":
+        _computed(s, "OF_GROUPS")
+        return
     p = cast(PreparedConv2D, s.prepared)
     if s.choice.file == "wide.h":
         _wide(s, p.accumulator, p.rows, p.cols, 0)
@@ -159,6 +163,9 @@ def _wide_table(s: StepText, a: Accumulator, out_c: int) -> Fields:
 
 
 def write_depthwise(s: StepText) -> None:
+    if s.choice.name == "conv_computed":
+        _computed(s, "OF_ONE")
+        return
     p = cast(PreparedDepthwiseConv2D, s.prepared)
     if s.choice.file == "wide.h":
         _wide(s, p.accumulator, p.rows, p.cols, 0)
@@ -213,14 +220,47 @@ def write_fully_connected(s: StepText) -> None:
     s.call("mcu_fully_connected", layer, s.whole(0), s.whole_output())
 
 
-def write_dense_computed(s: StepText) -> None:
-    """Scales and zero points are known before the weights are."""
+def _without_weights(s: StepText) -> object:
+    """The integers of a step whose weights are computed: scales and zero points are known before them."""
     late = s.prepared
     if not isinstance(late, Late):
         raise refused(s, "of such weights")
-    kinds = [s.step.signature.inputs[i] for i in range(len(s.step.signature.inputs))]
+    kinds = s.step.signature.inputs
     made_up = [np.zeros(0) if kind is None else np.zeros(kind.shape, kind.dtype.unpacked.value) for kind in kinds]
-    p = cast(PreparedFullyConnected, late.prepared(made_up, is_trial=True))
+    return late.prepared(made_up, is_trial=True)
+
+
+def _computed(s: StepText, way: str, position: int = 0) -> None:
+    """A convolution whose weights the network computes.   position: of the activations."""
+    p = cast(PreparedConv2D | PreparedDepthwiseConv2D | PreparedTransposeConv, _without_weights(s))
+    signature, kind, out_c, bias = s.step.signature, s.kind(position), s.output.channels, 2 + (position == 2)
+    scaling, stage = p.accumulator.stage.scaling, p.accumulator.stage
+    is_16 = kind.dtype is DType.INT16
+    bias_bits = signature.input(bias).dtype.bits if signature.has(bias) else 0
+    layer = s.define(
+        "mcu_computed_layer",
+        {
+            "multiplier": s.store("multiplier", np.broadcast_to(scaling.multiplier, (out_c,)).astype(np.int32)),
+            "shift": s.store("shift", np.broadcast_to(scaling.shift, (out_c,)).astype(np.int8)),
+            "way": f"MCU_{way}",
+            "bias_bytes": bias_bits // 8,
+            "is_wide": int(is_16 and not (way == "OF_GROUPS" and bias_bits == 32)),
+            **map_fields(kind, out_c),
+            "groups": kind.channels // signature.input(1).shape[3] if way == "OF_GROUPS" else 1,
+            **window_fields(p.rows, p.cols),
+            "in_bytes": kind.dtype.bits // 8,
+            "in_zero_point": p.accumulator.input_zero_point,
+            "zero_point": stage.zero_point,
+            "lowest": int(stage.lowest),
+            "highest": int(stage.highest),
+        },
+    )
+    bias_at = s.whole(bias) if signature.has(bias) else "0"
+    each_image(s, "conv_computed", layer, s.whole(1), bias_at, position=position)
+
+
+def write_dense_computed(s: StepText) -> None:
+    p = cast(PreparedFullyConnected, _without_weights(s))
     units, depth = p.accumulator.weights.shape
     layer = s.define(
         "mcu_dense_computed_layer",
@@ -238,6 +278,9 @@ def write_dense_computed(s: StepText) -> None:
 
 
 def write_transpose_conv(s: StepText) -> None:
+    if s.choice.name == "conv_computed":
+        _computed(s, "SPREAD", position=2)
+        return
     p = cast(PreparedTransposeConv, s.prepared)
     if s.choice.file == "wide.h":
         _wide(s, p.accumulator, p.rows, p.cols, 2)

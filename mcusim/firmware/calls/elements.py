@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 
 from mcusim.arithmetic.fixed_point import SIGMOID_TABLE
-from mcusim.arithmetic.quant import Scaling, dtype_range, rescale, scaling
+from mcusim.arithmetic.quant import INT32_MAX, INT32_MIN, Scaling, dtype_range, rescale, scaling
 from mcusim.firmware.calls.shared import (
     C_TYPES,
     Fields,
@@ -35,6 +35,7 @@ from mcusim.ops.shared.arithmetic import (
     PreparedPlain,
     PreparedPrelu,
     PreparedProduct,
+    PreparedQuotient,
     PreparedSquares,
     PreparedSum,
 )
@@ -55,7 +56,9 @@ __all__ = [
     "write_lookup",
     "write_prelu",
     "write_product",
+    "write_quotient",
     "write_relation",
+    "write_relu",
     "write_sigmoid",
     "write_softmax",
     "write_squares",
@@ -72,13 +75,14 @@ def _broadcast(s: StepText, function: str, *layer: str) -> None:
         return
     steps = [element_steps(shape, s.output.shape) for shape in shapes]
     axes = merged_axes(s.output.shape, steps)
-    size = s.output.dtype.bits // 8
+    in_size, out_size = s.kind(0).dtype.bits // 8, s.output.dtype.bits // 8
     sources, target = [s.whole(0), s.whole(1)], s.whole_output()
     offsets: list[list[str]] = [[], [], []]
     out_steps = element_steps(tuple(n for n, _ in axes), tuple(n for n, _ in axes))
     for axis, ((count, of_axis), out_step) in enumerate(zip(axes[:-1], out_steps[:-1], strict=True)):
         s.lines.append("    " * axis + f"for (int32_t i{axis} = 0; i{axis} < {count}; i{axis}++) {{")
-        for terms, step in zip(offsets, (*of_axis, out_step), strict=True):
+        sizes = in_size, in_size, out_size
+        for terms, step, size in zip(offsets, (*of_axis, out_step), sizes, strict=True):
             if step:
                 terms.append(f" + i{axis} * {step * size}")
     count, (step_a, step_b) = axes[-1]
@@ -94,7 +98,7 @@ def _broadcast_pieces(s: StepText, function: str, shapes: Sequence[tuple[int, ..
     """The same of a piece: run by run of a row where both operands have it whole, else pixel by pixel."""
     if len(s.output.shape) != 4 or s.output.shape[0] > 1:
         raise refused(s, "of that shape, cut into pieces,")
-    size = s.output.dtype.bits // 8
+    in_size, size = s.kind(0).dtype.bits // 8, s.output.dtype.bits // 8
     channels = s.output.channels
     sources = [s.map_in(0), s.map_in(1)]
     target = s.map_out()
@@ -104,7 +108,7 @@ def _broadcast_pieces(s: StepText, function: str, shapes: Sequence[tuple[int, ..
     for source, shape in zip(sources, shapes, strict=True):
         y = "y" if shape[1] > 1 or s.output.rows == 1 else "0"
         x = ("x" if not by_row else col) if shape[2] > 1 or s.output.cols == 1 else "0"
-        arguments += [f"mcu_in_at({source}, {y}, {x}, {shape[3] * size})", str(int(shape[3] > 1 or channels == 1))]
+        arguments += [f"mcu_in_at({source}, {y}, {x}, {shape[3] * in_size})", str(int(shape[3] > 1 or channels == 1))]
     s.lines.append(f"for (int32_t y = {row}; y < {row} + {rows}; y++) {{")
     if by_row:
         out = f"mcu_out_at({target}, y, {col}, {channels * size})"
@@ -117,7 +121,18 @@ def _broadcast_pieces(s: StepText, function: str, shapes: Sequence[tuple[int, ..
     s.lines.append("}")
 
 
+def _plain(s: StepText) -> None:
+    """Elements that are taken as they are."""
+    p = cast(PreparedPlain, s.prepared)
+    limits = p.limits if p.limits is not None else (INT32_MIN, INT32_MAX)
+    ends = [literal(int(min(max(limit, INT32_MIN), INT32_MAX))) for limit in limits]
+    _broadcast(s, "mcu_plain_32", f"MCU_{p.operation.name}", *ends)
+
+
 def write_sum(s: StepText) -> None:
+    if s.choice.name == "plain":
+        _plain(s)
+        return
     p = cast(PreparedSum, s.prepared)
     if _sum_fast(s, p):
         return
@@ -184,15 +199,28 @@ def _pair(s: StepText, write: Callable[[str, str, str, str], str], first: int) -
 
 
 def write_product(s: StepText) -> None:
+    if s.choice.name == "plain":
+        _plain(s)
+        return
     p = cast(PreparedProduct, s.prepared)
     layer = s.define("mcu_product_layer", {"zero_points": p.zero_points, "stage": stage_fields(p.stage)})
     _broadcast(s, "mcu_multiply" if s.output.dtype is DType.INT8 else "mcu_multiply_16", layer)
 
 
+def write_quotient(s: StepText) -> None:
+    p = cast(PreparedQuotient, s.prepared)
+    layer = s.define("mcu_quotient_layer", {"zero_points": p.zero_points, "stage": stage_fields(p.stage)})
+    _broadcast(s, "mcu_divide", layer)
+
+
 def write_compare(s: StepText) -> None:
+    if s.choice.name == "plain":
+        _plain(s)
+        return
     p = cast(PreparedPlain, s.prepared)
     # Booleans are 0 and 1: the smaller of them is their conjunction.
-    _broadcast(s, "mcu_maximum" if p.operation in (Operation.MAXIMUM, Operation.OR) else "mcu_minimum")
+    function = "mcu_maximum" if p.operation in (Operation.MAXIMUM, Operation.OR) else "mcu_minimum"
+    _broadcast(s, function + ("_16" if s.output.dtype is DType.INT16 else ""))
 
 
 def write_prelu(s: StepText) -> None:
@@ -215,6 +243,26 @@ def write_lookup(s: StepText) -> None:
         raise refused(s, "of floats")
     table = s.store("table", p.table.astype(np.int8))
     each_run(s, lambda a, out, count: f"mcu_lookup({table}, {a}, {out}, {count})")
+
+
+def write_relu(s: StepText) -> None:
+    if s.choice.name == "lookup":
+        write_lookup(s)
+        return
+    table = cast(PreparedUnary, s.prepared).table
+    assert table is not None, "integers have a table"
+    lowest, highest = int(table.min()), int(table.max())
+    if s.step.signature.op == "RELU6":
+        each_run(s, lambda a, out, n: f"mcu_clamp_16({lowest}, {highest}, {a}, {out}, {n})")
+        return
+    node = s.graph.nodes[s.step.node]
+    kinds = [s.graph.tensors[t].quantization for t in (node.inputs[0], node.outputs[0])]
+    assert kinds[0] is not None, "preparing it asked for them"
+    assert kinds[1] is not None, "preparing it asked for them"
+    factor = scaling(kinds[0].scales[0] / kinds[1].scales[0])
+    stage = scaled_fields(factor, kinds[1].zero_points[0], lowest, highest)
+    layer = s.define("mcu_relu_layer", {"zero_point": kinds[0].zero_points[0], "stage": stage})
+    each_run(s, lambda a, out, n: f"mcu_relu_16({layer}, {a}, {out}, {n})")
 
 
 def write_sigmoid(s: StepText) -> None:
@@ -325,6 +373,9 @@ def _pairs(scalings: Sequence[Scaling]) -> Fields:
 
 
 def write_squares(s: StepText) -> None:
+    if s.choice.name == "plain":
+        _plain(s)
+        return
     p = cast(PreparedSquares, s.prepared)
     layer = s.define(
         "mcu_squares_layer",
@@ -335,13 +386,15 @@ def write_squares(s: StepText) -> None:
             "stage": stage_fields(p.stage),
         },
     )
-    _broadcast(s, "mcu_squares", layer)
+    _broadcast(s, "mcu_squares" if s.output.dtype is DType.INT8 else "mcu_squares_16", layer)
 
 
 def write_relation(s: StepText) -> None:
     p = cast(PreparedComparison, s.prepared)
     if p.scalings is None:
-        raise refused(s, "without scales")
+        function = "mcu_relate_32" if s.kind(0).dtype is DType.INT32 else "mcu_relate_8"
+        _broadcast(s, function, f"MCU_{p.relation.name}")
+        return
     layer = s.define(
         "mcu_relation_layer",
         {

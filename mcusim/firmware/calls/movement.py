@@ -35,6 +35,7 @@ __all__ = [
     "write_batching",
     "write_blocks",
     "write_broadcast_to",
+    "write_circular_buffer",
     "write_concatenation",
     "write_copy",
     "write_embedding_lookup",
@@ -91,6 +92,14 @@ def write_read_variable(s: StepText) -> None:
     s.call("mcu_copy", s.whole_output(), s.whole(0), f"{s.output.size_bytes}u")
 
 
+def write_circular_buffer(s: StepText) -> None:
+    """Rows move up by one, and the new one comes last."""
+    kept, row_bytes = s.home(s.graph.nodes[s.step.node].outputs[0]), s.kind(0).size_bytes
+    behind = s.output.size_bytes - row_bytes
+    s.call("mcu_copy", kept, f"{kept} + {row_bytes}", f"{behind}u")
+    s.call("mcu_copy", f"{kept} + {behind}", s.whole(0), f"{row_bytes}u")
+
+
 def write_assign_variable(s: StepText) -> None:
     target = s.at(s.memory.variables[s.tensor(0)])
     s.call("mcu_copy", target, s.whole(1), f"{s.kind(1).size_bytes}u")
@@ -144,7 +153,7 @@ def write_concatenation(s: StepText) -> None:
         if p.stacks:
             shape = (*shape[: p.axis], 1, *shape[p.axis :])
         out = plus(target, start * out_steps[p.axis], size)
-        _move(s, shape, out_steps, steps_of(shape), s.whole(position), out, f"_{position}")
+        _move(s, shape, out_steps, steps_of(shape), s.whole(position), out, f"p{position}")
 
 
 def _place_fields(s: StepText, kind: TensorType) -> Fields:
@@ -186,7 +195,7 @@ def _join_pieces(s: StepText, p: Join) -> None:
             fields |= {"first_col": start, "end_col": start + kind.cols}
         else:
             fields["first_channel"] = start
-        layer = s.define("mcu_place_layer", fields, f"_{position}")
+        layer = s.define("mcu_place_layer", fields, f"p{position}")
         s.call("mcu_place", layer, s.map_in(position), target)
 
 
@@ -206,7 +215,7 @@ def write_slices(s: StepText) -> None:
         shown = [walk for walk in walks if not (walk.is_dropped and walk.source is not None)]
         from_ = [walk.stride * steps[walk.source] if walk.source is not None else 0 for walk in shown]
         sizes = [walk.length for walk in shown]
-        suffix = f"_{number}" if len(p.outputs) > 1 else ""
+        suffix = f"p{number}" if len(p.outputs) > 1 else ""
         _move(s, sizes, steps_of(out.shape), from_, plus(base, start, size), s.whole_output(number), suffix)
 
 
@@ -365,7 +374,7 @@ def write_batching(s: StepText) -> None:
         if not p.gathers:
             ends, steps = (plus(a, image_start, size), plus(out, place_start, size)), (of_places, of_images)
         if product(sizes):
-            _move(s, sizes, steps[0], steps[1], *ends, f"_{number}")
+            _move(s, sizes, steps[0], steps[1], *ends, f"p{number}")
 
 
 def write_fill(s: StepText) -> None:

@@ -118,15 +118,15 @@ def write_batch_matmul(s: StepText) -> None:
             "stage": stage_fields(p.stage),
         },
     )
-    leading = out[:-2]
+    leading, size = out[:-2], s.output.dtype.bits // 8
     sources, target = (s.whole(0), s.whole(1)), s.whole_output()
     for number, place in enumerate(np.ndindex(*leading) if leading else [()]):
         offsets = [_matrix_offset(shape, leading, place) for shape in (a, b)]
         s.call(
-            "mcu_batch_matmul",
+            "mcu_batch_matmul" if size == 1 else "mcu_batch_matmul_16",
             layer,
-            *(f"{base} + {offset}" for base, offset in zip(sources, offsets, strict=True)),
-            f"{target} + {number * rows * cols}",
+            *(f"{base} + {offset * size}" for base, offset in zip(sources, offsets, strict=True)),
+            f"{target} + {number * rows * cols * size}",
         )
 
 
@@ -150,7 +150,7 @@ def write_bilinear(s: StepText) -> None:
         "mcu_resize_bilinear_layer",
         {"rows": name, "cols": f"{name} + {tables[0].size}", "channels": s.output.channels},
     )
-    each_image(s, "resize_bilinear", layer)
+    each_image(s, "resize_bilinear" if s.output.dtype is DType.INT8 else "resize_bilinear_16", layer)
 
 
 def write_cumsum(s: StepText) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcusim.firmware.choices.kinds import KernelChoice, Stored, same
+from mcusim.firmware.choices.kinds import STORED_INTEGERS, KernelChoice, Stored, same
 from mcusim.graph import DType, Signature
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "lstm",
     "pool",
     "reduction",
+    "relu",
     "sigmoid",
     "softmax",
     "svdf",
@@ -42,6 +43,12 @@ def sigmoid(signature: Signature) -> KernelChoice | None:
 def leaky_relu(signature: Signature) -> KernelChoice | None:
     if same(signature, DType.INT16):
         return KernelChoice("leaky_relu_16", "leaky_relu_16.h", (), (), (0,))
+    return lookup(signature)
+
+
+def relu(signature: Signature) -> KernelChoice | None:
+    if same(signature, DType.INT16):
+        return KernelChoice("relu_16", "relu_16.h", (), (), (0,))
     return lookup(signature)
 
 
@@ -121,15 +128,17 @@ def converting(signature: Signature) -> KernelChoice | None:
 
 def comparison(signature: Signature) -> KernelChoice | None:
     kinds = signature.input(0).dtype, signature.input(1).dtype
+    if kinds in ((DType.INT32, DType.INT32), (DType.BOOL, DType.BOOL)):
+        return KernelChoice("plain_relation", "plain.h")
     return KernelChoice("relation", "relation.h") if kinds == (DType.INT8, DType.INT8) else None
 
 
 def batch_matmul(signature: Signature) -> KernelChoice | None:
-    return KernelChoice("batch_matmul", "batch_matmul.h") if same(signature, DType.INT8) else None
+    return KernelChoice("batch_matmul", "batch_matmul.h") if same(signature, DType.INT8, DType.INT16) else None
 
 
 def bilinear(signature: Signature) -> KernelChoice | None:
-    if not signature.input(0).dtype is signature.output.dtype is DType.INT8:
+    if signature.input(0).dtype not in STORED_INTEGERS or signature.output.dtype is not signature.input(0).dtype:
         return None
     places = signature.output.rows + signature.output.cols
     return KernelChoice("resize_bilinear", "resize_bilinear.h", (), (Stored("places", 2, 3 * places),))

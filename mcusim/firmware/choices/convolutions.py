@@ -60,6 +60,8 @@ def _even(count: int) -> int:
 
 
 def conv_2d(signature: Signature) -> KernelChoice | None:
+    if not signature.input(1).is_constant:
+        return _computed(signature, 0, signature.input(1).shape[0])
     if dtypes(signature) != (DType.INT8, DType.INT8, DType.INT8):
         return _conv_16(signature, "conv_2d_16") if is_16(signature) else None
     out_c, kernel_h, kernel_w, group_c = signature.input(1).shape
@@ -117,6 +119,28 @@ def _conv_16(signature: Signature, name: str) -> KernelChoice:
     return KernelChoice(name, "wide.h", (), stored)
 
 
+def _computed(signature: Signature, position: int, channels: int) -> KernelChoice | None:
+    """Weights that the network computes are read as they lie.   position: of the activations."""
+    kinds = signature.input(position).dtype, signature.input(1).dtype, signature.output.dtype
+    known = _COMPUTED_BIASES.get((signature.op, kinds[0]))
+    bias = 2 + (position == 2)
+    has_known_bias = known is not None and (not signature.has(bias) or signature.input(bias).dtype in known)
+    if kinds[1] is not DType.INT8 or kinds[0] is not kinds[2] or not has_known_bias:
+        return None
+    stored = Stored("multiplier", 4, channels), Stored("shift", 1, channels)
+    return KernelChoice("conv_computed", "computed.h", (), stored)
+
+
+_COMPUTED_BIASES = {
+    **dict.fromkeys([(op, DType.INT8) for op in ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")], (DType.INT32,)),
+    ("CONV_2D", DType.INT16): (DType.INT32, DType.INT64),
+    ("DEPTHWISE_CONV_2D", DType.INT16): (DType.INT64,),
+    ("TRANSPOSE_CONV", DType.INT16): (DType.INT16, DType.INT64),
+}
+"""Element types of the bias that goes with computed weights, by operator and activations; of any other TFLM takes the
+bytes for one of these."""
+
+
 def _bias_bytes(signature: Signature) -> int:
     position = 3 if signature.op == "TRANSPOSE_CONV" else 2
     return 4 if signature.has(position) and signature.input(position).dtype is DType.INT32 else 8
@@ -161,6 +185,8 @@ FAST_DEPTHWISE_KERNELS = range(2, 8)
 
 
 def depthwise(signature: Signature) -> KernelChoice | None:
+    if not signature.input(1).is_constant:
+        return _computed(signature, 0, signature.input(1).shape[3])
     if is_16(signature):
         choice = _conv_16(signature, "depthwise_conv_2d_16")
         weights, bias, *table = choice.stored
@@ -188,6 +214,8 @@ def _is_fast(rows: Window, cols: Window) -> bool:
 
 
 def transpose_conv(signature: Signature) -> KernelChoice | None:
+    if not signature.input(1).is_constant:
+        return _computed(signature, 2, signature.input(1).shape[0])
     kinds = signature.input(2).dtype, signature.input(1).dtype, signature.output.dtype
     weights = signature.input(1)
     if kinds == (DType.INT16, DType.INT8, DType.INT16):

@@ -16,6 +16,7 @@ __all__ = [
     "dtypes",
     "is_16",
     "on_equal_inputs",
+    "plain_or",
     "same",
 ]
 
@@ -76,6 +77,12 @@ def binary(name: str, *dtypes: DType) -> Chooser:
         return KernelChoice(name, f"{name}.h", (), (), on_equal_inputs(signature))
 
     return chooser
+
+
+def plain_or(chooser: Chooser) -> Chooser:
+    """int32 is taken as it is; of all else `chooser` decides."""
+    plain = binary("plain", DType.INT32)
+    return lambda signature: plain(signature) or chooser(signature)
 
 
 STORED_INTEGERS = (DType.INT8, DType.INT16)
