@@ -9,18 +9,41 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import tempfile
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mcusim.limits import memory_limit_bytes
 
-__all__ = ["NOT_PARSED", "content_of", "exists", "is_dir", "is_file", "not_written", "replace_whole", "text_of"]
+__all__ = [
+    "MOST_TOML_BYTES",
+    "NOT_PARSED",
+    "blocks_of",
+    "content_of",
+    "exists",
+    "is_dir",
+    "is_file",
+    "not_written",
+    "parse_toml",
+    "replace_whole",
+    "text_of",
+    "toml_of",
+]
 
 AnyPath = str | os.PathLike[str]
 NOT_PARSED = (ValueError, RecursionError, OverflowError)
 """What parsers of text raise: for syntax, numbers of thousands of digits, and brackets nested by the thousand."""
 MOST_BYTES = 256 << 20
 """Of a document, a list or a map file. Networks and arrays have limits of their own."""
+MOST_TOML_BYTES = 1 << 20
+"""Python's parser takes a second for so much."""
+MOST_KEY_PARTS = 50
+BLOCK_BYTES = 1 << 20
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+"""
+_LONG_KEY = re.compile(rf"(?<![\w-]){_PART}(?:\.[ \t]*+{_PART}){{{MOST_KEY_PARTS}}}")
 
 _WRITTEN_IF = {
     errno.ENOSPC: "make room there, or name another disk",
@@ -100,6 +123,31 @@ def content_of(path: AnyPath, most_bytes: int = MOST_BYTES) -> bytes:
     return content
 
 
-def text_of(path: AnyPath, encoding: str = "utf-8") -> str:
+def text_of(path: AnyPath, encoding: str = "utf-8", most_bytes: int = MOST_BYTES) -> str:
     """As `content_of`, decoded, every line's end as \\n. Raises UnicodeDecodeError, a ValueError, besides."""
-    return content_of(path).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+    return content_of(path, most_bytes).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def toml_of(path: AnyPath) -> dict[str, Any]:
+    """The tables of a TOML file. Raises OSError where it cannot be read, ValueError where it is wrong."""
+    return parse_toml(content_of(path, MOST_TOML_BYTES).decode("utf-8-sig"))
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The tables of a TOML text. Raises ValueError, whatever is wrong.
+
+    Python's parser takes time that grows with the square of the parts of a dotted key: 20,000 of them are 5 s.
+    """
+    if _LONG_KEY.search(text):
+        raise ValueError(f"a key has more than {MOST_KEY_PARTS} parts")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def blocks_of(path: AnyPath) -> Iterator[bytes]:
+    """A file piece by piece, however large. Raises OSError, and ValueError for a name with a null byte."""
+    with open(path, "rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            yield block

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import tempfile
 import tomllib
 import zipfile
 from collections.abc import Callable
@@ -39,6 +40,8 @@ SPEC = {
     "seed": 0,
 }
 BUDGET = {"network": "smallcifar", "board": ["stm32f412"], "runtime": "tflm", "sram": "64k", "flash": "512k", "ms": 100}
+ACCURACIES = "smallcifar,60\nmcunet-vww0,87.5\n"
+SEARCH = ("search", "micronets-kws", *BOARD, "--evaluations", "2", "--optimiser", "random")
 LAYERS = "op,cycles\n" + "".join(f"CONV_2D,{1000 * k}\n" for k in range(1, 8))
 
 
@@ -48,6 +51,28 @@ def _written(*args: str) -> Any:
     code, out, told = run(*args, "--json", "-")
     assert code in (0, 1), told
     return json.loads(out)
+
+
+def _made(folder: Path, name: str, *command: str) -> str:
+    """What a command wrote into a file there."""
+    code, _, told = run(*command, str(folder / name))
+    assert code == 0, told
+    return (folder / name).read_text(encoding="utf-8")
+
+
+@cache
+def _calibration() -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        times = Path(folder) / "times.csv"
+        times.write_text(TIMES, encoding="utf-8")
+        return json.loads(_made(Path(folder), "own.json", "calibrate", str(times), "-o"))
+
+
+@cache
+def _journal() -> Any:
+    """As a list of its lines."""
+    with tempfile.TemporaryDirectory() as folder:
+        return [json.loads(line) for line in _made(Path(folder), "lines", *SEARCH, "--journal").splitlines()]
 
 
 def _toml(name: str) -> Callable[[], Any]:
@@ -72,6 +97,18 @@ READERS: dict[str, tuple[Callable[[], Any], str, tuple[str, ...]]] = {
     "seeded": (_toml("mcusim/zoo/networks/smallcifar.toml"), "m.toml", ("export", "@", "OUT", "--seed", "0")),
     "sweep": (lambda: SPEC, "m.toml", ("sweep", "@", "--explain")),
     "budgets": (lambda: {"budget": [BUDGET]}, "m.toml", ("check", "@")),
+    "space": (
+        _toml("mcusim/spaces/published/micronets-kws.toml"),
+        "m.toml",
+        ("search", "@", *BOARD, "--evaluations", "1", "--optimiser", "random"),
+    ),
+    "journal": (_journal, "m.jsonl", (*SEARCH, "--journal", "@")),
+    "calibration": (_calibration, "m.json", ("run", "smallcifar", *BOARD, "--calibration", "@")),
+    "preprocessing": (
+        lambda: {"preprocessing": _toml("mcusim/zoo/networks/mcunet-vww0.toml")()["preprocessing"]},
+        "m.toml",
+        ("evaluate", "mcunet-vww0", "--data", "nowhere", "--preprocess", "@"),
+    ),
     "bits": (
         lambda: _written("bits", "smallcifar", *BOARD, "--sram-budget", "40KiB"),
         "m.json",
@@ -82,6 +119,15 @@ READERS: dict[str, tuple[Callable[[], Any], str, tuple[str, ...]]] = {
         lambda: LAYERS,
         "m.csv",
         ("calibrate", "@", "--model", "smallcifar", *BOARD, "--runtime", "tflm", "-o", "OUT"),
+    ),
+}
+
+
+WRITERS: dict[str, Callable[[Any], str]] = {
+    ".toml": as_toml,
+    ".json": json.dumps,
+    ".jsonl": lambda lines: "".join(
+        json.dumps(line) + "\n" for line in (lines if isinstance(lines, list) else [lines])
     ),
 }
 
@@ -98,7 +144,7 @@ def test_documents_are_answered_or_refused(reader: str, tmp_path: Path, monkeypa
             text = mutated_rows(like, rng)
         else:
             changed = mutated_tree(like, rng)
-            text = as_toml(changed) if name.endswith("toml") else json.dumps(changed)
+            text = WRITERS[path.suffix](changed)
         path.write_text(text, encoding="utf-8")
         code, _, told = run(*(str({"@": path, "OUT": out}.get(word, word)) for word in command))
         assert code in (0, 1, 2, 3), text

@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import process, run
+from fuzzing.documents import as_toml
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.lib.array_utils import byte_bounds
 
-from mcusim import execute
+from mcusim import execute, load
 from mcusim.cli.exec import read_inputs
 from mcusim.errors import InputError, McusimError, MemoryLimitError, ModelError
-from mcusim.files import content_of, exists, is_dir, is_file
+from mcusim.files import MOST_TOML_BYTES, content_of, exists, is_dir, is_file, parse_toml
 from mcusim.frontends.array_files import read_arrays
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
@@ -35,6 +36,7 @@ from mcusim.planners.first_fit import first_fit
 from mcusim.program import Buffer
 from mcusim.render.sheets import plain_cell, sheet
 from mcusim.searching import search
+from mcusim.spaces import find_space
 
 RUN = ("run", "mcunet-in0", "--profile", "stm32h743")
 
@@ -99,6 +101,102 @@ def test_encrypted_archives_are_named(tmp_path: Path) -> None:
 def test_files_without_an_end_are_left() -> None:
     with memory_limit(1 << 20), pytest.raises(OSError, match="more than 1 MiB"):
         content_of("/dev/zero")
+
+
+PACKAGE = Path(content_of.__code__.co_filename).parent
+OWN_READERS = {
+    "files.py",
+    *("boards/profile_files.py", "frontends/tflite.py", "frontends/array_files.py"),  # with limits of their own
+    *("ops/kernels/jit.py", "frontends/onnx/quantising.py", "published/__init__.py", "designing/rows.py"),  # of ours
+    *("firmware/kits.py", "firmware/kernel_files.py"),
+}
+
+
+def test_files_of_users_are_read_in_one_place() -> None:
+    """Whatever a user names may be a device, or larger than memory; TOML may be slow to parse."""
+    whole = re.compile(r"""\.read_(bytes|text)\(|tomllib\.loads?\(|open\("rb"\)|open\(encoding""")
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if whole.search(line) and "resources" not in line and " files(" not in line
+    }
+    assert found == OWN_READERS
+
+
+TOO_LARGE = {
+    "compare @ @": 257 << 20,
+    "run smallcifar --profile stm32f412 --calibration @": 257 << 20,
+    "calibrate @ -o own.json": 257 << 20,
+    "check @": 2 << 20,
+    "sweep @ --explain": 2 << 20,
+    "search @ --profile stm32f412": 2 << 20,
+    "run @ --profile stm32f412": 2 << 20,
+    "evaluate mcunet-vww0 --data . --preprocess @": 2 << 20,
+}
+
+
+@pytest.mark.parametrize("command", TOO_LARGE)
+def test_a_document_is_not_read_without_end(command: str, tmp_path: Path) -> None:
+    path = tmp_path / "large.toml"
+    with path.open("wb") as file:
+        file.truncate(TOO_LARGE[command])  # takes no room
+    code, _, told = run(*(str(path) if word == "@" else word for word in command.split()))
+    assert (code, "MiB" in told) == (2, True), told
+
+
+KEYS = {
+    "dotted": "a" + ".a" * 60 + " = 1",
+    "quoted": '"a"' + ' . "a"' * 60 + " = 1",
+    "of a table": "[x" + ".'a b'" * 60 + "]",
+    "inside": "x = {a" + ".a" * 60 + " = 1}",
+}
+
+
+@pytest.mark.parametrize("text", KEYS.values(), ids=KEYS)
+def test_keys_of_many_parts_are_refused(text: str) -> None:
+    """Python's parser takes time that grows with the square of their number."""
+    with pytest.raises(ValueError, match="more than 50 parts"):
+        parse_toml(text)
+
+
+def test_keys_are_looked_at_once() -> None:
+    """No text makes the look for them slow: each is longer than any that would end otherwise."""
+    for text in ("a" * MOST_TOML_BYTES, "a." * (MOST_TOML_BYTES // 2) + "!", '"' * MOST_TOML_BYTES, " a" * 10**5):
+        with pytest.raises(ValueError, match=r"."):
+            parse_toml(text)
+    assert parse_toml("a" + ".a" * 20 + " = 1")
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_toml("x = " + "[" * 10**5)
+
+
+DESCRIBED = {
+    "an input": ([2**31, 8, 3], 8),
+    "channels": ([8, 8, 3], 10**40),
+    "beyond any float": ([8, 8, 3], 10**400),
+}
+
+
+@pytest.mark.parametrize(("shape", "channels"), DESCRIBED.values(), ids=DESCRIBED)
+def test_a_dimension_beyond_32_bits_is_refused(shape: list[int], channels: int) -> None:
+    layers = [{"op": "conv_2d", "kernel": 1, "out_channels": channels}]
+    with pytest.raises(ModelError, match=r"2\*\*31 - 1 at most"):
+        load({"input": shape, "layers": layers})
+
+
+def test_drawing_weights_is_refused_before_it_allocates() -> None:
+    layers = [{"op": "conv_2d", "kernel": 3, "out_channels": 2**30}]
+    with pytest.raises(MemoryLimitError, match="drawing its weights"):
+        with_seeded_weights(load({"input": [8, 8, 3], "layers": layers}))
+
+
+@pytest.mark.parametrize("blocks", [7_000_000, [1, 10**30]])
+def test_a_space_of_more_blocks_than_a_network_has_is_refused(blocks: object, tmp_path: Path) -> None:
+    part = {"op": "conv_2d", "kernel": [1, 3], "out_channels": 8, "blocks": blocks}
+    path = tmp_path / "space.toml"
+    path.write_text(as_toml({"network": {"input": [8, 8, 3]}, "part": [part]}), encoding="utf-8")
+    with pytest.raises(InputError, match="1,000 are allowed"):
+        find_space(str(path))
 
 
 @pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "/nobody/may/look", ""])

@@ -22,6 +22,7 @@ import msgspec
 
 from mcusim.boards.profile_template import TEMPLATE
 from mcusim.errors import ProfileError
+from mcusim.files import parse_toml
 from mcusim.units import parse_bytes, parse_hz
 
 __all__ = ["decode", "is_path", "profile_template", "read_toml", "readable_part", "show"]
@@ -116,7 +117,7 @@ def _parse(text: str, where: str) -> dict[str, Any]:
             what = f"the line has more than {MAX_LINE_CHARACTERS} characters"
             raise ProfileError(what, where=f"{where} line {number}", fix=_LOOK)
     try:
-        return tomllib.loads(text)
+        return parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         position = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)", str(error))
         line = int(position[1]) if position and position[1] else text.count("\n") + 1

@@ -5,7 +5,6 @@ All that happens to a pixel's value is one table of 256 entries a channel: byte 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from mcusim import zoo
 from mcusim.errors import InputError, ModelError
 from mcusim.evaluating.subject import Subject, real_range
-from mcusim.files import is_file, text_of
+from mcusim.files import is_file, toml_of
 from mcusim.graph import DType, Graph, Tensor
 from mcusim.zoo.declarations import Channels, Detection, Integers, Preprocessing, Resize
 
@@ -145,11 +144,11 @@ def _change(key: str, text: str) -> dict[str, Any]:
 
 def _read_file(path: str) -> tuple[dict[str, Any], Detection | None]:
     try:
-        content = tomllib.loads(text_of(path))
+        content = toml_of(path)
     except OSError as error:
         what = f"it cannot be read ({error.strerror or error})"
         raise InputError(what, where=f"--preprocess {path}", fix="check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InputError(f"it is no TOML ({error})", where=f"--preprocess {path}", fix="correct it") from None
     tables = {key: content.pop(key, {}) for key in ("preprocessing", "detection")}
     keys = {**content, **tables["preprocessing"]}

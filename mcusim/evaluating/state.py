@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from mcusim.errors import InputError, OutputError
 from mcusim.evaluating.dataset import Dataset
 from mcusim.evaluating.decoding import Prediction
-from mcusim.files import content_of, exists, is_file
+from mcusim.files import NOT_PARSED, content_of, exists, is_file, not_written
 
 __all__ = ["State", "data_key", "read_state"]
 
@@ -49,13 +50,13 @@ class State:
                 self._stream.write(msgspec.json.encode(prediction).decode() + "\n")
             self._stream.flush()
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            fix = "name a file in a folder that may be written to"
+            reason, fix = not_written(error)
             raise OutputError(f"cannot write {self.path} ({reason})", where="--resume", fix=fix) from None
 
     def close(self) -> None:
         if self._stream is not None:
-            self._stream.close()
+            with suppress(OSError):  # what could not be written was told when it was
+                self._stream.close()
             self._stream = None
 
 
@@ -102,7 +103,7 @@ def _head(line: str, where: str) -> dict[str, Any]:
     try:
         head = json.loads(line)
         version = head["mcusim_evaluation"]
-    except (ValueError, KeyError, TypeError):
+    except (*NOT_PARSED, KeyError, TypeError):
         raise InputError("it is no state of an evaluation", where=where, fix="name another file") from None
     if version != VERSION:
         raise InputError(f"it has version {version}", where=where, fix="begin anew: name another file")

@@ -14,7 +14,7 @@ from typing import Any
 from mcusim import zoo
 from mcusim.arguments import the_graph
 from mcusim.errors import InputError, ModelError
-from mcusim.files import is_file
+from mcusim.files import blocks_of, is_file
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import DType, Graph, Tensor
 from mcusim.zoo import ZooEntry
@@ -96,7 +96,10 @@ def _entry(model: Model, graph: Graph) -> ZooEntry | None:
 
 def _sha256(model: Model, graph: Graph) -> str:
     if isinstance(model, str | PathLike) and is_file(model):
-        return hashlib.sha256(Path(model).read_bytes()).hexdigest()
+        digest = hashlib.sha256()
+        for block in blocks_of(model):
+            digest.update(block)
+        return digest.hexdigest()
     return hashlib.sha256(write_tflite(graph)).hexdigest()
 
 

@@ -63,6 +63,10 @@ _FUSING = frozenset(
 """Operators that clamp what they compute, in every runtime."""
 
 
+MOST_EXTENT = 2**31 - 1
+"""Of a dimension: files hold 32 bits."""
+
+
 class GraphBuilder:
     """Collects tensors and nodes in execution order; `build` returns the immutable Graph.
 
@@ -375,6 +379,11 @@ class GraphBuilder:
             raise ModelError("has no outputs", where=where, fix="name the tensors that come out in build()")
         for tensor in outputs:
             self.type_of(tensor)
+        for made in self._tensors:
+            if max(made.shape, default=0) > MOST_EXTENT:
+                shown = f"{max(made.shape):.1e}" if max(made.shape) < 1e300 else "too much"
+                what = f"has a dimension of {shown}, and TFLite's have 2**31 - 1 at most"
+                raise ModelError(what, where=f"{where}, tensor '{made.name}'", fix="make it smaller")
         return Graph(
             name=self.name,
             tensors=tuple(self._tensors),

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from mcusim.arithmetic.quant import dtype_range
 from mcusim.errors import ModelError
 from mcusim.graph import ABSENT, Activation, DType, Graph, Node, Quantization, Tensor, retyped, tensor_type
+from mcusim.limits import refuse_beyond
 from mcusim.ops import OPS, OpDef
 from mcusim.ops.registry import Drawing, Weights
 from mcusim.ops.shared.spreads import CENTRES, Spread, after, constant, snapped, uniform
@@ -40,11 +41,16 @@ _INPUT = uniform(-127 / 128, 1.0)
 _NOT_DRAWN = Drawing()
 _JITTER = 0.25
 """Most that a channel's mean is off its centre, in standard deviations."""
+_WORK_BYTES = 40
+"""For each weight, while they are drawn and their channels summed; for each tap that may lie on a row, too."""
 
 
 @dataclass(slots=True)
 class _Draft:
-    """A graph in the making. spreads: of activations.   parent: forest of tensors that share their quantisation."""
+    """A graph in the making. spreads: of activations.   parent: forest of tensors that share their quantisation.
+
+    drawn_bytes: of weights so far.
+    """
 
     graph: Graph
     seed: int
@@ -52,6 +58,7 @@ class _Draft:
     tensors: list[Tensor]
     spreads: dict[int, Spread] = field(default_factory=dict)
     parent: dict[int, int] = field(default_factory=dict)
+    drawn_bytes: int = 0
 
     def group(self, tensor: int) -> int:
         while self.parent.get(tensor, tensor) != tensor:
@@ -180,6 +187,11 @@ def _draw(draft: _Draft, index: int, layer: Weights) -> Spread:
     activation = getattr(node.attributes, "fused_activation_function", Activation.NONE)
     mean, std = CENTRES.get(activation, CENTRES[Activation.NONE])
     if weights.constant is None or weights.quantization is None:
+        kernel = max(weights.shape[1:3], default=1) if len(weights.shape) == 4 else 1
+        taps = kernel * max(node.signature.output.shape, default=1)
+        size_bytes = _WORK_BYTES * (weights.type.elements + taps) + draft.drawn_bytes
+        refuse_beyond(size_bytes, "drawing its weights", where=draft.at(index))
+        draft.drawn_bytes += weights.type.elements
         elements = weights.constant if weights.constant is not None else _weights(draft, node, layer)
         coverage = _coverage(draft.graph, node, layer)
         norms = np.sqrt(_channel_sums(elements, layer, coverage, power=2)) * _deviation(source, _has_bias(node, layer))

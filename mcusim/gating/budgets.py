@@ -13,7 +13,6 @@ ms = 100                           left out: time is not limited
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from mcusim.errors import InputError, McusimError, key_fix
-from mcusim.files import is_file
+from mcusim.files import is_file, toml_of
 from mcusim.report import Report
 from mcusim.simulation.simulate import simulate
 from mcusim.units import parse_bytes
@@ -75,8 +74,7 @@ def check_budgets(path: str) -> Iterator[Held]:
 def _read(path: str) -> _File:
     fix = "write a [[budget]] with network and board, as docs/ci.md shows"
     try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        content = msgspec.convert(document, _File)
+        content = msgspec.convert(toml_of(path), _File)
     except OSError as error:
         raise InputError(error.strerror or "it cannot be read", where=path, fix=fix) from None
     except msgspec.ValidationError as error:

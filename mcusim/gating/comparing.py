@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from mcusim.errors import InputError
+from mcusim.files import content_of
 from mcusim.gating.limits import FIGURES, Limit, Metric
 
 __all__ = ["Change", "Comparison", "Growth", "compare_reports", "read_report"]
@@ -99,9 +99,9 @@ def read_report(path: str) -> ReportDocument:
     """The document that `mcusim run --json` wrote. Raises InputError."""
     fix = "write one with `mcusim run MODEL --profile BOARD --json FILE`"
     try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(error.strerror or "it cannot be read", where=path, fix=fix) from None
+        content = content_of(path)
+    except (OSError, ValueError) as error:
+        raise InputError(getattr(error, "strerror", None) or "it cannot be read", where=path, fix=fix) from None
     try:
         return msgspec.json.decode(content, type=ReportDocument)
     except (msgspec.DecodeError, RecursionError) as error:

@@ -8,16 +8,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
+
+import msgspec
 
 from mcusim.errors import InputError, OutputError
+from mcusim.files import NOT_PARSED, content_of, exists, is_file, not_written
 from mcusim.optimising.candidates import Candidate, Known
 
 __all__ = ["Journal"]
 
 _KIND = "mcusim search journal"
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    """A line."""
+
+    picks: dict[str, int]
+    excess: float
+    score: float | None
 
 
 class Journal:
@@ -30,27 +42,30 @@ class Journal:
 
     def __enter__(self) -> Journal:
         try:
-            whole = self._read() if self.path.exists() else 0
+            whole = self._read() if exists(self.path) else 0
             if whole:
                 with self.path.open("r+b") as file:
                     file.truncate(whole)
             self._file = self.path.open("a", encoding="utf-8")
             if not whole:
                 self._line(self._asked)
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise OutputError(f"cannot be written: {why}", where=str(self.path), fix="name another file") from None
+        except (OSError, ValueError) as error:
+            raise self._not_written(error) from None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what could not be written was told when it was
+                self._file.close()
 
     def add(self, candidate: Candidate) -> None:
         """Write down what was found of a network, unless it is known."""
         if candidate.key not in self.known:
             self.known[candidate.key] = candidate.excess, candidate.score
-            self._line({"picks": dict(candidate.picks), "excess": candidate.excess, "score": candidate.score})
+            try:
+                self._line({"picks": dict(candidate.picks), "excess": candidate.excess, "score": candidate.score})
+            except OSError as error:
+                raise self._not_written(error) from None
 
     def _line(self, value: Mapping[str, Any]) -> None:
         assert self._file is not None
@@ -59,7 +74,9 @@ class Journal:
 
     def _read(self) -> int:
         """Fill `known`; the bytes of whole lines. Raises InputError for a journal of another search."""
-        content = self.path.read_bytes()
+        if not is_file(self.path):  # it is added to, and read again
+            self._refuse("it is no regular file")
+        content = content_of(self.path)
         whole = content[: content.rfind(b"\n") + 1]
         lines = whole.decode("utf-8", errors="replace").splitlines()
         if not lines:
@@ -74,18 +91,25 @@ class Journal:
                 self._refuse(f"it is of another search: its {key} is {first.get(key)!r:.60}, not {value!r:.60}")
         for line in lines[1:]:
             entry = self._parsed(line)
-            self.known[tuple(entry["picks"].items())] = entry["excess"], entry["score"]
+            try:
+                known = msgspec.convert(entry, _Entry)
+            except msgspec.ValidationError:
+                self._refuse("it is no journal of a search")
+            self.known[tuple(known.picks.items())] = known.excess, known.score
         return len(whole)
 
     def _parsed(self, line: str) -> dict[str, Any]:
         try:
             content = json.loads(line)
-        except ValueError:
+        except NOT_PARSED:
             content = None
-        if not isinstance(content, dict) or not ("kind" in content or {"picks", "excess", "score"} <= set(content)):
+        if not isinstance(content, dict):
             self._refuse("it is no journal of a search")
-        parsed: dict[str, Any] = content
-        return parsed
+        return content
 
-    def _refuse(self, what: str) -> None:
+    def _not_written(self, error: OSError | ValueError) -> OutputError:
+        reason, fix = not_written(error)
+        return OutputError(f"cannot be written ({reason})", where=f"--journal {self.path}", fix=fix)
+
+    def _refuse(self, what: str) -> NoReturn:
         raise InputError(what, where=str(self.path), fix="name another file for --journal, or remove this one")

@@ -6,11 +6,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from mcusim import zoo
 from mcusim.boards.board import Board
+from mcusim.files import blocks_of
 from mcusim.graph import Graph
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.flash import FlashLedger, flash_ledger
@@ -77,7 +77,7 @@ def dossier(
     """
     clocked = board.with_clock(report.profile.clock_hz)
     is_of_zoo = graph.source.description.startswith("zoo:") and graph.name in zoo.names()
-    described = [InputFile("network", f"{graph.name}.toml", _sha256(zoo.file_bytes(graph.name)))] if is_of_zoo else []
+    described = [InputFile("network", f"{graph.name}.toml", _sha256([zoo.file_bytes(graph.name)]))] if is_of_zoo else []
     return Dossier(
         report=report,
         board=clocked,
@@ -86,7 +86,7 @@ def dossier(
         front=_front(report, graph, clocked, runtime),
         can_cut=bool(runtime.cut_stages),
         entry=zoo.describe(graph.name) if is_of_zoo else None,
-        files=(*described, *[InputFile(role, path, _sha256(Path(path).read_bytes())) for role, path in files]),
+        files=(*described, *[InputFile(role, path, _sha256(blocks_of(path))) for role, path in files]),
         command=command,
         version=__version__,
     )
@@ -112,5 +112,8 @@ def _front(report: Report, graph: Graph, board: Board, runtime: Runtime) -> Fron
     )
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _sha256(blocks: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for block in blocks:
+        digest.update(block)
+    return digest.hexdigest()

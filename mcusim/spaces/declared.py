@@ -29,7 +29,7 @@
 from __future__ import annotations
 
 import math
-import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
@@ -40,7 +40,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from mcusim.errors import InputError, did_you_mean, key_fix
-from mcusim.files import NOT_PARSED, text_of
+from mcusim.files import MOST_TOML_BYTES, NOT_PARSED, parse_toml, text_of
 from mcusim.frontends.layers import LAYERS, BorderStyle
 from mcusim.spaces.choosing import Choices
 from mcusim.spaces.space import GRIDS, Space
@@ -54,6 +54,9 @@ _ONCE = ("blocks", "width")
 """Keys whose lists are options for the part."""
 _SUFFIX = ".toml"
 _LISTED_BY = "docs/search.md"
+_MOST_BLOCKS = 1000
+_UNCOUNTED = 10**300
+"""No float holds more, and nobody reads it."""
 
 
 class Rounding(StrEnum):
@@ -125,8 +128,8 @@ def known_space(family: str, task: str) -> Space:
 def read_space(path: Path, task: str = "") -> Space:
     """The space of a user's file. Raises InputError where it cannot be read, or is wrong."""
     try:
-        text = text_of(path)
-    except (OSError, UnicodeDecodeError) as error:
+        text = text_of(path, "utf-8-sig", MOST_TOML_BYTES)
+    except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise InputError(f"cannot be read: {why}", where=str(path), fix="name a TOML file") from None
     return _space(text, path.stem, task, str(path))
@@ -134,7 +137,7 @@ def read_space(path: Path, task: str = "") -> Space:
 
 def _space(text: str, name: str, task: str, where: str) -> Space:
     try:
-        file = msgspec.convert(tomllib.loads(text), _File)
+        file = msgspec.convert(parse_toml(text), _File)
     except msgspec.ValidationError as error:
         raise InputError(str(error), where=where, fix=key_fix(str(error), _keys(), listed_by=_LISTED_BY)) from None
     except NOT_PARSED as error:
@@ -190,21 +193,25 @@ class _Declared:
         if not file.part:
             raise InputError("it has no parts, so it holds no network", where=where, fix="add a [[part]]")
         self.parts = [self._part(part, number) for number, part in enumerate(file.part, 1)]
-        doubles = {part.name for part in self.parts if [p.name for p in self.parts].count(part.name) > 1}
+        most_blocks = sum(max(part.blocks) for part in self.parts)
+        if most_blocks > _MOST_BLOCKS:
+            what = f"its parts have up to {most_blocks:,} blocks, and {_MOST_BLOCKS:,} are allowed"
+            raise InputError(what, where=where, fix="list fewer under `blocks`")
+        doubles = {name for name, count in Counter(part.name for part in self.parts).items() if count > 1}
         if doubles:
             what = f"two parts are called '{min(doubles)}'"
             raise InputError(what, where=where, fix="give each a name of its own")
         for side in file.network.input:
             self._check_name(side, "network: input")
 
-    def size(self) -> int:
-        """Ways to choose: some of them give the same network, as channels are rounded."""
+    def size(self) -> int | None:
+        """Ways to choose: some give the same network, as channels are rounded. None: more than anyone counts."""
         total = math.prod(len(options) for options in self.file.choices.values())
         for part in self.parts:
             each = math.prod(len(value) for key, value in part.layer.items() if _is_choice(key, value))
             each *= _options(part.hidden_width)
             total *= sum(each**blocks for blocks in part.blocks) * _options(part.width)
-        return total
+        return total if total < _UNCOUNTED else None
 
     def network(self, choices: Choices) -> dict[str, Any]:
         """The network of these choices, as a description."""
@@ -329,7 +336,7 @@ def _width_options(width: Any, where: str) -> tuple[float, ...] | str | None:
     if width is None or isinstance(width, str):
         return width
     options = tuple(width) if isinstance(width, list) else (width,)
-    if any(isinstance(one, bool) or not isinstance(one, int | float) or one <= 0 for one in options):
+    if any(isinstance(one, bool) or not isinstance(one, int | float) or not 0 < one < math.inf for one in options):
         raise InputError(f"width is {width!r:.60}", where=where, fix="use numbers above 0, as in [0.5, 1.0]")
     return options
 

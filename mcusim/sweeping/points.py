@@ -8,17 +8,18 @@ network is for ImageNet. Which of the three is kept with each point.
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from mcusim import zoo
 from mcusim.errors import InputError, McusimError, did_you_mean
+from mcusim.files import text_of
 from mcusim.optimising.predictors import IMAGENET, imagenet_fit
 from mcusim.report import Verdict
 from mcusim.spaces import find_space
@@ -312,21 +313,20 @@ def _read_accuracies(file: str) -> dict[str, float]:
     fix = "write lines of network,accuracy, as in mcunet-in2,60.3"
     accuracies: dict[str, float] = {}
     try:
-        with Path(file).open(encoding="utf-8-sig", newline="") as lines:
-            for number, cells in enumerate(csv.reader(lines), 1):
-                if not cells or (number == 1 and cells[-1].strip().lower() == ACCURACY):
-                    continue
-                try:
-                    label, text = cells
-                    value = float(text)
-                except ValueError:
-                    value = math.nan
-                if not math.isfinite(value):
-                    raise InputError(f"line {number} is no network and its accuracy", where=file, fix=fix)
-                accuracies[label.strip()] = value
+        for number, cells in enumerate(csv.reader(io.StringIO(text_of(file, "utf-8-sig"))), 1):
+            if not cells or (number == 1 and cells[-1].strip().lower() == ACCURACY):
+                continue
+            try:
+                label, text = cells
+                value = float(text)
+            except ValueError:
+                value = math.nan
+            if not math.isfinite(value):
+                raise InputError(f"line {number} is no network and its accuracy", where=file, fix=fix)
+            accuracies[label.strip()] = value
     except OSError as error:
         raise InputError(error.strerror or "it cannot be read", where=file, fix=fix) from None
-    except (UnicodeDecodeError, csv.Error):
+    except (ValueError, csv.Error):
         raise InputError("it is no CSV file in UTF-8", where=file, fix=fix) from None
     if not accuracies:
         raise InputError("it has no accuracies", where=file, fix=fix)

@@ -21,7 +21,6 @@ import hashlib
 import json
 import math
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +33,7 @@ from mcusim import zoo
 from mcusim.boards import all_boards, load_board
 from mcusim.boards.profile_files import is_path
 from mcusim.errors import InputError, McusimError, did_you_mean, key_fix
-from mcusim.files import is_dir, is_file
+from mcusim.files import blocks_of, is_dir, is_file, toml_of
 from mcusim.graph import Graph
 from mcusim.question import Question
 from mcusim.runtimes import find_runtime
@@ -196,7 +195,7 @@ def read_spec(path: str | os.PathLike[str]) -> Sweep:
 
 def _document(path: Path, where: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return toml_of(path)
     except OSError as error:
         fix = "name a TOML file, as docs/sweep.md shows"
         raise InputError(error.strerror or "it cannot be read", where=where, fix=fix) from None
@@ -297,5 +296,6 @@ def _digest(document: Any, networks: Sequence[Network], boards: Sequence[str]) -
     for label, file in [*networks, *((board, board) for board in boards)]:
         if isinstance(file, str) and os.path.isfile(file):
             read.update(label.encode())
-            read.update(Path(file).read_bytes())
+            for block in blocks_of(file):
+                read.update(block)
     return read.hexdigest()[: 2 * _DIGEST_BYTES]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mcusim.errors import InputError, OutputError
-from mcusim.files import exists
+from mcusim.files import NOT_PARSED, exists, text_of
 from mcusim.report import SCHEMA_VERSION
 from mcusim.sweeping.answering import AnswerRow
 from mcusim.sweeping.rows import ROW_VERSION, columns
@@ -128,8 +128,8 @@ def _claim(folder: Path, sweep: Sweep) -> None:
 
 def _read(place: Path) -> dict[str, Any]:
     try:
-        content = json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(text_of(place))
+    except (OSError, *NOT_PARSED):
         content = None
     if not isinstance(content, dict):
         raise InputError("it is no file of a sweep", where=str(place), fix="name another folder") from None

@@ -10,7 +10,6 @@ released. They are found by name like the others and listed apart; their accurac
 from __future__ import annotations
 
 import copy
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,7 +22,7 @@ from typing import Any
 import msgspec
 
 from mcusim.errors import ModelError, did_you_mean
-from mcusim.files import NOT_PARSED, text_of
+from mcusim.files import NOT_PARSED, parse_toml, toml_of
 from mcusim.frontends.description import graph_from_dict
 from mcusim.graph import ABSENT, DType, Graph, Node, Shape
 from mcusim.ops import OPS
@@ -201,7 +200,7 @@ def read_file(path: Path) -> Graph:
     Raises ModelError where the file cannot be read or is wrong.
     """
     try:
-        file = msgspec.convert(tomllib.loads(text_of(path)), _File)
+        file = msgspec.convert(toml_of(path), _File)
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise ModelError(f"cannot be read: {why}", where=str(path), fix="check the path") from None
@@ -228,7 +227,8 @@ def _graph(entry: ZooEntry, file: _File, origin: str) -> Graph:
 
 
 def _entry(name: str, file: _File) -> ZooEntry:
-    shape = tuple(file.network.get("input", ()))
+    given = file.network.get("input")
+    shape = tuple(given) if isinstance(given, list) else ()  # what is wrong is told by whoever builds the network
     return ZooEntry(
         name=name,
         aliases=file.aliases,
@@ -301,7 +301,7 @@ def _is_last(graph: Graph, index: int) -> bool:
 
 @cache
 def _file(name: str) -> _File:
-    return msgspec.convert(tomllib.loads(file_bytes(name).decode()), _File)
+    return msgspec.convert(parse_toml(file_bytes(name).decode()), _File)
 
 
 @cache

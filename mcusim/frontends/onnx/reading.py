@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from mcusim.errors import ModelError
-from mcusim.files import is_file
+from mcusim.files import content_of, is_file
 from mcusim.frontends.formats import missing_file, not_a_file, not_onnx
 from mcusim.frontends.onnx.operators import unfolded
 from mcusim.frontends.qdq import Network, Step, Value, import_network
 from mcusim.frontends.qdq.network import Array, Attribute
 from mcusim.graph import DType, Graph
+from mcusim.limits import refuse_beyond
 
 __all__ = ["MAX_NODES", "parse_onnx", "read_network", "read_onnx", "self_contained"]
 
@@ -58,7 +59,8 @@ def file_content(path: Path) -> bytes:
             raise ModelError(
                 f"the file has {path.stat().st_size:,} bytes", where=where, fix="use a network below 2 GiB"
             )
-        return path.read_bytes()
+        refuse_beyond(path.stat().st_size, "reading it", where=where)
+        return content_of(path, MAX_FILE_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         fix = "check the path and its permissions"
