@@ -8,6 +8,7 @@ import re
 import resource
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -330,8 +331,16 @@ def test_many_inputs_of_one_operator_are_bound_without_pairs(monkeypatch: pytest
     branches = [builder.op("RELU", (source,)) for _ in range(many)]
     graph = builder.build([builder.concatenation(branches, 3)])
     asked: list[object] = []
-    monkeypatch.setattr(moving, "overlap", lambda *pair: asked.append(pair) or overlap(*pair))
-    monkeypatch.setattr(moving, "byte_bounds", lambda array: asked.append(array) or byte_bounds(array))
+
+    def asking(function: Callable[..., object]) -> Callable[..., object]:
+        def answer(*arrays: object) -> object:
+            asked.append(arrays)
+            return function(*arrays)
+
+        return answer
+
+    monkeypatch.setattr(moving, "overlap", asking(overlap))
+    monkeypatch.setattr(moving, "byte_bounds", asking(byte_bounds))
     given = np.arange(16, dtype=np.int8).reshape(1, 2, 2, 4)
     [answer] = execute(with_seeded_weights(graph), [given])
     assert answer.shape == (1, 2, 2, 4 * many)
