@@ -152,12 +152,15 @@ def tests_of(path: str) -> list[str]:
 def install(path: str, tree: ast.Module) -> None:
     """Give the functions of a loaded module the faulty code: every name that was taken from the module sees it."""
     file = str(REPO / path)
-    faulty = {(code.co_qualname, code.co_firstlineno): code for code in codes_in(compile(tree, file, "exec"))}
+    faulty: dict[tuple[str, int], CodeType | None] = {}
+    for code in codes_in(compile(tree, file, "exec")):
+        key = code.co_qualname, code.co_firstlineno
+        faulty[key] = None if key in faulty else code  # two lambdas of one line cannot be told apart
     for function in gc.get_objects():
         if isinstance(function, FunctionType) and function.__code__.co_filename == file:
-            code = faulty.get((function.__code__.co_qualname, function.__code__.co_firstlineno))
-            if code is not None and code != function.__code__:
-                function.__code__ = code
+            new = faulty.get((function.__code__.co_qualname, function.__code__.co_firstlineno))
+            if new is not None and new != function.__code__:
+                function.__code__ = new
 
 
 def codes_in(code: CodeType) -> Iterator[CodeType]:

@@ -16,6 +16,8 @@ from mcusim.graph import ABSENT
 from mcusim.lowering.lower import lower
 from mcusim.planners import PLANNERS, check_plan, live_bytes, peak_bytes, plan_optimal
 from mcusim.planners.blocks import join
+from mcusim.planners.crowded import place_crowded
+from mcusim.planners.portfolio import crowded_portfolio, neighbours, spread
 from mcusim.planners.skyline import Budget, fit
 from mcusim.program import Buffer, BufferKind
 from mcusim.runtimes import RUNTIMES
@@ -87,6 +89,49 @@ def test_the_optimum_is_found_and_proved(buffers):
     check_plan(buffers, plan.offset_bytes, plan.arena_bytes)
     assert plan.proved
     assert plan.arena_bytes == optimum(buffers)
+
+
+@settings(max_examples=300)
+@given(buffers=small_instances())
+def test_the_search_says_yes_from_the_optimum_on(buffers):
+    """Alone: before it, the planner tries plans that are found without a search, and most are the best already."""
+    blocks, least = join(buffers), optimum(buffers)
+    assert fit(blocks, least - 1, Budget(100_000)) is None
+    for capacity in (least, least + 1):
+        offsets = fit(blocks, capacity, Budget(100_000))
+        assert offsets is not None
+        check_plan(buffers, spread(len(buffers), blocks, offsets), capacity)
+
+
+@settings(max_examples=400)
+@given(buffers=small_instances())
+def test_neighbours_have_the_heights_of_the_steps_that_they_share(buffers):
+    chains, near = heights(buffers), neighbours(join(buffers))
+    for mine, others in zip(chains, near, strict=True):
+        expected = [
+            (index, max(mine[t] for t in shared), max(theirs[t] for t in shared))
+            for index, theirs in enumerate(chains)
+            for shared in [mine.keys() & theirs.keys()]
+            if shared and theirs is not mine
+        ]
+        assert sorted(others) == expected
+
+
+@settings(max_examples=400)
+@given(buffers=small_instances())
+def test_the_portfolio_of_the_crowded_tries_both_orders_unless_the_first_is_enough(buffers):
+    blocks = join(buffers)
+
+    def taken_bytes(order: list[int]) -> int:
+        offsets = place_crowded(blocks, order, {})
+        return max(offsets[index] + block.size_bytes for index, block in enumerate(blocks))
+
+    by_size = taken_bytes(sorted(range(len(blocks)), key=lambda i: (-blocks[i].size_bytes, blocks[i].first)))
+    by_start = taken_bytes(sorted(range(len(blocks)), key=lambda i: (blocks[i].first, -blocks[i].size_bytes)))
+    assert crowded_portfolio(blocks, 0)[1] == min(by_size, by_start)
+    assert crowded_portfolio(blocks, by_size)[1] == by_size
+    offsets, taken = crowded_portfolio(blocks, 0)
+    assert max(o + b.size_bytes for o, b in zip(offsets, blocks, strict=True)) == taken
 
 
 @given(buffers=small_instances(), data=st.data())
