@@ -56,6 +56,7 @@ ABSENT = -1
 
 
 _CONSTANT, _VARIABLE, STORED, _NOTHING = b"cvs-"
+_IS_STORED = bytes([role == STORED for role in range(256)])
 
 
 class DType(StrEnum):
@@ -382,7 +383,9 @@ class WiringKey:
     outputs: tuple[int, ...]
 
 
-_WIRINGS_KEPT = 256
+_WIRINGS_KEPT = 1024
+"""A search space has hundreds of depths and shortcuts, and they come in no order."""
+
 _wiring_key = lru_cache(_WIRINGS_KEPT)(WiringKey)
 
 
@@ -390,11 +393,13 @@ class Wiring(NamedTuple):
     """How tensors that take bytes of an arena join nodes, whatever constants stand between them.
 
     stored: ordinal -> tensor.   ordinals: tensor -> ordinal; one more entry at the end stands for an absent tensor.
+    reads: tensors of all nodes, one after the other.
     """
 
     key: WiringKey
     stored: list[int]
     ordinals: list[int]
+    reads: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -433,12 +438,30 @@ class Graph:
     @cached_property
     def roles(self) -> bytes:
         """A letter a tensor: `c` of a constant, `v` of a variable, `s` of one that takes bytes, `-` of any other."""
-        return bytes([_VARIABLE if tensor.is_variable else tensor.type.role for tensor in self.tensors])
+        roles = bytes([kind.role for kind in self.types])
+        if True in [tensor.is_variable for tensor in self.tensors]:
+            return bytes([_VARIABLE if t.is_variable else role for t, role in zip(self.tensors, roles, strict=True)])
+        return roles
 
     @cached_property
     def stored(self) -> tuple[bool, ...]:
         """Of each tensor whether it takes bytes of an arena: constants and variables do not."""
         return tuple([role == STORED for role in self.roles])
+
+    @cached_property
+    def types(self) -> tuple[TensorType, ...]:
+        """Of each tensor."""
+        return tuple([tensor.type for tensor in self.tensors])
+
+    @cached_property
+    def quantizations(self) -> tuple[Quantization, ...]:
+        """Of those tensors that have scales."""
+        return tuple([tensor.quantization for tensor in self.tensors if tensor.quantization is not None])
+
+    @property
+    def has_variables(self) -> bool:
+        """Whether a tensor keeps its value from one run to the next."""
+        return _VARIABLE in self.roles
 
     @cached_property
     def calls(self) -> tuple[Signature, ...]:
@@ -453,22 +476,28 @@ class Graph:
     @cached_property
     def wiring(self) -> Wiring:
         """What is equal for networks that differ in shapes, attributes, numbers, names and constants only."""
-        stored = list(compress(count(), self.stored))
+        stored = list(compress(count(), self.roles.translate(_IS_STORED)))
         ordinals = [ABSENT] * (len(self.tensors) + 1)  # the last stands for inputs that are absent
         for ordinal, index in enumerate(stored):
             ordinals[index] = ordinal
         ordinal_of = ordinals.__getitem__
         reads, writes = [node.inputs for node in self.nodes], [node.outputs for node in self.nodes]
+        flat = tuple(chain.from_iterable(reads))
         key = _wiring_key(
             tuple([call.op for call in self.calls]),
-            tuple(map(ordinal_of, chain.from_iterable(reads))),
+            tuple(map(ordinal_of, flat)),
             tuple(map(len, reads)),
             tuple(map(ordinal_of, chain.from_iterable(writes))),
             tuple(map(len, writes)),
             tuple(map(ordinal_of, self.inputs)),
             tuple(map(ordinal_of, self.outputs)),
         )
-        return Wiring(key, stored, ordinals)
+        return Wiring(key, stored, ordinals, flat)
+
+    @cached_property
+    def stored_types(self) -> tuple[TensorType, ...]:
+        """By ordinal of the wiring."""
+        return tuple(compress(self.types, self.roles.translate(_IS_STORED)))
 
     @cached_property
     def operators(self) -> frozenset[str]:

@@ -19,13 +19,13 @@ class Kept(dict[Key, Found]):
     `lru_cache` makes a tuple of its arguments and moves what it finds to the front: three times the time of a look-up.
     """
 
-    def __init__(self, find: Callable[[Key], Found]) -> None:
+    def __init__(self, find: Callable[[Key], Found], most: int = _MOST) -> None:
         super().__init__()
-        self._find = find
+        self._find, self._most = find, most
 
     def __missing__(self, key: Key) -> Found:
         value = self._find(key)
-        if len(self) >= _MOST:
+        if len(self) >= self._most:
             self.clear()
         self[key] = value
         return value

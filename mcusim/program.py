@@ -13,12 +13,14 @@ that is carried around a loop lives for its whole stage. The region of a step in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from mcusim.graph import ABSENT, Flow, Graph, Signature
+from mcusim.kept import Kept
 from mcusim.region import Region, Span
 from mcusim.schedule import StageKind
 
@@ -26,9 +28,13 @@ __all__ = [
     "BESIDE",
     "Buffer",
     "BufferKind",
+    "Buffers",
     "Home",
     "Iteration",
+    "Lives",
     "Part",
+    "Pick",
+    "PlainSteps",
     "Program",
     "ScratchUse",
     "Stage",
@@ -82,6 +88,42 @@ class Buffer(NamedTuple):
     alignment: int = 1
     tensor: int = ABSENT
     over: int = ABSENT
+
+
+@dataclass(frozen=True, eq=False)
+class Lives:
+    """All that buffers have beside names, sizes and tensors, an entry a buffer: the same for networks wired alike.
+
+    What depends on nothing else is found once for an object of this class.
+    """
+
+    firsts: tuple[int, ...]
+    ends: tuple[int, ...]
+    kinds: tuple[BufferKind, ...]
+    alignments: tuple[int, ...]
+    overs: tuple[int, ...]
+
+    @cached_property
+    def planned(self) -> int:
+        """How many a planner places."""
+        return sum([kind not in BESIDE for kind in self.kinds])
+
+    @cached_property
+    def alive_at(self) -> Kept[int, tuple[int, ...]]:
+        """Buffers that are alive at a step."""
+
+        def find(time: int) -> tuple[int, ...]:
+            lives = enumerate(zip(self.firsts, self.ends, strict=True))
+            return tuple([index for index, (first, end) in lives if first <= time < end])
+
+        return Kept(find)
+
+
+class Buffers(tuple[Buffer, ...]):
+    """Buffers with their columns. Those that a planner places come first."""
+
+    lives: Lives
+    size_bytes: Sequence[int]
 
 
 class ViewKind(StrEnum):
@@ -231,7 +273,27 @@ class Part(NamedTuple):
     flow: Flow = Flow.NONE
 
 
-@dataclass(frozen=True, slots=True)
+Pick = Callable[[Sequence[Any]], Sequence[Any]]
+"""Takes some entries out of a column."""
+
+
+class PlainSteps(NamedTuple):
+    """The steps of a Program that runs every node whole, as columns.
+
+    nodes: none is ABSENT.   absorbers, absorbed: take the steps that do the work of other nodes too out of an entry a
+        step, and these nodes out of an entry a node.
+    by_node: takes an entry a node out of one a step, one of each that is absorbed, one of each that is free and one of
+        each that is the caller's.
+    """
+
+    nodes: tuple[int, ...]
+    calls: Sequence[Signature]
+    absorbers: Pick
+    absorbed: Pick
+    by_node: Pick
+
+
+@dataclass(frozen=True)
 class Program:
     """A graph, cut and ordered, with the buffers that running it needs.
 
@@ -256,6 +318,11 @@ class Program:
     free: tuple[int, ...] = ()
     caller: tuple[int, ...] = ()
     parts: tuple[Part, ...] = ()
+
+    @property
+    def plain(self) -> PlainSteps | None:
+        """Its steps as columns, where it was made of such; None elsewhere."""
+        return None
 
     def flow_of(self, stage: Stage) -> Flow:
         """How the subgraph is run whose steps a stage holds."""

@@ -15,6 +15,7 @@ import difflib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from mcusim.errors import ScheduleError
 
@@ -85,6 +86,7 @@ _STAGE = re.compile(
 )
 
 
+@lru_cache(1024)
 def parse_schedule(spec: str) -> Schedule:
     """The schedule that `spec` writes down. Raises ScheduleError, with the grammar, where it does not read."""
     if spec.strip().lower() == "auto":

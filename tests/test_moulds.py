@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from dataclasses import replace
 
@@ -9,14 +10,20 @@ import pytest
 from conftest import corpus_models
 
 from mcusim import zoo
+from mcusim.boards import load_board
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.tflite import parse_tflite
 from mcusim.graph import DType, Graph
 from mcusim.lowering.lower import lower, lower_alone
 from mcusim.lowering.moulds import frame_of
 from mcusim.lowering.rules import InputPlace
+from mcusim.memory.placement import place_for
+from mcusim.planners import live_bytes
+from mcusim.pricing.breakdown import breakdown, stage_infos
 from mcusim.runtimes import RUNTIMES, Runtime
+from mcusim.runtimes.refusals import refusals
 from mcusim.schedule import LAYER
+from mcusim.simulation.simulate import prices_for
 
 runtimes = pytest.mark.parametrize("runtime", RUNTIMES.values(), ids=RUNTIMES)
 SEEDS = 40
@@ -73,6 +80,36 @@ def test_names_of_fused_nodes_are_the_same_from_a_mould():
 def test_networks_of_the_zoo_are_lowered_right(name, runtime):
     for _ in range(2):
         assert_cast(zoo.build(name), runtime)
+
+
+@runtimes
+def test_what_a_report_reads_of_a_cast_program_is_what_it_reads_step_by_step(runtime):
+    """Columns against loops: layers, sums of efforts to the last bit, stages, bytes alive, and where buffers go."""
+    board = load_board("stm32h743").with_clock(100_000_000)
+    prices = prices_for(runtime, board)
+    for seed in range(SEEDS):
+        graph = drawn(seed)
+        cast, alone = lower(graph, LAYER, runtime.rules), lower_alone(graph, runtime.rules)
+        assert alone.plain is None
+        alive = live_bytes(alone.buffers, alone.length)
+        assert live_bytes(cast.buffers, cast.length) == alive
+        assert breakdown(cast, alive, 24, runtime, prices) == breakdown(alone, alive, 24, runtime, prices)
+        assert stage_infos(cast) == stage_infos(alone)
+        assert refusals(cast, board, runtime, {}) == refusals(alone, board, runtime, {})
+        assert (cast.input_bytes, cast.outside_bytes, cast.length) == (
+            alone.input_bytes,
+            alone.outside_bytes,
+            alone.length,
+        )
+        assert place_for(cast, runtime) == place_for(alone, runtime)
+
+
+def test_a_cast_program_is_pickled_as_a_plain_one():
+    rules = RUNTIMES["tinyengine"].rules
+    cast = [lower(drawn(seed), LAYER, rules) for seed in (0, 0)][1]
+    again = pickle.loads(pickle.dumps(cast))
+    assert again.plain is None
+    assert (again.stages, again.buffers, again.views) == (cast.stages, cast.buffers, cast.views)
 
 
 @pytest.mark.corpus

@@ -26,7 +26,7 @@ from mcusim.report import Verdict
 from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.cmsis_nn import CMSIS_NN_KERNELS, route
 from mcusim.runtimes.tflm import exported_file_bytes
-from mcusim.runtimes.tflm_allocations import BENCHMARK, FIRMWARE, WHEEL
+from mcusim.runtimes.tflm_allocations import BENCHMARK, FIRMWARE, WHEEL, AllocationRequest, grown, grown_by, growth_of
 from mcusim.runtimes.tflm_cmsis_nn import BUILD as CMSIS_NN
 from mcusim.runtimes.tflm_kernels import KERNELS
 from mcusim.runtimes.tflm_persistent import tail_bytes, tail_items, tail_ledger
@@ -361,3 +361,26 @@ def test_flash_of_a_network_without_a_file_is_that_of_its_export(name):
     graph = zoo.build(name)
     written = len(write_tflite(with_seeded_weights(graph)))
     assert exported_file_bytes(graph) == pytest.approx(written, rel=0.005)
+
+
+_REQUESTS = st.lists(
+    st.builds(AllocationRequest, st.just(""), st.integers(1, 100), st.sampled_from([1, 4, 8, 16]), st.just("")),
+    max_size=3,
+)
+
+
+@given(st.integers(0, 200), st.lists(_REQUESTS, max_size=6))
+def test_the_tail_grows_by_what_is_asked_for_one_after_the_other(used, asked):
+    expected = used
+    for requests in asked:
+        expected = grown(expected, tuple(requests))
+    assert grown_by(used, [growth_of(tuple(requests)) for requests in asked]) == expected
+
+
+@given(st.integers(0, 50), st.lists(st.integers(1, 30), max_size=6), st.sampled_from([4, 16]))
+def test_the_tail_grows_by_whole_words_and_by_whole_lines(words, sizes, alignment):
+    asked = [(AllocationRequest("", 4 * size, alignment, ""),) for size in sizes]
+    expected = 4 * words
+    for requests in asked:
+        expected = grown(expected, requests)
+    assert grown_by(4 * words, [growth_of(requests) for requests in asked]) == expected

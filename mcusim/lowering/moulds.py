@@ -11,26 +11,42 @@ Neighbours in a search share their wiring: most of them change kernels, widths a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from functools import cached_property, lru_cache, partial
 from itertools import chain, repeat
 from operator import add, itemgetter
 from typing import Any, NamedTuple
 
-from mcusim.columns import rows_of
+from mcusim.columns import picker, rows_of
 from mcusim.graph import ABSENT, Graph, Signature, TensorType, WiringKey
 from mcusim.kept import Kept
 from mcusim.lowering.folding import Folding, with_padding
 from mcusim.lowering.rules import InputPlace, LoweringRules, Scratch
 from mcusim.lowering.staging import overwritten
 from mcusim.ops import OPS
-from mcusim.program import Buffer, BufferKind, Home, Program, ScratchUse, Stage, Step, View, scratch_name
+from mcusim.program import (
+    Buffer,
+    BufferKind,
+    Buffers,
+    Home,
+    Lives,
+    Pick,
+    PlainSteps,
+    Program,
+    ScratchUse,
+    Stage,
+    Step,
+    View,
+    ViewKind,
+    scratch_name,
+)
 from mcusim.region import Span
 from mcusim.schedule import StageKind
 
 __all__ = ["Frame", "StepFacts", "frame_of", "row_pitch_bytes", "steps_facts"]
 
-_FRAMES_KEPT = 256
+_FRAMES_KEPT = 1024
 _RULES_KEPT = 256
 _VARIANTS_KEPT = 64
 _MOST_NODES = 1024
@@ -61,9 +77,8 @@ def steps_facts(rules: LoweringRules) -> Kept[Signature, StepFacts]:
 
 def _step_facts(rules: LoweringRules, call: Signature) -> StepFacts:
     rows, cols = (call.outputs[0].rows, call.outputs[0].cols) if call.outputs else (1, 1)
-    return StepFacts(
-        rules.planned_scratch(call), rules.held_scratch(call), (Span(0, rows),), (Span(0, cols),), rows, cols
-    )
+    held = tuple([(role, size_bytes) for role, size_bytes in rules.held_scratch(call) if size_bytes])
+    return StepFacts(rules.planned_scratch(call), held, (Span(0, rows),), (Span(0, cols),), rows, cols)
 
 
 def row_pitch_bytes(kind: TensorType) -> int:
@@ -93,6 +108,7 @@ class Frame:
     def __init__(self, rules: LoweringRules) -> None:
         self.rules, self.facts = rules, steps_facts(rules)
         self.pads: tuple[tuple[int, int], ...] | None = None
+        self.folding = picker(()), picker(())
         self.padded: dict[tuple[bool, ...], _Padded] = {}
 
     def cast(self, graph: Graph) -> Program | None:
@@ -117,6 +133,7 @@ class Frame:
             return
         if self.pads is None:
             self.pads = _pads(graph, rules)
+            self.folding = picker([reader for _, reader in self.pads]), picker([pad for pad, _ in self.pads])
         folded = self._folded(graph.calls)
         key = tuple([call is None for call in folded])
         padded = self.padded.setdefault(key, _Padded(program, folding, self.pads, rules))
@@ -127,8 +144,8 @@ class Frame:
 
     def _folded(self, calls: Sequence[Signature]) -> list[Any]:
         """What each reader of a padding node becomes with that; None where it cannot."""
-        pads = self.pads or ()
-        return list(map(with_padding, [calls[reader] for _, reader in pads], [calls[pad] for pad, _ in pads]))
+        pick_readers, pick_pads = self.folding
+        return list(map(with_padding, pick_readers(calls), pick_pads(calls)))
 
 
 def _is_plain(program: Program, rules: LoweringRules) -> bool:
@@ -166,7 +183,7 @@ class _Padded:
             folded_at[folding.absorbed[step.node][0], step.node] if step.node in folding.signatures else step.node
             for step in steps
         ]
-        self.calls = _picker(sources)
+        self.calls = picker(sources)
         ordinals = program.graph.wiring.ordinals
         ordinal_of = [*[ordinals[view.tensor] for view in program.views], ABSENT]
         self.beneath = tuple([
@@ -174,22 +191,36 @@ class _Padded:
             for time, step in enumerate(steps)
             if step.signature.op in rules.in_place and step.writes
         ])  # fmt: skip
+        self.times: Pick = picker([time for time, _, _ in self.beneath])
+        self.operands = self._operands()
         self.moulds: dict[object, _Mould] = {}
 
     def variant(self, graph: Graph, rules: LoweringRules, calls: Sequence[Signature]) -> object:
         """All that lowering decides by sizes: on top of which inputs steps may run."""
-        tensors, stored, on_top, positions = graph.tensors, graph.wiring.stored, _on_top(rules), []
-        for time, target, sources in self.beneath:
-            size_bytes = tensors[stored[target]].type.size_bytes
-            allowed = on_top[calls[time]]
-            positions.append(tuple([p for p in allowed if size_bytes <= tensors[stored[sources[p]]].type.size_bytes]))
-        return tuple(positions)
+        if not self.beneath:
+            return ()
+        columns = [pick(graph.stored_types) for pick in self.operands]
+        return tuple(map(_on_top(rules).__getitem__, zip(self.times(calls), *columns, strict=True)))
+
+    def _operands(self) -> list[Pick]:
+        """Pickers of types: of what each such step writes, then of each of its inputs. The first stands for none."""
+        most = max([len(sources) for _, _, sources in self.beneath], default=0)
+        columns = [[target for _, target, _ in self.beneath]]
+        for place in range(most):
+            columns.append([sources[place] if place < len(sources) else 0 for _, _, sources in self.beneath])
+        return [picker(column) for column in columns]
 
 
 @lru_cache(_RULES_KEPT)
-def _on_top(rules: LoweringRules) -> Kept[Signature, tuple[int, ...]]:
-    """Inputs on top of which steps that run whole may be computed."""
-    return Kept(lambda call: overwritten(rules, call, call))
+def _on_top(rules: LoweringRules) -> Kept[tuple[Any, ...], tuple[int, ...]]:
+    """Inputs on top of which a step that runs whole may be computed, by (call, type of its output, of each input)."""
+
+    def find(key: tuple[Any, ...]) -> tuple[int, ...]:
+        call, target, *sources = key
+        positions = overwritten(rules, call, call)
+        return tuple([p for p in positions if target.size_bytes <= sources[p].size_bytes])
+
+    return Kept(find)
 
 
 def _most(held: Sequence[Scratch]) -> dict[str, int]:
@@ -201,14 +232,6 @@ def _most(held: Sequence[Scratch]) -> dict[str, int]:
     return sizes
 
 
-def _picker(places: Sequence[int]) -> Callable[[Sequence[Any]], list[Any]]:
-    """Takes the entries at `places` out of a list."""
-    if len(places) < 2:
-        return lambda entries: [entries[place] for place in places]
-    pick = itemgetter(*places)
-    return lambda entries: list(pick(entries))
-
-
 class _Mould:
     """The columns of a Program that are the same for all networks that it fits.
 
@@ -217,77 +240,73 @@ class _Mould:
     """
 
     def __init__(self, program: Program) -> None:
-        self.program, buffers, steps = program, program.buffers, program.stages[0].steps
+        buffers, steps = program.buffers, program.stages[0].steps
         stored, ordinals = program.graph.wiring.stored, program.graph.wiring.ordinals
+        self.free, self.caller = program.free, program.caller
         self.tensors = [ordinals[buffer.tensor] for buffer in buffers if buffer.tensor != ABSENT]
         stored_buffers = buffers[: len(self.tensors)]
-        self.firsts = [buffer.first for buffer in stored_buffers]
-        self.ends = [buffer.end for buffer in stored_buffers]
-        self.kinds = [buffer.kind for buffer in stored_buffers]
-        self.overs = [buffer.over for buffer in stored_buffers]
+        self.firsts = tuple([buffer.first for buffer in stored_buffers])
+        self.ends = tuple([buffer.end for buffer in stored_buffers])
+        self.kinds = tuple([buffer.kind for buffer in stored_buffers])
+        self.overs = tuple([buffer.over for buffer in stored_buffers])
         view_columns: Iterable[Any] = zip(*program.views, strict=True) if program.views else [()] * len(View._fields)
         viewed, self.buffer_of, self.view_kinds, self.offsets, _, self.capacities, self.pointers = view_columns
         self.viewed = [ordinals[index] for index in viewed]
         self.nodes, _, self.reads, self.writes, *_ = zip(*steps, strict=True)
         self.absorbed = [step.absorbed for step in steps]
+        absorbed = [(time, node) for time, nodes in enumerate(self.absorbed) for node in nodes]
+        self.absorbing = picker([time for time, _ in absorbed]), picker([node for _, node in absorbed])
+        accounted = [*self.nodes, *[node for _, node in absorbed], *self.free, *self.caller]
+        place_of = {node: place for place, node in enumerate(accounted)}
+        self.is_accounted = len(place_of) == len(program.graph.nodes)
+        self.by_node: Pick = picker([place_of[node] for node in sorted(place_of)])
         self.homes = [program.homes[index] for index in stored] + [ABSENT]
         ends = program.inputs, program.outputs
         self.inputs, self.outputs = ([(ordinals[end.tensor], ordinals[end.held], end.view) for end in e] for e in ends)
+        outside = [view.tensor for view in program.views if view.kind is ViewKind.OUTSIDE]
+        given = [buffer.tensor for buffer in buffers if buffer.kind is BufferKind.INPUT]
+        self.outside = [ordinals[tensor] for tensor in dict.fromkeys(outside)]
+        self.given = [ordinals[tensor] for tensor in dict.fromkeys([*outside, *given])]
+        self.pick = picker(self.tensors)
+        self.lives = Kept(self._lives, _VARIANTS_KEPT)
+
+    def _lives(self, key: tuple[LoweringRules, tuple[int, ...], int]) -> Lives:
+        """key: the rules, the steps of working memory that is planned, and how many buffers are held."""
+        rules, times, held = key
+        steps, count = len(self.nodes), len(self.firsts) + len(times) + held
+        return Lives(
+            (*self.firsts, *times, *[0] * held),
+            (*self.ends, *[time + 1 for time in times], *[steps] * held),
+            (*self.kinds, *[BufferKind.SCRATCH] * len(times), *[BufferKind.HELD] * held),
+            (rules.alignment,) * count,
+            (*self.overs, *[ABSENT] * (len(times) + held)),
+        )
 
     def cast(
         self, graph: Graph, rules: LoweringRules, calls: Sequence[Signature], facts: Sequence[StepFacts]
     ) -> Program:
         """The Program of another network."""
-        tensors, (_, stored, ordinals), mould = graph.tensors, graph.wiring, self.program
-        indices = [stored[ordinal] for ordinal in self.tensors]
-        held_tensors = [tensors[index] for index in indices]
-        names = [tensor.name for tensor in held_tensors]
-        sizes = list(map(_rooms(rules).__getitem__, [tensor.type for tensor in held_tensors]))
-        asked, held, rows, cols, heights, widths = zip(*facts, strict=True)
-        uses: Sequence[tuple[ScratchUse, ...]] = [()] * len(calls)
+        tensors, indices = graph.tensors, self.pick(graph.wiring.stored)
+        names = [tensors[index].name for index in indices]
+        sizes = list(map(_rooms(rules).__getitem__, self.pick(graph.stored_types)))
+        asked: list[Scratch] = [fact[0] for fact in facts]
+        uses: list[tuple[ScratchUse, ...]] = []
         times: list[int] = []
         if any(asked):
             uses, times = self._planned(graph, rules, asked, names, sizes)
-        most, first_held = _most(held), len(names)
-        if most:
-            roles = tuple(most)
-            held_uses = map(_held_uses(rules, roles, first_held).__getitem__, calls)
-            uses = list(map(add, uses, held_uses)) if times else list(held_uses)
-            names += roles
-            sizes += [rules.aligned(size_bytes) for size_bytes in most.values()]
-        buffers = tuple(
+        most, first_held = _most([fact[1] for fact in facts]), len(names)
+        roles = tuple(most)
+        names += roles
+        sizes += [rules.aligned(size_bytes) for size_bytes in most.values()]
+        lives = self.lives[rules, tuple(times), len(most)]
+        buffers = Buffers(
             rows_of(
-                Buffer,
-                names,
-                sizes,
-                chain(self.firsts, times, repeat(0)),
-                chain(self.ends, [time + 1 for time in times], repeat(len(calls))),
-                chain(self.kinds, repeat(BufferKind.SCRATCH, len(times)), repeat(BufferKind.HELD)),
-                repeat(rules.alignment),
-                chain(indices, repeat(ABSENT)),
-                chain(self.overs, repeat(ABSENT)),
-            )
-        )
-        viewed = [stored[ordinal] for ordinal in self.viewed]
-        kinds = [tensors[index].type for index in viewed]
-        pitches = [kind.size_bytes // (kind.rows or 1) for kind in kinds]
-        views = tuple(
-            rows_of(
-                View, viewed, self.buffer_of, self.view_kinds, self.offsets, pitches, self.capacities,
-                self.pointers,
+                Buffer, names, sizes, lives.firsts, lives.ends, lives.kinds, lives.alignments,
+                chain(indices, repeat(ABSENT)), lives.overs,
             )
         )  # fmt: skip
-        steps = rows_of(
-            Step, self.nodes, calls, self.reads, self.writes, rows, cols, rows, cols, repeat(()), uses,
-            self.absorbed, heights, widths, repeat(1), repeat("input patch"),
-        )  # fmt: skip
-        stages = (Stage(StageKind.LAYER, 1, 1, tuple(steps)),)
-        inputs, outputs = (
-            tuple([Home(stored[tensor], stored[held], view) for tensor, held, view in ends])
-            for ends in (self.inputs, self.outputs)
-        )
-        homes = tuple(map(self.homes.__getitem__, ordinals[:-1]))
-        return Program(graph, stages, buffers, views, inputs, outputs, homes, (), mould.free, mould.caller)
+        buffers.lives, buffers.size_bytes = lives, sizes
+        return _CastProgram(self, graph, rules, calls, facts, buffers, uses, roles, first_held)
 
     def _planned(
         self, graph: Graph, rules: LoweringRules, asked: Sequence[Scratch], names: list[str], sizes: list[int]
@@ -309,6 +328,113 @@ class _Mould:
             sizes += [rules.aligned(use.size_bytes) for use in working]
             times += [time] * len(working)
         return uses, times
+
+
+class _CastProgram(Program):
+    """A Program whose steps and views are made when somebody asks for them: a Report needs their columns only.
+
+    _planned: working memory among the activations that each step uses.   _held: roles of what is held, and the first
+    buffer of it.
+    """
+
+    _mould: _Mould
+    _rules: LoweringRules
+    _calls: Sequence[Signature]
+    _facts: Sequence[StepFacts]
+    _planned: Sequence[tuple[ScratchUse, ...]]
+    _held: tuple[tuple[str, ...], int]
+
+    def __init__(
+        self,
+        mould: _Mould,
+        graph: Graph,
+        rules: LoweringRules,
+        calls: Sequence[Signature],
+        facts: Sequence[StepFacts],
+        buffers: Buffers,
+        planned: Sequence[tuple[ScratchUse, ...]],
+        roles: tuple[str, ...],
+        first_held: int,
+    ) -> None:
+        vars(self).update(
+            graph=graph,
+            buffers=buffers,
+            free=mould.free,
+            caller=mould.caller,
+            _mould=mould,
+            _rules=rules,
+            _calls=calls,
+            _facts=facts,
+            _planned=planned,
+            _held=(roles, first_held),
+        )
+
+    @property
+    def plain(self) -> PlainSteps | None:
+        mould = self._mould
+        return PlainSteps(mould.nodes, self._calls, *mould.absorbing, mould.by_node) if mould.is_accounted else None
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        mould, calls, uses = self._mould, self._calls, self._planned
+        roles, first_held = self._held
+        _, _, rows, cols, heights, widths = zip(*self._facts, strict=True)
+        if roles:
+            held = map(_held_uses(self._rules, roles, first_held).__getitem__, calls)
+            uses = list(map(add, uses, held)) if uses else list(held)
+        steps = rows_of(
+            Step, mould.nodes, calls, mould.reads, mould.writes, rows, cols, rows, cols, repeat(()),
+            uses or repeat(()), mould.absorbed, heights, widths, repeat(1), repeat("input patch"),
+        )  # fmt: skip
+        return (Stage(StageKind.LAYER, 1, 1, tuple(steps)),)
+
+    @cached_property
+    def views(self) -> tuple[View, ...]:
+        mould, stored = self._mould, self.graph.wiring.stored
+        viewed = [stored[ordinal] for ordinal in mould.viewed]
+        pitches = [row_pitch_bytes(self.graph.types[index]) for index in viewed]
+        return tuple(
+            rows_of(
+                View, viewed, mould.buffer_of, mould.view_kinds, mould.offsets, pitches, mould.capacities,
+                mould.pointers,
+            )
+        )  # fmt: skip
+
+    @cached_property
+    def inputs(self) -> tuple[Home, ...]:
+        return self._ends(self._mould.inputs)
+
+    @cached_property
+    def outputs(self) -> tuple[Home, ...]:
+        return self._ends(self._mould.outputs)
+
+    def _ends(self, ends: Sequence[tuple[int, int, int]]) -> tuple[Home, ...]:
+        stored = self.graph.wiring.stored
+        return tuple([Home(stored[tensor], stored[held], view) for tensor, held, view in ends])
+
+    @cached_property
+    def homes(self) -> tuple[int, ...]:
+        return tuple(map(self._mould.homes.__getitem__, self.graph.wiring.ordinals[:-1]))
+
+    @property
+    def length(self) -> int:
+        return len(self._calls)
+
+    @property
+    def input_bytes(self) -> int:
+        return sum([self.graph.stored_types[ordinal].size_bytes for ordinal in self._mould.given])
+
+    @property
+    def outside_bytes(self) -> int:
+        return sum([self.graph.stored_types[ordinal].size_bytes for ordinal in self._mould.outside])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Program) and all(getattr(self, f.name) == getattr(other, f.name) for f in fields(self))
+
+    __hash__ = object.__hash__
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Program, tuple([getattr(self, field.name) for field in fields(self)])
 
 
 @lru_cache(_RULES_KEPT)

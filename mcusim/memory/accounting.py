@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from mcusim.memory.flash import flash_of_image
 from mcusim.memory.linked_firmware import LinkedFirmware
 from mcusim.memory.placement import Placement, known_for, setup_bytes
 from mcusim.planners import live_bytes
-from mcusim.program import Buffer, BufferKind, Program
+from mcusim.program import Buffer, BufferKind, Buffers, Program
 from mcusim.report import AliveInfo, BankInfo, Basis, ConventionInfo, FlashInfo, PartInfo, PeakInfo, SramInfo
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule
@@ -70,7 +71,8 @@ def find_other_counting(name: str | None, runtime: Runtime) -> Runtime | Convent
 
 def unpacked_weights(program: Program, runtime: Runtime) -> str:
     """What it costs that weights of fewer bits are unpacked before a kernel reads them; "" where none are."""
-    unpacked = [buffer for buffer in program.buffers if buffer.name.endswith(UNPACKED_WEIGHTS)]
+    scratch = BufferKind.SCRATCH
+    unpacked = [buffer for buffer in program.buffers if buffer[4] is scratch and buffer.name.endswith(UNPACKED_WEIGHTS)]
     if not unpacked:
         return ""
     largest = max(unpacked, key=lambda buffer: buffer.size_bytes)
@@ -154,17 +156,26 @@ def sram_as_convention(
 
 def _peak(program: Program, alive_bytes: list[int]) -> PeakInfo | None:
     """The first step at which most is alive. The arena may be larger than that: a plan can leave gaps."""
-    if not alive_bytes or not any(stage.steps for stage in program.stages):
+    plain = program.plain
+    if not alive_bytes or (plain is None and not any(stage.steps for stage in program.stages)):
         return None
     time = alive_bytes.index(max(alive_bytes))
-    alive = [
-        AliveInfo(_name_of(buffer), buffer.size_bytes)
-        for buffer in program.buffers
-        if buffer.first <= time < buffer.end and buffer.kind.is_planned
-    ]
-    stage, step = _locate(program, time)
-    layer = program.name_of(program.stages[stage].steps[step])
+    buffers = [program.buffers[index] for index in _alive_at(program, time)]
+    alive = [AliveInfo(_name_of(buffer), buffer.size_bytes) for buffer in buffers if buffer.kind.is_planned]
+    if plain is not None:
+        stage, step, layer = 0, time, program.graph.nodes[plain.nodes[time]].name
+    else:
+        stage, step = _locate(program, time)
+        layer = program.name_of(program.stages[stage].steps[step])
     return PeakInfo(stage, step, layer, tuple(sorted(alive, key=lambda item: -item.bytes)))
+
+
+def _alive_at(program: Program, time: int) -> Sequence[int]:
+    """Buffers by number."""
+    buffers = program.buffers
+    if isinstance(buffers, Buffers):
+        return buffers.lives.alive_at[time]
+    return [index for index, (_, _, first, end, *_) in enumerate(buffers) if first <= time < end]
 
 
 def _name_of(buffer: Buffer) -> str:
@@ -186,8 +197,9 @@ def _at_peak(memory: PlacedNetwork, persistent_bytes: int) -> list[tuple[str, in
     time = alive_bytes.index(max(alive_bytes)) if alive_bytes else 0
     alive = [
         (_name_of(buffer), offset, offset + buffer.size_bytes)
-        for buffer, offset in zip(program.buffers, placement.offset_bytes, strict=True)
-        if buffer.first <= time < buffer.end and buffer.size_bytes and buffer.kind is not BufferKind.PERSISTENT
+        for index in _alive_at(program, time)
+        for buffer, offset in [(program.buffers[index], placement.offset_bytes[index])]
+        if buffer.size_bytes and buffer.kind is not BufferKind.PERSISTENT
     ]
     top = placement.arena_bytes + placement.held_bytes
     return [*alive, ("persistent", top, top + persistent_bytes)] if persistent_bytes else alive

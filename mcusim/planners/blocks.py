@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from operator import add
 from typing import NamedTuple
 
 from mcusim.graph import ABSENT
-from mcusim.program import BESIDE, Buffer
+from mcusim.program import BESIDE, Buffer, Buffers
 
 __all__ = ["Block", "Stretch", "join", "live_bytes", "peak_bytes"]
 
@@ -74,6 +75,13 @@ def _block(buffers: Sequence[Buffer], members: list[int]) -> Block:
 def live_bytes(buffers: Sequence[Buffer], length: int) -> list[int]:
     """Bytes alive at each of `length` steps: the lower bound of any plan is their maximum."""
     change = [0] * (length + 1)
+    if isinstance(buffers, Buffers):
+        firsts, ends, planned = buffers.lives.firsts, buffers.lives.ends, buffers.lives.planned
+        for size_bytes, first, end in zip(buffers.size_bytes[:planned], firsts, ends, strict=False):
+            change[first] += size_bytes
+            change[end] -= size_bytes
+        del change[length:]
+        return list(accumulate(change))
     for _, size_bytes, first, end, kind, _, _, _ in buffers:
         if kind not in BESIDE:
             change[first] += size_bytes
@@ -84,5 +92,7 @@ def live_bytes(buffers: Sequence[Buffer], length: int) -> list[int]:
 
 def peak_bytes(buffers: Sequence[Buffer], offset_bytes: Sequence[int]) -> int:
     """End of the highest buffer."""
+    if isinstance(buffers, Buffers):
+        return max(map(add, offset_bytes, buffers.size_bytes[: buffers.lives.planned]), default=0)
     pairs = zip(offset_bytes, buffers, strict=True)
     return max([offset + buffer[1] for offset, buffer in pairs if buffer[4] not in BESIDE], default=0)

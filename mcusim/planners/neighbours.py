@@ -6,17 +6,21 @@ on who takes over whose storage and on the order in which ties are broken: it is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
 from mcusim.graph import ABSENT
 from mcusim.planners.blocks import join
-from mcusim.program import Buffer, BufferKind
+from mcusim.program import Buffer, Buffers, Lives
+
+_Extent = tuple[int, int]
+"""Of a buffer that lies: its offset and its end."""
 
 __all__ = ["Neighbours", "first_fit_of", "neighbours_of"]
 
-_KEPT = 256
+_KEPT = 1024
 _MOST_BUFFERS = 1024
 """Longer networks are not searched by the thousand."""
 _MOST_NEAR = 16
@@ -26,13 +30,12 @@ _MOST_NEAR = 16
 class Neighbours(NamedTuple):
     """Blocks by number, in order of their first member.
 
-    members: buffers of each block.   near: for each block the others that are alive with it, once for each of their
-    buffers that is: (block, buffer).   block_of: of each buffer; ABSENT of those that no planner places.
+    members: buffers of each block.   near: of each block, takes those of other blocks that are alive with it out of an
+        entry a buffer; one more entry stands for none.
     """
 
     members: tuple[tuple[int, ...], ...]
-    near: tuple[tuple[tuple[int, int], ...], ...]
-    block_of: tuple[int, ...]
+    near: tuple[Callable[[Sequence[_Extent | None]], Sequence[_Extent | None]], ...]
     alignment: tuple[int, ...]
 
 
@@ -40,18 +43,18 @@ def neighbours_of(buffers: Sequence[Buffer]) -> Neighbours | None:
     """None where they are too many to be worth it."""
     if not 0 < len(buffers) <= _MOST_BUFFERS:
         return None
+    if isinstance(buffers, Buffers):
+        return _neighbours(buffers.lives)
     _, _, firsts, ends, kinds, alignments, _, overs = zip(*buffers, strict=True)
-    return _neighbours(firsts, ends, kinds, alignments, overs)
+    return _neighbours(_lives(firsts, ends, kinds, alignments, overs))
+
+
+_lives = lru_cache(_KEPT)(Lives)
 
 
 @lru_cache(_KEPT)
-def _neighbours(
-    firsts: tuple[int, ...],
-    ends: tuple[int, ...],
-    kinds: tuple[BufferKind, ...],
-    alignments: tuple[int, ...],
-    overs: tuple[int, ...],
-) -> Neighbours | None:
+def _neighbours(lives: Lives) -> Neighbours | None:
+    firsts, ends, kinds, alignments, overs = lives.firsts, lives.ends, lives.kinds, lives.alignments, lives.overs
     blocks = join([
         Buffer("", 0, first, end, kind, alignment, ABSENT, over)
         for first, end, kind, alignment, over in zip(firsts, ends, kinds, alignments, overs, strict=True)
@@ -68,13 +71,12 @@ def _neighbours(
     near = []
     for number, block in enumerate(blocks):
         alive = sorted({member for time in range(block.first, block.end) for member in at[time]})
-        near.append(tuple([(block_of[member], member) for member in alive if block_of[member] != number]))
+        near.append([member for member in alive if block_of[member] != number])
     if sum(map(len, near)) > _MOST_NEAR * len(firsts):
         return None
     return Neighbours(
         tuple([block.members for block in blocks]),
-        tuple(near),
-        tuple(block_of),
+        tuple([itemgetter(*others, *[len(firsts)] * 2) for others in near]),
         tuple([block.alignment for block in blocks]),
     )
 
@@ -85,8 +87,8 @@ def first_fit_of(buffers: Sequence[Buffer], neighbours: Neighbours, *, late_firs
     late_first: whether ties go to the later tensor, as in TFLM, requests of scratch before them; else to the block that
     appears first.
     """
-    size_bytes = [buffer[1] for buffer in buffers]
-    members, near, block_of, alignments = neighbours
+    size_bytes = buffers.size_bytes if isinstance(buffers, Buffers) else [buffer[1] for buffer in buffers]
+    members, near, alignments = neighbours
     if len(members) == len(buffers):
         heights = size_bytes
     else:
@@ -96,20 +98,23 @@ def first_fit_of(buffers: Sequence[Buffer], neighbours: Neighbours, *, late_firs
         ]
     ranks = _ranked(buffers, members, heights) if late_first else heights
     order = sorted(range(len(members)), key=ranks.__getitem__, reverse=True)
-    offset = [ABSENT] * (len(members) + 1)  # the last stands for buffers of no block
+    extents: list[_Extent | None] = [None] * (len(buffers) + 1)  # the last is nobody's
     for index in order:
-        lying = [(offset[other], size_bytes[member]) for other, member in near[index] if offset[other] >= 0]
-        lowest = 0
+        lowest, pick = 0, near[index]
+        lying = list(filter(None, pick(extents)))
         if lying:
-            lying.sort()
             size, alignment = heights[index], alignments[index]
-            for start, height in lying:
+            if len(lying) > 1:
+                lying.sort()
+            for start, end in lying:
                 if start - lowest >= size:
                     break
-                if start + height > lowest:
-                    lowest = -(-(start + height) // alignment) * alignment
-        offset[index] = lowest
-    return tuple([offset[number] for number in block_of])
+                if end > lowest:
+                    lowest = -(-end // alignment) * alignment
+        for member in members[index]:
+            extents[member] = (lowest, lowest + size_bytes[member])
+    extents.pop()
+    return tuple([ABSENT if extent is None else extent[0] for extent in extents])
 
 
 def _ranked(buffers: Sequence[Buffer], members: Sequence[tuple[int, ...]], heights: Sequence[int]) -> list[int]:

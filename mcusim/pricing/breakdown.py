@@ -7,6 +7,8 @@ from functools import cache, lru_cache, partial
 from itertools import chain, repeat
 from typing import NamedTuple, cast
 
+import numpy as np
+
 from mcusim.columns import rows_of
 from mcusim.graph import ABSENT, Flow, Graph, Signature
 from mcusim.kept import Kept
@@ -15,7 +17,7 @@ from mcusim.ops.totals import whole_work
 from mcusim.pricing.cycles import NO_CYCLES, Cycles, added, whole_cycles
 from mcusim.pricing.efforts import PUBLISHED, EffortModel, Parts
 from mcusim.pricing.prices import Coefficients, price_whole, price_work, step_work
-from mcusim.program import Program, Stage, Step, ViewKind
+from mcusim.program import PlainSteps, Program, Stage, Step, ViewKind
 from mcusim.region import Span
 from mcusim.report import Basis, LayerInfo, StageInfo
 from mcusim.runtimes import Kernel, Runtime
@@ -36,13 +38,16 @@ class Breakdown(NamedTuple):
     """One entry a node of the graph, in its order.
 
     missing: why the runtime cannot run some nodes -> their names.   caveats: of its kernels -> the nodes they run.
-    amounts: of each effort of the model that prices them, over all steps.
+    amounts: of each effort of the model that prices them, over all steps.   macs: of all layers.
+    cycles: of each layer; None where they are not known.
     """
 
     layers: tuple[LayerInfo, ...]
     missing: dict[str, list[str]]
     caveats: dict[str, list[str]]
     amounts: tuple[float, ...]
+    macs: int
+    cycles: tuple[int | None, ...]
 
 
 class StepCost(NamedTuple):
@@ -134,10 +139,42 @@ def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signa
 
 
 @lru_cache(_SYSTEMS_KEPT)
+def _effort_rows(runtime: Runtime, prices: Coefficients | None) -> Kept[Signature, bytes]:
+    """The efforts of nodes that run whole, each an array row of float64 with an entry an effort of the model.
+
+    Rows are added up by numpy one after the other, so that the sums are those of a loop, to the last bit. What names an
+    effort twice takes two rows.
+    """
+    facts_of, size = _layers_facts(runtime, prices), len(_model(prices).causes)
+
+    def find(call: Signature) -> bytes:
+        rows = [np.zeros(size)]
+        seen: set[int] = set()
+        for place, amount in facts_of[call].efforts:
+            if place in seen:
+                rows.append(np.zeros(size))
+                seen.clear()
+            seen.add(place)
+            rows[-1][place] = amount
+        return b"".join([row.tobytes() for row in rows])
+
+    return Kept(find)
+
+
+_SAME_BYTES, _CALLERS = "none: same bytes", "none: left to the caller"
+
+
+@lru_cache(_SYSTEMS_KEPT)
 def _silent_facts(kernel: str, is_priced: bool) -> Kept[Signature, _LayerFacts]:
     """Of nodes that the runtime never carries out."""
     cycles = NO_CYCLES if is_priced else None
     return Kept(lambda call: _facts(call.op, Kernel(kernel), call.output.shape, 0, cycles, 0, ()))
+
+
+@cache
+def _absorbed_facts(is_priced: bool) -> Kept[tuple[Signature, Signature], _LayerFacts]:
+    """Of nodes whose work another does: (that one, the node)."""
+    return Kept(lambda pair: _silent_facts(_folded_into(pair[0].op), is_priced)[pair[1]])
 
 
 @cache
@@ -169,6 +206,8 @@ def breakdown(
 
     Layers of a subgraph count as run through once, those of one that no inference runs as free.
     """
+    if program.plain is not None:
+        return _plain_breakdown(program, program.plain, alive_bytes, held_bytes, runtime, prices)
     nodes, is_priced = program.graph.nodes, prices is not None
     facts_of: list[_LayerFacts | None] = [None] * len(nodes)
     sram_bytes = [0] * len(nodes)
@@ -196,18 +235,51 @@ def breakdown(
             for index in absorbed:
                 facts_of[index] = _silent_facts(_folded_into(op), is_priced)[nodes[index].signature]
     for index in program.free:
-        facts_of[index] = _silent_facts("none: same bytes", is_priced)[nodes[index].signature]
+        facts_of[index] = _silent_facts(_SAME_BYTES, is_priced)[nodes[index].signature]
     for index in program.caller:
-        facts_of[index] = _silent_facts("none: left to the caller", is_priced)[nodes[index].signature]
+        facts_of[index] = _silent_facts(_CALLERS, is_priced)[nodes[index].signature]
+    known = [index for index, facts in enumerate(facts_of) if facts is not None]
+    accounted = cast(Sequence[_LayerFacts], [facts_of[index] for index in known])
+    told = _told(program, runtime, [(index, cast(_LayerFacts, facts_of[index]).kernel) for index in troubled])
+    return _broken_down(program.graph, known, accounted, [sram_bytes[index] for index in known], told, amounts, prices)
+
+
+def _plain_breakdown(
+    program: Program,
+    plain: PlainSteps,
+    alive_bytes: list[int],
+    held_bytes: int,
+    runtime: Runtime,
+    prices: Coefficients | None,
+) -> Breakdown:
+    """The same of a Program whose nodes run whole, column by column."""
+    graph, is_priced = program.graph, prices is not None
+    facts = list(map(_layers_facts(runtime, prices).__getitem__, plain.calls))
+    rows = b"".join(map(_effort_rows(runtime, prices).__getitem__, plain.calls))
+    amounts = np.frombuffer(rows).reshape(-1, len(_model(prices).causes)).sum(axis=0).tolist()
+    troubled = [(index, fact[1]) for index, fact in zip(plain.nodes, facts, strict=True) if fact[10]]
+    absorbed = zip(plain.absorbers(plain.calls), plain.absorbed(graph.calls), strict=True)
+    facts += map(_absorbed_facts(is_priced).__getitem__, absorbed)
+    facts += [_silent_facts(_SAME_BYTES, is_priced)[graph.calls[index]] for index in program.free]
+    facts += [_silent_facts(_CALLERS, is_priced)[graph.calls[index]] for index in program.caller]
+    sram_bytes = [alive + held_bytes for alive in alive_bytes] + [0] * (len(facts) - len(alive_bytes))
+    known, told = range(len(graph.nodes)), _told(program, runtime, troubled)
+    return _broken_down(graph, known, plain.by_node(facts), plain.by_node(sram_bytes), told, amounts, prices)
+
+
+_Told = tuple[dict[str, list[str]], dict[str, list[str]]]
+"""What is missing and caveats: see Breakdown."""
+
+
+def _told(program: Program, runtime: Runtime, troubled: Sequence[tuple[int, Kernel]]) -> _Told:
     missing: dict[str, list[str]] = {}
     caveats: dict[str, list[str]] = {}
-    for index in troubled:
-        kernel = cast(_LayerFacts, facts_of[index]).kernel
+    nodes = program.graph.nodes
+    for index, kernel in troubled:
         told_by, why = (caveats, kernel.caveat) if kernel.supported else (missing, kernel.why)
         told_by.setdefault(why, []).append(nodes[index].name)
     add_refused(missing, program, runtime)
-    basis = Basis.PROVISIONAL if prices is None else prices.basis
-    return Breakdown(_layers(program.graph, facts_of, sram_bytes, basis), missing, caveats, tuple(amounts))
+    return missing, caveats
 
 
 def _stage_facts(
@@ -241,34 +313,36 @@ _NOTHING = _facts("", Kernel(""), (), 0, NO_CYCLES, 0, ())
 """Of a moment in which nothing runs."""
 
 
-def _layers(
-    graph: Graph, facts_of: Sequence[_LayerFacts | None], sram_bytes: Sequence[int], basis: Basis
-) -> tuple[LayerInfo, ...]:
-    """The rows of a report: of the nodes that something is known of."""
-    known = (
-        [index for index, facts in enumerate(facts_of) if facts is not None]
-        if None in facts_of
-        else range(len(facts_of))
-    )
+def _broken_down(
+    graph: Graph,
+    known: Sequence[int],
+    facts: Sequence[_LayerFacts],
+    sram_bytes: Sequence[int],
+    told: _Told,
+    amounts: Sequence[float],
+    prices: Coefficients | None,
+) -> Breakdown:
+    """known: nodes that something is known of.   facts, sram_bytes: an entry each."""
+    missing, caveats = told
     if not known:
-        return ()
-    nodes = graph.nodes
+        return Breakdown((), missing, caveats, tuple(amounts), 0, ())
+    nodes, basis = graph.nodes, Basis.PROVISIONAL if prices is None else prices.basis
     ops, _, kernels, shapes, macs, weights, whys, hints, _, _, _, total, compute, store, memory, overhead = zip(
-        *cast(Sequence[_LayerFacts], facts_of if len(known) == len(facts_of) else [facts_of[index] for index in known]),
-        strict=True,
+        *facts, strict=True
     )
-    names = [nodes[index].name for index in known]
-    taken = [sram_bytes[index] for index in known]
-    return tuple(
-        rows_of(
-            LayerInfo, known, names, ops, kernels, shapes, macs, total, taken, weights, repeat(basis),
-            whys, hints, compute, store, memory, overhead,
-        )
+    layers = rows_of(
+        LayerInfo, known, [nodes[index].name for index in known], ops, kernels, shapes, macs, total, sram_bytes,
+        weights, repeat(basis), whys, hints, compute, store, memory, overhead,
     )  # fmt: skip
+    return Breakdown(tuple(layers), missing, caveats, tuple(amounts), sum(macs), total)
 
 
 def stage_infos(program: Program) -> tuple[StageInfo, ...]:
     """What each stage computes again, and what its halos take."""
+    plain = program.plain
+    if plain is not None:
+        span = min(plain.nodes), max(plain.nodes)
+        return (StageInfo(StageKind.LAYER.value, (1, 1), span, 0, 0, _WHOLE_INPUTS[plain.calls[0]]),)
     stages: list[Stage] = []
     for stage in program.stages:
         if stage.part:
@@ -281,7 +355,7 @@ def stage_infos(program: Program) -> tuple[StageInfo, ...]:
 
 
 def _stage_info(program: Program, stage: Stage) -> StageInfo:
-    nodes = [step.node for step in stage.steps if step.node != ABSENT]
+    nodes = [step[0] for step in stage.steps if step[0] != ABSENT]
     span = (min(nodes), max(nodes)) if nodes else (0, 0)
     grid = (stage.row_pieces, stage.col_pieces)
     if stage.kind is StageKind.LAYER:
@@ -295,6 +369,18 @@ def _stage_info(program: Program, stage: Stage) -> StageInfo:
     lines = {view for view in written if program.views[view].kind is ViewKind.LINES}
     halo_bytes += sum(program.buffers[program.views[w].buffer].size_bytes for w in lines)
     return StageInfo(stage.kind.value, grid, span, again, halo_bytes, _input_piece(stage))
+
+
+def _whole_input(call: Signature) -> tuple[int, int]:
+    """Rows and columns of what a node that runs whole reads first."""
+    output = call.outputs[0] if call.outputs else None
+    reads = [kind for kind in call.inputs if kind is not None and not kind.is_constant]
+    if call.op not in OPS or not reads:
+        return (output.rows, output.cols) if output is not None else (1, 1)
+    return reads[0].rows, reads[0].cols
+
+
+_WHOLE_INPUTS = Kept(_whole_input)
 
 
 def _input_piece(stage: Stage) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import exp, sqrt
 from typing import NamedTuple
 
@@ -64,10 +64,14 @@ class Coefficients:
     basis: Basis
     model: EffortModel = PUBLISHED
 
+    @cached_property
+    def _cycles(self) -> NDArray[np.float64]:
+        return np.array(self.cycles)
+
     def interval(self, amounts: Sequence[float]) -> Interval:
         """Around the cycles of so much of each effort: parts whose prices are known well make it narrow."""
-        parts = np.multiply(amounts, self.cycles)
-        total = float(parts.sum())
+        parts = np.multiply(amounts, self._cycles)
+        total = float(np.add.reduce(parts))
         if not total:
             return Interval(1.0, 1.0)
         variance = float(parts @ self.covariance @ parts) / total**2

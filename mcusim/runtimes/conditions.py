@@ -70,8 +70,7 @@ class Refusal(NamedTuple):
 def numbers_of(graph: Graph) -> Iterator[tuple[int, Numbers]]:
     """Each node with what its tensors hold; none of a network that is known by its architecture and has no scales."""
     is_stored = graph.source.file_bytes is not None
-    quantized = [tensor for tensor in graph.tensors if tensor.quantization is not None]
-    if not is_stored and not quantized:
+    if not is_stored and not graph.quantizations:
         return
     tensors = graph.tensors
     for index, node in enumerate(graph.nodes):

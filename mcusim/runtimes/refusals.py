@@ -9,6 +9,7 @@ from mcusim.graph import ABSENT, Graph
 from mcusim.program import Program
 from mcusim.runtimes.conditions import Refusal
 from mcusim.runtimes.registry import Runtime
+from mcusim.schedule import StageKind
 
 __all__ = [
     "add_refused",
@@ -105,7 +106,8 @@ def missing_kernels(program: Program, runtime: Runtime) -> dict[str, list[str]]:
 def refusals(program: Program, board: Board, runtime: Runtime, missing: Mapping[str, Sequence[str]]) -> list[str]:
     """Why the runtime cannot run a program on a board, a sentence each. missing: of its Breakdown."""
     sentences = [*cannot_start(program, runtime), *cannot_run(runtime, missing)]
-    foreign = sorted({stage.kind.value for stage in program.stages} - {kind.value for kind in runtime.stages})
+    kinds = {StageKind.LAYER} if program.plain is not None else {stage.kind for stage in program.stages}
+    foreign = sorted([kind.value for kind in kinds - runtime.stages])
     if foreign:
         sentences.append(f"{runtime.name} has no {' or '.join(foreign)} stages: this is what they would need of it.")
     if not runtime.serves(board):

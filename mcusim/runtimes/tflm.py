@@ -7,13 +7,12 @@ Source: tensorflow/tflite-micro, tensorflow/lite/micro (micro_allocator.cc, gree
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
 from mcusim.errors import InputError
-from mcusim.graph import Graph, Signature, TensorType
+from mcusim.graph import Graph, Signature
+from mcusim.kept import Kept
 from mcusim.lowering.rules import LoweringRules, Scratch
 from mcusim.ops import OPS
-from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.planners import tflm_greedy
 from mcusim.report import Basis
 from mcusim.runtimes.cmsis_nn import route
@@ -66,21 +65,19 @@ def exported_file_bytes(graph: Graph) -> int:
     amount a tensor for all the tables around it. Calibrated (A10) on ten exported networks.
     """
     size_bytes = TABLES_BYTES * len(graph.tensors) + len("".join([tensor.name for tensor in graph.tensors]))
-    size_bytes += sum(map(_constant_bytes, [tensor.type for tensor in graph.tensors]))
-    return size_bytes + sum(map(_channel_bytes, graph.calls))
+    constants = [kind for kind in graph.types if kind.is_constant]
+    size_bytes += sum([-(-kind.size_bytes // 16) * 16 for kind in constants])
+    return size_bytes + sum(map(_channels_bytes.__getitem__, graph.calls))
 
 
-@lru_cache(SIGNATURES_KEPT)
-def _constant_bytes(kind: TensorType) -> int:
-    return -(-kind.size_bytes // 16) * 16 if kind.is_constant else 0
-
-
-@lru_cache(SIGNATURES_KEPT)
 def _channel_bytes(signature: Signature) -> int:
     """Scales and zero points of a convolution's weights and biases."""
     if signature.op not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         return 0
     return 2 * CHANNEL_BYTES * signature.output.channels
+
+
+_channels_bytes = Kept(_channel_bytes)
 
 
 def _kernel(signature: Signature) -> Kernel:

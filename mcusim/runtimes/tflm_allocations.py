@@ -13,7 +13,7 @@ lite/c/common.h.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -38,9 +38,9 @@ __all__ = [
     "RESOURCES",
     "UNKNOWN",
     "WHEEL",
+    "AllocationRequest",
     "Allocations",
     "Build",
-    "Growth",
     "NodeStorage",
     "PreparedNode",
     "all_nodes",
@@ -49,6 +49,8 @@ __all__ = [
     "file_parts",
     "graph_tensors",
     "grown",
+    "grown_by",
+    "growth_of",
     "model_tables",
     "scratch_handles",
     "storages_of",
@@ -122,8 +124,17 @@ Group = tuple[str, str, Requests]
 """Consecutive allocations: their account, whose they are, and what they ask for."""
 
 
-Growth = tuple[int, ...]
-"""By how much the tail grows, by how far it is from a multiple of the largest alignment."""
+class Growth(NamedTuple):
+    """By how much the tail grows: by_start, by how far it is from a multiple of the largest alignment.
+
+    from_words: from every multiple of 4, by a multiple of 4; 0 where there is no such number.
+    from_lines: where it ends at a multiple of the largest alignment whatever it started from, what it takes from one;
+        else 0.
+    """
+
+    by_start: tuple[int, ...]
+    from_words: int
+    from_lines: int
 
 
 class NodeStorage(NamedTuple):
@@ -139,9 +150,33 @@ class NodeStorage(NamedTuple):
     grown: tuple[Growth | None, Growth | None, Growth | None]
 
 
-def _growth(requests: Requests) -> Growth | None:
-    starts = range(BUFFER_ALIGNMENT_BYTES)
-    return tuple([grown(start, requests) - start for start in starts]) if requests else None
+def growth_of(requests: Requests) -> Growth | None:
+    if not requests:
+        return None
+    by_start = tuple([grown(start, requests) - start for start in range(BUFFER_ALIGNMENT_BYTES)])
+    words = set(by_start[::_WORD_BYTES])
+    ends = {(start + grows) % BUFFER_ALIGNMENT_BYTES for start, grows in enumerate(by_start)}
+    is_even = len(words) == 1 and by_start[0] % _WORD_BYTES == 0
+    return Growth(by_start, by_start[0] if is_even else 0, by_start[0] if ends == {0} else 0)
+
+
+_WORD_BYTES = 4
+
+
+def grown_by(used: int, growths: Iterable[Growth | None]) -> int:
+    """`used` bytes of the tail and what each asks for on top, one after the other."""
+    asked = [growth for growth in growths if growth is not None]
+    if not asked:
+        return used
+    words = [growth[1] for growth in asked]
+    if used % _WORD_BYTES == 0 and all(words):
+        return used + sum(words)
+    lines = [growth[2] for growth in asked]
+    if all(lines):
+        return used + asked[0].by_start[used % BUFFER_ALIGNMENT_BYTES] + sum(lines[1:])
+    for growth in asked:
+        used += growth.by_start[used % BUFFER_ALIGNMENT_BYTES]
+    return used
 
 
 def grown(used: int, requests: Requests) -> int:
@@ -272,7 +307,7 @@ def _storage(signature: Signature, weight_scales: int, pointer_bytes: int, build
         (data,) if data else (),
         tuple(_buffer(name, size_bytes, why) for name, size_bytes in kernel.buffers(call)),
     )
-    first, second, third = map(_growth, phases)
+    first, second, third = map(growth_of, phases)
     return NodeStorage(*phases, len(kernel.scratch(call)), (first, second, third))
 
 
@@ -318,19 +353,26 @@ def _slots(count: int, pointer_bytes: int) -> Requests:
 
 def model_tables(graph: Graph, pointer_bytes: int, build: Build) -> list[Group]:
     parts = file_parts(graph)
+    counts = tuple([(len(part.tensors), len(part.nodes)) for part in parts])
+    return list(_model_tables(counts, pointer_bytes, build))
+
+
+@lru_cache(1024)
+def _model_tables(counts: tuple[tuple[int, int], ...], pointer_bytes: int, build: Build) -> tuple[Group, ...]:
+    """counts: tensors and nodes of each subgraph."""
     lists = "3p" if build.compression else "2p"
     builtin = _struct("builtin data allocator", BUILTIN_DATA_ALLOCATOR, pointer_bytes, "parses the nodes' options")
-    table = _struct("subgraph table", lists, pointer_bytes, "SubgraphAllocations, a subgraph each", len(parts))
+    table = _struct("subgraph table", lists, pointer_bytes, "SubgraphAllocations, a subgraph each", len(counts))
     tensor_bytes, node_bytes = (layout_bytes(lay, pointer_bytes)[0] for lay in (EVAL_TENSOR, NODE_AND_REGISTRATION))
     tensors_why = f"{tensor_bytes} B a tensor of the file, constants too: TfLiteEvalTensor"
     nodes_why = f"{node_bytes} B a node: NodeAndRegistration"
-    tensors = [AllocationRequest("array", len(p.tensors) * tensor_bytes, pointer_bytes, tensors_why) for p in parts]
-    nodes = [AllocationRequest("array", len(p.nodes) * node_bytes, pointer_bytes, nodes_why) for p in parts]
-    return [
+    tensors = [AllocationRequest("array", count * tensor_bytes, pointer_bytes, tensors_why) for count, _ in counts]
+    nodes = [AllocationRequest("array", count * node_bytes, pointer_bytes, nodes_why) for _, count in counts]
+    return (
         ("allocators", "", (builtin, table)),
         ("eval tensors", "", tuple(tensors)),
         ("nodes", "", tuple(nodes)),
-    ]
+    )
 
 
 def _prepared(graph: Graph, nodes: list[tuple[Node, Graph, NodeStorage]]) -> tuple[PreparedNode, ...]:
@@ -364,6 +406,8 @@ def _variable_of(assign: Node, graph: Graph) -> object:
 
 def variable_tensors(graph: Graph) -> list[Group]:
     """Those to which no plan in the file gives an offset.   Source: micro_allocator.cc, AllocateVariables."""
+    if not any(part.has_variables for part in file_parts(graph)):
+        return []
     tensors = [tensor for part in file_parts(graph) for tensor in part.tensors]
     planned = graph.source.offline_offsets or (-1,) * len(tensors)
     return [

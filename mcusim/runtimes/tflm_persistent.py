@@ -26,7 +26,6 @@ from mcusim.runtimes.tflm_allocations import (
     RESOURCES,
     UNKNOWN,
     Build,
-    Growth,
     NodeStorage,
     all_nodes,
     allocations,
@@ -34,6 +33,7 @@ from mcusim.runtimes.tflm_allocations import (
     file_parts,
     graph_tensors,
     grown,
+    grown_by,
     model_tables,
     scratch_handles,
     storages_of,
@@ -174,15 +174,15 @@ def tail_phases(graph: Graph, pointer_bytes: int, build: Build) -> TailPhases:
     for _, _, requests in groups:
         used = grown(used, requests)
     params, kernels, buffers = zip(*[each.grown for each in storages], strict=True) if storages else ((), (), ())
-    parameters = _grown_by(used, params)
-    loaded = _grown_by(parameters, kernels)
+    parameters = grown_by(used, params)
+    loaded = grown_by(parameters, kernels)
     if graph.operators & RESOURCES:
         prepared = loaded
         for node in allocations(graph, pointer_bytes, build).prepared:
             for _, _, requests in node.kept:
                 prepared = grown(prepared, requests)
     else:
-        prepared = _grown_by(loaded, buffers)
+        prepared = grown_by(loaded, buffers)
     scratch = sum([each.handles for each in storages])
     handles = grown(prepared, (scratch_handles(scratch, pointer_bytes),)) if scratch else prepared
     states = handles
@@ -198,16 +198,10 @@ def tail_phases(graph: Graph, pointer_bytes: int, build: Build) -> TailPhases:
     )  # fmt: skip
 
 
-def _grown_by(used: int, growths: Iterable[Growth | None]) -> int:
-    for growth in growths:
-        if growth is not None:
-            used += growth[used % BUFFER_ALIGNMENT_BYTES]
-    return used
-
-
 def _first_kernel(storages: Sequence[NodeStorage], pointer_bytes: int) -> int:
-    aligned = [kept.params[0].alignment_bytes for kept in storages if kept.params]
     first = next((kept.kernel[0] for kept in storages if kept.kernel), None)
-    if first is None or first.alignment_bytes != BUFFER_ALIGNMENT_BYTES or max(aligned, default=1) > pointer_bytes:
+    if first is None or first.alignment_bytes != BUFFER_ALIGNMENT_BYTES:
+        return 0
+    if max([kept[0][0][2] for kept in storages if kept[0]], default=1) > pointer_bytes:
         return 0
     return first.size_bytes

@@ -124,8 +124,7 @@ class _Arena:
     def set_aside(self, graph: Graph) -> None:
         """How many looks take no more than the planner's lists, whatever they are at: till then both ends only grow."""
         parts = file_parts(graph)
-        scales = [t.quantization.scales for part in parts for t in part.tensors if t.quantization is not None]
-        most = max(map(len, scales), default=0)
+        most = max([len(each.scales) for part in parts for each in part.quantizations], default=0)
         lists_bytes = layout_bytes(ALLOCATION_INFO, self.pointer_bytes)[0] * sum([len(part.tensors) for part in parts])
         lists_bytes += layout_bytes(PLANNED_BUFFER, self.pointer_bytes)[0] * sum(
             [part.roles.count(STORED) for part in parts]

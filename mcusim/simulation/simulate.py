@@ -164,7 +164,9 @@ def _report(question: Question, settled: Settled) -> Report:
     prices = None if float_reason(graph) else prices_for(runtime, board, question.calibration)
     memory = memory_of(graph, settled.schedule, runtime, where)
     _, program, placement, alive_bytes, _ = memory
-    layers, missing, caveats, amounts = breakdown(program, alive_bytes, placement.held_bytes, runtime, prices)
+    layers, missing, caveats, amounts, macs, cycles = breakdown(
+        program, alive_bytes, placement.held_bytes, runtime, prices
+    )
     refused = refusals(program, board, runtime, missing)
     shared = shared_bytes(program, runtime, placement)
     refused += [f"{shared}."] if shared else []
@@ -172,7 +174,7 @@ def _report(question: Question, settled: Settled) -> Report:
     sram, convention_info, sram_warnings = _sram(memory, settled, counting)
     weight_bytes, params = count_parameters(graph)
     flash, flash_warnings = flash_info(graph, runtime, weight_bytes, budgets.flash_bytes, question.image)
-    latency, latency_warning = _latency(settled, layers, amounts, prices)
+    latency, latency_warning = _latency(settled, layers, cycles, amounts, prices)
     energy, energy_warning = _energy(latency, board)
     published = graph.source.published
     runs = False if refused else image_runs(graph, runtime, question.image)
@@ -194,7 +196,7 @@ def _report(question: Question, settled: Settled) -> Report:
             graph.name,
             graph.source.description,
             graph.tensors[graph.inputs[0]].shape if graph.inputs else (),
-            sum([layer.macs for layer in layers]),
+            macs,
             params,
             published.params if published else None,
             weight_bytes,
@@ -265,15 +267,19 @@ def prices_for(
 
 
 def _latency(
-    settled: Settled, layers: tuple[LayerInfo, ...], amounts: tuple[float, ...], prices: Coefficients | None
+    settled: Settled,
+    layers: tuple[LayerInfo, ...],
+    cycles_of: tuple[int | None, ...],
+    amounts: tuple[float, ...],
+    prices: Coefficients | None,
 ) -> tuple[LatencyInfo, tuple[str, ...]]:
-    """The time of one inference, and warnings."""
+    """The time of one inference, and warnings.   cycles_of: each layer; None where they are not known."""
     limit_ms = settled.budgets.max_ms
-    not_priced = _why_not_priced(settled, layers, prices)
+    not_priced = _why_not_priced(settled, layers, prices) if prices is None or None in cycles_of else ""
     if prices is None or not_priced:
         basis = Basis.PROVISIONAL if prices is None else prices.basis
         return LatencyInfo(None, None, None, None, basis, limit_ms, None), (f"latency: {not_priced}",)
-    cycles = sum([layer.cycles or 0 for layer in layers])
+    cycles = sum([cycles or 0 for cycles in cycles_of])
     ms = cycles_to_ms(cycles, settled.board.clock_hz)
     interval = prices.interval(amounts)
     low_ms, high_ms = ms * interval.low, ms * interval.high
