@@ -55,8 +55,8 @@ COVERAGE = 0.8
 NORMAL_QUANTILE = 1.2816
 """A normal variable lies within so many standard deviations of its mean with probability COVERAGE."""
 
-_ASKED_COVERAGE = 0.82
-"""Of left-out times, so that COVERAGE of new ones lie inside: scales that are found without a block hold two points
+_ASKED_COVERAGE = 0.83
+"""Of left-out times, so that COVERAGE of new ones lie inside: scales that are found without a block hold three points
 less in it than in the blocks that they were found from."""
 
 TINY_MACS = 500_000
