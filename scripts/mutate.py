@@ -58,7 +58,8 @@ TESTS = {
         *("test_planners.py", "test_placing.py", "test_planning.py", "test_reorder.py", "test_shared_objects.py"),
     ),
     "mcusim/pricing": (
-        *("test_pricing.py", "test_evidence.py", "test_layer_logs.py", "test_emulated.py", "test_trace.py"),
+        *("test_pricing.py", "test_regression.py", "test_own_times.py", "test_pricing_validation.py"),
+        *("test_evidence.py", "test_layer_logs.py", "test_emulated.py", "test_trace.py"),
         "test_stages.py",
     ),
     "mcusim/report.py": ("test_report.py", "test_render.py", "test_json_documents.py"),
