@@ -10,7 +10,7 @@ import pytest
 from mcusim.pricing.fitting import (
     evidence_of,
 )
-from mcusim.pricing.intervals import TINY_MACS
+from mcusim.pricing.intervals import NORMAL_QUANTILE, TINY_MACS, _Miss, _scale_of_class
 from mcusim.pricing.measurements import (
     KernelTime,
     measurements,
@@ -30,9 +30,6 @@ from mcusim.pricing.validation import (
 @pytest.fixture(scope="module")
 def found():
     return predictions(Group.FAMILIES)
-
-
-"""Runtimes whose times somebody published."""
 
 
 def test_systems_of_ten_networks_are_within_eight_percent_on_families_never_seen(found) -> None:
@@ -121,3 +118,25 @@ def test_what_is_left_out_says_why() -> None:
     reasons = left_out()
     assert sum(map(len, reasons.values())) + len(evidence_of(measurements())) == len(measurements())
     assert all(reason[0].islower() for reason in reasons)
+
+
+def test_every_guess_lies_inside_its_own_interval(found) -> None:
+    """Ours, that of multiply-accumulates alone, and what came before."""
+    for prediction in found:
+        for guess in (prediction.guess, prediction.macs_only, prediction.earlier):
+            assert guess is None or 0 < guess.low_ms < guess.ms < guess.high_ms
+            assert guess is None or guess.low_ms * guess.high_ms == pytest.approx(guess.ms**2)
+
+
+@pytest.mark.parametrize("off", [(3.0, 0.1, 0.1), (0.1, 3.0, 0.1), (1.0, 1.0, 1.0)])
+def test_intervals_never_narrow_as_the_deviation_grows_and_no_wider_than_that_asks(off: tuple[float, ...]) -> None:
+    """Where the misses of a class ask for less than its neighbour's, the width stands still up to it."""
+    knots = (0.05, 0.15, 0.4)
+    misses = [_Miss(0, "tflm", at, each, False) for each, at in zip(off, knots, strict=True) for _ in range(40)]
+    scale = _scale_of_class(misses)
+    widths = [scale.at(deviation) * deviation for deviation in np.geomspace(knots[0], knots[-1], 300)]
+    assert np.diff(widths).min() > -1e-6
+    for place, knot in enumerate(knots):
+        is_as_asked = scale[place] == pytest.approx(off[place] / NORMAL_QUANTILE)
+        slope = scale.at(knot) * knot - scale.at(knot * (1 - 1e-5)) * knot * (1 - 1e-5)
+        assert is_as_asked or abs(slope) < 1e-8

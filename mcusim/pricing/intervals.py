@@ -312,7 +312,8 @@ def _scale_of_class(misses: Sequence[_Miss]) -> Scale:
         classes[sum(miss.deviation > edge for edge in _BETWEEN)].append(miss.off)
     everything = [miss.off for miss in misses]
     narrow, middling, wide = [_quantile(part if len(part) >= _ENOUGH else everything) for part in classes]
-    return Scale(narrow, max(middling, _least_beside(narrow, 0)), max(wide, _least_beside(middling, 1)))
+    middling = max(middling, _least_beside(narrow, 0))
+    return Scale(narrow, middling, max(wide, _least_beside(middling, 1)))
 
 
 def _least_beside(scale: float, knot: int) -> float:
