@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mcusim
 from mcusim.errors import InputError
 from mcusim.pricing.fitting import fit_to_bytes
 from mcusim.pricing.own import calibrate, contradictions
-from mcusim.pricing.own_logs import LoggedRun, read_own
+from mcusim.pricing.own_logs import LoggedRun, _scatter, read_own
 
 
 def logged_layers() -> list[tuple[str, int]]:
@@ -139,3 +141,20 @@ def test_a_log_must_say_of_which_network_it_is(tmp_path: Path) -> None:
     path.write_text(as_profiler_text(logged_layers()), encoding="utf-8")
     with pytest.raises(InputError, match="does not say of which network"):
         read_own(path)
+
+
+@given(times=st.lists(st.one_of(st.just(0.0), st.floats(0.5, 1e9)), max_size=6))
+def test_the_scatter_of_a_middle_is_that_of_its_times_over_the_root_of_how_many(times: list[float]) -> None:
+    """Times of nothing have no logarithm and do not count; one time alone scatters by nothing."""
+    logs = np.log([time for time in times if time])
+    expected = logs.std(ddof=1) / len(logs) ** 0.5 if len(logs) > 1 else 0.0
+    assert _scatter(times) == pytest.approx(float(expected), abs=1e-9)
+
+
+def test_sums_that_lack_an_operator_name_it(tmp_path: Path) -> None:
+    path = tmp_path / "sums.csv"
+    path.write_text(as_sums([pair for pair in logged_layers() if pair[0] != "DEPTHWISE_CONV_2D"]))
+    with pytest.raises(InputError, match="the log has no sum for DEPTHWISE_CONV_2D, which mcunet-vww0 has"):
+        read_own(path, RUN)
+    path.write_text(as_sums([pair for pair in logged_layers() if pair[0] != "RESHAPE"]))  # takes no time
+    assert read_own(path, RUN)

@@ -29,8 +29,6 @@ from mcusim.pricing.stored import package_calibration
 from mcusim.runtimes import RUNTIMES, find_runtime
 
 MEASURED = [name for name, runtime in RUNTIMES.items() if runtime.versions]
-
-
 """Runtimes whose times somebody published."""
 
 

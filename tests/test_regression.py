@@ -36,9 +36,6 @@ SPREADS = Spreads(
 )
 
 
-"""Runtimes whose times somebody published."""
-
-
 def as_bytes(calibration: Calibration) -> bytes:
     return fit_to_bytes(calibration.fit, calibration.scales, calibration.own_scale)
 
