@@ -104,6 +104,12 @@ def test_what_a_serial_monitor_puts_before_a_line_is_passed_over(prefix: str, tm
     assert read_own(path, RUN)[0].row.cycles == sum(ticks for _, ticks in layers)
 
 
+def test_milliseconds_of_a_firmware_without_a_clock_are_passed_over(tmp_path: Path) -> None:
+    layers, path = logged_layers(), tmp_path / "log"
+    path.write_text(re.sub(r"\(\d+ ms", "(0 ms", as_profiler_text(layers)), encoding="utf-8")
+    assert read_own(path, RUN)[0].row.cycles == sum(ticks for _, ticks in layers)
+
+
 def test_one_network_with_layers_narrows_its_board(tmp_path: Path) -> None:
     path, target = tmp_path / "log", tmp_path / "mine.json"
     path.write_text(as_profiler_text(logged_layers()), encoding="utf-8")

@@ -102,6 +102,8 @@ def read_layer_log(text: str, where: str, clock_hz: int, ticks_hz: int | None = 
 
 
 def _plain_lines(text: str, where: str, clock_hz: int, ticks_hz: int) -> Iterator[LayerTime]:
+    """A firmware that does not tell TFLM its `ticks_per_second()` prints 0 ms in every line: then ticks alone count."""
+    has_ms = any(match[3] not in (None, "0") for match in map(_PLAIN.search, text.splitlines()) if match)
     for number, line in enumerate(text.splitlines(), 1):
         if not _BEGUN.search(line):
             continue
@@ -110,7 +112,7 @@ def _plain_lines(text: str, where: str, clock_hz: int, ticks_hz: int) -> Iterato
         if match is None:
             raise _cut(line, place)
         op, ticks, ms = match.groups()
-        values = {"ticks": float(ticks)} | ({"ms": float(ms)} if ms is not None else {})
+        values = {"ticks": float(ticks)} | ({"ms": float(ms)} if ms is not None and has_ms else {})
         yield LayerTime(op, _cycles(values, place, clock_hz, ticks_hz), number)
 
 

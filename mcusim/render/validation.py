@@ -223,10 +223,10 @@ def _draw_times(axes: Axes, predictions: Sequence[Prediction]) -> None:
         colour, mark = _COLOURS[i % len(_COLOURS)], _MARKS[(i + i // len(_COLOURS)) % len(_MARKS)]
         measured = [p.measured_ms for p in own]
         bounds = ([p.guess.low_ms for p in own], [p.guess.high_ms for p in own])
-        axes.vlines(measured, *bounds, color=colour, linewidth=0.4, alpha=0.6, zorder=2)
+        axes.vlines(measured, *bounds, color=colour, linewidth=0.8, alpha=0.8, zorder=2)
         guessed = [p.guess.ms for p in own]
         axes.scatter(
-            measured, guessed, 9, color=colour, marker=mark, linewidths=0.3, edgecolors="black", label=family, zorder=3
+            measured, guessed, 6, color=colour, marker=mark, linewidths=0.3, edgecolors="black", label=family, zorder=3
         )
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
     style.plain_powers(axes.xaxis)
