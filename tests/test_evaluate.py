@@ -305,6 +305,15 @@ def test_a_state_of_something_else_is_refused(colours: tuple[Path, Path], tmp_pa
     assert "is what this command reads" in ask(*args[:-1], model)[2]
 
 
+def test_what_could_not_be_written_is_not_said_to_be_kept(colours: tuple[Path, Path]) -> None:
+    model, data = colours
+    Path("file").write_bytes(b"")
+    code, out, err = ask("evaluate", model, "--data", data, "--resume", "file/s.jsonl")
+    assert (code, out) == (2, "")
+    assert "cannot write file/s.jsonl" in err
+    assert "kept" not in err
+
+
 def test_ctrl_c_keeps_and_shows_what_was_computed(many: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     model, data = many
     from mcusim.cli import evaluate as command

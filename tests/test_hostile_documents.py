@@ -221,3 +221,11 @@ def test_damaged_arrays_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(McusimError) as caught:
         read_arrays(str(path), "x.npz")
     assert caught.value.fix
+
+
+@pytest.mark.parametrize("text", ["preprocessing = 3", "detection = [1]", "[[preprocessing]]\nresize = 'crop'"])
+def test_preprocessing_that_is_no_table_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(text, encoding="utf-8")
+    code, _, told = run("evaluate", "mcunet-vww0", "--data", str(tmp_path), "--preprocess", str(path))
+    assert (code, "is no table" in told) == (2, True), told

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from numpy.lib.array_utils import byte_bounds
 
 from mcusim import execute, load
+from mcusim.cli.app import answer
 from mcusim.cli.exec import read_inputs
 from mcusim.errors import InputError, McusimError, MemoryLimitError, ModelError
 from mcusim.files import MOST_TOML_BYTES, content_of, exists, is_dir, is_file, parse_toml
@@ -235,12 +236,47 @@ def test_a_full_device_is_a_sentence() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_folder_that_is_gone_is_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["check b.toml", "export mcunet-in0 x.tflite", "run mcunet-in0 --json r.json"])
+def test_a_folder_that_is_gone_is_a_sentence(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
-    done = process(*RUN[:2], "--profile", "no/such.toml")
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    words = command.split()
+    assert answer([*words, "--profile", "stm32h743"] if words[0] == "run" else words) == 2
+    assert "is gone, or may not be entered; change to another" in capfd.readouterr().err
+
+
+def test_settings_of_matplotlib_that_are_wrong_are_a_sentence(tmp_path: Path) -> None:
+    done = process("plot", "timeline", "mcunet-in0", "-o", str(tmp_path / "x.svg"), MPLBACKEND="nothing")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("mcusim: matplotlib: it cannot be loaded")
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+LINES = {
+    "picks that are none": '{"picks": 3, "excess": 0, "score": null}',
+    "picks of lists": '{"picks": {"a": [1]}, "excess": 0, "score": null}',
+    "a score that is text": '{"picks": {}, "excess": 0, "score": "x"}',
+    "nothing": "{}",
+    "brackets": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("line", LINES.values(), ids=LINES)
+def test_a_line_that_is_no_journals_is_refused(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    command = ("search", "micronets-kws", "--profile", "stm32f412", "--evaluations", "1", "--optimiser", "random")
+    assert run(*command, "--journal", str(path)).code in (0, 1)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+    before = path.read_bytes()
+    code, _, told = run(*command, "--journal", str(path))
+    assert (code, "it is no journal of a search" in told) == (2, True)
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+x", "-cmd", "@sum", "\tx"])

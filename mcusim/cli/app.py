@@ -170,6 +170,15 @@ def _with_bare_json(words: Sequence[str]) -> list[str]:
     return said
 
 
+def _not_served(error: OSError) -> str:
+    """What the system did not do, as a sentence."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the folder that this runs in is gone, or may not be entered; change to another"
+    return f"{_file_of(error)}: {error.strerror or error}; check the path, its permissions and the room there"
+
+
 def _file_of(error: OSError) -> str:
     """The file that an error is about, as far as it says."""
     name = error.filename
@@ -201,7 +210,7 @@ def answer(args: Sequence[str] | None = None) -> int:
         return NO_ANSWER
     except OSError as error:
         silence()
-        complain(f"{_file_of(error)}: {error.strerror or error}; check the path, its permissions and the room there")
+        complain(_not_served(error))
         return NO_ANSWER
     except RecursionError:
         complain("something in the question is nested too deeply; give a simpler file")

@@ -227,7 +227,7 @@ def _with_what_is_kept(error: McusimError, measurement: Measurement) -> McusimEr
     kept = measurement.keep()
     if kept is None:
         return error
-    fix = f"{error.fix} (the {len(measurement.done)} finished samples are kept: --resume {kept})"
+    fix = f"{error.fix} (the {len(measurement.state.done)} finished samples are kept: --resume {kept})"
     return type(error)(error.what, where=error.where, fix=fix)
 
 

@@ -126,7 +126,7 @@ class Measurement:
             self.state.path.unlink(missing_ok=True)
             self.state.add(self._in_order())
             self.state.close()
-        return self.state.path
+        return self.state.path if self.state.done else None
 
     def evaluation(self, diagnose: bool | None = None) -> Evaluation:
         """The answer over what is done.   diagnose: False not to try the usual mistakes, whatever was asked for.

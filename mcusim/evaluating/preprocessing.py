@@ -151,6 +151,9 @@ def _read_file(path: str) -> tuple[dict[str, Any], Detection | None]:
     except ValueError as error:
         raise InputError(f"it is no TOML ({error})", where=f"--preprocess {path}", fix="correct it") from None
     tables = {key: content.pop(key, {}) for key in ("preprocessing", "detection")}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise InputError(f"{name} is no table", where=f"--preprocess {path}", fix=f"write its keys under [{name}]")
     keys = {**content, **tables["preprocessing"]}
     if "range" in keys:
         keys |= _change("range", str(keys.pop("range")))

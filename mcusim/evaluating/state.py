@@ -45,10 +45,11 @@ class State:
                 self._stream.seek(0, io.SEEK_END)
                 if not whole:
                     self._stream.write(json.dumps({"mcusim_evaluation": VERSION, **self.key}) + "\n")
-            for prediction in predictions:
-                self.done[prediction.name] = prediction
+            finished = list(predictions)
+            for prediction in finished:
                 self._stream.write(msgspec.json.encode(prediction).decode() + "\n")
             self._stream.flush()
+            self.done.update((prediction.name, prediction) for prediction in finished)
         except (OSError, ValueError) as error:
             reason, fix = not_written(error)
             raise OutputError(f"cannot write {self.path} ({reason})", where="--resume", fix=fix) from None

@@ -99,13 +99,16 @@ def _matplotlib() -> Any:
     """matplotlib, imported in its own folder: elsewhere it obeys a `matplotlibrc` that lies there, whoever wrote it."""
     if "matplotlib" not in sys.modules:
         os.environ.setdefault("MPLBACKEND", "Agg")
-        here = os.open(".", os.O_RDONLY)
+        here = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))  # it may be a folder that nobody may list
         try:
             spec = find_spec("matplotlib")
             assert spec is not None
             assert spec.origin is not None
             os.chdir(Path(spec.origin).parent)
             import_module("matplotlib")
+        except ValueError as error:
+            fix = "correct its settings in the environment, such as MPLBACKEND"
+            raise InputError(f"it cannot be loaded ({error!s:.200})", where="matplotlib", fix=fix) from None
         finally:
             os.fchdir(here)
             os.close(here)
