@@ -41,6 +41,7 @@ from mcusim.graph import (
     signature,
     tensor_type,
 )
+from mcusim.kept import Kept
 from mcusim.ops import OPS
 from mcusim.source import IN_MEMORY, Source
 
@@ -380,7 +381,7 @@ class GraphBuilder:
         for tensor in outputs:
             self.type_of(tensor)
         for made in self._tensors:
-            if max(made.shape, default=0) > MOST_EXTENT:
+            if _EXTENTS[made.type] > MOST_EXTENT:
                 shown = f"{max(made.shape):.1e}" if max(made.shape) < 1e300 else "too much"
                 what = f"has a dimension of {shown}, and TFLite's have 2**31 - 1 at most"
                 raise ModelError(what, where=f"{where}, tensor '{made.name}'", fix="make it smaller")
@@ -468,6 +469,10 @@ class GraphBuilder:
         except ModelError as error:
             _explain(error, name, op)
         return self._simple(op, (x,), attributes, name)
+
+
+_EXTENTS: Kept[TensorType, int] = Kept(lambda kind: max(kind.shape, default=0))
+"""The largest dimension."""
 
 
 def _explain(error: ModelError, name: str, op: str) -> NoReturn:

@@ -112,6 +112,7 @@ class _Part(NamedTuple):
     layer: dict[str, Any]
 
 
+@cache
 def declared_names() -> tuple[str, ...]:
     """The spaces that come with mcusim, sorted."""
     names = (file.name for file in files("mcusim.spaces").joinpath("published").iterdir())
