@@ -353,6 +353,7 @@ def test_ram_and_weights_are_what_the_report_says(tmp_path: Path, schedule: str)
         ("mcunet-vww1", ""),
         ("resnet8", "mlperf_ic01_resnet8_int8"),
         ("kws", "mlperf_kws01_dscnn_int8"),
+        ("a layer of it needs 64 bits", "tinymaix_mbnet128_025_q"),
     ],
 )
 def test_code_is_as_large_as_was_predicted(tmp_path: Path, corpus: Path, name: str, file: str) -> None:

@@ -1,21 +1,23 @@
 """Bytes of code that the C of a network compiles to: a share for each kernel, and some for every call.
 
-Counted in built objects: gcc 12.2, -O2, for a Cortex-M4, code and constants but what the ledger stores. Of 40 networks
-of 1.6 to 54 kB, 34 are met within 3 %. Which way sums are requantised is known from the weights only: a layer that asks
-for 64 bits (`Mode.CAREFUL`) brings code that is not counted here, and the three networks with such layers come out 12
-to 18 % too low. The others are 5 to 12 % off: two of 2 kB, and one of 55 one-dimensional layers. Other compilers and
-cores differ: calibrated.
+Counted in built objects: gcc 12.2, -O2, for a Cortex-M4, code and constants but what the ledger stores. A matrix
+product and a loop of a depthwise kernel are built for every way of requantising that layers ask for. Where weights are
+known, so are the ways; of an architecture without them nothing is taken to need 64 bits. Other compilers and cores
+differ: calibrated.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from mcusim.firmware.choice import choose
-from mcusim.graph import Signature
+from mcusim.firmware.tables import Mode
+from mcusim.graph import Activation, Signature
+from mcusim.ops.registry import attributes_of
+from mcusim.ops.shared.windows import WindowAttributes
 
 __all__ = ["code_bytes_of"]
 
@@ -36,8 +38,8 @@ class Built(NamedTuple):
 
 
 KERNEL_BYTES = {
-    # Three ways of filling columns, and a matrix product for both usual ways of requantising.
-    "conv_2d": Built(12920, 17200),
+    # Three ways of filling columns, and matrix products of one to three pixels.
+    "conv_2d": Built(6950, 10600),
     "conv_2d_16": Built(512, 512),
     "fully_connected": Built(400, 1606),
     "depthwise_any": Built(530, 658),
@@ -62,29 +64,58 @@ DEPTHWISE_OFTEN_BYTES = 110
 """More where several steps call it."""
 
 _FAST_DEPTHWISE = re.compile(r"depthwise_(\d+)x\d+_s(\d+)_by_(\d+)")
+PRODUCT_BYTES = 2540
+"""Of a matrix product of four pixels for one way of requantising."""
+CAREFUL_BYTES = 184
+"""Of 64 bits, which all careful kernels share."""
 
 
-def code_bytes_of(signatures: Iterable[Signature]) -> dict[str, int]:
-    """Bytes by kernel, and of the calls with their layers' constants."""
+def code_bytes_of(signatures: Iterable[Signature], modes: Iterable[Mode | None] | None = None) -> dict[str, int]:
+    """Bytes by kernel, and of the calls with their layers' constants.
+
+    modes: how each of the signatures requantises; None where that is not known, or nothing is.
+    """
     counts: Counter[str] = Counter()
+    ways: dict[str, set[Mode]] = defaultdict(set)
     calls = 0
-    for signature in signatures:
+    signatures = [*signatures]
+    for signature, mode in zip(signatures, modes if modes is not None else [None] * len(signatures), strict=True):
         choice = choose(signature)
         if choice is not None and choice.name:
-            kind = "depthwise" if _FAST_DEPTHWISE.fullmatch(choice.name) else choice.name
+            is_depthwise = _FAST_DEPTHWISE.fullmatch(choice.name) is not None
+            kind = "depthwise" if is_depthwise else choice.name
             calls += CALL_BYTES.get(kind, OTHER_CALL_BYTES) + LAYER_BYTES.get(kind, OTHER_LAYER_BYTES)
             counts[choice.name] += 1
-    kernels = {name: _kernel_bytes(name, is_often=count > 1) for name, count in counts.items()}
+            if is_depthwise or choice.name == "conv_2d":
+                ways[choice.name].add(mode if mode is not None else _usual(signature))
+    kernels = {name: _kernel_bytes(name, ways[name], is_often=count > 1) for name, count in counts.items()}
+    if any(Mode.CAREFUL in of_kernel for of_kernel in ways.values()):
+        kernels["careful"] = CAREFUL_BYTES
     return {"interface": INTERFACE_BYTES, "calls": calls, **kernels}
 
 
-def _kernel_bytes(name: str, *, is_often: bool) -> int:
+def _usual(signature: Signature) -> Mode:
+    """How sums are requantised, as far as the signature says: outputs of an activation begin at the zero point."""
+    activation = attributes_of(signature, WindowAttributes).fused_activation_function
+    return Mode.RISING_8 if activation in (Activation.RELU, Activation.RELU6) else Mode.SIGNED_8
+
+
+_OWN = (Mode.RISING_8, Mode.SIGNED_8)
+"""Ways that have a matrix product of their own; all others share one."""
+_SIGNED = {Mode.RISING: "signed", Mode.SIGNED_8: "signed", Mode.SIGNED: "signed"}
+"""Ways that share a loop of a depthwise kernel."""
+
+
+def _kernel_bytes(name: str, modes: Collection[Mode], *, is_often: bool) -> int:
     fast = _FAST_DEPTHWISE.fullmatch(name)
     if fast is None:
         built = KERNEL_BYTES.get(name, Built(OTHER_KERNEL_BYTES, OTHER_KERNEL_BYTES))
-        return built.often if is_often else built.once
+        products = {mode if mode in _OWN else None for mode in modes}
+        return (built.often if is_often else built.once) + PRODUCT_BYTES * len(products)
     kernel, stride, band = map(int, fast.groups())
     counted = DEPTHWISE_BYTES.get((kernel, stride, band))
     # Loops are unrolled over a row of the kernel: between two that were counted, and beyond, it grows evenly.
     once = counted if counted is not None else 420 * kernel + 400 * stride + 350
-    return once + DEPTHWISE_OFTEN_BYTES * is_often
+    loops = {_SIGNED.get(mode, mode) for mode in modes}
+    a_loop = 370 * kernel + 130 * stride - 400
+    return once + a_loop * (len(loops) - 1) + DEPTHWISE_OFTEN_BYTES * is_often

@@ -301,7 +301,7 @@ def sources(network: Network, goal: Goal = Goal.SPEED) -> Sources:
         arrays.update(text.others)
     starts = _first_values(network, arrays)
     output_homes = [_output_home(network, memory, home, arrays) for home in network.program.outputs]
-    modes = frozenset(mode for text in texts for mode in text.modes)
+    modes = frozenset(mode for text in texts if text.choice.name == "conv_2d" for mode in text.modes)
     by_file: dict[str, set[str]] = {"base.h": set()}
     for text in texts:
         for file in text.includes:

@@ -5,13 +5,18 @@ What a layer takes is what `firmware/choice.py` says of its kernel; the C that `
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
+from mcusim.errors import ModelError
 from mcusim.firmware.choice import EXTERNAL_INPUT_BYTES, STACK_BOUND_BYTES, choose, overwrites_of, scratch_of
 from mcusim.firmware.code_sizes import code_bytes_of
-from mcusim.graph import Flow, Graph, Signature
+from mcusim.firmware.tables import Mode, channel_table
+from mcusim.graph import ABSENT, Flow, Graph, Signature
 from mcusim.lowering.rules import InputPlace, LoweringRules
-from mcusim.lowering.staging import network_of
+from mcusim.lowering.staging import StepNode, network_of
 from mcusim.ops import OPS
-from mcusim.ops.registry import entered_subgraphs
+from mcusim.ops.registry import Call, entered_subgraphs
+from mcusim.ops.shared.accumulators import Accumulator
 from mcusim.planners import best_fit_portfolio
 from mcusim.report import Basis
 from mcusim.runtimes.registry import CodeItem, Flash, Kernel, LedgerItem, Runtime, register
@@ -67,8 +72,35 @@ def _flash(graph: Graph) -> Flash:
     return Flash(sum(size for _, size in _stored(graph)), sum(_code(graph).values()), Basis.CALIBRATED)
 
 
+_MODES: WeakKeyDictionary[Graph, list[Mode | None]] = WeakKeyDictionary()
+"""Of the steps of a network: they are asked for with every schedule, and take the weights' bounds."""
+
+
 def _code(graph: Graph) -> dict[str, int]:
-    return code_bytes_of(_calls(graph))
+    steps = network_of(graph, RULES).steps
+    inner = _calls(graph)[len(steps) :]
+    modes = _MODES.get(graph)
+    if modes is None:
+        modes = _MODES[graph] = [_mode(graph, step) for step in steps]
+    return code_bytes_of([*(step.signature for step in steps), *inner], [*modes, *[None] * len(inner)])
+
+
+def _mode(graph: Graph, step: StepNode) -> Mode | None:
+    """How a convolution's sums become outputs; None where its weights are not known, and of all else."""
+    axis = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}.get(step.signature.op)
+    choice = choose(step.signature)
+    if axis is None or choice is None or choice.file in ("wide.h", "computed.h"):
+        return None
+    node, prepare = graph.nodes[step.node], OPS[step.signature.op].prepare
+    inputs = [None if t == ABSENT else graph.tensors[t] for t in node.inputs]
+    if prepare is None or any(t is not None and t.is_constant and t.constant is None for t in inputs):
+        return None
+    try:
+        prepared = prepare(Call(node.signature, tuple(inputs), (graph.tensors[node.outputs[0]],), ""))
+    except ModelError:
+        return None
+    accumulator = getattr(prepared, "accumulator", None)
+    return channel_table(accumulator, axis).mode if isinstance(accumulator, Accumulator) else None
 
 
 def _code_items(graph: Graph) -> tuple[CodeItem, ...]:

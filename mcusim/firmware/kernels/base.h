@@ -434,6 +434,12 @@ MCU_INLINE int32_t mcu_careful(const mcu_channels *t, int32_t acc, int32_t chann
     return mcu_clamp(scaled + t->zero_point, t->lowest, t->highest);
 }
 
+/* The same where a kernel asks for several outputs at once: rarely used, so it is there once. */
+MCU_NOINLINE int32_t mcu_careful_output(const mcu_channels *t, int32_t acc, int32_t multiplier, int32_t shift)
+{
+    return mcu_clamp((int64_t)mcu_rescale(acc, multiplier, -1 - shift) + t->zero_point, t->lowest, t->highest);
+}
+
 /* `twice`: two times the sum. */
 MCU_INLINE int32_t mcu_rising(int32_t twice, int32_t multiplier, int32_t c, int32_t shift)
 {

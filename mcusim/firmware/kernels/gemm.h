@@ -11,6 +11,12 @@
 
 #include "base.h"
 
+/* Ways of requantising that the network uses (bits of `mcu_mode`): of the others nothing is built. */
+#ifndef MCU_MODES
+#define MCU_MODES 0x1Fu
+#endif
+#define MCU_GOES(way) ((MCU_MODES >> (way) & 1u) && mode == (way))
+
 #define MCU_PRODUCT_STEP                                                                                               \
     do {                                                                                                               \
         MCU_NEXT(w1, w);                                                                                               \
@@ -94,20 +100,20 @@
 
 #define MCU_PRODUCT_FINISH(s0, s1, s2, s3)                                                                             \
     do {                                                                                                               \
-        if (mode == MCU_RISING_8) {                                                                                    \
+        if (MCU_GOES(MCU_RISING_8)) {                                                                                  \
             MCU_PRODUCT_OUTPUTS(s0, s1, s2, s3, MCU_PRODUCT_RISING, mcu_saturate_8);                                   \
-        } else if (mode == MCU_RISING) {                                                                               \
+        } else if (MCU_GOES(MCU_RISING)) {                                                                             \
             MCU_PRODUCT_OUTPUTS(s0, s1, s2, s3, MCU_PRODUCT_RISING, MCU_PRODUCT_WITHIN);                               \
-        } else if (mode == MCU_SIGNED_8) {                                                                             \
+        } else if (MCU_GOES(MCU_SIGNED_8)) {                                                                           \
             MCU_PRODUCT_OUTPUTS(s0, s1, s2, s3, MCU_PRODUCT_SIGNED, mcu_saturate_8);                                   \
-        } else {                                                                                                       \
+        } else if (MCU_GOES(MCU_SIGNED)) {                                                                             \
             MCU_PRODUCT_OUTPUTS(s0, s1, s2, s3, MCU_PRODUCT_SIGNED, MCU_PRODUCT_WITHIN);                               \
         }                                                                                                              \
     } while (0)
 
 /* The same of sums as large as registers are; multipliers and shifts are stored as they are elsewhere. */
 #define MCU_PRODUCT_CAREFUL(a, channel)                                                                                \
-    mcu_clamp((int64_t)mcu_rescale(a, pair[2 + channel], -1 - shift[n + channel]) + z, t->lowest, t->highest)
+    mcu_careful_output(t, a, pair[2 + channel], shift[n + channel])
 #define MCU_PRODUCT_CAREFUL_A(a) MCU_PRODUCT_CAREFUL(a, 0)
 #define MCU_PRODUCT_CAREFUL_B(a) MCU_PRODUCT_CAREFUL(a, 1)
 
@@ -245,9 +251,9 @@ MCU_INLINE void mcu_product(const int32_t pixels, const mcu_mode mode, const uin
         const int8_t *const shift = shifts;
         int32_t n = next;
         next_pair = pair + 4;
-        if (mode == MCU_CAREFUL) {
-            MCU_PRODUCT_OUTPUTS(a0, a1, a2, a3, MCU_PRODUCT_CAREFUL_A, MCU_PRODUCT_WITHIN);
-            MCU_PRODUCT_OUTPUTS(b0, b1, b2, b3, MCU_PRODUCT_CAREFUL_B, MCU_PRODUCT_WITHIN);
+        if (MCU_GOES(MCU_CAREFUL)) {
+            MCU_PRODUCT_OUTPUTS(a0, a1, a2, a3, MCU_PRODUCT_CAREFUL_A, (int32_t));
+            MCU_PRODUCT_OUTPUTS(b0, b1, b2, b3, MCU_PRODUCT_CAREFUL_B, (int32_t));
         } else {
             uint32_t r = mcu_load_half(shift + n);
             int32_t m = pair[2];
@@ -301,9 +307,6 @@ MCU_PRODUCT_OF(4, any, mode)
 #define MCU_PRODUCT_ANY mcu_product_4_any
 #else
 /* The two usual ways of requantising have a function of their own, if the network uses them (bits of MCU_MODES). */
-#ifndef MCU_MODES
-#define MCU_MODES 0x1Fu
-#endif
 #if MCU_MODES & 1u
 MCU_PRODUCT_OF(4, rising, MCU_RISING_8)
 #define MCU_PRODUCT_RISING_8 mcu_product_4_rising
@@ -316,8 +319,16 @@ MCU_PRODUCT_OF(4, signed, MCU_SIGNED_8)
 #else
 #define MCU_PRODUCT_SIGNED_8 0
 #endif
-#if MCU_MODES & 26u
+#if (MCU_MODES & 26u) == 2u
+MCU_PRODUCT_OF(4, any, MCU_RISING)
+#elif (MCU_MODES & 26u) == 8u
+MCU_PRODUCT_OF(4, any, MCU_SIGNED)
+#elif (MCU_MODES & 26u) == 16u
+MCU_PRODUCT_OF(4, any, MCU_CAREFUL)
+#elif MCU_MODES & 26u
 MCU_PRODUCT_OF(4, any, mode)
+#endif
+#if MCU_MODES & 26u
 #define MCU_PRODUCT_ANY mcu_product_4_any
 #else
 #define MCU_PRODUCT_ANY 0
