@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 import mcusim
 from mcusim import zoo
 from mcusim.boards import load_board
+from mcusim.frontends.builder import GraphBuilder
+from mcusim.graph import Padding
 from mcusim.pricing.emulated import amounts_of, effort_names, emulated_model, emulation
 from mcusim.pricing.prices import coefficients, price_work, step_work
 from mcusim.report import Basis
@@ -67,6 +71,48 @@ def test_every_effort_of_the_zoo_was_counted() -> None:
             asked = amounts_of(node.signature)
             kernels = {effort for effort, _ in (*asked.a_place, *asked.a_call)}
             assert not {effort for effort in kernels if effort.startswith(("conv_", "depthwise_s", "sum_"))} - known
+
+
+@pytest.mark.parametrize("padding", Padding)
+@pytest.mark.parametrize(
+    ("size", "channels", "kernel", "stride", "dilation"),
+    [((5, 7), 5, (3, 2), 1, 1), ((6, 6), 3, (5, 3), 2, 1), ((9, 8), 6, (2, 3), 1, 2), ((4, 4), 1, (3, 3), 1, 1)],
+)
+def test_windows_inside_and_at_the_border_are_counted_as_one_by_one(
+    size: tuple[int, int], channels: int, kernel: tuple[int, int], stride: int, dilation: int, padding: Padding
+) -> None:
+    """Columns of odd depth: inside they are copied run by run, at the border tap by tap."""
+    builder = GraphBuilder("windows")
+    x = builder.input((1, *size, channels))
+    made = builder.conv_2d(x, 6, kernel, stride, padding, dilation=dilation)
+    [node] = builder.build([made]).nodes
+    shape = node.signature.output.shape
+    reach = [(k - 1) * dilation + 1 for k in kernel]
+    before = [
+        max((out - 1) * stride + r - length, 0) // 2 if padding is Padding.SAME else 0
+        for out, r, length in zip(shape[1:3], reach, size, strict=True)
+    ]
+    is_inside = [
+        all(
+            place * stride - start >= 0 and place * stride - start + r <= length
+            for place, start, r, length in zip(places, before, reach, size, strict=True)
+        )
+        for places in product(range(shape[1]), range(shape[2]))
+    ]
+    inside, over = sum(is_inside), len(is_inside) - sum(is_inside)
+    pixels = shape[1] * shape[2]
+    amounts = {name: amount * pixels for name, amount in amounts_of(node.signature).a_place}
+    area = kernel[0] * kernel[1]
+    # A run is what lies side by side: a row of taps, or one tap where taps are apart.
+    runs, length = (kernel[0], kernel[1] * channels) if dilation == 1 else (area, channels)
+    expected = {
+        "conv_any_column": inside,
+        "conv_any_run": inside * runs,
+        "conv_any_rest": inside * runs * (length % 4),
+        "conv_any_tap": over * area,
+        "conv_any_byte": over * area * channels if channels % 4 else 0,
+    }
+    assert {name: round(amounts.get(name, 0), 6) for name in expected} == expected
 
 
 def test_an_answer_says_that_no_board_has_confirmed_it() -> None:
