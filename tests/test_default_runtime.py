@@ -33,6 +33,14 @@ def test_a_board_counts_only_where_it_is_named() -> None:
     assert why_not(network(with_softmax=False), RUNTIMES["x-cube-ai"]) == ("", 0)
 
 
+def test_a_core_that_a_runtime_is_not_known_on_is_answered_by_the_next() -> None:
+    """TinyEngine's kernels use the DSP extension, which a Cortex-M0+ lacks."""
+    report = mcusim.simulate(network(with_softmax=False), profile="stm32g0b1")
+    assert report.runtime.name == "tflm-cmsis-nn"
+    assert report.runtime.why == "tinyengine is known on cortex-m33, cortex-m4, cortex-m7 only"
+    assert report.fits is not None
+
+
 def test_the_report_names_it_and_why() -> None:
     report = mcusim.simulate(network(with_softmax=True), profile="stm32h743")
     assert report.runtime.name == "tflm-cmsis-nn"

@@ -59,6 +59,8 @@ def why_not(graph: Graph, runtime: Runtime, board: Board | None = None) -> tuple
     """Why `runtime` cannot run `graph` on `board`, and how many nodes it cannot run; ("", 0) where it can."""
     if board is not None and not runtime.serves(board):
         return f"{runtime.name} is for {runtime.parts} parts only", len(graph.nodes)
+    if board is not None and runtime.cores and board.core not in runtime.cores:
+        return f"{runtime.name} is known on {', '.join(sorted(runtime.cores))} only", len(graph.nodes)
     if not any(True for part in (graph, *graph.subgraphs) for _ in refusals_of(part, runtime)):
         return "", 0
     # A node without a kernel of its own may be folded into one that has: lowering tells.
