@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from mcusim.precision import BitFit, LayerBits
-from mcusim.render.text import Glyphs, first_name, headline, kib, paragraph, shape_text, stored_bytes
+from mcusim.render.text import Glyphs, first_name, headline, kib, paragraph, shape_text, short_op, stored_bytes
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Report
 
@@ -93,7 +93,7 @@ def _row(layer: LayerBits, bit_fit: BitFit, most: int, glyphs: Glyphs) -> list[C
     return [
         Cell(str(layer.node), "dim"),
         Cell(first_name(layer.name)),
-        Cell({"DEPTHWISE_CONV_2D": "DW_CONV_2D"}.get(layer.op, layer.op)),
+        Cell(short_op(layer.op)),
         Cell(shape_text(node.signature.output.shape, glyphs) if node.outputs else ""),
         _width(layer.input_bits),
         _width(layer.weight_bits),

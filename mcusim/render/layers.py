@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-from mcusim.render.text import Glyphs, first_name, in_kib, kib, paragraph, shape_text
+from mcusim.render.text import Glyphs, first_name, in_kib, kib, paragraph, shape_text, short_op
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import LayerInfo, Report
 from mcusim.units import cycles_to_ms, format_count, format_percent, three_digits
@@ -22,7 +22,6 @@ TOP = 15
 """So many of a longer network."""
 
 _FOLDED, _NONE = "folded into ", "none: "
-_SHORT_OPS = {"DEPTHWISE_CONV_2D": "DW_CONV_2D"}
 
 
 class LayerChoice(StrEnum):
@@ -109,7 +108,7 @@ def _cells(row: _Row, report: Report, most_bytes: int, most_ms: float, glyphs: G
         Cell(glyphs.mark if is_peak else " ", over or "bold"),
         Cell(str(layer.index), "dim"),
         Cell(row.name, emphasis),
-        Cell(_SHORT_OPS.get(layer.op, layer.op), unsupported),
+        Cell(short_op(layer.op), unsupported),
         Cell(layer.kernel or "none", unsupported or "dim"),
         Cell(shape_text(layer.output_shape, glyphs)),
         Cell(format_count(layer.macs) if layer.macs else ""),

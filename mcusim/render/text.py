@@ -28,6 +28,7 @@ __all__ = [
     "listed",
     "paragraph",
     "shape_text",
+    "short_op",
     "shorten",
     "stored_bytes",
 ]
@@ -67,6 +68,11 @@ _LEAST_KIB_BYTES = 52
 def clean(text: str) -> str:
     """A text from a file, safe to show on one line: control characters become `?`."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
+def short_op(op: str) -> str:
+    """The name of an operator for a narrow column."""
+    return "DW_CONV_2D" if op == "DEPTHWISE_CONV_2D" else op
 
 
 def first_name(name: str) -> str:
