@@ -12,6 +12,7 @@ from mcusim.cli.app import answer
 from mcusim.pricing.evidence import systems_behind
 from mcusim.pricing.intervals import NORMAL_QUANTILE, Known
 from mcusim.pricing.measurements import family_of, kernel_times, measurements
+from mcusim.pricing.places import _list
 from mcusim.pricing.stored import package_calibration
 from mcusim.runtimes import find_runtime
 from mcusim.simulation.reasons import TimeReasons, time_reasons
@@ -76,3 +77,8 @@ def test_the_commands_say_it(arguments: list[str], code: int, told: str, capsys:
     assert answer(arguments) == code
     shown = capsys.readouterr()
     assert told in " ".join((shown.out + shown.err).split())
+
+
+@pytest.mark.parametrize(("names", "sentence"), [("a", "a"), ("ab", "a and b"), ("abcd", "a, b, c and d")])
+def test_boards_are_listed_as_a_sentence_has_them(names: str, sentence: str) -> None:
+    assert _list(names) == sentence
