@@ -21,7 +21,16 @@ from mcusim.pricing.fitting import (
 )
 from mcusim.pricing.intervals import Known
 from mcusim.pricing.physics import physics
-from mcusim.pricing.regression import Evidence, Spread, Spreads, fit_rows, leave_out
+from mcusim.pricing.regression import (
+    _FREEDOM,
+    _LEAST_WEIGHT,
+    Evidence,
+    Spread,
+    Spreads,
+    fit_rows,
+    leave_out,
+    noise_variance,
+)
 from mcusim.pricing.stored import Calibration, package_calibration
 from mcusim.pricing.systems import LEVELS, System, keys_of, series_of
 
@@ -136,6 +145,20 @@ def test_an_odd_row_does_not_bend_its_system() -> None:
     assert fit.weights[0] < 0.2
     mean, _ = fit.posterior(fair[1].system, fair[1].log_physics).log_cycles(fair[1].amounts)
     assert math.exp(mean) == pytest.approx(fair[1].cycles, rel=0.05)
+
+
+@pytest.mark.parametrize("factor", [1.0, 20.0, 0.05])
+def test_rows_count_by_how_far_they_lie_from_what_is_predicted_of_them(factor: float) -> None:
+    """Weights of a t-distribution, whichever side a row lies on."""
+    rows = drawn_rows(24, 3)
+    rows[5] = rows[5]._replace(cycles=rows[5].cycles * factor)
+    fit = fit_rows(rows, SPREADS)
+    off = np.array([
+        (math.log(row.cycles) - math.log(np.dot(row.amounts, np.exp(prices)))) / noise_variance(row, SPREADS) ** 0.5
+        for row, prices in zip(rows, fit.log_prices, strict=True)
+    ])  # fmt: skip
+    expected = np.clip((_FREEDOM + 1.0) / (_FREEDOM + off**2), _LEAST_WEIGHT, 1.0)
+    np.testing.assert_allclose(fit.weights, expected, atol=0.05)
 
 
 def test_a_left_out_network_is_predicted_from_the_others_alone() -> None:
