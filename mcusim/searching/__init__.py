@@ -8,7 +8,7 @@ peak is its gap.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.accounting import flash_info, memory_of
 from mcusim.memory.counting import count_as
-from mcusim.memory.placement import setup_bytes
+from mcusim.memory.placement import Placement, setup_bytes
 from mcusim.ops.totals import count_parameters
 from mcusim.pricing.breakdown import breakdown, stage_infos
 from mcusim.pricing.prices import MACS_ONLY, Coefficients, coefficients
@@ -229,12 +229,12 @@ def best_of(question: Question, *, kinds: Iterable[StageKind | str] = CUT_KINDS)
         return (layer if layer.fits else None), layer
     if layer.fits and known is not None and placer.is_cheapest(layer, known, moves_input=input_place is None):
         return layer, layer
-    points: list[Point] = []
-    for schedule, where in front_schedules(graph, runtime, known or MACS_ONLY, space, input_place):
-        points.append(placer.point(schedule, where))
-        if points[-1].fits:
-            return points[-1], points[-1]
-    return None, min(points or [layer], key=lambda point: point.peak_bytes)
+    front = _front(graph, runtime, known or MACS_ONLY, space, input_place)
+    for schedule, where, total_bytes in front:
+        if placer.fits(placer.least_bytes(total_bytes)) and placer.fits(placer.peak_bytes(schedule, where)):
+            best = placer.point(schedule, where)
+            return best, best
+    return None, placer.point(*placer.nearest(front)) if front else layer
 
 
 def _space(stages: int, grid: int, kinds: Iterable[StageKind | str]) -> Space:
@@ -257,11 +257,28 @@ def front_schedules(
     progress: Progress | None = None,
 ) -> list[tuple[Schedule, InputPlace]]:
     """The schedules on the front of live bytes and cycles, cheapest first, with the place of the network's input."""
+    return [(schedule, where) for schedule, where, _ in _front(graph, runtime, prices, space, input_place, progress)]
+
+
+def _front(
+    graph: Graph,
+    runtime: Runtime,
+    prices: Coefficients,
+    space: Space,
+    input_place: InputPlace | None = None,
+    progress: Progress | None = None,
+) -> list[tuple[Schedule, InputPlace, int]]:
+    """The same, each with the bytes that the search counts: alive at once, and held."""
     place = input_place or runtime.rules.input_place
     if not lower(graph, LAYER, runtime.rules, place).length:  # nothing runs: there is one way to do it
-        return [(LAYER, place)]
+        return [(LAYER, place, 0)]
     routed = Routed(graph, runtime, prices, space, input_place, progress)
-    return [(routed.schedule(path), place) for path, place in routed.front()]
+    return [(routed.schedule(path), place, path.total_bytes) for path, place in routed.front()]
+
+
+_MISCOUNTED = 32
+"""The search counts a network's bytes exactly, but for kernels whose working memory is bent in the size of a piece:
+those by less than one part in so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,12 +289,44 @@ class _Placer:
     prices: Coefficients | None
     budget_bytes: int
 
+    def _beside_bytes(self, placement: Placement) -> int:
+        """What is taken beside the arena."""
+        persistent_bytes = self.runtime.persistent(self.graph).size_bytes
+        beside = placement.held_bytes + persistent_bytes
+        return beside + setup_bytes(self.graph, self.runtime, placement, persistent_bytes)
+
+    def peak_bytes(self, schedule: Schedule, where: InputPlace) -> int:
+        """Of a `point`, which is priced in vain where this is too much."""
+        if self.runtime.counted_by:
+            return count_as(self.runtime, self.graph, schedule).total_bytes
+        placement = memory_of(self.graph, schedule, self.runtime, where).placement
+        return placement.arena_bytes + self._beside_bytes(placement)
+
+    def least_bytes(self, total_bytes: int) -> int:
+        """What a schedule takes at least, placed, if the search counts `total_bytes`: 0 where that says nothing."""
+        if self.runtime.counted_by:
+            return 0
+        return total_bytes - total_bytes // _MISCOUNTED + self.runtime.persistent(self.graph).size_bytes
+
+    def nearest(self, front: Sequence[tuple[Schedule, InputPlace, int]]) -> tuple[Schedule, InputPlace]:
+        """Of schedules that all do not fit, the first that takes the fewest bytes."""
+        order = sorted(range(len(front)), key=lambda place: front[place][2])
+        peaks: dict[int, int] = {}
+        for place in order:
+            schedule, where, total_bytes = front[place]
+            if not peaks or self.least_bytes(total_bytes) <= min(peaks.values()):
+                peaks[place] = self.peak_bytes(schedule, where)
+        schedule, where, _ = front[min(peaks, key=lambda place: (peaks[place], place))]
+        return schedule, where
+
+    def fits(self, peak_bytes: int) -> bool:
+        """Whether the budget holds a peak, and the stack beside it."""
+        return peak_bytes + (self.runtime.stack_bytes or 0) <= self.budget_bytes
+
     def point(self, schedule: Schedule, where: InputPlace) -> Point:
         """A schedule as the runtime lowers and places it."""
         _, program, placement, alive, _ = memory_of(self.graph, schedule, self.runtime, where)
-        persistent_bytes = self.runtime.persistent(self.graph).size_bytes
-        beside = placement.held_bytes + persistent_bytes
-        beside += setup_bytes(self.graph, self.runtime, placement, persistent_bytes)
+        beside = self._beside_bytes(placement)
         layers, missing, *_ = breakdown(program, alive, placement.held_bytes, self.runtime, self.prices)
         priced = self.prices is not None and all(layer.cycles is not None for layer in layers)
         cycles = sum([layer.cycles or 0 for layer in layers]) if priced else None
@@ -296,7 +345,7 @@ class _Placer:
             sum([layer.macs for layer in layers]) + again,
             again,
             sum([stage.halo_bytes for stage in stages]),
-            peak + (self.runtime.stack_bytes or 0) <= self.budget_bytes,
+            self.fits(peak),
             program.outside_bytes,
             tuple(refusals(program, self.board, self.runtime, missing)),
         )

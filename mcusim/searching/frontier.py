@@ -206,7 +206,11 @@ class _Search:
         values = np.unique(np.concatenate(needs))
         levels = values[np.unique(np.linspace(0, len(values) - 1, count).astype(np.int64))]
         solved = _Solved(self, needs, levels, (None, None))
-        for level in solved.breaks:
+        # What is cheaper from a level on has a part that needs more than the level below: it is no better than what is
+        # known to take as little as that, and as few cycles.
+        breaks = solved.breaks
+        below = np.where(breaks > 0, levels[breaks - 1], -1)
+        for level in breaks[solved.best[breaks] * (1 + 1e-12) < _cheapest(self.known, below)]:
             self._add(solved.path(int(level)))
         to, fro = solved.reached, solved.remaining()
         through = np.full((len(self.edge_end), len(levels)), np.inf)
@@ -369,25 +373,30 @@ class _Solved:
         """A cheapest way within a level."""
         search = self.search
         used, k = int(self.reached[:, -1, level].argmin()), search.routes.nodes
+        reached, layer = self.reached[:, :, level].tolist(), self.layer[:, level].tolist()
         edges: list[Edge] = []
-        passed: list[tuple[Hops, int]] = []
+        layers: list[int] = []
+        stages: list[int] = []
         while k > 0:
-            goal = self.reached[used, k, level]
+            goal = reached[used][k]
             by_layer = used > 0 or k > 1 or search.routes.layer_first
-            if by_layer and self.reached[used, k - 1, level] + self.layer[k - 1, level] == goal:
+            if by_layer and reached[used][k - 1] + layer[k - 1] == goal:
                 k -= 1
-                passed.append((search.layers, k))
+                layers.append(k)
                 continue
             to = slice(search.edges_to[k], search.edges_to[k + 1])
             ways = self.reached[used - 1, search.edge_first[to], level] + self.cost[to, level]
             edge = to.start + int(np.flatnonzero(ways == goal)[0])
             stage = self._stage(edge, level)
-            passed.append((search.stages, stage))
+            stages.append(stage)
             k, used = int(search.edge_first[edge]), used - 1
             edges.append(Edge(k, int(search.edge_end[edge]), int(search.stages.option[stage])))
-        live = max(int(hops.live_bytes[i]) for hops, i in passed)
-        names = range(len(search.held_floor))
-        held = sum(max(int(hops.held_bytes[name][i]) for hops, i in passed) for name in names)
+
+        def most(of_layers: Ints, of_stages: Ints) -> int:
+            return max(int(of_layers[layers].max(initial=0)), int(of_stages[stages].max(initial=0)))
+
+        live = most(search.layers.live_bytes, search.stages.live_bytes)
+        held = sum(map(most, search.layers.held_bytes, search.stages.held_bytes))
         return Path(tuple(reversed(edges)), live, held, float(self.best[level]))
 
     def _stage(self, edge: int, level: int) -> int:

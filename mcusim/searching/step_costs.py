@@ -93,10 +93,12 @@ def scratch_of(rules: LoweringRules, call: Signature) -> StepScratch:
 
     names = [name for name, _ in rules.held_scratch(call)]
 
-    def held(name: str) -> Callable[[int, int], int]:
-        return lambda rows, cols: rules.aligned(dict(rules.held_scratch(resized(call, rows, cols))).get(name, 0))
+    def held(name: str) -> Sizes:
+        # Before they are aligned, sizes are bilinear: rounded up they are not.
+        sizes = _sizes(lambda rows, cols: dict(rules.held_scratch(resized(call, rows, cols))).get(name, 0), call)
+        return lambda rows, cols: -(-sizes(rows, cols) // rules.alignment) * rules.alignment
 
-    return StepScratch(_sizes(planned, call), {name: _sizes(held(name), call) for name in names})
+    return StepScratch(_sizes(planned, call), {name: held(name) for name in names})
 
 
 def _sizes(ask: Callable[[int, int], int], call: Signature) -> Sizes:
