@@ -24,6 +24,7 @@ from mcusim.errors import InputError, OutputError
 from mcusim.sweeping.rows import columns
 from mcusim.sweeping.running import forecast, run_sweep
 from mcusim.sweeping.spec import read_spec
+from mcusim.version import __version__
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow", reason="needs mcusim[sweep]")
@@ -298,3 +299,18 @@ def test_a_scheduler_that_takes_the_connection_and_says_nothing(
         with pytest.raises(InputError, match=r"does not answer \(nothing in 0.5 s\)"):
             run_sweep(read_spec(spec(tmp_path)), tmp_path / "out", scheduler=address)
     assert not (tmp_path / "out").exists()
+
+
+def test_workers_of_another_version_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workers are of this version, so the one that asks is made another."""
+    distributed = pytest.importorskip("distributed", reason="needs mcusim[sweep]")
+    out = tmp_path / "out"
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp"
+    ) as cluster:
+        monkeypatch.setattr("mcusim.sweeping.cluster.__version__", "9.9")
+        with pytest.raises(InputError) as refusal:
+            run_sweep(read_spec(spec(tmp_path)), out, scheduler=cluster.scheduler_address)
+    assert f"has mcusim {__version__}, and 9.9 asks" in refusal.value.what
+    assert refusal.value.fix == "install mcusim 9.9 for every worker"
+    assert not out.exists()

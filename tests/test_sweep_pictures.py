@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcusim import zoo
+from mcusim.ops.totals import count_macs
 from mcusim.optimising.predictors import imagenet_fit
 from mcusim.render.sweep import sweep_plot
 from mcusim.render.sweep_page import sweep_page
+from mcusim.sweeping.drawing import DrawnNetwork
 from mcusim.sweeping.points import METRICS, AccuracySource, Point, front_of, sweep_points
 from mcusim.sweeping.running import run_sweep
 from mcusim.sweeping.spec import read_spec
@@ -89,6 +91,49 @@ def test_accuracies_of_the_user(folder: str, tmp_path: Path) -> None:
         ("mcunet-vww0", 12.5, AccuracySource.GIVEN),
         ("mcunet-in0", 33.0, AccuracySource.GIVEN),
     }
+
+
+PREDICTORS = """
+def mine(candidate):
+    print("said on standard error")
+    return candidate.choices.get("resolution", 1000) + candidate.report.model.macs / 1e9
+def lost(candidate):
+    return float("nan")
+def broken(candidate):
+    return candidate.choices["colour"]
+"""
+
+
+def test_accuracies_of_a_predictor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of networks drawn and named, each asked about once, with the choices of the space."""
+    spec = tmp_path / "sweep.toml"
+    spec.write_text(
+        'networks = ["mcunet-in0"]\nboards = ["stm32f412", "stm32h743"]\nspace = "mcunet"\nsample = 3\nseed = 5\n',
+        encoding="utf-8",
+    )
+    run_sweep(read_spec(spec), tmp_path / "out", processes=1)
+    (tmp_path / "told.py").write_text(PREDICTORS, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    points = sweep_points("out", "macs", "accuracy", predictor="told:mine").panels[0].points
+    assert len(points) == 8
+    assert {p.source for p in points} == {AccuracySource.PREDICTED}
+    for network in read_spec(spec).networks:
+        ys = {p.y for p in points if p.network == network.label}
+        assert len(ys) == 1
+        drawn = isinstance(network.source, DrawnNetwork)
+        resolution = network.source.made().values["resolution"] if drawn else 1000
+        macs = count_macs(network.source.graph() if drawn else zoo.build(network.label))
+        assert ys == {resolution + macs / 1e9}
+    for name, sentence in (
+        ("told:lost", "predictor 'told:lost': it returned nan"),
+        ("told:broken", "it raised KeyError"),
+        ("imagenett", "there is no such predictor"),
+    ):
+        assert sentence in fails("plot", "sweep", "out", "--predictor", name, "-o", "a.svg")
+    assert "leave out one" in fails(
+        "plot", "sweep", "out", "--predictor", "macs", "--accuracies", "a.csv", "-o", "a.svg"
+    )
+    assert not Path("a.svg").exists()
 
 
 @pytest.mark.parametrize(

@@ -387,6 +387,10 @@ def sweep(
     accuracies: Annotated[
         str | None, option(metavar="FILE", help="Your networks' accuracies: CSV, lines of network,percent.")
     ] = None,
+    predictor: Annotated[
+        str | None,
+        option(metavar="NAME", help="Says them: a predictor of `mcusim search`, or module:function."),
+    ] = None,
     dataset: Annotated[
         str | None, option(metavar="NAME", help="Of the accuracies. Default: the one with the most answers.")
     ] = None,
@@ -396,7 +400,7 @@ def sweep(
     """Every answer of a sweep as a dot, and the Pareto front of those that fit.
 
     Accuracy is what is published of the zoo's networks. Others for ImageNet have it from a fit to these
-    (docs/search.md), as hollow marks; --accuracies gives your own.
+    (docs/search.md), as hollow marks; --accuracies gives your own, --predictor asks a function for them.
 
     \b
     Examples:
@@ -405,7 +409,7 @@ def sweep(
     """
 
     kind = _kind(output, data, accuracies)
-    points = sweep_points(folder, x, y, by, accuracies=accuracies, dataset=dataset)
+    points = sweep_points(folder, x, y, by, accuracies=accuracies, dataset=dataset, predictor=predictor)
     sentence = f"{counted(points.count, 'answer')} in {counted(len(points.panels), 'panel')}"
     if points.left_out:
         sentence += f"; {points.left_out:,} lack a figure of {points.x.title} or {points.y.title}"

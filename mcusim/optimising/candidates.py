@@ -21,7 +21,7 @@ from mcusim.spaces import Made, Space
 from mcusim.spaces.choosing import Pick, Picks
 from mcusim.spaces.functions import USERS_ERRORS, called, told_by
 
-__all__ = ["CUT", "GRID", "Candidate", "Judge", "Key", "Known", "Predictor", "Terms"]
+__all__ = ["CUT", "GRID", "Candidate", "Judge", "Key", "Known", "Predictor", "Terms", "score_of"]
 
 GRID, CUT = "patches along an axis", "end of the patches"
 """The choices that make the schedule, beside those of the space."""
@@ -170,21 +170,26 @@ class Judge:
         return Candidate(number, dict(picks), choices, made.description, graph, schedule, None, REFUSED, why=why)
 
     def _score(self, candidate: Candidate) -> float:
-        where = f"predictor '{self.terms.predictor_name}'"
-        try:
-            said = called(self.terms.predictor, candidate)
-        except USERS_ERRORS as error:
-            what = f"it raised {told_by(error)} on network {candidate.number}"
-            raise InputError(what, where=where, fix="mend the function") from None
-        try:
-            score = float(said)
-        except (TypeError, ValueError):
-            what = f"it returned a {type(said).__name__} for network {candidate.number}"
-            raise InputError(what, where=where, fix="return a number; higher is better") from None
-        if not math.isfinite(score):
-            what = f"it returned {score} for network {candidate.number}"
-            raise InputError(what, where=where, fix="return a finite number; higher is better")
-        return score
+        return score_of(self.terms.predictor, self.terms.predictor_name, candidate)
+
+
+def score_of(predictor: Predictor, name: str, candidate: Candidate) -> float:
+    """What a predictor says of a network. Raises InputError where it raises, or says what is no finite number."""
+    where = f"predictor '{name}'"
+    try:
+        said = called(predictor, candidate)
+    except USERS_ERRORS as error:
+        what = f"it raised {told_by(error)} on network {candidate.number}"
+        raise InputError(what, where=where, fix="mend the function") from None
+    try:
+        score = float(said)
+    except (TypeError, ValueError):
+        what = f"it returned a {type(said).__name__} for network {candidate.number}"
+        raise InputError(what, where=where, fix="return a number; higher is better") from None
+    if not math.isfinite(score):
+        what = f"it returned {score} for network {candidate.number}"
+        raise InputError(what, where=where, fix="return a finite number; higher is better")
+    return score
 
 
 def _excess(report: Report) -> float:

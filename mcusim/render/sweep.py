@@ -42,6 +42,7 @@ _LOOKS = {
 }
 _SOURCES = {
     AccuracySource.GIVEN: "as given",
+    AccuracySource.PREDICTED: "by the predictor",
     AccuracySource.PUBLISHED: "published",
     AccuracySource.FIT: "by a fit to MACs and parameters (hollow)",
 }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from mcusim.graph import Graph
-from mcusim.spaces import find_space
+from mcusim.spaces import Made, find_space
 
-__all__ = ["DrawnNetwork"]
+__all__ = ["DrawnNetwork", "drawn_by_name"]
 
 _NUMBERS_A_SEED = 2**32
+_NAME = re.compile(r"(.+)#(\d+)/(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,5 +30,14 @@ class DrawnNetwork:
 
     def graph(self) -> Graph:
         """Drawn anew. Raises McusimError where the space's function fails."""
-        space = find_space(self.space, self.folder)
-        return space.drawn(self.seed * _NUMBERS_A_SEED + self.number).graph(self.name)
+        return self.made().graph(self.name)
+
+    def made(self) -> Made:
+        """Its choices and its description. Raises McusimError where the space's function fails."""
+        return find_space(self.space, self.folder).drawn(self.seed * _NUMBERS_A_SEED + self.number)
+
+
+def drawn_by_name(name: str, folder: str) -> DrawnNetwork | None:
+    """The network that a row calls so; None where it was not drawn.   folder: where a user's space may lie."""
+    match = _NAME.fullmatch(name)
+    return DrawnNetwork(match[1], int(match[2]), int(match[3]), folder) if match else None

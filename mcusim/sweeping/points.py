@@ -24,6 +24,7 @@ from mcusim.optimising.predictors import IMAGENET, imagenet_fit
 from mcusim.report import Verdict
 from mcusim.spaces import find_space
 from mcusim.sweeping.answering import AnswerRow
+from mcusim.sweeping.predicted import PREDICTED_FROM, predicted_scores
 from mcusim.sweeping.reading import read_answers
 from mcusim.units import BYTES_PER_KIB
 
@@ -44,6 +45,8 @@ class AccuracySource(StrEnum):
     """Where an accuracy comes from."""
 
     GIVEN = "given"
+    PREDICTED = "predicted"
+    """By a predictor that was named."""
     PUBLISHED = "published"
     FIT = "fit"
 
@@ -142,21 +145,31 @@ class SweepPoints:
 
 
 def sweep_points(
-    folder: str, x: str, y: str, by: str | None = None, *, accuracies: str | None = None, dataset: str | None = None
+    folder: str,
+    x: str,
+    y: str,
+    by: str | None = None,
+    *,
+    accuracies: str | None = None,
+    dataset: str | None = None,
+    predictor: str | None = None,
 ) -> SweepPoints:
     """Every answer of a sweep that has both figures.
 
     x, y: names of METRICS.   by: one of DIVIDERS, a panel for each of its values.   accuracies: a CSV file of networks
-    and their accuracies.   dataset: of the accuracies; the one with the most answers if None.
+    and their accuracies.   predictor: says them instead, as `search` knows it.   dataset: of the accuracies; the one
+    with the most answers if None.
     Raises InputError where a name is unknown, or nothing is left to draw.
     """
     across, up = _metric(x, "--x"), _metric(y, "--y")
+    if predictor is not None and accuracies is not None:
+        raise InputError("--accuracies says them already", where="--predictor", fix="leave out one of the two")
     if across is up:
         raise InputError(f"both axes are {across.name}", where="--y", fix="name another one")
     if by is not None and by not in DIVIDERS:
         fix = f"use {', '.join(DIVIDERS)}"
         raise InputError(f"'{by}' divides no answers", where="--by", fix=fix)
-    columns = dict.fromkeys((*_COLUMNS, *(c for m in (across, up) for c in (m.column, m.budget) if c)))
+    columns = dict.fromkeys((*_COLUMNS, *PREDICTED_FROM, *(c for m in (across, up) for c in (m.column, m.budget) if c)))
     if by is not None:
         columns[DIVIDERS[by]] = None
     rows = read_answers(folder, tuple(columns)).rows
@@ -164,7 +177,11 @@ def sweep_points(
     scores: Mapping[str, tuple[str, float, AccuracySource]] = {}
     of = ""
     if ACCURACY in (across.name, up.name):
-        scores, of = _accuracies(answered, accuracies, dataset)
+        if predictor is None:
+            scores, of = _accuracies(answered, accuracies, dataset)
+        else:
+            said = predicted_scores(answered, predictor)
+            scores = {label: ("", score, AccuracySource.PREDICTED) for label, score in said.items()}
     panels: dict[str, list[tuple[AnswerRow, Point]]] = {}
     for row in answered:
         point = _point(row, across, up, scores)
