@@ -22,10 +22,10 @@ from mcusim.ops.shared.windows import WindowAttributes
 __all__ = ["code_bytes_of"]
 
 INTERFACE_BYTES = 60
-CALL_BYTES = {"conv_2d": 100, "depthwise": 90, "fully_connected": 15, "sum": 20}
+CALL_BYTES = {"conv_2d": 100, "depthwise": 90, "depthwise_any": 90, "fully_connected": 15, "sum": 20}
 """Of a step: where its operands lie, and the call."""
 OTHER_CALL_BYTES = 75
-LAYER_BYTES = {"conv_2d": 100, "depthwise": 80, "fully_connected": 52, "sum": 14}
+LAYER_BYTES = {"conv_2d": 100, "depthwise": 80, "depthwise_any": 80, "fully_connected": 52, "sum": 14}
 """Of the constants that a call is given beside weights and tables."""
 OTHER_LAYER_BYTES = 45
 
@@ -42,7 +42,9 @@ KERNEL_BYTES = {
     "conv_2d": Built(6950, 10600),
     "conv_2d_16": Built(512, 512),
     "fully_connected": Built(400, 1606),
-    "depthwise_any": Built(530, 658),
+    "depthwise_any": Built(720, 1000),
+    "transpose_conv": Built(528, 700),
+    "transpose_conv_16": Built(528, 700),
     "average_pool_2d": Built(740, 740),
     "max_pool_2d": Built(382, 382),
     "sum": Built(498, 498),

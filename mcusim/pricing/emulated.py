@@ -259,14 +259,15 @@ def _convolution(call: Signature, one: Work) -> Amounts:
     words, group_out = (whole + rest) // 4, out_c // groups
     fours, left = divmod(pixels, COLUMN_PIXELS)
     border = _border_share(call, rows, cols)
-    behind = words - (1 if words % 2 else 2)  # words that stand before the loops
+    behind = words - (1 if words % 2 else 2)  # the first words stand before the loops
+    turns = behind // 8 + behind % 8 // 2 if words % 8 else words // 8 - 1
     pairs, singles = group_out // 2, COLUMN_PIXELS * (group_out % 2)
     few = (-(-group_out // 2) if left else 0) + fours * singles  # pairs of channels of fewer than four pixels
     few_pixels = -(-group_out // 2) * left + fours * singles
     of_map: list[tuple[str, float]] = [
         ("conv_mac", 2 * COLUMN_PIXELS * 4 * words * fours * pairs),
         (f"conv_{_way(call)}_pair", fours * pairs),
-        ("conv_turn", fours * pairs * (behind // 8 + behind % 8 // 2)),
+        ("conv_turn", fours * pairs * turns),
         ("conv_few_step", 2 * words * few),
         ("conv_few_mac", 4 * words * few_pixels),
         ("conv_few_pair", few),
