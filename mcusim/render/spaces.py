@@ -19,6 +19,8 @@ CURVES = 10
 ASPECT, NARROW_INCHES = 0.56, 5.0
 QUANTILE = 0.8
 """Marked on the best curve, as in the paper."""
+FEWEST_MARKED = 5
+"""Networks that fit, of which a fifth is one at least."""
 COLORS = (style.RED, style.BLUE, style.GREEN, style.ORANGE, style.PURPLE, style.SKY, style.BLACK, style.GREY)
 DASHES = ("-", "--", ":")
 
@@ -64,16 +66,23 @@ def _draw(axes: Axes, part: SubSpace, number: int, is_best: bool) -> None:
         linestyle=DASHES[number // len(COLORS)],
         linewidth=2.2 if is_best else 1.0,
         zorder=4 if is_best else 3,
-        label=f"{part.label} | {(part.mean_macs or 0) / 1e6:.1f} M | {format_percent(part.share)}",
+        label=f"{part.label} | {_millions(part.mean_macs or 0)} M | {format_percent(part.share)}",
     )
+
+
+def _millions(macs: float) -> str:
+    """With three digits below 10 million, else one behind the point."""
+    return f"{macs / 1e6:.1f}" if macs >= 1e7 else f"{macs / 1e6:.3g}"
 
 
 def _mark(axes: Axes, best: SubSpace) -> None:
     """What a fifth of the best part's networks exceed."""
+    if len(best.macs) < FEWEST_MARKED:
+        return
     at = (best.quantile(QUANTILE) or 0) / 1e6
     axes.plot([at], [QUANTILE], "o", ms=5, mfc="white", mec=style.BLACK, zorder=6)
     axes.annotate(
-        f"a fifth of {best.label} has\nmore than {at:.1f} M",
+        f"a fifth of {best.label} has\nmore than {_millions(at * 1e6)} M",
         (at, QUANTILE),
         xytext=(8, -16),
         textcoords="offset points",
