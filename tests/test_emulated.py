@@ -76,7 +76,13 @@ def test_every_effort_of_the_zoo_was_counted() -> None:
 @pytest.mark.parametrize("padding", Padding)
 @pytest.mark.parametrize(
     ("size", "channels", "kernel", "stride", "dilation"),
-    [((5, 7), 5, (3, 2), 1, 1), ((6, 6), 3, (5, 3), 2, 1), ((9, 8), 6, (2, 3), 1, 2), ((4, 4), 1, (3, 3), 1, 1)],
+    [
+        ((5, 7), 5, (3, 2), 1, 1),
+        ((6, 6), 3, (5, 3), 2, 1),
+        ((9, 8), 6, (2, 3), 1, 2),
+        ((4, 4), 1, (3, 3), 1, 1),
+        ((7, 6), 4, (3, 3), 1, 2),
+    ],
 )
 def test_windows_inside_and_at_the_border_are_counted_as_one_by_one(
     size: tuple[int, int], channels: int, kernel: tuple[int, int], stride: int, dilation: int, padding: Padding

@@ -164,3 +164,14 @@ def test_sums_that_lack_an_operator_name_it(tmp_path: Path) -> None:
         read_own(path, RUN)
     path.write_text(as_sums([pair for pair in logged_layers() if pair[0] != "RESHAPE"]))  # takes no time
     assert read_own(path, RUN)
+
+
+@pytest.mark.parametrize("form", [as_profiler_csv, as_sums])
+def test_a_layer_that_multiplies_takes_time(form: Callable[[list[tuple[str, int]]], str], tmp_path: Path) -> None:
+    """A clock of whole milliseconds logs 0 for a small layer; one that only moves bytes may take none."""
+    path = tmp_path / "log.csv"
+    path.write_text(form([(op, 0 if op == "CONV_2D" else ticks) for op, ticks in logged_layers()]))
+    with pytest.raises(InputError, match="CONV_2D takes no time"):
+        read_own(path, RUN)
+    path.write_text(form([(op, 0 if op == "PAD" else ticks) for op, ticks in logged_layers()]))
+    assert read_own(path, RUN)

@@ -137,6 +137,7 @@ def test_intervals_never_narrow_as_the_deviation_grows_and_no_wider_than_that_as
     widths = [scale.at(deviation) * deviation for deviation in np.geomspace(knots[0], knots[-1], 300)]
     assert np.diff(widths).min() > -1e-6
     for place, knot in enumerate(knots):
+        assert scale.at(knot) == pytest.approx(scale[place])
         is_as_asked = scale[place] == pytest.approx(off[place] / NORMAL_QUANTILE)
         slope = scale.at(knot) * knot - scale.at(knot * (1 - 1e-5)) * knot * (1 - 1e-5)
         assert is_as_asked or abs(slope) < 1e-8

@@ -293,6 +293,10 @@ def test_the_halo_of_a_stage_is_what_it_computes_twice_or_keeps() -> None:
     # Four patches of 8 x 8 need 9 x 9 each: at two sides the border of the map cuts the window.
     assert halo_bytes("patch:2x2@2") == [4 * 9 * 9 * 8 - 16 * 16 * 8, 0]
 
+    report = simulate(graph, profile="stm32f412", runtime="mcusim", schedule="patch:2x2@2")
+    again = (4 * 9 * 9 - 16 * 16) * 8 * 9 * 8  # pixels computed twice, each 8 channels of 3 x 3 x 8
+    assert [stage.recomputed_macs for stage in report.schedule.stages] == [again, 0]
+
 
 @pytest.mark.parametrize("first_rows", [8, 12])
 def test_working_memory_of_patches_of_one_size_is_for_the_whole_patch(first_rows: int) -> None:
