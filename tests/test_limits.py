@@ -9,6 +9,7 @@ import resource
 import sys
 import zipfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,8 @@ from mcusim.graph import DType, Graph
 from mcusim.limits import memory_limit, refuse_beyond
 from mcusim.ops.kernels.fast import moving
 from mcusim.ops.kernels.fast.command import overlap
-from mcusim.planners import check_plan, peak_bytes, plan_optimal, tflm_greedy
-from mcusim.planners.blocks import join
+from mcusim.planners import check_plan, crowded, peak_bytes, plan_optimal, tflm_greedy
+from mcusim.planners.blocks import Block, Stretch, join
 from mcusim.planners.crowded import is_crowded, place_crowded
 from mcusim.planners.first_fit import first_fit
 from mcusim.program import Buffer
@@ -308,6 +309,57 @@ def test_crowded_first_fit_is_first_fit(buffers: list[Buffer]) -> None:
         found = place_crowded(blocks, order, {}, tightest=tightest)
         offsets = [found[index] for index in range(len(blocks))]
         check_plan(buffers, offsets, peak_bytes(buffers, offsets))
+
+
+def _obviously(blocks: list[Block], order: list[int], fixed: dict[int, int], *, tightest: bool) -> dict[int, int]:
+    """Each block above all that are alive with it, one after the other, in the first (tightest) gap that holds it."""
+    offset_of = dict(fixed)
+    for index in order:
+        block = blocks[index]
+        near = sorted(
+            (offset, offset + stretch.size_bytes)
+            for other, offset in offset_of.items()
+            for stretch in blocks[other].stretches
+            if stretch.first < block.end and stretch.end > block.first
+        )
+        lowest, rooms = 0, list[tuple[int, int]]()
+        for offset, top in near:
+            if offset - lowest >= block.size_bytes:
+                rooms.append((offset - lowest, lowest))
+            lowest = max(lowest, -(-top // block.alignment) * block.alignment)
+        offset_of[index] = min(rooms)[1] if rooms and tightest else rooms[0][1] if rooms else lowest
+    return offset_of
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_filled_below_hides_no_gap(seed: int) -> None:
+    """Blocks that touch, of few sizes, some that lie already and not aligned: the obvious plan, byte for byte."""
+    rng = random.Random(seed)
+    count, length, sizes = rng.choice((40, 150)), rng.choice((3, 20, 100)), rng.choice(((256,), (0, 16, 48, 256, 300)))
+    blocks: list[Block] = []
+    for index in range(count):
+        ends = sorted({rng.randrange(length) for _ in range(rng.choice((1, 1, 3)))} | {length + rng.randrange(9)})
+        heights = [Stretch(first, end, rng.choice(sizes)) for first, end in pairwise(ends)]
+        size_bytes = max(height.size_bytes for height in heights)
+        alignment = rng.choice((1, 16)) if seed % 2 else 16
+        blocks.append(Block((index,), size_bytes, ends[0], ends[-1], alignment, tuple(heights)))
+    order = sorted(range(count), key=lambda index: (-blocks[index].size_bytes, -index if seed % 3 else index))
+    fixed = {index: 16 * rng.randrange(60) + seed % 2 for index in order[: seed % 5]}
+    for tightest in (False, True):
+        rest = order[len(fixed) :]
+        found = place_crowded(blocks, rest, fixed, tightest=tightest)
+        assert found == _obviously(blocks, rest, fixed, tightest=tightest)
+
+
+def test_how_far_all_is_filled_is_known_of_a_crowd() -> None:
+    """Also where one fills the gap below another. So the look for a place begins where the crowd ends."""
+    count = 500
+    blocks = [Block((i,), 256, i, count + i, 16, (Stretch(i, count + i, 256),)) for i in range(count)]
+    placed = crowded._Placed(blocks)
+    placed.add(blocks[1], 256)
+    for index in (0, *range(2, count)):
+        placed.add(blocks[index], placed.gap_for(blocks[index], tightest=False))
+        assert placed._filled.max() == 256 * max(index + 1, 2)
 
 
 def test_crowds_are_planned_without_pairs() -> None:

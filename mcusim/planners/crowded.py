@@ -7,12 +7,14 @@
       +------+----+----------+-----+     holds the block is its place
        sorted by offset ->
 
-For n blocks it takes n times a few operations on arrays, and no memory but the arrays: 20,000 that are all alive
-together take seconds, where pairs of them would take gigabytes.
+Where blocks lie on each other without gaps, from address 0 on, nothing more fits: how far that reaches is kept for each
+step, and the look begins there. So most blocks of a crowd see the few that lie highest, and an operation on arrays for
+each is all that grows with their number; no memory but the arrays, where pairs would take gigabytes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -25,6 +27,10 @@ __all__ = ["is_crowded", "place_crowded"]
 Ints = NDArray[np.int64]
 MOST_PAIRS = 500_000
 """Pairs of blocks at a step, over all steps, that are looked at one by one."""
+MOST_ABOVE = 8
+"""Stretches above that are looked at for how far all is filled now; of more it is not known, and taken for less."""
+FEW = 64
+"""Stretches that are looked at first; then four times as many, and so on, until there is a gap."""
 
 
 def is_crowded(blocks: Sequence[Block]) -> bool:
@@ -44,7 +50,7 @@ def place_crowded(
     blocks: Sequence[Block], order: Sequence[int], fixed: Mapping[int, int], *, tightest: bool = False
 ) -> dict[int, int]:
     """Offset of each block: those of `fixed`, and of `order`, one after the other, in the lowest (tightest) gap."""
-    placed = _Placed(sum(len(block.stretches) for block in blocks))
+    placed = _Placed(blocks)
     offset_of = dict(fixed)
     for index, offset in fixed.items():
         placed.add(blocks[index], offset)
@@ -57,9 +63,15 @@ def place_crowded(
 class _Placed:
     """The stretches of the blocks that lie already, sorted by offset."""
 
-    def __init__(self, most: int) -> None:
-        self._columns: Ints = np.zeros((4, most), np.int64)  # first, end, offset, top
-        self._count = 0
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self._columns: Ints = np.zeros((4, sum(len(block.stretches) for block in blocks)), np.int64)
+        """Of each stretch: first, end, offset, top."""
+        self._count = self._highest = 0
+        times = {time for block in blocks for stretch in block.stretches for time in (stretch.first, stretch.end)}
+        self._step_of = {time: step for step, time in enumerate(sorted(times))}
+        self._filled: Ints = np.zeros(max(len(times) - 1, 0), np.int64)
+        """At each step no block fits below this address."""
+        self._alignment = math.gcd(*(block.alignment for block in blocks))
 
     def add(self, block: Block, offset: int) -> None:
         for first, end, size_bytes in block.stretches:
@@ -68,18 +80,47 @@ class _Placed:
             self._columns[:, at + 1 : self._count + 1] = used[:, at:].copy()
             self._columns[:, at] = (first, end, offset, offset + size_bytes)
             self._count += 1
+            self._highest = max(self._highest, size_bytes)
+            self._fill(first, end, offset, offset + size_bytes)
+
+    def _fill(self, first: int, end: int, offset: int, top: int) -> None:
+        """What is filled up to `offset` is now up to `top`, and as far as the next that lies there."""
+        work = [(first, end, offset, top)]
+        for first, end, offset, top in work:  # which grows
+            filled = self._filled[self._step_of[first] : self._step_of[end]]
+            reaches = filled == offset
+            if top <= offset or not reaches.any():
+                continue
+            top = -(-top // self._alignment) * self._alignment
+            np.putmask(filled, reaches, top)
+            offsets = self._columns[2, : self._count]
+            start, stop = (int(offsets.searchsorted(top, side=side)) for side in ("left", "right"))
+            if stop - start <= MOST_ABOVE and len(work) <= MOST_ABOVE:
+                above = self._columns[:, start:stop].T.tolist()
+                work += [tuple(one) for one in above if one[0] < end and one[1] > first]
 
     def gap_for(self, block: Block, tightest: bool) -> int:
         """The lowest address, or that in the tightest gap, at which a block is clear of all that are alive with it."""
-        first, end, offset, top = self._columns[:, : self._count]
-        near = (first < block.end) & (end > block.first)
-        offset, top = offset[near], top[near]
-        if not len(offset):
-            return 0
-        reached = np.maximum.accumulate(top)
-        lowest = -(-np.concatenate(([0], reached)) // block.alignment) * block.alignment
-        rooms = offset - lowest[:-1]
-        holds = np.flatnonzero(rooms >= block.size_bytes)
-        if not len(holds):
-            return int(lowest[-1])
-        return int(lowest[holds[int(np.argmin(rooms[holds]))] if tightest else holds[0]])
+        size_bytes, alignment, offsets = block.size_bytes, block.alignment, self._columns[2]
+        filled = self._filled[self._step_of[block.first] : self._step_of[block.end]]
+        reached = int(filled.max(initial=0)) if size_bytes else 0
+        # Stretches from here on may reach above that.
+        start = int(offsets[: self._count].searchsorted(reached - self._highest, side="right"))
+        length = self._count if tightest else FEW
+        while start < self._count:
+            lowest = -(-reached // alignment) * alignment
+            if not tightest and offsets[start] - lowest >= size_bytes:
+                return lowest
+            first, end, offset, top = self._columns[:, start : min(start + length, self._count)]
+            below = reached if size_bytes else -1  # a block of no size fits between any two
+            near = ((top > below) & (first < block.end) & (end > block.first)).nonzero()[0]
+            if len(near):
+                tops = np.maximum.accumulate(np.concatenate(([reached], top[near])))
+                bases = -(-tops // alignment) * alignment
+                rooms = offset[near] - bases[:-1]
+                holds = (rooms >= size_bytes).nonzero()[0]
+                if len(holds):
+                    return int(bases[holds[int(np.argmin(rooms[holds]))] if tightest else holds[0]])
+                reached = int(tops[-1])
+            start, length = start + length, 4 * length
+        return -(-reached // alignment) * alignment
