@@ -11,7 +11,7 @@ import mcusim
 from mcusim.boards import BankKind, MemoryBank, load_board
 from mcusim.boards.board import total_bytes
 from mcusim.errors import ProfileError, RuntimeNameError, ScheduleError
-from mcusim.memory.banks import bank_uses, beyond_end, moved_bytes, spread_out
+from mcusim.memory.banks import _run_use, bank_uses, beyond_end, moved_bytes, spread_out
 from mcusim.memory.counting import count_as, find_counting
 from mcusim.memory.planning import plan_memory
 from mcusim.render.banks import bank_lines, bank_table
@@ -267,3 +267,8 @@ def test_names_of_buffers_are_kept_in_any_width(width):
     lines = bank_lines(plan, F746, bank_uses(F746, plan.tenants(), plan.total_bytes), width, UNICODE)
     assert all(cell_len(line.plain) <= width for line in lines)
     assert "".join(line.plain for line in lines).replace(" ", "").count("mbconv_3/expand") == 2
+
+
+def test_banks_that_hold_nothing_are_not_used() -> None:
+    use = _run_use(H743.arena_run, [])
+    assert (use.used_bytes, use.moved_bytes) == (0, 0)

@@ -185,6 +185,23 @@ def test_every_wide_branch_is_read(halfwords, link, place):
     assert list(references(branch(2 * halfwords, link), 2 * place)) == [2 * place + 4 + 2 * halfwords]
 
 
+@given(st.integers(-(1 << 19), (1 << 19) - 1), st.integers(0, 15), st.integers(1 << 20, 1 << 28))
+def test_every_conditional_wide_branch_is_read(halfwords, condition, place):
+    """As the manual tells (A7.7.12, encoding T3); what would be conditions 14 and 15 are system instructions."""
+    bits = halfwords & 0xFFFFF
+    sign, j2, j1, imm6, imm11 = bits >> 19, bits >> 18 & 1, bits >> 17 & 1, bits >> 11 & 0x3F, bits & 0x7FF
+    code = halves(0xF000 | sign << 10 | condition << 6 | imm6, 0x8000 | j1 << 13 | j2 << 11 | imm11)
+    targets = [2 * place + 4 + 2 * halfwords] if condition < 14 else []
+    assert list(references(code, 2 * place)) == targets
+
+
+@given(st.integers(-128, 127), st.integers(0, 15), st.integers(1 << 8, 1 << 28))
+def test_every_conditional_branch_of_one_halfword_is_read(halfwords, condition, place):
+    """Encoding T1 (A7.7.12): conditions 14 and 15 are UDF and SVC."""
+    targets = [2 * place + 4 + 2 * halfwords] if condition < 14 else []
+    assert list(references(halves(0xD000 | condition << 8 | halfwords & 0xFF), 2 * place)) == targets
+
+
 @given(st.integers(0, (1 << 32) - 1))
 def test_an_address_in_two_halves_is_read(value):
     def half(base: int, part: int) -> bytes:

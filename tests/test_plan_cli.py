@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from commands import run, told
 from one_operator import Operand, Operator
+from operator_lines import parse
 from test_control_flow import counting
 from test_planning import TRAVELS, answers, head_bytes
 
@@ -272,6 +273,12 @@ def test_the_header_counts_resources_by_name():
     for network, count in ((one, 1), (two, 2)):
         text = tflm_header(parse_tflite(network.content(), name="n", where="n"), RUNTIMES["tflm"], "0")
         assert f"_RESOURCE_VARIABLES {count}\n" in text
+
+
+def test_the_header_names_custom_operators_to_add_oneself():
+    network = parse("CUSTOM:Mine int8[1,4] > int8[1,4]")
+    text = tflm_header(parse_tflite(network.content(), name="n", where="n"), RUNTIMES["tflm"], "0")
+    assert "/* Add yourself: resolver.AddCustom(...) for Mine. */" in text
 
 
 def test_every_operator_of_tflm_can_be_added():
