@@ -52,7 +52,7 @@ TESTS = {
     "mcusim/memory": (
         *("test_memory.py", "test_planning.py", "test_banks.py", "test_linked_firmware.py", "test_verdicts.py"),
         *("test_thumb.py", "test_code_sizes.py", "test_sharing.py", "test_accounting.py", "test_plan_cli.py"),
-        "test_without_steps.py",
+        *("test_without_steps.py", "test_offline_plans.py"),
     ),
     "mcusim/planners": (
         *("test_planners.py", "test_placing.py", "test_planning.py", "test_reorder.py", "test_shared_objects.py"),
