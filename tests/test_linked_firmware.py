@@ -284,6 +284,17 @@ def test_code_that_is_not_stored_is_not_read(tmp_path):
     assert read_linked_firmware(path).functions[0x8000].reaches == frozenset()
 
 
+def test_objects_are_what_has_bytes_and_is_stored_and_aliases_count_once(tmp_path):
+    pytest.importorskip("elftools")
+    path = tmp_path / "x.elf"
+    named = [("main", 0, 16), ("label", 4, 0), ("next", 16, 8), ("alias", 16, 8)]
+    path.write_bytes(_elf(bytes(24), named))
+    objects = read_linked_firmware(path).pieces
+    assert [(each.name, each.size_bytes) for each in objects] == [("main", 16), ("next", 8)]
+    path.write_bytes(_elf(b"", named, kind=8))  # nothing of it is stored
+    assert read_linked_firmware(path).pieces == ()
+
+
 def test_a_map_of_more_than_any_chip_has_is_refused(tmp_path):
     path = tmp_path / "x.map"
     path.write_text(f"Linker script and memory map\n.text 0x0 0x{'f' * 5000}\n", encoding="utf-8")
