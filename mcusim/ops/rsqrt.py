@@ -55,7 +55,7 @@ def _results(call: Call, values: Integers) -> NDArray[Any]:
 
 
 def _prepare(call: Call) -> PreparedRsqrt:
-    plain_unary = prepare_unary(call, _results, (DType.INT8,), FloatFunction.RSQRT)
+    plain_unary = prepare_unary(call, _results, (DType.INT8, DType.INT16), FloatFunction.RSQRT)
     lowest = None if plain_unary.table is None else per_tensor(call, call.input(0))[1]
     return PreparedRsqrt(plain_unary, lowest, call.where)
 
