@@ -19,6 +19,7 @@ from fuzzing.documents import as_toml
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.lib.array_utils import byte_bounds
+from tflite_maker import Maker
 
 from mcusim import execute, load
 from mcusim.cli.app import answer
@@ -28,6 +29,7 @@ from mcusim.files import MOST_TOML_BYTES, content_of, exists, is_dir, is_file, p
 from mcusim.frontends.array_files import read_arrays
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
+from mcusim.frontends.tflite import parse_tflite
 from mcusim.graph import DType, Graph
 from mcusim.limits import memory_limit, refuse_beyond
 from mcusim.ops.kernels.fast import moving
@@ -38,7 +40,9 @@ from mcusim.planners.crowded import is_crowded, place_crowded
 from mcusim.planners.first_fit import first_fit
 from mcusim.program import Buffer
 from mcusim.render.sheets import plain_cell, sheet
+from mcusim.runtimes import RUNTIMES
 from mcusim.searching import search
+from mcusim.simulation.simulate import simulate
 from mcusim.spaces import find_space
 
 RUN = ("run", "mcunet-in0", "--profile", "stm32h743")
@@ -451,3 +455,15 @@ def test_what_is_not_written_says_what_helps(name: str, told: str, tmp_path: Pat
 def test_a_full_disk_asks_for_room() -> None:
     code, _, error = run("plan", "smallcifar", "--csv", "/dev/full")
     assert (code, "make room" in error) == (2, True)
+
+
+def test_operators_that_nobody_knows_are_advised_on() -> None:
+    """The code that a network takes, too, asks what an operator may enter."""
+    made = Maker()
+    made.tensor((1, 4))
+    made.tensor((1, 4))
+    made.operator("STABLEHLO_NEGATE", [0], [1])
+    made.graph.inputs, made.graph.outputs = [0], [1]
+    graph = parse_tflite(made.pack(), name="unknown", where="unknown.tflite")
+    for runtime in RUNTIMES:
+        simulate(graph, profile="stm32h743", runtime=runtime).to_json()

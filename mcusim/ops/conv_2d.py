@@ -22,6 +22,7 @@ from mcusim.ops.shared.windows import (
     SIGNATURES_KEPT,
     WindowAttributes,
     check_feature_map,
+    check_widths,
     spatial_shape,
     window_needs,
     window_of,
@@ -127,6 +128,7 @@ def _prepare(call: Call) -> PreparedConv2D | FloatSums:
     """Sums of int16 inputs are 64 bits wide unless the bias is not.   Source: TFLM conv_common.cc, conv.cc."""
     attributes = attributes_of(call.signature, Conv2DAttributes)
     activation, windows = attributes.fused_activation_function, conv_windows(call.signature)
+    check_widths(call, windows, (call.signature.output.rows, call.signature.output.cols))
     if are_floats(call, 0, 1):
         return prepare_float_sums(call, activation=activation, channel_axis=0, windows=windows)
     check_dtypes(

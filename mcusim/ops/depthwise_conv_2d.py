@@ -24,6 +24,7 @@ from mcusim.ops.shared.windows import (
     SIGNATURES_KEPT,
     WindowAttributes,
     check_feature_map,
+    check_widths,
     spatial_shape,
     window_needs,
     window_of,
@@ -142,6 +143,7 @@ def _prepare(call: Call) -> PreparedDepthwiseConv2D | FloatSums:
         what = "its depth_multiplier is 0, by which TFLM divides"
         raise ModelError(what, where=call.where, fix="export the model again: it is output channels by input channels")
     activation, windows = attributes.fused_activation_function, depthwise_windows(call.signature)
+    check_widths(call, windows, (call.signature.output.rows, call.signature.output.cols))
     if are_floats(call, 0, 1):
         return prepare_float_sums(call, activation=activation, channel_axis=3, windows=windows)
     check_dtypes(

@@ -22,6 +22,10 @@ from mcusim.ops.softmax import SCALED_BITS, scaled_differences
 __all__ = ["LOG_SOFTMAX", "PreparedFloatLogSoftmax", "PreparedLogSoftmax"]
 
 
+MOST_SUMMED = 1 << 12
+"""Of equal values, each exponential is 1."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedFloatLogSoftmax:
     """LOG_SOFTMAX of floats: nothing to prepare."""
@@ -50,6 +54,12 @@ def _prepare(call: Call) -> PreparedLogSoftmax | PreparedFloatLogSoftmax:
     dtype, _ = check_dtypes(call, *((dtype, dtype) for dtype in (DType.FLOAT32, DType.INT8, DType.UINT8)))
     if dtype is DType.FLOAT32:
         return PreparedFloatLogSoftmax()
+    terms = call.input(0).shape[-1] if call.input(0).shape else 1
+    if terms >= MOST_SUMMED:
+        what = f"it sums {terms:,} exponentials, which may overflow: TFLM's sums have 12 bits before the point"
+        raise ModelError(
+            what, where=call.where, fix=f"use fewer than {MOST_SUMMED:,} values, or leave the operator out"
+        )
     lowest, highest = dtype_range(dtype)
     if per_tensor(call, call.outputs[0]) != (16.0 / 256, highest):
         what = f"the output's scale is not 1/16, or its zero point not {highest}"

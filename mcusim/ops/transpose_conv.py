@@ -20,7 +20,7 @@ from mcusim.ops.shared.float_sums import FloatSums, are_floats, prepare_float_su
 from mcusim.ops.shared.operands import operand, refusal
 from mcusim.ops.shared.tiles import entire, share
 from mcusim.ops.shared.versions import weighted
-from mcusim.ops.shared.windows import SIGNATURES_KEPT, WindowAttributes, window_of
+from mcusim.ops.shared.windows import SIGNATURES_KEPT, WindowAttributes, check_widths, window_of
 from mcusim.region import Region, Span, Window
 
 __all__ = ["TRANSPOSE_CONV", "PreparedTransposeConv", "scatter_windows"]
@@ -133,6 +133,7 @@ def _prepare(call: Call) -> PreparedTransposeConv | FloatSums:
     """Sums of int16 inputs are 64 bits wide; a bias of int16 is widened.   Source: TFLM transpose_conv.cc."""
     attributes, windows = attributes_of(call.signature, WindowAttributes), scatter_windows(call.signature)
     activation = attributes.fused_activation_function
+    check_widths(call, windows, (call.signature.input(MAP).rows, call.signature.input(MAP).cols))
     if are_floats(call, MAP, 1):
         places = (MAP, 1, 3)
         return prepare_float_sums(call, activation=activation, channel_axis=0, indices=places, windows=windows)

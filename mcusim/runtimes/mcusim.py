@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
-from mcusim.errors import ModelError
+from mcusim.errors import McusimError
 from mcusim.firmware.choice import EXTERNAL_INPUT_BYTES, STACK_BOUND_BYTES, choose, overwrites_of, scratch_of
 from mcusim.firmware.code_sizes import code_bytes_of
 from mcusim.firmware.tables import Mode, channel_table
@@ -44,14 +44,19 @@ def _calls(graph: Graph) -> list[Signature]:
     the subgraphs that an inference may enter."""
     calls = [step.signature for step in network_of(graph, RULES).steps]
     entered: set[int] = set()
-    waiting = [call for call in calls if OPS[call.op].flow in (Flow.CHOOSES, Flow.LOOPS)]
+    waiting = [call for call in calls if _enters(call)]
     while waiting:
         new = set(entered_subgraphs(waiting.pop())) - entered
         entered |= new
         inner = [node.signature for number in sorted(new) for node in graph.subgraphs[number - 1].nodes]
         calls += inner
-        waiting += [call for call in inner if OPS[call.op].flow in (Flow.CHOOSES, Flow.LOOPS)]
+        waiting += [call for call in inner if _enters(call)]
     return calls
+
+
+def _enters(call: Signature) -> bool:
+    """Whether it may enter subgraphs; an operator that nobody knows enters none."""
+    return call.op in OPS and OPS[call.op].flow in (Flow.CHOOSES, Flow.LOOPS)
 
 
 def _ledger(graph: Graph) -> tuple[LedgerItem, ...]:
@@ -97,7 +102,7 @@ def _mode(graph: Graph, step: StepNode) -> Mode | None:
         return None
     try:
         prepared = prepare(Call(node.signature, tuple(inputs), (graph.tensors[node.outputs[0]],), ""))
-    except ModelError:
+    except McusimError:
         return None
     accumulator = getattr(prepared, "accumulator", None)
     return channel_table(accumulator, axis).mode if isinstance(accumulator, Accumulator) else None

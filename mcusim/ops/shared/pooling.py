@@ -19,6 +19,7 @@ from mcusim.ops.shared.windows import (
     SIGNATURES_KEPT,
     WindowAttributes,
     check_feature_map,
+    check_widths,
     spatial_shape,
     window_needs,
     window_of,
@@ -105,7 +106,9 @@ def _prepare(is_average: bool, call: Call) -> PreparedPool:
         if abs(scale - out_scale) > 1e-6 or zero_point != out_zero_point:
             what = f"the output's scale, {out_scale:g}, or zero point, {out_zero_point}, is not the input's"
             raise ModelError(what, where=call.where, fix="quantise the network again")
-    return PreparedPool(is_average, *pool_windows(call.signature), *limits)
+    windows = pool_windows(call.signature)
+    check_widths(call, windows)
+    return PreparedPool(is_average, *windows, *limits)
 
 
 def pool(name: str, summary: str, *, is_average: bool) -> OpDef:

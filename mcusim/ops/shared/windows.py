@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, Attributes, Padding, Shape, Signature, TensorType, signature
-from mcusim.ops.registry import Pads, attributes_of
+from mcusim.ops.registry import Call, Pads, attributes_of
 from mcusim.region import Region, Span, Window
 
 __all__ = [
     "SIGNATURES_KEPT",
     "WindowAttributes",
     "check_feature_map",
+    "check_widths",
     "spatial_shape",
     "window",
     "window_needs",
@@ -22,6 +23,7 @@ __all__ = [
 
 SIGNATURES_KEPT = 1 << 16
 """Bound of the caches that are keyed by signature: more than the distinct layers of any search we have seen."""
+INT16_MAX = (1 << 15) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,25 @@ def spatial_shape(op: str, rows: Window, cols: Window, input_type: TensorType, o
             fix="use a smaller kernel, SAME padding or a larger input",
         )
     return (input_type.shape[0], height, width, out_c)
+
+
+def check_widths(call: Call, windows: tuple[Window, Window], places: tuple[int, int] = (1, 1)) -> None:
+    """Refuse numbers that TFLM cuts off at 16 bits: padding, and strides and dilations of convolutions.
+
+    places: of the window along each axis, for convolutions: of one place the stride does not matter.
+    Source: TFLite kernels/internal/types.h, PaddingValues, ConvParams, DepthwiseParams.
+    """
+    has_own_pads = attributes_of(call.signature, WindowAttributes).pads is not None
+    for one, count in zip(windows, places, strict=True):
+        wide = {
+            "stride": one.stride if count > 1 else 0,
+            "dilation": one.dilation if one.kernel > 1 else 0,
+            "padding": 0 if has_own_pads else one.before,
+        }
+        for name, number in wide.items():
+            if number > INT16_MAX:
+                what = f"its {name} is {number:,}, of which TFLM keeps 16 bits"
+                raise ModelError(what, where=call.where, fix=f"use {INT16_MAX:,} at most")
 
 
 def window_needs(rows: Window, cols: Window, out_rows: Span, out_cols: Span) -> Region:
