@@ -303,14 +303,26 @@ def test_a_scheduler_that_takes_the_connection_and_says_nothing(
 
 def test_workers_of_another_version_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The workers are of this version, so the one that asks is made another."""
-    distributed = pytest.importorskip("distributed", reason="needs mcusim[sweep]")
+    pytest.importorskip("distributed", reason="needs mcusim[sweep]")
     out = tmp_path / "out"
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp"
+    program = (
+        "import sys\nfrom distributed import LocalCluster\n"
+        "c = LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol='tcp')\n"
+        "print(c.scheduler_address, flush=True)\nsys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
     ) as cluster:
+        assert cluster.stdout is not None
+        address = cluster.stdout.readline().strip()
         monkeypatch.setattr("mcusim.sweeping.cluster.__version__", "9.9")
         with pytest.raises(InputError) as refusal:
-            run_sweep(read_spec(spec(tmp_path)), out, scheduler=cluster.scheduler_address)
+            run_sweep(read_spec(spec(tmp_path)), out, scheduler=address)
+        cluster.communicate("")
     assert f"has mcusim {__version__}, and 9.9 asks" in refusal.value.what
     assert refusal.value.fix == "install mcusim 9.9 for every worker"
     assert not out.exists()
