@@ -42,7 +42,8 @@ SPEC = {
 BUDGET = {"network": "smallcifar", "board": ["stm32f412"], "runtime": "tflm", "sram": "64k", "flash": "512k", "ms": 100}
 ACCURACIES = "smallcifar,60\nmcunet-vww0,87.5\n"
 SEARCH = ("search", "micronets-kws", *BOARD, "--evaluations", "2", "--optimiser", "random")
-LAYERS = "op,cycles\n" + "".join(f"CONV_2D,{1000 * k}\n" for k in range(1, 8))
+OPERATORS = "PAD CONV_2D MAX_POOL_2D " * 3 + "RESHAPE FULLY_CONNECTED"  # of smallcifar
+LAYERS = "op,cycles\n" + "".join(f"{op},{90_000 - 7000 * k}\n" for k, op in enumerate(OPERATORS.split()))
 
 
 @cache

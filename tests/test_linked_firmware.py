@@ -276,6 +276,19 @@ def test_functions_that_lie_on_each_other_are_read_once(tmp_path, monkeypatch):
     assert image.functions[0x8000].size_bytes == len(code)
 
 
+def test_sections_without_end_are_not_read(tmp_path):
+    """A file without a number of sections in its head has it in the first, with 32 bits."""
+    pytest.importorskip("elftools")
+    content = bytearray(_elf(b"G" * 64, [("main", 0, 64)]))
+    [heads] = struct.unpack_from("<I", content, 32)
+    struct.pack_into("<H", content, 48, 0)
+    struct.pack_into("<I", content, heads + 20, 2**32 - 1)
+    path = tmp_path / "x.elf"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="4,294,967,295 sections"):
+        read_linked_firmware(path)
+
+
 def test_code_that_is_not_stored_is_not_read(tmp_path):
     """3.8 GiB of zeros, says the file."""
     pytest.importorskip("elftools")

@@ -31,6 +31,7 @@ __all__ = ["LinkedFirmware", "LinkedObject", "read_linked_firmware"]
 MAX_FILE_BYTES = 512 << 20
 _ELF = b"\x7fELF"
 _SHF_WRITE, _SHF_ALLOC, _SHF_EXEC, _SHF_COMPRESSED = 1, 2, 4, 1 << 11
+MOST_SECTIONS = 5000
 MOST_BYTES = 1 << 40
 """Of a section: more is no microcontroller's, and no figure."""
 _RAM_SECTIONS = re.compile(r"\.?(t?bss|noinit|common|heap|stack|_user_heap_stack|uninit\w*)(\W|_|$)", re.IGNORECASE)
@@ -116,6 +117,9 @@ def _from_elf(content: bytes, where: str) -> LinkedFirmware:
         raise InputError("reading ELF files needs pyelftools", where=where, fix=fix) from None
     try:
         elf = ELFFile(io.BytesIO(content))
+        if elf.num_sections() > MOST_SECTIONS:
+            what = f"it has {elf.num_sections():,} sections, and {MOST_SECTIONS:,} are read"
+            raise InputError(what, where=where, fix="name the linked firmware: it has a few dozen")
         sections = [section for section in elf.iter_sections() if section["sh_flags"] & _SHF_ALLOC]
         if elf["e_type"] == "ET_REL" or not sections:
             fix = "name the linked firmware, not an object file"
@@ -127,8 +131,10 @@ def _from_elf(content: bytes, where: str) -> LinkedFirmware:
             flash += size if stored else 0
             ram += size if is_ram or not stored else 0
         machine = str(elf["e_machine"]).removeprefix("EM_")
-        functions = _functions(elf, sections) if machine == "ARM" else {}
-        return LinkedFirmware(where, "ELF file", flash, ram, _symbols(elf, sections), machine, functions)
+        table: Any = elf.get_section_by_name(".symtab")
+        symbols = list(table.iter_symbols()) if table is not None else []
+        functions = _functions(elf, sections, symbols) if machine == "ARM" else {}
+        return LinkedFirmware(where, "ELF file", flash, ram, _symbols(elf, sections, symbols), machine, functions)
     except InputError:
         raise
     except (ELFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError) as error:
@@ -136,14 +142,11 @@ def _from_elf(content: bytes, where: str) -> LinkedFirmware:
         raise InputError(f"the ELF file is damaged ({reason})", where=where, fix="link it again") from None
 
 
-def _symbols(elf: Any, sections: list[Any]) -> tuple[LinkedObject, ...]:
+def _symbols(elf: Any, sections: list[Any], symbols: list[Any]) -> tuple[LinkedObject, ...]:
     """Named functions and constants in sections that are stored in flash. Aliases of one place count once."""
-    table = elf.get_section_by_name(".symtab")
-    if table is None:
-        return ()
     stored = {elf.get_section_index(s.name) for s in sections if s["sh_type"] != "SHT_NOBITS"}
     objects: dict[tuple[int, int], LinkedObject] = {}
-    for symbol in table.iter_symbols():
+    for symbol in symbols:
         kind, size, place = symbol["st_info"]["type"], int(symbol["st_size"]), symbol["st_shndx"]
         if size and place in stored and kind in ("STT_FUNC", "STT_OBJECT"):
             key = (int(symbol["st_value"]), size)
@@ -151,14 +154,11 @@ def _symbols(elf: Any, sections: list[Any]) -> tuple[LinkedObject, ...]:
     return tuple(objects.values())
 
 
-def _functions(elf: Any, sections: list[Any]) -> dict[int, Function]:
+def _functions(elf: Any, sections: list[Any], symbols: list[Any]) -> dict[int, Function]:
     """Functions in sections with code, and which of the others each refers to."""
-    table = elf.get_section_by_name(".symtab")
-    if table is None:
-        return {}
     named: dict[int, tuple[str, int, int]] = {}
     marks: dict[int, bool] = {}  # mapping symbols: whether data starts here, or code
-    for symbol in table.iter_symbols():
+    for symbol in symbols:
         at, size, place = int(symbol["st_value"]) & ~1, int(symbol["st_size"]), symbol["st_shndx"]
         if symbol["st_info"]["type"] == "STT_FUNC" and size and isinstance(place, int):
             named.setdefault(at, (symbol.name, size, place))
@@ -180,7 +180,7 @@ def _functions(elf: Any, sections: list[Any]) -> dict[int, Function]:
                 base, content = code[place]
                 piece = content[max(lo - base, 0) : max(hi - base, 0)]
                 reached.update(target & ~1 for target in (words if is_data else references)(piece, lo))
-        functions[start] = Function(name, size, frozenset(reached & named.keys() - {start}))
+        functions[start] = Function(name, size, frozenset(at for at in reached if at in named and at != start))
     return functions
 
 
