@@ -192,6 +192,22 @@ def test_weights_that_the_network_computes(op: str) -> None:
 
 
 @needs_host
+def test_slices_that_begin_where_the_network_says() -> None:
+    answered = set()
+    for listed in about("SLICE"):
+        graph = parse_tflite(listed.content(), name="SLICE", where="SLICE")
+        kinds = graph.nodes[-1].signature.inputs
+        if listed.label.startswith(WITHOUT_C) or kinds[1].is_constant or (kinds[0].dtype, kinds[1].dtype) in answered:
+            continue
+        feeds = [*map(np.asarray, listed.feeds(seed=1))]
+        network, _ = network_of(graph, LAYER, "net")
+        shown = HOST.run(sources(network).files, "net", feeds)
+        assert first_difference(shown, list(expected_steps(graph, network.program, feeds))) == "", listed.label
+        answered.add((kinds[0].dtype, kinds[1].dtype))
+    assert len(answered) >= 4  # int8 and int16, from 32 and 64 bits
+
+
+@needs_host
 def test_a_divisor_of_0_gives_what_is_farthest_on_the_dividends_side() -> None:
     listed = next(network for network in about("DIV") if network.label.startswith("int8 (1, 4, 5, 3) (1, 4, 5, 3)"))
     graph = parse_tflite(listed.content(), name="DIV", where="DIV")

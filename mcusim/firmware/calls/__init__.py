@@ -74,12 +74,13 @@ from mcusim.ops.shared.late import Late
 __all__ = ["write_call"]
 
 
-_KNOW_COMPUTED_WEIGHTS = ("dense_computed", "conv_computed")
+_COMPUTED = ("dense_computed", "conv_computed", "move")
+"""Kernels that know weights and places which the network computes."""
 
 
 def write_call(s: StepText) -> None:
     """Constants, declarations and the call of one step."""
-    if isinstance(s.prepared, Late) and s.choice.name not in _KNOW_COMPUTED_WEIGHTS:
+    if isinstance(s.prepared, Late) and s.choice.name not in _COMPUTED:
         raise refused(s, "whose weights or places the network computes")
     s.include(s.choice.file)
     _WRITERS[s.step.signature.op](s)

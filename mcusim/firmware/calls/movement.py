@@ -26,6 +26,7 @@ from mcusim.ops.gather_nd import Places
 from mcusim.ops.shared.batching import Batching
 from mcusim.ops.shared.blocks import Blocks
 from mcusim.ops.shared.joining import Join
+from mcusim.ops.shared.late import Late
 from mcusim.ops.shared.padding import Frame
 from mcusim.ops.shared.picking import Picks
 from mcusim.ops.shared.slicing import Cut
@@ -199,7 +200,27 @@ def _join_pieces(s: StepText, p: Join) -> None:
         s.call("mcu_place", layer, s.map_in(position), target)
 
 
+def _late_slice(s: StepText) -> None:
+    """SLICE whose beginning the network computes: of one that reaches outside, the nearest box inside."""
+    if s.is_cut:
+        raise refused(s, "from where the network says, cut into pieces,")
+    source, shape = s.kind(0), s.output.shape
+    steps, size, known = steps_of(source.shape), source.dtype.bits // 8, s.constant(1)
+    base, begin, width = s.whole(0), "" if known is not None else s.whole(1), s.kind(1).dtype.bits // 8
+    s.lines.append("int32_t start = 0;")
+    for axis, (whole, length, step) in enumerate(zip(source.shape, shape, steps, strict=True)):
+        if known is not None:
+            first = str(int(known.reshape(-1)[axis]))
+        else:
+            first = f"mcu_clamp(mcu_load_position({begin} + {axis * width}, {width}), 0, {whole - length})"
+        s.lines.append(f"start += {first} * {step * size};")
+    _move(s, shape, steps_of(shape), steps, f"{base} + start", s.whole_output())
+
+
 def write_slices(s: StepText) -> None:
+    if isinstance(s.prepared, Late):
+        _late_slice(s)
+        return
     p = cast(Cut, s.prepared)
     if s.is_cut:
         _slice_pieces(s, p)
