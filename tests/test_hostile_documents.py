@@ -230,3 +230,14 @@ def test_preprocessing_that_is_no_table_is_refused(text: str, tmp_path: Path) ->
     path.write_text(text, encoding="utf-8")
     code, _, told = run("evaluate", "mcunet-vww0", "--data", str(tmp_path), "--preprocess", str(path))
     assert (code, "is no table" in told) == (2, True), told
+
+
+def test_a_calibration_of_prices_beyond_all_numbers_is_refused(tmp_path: Path) -> None:
+    document = _calibration()
+    rows = [
+        {**row, "pull": row["pull"] * 1e40, "log_prices": [1e6] * len(row["log_prices"])} for row in document["rows"]
+    ]
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({**document, "rows": rows}), encoding="utf-8")
+    code, _, told = run("run", "smallcifar", *BOARD, "--calibration", str(path))
+    assert (code, "no numbers of cycles" in told) == (2, True), told

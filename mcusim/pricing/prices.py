@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.boards.board import Board
+from mcusim.errors import InputError
 from mcusim.graph import Signature
 from mcusim.ops import OPS, Work
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
@@ -31,6 +32,9 @@ from mcusim.report import Basis
 from mcusim.runtimes import Runtime
 
 __all__ = ["MACS_ONLY", "Coefficients", "Interval", "coefficients", "price_whole", "price_work", "step_work"]
+
+MOST_LOG_PRICE = 100.0
+"""Of the logarithm of cycles: e**100 is no price, and e**710 no float."""
 
 
 class Interval(NamedTuple):
@@ -108,6 +112,7 @@ def coefficients(
     """Prices of a runtime on a board; None where the runtime was never measured.
 
     memory: `external` where activations lie outside the chip.   calibration: the package's own if None.
+    Raises InputError where a calibration of the user's gives no numbers.
     """
     chosen = calibration or package_calibration()
     place = find_place(chosen, runtime, board, memory)
@@ -116,8 +121,12 @@ def coefficients(
     system = place.system
     prices = chosen.fit.posterior(system, place.log_physics)
     sure = prices if place.sure == system else chosen.fit.posterior(place.sure, place.log_physics)
+    log_prices = prices.log_prices.tolist()
+    if not all(abs(price) < MOST_LOG_PRICE for price in log_prices):
+        what = f"its prices on {board.name} are no numbers of cycles"
+        raise InputError(what, where="the calibration", fix="make it anew with `mcusim calibrate`")
     return Coefficients(
-        tuple(exp(value) for value in prices.log_prices.tolist()),
+        tuple(exp(value) for value in log_prices),
         sure.covariance,
         chosen.fit.spreads.noise**2,
         chosen.scale_of(place.sure),
