@@ -20,7 +20,12 @@ __all__ = [
 
 BYTES_PER_KIB = 1024
 
-_BYTE_UNITS = {"": 1, "b": 1, "k": 1024, "kb": 1024, "kib": 1024, "m": 1024**2, "mb": 1024**2, "mib": 1024**2}
+_BYTE_UNITS = {
+    **{"": 1, "b": 1},
+    **{"k": 1024, "kb": 1024, "kib": 1024},
+    **{"m": 1024**2, "mb": 1024**2, "mib": 1024**2},
+    **{"g": 1024**3, "gb": 1024**3, "gib": 1024**3},
+}
 _COUNT_UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 _HZ_UNITS = {"": 1.0, "hz": 1.0, "khz": 1e3, "k": 1e3, "mhz": 1e6, "m": 1e6, "ghz": 1e9, "g": 1e9}
 
@@ -89,7 +94,7 @@ def format_percent(ratio: float) -> str:
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes of `256k`, `256KiB`, `1M` or `262144`. Units are binary. Raises ValueError."""
+    """Bytes of `256k`, `256KiB`, `1M`, `2G` or `262144`. Units are binary. Raises ValueError."""
     return _parse(text, _BYTE_UNITS)
 
 

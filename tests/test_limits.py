@@ -69,6 +69,11 @@ def test_commands_take_a_limit(command: str) -> None:
     assert "--max-memory" in run(command, "--help").out
 
 
+@pytest.mark.parametrize("size", ["2G", "1.5GiB", "4gb", "500M"])
+def test_limits_are_taken_as_the_help_writes_them(size: str) -> None:
+    assert run("plan", "mcunet-in0", "--max-memory", size).code == 0
+
+
 def test_a_limit_that_is_no_size_is_refused() -> None:
     code, _, err = run(*RUN, "--max-memory", "much")
     assert code == 2
