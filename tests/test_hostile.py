@@ -51,6 +51,7 @@ REFUSED = {
     "relu6-scale": "is no number at scale",
     "resize-2e9": "would take .* of memory",
     "resize-rows-told": "would take .* of memory",
+    "signal-window-empty": "samples are not made of frames",
     "softmax-surplus-integer": "contradicts the inputs",
     "strided-slice-backwards": "leaves its output unset",
     "transpose-conv-30000": "would take .* of memory",

@@ -28,7 +28,8 @@ def _prepare(call: Call) -> int:
     """The shift.   Source: TFLM signal, window.cc."""
     check_types(call, ((DType.INT16, DType.INT16), (DType.INT16,)))
     shift, weights = attributes_of(call.signature, SignalWindowAttributes).shift, call.input(1)
-    if len(weights.shape) != 1 or call.input(0).type.elements % weights.type.elements or not 0 <= shift < 32:
+    frame = weights.shape[0] if len(weights.shape) == 1 else 0
+    if frame < 1 or call.input(0).type.elements % frame or not 0 <= shift < 32:
         raise mismatch(call, f"{call.input(0).shape} samples are not made of frames of {weights.shape}")
     return shift
 
