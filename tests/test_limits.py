@@ -30,10 +30,11 @@ from mcusim.frontends.array_files import read_arrays
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite import parse_tflite
-from mcusim.graph import DType, Graph
+from mcusim.graph import DType, Graph, Node, Tensor, signature, tensor_type
 from mcusim.limits import memory_limit, refuse_beyond
 from mcusim.ops.kernels.fast import moving
 from mcusim.ops.kernels.fast.command import overlap
+from mcusim.ops.signal_delay import SignalDelayAttributes
 from mcusim.planners import check_plan, crowded, peak_bytes, plan_optimal, tflm_greedy
 from mcusim.planners.blocks import Block, Stretch, join
 from mcusim.planners.crowded import is_crowded, place_crowded
@@ -473,3 +474,18 @@ def test_operators_that_nobody_knows_are_advised_on() -> None:
     graph = parse_tflite(made.pack(), name="unknown", where="unknown.tflite")
     for runtime in RUNTIMES:
         simulate(graph, profile="stm32h743", runtime=runtime).to_json()
+
+
+@pytest.mark.parametrize("rows", [10_001, 2**31 - 1])
+def test_states_of_more_rows_than_any_arena_holds_are_not_listed(rows: int) -> None:
+    """Each row's state is an allocation of its own: a few hundred bytes of file asked for 2,147,483,647 of them."""
+    kind = signature(
+        "CUSTOM:SignalDelay",
+        SignalDelayAttributes(b"", 3),
+        (tensor_type((rows, 8), DType.INT16),),
+        (tensor_type((rows, 8), DType.INT16),),
+    )
+    tensors = (Tensor("x", kind.inputs[0]), Tensor("y", kind.outputs[0]))  # type: ignore[arg-type]
+    graph = Graph("delays", tensors, (Node("delay", kind, (0,), (1,)),), (0,), (1,))
+    with pytest.raises(ModelError, match="10,000 are followed"):
+        simulate(graph, profile="stm32h743", runtime="tflm")

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from math import prod
 from types import MappingProxyType
 
+from mcusim.errors import ModelError
 from mcusim.graph import DType, Signature
 from mcusim.lowering.rules import Scratch
 from mcusim.ops.detection_post_process import DetectionAttributes, box_count
@@ -40,13 +41,21 @@ INVERSE_FLOAT_BYTES = 16
 FLOAT_BYTES = 4
 
 
+MOST_OUTER = 10_000
+"""Each state is an allocation of its own: no arena holds so many."""
+
+
 def _element_bytes(call: StorageRequest) -> int:
     return call.signature.input(0).dtype.bits // 8
 
 
 def _outer(signature: Signature, inner: int) -> int:
     """Signals side by side: all dimensions but the last `inner`."""
-    return prod(signature.input(0).shape[:-inner])
+    outer = prod(signature.input(0).shape[:-inner])
+    if outer > MOST_OUTER:
+        what = f"it keeps a state for each of {outer:,} rows, and {MOST_OUTER:,} are followed"
+        raise ModelError(what, where=signature.op.removeprefix("CUSTOM:"), fix="give it fewer rows")
+    return outer
 
 
 def _fft_bytes(length: int, complex_bytes: int, pointer_bytes: int) -> int:
