@@ -142,8 +142,12 @@ bytes for one of these."""
 
 
 def _bias_bytes(signature: Signature) -> int:
-    position = 3 if signature.op == "TRANSPOSE_CONV" else 2
-    return 4 if signature.has(position) and signature.input(position).dtype is DType.INT32 else 8
+    """Of 16-bit activations. TFLM's CONV_2D and FULLY_CONNECTED know a bias of 32 bits; others read any as 64."""
+    is_narrow = signature.op in _NARROW_BIASES and signature.has(2) and signature.input(2).dtype is DType.INT32
+    return 4 if is_narrow else 8
+
+
+_NARROW_BIASES = ("CONV_2D", "FULLY_CONNECTED")
 
 
 class Ring(NamedTuple):
