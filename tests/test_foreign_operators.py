@@ -49,10 +49,11 @@ def test_the_reason_is_whose_operator_it_is(runtime: str, name: str, told: str) 
     ],
 )
 def test_a_closed_runtime_is_not_known_to_take_what_nobody_has_tried(line: str, what: str) -> None:
-    """It has no list of operators here. The verdict is of memory, and says what is not known."""
+    """It has no list of operators here: what its memory would be is told, and no verdict."""
     graph = parse_tflite(parse(line).content(), name="one", where="one")
     report = simulate(graph, profile="stm32h743")
     assert report.runtime.name == "x-cube-ai"
+    assert report.verdict.value == "unknown"
     assert f"x-cube-ai, 1 layer: whether X-CUBE-AI takes {what} is not known here" in " ".join(report.warnings)
 
 

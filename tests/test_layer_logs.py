@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import mcusim
 from mcusim.errors import InputError
 from mcusim.pricing.fitting import fit_to_bytes
+from mcusim.pricing.layer_logs import read_layer_log
 from mcusim.pricing.own import calibrate, contradictions
 from mcusim.pricing.own_logs import LoggedRun, _scatter, read_own
 
@@ -108,6 +109,29 @@ def test_milliseconds_of_a_firmware_without_a_clock_are_passed_over(tmp_path: Pa
     layers, path = logged_layers(), tmp_path / "log"
     path.write_text(re.sub(r"\(\d+ ms", "(0 ms", as_profiler_text(layers)), encoding="utf-8")
     assert read_own(path, RUN)[0].row.cycles == sum(ticks for _, ticks in layers)
+
+
+@pytest.mark.parametrize(
+    ("name", "op"),
+    [
+        ("native_call_add.out", "ADD"),
+        ("aten::mul.out", "MUL"),
+        ("native_call_cat.out", "CONCATENATION"),
+        ("native_call_relu.out", "RELU"),
+        ("cortex_m::quantized_add.out", "ADD"),
+        ("native_call_addmm.out", "FULLY_CONNECTED"),
+    ],
+)
+def test_operators_of_an_etdump_have_their_names(name: str, op: str) -> None:
+    text = f"event_block_name,event_name,p50 (ms)\nExecute,OPERATOR_CALL,2.5\nExecute,{name},1.5\n"
+    (layer,) = read_layer_log(text, "log", 64_000_000).layers
+    assert layer.op == op
+
+
+@pytest.mark.parametrize("ticks", ["9" * 30, "9" * 400])
+def test_a_time_of_more_than_a_day_is_no_time(ticks: str) -> None:
+    with pytest.raises(InputError, match="is no time that a layer takes"):
+        read_layer_log(f"CONV_2D took {ticks} ticks\n", "log", 64_000_000)
 
 
 def test_one_network_with_layers_narrows_its_board(tmp_path: Path) -> None:

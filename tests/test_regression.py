@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
+import msgspec
 import naive_pricing
 import numpy as np
 import pytest
@@ -195,3 +197,13 @@ def test_the_stored_fit_is_what_the_measurements_give() -> None:
     for runtime, factors in stored.scales.by_runtime.items():
         assert scales.by_runtime[runtime] == pytest.approx(factors, abs=0.02), runtime
     assert (np.exp(stored.fit.log_prices) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("variance", -5.0), ("weight", -1.0), ("weight", 7.0), ("shares", [-1.0] * len(EFFORTS))]
+)
+def test_a_fit_with_numbers_out_of_range_is_none(field: str, value: object) -> None:
+    document = json.loads(as_bytes(package_calibration()))
+    document["rows"][0][field] = value
+    with pytest.raises(msgspec.ValidationError):
+        fit_from_bytes(json.dumps(document).encode())

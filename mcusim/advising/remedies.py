@@ -341,7 +341,8 @@ class _Patient:
 
     def _holding(self, board: Board, runtimes: Sequence[Runtime | None]) -> Iterator[tuple[Way, Report]]:
         """Those of the runtimes that run the network there, in SRAM that holds it. Flash and time may be unsure."""
-        limits = Limits(max_ms=self.way.limits.max_ms)
+        stated = self.way.limits
+        limits = Limits(max_ms=stated.max_ms) if stated.what_if else stated
         for runtime in runtimes:
             if runtime is not None and not runtime.serves(board):
                 continue

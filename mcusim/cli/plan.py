@@ -70,7 +70,10 @@ EMITS = {"tflm": (".tflite",), "header": (".h", ".hpp")}
 def plan(
     models: Annotated[list[str], MODELS],
     runtime: Annotated[
-        str | None, option(metavar="NAME", help="Whose memory rules. Default: tinyengine; with --emit: tflm.")
+        str | None,
+        option(
+            metavar="NAME", help="Whose memory rules. Default: as `run` chooses; several networks and --emit: tflm."
+        ),
     ] = None,
     pointer_bits: Annotated[
         int,

@@ -16,7 +16,7 @@ from mcusim.boards.profile_files import profile_template
 from mcusim.cli.documents import Versioned
 from mcusim.cli.options import JSON, bytes_option, choice_option, hz_option, option
 from mcusim.cli.shell import STDOUT, complain, document, glyphs, refuse_overwriting, show, terminal_width, write_output
-from mcusim.errors import ModelError, OutputError
+from mcusim.errors import InputError, ModelError, OutputError
 from mcusim.files import is_file
 from mcusim.networks.loading import load
 from mcusim.render.catalog import board_details, board_list, finding_lines
@@ -122,6 +122,8 @@ def profiles(
         return
 
     key = choice_option(sort, BoardOrder, "--sort")
+    if max_price is not None and not max_price > 0:
+        raise InputError(f"{max_price:g} is no price", where="--max-price", fix="write US dollars above 0, such as 7.5")
     refuse_overwriting(also or (), json=json)
     wanted = Wanted(
         core=core,

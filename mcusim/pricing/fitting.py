@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -127,14 +127,19 @@ def lone_operators() -> tuple[Evidence, ...]:
 # The fit as a file
 
 
+_Positive = Annotated[float, msgspec.Meta(gt=0.0, le=1e3)]
+_Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+_Spread = Annotated[float, msgspec.Meta(ge=0.0, le=1e3)]
+
+
 class _Row(msgspec.Struct, frozen=True):
     id: str
     system: tuple[str, str, str, str, str, str, str]
     network: str
-    shares: list[float]
+    shares: list[_Share]
     pull: float
-    variance: float
-    weight: float
+    variance: _Positive
+    weight: _Share
     log_prices: list[float]
 
 
@@ -145,13 +150,13 @@ class _Document(msgspec.Struct, frozen=True):
     """
 
     efforts: list[str]
-    levels: dict[str, tuple[float, float, float, float]]
-    spreads: dict[str, float]
-    reach: dict[str, float]
-    scales: dict[str, tuple[float, float, float, float]]
-    factors: dict[str, tuple[float, float]]
+    levels: dict[str, tuple[_Spread, _Spread, _Spread, _Spread]]
+    spreads: dict[str, _Spread]
+    reach: dict[str, _Positive]
+    scales: dict[str, tuple[_Positive, _Positive, _Positive, _Positive]]
+    factors: dict[str, tuple[_Positive, _Positive]]
     rows: list[_Row]
-    own_scale: float = 1.0
+    own_scale: _Positive = 1.0
 
 
 _DIGITS = 7

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from mcusim.errors import InputError
 
-__all__ = ["LayerLog", "LayerTime", "is_layer_log", "read_layer_log"]
+__all__ = ["LEAST_SECONDS", "MOST_SECONDS", "LayerLog", "LayerTime", "is_layer_log", "read_layer_log"]
 
 _PLAIN = re.compile(r"\b([A-Z][A-Z0-9_]*)\s+took\s+(-?\d+)\s+ticks(?:\s*\((-?[\d.]+)\s*ms\))?\.?\s*$")
 _BEGUN = re.compile(r"\b[A-Z][A-Z0-9_]*\s+took\b")
@@ -46,17 +46,22 @@ _ETDUMP_OPS = (
     (r"avg_pool", "AVERAGE_POOL_2D"),
     (r"max_pool", "MAX_POOL_2D"),
     (r"softmax", "SOFTMAX"),
-    (r"\badd\b|quantized_add", "ADD"),
-    (r"\bmul\b|quantized_mul", "MUL"),
+    (r"(?<![a-z])add(?![a-z])", "ADD"),
+    (r"(?<![a-z])mul(?![a-z])", "MUL"),
     (r"dequantize", "DEQUANTIZE"),
     (r"quantize", "QUANTIZE"),
     (r"mean", "MEAN"),
     (r"view|reshape", "RESHAPE"),
     (r"transpose|permute", "TRANSPOSE"),
     (r"pad", "PAD"),
-    (r"\bcat\b", "CONCATENATION"),
+    (r"(?<![a-z])cat(?![a-z])", "CONCATENATION"),
+    (r"(?<![a-z])relu(?![a-z0-9])", "RELU"),
 )
-_ETDUMP_WHOLE = ("method::execute", "method::init", "program::load_method", "execute", "init", "")
+_ETDUMP_WHOLE = ("method::execute", "method::init", "program::load_method", "execute", "init", "operator_call", "")
+
+
+LEAST_SECONDS, MOST_SECONDS = 1e-12, 86_400.0
+"""What a measured time may be: anything else is a slip of a unit, or no number."""
 
 
 class LayerTime(NamedTuple):
@@ -208,6 +213,9 @@ def _cycles(values: Mapping[str, float], place: str, clock_hz: int, ticks_hz: in
             raise InputError(f"{value:g} {unit} is negative", where=place, fix="the counter wrapped: log again")
     seconds = {unit: value / {"ticks": float(ticks_hz), "us": 1e6, "ms": 1e3}[unit] for unit, value in values.items()}
     best = next(unit for unit in ("ticks", "us", "ms") if unit in seconds)
+    if seconds[best] > MOST_SECONDS or 0.0 < seconds[best] < LEAST_SECONDS:
+        what = f"{values[best]:g} {best} is no time that a layer takes"
+        raise InputError(what, where=place, fix="log again, in cycles, us or ms")
     for unit, other in seconds.items():
         if abs(other - seconds[best]) > _AGREE * seconds[best] + (1e-3 if unit == "ms" else 1e-6):
             contradiction = (

@@ -29,6 +29,7 @@ from mcusim.networks.loading import load
 from mcusim.ops import OPS, Work
 from mcusim.pricing.fitting import package_evidence
 from mcusim.pricing.intervals import is_tiny, known_of, networks_of
+from mcusim.pricing.layer_logs import LEAST_SECONDS, MOST_SECONDS
 from mcusim.pricing.measurements import add_efforts
 from mcusim.pricing.physics import log_cycles_of
 from mcusim.pricing.prices import Coefficients, coefficients, step_work
@@ -166,6 +167,8 @@ def _measured(row: Mapping[str, str | None], file: str, line: int, number: int) 
     if cells["clock_hz"]:
         board = board.with_clock(_clock(cells["clock_hz"], where))
     ms = _number(cells["latency_ms"], "latency_ms", where)
+    if not LEAST_SECONDS <= ms / 1e3 <= MOST_SECONDS:
+        raise InputError(f"{ms:g} ms is no time that a network takes", where=where, fix="write milliseconds")
     asked = Asked(graph, program, runtime, board, where)
     decimals = len(cells["latency_ms"].partition(".")[2])
     rounding = 0.5 * 10.0**-decimals / 3**0.5 / ms

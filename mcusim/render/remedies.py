@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from mcusim.advising.remedies import Diagnosis, Remedy
-from mcusim.render.text import Glyphs, headline, in_kib, kib, listed, paragraph
+from mcusim.render.text import Glyphs, command_lines, headline, in_kib, kib, listed, paragraph
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.render.verdict import VERDICT_STYLES, VERDICT_WORDS
 from mcusim.report import Verdict
@@ -43,7 +43,7 @@ def remedy_lines(diagnosis: Diagnosis, width: int, glyphs: Glyphs) -> list[Text]
     if commands and not report.fits:
         lines.append(Text())
         for place, command in enumerate(commands):
-            lines += paragraph(command, width, style="" if place else "bold", hanging="  ")
+            lines += [Text(line, style="" if place else "bold") for line in command_lines(command, width)]
     return lines
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "UNICODE",
     "Glyphs",
     "clean",
+    "command_lines",
     "counted",
     "first_name",
     "fraction_bar",
@@ -150,6 +151,14 @@ def headline(subject: str, words: str, style: str, width: int) -> list[Text]:
     if cell_len(subject) + 2 + cell_len(words) <= width:
         return [Text.assemble((f"{subject}: ", "bold"), (words, style))]
     return [*paragraph(f"{subject}:", width, style="bold"), *paragraph(words, width, style=style)]
+
+
+def command_lines(command: str, width: int) -> list[str]:
+    """A command that can be copied: a line that goes on ends with a backslash."""
+    lines = textwrap.wrap(
+        clean(command), max(width, 20) - 2, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
+    )
+    return [*[f"{line} \\" for line in lines[:-1]], *lines[-1:]]
 
 
 def paragraph(text: str, width: int, indent: str = "", style: str = "", hanging: str | None = None) -> list[Text]:

@@ -85,6 +85,7 @@ class Kernel(NamedTuple):
     supported: whether the runtime can run it.   why: the property of the shape that sends it there, or what is missing.
     caveat: what a report must say of figures that rest on it, or "".
     hint: where that property costs time: what would be faster; "" where nothing is known to be.
+    is_confirmed: whether it is known that the runtime takes such a node; where it is not, no verdict is given.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Kernel(NamedTuple):
     why: str = ""
     caveat: str = ""
     hint: str = ""
+    is_confirmed: bool = True
 
 
 def _refuses_nothing(graph: Graph) -> Iterable[Refusal]:

@@ -64,7 +64,7 @@ def unnamed_kernel(owner: str) -> Callable[[Signature], Kernel]:
     """Every operator goes to a function that mcusim cannot name.
 
     Custom operators are nobody's but their author's, so they are refused. Those that mcusim does not know either, and
-    integer weights on float activations, are taken with a caveat: which of them `owner` imports is not recorded here.
+    integer weights on float activations, are not confirmed: which of them `owner` imports is not recorded here.
     """
     named = Kernel(f"{owner}'s own", why="its kernels are not public, or made for each network")
 
@@ -82,7 +82,8 @@ def unnamed_kernel(owner: str) -> Callable[[Signature], Kernel]:
             return Kernel("", supported=False, why=reason)
         else:
             what = signature.op
-        return named._replace(caveat=f"whether {owner} takes {what} is not known here, its own converter tells")
+        caveat = f"whether {owner} takes {what} is not known here, its own converter tells"
+        return named._replace(caveat=caveat, is_confirmed=False)
 
     return kernel
 

@@ -177,7 +177,8 @@ def _report(question: Question, settled: Settled) -> Report:
     latency, latency_warning = _latency(settled, layers, cycles, amounts, prices)
     energy, energy_warning = _energy(latency, board)
     published = graph.source.published
-    runs = False if refused else image_runs(graph, runtime, question.image)
+    is_unsure = bool(caveats) and not all(runtime.kernel(node.signature).is_confirmed for node in graph.nodes)
+    runs = False if refused else None if is_unsure else image_runs(graph, runtime, question.image)
     fits = [sram.fits, flash.fits, *([latency.fits] if budgets.max_ms is not None else [])]
     warnings = (
         *refused,
