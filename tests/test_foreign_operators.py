@@ -46,6 +46,11 @@ def test_the_reason_is_whose_operator_it_is(runtime: str, name: str, told: str) 
             "FULLY_CONNECTED float32[1,4] int8[2,4]=@0.02 float32[2]= > float32[1,2]",
             "FULLY_CONNECTED with integer weights on float32 activations",
         ),
+        (
+            "TRANSPOSE_CONV int32[4]=1,8,8,4 int8[4,3,3,3]=@0.02 float32[1,4,4,3] > float32[1,8,8,4]"
+            " | TransposeConvOptions padding=0 strideW=2 strideH=2",
+            "TRANSPOSE_CONV with integer weights on float32 activations",
+        ),
     ],
 )
 def test_a_closed_runtime_is_not_known_to_take_what_nobody_has_tried(line: str, what: str) -> None:

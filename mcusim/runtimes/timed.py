@@ -89,10 +89,10 @@ def unnamed_kernel(owner: str) -> Callable[[Signature], Kernel]:
 
 
 def _is_hybrid(signature: Signature) -> bool:
+    """Whether an operator computes float outputs from weights that are integers."""
     weights = [signature.inputs[index] for index in OPS[signature.op].parameters if index and signature.has(index)][:1]
-    if not weights or not signature.inputs or signature.inputs[0] is None:
-        return False
-    return signature.inputs[0].dtype.is_float and all(kind is not None and not kind.dtype.is_float for kind in weights)
+    has_float_output = bool(signature.outputs) and signature.outputs[0].dtype.is_float
+    return has_float_output and any(kind is not None and not kind.dtype.is_float for kind in weights)
 
 
 def stored_weights(owner: str, code_bytes: Callable[[Graph], int] | None = None) -> Callable[[Graph], Flash]:
