@@ -9,13 +9,17 @@ import random
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from test_planners import heights, optimum
 
 from mcusim.errors import PlanError
 from mcusim.graph import ABSENT
 from mcusim.planners import check_plan, live_bytes, peak_bytes, plan_optimal
 from mcusim.planners import crowded as crowded_module
+from mcusim.planners import filled as filled_module
 from mcusim.planners.blocks import join
+from mcusim.planners.filled import FilledSteps
 from mcusim.planners.first_fit import first_fit, tflm_greedy, tflm_place_rest, tinyengine_first_fit
 from mcusim.planners.lower_bound import lower_bound_bytes
 from mcusim.program import Buffer, BufferKind
@@ -129,6 +133,27 @@ def test_columns_of_numbers_place_as_pairs_do(tightest: bool, monkeypatch: pytes
             for member in block.members:
                 spread[member] = offset
         check_plan(buffers, spread, peak_bytes(buffers, spread))
+
+
+@given(
+    steps=st.integers(1, 20),
+    chunk_steps=st.integers(1, 5),
+    asked=st.lists(st.tuples(st.integers(0, 19), st.integers(0, 20), st.integers(0, 3), st.integers(1, 3)), max_size=25),
+)
+def test_levels_kept_by_chunks_are_those_kept_step_by_step(
+    steps: int, chunk_steps: int, asked: list[tuple[int, int, int, int]]
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(filled_module, "CHUNK_STEPS", chunk_steps)
+        chunks, one_by_one = FilledSteps(steps), [0] * steps
+        for first, end, level, rise in asked:
+            end = min(end, steps)
+            on_level = [step for step in range(first, end) if one_by_one[step] == level]
+            for step in on_level:
+                one_by_one[step] = level + rise
+            assert chunks.raise_level(first, end, level, level + rise) == bool(on_level)
+            assert chunks.highest(first, end) == max(one_by_one[first:end], default=0)
+        assert [chunks.highest(step, step + 1) for step in range(steps)] == one_by_one
 
 
 def test_the_tightest_gap_is_taken_where_that_is_asked_for() -> None:

@@ -8,8 +8,8 @@
        sorted by offset ->
 
 Where blocks lie on each other without gaps, from address 0 on, nothing more fits: how far that reaches is kept for each
-step, and the look begins there. So most blocks of a crowd see the few that lie highest, and an operation on arrays for
-each is all that grows with their number; no memory but the arrays, where pairs would take gigabytes.
+step (`filled.py`), and the look begins there. So most blocks of a crowd see the few that lie highest, and an operation
+on arrays for each is all that grows with their number; no memory but the arrays, where pairs would take gigabytes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.planners.blocks import Block
+from mcusim.planners.filled import FilledSteps
 
 __all__ = ["is_crowded", "place_crowded"]
 
@@ -69,8 +70,7 @@ class _Placed:
         self._count = self._highest = 0
         times = {time for block in blocks for stretch in block.stretches for time in (stretch.first, stretch.end)}
         self._step_of = {time: step for step, time in enumerate(sorted(times))}
-        self._filled: Ints = np.zeros(max(len(times) - 1, 0), np.int64)
-        """At each step no block fits below this address."""
+        self._filled = FilledSteps(len(times))
         self._alignment = math.gcd(*(block.alignment for block in blocks))
 
     def add(self, block: Block, offset: int) -> None:
@@ -87,12 +87,11 @@ class _Placed:
         """What is filled up to `offset` is now up to `top`, and as far as the next that lies there."""
         work = [(first, end, offset, top)]
         for first, end, offset, top in work:  # which grows
-            filled = self._filled[self._step_of[first] : self._step_of[end]]
-            reaches = filled == offset
-            if top <= offset or not reaches.any():
+            if top <= offset:
                 continue
             top = -(-top // self._alignment) * self._alignment
-            np.putmask(filled, reaches, top)
+            if not self._filled.raise_level(self._step_of[first], self._step_of[end], offset, top):
+                continue
             offsets = self._columns[2, : self._count]
             start, stop = (int(offsets.searchsorted(top, side=side)) for side in ("left", "right"))
             if stop - start <= MOST_ABOVE and len(work) <= MOST_ABOVE:
@@ -102,8 +101,7 @@ class _Placed:
     def gap_for(self, block: Block, tightest: bool) -> int:
         """The lowest address, or that in the tightest gap, at which a block is clear of all that are alive with it."""
         size_bytes, alignment, offsets = block.size_bytes, block.alignment, self._columns[2]
-        filled = self._filled[self._step_of[block.first] : self._step_of[block.end]]
-        reached = int(filled.max(initial=0)) if size_bytes else 0
+        reached = self._filled.highest(self._step_of[block.first], self._step_of[block.end]) if size_bytes else 0
         # Stretches from here on may reach above that.
         start = int(offsets[: self._count].searchsorted(reached - self._highest, side="right"))
         length = self._count if tightest else FEW
