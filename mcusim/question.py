@@ -98,7 +98,9 @@ class Question:
         if ordered is not graph:
             warnings.append("order: the layers run in another order than the file's.")
         place = self.input_place
-        return Settled(ordered, board, runtime, why, schedule, place, budgets, ordered is not graph, tuple(warnings))
+        power_clock_hz = None if own.power is None else own.clock_hz
+        told, is_reordered = tuple(warnings), ordered is not graph
+        return Settled(ordered, board, runtime, why, schedule, place, budgets, is_reordered, told, power_clock_hz)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +110,7 @@ class Settled:
     board: at the clock that was asked for.   runtime: as it is built for the board's core.
     why_runtime: why it was chosen; "" where it was asked for.   wished_place: None for the runtime's own choice.
     is_reordered: whether the layers run in another order than the file's.   warnings: what to know about the choices.
+    power_clock_hz: of the profile's power figures, which hold at no other clock; None where it has none.
     """
 
     graph: Graph
@@ -119,6 +122,7 @@ class Settled:
     budgets: Budgets
     is_reordered: bool = False
     warnings: tuple[str, ...] = ()
+    power_clock_hz: int | None = None
 
     def input_place(self, schedule: Schedule | None = None, runtime: Runtime | None = None) -> InputPlace:
         """Where the network's input lies under a schedule and runtime; the question's own if None.

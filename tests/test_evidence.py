@@ -9,12 +9,16 @@ import pytest
 import mcusim
 from mcusim.boards import load_board
 from mcusim.cli.app import answer
+from mcusim.errors import RuntimeNameError
 from mcusim.pricing.evidence import systems_behind
+from mcusim.pricing.fitting import package_evidence
 from mcusim.pricing.intervals import NORMAL_QUANTILE, Known
 from mcusim.pricing.measurements import family_of, kernel_times, measurements
-from mcusim.pricing.places import _list
-from mcusim.pricing.stored import package_calibration
-from mcusim.runtimes import find_runtime
+from mcusim.pricing.places import _list, find_place
+from mcusim.pricing.prices import coefficients
+from mcusim.pricing.stored import arena_memory, package_calibration
+from mcusim.render.reasons import reason_lines
+from mcusim.runtimes import Runtime, find_runtime
 from mcusim.simulation.reasons import TimeReasons, time_reasons
 
 
@@ -82,3 +86,80 @@ def test_the_commands_say_it(arguments: list[str], code: int, told: str, capsys:
 @pytest.mark.parametrize(("names", "sentence"), [("a", "a"), ("ab", "a and b"), ("abcd", "a, b, c and d")])
 def test_boards_are_listed_as_a_sentence_has_them(names: str, sentence: str) -> None:
     assert _list(names) == sentence
+
+
+def builds_of(runtime: Runtime) -> list[str]:
+    """Every build of a runtime that networks were measured with, as a user names it."""
+    systems = package_calibration().fit.measured.items()
+    measured = [system for system, networks in systems if networks and system.runtime == runtime.price_family]
+    return sorted({f"{runtime.name}@{s.version}" + (f"+{s.option}" if s.option else "") for s in measured})
+
+
+@pytest.mark.parametrize("board_name", ["stm32u585", "stm32l4r5", "stm32h743", "nrf52840"])
+@pytest.mark.parametrize("runtime_name", ["x-cube-ai", "tflm-cmsis-nn", "hale", "plumerai"])
+def test_what_nobody_measured_is_never_surer_than_its_nearest_kin_on_the_board(
+    runtime_name: str, board_name: str
+) -> None:
+    board = load_board(board_name)
+    memory, networks = arena_memory(board), {row.network: row for row in package_evidence() if not row.is_kernel}
+    for name in builds_of(find_runtime(runtime_name)):
+        place = find_place(package_calibration(), find_runtime(name), board, memory)
+        assert place is not None
+        if place.sibling is None:
+            continue
+        kin = f"{runtime_name}@{place.sibling.version}" + (f"+{place.sibling.option}" if place.sibling.option else "")
+        guess, known = (coefficients(find_runtime(other), board, memory) for other in (name, kin))
+        assert guess is not None
+        assert known is not None
+        assert place.networks == 0
+        for row in networks.values():
+            assert guess.interval(row.amounts).high >= known.interval(row.amounts).high
+
+
+def test_an_answer_as_wide_as_its_kin_says_so() -> None:
+    report, found = reasons_of("mcunet-vww0", "stm32l4r5", "x-cube-ai@10.0")
+    assert found.interval.sibling == "10.2+mlperf"
+    told = " ".join(line.plain for line in reason_lines(report, found, 300))
+    assert "That would be narrower than for 10.2+mlperf, which was measured there" in told
+
+
+@pytest.mark.parametrize(
+    ("asked", "suggested"),
+    [
+        ("x-cube-ai@10.1", "use x-cube-ai@10.0 or x-cube-ai@10.2, or"),
+        ("x-cube-ai@99", "use x-cube-ai@10.2, or"),
+        ("x-cube-ai@1", "use x-cube-ai@7.1, or"),
+        ("x-cube-ai@core-5.0", "use x-cube-ai@core-4.0 or x-cube-ai@core-3.0, or"),
+        ("x-cube-ai@abc", "use x-cube-ai@10.0, or"),
+        ("plumerai@2024.01", "use plumerai@2023.05, or"),
+    ],
+)
+def test_a_version_that_nobody_knows_is_answered_with_those_beside_it(asked: str, suggested: str) -> None:
+    with pytest.raises(RuntimeNameError) as raised:
+        find_runtime(asked)
+    assert raised.value.fix.startswith(suggested)
+
+
+def test_a_runtime_without_a_version_is_its_current_one_and_says_what_else_was_measured() -> None:
+    """Plumerai's times on this board are of 2022, and its next version was twice as fast."""
+    place = find_place(package_calibration(), find_runtime("plumerai"), load_board("stm32u585"))
+    assert place is not None
+    assert (place.system.version, place.networks) == ("2023.05", 0)
+    assert "a version that its source does not state (plumerai@unstated)" in place.evidence
+    older = find_place(package_calibration(), find_runtime("plumerai@unstated"), load_board("stm32u585"))
+    assert older is not None
+    assert older.networks == 3
+
+
+@pytest.mark.parametrize(
+    ("board", "clock_hz", "told"),
+    [
+        ("stm32u585", None, "energy: not known, as the profile has no power figures."),
+        ("stm32u585", 100_000_000, "energy: not known, as the profile has no power figures."),
+        ("stm32h7a3", 100_000_000, "energy: not known, as the profile's power figures are for 280 MHz."),
+    ],
+)
+def test_why_there_is_no_energy_is_told(board: str, clock_hz: int | None, told: str) -> None:
+    report = mcusim.simulate("mcunet-vww0", profile=board, clock_hz=clock_hz)
+    assert report.energy is None
+    assert told in report.warnings

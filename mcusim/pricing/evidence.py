@@ -190,6 +190,7 @@ class IntervalReason(NamedTuple):
     known: how much of the system was measured.   prices: of the prices of the work.   noise: of a measured time around
     the model.   scale: what their sum is multiplied with so that left-out times of this kind lie inside four times out
     of five.   parts: the kinds of work that the time is spent on, those that make the interval wide first.
+    sibling: the build whose interval holds, as an own one would be narrower though less is known; "" for an own one.
     """
 
     known: Known
@@ -198,6 +199,7 @@ class IntervalReason(NamedTuple):
     noise: float
     scale: float
     parts: tuple[Part, ...]
+    sibling: str = ""
 
 
 def interval_reason(amounts: Sequence[float], prices: Coefficients, place: Place) -> IntervalReason:
@@ -216,4 +218,5 @@ def interval_reason(amounts: Sequence[float], prices: Coefficients, place: Place
         prices.row_variance**0.5,
         prices.scale_at(amounts, variance),
         tuple(sorted([part for part in parts if part.of_time >= _LEAST_SHARE], key=lambda part: -part.deviation)),
+        prices.sibling.version if prices.sibling is not None and prices.is_of_sibling(amounts) else "",
     )

@@ -34,7 +34,8 @@ class Place:
     system: what is priced.   sure: the system whose intervals hold; another than `system` where that only stands in
     for a version that nobody measured.   log_physics: the physics' log cycles there.   networks: how many were measured
     on just this system.   evidence: what was measured, in words.   known: how much of `sure` was measured.
-    is_measured_core: whether the runtime was measured on the core.
+    is_measured_core: whether the runtime was measured on the core.   sibling: where nobody measured `sure` though other
+    builds on its board, the nearest of these: less is known than of it, so that no interval may be narrower than its.
     """
 
     system: System
@@ -44,6 +45,7 @@ class Place:
     evidence: str
     known: Known
     is_measured_core: bool
+    sibling: System | None = None
 
 
 def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory: str = "") -> Place | None:
@@ -96,7 +98,22 @@ def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory:
         _evidence(calibration, runtime, system, kin, number if is_stand_in else ""),
         known_of(sure, measured),
         any(other.core == system.core for other in kin),
+        _sibling(sure, best, runtime, kin),
     )
+
+
+def _sibling(sure: System, stands_in: System, runtime: Runtime, kin: list[System]) -> System | None:
+    """The measured build that shares most with one that was not, on its own board; None where there is none."""
+    if sure in kin:
+        return None
+    order = {version: place for place, version in enumerate(runtime.versions)}
+
+    def farness(system: System) -> tuple[bool, int]:
+        versions = [order.get(version, len(order)) for version in (system.version, stands_in.version)]
+        return system.option != sure.option, abs(versions[0] - versions[1])
+
+    there = [system for system in kin if system.board == sure.board and system.memory == sure.memory]
+    return min(there, key=farness, default=None)
 
 
 def _beside(runtime: Runtime, number: str, kin: list[System]) -> list[System]:
@@ -130,14 +147,23 @@ def _evidence(calibration: Calibration, runtime: Runtime, system: System, kin: l
         asks = _list([f"{system.runtime}@{asked}+{option}" for option in builds])
         words = f"the default build of {asked} was not measured, times of {release} stand for it; measured: {asks}"
     elif system in kin:
-        count = sum(measured == system for measured in calibration.fit.systems)
-        words = f"{_count(count, 'measurement')} of {release} on {system.board}{of_build}"
+        words = f"{_counted(calibration, system, f'of {release} on {system.board}')}{of_build}"
     else:
         words = f"{_inferred(system, release, kin)}{of_build}"
     there = sorted({f"{s.version}+{s.option}" for s in kin if s.option and s.board == system.board} - {release})
     if there and not system.option and not asked:
         words += f"; builds of another kind were measured there: {system.runtime}@{_list(there)}"
     return words
+
+
+def _counted(calibration: Calibration, system: System, which: str) -> str:
+    """How many whole networks were timed there, and how many layers or operators alone. which: in words."""
+    fit = calibration.fit
+    names = [network for network, measured in zip(fit.networks, fit.systems, strict=True) if measured == system]
+    networks = sum(map(bool, names))
+    alone = len(names) - networks
+    words = f"{_count(networks, 'measurement')} {which}"
+    return f"{words} and {_count(alone, 'single operator')}" if alone else words
 
 
 def _inferred(system: System, release: str, kin: list[System]) -> str:
@@ -148,7 +174,8 @@ def _inferred(system: System, release: str, kin: list[System]) -> str:
     versions = sorted({other.version for other in kin if other.board == system.board})
     known = f"inferred from {system.runtime}'s times on {_list(on_core)}"
     if versions:
-        releases = ["a version that its source does not state" if v == UNSTATED else f"version {v}" for v in versions]
+        unstated = f"a version that its source does not state ({system.runtime}@{UNSTATED})"
+        releases = [unstated if v == UNSTATED else f"version {v}" for v in versions]
         known = f"inferred from {_list(releases)} there and from its times on other boards"
     return f"{system.runtime} {release} was not measured on {system.board}; {known}"
 

@@ -7,7 +7,7 @@ cycles are split by cause.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import exp, sqrt
 from typing import NamedTuple
@@ -25,8 +25,9 @@ from mcusim.pricing.efforts import EFFORTS, PUBLISHED, EffortModel
 from mcusim.pricing.emulated import EMULATED_FAMILY, emulated_model, emulated_prices
 from mcusim.pricing.intervals import MULTIPLYING, NORMAL_QUANTILE, Known, Scale, is_alone, is_tiny
 from mcusim.pricing.physics import stall_share
-from mcusim.pricing.places import find_place
+from mcusim.pricing.places import Place, find_place
 from mcusim.pricing.stored import Calibration, package_calibration
+from mcusim.pricing.systems import System
 from mcusim.program import Step
 from mcusim.report import Basis
 from mcusim.runtimes import Runtime
@@ -53,7 +54,8 @@ class Coefficients:
     kernel_scale: those of one operator alone.
     stall_share: the part of all cycles that waits for flash, by the physics.
     version: of the runtime, as measured.   evidence: what stands behind the prices.   basis: calibrated, or
-    provisional where the runtime was never measured on such a core.
+    provisional where the runtime was never measured on such a core.   sibling: of `Place`, whose intervals no interval
+    here is narrower than.
     """
 
     cycles: tuple[float, ...]
@@ -67,6 +69,7 @@ class Coefficients:
     networks: int
     basis: Basis
     model: EffortModel = PUBLISHED
+    sibling: Coefficients | None = None
 
     @cached_property
     def _cycles(self) -> NDArray[np.float64]:
@@ -81,7 +84,13 @@ class Coefficients:
         variance = float(parts @ self.covariance @ parts) / total**2
         deviation = sqrt(max(variance, 0.0) + self.row_variance)
         factor = exp(NORMAL_QUANTILE * self.scale_at(amounts, variance) * deviation)
+        if self.sibling is not None:
+            factor = max(factor, self.sibling.interval(amounts).high)
         return Interval(1.0 / factor, factor)
+
+    def is_of_sibling(self, amounts: Sequence[float]) -> bool:
+        """Whether the interval around so much of each effort is the sibling's, as its own would be narrower."""
+        return self.sibling is not None and replace(self, sibling=None).interval(amounts) != self.interval(amounts)
 
     def scale_at(self, amounts: Sequence[float], variance: float) -> float:
         """What the deviation of such a network's time is multiplied with.   variance: that of its prices."""
@@ -118,18 +127,25 @@ def coefficients(
     place = find_place(chosen, runtime, board, memory)
     if place is None:
         return _emulated(board) if runtime.price_family == EMULATED_FAMILY else None
-    system = place.system
+    own = _coefficients(chosen, board, place, place.system, place.sure)
+    if place.sibling is None:
+        return own
+    return replace(own, sibling=_coefficients(chosen, board, place, place.sibling, place.sibling))
+
+
+def _coefficients(chosen: Calibration, board: Board, place: Place, system: System, sure: System) -> Coefficients:
+    """Prices of a system at a place, and how sure they are.   sure: the system whose intervals hold."""
     prices = chosen.fit.posterior(system, place.log_physics)
-    sure = prices if place.sure == system else chosen.fit.posterior(place.sure, place.log_physics)
+    certainty = prices if sure == system else chosen.fit.posterior(sure, place.log_physics)
     log_prices = prices.log_prices.tolist()
     if not all(abs(price) < MOST_LOG_PRICE for price in log_prices):
         what = f"its prices on {board.name} are no numbers of cycles"
         raise InputError(what, where="the calibration", fix="make it anew with `mcusim calibrate`")
     return Coefficients(
         tuple(exp(value) for value in log_prices),
-        sure.covariance,
+        certainty.covariance,
         chosen.fit.spreads.noise**2,
-        chosen.scale_of(place.sure),
+        chosen.scale_of(sure),
         chosen.scales.by_known[Known.KERNEL],
         stall_share(board),
         f"{system.version}+{system.option}" if system.option else system.version,

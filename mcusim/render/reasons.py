@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from mcusim.pricing.evidence import LayerReason, Part, SystemEvidence
+from mcusim.pricing.evidence import IntervalReason, LayerReason, Part, SystemEvidence
 from mcusim.pricing.measurements import Measurement
 from mcusim.render.text import Glyphs, paragraph
 from mcusim.render.text_table import Bar, Cell, Column, table
@@ -54,8 +54,8 @@ def reason_lines(report: Report, reasons: TimeReasons, width: int) -> list[Text]
         f"{_capital(interval.evidence)}. What is known: {interval.known.value}. The prices of this network's work are "
         f"known to {100 * interval.prices:.1f} % (one standard deviation), measured times scatter by "
         f"{100 * interval.noise:.1f} % around them; both together are multiplied with {interval.scale:.2f}, which "
-        "left-out times of this kind ask for. By kind of work, how far each alone could move the time; measured sums "
-        "tie them together, so they partly cancel:"
+        f"left-out times of this kind ask for. {_of_sibling(interval)}By kind of work, how far each alone could move "
+        "the time; measured sums tie them together, so they partly cancel:"
     )
     lines += [*paragraph(words, width), Text()]
     lines += [line for part in interval.parts[:_PARTS_SHOWN] for line in paragraph(_part(part), width, indent="  ")]
@@ -63,6 +63,12 @@ def reason_lines(report: Report, reasons: TimeReasons, width: int) -> list[Text]
     for layer, reason in reasons.layers:
         lines += _layer_lines(report, layer, reason, width)
     return lines
+
+
+def _of_sibling(interval: IntervalReason) -> str:
+    if not interval.sibling:
+        return ""
+    return f"That would be narrower than for {interval.sibling}, which was measured there: so wide it is here as well. "
 
 
 def _capital(text: str) -> str:

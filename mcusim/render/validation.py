@@ -35,7 +35,6 @@ _FIGURES = (
 _GROUPS = (Column("left out", whole=True), Column("by", whole=True), *_FIGURES)
 _SYSTEMS = (
     Column("runtime", whole=True),
-    Column("version", drop=4),
     Column("board", whole=True),
     Column("networks", right=True, drop=7),
     *_FIGURES,
@@ -135,7 +134,7 @@ def _system_row(entry: SystemScore) -> list[Cell | Bar]:
     system = entry.system
     version = f"{system.version}+{system.option}" if system.option else system.version
     board = f"{system.board}, external RAM" if system.memory else system.board
-    named: list[Cell | Bar] = [Cell(system.runtime), Cell(version), Cell(board), Cell(str(entry.networks))]
+    named: list[Cell | Bar] = [Cell(f"{system.runtime}@{version}"), Cell(board), Cell(str(entry.networks))]
     return [*named, *_figures(entry.score, ""), Cell(f"{100 * entry.macs_only.mean_error:.1f}", "dim")]
 
 

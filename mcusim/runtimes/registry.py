@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -271,13 +272,32 @@ def find_runtime(name: str) -> Runtime:
     known = next((known for known in runtime.versions if _same_version(known, number)), None)
     if known is None:
         measured = ", ".join(runtime.versions)
+        near = " or ".join([f"{base}@{beside}" for beside in _beside(number, runtime)])
         raise RuntimeNameError(
             f"no rules and no measurements for version {number}",
             where=f"runtime '{name}'",
-            fix=f"use {base}@{runtime.version}, or {base} for the newest with evidence"
+            fix=f"use {near}, or {base} for the newest with evidence"
             + (f"; measured versions: {measured}" if measured else ""),
         )
     return replace(runtime, asked_version=f"{known}+{option}" if option else known)
+
+
+def _beside(asked: str, runtime: Runtime) -> list[str]:
+    """What a version that nobody knows may stand for: the known numbers just below and above it, or a like spelling.
+
+    The version of the rules where nothing is near.
+    """
+    place = _numbers(asked)
+    numbered = sorted([known for known in {*runtime.versions, runtime.version} if _numbers(known)], key=_numbers)
+    below = [known for known in numbered if _numbers(known) < place][-1:]
+    above = [known for known in numbered if _numbers(known) > place][:1]
+    near = [*below, *above] if place else get_close_matches(asked, runtime.versions, n=2)
+    return near or [runtime.version]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """10.2 -> (10, 2); () for what is no number."""
+    return tuple(map(int, version.split("."))) if re.fullmatch(r"\d{1,9}(\.\d{1,9})*", version) else ()
 
 
 def _same_version(known: str, asked: str) -> bool:

@@ -47,7 +47,7 @@ from mcusim.runtimes import Runtime
 from mcusim.runtimes.refusals import refusals
 from mcusim.schedule import LAYER, Schedule, StageKind
 from mcusim.searching import best_of
-from mcusim.units import cycles_to_ms, format_ms
+from mcusim.units import cycles_to_ms, format_hz, format_ms
 
 __all__ = ["prices_for", "report_of", "simulate"]
 
@@ -175,7 +175,7 @@ def _report(question: Question, settled: Settled) -> Report:
     weight_bytes, params = count_parameters(graph)
     flash, flash_warnings = flash_info(graph, runtime, weight_bytes, budgets.flash_bytes, question.image)
     latency, latency_warning = _latency(settled, layers, cycles, amounts, prices)
-    energy, energy_warning = _energy(latency, board)
+    energy, energy_warning = _energy(latency, board, settled.power_clock_hz)
     published = graph.source.published
     is_unsure = bool(caveats) and not all(runtime.kernel(node.signature).is_confirmed for node in graph.nodes)
     runs = False if refused else None if is_unsure else image_runs(graph, runtime, question.image)
@@ -313,14 +313,17 @@ def _holds(low_ms: float, high_ms: float, limit_ms: float) -> bool | None:
     return True if high_ms <= limit_ms else False if low_ms > limit_ms else None
 
 
-def _energy(latency: LatencyInfo, board: Board) -> tuple[EnergyInfo | None, tuple[str, ...]]:
+def _energy(
+    latency: LatencyInfo, board: Board, power_clock_hz: int | None
+) -> tuple[EnergyInfo | None, tuple[str, ...]]:
     """Power times time (assumption A8), and a warning where it is not known.
 
-    Milliwatts times milliseconds are microjoules.
+    Milliwatts times milliseconds are microjoules.   power_clock_hz: of `Settled`.
     """
     power = board.power
     if power is None:
-        return None, ("energy: not known, as the profile has no power figures at this clock.",)
+        figures = f"'s power figures are for {format_hz(power_clock_hz)}" if power_clock_hz else " has no power figures"
+        return None, (f"energy: not known, as the profile{figures}.",)
     if latency.ms is None or latency.low_ms is None or latency.high_ms is None:
         return None, ("energy: not known, as the time is not.",)
     low, high = power.active_low_mw, power.active_high_mw
