@@ -38,6 +38,7 @@ from mcusim.evaluating import measurement, running
 from mcusim.execution.floating import dequantize
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
+from mcusim.graph import DType
 
 BGR = ("--preprocess", "channels=bgr")
 
@@ -170,6 +171,44 @@ def test_samples_beyond_the_input_are_told(
     warned = [warning for warning in found.warnings if "beyond" in warning]
     assert len(warned) == bool(told)
     assert told in "".join(warned)
+
+
+@pytest.mark.parametrize(
+    ("at_end", "told"),
+    [(6, "6 of 12 samples lie at the ends of the input's range"), (5, ""), (12, "12 of 12"), (0, "")],
+)
+@pytest.mark.parametrize("kind", ["int8", "float"])
+def test_samples_at_the_ends_are_told(at_end: int, told: str, kind: str, tmp_path: Path) -> None:
+    """Whoever cut samples off before they came here left them at the ends: stored integers, and reals in range."""
+    stored = np.random.default_rng(6).integers(-60, 60, (12, 8, 8, 3))
+    stored[:at_end] = np.clip(stored[:at_end] * 10, -128, 127)
+    x = stored.astype(np.int8) if kind == "int8" else (stored + 128) / 255
+    np.savez(tmp_path / "d.npz", x=x, y=np.arange(12) % 4)
+    found = mcusim.evaluate(random_classifier(4), tmp_path / "d.npz", diagnose=False)
+    warned = [warning for warning in found.warnings if "the input's range" in warning]
+    assert len(warned) == bool(told)
+    assert told in "".join(warned)
+
+
+def test_background_at_zero_is_no_cut(tmp_path: Path) -> None:
+    """Black around a drawing is the smallest integer, and stands for zero; samples of nothing else are told."""
+    stored = np.random.default_rng(6).integers(-128, 120, (12, 8, 8, 3)).astype(np.int8)
+    stored[:, :5] = -128
+    for samples, warned in ((stored, 0), (np.full_like(stored, -128), 1)):
+        np.savez(tmp_path / "d.npz", x=samples, y=np.arange(12) % 4)
+        found = mcusim.evaluate(random_classifier(4), tmp_path / "d.npz", diagnose=False)
+        assert sum("the ends" in warning for warning in found.warnings) == warned
+
+
+def test_a_float_input_is_cut_off_where_it_is_quantised(tmp_path: Path) -> None:
+    b = GraphBuilder("floats")
+    x = b.op("QUANTIZE", [b.input((1, 8, 8, 3), DType.FLOAT32)], dtype=DType.INT8, quantization=UNIT)
+    graph = with_seeded_weights(b.build([b.fully_connected(b.reshape(x, (1, -1)), 4)]), seed=3)
+    rng = np.random.default_rng(6)
+    for factor, warned in ((1.0, 0), (9.0, 1)):
+        np.savez(tmp_path / "d.npz", x=factor * rng.random((12, 8, 8, 3)), y=np.arange(12) % 4)
+        found = mcusim.evaluate(graph, tmp_path / "d.npz", diagnose=False)
+        assert sum("12 of 12 samples are beyond" in warning for warning in found.warnings) == warned
 
 
 def right_precision(images: dict[str, Any], label: str, number: int) -> tuple[float, float]:

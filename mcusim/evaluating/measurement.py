@@ -14,10 +14,11 @@ import msgspec
 
 from mcusim.errors import InputError
 from mcusim.evaluating import hints
+from mcusim.evaluating.clipping import cut_sentence
 from mcusim.evaluating.dataset import Dataset, Form, limited, spread
 from mcusim.evaluating.decoding import Prediction
 from mcusim.evaluating.metrics import Metric, Score
-from mcusim.evaluating.preprocessing import Declared, declared_by_user, frame_of, settle
+from mcusim.evaluating.preprocessing import Declared, declared_by_user, frame_of, held_by, settle
 from mcusim.evaluating.question import Request, checked_limit, reading_of, wanted_metric
 from mcusim.evaluating.reading import read_dataset
 from mcusim.evaluating.results import Evaluation, choose_metric, confusions, scores_of
@@ -37,8 +38,6 @@ Progress = Callable[[int, int, float | None], None]
 TRIAL_SECONDS = 20.0
 """What trying the usual mistakes may take unasked; to keep to it fewer samples are tried, down to LEAST_TRIED."""
 LEAST_TRIED = 40
-CUT_SHARE = 0.1
-"""A sample of which so much is cut off was made for another scale: quantisers cut off a few elements in a thousand."""
 
 
 @dataclass(slots=True)
@@ -209,21 +208,20 @@ class Measurement:
         return warnings
 
     def _cut_off(self) -> list[str]:
-        """A warning where half of the samples or more lie beyond what the input holds: they were made for another."""
-        shares = self.loader.cut_shares
-        cut = sum(share >= CUT_SHARE for share in shares)
-        if not shares or 2 * cut < len(shares):
+        """A warning where half of the samples or more are cut off by the input, or were before."""
+        cuts, held = self.loader.cuts, held_by(self.subject.graph)
+        sentence = cut_sentence(cuts, held.dtype)
+        if not sentence:
             return []
-        sentence = (
-            f"{cut} of {len(shares)} samples are beyond the input's range: {CUT_SHARE:.0%} or more of each is cut off"
-        )
         entry = self.subject.entry
-        if not self.loader.has_pixels:
-            how = f"they may be quantised already (then store them as {self.subject.input.dtype}), or scaled otherwise"
-        elif entry is not None and entry.preprocessing is not None:
+        if self.loader.has_pixels and entry is not None and entry.preprocessing is not None:
             how = f"the network's source declares another preprocessing: --preprocess {entry.name}"
-        else:
+        elif self.loader.has_pixels:
             how = "pixels are normalised to another range than the network was trained on: --preprocess says to which"
+        elif any(cut.is_beyond for cut in cuts):
+            how = f"they may be quantised already (then store them as {held.dtype}), or scaled otherwise"
+        else:
+            how = "unless a plain background lies there, they were scaled otherwise and cut off before they were stored"
         return [f"{sentence}; {how}"]
 
     def _advice(self, score: Score, predictions: Sequence[Prediction], diagnose: bool | None) -> list[str]:

@@ -27,9 +27,11 @@ __all__ = [
     "Frame",
     "declared_by_user",
     "frame_of",
+    "held_by",
     "is_outside",
     "pixel_table",
     "pixels_cut",
+    "quantized",
     "settle",
 ]
 
@@ -241,7 +243,7 @@ def _assumed(graph: Graph, is_imagenet: bool, said: set[str]) -> tuple[Preproces
         assumptions.append(
             "images are cropped as for ImageNet" if is_imagenet else "images are stretched to the input's size"
         )
-    held = _range_of_input(graph)
+    held = real_range(held_by(graph))
     mean, std, integers = *RANGES["0..1"], Integers.AFFINE
     reason = "the input is float, and nothing tells its range"
     if held is not None:
@@ -263,13 +265,12 @@ def _assumed(graph: Graph, is_imagenet: bool, said: set[str]) -> tuple[Preproces
     return Preprocessing(resize=resize, mean=mean, std=std, integers=integers), sentence
 
 
-def _range_of_input(graph: Graph) -> tuple[float, float] | None:
-    """Real numbers that the network can tell apart: of its input, or of what quantises a float input."""
+def held_by(graph: Graph) -> Tensor:
+    """The tensor that says which real numbers the network can tell apart: its input, or what quantises a float one."""
     index = graph.inputs[0]
-    if graph.tensors[index].dtype is not DType.FLOAT32:
-        return real_range(graph.tensors[index])
     readers = [graph.nodes[i] for i in graph.consumers.get(index, ())]
-    return next((real_range(graph.tensors[n.outputs[0]]) for n in readers if n.op == "QUANTIZE"), None)
+    quantises = (n.outputs[0] for n in readers if n.op == "QUANTIZE" and graph.tensors[index].dtype is DType.FLOAT32)
+    return graph.tensors[next(quantises, index)]
 
 
 def _is_close(held: tuple[float, float], mean: tuple[float, ...], std: tuple[float, ...]) -> bool:

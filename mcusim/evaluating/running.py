@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from mcusim.errors import InputError
 from mcusim.evaluating.arrays import is_bytes
+from mcusim.evaluating.clipping import Cut, cuts_of
 from mcusim.evaluating.dataset import Dataset, Sample
 from mcusim.evaluating.decoding import Prediction, predictions
 from mcusim.evaluating.images import Fit, UnreadableImage, read_pixels, require_pillow
-from mcusim.evaluating.preprocessing import Frame, frame_of, is_outside, pixel_table, pixels_cut, quantized
+from mcusim.evaluating.preprocessing import Frame, frame_of, held_by, pixel_table, pixels_cut, quantized
 from mcusim.evaluating.subject import Subject
 from mcusim.execution import execute
 from mcusim.graph import DType
@@ -44,12 +45,12 @@ class Finished(NamedTuple):
 class Loader:
     """Samples -> what the network gets. Raises InputError where the network takes no images, but images came.
 
-    cut_shares: of each sample that was loaded, the share of elements beyond what the input can hold.
+    cuts: of each sample that was loaded, what is cut off.
     """
 
     def __init__(self, subject: Subject, dataset: Dataset, chosen: Preprocessing) -> None:
-        self._tensor, self._arrays, self._chosen = subject.input, dataset.arrays, chosen
-        self.cut_shares: list[float] = []
+        self._graph, self._tensor, self._arrays, self._chosen = subject.graph, subject.input, dataset.arrays, chosen
+        self.cuts: list[Cut] = []
         self.has_pixels = dataset.arrays is None or is_bytes(dataset.arrays, subject.input)
         if not self.has_pixels:
             return
@@ -63,7 +64,7 @@ class Loader:
             require_pillow()
         self._frame: Frame = frame
         self._table = pixel_table(subject.input, chosen, frame.channels)
-        self._is_cut = pixels_cut(subject.input, chosen, frame.channels)
+        self._is_cut = pixels_cut(held_by(subject.graph), chosen, frame.channels)
 
     def load(self, samples: Sequence[Sample]) -> tuple[list[Sample], NDArray[Any], list[Fit], list[UnreadableImage]]:
         """A batch: the samples that could be read, what the network gets, how images lie on it, and the damaged."""
@@ -87,9 +88,9 @@ class Loader:
         """One image as the network gets it."""
         if self._is_cut.any():
             cut = np.mean([self._is_cut[c][pixels[..., c]].mean() for c in range(self._frame.channels)])
-            self.cut_shares.append(float(cut))
+            self.cuts.append(Cut(float(cut)))
         else:
-            self.cut_shares.append(0.0)
+            self.cuts.append(Cut())
         if (self._table == self._table[0]).all():
             values = self._table[0][pixels]
         else:
@@ -103,14 +104,10 @@ class Loader:
             images = np.moveaxis(images, 1, -1) if self._frame.is_planar else images
             images = images[..., ::-1] if self._chosen.channels is Channels.BGR else images
             return np.array([self._valued(image) for image in images])
+        self.cuts += cuts_of(self._graph, images)
         if self._tensor.dtype is DType.FLOAT32:
             return images.astype(np.float32)
-        if images.dtype.kind != "f":
-            return images
-        real = images.astype(np.float64)
-        outside = is_outside(self._tensor, real).reshape(len(real), -1)
-        self.cut_shares += outside.mean(axis=1).tolist()
-        return quantized(self._tensor, real)
+        return quantized(self._tensor, images.astype(np.float64)) if images.dtype.kind == "f" else images
 
 
 def finished(

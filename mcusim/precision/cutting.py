@@ -8,6 +8,7 @@ released code (training-mixed-precision-quantized-networks, quant_auto.py). `doc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import SupportsFloat
 
 from mcusim.errors import InputError, PlanError
 from mcusim.graph import Graph
@@ -16,7 +17,7 @@ from mcusim.precision.tensors import BITS, Layer, Tensors, packed_bytes, tensors
 from mcusim.runtimes import Runtime, find_runtime
 from mcusim.units import format_bytes
 
-__all__ = ["MARGIN", "allocate_bits", "check_min_bits", "cut_activations", "cut_weights"]
+__all__ = ["MARGIN", "allocate_bits", "check_margin", "check_min_bits", "cut_activations", "cut_weights"]
 
 MARGIN = 0.05
 """Weights whose share of all is within this of the largest count as large; of those the first layer's is cut."""
@@ -43,8 +44,7 @@ def allocate_bits(
     """
     check_min_bits(min_weight_bits)
     check_min_bits(min_activation_bits)
-    if not 0 <= margin < 1:
-        raise InputError(f"it is {margin}", where="margin", fix="give it a share of all weights, such as 0.05")
+    check_margin(margin)
     chosen = runtime if isinstance(runtime, Runtime) else find_runtime(runtime)
     tensors = tensors_of(graph, chosen.rules)
     activations = cut_activations(tensors, sram_bytes, min_activation_bits)
@@ -58,6 +58,12 @@ def check_min_bits(min_bits: int) -> None:
     """Raise InputError unless kernels for this width exist."""
     if min_bits not in BITS:
         raise InputError(f"it is {min_bits!r:.20}", where="min_bits", fix=f"use {', '.join(map(str, BITS[::-1]))}")
+
+
+def check_margin(margin: float) -> None:
+    """Raise InputError unless it is a share."""
+    if isinstance(margin, bool) or not isinstance(margin, SupportsFloat) or not 0 <= float(margin) < 1:
+        raise InputError(f"it is {margin!r:.40}", where="margin", fix="give it a share of all weights, such as 0.05")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from mcusim.errors import PlanError, ScheduleError
+from mcusim.frontends.checks import float_reason
 from mcusim.graph import ABSENT, Graph
 from mcusim.lowering.rules import InputPlace
 from mcusim.precision.allocation import BitAllocation, allocation_of, uniform_allocation, with_bits
 from mcusim.precision.choices import Widths
-from mcusim.precision.cutting import MARGIN, allocate_bits, check_min_bits
-from mcusim.precision.tensors import Tensors, packed_bytes, tensors_of
+from mcusim.precision.cutting import MARGIN, check_margin, check_min_bits, cut_activations, cut_weights
+from mcusim.precision.tensors import BITS, Tensors, packed_bytes, tensors_of
 from mcusim.question import BoardName, Model, Question
 from mcusim.report import Report
 from mcusim.runtimes import Runtime
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["BitFit", "LayerBits", "bit_fit_of", "fit_bits", "layer_bits"]
+
+
+WIDEST = max(BITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ class BitFit:
 
     original: the network as it was.   before: its Report.   report: of `graph`.
     why: in one sentence, how far away the budgets are where no allocation meets them ("" where one does): then the
-        allocation has the fewest bits everywhere.
+        tensors that lack room have the fewest bits everywhere.
     """
 
     allocation: BitAllocation
@@ -75,8 +80,9 @@ class BitFit:
         return f"<BitFit {asked}: {report.verdict}, {sram}>"
 
     @property
-    def fits(self) -> bool:
-        return not self.why
+    def fits(self) -> bool | None:
+        """Whether the budgets hold, with the bits that were found; None where it cannot be known."""
+        return self.report.fits
 
     @property
     def graph_is_unchanged(self) -> bool:
@@ -122,6 +128,7 @@ def fit_bits(
 def bit_fit_of(question: Question, *, min_bits: int = 2, margin: float = MARGIN) -> BitFit:
     """The bits with which a question's network fits: see `fit_bits`."""
     check_min_bits(min_bits)
+    check_margin(margin)
     settled = question.settled()
     graph, runtime = settled.graph, settled.runtime
     if settled.schedule.is_auto:
@@ -132,20 +139,21 @@ def bit_fit_of(question: Question, *, min_bits: int = 2, margin: float = MARGIN)
     least = Widths(max(min_bits, min(runtime.weight_bits)), max(min_bits, min(runtime.activation_bits)))
     limit_bytes = max((layer.activation_bytes for layer in layer_bits(graph, runtime)), default=0)
     while True:
-        allocation, is_least = _allocation(graph, before, limit_bytes, least, margin, runtime)
-        narrower = with_bits(graph, allocation)
+        cut = _cut(graph, before, limit_bytes, least, margin, runtime)
+        narrower = with_bits(graph, cut.allocation)
         report, layers = report_of(replace(asked, model=narrower)), layer_bits(narrower, runtime)
-        if is_least or not layers or report.sram.peak_bytes <= report.sram.budget_bytes:
-            why = _lacking(report, least)
+        if cut.least_activations or not layers or _fits_sram(report):
+            lacking = _lacking(report)
+            why = f"{cut.words(graph, least, runtime)} it lacks {lacking}" if lacking else ""
             if why and not _fits_sram(report) and report.sram.peak_bytes > before.sram.peak_bytes:
                 return _refused(graph, before, report, why, runtime)
-            return BitFit(allocation, graph, narrower, before, report, layers, why)
+            return BitFit(cut.allocation, graph, narrower, before, report, layers, why)
         # The least that changes anything: the fullest layer no longer fits.
         limit_bytes = max(layer.activation_bytes for layer in layers) - 1
 
 
 def _fits_sram(report: Report) -> bool:
-    return report.sram.peak_bytes <= report.sram.budget_bytes
+    return report.sram.with_stack_bytes <= report.sram.budget_bytes
 
 
 def _refused(graph: Graph, before: Report, narrowed: Report, why: str, runtime: Runtime) -> BitFit:
@@ -158,25 +166,51 @@ def _refused(graph: Graph, before: Report, narrowed: Report, why: str, runtime: 
     return BitFit(allocation_of(graph), graph, graph, before, before, layer_bits(graph, runtime), reason)
 
 
-def _allocation(
-    graph: Graph, before: Report, limit_bytes: int, least: Widths, margin: float, runtime: Runtime
-) -> tuple[BitAllocation, bool]:
-    """An allocation within `limit_bytes`, or where there is none the narrowest one, and whether it is that."""
-    try:
-        allocation = allocate_bits(
-            graph,
-            sram_bytes=limit_bytes,
-            flash_bytes=before.flash.budget_bytes,
-            min_weight_bits=least.weights,
-            min_activation_bits=least.activations,
-            margin=margin,
-            tables_bytes=_tables_bytes(graph, before),
-            runtime=runtime,
-        )
-    except PlanError:
-        narrowest = uniform_allocation(graph, weight_bits=least.weights, activation_bits=least.activations)
-        return narrowest, True
-    return allocation, False
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """What was cut for SRAM and for flash.   least_*: whether these are as narrow as they get, and still too large."""
+
+    allocation: BitAllocation
+    least_activations: bool
+    least_weights: bool
+
+    def words(self, graph: Graph, least: Widths, runtime: Runtime) -> str:
+        """Under which widths something lacks, as the beginning of a sentence."""
+        widest, sides = allocation_of(graph), []
+        if self.least_weights and dict(self.allocation.weights) != dict(widest.weights):
+            sides.append(f"weights of {least.weights}")
+        if self.least_activations and dict(self.allocation.activations) != dict(widest.activations):
+            sides.append(f"activations of {least.activations}")
+        if sides:
+            return f"with {' and '.join(sides)} bits everywhere"
+        floats = float_reason(graph)
+        if floats:
+            return f"the network {floats}, and only integers are cut (quantise it first):"
+        if not widest.weights and not widest.activations:
+            return "no tensor of the network can have fewer bits:"
+        if least.activations == WIDEST and least.weights == WIDEST:
+            return f"with no fewer than {WIDEST} bits"
+        kept = "weights" if self.least_weights and not self.least_activations else "activations"
+        if min(runtime.activation_bits if kept == "activations" else runtime.weight_bits) == WIDEST:
+            return f"{runtime.name} takes no {kept} of fewer than {WIDEST} bits:"
+        return f"no {kept} can have fewer bits:"
+
+
+def _cut(graph: Graph, before: Report, limit_bytes: int, least: Widths, margin: float, runtime: Runtime) -> _Cut:
+    """Activations within `limit_bytes`, and weights within the flash: each is cut for what it lacks, and no further."""
+    tensors = tensors_of(graph, runtime.rules)
+    narrowest = uniform_allocation(graph, weight_bits=least.weights, activation_bits=least.activations)
+    activations, weights = narrowest.activations, narrowest.weights
+    least_activations = least_weights = True
+    with suppress(PlanError):
+        groups = cut_activations(tensors, limit_bytes, least.activations)
+        activations = {tensor: groups[group] for tensor, group in tensors.group.items() if group in groups}
+        least_activations = False
+    with suppress(PlanError):
+        free_bytes = before.flash.budget_bytes - _tables_bytes(graph, before)
+        weights = cut_weights(tensors, free_bytes, least.weights, margin)
+        least_weights = False
+    return _Cut(BitAllocation(activations, weights), least_activations, least_weights)
 
 
 def _tables_bytes(graph: Graph, before: Report) -> int:
@@ -188,14 +222,12 @@ def _tables_bytes(graph: Graph, before: Report) -> int:
     return stored - cuttable + (flash.code_bytes or 0) + doubt
 
 
-def _lacking(report: Report, least: Widths) -> str:
+def _lacking(report: Report) -> str:
     """How far away the budgets are; "" where they are held."""
     sram, flash = report.sram, report.flash
     stored = flash.total_bytes if flash.total_bytes is not None else flash.model_bytes or flash.weight_bytes
-    taken = (("SRAM", sram.peak_bytes, sram.budget_bytes), ("flash", stored, flash.budget_bytes))
-    lacking = [f"{format_bytes(size - budget)} of {what}" for what, size, budget in taken if size > budget]
-    widths = f"weights of {least.weights} and activations of {least.activations} bits everywhere"
-    return f"with {widths} it lacks {' and '.join(lacking)}" if lacking else ""
+    taken = (("SRAM", sram.with_stack_bytes, sram.budget_bytes), ("flash", stored, flash.budget_bytes))
+    return " and ".join([f"{format_bytes(size - budget)} of {what}" for what, size, budget in taken if size > budget])
 
 
 # ---------------------------------------------------------------------------------------------------------------------

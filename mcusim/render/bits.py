@@ -9,7 +9,8 @@ from rich.text import Text
 from mcusim.precision import BitFit, LayerBits
 from mcusim.render.text import Glyphs, first_name, headline, kib, paragraph, shape_text, short_op, stored_bytes
 from mcusim.render.text_table import Bar, Cell, Column, table
-from mcusim.report import Report
+from mcusim.render.verdict import VERDICT_STYLES, VERDICT_WORDS, verdict_reason
+from mcusim.report import Report, Verdict
 
 __all__ = ["bits_lines"]
 
@@ -19,7 +20,7 @@ WIDEST = 8
 def bits_lines(bit_fit: BitFit, width: int, glyphs: Glyphs) -> list[Text]:
     """The verdict, what it takes before and after, and one row a layer."""
     before, after = bit_fit.before, bit_fit.report
-    style = "bold green" if bit_fit.fits else "bold red"
+    style = VERDICT_STYLES[after.verdict]
     lines = headline(f"{after.model.name} on {after.profile.name}", _verdict(bit_fit), style, width)
     sentence = f"{after.runtime.name} {after.runtime.version} {glyphs.dot} schedule {after.schedule.spec} {glyphs.dot} "
     lines += paragraph(sentence + _summary(bit_fit.layers), width, style="dim")
@@ -31,9 +32,17 @@ def bits_lines(bit_fit: BitFit, width: int, glyphs: Glyphs) -> list[Text]:
 
 
 def _verdict(bit_fit: BitFit) -> str:
-    if not bit_fit.fits:
-        return f"DOES NOT FIT: {bit_fit.why}"
-    return "fits as it is, nothing is cut" if bit_fit.graph_is_unchanged else "FITS with fewer bits"
+    verdict = bit_fit.report.verdict
+    if verdict is Verdict.FITS:
+        return "fits as it is, nothing is cut" if bit_fit.graph_is_unchanged else "FITS with fewer bits"
+    return f"{VERDICT_WORDS[verdict].upper()}: {', '.join(filter(None, (bit_fit.why, _unknown(bit_fit.report))))}"
+
+
+def _unknown(report: Report) -> str:
+    """Why it is not known whether it fits; "" where it is."""
+    if report.verdict is not Verdict.UNKNOWN:
+        return ""
+    return verdict_reason(report).replace("see the warnings", "`mcusim run` says why")
 
 
 def _summary(layers: Sequence[LayerBits]) -> str:
@@ -112,7 +121,7 @@ def _width(bits: int | None) -> Cell:
 
 def _note(bit_fit: BitFit) -> str:
     if bit_fit.graph_is_unchanged:
-        return "No accuracy is lost."
+        return "No accuracy is lost." if bit_fit.fits else "Nothing is cut, as no cut would make it fit."
     return (
         "Accuracy with these bits is not known: the network must be retrained with them. The kernels must exist for "
         "the runtime too: see docs/precision.md."
