@@ -138,9 +138,15 @@ def __getattr__(name: str) -> object:
     if home is None:
         raise AttributeError(f"module 'mcusim' has no attribute {name!r}; it offers {', '.join(sorted(_HOMES))}")
     from importlib import import_module
+    from inspect import isfunction
+
+    from mcusim.calling import boundary
 
     module, _, there = home.partition(":")
-    value = globals()[name] = getattr(import_module(module), there or name)
+    value = getattr(import_module(module), there or name)
+    if isfunction(value):
+        value = boundary(value, name)
+    globals()[name] = value
     return value
 
 

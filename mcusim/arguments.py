@@ -49,8 +49,8 @@ def the_board(profile: Board | str | PathLike[str]) -> Board:
     if isinstance(profile, Board):
         return profile
     if isinstance(profile, str) and profile.strip().lower() == _ALL:
-        fix = "ask for one: [simulate(model, profile=board) for board in mcusim.boards.all_boards()]"
-        raise InputError("'all' is many boards, and a Report is of one", where="profile", fix=fix)
+        fix = "name one, as in stm32f412 (`mcusim run MODEL --profile all` asks them all)"
+        raise InputError("'all' is many boards, and this answer is of one", where="profile", fix=fix)
     if not isinstance(profile, str | PathLike):
         raise _wrong_kind(profile, "profile", 'name a board, as in "stm32f412", a path, or give a Board')
     return load_board(profile)
@@ -137,7 +137,7 @@ def the_budgets(
     ):
         if asked is not None and asked > owned and not what_if:
             what = f"{format_bytes(asked)} is more than the {format_bytes(owned)} that {board.name} has"
-            fix = f"use {owned} or less, or say what_if (`--what-if`) to ask about a board with more"
+            fix = f"use {owned} or less, or add --what-if to ask about a board with more"
             raise InputError(what, where=name, fix=fix)
     return Budgets(
         board.sram_budget_bytes if sram_bytes is None else sram_bytes,

@@ -16,7 +16,7 @@ The command line catches `McusimError` once, prints one sentence and exits with 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 __all__ = [
     "InputError",
@@ -39,6 +39,11 @@ class McusimError(Exception):
         self.what, self.where = _printable(what, WHAT_MOST), _printable(where, WHERE_MOST)
         self.fix = _printable(fix, WHAT_MOST)
         super().__init__(f"{self.where}: {self.what}\n  fix: {self.fix}")
+
+    def reword(self, worded: Callable[[str], str]) -> None:
+        """Say the same in other words: of the shell, or of Python."""
+        self.what, self.where, self.fix = worded(self.what), worded(self.where), worded(self.fix)
+        self.args = (f"{self.where}: {self.what}\n  fix: {self.fix}",)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments do not survive the default pickling, and worker processes pickle errors.

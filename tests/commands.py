@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from advice import assert_followed
+
 from mcusim.cli import main
 
 __all__ = ["REPO", "Answer", "process", "run", "told"]
@@ -31,6 +33,8 @@ def run(*args: str) -> Answer:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main(args)
+    if code == 2:
+        assert_followed(args, err.getvalue())
     return Answer(code, out.getvalue(), err.getvalue())
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from _pytest.mark import ParameterSet
+from advice import watch
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
@@ -107,6 +108,7 @@ def corpus_models(needs: str | None = None) -> list[CorpusModel]:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--quick"):
         settings.load_profile("quick")
+    watch()
     corpus_folder()  # a wrong MCUSIM_CORPUS stops the run at once
 
 

@@ -153,7 +153,7 @@ WRONG = [
     ([*RUN, "--schedule", "patch:0x3@2"], "does not read"),
     ([*RUN, "--bits", "w3a8"], "is no choice of bits; use wNaM"),
     ([*RUN, "--bits", "auto", "--schedule", "auto"], "bits are chosen for one schedule"),
-    (["bits", "mcunet-in2", "--profile", "stm32f412", "--min-bits", "5"], "min_bits: it is 5; use 2, 4, 8"),
+    (["bits", "mcunet-in2", "--profile", "stm32f412", "--min-bits", "5"], "--min-bits: it is 5; use 2, 4, 8"),
     ([*RUN, "--input", "moon"], "use arena or external"),
     ([*RUN, "--layers", "some"], "use auto, all, top, none"),
     ([*RUN, "--clock-hz", "fast"], "'fast' is not a clock"),

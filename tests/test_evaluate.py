@@ -157,7 +157,7 @@ def test_arrays_of_every_kind_give_the_same(tmp_path: Path) -> None:
         (lambda pixels: pixels - 128.0, (), "12 of 12 samples are beyond the input's range"),
         (lambda pixels: np.where(np.arange(12) < 6, 255.0, 1.0)[:, None, None, None] * pixels / 255, (), "6 of 12"),
         (lambda pixels: np.where(np.arange(12) < 5, 255.0, 1.0)[:, None, None, None] * pixels / 255, (), ""),
-        (lambda pixels: pixels.astype(np.uint8), ("range=-1..1",), "--preprocess says to which"),
+        (lambda pixels: pixels.astype(np.uint8), ("range=-1..1",), "preprocess says to which"),
         (lambda pixels: pixels.astype(np.uint8), ("range=0..1",), ""),
     ],
 )
@@ -415,7 +415,7 @@ def test_labels_from_one_and_another_order_are_found(tmp_path: Path) -> None:
     right = rng.integers(0, 3, 60)
     x = np.array([noisy(colours[label], (8, 8), rng) for label in right])
     for y, advice in (
-        ((right + 1) % 3, "with classes in another order it is 100.0 %: --classes FILE (0 is output 2, 1 is output 0"),
+        ((right + 1) % 3, "with classes in another order it is 100.0 %: classes=FILE (0 is output 2, 1 is output 0"),
         (np.where(right < 2, right + 1, 1), "with labels moved by -1 it is "),
     ):
         np.savez(tmp_path / "d.npz", x=x, y=y)

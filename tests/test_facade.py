@@ -17,7 +17,7 @@ def test_every_name_is_there_and_described() -> None:
     for name in mcusim.__all__:
         found = getattr(mcusim, name)
         assert name == "__version__" or inspect.getdoc(found), name
-    assert mcusim.patch is mcusim.search
+    assert inspect.unwrap(mcusim.patch) is inspect.unwrap(mcusim.search)
     with pytest.raises(AttributeError, match="it offers"):
         _ = mcusim.plann  # type: ignore[attr-defined]
 

@@ -21,6 +21,8 @@ FLOORS = (
     # nouns that everything stands on
     "version",
     "errors",
+    "wording",
+    "calling",
     "limits",
     "files",
     "units",

@@ -21,6 +21,7 @@ from mcusim.cli.shell import complain, replace_unprintable, silence
 from mcusim.cli.usage import UsageError, explain
 from mcusim.errors import McusimError
 from mcusim.version import __version__
+from mcusim.wording import in_shell
 
 __all__ = ["COMMANDS", "answer", "app"]
 
@@ -155,6 +156,17 @@ def _asked(words: Sequence[str]) -> str:
     return f"mcusim {words[0]}" if words and words[0] in COMMANDS else "mcusim"
 
 
+def _options(words: Sequence[str]) -> list[str]:
+    """The options of the command that a line names."""
+    command: Any = typer.main.get_command(app)
+    for word in words:
+        inner = getattr(command, "commands", {})
+        if word not in inner:
+            break
+        command = inner[word]
+    return [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
+
+
 def _with_bare_json(words: Sequence[str]) -> list[str]:
     """`--json` without a file is `--json -`: before another option, at the end, and where it was once a flag.
 
@@ -194,7 +206,7 @@ def answer(args: Sequence[str] | None = None) -> int:
             code = typer.main.get_command(app).main(words, prog_name="mcusim", standalone_mode=False)
         sys.stdout.flush()
     except McusimError as error:
-        complain(f"{error.where}: {error.what}; {error.fix}")
+        complain(f"{in_shell(error.where, _options(words))}: {error.what}; {error.fix}")
         return NO_ANSWER
     except UsageError as error:
         complain(explain(error, _asked(words)))

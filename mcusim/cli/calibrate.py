@@ -48,7 +48,7 @@ def calibrate(
         ),
     ],
     output: Annotated[
-        str, typer.Option("-o", "--output", metavar="FILE", help="The calibration, for `run --calibration`.")
+        str, typer.Option("-o", "--output", metavar="FILE", help="The calibration, for `mcusim run --calibration`.")
     ],
     model: Annotated[str | None, option(metavar="MODEL", help="Of a log: the network that was measured.")] = None,
     profile: Annotated[str | None, option(metavar="BOARD", help="Of a log: the board.")] = None,

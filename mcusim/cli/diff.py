@@ -145,9 +145,6 @@ def diff(
     given = inputs or [RANDOM]
     refuse_overwriting((a, b, *given), json=json)
     pass_on_notices()
-
-    for mode in modes:
-        numerics_of(mode)
     if float_:
         _tell_noise(a, given, modes[0], seed, json)
         return
@@ -209,6 +206,8 @@ def _refuse_nonsense(
     only_traces = _is_trace(a) and (b is None or _is_trace(b))
     if len(modes) > 2:
         refuse(f"'{numerics}' names {len(modes)} modes", "--numerics", "name one or two")
+    for mode in modes:
+        numerics_of(mode)
     if float_:
         if _is_trace(a):
             refuse("a saved trace cannot be run in float", a, "name the network itself: a trace has no weights")

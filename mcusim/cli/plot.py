@@ -15,6 +15,7 @@ from mcusim.cli.options import (
     RUNTIME,
     SCHEDULE,
     SRAM_BUDGET,
+    WHAT_IF,
     board_option,
     bytes_option,
     ms_option,
@@ -184,6 +185,8 @@ def front(
     stages: Annotated[int, STAGES] = 3,
     grid: Annotated[int, GRID] = 16,
     sram_budget: Annotated[str | None, SRAM_BUDGET] = None,
+    flash_budget: Annotated[str | None, FLASH_BUDGET] = None,
+    what_if: Annotated[bool, WHAT_IF] = False,
     width: Annotated[float, WIDTH] = 6.3,
     data: Annotated[str | None, DATA] = None,
 ) -> None:
@@ -207,6 +210,8 @@ def front(
             max_grid=grid,
             kinds=stage_kinds(kinds, chosen),
             sram_budget_bytes=budget,
+            flash_budget_bytes=bytes_option(flash_budget, "--flash-budget"),
+            what_if=what_if,
             progress=progress,
         )
     sentence = f"{counted(len(schedules.points), 'schedule')} of {schedules.graph.name}"
@@ -326,6 +331,7 @@ def space(
     sram_budget: Annotated[str | None, SRAM_BUDGET] = None,
     flash_budget: Annotated[str | None, FLASH_BUDGET] = None,
     max_ms: Annotated[str | None, MAX_MS] = None,
+    what_if: Annotated[bool, WHAT_IF] = False,
     hold: Annotated[list[str] | None, HOLD] = None,
     sample: Annotated[int, typer.Option(min=1, metavar="N", help="Networks drawn from each part.")] = SAMPLE,
     least_share: Annotated[
@@ -356,6 +362,7 @@ def space(
             sram_budget_bytes=bytes_option(sram_budget, "--sram-budget"),
             flash_budget_bytes=bytes_option(flash_budget, "--flash-budget"),
             max_ms=ms_option(max_ms, "--max-ms"),
+            what_if=what_if,
             sample=sample,
             seed=seed,
             least_share=share_option(least_share, "--least-share"),

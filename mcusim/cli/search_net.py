@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypedDict
 import typer
 
 from mcusim.cli.documents import Versioned
-from mcusim.cli.options import JSON, bytes_option, count_option, option, profile_file, share_option
+from mcusim.cli.options import JSON, WHAT_IF, bytes_option, count_option, option, profile_file, share_option
 from mcusim.cli.shell import (
     STDOUT,
     document,
@@ -96,6 +96,7 @@ def search_net(
     ] = False,
     sram_budget: Annotated[str | None, option(metavar="SIZE", help="Never more SRAM. Default: the board's.")] = None,
     flash_budget: Annotated[str | None, option(metavar="SIZE", help="Never more flash. Default: the board's.")] = None,
+    what_if: Annotated[bool, WHAT_IF] = False,
     tolerance: Annotated[str, typer.Option(metavar="SHARE", help="How near is near enough, as in 1% or 0.01.")] = "1%",
     max_overhead: Annotated[
         str | None,
@@ -148,6 +149,7 @@ def search_net(
         most_macs=max_macs,
         sram_budget_bytes=bytes_option(sram_budget, "--sram-budget"),
         flash_budget_bytes=bytes_option(flash_budget, "--flash-budget"),
+        what_if=what_if,
         tolerance=share_option(tolerance, "--tolerance"),
         most_overhead=None if max_overhead is None else share_option(max_overhead, "--max-overhead"),
         resolutions=_numbers(resolution, "--resolution"),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any, NamedTuple
 
+from mcusim.arguments import the_budgets
 from mcusim.boards import load_board
 from mcusim.boards.board import Board
 from mcusim.designing.counting import Figures, exact_figures
@@ -99,6 +100,7 @@ def search_net(
     most_macs: bool = False,
     sram_budget_bytes: int | None = None,
     flash_budget_bytes: int | None = None,
+    what_if: bool = False,
     tolerance: float = TOLERANCE,
     most_overhead: float | None = None,
     resolutions: Iterable[int] | None = None,
@@ -111,6 +113,7 @@ def search_net(
 
     row: a row without a released network (`mcusim.designing.rows`): its board, task and figures count.
     macs, sram_bytes, flash_bytes, params: figures to meet within `tolerance`, and never above the board's budgets.
+    sram_budget_bytes, flash_budget_bytes: replace the board's own.   what_if: they may be more than it has.
     most_macs: as many MACs as possible of what is asked otherwise.   most_overhead: what patches may compute again, in
     parts of the MACs.   resolutions, grids: of the space, that are allowed; a grid of 1 is layer by layer.
     seed: another seed finds another network; the same one finds the same.   effort: steps of one walk; more finds more.
@@ -126,10 +129,8 @@ def search_net(
         raise InputError("nothing is asked of the network", where="search-net", fix=fix)
     board = _board(profile, known)
     space = _space(task, resolutions, grids, known)
-    limits = {
-        "sram_bytes": board.sram_budget_bytes if sram_budget_bytes is None else sram_budget_bytes,
-        "flash_bytes": board.flash_bytes if flash_budget_bytes is None else flash_budget_bytes,
-    }
+    budgets = the_budgets(board, sram_budget_bytes, flash_budget_bytes, what_if=what_if)
+    limits = {"sram_bytes": budgets.sram_bytes, "flash_bytes": budgets.flash_bytes}
     if known is not None and known.flash_limit_bytes is not None:
         limits["flash_bytes"] = known.flash_limit_bytes
     wishes = _wishes(asked, limits, _ratio(tolerance, "tolerance"), _overhead(most_overhead, known))

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 
 from mcusim.evaluating.measurement import Measurement, Progress, Request
 from mcusim.evaluating.results import Evaluation
 from mcusim.evaluating.subject import Model
+from mcusim.wording import in_python
 
 __all__ = ["Evaluation", "Measurement", "Progress", "Request", "evaluate"]
 
@@ -72,4 +74,10 @@ def evaluate(
     )
     measurement = Measurement.of(question)
     measurement.run(progress)
-    return measurement.evaluation()
+    answer = measurement.evaluation()
+    return replace(
+        answer,
+        warnings=tuple(map(in_python, answer.warnings)),
+        advice=tuple(map(in_python, answer.advice)),
+        notes=tuple(map(in_python, answer.notes)),
+    )

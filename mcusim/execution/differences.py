@@ -28,7 +28,8 @@ def diff(
     """Where two runs on the same input part, layer by layer.
 
     b: another network; None: `a` again, in the second of two `numerics`.   inputs: as in `execute`.
-    numerics: `tflm` (a device), `litert` (Python's interpreter) or `tinyengine-float`; one for both, or one each.
+    numerics: `tflm` (a device), `litert` (Python's interpreter) or `tinyengine-float`; one for both, or one each
+        (a pair, or "tflm,litert").
 
     That `tflm` and `litert` differ by a step or two a layer is normal. `is_same` tells whether nothing differs,
     `layers` or `to_frame()` has every layer.
@@ -37,7 +38,7 @@ def diff(
         >>> differences = mcusim.diff("net.tflite", inputs=images, numerics=("tflm", "litert"))  # doctest: +SKIP
         >>> differences.to_frame().query("differing > 0").head()                                # doctest: +SKIP
     """
-    modes = [numerics] if isinstance(numerics, str) else list(numerics)
+    modes = [mode.strip() for mode in numerics.split(",")] if isinstance(numerics, str) else list(numerics)
     if not 1 <= len(modes) <= 2:
         raise InputError(f"{len(modes)} modes are given", where="numerics", fix="give one, or one for each run")
     if b is None and len(modes) < 2:

@@ -24,6 +24,7 @@ from mcusim.files import is_file, toml_of
 from mcusim.report import Report
 from mcusim.simulation.simulate import simulate
 from mcusim.units import parse_bytes
+from mcusim.wording import without_options
 
 __all__ = ["Held", "check_budgets"]
 
@@ -99,7 +100,7 @@ def _held(entry: _Entry, board: str, folder: Path, where: str) -> Held:
             max_ms=entry.ms,
         )
     except McusimError as error:
-        return Held(entry.network, board, None, f"{error.where}: {error.what}; {error.fix}")
+        return Held(entry.network, board, None, f"{error.where}: {error.what}; {without_options(error.fix)}")
     return Held(entry.network, board, report)
 
 

@@ -15,6 +15,7 @@ from mcusim.sweeping.drawing import DrawnNetwork
 from mcusim.sweeping.rows import Value, row_of, row_of_failure
 from mcusim.sweeping.spec import Network, SweptQuestion
 from mcusim.version import __version__
+from mcusim.wording import without_options
 
 _ALLOCATIONS = 100_000
 """More objects made than freed before garbage is sought: some hundred networks."""
@@ -101,4 +102,4 @@ def _asked(question: SweptQuestion) -> dict[str, Value]:
 
 
 def _sentence(error: McusimError) -> str:
-    return f"{error.where}: {error.what}; {error.fix}"
+    return f"{error.where}: {error.what}; {without_options(error.fix)}"
