@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 PATIENCE_SECONDS = 120
 SETTLE_MS = 120
+LOADS = 3
 
 
 class Visit(NamedTuple):
@@ -98,11 +99,11 @@ def main() -> None:
 
     def waited(start: Any) -> Any:
         """What `start` hands to its callback."""
-        loop, found = QEventLoop(), []
-        start(lambda *got: (found.extend(got), loop.quit()))
-        if not found:
+        loop, answers = QEventLoop(), []
+        start(lambda *arguments: (answers.extend(arguments), loop.quit()))
+        if not answers:
             loop.exec()
-        return found[0]
+        return answers[0]
 
     def settle() -> None:
         loop = QEventLoop()
@@ -154,10 +155,11 @@ def main() -> None:
         return None
 
     def start(tell: Any) -> None:
-        view.loadFinished.connect(tell)
+        view.loadFinished.connect(tell, Qt.ConnectionType.SingleShotConnection)
         view.load(home)
 
-    if not waited(start):
+    # On a busy machine the first load of a file that is there may fail, as Chromium's processes are not up yet.
+    if not any(waited(start) for _ in range(LOADS)):
         sys.exit(f"{question['page']} does not load")
     view.setFocus()
     settle()

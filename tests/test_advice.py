@@ -62,6 +62,7 @@ def test_a_kernel_that_is_smaller_leaves_a_smaller_patch(papers):
             assert change.after.patch < papers.before.patch
 
 
+@pytest.mark.slow
 def test_the_variant_is_a_file_that_runs(tmp_path: Path):
     path = tmp_path / "changed.tflite"
     options = [

@@ -39,6 +39,7 @@ def test_a_buffer_may_lie_across_banks():
     assert itcm.used_bytes == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["tflm", "tinyengine", "tflm-cmsis-nn"])
 def test_what_the_runtime_keeps_lies_on_top(runtime):
     """Above the arena and what is held beside it, at the end of the last bank that the network needs."""
@@ -221,6 +222,7 @@ def test_conventions_by_name():
     assert "did you mean 'zoo-2020'" in err
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_ledger():
     _, out, _ = run("run", "mcunet-in3", "--profile", "stm32f746", "--convention", "table4", "--layers", "none")
     assert "SRAM as table4 counts it: io + largest shortcut + im2col" in out

@@ -394,6 +394,7 @@ def test_template_refuses_a_bad_name(name: str) -> None:
         profile_template(name)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_mutated_profile_loads_or_is_refused(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:

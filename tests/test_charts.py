@@ -22,6 +22,7 @@ KIB = 1024
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHARTS)
 def test_a_plot_is_the_same_every_time(name):
     first = PLOTS[name](chart(name), "svg")
@@ -32,6 +33,7 @@ def test_a_plot_is_the_same_every_time(name):
     assert len(root.findall(".//{*}g[@id]")) > len(chart(name).panels)
 
 
+@pytest.mark.slow
 def test_pictures_for_slides_and_papers():
     for kind, mark in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
         assert PLOTS["table4"](chart("table4"), kind).startswith(mark)
@@ -53,6 +55,7 @@ def test_table_4_has_a_ring_for_every_row():
     }
 
 
+@pytest.mark.slow
 def test_vww_shows_what_is_published_and_every_front():
     sram, latency = chart("vww").panels
     assert [dot.value for dot in sram.dots if dot.is_published and not dot.is_bound] == [n * KIB for n in (59, 92, 174)]
@@ -68,6 +71,7 @@ def test_vww_shows_what_is_published_and_every_front():
         assert len({dot.accuracy for dot in sram.dots if dot.name == name}) == 1
 
 
+@pytest.mark.slow
 def test_libraries_that_ran_out_have_no_measured_mark():
     for panel in chart("runtimes").panels:
         measured = [dot for dot in panel.dots if dot.is_published]
@@ -103,6 +107,7 @@ def test_the_numbers_behind_a_plot(name):
             assert min(values) - 1 <= float(line["value"]) * base <= max(values) + 1
 
 
+@pytest.mark.slow
 def test_commands():
     code, out, err = run("plot", "table4", "-o", "t.svg", "--data", "t.csv")
     assert (code, err) == (0, "")

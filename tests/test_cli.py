@@ -89,6 +89,7 @@ def save_gates(folder: Path) -> None:
         assert run("run", "smallcifar", "--profile", "stm32f412", "--json", str(folder / name)).code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("path", COMMAND_PATHS, ids=" ".join)
 def test_examples_of_help_work(path: list[str]) -> None:
@@ -126,6 +127,7 @@ def test_version() -> None:
     assert run("--version").out == f"mcusim {mcusim.__version__}\n"
 
 
+@pytest.mark.slow
 def test_docs_are_current() -> None:
     script = REPO / "scripts" / "regen_docs.py"
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
@@ -234,6 +236,7 @@ OPTIONS = (
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.sampled_from(OPTIONS), st.text(max_size=12) | st.sampled_from(["1e9", "1M", "0x10", "١٢", "1_0", "9" * 400]))
 def test_no_option_value_breaks_it(option: str, value: str) -> None:
@@ -271,6 +274,7 @@ def test_check_cannot_pass_on_a_time_that_may_be_missed() -> None:
     assert run(*args, "--check").code == 3
 
 
+@pytest.mark.slow
 def test_check_of_all_boards_asks_for_one() -> None:
     assert run("run", "mcunet-vww0", "--profile", "all", "--check").code == 0
     assert run("run", "mcunet-vww0", "--profile", "all", "--check", "--sram-budget", "1k").code == 1
@@ -341,6 +345,7 @@ def test_a_file_stays_whole_when_writing_fails(tmp_path: Path, monkeypatch: pyte
     assert json.loads(target.read_text())
 
 
+@pytest.mark.slow
 def test_all_boards_best_first() -> None:
     document = json.loads(run("run", "mcunet-vww1", "--profile", "all", "--json", "-").out)
     reports = document["reports"]
@@ -400,6 +405,7 @@ def faults(value: object, schema: dict[str, Any], definitions: dict[str, Any], a
     return []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", ["stm32f412", "stm32g0b1", "all"])
 @pytest.mark.parametrize("runtime", ["tinyengine", "tflm"])
 def test_documents_keep_to_the_schema(profile: str, runtime: str) -> None:

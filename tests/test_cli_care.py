@@ -230,6 +230,7 @@ def test_half_characters_do_not_reach_a_document() -> None:
     json.dumps(found, ensure_ascii=False).encode()
 
 
+@pytest.mark.slow
 def test_a_file_name_of_another_locale(model: Path) -> None:
     shutil.copy(model, "née.tflite")
     setting = {**os.environ, "PYTHONPATH": str(REPO), "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

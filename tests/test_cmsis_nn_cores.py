@@ -88,6 +88,7 @@ def test_sums_of_constant_weights_are_kept_on_helium():
     assert kernels_of(Family.MVE)["FULLY_CONNECTED"].scratch(call) == ()
 
 
+@pytest.mark.slow
 def test_a_network_takes_what_its_board_asks():
     board = load_board("stm32h743")
     builder = GraphBuilder("depthwise")

@@ -127,6 +127,7 @@ def test_traces_survive_a_file(tmp_path: Path) -> None:
         stored_inputs(graph, {"other": x}, "t")
 
 
+@pytest.mark.slow
 def test_diff_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = ["diff", "mcunet-vww0", "--seed", "1"]
     assert main([*base, "--numerics", "tflm,litert"]) == 0

@@ -52,6 +52,7 @@ def test_a_wrong_option_is_named_as_python_names_it(options: dict[str, Any], whe
     assert "NoneType" not in caught.value.what
 
 
+@pytest.mark.slow
 def test_numbers_of_numpy_and_whole_floats_pass() -> None:
     numpy = pytest.importorskip("numpy")
     assert simulated(clock_hz=numpy.int64(50_000_000)).profile.clock_hz == 50_000_000

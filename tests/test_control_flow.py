@@ -112,6 +112,7 @@ def read(network: Network) -> Graph:
     return parse_tflite(network.content(), name="drawn", where="drawn.tflite")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(25))
 def test_drawn_networks_equal_tflm(seed: int) -> None:
     network = drawn_network(seed)

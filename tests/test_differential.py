@@ -38,6 +38,7 @@ MEMORY_BYTES = 64 << 20
 MOST_NODES = 40
 
 
+@pytest.mark.slow
 def test_all_ways_to_run_a_drawn_network_give_the_same_bytes() -> None:
     """Half of the networks are run by the wheel, too, and a third under schedules: else the test would say little."""
     counts: Counter[str] = Counter()

@@ -32,6 +32,7 @@ def test_every_page_is_in_the_navigation() -> None:
     assert sorted(page for page in pages if page not in navigation) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_notebooks_run(name: str, tmp_path: Path) -> None:
     cells = json.loads((DOCS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]

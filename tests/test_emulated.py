@@ -131,6 +131,7 @@ def test_an_answer_says_that_no_board_has_confirmed_it() -> None:
     assert report.latency.low_ms < report.latency.ms < report.latency.high_ms
 
 
+@pytest.mark.slow
 def test_the_report_shows_both() -> None:
     (table,) = firmware_document().tables
     assert {row.network for row in table.rows} == {run.network for run in RUNS}

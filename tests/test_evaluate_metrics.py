@@ -39,6 +39,7 @@ def test_area_is_scikit_learns(pairs: list[tuple[int, bool]]) -> None:
     assert area_under_roc(scores, labels) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_intervals_hold_what_they_should() -> None:
     """Of 95 % intervals about 95 % contain the truth: here the area of two shifted normals, which is known."""
     rng = np.random.default_rng(0)

@@ -95,6 +95,7 @@ def builds_of(runtime: Runtime) -> list[str]:
     return sorted({f"{runtime.name}@{s.version}" + (f"+{s.option}" if s.option else "") for s in measured})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("board_name", ["stm32u585", "stm32l4r5", "stm32h743", "nrf52840"])
 @pytest.mark.parametrize("runtime_name", ["x-cube-ai", "tflm-cmsis-nn", "hale", "plumerai"])
 def test_what_nobody_measured_is_never_surer_than_its_nearest_kin_on_the_board(

@@ -38,6 +38,7 @@ def test_a_plan_is_that_of_the_command() -> None:
         mcusim.plan(NET, schedule="auto")
 
 
+@pytest.mark.slow
 def test_a_front_as_a_frame() -> None:
     front, document = mcusim.patch(NET, profile="stm32f412"), told("patch", NET, "--profile", "stm32f412")
     frame = front.to_frame()
@@ -46,6 +47,7 @@ def test_a_front_as_a_frame() -> None:
     assert repr(front).startswith("<Front 'mcunet-vww0' on 'stm32f412' with 'tinyengine': ")
 
 
+@pytest.mark.slow
 def test_remedies_and_bits() -> None:
     asked = {"profile": "stm32f412", "sram_budget_bytes": 32 * 1024}
     words = ["--profile", "stm32f412", "--sram-budget", "32k"]

@@ -180,6 +180,7 @@ def accumulator(rng: np.random.Generator, weights: Array, axis: int, odd: bool) 
     return Accumulator(weights, bias, int(rng.integers(-128, 128)), bound, bool((bound >= 1 << 31).any()), stage)
 
 
+@pytest.mark.slow
 @settings(max_examples=EXAMPLES)
 @given(drawn(), CHANNELS, st.booleans())
 def test_conv_2d(case: Drawn, out_c: int, odd: bool) -> None:
@@ -243,6 +244,7 @@ def test_pools(case: Drawn, average: bool, clamped: bool) -> None:
 # Requantisation
 
 
+@pytest.mark.slow
 @settings(max_examples=EXAMPLES)
 @given(st.integers(0, 2**32 - 1), st.integers(-25, 3), st.sampled_from([None, 1 << 30, (1 << 31) - 1]))
 def test_requantisation_is_exact(seed: int, shift: int, m: int | None) -> None:
@@ -437,6 +439,7 @@ def test_real_networks_give_the_references_outputs(corpus_model: CorpusModel, sc
 KINDS = ["face-landmarks", "palm-detection", "squeeze-and-excite", "silu-detector"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_seeded_networks_run_by_fast_kernels_alone_and_give_tflms_outputs(kind: str) -> None:
     """The kinds that `scripts/bench exec` times beside the corpus."""
@@ -529,6 +532,7 @@ def test_the_plain_kernel_set_compiles_nothing(monkeypatch: pytest.MonkeyPatch) 
     assert compiled_tier() is None
 
 
+@pytest.mark.slow
 def test_nothing_compiles_after_first_use(tmp_path: Path) -> None:
     """A kernel that is small, in an empty cache: the first process compiles it and says so, the second loads it."""
     code = (
@@ -547,6 +551,7 @@ def test_nothing_compiles_after_first_use(tmp_path: Path) -> None:
     assert int(second.stdout) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept_bytes", [0, 100])
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 def test_a_damaged_cache_is_made_again(tmp_path: Path, suffix: str, kept_bytes: int) -> None:

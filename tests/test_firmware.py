@@ -189,6 +189,7 @@ def test_weights_that_the_network_computes(op: str) -> None:
     assert len(answered) == 2  # int8 and int16
 
 
+@pytest.mark.slow
 @needs_host
 def test_slices_that_begin_where_the_network_says() -> None:
     answered = set()
@@ -285,6 +286,7 @@ def with_scales(graph: Graph, factors: Mapping[int, float]) -> Graph:
     return replace(graph, tensors=tuple(tensors))
 
 
+@pytest.mark.slow
 @needs_host
 def test_sums_that_need_64_bits_are_requantised_channel_by_channel() -> None:
     """15 pixels, of which four go side by side, and seven channels, which go in pairs."""
@@ -297,6 +299,7 @@ def test_sums_that_need_64_bits_are_requantised_channel_by_channel() -> None:
     assert_same_steps(graph, "layer")
 
 
+@pytest.mark.slow
 @needs_host
 @pytest.mark.parametrize("kind", ["conv", "depthwise", "dense"])
 def test_channels_with_negative_scales_or_none_need_no_64_bits(kind: str) -> None:
@@ -332,6 +335,7 @@ def test_clang_builds_the_same(corpus: Path) -> None:
     assert_same_on(QemuLane("cortex-m4", uses_zig=True), graph, "patch:2x2@5")
 
 
+@pytest.mark.slow
 @needs_qemu
 @pytest.mark.parametrize("schedule", ["layer", "patch:2x2@3", "stream:2@3"])
 def test_ram_and_weights_are_what_the_report_says(tmp_path: Path, schedule: str) -> None:
@@ -359,6 +363,7 @@ def test_ram_and_weights_are_what_the_report_says(tmp_path: Path, schedule: str)
     assert stored == made.report.flash.model_bytes
 
 
+@pytest.mark.slow
 @needs_qemu
 @pytest.mark.parametrize(
     ("name", "file"),
@@ -396,6 +401,7 @@ def test_the_stack_stays_within_its_bound(name: str, schedule: str, core: str) -
     assert 0 < taken <= STACK_BOUND_BYTES
 
 
+@pytest.mark.slow
 @needs_qemu
 def test_the_linker_refuses_what_does_not_fit(tmp_path: Path) -> None:
     made = codegen("smallcifar", profile="stm32f746", name="small")
@@ -412,6 +418,7 @@ def test_prediction_is_the_report() -> None:
     assert json.loads(made.files["prediction.json"]) == made.report.to_dict()
 
 
+@pytest.mark.slow
 @needs_host
 def test_two_networks_live_in_one_program(tmp_path: Path) -> None:
     """Every symbol has the network's name before it."""
@@ -425,6 +432,7 @@ def test_two_networks_live_in_one_program(tmp_path: Path) -> None:
     assert subprocess.run([tmp_path / "both"]).returncode == 0
 
 
+@pytest.mark.slow
 @needs_host
 @pytest.mark.parametrize("name", ["mcu_conv", "MCU", "MCU_kws", "mcusim_own", "Q", "net_H", "x" * 40])
 def test_a_name_prefixes_every_symbol_whatever_it_begins_with(tmp_path: Path, name: str) -> None:
@@ -445,6 +453,7 @@ def test_a_name_prefixes_every_symbol_whatever_it_begins_with(tmp_path: Path, na
     assert own <= {line.split()[-1] for line in listed.stdout.splitlines()}
 
 
+@pytest.mark.slow
 @needs_host
 def test_another_array_may_be_the_arena(tmp_path: Path) -> None:
     made = codegen("smallcifar", profile="stm32f746", name="small")
@@ -461,6 +470,7 @@ def test_another_array_may_be_the_arena(tmp_path: Path) -> None:
     assert "small_arena" not in subprocess.run(["nm", tmp_path / "main"], capture_output=True, text=True).stdout
 
 
+@pytest.mark.slow
 @needs_host
 @pytest.mark.parametrize("schedule", ["layer", "stream:2@3"])
 def test_the_arena_may_lie_in_a_section_of_its_own(tmp_path: Path, schedule: str) -> None:
@@ -514,6 +524,7 @@ def test_the_smallest_integer_has_a_literal() -> None:
     assert "INT32_MIN" in array("a", np.array([-(1 << 31)], np.int32))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -37,6 +37,7 @@ def assert_same_calls(graph: Graph) -> None:
     assert made.stored_bytes == find_runtime("mcusim").flash(graph).model_bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_branches_and_loops_compute_the_executors_bytes(seed: int) -> None:
     drawn = drawn_network(seed)
@@ -47,6 +48,7 @@ def test_branches_and_loops_compute_the_executors_bytes(seed: int) -> None:
     assert_same_calls(graph)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "made", [counting(), latest_rows(1, 1), latest_rows(4, 1), latest_rows(13, None)], ids=lambda made: made.label
 )

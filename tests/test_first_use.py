@@ -113,6 +113,7 @@ def test_stages_that_the_runtime_lacks_are_no_fit():
     assert run(*asked, "layer@3+patch:2x2@2", "--check")[0] == 0
 
 
+@pytest.mark.slow
 def test_a_vendors_tool_is_for_its_parts():
     report = mcusim.simulate("mcunet-vww0", profile="nrf52840", runtime="x-cube-ai")
     assert (report.runtime.runs, report.verdict) == (False, Verdict.UNKNOWN)
@@ -156,6 +157,7 @@ def test_an_image_that_holds_the_model_was_made_for_it():
 SMALL = ("--stages", "1", "--grid", "4")
 
 
+@pytest.mark.slow
 def test_patch_does_not_fit_where_flash_does_not():
     asked = ("patch", "mbv2-w1.0-r224", "--profile", "stm32h743", *SMALL)
     code, out, _ = run(*asked, "--check")
@@ -166,6 +168,7 @@ def test_patch_does_not_fit_where_flash_does_not():
     assert document["flash"]["total_bytes"] > document["flash"]["budget_bytes"]
 
 
+@pytest.mark.slow
 def test_patch_counts_as_run_does():
     counted_ = told("patch", "mcunet-in3", "--profile", "stm32f746", "--runtime", "x-cube-ai")["layer"]
     report = mcusim.simulate("mcunet-in3", profile="stm32f746", runtime="x-cube-ai")
@@ -180,6 +183,7 @@ def test_patch_counts_as_run_does():
     assert "! flash: nobody has published how large" in out
 
 
+@pytest.mark.slow
 def test_a_remedy_under_a_bound_is_the_gentlest():
     found = told("fit", "mcunet-in3", "--profile", "stm32f412", "--runtime", "plumerai")["remedies"]
     (smaller,) = [remedy for remedy in found if remedy["kind"] == "resolution"]
@@ -194,6 +198,7 @@ CUT = ("mcunet-vww1", "--profile", "stm32l475")
 OUTSIDE = "the input (19,200 bytes) is not counted: it lies outside, and stm32l475 has no external memory."
 
 
+@pytest.mark.slow
 def test_patch_says_where_the_input_lies():
     asked = ("patch", *CUT, *SMALL, "--sram-budget", "44k")
     out = " ".join(run(*asked)[1].split())
@@ -222,6 +227,7 @@ def test_run_says_what_an_input_outside_takes_for_granted():
     assert not any("lies outside" in warning for warning in more.warnings)
 
 
+@pytest.mark.slow
 def test_fit_says_where_the_input_lies():
     (schedule,) = [
         r for r in told("fit", "mcunet-vww1", "--profile", "stm32f410")["remedies"] if r["kind"] == "schedule"
@@ -236,6 +242,7 @@ def test_fit_says_where_the_input_lies():
     assert told(*inside["command"].split()[1:])["sram"]["peak_bytes"] == inside["sram_bytes"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", ["40", "60", "100"])
 def test_the_terminal_never_hides_whether_outputs_stay(columns, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)

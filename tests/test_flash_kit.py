@@ -27,6 +27,7 @@ def made(folder: Path, *words: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @needs_gcc
 @pytest.mark.parametrize("log", ["serial", "semihosting"])
 @pytest.mark.parametrize("board", BOARDS)
@@ -56,6 +57,7 @@ def test_every_kit_builds_without_a_warning(tmp_path: Path, board: str, log: str
     assert reset % 2 == 1, "thumb code"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("cmake") is None, reason="no cmake here")
 @needs_gcc
 def test_cmake_builds_it_too(tmp_path: Path) -> None:
@@ -67,6 +69,7 @@ def test_cmake_builds_it_too(tmp_path: Path) -> None:
     assert (tmp_path / "build" / "small.elf").is_file()
 
 
+@pytest.mark.slow
 @needs_qemu
 @pytest.mark.parametrize(
     ("board", "network", "schedule"),
@@ -95,6 +98,7 @@ def test_calibrate_takes_the_log_that_a_kit_prints(tmp_path: Path, board: str, n
     assert json.loads(out)["latency"]["ms"] == pytest.approx(measured_ms, rel=0.1)
 
 
+@pytest.mark.slow
 @needs_qemu
 def test_outputs_that_were_not_predicted_are_told(tmp_path: Path) -> None:
     files = dict(flash_kit("smallcifar", profile="stm32f746", name="small").files)
@@ -108,6 +112,7 @@ def test_outputs_that_were_not_predicted_are_told(tmp_path: Path) -> None:
     assert "# failed" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_input_for_which_no_ram_is_left_lies_in_flash() -> None:
     files = flash_kit("mcunet-in0", profile="nrf52840", schedule="patch:2x2@5", input_place="external").files
     assert "static uint8_t input_0" in files["main.c"]
@@ -122,6 +127,7 @@ def test_the_network_is_the_one_that_codegen_writes() -> None:
     assert all(kit[path] == plain[path] for path in same)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -160,6 +160,7 @@ def test_a_misspelt_key_has_a_suggestion(tmp_path: Path) -> None:
     assert "did you mean 'flash'" in told.err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("elsewhere")
 def test_the_page_works_as_written_in_a_repository(tmp_path: Path) -> None:
     """docs/ci.md by a new user, in a git repository: its budgets file, its baseline, its GitHub action's script."""

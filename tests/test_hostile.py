@@ -104,6 +104,7 @@ def test_what_was_found_stays_mended(name: str) -> None:
             raise McusimError(told, where="it", fix="none")
 
 
+@pytest.mark.slow
 def test_a_sample_of_mutations_has_no_fault() -> None:
     """In a process of its own: what it looks for may end it."""
     command = [sys.executable, str(REPO / "scripts" / "fuzz.py"), "run", "--cases", str(CASES), "--seed", "7"]

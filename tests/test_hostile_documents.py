@@ -232,6 +232,7 @@ def test_preprocessing_that_is_no_table_is_refused(text: str, tmp_path: Path) ->
     assert (code, "is no table" in told) == (2, True), told
 
 
+@pytest.mark.slow
 def test_a_calibration_of_prices_beyond_all_numbers_is_refused(tmp_path: Path) -> None:
     document = _calibration()
     rows = [

@@ -103,6 +103,7 @@ def exact(value: float | None) -> str:
 # Figures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "board", "runtime", "how"),
     [
@@ -195,6 +196,7 @@ def test_a_schedule_off_the_front_is_shown_beside_it():
     assert page.tables["stages"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["tinyengine", "tflm", "tflm-cmsis-nn"])
 def test_what_is_alive_adds_up(runtime):
     report = asked("mcunet-in3", "stm32h743", runtime).report
@@ -208,6 +210,7 @@ def test_bars_stay_inside():
             assert all(0 <= place <= 100 for place in drawn)
 
 
+@pytest.mark.slow
 def test_published_figures_are_as_printed():
     told = asked("mcunet-in3")
     rows = Reader(html_page(told)).tables["published"]
@@ -227,6 +230,7 @@ def test_the_document_lies_in_the_page():
 # Nothing from outside, the same every time, whatever a name holds
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_and_may_nothing():
     page = html_page(asked("mcunet-in3"))
     read = Reader(page)
@@ -246,6 +250,7 @@ def test_the_page_needs_nothing_and_may_nothing():
         assert f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" in policy
 
 
+@pytest.mark.slow
 def test_tables_can_be_read_aloud():
     read = Reader(html_page(asked("mcunet-in3", schedule="auto")))
     assert all(head.get("scope") == "col" for head in read.heads)
@@ -301,6 +306,7 @@ def test_the_command_writes_a_page():
     assert f"<code>{command}</code>" in page
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_elsewhere")
 def test_the_page_names_the_files_it_is_made_of():
     assert run("export", "mcunet-vww0", "net.tflite")[0] == 0
@@ -351,6 +357,7 @@ def page(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 @needs_browser
 def test_a_click_sorts_and_a_word_filters(page: Path):
     report = asked("mcunet-in3", max_ms=500.0).report
@@ -385,6 +392,7 @@ def test_a_click_sorts_and_a_word_filters(page: Path):
     assert (seen.console, seen.requests) == ([], [])
 
 
+@pytest.mark.slow
 @needs_browser
 def test_no_table_hides_a_column_on_a_laptop(page: Path):
     wide = "Array.from(document.querySelectorAll('.scroll')).filter(box => box.scrollWidth > box.clientWidth).length"
@@ -392,6 +400,7 @@ def test_no_table_hides_a_column_on_a_laptop(page: Path):
     assert seen.results == [0]
 
 
+@pytest.mark.slow
 @needs_browser
 def test_filters_of_operators_and_of_what_never_runs(page: Path):
     report = asked("mcunet-in3", max_ms=500.0).report
@@ -406,6 +415,7 @@ def test_filters_of_operators_and_of_what_never_runs(page: Path):
     assert seen.results == [added, 0, None, padded, len(report.layers)]
 
 
+@pytest.mark.slow
 @needs_browser
 @pytest.mark.parametrize(("width", "dark"), [(400, False), (1600, True)], ids=["narrow", "wide-dark"])
 def test_it_looks_like_a_page(page: Path, tmp_path: Path, width: int, dark: bool):
@@ -432,6 +442,7 @@ def test_it_looks_like_a_page(page: Path, tmp_path: Path, width: int, dark: bool
     assert (seen.console, seen.requests) == ([], [])
 
 
+@pytest.mark.slow
 @needs_browser
 def test_the_browser_takes_names_for_names_and_the_policy_for_law(tmp_path: Path):
     file = tmp_path / "hostile.html"

@@ -36,6 +36,7 @@ def test_every_operator_has_a_line_and_each_line_runs() -> None:
         assert answer.runs, (network.label, answer.said)
 
 
+@pytest.mark.slow
 def test_a_sample_of_variants_runs_where_mcusim_says_so() -> None:
     every = all_variants()
     chosen = random.Random(20261130).sample(every, int(os.environ.get("MCUSIM_VARIANTS", "600")))
@@ -51,6 +52,7 @@ def differences(trials: Sequence[Trial]) -> list[str]:
 SPARE = ("constants: input 0 constant", "constants: input 0 variable", "counts: 4 inputs", "constant of scale 0")
 
 
+@pytest.mark.slow
 def test_networks_without_inputs_inputs_to_spare_and_constants_of_scale_zero_are_answered() -> None:
     """TFLM runs most: what it plans and gives back, mcusim does. Of a constant of scale 0, which converters store for
     one that is all zeros, it aborts in ADD, SUB, SOFTMAX and their like."""
@@ -63,6 +65,7 @@ def test_networks_without_inputs_inputs_to_spare_and_constants_of_scale_zero_are
     assert not [each.why for each in unread if re.search("at most|no inputs", each.why)]
 
 
+@pytest.mark.slow
 def test_several_changes_at_once_run_alike_with_equal_bytes() -> None:
     """Runs or not, head, and the bytes of every output that mcusim executes. MCUSIM_VARIANTS: how many."""
     chosen = all_mixtures(int(os.environ.get("MCUSIM_VARIANTS", "400")), seed=20261130)

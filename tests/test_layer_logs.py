@@ -134,6 +134,7 @@ def test_a_time_of_more_than_a_day_is_no_time(ticks: str) -> None:
         read_layer_log(f"CONV_2D took {ticks} ticks\n", "log", 64_000_000)
 
 
+@pytest.mark.slow
 def test_one_network_with_layers_narrows_its_board(tmp_path: Path) -> None:
     path, target = tmp_path / "log", tmp_path / "mine.json"
     path.write_text(as_profiler_text(logged_layers()), encoding="utf-8")

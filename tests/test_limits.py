@@ -150,6 +150,7 @@ TOO_LARGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", TOO_LARGE)
 def test_a_document_is_not_read_without_end(command: str, tmp_path: Path) -> None:
     path = tmp_path / "large.toml"
@@ -261,6 +262,7 @@ def test_a_folder_that_is_gone_is_a_sentence(
     assert "is gone, or may not be entered; change to another" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_settings_of_matplotlib_that_are_wrong_are_a_sentence(tmp_path: Path) -> None:
     done = process("plot", "timeline", "mcunet-in0", "-o", str(tmp_path / "x.svg"), MPLBACKEND="nothing")
     assert (done.returncode, done.stdout) == (2, "")
@@ -464,6 +466,7 @@ def test_a_full_disk_asks_for_room() -> None:
     assert (code, "make room" in error) == (2, True)
 
 
+@pytest.mark.slow
 def test_operators_that_nobody_knows_are_advised_on() -> None:
     """The code that a network takes, too, asks what an operator may enter."""
     made = Maker()

@@ -56,6 +56,7 @@ def _cases() -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "preset"), _cases())
 def test_a_network_of_nncf(name: str, preset: str) -> None:
     content = quantised(name, preset)
@@ -75,6 +76,7 @@ def test_a_network_of_nncf(name: str, preset: str) -> None:
             assert np.abs(exact - answer).max() <= bound
 
 
+@pytest.mark.slow
 def test_every_command_takes_it(tmp_path: Path) -> None:
     path, out = tmp_path / "net.onnx", tmp_path / "net.tflite"
     path.write_bytes(quantised("mobilenet_v1", "PERFORMANCE"))

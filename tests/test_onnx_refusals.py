@@ -245,6 +245,7 @@ def test_texts_are_no_numbers() -> None:
     refused(model, r"tensor 'c1': its elements are malformed: they are texts")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["doubled", "many", "turned"])
 def test_many_constants_of_constants_are_refused(kind: str) -> None:
     """Each by itself is of a size that is taken."""

@@ -92,6 +92,7 @@ def optimum() -> float:
     return max(scores)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimiser", ["evolution", "tpe", "nsga2"])
 def test_an_optimiser_beats_chance_in_the_median(optimiser: str) -> None:
     """At as many evaluations, on a space whose best network is known; nobody is better than that one."""
@@ -114,6 +115,7 @@ def test_evolution_finds_the_best_network() -> None:
     assert found.candidate.score == pytest.approx(optimum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimiser", list(Optimiser))
 def test_the_same_seed_finds_the_same_network(optimiser: Optimiser) -> None:
     pytest.importorskip("optuna", reason="needs mcusim[search]")
@@ -124,6 +126,7 @@ def test_the_same_seed_finds_the_same_network(optimiser: Optimiser) -> None:
     assert one.candidate.picks != other.candidate.picks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "profile", "runtime", "limits"),
     [
@@ -155,6 +158,7 @@ def test_what_is_returned_fits(space: str, profile: str, runtime: str | None, li
         assert found.fitting == 0
 
 
+@pytest.mark.slow
 def test_patches_let_a_larger_network_in() -> None:
     """Within 120 kB at 160 rows and columns nothing was found that runs layer by layer."""
     space = find_space("mcunetv2").held(resolution=160)
@@ -260,6 +264,7 @@ FIGURE_3 = {
 """(width, resolution) -> mean millions of MACs that fit an STM32F746. MCUNet, arXiv 2007.10319, Figure 3."""
 
 
+@pytest.mark.slow
 def test_parts_of_mcunets_space_rank_as_published() -> None:
     """The paper's ten parts, in ImageNet-100's space on its board; its best of them is the best here."""
     means = {}
@@ -277,6 +282,7 @@ def test_parts_of_mcunets_space_rank_as_published() -> None:
     assert spearmanr([*means.values()], [*FIGURE_3.values()])[0] > 0.7
 
 
+@pytest.mark.slow
 def test_parts_are_counted() -> None:
     """Against a plain loop."""
     space = find_space("mcunet").held(width=0.5)
@@ -406,6 +412,7 @@ def test_a_budget_is_held_where_simulate_says_so() -> None:
             assert next(line for line in lines if line.startswith(name)).endswith(words[fits]), lines
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("elsewhere")
 def test_the_file_is_a_network_like_another(tmp_path: Path) -> None:
     """`run`, `export` and `codegen` take it; `run` says of it what the search said; the schema holds the document."""

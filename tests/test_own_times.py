@@ -24,6 +24,7 @@ def save(folder: Path, *lines: str, header: str = HEADER) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_own_times_are_compared_with_what_run_says_at_the_clock_of_the_row(tmp_path: Path) -> None:
     path = save(tmp_path, "mcunet-vww0,stm32h743,tflm-cmsis-nn,100,240MHz", header=f"{HEADER},clock_hz")
     _, (change,) = calibrate(read_measurements(path))
@@ -34,6 +35,7 @@ def test_own_times_are_compared_with_what_run_says_at_the_clock_of_the_row(tmp_p
     assert not change.is_odd
 
 
+@pytest.mark.slow
 def test_own_times_that_scatter_get_wide_intervals(tmp_path: Path) -> None:
     names = ("mcunet-vww0", "mcunet-vww1", "mcunet-in0", "mcunet-in1")
     truth = {name: mcusim.simulate(name, profile="nrf52840").latency.ms or 0 for name in names}
@@ -50,6 +52,7 @@ def test_own_times_that_scatter_get_wide_intervals(tmp_path: Path) -> None:
     assert scales[1] > 2.0
 
 
+@pytest.mark.slow
 def test_a_time_in_another_unit_is_seen(tmp_path: Path) -> None:
     _, changes = calibrate(read_measurements(save(tmp_path, "mcunet-vww0,stm32f412,tinyengine,0.2")))
     text = "\n".join(line.plain for line in calibration_lines(changes, "mine.json", 100, ASCII))
@@ -57,6 +60,7 @@ def test_a_time_in_another_unit_is_seen(tmp_path: Path) -> None:
     assert "check its unit" in text
 
 
+@pytest.mark.slow
 def test_own_times_join_the_published_ones(tmp_path: Path) -> None:
     truth = {name: mcusim.simulate(name, profile="nrf52840").latency.ms for name in ("mcunet-vww0", "mcunet-in0")}
     path = save(tmp_path, *(f"{name},nrf52840,tinyengine,{1.4 * (ms or 0):.1f}" for name, ms in truth.items()))

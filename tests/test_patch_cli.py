@@ -42,6 +42,7 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 # mcusim patch
 
 
+@pytest.mark.slow
 def test_the_published_out_of_memory_row_fits_and_runs():
     """The schedule that is proposed gives the network's outputs, in an arena of the bytes that are claimed."""
     document = told("patch", *OOM)
@@ -57,6 +58,7 @@ def test_the_published_out_of_memory_row_fits_and_runs():
     assert Arena(ready).storage.nbytes == best["peak_bytes"]
 
 
+@pytest.mark.slow
 def test_what_the_runtime_lacks_is_shown_as_such():
     document = told("patch", *OOM)
     assert document["space"]["kinds"] == ["patch"]
@@ -77,6 +79,7 @@ def test_what_the_released_generator_can_express_fits_too():
     assert clean["latency"]["ms"] < told("run", *OOM)["latency"]["ms"] * 1.1
 
 
+@pytest.mark.slow
 def test_auto_runs_what_patch_proposes():
     best = told("patch", *OOM)["best"]
     report = told("run", *OOM, "--schedule", "auto")
@@ -102,12 +105,14 @@ def test_an_error_is_about_what_was_typed():
     assert "schedule 'auto': it found 'layer@1+patch:" in err
 
 
+@pytest.mark.slow
 def test_flash_that_no_schedule_helps_is_said():
     args = ("patch", "mbv2-w1.0-r224", "--profile", "stm32h743", *SMALL_SPACE)
     assert "! flash: 3,592.5 KiB of 2,048.0, whatever the schedule" in run(*args)[1]
     assert "! flash" not in run("patch", *OOM, *SMALL_SPACE)[1]
 
 
+@pytest.mark.slow
 def test_a_runtime_without_pieces_runs_layer_by_layer():
     document = told("patch", "mcunet-vww0", "--profile", "stm32f412", "--runtime", "tflm")
     assert [point["schedule"] for point in document["points"]] == ["layer"]
@@ -115,6 +120,7 @@ def test_a_runtime_without_pieces_runs_layer_by_layer():
     assert "it runs layer by layer only" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", ["40", "72", "160"])
 @pytest.mark.parametrize(
     "args", [["patch", *OOM, *SMALL_SPACE, "--advice", "--paper"], ["fit", *OOM]], ids=["patch", "fit"]
@@ -136,6 +142,7 @@ def test_documents_and_tables_agree():
     assert min(point["macs"] for point in document["points"]) == document["layer"]["macs"]
 
 
+@pytest.mark.slow
 def test_mcunetv2s_own_plan():
     code, text, _ = run("patch", "mbv2-w1.0-r224", "--profile", "stm32h743", "--paper", "--grid", "4", "--stages", "1")
     assert code == 0
@@ -199,6 +206,7 @@ def test_remedies_as_a_table():
     assert all(int(row["sram_bytes"]) > 0 for row in table)
 
 
+@pytest.mark.slow
 def test_what_a_remedy_lacks_is_told():
     remedies = told("fit", *OOM)["remedies"]
     assert {bool(remedy["lacks"]) == remedy["fits"] for remedy in remedies} == {False}
@@ -208,6 +216,7 @@ def test_what_a_remedy_lacks_is_told():
     assert nearer["lacks"] == ["too much flash"]
 
 
+@pytest.mark.slow
 def test_fit_exits_with_1_where_it_does_not_fit_as_it_is():
     assert run("fit", *OOM, "--check")[0] == 1
     code, text, _ = run("fit", "mcunet-vww0", "--profile", "stm32f746", "--check")

@@ -138,7 +138,9 @@ def test_columns_of_numbers_place_as_pairs_do(tightest: bool, monkeypatch: pytes
 @given(
     steps=st.integers(1, 20),
     chunk_steps=st.integers(1, 5),
-    asked=st.lists(st.tuples(st.integers(0, 19), st.integers(0, 20), st.integers(0, 3), st.integers(1, 3)), max_size=25),
+    asked=st.lists(
+        st.tuples(st.integers(0, 19), st.integers(0, 20), st.integers(0, 3), st.integers(1, 3)), max_size=25
+    ),
 )
 def test_levels_kept_by_chunks_are_those_kept_step_by_step(
     steps: int, chunk_steps: int, asked: list[tuple[int, int, int, int]]

@@ -82,6 +82,7 @@ def small_instances(draw) -> list[Buffer]:
     return buffers
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(buffers=small_instances())
 def test_the_optimum_is_found_and_proved(buffers):
@@ -91,6 +92,7 @@ def test_the_optimum_is_found_and_proved(buffers):
     assert plan.arena_bytes == optimum(buffers)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(buffers=small_instances())
 def test_the_search_says_yes_from_the_optimum_on(buffers):
@@ -117,6 +119,7 @@ def test_neighbours_have_the_heights_of_the_steps_that_they_share(buffers):
         assert sorted(others) == expected
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(buffers=small_instances())
 def test_the_portfolio_of_the_crowded_tries_both_orders_unless_the_first_is_enough(buffers):

@@ -47,6 +47,7 @@ TINYENGINE = RUNTIMES["tinyengine"]
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "runtime"), [("mcunet-in3", "tflm"), ("person-det", "tinyengine")])
 def test_a_timeline_is_the_same_every_time(name, runtime):
     plan, board = plan_memory(mcusim.load(name), runtime), load_board("stm32h743")
@@ -99,6 +100,7 @@ def test_what_gaps_cost_is_drawn(runtime, has_gaps):
     assert (b"of it gaps" in memory_plot(report, "svg")) is has_gaps  # text stands in comments of the file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [3.5, 7.0])
 def test_a_front_is_drawn(width):
     found = search("mcunet-vww0", profile="stm32f412", max_stages=1, max_grid=4)
@@ -148,6 +150,7 @@ def test_what_a_band_finds_cached_is_what_it_misses():
     assert cached == (Span(0, 0), Span(2, 4), Span(5, 7), Span(8, 10))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mcunet-in3", "mcunetv2_large"])
 def test_layer_times(name):
     report = mcusim.simulate(name, profile="stm32h743")
@@ -227,6 +230,7 @@ def test_names_that_look_like_formulas_are_drawn():
     assert layers_plot(replace(report, layers=odd, model=report.model._replace(name="$x_$" * 30)), "svg")
 
 
+@pytest.mark.slow
 def test_data_beside_the_picture():
     code, out, _ = run("plot", "layers", "mcunet-vww0", "--profile", "stm32f746", "-o", "l.svg", "--data", "-")
     assert code == 0

@@ -130,6 +130,7 @@ def test_the_margin_spares_later_layers() -> None:
     assert widths(graph, allocate_bits(graph, sram_bytes=10**6, flash_bytes=90, margin=0.1))[1] == [4, 8, 8]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUSCI)
 def test_the_rows_of_table_4_hold_their_budgets_as_the_paper_counts(name: str) -> None:
     """Source: Rusci et al., the 1 MB + 256 kB and the 2 MB + 512 kB networks, which Table 4 quotes as < 256 kB, < 1 MB

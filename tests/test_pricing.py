@@ -161,6 +161,7 @@ def test_measured_times_are_bracketed_and_say_on_what(runtime: str, measured_ms:
     assert "stm32h743" in latency.evidence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MEASURED)
 def test_every_runtime_answers_on_every_board_and_wider_where_nobody_measured(name: str) -> None:
     widths = {}

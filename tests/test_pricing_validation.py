@@ -42,6 +42,7 @@ def test_systems_of_ten_networks_are_within_eight_percent_on_families_never_seen
     assert 0.75 <= some.coverage <= 0.88
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", Group)
 def test_intervals_hold_what_they_promise_and_beat_what_came_before(group: Group) -> None:
     every = predictions(group)
@@ -63,6 +64,7 @@ def _of_tiny(every: tuple[Prediction, ...]) -> list[Prediction]:
     return [prediction for prediction in every if prediction.macs < TINY_MACS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", [group for group in Group if group is not Group.KERNELS])
 @pytest.mark.parametrize("subset", [_of_many, _of_some, _of_tiny])
 def test_every_subset_is_scored_better_than_what_came_before(
@@ -101,12 +103,14 @@ def test_tiny_networks_are_inside_their_intervals(found) -> None:
     assert 0.75 <= score_of(tiny).coverage <= 0.88
 
 
+@pytest.mark.slow
 def test_single_convolutions_on_a_board_left_out_are_within_fifteen_percent() -> None:
     kernels = [p for p in predictions(Group.KERNELS) if isinstance(p.row, KernelTime) and p.row.op == "CONV_2D"]
     assert len(kernels) > 1500
     assert score_of(kernels).mean_error <= 0.15
 
 
+@pytest.mark.slow
 def test_energy_is_within_twelve_percent(found) -> None:
     checks = energy_checks(found)
     assert len(checks) > 50

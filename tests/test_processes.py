@@ -20,6 +20,7 @@ RUN = ["run", "mcunet-vww0", "--profile", "stm32f412"]
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
+@pytest.mark.slow
 def test_pipes_are_plain_and_100_wide() -> None:
     done = process("run", "mcunet-in3", "--profile", "stm32f746")
     assert done.returncode == 0
@@ -55,6 +56,7 @@ def test_widths_hold(args: list[str], columns: str, monkeypatch: pytest.MonkeyPa
     assert [line for line in answer.out.splitlines() if len(line) > int(columns)] == []
 
 
+@pytest.mark.slow
 def test_other_encodings_get_ascii() -> None:
     done = process("run", "mcunet-vww0", "--profile", "stm32f412", PYTHONIOENCODING="ascii")
     assert done.returncode == 0
@@ -85,6 +87,7 @@ def test_colour_on_terminals_only(monkeypatch: pytest.MonkeyPatch, variable: str
     assert max(map(len, plain.splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_a_reader_who_leaves_early_is_no_error() -> None:
     command = f"{sys.executable} -m mcusim run mcunet-in3 --profile stm32f746 --check --layers all | head -1"
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
@@ -95,6 +98,7 @@ def test_a_reader_who_leaves_early_is_no_error() -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_told() -> None:
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
@@ -112,6 +116,7 @@ def test_a_full_disk_is_told() -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "forbidden"),
     [

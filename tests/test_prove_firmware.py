@@ -26,6 +26,7 @@ def test_a_seeded_sample_holds() -> None:
     assert int(held[1]) == int(held[2]) >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not QemuLane("cortex-m4").is_there, reason="no gcc for Arm or QEMU here")
 @pytest.mark.parametrize(
     ("words", "sentence"),

@@ -81,6 +81,7 @@ def test_a_clock_above_the_profiles_is_warned_of(clock_hz: int, what_if: bool, w
     assert sum(each.startswith("clock: ") for each in question.settled().warnings) == warned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clock_hz", [16_000_000, 216_000_000])
 def test_the_best_schedule_is_looked_for_at_the_clock_that_is_asked_about(clock_hz: int) -> None:
     question = Question(

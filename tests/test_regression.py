@@ -186,6 +186,7 @@ def test_a_fit_survives_its_file() -> None:
     np.testing.assert_allclose(fit.log_prices, calibration.fit.log_prices, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_stored_fit_is_what_the_measurements_give() -> None:
     rows = package_evidence()
     stored = package_calibration()

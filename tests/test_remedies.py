@@ -31,6 +31,7 @@ def branching() -> Graph:
     return b.build([b.add(*narrow)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "board", "runtime", "kinds"),
     [
@@ -60,6 +61,7 @@ def assert_typed(remedy: Remedy) -> None:
     assert (answer["verdict"] == "fits") == remedy.fits
 
 
+@pytest.mark.slow
 def test_budgets_and_limits_are_part_of_the_command():
     found = remedies("mcunet-vww1", profile="stm32f746", sram_budget_bytes=64 << 10, max_ms=500.5, runtime="tinyengine")
     assert any(remedy.fits for remedy in found.remedies)
@@ -68,6 +70,7 @@ def test_budgets_and_limits_are_part_of_the_command():
             assert_typed(remedy)
 
 
+@pytest.mark.slow
 def test_remedies_are_combined_where_none_is_enough(tmp_path: Path):
     """Another order saves 14 KB and another runtime 3; together they fit."""
     path = tmp_path / "branches.tflite"
@@ -84,6 +87,7 @@ def test_remedies_are_combined_where_none_is_enough(tmp_path: Path):
         assert_typed(remedy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "profile"),
     [("mcunet-in3", "stm32f412"), ("mbv2-w1.0-r224", "stm32f412"), ("mcunet-in2", "stm32f410")],
@@ -128,6 +132,7 @@ def two_filters_a_channel() -> Graph:
     return b.build([b.depthwise_conv_2d(x, kernel=3, multiplier=2)])
 
 
+@pytest.mark.slow
 def test_of_runtimes_that_fit_the_fastest_comes_first():
     found = remedies(two_filters_a_channel(), profile="nrf52840", runtime="tinyengine").remedies
     times = [remedy.ms for remedy in found if remedy.kind is RemedyKind.RUNTIME and remedy.fits]
@@ -136,6 +141,7 @@ def test_of_runtimes_that_fit_the_fastest_comes_first():
     assert times == sorted(known) + [None] * (len(times) - len(known))
 
 
+@pytest.mark.slow
 def test_no_remedy_keeps_a_runtime_that_cannot_run_the_network():
     """A plan, a schedule or a board that mends SRAM alone is not said to fit."""
     found = remedies(two_filters_a_channel(), profile="stm32f410", runtime="tinyengine")
@@ -176,6 +182,7 @@ def test_a_smaller_input_is_as_large_as_fits():
     assert simulate(larger, profile="stm32h743").sram.peak_bytes > found.report.sram.budget_bytes
 
 
+@pytest.mark.slow
 def test_no_schedule_is_sought_for_what_flash_cannot_hold(monkeypatch):
     """What is stored stays the same, whatever the plan: one schedule is looked for, to be told, and none together."""
     sought = []

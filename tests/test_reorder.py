@@ -75,6 +75,7 @@ def branching_networks(draw) -> Graph:
     return builder.build([t for t in tensors if t not in read] or tensors[-1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", [TFLM, TINYENGINE], ids=["tflm", "tinyengine"])
 @settings(max_examples=40)
 @given(graph=branching_networks())

@@ -36,6 +36,7 @@ def folder(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path
     return made
 
 
+@pytest.mark.slow
 def test_twice_is_the_same(script, folder, tmp_path):
     script.reproduce(tmp_path, ["voc", "table4"], checks=False)
     names = sorted(path.name for path in folder.iterdir())
@@ -65,6 +66,7 @@ def test_every_file_states_what_it_was_made_from(folder):
         assert not re.search(r"20\d\d-\d\d-\d\d", text)
 
 
+@pytest.mark.slow
 def test_a_file_holds_what_its_command_writes(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in folder.iterdir():

@@ -93,6 +93,7 @@ def published_network(name: str) -> Graph:
     return with_seeded_weights(mcusim.load(description))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(name, id=f"{name}-{ZOO_DRAWS}") for name in zoo.names()])
 def test_published_networks(name):
     assert draws_made(published_network(name), ZOO_DRAWS) >= ZOO_DRAWS
@@ -107,6 +108,7 @@ def test_networks_of_the_corpus(corpus_model: CorpusModel):
     assert made >= CORPUS_DRAWS or float(corpus_model.row["macs_M"] or 0) < 1  # a small one may have fewer schedules
 
 
+@pytest.mark.slow
 def test_small_networks_of_every_kind():
     """Under a canary that finds whoever touches what is not its own."""
     made = 0

@@ -69,6 +69,7 @@ def own_place(schedule: Schedule, runtime: Runtime) -> InputPlace:
 # Costs of one stage
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", [TINYENGINE, CLIPPED, *(RUNTIMES[n] for n in ("tflm", "tflm-cmsis-nn", "mcusim"))])
 @pytest.mark.parametrize("name", ["mcunet-vww0", "person-det", "mbv2-w0.35-r144"])
 def test_stage_costs_equal_the_lowered_program(name, runtime):
@@ -115,6 +116,7 @@ def test_bands_of_tall_maps_are_few(rows):
     assert all(after <= before * 9 // 8 + 1 for before, after in pairwise(heights)) or rows <= 4096
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", [TINYENGINE, RUNTIMES["mcusim"]])
 def test_costs_of_bands_of_tall_maps_equal_the_lowered_program(runtime):
     builder, draw = GraphBuilder("tall"), random.Random(1)
@@ -176,6 +178,7 @@ def brute_front(graph: Graph, runtime: Runtime, space: Space) -> list[tuple[int,
     return front
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", [TINYENGINE, RUNTIMES["tflm-cmsis-nn"]])
 @settings(max_examples=12)
 @given(graph=networks())
@@ -192,6 +195,7 @@ def wide() -> Front:
     return search("mbv2-w1.0-r224", profile="stm32h743", kinds=CUT_KINDS)
 
 
+@pytest.mark.slow
 def test_points_of_a_front_beat_one_another(wide):
     live, cycles = [p.live_bytes for p in wide.points], [p.cycles for p in wide.points]
     assert live == sorted(live, reverse=True) == sorted(set(live), reverse=True)
@@ -218,6 +222,7 @@ def test_more_freedom_is_never_worse(wide):
 # Published figures
 
 
+@pytest.mark.slow
 def test_the_papers_space_gives_the_papers_plan(wide):
     graph = zoo.build("mbv2-w1.0-r224")
     plan = search_paper_space(graph, 4)
@@ -254,6 +259,7 @@ def test_a_plan_of_msfcnn_beside_the_front():
     )
 
 
+@pytest.mark.slow
 def test_a_published_out_of_memory_row_fits():
     front = search("mbv2-w0.35-r144", profile=SMALL_BOARD, kinds=CUT_KINDS)
     assert not front.layer.fits
@@ -354,6 +360,7 @@ def test_the_answer_says_why(kinds, width):
         assert said in told
 
 
+@pytest.mark.slow
 def test_remedies_come_best_first():
     found = remedies("mbv2-w0.35-r144", profile=SMALL_BOARD)
     assert found.report.fits is False
@@ -367,6 +374,7 @@ def test_remedies_come_best_first():
             assert remedy.sram_bytes <= found.report.sram.budget_bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["mcunet-vww1", "mbv2-w0.35-r144"])
 @pytest.mark.parametrize("runtime", ["tinyengine", "tflm", "mcusim"])
 def test_python_and_the_command_line_choose_among_the_same(model: str, runtime: str) -> None:

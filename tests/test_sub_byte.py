@@ -271,6 +271,7 @@ def test_schedules_change_no_element(dtype: DType, schedule: str, runtime: str) 
     assert len(np.unique(wanted[0])) > 1
 
 
+@pytest.mark.slow
 def test_an_int4_network_is_the_int8_one_on_half_the_bytes() -> None:
     """Published architecture, no released weights: it runs in an arena that holds two activations a byte."""
     graph = with_seeded_weights(zoo.build("mcunet-256kb-int4"), 1)

@@ -370,6 +370,7 @@ def test_what_nothing_enters_can_keep_a_network_from_starting(capfd):
         assert report.verdict is Verdict.UNKNOWN
 
 
+@pytest.mark.slow
 def test_a_network_that_enters_subgraphs_is_reordered_and_advised():
     """What the loop takes counts when orders are compared."""
     found = reorder(read(loop()), TFLM.rules)

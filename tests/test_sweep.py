@@ -57,6 +57,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (folder / "answers").iterdir()}
 
 
+@pytest.mark.slow
 def test_a_row_is_the_document_flattened(tmp_path: Path) -> None:
     """Against pandas' own flattening of what `simulate` answers."""
     tally = run_sweep(read_spec(spec(tmp_path)), tmp_path / "out", processes=1)
@@ -76,6 +77,7 @@ def test_a_row_is_the_document_flattened(tmp_path: Path) -> None:
             assert row[name] == wanted or (pd.isna(row[name]) and pd.isna(flat[name])), name
 
 
+@pytest.mark.slow
 def test_a_network_that_fails_is_a_row(tmp_path: Path) -> None:
     (tmp_path / "broken.tflite").write_bytes(b"not a network")
     path = spec(tmp_path, 'networks = ["broken.tflite", "smallcifar"]\nboards = ["stm32f412"]\n')
@@ -87,6 +89,7 @@ def test_a_network_that_fails_is_a_row(tmp_path: Path) -> None:
     assert rows["verdict"][1] == "fits"
 
 
+@pytest.mark.slow
 def test_the_file_says_what_it_answers(tmp_path: Path) -> None:
     import pyarrow.parquet
 
@@ -144,6 +147,7 @@ def space(random):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("always", [True, False])
 def test_a_worker_that_dies(tmp_path: Path, always: bool) -> None:
     """Once: its work is done by another. Always: the network that kills becomes a row, and the others are answered."""
@@ -173,6 +177,7 @@ def test_another_spec_is_refused(tmp_path: Path) -> None:
         run_sweep(other, tmp_path / "out", processes=1)
 
 
+@pytest.mark.slow
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -301,6 +306,7 @@ def test_a_scheduler_that_takes_the_connection_and_says_nothing(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_workers_of_another_version_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The workers are of this version, so the one that asks is made another."""
     pytest.importorskip("distributed", reason="needs mcusim[sweep]")

@@ -66,6 +66,7 @@ def test_a_front_is_what_no_other_beats(places: list[tuple[int, int]], x_up: boo
     assert len(found) == len(wanted)
 
 
+@pytest.mark.slow
 def test_accuracies_are_of_one_data_set_and_say_where_they_come_from(folder: str) -> None:
     found = sweep_points(folder, "sram", "accuracy", "board")
     assert [panel.title for panel in found.panels] == BOARDS
@@ -104,6 +105,7 @@ def broken(candidate):
 """
 
 
+@pytest.mark.slow
 def test_accuracies_of_a_predictor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of networks drawn and named, each asked about once, with the choices of the space."""
     spec = tmp_path / "sweep.toml"
@@ -136,6 +138,7 @@ def test_accuracies_of_a_predictor(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not Path("a.svg").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("x", "y", "by", "width"),
     [("sram", "accuracy", "board", 6.3), ("macs", "latency", "network", 3.5), ("flash", "sram", None, 13.0)],

@@ -161,6 +161,7 @@ def document(name: str) -> Document:
 EVERY = ["small", *DOCUMENTS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
 @pytest.mark.parametrize("name", EVERY)
 def test_no_line_is_wider_than_asked(name, glyphs):

@@ -75,6 +75,7 @@ def test_claims_are_computed_from_digits():
     assert gained(Printed(""), Printed("1")).from_rows is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_simulated_figure_names_its_basis(name):
     for table in document(name).tables:
@@ -202,6 +203,7 @@ def test_a_witness_has_no_accuracy(monkeypatch):
 # Visual Wake Words
 
 
+@pytest.mark.slow
 def test_vww_points_are_counted_as_their_sources_count():
     shown = document("vww").tables[0]
     for row, figure in zip(shown.rows, shown.figures("sram"), strict=True):
@@ -209,6 +211,7 @@ def test_vww_points_are_counted_as_their_sources_count():
         assert figure.printed.is_met_by(figure.value / KIB) == is_explained, (row.label, row.about)
 
 
+@pytest.mark.slow
 def test_a_cut_network_takes_less_and_keeps_its_accuracy():
     shown = document("vww").tables[1]
     for group in shown.groups:
@@ -253,6 +256,7 @@ def test_voc_gains():
     assert sum(row.cells[2].is_printed_over for row in rows) == 1
 
 
+@pytest.mark.slow
 def test_table_1_of_mcunetv2():
     expected = {
         "MbV2": {"patch": 75, "stage-macs": 129.5e6, "stage-overhead": 41.9, "overhead": 9.3, "uniform": 12.7},

@@ -347,6 +347,7 @@ def aliased(tables: int, elements: int) -> bytes:
     return bytes(content + body + struct.pack("<I", elements) + struct.pack("<I", 1) * elements)
 
 
+@pytest.mark.slow
 def test_aliased_parts_do_not_take_quadratic_time() -> None:
     """100,000 tensors that are one table, with 100,000 dimensions: 10 thousand million elements to read, if one did."""
     assert_harmless(aliased(100_000, 100_000))

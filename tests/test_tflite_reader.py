@@ -211,6 +211,7 @@ def test_equal_node_names_are_told_apart() -> None:
 # --- the schema as data
 
 
+@pytest.mark.slow
 def test_schema_tables_are_what_the_generator_writes() -> None:
     pytest.importorskip("ruff")
     spec = importlib.util.spec_from_file_location("gen_tflite_tables", REPO / "scripts" / "gen_tflite_tables.py")

@@ -283,6 +283,7 @@ def assert_runtimes_agree(name: str) -> None:
         assert np.abs(one.astype(int) - other).max() <= 1  # LiteRT rounds FULLY_CONNECTED once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_small_published_networks_run(name: str) -> None:
     assert_runtimes_agree(name)

@@ -75,6 +75,7 @@ def assert_smallest(paths: Sequence[Path]) -> list[int]:
     return unused
 
 
+@pytest.mark.slow
 @pytest.mark.corpus
 def test_every_corpus_network_starts_in_no_less(corpus):
     paths = [model.path for model in corpus_models("tflm_head_bytes")]

@@ -41,6 +41,7 @@ def is_told(graph: Graph, runtime: str, *, moves_input: bool = True) -> bool:
     return layers_are_cheapest(lower(graph, LAYER, rules), rules, prices, moves_input=moves_input)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [None, InputPlace.ARENA])
 @pytest.mark.parametrize("runtime", ["tinyengine", "mcusim"])
 def test_best_equals_that_of_the_front(runtime, place):

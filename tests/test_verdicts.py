@@ -64,6 +64,7 @@ def test_a_check_says_which(options: list[str], code: int, words: str) -> None:
     assert words in told.err
 
 
+@pytest.mark.slow
 def test_fit_is_held_to_the_budgets_that_were_stated() -> None:
     told = run("fit", "mcunet-vww1", "--profile", "stm32f746", "--sram-budget", "64k", "--check")
     assert told.code == 1

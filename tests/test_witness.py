@@ -137,6 +137,7 @@ def test_draws_are_those_of_every_python() -> None:
 # Counts
 
 
+@pytest.mark.slow
 @given(task=TASKS, seed=st.integers(0, 2**32))
 @settings(max_examples=40)
 def test_sums_of_parts_are_what_the_whole_network_counts(task: Task, seed: int) -> None:
@@ -178,6 +179,7 @@ def test_the_detection_head_is_that_of_the_person_detector() -> None:
 # The search
 
 
+@pytest.mark.slow
 def test_a_search_again_gives_the_stored_file_byte_for_byte() -> None:
     path = ROOT / "scripts" / "regen_witnesses.py"
     spec = importlib.util.spec_from_file_location("regen_witnesses", path)
@@ -189,6 +191,7 @@ def test_a_search_again_gives_the_stored_file_byte_for_byte() -> None:
     assert script.witness_file(QUICK) == stored.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_more_macs_within_budgets() -> None:
     told: list[tuple[int, int, float]] = []
     asked: dict[str, Any] = {"profile": "stm32f412", "task": "vww", "resolutions": [96], "grids": [1, 2], "effort": 10}
@@ -204,6 +207,7 @@ def test_more_macs_within_budgets() -> None:
     assert most.graph.source.description.endswith("accuracy unknown")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_met_says_how_far_it_is_off() -> None:
     nearest = search_net(macs=1e6, profile="stm32f412", task="vww", resolutions=[96], grids=[1], effort=10)
     off = {judged.of: judged for judged in nearest.judged}
@@ -344,6 +348,7 @@ ASKED = (
 )
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_can_be_run_and_asked_again(tmp_path: Path) -> None:
     path, document = tmp_path / "mine.toml", tmp_path / "found.json"
     answer = run(*ASKED, "--macs", "9M", "--tolerance", "10%", "-o", str(path), "--json", str(document))
@@ -360,6 +365,7 @@ def test_the_command_writes_what_can_be_run_and_asked_again(tmp_path: Path) -> N
     assert second.read_bytes() == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_command_is_honest_about_failure(tmp_path: Path) -> None:
     path = tmp_path / "none.toml"
     answer = run(*ASKED, "--macs", "1M", "-o", str(path))
