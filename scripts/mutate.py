@@ -41,7 +41,7 @@ PATIENCE = 4
 """A fault with which the tests take so many times as long loops."""
 LONG_SECONDS = 20
 """A test that takes longer than this without a fault is left out."""
-QUIETLY = ("-q", "--quick", "-p", "no:cacheprovider", "--no-header", "-W", "ignore")
+QUIETLY = ("-q", "--few", "-p", "no:cacheprovider", "--no-header", "-W", "ignore")
 
 TESTS = {
     "mcusim/lowering": (
@@ -64,7 +64,7 @@ TESTS = {
     ),
     "mcusim/report.py": ("test_report.py", "test_render.py", "test_json_documents.py"),
 }
-"""Room -> its topical tests, run with --quick."""
+"""Room -> its topical tests, run with --few."""
 
 COMPARISONS = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult, ast.Div: ast.Mult}

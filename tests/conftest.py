@@ -40,22 +40,23 @@ settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 settings.register_profile("quick", settings.get_profile("dev"), max_examples=10)
 
 QUICK_CASES = 3
-"""So many cases of a parametrised test with `--quick`: the first, the last and one between."""
+"""So many cases of a parametrised test with `--few` and `--quick`: the first, the last and one between."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--quick",
-        action="store_true",
-        help=f"every test but the slow ones, {QUICK_CASES} cases of each: about a minute",
-    )
+    parser.addoption("--few", action="store_true", help=f"{QUICK_CASES} cases of each parametrised test")
+    parser.addoption("--quick", action="store_true", help="--few, and every test but the slow ones: about a minute")
 
 
-def only_quick(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave no slow test, and a few cases of each parametrised one."""
+def has_few_cases(config: pytest.Config) -> bool:
+    return bool(config.getoption("--few") or config.getoption("--quick"))
+
+
+def only_few(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave a few cases of each parametrised test, with `--quick` no slow test."""
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if item.get_closest_marker("slow") is None:
+        if item.get_closest_marker("slow") is None or not config.getoption("--quick"):
             cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     kept = {id(item) for each in cases.values() for item in spread_out(each)}
     config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
@@ -106,7 +107,7 @@ def corpus_models(needs: str | None = None) -> list[CorpusModel]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--quick"):
+    if has_few_cases(config):
         settings.load_profile("quick")
     watch()
     corpus_folder()  # a wrong MCUSIM_CORPUS stops the run at once
@@ -138,8 +139,8 @@ def is_intact(path: Path, sha256: str) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--quick"):
-        only_quick(config, items)
+    if has_few_cases(config):
+        only_few(config, items)
     for item in items:
         if {"corpus", "corpus_model"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("corpus")
