@@ -86,10 +86,10 @@ def format_hz(clock_hz: float) -> str:
 
 
 def format_percent(ratio: float) -> str:
-    """`12 %` for 0.12; one decimal below ten percent; `>999 %` for more than anybody reads."""
+    """`12 %` for 0.12; one decimal below ten percent; from ten times on `12x`, `>999x` for more than anybody reads."""
     percent = ratio * 100
     if percent >= 999.5:
-        return ">999 %"
+        return f"{ratio:.0f}x" if ratio < 999.5 else ">999x"
     return f"{percent:.0f} %" if abs(percent) >= 10 else f"{percent:.1f} %"
 
 

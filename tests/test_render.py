@@ -240,7 +240,8 @@ def test_boards_are_counted_and_say_what_they_miss() -> None:
 
 
 def test_huge_shares_are_capped() -> None:
-    assert format_percent(1e9) == ">999 %"
+    assert format_percent(1e9) == ">999x"
+    assert format_percent(12.3) == "12x"
     assert format_percent(9.99) == "999 %"
 
 
