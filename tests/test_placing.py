@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from test_planners import heights, optimum
 
@@ -142,6 +142,7 @@ def test_columns_of_numbers_place_as_pairs_do(tightest: bool, monkeypatch: pytes
         st.tuples(st.integers(0, 19), st.integers(0, 20), st.integers(0, 3), st.integers(1, 3)), max_size=25
     ),
 )
+@example(steps=8, chunk_steps=2, asked=[(3, 4, 0, 1), (5, 6, 0, 2), (0, 8, 0, 3), (2, 7, 1, 1)])
 def test_levels_kept_by_chunks_are_those_kept_step_by_step(
     steps: int, chunk_steps: int, asked: list[tuple[int, int, int, int]]
 ) -> None:
