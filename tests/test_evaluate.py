@@ -48,8 +48,8 @@ def ask(*args: str | Path) -> tuple[int, str, str]:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main([str(arg) for arg in args])
     notices = "mcusim: compiling kernels"  # on a machine that runs the first network of its life
-    told = [line for line in err.getvalue().splitlines(keepends=True) if not line.startswith(notices)]
-    return code, out.getvalue(), "".join(told)
+    warnings = [line for line in err.getvalue().splitlines(keepends=True) if not line.startswith(notices)]
+    return code, out.getvalue(), "".join(warnings)
 
 
 @pytest.fixture(autouse=True)
@@ -91,32 +91,32 @@ def test_classification_is_scikit_learns(tmp_path: Path) -> None:
     classes = 7
     graph = random_classifier(classes)
     pixels, labels = random_images(tmp_path / "d", classes, 9)
-    found = mcusim.evaluate(graph, tmp_path / "d")
+    evaluation = mcusim.evaluate(graph, tmp_path / "d")
     (answers,) = mcusim.execute(graph, (pixels - 128).astype(np.int8))
     scores = answers - np.arange(classes) * 1e-3  # of equal ones the lower class is first
     predicted = scores.argmax(axis=1)
-    assert [p.ranked[0] for p in found.predictions] == predicted.tolist()
-    assert found.value == pytest.approx(accuracy_score(labels, predicted))
-    top5 = next(score for score in found.scores if score.metric == "top5")
+    assert [p.ranked[0] for p in evaluation.predictions] == predicted.tolist()
+    assert evaluation.value == pytest.approx(accuracy_score(labels, predicted))
+    top5 = next(score for score in evaluation.scores if score.metric == "top5")
     assert top5.value == pytest.approx(top_k_accuracy_score(labels, scores, k=5))
-    assert np.array_equal(found.confusion_matrix(), confusion_matrix(labels, predicted, labels=range(classes)))
-    frame = found.to_frame()
+    assert np.array_equal(evaluation.confusion_matrix(), confusion_matrix(labels, predicted, labels=range(classes)))
+    frame = evaluation.to_frame()
     assert frame["metric"].tolist() == ["top1", "top5"]
-    assert frame["value"].tolist() == [found.value, top5.value]
+    assert frame["value"].tolist() == [evaluation.value, top5.value]
     assert (frame["low"] <= frame["value"]).all()
     recalls = recall_score(labels, predicted, average=None, labels=range(classes))
-    assert [row.value for row in found.classes] == pytest.approx(recalls.tolist())
-    assert sum(pair.times for pair in found.confusions) == len(labels) - round(found.value * len(labels))
+    assert [row.value for row in evaluation.classes] == pytest.approx(recalls.tolist())
+    assert sum(pair.times for pair in evaluation.confusions) == len(labels) - round(evaluation.value * len(labels))
 
 
 def test_two_classes_have_an_area_too(tmp_path: Path) -> None:
     graph = random_classifier(2)
     pixels, labels = random_images(tmp_path / "d", 2, 30)
-    found = mcusim.evaluate(graph, tmp_path / "d", metric="auc")
+    evaluation = mcusim.evaluate(graph, tmp_path / "d", metric="auc")
     (answers,) = mcusim.execute(graph, (pixels - 128).astype(np.int8))
     difference = answers[:, 1].astype(int) - answers[:, 0]
-    assert found.value == pytest.approx(roc_auc_score(labels, difference))
-    assert {score.metric.value for score in found.scores} == {"top1", "auc"}
+    assert evaluation.value == pytest.approx(roc_auc_score(labels, difference))
+    assert {score.metric.value for score in evaluation.scores} == {"top1", "auc"}
 
 
 def test_anomalies_are_told_by_the_error_of_whole_recordings(tmp_path: Path) -> None:
@@ -133,8 +133,8 @@ def test_anomalies_are_told_by_the_error_of_whole_recordings(tmp_path: Path) -> 
         ({"x": x, "y": y, "groups": groups}, roc_auc_score(y[::4], errors.reshape(10, 4).mean(axis=1))),
     ):
         np.savez(tmp_path / "d.npz", **arrays)
-        found = mcusim.evaluate(graph, tmp_path / "d.npz")
-        assert (found.metric.value, found.value) == ("auc", pytest.approx(right, abs=1e-6))
+        evaluation = mcusim.evaluate(graph, tmp_path / "d.npz")
+        assert (evaluation.metric.value, evaluation.value) == ("auc", pytest.approx(right, abs=1e-6))
 
 
 def test_arrays_of_every_kind_give_the_same(tmp_path: Path) -> None:
@@ -145,13 +145,13 @@ def test_arrays_of_every_kind_give_the_same(tmp_path: Path) -> None:
     ranked = []
     for x in (stored, stored.astype(np.int32), pixels, pixels / 255, (pixels / 255).astype(np.float32)):
         np.savez(tmp_path / "d.npz", x=x, y=y)
-        found = mcusim.evaluate(graph, tmp_path / "d.npz", preprocess="range=0..1" if x is pixels else ())
-        ranked.append([p.ranked for p in found.predictions])
+        evaluation = mcusim.evaluate(graph, tmp_path / "d.npz", preprocess="range=0..1" if x is pixels else ())
+        ranked.append([p.ranked for p in evaluation.predictions])
     assert all(one == ranked[0] for one in ranked)
 
 
 @pytest.mark.parametrize(
-    ("scaled", "options", "told"),
+    ("scaled", "options", "words"),
     [
         (lambda pixels: pixels / 255, (), ""),
         (lambda pixels: pixels - 128.0, (), "12 of 12 samples are beyond the input's range"),
@@ -162,32 +162,32 @@ def test_arrays_of_every_kind_give_the_same(tmp_path: Path) -> None:
     ],
 )
 def test_samples_beyond_the_input_are_told(
-    scaled: Callable[[Any], Any], options: tuple[str, ...], told: str, tmp_path: Path
+    scaled: Callable[[Any], Any], options: tuple[str, ...], words: str, tmp_path: Path
 ) -> None:
     """Stored integers given as floats, and pixels of another range, are cut off: half of the samples is enough."""
     rng = np.random.default_rng(6)
     np.savez(tmp_path / "d.npz", x=scaled(rng.integers(0, 256, (12, 8, 8, 3))), y=np.arange(12) % 4)
-    found = mcusim.evaluate(random_classifier(4), tmp_path / "d.npz", preprocess=options, diagnose=False)
-    warned = [warning for warning in found.warnings if "beyond" in warning]
-    assert len(warned) == bool(told)
-    assert told in "".join(warned)
+    evaluation = mcusim.evaluate(random_classifier(4), tmp_path / "d.npz", preprocess=options, diagnose=False)
+    warned = [warning for warning in evaluation.warnings if "beyond" in warning]
+    assert len(warned) == bool(words)
+    assert words in "".join(warned)
 
 
 @pytest.mark.parametrize(
-    ("at_end", "told"),
+    ("at_end", "words"),
     [(6, "6 of 12 samples lie at the ends of the input's range"), (5, ""), (12, "12 of 12"), (0, "")],
 )
 @pytest.mark.parametrize("kind", ["int8", "float"])
-def test_samples_at_the_ends_are_told(at_end: int, told: str, kind: str, tmp_path: Path) -> None:
+def test_samples_at_the_ends_are_told(at_end: int, words: str, kind: str, tmp_path: Path) -> None:
     """Whoever cut samples off before they came here left them at the ends: stored integers, and reals in range."""
     stored = np.random.default_rng(6).integers(-60, 60, (12, 8, 8, 3))
     stored[:at_end] = np.clip(stored[:at_end] * 10, -128, 127)
     x = stored.astype(np.int8) if kind == "int8" else (stored + 128) / 255
     np.savez(tmp_path / "d.npz", x=x, y=np.arange(12) % 4)
-    found = mcusim.evaluate(random_classifier(4), tmp_path / "d.npz", diagnose=False)
-    warned = [warning for warning in found.warnings if "the input's range" in warning]
-    assert len(warned) == bool(told)
-    assert told in "".join(warned)
+    evaluation = mcusim.evaluate(random_classifier(4), tmp_path / "d.npz", diagnose=False)
+    warned = [warning for warning in evaluation.warnings if "the input's range" in warning]
+    assert len(warned) == bool(words)
+    assert words in "".join(warned)
 
 
 def test_background_at_zero_is_no_cut(tmp_path: Path) -> None:
@@ -196,8 +196,8 @@ def test_background_at_zero_is_no_cut(tmp_path: Path) -> None:
     stored[:, :5] = -128
     for samples, warned in ((stored, 0), (np.full_like(stored, -128), 1)):
         np.savez(tmp_path / "d.npz", x=samples, y=np.arange(12) % 4)
-        found = mcusim.evaluate(random_classifier(4), tmp_path / "d.npz", diagnose=False)
-        assert sum("the ends" in warning for warning in found.warnings) == warned
+        evaluation = mcusim.evaluate(random_classifier(4), tmp_path / "d.npz", diagnose=False)
+        assert sum("the ends" in warning for warning in evaluation.warnings) == warned
 
 
 def test_a_float_input_is_cut_off_where_it_is_quantised(tmp_path: Path) -> None:
@@ -207,8 +207,8 @@ def test_a_float_input_is_cut_off_where_it_is_quantised(tmp_path: Path) -> None:
     rng = np.random.default_rng(6)
     for factor, warned in ((1.0, 0), (9.0, 1)):
         np.savez(tmp_path / "d.npz", x=factor * rng.random((12, 8, 8, 3)), y=np.arange(12) % 4)
-        found = mcusim.evaluate(graph, tmp_path / "d.npz", diagnose=False)
-        assert sum("12 of 12 samples are beyond" in warning for warning in found.warnings) == warned
+        evaluation = mcusim.evaluate(graph, tmp_path / "d.npz", diagnose=False)
+        assert sum("12 of 12 samples are beyond" in warning for warning in evaluation.warnings) == warned
 
 
 def right_precision(images: dict[str, Any], label: str, number: int) -> tuple[float, float]:
@@ -239,14 +239,14 @@ def detector(tmp_path: Path) -> tuple[Path, Path, Path, dict[str, Any]]:
 
 def test_detection_is_the_devkits(detector: tuple[Path, Path, Path, dict[str, Any]]) -> None:
     model, data, declared, images = detector
-    found = mcusim.evaluate(model, data, preprocess=str(declared))
+    evaluation = mcusim.evaluate(model, data, preprocess=str(declared))
     right = [right_precision(images, label, number) for number, label in enumerate(("cat", "dog"))]
-    scores = {score.metric.value: score for score in found.scores}
+    scores = {score.metric.value: score for score in evaluation.scores}
     assert (scores["map"].value, scores["map11"].value) == pytest.approx(tuple(np.mean(right, axis=0)))
-    assert [row.value for row in found.classes] == pytest.approx([whole for whole, _ in right])
-    assert found.metric.value == "map11"  # as the rules of 2007 have it
-    assert all(score.low <= score.value <= score.high for score in found.scores)
-    assert 0.1 < found.value < 0.9
+    assert [row.value for row in evaluation.classes] == pytest.approx([whole for whole, _ in right])
+    assert evaluation.metric.value == "map11"  # as the rules of 2007 have it
+    assert all(score.low <= score.value <= score.high for score in evaluation.scores)
+    assert 0.1 < evaluation.value < 0.9
 
 
 def test_boxes_are_kept_exactly(detector: tuple[Path, Path, Path, dict[str, Any]], tmp_path: Path) -> None:
@@ -283,10 +283,10 @@ class Stop:
     """Stops a run as Ctrl-C does, once enough is done; remembers what it was told."""
 
     def __init__(self, after: int) -> None:
-        self.after, self.told = after, list[tuple[int, int]]()
+        self.after, self.reported = after, list[tuple[int, int]]()
 
     def __call__(self, done: int, total: int, share: float | None) -> None:
-        self.told.append((done, total))
+        self.reported.append((done, total))
         if done >= self.after:
             raise KeyboardInterrupt
 
@@ -312,10 +312,10 @@ def test_what_was_computed_is_not_computed_again(
 
     monkeypatch.setattr(running, "execute", counted)
     again = Stop(999)
-    found = mcusim.evaluate(model, data, resume=state, progress=again)
-    assert again.told[0] == (done, 90)
+    evaluation = mcusim.evaluate(model, data, resume=state, progress=again)
+    assert again.reported[0] == (done, 90)
     assert computed == 90 - done
-    assert found == mcusim.evaluate(model, data)
+    assert evaluation == mcusim.evaluate(model, data)
     assert state.read_bytes().startswith(kept)
     assert mcusim.evaluate(model, data, resume=state, limit=3).count == 3
 
@@ -331,10 +331,10 @@ def test_a_state_of_something_else_is_refused(colours: tuple[Path, Path], tmp_pa
         ((*args, *BGR), "other preprocessing"),
         ((*args, "--numerics", "single-rounding"), "other preprocessing"),
     ]
-    for question, told in asked:
+    for question, difference in asked:
         code, out, err = ask(*question)
         assert (code, out) == (2, "")
-        assert f"it was computed with {told}" in err
+        assert f"it was computed with {difference}" in err
     save_image(data / "a_red" / "new.png", noisy((200, 40, 30), (8, 8), np.random.default_rng()))
     assert "it was computed with another data set" in ask(*args)[2]
     assert Path("s.jsonl").read_bytes() == before
@@ -359,10 +359,10 @@ def test_ctrl_c_keeps_and_shows_what_was_computed(many: tuple[Path, Path], monke
 
     monkeypatch.setattr(command, "_progress", lambda: contextlib.nullcontext(Stop(6)))
     code, out, err = ask("evaluate", model, "--data", data, "--threads", "1", "--json", "-")
-    found = json.loads(out)
+    document = json.loads(out)
     assert code == 130
-    assert not found["data"]["is_complete"]
-    assert found["data"]["measured"] >= 6
+    assert not document["data"]["is_complete"]
+    assert document["data"]["measured"] >= 6
     path = Path(err.split("--resume ")[1].split()[0])
     assert path.is_file()
     monkeypatch.setattr(command, "_progress", contextlib.nullcontext)
@@ -381,10 +381,10 @@ def test_a_damaged_image_keeps_what_was_computed(colours: tuple[Path, Path]) -> 
     assert "leave such files out with --skip-unreadable" in err
     kept = Path(err.split("--resume ")[1].split(")")[0])
     code, out, err = ask(*args, "--skip-unreadable", "--resume", kept, "--json", "-")
-    found = json.loads(out)
+    document = json.loads(out)
     assert code == 0
-    assert (found["data"]["measured"], found["data"]["unreadable"], found["value"]) == (11, [str(bad)], 1.0)
-    assert "1 of the files could not be read and do not count" in found["warnings"]
+    assert (document["data"]["measured"], document["data"]["unreadable"], document["value"]) == (11, [str(bad)], 1.0)
+    assert "1 of the files could not be read and do not count" in document["warnings"]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -397,12 +397,12 @@ def test_colours_in_the_wrong_order_are_found(tmp_path: Path) -> None:
     code, out, _ = ask("evaluate", model, "--data", data, *BGR)
     assert code == 0
     assert "cannot be told from chance (guessing gives 33.3 %)" in out
-    told, sentence = (
+    shown, sentence = (
         " ".join(out.split()),
         "with channels in rgb order the same 60 samples give 100.0 % instead of 33.3 %",
     )
-    assert f"{sentence}: --preprocess channels=rgb" in told
-    assert "none of these" not in told
+    assert f"{sentence}: --preprocess channels=rgb" in shown
+    assert "none of these" not in shown
     fine = ask("evaluate", model, "--data", data)[1]
     assert "chance" not in fine
     assert "Check" not in fine
@@ -419,8 +419,8 @@ def test_labels_from_one_and_another_order_are_found(tmp_path: Path) -> None:
         (np.where(right < 2, right + 1, 1), "with labels moved by -1 it is "),
     ):
         np.savez(tmp_path / "d.npz", x=x, y=y)
-        found = mcusim.evaluate(graph, tmp_path / "d.npz", diagnose=False)
-        assert any(advice in told for told in found.advice), found.advice
+        evaluation = mcusim.evaluate(graph, tmp_path / "d.npz", diagnose=False)
+        assert any(advice in sentence for sentence in evaluation.advice), evaluation.advice
 
 
 def test_below_the_published_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,14 +431,16 @@ def test_below_the_published_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     model = save_model(graph, tmp_path, "mcunet-10fps_vww.tflite")
     colours = {"person": (120, 130, 125), "none": (125, 120, 130)}
     data = colour_folders(tmp_path / "d", each=60, classes=colours)
-    found = mcusim.evaluate(model, data, limit=100)
-    assert found.published == (0.873, "mit-han-lab/mcunet README @9c164f8")
-    assert found.declared_by.startswith("zoo network mcunet-vww0 (mit-han-lab/tinyml@01bca3b mcunet/eval_tflite.py")
-    assert dict(found.preprocessing)["values"] == "bytes 0..255 given as -128..127"
-    assert not any("assumed" in warning for warning in found.warnings)
-    assert found.value < 0.873
-    assert found.warnings[0].startswith("top-1: it ")
-    assert "range=0..1" in found.advice[-1]
+    evaluation = mcusim.evaluate(model, data, limit=100)
+    assert evaluation.published == (0.873, "mit-han-lab/mcunet README @9c164f8")
+    assert evaluation.declared_by.startswith(
+        "zoo network mcunet-vww0 (mit-han-lab/tinyml@01bca3b mcunet/eval_tflite.py"
+    )
+    assert dict(evaluation.preprocessing)["values"] == "bytes 0..255 given as -128..127"
+    assert not any("assumed" in warning for warning in evaluation.warnings)
+    assert evaluation.value < 0.873
+    assert evaluation.warnings[0].startswith("top-1: it ")
+    assert "range=0..1" in evaluation.advice[-1]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -473,10 +475,10 @@ def test_questions_that_cannot_be_answered(colours: tuple[Path, Path], tmp_path:
         ((model, "--data", data, "--json", "away/a.json"), "finished samples are kept: --resume"),
         ((model, "--data", data, "--classes", "none.txt"), "it cannot be read"),
     ]
-    for args, told in asked:
+    for args, words in asked:
         code, out, err = ask("evaluate", *args)
         assert (code, out) == (2, ""), args
-        assert told in err, args
+        assert words in err, args
         assert err.count("\n") == 1, args
 
 
@@ -505,10 +507,10 @@ def test_documents(colours: tuple[Path, Path]) -> None:
     model, data = colours
     code, out, err = ask("evaluate", model, "--data", data, "--json", "-", "--csv", "p.csv")
     assert (code, err) == (0, "")
-    found = json.loads(out)
-    assert (found["value"], found["metric"], found["basis"]) == (1.0, "top1", "measured")
-    assert found["data"]["form"] == "folders"
-    assert [step["what"] for step in found["preprocessing"]["steps"]] == ["size", "channels", "values"]
+    document = json.loads(out)
+    assert (document["value"], document["metric"], document["basis"]) == (1.0, "top1", "measured")
+    assert document["data"]["form"] == "folders"
+    assert [step["what"] for step in document["preprocessing"]["steps"]] == ["size", "channels", "values"]
     rows = list(csv.DictReader(Path("p.csv").read_text().splitlines()))
     assert len(rows) == 12
     assert {(row["class"], row["predicted_class"], row["correct"]) for row in rows} == {(n, n, "1") for n in COLOURS}
@@ -536,11 +538,11 @@ def test_the_keyword_spotter_gets_901_of_1000(corpus: Path) -> None:
         pytest.skip("the corpus has no kws01.npz")
     model = corpus / "models" / "mlperf_kws01_dscnn_int8.tflite"
     code, out, err = ask("evaluate", model, "--data", data, "--json", "-")
-    found = json.loads(out)
+    document = json.loads(out)
     assert code == 0
     assert "fault" not in err
-    assert (found["data"]["measured"], round(found["value"] * 1000)) == (1000, 901)
-    assert sum(row["correct"] for row in found["classes"]) == 901
+    assert (document["data"]["measured"], round(document["value"] * 1000)) == (1000, 901)
+    assert sum(row["correct"] for row in document["classes"]) == 901
 
 
 def test_the_person_detector_is_read_as_it_is_declared(corpus: Path, tmp_path: Path) -> None:
@@ -550,10 +552,10 @@ def test_the_person_detector_is_read_as_it_is_declared(corpus: Path, tmp_path: P
     rng = np.random.default_rng(0)
     person = {"name": "person", "xmin": 10, "ymin": 10, "xmax": 60, "ymax": 90}
     pixels = rng.integers(0, 256, (90, 120, 3))
-    found = mcusim.evaluate(model, voc_folder(tmp_path / "VOC2012", {"a": (pixels, [person])}))
-    assert found.metric.value == "map"
-    assert [row.name for row in found.classes] == ["person"]
-    assert "eval_det.py" in found.declared_by
-    boxes = found.predictions[0].boxes
+    evaluation = mcusim.evaluate(model, voc_folder(tmp_path / "VOC2012", {"a": (pixels, [person])}))
+    assert evaluation.metric.value == "map"
+    assert [row.name for row in evaluation.classes] == ["person"]
+    assert "eval_det.py" in evaluation.declared_by
+    boxes = evaluation.predictions[0].boxes
     assert boxes == tuple(sorted(boxes, key=lambda box: -box.score))
     assert all(0 <= box.score <= 1 and box.left < box.right for box in boxes)

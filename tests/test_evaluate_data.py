@@ -36,26 +36,26 @@ def labels(dataset: Dataset) -> dict[str, int]:
 
 
 def test_folders_in_alphabetical_order(tmp_path: Path) -> None:
-    found = read(colour_folders(tmp_path, each=2))
-    assert (found.form, found.classes) == (Form.FOLDERS, tuple(COLOURS))
-    assert labels(found) == {f"{name}/{i:03}.png": n for n, name in enumerate(COLOURS) for i in range(2)}
+    dataset = read(colour_folders(tmp_path, each=2))
+    assert (dataset.form, dataset.classes) == (Form.FOLDERS, tuple(COLOURS))
+    assert labels(dataset) == {f"{name}/{i:03}.png": n for n, name in enumerate(COLOURS) for i in range(2)}
 
 
 def test_a_split_beside_train_is_taken_and_said(tmp_path: Path) -> None:
     for split in ("train", "val"):
         colour_folders(tmp_path / split, each=1)
-    found = read(tmp_path)
-    assert len(found.samples) == 3
-    assert found.notes[0] == "the folder val of it"
+    dataset = read(tmp_path)
+    assert len(dataset.samples) == 3
+    assert dataset.notes[0] == "the folder val of it"
 
 
 def test_numbers_are_class_numbers(tmp_path: Path) -> None:
     for name in ("2", "10", "1"):
         save_image(tmp_path / name / "a.png", noisy((1, 2, 3), (8, 8), NOISE))
     assert labels(read(tmp_path, outputs=11)) == {"1/a.png": 1, "10/a.png": 10, "2/a.png": 2}
-    with pytest.raises(InputError, match="label '10' is class 10, and the network tells apart 0 to 9") as told:
+    with pytest.raises(InputError, match="label '10' is class 10, and the network tells apart 0 to 9") as refusal:
         read(tmp_path, outputs=10)
-    assert "--label-offset -1" in told.value.fix
+    assert "--label-offset -1" in refusal.value.fix
     assert set(labels(read(tmp_path, outputs=10, label_offset=-1)).values()) == {0, 1, 9}
 
 
@@ -63,9 +63,9 @@ def test_classes_name_the_outputs(tmp_path: Path) -> None:
     data = colour_folders(tmp_path / "d", each=1)
     names = tmp_path / "names.txt"
     names.write_text("c_blue the sky\nunused\na_red\nb_green\n\n")
-    found = read(data, outputs=5, classes=read_classes(str(names)))
-    assert [sample.label for sample in found.samples] == [2, 3, 0]
-    assert found.classes == ("c_blue the sky", "unused", "a_red", "b_green", "4")
+    dataset = read(data, outputs=5, classes=read_classes(str(names)))
+    assert [sample.label for sample in dataset.samples] == [2, 3, 0]
+    assert dataset.classes == ("c_blue the sky", "unused", "a_red", "b_green", "4")
     with pytest.raises(InputError, match="label 'b_green' is not among the 2 lines of --classes"):
         read(data, classes=("a_red", "c_blue"))
     with pytest.raises(InputError, match="it lists 4 classes, and the network tells apart 3"):
@@ -88,9 +88,9 @@ def test_labels_that_do_not_match_the_network(tmp_path: Path) -> None:
 
 
 def refused(path: Path, match: str, **how: Any) -> None:
-    with pytest.raises(InputError, match=match) as told:
+    with pytest.raises(InputError, match=match) as refusal:
         read(path, **how)
-    assert told.value.fix
+    assert refusal.value.fix
 
 
 def test_folders_without_images(tmp_path: Path) -> None:
@@ -111,13 +111,13 @@ def test_a_limit_takes_from_every_class_and_grows(tmp_path: Path) -> None:
     data = read(colour_folders(tmp_path, each=5))
     seen: set[str] = set()
     for limit in (1, 3, 4, 7, 15, 99):
-        few, told = limited(data, limit)
+        few, note = limited(data, limit)
         names = set(labels(few))
         assert seen <= names
         assert len(names) == min(limit, 15)
         counts = np.bincount([sample.label for sample in few.samples], minlength=3)
         assert counts.max() - counts.min() <= 1
-        assert told == ("" if limit >= 15 else f"{limit} of 15 samples, the first of each class in turn")
+        assert note == ("" if limit >= 15 else f"{limit} of 15 samples, the first of each class in turn")
         seen = names
 
 
@@ -149,9 +149,9 @@ def flat(tmp_path: Path) -> Path:
 )
 def test_ground_truth_of_flat_images(flat: Path, file: str, text: str, expected: list[int]) -> None:
     (flat / file).write_text(text)
-    found = read(flat, outputs=3 if file.endswith("csv") else 10)
-    assert found.form is Form.IMAGENET
-    assert [sample.label for sample in found.samples] == expected
+    dataset = read(flat, outputs=3 if file.endswith("csv") else 10)
+    assert dataset.form is Form.IMAGENET
+    assert [sample.label for sample in dataset.samples] == expected
 
 
 def test_ground_truth_that_cannot_be_used(flat: Path) -> None:
@@ -181,9 +181,9 @@ def test_synset_folders_are_imagenet(tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", [("non_person", "person"), ("person", "zero"), ("Person", "background")])
 def test_person_is_class_one_whatever_the_alphabet_says(tmp_path: Path, names: tuple[str, str]) -> None:
     data = colour_folders(tmp_path, each=1, classes=dict.fromkeys(names, (5, 5, 5)))
-    found = read(data, outputs=2)
-    assert found.form is Form.VWW
-    assert {name.split("/")[0].lower(): label for name, label in labels(found).items()}["person"] == 1
+    dataset = read(data, outputs=2)
+    assert dataset.form is Form.VWW
+    assert {name.split("/")[0].lower(): label for name, label in labels(dataset).items()}["person"] == 1
 
 
 def coco(root: Path, annotations: list[dict[str, Any]], categories: list[dict[str, Any]]) -> Path:
@@ -206,10 +206,10 @@ def test_annotations_of_the_wake_words_script(tmp_path: Path) -> None:
     notes = [{"image_id": 3, "category_id": 1, "area": 9}, {"image_id": 7, "category_id": 0}]
     file = coco(tmp_path, notes, [{"id": 0, "name": "not-person"}, {"id": 1, "name": "person"}])
     for place in (tmp_path, file):
-        found = read(place, outputs=2)
-        assert found.form is Form.VWW
-        assert labels(found) == {"3.png": 1, "5.png": 0, "7.png": 0}
-        assert [sample.name for sample in found.samples] == ["3.png", "5.png", "7.png"]
+        dataset = read(place, outputs=2)
+        assert dataset.form is Form.VWW
+        assert labels(dataset) == {"3.png": 1, "5.png": 0, "7.png": 0}
+        assert [sample.name for sample in dataset.samples] == ["3.png", "5.png", "7.png"]
 
 
 def test_annotations_of_coco_itself(tmp_path: Path) -> None:
@@ -244,9 +244,9 @@ def test_voc_boxes_lie_between_the_edges_of_their_pixels(tmp_path: Path) -> None
     cat = {"name": "cat", "xmin": 1, "ymin": 2, "xmax": 1, "ymax": 5, "difficult": 1}
     other = {**cat, "name": "zebra"}
     voc_folder(tmp_path / "VOCdevkit" / "VOC2007", {"000001": (PIXELS, [cat, other])})
-    found = read(tmp_path, outputs=20)
-    assert (found.form, found.notes, found.is_voc2007) == (Form.VOC, ("split test",), True)
-    (sample,) = found.samples
+    dataset = read(tmp_path, outputs=20)
+    assert (dataset.form, dataset.notes, dataset.is_voc2007) == (Form.VOC, ("split test",), True)
+    (sample,) = dataset.samples
     assert sample.boxes == ((7, 0.0, 1.0, 1.0, 5.0, True),)
 
 
@@ -283,10 +283,10 @@ def saved(path: Path, **arrays: Any) -> Path:
 def test_arrays_and_their_labels(tmp_path: Path) -> None:
     x = NOISE.integers(-128, 128, (4, 8, 8, 3)).astype(np.int8)
     for y in (np.array([0, 1, 2, 1]), np.eye(3)[[0, 1, 2, 1]], np.array([[0], [1], [2], [1]], np.float32)):
-        found = read(saved(tmp_path / "d.npz", x=x, y=y))
-        assert (found.form, [sample.label for sample in found.samples]) == (Form.ARRAYS, [0, 1, 2, 1])
-        assert found.arrays is not None
-        assert np.array_equal(found.arrays, x)
+        dataset = read(saved(tmp_path / "d.npz", x=x, y=y))
+        assert (dataset.form, [sample.label for sample in dataset.samples]) == (Form.ARRAYS, [0, 1, 2, 1])
+        assert dataset.arrays is not None
+        assert np.array_equal(dataset.arrays, x)
         assert read(tmp_path).place == tmp_path / "d.npz"
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "y.npy", y)

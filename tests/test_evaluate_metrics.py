@@ -46,16 +46,16 @@ def test_intervals_hold_what_they_should() -> None:
     truth, held, runs = 0.5 * (1 + math.erf(1 / 2)), 0, 60  # areas of N(0,1) against N(1,1) below each other
     for _ in range(runs):
         labels = np.repeat([0, 1], 60)
-        found = auc_score((rng.normal(size=120) + labels).tolist(), labels.tolist())
-        held += found.low <= truth <= found.high
-        assert found.low <= found.value <= found.high
+        area = auc_score((rng.normal(size=120) + labels).tolist(), labels.tolist())
+        held += area.low <= truth <= area.high
+        assert area.low <= area.value <= area.high
     assert held >= 0.85 * runs
 
 
 def test_perfect_is_not_certain() -> None:
-    found = auc_score([0.1, 0.2, 0.3, 0.8, 0.9], [0, 0, 0, 1, 1])
-    assert (found.value, found.high) == (1.0, 1.0)
-    assert found.low == wilson(2, 2)[0]
+    area = auc_score([0.1, 0.2, 0.3, 0.8, 0.9], [0, 0, 0, 1, 1])
+    assert (area.value, area.high) == (1.0, 1.0)
+    assert area.low == wilson(2, 2)[0]
 
 
 def test_the_same_twice() -> None:
@@ -84,7 +84,7 @@ SIDE = 40.0
 def scenes(draw: st.DrawFn, difficult_share: float) -> tuple[list[list[Box]], list[list[Detected]]]:
     """Images with objects, and detections: objects jittered, doubled, missed, and noise."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    truth, found = [], []
+    truth, detections = [], []
     for _ in range(draw(st.integers(1, 6))):
         boxes = [
             Box(int(rng.integers(CLASSES)), *_edges(rng), is_difficult=bool(rng.random() < difficult_share))
@@ -99,9 +99,9 @@ def scenes(draw: st.DrawFn, difficult_share: float) -> tuple[list[list[Box]], li
             Detected(int(rng.integers(CLASSES)), float(rng.random()), *_edges(rng)) for _ in range(rng.integers(0, 4))
         ]
         truth.append(boxes)
-        found.append([d for d in near + noise if d.left < d.right and d.top < d.bottom])
+        detections.append([d for d in near + noise if d.left < d.right and d.top < d.bottom])
     truth[0].append(Box(0, *_edges(rng)))  # there is something to find
-    return truth, found
+    return truth, detections
 
 
 def _edges(rng: np.random.Generator) -> tuple[float, float, float, float]:
@@ -120,10 +120,10 @@ def inclusive(box: Box | Detected) -> list[float]:
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_average_precision_is_the_published_one(scene: tuple[list[list[Box]], list[list[Detected]]]) -> None:
     """Without difficult objects: the library repeats their flags in a wrong order, and counts them as to be found."""
-    truth, found = scene
-    rows, whole, eleven = map_scores(truth, found, CLASSES)
+    truth, detections = scene
+    rows, whole, eleven = map_scores(truth, detections, CLASSES)
     judge = MetricBuilder.build_evaluation_metric("map_2d", async_mode=False, num_classes=CLASSES)
-    for boxes, detected in zip(truth, found, strict=True):
+    for boxes, detected in zip(truth, detections, strict=True):
         right = [[*inclusive(b), b.label, 0, 0] for b in boxes]
         judge.add(
             np.array([[*inclusive(d), d.label, d.score] for d in detected], float).reshape(-1, 6),
@@ -131,19 +131,19 @@ def test_average_precision_is_the_published_one(scene: tuple[list[list[Box]], li
         )
     known = [row.label for row in rows if row.objects]
     for points, values, mean in ((None, "value", whole), (np.arange(11) / 10, "eleven", eleven)):
-        told: dict[int, Any] = judge.value(iou_thresholds=0.5, recall_thresholds=points)[0.5]
+        theirs: dict[int, Any] = judge.value(iou_thresholds=0.5, recall_thresholds=points)[0.5]
         ours = [getattr(row, values) for row in rows if row.objects]
-        assert ours == pytest.approx([told[label]["ap"] for label in known], abs=1e-6)
+        assert ours == pytest.approx([theirs[label]["ap"] for label in known], abs=1e-6)
         assert mean.value == pytest.approx(np.mean(ours))
 
 
 @given(scene=scenes(difficult_share=0.3))
 def test_average_precision_is_the_devkits(scene: tuple[list[list[Box]], list[list[Detected]]]) -> None:
-    truth, found = scene
-    rows, _, _ = map_scores(truth, found, CLASSES)
+    truth, detections = scene
+    rows, _, _ = map_scores(truth, detections, CLASSES)
     for row in rows:
         objects = [[(inclusive(b), b.is_difficult) for b in boxes if b.label == row.label] for boxes in truth]
-        rest = [(i, d.score, inclusive(d)) for i, boxes in enumerate(found) for d in boxes if d.label == row.label]
+        rest = [(i, d.score, inclusive(d)) for i, boxes in enumerate(detections) for d in boxes if d.label == row.label]
         right = average_precision(objects, rest)
         if right is None:
             assert row.objects == 0
@@ -152,8 +152,8 @@ def test_average_precision_is_the_devkits(scene: tuple[list[list[Box]], list[lis
             assert (row.value, row.eleven) == pytest.approx(tuple(map(float, right)), abs=1e-9)
 
 
-def one_class(truth: list[list[Box]], found: list[list[Detected]]) -> tuple[float, float]:
-    (row,), _, _ = map_scores(truth, found, 1)
+def one_class(truth: list[list[Box]], detections: list[list[Detected]]) -> tuple[float, float]:
+    (row,), _, _ = map_scores(truth, detections, 1)
     return row.value, row.eleven
 
 
@@ -187,8 +187,8 @@ def test_difficult_objects_are_neither_found_nor_missed() -> None:
 
 def test_three_of_ten_reach_the_point_of_three_tenths() -> None:
     truth = [[Box(0, 20 * i, 0, 20 * i + 10, 10) for i in range(10)]]
-    found = [[Detected(0, 1 - i / 10, 20 * i, 0, 20 * i + 10, 10) for i in range(3)]]
-    assert one_class(truth, found) == pytest.approx((0.3, 4 / 11))
+    detections = [[Detected(0, 1 - i / 10, 20 * i, 0, 20 * i + 10, 10) for i in range(3)]]
+    assert one_class(truth, detections) == pytest.approx((0.3, 4 / 11))
 
 
 def test_overlap_of_nothing_is_nothing() -> None:

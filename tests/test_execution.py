@@ -55,8 +55,8 @@ def assert_golden(graph: Graph, golden: Golden, run: int, **options: Any) -> Non
     expected = golden.tensors(run)
     wrong = [graph.nodes[graph.producer[t]].name for t, sha in expected.items() if sha256(trace[t]) != sha]
     assert not wrong, f"{len(wrong)} of {len(expected)} tensors differ, the first of '{wrong[0]}'"
-    for found, wanted in zip(trace.outputs, golden.outputs(run, len(graph.outputs)), strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    for output, wanted in zip(trace.outputs, golden.outputs(run, len(graph.outputs)), strict=True):
+        np.testing.assert_array_equal(output, wanted)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -74,8 +74,8 @@ def test_folded_and_in_place_gives_the_same(corpus_model: CorpusModel) -> None:
     graph, golden = load(corpus_model)
     given = inputs_of(graph, golden, 1)
     outputs = mcusim.execute(graph, given, runtime="tinyengine")
-    for found, wanted in zip(outputs, golden.outputs(1, len(graph.outputs)), strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    for output, wanted in zip(outputs, golden.outputs(1, len(graph.outputs)), strict=True):
+        np.testing.assert_array_equal(output, wanted)
 
 
 @pytest.mark.parametrize("runtime", ["tflm", "tinyengine"])
@@ -84,8 +84,8 @@ def test_no_step_touches_what_is_not_its_own(corpus_model: CorpusModel, runtime:
         pytest.skip("the canary takes long here; smaller networks run under it")
     graph, golden = load(corpus_model)
     outputs = mcusim.execute(graph, inputs_of(graph, golden, 2), runtime=runtime, check=True)
-    for found, wanted in zip(outputs, golden.outputs(2, len(graph.outputs)), strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    for output, wanted in zip(outputs, golden.outputs(2, len(graph.outputs)), strict=True):
+        np.testing.assert_array_equal(output, wanted)
 
 
 @pytest.mark.nojit
@@ -198,9 +198,9 @@ def test_a_tier_runs_the_steps_it_takes() -> None:
     tier = Recorder()
     given = np.arange(32, dtype=np.int8).reshape(1, 4, 4, 2)
     session = Session(prepared(graph), tier=tier, check=True)
-    [found] = session.run(given)
-    np.testing.assert_array_equal(found, mcusim.execute(graph, given)[0])
-    np.testing.assert_array_equal(session.trace(given).outputs[0], found)
+    [output] = session.run(given)
+    np.testing.assert_array_equal(output, mcusim.execute(graph, given)[0])
+    np.testing.assert_array_equal(session.trace(given).outputs[0], output)
     assert tier.seen == [["CONCATENATION"]] * 4, "two ranges, and each step by itself for the canary"
 
 
@@ -224,7 +224,7 @@ GOOD = np.zeros((1, 4, 4, 2), np.int8)
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "sentence"),
     [
         ([], "0 inputs came, and it has 1"),
         ([GOOD, GOOD], "2 inputs came"),
@@ -242,10 +242,10 @@ GOOD = np.zeros((1, 4, 4, 2), np.int8)
         ([[[1, 2], [3]]], "no array"),
     ],
 )
-def test_wrong_inputs_say_what_is_expected(given: Any, told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_wrong_inputs_say_what_is_expected(given: Any, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
         mcusim.execute(doubled(), given)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=sentence):
         mcusim.session(doubled()).run(given)
 
 
@@ -307,8 +307,8 @@ def test_a_schedule_never_changes_the_result(corpus: Path, schedule: str, runtim
     graph = mcusim.load(corpus / "models" / "mlperf_vww01_mbv1_025_96_int8.tflite")
     x = np.random.default_rng(7).integers(-128, 128, (1, 96, 96, 3), dtype=np.int8)
     expected = mcusim.execute(graph, x, trace=True)
-    found = mcusim.execute(graph, x, schedule=schedule, runtime=runtime, check=True)
-    np.testing.assert_array_equal(found[0], expected.outputs[0])
+    outputs = mcusim.execute(graph, x, schedule=schedule, runtime=runtime, check=True)
+    np.testing.assert_array_equal(outputs[0], expected.outputs[0])
     traced = mcusim.execute(graph, x, schedule=schedule, runtime=runtime, trace=True)
     np.testing.assert_array_equal(traced[graph.nodes[3].outputs[0]], expected[graph.nodes[3].outputs[0]])
 
@@ -324,8 +324,8 @@ def test_pieces_of_any_network_give_the_whole(corpus_model: CorpusModel) -> None
             outputs = mcusim.execute(graph, given, runtime=runtime, schedule=schedule, check=True)
         except ScheduleError:  # too few nodes, or one that cannot be cut
             continue
-        for found, wanted in zip(outputs, golden.outputs(0, len(graph.outputs)), strict=True):
-            np.testing.assert_array_equal(found, wanted)
+        for output, wanted in zip(outputs, golden.outputs(0, len(graph.outputs)), strict=True):
+            np.testing.assert_array_equal(output, wanted)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -368,7 +368,7 @@ def test_exec_writes_what_execute_answers(tmp_path: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "sentence"),
     [
         ("x.npy", np.zeros((3, 3), np.int8), "3x3 came for"),
         ("x.npy", np.zeros((1, 64, 64, 3), np.float32), "float32 came for"),
@@ -380,7 +380,7 @@ def test_exec_writes_what_execute_answers(tmp_path: Path, capsys: pytest.Capture
     ],
 )
 def test_exec_refuses_in_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: Any, told: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: Any, sentence: str
 ) -> None:
     path, output = tmp_path / name, tmp_path / "y.npy"
     if isinstance(content, bytes):
@@ -389,13 +389,13 @@ def test_exec_refuses_in_one_sentence(
         np.save(path, content, allow_pickle=True)
     assert main(["exec", "mcunet-vww0", "--seed", "0", "--input", str(path), "--output", str(output)]) == 2
     error = capsys.readouterr().err
-    assert told in error
+    assert sentence in error
     assert error.count("\n") == 1
     assert not output.exists()
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "sentence"),
     [
         (["--output", "y.txt"], "no .npy or .npz"),
         (["--trace", "t.npy"], "no .npz"),
@@ -404,6 +404,6 @@ def test_exec_refuses_in_one_sentence(
         (["--schedule", "auto"], "schedule 'auto': a run is of one schedule; name one"),
     ],
 )
-def test_exec_refuses_wrong_options(capsys: pytest.CaptureFixture[str], args: list[str], told: str) -> None:
+def test_exec_refuses_wrong_options(capsys: pytest.CaptureFixture[str], args: list[str], sentence: str) -> None:
     assert main(["exec", "mcunet-vww0", "--seed", "0", "--input", "random", *args]) == 2
-    assert told in capsys.readouterr().err
+    assert sentence in capsys.readouterr().err

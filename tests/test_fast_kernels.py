@@ -143,12 +143,12 @@ def drawn(draw: Callable[[st.SearchStrategy[Any]], Any], *, dilates: bool = True
         dilation = draw(st.sampled_from([1, 1, 1, 2])) if dilates else 1
         size += (kernel - 1) * dilation
         pads = None if draw(st.booleans()) else (draw(st.integers(0, kernel * dilation - 1)),) * 2
-        found = window(size, kernel, stride, dilation, draw(st.sampled_from(list(Padding))), pads)
-        outputs = found.outputs(size)
+        axis_window = window(size, kernel, stride, dilation, draw(st.sampled_from(list(Padding))), pads)
+        outputs = axis_window.outputs(size)
         start = draw(st.integers(0, outputs - 1))
-        windows.append((found, size))
+        windows.append((axis_window, size))
         spans.append(Span(0, outputs) if draw(st.booleans()) else Span(start, draw(st.integers(start + 1, outputs))))
-    held = [clip(found.needs(span), size) for (found, size), span in zip(windows, spans, strict=True)]
+    held = [clip(axis_window.needs(span), size) for (axis_window, size), span in zip(windows, spans, strict=True)]
     channels = draw(CHANNELS)
     shape = draw(st.sampled_from([1, 1, 2])), held[0].length, held[1].length, channels
     source = rng.integers(-128, 128, shape).astype(np.int8)
@@ -289,8 +289,8 @@ def outputs_of(case: Case, fast: bool, schedule: str, runtime: str) -> list[Arra
 
 def assert_fast_equals_plain(case: Case, schedule: str = "layer", runtime: str = "tflm") -> None:
     fast, plain = (outputs_of(case, which, schedule, runtime) for which in (True, False))
-    for found, expected in zip(fast, plain, strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for output, expected in zip(fast, plain, strict=True):
+        np.testing.assert_array_equal(output, expected)
 
 
 @pytest.mark.parametrize("op", [op for op in BY_FAST_KERNELS if op in ONE_OP])
@@ -361,11 +361,11 @@ def binary_network(op: str, c: int, stretch: str, seed: int) -> Case:
 def kernels_of(graph: Graph) -> list[str]:
     """The compiled kernels that a network runs by; PLAIN for what none takes."""
     runners = Session(prepared(graph), tier=compiled_tier())._runners
-    found: list[str] = []
+    names: list[str] = []
     for runner in runners:
         commands = runner._commands if isinstance(runner, StreamRunner) else None
-        found += [PLAIN] if commands is None else [command.kernel.name for command in commands]
-    return found
+        names += [PLAIN] if commands is None else [command.kernel.name for command in commands]
+    return names
 
 
 @pytest.mark.parametrize("stretch", ["none", "gate", "one", "rows"])
@@ -432,8 +432,8 @@ def test_real_networks_give_the_references_outputs(corpus_model: CorpusModel, sc
             outputs = mcusim.execute(graph, inputs_of(graph, golden, run), schedule=schedule)
         except ScheduleError:
             pytest.skip("it cannot be cut so")
-        for found, expected in zip(outputs, golden.outputs(run, len(graph.outputs)), strict=True):
-            np.testing.assert_array_equal(found, expected)
+        for output, expected in zip(outputs, golden.outputs(run, len(graph.outputs)), strict=True):
+            np.testing.assert_array_equal(output, expected)
 
 
 KINDS = ["face-landmarks", "palm-detection", "squeeze-and-excite", "silu-detector"]
@@ -454,8 +454,8 @@ def test_seeded_networks_run_by_fast_kernels_alone_and_give_tflms_outputs(kind: 
     rng = np.random.default_rng(0)
     inputs = [rng.integers(-128, 128, graph.tensors[index].shape, dtype=np.int8) for index in graph.inputs]
     expected = run_tflm(write_tflite(graph), inputs, arena_bytes=1 << 26)
-    for found, wanted in zip(mcusim.execute(graph, inputs), expected, strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    for output, wanted in zip(mcusim.execute(graph, inputs), expected, strict=True):
+        np.testing.assert_array_equal(output, wanted)
 
 
 def test_int8_cnns_run_by_fast_kernels_alone(corpus_model: CorpusModel) -> None:
@@ -476,7 +476,9 @@ def test_int8_cnns_run_by_fast_kernels_alone(corpus_model: CorpusModel) -> None:
 def test_a_batch_is_its_calls(corpus: Path) -> None:
     graph = mcusim.load(corpus / "models" / "mlperf_kws01_dscnn_int8.tflite")
     x = np.random.default_rng(0).integers(-128, 128, (70, *graph.tensors[graph.inputs[0]].shape[1:]), dtype=np.int8)
-    [one_by_one] = (np.concatenate(found) for found in zip(*(mcusim.execute(graph, [a[None]]) for a in x), strict=True))
+    [one_by_one] = (
+        np.concatenate(outputs) for outputs in zip(*(mcusim.execute(graph, [a[None]]) for a in x), strict=True)
+    )
     for threads in (1, 2, 5):
         np.testing.assert_array_equal(mcusim.execute(graph, [x], threads=threads)[0], one_by_one)
     np.testing.assert_array_equal(mcusim.execute(graph, [x[:, ::1, ::-1][:, ::1, ::-1]])[0], one_by_one)

@@ -39,11 +39,11 @@ def test_what_grew_and_by_which_layer(tmp_path: Path) -> None:
     before, after = documents(
         tmp_path, {"sram.peak_bytes": peak + 2048, "layers.2.sram_bytes": layer["sram_bytes"] + 2048}
     )
-    told = run("compare", before, after, "--fail-on", "sram>+1KiB", "--fail-on", "flash>+0%")
-    assert told.code == 1
-    assert "sram>+1KiB" in told.out
-    assert layer["name"] in told.out
-    assert "a limit is broken" in told.err
+    answer = run("compare", before, after, "--fail-on", "sram>+1KiB", "--fail-on", "flash>+0%")
+    assert answer.code == 1
+    assert "sram>+1KiB" in answer.out
+    assert layer["name"] in answer.out
+    assert "a limit is broken" in answer.err
     assert run("compare", before, after, "--fail-on", "sram>+2KiB").code == 0
     assert run("compare", before, after).code == 0
 
@@ -66,16 +66,16 @@ def test_limits(tmp_path: Path, limit: str, growth: float, code: int) -> None:
 
 
 def test_a_side_that_is_not_known(tmp_path: Path) -> None:
-    told = run("compare", *documents(tmp_path, {"latency.ms": None}), "--fail-on", "time>+3%")
-    assert told.code == 3
-    assert "a side is not known" in told.err
+    answer = run("compare", *documents(tmp_path, {"latency.ms": None}), "--fail-on", "time>+3%")
+    assert answer.code == 3
+    assert "a side is not known" in answer.err
     assert run("compare", *documents(tmp_path, {"latency.ms": None}), "--fail-on", "sram>+3%").code == 0
 
 
 def test_a_broken_limit_beats_an_unknown_one(tmp_path: Path) -> None:
     changed = {"latency.ms": None, "sram.peak_bytes": 10**6}
-    told = run("compare", *documents(tmp_path, changed), "--fail-on", "time>+3%", "--fail-on", "sram>+3%")
-    assert told.code == 1
+    answer = run("compare", *documents(tmp_path, changed), "--fail-on", "time>+3%", "--fail-on", "sram>+3%")
+    assert answer.code == 1
 
 
 def test_markdown_for_a_pull_request(tmp_path: Path) -> None:
@@ -86,27 +86,27 @@ def test_markdown_for_a_pull_request(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("limit", ["sram", "ram>1%", "sram>1ms", "time>+3KiB", "sram>+-1%", "sram<1%"])
 def test_wrong_limits(tmp_path: Path, limit: str) -> None:
-    told = run("compare", *documents(tmp_path), "--fail-on", limit)
-    assert told.code == 2
-    assert told.err.count("\n") == 1
+    answer = run("compare", *documents(tmp_path), "--fail-on", limit)
+    assert answer.code == 2
+    assert answer.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema_version": 1}', "\x00"])
 def test_what_is_no_report(tmp_path: Path, content: str) -> None:
     before, _ = documents(tmp_path)
     (tmp_path / "no.json").write_text(content)
-    told = run("compare", before, str(tmp_path / "no.json"))
-    assert told.code == 2
-    assert "it is no report of mcusim" in told.err
+    answer = run("compare", before, str(tmp_path / "no.json"))
+    assert answer.code == 2
+    assert "it is no report of mcusim" in answer.err
 
 
 def test_a_baseline_says_what_changed(tmp_path: Path) -> None:
     target = str(tmp_path / "baselines" / "base.json")  # the folder is made
     assert "a new baseline" in run("run", *NETWORK, "--update-baseline", target).err
     assert "nothing changed" in run("run", *NETWORK, "--update-baseline", target).err
-    told = run("run", *NETWORK, "--runtime", "tflm", "--update-baseline", target).err
-    assert re.search(r"sram [0-9.]+ KiB -> [0-9.]+ KiB \([+-][0-9.]+ (KiB|B) \([+-][0-9.]+ %\)\)", told)
-    assert "runtime: tflm, was " in told
+    changes = run("run", *NETWORK, "--runtime", "tflm", "--update-baseline", target).err
+    assert re.search(r"sram [0-9.]+ KiB -> [0-9.]+ KiB \([+-][0-9.]+ (KiB|B) \([+-][0-9.]+ %\)\)", changes)
+    assert "runtime: tflm, was " in changes
     assert json.loads(Path(target).read_text())["runtime"]["name"] == "tflm"
 
 
@@ -129,17 +129,17 @@ runtime = "{runtime}"
 )
 def test_budgets_of_a_file(tmp_path: Path, sram: str, runtime: str, code: int) -> None:
     (tmp_path / "budgets.toml").write_text(BUDGETS.format(sram=sram, runtime=runtime))
-    told = run("check", str(tmp_path / "budgets.toml"))
-    assert told.code == code
-    assert told.out.count("smallcifar") >= 2
+    answer = run("check", str(tmp_path / "budgets.toml"))
+    assert answer.code == code
+    assert answer.out.count("smallcifar") >= 2
 
 
 def test_a_network_without_an_answer_is_told(tmp_path: Path) -> None:
     (tmp_path / "budgets.toml").write_text('[[budget]]\nnetwork = "nothing.tflite"\nboard = "stm32f412"\n')
-    told = run("check", str(tmp_path / "budgets.toml"))
-    assert told.code == 3
-    assert "no answer" in told.out
-    assert "there is no such file" in told.out
+    answer = run("check", str(tmp_path / "budgets.toml"))
+    assert answer.code == 3
+    assert "no answer" in answer.out
+    assert "there is no such file" in answer.out
 
 
 @pytest.mark.parametrize(
@@ -147,17 +147,17 @@ def test_a_network_without_an_answer_is_told(tmp_path: Path) -> None:
 )
 def test_wrong_files(tmp_path: Path, text: str) -> None:
     (tmp_path / "budgets.toml").write_text(text)
-    told = run("check", str(tmp_path / "budgets.toml"))
-    assert told.code == 2
-    assert told.err.count("\n") == 1
+    answer = run("check", str(tmp_path / "budgets.toml"))
+    assert answer.code == 2
+    assert answer.err.count("\n") == 1
 
 
 def test_a_misspelt_key_has_a_suggestion(tmp_path: Path) -> None:
     (tmp_path / "budgets.toml").write_text("[[budget]]\nnetwork='x'\nboard='y'\nflsh='2k'\n")
-    told = run("check", str(tmp_path / "budgets.toml"))
-    assert told.code == 2
-    assert "flsh" in told.err
-    assert "did you mean 'flash'" in told.err
+    answer = run("check", str(tmp_path / "budgets.toml"))
+    assert answer.code == 2
+    assert "flsh" in answer.err
+    assert "did you mean 'flash'" in answer.err
 
 
 @pytest.mark.slow

@@ -65,10 +65,10 @@ class Reader(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        self.tags.append((tag, found))
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
         if tag == "table":
-            self._table = found.get("id") or ""
+            self._table = attributes.get("id") or ""
             self.tables.setdefault(self._table, [])
         elif tag == "thead":
             self._in_head = True
@@ -76,10 +76,10 @@ class Reader(HTMLParser):
             self.tables[self._table].append([])
         elif tag in ("td", "th"):
             if self._in_head:
-                self.heads.append(found)
-            self._cell, self._value = [], found.get("data-value")
+                self.heads.append(attributes)
+            self._cell, self._value = [], attributes.get("data-value")
         elif tag == "data":
-            self.values.append(found["value"])
+            self.values.append(attributes["value"])
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "thead":
@@ -115,8 +115,8 @@ def exact(value: float | None) -> str:
     ],
 )
 def test_every_figure_is_the_reports(model, board, runtime, how):
-    told = asked(model, board, runtime, **how)
-    report, page = told.report, Reader(html_page(told))
+    subject = asked(model, board, runtime, **how)
+    report, page = subject.report, Reader(html_page(subject))
     time, energy = report.latency.ms, report.energy
     flash = report.flash
     known = (flash.model_bytes or flash.weight_bytes) + (flash.code_bytes or 0)
@@ -152,47 +152,47 @@ def layer_values(layer: LayerInfo, cycles: int | None) -> list[str | None]:
 
 def test_a_bound_leaves_nothing_free():
     """Of Plumerai's SRAM only a lower bound is known: what it leaves is not."""
-    told = asked("mcunet-in3", "stm32h743", "plumerai")
-    assert told.report.sram.is_bound
-    text = Reader(html_page(told)).text
-    assert f"> {told.report.sram.peak_bytes / 1024:.1f} KiB" in text
+    subject = asked("mcunet-in3", "stm32h743", "plumerai")
+    assert subject.report.sram.is_bound
+    text = Reader(html_page(subject)).text
+    assert f"> {subject.report.sram.peak_bytes / 1024:.1f} KiB" in text
     assert text.count("the rest is not known") == 2  # nor is that of its flash
     assert " free" not in "".join(text)
 
 
 def test_fused_names_are_shortened_and_found_in_full():
-    told = asked(hostile("first;second;third"))
-    titles = [a.get("title") for tag, a in Reader(html_page(told)).tags if tag == "th" and a.get("class") == "name"]
+    subject = asked(hostile("first;second;third"))
+    titles = [a.get("title") for tag, a in Reader(html_page(subject)).tags if tag == "th" and a.get("class") == "name"]
     assert "first;second;third0" in titles
-    rows = Reader(html_page(told)).tables["layer-table"]
+    rows = Reader(html_page(subject)).tables["layer-table"]
     assert {row[1][1].split(" ")[0] for row in rows} == {"first"}
 
 
 def test_tables_of_the_plan_the_flash_and_the_front():
-    told = asked("mcunet-vww1", "stm32f412")
-    page = Reader(html_page(told))
-    tenants = sorted((t for t in told.plan.tenants() if t.size_bytes), key=lambda t: t.first)
+    subject = asked("mcunet-vww1", "stm32f412")
+    page = Reader(html_page(subject))
+    tenants = sorted((t for t in subject.plan.tenants() if t.size_bytes), key=lambda t: t.first)
     shown = [(row[0][1], *(int(value or 0) for value, _ in row[2:])) for row in page.tables["buffers"]]
     assert shown == [(t.name, t.size_bytes, t.offset_bytes, t.first, t.end - 1) for t in tenants]
     boxes = [tag for tag, attributes in page.tags if tag == "rect" and "box" in (attributes.get("class") or "").split()]
     assert len(boxes) == len(tenants)
-    peak = told.report.sram.peak
-    (number,) = [layer.index for layer in told.report.layers if layer.name == peak.layer]
+    peak = subject.report.sram.peak
+    (number,) = [layer.index for layer in subject.report.layers if layer.name == peak.layer]
     assert f"fullest at step {peak.step} (layer {number}): {first_name(peak.layer)}" in "".join(page.text)
     stored = sum(int(row[2][0] or 0) for row in page.tables["flash"])
-    assert stored == told.report.flash.total_bytes
-    assert told.front is not None
+    assert stored == subject.report.flash.total_bytes
+    assert subject.front is not None
     shown = {(row[0][1].split(" ")[0], row[2][0], row[4][0]) for row in page.tables["schedules"]}
-    assert {(str(p.schedule), str(p.peak_bytes), exact(p.ms)) for p in told.front.points} <= shown
+    assert {(str(p.schedule), str(p.peak_bytes), exact(p.ms)) for p in subject.front.points} <= shown
 
 
 def test_a_schedule_off_the_front_is_shown_beside_it():
-    told = asked("mbv2-w0.35-r144", "stm32f412", schedule="patch:3x3@13")
-    page = Reader(html_page(told))
+    subject = asked("mbv2-w0.35-r144", "stm32f412", schedule="patch:3x3@13")
+    page = Reader(html_page(subject))
     (row,) = [row for row in page.tables["schedules"] if "this report" in row[0][1]]
     assert row[0][1].startswith("patch:3x3@13")
-    assert row[2][0] == str(told.report.sram.peak_bytes)
-    assert row[4][0] == str(told.report.latency.ms)
+    assert row[2][0] == str(subject.report.sram.peak_bytes)
+    assert row[4][0] == str(subject.report.latency.ms)
     assert page.tables["stages"]
 
 
@@ -212,18 +212,18 @@ def test_bars_stay_inside():
 
 @pytest.mark.slow
 def test_published_figures_are_as_printed():
-    told = asked("mcunet-in3")
-    rows = Reader(html_page(told)).tables["published"]
-    assert told.entry is not None
-    printed = {(f.source, f"{f.macs} M") for f in told.entry.published if f.macs}
+    subject = asked("mcunet-in3")
+    rows = Reader(html_page(subject)).tables["published"]
+    assert subject.entry is not None
+    printed = {(f.source, f"{f.macs} M") for f in subject.entry.published if f.macs}
     assert printed <= {(row[3][1], row[1][1]) for row in rows}
 
 
 def test_the_document_lies_in_the_page():
-    told = asked("mcunet-vww0")
-    page = html_page(told)
+    subject = asked("mcunet-vww0")
+    page = html_page(subject)
     (text,) = re.findall(r'<script type="application/json" id="report">(.*?)</script>', page, re.DOTALL)
-    assert json.loads(text) == told.report.to_dict()
+    assert json.loads(text) == subject.report.to_dict()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -262,8 +262,8 @@ def test_tables_can_be_read_aloud():
 
 
 def test_names_are_only_names():
-    told = asked(hostile())
-    page = html_page(told)
+    subject = asked(hostile())
+    page = html_page(subject)
     read = Reader(page)
     assert [a.get("type") for tag, a in read.tags if tag == "script"] == ["application/json", None]
     assert not [tag for tag, _ in read.tags if tag == "img"]
@@ -280,9 +280,9 @@ def test_the_same_bytes_again():
 
 def test_a_long_network_has_no_front(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("mcusim.simulation.dossier.SEARCHED_NODES", 3)
-    told = asked("mcunet-vww0")
-    assert told.front is None
-    assert "schedules" not in Reader(html_page(told)).tables
+    subject = asked("mcunet-vww0")
+    assert subject.front is None
+    assert "schedules" not in Reader(html_page(subject)).tables
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -99,11 +99,11 @@ def test_an_optimiser_beats_chance_in_the_median(optimiser: str) -> None:
     pytest.importorskip("optuna", reason="needs mcusim[search]")
 
     def scores(kind: str) -> list[float]:
-        found = [
+        networks = [
             find_network(SMALL, predictor=prefers, optimiser=kind, evaluations=200, seed=seed, **QUESTION)
             for seed in range(9)
         ]
-        return [one.candidate.score or 0.0 for one in found]
+        return [one.candidate.score or 0.0 for one in networks]
 
     ours, chance = scores(optimiser), scores("random")
     assert max(ours + chance) <= optimum() + 1e-12
@@ -111,8 +111,8 @@ def test_an_optimiser_beats_chance_in_the_median(optimiser: str) -> None:
 
 
 def test_evolution_finds_the_best_network() -> None:
-    found = find_network(SMALL, predictor=prefers, optimiser="evolution", evaluations=600, **QUESTION)
-    assert found.candidate.score == pytest.approx(optimum())
+    network = find_network(SMALL, predictor=prefers, optimiser="evolution", evaluations=600, **QUESTION)
+    assert network.candidate.score == pytest.approx(optimum())
 
 
 @pytest.mark.slow
@@ -141,21 +141,25 @@ def test_the_same_seed_finds_the_same_network(optimiser: Optimiser) -> None:
 )
 def test_what_is_returned_fits(space: str, profile: str, runtime: str | None, limits: dict[str, Any]) -> None:
     """As `simulate` says of the network built anew from its description, with its schedule."""
-    found = find_network(space, profile=profile, runtime=runtime, evaluations=30, seed=1, **limits)
-    candidate = found.candidate
+    network = find_network(space, profile=profile, runtime=runtime, evaluations=30, seed=1, **limits)
+    candidate = network.candidate
     report = simulate(
         load({"name": "again", **dict(candidate.network)}),  # type: ignore[arg-type]
         profile=profile,
-        runtime=found.runtime,
+        runtime=network.runtime,
         schedule=candidate.schedule,
         **limits,
     )
-    assert found.fits is (report.fits is True)
-    assert found.report is not None
-    assert (report.sram, report.flash, report.latency) == (found.report.sram, found.report.flash, found.report.latency)
-    if not found.fits:
+    assert network.fits is (report.fits is True)
+    assert network.report is not None
+    assert (report.sram, report.flash, report.latency) == (
+        network.report.sram,
+        network.report.flash,
+        network.report.latency,
+    )
+    if not network.fits:
         assert candidate.excess > 0
-        assert found.fitting == 0
+        assert network.fitting == 0
 
 
 @pytest.mark.slow
@@ -190,10 +194,10 @@ def test_only_networks_that_fit_are_scored() -> None:
         seen.append(candidate)
         return 1.0
 
-    found = find_network(SMALL, predictor=predictor, evaluations=50, **QUESTION)
+    network = find_network(SMALL, predictor=predictor, evaluations=50, **QUESTION)
     assert seen
     assert all(one.report is not None and one.report.fits for one in seen)
-    assert found.predictor == "predictor"
+    assert network.predictor == "predictor"
 
 
 def test_a_search_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
@@ -271,13 +275,13 @@ def test_parts_of_mcunets_space_rank_as_published() -> None:
     for width, resolution in FIGURE_3:
         part = find_space("mcunet:imagenet-100").held(width=width)
         axes = {"resolution": (resolution,)}
-        found = compare_subspaces(
+        comparison = compare_subspaces(
             Space(part.name, part.make, names=axes, fixed=part.fixed),
             profile="stm32f746",
             runtime="tinyengine",
             sample=25,
         )
-        means[width, resolution] = found.parts[0].mean_macs or 0.0
+        means[width, resolution] = comparison.parts[0].mean_macs or 0.0
     assert max(means, key=lambda part: means[part]) == max(FIGURE_3, key=lambda part: FIGURE_3[part]) == (0.5, 144)
     assert spearmanr([*means.values()], [*FIGURE_3.values()])[0] > 0.7
 
@@ -286,10 +290,12 @@ def test_parts_of_mcunets_space_rank_as_published() -> None:
 def test_parts_are_counted() -> None:
     """Against a plain loop."""
     space = find_space("mcunet").held(width=0.5)
-    found = compare_subspaces(space, profile="stm32f412", runtime="tflm", sample=6, seed=2)
-    assert [part.values["resolution"] for part in found.parts] != sorted(p.values["resolution"] for p in found.parts)
-    assert len(found.parts) == 12
-    part = found.parts[0]
+    comparison = compare_subspaces(space, profile="stm32f412", runtime="tflm", sample=6, seed=2)
+    assert [part.values["resolution"] for part in comparison.parts] != sorted(
+        p.values["resolution"] for p in comparison.parts
+    )
+    assert len(comparison.parts) == 12
+    part = comparison.parts[0]
     macs = []
     for number in range(6):
         graph = space.held(resolution=part.values["resolution"]).drawn(2 * 6 + number).graph("one")
@@ -300,13 +306,13 @@ def test_parts_are_counted() -> None:
     assert part.share == len(macs) / 6
     assert part.mean_macs == pytest.approx(sum(macs) / len(macs))
     assert part.quantile(0.5) == sorted(macs)[-(-len(macs) // 2) - 1]
-    assert found.best is part
+    assert comparison.best is part
 
 
 def test_a_function_has_parts_too() -> None:
     """Its named choices show when it is asked."""
-    found = compare_subspaces(SMALL, profile=BOARD, runtime="tflm-cmsis-nn", sample=3)
-    assert sorted(part.label for part in found.parts) == ["r16", "r24", "r32"]
+    comparison = compare_subspaces(SMALL, profile=BOARD, runtime="tflm-cmsis-nn", sample=3)
+    assert sorted(part.label for part in comparison.parts) == ["r16", "r24", "r32"]
 
 
 def predictor_file(folder: Path, body: str) -> str:
@@ -336,10 +342,10 @@ def predictor_file(folder: Path, body: str) -> str:
 def test_predictors_that_fail(tmp_path: Path, body: str, function: str, sentence: str) -> None:
     name = f"{predictor_file(tmp_path, body)}:{function}"
     asked = ("--profile", BOARD, "--hold", "width=0.2", "--hold", "resolution=48", "--evaluations", "3")
-    told = run("search", "mcunet:vww", *asked, "--predictor", name, "-o", "x.toml", "--json", "x.json")
-    assert told.code == 2
-    assert sentence in told.err
-    assert told.err.count("\n") == 1
+    answer = run("search", "mcunet:vww", *asked, "--predictor", name, "-o", "x.toml", "--json", "x.json")
+    assert answer.code == 2
+    assert sentence in answer.err
+    assert answer.err.count("\n") == 1
     assert not [file for file in tmp_path.iterdir() if file.name.startswith("x.")]
 
 
@@ -347,9 +353,9 @@ def test_predictors_that_fail(tmp_path: Path, body: str, function: str, sentence
 def test_what_a_predictor_prints_is_not_in_the_document(tmp_path: Path) -> None:
     name = predictor_file(tmp_path, "def p(c):\n    print('looking')\n    return 1.0\n")
     asked = ("--profile", BOARD, "--hold", "width=0.2", "--hold", "resolution=48", "--evaluations", "2")
-    told = run("search", "mcunet:vww", *asked, "--optimiser", "random", "--predictor", f"{name}:p", "--json", "-")
-    assert json.loads(told.out)
-    assert "looking" in told.err
+    answer = run("search", "mcunet:vww", *asked, "--optimiser", "random", "--predictor", f"{name}:p", "--json", "-")
+    assert json.loads(answer.out)
+    assert "looking" in answer.err
 
 
 @pytest.mark.usefixtures("elsewhere")
@@ -370,19 +376,19 @@ def test_what_a_predictor_prints_is_not_in_the_document(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_questions(words: tuple[str, ...], sentence: str) -> None:
-    told = run("search", *words)
-    assert told.code == 2
-    assert sentence in told.err
-    assert told.err.count("\n") == 1
+    answer = run("search", *words)
+    assert answer.code == 2
+    assert sentence in answer.err
+    assert answer.err.count("\n") == 1
 
 
 @pytest.mark.usefixtures("elsewhere")
 def test_budgets_that_nothing_meets(tmp_path: Path) -> None:
     limits = ("--sram-budget", "2k", "--evaluations", "20")
-    told = run("search", "mcunet", "--profile", BOARD, *limits, "-o", "x.toml", "--json", "x.json")
-    assert told.code == 1
-    assert "NOTHING THAT WAS TRIED FITS" in told.out
-    assert "shown is the closest" in told.out
+    answer = run("search", "mcunet", "--profile", BOARD, *limits, "-o", "x.toml", "--json", "x.json")
+    assert answer.code == 1
+    assert "NOTHING THAT WAS TRIED FITS" in answer.out
+    assert "shown is the closest" in answer.out
     assert not (tmp_path / "x.toml").exists()
     document = json.loads((tmp_path / "x.json").read_text())
     assert document["fits"] is False
@@ -405,10 +411,10 @@ def test_a_budget_is_held_where_simulate_says_so() -> None:
     flash_bytes = (flash.total_bytes + flash.high_bytes) // 2
     words = {True: "held", False: "MISSED", None: "not sure"}
     for max_ms in (time.ms + 0.1, time.low_ms / 2, 10 * time.ms):
-        found = find_network(space, **asked, flash_budget_bytes=flash_bytes, max_ms=max_ms)
-        lines = [line.plain.rstrip() for line in network_lines(found, search_document(found), None, 90, UNICODE)]
-        assert found.report is not None
-        for name, fits in (("SRAM", True), ("flash", None), ("time", found.report.latency.fits)):
+        network = find_network(space, **asked, flash_budget_bytes=flash_bytes, max_ms=max_ms)
+        lines = [line.plain.rstrip() for line in network_lines(network, search_document(network), None, 90, UNICODE)]
+        assert network.report is not None
+        for name, fits in (("SRAM", True), ("flash", None), ("time", network.report.latency.fits)):
             assert next(line for line in lines if line.startswith(name)).endswith(words[fits]), lines
 
 
@@ -417,35 +423,35 @@ def test_a_budget_is_held_where_simulate_says_so() -> None:
 def test_the_file_is_a_network_like_another(tmp_path: Path) -> None:
     """`run`, `export` and `codegen` take it; `run` says of it what the search said; the schema holds the document."""
     asked = ("mcunetv2", "--profile", "stm32f746", "--sram-budget", "120000", "--hold", "resolution=160")
-    told = run(
+    answer = run(
         "search", *asked, "--evaluations", "100", "--optimiser", "evolution", "-o", "mine.toml", "--json", "mine.json"
     )
-    assert told.code == 0
+    assert answer.code == 0
     document = json.loads((tmp_path / "mine.json").read_text())
     Draft202012Validator(document_schema("search")).validate(document)
-    found = document["found"]
+    network = document["found"]
     carried = tomllib.loads((tmp_path / "mine.toml").read_text())["witness"]
-    assert carried["schedule"] == found["schedule"]
+    assert carried["schedule"] == network["schedule"]
     again = carried["command"].split()[1:]
     assert run(*again, "-o", "again.toml").code == 0
     assert (tmp_path / "again.toml").read_text() == (tmp_path / "mine.toml").read_text()
-    pieces = ("--schedule", found["schedule"], "--profile", "stm32f746", "--runtime", document["runtime"])
+    pieces = ("--schedule", network["schedule"], "--profile", "stm32f746", "--runtime", document["runtime"])
     report = json.loads(run("run", "mine.toml", *pieces, "--sram-budget", "120000", "--check", "--json", "-").out)
     assert report["verdict"] == "fits"
-    assert report["sram"]["peak_bytes"] == found["sram_bytes"]
-    assert report["flash"]["total_bytes"] == found["flash_bytes"]
-    assert report["latency"]["ms"] == found["ms"]
+    assert report["sram"]["peak_bytes"] == network["sram_bytes"]
+    assert report["flash"]["total_bytes"] == network["flash_bytes"]
+    assert report["latency"]["ms"] == network["ms"]
     assert run("export", "mine.toml", "mine.tflite").code == 0
-    assert count_macs(load(tmp_path / "mine.tflite")) == found["macs"]
-    assert run("codegen", "mine.toml", "--profile", "stm32f746", "--schedule", found["schedule"], "-o", "c").code == 0
+    assert count_macs(load(tmp_path / "mine.tflite")) == network["macs"]
+    assert run("codegen", "mine.toml", "--profile", "stm32f746", "--schedule", network["schedule"], "-o", "c").code == 0
 
 
 @pytest.mark.usefixtures("elsewhere")
 def test_plot_space(tmp_path: Path) -> None:
     asked = ("mcunet", "--profile", "stm32f746", "--hold", "resolution=144", "--sample", "4")
-    told = run("plot", "space", *asked, "-o", "space.svg", "--data", "space.csv", "--json", "space.json")
-    assert told.code == 0
-    assert told.out.startswith("space.svg: 9 parts of mcunet, best w")
+    answer = run("plot", "space", *asked, "-o", "space.svg", "--data", "space.csv", "--json", "space.json")
+    assert answer.code == 0
+    assert answer.out.startswith("space.svg: 9 parts of mcunet, best w")
     document = json.loads((tmp_path / "space.json").read_text())
     lines = (tmp_path / "space.csv").read_text().splitlines()
     assert len(lines) == 1 + len(document["parts"]) == 10
@@ -467,9 +473,9 @@ def test_a_space_of_graphs_cannot_be_a_file(tmp_path: Path, monkeypatch: pytest.
     )
     asked = ("graph_space:space", "--profile", BOARD, "--evaluations", "6", "--layer")
     assert "channels" in run("search", *asked, "--json", "-").out
-    told = run("search", *asked, "-o", "x.toml")
-    assert told.code == 2
-    assert "it builds graphs, which a file cannot hold" in told.err
+    answer = run("search", *asked, "-o", "x.toml")
+    assert answer.code == 2
+    assert "it builds graphs, which a file cannot hold" in answer.err
     assert not (tmp_path / "x.toml").exists()
 
 

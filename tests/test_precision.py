@@ -97,8 +97,8 @@ def test_chains_are_cut_as_the_paper_cuts_them(
         with pytest.raises(PlanError, match="at the fewest bits"):
             cut(graph, budgets, least, margin)
     if wanted is not None:
-        found = cut(graph, budgets, least, margin)
-        assert widths(graph, found) == wanted
+        allocation = cut(graph, budgets, least, margin)
+        assert widths(graph, allocation) == wanted
 
 
 def cut(graph: Graph, budgets: tuple[int, int], least: int, margin: Fraction) -> BitAllocation:
@@ -116,8 +116,8 @@ def test_a_small_chain_by_hand() -> None:
     """Tensors of 36 x (4, 8, 8, 2): layer 1 reads 288 and writes 288, the fullest. Weights 32, 64, 16."""
     graph = chain([4, 8, 8, 2])
     # Forward, layer 0 (144 + 288 > 420): its output, 4 bits. Layer 1 then takes 144 + 288 > 420: its wider output.
-    found = allocate_bits(graph, sram_bytes=420, flash_bytes=112)
-    assert widths(graph, found) == ([8, 4, 4, 8], [8, 8, 8])
+    allocation = allocate_bits(graph, sram_bytes=420, flash_bytes=112)
+    assert widths(graph, allocation) == ([8, 4, 4, 8], [8, 8, 8])
     # The largest share is cut first, 64 to 32 bytes; then 32, 32, 16 of 80: the first of the two largest.
     assert widths(graph, allocate_bits(graph, sram_bytes=576, flash_bytes=80))[1] == [8, 4, 8]
     assert widths(graph, allocate_bits(graph, sram_bytes=576, flash_bytes=64))[1] == [4, 4, 8]
@@ -142,16 +142,16 @@ def test_the_rows_of_table_4_hold_their_budgets_as_the_paper_counts(name: str) -
     )
     with pytest.raises(PlanError):
         allocate_bits(graph, sram_bytes=sram, flash_bytes=flash, min_weight_bits=8, min_activation_bits=8)
-    found = allocate_bits(graph, sram_bytes=sram, flash_bytes=flash, tables_bytes=10 * channels)
-    cut_graph = with_bits(graph, found)
+    allocation = allocate_bits(graph, sram_bytes=sram, flash_bytes=flash, tables_bytes=10 * channels)
+    cut_graph = with_bits(graph, allocation)
     for node in cut_graph.nodes:
         if node.op != "PAD":  # folded into the convolution behind it
             around = node.signature.input(0).size_bytes + node.signature.output.size_bytes
             assert around <= sram
-    stored = sum(cut_graph.tensors[tensor].size_bytes for tensor in found.weights)
+    stored = sum(cut_graph.tensors[tensor].size_bytes for tensor in allocation.weights)
     assert stored + 10 * channels <= flash
     # What is cut: early activations, and of the weights the last and largest.
-    narrow = [index for index, bits in found.weights.items() if bits < 8]
+    narrow = [index for index, bits in allocation.weights.items() if bits < 8]
     assert {cut_graph.tensors[index].name for index in narrow} <= {
         "classifier/weights", "separable_conv_13/project/weights", "separable_conv_14/project/weights"
     }  # fmt: skip
@@ -173,13 +173,13 @@ def test_shortcuts_count_beside_a_layer_and_are_cut_too() -> None:
 
 def test_what_must_stay_alike_stays_alike() -> None:
     graph = residual()
-    found = allocate_bits(graph, sram_bytes=2 * 3_072 + 512, flash_bytes=700)
+    allocation = allocate_bits(graph, sram_bytes=2 * 3_072 + 512, flash_bytes=700)
     for node in graph.nodes:
         if OPS[node.op].drawing.alike is not None:
-            bits = {found.activations.get(tensor, 8) for tensor in (node.inputs[0], *node.outputs)}
+            bits = {allocation.activations.get(tensor, 8) for tensor in (node.inputs[0], *node.outputs)}
             assert len(bits) == 1
     kept = {*graph.inputs, *graph.outputs, graph.nodes[-1].inputs[0]}  # SOFTMAX computes on 8 bits
-    assert kept.isdisjoint(found.activations)
+    assert kept.isdisjoint(allocation.activations)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -239,10 +239,10 @@ def test_ranges_and_biases_keep_their_real_numbers() -> None:
 
 def test_a_mixed_network_runs_and_resembles_the_wide_one() -> None:
     graph = with_seeded_weights(residual(), 2)
-    found = allocate_bits(graph, sram_bytes=14 * KIB, flash_bytes=1500)
-    assert set(found.activations.values()) >= {4, 8}
-    assert set(found.weights.values()) >= {4, 8}
-    narrow = with_bits(graph, found)
+    allocation = allocate_bits(graph, sram_bytes=14 * KIB, flash_bytes=1500)
+    assert set(allocation.activations.values()) >= {4, 8}
+    assert set(allocation.weights.values()) >= {4, 8}
+    narrow = with_bits(graph, allocation)
     inputs = [inputs_for(graph, seed)[0] for seed in range(8)]
     thin = execution.execute(narrow, [inputs[0]])[0]
     patched = execution.execute(narrow, [inputs[0]], schedule="patch:2x2@4", runtime="tinyengine", check=True)[0]
@@ -280,23 +280,23 @@ def test_wrong_allocations_are_refused() -> None:
 @pytest.mark.parametrize("name", RUSCI)
 def test_the_rows_of_table_4_fit_their_boards(name: str) -> None:
     profile, sram, flash = RUSCI[name]
-    found = fit_bits(name, profile=profile)
-    assert found.fits
-    assert not found.before.fits
-    assert found.report.fits
-    assert found.report.sram.peak_bytes <= sram < found.before.sram.peak_bytes
-    assert found.report.flash.total_bytes is not None
-    assert found.before.flash.total_bytes is not None
-    assert found.report.flash.total_bytes <= flash < found.before.flash.total_bytes
-    assert found.report.model.macs == found.before.model.macs
-    assert mcusim.simulate(found.graph, profile=profile) == found.report
+    fit = fit_bits(name, profile=profile)
+    assert fit.fits
+    assert not fit.before.fits
+    assert fit.report.fits
+    assert fit.report.sram.peak_bytes <= sram < fit.before.sram.peak_bytes
+    assert fit.report.flash.total_bytes is not None
+    assert fit.before.flash.total_bytes is not None
+    assert fit.report.flash.total_bytes <= flash < fit.before.flash.total_bytes
+    assert fit.report.model.macs == fit.before.model.macs
+    assert mcusim.simulate(fit.graph, profile=profile) == fit.report
 
 
 def test_nothing_is_cut_where_all_fits() -> None:
-    found = fit_bits("mcunet-in2", profile="stm32f412")
-    assert found.fits
-    assert found.graph is found.original
-    assert found.report == found.before
+    fit = fit_bits("mcunet-in2", profile="stm32f412")
+    assert fit.fits
+    assert fit.graph is fit.original
+    assert fit.report == fit.before
 
 
 def test_patches_leave_less_to_cut() -> None:
@@ -311,19 +311,19 @@ def test_patches_leave_less_to_cut() -> None:
 
 
 def test_runtimes_cut_only_to_what_their_kernels_take() -> None:
-    found = fit_bits("mcunet-in2", profile="stm32h743", runtime="tflm", flash_budget_bytes=900 * KIB)
-    assert found.fits
-    assert set(found.allocation.weights.values()) == {8, 4}
-    assert set(found.allocation.activations.values()) == {8}
-    assert found.report.fits
+    fit = fit_bits("mcunet-in2", profile="stm32h743", runtime="tflm", flash_budget_bytes=900 * KIB)
+    assert fit.fits
+    assert set(fit.allocation.weights.values()) == {8, 4}
+    assert set(fit.allocation.activations.values()) == {8}
+    assert fit.report.fits
 
 
 def test_budgets_out_of_reach_say_how_far() -> None:
-    found = fit_bits("mcunet-in2", profile="stm32f410")
-    assert not found.fits
-    lacking = found.report.sram.peak_bytes - 32 * KIB, (found.report.flash.total_bytes or 0) - 128 * KIB
+    fit = fit_bits("mcunet-in2", profile="stm32f410")
+    assert not fit.fits
+    lacking = fit.report.sram.peak_bytes - 32 * KIB, (fit.report.flash.total_bytes or 0) - 128 * KIB
     sram, flash = (f"{size / KIB:.1f} KiB" for size in lacking)
-    assert found.why == (
+    assert fit.why == (
         f"with weights of 2 and activations of 2 bits everywhere it lacks {sram} of SRAM and {flash} of flash"
     )
 
@@ -336,9 +336,9 @@ def test_where_no_layer_computes_nothing_can_be_cut() -> None:
     builder = GraphBuilder("reshaped only")
     x = builder.input((1, 800, 800, 1))
     graph = builder.build([builder.reshape(x, (1, 640_000))])
-    found = fit_bits(graph, profile="stm32f410", runtime="tinyengine")
-    assert found.layers == ()
-    assert "of SRAM" in found.why
+    fit = fit_bits(graph, profile="stm32f410", runtime="tinyengine")
+    assert fit.layers == ()
+    assert "of SRAM" in fit.why
 
 
 def test_a_file_is_cut_too(tmp_path: Path) -> None:
@@ -374,8 +374,8 @@ def test_every_real_network_can_be_cut(corpus_model: CorpusModel) -> None:
     elif before.weights and least.fits is False:
         assert "it lacks" in least.why
     if float(corpus_model.row["macs_M"] or 0) < 1:
-        found = execution.execute(narrow, list(inputs_for(graph, 0)), check=True)
-        assert [array.shape for array in found] == [graph.tensors[index].shape for index in graph.outputs]
+        outputs = execution.execute(narrow, list(inputs_for(graph, 0)), check=True)
+        assert [array.shape for array in outputs] == [graph.tensors[index].shape for index in graph.outputs]
 
 
 def test_fewer_bits_are_refused_where_sram_no_longer_holds_the_network() -> None:
@@ -385,14 +385,16 @@ def test_fewer_bits_are_refused_where_sram_no_longer_holds_the_network() -> None
     asked: dict[str, Any] = {"profile": "stm32f412", "runtime": "tflm"}
     narrow = mcusim.simulate(chosen_bits(graph, "w4a8"), **asked)
     assert narrow.fits is False
-    assert any("unpacks weights below 8 bits into scratch" in told and "256.0 KiB" in told for told in narrow.warnings)
-    assert not any("unpacks" in told for told in mcusim.simulate(graph, **asked).warnings)
-    found = fit_bits(graph, flash_budget_bytes=250 << 10, **asked)
-    assert found.graph_is_unchanged
-    assert not found.fits
-    assert found.report.sram.peak_bytes == found.before.sram.peak_bytes < 16 << 10
-    assert "nothing is cut, as that takes SRAM from" in found.why
-    assert "tflm unpacks weights below 8 bits into scratch" in found.why
+    assert any(
+        "unpacks weights below 8 bits into scratch" in warning and "256.0 KiB" in warning for warning in narrow.warnings
+    )
+    assert not any("unpacks" in warning for warning in mcusim.simulate(graph, **asked).warnings)
+    fit = fit_bits(graph, flash_budget_bytes=250 << 10, **asked)
+    assert fit.graph_is_unchanged
+    assert not fit.fits
+    assert fit.report.sram.peak_bytes == fit.before.sram.peak_bytes < 16 << 10
+    assert "nothing is cut, as that takes SRAM from" in fit.why
+    assert "tflm unpacks weights below 8 bits into scratch" in fit.why
 
 
 def test_weights_are_not_cut_for_sram() -> None:
@@ -422,13 +424,13 @@ def test_each_budget_cuts_what_it_holds() -> None:
 def test_floats_are_not_cut(runtime: str) -> None:
     b = mcusim.GraphBuilder("floats", dtype=DType.FLOAT32)
     graph = b.build([b.fully_connected(b.input((1, 64)), 16)])
-    found = fit_bits(graph, profile="stm32f412", runtime=runtime, sram_budget_bytes=256)
-    assert found.graph_is_unchanged
-    assert found.why.startswith(
+    fit = fit_bits(graph, profile="stm32f412", runtime=runtime, sram_budget_bytes=256)
+    assert fit.graph_is_unchanged
+    assert fit.why.startswith(
         "the network is a float32 network, and only integers are cut (quantise it first): it lacks"
     )
     verdict = mcusim.simulate(graph, profile="stm32f412", runtime=runtime, sram_budget_bytes=256).fits
-    assert found.fits is verdict
-    shown = "".join(line.plain for line in bits_lines(found, 200, ASCII))
+    assert fit.fits is verdict
+    shown = "".join(line.plain for line in bits_lines(fit, 200, ASCII))
     assert "No accuracy is lost" not in shown
     assert ("UNKNOWN" if verdict is None else "DOES NOT FIT") in shown

@@ -40,9 +40,9 @@ def branching() -> Graph:
     ],
 )
 def test_a_command_shows_the_numbers_of_its_remedy(model, board, runtime, kinds):
-    found = remedies(model, profile=board, runtime=runtime)
-    assert kinds <= {str(remedy.kind) for remedy in found.remedies}
-    for remedy in found.remedies:
+    advice = remedies(model, profile=board, runtime=runtime)
+    assert kinds <= {str(remedy.kind) for remedy in advice.remedies}
+    for remedy in advice.remedies:
         if remedy.kind in (RemedyKind.RESOLUTION, RemedyKind.WIDTH):
             assert (remedy.command, remedy.keeps_outputs) == ("", False)
             continue
@@ -63,9 +63,11 @@ def assert_typed(remedy: Remedy) -> None:
 
 @pytest.mark.slow
 def test_budgets_and_limits_are_part_of_the_command():
-    found = remedies("mcunet-vww1", profile="stm32f746", sram_budget_bytes=64 << 10, max_ms=500.5, runtime="tinyengine")
-    assert any(remedy.fits for remedy in found.remedies)
-    for remedy in found.remedies:
+    advice = remedies(
+        "mcunet-vww1", profile="stm32f746", sram_budget_bytes=64 << 10, max_ms=500.5, runtime="tinyengine"
+    )
+    assert any(remedy.fits for remedy in advice.remedies)
+    for remedy in advice.remedies:
         if remedy.command:
             assert_typed(remedy)
 
@@ -75,13 +77,15 @@ def test_remedies_are_combined_where_none_is_enough(tmp_path: Path):
     """Another order saves 14 KB and another runtime 3; together they fit."""
     path = tmp_path / "branches.tflite"
     path.write_bytes(write_tflite(with_seeded_weights(branching())))
-    found = remedies(path, profile="stm32f412", runtime="x-cube-ai", sram_budget_bytes=25_000).remedies
+    proposed = remedies(path, profile="stm32f412", runtime="x-cube-ai", sram_budget_bytes=25_000).remedies
     fitting = [
-        remedy for remedy in found if remedy.fits and remedy.keeps_outputs and remedy.kind is not RemedyKind.BOARD
+        remedy for remedy in proposed if remedy.fits and remedy.keeps_outputs and remedy.kind is not RemedyKind.BOARD
     ]
     assert {remedy.kind for remedy in fitting} == {RemedyKind.COMBINATION}
-    told = "run the layers in another order"
-    assert {f"runtime tflm, {told}", f"runtime tflm-cmsis-nn, {told}"} <= {remedy.what for remedy in fitting}
+    reordering = "run the layers in another order"
+    assert {f"runtime tflm, {reordering}", f"runtime tflm-cmsis-nn, {reordering}"} <= {
+        remedy.what for remedy in fitting
+    }
     assert all(remedy.what.startswith("runtime ") and "," in remedy.what for remedy in fitting)
     for remedy in fitting:
         assert_typed(remedy)
@@ -94,11 +98,11 @@ def test_remedies_are_combined_where_none_is_enough(tmp_path: Path):
 )
 def test_the_next_board_is_the_first_of_all_boards(model, profile):
     """Of those that hold the network as it is, the smallest, of equal ones the fastest; with the figures of its row."""
-    found = remedies(model, profile=profile)
+    advice = remedies(model, profile=profile)
     code, out, _ = run("run", model, "--profile", "all", "--json", "-")
     assert code == 0
     rows = [row for row in json.loads(out)["reports"] if row["verdict"] == "fits" and row["profile"]["name"] != profile]
-    board = [remedy for remedy in found.remedies if remedy.kind is RemedyKind.BOARD]
+    board = [remedy for remedy in advice.remedies if remedy.kind is RemedyKind.BOARD]
     if not rows:
         assert not [remedy for remedy in board if remedy.fits]
         return
@@ -114,10 +118,10 @@ def test_the_next_board_is_the_first_of_all_boards(model, profile):
 def test_another_order_of_a_file(tmp_path: Path):
     path = tmp_path / "two branches.tflite"
     path.write_bytes(write_tflite(with_seeded_weights(branching())))
-    found = remedies(path, profile="stm32f412")
-    order = next(remedy for remedy in found.remedies if remedy.kind is RemedyKind.ORDER)
+    advice = remedies(path, profile="stm32f412")
+    order = next(remedy for remedy in advice.remedies if remedy.kind is RemedyKind.ORDER)
     assert order.keeps_outputs
-    assert order.sram_bytes < found.report.sram.peak_bytes
+    assert order.sram_bytes < advice.report.sram.peak_bytes
     code, out, _ = run(*shlex.split(order.command)[1:], "--json", "-")
     assert code == 0
     answer = json.loads(out)
@@ -134,8 +138,8 @@ def two_filters_a_channel() -> Graph:
 
 @pytest.mark.slow
 def test_of_runtimes_that_fit_the_fastest_comes_first():
-    found = remedies(two_filters_a_channel(), profile="nrf52840", runtime="tinyengine").remedies
-    times = [remedy.ms for remedy in found if remedy.kind is RemedyKind.RUNTIME and remedy.fits]
+    proposed = remedies(two_filters_a_channel(), profile="nrf52840", runtime="tinyengine").remedies
+    times = [remedy.ms for remedy in proposed if remedy.kind is RemedyKind.RUNTIME and remedy.fits]
     known = [ms for ms in times if ms is not None]
     assert len(known) > 1
     assert times == sorted(known) + [None] * (len(times) - len(known))
@@ -144,16 +148,16 @@ def test_of_runtimes_that_fit_the_fastest_comes_first():
 @pytest.mark.slow
 def test_no_remedy_keeps_a_runtime_that_cannot_run_the_network():
     """A plan, a schedule or a board that mends SRAM alone is not said to fit."""
-    found = remedies(two_filters_a_channel(), profile="stm32f410", runtime="tinyengine")
-    assert found.report.runtime.runs is False
-    boards = [remedy for remedy in found.remedies if remedy.kind is RemedyKind.BOARD]
+    advice = remedies(two_filters_a_channel(), profile="stm32f410", runtime="tinyengine")
+    assert advice.report.runtime.runs is False
+    boards = [remedy for remedy in advice.remedies if remedy.kind is RemedyKind.BOARD]
     assert all("runtime " in remedy.what and remedy.fits for remedy in boards)
     others = (RemedyKind.RUNTIME, RemedyKind.COMBINATION, RemedyKind.BOARD)
-    same = [remedy for remedy in found.remedies if remedy.kind not in others]
+    same = [remedy for remedy in advice.remedies if remedy.kind not in others]
     assert same
     for remedy in same:
         assert "tinyengine cannot run it" in remedy.lacks
-    shown = "\n".join(line.plain for line in remedy_lines(found, 100, UNICODE))
+    shown = "\n".join(line.plain for line in remedy_lines(advice, 100, UNICODE))
     assert "no depthwise kernel for more than" in shown
     assert all(
         f"It does not fit with {remedy.what}: {listed(remedy.lacks)}." in " ".join(shown.split()) for remedy in same
@@ -172,14 +176,14 @@ def test_a_narrower_and_smaller_network_is_the_published_one():
 
 def test_a_smaller_input_is_as_large_as_fits():
     """Flash that no smaller input can mend does not make the input smaller than SRAM asks."""
-    found = remedies("mbv2-w1.0-r224", profile="stm32h743")
-    smaller = next(remedy for remedy in found.remedies if remedy.kind is RemedyKind.RESOLUTION)
-    assert found.report.flash.fits is False
-    assert smaller.sram_bytes <= found.report.sram.budget_bytes
+    advice = remedies("mbv2-w1.0-r224", profile="stm32h743")
+    smaller = next(remedy for remedy in advice.remedies if remedy.kind is RemedyKind.RESOLUTION)
+    assert advice.report.flash.fits is False
+    assert smaller.sram_bytes <= advice.report.sram.budget_bytes
     assert not smaller.fits
     side = int(smaller.what.rsplit("x", 1)[1])
     larger = {**zoo.network_description("mbv2-w1.0-r224"), "input": [side + 16, side + 16, 3]}
-    assert simulate(larger, profile="stm32h743").sram.peak_bytes > found.report.sram.budget_bytes
+    assert simulate(larger, profile="stm32h743").sram.peak_bytes > advice.report.sram.budget_bytes
 
 
 @pytest.mark.slow
@@ -196,8 +200,8 @@ def test_no_schedule_is_sought_for_what_flash_cannot_hold(monkeypatch):
     )
     network = zoo.build("smallcifar")
     least = {"sram_budget_bytes": 2_000, "profile": "stm32f412", "runtime": "tinyengine"}
-    found = remedies(network, **least, flash_budget_bytes=10_000)
-    assert not found.report.fits
+    advice = remedies(network, **least, flash_budget_bytes=10_000)
+    assert not advice.report.fits
     assert len(sought) == 1
     sought.clear()
     remedies(network, **least)
@@ -206,6 +210,6 @@ def test_no_schedule_is_sought_for_what_flash_cannot_hold(monkeypatch):
 
 def test_an_order_that_is_no_better_is_no_remedy():
     """A network without branches has one order."""
-    found = remedies("smallcifar", profile="stm32f412", runtime="tflm", sram_budget_bytes=2_000)
-    assert RemedyKind.ORDER not in {remedy.kind for remedy in found.remedies}
-    assert not [remedy for remedy in found.remedies if "another order" in remedy.what]
+    advice = remedies("smallcifar", profile="stm32f412", runtime="tflm", sram_budget_bytes=2_000)
+    assert RemedyKind.ORDER not in {remedy.kind for remedy in advice.remedies}
+    assert not [remedy for remedy in advice.remedies if "another order" in remedy.what]
