@@ -15,7 +15,7 @@ from advice import assert_followed
 
 from mcusim.cli import main
 
-__all__ = ["REPO", "Answer", "process", "run", "told"]
+__all__ = ["REPO", "Answer", "document_of", "process", "run"]
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -38,7 +38,7 @@ def run(*args: str) -> Answer:
     return Answer(code, out.getvalue(), err.getvalue())
 
 
-def told(*args: str) -> dict[str, Any]:
+def document_of(*args: str) -> dict[str, Any]:
     """The document of a command that succeeds and complains of nothing."""
     code, out, err = run(*args, "--json", "-")
     assert (code, err) == (0, "")

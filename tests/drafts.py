@@ -54,17 +54,17 @@ class Case:
 def inputs_for(graph: Graph, seed: int) -> tuple[Array, ...]:
     """Inputs that use every value of their type; floats go a little beyond what QUANTIZE can hold."""
     rng = np.random.default_rng(seed)
-    found = []
+    arrays = []
     for index in graph.inputs:
         tensor = graph.tensors[index]
         dtype = np.dtype(tensor.dtype.unpacked.value)
         if dtype.kind == "f":
-            found.append((rng.standard_normal(tensor.shape) * 2).astype(dtype))
+            arrays.append((rng.standard_normal(tensor.shape) * 2).astype(dtype))
         else:
             limits = np.iinfo(dtype)
             unused = limits.bits - tensor.dtype.bits if tensor.dtype.is_packed else 0
-            found.append(rng.integers(limits.min, limits.max + 1, tensor.shape, dtype=dtype) >> unused)
-    return tuple(found)
+            arrays.append(rng.integers(limits.min, limits.max + 1, tensor.shape, dtype=dtype) >> unused)
+    return tuple(arrays)
 
 
 class Draft:
@@ -89,8 +89,8 @@ class Draft:
     def subset(self, options: Sequence[T]) -> list[T]:
         """Some of them, not all of several, each once."""
         most = max(len(options) - 1, 1)
-        found: list[T] = self.draw(st.lists(st.sampled_from(options), min_size=1, max_size=most, unique=True))
-        return found
+        chosen: list[T] = self.draw(st.lists(st.sampled_from(options), min_size=1, max_size=most, unique=True))
+        return chosen
 
     def permuted(self, options: Sequence[T]) -> list[T]:
         return list(self.draw(st.permutations(options)))
@@ -161,9 +161,9 @@ class Draft:
         """
         if self.number(0, 4) == 0:
             return ABSENT
-        found = self.quantization_of(weights)
-        assert found is not None
-        scales = tuple(float(np.float32(self.scale_of(x) * scale)) for scale in found.scales)
+        quantization = self.quantization_of(weights)
+        assert quantization is not None
+        scales = tuple(float(np.float32(self.scale_of(x) * scale)) for scale in quantization.scales)
         elements = self.rng.integers(-5000, 5001, channels)
         kind = INT64 if dtype is INT16 and not (narrow and self.flag()) else INT32
         return self.builder.constant(
@@ -172,9 +172,9 @@ class Draft:
 
     def result_of(self, x: int, weights: int, depth: int, dtype: DType) -> Quantization | None:
         """Scale of a sum of `depth` products, so that some three quarters of the results are in range."""
-        found = self.quantization_of(weights)
-        assert found is not None
-        typical = self.scale_of(x) * max(found.scales) * math.sqrt(depth) * (4096 if dtype is INT8 else 2**20)
+        of_weights = self.quantization_of(weights)
+        assert of_weights is not None
+        typical = self.scale_of(x) * max(of_weights.scales) * math.sqrt(depth) * (4096 if dtype is INT8 else 2**20)
         limit = 96 if dtype is INT8 else 96 * 256
         quantization = self.quantization(dtype, 1.0)
         assert quantization is not None

@@ -100,7 +100,7 @@ def voc_folder(
 def scenes(count: int) -> dict[str, tuple[np.ndarray[Any, Any], list[dict[str, Any]]]]:
     """Images whose bytes are what `box_reader` finds there, and the objects that are to be found."""
     rng = np.random.default_rng(11)
-    found = {}
+    by_name = {}
     for i in range(count):
         boxes = []
         for _ in range(3):
@@ -113,8 +113,8 @@ def scenes(count: int) -> dict[str, tuple[np.ndarray[Any, Any], list[dict[str, A
             jitter = np.array(edges) + rng.integers(-2, 3, 4)
             rows[row] = [*np.clip(jitter, 0, 255), rng.integers(1, 255), ("cat", "dog").index(box["name"])]
         rows[5] = [100, 100, 110, 120, rng.integers(1, 255), rng.integers(2)]
-        found[f"{i:03}"] = (rows.reshape(ROWS, 2, 3), boxes)
-    return found
+        by_name[f"{i:03}"] = (rows.reshape(ROWS, 2, 3), boxes)
+    return by_name
 
 
 DETECTOR = """

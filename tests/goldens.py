@@ -56,7 +56,7 @@ def load_golden(corpus: Path, name: str) -> Golden:
 
 def golden_inputs(golden: Golden, kinds: list[InputKind], run: int) -> list[Array]:
     rng = np.random.default_rng(20240600 + run)
-    found = []
+    arrays = []
     for k, (shape, dtype, scale, zero_point) in enumerate(kinds):
         if dtype.startswith("float"):
             stored = rng.integers(-128, 128, shape, dtype=np.int16)
@@ -67,8 +67,8 @@ def golden_inputs(golden: Golden, kinds: list[InputKind], run: int) -> list[Arra
         array = golden.given.get(f"in{run}_{k}", array)  # small ones are stored; one is a shape, and not drawn
         if f"insha{run}_{k}" in golden.given:
             assert sha256(array) == str(golden.given[f"insha{run}_{k}"])
-        found.append(array)
-    return found
+        arrays.append(array)
+    return arrays
 
 
 def sha256(array: Array) -> str:

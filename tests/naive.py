@@ -13,10 +13,10 @@ import numpy as np
 
 def hull(places: Iterable[int], size: int) -> tuple[int, int]:
     """First place and the one after the last, cut to the axis; (0, 0) where nothing of it is read."""
-    found = sorted(places)
-    if not found:
+    ordered = sorted(places)
+    if not ordered:
         return (0, 0)
-    first, end = max(found[0], 0), min(found[-1] + 1, size)
+    first, end = max(ordered[0], 0), min(ordered[-1] + 1, size)
     return (first, end) if first < end else (0, 0)
 
 

@@ -11,7 +11,9 @@ Object = tuple[Sequence[float], bool]  # xmin, ymin, xmax, ymax from 1 and inclu
 Found = tuple[int, float, Sequence[float]]  # image, confidence, box
 
 
-def average_precision(objects: Sequence[Sequence[Object]], found: Sequence[Found]) -> tuple[Fraction, Fraction] | None:
+def average_precision(
+    objects: Sequence[Sequence[Object]], detections: Sequence[Found]
+) -> tuple[Fraction, Fraction] | None:
     """Area under the whole curve, and the mean of eleven points; None without objects. objects: by image."""
     positives = sum(not difficult for image in objects for _, difficult in image)
     if not positives:
@@ -19,7 +21,7 @@ def average_precision(objects: Sequence[Sequence[Object]], found: Sequence[Found
     detected = set()
     curve = []  # (recall, precision)
     true, false = 0, 0
-    for image, _, box in sorted(found, key=lambda row: -row[1]):
+    for image, _, box in sorted(detections, key=lambda row: -row[1]):
         best, which = float("-inf"), -1
         for index, (other, _) in enumerate(objects[image]):
             width = min(box[2], other[2]) - max(box[0], other[0]) + 1

@@ -106,13 +106,13 @@ def transpose_conv(
 
 def pool(x: np.ndarray, kernel: Pads, stride: Pads, before: Pads, out: Pads, average: bool) -> np.ndarray:
     """Maximum, or mean rounded with ties away from zero, of what lies inside the map.   x: (rows, cols, channels)."""
-    found = np.zeros((*out, x.shape[2]), object)
-    for r, c, k in np.ndindex(*found.shape):
+    pooled = np.zeros((*out, x.shape[2]), object)
+    for r, c, k in np.ndindex(*pooled.shape):
         rows = [r * stride[0] + i - before[0] for i in range(kernel[0])]
         cols = [c * stride[1] + j - before[1] for j in range(kernel[1])]
         inside = [int(x[i, j, k]) for i in rows for j in cols if 0 <= i < x.shape[0] and 0 <= j < x.shape[1]]
-        found[r, c, k] = half_away(Fraction(sum(inside), len(inside))) if average else max(inside)
-    return found
+        pooled[r, c, k] = half_away(Fraction(sum(inside), len(inside))) if average else max(inside)
+    return pooled
 
 
 def add(a: int, b: int, zeros: tuple[int, int, int], scales: tuple[float, float, float], sign: int, left: int) -> int:

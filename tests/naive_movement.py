@@ -21,10 +21,10 @@ def places(shape: Sequence[int]) -> Iterator[tuple[int, ...]]:
 
 def by_place(shape: Sequence[int], dtype: Any, element: Callable[[tuple[int, ...]], Any]) -> Array:
     """The array whose element at each place is what `element` says."""
-    found = np.zeros(shape, dtype)
+    elements = np.zeros(shape, dtype)
     for place in places(shape):
-        found[place] = element(place)
-    return found
+        elements[place] = element(place)
+    return elements
 
 
 def pad(x: Array, border: Sequence[tuple[int, int]], value: float) -> Array:
@@ -133,12 +133,12 @@ def requantize(x: Array, real: float, old_zero: int, new_zero: int, lowest: int,
     while fraction < Fraction(1, 2):
         fraction, exponent = fraction * 2, exponent - 1
     multiplier = half_away(fraction * 2**31)
-    found = []
+    stored = []
     for v in x.ravel():
         shifted = (int(v) - old_zero) * 2 ** max(exponent, 0)
         high = (shifted * multiplier + 2**30) // 2**31
-        found.append(min(max(half_away(Fraction(high, 2 ** max(-exponent, 0))) + new_zero, lowest), highest))
-    return found
+        stored.append(min(max(half_away(Fraction(high, 2 ** max(-exponent, 0))) + new_zero, lowest), highest))
+    return stored
 
 
 def bilinear(x: Array, rows: int, cols: int, align_corners: bool, half_pixel_centers: bool) -> Array:

@@ -18,7 +18,7 @@ def prior_covariance(keys: list[tuple[str, ...]], spreads: list[tuple[float, flo
     reach: of each system, what its deviations at each level are multiplied with.
     """
     systems, efforts = len(keys), len(groups)
-    found = np.zeros((systems, efforts, systems, efforts))
+    covariance = np.zeros((systems, efforts, systems, efforts))
     for s in range(systems):
         for t in range(systems):
             for f in range(efforts):
@@ -36,8 +36,8 @@ def prior_covariance(keys: list[tuple[str, ...]], spreads: list[tuple[float, flo
                         own += group**2 if groups[f] == groups[g] else 0.0
                         own += single**2 * one_kind + shape**2 * alike
                         value += own * reach[s][level] * reach[t][level]
-                    found[s, f, t, g] = value
-    return found.reshape(systems * efforts, systems * efforts)
+                    covariance[s, f, t, g] = value
+    return covariance.reshape(systems * efforts, systems * efforts)
 
 
 def most_likely(prior_mean: Array, covariance: Array, amounts: Array, which: list[int], logs: Array, variance: Array,

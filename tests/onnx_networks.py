@@ -493,14 +493,14 @@ def _ranges(model: Any) -> dict[str, tuple[float, float]]:
     names = [name for node in wide.graph.node for name in node.output]
     wide.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in known)
     order = [value.name for value in wide.graph.output]
-    found: dict[str, tuple[float, float]] = {}
+    ranges: dict[str, tuple[float, float]] = {}
     for feed in calibration(model, 4):
         answers = dict(zip(order, run_runtime(wide.SerializeToString(), feed), strict=True))
         for name, array in [*answers.items(), *feed.items()]:
             if array.dtype == np.float32:
-                low, high = found.get(name, (0.0, 0.0))
-                found[name] = min(low, float(array.min())), max(high, float(array.max()))
-    return found
+                low, high = ranges.get(name, (0.0, 0.0))
+                ranges[name] = min(low, float(array.min())), max(high, float(array.max()))
+    return ranges
 
 
 class _Quantisers:

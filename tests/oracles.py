@@ -49,13 +49,13 @@ def trace_tflm(content: bytes, inputs: Sequence[Array], *, arena_bytes: int = AR
     """
     interpreter = _tflm(content, inputs, arena_bytes, preserve=True)
     subgraph = _subgraph(content)
-    found = {}
+    traced = {}
     for operator in map(subgraph.Operators, range(subgraph.OperatorsLength())):
         for tensor in operator.OutputsAsNumpy().tolist() if operator.OutputsLength() else ():
             held = interpreter.GetTensor(tensor, 0)
             elements = held["tensor_data"] if isinstance(held, dict) else held
-            found[tensor] = np.array(elements).reshape(_shape(subgraph.Tensors(tensor)))
-    return found
+            traced[tensor] = np.array(elements).reshape(_shape(subgraph.Tensors(tensor)))
+    return traced
 
 
 def _tflm(content: bytes, inputs: Sequence[Array], arena_bytes: int, *, preserve: bool) -> Any:
@@ -94,13 +94,13 @@ def run_litert(content: bytes, inputs: Sequence[Array], *, kernels: Kernels = Ke
 def trace_litert(content: bytes, inputs: Sequence[Array]) -> Mapping[int, Array]:
     """What LiteRT's reference kernels compute for each tensor of the main graph that has elements, by index."""
     interpreter = _litert(content, inputs, Kernels.REFERENCE, preserve=True)
-    found = {}
+    traced = {}
     for each in interpreter.get_tensor_details():
         try:
-            found[each["index"]] = np.array(interpreter.get_tensor(each["index"]))
+            traced[each["index"]] = np.array(interpreter.get_tensor(each["index"]))
         except ValueError:  # without storage: resources, optional ones
             continue
-    return found
+    return traced
 
 
 def _litert(content: bytes, inputs: Sequence[Array], kernels: Kernels, *, preserve: bool) -> Any:

@@ -56,11 +56,11 @@ class DrawnFile:
 
     def inputs_of(self, graph: Graph) -> list[Array]:
         """Random inputs, but what the constants held where one became an input."""
-        found = inputs_of(graph, np.random.default_rng(self.seed))
+        arrays = inputs_of(graph, np.random.default_rng(self.seed))
         for number, stored in self.held.items():
-            if number < len(found) and len(stored) == found[number].nbytes:
-                found[number] = np.frombuffer(stored, found[number].dtype).reshape(found[number].shape)
-        return found
+            if number < len(arrays) and len(stored) == arrays[number].nbytes:
+                arrays[number] = np.frombuffer(stored, arrays[number].dtype).reshape(arrays[number].shape)
+        return arrays
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """What hypothesis prints; the file itself is written to the folder MCUSIM_KEEP."""
@@ -107,8 +107,8 @@ def _operators(draw: st.DrawFn) -> tuple[str, bytes]:
 @st.composite
 def _listed(draw: st.DrawFn) -> tuple[str, bytes]:
     name = draw(st.sampled_from(sorted(_bases())))
-    found = _bases()[name]
-    base = found[draw(st.integers(0, len(found) - 1))]
+    networks = _bases()[name]
+    base = networks[draw(st.integers(0, len(networks) - 1))]
     if draw(st.booleans()):
         return name, base.content()
     [(_, kinds, changed)] = mixtures({name: [base]}, 1, draw(st.integers(0, 2**32 - 1)))
@@ -128,10 +128,10 @@ def _several(draw: st.DrawFn) -> tuple[str, bytes]:
 @cache
 def _bases() -> dict[str, Sequence[Network]]:
     """Operator -> networks of it."""
-    found: dict[str, list[Network]] = {op: list(networks) for op, networks in lines().items()}
+    by_operator: dict[str, list[Network]] = {op: list(networks) for op, networks in lines().items()}
     for name in OPERATORS:
-        found.setdefault(name, []).extend(about(name))
-    return dict(found)
+        by_operator.setdefault(name, []).extend(about(name))
+    return dict(by_operator)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

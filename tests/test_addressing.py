@@ -105,15 +105,15 @@ class Memory:
 def assert_all_is_found(program: Program) -> None:
     memory = Memory(program)
     time_of = {id(step): time for time, step in enumerate(program.body())}
-    found = operands(program)
-    known = {o.view: o for step in found for o in (*step.reads, *step.writes) if o is not None}
+    operands_of_step = operands(program)
+    known = {o.view: o for step in operands_of_step for o in (*step.reads, *step.writes) if o is not None}
     for home in program.inputs:
         if home.view in known:  # else nobody reads it
             source = known[home.view]
             image = replace(source, step=source.step._replace(rows=(source.whole.rows,), cols=(source.whole.cols,)))
             memory.write(replace(image, is_read=False), whole(source))
     for iteration in program.steps():
-        step = found[time_of[id(iteration.step)]]
+        step = operands_of_step[time_of[id(iteration.step)]]
         places = [[None if o is None else o.at(iteration.row, iteration.col) for o in side] for side in step]
         for operand, at in zip(step.reads, places[0], strict=True):
             if operand is not None and at is not None:
@@ -163,8 +163,8 @@ def test_the_images_of_a_batch_lie_beside_each_other_in_a_piece(spec):
     assert_all_is_found(lower(graph, parse_schedule(spec), RULES["clipped patches"]))
     images = np.random.default_rng(1).integers(-128, 128, (3, 9, 7, 3), np.int8)
     for runtime in ("tflm", "tinyengine"):
-        [found] = mcusim.execute(graph, [images], schedule=spec, runtime=runtime, check=True)
-        np.testing.assert_array_equal(found, mcusim.execute(graph, [images])[0])
+        [output] = mcusim.execute(graph, [images], schedule=spec, runtime=runtime, check=True)
+        np.testing.assert_array_equal(output, mcusim.execute(graph, [images])[0])
 
 
 @pytest.mark.parametrize("shape", [(1, 12), (7,), (2, 3, 5)])

@@ -41,9 +41,9 @@ def test_it_finds_mcunetv2s_redistributed_stage(papers):
 def test_what_costs_most_comes_first(papers):
     saved = [change.saved_macs for change in papers.changes]
     assert saved == sorted(saved, reverse=True)
-    told = {(change.layer, change.what) for change in papers.changes}
-    assert {(2, "kernel 3 -> 1"), (4, "kernel 3 -> 1"), (4, "block behind the stage")} <= told
-    assert any(what.startswith("stride 2 to layer") for _, what in told)
+    proposed = {(change.layer, change.what) for change in papers.changes}
+    assert {(2, "kernel 3 -> 1"), (4, "kernel 3 -> 1"), (4, "block behind the stage")} <= proposed
+    assert any(what.startswith("stride 2 to layer") for _, what in proposed)
     for change in papers.changes:
         assert papers.before.recomputed_macs - change.after.recomputed_macs == change.saved_macs
 
@@ -98,7 +98,7 @@ def test_it_is_told_in_any_width(width, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "sentence"),
     [
         (["--schedule", "patch:2x2@3"], "add --advice"),
         (["--variant", "x.tflite"], "add --advice"),
@@ -106,11 +106,11 @@ def test_it_is_told_in_any_width(width, monkeypatch):
         (["--advice", "--schedule", "patch:2x2@1", "--variant", "x.tflite"], "nothing to move"),
     ],
 )
-def test_a_wrong_question_gets_one_sentence(options, told, tmp_path, monkeypatch):
+def test_a_wrong_question_gets_one_sentence(options, sentence, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = run("patch", "mcunet-vww0", "--profile", "stm32f412", "--stages", "1", "--grid", "2", *options)
     assert (code, out) == (2, "")
-    assert told in err
+    assert sentence in err
     assert not any(tmp_path.iterdir())
 
 

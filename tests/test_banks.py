@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from commands import run, told
+from commands import document_of, run
 from rich.cells import cell_len
 
 import mcusim
@@ -69,7 +69,7 @@ def test_every_byte_lies_in_one_bank(name, runtime, board):
 
 
 def test_what_does_not_fit_although_the_total_would():
-    document = told("plan", "mcunet-in4", "--runtime", "tflm", "--profile", "stm32h743")
+    document = document_of("plan", "mcunet-in4", "--runtime", "tflm", "--profile", "stm32h743")
     assert H743.sram_budget_bytes < document["total_bytes"] <= H743.sram_bytes
     assert not document["spread"]["fits"]
     assert document["spread"]["left"] == [{"name": "mbconv_3/expand", "bytes": 307_200}]
@@ -167,8 +167,8 @@ def test_an_arena_in_external_memory_is_told():
     board = with_external(F746, 80_000_000).with_banks(("SDRAM",))
     report = mcusim.simulate("mcunet-in4", profile=board, runtime="tflm")
     assert report.sram.fits
-    (told_of,) = [warning for warning in report.warnings if "external memory" in warning]
-    assert "ms more" in told_of
+    (warning,) = [warning for warning in report.warnings if "external memory" in warning]
+    assert "ms more" in warning
     board = with_external(F746).with_banks(("SDRAM",))
     report = mcusim.simulate("mcunet-in4", profile=board, runtime="tflm")
     assert any("is not known" in warning for warning in report.warnings if "external" in warning)
@@ -250,17 +250,15 @@ def test_buffers_beyond_the_end_are_named(name, board):
         over = range(max(tenant.offset_bytes, board.sram_budget_bytes), tenant.top_bytes)
         assert beyond.get(tenant.index, 0) == len(over)
     assert bool(beyond) is (plan.total_bytes > board.sram_budget_bytes)
-    document = told("plan", name, "--runtime", "tflm", "--profile", board.name)
+    document = document_of("plan", name, "--runtime", "tflm", "--profile", board.name)
     assert sum(part["bytes"] for part in document["banks"][-1]["beyond"]) == sum(beyond.values())
 
 
 def test_a_buffer_beyond_the_end_is_told_with_its_steps():
     code, out, _ = run("plan", "mcunet-in4", "--runtime", "tflm", "--profile", "stm32h743", "--buffers", "none")
     assert code == 0
-    told_of = " ".join(out.split())
-    assert (
-        "! Beyond the end of that piece: mbconv_3/expand (134.7 of 300.0 KiB, steps 7-8), persistent (all of" in told_of
-    )
+    text = " ".join(out.split())
+    assert "! Beyond the end of that piece: mbconv_3/expand (134.7 of 300.0 KiB, steps 7-8), persistent (all of" in text
 
 
 @pytest.mark.parametrize("width", [30, 44, 60, 80, 120, 200])

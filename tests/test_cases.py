@@ -62,12 +62,12 @@ def test_a_case_is_answered_as_its_list_says(case: dict[str, str], tmp_path: Pat
             assert "sentence" in right and error.fix  # noqa: PT017, PT018
     elif command.startswith("plot"):
         picture = tmp_path / "picture.svg"
-        code, _, told = run(*command.split(), str(path), "--profile", "stm32h743", "-o", str(picture))
-        assert (code, picture.is_file()) == (0, True), told
+        code, _, err = run(*command.split(), str(path), "--profile", "stm32h743", "-o", str(picture))
+        assert (code, picture.is_file()) == (0, True), err
     elif command == "run":
-        code, answer, told = run("run", str(path), "--profile", "stm32h743")
+        code, answer, err = run("run", str(path), "--profile", "stm32h743")
         assert code == 2 or "DOES NOT FIT" in answer.splitlines()[0]
-        assert "Traceback" not in told
+        assert "Traceback" not in err
     else:
         assert_simulated(path, command, right)
 
@@ -105,11 +105,11 @@ def assert_run(path: Path, right: str, options: dict[str, str]) -> None:
         except McusimError as error:
             if "refuse" in right or "sentence" in right:
                 return
-            told = str(error)
+            sentence = str(error)
         else:
             break
     else:
-        pytest.fail(told)
+        pytest.fail(sentence)
     assert right not in ("a sentence", "mode 2 is refused", "a sentence before allocating")
     try:
         theirs = run_tflm(path.read_bytes(), given)
@@ -125,6 +125,6 @@ def inputs_beside(path: Path) -> list[np.ndarray[Any, Any]]:
     for suffix in (".npy", ".npz"):
         beside = (FOLDER / path.name).with_suffix(suffix)
         if beside.is_file():
-            found = read_arrays(str(beside), "beside")
-            return list(found.values()) if isinstance(found, dict) else [found]
+            arrays = read_arrays(str(beside), "beside")
+            return list(arrays.values()) if isinstance(arrays, dict) else [arrays]
     return []

@@ -46,8 +46,8 @@ def test_table_4_has_a_ring_for_every_row():
     assert rings == {(float(r.sram.number) * KIB, float(r.top1), r.sram.is_bound) for r in rows}
     budgets = [panel.budgets[0].value for panel in chart("table4").panels]
     assert budgets == [256 * KIB, 512 * KIB]
-    found = {dot.name for dot in dots if not dot.is_published}
-    assert {"mcunet-in2", "mcunet-in4", "mcunet-256kb-int4"} <= found
+    simulated = {dot.name for dot in dots if not dot.is_published}
+    assert {"mcunet-in2", "mcunet-in4", "mcunet-256kb-int4"} <= simulated
     assert {dot.name for dot in dots if dot.is_published and dot.is_grey} == {
         "MbV1 0.5x (r=192) mixed",
         "MbV1 0.75x (r=224) mixed",

@@ -64,9 +64,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("made", "told"), REFUSED.values(), ids=REFUSED)
-def test_what_depends_on_more_than_the_rows_is_refused(made: Network, told: str) -> None:
+@pytest.mark.parametrize(("made", "sentence"), REFUSED.values(), ids=REFUSED)
+def test_what_depends_on_more_than_the_rows_is_refused(made: Network, sentence: str) -> None:
     graph = parse_tflite(made.content(), name="stream", where="stream.tflite")
     assert plan_memory(graph, TFLM_WHEEL).arena_bytes > 0
-    with pytest.raises(ModelError, match=told):
+    with pytest.raises(ModelError, match=sentence):
         mcusim.session(graph)

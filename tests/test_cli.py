@@ -93,9 +93,9 @@ def save_gates(folder: Path) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("path", COMMAND_PATHS, ids=" ".join)
 def test_examples_of_help_work(path: list[str]) -> None:
-    found = examples(path)
-    assert found, "help without an example"
-    assert not path or any(example.split()[: len(path)] == path for example in found)
+    shown = examples(path)
+    assert shown, "help without an example"
+    assert not path or any(example.split()[: len(path)] == path for example in shown)
     if path == ["evaluate"]:
         save_examples(Path())
     if path == ["calibrate"]:
@@ -110,7 +110,7 @@ def test_examples_of_help_work(path: list[str]) -> None:
         assert run("sweep", "sweep.toml", "-o", "answers").code == 0
     if path == ["pte"]:
         pytest.skip("needs ExecuTorch to make a program: tests/test_pte.py runs it")
-    for example in found:
+    for example in shown:
         answer = run(*shlex.split(example))
         assert answer.code == (0 if "--check" not in example.split() else answer.code), answer.err
         assert answer.code in (0, 1)
@@ -182,11 +182,11 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("args", "told"), WRONG, ids=[" ".join(args) for args, _ in WRONG])
-def test_a_wrong_question_gets_one_sentence(args: list[str], told: str) -> None:
+@pytest.mark.parametrize(("args", "sentence"), WRONG, ids=[" ".join(args) for args, _ in WRONG])
+def test_a_wrong_question_gets_one_sentence(args: list[str], sentence: str) -> None:
     answer = run(*args)
     assert answer.code == 2
-    assert told in answer.err
+    assert sentence in answer.err
     assert answer.err.startswith("mcusim")
     assert answer.err.count("\n") == 1
     assert answer.out == ""
@@ -391,16 +391,16 @@ def faults(value: object, schema: dict[str, Any], definitions: dict[str, Any], a
         return [f"{at}: {value!r} is no {schema['type']}"]
     if isinstance(value, dict):
         assert schema["additionalProperties"] is False
-        found = [f"{at}: {name} missing or unknown" for name in set(value) ^ set(schema["required"])]
+        unequal = [f"{at}: {name} missing or unknown" for name in set(value) ^ set(schema["required"])]
         known = [(name, value[name], inner) for name, inner in schema["properties"].items() if name in value]
-        return found + [
-            told for name, item, inner in known for told in faults(item, inner, definitions, f"{at}/{name}")
+        return unequal + [
+            fault for name, item, inner in known for fault in faults(item, inner, definitions, f"{at}/{name}")
         ]
     if isinstance(value, list):
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", 10**9):
             return [f"{at}: {len(value)} items"]
         return [
-            told for i, item in enumerate(value) for told in faults(item, schema["items"], definitions, f"{at}/{i}")
+            fault for i, item in enumerate(value) for fault in faults(item, schema["items"], definitions, f"{at}/{i}")
         ]
     return []
 

@@ -94,8 +94,8 @@ def test_check_fails_where_it_is_not_sure() -> None:
     limits["unknown"] = ((time["ms"] + time["high_ms"]) / 2, None, 3)
     for verdict, (limit, fits, code) in limits.items():
         args = (*RUN, "--max-ms", repr(limit), "--check")
-        found = json.loads(run(*args, "--json", "-")[1])
-        assert (found["verdict"], found["latency"]["fits"]) == (verdict, fits)
+        report = json.loads(run(*args, "--json", "-")[1])
+        assert (report["verdict"], report["latency"]["fits"]) == (verdict, fits)
         assert run(*args)[0] == code
     shown = run(*RUN, "--max-ms", repr(limits["unknown"][0]))[1]
     assert "UNKNOWN, not sure of the time" in shown
@@ -136,7 +136,7 @@ def test_all_boards_at_any_width(columns: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "sentence"),
     [
         (["run", "", "--profile", "stm32f412"], "the name of the network is empty"),
         (["run", "--profile"], "`mcusim run --help`"),
@@ -146,12 +146,12 @@ def test_all_boards_at_any_width(columns: str, monkeypatch: pytest.MonkeyPatch) 
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_name_that_is_wrong(args: list[str], told: str) -> None:
+def test_a_name_that_is_wrong(args: list[str], sentence: str) -> None:
     Path("dangling.tflite").symlink_to("gone.tflite")
     run("profiles", "new", "mine")
     code, out, err = run(*args)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert told in err
+    assert sentence in err
     assert "did you mean 'dangling" not in err
 
 
@@ -159,14 +159,14 @@ def test_one_runtime() -> None:
     shown = run("runtimes", "tflm")[1]
     assert shown.startswith("tflm@")
     assert "tinyengine@" not in shown
-    assert [found["name"] for found in json.loads(run("runtimes", "tflm", "--json")[1])["runtimes"]] == ["tflm"]
+    assert [runtime["name"] for runtime in json.loads(run("runtimes", "tflm", "--json")[1])["runtimes"]] == ["tflm"]
 
 
 def test_doctor_as_a_document() -> None:
-    found = json.loads(run("doctor", "--json")[1])
-    assert found["schema_version"] == 1
-    assert found["needed"]["numpy"]
-    assert "stm32f412" in found["profiles"]
+    report = json.loads(run("doctor", "--json")[1])
+    assert report["schema_version"] == 1
+    assert report["needed"]["numpy"]
+    assert "stm32f412" in report["profiles"]
 
 
 def test_check_of_a_profile_knows_the_networks(model: Path) -> None:
@@ -195,9 +195,9 @@ def test_ops_says_that_a_network_is_float() -> None:
     assert "not all is known" in out.splitlines()[0]
     assert "! float is a float32 network" in out
     assert "CONV_2D" in out
-    found = json.loads(run("ops", "float.tflite", "--json")[1])
-    assert found["supported"] is True
-    assert "float32" in found["warnings"][0]
+    answer = json.loads(run("ops", "float.tflite", "--json")[1])
+    assert answer["supported"] is True
+    assert "float32" in answer["warnings"][0]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -223,11 +223,11 @@ def test_no_color_means_no_escape_at_all(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_half_characters_do_not_reach_a_document() -> None:
     text = document({"name": os.fsdecode("né".encode()).encode().decode(), "odd": "a\udcc3\udca9b", "lone": "\ud800"})
-    found = json.loads(text)
+    read = json.loads(text)
     assert text.isascii()
-    assert found["odd"] == "aéb"
-    assert not re.search("[\ud800-\udfff]", found["lone"])
-    json.dumps(found, ensure_ascii=False).encode()
+    assert read["odd"] == "aéb"
+    assert not re.search("[\ud800-\udfff]", read["lone"])
+    json.dumps(read, ensure_ascii=False).encode()
 
 
 @pytest.mark.slow

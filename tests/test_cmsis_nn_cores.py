@@ -70,8 +70,8 @@ def test_buffers_are_the_librarys(family):
     asked = [row for row in rows() if row["family"] == family]
     assert len(asked) > 80
     for row in asked:
-        found = sum(size for _, size in family_scratch(call_of(row), family))
-        assert found == int(row["bytes"]), row
+        scratch_bytes = sum(size for _, size in family_scratch(call_of(row), family))
+        assert scratch_bytes == int(row["bytes"]), row
 
 
 def test_every_core_has_a_family():

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from commands import run, told
+from commands import document_of, run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,11 +127,9 @@ def test_functions_of_the_library_have_sizes_of_their_own():
 def test_tinyengines_kernels_and_the_rest_are_its_calibrated_sum(name):
     """62.6 to 65.5 KiB on the eight published MCUNet images, whichever kernels they call."""
     ledger = flash_ledger(mcusim.load(name), RUNTIMES["tinyengine"])
-    told_of = {function: size for function, size, _ in rows("tinyengine.csv")}
+    sizes = {function: size for function, size, _ in rows("tinyengine.csv")}
     *kernels, application = ledger.code
-    assert {k.name: k.size_bytes for k in kernels} == {
-        k.name: told_of[k.name] for k in ledger.kernels if k.name in told_of
-    }
+    assert {k.name: k.size_bytes for k in kernels} == {k.name: sizes[k.name] for k in ledger.kernels if k.name in sizes}
     assert len(kernels) > 5
     assert (application.name, application.basis) == ("application", Basis.CALIBRATED)
     assert application.size_bytes > 30 * KIB
@@ -140,7 +138,7 @@ def test_tinyengines_kernels_and_the_rest_are_its_calibrated_sum(name):
 
 
 def test_the_plan_tells_the_items():
-    flash = told("plan", "mcunet-vww1", "--runtime", "tflm-cmsis-nn")["flash"]
+    flash = document_of("plan", "mcunet-vww1", "--runtime", "tflm-cmsis-nn")["flash"]
     assert sum(item["size_bytes"] for item in flash["code"]) == flash["code_bytes"]
     assert {item["basis"] for item in flash["code"]} == {"measured", "calibrated"}
     conv = next(item for item in flash["code"] if item["name"] == "CONV_2D")

@@ -40,10 +40,10 @@ def test_first_layer_and_element_that_differ() -> None:
     a = recording("a", one=[[1, 2], [3, 4]], two=[[1, 2], [3, 4]], three=[5])
     b = recording("b", one=[[1, 2], [3, 4]], two=[[1, 2], [0, 5]], three=[5])
     layers = compare(a, b).layers
-    found = first_difference(layers)
-    assert found is not None
-    assert (found.name, found.first, found.values) == ("two", (1, 0), (3.0, 0.0))
-    assert (found.differing, found.elements, found.max_abs, found.mean_abs) == (2, 4, 3.0, 1.0)
+    difference = first_difference(layers)
+    assert difference is not None
+    assert (difference.name, difference.first, difference.values) == ("two", (1, 0), (3.0, 0.0))
+    assert (difference.differing, difference.elements, difference.max_abs, difference.mean_abs) == (2, 4, 3.0, 1.0)
     assert first_difference(compare(a, a).layers) is None
 
 
@@ -61,10 +61,10 @@ def test_networks_with_other_names_are_compared_by_place() -> None:
 
 def test_layers_without_a_partner_are_counted() -> None:
     a, b = recording("a", x=[1], y=[2], z=[3]), recording("b", x=[1], v=[2, 2])
-    found = compare(a, b)
-    assert (len(found.layers), found.unpaired_a, found.unpaired_b) == (1, 2, 1)
-    [told, *_] = difference_lines("a against b", found, "", 100, ASCII)
-    assert told.plain == "a against b: 1 shared layer equal; 2 layers of A and 1 of B have no partner"
+    comparison = compare(a, b)
+    assert (len(comparison.layers), comparison.unpaired_a, comparison.unpaired_b) == (1, 2, 1)
+    [headline, *_] = difference_lines("a against b", comparison, "", 100, ASCII)
+    assert headline.plain == "a against b: 1 shared layer equal; 2 layers of A and 1 of B have no partner"
 
 
 def convolution() -> Graph:
@@ -120,9 +120,9 @@ def test_traces_survive_a_file(tmp_path: Path) -> None:
     arrays = {f"{i}:{graph.tensors[i].name}": array for i, array in trace.tensors.items()}
     input_key = f"{graph.inputs[0]}:{graph.tensors[graph.inputs[0]].name}"
     assert stored_inputs(graph, arrays, "t").popitem()[1] == input_key
-    found = compare(recorded(graph, trace, "a"), restored(arrays, "b", {input_key}))
-    assert first_difference(found.layers) is None
-    assert (found.unpaired_a, found.unpaired_b) == (0, 0)
+    comparison = compare(recorded(graph, trace, "a"), restored(arrays, "b", {input_key}))
+    assert first_difference(comparison.layers) is None
+    assert (comparison.unpaired_a, comparison.unpaired_b) == (0, 0)
     with pytest.raises(InputError, match="holds no input"):
         stored_inputs(graph, {"other": x}, "t")
 
@@ -166,7 +166,7 @@ def test_diff_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "sentence"),
     [
         (["mcunet-vww0"], "what should it be compared with?"),
         (["mcunet-vww0", "--numerics", "a,b,c"], "names 3 modes"),
@@ -186,8 +186,8 @@ def test_diff_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["mcunet-vww0", "--float", "--numerics", "tflm,litert"], "one mode with float32"),
     ],
 )
-def test_diff_refuses_in_one_sentence(capsys: pytest.CaptureFixture[str], args: list[str], told: str) -> None:
+def test_diff_refuses_in_one_sentence(capsys: pytest.CaptureFixture[str], args: list[str], sentence: str) -> None:
     assert main(["diff", *args]) == 2
     error = capsys.readouterr().err
-    assert told in error
+    assert sentence in error
     assert error.count("\n") == 1

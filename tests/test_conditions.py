@@ -83,9 +83,9 @@ def test_no_energy_says_why() -> None:
     assert board.power is not None
     assert mcusim.simulate("mcunet-vww0", profile=board).energy is not None
     for kwargs in ({"profile": board, "clock_hz": 80_000_000}, {"profile": "stm32f412"}):
-        found = mcusim.simulate("mcunet-vww0", **kwargs)
-        assert found.energy is None
-        assert any(warning.startswith("energy: ") and "power" in warning for warning in found.warnings)
+        answer = mcusim.simulate("mcunet-vww0", **kwargs)
+        assert answer.energy is None
+        assert any(warning.startswith("energy: ") and "power" in warning for warning in answer.warnings)
     unmeasured = replace(RUNTIMES["tflm"], price_family="nobody's")
     untimed = mcusim.simulate("mcunet-vww0", profile=board, runtime=unmeasured)
     assert (untimed.energy, untimed.latency.ms) == (None, None)
@@ -93,32 +93,32 @@ def test_no_energy_says_why() -> None:
 
 
 def test_cycles_are_whole_and_add_up() -> None:
-    found = simulated()
-    assert all(type(layer.cycles) is int for layer in found.layers)
-    assert type(found.latency.cycles) is int
-    assert found.latency.cycles == sum(layer.cycles or 0 for layer in found.layers)
+    answer = simulated()
+    assert all(type(layer.cycles) is int for layer in answer.layers)
+    assert type(answer.latency.cycles) is int
+    assert answer.latency.cycles == sum(layer.cycles or 0 for layer in answer.layers)
 
 
 def test_an_unknown_operator_keeps_its_output_shape() -> None:
     made = tiny_network()
     made.operator("CUSTOM", [7], [made.tensor((1, 7))], custom="Mine")
     made.graph.outputs = [len(made.graph.tensors) - 1]
-    found = mcusim.simulate(
+    answer = mcusim.simulate(
         parse_tflite(made.pack(), name="net", where="net.tflite"), profile="stm32f412", runtime="tflm"
     )
-    assert (found.layers[-1].op, found.layers[-1].output_shape) == ("CUSTOM:Mine", (1, 7))
+    assert (answer.layers[-1].op, answer.layers[-1].output_shape) == ("CUSTOM:Mine", (1, 7))
 
 
 def test_tensors_without_a_name_go_by_their_number() -> None:
     made = tiny_network()
     for tensor in made.graph.tensors:
         tensor.name = ""
-    found = mcusim.simulate(
+    answer = mcusim.simulate(
         parse_tflite(made.pack(), name="net", where="net.tflite"), profile="stm32f412", runtime="tflm"
     )
-    assert found.sram.peak is not None
-    assert found.sram.peak.alive
-    assert all(item.name.startswith("tensor ") for item in found.sram.peak.alive)
+    assert answer.sram.peak is not None
+    assert answer.sram.peak.alive
+    assert all(item.name.startswith("tensor ") for item in answer.sram.peak.alive)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -60,9 +60,9 @@ def test_mcunetv2_in_patches():
     assert [part.name for part in deeper.parts] == ["activations", "stage output"]
     assert deeper.total_bytes > ledger.total_bytes
     for spec in ("stream:4@13", "layer@2+patch:4x4@11", "patch:2x2@4+patch:2x2@4"):
-        with pytest.raises(ScheduleError, match="one stage of patches") as told:
+        with pytest.raises(ScheduleError, match="one stage of patches") as refusal:
             count("mcunetv2", zoo.build("mbv2-w1.0-r224"), parse_schedule(spec))
-        assert count("mcunetv2", zoo.build("mbv2-w1.0-r224"), parse_schedule(told.value.fix.removeprefix("use ")))
+        assert count("mcunetv2", zoo.build("mbv2-w1.0-r224"), parse_schedule(refusal.value.fix.removeprefix("use ")))
 
 
 @pytest.mark.parametrize("name", zoo.names())
@@ -201,8 +201,8 @@ def test_unknown_names_and_schedules():
 
 
 def fields_of(name: str) -> dict[str, object]:
-    found = CONVENTIONS[name]
-    return {field: getattr(found, field) for field in found.__dataclass_fields__}
+    convention = CONVENTIONS[name]
+    return {field: getattr(convention, field) for field in convention.__dataclass_fields__}
 
 
 def float_bordered(side: int, channels: int) -> Graph:

@@ -31,8 +31,8 @@ def detector(detection: Detection, outputs: list[np.ndarray[Any, Any]], size: tu
 def decoded(detection: Detection, outputs: list[np.ndarray[Any, Any]], size: tuple[int, int] = (64, 96)) -> Any:
     subject = detector(detection, outputs, size)
     placed = fit(size[1], size[0], Frame(*size, 3, False), Preprocessing())
-    (found,) = predictions(subject, [Sample("a", -1)], np.zeros(0), outputs, [placed])
-    return found.boxes
+    (prediction,) = predictions(subject, [Sample("a", -1)], np.zeros(0), outputs, [placed])
+    return prediction.boxes
 
 
 def test_yolo_heads_as_the_papers_formulas() -> None:
@@ -48,8 +48,8 @@ def test_yolo_heads_as_the_papers_formulas() -> None:
                 wide, high = math.exp(w) * anchors[2 * a], math.exp(h) * anchors[2 * a + 1]
                 box = (cx - wide / 2, cy - high / 2, cx + wide / 2, cy + high / 2)
                 right += [(label, _logistic(s) * _logistic(objectness), *box) for label, s in enumerate(scores)]
-    found = decoded(declared, [head])
-    assert np.allclose(sorted(found), sorted(right), atol=1e-4)
+    boxes = decoded(declared, [head])
+    assert np.allclose(sorted(boxes), sorted(right), atol=1e-4)
 
 
 def _logistic(x: float) -> float:
@@ -89,10 +89,10 @@ def test_outputs_of_the_postprocessing_operator_are_known_by_their_shapes() -> N
         b.input((1, 8, 8, 3))
         return [b.constant(shape, DType.FLOAT32, np.zeros(shape)) for shape in (count, (1, 5), (1, 5, 4), (1, 5))]
 
-    found = the_subject(build(outputs))
-    assert found.answer is Answer.BOXES
-    assert found.detection is not None
-    assert (found.detection.format, found.detection.outputs) == (BoxFormat.POSTPROCESS, (2, 1, 3, 0))
+    subject = the_subject(build(outputs))
+    assert subject.answer is Answer.BOXES
+    assert subject.detection is not None
+    assert (subject.detection.format, subject.detection.outputs) == (BoxFormat.POSTPROCESS, (2, 1, 3, 0))
     with pytest.raises(InputError, match="what its outputs mean is not known"):
         the_subject(build(lambda b: outputs(b, (2,))))
 
@@ -100,8 +100,8 @@ def test_outputs_of_the_postprocessing_operator_are_known_by_their_shapes() -> N
 def test_suppression_is_greedy_and_class_by_class() -> None:
     rows = [(0, 0, 10, 10, 0.9, 0), (1, 0, 11, 10, 0.8, 0), (1, 0, 11, 10, 0.7, 1), (7, 0, 17, 10, 0.6, 0)]
     declared = Detection(classes=2, format=BoxFormat.ROWS, corners=Corners.XYXY, is_relative=False)
-    found = decoded(declared, [np.array([rows], np.float32)])
-    assert [(box.label, round(box.score, 1)) for box in found] == [(0, 0.9), (1, 0.7), (0, 0.6)]
+    boxes = decoded(declared, [np.array([rows], np.float32)])
+    assert [(box.label, round(box.score, 1)) for box in boxes] == [(0, 0.9), (1, 0.7), (0, 0.6)]
 
 
 def test_boxes_go_back_to_the_image() -> None:
@@ -121,8 +121,8 @@ def test_answers_are_told_by_the_shapes() -> None:
     same = build(lambda b: [b.unary("TANH", b.input((1, 16)))])
     assert the_subject(same).answer is Answer.RECONSTRUCTION
     many = build(lambda b: [b.reshape(b.input((1, 16)), (1, 4, 4))])
-    with pytest.raises(InputError, match=r"what its outputs mean is not known .1x4x4.") as told:
+    with pytest.raises(InputError, match=r"what its outputs mean is not known .1x4x4.") as refusal:
         the_subject(many)
-    assert "YOLOv3 heads whose anchors are declared" in told.value.fix
+    assert "YOLOv3 heads whose anchors are declared" in refusal.value.fix
     with pytest.raises(InputError, match="1 strides and 0 lists of anchors for 1 outputs"):
         the_subject(many, Detection(strides=(8,), classes=1))

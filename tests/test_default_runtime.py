@@ -50,8 +50,8 @@ def test_the_report_names_it_and_why() -> None:
 
 def test_the_others_are_told_below() -> None:
     shown = run("run", "mcunet-vww0", "--profile", "stm32h743", "--layers", "none").out
-    told = [line for line in shown.splitlines() if line.startswith("also: ")]
-    assert [line.split()[1] for line in told] == [
+    others = [line for line in shown.splitlines() if line.startswith("also: ")]
+    assert [line.split()[1] for line in others] == [
         runtime.name for runtime in preferred() if runtime.name != "tinyengine"
     ]
     asked = run("run", "mcunet-vww0", "--profile", "stm32h743", "--runtime", "tflm", "--layers", "none").out

@@ -86,12 +86,12 @@ def assert_others_agree(
         schedule = data.draw(schedules(graph, find_runtime(runtime)), label="schedule")
         compiled = data.draw(st.booleans(), label="compiled")
         try:
-            found = outputs_of(graph, schedule, runtime, inputs, compiled=compiled)
+            outputs = outputs_of(graph, schedule, runtime, inputs, compiled=compiled)
         except McusimError:
             counts["schedules refused"] += 1
         else:
             counts["schedules"] += 1
-            compare("a schedule differs", ours, found)
+            compare("a schedule differs", ours, outputs)
     if any(node.op.startswith("CUSTOM") or node.op in UNSET for node in graph.nodes):
         return
     for name, content in (("TFLM differs", case.content), ("TFLM differs on the export", written)):

@@ -24,9 +24,9 @@ from mcusim.simulation.reasons import TimeReasons, time_reasons
 
 def reasons_of(model: str, board: str, runtime: str) -> tuple[mcusim.Report, TimeReasons]:
     report = mcusim.simulate(model, profile=board, runtime=runtime)
-    found = time_reasons(report, mcusim.load(model), load_board(board), find_runtime(runtime))
-    assert found is not None
-    return report, found
+    reasons = time_reasons(report, mcusim.load(model), load_board(board), find_runtime(runtime))
+    assert reasons is not None
+    return report, reasons
 
 
 def test_every_time_that_counts_is_behind_one_system() -> None:
@@ -42,9 +42,9 @@ def test_every_network_has_a_family() -> None:
 
 
 def test_a_measured_network_is_its_own_nearest_layer() -> None:
-    _, found = reasons_of("mcunet-in3", "stm32h743", "tinyengine")
-    assert found.interval.known is Known.MANY
-    for _, reason in found.layers:
+    _, reasons = reasons_of("mcunet-in3", "stm32h743", "tinyengine")
+    assert reasons.interval.known is Known.MANY
+    for _, reason in reasons.layers:
         near = reason.layers[0]
         assert near.octaves == pytest.approx(0.0)
         assert near.row.network == "zoo:mcunet-in3"
@@ -56,8 +56,8 @@ def test_a_measured_network_is_its_own_nearest_layer() -> None:
     [("mcunet-in3", "stm32h743", "tinyengine"), ("mcunet-vww0", "stm32g474", "tflm"), ("smallcifar", "rp2350", "hale")],
 )
 def test_the_interval_is_what_its_reasons_say(model: str, board: str, runtime: str) -> None:
-    report, found = reasons_of(model, board, runtime)
-    latency, why = report.latency, found.interval
+    report, reasons = reasons_of(model, board, runtime)
+    latency, why = report.latency, reasons.interval
     assert latency.ms is not None
     assert latency.high_ms is not None
     deviation = (why.prices**2 + why.noise**2) ** 0.5
@@ -67,7 +67,7 @@ def test_the_interval_is_what_its_reasons_say(model: str, board: str, runtime: s
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "sentence"),
     [
         (["evidence", "--runtime", "hale"], 0, "stm32l4r5"),
         (["evidence", "--runtime", "x-cube-ai@10.2", "--profile", "stm32u575"], 0, "mlcommons"),
@@ -77,10 +77,12 @@ def test_the_interval_is_what_its_reasons_say(model: str, board: str, runtime: s
         (["run", "mcunet-vww0", "--profile", "all", "--why-time"], 2, "one board and one runtime"),
     ],
 )
-def test_the_commands_say_it(arguments: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_say_it(
+    arguments: list[str], code: int, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert answer(arguments) == code
     shown = capsys.readouterr()
-    assert told in " ".join((shown.out + shown.err).split())
+    assert sentence in " ".join((shown.out + shown.err).split())
 
 
 @pytest.mark.parametrize(("names", "sentence"), [("a", "a"), ("ab", "a and b"), ("abcd", "a, b, c and d")])
@@ -118,10 +120,10 @@ def test_what_nobody_measured_is_never_surer_than_its_nearest_kin_on_the_board(
 
 
 def test_an_answer_as_wide_as_its_kin_says_so() -> None:
-    report, found = reasons_of("mcunet-vww0", "stm32l4r5", "x-cube-ai@10.0")
-    assert found.interval.sibling == "10.2+mlperf"
-    told = " ".join(line.plain for line in reason_lines(report, found, 300))
-    assert "That would be narrower than for 10.2+mlperf, which was measured there" in told
+    report, reasons = reasons_of("mcunet-vww0", "stm32l4r5", "x-cube-ai@10.0")
+    assert reasons.interval.sibling == "10.2+mlperf"
+    text = " ".join(line.plain for line in reason_lines(report, reasons, 300))
+    assert "That would be narrower than for 10.2+mlperf, which was measured there" in text
 
 
 @pytest.mark.parametrize(
@@ -153,14 +155,14 @@ def test_a_runtime_without_a_version_is_its_current_one_and_says_what_else_was_m
 
 
 @pytest.mark.parametrize(
-    ("board", "clock_hz", "told"),
+    ("board", "clock_hz", "sentence"),
     [
         ("stm32u585", None, "energy: not known, as the profile has no power figures."),
         ("stm32u585", 100_000_000, "energy: not known, as the profile has no power figures."),
         ("stm32h7a3", 100_000_000, "energy: not known, as the profile's power figures are for 280 MHz."),
     ],
 )
-def test_why_there_is_no_energy_is_told(board: str, clock_hz: int | None, told: str) -> None:
+def test_why_there_is_no_energy_is_told(board: str, clock_hz: int | None, sentence: str) -> None:
     report = mcusim.simulate("mcunet-vww0", profile=board, clock_hz=clock_hz)
     assert report.energy is None
-    assert told in report.warnings
+    assert sentence in report.warnings

@@ -134,12 +134,12 @@ def test_a_network_is_planned_as_the_exporter_plans_it(name: str, cpu: str) -> N
     program, content = made(name, cpu)
     method, graph = method_of(content), mcusim.from_torch(program, name)
     assert arena_bytes(graph, CORES[cpu]) == method.planned_bytes
-    told = RUNTIMES["executorch"].on(CORES[cpu]).persistent(graph).size_bytes
+    persistent_bytes = RUNTIMES["executorch"].on(CORES[cpu]).persistent(graph).size_bytes
     exact = method.method_bytes() + method.load_bytes()
     if name == "excited":  # its sigmoid has a scale of its own there, where TFLite's needs a QUANTIZE behind it
-        assert exact < told < 1.1 * exact
+        assert exact < persistent_bytes < 1.1 * exact
     else:
-        assert abs(told - exact) <= 8
+        assert abs(persistent_bytes - exact) <= 8
 
 
 def test_the_plan_holds_the_kernels_working_memory() -> None:
@@ -158,10 +158,10 @@ def test_the_plan_holds_the_kernels_working_memory() -> None:
     ids=["32", "64"],
 )
 def test_structures_have_the_compilers_sizes(command: list[str], objcopy: str, place: int) -> None:
-    found = structure_sizes(command, objcopy)
+    sizes = structure_sizes(command, objcopy)
     wanted = [number for layout in STRUCTURES.values() for number in layout[place]]
-    assert found[: len(wanted)] == wanted
-    assert found[len(wanted)] == LOOKED_UP_BYTES[(4, 8)[place]]
+    assert sizes[: len(wanted)] == wanted
+    assert sizes[len(wanted)] == LOOKED_UP_BYTES[(4, 8)[place]]
 
 
 def test_another_planner_places_a_program(tmp_path: Path) -> None:

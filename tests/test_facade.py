@@ -6,7 +6,7 @@ import inspect
 
 import numpy as np
 import pytest
-from commands import told
+from commands import document_of
 
 import mcusim
 
@@ -15,15 +15,15 @@ NET = "mcunet-vww0"
 
 def test_every_name_is_there_and_described() -> None:
     for name in mcusim.__all__:
-        found = getattr(mcusim, name)
-        assert name == "__version__" or inspect.getdoc(found), name
+        offered = getattr(mcusim, name)
+        assert name == "__version__" or inspect.getdoc(offered), name
     assert inspect.unwrap(mcusim.patch) is inspect.unwrap(mcusim.search)
     with pytest.raises(AttributeError, match="it offers"):
         _ = mcusim.plann  # type: ignore[attr-defined]
 
 
 def test_a_plan_is_that_of_the_command() -> None:
-    plan, document = mcusim.plan(NET, runtime="tflm"), told("plan", NET, "--runtime", "tflm")
+    plan, document = mcusim.plan(NET, runtime="tflm"), document_of("plan", NET, "--runtime", "tflm")
     assert (plan.arena_bytes, plan.recommended_arena_bytes) == (
         document["arena_bytes"],
         document["recommended_arena_bytes"],
@@ -40,7 +40,7 @@ def test_a_plan_is_that_of_the_command() -> None:
 
 @pytest.mark.slow
 def test_a_front_as_a_frame() -> None:
-    front, document = mcusim.patch(NET, profile="stm32f412"), told("patch", NET, "--profile", "stm32f412")
+    front, document = mcusim.patch(NET, profile="stm32f412"), document_of("patch", NET, "--profile", "stm32f412")
     frame = front.to_frame()
     assert frame["schedule"].tolist() == [point["schedule"] for point in document["points"]]
     assert frame["peak_bytes"].tolist() == [point["peak_bytes"] for point in document["points"]]
@@ -51,10 +51,10 @@ def test_a_front_as_a_frame() -> None:
 def test_remedies_and_bits() -> None:
     asked = {"profile": "stm32f412", "sram_budget_bytes": 32 * 1024}
     words = ["--profile", "stm32f412", "--sram-budget", "32k"]
-    found, document = mcusim.fit(NET, **asked), told("fit", NET, *words)
-    assert found.to_frame()["what"].tolist() == [remedy["what"] for remedy in document["remedies"]]
-    assert "does-not-fit" in repr(found)
-    cut, document = mcusim.bits(NET, **asked), told("bits", NET, *words)
+    advice, document = mcusim.fit(NET, **asked), document_of("fit", NET, *words)
+    assert advice.to_frame()["what"].tolist() == [remedy["what"] for remedy in document["remedies"]]
+    assert "does-not-fit" in repr(advice)
+    cut, document = mcusim.bits(NET, **asked), document_of("bits", NET, *words)
     assert cut.to_frame()["output_bits"].tolist() == [layer["output_bits"] for layer in document["layers"]]
     assert repr(cut).startswith("<BitFit 'mcunet-vww0' on 'stm32f412'")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from commands import run, told
+from commands import document_of, run
 from msgspec import structs
 
 import mcusim
@@ -46,9 +46,9 @@ def test_no_plan_is_made_up(runtime, verb):
 
 
 def test_layers_under_a_convention_say_whose_bytes_they_are():
-    told_so = "SRAM of a layer: live tensors; the total above is counted by other rules (x-cube-ai)."
+    footnote = "SRAM of a layer: live tensors; the total above is counted by other rules (x-cube-ai)."
     counted_ = mcusim.simulate("mcunet-vww0", profile="stm32f746", runtime="x-cube-ai")
-    assert told_so in shown(counted_, LayerChoice.TOP)
+    assert footnote in shown(counted_, LayerChoice.TOP)
     assert "not placed by x-cube-ai" not in shown(counted_)
     assert counted_.counts_layers_otherwise
     placed = mcusim.simulate("mcunet-vww0", profile="stm32f746")
@@ -119,7 +119,8 @@ def test_a_vendors_tool_is_for_its_parts():
     assert (report.runtime.runs, report.verdict) == (False, Verdict.UNKNOWN)
     assert any("its makers offer it for stm32 parts only" in warning for warning in report.warnings)
     assert not any(
-        "x-cube-ai" in remedy["what"] for remedy in told("fit", "mcunet-in3", "--profile", "nrf52840")["remedies"]
+        "x-cube-ai" in remedy["what"]
+        for remedy in document_of("fit", "mcunet-in3", "--profile", "nrf52840")["remedies"]
     )
 
 
@@ -163,14 +164,14 @@ def test_patch_does_not_fit_where_flash_does_not():
     code, out, _ = run(*asked, "--check")
     assert code == 1
     assert "DOES NOT FIT, flash 1,544.5 KiB over; SRAM FITS" in out
-    document = told(*asked)
+    document = document_of(*asked)
     assert document["fits"] is False
     assert document["flash"]["total_bytes"] > document["flash"]["budget_bytes"]
 
 
 @pytest.mark.slow
 def test_patch_counts_as_run_does():
-    counted_ = told("patch", "mcunet-in3", "--profile", "stm32f746", "--runtime", "x-cube-ai")["layer"]
+    counted_ = document_of("patch", "mcunet-in3", "--profile", "stm32f746", "--runtime", "x-cube-ai")["layer"]
     report = mcusim.simulate("mcunet-in3", profile="stm32f746", runtime="x-cube-ai")
     assert counted_["peak_bytes"] == report.sram.peak_bytes
     code, out, _ = run("patch", "mcunet-vww0", "--profile", "nrf52840", "--runtime", "x-cube-ai", "--check")
@@ -185,10 +186,10 @@ def test_patch_counts_as_run_does():
 
 @pytest.mark.slow
 def test_a_remedy_under_a_bound_is_the_gentlest():
-    found = told("fit", "mcunet-in3", "--profile", "stm32f412", "--runtime", "plumerai")["remedies"]
-    (smaller,) = [remedy for remedy in found if remedy["kind"] == "resolution"]
+    proposed = document_of("fit", "mcunet-in3", "--profile", "stm32f412", "--runtime", "plumerai")["remedies"]
+    (smaller,) = [remedy for remedy in proposed if remedy["kind"] == "resolution"]
     assert smaller["what"] == "an input of 144x144"
-    assert not {remedy["kind"] for remedy in found} & {"plan", "order"}
+    assert not {remedy["kind"] for remedy in proposed} & {"plan", "order"}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -204,9 +205,9 @@ def test_patch_says_where_the_input_lies():
     out = " ".join(run(*asked)[1].split())
     assert "its input of 18.8 KiB external, not counted" in out
     assert OUTSIDE in out
-    best = told(*asked)["best"]
+    best = document_of(*asked)["best"]
     assert (best["input"], best["outside_bytes"]) == ("external", 19_200)
-    inside = told(*asked, "--input", "arena")
+    inside = document_of(*asked, "--input", "arena")
     assert {point["input"] for point in inside["points"]} == {"arena"}
     assert "external" not in run(*asked, "--input", "arena")[1]
     plan = ("plan", "mcunet-vww1", "--schedule", "patch:2x2@5", "--buffers", "none")
@@ -230,16 +231,16 @@ def test_run_says_what_an_input_outside_takes_for_granted():
 @pytest.mark.slow
 def test_fit_says_where_the_input_lies():
     (schedule,) = [
-        r for r in told("fit", "mcunet-vww1", "--profile", "stm32f410")["remedies"] if r["kind"] == "schedule"
+        r for r in document_of("fit", "mcunet-vww1", "--profile", "stm32f410")["remedies"] if r["kind"] == "schedule"
     ]
     assert schedule["what"].startswith("input external, schedule ")
     assert "--input arena counts it" in schedule["note"]
     asked = ("fit", "mcunet-vww1", "--profile", "stm32f410", "--input", "arena")
-    (inside,) = [r for r in told(*asked)["remedies"] if r["kind"] == "schedule"]
+    (inside,) = [r for r in document_of(*asked)["remedies"] if r["kind"] == "schedule"]
     assert inside["sram_bytes"] > schedule["sram_bytes"]
     assert " --input arena --schedule " in inside["command"]
     assert inside["note"] is None
-    assert told(*inside["command"].split()[1:])["sram"]["peak_bytes"] == inside["sram_bytes"]
+    assert document_of(*inside["command"].split()[1:])["sram"]["peak_bytes"] == inside["sram_bytes"]
 
 
 @pytest.mark.slow

@@ -75,7 +75,7 @@ def test_memory_and_flash_are_told_and_no_time(runtime):
     assert report.latency.ms is report.energy is None
     assert all(layer.cycles is None for layer in report.layers)
     assert report.model.macs > 0
-    assert any("is a float32 network, and only integer kernels were measured" in told for told in report.warnings)
+    assert any("is a float32 network, and only integer kernels were measured" in warning for warning in report.warnings)
 
 
 def test_a_limit_of_time_cannot_be_kept_or_broken():
@@ -112,5 +112,5 @@ def test_bytes_equal_a_real_interpreters_under_every_schedule(schedule):
     made, random = network(), np.random.default_rng(5)
     picture = random.normal(size=(1, 8, 8, 3)).astype(np.float32)
     (right,) = run_tflm(made.pack(), [picture])
-    (found,) = mcusim.execute(read(made), [picture], schedule=schedule)
-    assert np.array_equal(found, right)
+    (output,) = mcusim.execute(read(made), [picture], schedule=schedule)
+    assert np.array_equal(output, right)

@@ -28,14 +28,14 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("runtime", ["tflm", "tflm-cmsis-nn", "tinyengine", "x-cube-ai", "hale"])
-@pytest.mark.parametrize(("name", "told"), FOREIGN.items(), ids=FOREIGN)
-def test_the_reason_is_whose_operator_it_is(runtime: str, name: str, told: str) -> None:
+@pytest.mark.parametrize(("name", "sentence"), FOREIGN.items(), ids=FOREIGN)
+def test_the_reason_is_whose_operator_it_is(runtime: str, name: str, sentence: str) -> None:
     network = parse(f"CUSTOM:{name} int8[1,4] > int8[1,4]")
     graph = parse_tflite(network.content(), name="one", where="one")
     whys = [refusal.why for refusal in refusals_of(graph, RUNTIMES[runtime])]
     assert len(whys) == 1
     assert whys[0].startswith(f"{name} is ")
-    assert told in whys[0]
+    assert sentence in whys[0]
 
 
 @pytest.mark.parametrize(

@@ -88,8 +88,8 @@ def test_what_the_generator_takes(line: str) -> None:
     assert whys(line) == []
 
 
-@pytest.mark.parametrize(("line", "told"), REFUSED.values(), ids=REFUSED)
-def test_what_it_does_not_take(line: str, told: str) -> None:
-    found = whys(line)
-    assert len(found) == 1
-    assert told in found[0]
+@pytest.mark.parametrize(("line", "sentence"), REFUSED.values(), ids=REFUSED)
+def test_what_it_does_not_take(line: str, sentence: str) -> None:
+    reasons = whys(line)
+    assert len(reasons) == 1
+    assert sentence in reasons[0]

@@ -28,7 +28,7 @@ def counted(graph: Graph, spec: str = "layer") -> dict[str, int]:
 
 def as_generator(graph: Graph) -> list[naive_generator.Layer]:
     """The generator's layers of a network of convolutions, pools and ADDs, read off the nodes."""
-    found: list[naive_generator.Layer] = []
+    layers: list[naive_generator.Layer] = []
     padded: dict[int, int] = {}
 
     def tensor(index: int) -> naive_generator.Tensor:
@@ -44,8 +44,8 @@ def as_generator(graph: Graph) -> list[naive_generator.Layer]:
         if "CONV" in node.op:
             kernel, stride = node.signature.input(1).shape[1], node.attributes.stride_h
         output = tensor(node.outputs[0])
-        found.append(naive_generator.Layer(node.op, [tensor(t) for t in reads], output, kernel, stride))
-    return found
+        layers.append(naive_generator.Layer(node.op, [tensor(t) for t in reads], output, kernel, stride))
+    return layers
 
 
 @pytest.mark.parametrize("name", published.TINYENGINE_PEAK_MEM_BYTES)
@@ -160,9 +160,9 @@ def test_tensors_around_a_skipped_reshape_are_not_linked():
 )
 def test_other_schedules_get_one_sentence_and_the_nearest_that_works(name, spec, message, nearest):
     graph = zoo.build(name)
-    with pytest.raises(ScheduleError, match=message) as told:
+    with pytest.raises(ScheduleError, match=message) as refusal:
         count(NAME, graph, parse_schedule(spec))
-    proposed = told.value.fix.removeprefix("use ")
+    proposed = refusal.value.fix.removeprefix("use ")
     assert nearest is None or proposed == nearest
     assert count(NAME, graph, parse_schedule(proposed)).total_bytes > 0
 

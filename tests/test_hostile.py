@@ -90,18 +90,18 @@ def test_every_kept_file_is_spoken_of() -> None:
 @pytest.mark.parametrize("name", sorted(REFUSED.keys() | RUN))
 def test_what_was_found_stays_mended(name: str) -> None:
     content = (HOSTILE / f"{name}.tflite").read_bytes()
-    found = answer(content, np.random.default_rng(1))
-    if found.faults and all(kind.endswith(": slow") for kind, _ in found.faults):
-        found = answer(content, np.random.default_rng(1))  # The first call compiles kernels.
-    assert not found.faults
-    told = found.refused.get("load") or found.refused.get("execute")
+    outcome = answer(content, np.random.default_rng(1))
+    if outcome.faults and all(kind.endswith(": slow") for kind, _ in outcome.faults):
+        outcome = answer(content, np.random.default_rng(1))  # The first call compiles kernels.
+    assert not outcome.faults
+    sentence = outcome.refused.get("load") or outcome.refused.get("execute")
     if name in RUN:
-        assert told is None
-        assert found.counts.get("judged", 0) == (name not in REFUSED_BY_TFLM)
+        assert sentence is None
+        assert outcome.counts.get("judged", 0) == (name not in REFUSED_BY_TFLM)
     else:
-        assert told is not None
+        assert sentence is not None
         with pytest.raises(McusimError, match=REFUSED[name]):
-            raise McusimError(told, where="it", fix="none")
+            raise McusimError(sentence, where="it", fix="none")
 
 
 @pytest.mark.slow
@@ -176,10 +176,10 @@ def test_what_runtimes_fold_keeps_its_bytes(name: str, runtime: str, schedule: s
     inputs = inputs_of(graph, np.random.default_rng(3))
     wanted = execute(graph, inputs, runtime="tflm")
     try:
-        found = execute(graph, inputs, runtime=runtime, schedule=schedule)
+        outputs = execute(graph, inputs, runtime=runtime, schedule=schedule)
     except ScheduleError:
         return
-    for one, other in zip(wanted, found, strict=True):
+    for one, other in zip(wanted, outputs, strict=True):
         np.testing.assert_array_equal(one, other)
 
 

@@ -49,15 +49,15 @@ LAYERS = "op,cycles\n" + "".join(f"{op},{90_000 - 7000 * k}\n" for k, op in enum
 @cache
 def _written(*args: str) -> Any:
     """The JSON document of a command."""
-    code, out, told = run(*args, "--json", "-")
-    assert code in (0, 1), told
+    code, out, error = run(*args, "--json", "-")
+    assert code in (0, 1), error
     return json.loads(out)
 
 
 def _made(folder: Path, name: str, *command: str) -> str:
     """What a command wrote into a file there."""
-    code, _, told = run(*command, str(folder / name))
-    assert code == 0, told
+    code, _, error = run(*command, str(folder / name))
+    assert code == 0, error
     return (folder / name).read_text(encoding="utf-8")
 
 
@@ -147,11 +147,11 @@ def test_documents_are_answered_or_refused(reader: str, tmp_path: Path, monkeypa
             changed = mutated_tree(like, rng)
             text = WRITERS[path.suffix](changed)
         path.write_text(text, encoding="utf-8")
-        code, _, told = run(*(str({"@": path, "OUT": out}.get(word, word)) for word in command))
+        code, _, error = run(*(str({"@": path, "OUT": out}.get(word, word)) for word in command))
         assert code in (0, 1, 2, 3), text
-        assert code != 2 or reader == "profile check" or told.startswith("mcusim"), text
-        assert "\x1b" not in told, text
-        assert len(told) < 3000, text
+        assert code != 2 or reader == "profile check" or error.startswith("mcusim"), text
+        assert "\x1b" not in error, text
+        assert len(error) < 3000, text
 
 
 def test_a_full_layer_behind_a_map_gets_weights() -> None:
@@ -174,11 +174,11 @@ def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
         Image.new("RGB", (8, 8)).save(tmp_path / "data" / name / "0.png")
     os.mkfifo(tmp_path / "state")
     command = ("evaluate", str(network), "--data", str(tmp_path / "data"))
-    code, _, told = run(*command, "--resume", str(tmp_path / "state"))
-    assert (code, "no regular file" in told) == (2, True)
+    code, _, error = run(*command, "--resume", str(tmp_path / "state"))
+    assert (code, "no regular file" in error) == (2, True)
     os.mkfifo(tmp_path / "data" / "a" / "1.png")
-    code, _, told = run(*command)
-    assert (code, "no regular file" in told) == (2, True)
+    code, _, error = run(*command)
+    assert (code, "no regular file" in error) == (2, True)
     assert run(*command, "--skip-unreadable").code == 0
 
 
@@ -228,8 +228,8 @@ def test_damaged_arrays_are_refused(name: str, tmp_path: Path) -> None:
 def test_preprocessing_that_is_no_table_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_text(text, encoding="utf-8")
-    code, _, told = run("evaluate", "mcunet-vww0", "--data", str(tmp_path), "--preprocess", str(path))
-    assert (code, "is no table" in told) == (2, True), told
+    code, _, error = run("evaluate", "mcunet-vww0", "--data", str(tmp_path), "--preprocess", str(path))
+    assert (code, "is no table" in error) == (2, True), error
 
 
 @pytest.mark.slow
@@ -240,5 +240,5 @@ def test_a_calibration_of_prices_beyond_all_numbers_is_refused(tmp_path: Path) -
     ]
     path = tmp_path / "own.json"
     path.write_text(json.dumps({**document, "rows": rows}), encoding="utf-8")
-    code, _, told = run("run", "smallcifar", *BOARD, "--calibration", str(path))
-    assert (code, "no numbers of cycles" in told) == (2, True), told
+    code, _, error = run("run", "smallcifar", *BOARD, "--calibration", str(path))
+    assert (code, "no numbers of cycles" in error) == (2, True), error

@@ -30,9 +30,9 @@ WITHOUT_LINES = frozenset({"READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "IF"
 def test_every_operator_has_a_line_and_each_line_runs() -> None:
     """A variant of what does not run says nothing."""
     assert set(networks()) == set(TFLM_CONDITIONS) - WITHOUT_LINES
-    found = [network for each in networks().values() for network in each]
-    questions = [Question(network.content(), network.feeds()) for network in found]
-    for network, answer in zip(found, judge(questions), strict=True):
+    every_network = [network for each in networks().values() for network in each]
+    questions = [Question(network.content(), network.feeds()) for network in every_network]
+    for network, answer in zip(every_network, judge(questions), strict=True):
         assert answer.runs, (network.label, answer.said)
 
 
@@ -98,8 +98,8 @@ CMSIS_NN_ONLY = {
 }
 
 
-@pytest.mark.parametrize(("line", "told"), CMSIS_NN_ONLY.items(), ids=[line.split()[0] for line in CMSIS_NN_ONLY])
-def test_cmsis_nn_asks_more_than_the_reference_kernels(line: str, told: str) -> None:
+@pytest.mark.parametrize(("line", "sentence"), CMSIS_NN_ONLY.items(), ids=[line.split()[0] for line in CMSIS_NN_ONLY])
+def test_cmsis_nn_asks_more_than_the_reference_kernels(line: str, sentence: str) -> None:
     """From its sources; the reference kernels run each of them."""
     network = parse(line)
     (answer,) = judge([Question(network.content(), network.feeds())])
@@ -108,7 +108,7 @@ def test_cmsis_nn_asks_more_than_the_reference_kernels(line: str, told: str) -> 
     assert list(refusals_of(graph, RUNTIMES["tflm"])) == []
     refused = list(refusals_of(graph, RUNTIMES["tflm-cmsis-nn"]))
     assert len(refused) == 1
-    assert told in refused[0].why
+    assert sentence in refused[0].why
 
 
 TINY = (

@@ -96,9 +96,9 @@ def prepare(one: One) -> Any:
 
 def whole(one: One) -> Array:
     output = one.call.outputs[0]
-    found = np.empty(output.shape, output.dtype.value)
-    run_piece(one, prepare(one), Span(0, output.type.rows), Span(0, output.type.cols), found)
-    return found
+    output_array = np.empty(output.shape, output.dtype.value)
+    run_piece(one, prepare(one), Span(0, output.type.rows), Span(0, output.type.cols), output_array)
+    return output_array
 
 
 def assert_pieces_equal_whole(one: One, rng: np.random.Generator) -> None:
@@ -106,16 +106,16 @@ def assert_pieces_equal_whole(one: One, rng: np.random.Generator) -> None:
     expected = whole(one)
     output = one.call.outputs[0]
     if len(output.shape) == 4:
-        prepared, found = prepare(one), np.empty_like(expected)
+        prepared, pieced = prepare(one), np.empty_like(expected)
         cuts = [
             [0, *sorted(set(rng.integers(1, size, 2).tolist())), size] if size > 1 else [0, size]
             for size in output.shape[1:3]
         ]
         for top, bottom in zip(cuts[0], cuts[0][1:], strict=False):
             for left, right in zip(cuts[1], cuts[1][1:], strict=False):
-                target = found[:, top:bottom, left:right]
+                target = pieced[:, top:bottom, left:right]
                 run_piece(one, prepared, Span(top, bottom), Span(left, right), target)
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(pieced, expected)
     for index in OPS[one.call.signature.op].overwrites(one.call.signature):
         array = one.arrays[index]
         if array is not None and not one.call.input(index).is_constant and array.nbytes == expected.nbytes:
@@ -127,10 +127,10 @@ def assert_pieces_equal_whole(one: One, rng: np.random.Generator) -> None:
             np.testing.assert_array_equal(on_top, expected)
 
 
-def assert_elements(found: Array, expected: Array, dtype: DType) -> None:
+def assert_elements(elements: Array, expected: Array, dtype: DType) -> None:
     low, high = RANGES[dtype]
     clamped = np.vectorize(lambda value: naive.clamp(int(value), low, high), otypes=[np.int64])(expected)
-    np.testing.assert_array_equal(found.astype(np.int64), clamped)
+    np.testing.assert_array_equal(elements.astype(np.int64), clamped)
 
 
 WINDOWS = st.tuples(
@@ -149,10 +149,10 @@ def attributes_of(op: str, window: tuple[int, ...], **more: Any) -> Any:
 
 
 def scaled(sums: Array, scales: Sequence[float], wide: bool, zero: int) -> Array:
-    found = np.empty(sums.shape, object)
+    stored = np.empty(sums.shape, object)
     for place in np.ndindex(*sums.shape):
-        found[place] = naive.scaled(int(sums[place]), scales[place[-1]], wide) + zero
-    return found
+        stored[place] = naive.scaled(int(sums[place]), scales[place[-1]], wide) + zero
+    return stored
 
 
 @given(

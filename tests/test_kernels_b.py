@@ -164,9 +164,9 @@ def draw(graph: Graph, seed: int = 0) -> Array:
     return rng.integers(info.min, info.max + 1, kind.shape, dtype=kind.dtype.value)
 
 
-def assert_same(found: Sequence[Array], expected: Sequence[Array]) -> None:
-    assert len(found) == len(expected)
-    for a, b in zip(found, expected, strict=True):
+def assert_same(outputs: Sequence[Array], expected: Sequence[Array]) -> None:
+    assert len(outputs) == len(expected)
+    for a, b in zip(outputs, expected, strict=True):
         assert a.dtype == b.dtype
         np.testing.assert_array_equal(a, b)
 
@@ -246,9 +246,9 @@ def test_requantize_is_exact(source: DType, target: DType, real: float) -> None:
     graph = conversion(source, target, Quantization((old_scale,), (old,)), Quantization((new_scale,), (new,)), 997)
     x = draw(graph) // (1 << 12 if source is DType.INT32 else 1)
     bounds = np.iinfo(target.value)
-    [found] = execute(graph, x.astype(source.value))
+    [output] = execute(graph, x.astype(source.value))
     expected = naive.requantize(x, old_scale / new_scale, old, new, bounds.min, bounds.max)
-    assert found.ravel().tolist() == expected
+    assert output.ravel().tolist() == expected
 
 
 @pytest.mark.nojit
@@ -259,8 +259,8 @@ def test_real_numbers_round_halves_away_from_zero(target: DType) -> None:
     rng = np.random.default_rng(2)
     x = np.concatenate([np.arange(-2000, 2000) * np.float32(scale / 2), [3e38, -3e38, rng.normal()]]).astype(np.float32)
     bounds = np.iinfo(target.value)
-    [found] = execute(graph, x[None])
-    assert found.ravel().tolist() == naive.quantize(x, scale, zero, bounds.min, bounds.max)
+    [output] = execute(graph, x[None])
+    assert output.ravel().tolist() == naive.quantize(x, scale, zero, bounds.min, bounds.max)
 
 
 def test_dequantize_is_the_scaled_difference() -> None:
@@ -269,9 +269,9 @@ def test_dequantize_is_the_scaled_difference() -> None:
     x = b.input((1, 256), quantization=Quantization((scale,), (-3,)))
     graph = b.build([b.op("DEQUANTIZE", [x], dtype=DType.FLOAT32)])
     values = np.arange(-128, 128, dtype=np.int8)[None]
-    [found] = execute(graph, values)
-    assert found.dtype == np.float32
-    assert found.ravel().tolist() == [float(np.float32(scale * (int(v) + 3))) for v in values.ravel()]
+    [output] = execute(graph, values)
+    assert output.dtype == np.float32
+    assert output.ravel().tolist() == [float(np.float32(scale * (int(v) + 3))) for v in values.ravel()]
 
 
 @pytest.mark.parametrize(
@@ -286,8 +286,8 @@ def test_dequantize_is_the_scaled_difference() -> None:
 def test_cast_is_that_of_c(source: DType, target: DType, given: list[float], expected: list[float]) -> None:
     b = GraphBuilder("cast")
     graph = b.build([b.op("CAST", [b.input((1, 4), source)], dtype=target)])
-    [found] = execute(graph, np.array([given], source.value))
-    assert found.ravel().tolist() == expected
+    [output] = execute(graph, np.array([given], source.value))
+    assert output.ravel().tolist() == expected
 
 
 def test_arg_max_takes_the_first_of_equals() -> None:
@@ -295,9 +295,9 @@ def test_arg_max_takes_the_first_of_equals() -> None:
     x = b.input((1, 6))
     kind = OPS["ARG_MAX"].attributes
     graph = b.build([b.op("ARG_MAX", [x, b.integers([1], ())], kind(output_type=DType.INT32), dtype=DType.INT32)])
-    [found] = execute(graph, np.array([[1, 7, 7, -3, 7, 0]], np.int8))
-    assert found.tolist() == [1]
-    assert found.dtype == np.int32
+    [output] = execute(graph, np.array([[1, 7, 7, -3, 7, 0]], np.int8))
+    assert output.tolist() == [1]
+    assert output.dtype == np.int32
 
 
 def test_shape_is_the_shape() -> None:

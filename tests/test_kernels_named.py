@@ -168,8 +168,8 @@ def test_reference_kernels_name_the_optimised_ones():
 def test_hints_are_told_once_with_their_layers():
     served = [Served(i, f"a/{i}", "CONV_2D", (1, 2, 2, 4), "k", True, "why", "faster so") for i in range(5)]
     served.append(Served(9, "a/9", "ADD", (1, 2, 2, 4), "add", True, "why", "faster so too"))
-    told = [line.plain for line in served_list("net", "rt", served, 80, UNICODE)]
-    assert told[-2:] == ["CONV_2D, 5 layers: faster so.", "ADD, layer 9: faster so too."]
+    lines = [line.plain for line in served_list("net", "rt", served, 80, UNICODE)]
+    assert lines[-2:] == ["CONV_2D, 5 layers: faster so.", "ADD, layer 9: faster so too."]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 140])

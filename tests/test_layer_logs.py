@@ -148,7 +148,7 @@ def test_one_network_with_layers_narrows_its_board(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "told"),
+    ("edit", "sentence"),
     [
         (lambda text: text[: len(text) - 20], "line .*: the line is cut"),
         (lambda text: "\n".join(text.splitlines()[:9]) + "\n", "the log ends at line 9 before layer"),
@@ -160,10 +160,10 @@ def test_one_network_with_layers_narrows_its_board(tmp_path: Path) -> None:
         (lambda text: "boot\n", "it is no log of layers"),
     ],
 )
-def test_a_wrong_log_is_named(edit: Callable[[str], str], told: str, tmp_path: Path) -> None:
+def test_a_wrong_log_is_named(edit: Callable[[str], str], sentence: str, tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text(edit(as_profiler_text(logged_layers())), encoding="utf-8")
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=sentence):
         read_own(path, RUN)
 
 

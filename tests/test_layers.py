@@ -95,11 +95,11 @@ class Import(NamedTuple):
 
 def modules() -> dict[str, Path]:
     """Dotted name below mcusim to file; a package goes by its own name, the facade by `__init__`."""
-    found = {}
+    paths = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
-        found[".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)] = path
-    return found
+        paths[".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)] = path
+    return paths
 
 
 MODULES = modules()
@@ -228,8 +228,8 @@ def f():
     for name in ("graph", "simulation", "units", "cli", "ops.kernels.conv"):
         (tmp_path / f"{name}.py").write_text(source if name == "graph" else "")
         monkeypatch.setitem(MODULES, name, tmp_path / f"{name}.py")
-    told = [fault.split(":", 1)[1] for fault in faults("graph")]
-    assert told == [
+    seen = [fault.split(":", 1)[1] for fault in faults("graph")]
+    assert seen == [
         "2: imports numba: only ('ops.kernels',) do",
         "3: imports simulation, which is on a higher floor",
         "4: imports cli, which is on a higher floor",

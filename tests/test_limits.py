@@ -129,13 +129,13 @@ OWN_READERS = {
 def test_files_of_users_are_read_in_one_place() -> None:
     """Whatever a user names may be a device, or larger than memory; TOML may be slow to parse."""
     whole = re.compile(r"""\.read_(bytes|text)\(|tomllib\.loads?\(|open\("rb"\)|open\(encoding""")
-    found = {
+    readers = {
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")
         for line in path.read_text(encoding="utf-8").splitlines()
         if whole.search(line) and "resources" not in line and " files(" not in line
     }
-    assert found == OWN_READERS
+    assert readers == OWN_READERS
 
 
 TOO_LARGE = {
@@ -156,8 +156,8 @@ def test_a_document_is_not_read_without_end(command: str, tmp_path: Path) -> Non
     path = tmp_path / "large.toml"
     with path.open("wb") as file:
         file.truncate(TOO_LARGE[command])  # takes no room
-    code, _, told = run(*(str(path) if word == "@" else word for word in command.split()))
-    assert (code, "MiB" in told) == (2, True), told
+    code, _, error = run(*(str(path) if word == "@" else word for word in command.split()))
+    assert (code, "MiB" in error) == (2, True), error
 
 
 KEYS = {
@@ -288,8 +288,8 @@ def test_a_line_that_is_no_journals_is_refused(line: str, tmp_path: Path) -> Non
     with path.open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
     before = path.read_bytes()
-    code, _, told = run(*command, "--journal", str(path))
-    assert (code, "it is no journal of a search" in told) == (2, True)
+    code, _, error = run(*command, "--journal", str(path))
+    assert (code, "it is no journal of a search" in error) == (2, True)
     assert path.read_bytes() == before
 
 
@@ -319,8 +319,8 @@ def test_crowded_first_fit_is_first_fit(buffers: list[Buffer]) -> None:
     placed = place_crowded(blocks, order, {})
     assert [placed[index] for index in range(len(blocks))] == list(first_fit(buffers, blocks, order))
     for tightest in (False, True):
-        found = place_crowded(blocks, order, {}, tightest=tightest)
-        offsets = [found[index] for index in range(len(blocks))]
+        tried = place_crowded(blocks, order, {}, tightest=tightest)
+        offsets = [tried[index] for index in range(len(blocks))]
         check_plan(buffers, offsets, peak_bytes(buffers, offsets))
 
 
@@ -360,8 +360,8 @@ def test_what_is_filled_below_hides_no_gap(seed: int) -> None:
     fixed = {index: 16 * rng.randrange(60) + seed % 2 for index in order[: seed % 5]}
     for tightest in (False, True):
         rest = order[len(fixed) :]
-        found = place_crowded(blocks, rest, fixed, tightest=tightest)
-        assert found == _obviously(blocks, rest, fixed, tightest=tightest)
+        placed = place_crowded(blocks, rest, fixed, tightest=tightest)
+        assert placed == _obviously(blocks, rest, fixed, tightest=tightest)
 
 
 def test_how_far_all_is_filled_is_known_of_a_crowd() -> None:
@@ -449,14 +449,14 @@ def test_many_inputs_of_one_operator_are_bound_without_pairs(monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "pattern"),
     [("x" * 300, "File name too long.*shorter name"), ("none/there.csv", "No such file.*folder exists")],
 )
-def test_what_is_not_written_says_what_helps(name: str, told: str, tmp_path: Path) -> None:
+def test_what_is_not_written_says_what_helps(name: str, pattern: str, tmp_path: Path) -> None:
     for command in (("plan", "smallcifar", "--csv"), ("export", "smallcifar", "--seed", "0")):
         code, _, error = run(*command, str(tmp_path / name))
         assert code == 2
-        assert re.search(told, error)
+        assert re.search(pattern, error)
         assert not list(tmp_path.iterdir())
 
 

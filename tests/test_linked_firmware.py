@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import run, told
+from commands import document_of, run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,7 +87,7 @@ def test_facts_replace_the_estimate(firmware, corpus):
     assert report.flash.model_bytes == estimate.flash.model_bytes
     assert report.flash.code_bytes == image.flash_bytes - report.flash.model_bytes
     assert report.flash.basis is Basis.MEASURED
-    flash = told("plan", path, "--runtime", "tflm-cmsis-nn", "--map", str(firmware / "firmware.map"))["flash"]
+    flash = document_of("plan", path, "--runtime", "tflm-cmsis-nn", "--map", str(firmware / "firmware.map"))["flash"]
     assert flash["total_bytes"] == image.flash_bytes
     (kernel,) = [k for k in flash["kernels"] if k["name"] == "arm_fully_connected_s8"]
     assert kernel["size_bytes"] == image.function_bytes("arm_fully_connected_s8")
@@ -218,9 +218,9 @@ def test_without_pyelftools_it_says_what_to_install(tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     path = tmp_path / "f.elf"
     path.write_bytes(b"\x7fELF" + bytes(60))
-    with pytest.raises(InputError, match="needs pyelftools") as told_of:
+    with pytest.raises(InputError, match="needs pyelftools") as refusal:
         read_linked_firmware(path)
-    assert f"{sys.executable} -m pip install pyelftools`" in told_of.value.fix  # the Python that runs
+    assert f"{sys.executable} -m pip install pyelftools`" in refusal.value.fix  # the Python that runs
 
 
 @given(st.binary(max_size=300), st.integers(0, 5000), st.integers(0, 255))
@@ -246,12 +246,12 @@ def _elf(code: bytes, functions: list[tuple[str, int, int]], kind: int = 1, flag
     for name, offset, size in functions:
         symbols += struct.pack("<IIIBBH", at, 0x8001 + offset, size, 0x12, 0, 1)
         at += len(name) + 1
-    told = b"\0.text\0.symtab\0.strtab\0.shstrtab\0"
+    section_names = b"\0.text\0.symtab\0.strtab\0.shstrtab\0"
     parts = [
         (1, kind, flags, 0x8000, code, 0, 0),
         (7, 2, 0, 0, symbols, 3, 16),
         (15, 3, 0, 0, names, 0, 0),
-        (23, 3, 0, 0, told, 0, 0),
+        (23, 3, 0, 0, section_names, 0, 0),
     ]
     heads, content = bytes(40), b""
     for name, kind_of, flags_of, address, held, link, entry in parts:

@@ -203,11 +203,11 @@ def test_tflm_breaks_ties_by_descending_tensor_index():
 def test_neighbours_that_are_found_again_place_as_pairs_do(buffers, sizes):
     """The same times with other sizes: the second answer comes from the neighbours that the first one found."""
     for _ in range(2):
-        found = neighbours_of(buffers)
+        neighbours = neighbours_of(buffers)
         blocks = join(buffers)
         largest_first = sorted(range(len(blocks)), key=lambda index: -blocks[index].size_bytes)
-        assert first_fit_of(buffers, found, late_first=False) == first_fit(buffers, blocks, largest_first)
-        assert first_fit_of(buffers, found, late_first=True) == tflm_place_rest(buffers, [-1] * len(buffers))
+        assert first_fit_of(buffers, neighbours, late_first=False) == first_fit(buffers, blocks, largest_first)
+        assert first_fit_of(buffers, neighbours, late_first=True) == tflm_place_rest(buffers, [-1] * len(buffers))
         buffers = [
             b._replace(size_bytes=0 if b.over != ABSENT else 4 * sizes.randint(0, 6)) for b in buffers
         ]  # fmt: skip

@@ -20,15 +20,15 @@ def test_from_a_module_to_firmware(monkeypatch: pytest.MonkeyPatch) -> None:
     path = REPO / "docs" / "pytorch.ipynb"
     notebook = nbformat.read(path, as_version=4)
     nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
-    told = _told(notebook)
-    assert "fits" in told
-    assert "digits.h" in told
-    accuracies = [float(line.rpartition(" ")[2]) for line in told.splitlines() if line.startswith("accuracy in")]
+    printed = _printed(notebook)
+    assert "fits" in printed
+    assert "digits.h" in printed
+    accuracies = [float(line.rpartition(" ")[2]) for line in printed.splitlines() if line.startswith("accuracy in")]
     assert len(accuracies) == 2
     assert min(accuracies) > 0.85
 
 
-def _told(notebook: Any) -> str:
+def _printed(notebook: Any) -> str:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     return "".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs)
 

@@ -45,15 +45,15 @@ GENERATED = ("vendored", "tflite_tables.py")
 
 def strings() -> dict[str, frozenset[str]]:
     """The string literals of each file of the package; docstrings are prose, and left out."""
-    found = {}
+    literals_of = {}
     for path in PACKAGE.rglob("*.py"):
         name = str(path.relative_to(PACKAGE))
         if not any(part in name for part in GENERATED):
             tree = ast.parse(path.read_text(encoding="utf-8"))
             prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
             literals = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose)
-            found[name] = frozenset(node.value for node in literals if isinstance(node.value, str))
-    return found
+            literals_of[name] = frozenset(node.value for node in literals if isinstance(node.value, str))
+    return literals_of
 
 
 STRINGS = strings()
@@ -90,9 +90,9 @@ def counted() -> dict[str, tuple[int, int]]:
 def test_the_table_says_what_is_counted() -> None:
     rows = re.findall(r"^\| (?:an?|the) ([a-z ]+) \| (\d+) \| (\d+) \|", ARCHITECTURE.read_text(encoding="utf-8"), re.M)
     stated = {kind: (int(median), int(most)) for kind, median, most in rows}
-    found = counted()
-    assert stated.keys() == found.keys()
-    for kind, (median, most) in found.items():
+    in_code = counted()
+    assert stated.keys() == in_code.keys()
+    for kind, (median, most) in in_code.items():
         assert median <= stated[kind][0], f"the median {kind} is named in {median} files: bring its facts together"
         assert most <= stated[kind][1], f"one {kind} is named in {most} files: bring its facts together"
         assert most > stated[kind][1] - 6, f"{kind}: fewer than the table says, which should not hide that"

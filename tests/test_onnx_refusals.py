@@ -313,7 +313,7 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("finer", "told"),
+    ("finer", "words"),
     [
         (1.0, "one scale only, 0.00390625; a QUANTIZE behind it gives the network's"),
         (3.9, "a QUANTIZE behind it gives the network's, 0.0010016, which is finer: up to 2 of its steps are lost"),
@@ -323,14 +323,14 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     ],
 )
-def test_a_softmax_on_a_scale_of_its_own(finer: float, told: str) -> None:
+def test_a_softmax_on_a_scale_of_its_own(finer: float, words: str) -> None:
     """TFLite's kernel has 1/256 alone; a QUANTIZE behind it cannot bring back what that did not tell apart."""
     m = Maker((1, 40))
     softmax = m.op("Softmax", grid(m, "input"), axis=-1)
     content = m.model(grid(m, softmax, 1 / 256 / finer, -120)).SerializeToString()
     graph = parse_onnx(content, name="n", where="n")
     [note] = [note for note in graph.source.notes if "SOFTMAX" in note]
-    assert told in note
+    assert words in note
     assert ("finer" in note) == (finer > 1)
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra `onnx`)")
     feed = {"input": np.random.default_rng(1).normal(0, 1, (1, 40)).astype(np.float32)}

@@ -99,11 +99,11 @@ def test_attribute_defaults_are_those_of_the_schema(op):
         with pytest.raises(ModelError, match="lacks its options"):
             reader.read_attributes(empty, op)
         return
-    found = reader.read_attributes(empty, op)
+    attributes = reader.read_attributes(empty, op)
     for field in fields(op.attributes):
         if field.name not in ours:
             assert field.default is not MISSING
-            assert getattr(found, field.name) == field.default
+            assert getattr(attributes, field.name) == field.default
 
 
 X = tensor_type((1, 6, 8, 12))

@@ -80,7 +80,7 @@ def test_own_times_join_the_published_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "header", "told"),
+    ("lines", "header", "sentence"),
     [
         ((), HEADER, "it has no measurements"),
         (("a,b",), "model,profile", "it has no column 'runtime'"),
@@ -94,8 +94,8 @@ def test_own_times_join_the_published_ones(tmp_path: Path) -> None:
         (("mcunet-vww0,stm32f412,tinyengine,1,moon",), f"{HEADER},schedule", "line 2: .*moon"),
     ],
 )
-def test_a_wrong_row_is_named(lines: tuple[str, ...], header: str, told: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=told):
+def test_a_wrong_row_is_named(lines: tuple[str, ...], header: str, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=sentence):
         read_measurements(save(tmp_path, *lines, header=header))
 
 
@@ -114,9 +114,9 @@ def test_every_wrong_row_is_named_at_once(tmp_path: Path) -> None:
 
 def test_rows_that_contradict_each_other_are_named(tmp_path: Path) -> None:
     lines = [f"mcunet-vww0,stm32f412,tinyengine,{ms}" for ms in (200, 204, 300)]
-    told = contradictions(read_measurements(save(tmp_path, *lines)))
-    assert len(told) == 2
-    assert all("and 4 contradict each other" in sentence for sentence in told)
+    sentences = contradictions(read_measurements(save(tmp_path, *lines)))
+    assert len(sentences) == 2
+    assert all("and 4 contradict each other" in sentence for sentence in sentences)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"efforts": []}', b"\xff\xfe", b"[1, 2]"])

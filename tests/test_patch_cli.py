@@ -23,7 +23,7 @@ OOM = ("mbv2-w0.35-r144", "--profile", "stm32f412")
 
 
 @cache
-def told(*args: str) -> dict:
+def document_of(*args: str) -> dict:
     code, out, err = run(*args, "--json", "-")
     assert (code, err) == (0, "")
     return json.loads(out)
@@ -45,7 +45,7 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 @pytest.mark.slow
 def test_the_published_out_of_memory_row_fits_and_runs():
     """The schedule that is proposed gives the network's outputs, in an arena of the bytes that are claimed."""
-    document = told("patch", *OOM)
+    document = document_of("patch", *OOM)
     assert (document["fits"], document["layer"]["fits"]) == (True, False)
     best = document["best"]
     assert best["peak_bytes"] <= document["budget_bytes"] == 256 * 1024 < document["layer"]["peak_bytes"]
@@ -60,29 +60,29 @@ def test_the_published_out_of_memory_row_fits_and_runs():
 
 @pytest.mark.slow
 def test_what_the_runtime_lacks_is_shown_as_such():
-    document = told("patch", *OOM)
+    document = document_of("patch", *OOM)
     assert document["space"]["kinds"] == ["patch"]
     assert "stream" not in document["best"]["schedule"]
     assert "stream" in document["unsupported"]["schedule"]
     _, text, _ = run("patch", *OOM, *SMALL_SPACE)
     assert "tinyengine has no stream stages. With them: " in text
-    asked = told("patch", *OOM, "--kinds", "patch,stream")
+    asked = document_of("patch", *OOM, "--kinds", "patch,stream")
     assert asked["best"] == document["unsupported"]
     assert asked["unsupported"] is None
 
 
 def test_what_the_released_generator_can_express_fits_too():
     asked = ("run", *OOM, "--schedule", "patch:2x2@5")
-    by_generator, clean = told(*asked, "--convention", "tinyengine-codegen"), told(*asked)
+    by_generator, clean = document_of(*asked, "--convention", "tinyengine-codegen"), document_of(*asked)
     assert by_generator["sram"]["fits"]
     assert by_generator["sram"]["peak_bytes"] > clean["sram"]["peak_bytes"]
-    assert clean["latency"]["ms"] < told("run", *OOM)["latency"]["ms"] * 1.1
+    assert clean["latency"]["ms"] < document_of("run", *OOM)["latency"]["ms"] * 1.1
 
 
 @pytest.mark.slow
 def test_auto_runs_what_patch_proposes():
-    best = told("patch", *OOM)["best"]
-    report = told("run", *OOM, "--schedule", "auto")
+    best = document_of("patch", *OOM)["best"]
+    report = document_of("run", *OOM, "--schedule", "auto")
     assert report["schedule"]["spec"] == best["schedule"]
     assert report["sram"]["peak_bytes"] == best["peak_bytes"]
     assert not any("stages" in warning for warning in report["warnings"])
@@ -90,12 +90,12 @@ def test_auto_runs_what_patch_proposes():
 
 def test_auto_says_what_would_fit_where_nothing_does():
     asked = ("run", "mcunet-in3", "--profile", "stm32f412", "--runtime", "tflm", "--schedule", "auto")
-    report = told(*asked)
+    report = document_of(*asked)
     assert (report["verdict"], report["schedule"]["spec"]) == ("does-not-fit", "layer")
     [warning] = [warning for warning in report["warnings"] if warning.startswith("schedule: ")]
     assert "nothing fits that tflm can run; with patch and stream stages, " in warning
     spec = warning.split(", ")[-1].removesuffix(" would.")
-    assert told(*asked[:-1], spec)["sram"]["fits"]
+    assert document_of(*asked[:-1], spec)["sram"]["fits"]
 
 
 def test_an_error_is_about_what_was_typed():
@@ -114,7 +114,7 @@ def test_flash_that_no_schedule_helps_is_said():
 
 @pytest.mark.slow
 def test_a_runtime_without_pieces_runs_layer_by_layer():
-    document = told("patch", "mcunet-vww0", "--profile", "stm32f412", "--runtime", "tflm")
+    document = document_of("patch", "mcunet-vww0", "--profile", "stm32f412", "--runtime", "tflm")
     assert [point["schedule"] for point in document["points"]] == ["layer"]
     _, text, _ = run("patch", "mcunet-vww0", "--profile", "stm32f412", "--runtime", "tflm")
     assert "it runs layer by layer only" in text
@@ -135,7 +135,7 @@ def test_every_line_fits_the_terminal(args, columns, monkeypatch):
 
 
 def test_documents_and_tables_agree():
-    document = told("patch", *OOM, *SMALL_SPACE)
+    document = document_of("patch", *OOM, *SMALL_SPACE)
     table = rows("patch", *OOM, *SMALL_SPACE)
     assert [row["schedule"] for row in table] == [point["schedule"] for point in document["points"]]
     assert [int(row["peak_bytes"]) for row in table] == [point["peak_bytes"] for point in document["points"]]
@@ -190,7 +190,7 @@ def test_what_is_wrong_gets_one_sentence(args, message):
 
 
 def test_remedies_come_with_bytes_time_and_a_command_that_works():
-    document = told("fit", *OOM)
+    document = document_of("fit", *OOM)
     assert document["verdict"] == "does-not-fit"
     first = document["remedies"][0]
     assert (first["kind"], first["fits"], first["keeps_outputs"]) == ("schedule", True, True)
@@ -202,16 +202,16 @@ def test_remedies_come_with_bytes_time_and_a_command_that_works():
 
 def test_remedies_as_a_table():
     table = rows("fit", *OOM)
-    assert [row["what"] for row in table] == [remedy["what"] for remedy in told("fit", *OOM)["remedies"]]
+    assert [row["what"] for row in table] == [remedy["what"] for remedy in document_of("fit", *OOM)["remedies"]]
     assert all(int(row["sram_bytes"]) > 0 for row in table)
 
 
 @pytest.mark.slow
 def test_what_a_remedy_lacks_is_told():
-    remedies = told("fit", *OOM)["remedies"]
+    remedies = document_of("fit", *OOM)["remedies"]
     assert {bool(remedy["lacks"]) == remedy["fits"] for remedy in remedies} == {False}
     (nearer,) = [
-        r for r in told("fit", "mbv2-w1.0-r224", "--profile", "stm32h743")["remedies"] if r["kind"] == "schedule"
+        r for r in document_of("fit", "mbv2-w1.0-r224", "--profile", "stm32h743")["remedies"] if r["kind"] == "schedule"
     ]
     assert nearer["lacks"] == ["too much flash"]
 

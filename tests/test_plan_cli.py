@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import run, told
+from commands import document_of, run
 from one_operator import Operand, Operator
 from operator_lines import parse
 from test_control_flow import counting
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def test_the_arena_of_mcunet_in3():
-    document = told("plan", "mcunet-in3", "--runtime", "tflm")
+    document = document_of("plan", "mcunet-in3", "--runtime", "tflm")
     assert document["arena_bytes"] == 416_832
     assert document["best"]["arena_bytes"] == document["best"]["lower_bound_bytes"] == 397_920
     assert document["best"]["proved"]
@@ -47,12 +47,12 @@ def test_the_arena_of_mcunet_in3():
     parts = [document[f"{part}_bytes"] for part in ("arena", "persistent", "setup")]
     assert document["total_bytes"] == document["recommended_arena_bytes"] == sum(parts)
     assert document["harness_bytes"] == 2128, "named, and not counted"
-    assert told("plan", "mcunet-in3")["recommended_arena_bytes"] is None
+    assert document_of("plan", "mcunet-in3")["recommended_arena_bytes"] is None
     assert max(step["alive_bytes"] for step in document["steps"]) == 397_920
 
 
 def test_the_plan_names_every_buffer_once_and_none_overlap():
-    document = told("plan", "mcunet-in3", "--runtime", "tflm", "--planner", "optimal")
+    document = document_of("plan", "mcunet-in3", "--runtime", "tflm", "--planner", "optimal")
     assert document["planner"] == "optimal"
     assert document["arena_bytes"] == 397_920
     buffers = [b for b in document["buffers"] if b["index"] >= 0]
@@ -70,7 +70,7 @@ def test_the_plan_names_every_buffer_once_and_none_overlap():
 )
 def test_any_planner(corpus, planner, arena):
     path = corpus / "models" / "mlperf_vww01_mbv1_025_96_int8.tflite"
-    document = told("plan", str(path), "--runtime", "tflm", "--planner", planner)
+    document = document_of("plan", str(path), "--runtime", "tflm", "--planner", planner)
     assert document["arena_bytes"] == (arena or document["arena_bytes"])
     assert document["arena_bytes"] >= document["best"]["lower_bound_bytes"] == 55_296
 
@@ -86,7 +86,7 @@ def test_the_gap_is_told_in_the_terminal():
 
 
 def test_all_ways_of_counting_side_by_side():
-    rows = {row["name"]: row for row in told("plan", "mcunet-in3", "--all")["counted"]}
+    rows = {row["name"]: row for row in document_of("plan", "mcunet-in3", "--all")["counted"]}
     assert rows["tinyengine"]["total_bytes"] == 266_344
     assert rows["live"]["total_bytes"] == 247_808
     assert rows["table4"]["basis"] == rows["zoo-2020"]["basis"] == rows["x-cube-ai"]["basis"] == "calibrated"
@@ -111,7 +111,7 @@ def test_a_layer_has_one_number():
     report = mcusim.simulate("mcunet-in3", profile="stm32f746")
     assert report.sram.peak is not None
     (number,) = [layer.index for layer in report.layers if layer.name == report.sram.peak.layer]
-    document = told("plan", "mcunet-in3")
+    document = document_of("plan", "mcunet-in3")
     assert {step["name"]: step["layer"] for step in document["steps"]}[report.sram.peak.layer] == number
     out = run("plan", "mcunet-in3")[1]
     assert f"^ step 3 (layer {number}): CONV_2D" in out
@@ -129,8 +129,8 @@ def test_sheets():
 def test_another_order(corpus):
     path = corpus / "models" / "mww_v1_alexa.tflite"
     plain, better = (
-        told("plan", str(path), "--runtime", "tflm"),
-        told("plan", str(path), "--runtime", "tflm", "--reorder"),
+        document_of("plan", str(path), "--runtime", "tflm"),
+        document_of("plan", str(path), "--runtime", "tflm", "--reorder"),
     )
     assert plain["order"] is None
     assert plain["best"]["arena_bytes"] == 14_864
@@ -143,7 +143,7 @@ def test_another_order(corpus):
 @pytest.mark.parametrize("runtime", ["tflm", "tinyengine", "tflm-cmsis-nn"])
 @pytest.mark.parametrize("name", ["mcunet-in3", "person-det", "mcunet-vww1"])
 def test_the_flash_ledger_adds_up(name, runtime):
-    flash = told("plan", name, "--runtime", runtime)["flash"]
+    flash = document_of("plan", name, "--runtime", runtime)["flash"]
     model = sum(item["size_bytes"] for item in flash["model"])
     assert model + flash["code_bytes"] == flash["total_bytes"]
     assert {"weights", "biases", "quantisation"} <= {item["name"] for item in flash["model"]}
@@ -177,8 +177,8 @@ def test_the_emitted_model_allocates_what_its_plan_says(corpus, capfd, name):
     ):
         np.testing.assert_array_equal(before, after)
     # And mcusim sees what it wrote.
-    assert told("plan", str(planned), "--runtime", "tflm")["arena_bytes"] == planned_bytes
-    assert told("plan", str(planned), "--runtime", "tflm")["planner"] == "the model's own plan"
+    assert document_of("plan", str(planned), "--runtime", "tflm")["arena_bytes"] == planned_bytes
+    assert document_of("plan", str(planned), "--runtime", "tflm")["planner"] == "the model's own plan"
     assert mcusim.simulate(str(planned), profile="stm32h743", runtime="tflm").sram.arena_bytes == planned_bytes
     assert mcusim.simulate(str(planned), profile="stm32h743", runtime="tinyengine").sram.arena_bytes > 0
 
@@ -367,5 +367,5 @@ def test_a_planned_file_can_be_reordered_and_the_gain_is_told(corpus):
     code, out, error = run("plan", "planned.tflite", "--runtime", "tflm", "--reorder", "--emit", "tflm", "again.tflite")
     assert code == 0, error
     assert "14,208" in out
-    assert told("plan", "planned.tflite", "--runtime", "tflm")["arena_bytes"] == 14_864
-    assert told("plan", "again.tflite", "--runtime", "tflm")["arena_bytes"] == 14_208
+    assert document_of("plan", "planned.tflite", "--runtime", "tflm")["arena_bytes"] == 14_864
+    assert document_of("plan", "again.tflite", "--runtime", "tflm")["arena_bytes"] == 14_208

@@ -55,9 +55,9 @@ def optimum(buffers: Sequence[Buffer]) -> int:
             offset = -(-max(under, default=0) // min(alignment)) * min(alignment)
             top = max(highest, offset + max(chains[index].values()))
             if top < best:
-                for found in tops({**placed, index: offset}, left - {index}, top, best):
-                    best = min(best, found)
-                    yield found
+                for peak in tops({**placed, index: offset}, left - {index}, top, best):
+                    best = min(best, peak)
+                    yield peak
 
     everything = sum(max(chain.values()) + min(alignment) for chain in chains)
     return min(tops({}, frozenset(range(len(chains))), 0, everything + 1))

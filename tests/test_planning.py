@@ -44,9 +44,9 @@ def head_bytes(content: bytes, capfd) -> int:
     )
     capfd.readouterr()
     runtime.Interpreter.from_bytes(content, arena_size=4 << 20).print_allocations()
-    found = re.search(r"allocation head (\d+)", "".join(capfd.readouterr()))
-    assert found
-    return int(found[1])
+    allocation = re.search(r"allocation head (\d+)", "".join(capfd.readouterr()))
+    assert allocation
+    return int(allocation[1])
 
 
 def answers(content: bytes, graph: Graph, seed: int) -> list[np.ndarray]:
@@ -76,10 +76,10 @@ def test_the_interpreter_allocates_what_the_plan_says_and_answers_the_same(corpu
 def test_a_better_order_answers_the_same_in_less(corpus, capfd, name):
     path = corpus / "models" / f"{name}.tflite"
     graph = read_tflite(path)
-    found = reorder(graph, RUNTIMES["tflm"].rules)
-    plan = offline_plan(found.graph)
-    content = write_tflite(found.graph, metadata={OFFLINE_METADATA: np.array(plan.vector, "<i4").tobytes()})
-    assert head_bytes(content, capfd) == plan.arena_bytes == found.peak_bytes < offline_plan(graph).arena_bytes
+    reordered = reorder(graph, RUNTIMES["tflm"].rules)
+    plan = offline_plan(reordered.graph)
+    content = write_tflite(reordered.graph, metadata={OFFLINE_METADATA: np.array(plan.vector, "<i4").tobytes()})
+    assert head_bytes(content, capfd) == plan.arena_bytes == reordered.peak_bytes < offline_plan(graph).arena_bytes
     for seed in range(3):
         for before, after in zip(answers(path.read_bytes(), graph, seed), answers(content, graph, seed), strict=True):
             np.testing.assert_array_equal(before, after)

@@ -103,14 +103,14 @@ def test_what_gaps_cost_is_drawn(runtime, has_gaps):
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [3.5, 7.0])
 def test_a_front_is_drawn(width):
-    found = search("mcunet-vww0", profile="stm32f412", max_stages=1, max_grid=4)
-    made = front_plot(found, "svg", width)
-    assert made == front_plot(found, "svg", width)
+    front = search("mcunet-vww0", profile="stm32f412", max_stages=1, max_grid=4)
+    made = front_plot(front, "svg", width)
+    assert made == front_plot(front, "svg", width)
     assert len(made) < SVG_LIMIT
     root = ElementTree.fromstring(made)
     assert float(root.get("width", "").removesuffix("pt")) == pytest.approx(width * 72)
     for kind, mark in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
-        assert front_plot(found, kind, width).startswith(mark)
+        assert front_plot(front, kind, width).startswith(mark)
 
 
 @pytest.mark.parametrize("spec", ["patch:4x4@13", "patch:16x3@9", "stream:4@13", "stream:1@3"])
@@ -204,16 +204,16 @@ def test_limits_stand_in_the_legend_with_a_decimal():
 
 
 def test_a_front_of_one_point_lies_inside_its_axes():
-    found = mcusim.search("mcunet-in3", profile="stm32f412", runtime="tflm", kinds=())
+    front = mcusim.search("mcunet-in3", profile="stm32f412", runtime="tflm", kinds=())
     with style.figure(3.0) as made:
         axes = made.subplots()
-        draw_points(axes, found)
-        draw_limit(axes, found)
+        draw_points(axes, front)
+        draw_limit(axes, front)
         (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    at = found.layer.peak_bytes / 1024
-    assert low < found.budget_bytes / 1024 < at < high - 0.02 * at
-    assert found.layer.ms is not None
-    assert (bottom, top) == (0, pytest.approx(1.5 * found.layer.ms))
+    at = front.layer.peak_bytes / 1024
+    assert low < front.budget_bytes / 1024 < at < high - 0.02 * at
+    assert front.layer.ms is not None
+    assert (bottom, top) == (0, pytest.approx(1.5 * front.layer.ms))
 
 
 def test_a_map_in_the_middle_is_no_input():
@@ -252,7 +252,7 @@ def test_data_beside_the_picture():
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "sentence"),
     [
         (["timeline", "mcunet-in3", "-o", "t.jpg"], "'t.jpg' is no picture"),
         (["timeline", "mcunet-in3"], "--output"),
@@ -271,10 +271,10 @@ def test_data_beside_the_picture():
         (["timelime", "mcunet-in3", "-o", "t.svg"], "did you mean timeline"),
     ],
 )
-def test_a_wrong_question_gets_one_sentence(args, told):
+def test_a_wrong_question_gets_one_sentence(args, sentence):
     code, out, err = run("plot", *args)
     assert (code, out) == (2, "")
-    assert told in err
+    assert sentence in err
     assert err.count("\n") == 1
     assert not any(Path().iterdir())
 

@@ -29,15 +29,15 @@ def test_bits_as_table_document_and_sheet(tmp_path: Path) -> None:
     shown = RUNNER.invoke(app, asked, env={"COLUMNS": "100"})
     assert shown.exit_code == 0
     assert shown.stdout.startswith("mbv1-w0.5-r192 on stm32f412: FITS with fewer bits")
-    told = json.loads(RUNNER.invoke(app, [*asked, "--json", "-"]).stdout)
-    assert told["fits"] is True
-    assert told["why"] is None
-    assert told["sram"]["after_bytes"] <= told["sram"]["budget_bytes"] < told["sram"]["before_bytes"]
+    document = json.loads(RUNNER.invoke(app, [*asked, "--json", "-"]).stdout)
+    assert document["fits"] is True
+    assert document["why"] is None
+    assert document["sram"]["after_bytes"] <= document["sram"]["budget_bytes"] < document["sram"]["before_bytes"]
     lines = list(csv.DictReader(io.StringIO(RUNNER.invoke(app, [*asked, "--csv", "-"]).stdout)))
-    assert [line["name"] for line in lines] == [layer["name"] for layer in told["layers"]]
+    assert [line["name"] for line in lines] == [layer["name"] for layer in document["layers"]]
     assert lines[0]["input_bits"] == "8"
     assert {line["weight_bits"] for line in lines} == {"8", "4", "2", ""}
-    assert {t["kind"] for t in told["tensors"]} == {"activation", "weights"}
+    assert {t["kind"] for t in document["tensors"]} == {"activation", "weights"}
 
 
 def test_bits_check_and_words() -> None:
@@ -75,10 +75,10 @@ def test_a_document_is_read_again(tmp_path: Path) -> None:
     run = ["run", "mbv1-w0.5-r192", "--profile", "stm32f412", "--json", "-", "--bits"]
     auto, again = (json.loads(RUNNER.invoke(app, [*run, text]).stdout) for text in ("auto", str(path)))
     assert again == auto
-    told = json.loads(path.read_text())
-    for tensor in told["tensors"]:
+    document = json.loads(path.read_text())
+    for tensor in document["tensors"]:
         tensor["bits"] = 2
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(document))
     least = json.loads(RUNNER.invoke(app, [*run, str(path)]).stdout)
     assert least["flash"]["total_bytes"] < auto["flash"]["total_bytes"]
     graph = mcusim.load("mbv1-w0.5-r192")

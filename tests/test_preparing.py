@@ -42,9 +42,9 @@ def test_nothing_is_laid_out_for_a_kernel(runtime, spec):
     """Integers of one byte a weight; floats only where a factor a channel is one."""
     graph = with_seeded_weights(zoo.build(SMALL), 0)
     program = lower(graph, parse_schedule(spec), RUNTIMES[runtime].rules)
-    found = prepared_integers(program)
-    assert len(found) == program.length
-    for step, prepared in zip(program.body(), found, strict=True):
+    integers = prepared_integers(program)
+    assert len(integers) == program.length
+    for step, prepared in zip(program.body(), integers, strict=True):
         weights = [t.elements for t in step.signature.inputs if t is not None and t.is_constant and len(t.shape) > 1]
         for array in arrays(prepared):
             assert array.nbytes <= max([*weights, 8 * step.signature.output.channels, 2048])

@@ -33,8 +33,8 @@ FRAME = Frame(176, 176, 3, False)
 )
 def test_crop_is_torchvisions(size: tuple[int, int], scaled: tuple[int, int], corner: tuple[int, int]) -> None:
     """Resize(int(176 * 256 / 224)), CenterCrop(176): sizes and offsets worked out by torchvision's formulas."""
-    found = fit(*size, FRAME, Preprocessing(resize=Resize.CROP, fraction=0.875))
-    assert (found.scaled, (found.left, found.top)) == (scaled, corner)
+    placed = fit(*size, FRAME, Preprocessing(resize=Resize.CROP, fraction=0.875))
+    assert (placed.scaled, (placed.left, placed.top)) == (scaled, corner)
 
 
 @pytest.mark.parametrize("name", ["mcunet-in3", "mcunet-vww0"])
@@ -135,17 +135,17 @@ def subject_with(scale: float, zero_point: int, shape: tuple[int, ...] = (1, 8, 
     ],
 )
 def test_the_range_is_told_by_the_input(scale: float, zero_point: int, name: str) -> None:
-    found = settle(subject_with(scale, zero_point), declared_by_user([]))
-    assert (found.preprocessing.mean, found.preprocessing.std) == RANGES[name]
-    assert found.source == "assumed"
-    assert f"pixels are normalised to {name}" in found.assumption
+    settled = settle(subject_with(scale, zero_point), declared_by_user([]))
+    assert (settled.preprocessing.mean, settled.preprocessing.std) == RANGES[name]
+    assert settled.source == "assumed"
+    assert f"pixels are normalised to {name}" in settled.assumption
 
 
 def test_an_unusual_range_is_filled_and_said() -> None:
-    found = settle(subject_with(0.00755, -72), declared_by_user([]))
-    assert found.preprocessing.integers is Integers.BYTES
-    assert "which is no usual range" in found.assumption
-    table = pixel_table(subject_with(0.00755, -72).input, found.preprocessing, 3)
+    settled = settle(subject_with(0.00755, -72), declared_by_user([]))
+    assert settled.preprocessing.integers is Integers.BYTES
+    assert "which is no usual range" in settled.assumption
+    table = pixel_table(subject_with(0.00755, -72).input, settled.preprocessing, 3)
     assert np.array_equal(table[0], np.arange(-128, 128))
 
 
@@ -154,11 +154,11 @@ def test_users_override_and_files_declare(tmp_path: Path) -> None:
     file.write_text('[preprocessing]\nrange = "-1..1"\nresize = "crop"\n[detection]\nclasses = 1\nformat = "rows"\n')
     user = declared_by_user([str(file), "resize=stretch", "channels=bgr"])
     assert user.detection == Detection(classes=1, format=BoxFormat.ROWS)
-    found = settle(subject_with(1 / 255, -128), user)
-    assert found.preprocessing.resize is Resize.STRETCH
-    assert found.preprocessing.channels is Channels.BGR
-    assert found.preprocessing.mean == (127.5,)
-    assert found.assumption == ""
+    settled = settle(subject_with(1 / 255, -128), user)
+    assert settled.preprocessing.resize is Resize.STRETCH
+    assert settled.preprocessing.channels is Channels.BGR
+    assert settled.preprocessing.mean == (127.5,)
+    assert settled.assumption == ""
     published = settle(subject_with(1 / 255, -128), declared_by_user(["mcunet-in3", "filter=box"]))
     assert published.preprocessing.integers is Integers.BYTES
     assert published.source == "the declaration of mcunet-in3, filter=box"

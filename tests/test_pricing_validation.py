@@ -28,16 +28,16 @@ from mcusim.pricing.validation import (
 
 
 @pytest.fixture(scope="module")
-def found():
+def guesses():
     return predictions(Group.FAMILIES)
 
 
-def test_systems_of_ten_networks_are_within_eight_percent_on_families_never_seen(found) -> None:
-    many = score_of(of_systems(found, MANY_NETWORKS))
+def test_systems_of_ten_networks_are_within_eight_percent_on_families_never_seen(guesses) -> None:
+    many = score_of(of_systems(guesses, MANY_NETWORKS))
     assert many.mean_error <= 0.08
     assert 0.75 <= many.coverage <= 0.88
     assert many.median_width <= 0.30
-    some = score_of(of_systems(found, SOME_NETWORKS))
+    some = score_of(of_systems(guesses, SOME_NETWORKS))
     assert some.mean_error <= 0.12
     assert 0.75 <= some.coverage <= 0.88
 
@@ -97,8 +97,8 @@ def test_an_unstated_version_is_one_build_on_one_board_only() -> None:
     assert release_of(stated[0]) == release_of(stated[1])
 
 
-def test_tiny_networks_are_inside_their_intervals(found) -> None:
-    tiny = [prediction for prediction in found if prediction.macs < TINY_MACS]
+def test_tiny_networks_are_inside_their_intervals(guesses) -> None:
+    tiny = [prediction for prediction in guesses if prediction.macs < TINY_MACS]
     assert len(tiny) > 50
     assert 0.75 <= score_of(tiny).coverage <= 0.88
 
@@ -111,8 +111,8 @@ def test_single_convolutions_on_a_board_left_out_are_within_fifteen_percent() ->
 
 
 @pytest.mark.slow
-def test_energy_is_within_twelve_percent(found) -> None:
-    checks = energy_checks(found)
+def test_energy_is_within_twelve_percent(guesses) -> None:
+    checks = energy_checks(guesses)
     assert len(checks) > 50
     assert np.mean([abs(check.answer_uj / check.published_uj - 1) for check in checks]) <= 0.12
     assert np.mean([abs(check.measured_time_uj / check.published_uj - 1) for check in checks]) <= 0.12
@@ -124,9 +124,9 @@ def test_what_is_left_out_says_why() -> None:
     assert all(reason[0].islower() for reason in reasons)
 
 
-def test_every_guess_lies_inside_its_own_interval(found) -> None:
+def test_every_guess_lies_inside_its_own_interval(guesses) -> None:
     """Ours, that of multiply-accumulates alone, and what came before."""
-    for prediction in found:
+    for prediction in guesses:
         for guess in (prediction.guess, prediction.macs_only, prediction.earlier):
             assert guess is None or 0 < guess.low_ms < guess.ms < guess.high_ms
             assert guess is None or guess.low_ms * guess.high_ms == pytest.approx(guess.ms**2)

@@ -56,14 +56,14 @@ def test_every_figure_is_there():
 
 def test_the_library_comparison():
     printed = published.h743_libraries()
-    found = {
+    sram_of = {
         library.runtime: {r.network: r.sram for r in printed.rows if r.library == library.name and r.sram.value}
         for library in printed.libraries
     }
     for runtime, column in retyped.TFLM_H743_KIB.items():
-        assert {name: float(sram) for name, sram in found[runtime].items()} == column
-    assert {n: float(s) for n, s in found["x-cube-ai"].items()} == retyped.X_CUBE_AI_H743_KIB
-    ours = {n: float(s) for n, s in found["tinyengine"].items() if n != "mbv2-w0.3-r64"}
+        assert {name: float(sram) for name, sram in sram_of[runtime].items()} == column
+    assert {n: float(s) for n, s in sram_of["x-cube-ai"].items()} == retyped.X_CUBE_AI_H743_KIB
+    ours = {n: float(s) for n, s in sram_of["tinyengine"].items() if n != "mbv2-w0.3-r64"}
     assert ours == retyped.TINYENGINE_H743_KIB
     ran_out = [(r.network, r.library) for r in printed.rows if r.sram.ran_out]
     assert ran_out == [("mcunet-in4", "TF-Lite Micro"), ("mcunet-in4", "CMSIS-NN")]
@@ -78,8 +78,8 @@ def test_the_model_zoo_of_2020():
 
 def test_table_4():
     rows = published.table4().rows
-    found = {row.network: float(row.sram) for row in rows if row.counted_as == "table4"}
-    assert found == retyped.TABLE4_KIB
+    sram_kib = {row.network: float(row.sram) for row in rows if row.counted_as == "table4"}
+    assert sram_kib == retyped.TABLE4_KIB
     assert [row.precision for row in rows if row.is_grey] == [Precision.MIXED, Precision.INT4] * 2
     assert [row.model for row in rows if not row.network] == ["MCUNet-M4", "MCUNet-H7"]
     above = [
@@ -89,7 +89,7 @@ def test_table_4():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "sentence"),
     [
         ('macs = "4,5"', "is no figure"),
         ('macs = "24"\nmac = "1"', "unknown field"),
@@ -97,12 +97,12 @@ def test_table_4():
         ('macs = "24"\nprecision = "int7"', "int7"),
     ],
 )
-def test_a_wrong_file_names_the_field(text, told):
+def test_a_wrong_file_names_the_field(text, sentence):
     row = {"precision": '"int8"'} if "precision" not in text else {}
     row |= dict.fromkeys(("board", "model", "library", "sram", "flash", "top1"), '"1"')
     lines = "\n".join(f"{key} = {value}" for key, value in row.items())
     document = f'title = "t"\nsource = "s"\nclaims = []\n[[rows]]\n{lines}\n{text}\n'
-    with pytest.raises(msgspec.ValidationError, match=rf"{told}.*\$\.rows\[0\]"):
+    with pytest.raises(msgspec.ValidationError, match=rf"{sentence}.*\$\.rows\[0\]"):
         published.parse(document, published.Table4)
 
 

@@ -79,8 +79,8 @@ def test_arrays_broadcast_along_channels() -> None:
     ],
 )
 def test_activation_ranges(activation: Activation, expected: tuple[int, int]) -> None:
-    found = quant.activation_range(activation, Quantization((0.05,), (-28,)), DType.INT8, "here")
-    assert found == expected
+    limits = quant.activation_range(activation, Quantization((0.05,), (-28,)), DType.INT8, "here")
+    assert limits == expected
 
 
 def test_activation_beyond_int32_is_refused() -> None:
@@ -91,8 +91,8 @@ def test_activation_beyond_int32_is_refused() -> None:
 @given(st.floats(-30, 0))
 def test_exponential_is_near(x: float) -> None:
     raw = round(x * 2**26)
-    found = int(fixed_point.exp_on_negative_values(raw, 5)) / Q31
-    assert found == pytest.approx(math.exp(raw / 2**26), abs=4e-7)
+    power = int(fixed_point.exp_on_negative_values(raw, 5)) / Q31
+    assert power == pytest.approx(math.exp(raw / 2**26), abs=4e-7)
 
 
 @given(st.floats(-7.9, 7.9))

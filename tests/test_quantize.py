@@ -49,9 +49,9 @@ def test_the_document_keeps_to_its_schema(files: Path) -> None:
 
 
 def test_a_float_network_becomes_a_tflite_file(files: Path) -> None:
-    told = quantise(files)
-    assert "on 8 samples: " in told
-    assert "dB above its quantisation noise" in told
+    text = quantise(files)
+    assert "on 8 samples: " in text
+    assert "dB above its quantisation noise" in text
     graph = mcusim.load(files / "o.tflite")
     given = [np.random.default_rng(1).integers(-128, 128, graph.tensors[graph.inputs[0]].shape).astype(np.int8)]
     answer, judged = execute(graph, given), run_tflm((files / "o.tflite").read_bytes(), given)

@@ -263,12 +263,12 @@ def test_boards_that_fit_come_first() -> None:
 def test_the_split_adds_up_and_names_the_slowest(width):
     lines = [line.plain for line in spending_lines(report(), width, UNICODE)]
     assert max(map(cell_len, lines)) <= width
-    told = " ".join(lines)
-    assert "compute 50 %" in told
-    assert "store 30 %" in told
-    assert sum(int(share) for share in re.findall(r" (\d+) %[,;]", told)) == 100
+    joined = " ".join(lines)
+    assert "compute 50 %" in joined
+    assert "store 30 %" in joined
+    assert sum(int(share) for share in re.findall(r" (\d+) %[,;]", joined)) == 100
     assert re.findall(r" ms +\d+ % +(\d) ", "\n".join(lines)) == ["1", "2", "3"]
-    assert "slow path: so" in told
+    assert "slow path: so" in joined
 
 
 def test_nothing_is_said_of_time_that_is_not_known():
@@ -291,9 +291,9 @@ def test_the_slowest_come_first(splits):
         )
         for index, split in enumerate(splits)
     )
-    found = slowest(report(layers=layers))
-    assert [one.layer.cycles for one in found] == sorted((sum(s) for s in splits if sum(s)), reverse=True)[:SLOWEST]
-    for one in found:
+    ranked = slowest(report(layers=layers))
+    assert [one.layer.cycles for one in ranked] == sorted((sum(s) for s in splits if sum(s)), reverse=True)[:SLOWEST]
+    for one in ranked:
         spent = dict(zip(("compute", "store", "memory", "overhead"), causes_of(one.layer), strict=True))
         assert spent[main_cause(one.layer)] == max(spent.values())
 

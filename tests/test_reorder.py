@@ -80,28 +80,28 @@ def branching_networks(draw) -> Graph:
 @settings(max_examples=40)
 @given(graph=branching_networks())
 def test_no_topological_order_is_better(graph, rules):
-    found = reorder(graph, rules)
-    assert found.proved
-    assert found.old_peak_bytes == peak_bytes(graph, rules)
-    assert found.peak_bytes == peak_bytes(found.graph, rules) == least_peak(graph, rules)
-    assert is_topological(graph, found.order)
-    assert [graph.nodes[i] for i in found.order] == list(found.graph.nodes)
+    reordered = reorder(graph, rules)
+    assert reordered.proved
+    assert reordered.old_peak_bytes == peak_bytes(graph, rules)
+    assert reordered.peak_bytes == peak_bytes(reordered.graph, rules) == least_peak(graph, rules)
+    assert is_topological(graph, reordered.order)
+    assert [graph.nodes[i] for i in reordered.order] == list(reordered.graph.nodes)
 
 
 def test_the_first_step_takes_no_input_over():
     """An input is whole until the first step has run, so that step writes beside it, in place or not."""
     builder = GraphBuilder("chain")
     x = builder.depthwise_conv_2d(builder.input((1, 4, 4, 4)), 1, padding=Padding.VALID)
-    found = reorder(builder.build([builder.depthwise_conv_2d(x, 1, padding=Padding.VALID)]), TINYENGINE)
-    assert (found.old_peak_bytes, found.peak_bytes, found.lower_bound_bytes) == (128, 128, 128)
+    reordered = reorder(builder.build([builder.depthwise_conv_2d(x, 1, padding=Padding.VALID)]), TINYENGINE)
+    assert (reordered.old_peak_bytes, reordered.peak_bytes, reordered.lower_bound_bytes) == (128, 128, 128)
 
 
 @given(graph=branching_networks())
 def test_a_search_that_ends_early_is_honest(graph):
-    found = reorder(graph, TFLM, sets=1)
+    early = reorder(graph, TFLM, sets=1)
     best = reorder(graph, TFLM)
-    assert found.lower_bound_bytes <= best.peak_bytes <= found.peak_bytes <= found.old_peak_bytes
-    assert found.peak_bytes == peak_bytes(found.graph, TFLM)
+    assert early.lower_bound_bytes <= best.peak_bytes <= early.peak_bytes <= early.old_peak_bytes
+    assert early.peak_bytes == peak_bytes(early.graph, TFLM)
 
 
 def two_branches() -> Graph:
@@ -114,10 +114,10 @@ def two_branches() -> Graph:
 
 
 def test_a_branch_is_finished_before_the_next_begins():
-    found = reorder(two_branches(), TFLM)
-    assert found.order == (0, 2, 1, 3, 4)
-    assert (found.old_peak_bytes, found.peak_bytes) == (64 * (64 + 64 + 4), 64 * (4 + 4 + 64))
-    assert found.proved
+    reordered = reorder(two_branches(), TFLM)
+    assert reordered.order == (0, 2, 1, 3, 4)
+    assert (reordered.old_peak_bytes, reordered.peak_bytes) == (64 * (64 + 64 + 4), 64 * (4 + 4 + 64))
+    assert reordered.proved
 
 
 def test_a_branch_whose_padding_is_folded_can_come_first():
@@ -159,9 +159,9 @@ def test_side_effects_keep_their_order(begun):
 
 def test_a_chain_is_left_as_it_is():
     graph = zoo.build("mbv1-w0.5-r192")
-    found = reorder(graph, TFLM)
-    assert found.graph is graph
-    assert found.proved
+    reordered = reorder(graph, TFLM)
+    assert reordered.graph is graph
+    assert reordered.proved
 
 
 @pytest.mark.parametrize(
@@ -182,10 +182,10 @@ IMPROVED = {"mltk_kws_on_off_v3": (21_568, 19_616), "mww_v1_alexa": (14_864, 14_
 @pytest.mark.corpus
 def test_corpus_networks_in_their_best_order(corpus_model):
     graph = read_tflite(corpus_model.path)
-    found = reorder(graph, TFLM)
-    assert found.proved
-    check_order(graph, found.order)
-    same = found.old_peak_bytes
-    assert (found.old_peak_bytes, found.peak_bytes) == IMPROVED.get(corpus_model.name, (same, same))
+    reordered = reorder(graph, TFLM)
+    assert reordered.proved
+    check_order(graph, reordered.order)
+    same = reordered.old_peak_bytes
+    assert (reordered.old_peak_bytes, reordered.peak_bytes) == IMPROVED.get(corpus_model.name, (same, same))
     effects = [n.name for n in graph.nodes if n.op in ("READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE")]
-    assert [n.name for n in found.graph.nodes if n.name in effects] == effects
+    assert [n.name for n in reordered.graph.nodes if n.name in effects] == effects

@@ -34,17 +34,17 @@ UNIFORM, CLIPPED = RUNTIMES["tinyengine"], RUNTIMES["tflm"]
 
 def drawn_input(graph: Graph) -> list[Array]:
     rng = np.random.default_rng(5)
-    found = []
+    arrays = []
     for index in graph.inputs:
         kind = graph.tensors[index].type
         if kind.dtype.is_float:
-            found.append(rng.uniform(-1, 1, kind.shape).astype(kind.dtype.value))
+            arrays.append(rng.uniform(-1, 1, kind.shape).astype(kind.dtype.value))
         else:
             most = 2 ** (kind.dtype.bits - 1)  # numpy keeps elements of fewer than 8 bits in a byte each
             stored = kind.dtype.value if kind.dtype.bits >= 8 else "int8"
             lowest = 0 if kind.dtype.value.startswith("u") else -most
-            found.append(rng.integers(lowest, lowest + 2 * most, kind.shape, dtype=stored))
-    return found
+            arrays.append(rng.integers(lowest, lowest + 2 * most, kind.shape, dtype=stored))
+    return arrays
 
 
 def assert_same(
@@ -52,8 +52,8 @@ def assert_same(
 ) -> None:
     """The scheduled outputs are those of layer by layer, made in an arena of exactly the bytes that a report claims."""
     outputs = mcusim.execute(graph, given_, schedule=schedule, runtime=runtime, check=check)
-    for found, wanted in zip(outputs, expected, strict=True):
-        np.testing.assert_array_equal(found, wanted, err_msg=f"{runtime.name} {schedule}")
+    for output, wanted in zip(outputs, expected, strict=True):
+        np.testing.assert_array_equal(output, wanted, err_msg=f"{runtime.name} {schedule}")
     if not any(
         graph.tensors[t].dtype.is_float for t in graph.inputs
     ):  # which a report refuses, or leaves to the caller
@@ -142,5 +142,5 @@ def test_images_of_a_batch_are_not_computed_on_top_of_each_other(runtime: str) -
     given = np.random.default_rng(3).integers(-128, 128, (3, 12, 12, 3), np.int8)
     right = mcusim.execute(graph, given)
     for schedule in ("patch:1x1@3", "patch:2x2@3", "stream:2@3", "patch:3x1@4"):
-        found = mcusim.execute(graph, given, runtime=runtime, schedule=schedule)
-        np.testing.assert_array_equal(found[0], right[0], err_msg=schedule)
+        outputs = mcusim.execute(graph, given, runtime=runtime, schedule=schedule)
+        np.testing.assert_array_equal(outputs[0], right[0], err_msg=schedule)

@@ -127,7 +127,7 @@ def test_costs_of_bands_of_tall_maps_equal_the_lowered_program(runtime):
     layers = costs.layers(InputPlace.ARENA)
     rows = set()
     for ends in costs.batches():
-        for options in [found for found in costs.stages_to(ends) if not found.copied]:
+        for options in [stages for stages in costs.stages_to(ends) if not stages.copied]:
             row, bands = draw.randrange(len(options.ends)), range(options.grids, options.cycles.shape[1])
             for entry in (bands[0], draw.choice(bands), bands[-1]):
                 assert_cost(costs, options, (row, entry), layers, InputPlace.ARENA, runtime)
@@ -185,8 +185,8 @@ def brute_front(graph: Graph, runtime: Runtime, space: Space) -> list[tuple[int,
 def test_the_front_is_that_of_every_schedule(runtime, graph):
     nodes = sum(map(computes, network_of(graph, runtime.rules).steps))
     space = Space(3, 1) if nodes <= 3 else Space(2, 2) if nodes <= 4 else Space(1, 3)
-    found = front_schedules(graph, runtime, prices(runtime), space)
-    front = sorted(counted(graph, schedule, runtime, place) for schedule, place in found)
+    points = front_schedules(graph, runtime, prices(runtime), space)
+    front = sorted(counted(graph, schedule, runtime, place) for schedule, place in points)
     assert front == [(total, pytest.approx(cycles, rel=1e-9)) for total, cycles in brute_front(graph, runtime, space)]
 
 
@@ -247,14 +247,14 @@ def test_a_plan_of_msfcnn_beside_the_front():
     network = printed_networks()[0]
     patches = frozenset({StageKind.PATCH})
     narrow, wide = Space(1, 4, patches), Space(2, 8, frozenset({StageKind.PATCH, StageKind.STREAM}))
-    found = list(compare_msfcnn([narrow, wide], [network]))
-    assert [row.ram_bytes for row in found] == [ram for ram, _ in network.plans[1:]]
-    for row in found:
+    rows = list(compare_msfcnn([narrow, wide], [network]))
+    assert [row.ram_bytes for row in rows] == [ram for ram, _ in network.plans[1:]]
+    for row in rows:
         assert row.theirs > 1
         for narrower, wider in pairwise(row.ours):
             assert narrower is None or wider is None or 1 <= wider <= narrower
     front = front_of_macs(network.graph(), wide)
-    assert min(macs for held, macs in front if held <= found[0].ram_bytes) == found[0].ours[1] * count_macs(
+    assert min(macs for held, macs in front if held <= rows[0].ram_bytes) == rows[0].ours[1] * count_macs(
         network.graph()
     )
 
@@ -290,10 +290,10 @@ def test_auto_takes_the_best_schedule():
 
 
 def test_a_long_search_shows_how_far_it_is(monkeypatch):
-    told: list[tuple[str, int, int]] = []
-    front = search("mcunet-vww0", profile=SMALL_BOARD, progress=lambda *now: told.append(now))
-    assert [*dict.fromkeys(what for what, _, _ in told)] == ["pricing stages", "finding the front", "placing"]
-    assert told[-1] == ("placing", len(front.points), len(front.points))
+    reported: list[tuple[str, int, int]] = []
+    front = search("mcunet-vww0", profile=SMALL_BOARD, progress=lambda *now: reported.append(now))
+    assert [*dict.fromkeys(what for what, _, _ in reported)] == ["pricing stages", "finding the front", "placing"]
+    assert reported[-1] == ("placing", len(front.points), len(front.points))
     terminal = StringIO()
     terminal.isatty = lambda: True  # type: ignore[method-assign]
     monkeypatch.setattr("sys.stderr", terminal)
@@ -348,7 +348,7 @@ def test_the_answer_says_why(kinds, width):
     story = explain(front, front.best)
     lines = [line.plain for line in front_lines(front, story, width, UNICODE)]
     assert max(map(len, lines)) <= width
-    told = " ".join(" ".join(lines).split())
+    text = " ".join(" ".join(lines).split())
     before, after = story.fullest_before, story.fullest_after
     for said in (
         f"SRAM {kib(front.layer.peak_bytes)} -> {kib(front.best.peak_bytes)} KiB",
@@ -357,21 +357,21 @@ def test_the_answer_says_why(kinds, width):
         "What the halos cost",
         "What is computed again" if kinds == ["patch"] else "Nothing is computed twice",
     ):
-        assert said in told
+        assert said in text
 
 
 @pytest.mark.slow
 def test_remedies_come_best_first():
-    found = remedies("mbv2-w0.35-r144", profile=SMALL_BOARD)
-    assert found.report.fits is False
-    kinds = [remedy.kind for remedy in found.remedies]
+    advice = remedies("mbv2-w0.35-r144", profile=SMALL_BOARD)
+    assert advice.report.fits is False
+    kinds = [remedy.kind for remedy in advice.remedies]
     assert kinds[0] is RemedyKind.SCHEDULE
     assert {RemedyKind.BOARD, RemedyKind.BITS, RemedyKind.RESOLUTION} <= set(kinds)
-    fits = [remedy.fits for remedy in found.remedies]
+    fits = [remedy.fits for remedy in advice.remedies]
     assert fits == sorted(fits, reverse=True)
-    for remedy in found.remedies:
+    for remedy in advice.remedies:
         if remedy.fits and remedy.kind is not RemedyKind.BOARD:
-            assert remedy.sram_bytes <= found.report.sram.budget_bytes
+            assert remedy.sram_bytes <= advice.report.sram.budget_bytes
 
 
 @pytest.mark.slow

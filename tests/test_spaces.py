@@ -43,11 +43,11 @@ out_channels = "classes"
 
 def shapes(graph: Graph) -> list[Any]:
     """Every operator with the shapes that it reads and writes, constants' too."""
-    found = []
+    listed = []
     for node in graph.nodes:
         tensors = [graph.tensors[tensor].shape for tensor in (*node.inputs, *node.outputs) if tensor >= 0]
-        found.append((node.op, node.attributes, tensors))
-    return found
+        listed.append((node.op, node.attributes, tensors))
+    return listed
 
 
 def chosen(space: Space, values: Mapping[str, Any]) -> Graph:
@@ -199,7 +199,7 @@ def test_sizes() -> None:
 
 def every(space: Space) -> list[dict[str, Any]]:
     """The values of every network of a small space, by trying each index of each choice in turn."""
-    found: list[dict[str, Any]] = []
+    networks: list[dict[str, Any]] = []
     pending: list[list[int]] = [[]]
     while pending:
         path = pending.pop()
@@ -209,11 +209,11 @@ def every(space: Space) -> list[dict[str, Any]]:
             counts.append(count)
             return path[len(counts) - 1] if len(counts) <= len(path) else 0
 
-        found.append(space.made(pick).values)
+        networks.append(space.made(pick).values)
         for depth in range(len(path), len(counts)):
             taken = [*path, *[0] * (depth - len(path))]
             pending += [[*taken, index] for index in range(1, counts[depth])]
-    return found
+    return networks
 
 
 def test_the_size_is_how_many_networks_can_be_chosen(tmp_path: Path) -> None:
@@ -282,9 +282,9 @@ def test_a_function_is_a_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_wrong_files(tmp_path: Path, old: str, new: str, sentence: str) -> None:
     assert old in TINY
     (tmp_path / "wrong.toml").write_text(TINY.replace(old, new, 1))
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as refusal:
         find_space("wrong.toml", str(tmp_path))
-    assert sentence in str(told.value)
+    assert sentence in str(refusal.value)
 
 
 def test_a_file_without_parts_is_empty(tmp_path: Path) -> None:
@@ -340,7 +340,7 @@ def test_a_choice_of_one_option_can_be_held(tmp_path: Path) -> None:
 def test_held_choices_are_checked() -> None:
     with pytest.raises(InputError, match="resolution 100 is not in it"):
         find_space("mcunet").held(resolution=100)
-    with pytest.raises(InputError, match="it has no choice 'depth'") as told:
+    with pytest.raises(InputError, match="it has no choice 'depth'") as refusal:
         find_space("mcunet").held(depth=3).drawn(0)
-    assert told.value.fix.endswith("(`mcusim search mcunet --profile BOARD --json` lists them all)")
+    assert refusal.value.fix.endswith("(`mcusim search mcunet --profile BOARD --json` lists them all)")
     assert prod(find_space("mcunet").held(width=0.3).drawn(1).graph("x").tensors[0].shape) > 0

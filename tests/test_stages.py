@@ -86,13 +86,13 @@ def test_mobilenetv2_computes_so_much_again(runtime):
 
 def test_a_report_tells_of_pieces():
     report = simulate("mbv2-w1.0-r224", profile="stm32h743", schedule="patch:4x4@13+layer@1+stream:7@3")
-    told = [line.plain for line in report_lines(report, 120, ASCII, LayerChoice.NONE)]
-    start = told.index("In pieces: 38.2 M MACs more (+12.7 %) than layer by layer")
-    assert "4x4 patches" in told[start + 1]
-    assert "reads 75x75" in told[start + 1]
-    assert "38.2 M MACs more (+41.9 %)" in told[start + 1]
-    assert "4 bands" in told[start + 2]
-    assert "nothing twice" in told[start + 2]
+    lines = [line.plain for line in report_lines(report, 120, ASCII, LayerChoice.NONE)]
+    start = lines.index("In pieces: 38.2 M MACs more (+12.7 %) than layer by layer")
+    assert "4x4 patches" in lines[start + 1]
+    assert "reads 75x75" in lines[start + 1]
+    assert "38.2 M MACs more (+41.9 %)" in lines[start + 1]
+    assert "4 bands" in lines[start + 2]
+    assert "nothing twice" in lines[start + 2]
 
 
 def test_an_input_that_is_only_relabelled_is_read_where_it_lies():
@@ -207,10 +207,10 @@ def test_a_wrong_schedule_gets_one_sentence(spec, message, nearest):
     for _ in range(43):
         x = graph.conv_2d(x, 4, 1)
     built = graph.build([graph.fully_connected(graph.reshape(x, (1, 256)), 10)])
-    with pytest.raises(ScheduleError, match=message) as told:
+    with pytest.raises(ScheduleError, match=message) as refusal:
         lowered(built, spec)
     if nearest is not None:
-        assert told.value.fix == f"use {nearest}, the nearest that works"
+        assert refusal.value.fix == f"use {nearest}, the nearest that works"
         lowered(built, nearest)
 
 
@@ -257,8 +257,8 @@ def cut_nodes(schedule: Schedule) -> set[int]:
 def test_the_nearest_schedule_works(graph, schedule):
     try:
         lowered(graph, str(schedule))
-    except ScheduleError as told:
-        nearest = told.fix.removeprefix("use ").removesuffix(", the nearest that works")
+    except ScheduleError as refusal:
+        nearest = refusal.fix.removeprefix("use ").removesuffix(", the nearest that works")
         assert str(lowered(graph, nearest))
         assert nearest != str(schedule)
         assert cut_nodes(parse_schedule(nearest)) <= cut_nodes(schedule)
@@ -268,9 +268,9 @@ def test_the_nearest_schedule_works(graph, schedule):
 def test_what_is_meant_reads(text):
     try:
         parse_schedule(text)
-    except ScheduleError as told:
-        if "does not read" in told.what:
-            meant = told.fix.removeprefix("write ").partition(": layer@N")[0]
+    except ScheduleError as refusal:
+        if "does not read" in refusal.what:
+            meant = refusal.fix.removeprefix("write ").partition(": layer@N")[0]
             assert str(parse_schedule(meant)) == meant
 
 
@@ -321,9 +321,9 @@ def test_the_nearest_schedule_keeps_layers_before_a_stage_apart() -> None:
     x = builder.op("CUMSUM", (x, builder.integers([1])))
     for _ in range(3):
         x = builder.conv_2d(x, 4, 1)
-    with pytest.raises(ScheduleError) as told:
+    with pytest.raises(ScheduleError) as refusal:
         lowered(builder.build([x]), "layer@2+patch:2x2@4")
-    assert "use layer@3+patch:2x2@3, the nearest" in told.value.fix
+    assert "use layer@3+patch:2x2@3, the nearest" in refusal.value.fix
 
 
 def test_the_nearest_schedule_leaves_out_what_is_one_pixel() -> None:
@@ -332,6 +332,6 @@ def test_the_nearest_schedule_leaves_out_what_is_one_pixel() -> None:
     x = builder.conv_2d(builder.input((1, 1, 32, 4)), 4, (1, 3))
     x = builder.conv_2d(x, 4, (1, 3))
     graph = builder.build([builder.average_pool_2d(x, (1, 28))])
-    with pytest.raises(ScheduleError) as told:
+    with pytest.raises(ScheduleError) as refusal:
         lowered(graph, "patch:1x4@3")
-    assert "use patch:1x4@2, the nearest" in told.value.fix
+    assert "use patch:1x4@2, the nearest" in refusal.value.fix

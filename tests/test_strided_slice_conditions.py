@@ -42,10 +42,10 @@ def drawn(rng: random.Random) -> str | None:
     masks = {f"{name}_mask": sum((rng.random() < odds[name]) << bit for bit in range(entries)) for name in MASKS}
     try:
         kinds = (tensor_type(shape), values(begin), values(end), values(strides))
-        (found,) = OPS["STRIDED_SLICE"].infer(StridedSliceAttributes(**masks), kinds)
+        (out_shape,) = OPS["STRIDED_SLICE"].infer(StridedSliceAttributes(**masks), kinds)
     except ModelError:
         return None
-    if 0 in found:
+    if 0 in out_shape:
         return None
     bounds = " ".join(f"int32[{entries}]={listed(each)}" for each in (begin, end, strides))
     options = " ".join(
@@ -58,13 +58,13 @@ def drawn(rng: random.Random) -> str | None:
             ("shrinkAxisMask", "shrink_axis_mask"),
         )
     )
-    return f"STRIDED_SLICE int8[{listed(shape)}] {bounds} > int8[{listed(found)}] | StridedSliceOptions {options}"
+    return f"STRIDED_SLICE int8[{listed(shape)}] {bounds} > int8[{listed(out_shape)}] | StridedSliceOptions {options}"
 
 
 def test_slices_run_where_mcusim_says_so() -> None:
     rng = random.Random(20261130)
     lines = [line for line in (drawn(rng) for _ in range(int(os.environ.get("MCUSIM_VARIANTS", "300")))) if line]
     trials = list(tried([Variant("STRIDED_SLICE", "random", parse(line)) for line in lines]))
-    told = [f"{trial.variant.network.label}: {said}" for trial in trials if (said := disagreement(trial))]
-    assert not told, "\n".join(told)
+    disagreements = [f"{trial.variant.network.label}: {said}" for trial in trials if (said := disagreement(trial))]
+    assert not disagreements, "\n".join(disagreements)
     assert {trial.said for trial in trials} == {Said.RUNS, Said.REFUSED}

@@ -151,11 +151,11 @@ def answer(layer: Layer, op: str, given: np.ndarray, dtype: DType) -> np.ndarray
         image, bias = given[0].astype(int), layer.bias.tolist()
         geometry = {"stride": (2, 1), "dilation": (1, 1), "before": (1, 1), "out": (3, 7)}
         sums = naive.conv(image, ohwi, bias, zero_point=zero_in, **geometry)
-    found = np.zeros(sums.shape, int)
+    elements = np.zeros(sums.shape, int)
     for place in np.ndindex(*sums.shape):
         stored = naive.scaled(int(sums[place]), layer.factors[place[-1]]) + zero_out
-        found[place] = naive.clamp(stored, *RANGES[dtype])
-    return found
+        elements[place] = naive.clamp(stored, *RANGES[dtype])
+    return elements
 
 
 KINDS = [kinds for kinds in product((INT8, INT4, INT2), repeat=3) if kinds != (INT8, INT8, INT8)]
@@ -168,9 +168,9 @@ def test_layers_with_weights_equal_integer_arithmetic(op: str, kinds: tuple[DTyp
     for seed in (1, 2):
         layer = made(op, kinds, seed)
         given_x = inputs_for(layer.graph, seed)
-        found = execution.execute(layer.graph, list(given_x), check=True)[0]
+        output = execution.execute(layer.graph, list(given_x), check=True)[0]
         wanted = answer(layer, op, given_x[0], kinds[2])
-        np.testing.assert_array_equal(found.reshape(wanted.shape), wanted)
+        np.testing.assert_array_equal(output.reshape(wanted.shape), wanted)
         seen |= set(wanted.ravel().tolist())
     assert len(seen) > 2
 
@@ -211,15 +211,15 @@ def two_maps(op: str, kinds: tuple[DType, DType, DType], seed: int) -> tuple[Gra
 def test_sums_and_products_equal_integer_arithmetic(op: str, kinds: tuple[DType, DType, DType]) -> None:
     graph, quantizations = two_maps(op, kinds, 3)
     first, second = inputs_for(graph, 3)
-    found = execution.execute(graph, [first, second])[0]
+    output = execution.execute(graph, [first, second])[0]
     zeros, scales = ([getattr(q, name)[0] for q in quantizations] for name in ("zero_points", "scales"))
-    for place in np.ndindex(*found.shape):
+    for place in np.ndindex(*output.shape):
         pair = int(first[place]), int(second[place])
         if op == "MUL":
             stored = naive.multiply(*pair, tuple(zeros), tuple(scales))
         else:
             stored = naive.add(*pair, tuple(zeros), tuple(scales), 1 if op == "ADD" else -1, 20)
-        assert found[place] == naive.clamp(stored, *RANGES[kinds[2]])
+        assert output[place] == naive.clamp(stored, *RANGES[kinds[2]])
 
 
 @pytest.mark.parametrize("dtype", [INT4, INT2])
@@ -266,8 +266,8 @@ def test_schedules_change_no_element(dtype: DType, schedule: str, runtime: str) 
     for seed in (0, 1):
         inputs = list(inputs_for(graph, seed))
         wanted = execution.execute(graph, inputs)
-        found = execution.execute(graph, inputs, schedule=schedule, runtime=runtime, check=True)
-        np.testing.assert_array_equal(found[0], wanted[0])
+        outputs = execution.execute(graph, inputs, schedule=schedule, runtime=runtime, check=True)
+        np.testing.assert_array_equal(outputs[0], wanted[0])
     assert len(np.unique(wanted[0])) > 1
 
 
@@ -324,8 +324,10 @@ def test_runtimes_say_which_widths_they_take() -> None:
     kernel = RUNTIMES["tinyengine"].kernel(call)
     assert kernel.supported
     assert "never released" in kernel.caveat
-    (told,) = [w for w in simulate(graph, profile="stm32f412", runtime="tinyengine").warnings if "never released" in w]
-    assert told.startswith("tinyengine, 6 layers: ")  # not the CONCATENATION, which its generator does not know
+    (warning,) = [
+        w for w in simulate(graph, profile="stm32f412", runtime="tinyengine").warnings if "never released" in w
+    ]
+    assert warning.startswith("tinyengine, 6 layers: ")  # not the CONCATENATION, which its generator does not know
     int4_weights = made("CONV_2D", (INT8, INT4, INT8), 0).graph.nodes[0].signature
     assert RUNTIMES["tflm-cmsis-nn"].kernel(int4_weights).name == "arm_convolve_s4"
     int2_weights = made("CONV_2D", (INT8, INT2, INT8), 0).graph.nodes[0].signature

@@ -361,10 +361,10 @@ def second_signature(op: str) -> Maker:
 def test_what_nothing_enters_can_keep_a_network_from_starting(capfd):
     """TFLM prepares every subgraph; one whose kernels ask for working memory crashes it when nothing enters it."""
     assert judged(second_signature("RELU"), capfd)[0] == arena(second_signature("RELU"))
-    told = {op: plan_memory(read(second_signature(op)), TFLM).refusals for op in ("RELU", "ADD_N", "CUSTOM")}
-    assert told["RELU"] == ()
-    assert "crashes while it sets up: 'other/tensor_1' asks for working memory" in told["ADD_N"][0]
-    assert "no kernel for Mystery" in told["CUSTOM"][0]
+    refusals = {op: plan_memory(read(second_signature(op)), TFLM).refusals for op in ("RELU", "ADD_N", "CUSTOM")}
+    assert refusals["RELU"] == ()
+    assert "crashes while it sets up: 'other/tensor_1' asks for working memory" in refusals["ADD_N"][0]
+    assert "no kernel for Mystery" in refusals["CUSTOM"][0]
     for op in ("ADD_N", "CUSTOM"):
         report = mcusim.simulate(read(second_signature(op)), profile="stm32h743", runtime="tflm")
         assert report.verdict is Verdict.UNKNOWN
@@ -373,7 +373,7 @@ def test_what_nothing_enters_can_keep_a_network_from_starting(capfd):
 @pytest.mark.slow
 def test_a_network_that_enters_subgraphs_is_reordered_and_advised():
     """What the loop takes counts when orders are compared."""
-    found = reorder(read(loop()), TFLM.rules)
-    assert found.peak_bytes == found.old_peak_bytes == max(live_bytes(program_of(loop()).buffers, 6))
-    told = remedies(read(loop()), profile="stm32f412", sram_budget_bytes=2000)
-    assert told.report.verdict is not Verdict.FITS
+    reordered = reorder(read(loop()), TFLM.rules)
+    assert reordered.peak_bytes == reordered.old_peak_bytes == max(live_bytes(program_of(loop()).buffers, 6))
+    advice = remedies(read(loop()), profile="stm32f412", sram_budget_bytes=2000)
+    assert advice.report.verdict is not Verdict.FITS

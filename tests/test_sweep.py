@@ -216,10 +216,10 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_wrong_specs(tmp_path: Path, text: str, sentence: str) -> None:
-    told = run("sweep", spec(tmp_path, text), "-o", str(tmp_path / "out"))
-    assert told.code == 2
-    assert sentence in told.err
-    assert told.err.count("\n") == 1
+    answer = run("sweep", spec(tmp_path, text), "-o", str(tmp_path / "out"))
+    assert answer.code == 2
+    assert sentence in answer.err
+    assert answer.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
@@ -231,11 +231,11 @@ def test_a_space_that_raises(tmp_path: Path) -> None:
 
 
 def test_what_a_sweep_will_be(tmp_path: Path) -> None:
-    found = forecast(read_spec(spec(tmp_path)), processes=2)
-    assert (found.questions, found.networks, found.processes) == (16, 2, 2)
-    assert found.seconds > 0
-    told = run("sweep", spec(tmp_path), "--explain")
-    assert told.out.startswith("16 answers about 2 networks: about ")
+    expected = forecast(read_spec(spec(tmp_path)), processes=2)
+    assert (expected.questions, expected.networks, expected.processes) == (16, 2, 2)
+    assert expected.seconds > 0
+    answer = run("sweep", spec(tmp_path), "--explain")
+    assert answer.out.startswith("16 answers about 2 networks: about ")
 
 
 @pytest.mark.slow

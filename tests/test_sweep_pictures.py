@@ -61,17 +61,17 @@ def test_a_front_is_what_no_other_beats(places: list[tuple[int, int]], x_up: boo
     signs = (-1 if x_up else 1, -1 if y_up else 1)
     as_costs = {(signs[0] * a, signs[1] * b) for a, b in places}
     wanted = {p for p in as_costs if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in as_costs)}
-    found = front_of(points, x, y)
-    assert {(signs[0] * p.x, signs[1] * p.y) for p in found} == wanted
-    assert len(found) == len(wanted)
+    front = front_of(points, x, y)
+    assert {(signs[0] * p.x, signs[1] * p.y) for p in front} == wanted
+    assert len(front) == len(wanted)
 
 
 @pytest.mark.slow
 def test_accuracies_are_of_one_data_set_and_say_where_they_come_from(folder: str) -> None:
-    found = sweep_points(folder, "sram", "accuracy", "board")
-    assert [panel.title for panel in found.panels] == BOARDS
-    assert (found.dataset, found.count, found.left_out) == ("ImageNet", 8, 4)
-    by_name = {p.network: p for p in found.panels[0].points}
+    points = sweep_points(folder, "sram", "accuracy", "board")
+    assert [panel.title for panel in points.panels] == BOARDS
+    assert (points.dataset, points.count, points.left_out) == ("ImageNet", 8, 4)
+    by_name = {p.network: p for p in points.panels[0].points}
     assert by_name["mcunet-in1"].source is AccuracySource.PUBLISHED
     assert by_name["mcunet-in1"].y == float(zoo.describe("mcunet-in1").published[0].top1_quantized)
     fitted = by_name["mbv2-w0.3-r64"]
@@ -87,8 +87,8 @@ def test_accuracies_are_of_one_data_set_and_say_where_they_come_from(folder: str
 def test_accuracies_of_the_user(folder: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
     file.write_text("network,accuracy\nmcunet-vww0,12.5\nmcunet-in0,33\n")
-    found = sweep_points(folder, "flash", "accuracy", accuracies=str(file))
-    assert {(p.network, p.y, p.source) for p in found.panels[0].points} == {
+    points = sweep_points(folder, "flash", "accuracy", accuracies=str(file))
+    assert {(p.network, p.y, p.source) for p in points.panels[0].points} == {
         ("mcunet-vww0", 12.5, AccuracySource.GIVEN),
         ("mcunet-in0", 33.0, AccuracySource.GIVEN),
     }
@@ -144,18 +144,18 @@ def test_accuracies_of_a_predictor(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [("sram", "accuracy", "board", 6.3), ("macs", "latency", "network", 3.5), ("flash", "sram", None, 13.0)],
 )
 def test_plots_are_made_the_same_every_time(folder: str, x: str, y: str, by: str | None, width: float) -> None:
-    found = sweep_points(folder, x, y, by)
-    picture = sweep_plot(found, "svg", width)
-    assert picture == sweep_plot(found, "svg", width)
+    points = sweep_points(folder, x, y, by)
+    picture = sweep_plot(points, "svg", width)
+    assert picture == sweep_plot(points, "svg", width)
     assert len(picture) < 200_000
-    assert sweep_plot(found, "png", width).startswith(b"\x89PNG")
+    assert sweep_plot(points, "png", width).startswith(b"\x89PNG")
 
 
 def test_the_numbers_behind_a_plot(folder: str, tmp_path: Path) -> None:
-    told = run(
+    answer = run(
         "plot", "sweep", folder, "--by", "board", "-o", str(tmp_path / "a.svg"), "--data", str(tmp_path / "a.csv")
     )
-    assert "8 answers in 2 panels; 4 lack a figure" in told.out
+    assert "8 answers in 2 panels; 4 lack a figure" in answer.out
     lines = list(csv.DictReader((tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()))
     assert len(lines) == 8
     rows = {row["number"]: row for row in pq.read_table(f"{folder}/answers").to_pylist()}
@@ -204,17 +204,17 @@ def test_a_page_holds_its_rows_and_no_markup_of_names(folder: str) -> None:
 def test_a_page_filters_and_sorts(folder: str, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text(sweep_page(folder), encoding="utf-8")
-    told = (
+    count_and_first = (
         "[document.getElementById('shown').textContent, document.getElementById('rows').rows[0].cells[0].textContent]"
     )
     wide = "document.documentElement.scrollWidth <= innerWidth"
     seen = visit(
         page,
-        {"do": "run", "script": told},
-        {"do": "run", "script": f"location.hash = '#board=stm32h743&verdict=fits&sort=-sram', {told}"},
-        {"do": "run", "script": told},
+        {"do": "run", "script": count_and_first},
+        {"do": "run", "script": f"location.hash = '#board=stm32h743&verdict=fits&sort=-sram', {count_and_first}"},
+        {"do": "run", "script": count_and_first},
         {"do": "click", "on": "th[data-key=time] button"},
-        {"do": "run", "script": f"[{told}, location.hash]"},
+        {"do": "run", "script": f"[{count_and_first}, location.hash]"},
         {"do": "size", "width": 390, "height": 800},
         {"do": "run", "script": wide},
         {"do": "run", "script": "document.title"},

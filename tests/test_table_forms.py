@@ -144,10 +144,10 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 def test_every_form_is_as_it_was(name):
     """MCUSIM_REGEN=1 rewrites the golden files; look at the difference."""
-    found = FORMS[name]()
+    written = FORMS[name]()
     if os.environ.get("MCUSIM_REGEN"):
-        (GOLDEN / name).write_text(found, encoding="utf-8")
-    assert found == (GOLDEN / name).read_text(encoding="utf-8")
+        (GOLDEN / name).write_text(written, encoding="utf-8")
+    assert written == (GOLDEN / name).read_text(encoding="utf-8")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -252,20 +252,20 @@ def test_html_is_whole_and_alone(name):
 @pytest.mark.parametrize("name", EVERY)
 def test_csv_and_json_say_the_same(name):
     lines = list(csv.DictReader(io.StringIO(WRITERS[Format.CSV](document(name)))))
-    told = json.loads(WRITERS[Format.JSON](document(name)))
+    json_document = json.loads(WRITERS[Format.JSON](document(name)))
     cells = [
         (table["key"], row["label"], key, cell if isinstance(cell, str) else cell["simulated"])
-        for table in told["tables"]
+        for table in json_document["tables"]
         for group in table["groups"]
         for row in group["rows"]
         for key, cell in row["cells"].items()
         if cell
     ]
-    found = [
+    csv_cells = [
         (line["table"], line["row"], line["quantity"], line["simulated"]) for line in lines if line["table"] != "claims"
     ]
-    assert found == [(t, r, q, "" if value is None else str(value)) for t, r, q, value in cells]
-    assert {c["key"] for c in told["claims"]} == {c.key for c in document(name).claims}
+    assert csv_cells == [(t, r, q, "" if value is None else str(value)) for t, r, q, value in cells]
+    assert {c["key"] for c in json_document["claims"]} == {c.key for c in document(name).claims}
     assert all(line["basis"] for line in lines if line["simulated"] and line["unit"])
 
 
@@ -325,8 +325,8 @@ def test_report_in_the_terminal_and_in_files(monkeypatch):
     assert (code, err) == (0, "")
     assert shown == terminal(document("voc"), 80)
     for suffix, form in SUFFIXES.items():
-        told = f"voc{suffix}: 4 rows of {document('voc').title}\n"
-        assert run("report", "voc", "-o", f"voc{suffix}") == (0, told, "")
+        notice = f"voc{suffix}: 4 rows of {document('voc').title}\n"
+        assert run("report", "voc", "-o", f"voc{suffix}") == (0, notice, "")
         wanted = shown if form is Format.TERMINAL else WRITERS[form](document("voc"))
         assert Path(f"voc{suffix}").read_text(encoding="utf-8") == wanted
     code, markdown, _ = run("report", "voc", "--format", "Markdown", "-o", "-")
@@ -341,7 +341,7 @@ def test_every_document_has_a_command(name):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "sentence"),
     [
         (("tabel4",), "did you mean table4?"),
         (("voc", "-o", "voc.docx"), "end it in .md, .csv, .tex"),
@@ -349,10 +349,10 @@ def test_every_document_has_a_command(name):
         (("voc", "-o", "nowhere/voc.md"), "cannot write"),
     ],
 )
-def test_wrong_questions(words, told):
+def test_wrong_questions(words, sentence):
     code, shown, err = run("report", *words)
     assert (code, shown) == (2, "")
-    assert told in err
+    assert sentence in err
     assert err.count("\n") == 1
 
 

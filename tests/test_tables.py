@@ -136,8 +136,8 @@ def test_table_4_macs_are_those_of_the_networks():
 
 
 def test_the_claims_of_table_4():
-    found = claims("table4")
-    assert {key: (str(c.printed), round(c.from_rows, 1), c.is_met_by_rows) for key, c in found.items()} == {
+    by_key = claims("table4")
+    assert {key: (str(c.printed), round(c.from_rows, 1), c.is_met_by_rows) for key, c in by_key.items()} == {
         "m4-top1": ("4.6", 4.6, True),
         "m4-sram": ("18", 17.6, True),
         "h7-top1": ("3.3", 3.3, True),
@@ -180,8 +180,8 @@ def test_what_was_never_released_is_said_to_be_so(monkeypatch):
     board = load_board("stm32f412")
     assert stand_in("", board, witness="no-such-network").origin is Origin.NOT_RELEASED
     assert stand_in("", board).graph is None
-    found = stand_in("", board, witness="mcunet-in2")
-    assert (found.name, found.origin) == ("mcunet-in2", Origin.WITNESS)
+    witness = stand_in("", board, witness="mcunet-in2")
+    assert (witness.name, witness.origin) == ("mcunet-in2", Origin.WITNESS)
 
 
 def test_a_witness_has_no_accuracy(monkeypatch):
@@ -226,11 +226,11 @@ def test_a_cut_network_takes_less_and_keeps_its_accuracy():
 
 
 def test_32_kib_of_sram_and_whose_flash_is_another_matter():
-    found = claims("vww")["accuracy-32kb"]
-    assert (str(found.printed), found.from_rows, found.is_met_by_simulation) == (">90", None, False)
-    assert found.simulated == 88.9  # mcunet-vww1, the best that any schedule brings below 32 KiB
-    assert "flash is another matter" in found.how
-    assert "128.0 KiB" in found.how
+    claim = claims("vww")["accuracy-32kb"]
+    assert (str(claim.printed), claim.from_rows, claim.is_met_by_simulation) == (">90", None, False)
+    assert claim.simulated == 88.9  # mcunet-vww1, the best that any schedule brings below 32 KiB
+    assert "flash is another matter" in claim.how
+    assert "128.0 KiB" in claim.how
     small = document("vww").tables[2]
     for row, flash in zip(small.rows, small.figures("flash"), strict=True):
         assert flash.limit == 128 * KIB
@@ -238,10 +238,10 @@ def test_32_kib_of_sram_and_whose_flash_is_another_matter():
 
 
 def test_the_memory_claim_is_not_taken_for_granted():
-    found = claims("vww")["memory"]
-    assert (str(found.printed), found.from_rows, found.simulated_basis) == ("4.0", None, Basis.DERIVED)
-    assert 2 < found.simulated < 4
-    assert found.is_met_by_simulation is False
+    claim = claims("vww")["memory"]
+    assert (str(claim.printed), claim.from_rows, claim.simulated_basis) == ("4.0", None, Basis.DERIVED)
+    assert 2 < claim.simulated < 4
+    assert claim.is_met_by_simulation is False
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -249,8 +249,8 @@ def test_the_memory_claim_is_not_taken_for_granted():
 
 
 def test_voc_gains():
-    found = {key: (round(c.from_rows, 1), c.is_met_by_rows) for key, c in claims("voc").items()}
-    assert found == {"h7-map": (16.9, True), "h7-map-text": (16.9, False), "m4-map": (13.2, True)}
+    gains = {key: (round(c.from_rows, 1), c.is_met_by_rows) for key, c in claims("voc").items()}
+    assert gains == {"h7-map": (16.9, True), "h7-map-text": (16.9, False), "m4-map": (13.2, True)}
     rows = document("voc").tables[0].rows
     assert {row.label: row.cells[2].is_printed_over for row in rows}["MbV2 + CMSIS"] is True
     assert sum(row.cells[2].is_printed_over for row in rows) == 1

@@ -115,10 +115,10 @@ def test_tiny_network() -> None:
     pad, conv, reshape = graph.nodes
     assert [node.op for node in graph.nodes] == ["PAD", "CONV_2D", "RESHAPE"]
     assert [node.name for node in graph.nodes] == ["tensor_2", "tensor_5", "tensor_7"]
-    found = {field.name: getattr(conv.attributes, field.name) for field in dataclasses.fields(conv.attributes)}
-    assert found["padding"] is Padding.VALID
-    assert found["fused_activation_function"] is Activation.RELU6
-    assert (found["stride_w"], found["dilation_w_factor"], found["pads"]) == (1, 1, None)
+    values = {field.name: getattr(conv.attributes, field.name) for field in dataclasses.fields(conv.attributes)}
+    assert values["padding"] is Padding.VALID
+    assert values["fused_activation_function"] is Activation.RELU6
+    assert (values["stride_w"], values["dilation_w_factor"], values["pads"]) == (1, 1, None)
     assert pad.signature.input(1).values == (0, 0, 1, 1, 1, 1, 0, 0)
     assert reshape.signature.input(1).values == (1, 48)
     assert conv.signature.input(2).values is None, "a bias is no value that shapes depend on"

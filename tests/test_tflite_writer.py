@@ -85,8 +85,8 @@ def test_versions_are_those_of_converters(corpus_model: CorpusModel) -> None:
 def codes(content: bytes) -> list[tuple[str, int]]:
     model = schema.Model.GetRootAs(content, 0)
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-    found = [model.OperatorCodes(index) for index in range(model.OperatorCodesLength())]
-    return [(names[code.BuiltinCode()], code.Version()) for code in found]
+    stored = [model.OperatorCodes(index) for index in range(model.OperatorCodesLength())]
+    return [(names[code.BuiltinCode()], code.Version()) for code in stored]
 
 
 @pytest.mark.parametrize("op", ONE_OP)
@@ -137,9 +137,9 @@ def test_constants_are_aligned() -> None:
 def test_metadata_is_kept_by_name() -> None:
     content = write_tflite(case_graph(), metadata={"b": b"\x01\x02", "a": b"xyz"})
     model = schema.Model.GetRootAs(content, 0)
-    found = [model.Metadata(index) for index in range(model.MetadataLength())]
-    assert [each.Name() for each in found] == [b"a", b"b"]
-    assert [model.Buffers(each.Buffer()).DataAsNumpy().tobytes() for each in found] == [b"xyz", b"\x01\x02"]
+    entries = [model.Metadata(index) for index in range(model.MetadataLength())]
+    assert [each.Name() for each in entries] == [b"a", b"b"]
+    assert [model.Buffers(each.Buffer()).DataAsNumpy().tobytes() for each in entries] == [b"xyz", b"\x01\x02"]
 
 
 def case_graph() -> Graph:
@@ -320,9 +320,9 @@ def test_a_judge_says_what_it_refuses() -> None:
 
 def test_export_writes_what_it_says(tmp_path: Path) -> None:
     path = tmp_path / "net.tflite"
-    told = export_model("mcunet-256kb-int4", path, 3)
-    assert told.size_bytes == path.stat().st_size
-    assert len(told.notes) == 2
+    exported = export_model("mcunet-256kb-int4", path, 3)
+    assert exported.size_bytes == path.stat().st_size
+    assert len(exported.notes) == 2
     graph = read_tflite(path)
     assert {t.dtype for t in graph.tensors if not t.is_constant} == {DType.INT8}
     assert DType.INT4 in {t.dtype for t in graph.tensors}

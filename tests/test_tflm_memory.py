@@ -112,14 +112,14 @@ def test_fully_connected_keeps_arrays_only_if_quantised_per_channel():
 
 def test_operators_nobody_has_counted_make_a_lower_bound():
     graph = parse_tflite(custom_network().pack(), name="custom", where="custom.tflite")
-    found = tail_bytes(graph)
-    assert found.size_bytes > 0
-    assert "CUSTOM:Mystery" in found.warning
+    tail = tail_bytes(graph)
+    assert tail.size_bytes > 0
+    assert "CUSTOM:Mystery" in tail.warning
     report = simulate(graph, profile="stm32h743", runtime="tflm")
     assert (report.sram.fits, report.verdict) == (None, Verdict.UNKNOWN)
-    told = "\n".join(report.warnings)
-    assert "TFLM has no kernel for Mystery" in told
-    assert "lower bound" in told
+    warnings = "\n".join(report.warnings)
+    assert "TFLM has no kernel for Mystery" in warnings
+    assert "lower bound" in warnings
     small = simulate(graph, profile="stm32h743", runtime="tflm", sram_budget_bytes=100)
     assert (small.sram.fits, small.verdict) == (False, Verdict.UNKNOWN)
 

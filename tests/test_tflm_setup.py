@@ -67,9 +67,9 @@ def assert_smallest(paths: Sequence[Path]) -> list[int]:
         assert plan.recommended_arena_bytes == -(-size // 16) * 16
         sizes.append(size)
         unused.append(size - used)
-    found = starts([(path, size - less) for path, size in zip(paths, sizes, strict=True) for less in (0, 1)])
+    started = starts([(path, size - less) for path, size in zip(paths, sizes, strict=True) for less in (0, 1)])
     wrong = [
-        path.name for path, pair in zip(paths, zip(*[iter(found)] * 2, strict=True), strict=True) if pair != (1, 0)
+        path.name for path, pair in zip(paths, zip(*[iter(started)] * 2, strict=True), strict=True) if pair != (1, 0)
     ]
     assert not wrong
     return unused

@@ -60,14 +60,14 @@ def slices(made: dict) -> list[dict]:
 def assert_is_of(made: dict, report: mcusim.Report) -> None:
     """Time, work and memory are those of the report."""
     assert_is_trace(made)
-    found = slices(made)
-    assert sum(event["args"]["total_cycles"] for event in found) == report.latency.cycles
-    assert sum(event["dur"] for event in found) == pytest.approx(report.latency.ms * 1e3, abs=0.001)
+    events = slices(made)
+    assert sum(event["args"]["total_cycles"] for event in events) == report.latency.cycles
+    assert sum(event["dur"] for event in events) == pytest.approx(report.latency.ms * 1e3, abs=0.001)
     for cause in ("compute", "store", "memory", "overhead"):
         spent = sum(getattr(layer, f"{cause}_cycles") for layer in report.layers)
-        assert sum(event["args"][f"{cause}_cycles"] for event in found) == spent
-    assert sum(event["args"]["macs"] for event in found) == report.model.macs + report.schedule.recomputed_macs
-    for before, after in pairwise(found):  # one after the other, without a gap
+        assert sum(event["args"][f"{cause}_cycles"] for event in events) == spent
+    assert sum(event["args"]["macs"] for event in events) == report.model.macs + report.schedule.recomputed_macs
+    for before, after in pairwise(events):  # one after the other, without a gap
         assert int(after["ts"] * 1000) == int(before["ts"] * 1000) + int(before["dur"] * 1000)
     counted = [event["args"]["bytes"] for event in made["traceEvents"] if event["ph"] == "C"]
     assert max(counted) == sum(item.bytes for item in report.sram.peak.alive)
@@ -170,17 +170,17 @@ def test_the_schedule_that_was_found_is_traced():
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "sentence"),
     [
         (["--profile", "all", "--trace", "t.json"], "it is about one answer"),
         (["--profile", BOARD, "--trace", "t.json", "--json", "t.json"], "cannot share"),
         (["--profile", BOARD, "--trace", "no/such/t.json"], "cannot write"),
     ],
 )
-def test_a_wrong_question_gets_one_sentence(args, told):
+def test_a_wrong_question_gets_one_sentence(args, sentence):
     code, out, err = run("run", "mcunet-vww0", *args)
     assert (code, out) == (2, "")
-    assert told in err
+    assert sentence in err
     assert err.count("\n") == 1
     assert not any(Path().iterdir())
 

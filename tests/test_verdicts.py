@@ -17,18 +17,18 @@ SMALL = ("mcunet-vww0", "--profile", "stm32f410")
 def test_a_budget_is_no_more_than_the_board_has() -> None:
     for option, size in (("--sram-budget", "10M"), ("--flash-budget", "64M")):
         for command in ("run", "fit", "patch", "bits"):
-            told = run(command, *SMALL, option, size)
-            assert (told.code, told.out) == (2, "")
-            assert "stm32f410 has" in told.err
-            assert "--what-if" in told.err
+            answer = run(command, *SMALL, option, size)
+            assert (answer.code, answer.out) == (2, "")
+            assert "stm32f410 has" in answer.err
+            assert "--what-if" in answer.err
     with pytest.raises(InputError, match="stm32f410 has"):
         mcusim.simulate("mcunet-vww0", profile="stm32f410", sram_budget_bytes=10**7)
 
 
 def test_what_if_asks_about_more() -> None:
-    told = run("run", *SMALL, "--sram-budget", "10M", "--flash-budget", "10M", "--what-if", "--check")
-    assert told.code == 0
-    assert "FITS" in told.out
+    answer = run("run", *SMALL, "--sram-budget", "10M", "--flash-budget", "10M", "--what-if", "--check")
+    assert answer.code == 0
+    assert "FITS" in answer.out
 
 
 def test_every_board_is_held_to_what_it_has() -> None:
@@ -59,16 +59,16 @@ def test_nothing_is_said_of_room_where_a_kernel_lacks() -> None:
     ],
 )
 def test_a_check_says_which(options: list[str], code: int, words: str) -> None:
-    told = run("run", "mcunet-vww0", "--profile", "stm32h743", "--check", *options)
-    assert told.code == code
-    assert words in told.err
+    answer = run("run", "mcunet-vww0", "--profile", "stm32h743", "--check", *options)
+    assert answer.code == code
+    assert words in answer.err
 
 
 @pytest.mark.slow
 def test_fit_is_held_to_the_budgets_that_were_stated() -> None:
-    told = run("fit", "mcunet-vww1", "--profile", "stm32f746", "--sram-budget", "64k", "--check")
-    assert told.code == 1
-    assert "64.0" in told.out
+    answer = run("fit", "mcunet-vww1", "--profile", "stm32f746", "--sram-budget", "64k", "--check")
+    assert answer.code == 1
+    assert "64.0" in answer.out
     assert run("fit", "mcunet-vww1", "--profile", "stm32f746", "--max-ms", "1ms", "--check").code == 1
     assert run("patch", "mcunet-vww1", "--profile", "stm32f746", "--flash-budget", "64k", "--check").code == 1
 

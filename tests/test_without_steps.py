@@ -43,8 +43,8 @@ class TestWithoutSteps:
     def test_every_command_answers(self, network: Network, words: tuple[str, ...], elsewhere: None) -> None:
         Path("net.tflite").write_bytes(network.content())
         command, *rest = words
-        code, _, told = run(command, "net.tflite", *rest)
-        assert code == 0, told
+        code, _, error = run(command, "net.tflite", *rest)
+        assert code == 0, error
 
     def test_what_comes_in_goes_out(self, network: Network) -> None:
         graph = parse_tflite(network.content(), name="n", where="n")

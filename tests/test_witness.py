@@ -193,15 +193,15 @@ def test_a_search_again_gives_the_stored_file_byte_for_byte() -> None:
 
 @pytest.mark.slow
 def test_more_macs_within_budgets() -> None:
-    told: list[tuple[int, int, float]] = []
+    reported: list[tuple[int, int, float]] = []
     asked: dict[str, Any] = {"profile": "stm32f412", "task": "vww", "resolutions": [96], "grids": [1, 2], "effort": 10}
-    most = search_net(**asked, most_macs=True, progress=lambda *now: told.append(now))
+    most = search_net(**asked, most_macs=True, progress=lambda *now: reported.append(now))
     some = search_net(**asked, macs=12e6, tolerance=0.1)
     assert most.meets
     assert some.meets
     assert most.figures.macs > some.figures.macs
     assert most.figures.sram_bytes <= load_board("stm32f412").sram_budget_bytes
-    assert (told[-1][0], told[-1][2]) == (told[-1][1], 0)
+    assert (reported[-1][0], reported[-1][2]) == (reported[-1][1], 0)
     assert most == search_net(**asked, most_macs=True)
     assert re.fullmatch(r"<FoundNetwork '.*' on 'stm32f412': meets all that was asked, \d+ networks tried>", repr(most))
     assert most.graph.source.description.endswith("accuracy unknown")
@@ -355,9 +355,9 @@ def test_the_command_writes_what_can_be_run_and_asked_again(tmp_path: Path) -> N
     assert answer.code == 0, answer.err
     assert "accuracy unknown" in answer.out
     assert f"mcusim run {path} --profile stm32f412 --schedule layer".replace(" ", "") in "".join(answer.out.split())
-    told = json.loads(document.read_text())
-    assert (told["meets"], told["accuracy"], told["row"]) == (True, None, None)
-    assert [one["of"] for one in told["asked"]] == ["macs", "sram_bytes", "flash_bytes", "placed_bytes", "overhead"]
+    stated = json.loads(document.read_text())
+    assert (stated["meets"], stated["accuracy"], stated["row"]) == (True, None, None)
+    assert [one["of"] for one in stated["asked"]] == ["macs", "sram_bytes", "flash_bytes", "placed_bytes", "overhead"]
     again = next(line for line in path.read_text().splitlines() if line.startswith("command = "))
     words = json.loads(again.removeprefix("command = ")).split()
     second = tmp_path / "again.toml"
@@ -399,18 +399,18 @@ def test_rows_and_models_are_listed() -> None:
     assert "witness-" not in head
     assert all(name in witnesses for name in zoo.witness_names())
     assert "accuracy unknown" in " ".join(run("models", "witness-mcunet-m4").out.split())
-    (told,) = json.loads(run("models", "witness-mcunet-m4", "--json").out)["models"]
-    assert (told["witness"]["of"], told["published"]) == ("table4:mcunet-m4", [])
+    (model,) = json.loads(run("models", "witness-mcunet-m4", "--json").out)["models"]
+    assert (model["witness"]["of"], model["published"]) == ("table4:mcunet-m4", [])
 
 
 def test_a_found_network_says_with_which_schedule_it_was_found() -> None:
     """Whoever runs the file layer by layer is told; under that schedule it takes the figures that the file states."""
     entry = zoo.describe("witness-mcunet-h7")
-    told = f"found together with {entry.witness.schedule}: --schedule {entry.witness.schedule} runs it so."
+    sentence = f"found together with {entry.witness.schedule}: --schedule {entry.witness.schedule} runs it so."
     plain = mcusim.simulate(entry.name, profile="stm32h743", runtime="tinyengine")
-    assert any(told in warning for warning in plain.warnings)
+    assert any(sentence in warning for warning in plain.warnings)
     asked = {"runtime": "tinyengine", "convention": entry.witness.convention, "schedule": entry.witness.schedule}
-    found = mcusim.simulate(entry.name, profile=entry.witness.profile, **asked)
-    assert not any("found together" in warning for warning in found.warnings)
-    assert found.sram.peak_bytes == entry.witness.sram_bytes
-    assert found.schedule.recomputed_macs == entry.witness.recomputed_macs
+    cut = mcusim.simulate(entry.name, profile=entry.witness.profile, **asked)
+    assert not any("found together" in warning for warning in cut.warnings)
+    assert cut.sram.peak_bytes == entry.witness.sram_bytes
+    assert cut.schedule.recomputed_macs == entry.witness.recomputed_macs

@@ -148,9 +148,9 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "arguments", "told"), WRONG, ids=[f"{w[0]}-{w[2][:20]}" for w in WRONG])
-def test_python_is_told_in_python(name: str, arguments: dict[str, Any], told: str) -> None:
-    with pytest.raises(mcusim.McusimError, match=told) as caught:
+@pytest.mark.parametrize(("name", "arguments", "sentence"), WRONG, ids=[f"{w[0]}-{w[2][:20]}" for w in WRONG])
+def test_python_is_told_in_python(name: str, arguments: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(mcusim.McusimError, match=sentence) as caught:
         getattr(mcusim, name)(**arguments)
     assert not options_in(str(caught.value))
 

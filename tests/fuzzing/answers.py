@@ -64,9 +64,9 @@ JUDGE_ARENA_BYTES = 1 << 20
 class Fault(Exception):
     """Something that must not be.   kind: what faults with one cause have in common."""
 
-    def __init__(self, kind: str, told: str = "") -> None:
-        super().__init__(f"{kind}: {told}" if told else kind)
-        self.kind, self.told = kind, told
+    def __init__(self, kind: str, details: str = "") -> None:
+        super().__init__(f"{kind}: {details}" if details else kind)
+        self.kind, self.details = kind, details
 
 
 class Answer(NamedTuple):
@@ -115,7 +115,7 @@ def answer(content: bytes, rng: Random, *, enter: Enter = lambda _: None, use_ju
             refused[name] = str(error)
             faults += [(f"{name}: sentence", str(error)[:300])] * (not _is_sentence(error))
         except Fault as fault:
-            faults.append((f"{name}: {fault.kind}", fault.told))
+            faults.append((f"{name}: {fault.kind}", fault.details))
         except Exception as error:  # the very thing that is looked for
             faults.append((f"{name}: {_place(error)}", traceback.format_exc(limit=-12)))
         seconds = time.process_time() - started
@@ -272,14 +272,14 @@ def _schedules(subject: Subject) -> None:
             return
         compiled = bool(subject.rng.random() < 0.7)
         try:
-            found = outputs_of(_graph(subject), schedule, runtime, subject.inputs, compiled=compiled)
+            outputs = outputs_of(_graph(subject), schedule, runtime, subject.inputs, compiled=compiled)
         except McusimError:
             subject.count("schedules refused")
             continue
         except Exception as error:  # the schedule must be told
             raise Fault(_place(error), f"{schedule} {runtime}\n{traceback.format_exc(limit=-8)}") from error
         subject.count("schedules")
-        compare("a schedule differs", subject.outputs, found, f"{schedule} {runtime} compiled={compiled}")
+        compare("a schedule differs", subject.outputs, outputs, f"{schedule} {runtime} compiled={compiled}")
         simulate(_graph(subject), profile="stm32h743", runtime=runtime, schedule=schedule)
 
 
@@ -315,22 +315,22 @@ STAGES: dict[str, Callable[[Subject], None]] = {
 
 def inputs_of(graph: Graph, rng: Random) -> list[Array]:
     """Every value of a type; small integers where they may be positions, axes or sizes."""
-    found: list[Array] = []
+    arrays: list[Array] = []
     for index in graph.inputs:
         tensor = graph.tensors[index]
         dtype = np.dtype(tensor.dtype.unpacked.value if tensor.dtype.bits else "int8")
         if dtype.kind == "f":
-            found.append((rng.standard_normal(tensor.shape) * 2).astype(dtype))
+            arrays.append((rng.standard_normal(tensor.shape) * 2).astype(dtype))
         elif dtype.kind == "b":
-            found.append(rng.integers(0, 2, tensor.shape).astype(bool))
+            arrays.append(rng.integers(0, 2, tensor.shape).astype(bool))
         elif dtype.kind in "iu":
             limits = np.iinfo(dtype)
             low, high = (0, 4) if dtype.itemsize >= 4 and rng.random() < 0.8 else (limits.min, limits.max)
             unused = limits.bits - tensor.dtype.bits if tensor.dtype.is_packed else 0
-            found.append(rng.integers(low, high, tensor.shape, dtype, endpoint=True) >> unused)
+            arrays.append(rng.integers(low, high, tensor.shape, dtype, endpoint=True) >> unused)
         else:
-            found.append(np.zeros(tensor.shape, dtype))
-    return found
+            arrays.append(np.zeros(tensor.shape, dtype))
+    return arrays
 
 
 def outputs_of(
@@ -348,15 +348,17 @@ def outputs_of(
     return second
 
 
-def compare(kind: str, ours: Sequence[Array], theirs: Sequence[Array], told: str = "") -> None:
+def compare(kind: str, ours: Sequence[Array], theirs: Sequence[Array], details: str = "") -> None:
     for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
         if one.shape != other.shape or one.dtype != other.dtype:
-            raise Fault(kind, f"output {index}: {one.dtype}{one.shape} beside {other.dtype}{other.shape}; {told}")
+            raise Fault(kind, f"output {index}: {one.dtype}{one.shape} beside {other.dtype}{other.shape}; {details}")
         if not np.array_equal(one, other, equal_nan=one.dtype.kind == "f"):
             places = np.argwhere(np.atleast_1d(one != other))
             at = tuple(places[0].tolist())
             pair = np.atleast_1d(one)[at], np.atleast_1d(other)[at]
-            raise Fault(kind, f"output {index}: {len(places)} of {one.size}, at {at} {pair[0]} and {pair[1]}; {told}")
+            raise Fault(
+                kind, f"output {index}: {len(places)} of {one.size}, at {at} {pair[0]} and {pair[1]}; {details}"
+            )
 
 
 def _schedule(graph: Graph, runtime: str, rng: Random) -> Schedule | None:

@@ -119,38 +119,38 @@ class Tally:
     def add(self, done: Done) -> None:
         self.cases += 1
         if done.crash:
-            stage = STAGE_NAMES[int(str(done.found))] if int(str(done.found)) >= 0 else "mutate"
+            stage = STAGE_NAMES[int(str(done.outcome))] if int(str(done.outcome)) >= 0 else "mutate"
             if stage == JUDGE:
                 self.judge_crashes[done.crash] += 1
             else:
                 self._fault(done.number, f"{stage}: {done.crash}", "")
             return
-        assert isinstance(done.found, Answer | tuple)
-        refused, faults, counts = done.found
+        assert isinstance(done.outcome, Answer | tuple)
+        refused, faults, counts = done.outcome
         self.counts.update(counts)
         self.refused.update(list(refused)[:1])
-        for kind, told in faults:
-            self._fault(done.number, kind, told)
+        for kind, details in faults:
+            self._fault(done.number, kind, details)
 
-    def _fault(self, number: int, kind: str, told: str) -> None:
+    def _fault(self, number: int, kind: str, details: str) -> None:
         self.faults[kind] += 1
         if self.faults[kind] > 3:
             return
         source, content, _ = case(self._seeds, self._seed, number)
-        print(f"case {number} ({source}): {kind}\n    {told[-SHOWN:]}", flush=True)
+        print(f"case {number} ({source}): {kind}\n    {details[-SHOWN:]}", flush=True)
         if self._keep is not None:
             self._keep.mkdir(parents=True, exist_ok=True)
             name = f"{hashlib.sha256(kind.encode()).hexdigest()[:8]}-{source}-{self._seed}-{number}"
             (self._keep / f"{name}.tflite").write_bytes(content)
-            (self._keep / f"{name}.json").write_text(json.dumps({"kind": kind, "told": told, "source": source}))
+            (self._keep / f"{name}.json").write_text(json.dumps({"kind": kind, "details": details, "source": source}))
 
     def tell(self) -> None:
         seconds = time.monotonic() - self._started
         print(f"{self.cases:,} cases of seed {self._seed} in {seconds:,.0f} s")
         for name, count in sorted(self.counts.items()):
             print(f"   {name:28} {count:9,}")
-        told = ", ".join(f"{name} {count:,}" for name, count in self.refused.most_common())
-        print(f"   first refused by             {told}")
+        refusals = ", ".join(f"{name} {count:,}" for name, count in self.refused.most_common())
+        print(f"   first refused by             {refusals}")
         print(f"   TFLM itself crashed          {sum(self.judge_crashes.values()):9,}")
         print(f"   faults                       {sum(self.faults.values()):9,} of {len(self.faults)} kinds")
         for kind, count in self.faults.most_common():
@@ -161,13 +161,15 @@ def replay(arguments: argparse.Namespace) -> int:
     _warm_up(True)
     faults = 0
     for path in arguments.files:
-        found = answer(path.read_bytes(), np.random.default_rng(0), enter=lambda stage: print(f"  {stage}", flush=True))
+        outcome = answer(
+            path.read_bytes(), np.random.default_rng(0), enter=lambda stage: print(f"  {stage}", flush=True)
+        )
         print(path.name)
-        for stage, sentence in found.refused.items():
+        for stage, sentence in outcome.refused.items():
             print(f"  {stage} refuses: {sentence}")
-        for kind, told in found.faults:
-            print(f"  FAULT {kind}\n{told}")
-        faults += len(found.faults)
+        for kind, details in outcome.faults:
+            print(f"  FAULT {kind}\n{details}")
+        faults += len(outcome.faults)
     return 1 if faults else 0
 
 

@@ -42,9 +42,9 @@ CELLS = (
 
 def mutated_tree(tree: Tree, rng: Random) -> Tree:
     """A copy with one to three changes."""
-    found = copy.deepcopy(tree)
+    changed = copy.deepcopy(tree)
     for _ in range(int(rng.integers(1, 4))):
-        places = list(_places(found))
+        places = list(_places(changed))
         if not places:
             return VALUES[int(rng.integers(len(VALUES)))]
         holder, key = places[int(rng.integers(len(places)))]
@@ -61,7 +61,7 @@ def mutated_tree(tree: Tree, rng: Random) -> Tree:
             holder[key] = near[int(rng.integers(len(near)))]
         else:
             holder[key] = _value(rng)
-    return found
+    return changed
 
 
 def _value(rng: Random) -> Any:

@@ -29,9 +29,9 @@ def judged(content: bytes, inputs: Sequence[Array]) -> list[Array] | None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         status = 1
         try:
-            found = run_tflm(content, inputs, arena_bytes=JUDGE_ARENA_BYTES)
+            outputs = run_tflm(content, inputs, arena_bytes=JUDGE_ARENA_BYTES)
             with os.fdopen(writing, "wb") as pipe:
-                pickle.dump(found, pipe)
+                pickle.dump(outputs, pipe)
             status = 0
         except (Refused, AttributeError, ValueError):  # the last two come from the wheel's own Python
             pass
@@ -39,6 +39,6 @@ def judged(content: bytes, inputs: Sequence[Array]) -> list[Array] | None:
             os._exit(status)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        told = pipe.read()
+        written = pipe.read()
     _, status = os.waitpid(child, 0)
-    return pickle.loads(told) if status == 0 else None
+    return pickle.loads(written) if status == 0 else None

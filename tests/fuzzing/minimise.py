@@ -54,16 +54,16 @@ def _kinds(content: bytes, seed: int) -> list[str]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         stages: list[str] = []
         signal.alarm(30)
-        found = answer(content, np.random.default_rng(seed), enter=stages.append, use_judge=True)
-        os.write(writer, pickle.dumps([kind for kind, _ in found.faults])[: 1 << 16])
+        outcome = answer(content, np.random.default_rng(seed), enter=stages.append, use_judge=True)
+        os.write(writer, pickle.dumps([kind for kind, _ in outcome.faults])[: 1 << 16])
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "rb") as stream:
-        told = stream.read()
+        written = stream.read()
     _, status = os.waitpid(pid, 0)
     if os.WIFSIGNALED(status):
         return [f"died of {signal.Signals(os.WTERMSIG(status)).name}"]
-    kinds: list[str] = pickle.loads(told) if told else []
+    kinds: list[str] = pickle.loads(written) if written else []
     return kinds
 
 
@@ -85,8 +85,8 @@ def _shape(tensor: Any) -> list[int]:
     return [] if tensor.shape is None else [int(size) for size in tensor.shape]
 
 
-def _indices(found: Any) -> list[int]:
-    return [] if found is None else [int(index) for index in found]
+def _indices(vector: Any) -> list[int]:
+    return [] if vector is None else [int(index) for index in vector]
 
 
 def _without_names(model: Any) -> bool:
@@ -118,13 +118,13 @@ def _without_operator(index: int) -> Callable[[Any], bool]:
 def _without_tensor(index: int) -> Callable[[Any], bool]:
     """If nothing uses it."""
 
-    def moved(found: Any) -> list[int]:
-        return [i - (i > index) for i in _indices(found)]
+    def moved(vector: Any) -> list[int]:
+        return [i - (i > index) for i in _indices(vector)]
 
     def change(model: Any) -> bool:
         graph = model.subgraphs[0]
         uses = [graph.outputs, *(o.inputs for o in graph.operators), *(o.outputs for o in graph.operators)]
-        if any(index in _indices(found) for found in uses):
+        if any(index in _indices(vector) for vector in uses):
             return False
         del graph.tensors[index]
         graph.inputs = [i - (i > index) for i in _indices(graph.inputs) if i != index]

@@ -95,9 +95,9 @@ def settled(model: Model) -> bytes:
     return content
 
 
-def _store(model: Model, node: int, told: str) -> None:
+def _store(model: Model, node: int, shapes_text: str) -> None:
     graph = _main(model)
-    shapes = [[int(size) for size in re.findall(r"\d+", shape)] for shape in told.split(", ")]
+    shapes = [[int(size) for size in re.findall(r"\d+", shape)] for shape in shapes_text.split(", ")]
     for tensor, shape in zip(graph.operators[node].outputs, shapes, strict=False):
         graph.tensors[tensor].shape = shape
 
@@ -127,8 +127,8 @@ def _constants(model: Model) -> list[Any]:
 
 
 def _content(model: Model, tensor: Any) -> Any:
-    found = model.buffers[tensor.buffer].data if tensor.buffer < len(model.buffers) else None
-    return found if found is not None and len(found) else None
+    stored = model.buffers[tensor.buffer].data if tensor.buffer < len(model.buffers) else None
+    return stored if stored is not None and len(stored) else None
 
 
 def _set_content(model: Model, tensor: Any, content: bytes) -> None:
@@ -157,8 +157,8 @@ def _shape(tensor: Any) -> list[int]:
     return [] if tensor.shape is None else [int(size) for size in tensor.shape]
 
 
-def _indices(found: Any) -> list[int]:
-    return [] if found is None else [int(index) for index in found]
+def _indices(vector: Any) -> list[int]:
+    return [] if vector is None else [int(index) for index in vector]
 
 
 def _added(model: Model, like: Any) -> int:
@@ -348,10 +348,10 @@ def requantise(model: Model, rng: Random) -> None:
 @mutation
 def one_quantisation(model: Model, rng: Random) -> None:
     """All activations have the quantisation of one."""
-    found = _tensor(model, rng).quantization
+    quantization = _tensor(model, rng).quantization
     for tensor in _main(model).tensors:
         if _content(model, tensor) is None:
-            tensor.quantization = found
+            tensor.quantization = quantization
 
 
 @mutation

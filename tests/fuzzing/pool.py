@@ -29,7 +29,7 @@ class Done(NamedTuple):
     """What came of a case.   crash: how the worker ended and at which stage; "" where it did not."""
 
     number: int
-    found: object
+    outcome: object
     crash: str = ""
 
 
@@ -79,7 +79,7 @@ class _Worker:
         """How it ended; "" while it runs."""
         if not self.ended:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self.ended = _told(status) if pid else ""
+            self.ended = _ending(status) if pid else ""
         return self.ended
 
     def kill(self) -> None:
@@ -92,7 +92,7 @@ class _Worker:
         os.close(self.reader)
 
 
-def _told(status: int) -> str:
+def _ending(status: int) -> str:
     """How a process ended, in words."""
     if os.WIFSIGNALED(status):
         return f"died of {signal.Signals(os.WTERMSIG(status)).name}"
