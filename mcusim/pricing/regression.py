@@ -136,17 +136,20 @@ class Fit:
         kernel = self._kernel
         cross = kernel.cross(kernel.meet(system), self.shares)
         log_prices = np.asarray(log_physics) + self.pull @ cross
-        return Posterior(log_prices, kernel.prior(system) - cross.T @ np.linalg.solve(self._gram, cross))
+        return Posterior(log_prices, kernel.prior(system) - cross.T @ (self._precision @ cross))
 
     @cached_property
     def _kernel(self) -> _Kernel:
         return _Kernel(self.systems, self.spreads)
 
     @cached_property
-    def _gram(self) -> Floats:
-        """(rows, rows): of the log cycles of the rows, noise included. It serves every system."""
-        gram: Floats = self._kernel.gram(self.shares) + np.diag(self.variance)
-        return gram
+    def _precision(self) -> Floats:
+        """(rows, rows): the inverse of the covariance of the rows' log cycles, noise included.
+
+        It serves every system: advice asks for forty and more.
+        """
+        precision: Floats = np.linalg.inv(self._kernel.gram(self.shares) + np.diag(self.variance))
+        return precision
 
     @cached_property
     def measured(self) -> dict[System, int]:
