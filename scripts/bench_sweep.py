@@ -31,7 +31,7 @@ space = "mcunet"
 sample = {networks}
 seed = {seed}
 """
-NETWORKS, AUTO_NETWORKS, MANY = 300, 8, 4000
+NETWORKS, AUTO_NETWORKS, MANY = 300, 80, 4000
 TURNS = 3
 
 

@@ -81,7 +81,7 @@ SHOWING = {"click", "jinja2", "matplotlib", "rich", "typer"}
 MAY_COMPILE = ("ops.kernels",)  # import numba
 COMPILING = {"llvmlite", "numba"}
 MAY_IMPORT_LATE = ("cli", "__init__", "__main__")  # own modules inside functions: what only a rare option wants
-LOADS_KERNELS = ("execution",)  # its one loading function imports ops.kernels late: an analytic run compiles nothing
+LOADS_KERNELS = ("execution", "searching.within")  # import ops.kernels late: one analytic run compiles nothing
 
 
 class Import(NamedTuple):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from mcusim import zoo
+from mcusim import searching, zoo
 from mcusim.boards import load_board
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.graph import Graph, Padding
@@ -17,7 +17,7 @@ from mcusim.pricing.prices import coefficients
 from mcusim.question import Question
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import LAYER
-from mcusim.searching import CUT_KINDS, best_of, front_of
+from mcusim.searching import best_of, front_of
 from mcusim.searching.uncut import layers_are_cheapest
 
 BOARD = "stm32h743"
@@ -42,9 +42,11 @@ def is_told(graph: Graph, runtime: str, *, moves_input: bool = True) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("uncompiled", [0, 1 << 20])
 @pytest.mark.parametrize("place", [None, InputPlace.ARENA])
 @pytest.mark.parametrize("runtime", ["tinyengine", "mcusim"])
-def test_best_equals_that_of_the_front(runtime, place):
+def test_best_equals_that_of_the_front(runtime, place, uncompiled, monkeypatch):
+    monkeypatch.setattr(searching, "_UNCOMPILED", uncompiled)
     shortcuts = cut = nothing = 0
     for seed in range(16):
         graph = drawn(seed)
@@ -52,8 +54,9 @@ def test_best_equals_that_of_the_front(runtime, place):
         layer_bytes = front_of(asked).layer.peak_bytes
         for budget in (layer_bytes, layer_bytes - 1, layer_bytes // 3):
             question = replace(asked, sram_budget_bytes=budget)
-            front = front_of(question, kinds=CUT_KINDS)
-            best, nearest = best_of(question, kinds=CUT_KINDS)
+            kinds = RUNTIMES[runtime].cut_stages
+            front = front_of(question, kinds=kinds)
+            best, nearest = best_of(question, kinds=kinds)
             assert best == front.best, (seed, budget)
             assert nearest == (front.best or front.nearest), (seed, budget)
             if budget == layer_bytes and is_told(graph, runtime, moves_input=place is None):

@@ -114,7 +114,8 @@ class _Lowering:
 
     def __init__(self, graph: Graph, schedule: Schedule, rules: LoweringRules, input_place: InputPlace) -> None:
         self.graph, self.rules, self.input_place = graph, rules, input_place
-        self.folding, self.root, self.steps, self.inputs, self.outputs = network_of(graph, rules)
+        self.folding, self.root, steps, self.inputs, self.outputs = network_of(graph, rules)
+        self.steps = [*steps]
         is_outside = input_place is InputPlace.EXTERNAL
         self.outside = {storage for storage in self.inputs if is_outside and self._is_stored(storage)}
         self.copied: dict[int, int] = {}

@@ -43,6 +43,8 @@ __all__ = [
 ]
 
 
+NETWORKS_KEPT = 4
+"""A network is asked about under a few runtimes in a row."""
 SWEEPS_KEPT = 256
 """Schedules of one network share many of their stages."""
 
@@ -69,14 +71,15 @@ class Network(NamedTuple):
     """
 
     folding: Folding
-    root: list[int]
-    steps: list[StepNode]
-    inputs: set[int]
-    outputs: set[int]
+    root: tuple[int, ...]
+    steps: tuple[StepNode, ...]
+    inputs: frozenset[int]
+    outputs: frozenset[int]
 
 
+@lru_cache(NETWORKS_KEPT)
 def network_of(graph: Graph, rules: LoweringRules) -> Network:
-    """What `rules` leave of a graph."""
+    """What `rules` leave of a graph. Every schedule of the graph asks for it."""
     folding, tensors = fold(graph, rules), graph.tensors
     root = _roots(len(tensors), folding.alias)
     steps = []
@@ -86,7 +89,8 @@ def network_of(graph: Graph, rules: LoweringRules) -> Network:
             call = folding.signatures.get(index, node.signature)
             is_kept = any(tensors[t].is_variable for t in node.outputs)
             steps.append(StepNode(index, call, tuple(reads), tuple([root[t] for t in node.outputs]), is_kept))
-    return Network(folding, root, steps, {root[t] for t in graph.inputs}, {root[t] for t in graph.outputs})
+    inputs, outputs = frozenset([root[t] for t in graph.inputs]), frozenset([root[t] for t in graph.outputs])
+    return Network(folding, tuple(root), tuple(steps), inputs, outputs)
 
 
 def _roots(tensors: int, alias: dict[int, int]) -> list[int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 from mcusim.boards.board import Board
@@ -29,20 +30,28 @@ from mcusim.report import FlashInfo
 from mcusim.runtimes import Runtime
 from mcusim.runtimes.refusals import refusals
 from mcusim.schedule import LAYER, Schedule, StageKind
-from mcusim.searching.routed import Progress, Routed, Space
+from mcusim.searching.routed import Progress, Routed
+from mcusim.searching.surroundings import Space
 from mcusim.searching.uncut import layers_are_cheapest
+from mcusim.searching.within import within_of
 from mcusim.units import cycles_to_ms, format_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CUT_KINDS", "Front", "Point", "Progress", "Space", "best_of", "front_of", "search"]
+__all__ = ["CUT_KINDS", "Front", "Point", "Progress", "Space", "best_of", "best_schedule", "front_of", "search"]
 
 CUT_KINDS = (StageKind.PATCH, StageKind.STREAM)
 """The kinds of stage that run in pieces."""
 
 _STAGES, _GRID = 3, 16
 """The space that is searched unless another is asked for."""
+
+_UNCOMPILED = 4
+"""Searches for one schedule before code is compiled for them: loading that takes as long as two whole fronts, and
+compiling it as long as twenty. The schedule is the same.
+"""
+_searches = count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +226,19 @@ def best_of(question: Question, *, kinds: Iterable[StageKind | str] = CUT_KINDS)
 
     Where there is a best one, it stands for the nearest too.
     """
+    placer, schedule, where, fits = _sought(question, kinds)
+    point = placer.point(schedule, where)
+    return (point if fits else None), point
+
+
+def best_schedule(question: Question, *, kinds: Iterable[StageKind | str] = CUT_KINDS) -> tuple[Schedule, bool]:
+    """The schedule of `best_of`, and whether it fits."""
+    _, schedule, _, fits = _sought(question, kinds)
+    return schedule, fits
+
+
+def _sought(question: Question, kinds: Iterable[StageKind | str]) -> tuple[_Placer, Schedule, InputPlace, bool]:
+    """The cheapest schedule that fits, or else the nearest to fitting; where its input is, and whether it fits."""
     settled = question.settled()
     graph, board, runtime = settled.graph, settled.board, settled.runtime
     refuse_float(graph)
@@ -224,17 +246,26 @@ def best_of(question: Question, *, kinds: Iterable[StageKind | str] = CUT_KINDS)
     input_place = None if settled.wished_place is None else settled.input_place()
     known = coefficients(runtime, board)
     placer = _Placer(graph, board, runtime, known, settled.budgets.sram_bytes)
-    layer = placer.point(LAYER, input_place or runtime.rules.input_place)
+    layer_place = input_place or runtime.rules.input_place
+    fits = placer.fits(placer.peak_bytes(LAYER, layer_place))
     if not space.kinds:
-        return (layer if layer.fits else None), layer
-    if layer.fits and known is not None and placer.is_cheapest(layer, known, moves_input=input_place is None):
-        return layer, layer
+        return placer, LAYER, layer_place, fits
+    if known is not None and placer.is_cheapest(layer_place, known, moves_input=input_place is None):
+        if fits:
+            return placer, LAYER, layer_place, True
+        is_worth_it = next(_searches) >= _UNCOMPILED and not runtime.counted_by
+        within = within_of(graph, runtime.rules, known, space, input_place) if is_worth_it else None
+        if within is not None:
+            room_bytes = placer.room_bytes
+            while (way := within.cheapest(room_bytes)) is not None:
+                if placer.fits(placer.peak_bytes(way.schedule, way.input_place)):
+                    return placer, way.schedule, way.input_place, True
+                room_bytes = way.total_bytes - 1
     front = _front(graph, runtime, known or MACS_ONLY, space, input_place)
     for schedule, where, total_bytes in front:
         if placer.fits(placer.least_bytes(total_bytes)) and placer.fits(placer.peak_bytes(schedule, where)):
-            best = placer.point(schedule, where)
-            return best, best
-    return None, placer.point(*placer.nearest(front)) if front else layer
+            return placer, schedule, where, True
+    return placer, *(placer.nearest(front) if front else (LAYER, layer_place)), False
 
 
 def _space(stages: int, grid: int, kinds: Iterable[StageKind | str]) -> Space:
@@ -308,6 +339,12 @@ class _Placer:
             return 0
         return total_bytes - total_bytes // _MISCOUNTED + self.runtime.persistent(self.graph).size_bytes
 
+    @property
+    def room_bytes(self) -> int:
+        """For what is alive and held, where that is counted exactly."""
+        taken_bytes = (self.runtime.stack_bytes or 0) + self.runtime.persistent(self.graph).size_bytes
+        return self.budget_bytes - taken_bytes
+
     def nearest(self, front: Sequence[tuple[Schedule, InputPlace, int]]) -> tuple[Schedule, InputPlace]:
         """Of schedules that all do not fit, the first that takes the fewest bytes."""
         order = sorted(range(len(front)), key=lambda place: front[place][2])
@@ -350,9 +387,9 @@ class _Placer:
             tuple(refusals(program, self.board, self.runtime, missing)),
         )
 
-    def is_cheapest(self, layer: Point, prices: Coefficients, *, moves_input: bool) -> bool:
+    def is_cheapest(self, place: InputPlace, prices: Coefficients, *, moves_input: bool) -> bool:
         """Whether the network layer by layer is known to be the cheapest.   moves_input: where stages cut it."""
         rules = self.runtime.rules
-        program = memory_of(self.graph, LAYER, self.runtime, layer.input_place).program
+        program = memory_of(self.graph, LAYER, self.runtime, place).program
         moves = moves_input and rules.patch_input_place not in (None, rules.input_place)
         return layers_are_cheapest(program, rules, prices, moves_input=moves)

@@ -5,6 +5,10 @@ A network with nodes 0 1 2 ... is a path of bounds; a layer goes one bound furth
     0 --- 1 --- 2 --- 3 --- 4        what is asked: cheapest paths with at most so many cut stages, for every
      \\_________________/            limit on the largest live bytes on the way
 
+Of schedules that are equal in bytes and cycles, the one that is named: with an external input, where both are allowed;
+of the fewest cut stages; then, from the end of the network, a layer rather than a stage, the longest stage, that of the
+fewest live bytes, that of the fewest rows of patches. `within` has the same rule.
+
 For one limit that is a shortest path. All limits are solved at once: one array entry for each value that the live bytes
 of a stage can take. Working memory held beside the arena adds a second maximum: its limits are halved until what lies
 between two of them cannot improve the front.
@@ -13,113 +17,18 @@ between two of them cannot improve the front.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
+from mcusim.searching.routes import Edge, Hops, Path, Routes
 from mcusim.searching.stage_axes import Bools, Ints
 from mcusim.searching.step_costs import Floats
 
 TIGHTENINGS = (32, 128, 512)
 """Levels of memory in each round that drops stages before the exact search."""
 
-__all__ = ["Edge", "Hops", "Path", "Routes", "front_of"]
-
-
-class Edge(NamedTuple):
-    """Cut stage over nodes [first, end): entry `option` of those that `Hops` came with."""
-
-    first: int
-    end: int
-    option: int
-
-
-class Path(NamedTuple):
-    """Edges in order; the other nodes run as layers. total_bytes: live and held."""
-
-    edges: tuple[Edge, ...]
-    live_bytes: int
-    held_bytes: int
-    cycles: float
-
-    @property
-    def total_bytes(self) -> int:
-        return self.live_bytes + self.held_bytes
-
-
-class Hops(NamedTuple):
-    """Layers, each from one bound to the next, or cut stages: one array entry for each.
-
-    first, end: bounds.   option: what the caller knows it by.   held_bytes: by name.
-    """
-
-    first: Ints
-    end: Ints
-    option: Ints
-    live_bytes: Ints
-    held_bytes: tuple[Ints, ...]
-    cycles: Floats
-
-    def where(self, keep: Bools | Ints) -> Hops:
-        """Some of them."""
-        held = tuple([h[keep] for h in self.held_bytes])
-        return Hops(self.first[keep], self.end[keep], self.option[keep], self.live_bytes[keep], held, self.cycles[keep])
-
-    @classmethod
-    def joined(cls, parts: Sequence[Hops], held: int) -> Hops:
-        """All of them; `held` is how many names held bytes have."""
-        none = np.zeros(0, np.int64)
-        parts = [Hops(none, none, none, none, (none,) * held, none.astype(np.float64)), *parts]
-        first, end, option, live = [np.concatenate(arrays) for arrays in list(zip(*parts, strict=True))[:4]]
-        held_bytes = tuple([np.concatenate([part.held_bytes[i] for part in parts]) for i in range(held)])
-        return Hops(first, end, option, live, held_bytes, np.concatenate([part.cycles for part in parts]))
-
-
-@dataclass(frozen=True, eq=False)
-class Routes:
-    """All that a network can do.
-
-    layers: one for each node, in order.   stages: every cut stage.   most: cut stages in one schedule.
-    layer_first, stage_first: whether a schedule may start with a layer, with a cut stage.
-    """
-
-    layers: Hops
-    stages: Hops
-    most: int
-    layer_first: bool = True
-    stage_first: bool = True
-
-    @property
-    def nodes(self) -> int:
-        return len(self.layers.first)
-
-    @cached_property
-    def floors(self) -> tuple[int, tuple[int, ...]]:
-        """Live bytes, and held bytes by name, that no schedule can do without. Each on its own."""
-        held = range(len(self.layers.held_bytes))
-        live = self._least(self.layers.live_bytes, self.stages.live_bytes)
-        return live, tuple([self._least(self.layers.held_bytes[i], self.stages.held_bytes[i]) for i in held])
-
-    def _least(self, layers: Ints, stages: Ints) -> int:
-        """The smallest maximum on any way through."""
-        far = np.iinfo(np.int64).max
-        best = np.full((self.most + 1, self.nodes + 1), far)
-        best[0, 0] = 0
-        order = np.argsort(self.stages.end, kind="stable")
-        first, values = self.stages.first[order], stages[order]
-        ends = np.searchsorted(self.stages.end[order], np.arange(self.nodes + 2))
-        for k in range(1, self.nodes + 1):
-            best[:, k] = np.maximum(best[:, k - 1], layers[k - 1])
-            if k == 1 and not self.layer_first:
-                best[0, k] = far
-            to = slice(ends[k], ends[k + 1])
-            if to.stop > to.start:
-                for used in range(self.most):
-                    most = int(np.maximum(best[used, first[to]], values[to]).min())
-                    best[used + 1, k] = min(best[used + 1, k], most)
-        return int(best[:, -1].min())
+__all__ = ["front_of"]
 
 
 def front_of(
@@ -143,9 +52,12 @@ class _Search:
 
     def __init__(self, routes: Routes, known: list[Path], each_round: Callable[[int], None]) -> None:
         self.routes, self.known, self.each_round, self.rounds = routes, known, each_round, 0
+        self.given = {id(path) for path in known}
         self.live_floor, self.held_floor = routes.floors
         self.layers = self._raised(routes.layers)
-        self._keep(self._pruned(self._raised(_allowed(routes))))
+        stages = _allowed(routes)
+        self._keep(self._pruned(self._raised(stages), stages.live_bytes))
+        self.worthwhile = self.stages
 
     def _raised(self, hops: Hops) -> Hops:
         """Less than what every schedule takes makes no difference."""
@@ -164,10 +76,14 @@ class _Search:
 
     # -- pruning ------------------------------------------------------------------------------------------------------
 
-    def _pruned(self, stages: Hops) -> Hops:
-        """Without stages that others at the same place, or the layers there, do no worse than."""
-        stages = stages.where(~self._worse_than_layers(stages))
-        order = np.lexsort((stages.cycles, stages.live_bytes, stages.first, stages.end))
+    def _pruned(self, stages: Hops, live_bytes: Ints) -> Hops:
+        """Without stages that others at the same place, or the layers there, do no worse than.
+
+        live_bytes: before they were raised.
+        """
+        is_kept = ~self._worse_than_layers(stages)
+        stages = stages.where(is_kept)
+        order = np.lexsort((stages.cycles, live_bytes[is_kept], stages.live_bytes, stages.first, stages.end))
         stages = stages.where(order)
         is_new = np.ones(len(order), np.bool_)
         is_new[1:] = (stages.first[1:] != stages.first[:-1]) | (stages.end[1:] != stages.end[:-1])
@@ -211,7 +127,10 @@ class _Search:
         breaks = solved.breaks
         below = np.where(breaks > 0, levels[breaks - 1], -1)
         for level in breaks[solved.best[breaks] * (1 + 1e-12) < _cheapest(self.known, below)]:
-            self._add(solved.path(int(level)))
+            path = solved.path(int(level))
+            if path.total_bytes > levels[level]:  # what is equal to it, and rather named, may have been left out
+                path = self._first_within(path.live_bytes, path.held_limits) or path
+            self._add(path)
         to, fro = solved.reached, solved.remaining()
         through = np.full((len(self.edge_end), len(levels)), np.inf)
         for used in range(self.routes.most):
@@ -251,7 +170,61 @@ class _Search:
                 middle = (low + high) // 2
                 for part, known in (((middle, high), solved), ((low, middle), None)):
                     boxes.append(((*box[:widest], part, *box[widest + 1 :]), known))
-        return self.known
+        self._keep(self.worthwhile)
+        return [path if id(path) in self.given else self._named(path) for path in self.known]
+
+    # -- of equal paths -----------------------------------------------------------------------------------------------
+
+    def _first_within(self, live_bytes: int, held_bytes: tuple[int, ...]) -> Path | None:
+        """Of the cheapest paths with at most so much alive and held, the one that is named."""
+        layers, stages = self.layers, self.stages
+        fits = [_within(hops, held_bytes) & (hops.live_bytes <= live_bytes) for hops in (layers, stages)]
+        solved = _Solved(self, [layers.live_bytes, stages.live_bytes], np.array([live_bytes]), (fits[0], fits[1]))
+        return solved.path(0) if np.isfinite(solved.best[0]) else None
+
+    def _named(self, path: Path) -> Path:
+        """Of the paths that are equal in bytes and cycles, the one that is named.
+
+        They may differ in what is alive and what is held: what one name holds is split wherever a path is beyond it.
+        """
+        varying = [i for i, floor in enumerate(self.held_floor) if (self.stages.held_bytes[i] > floor).any()]
+        if len(varying) != 1 or not self._has_rival(path):
+            return path
+        name, total_bytes = varying[0], path.total_bytes
+        others = sum(self.held_floor) - self.held_floor[name]
+        equal, boxes = [path], [(self.held_floor[name], total_bytes)]
+        while boxes:
+            low, top = boxes.pop()
+            held = tuple([top if i == name else floor for i, floor in enumerate(self.held_floor)])
+            first = self._first_within(total_bytes - others - low, held)
+            if first is None or first.cycles > path.cycles * (1 + 1e-12):
+                continue
+            if first.total_bytes == total_bytes:
+                equal.append(first)
+            else:
+                boxes += [(first.held_limits[name], top), (low, first.held_limits[name] - 1)]
+        return min(equal, key=lambda one: (len(one.edges), [self._rank(edge) for edge in reversed(one.edges)]))
+
+    def _has_rival(self, path: Path) -> bool:
+        """Whether another stage in place of one of its own costs as much, and would rather be named."""
+        ranks = [self._rank(edge) for edge in path.edges]
+        of_option = [self._rows_of(edge) for edge in path.edges]
+        return any(
+            (self.stages.cycles[some] == self.stages.cycles[rank[2]])[: rank[2] - some.start].any()
+            for rank, some in zip(ranks, of_option, strict=True)
+        )
+
+    def _rows_of(self, edge: Edge) -> slice:
+        """All stages between the bounds of one."""
+        place = int(np.flatnonzero((self.edge_first == edge.first) & (self.edge_end == edge.end))[0])
+        return slice(int(self.edge_starts[place]), int(self.edge_starts[place + 1]))
+
+    def _rank(self, edge: Edge) -> tuple[int, int, int]:
+        """Lower is rather named: it ends early, it starts early, and comes first between its bounds."""
+        some = self._rows_of(edge)
+        return edge.end, edge.first, some.start + int(np.flatnonzero(self.stages.option[some] == edge.option)[0])
+
+    # -- limits -------------------------------------------------------------------------------------------------------
 
     def _caps(self, name: int) -> list[int]:
         """Values that held bytes `name` can take over a whole schedule."""
@@ -396,7 +369,7 @@ class _Solved:
             return max(int(of_layers[layers].max(initial=0)), int(of_stages[stages].max(initial=0)))
 
         live = most(search.layers.live_bytes, search.stages.live_bytes)
-        held = sum(map(most, search.layers.held_bytes, search.stages.held_bytes))
+        held = tuple(map(most, search.layers.held_bytes, search.stages.held_bytes))
         return Path(tuple(reversed(edges)), live, held, float(self.best[level]))
 
     def _stage(self, edge: int, level: int) -> int:

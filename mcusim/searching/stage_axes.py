@@ -27,7 +27,17 @@ from mcusim.ops import OPS
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Span
 
-__all__ = ["AxisSweep", "Bools", "Ints", "Lengths", "band_heights", "is_symmetric"]
+__all__ = [
+    "Affine",
+    "AxisSweep",
+    "Bools",
+    "Ints",
+    "Lengths",
+    "affine_of",
+    "band_heights",
+    "is_symmetric",
+    "reads_everything",
+]
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -113,7 +123,7 @@ def _emptied(start: Ints, stop: Ints) -> Interval:
     return np.where(some, start, _FAR), np.where(some, stop, -_FAR)
 
 
-class _Affine(NamedTuple):
+class Affine(NamedTuple):
     """[i, j) of the output needs [scale*i + first, scale*(j - 1) + last) of the input."""
 
     scale: int
@@ -125,6 +135,11 @@ class _Affine(NamedTuple):
             return start * self.scale + self.first, stop * self.scale + (self.last - self.scale)
         some = stop > start
         return np.where(some, self.first, _FAR), np.where(some, self.last, -_FAR)
+
+    def covers(self, outputs: int, size: int) -> bool:
+        """Whether that many outputs, one after the other, leave out nothing of an axis of `size`."""
+        has_no_gap = outputs == 1 or self.scale + self.first <= self.last
+        return self.first <= 0 and has_no_gap and self.scale * (outputs - 1) + self.last >= size
 
 
 class _Table(NamedTuple):
@@ -142,9 +157,19 @@ class _Table(NamedTuple):
         bounds[:, some] = answers[place.ravel()].T
         return _emptied(bounds[0], bounds[1])
 
+    def covers(self, outputs: int, size: int) -> bool:
+        """As `Affine` says."""
+        reached = 0
+        for output in range(outputs):
+            start, stop = self.ask(Span(output, output + 1))
+            if start > reached:
+                return False
+            reached = max(reached, stop)
+        return reached >= size
+
 
 @lru_cache(SIGNATURES_KEPT)
-def _axis_map(signature: Signature, index: int, by_rows: bool) -> _Affine | _Table:
+def _axis_map(signature: Signature, index: int, by_rows: bool) -> Affine | _Table:
     """What an output interval needs of input `index` along one axis. The operator must be tileable."""
     output, needs = signature.output, OPS[signature.op].needs
     size = output.rows if by_rows else output.cols
@@ -171,7 +196,20 @@ def _axis_map(signature: Signature, index: int, by_rows: bool) -> _Affine | _Tab
             answer = ask(Span(a, b))
             if scale < 0 or (answer.start, answer.stop) != (scale * a + first, scale * (b - 1) + last):
                 return _Table(ask)
-    return _Affine(scale, first, last)
+    return Affine(scale, first, last)
+
+
+def affine_of(signature: Signature, index: int, by_rows: bool) -> Affine | None:
+    """What an output interval needs of input `index` along one axis, where that is affine."""
+    axis = _axis_map(signature, index, by_rows)
+    return axis if isinstance(axis, Affine) else None
+
+
+def reads_everything(signature: Signature, index: int) -> bool:
+    """Whether the pieces of any cut read all of input `index` between them. The operator must be tileable."""
+    output, source = signature.output, signature.input(index)
+    along_rows = _axis_map(signature, index, True).covers(output.rows, source.rows)
+    return along_rows and _axis_map(signature, index, False).covers(output.cols, source.cols)
 
 
 def is_symmetric(step: StepNode) -> bool:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from operator import neg
 from typing import Any, NamedTuple
@@ -24,7 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.graph import ABSENT, Attributes, Graph, signature
+from mcusim.graph import ABSENT, Attributes, Graph, Signature, signature
+from mcusim.kept import Kept
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace, LoweringRules
 from mcusim.lowering.staging import (
@@ -49,6 +51,8 @@ __all__ = ["Layers", "Options", "StageCosts"]
 
 STAGES_AT_MOST, LEAST_REACH = 50_000, 8
 """So many stages are looked at, about: the longer a network, the fewer steps a stage has, so that time stays linear."""
+_KEPT = 64
+"""Runtimes, and their prices on boards, that many networks are asked about."""
 ENTRIES_AT_ONCE = 1 << 14
 """Entries of an array, at most, where there are several ends: what still fits a processor's cache."""
 
@@ -86,6 +90,17 @@ class Layers(NamedTuple):
     live_bytes: tuple[int, ...]
     held_bytes: tuple[dict[str, int], ...]
     cycles: tuple[int, ...]
+
+
+@lru_cache(_KEPT)
+def _held_whole(rules: LoweringRules) -> Kept[Signature, dict[str, int]]:
+    """What a step that runs whole holds beside the arena, by name."""
+    return Kept(lambda call: {role: rules.aligned(size) for role, size in rules.held_scratch(call)})
+
+
+@lru_cache(_KEPT)
+def _cycles_whole(prices: Coefficients) -> Kept[Signature, int]:
+    return Kept(lambda call: round(price_whole(prices, call).total))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +144,8 @@ class StageCosts:
         self.starts = [self._start(k) for k in range(len(self.bounds) - 1)]
         self.storages = self._storages()
         self.variables = stored_variables(graph)
-        self.held_names = sorted({name for step in steps for name, _ in rules.held_scratch(step.signature)})
+        held = _held_whole(rules)
+        self.held_names = sorted({name for step in steps for name in held[step.signature]})
 
     def _start(self, bound: int) -> int:
         start = self.bounds[bound + 1] - 1
@@ -160,22 +176,30 @@ class StageCosts:
     def layers(self, place: InputPlace) -> Layers:
         """Every step of the network when it runs whole."""
         program = lower(self.graph, LAYER, self.rules, place)
+        return Layers(tuple(live_bytes(program.buffers, program.length)), *self._whole)
+
+    @cached_property
+    def _whole(self) -> tuple[tuple[dict[str, int], ...], tuple[int, ...]]:
+        """Held bytes by name and cycles of each step, wherever the input lies."""
         calls = [step.signature for step in self.network.steps]
-        return Layers(
-            tuple(live_bytes(program.buffers, program.length)),
-            tuple([{role: self.rules.aligned(size) for role, size in self.rules.held_scratch(call)} for call in calls]),
-            tuple([round(price_whole(self.prices, call).total) for call in calls]),
+        return (
+            tuple(map(_held_whole(self.rules).__getitem__, calls)),
+            tuple(map(_cycles_whole(self.prices).__getitem__, calls)),
         )
 
-    def outside_bytes(self, place: InputPlace) -> Ints:
-        """Behind each bound, whole tensors that are alive across a cut stage which starts there."""
+    def crossing_bytes(self, place: InputPlace) -> Ints:
+        """In front of each step, whole tensors that are alive there whatever is cut."""
         inputs: Collection[int] = self.network.inputs if place is InputPlace.EXTERNAL else ()
-        begun = np.zeros(len(self.network.steps) + 2, np.int64)  # at a start, what lives across it from there on
+        begun = np.zeros(len(self.network.steps) + 2, np.int64)
         for index, storage in self.storages.items():
             if index not in inputs:
                 begun[storage.producer + 1] += storage.home_bytes
                 begun[storage.last + 1] -= storage.home_bytes
-        size_bytes: Ints = np.cumsum(begun)[self.starts] + self._kept_bytes(place)
+        return np.cumsum(begun)
+
+    def outside_bytes(self, place: InputPlace) -> Ints:
+        """Behind each bound, whole tensors that are alive across a cut stage which starts there."""
+        size_bytes: Ints = self.crossing_bytes(place)[self.starts] + self._kept_bytes(place)
         return size_bytes
 
     def _kept_bytes(self, place: InputPlace) -> int:
@@ -195,7 +219,7 @@ class StageCosts:
             end = self.bounds[k]
             if self.tileable[end - 1]:
                 size = self.network.steps[end - 1].signature.outputs[0]
-                copied = () if uncut[end - 1] else tuple(self._copied(end))
+                copied = () if uncut[end - 1] else tuple(self.copied(end))
                 alike.setdefault((uncut[end - 1], size.rows, size.cols, copied), []).append(k)
         cut = []
         for ends in alike.values():
@@ -220,7 +244,7 @@ class StageCosts:
             if time in start_of:
                 yield sweep.options(start_of[time], time)
         else:
-            copies = self._copied(sweep.ends[-1])
+            copies = self.copied(sweep.ends[-1])
             for place, storage in enumerate(reversed(copies), start=1):
                 kind = self.graph.tensors[storage].type
                 call = signature("COPY", Attributes(), (kind,), (kind,))
@@ -229,7 +253,7 @@ class StageCosts:
             if copies and self.starts[0] == 0:
                 yield sweep.options(0, -len(copies))._replace(copied=True)
 
-    def _copied(self, end: int) -> list[int]:
+    def copied(self, end: int) -> list[int]:
         """Inputs that a first stage, of steps [0, end), copies where they are external."""
         if not self.rules.copies_input_patch:
             return []

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcusim.graph import Signature
+from mcusim.kept import Kept
 from mcusim.lowering.rules import LoweringRules
 from mcusim.lowering.staging import resized
 from mcusim.ops import OPS, Work
@@ -21,13 +22,13 @@ from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.pricing.prices import Coefficients, price_work
 from mcusim.searching.stage_axes import Ints
 
-__all__ = ["Floats", "StepScratch", "cycles_of", "scratch_of"]
+__all__ = ["Bilinear", "Floats", "Sizes", "StepScratch", "counts_of_a_place", "cycles_of", "scratch_of"]
 
 Floats = NDArray[np.float64]
 T = TypeVar("T", np.int64, np.float64)
 
 
-class _Bilinear(NamedTuple):
+class Bilinear(NamedTuple):
     """both*rows*cols + row*rows + col*cols + one."""
 
     both: int
@@ -39,8 +40,25 @@ class _Bilinear(NamedTuple):
         return (self.both * rows + self.col) * cols + (self.row * rows + self.one)
 
 
-Sizes = Callable[[Ints, Ints], "Ints | int"]
-"""(rows, columns) of the pieces, which broadcast -> bytes; one number where they make no difference."""
+class Sizes(NamedTuple):
+    """(rows, columns) of the pieces, which broadcast -> bytes; one number where they make no difference.
+
+    form: None where they are asked for one by one.   alignment: that they are rounded up to.
+    """
+
+    form: Bilinear | None
+    ask: Callable[[Ints, Ints], Ints]
+    alignment: int = 1
+
+    def __call__(self, rows: Ints, cols: Ints) -> Ints | int:
+        size_bytes: Ints | int
+        if self.form is not None and self.form[:3] == (0, 0, 0):
+            size_bytes = self.form.one
+        elif self.form is not None and rows.min() and cols.min():
+            size_bytes = self.form.at(rows, cols)
+        else:
+            size_bytes = self.ask(rows, cols)
+        return size_bytes if self.alignment == 1 else -(-size_bytes // self.alignment) * self.alignment
 
 
 def cycles_of(prices: Coefficients, call: Signature, computed: tuple[Ints, Ints], busy: tuple[Ints, Ints]) -> Floats:
@@ -48,7 +66,7 @@ def cycles_of(prices: Coefficients, call: Signature, computed: tuple[Ints, Ints]
 
     computed, busy: rows and columns of all pieces together, and pieces with something to do.
     """
-    counts = _counts_of_a_place(call)
+    counts = counts_of_a_place(call)
     calls = busy[0] * busy[1]
     if counts is None:
         work = OPS[call.op].work
@@ -65,7 +83,7 @@ def cycles_of(prices: Coefficients, call: Signature, computed: tuple[Ints, Ints]
 
 
 @lru_cache(SIGNATURES_KEPT)
-def _counts_of_a_place(call: Signature) -> Work | None:
+def counts_of_a_place(call: Signature) -> Work | None:
     """What one output place takes; None where work is not exactly proportional to places."""
     work, output = OPS[call.op].work, call.output
     places = output.rows * output.cols
@@ -87,25 +105,27 @@ class StepScratch(NamedTuple):
 def scratch_of(rules: LoweringRules, call: Signature) -> StepScratch:
     """The working memory that `rules` give a step, as functions of the size of its pieces."""
 
-    def planned(rows: int, cols: int) -> int:
-        asked = rules.planned_scratch(resized(call, rows, cols))
-        return sum([rules.aligned(size) for _, size in asked])
-
-    names = [name for name, _ in rules.held_scratch(call)]
+    asked: Kept[tuple[int, int], tuple[int, dict[str, int]]] = Kept(lambda size: _scratch(rules, resized(call, *size)))
 
     def held(name: str) -> Sizes:
         # Before they are aligned, sizes are bilinear: rounded up they are not.
-        sizes = _sizes(lambda rows, cols: dict(rules.held_scratch(resized(call, rows, cols))).get(name, 0), call)
-        return lambda rows, cols: -(-sizes(rows, cols) // rules.alignment) * rules.alignment
+        sizes = _sizes(lambda rows, cols: asked[rows, cols][1].get(name, 0), call)
+        return sizes._replace(alignment=rules.alignment)
 
-    return StepScratch(_sizes(planned, call), {name: held(name) for name in names})
+    planned = _sizes(lambda rows, cols: asked[rows, cols][0], call)
+    return StepScratch(planned, {name: held(name) for name, _ in rules.held_scratch(call)})
+
+
+def _scratch(rules: LoweringRules, call: Signature) -> tuple[int, dict[str, int]]:
+    """Planned bytes, aligned; held bytes by name, which are not."""
+    return sum([rules.aligned(size) for _, size in rules.planned_scratch(call)]), dict(rules.held_scratch(call))
 
 
 def _sizes(ask: Callable[[int, int], int], call: Signature) -> Sizes:
     (a, b), (c, d) = [[ask(rows, cols) for cols in (1, 2)] for rows in (1, 2)]
     both = d - c - b + a
     row, col = c - a - both, b - a - both
-    form = _Bilinear(both, row, col, a - both - row - col)
+    form = Bilinear(both, row, col, a - both - row - col)
     high, wide = call.output.rows, call.output.cols
 
     def asked(rows: Ints, cols: Ints) -> Ints:
@@ -113,15 +133,8 @@ def _sizes(ask: Callable[[int, int], int], call: Signature) -> Sizes:
 
     for rows, cols in ((high, wide), (high, 1), (1, wide), (3, 5), (high // 2 or 1, wide + 2), (high + 2, 3)):
         if ask(rows, cols) != form.both * rows * cols + form.row * rows + form.col * cols + form.one:
-            return asked
-
-    if form[:3] == (0, 0, 0):
-        return lambda rows, cols: form.one
-
-    def sizes(rows: Ints, cols: Ints) -> Ints | int:
-        return form.at(rows, cols) if rows.min() and cols.min() else asked(rows, cols)
-
-    return sizes
+            return Sizes(None, asked)
+    return Sizes(form, asked)
 
 
 def _one_by_one(ask: Callable[..., float], arguments: Sequence[Ints], kind: type[T]) -> NDArray[T]:

@@ -12,19 +12,23 @@ because the input then lies outside at no price.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 from mcusim.graph import Attributes, Signature, signature
+from mcusim.kept import Kept
 from mcusim.lowering.rules import LoweringRules
 from mcusim.lowering.staging import copied_inputs, network_of, overwritten, resized
 from mcusim.ops import OPS
-from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.ops.totals import whole_work
 from mcusim.pricing.prices import Coefficients, price_whole
 from mcusim.program import Program
 from mcusim.region import Span
+from mcusim.searching.stage_axes import reads_everything
 
 __all__ = ["layers_are_cheapest"]
 
+_KEPT = 64
+"""Runtimes, and their prices on boards, that many networks are asked about."""
 _LEAST_SHARE = 1e-9
 """Of all cycles: what entering a kernel once more must cost at least, so that sums tell it."""
 
@@ -34,14 +38,33 @@ def layers_are_cheapest(program: Program, rules: LoweringRules, prices: Coeffici
 
     program: that network.   moves_input: whether the input's place is that of cut stages where the first one is cut.
     """
-    steps = list(program.body())
-    calls = [step.signature for step in steps]
-    if program.parts or not all(_reads_everything(call) and _asks_no_less(rules, call) for call in calls):
+    calls = [step.signature for step in program.body()]
+    if program.parts or not all(map(_cuttable_calls(rules).__getitem__, calls)):
         return False
-    least = _LEAST_SHARE * sum([price_whole(prices, call).total for call in calls])
+    prices_of = _priced_calls(prices)
+    entries = [prices_of[call].entry for call in calls]
+    least = _LEAST_SHARE * sum([prices_of[call].total for call in calls])
     if moves_input and not _copies_cost(program, rules, prices, least):
         return False
-    return all(_entry_cycles(prices, call) > least for call in calls)
+    return min(entries, default=0.0) > least
+
+
+class _Priced(NamedTuple):
+    """Cycles of a layer, and of entering its kernel once more: 0 where a rate is no price."""
+
+    total: float
+    entry: float
+
+
+@lru_cache(_KEPT)
+def _priced_calls(prices: Coefficients) -> Kept[Signature, _Priced]:
+    return Kept(lambda call: _Priced(price_whole(prices, call).total, _entry_cycles(prices, call)))
+
+
+@lru_cache(_KEPT)
+def _cuttable_calls(rules: LoweringRules) -> Kept[Signature, bool]:
+    """Whether pieces leave out nothing that a layer does."""
+    return Kept(lambda call: _reads_everything(call) and _asks_no_less(rules, call))
 
 
 def _copies_cost(program: Program, rules: LoweringRules, prices: Coefficients, least: float) -> bool:
@@ -57,7 +80,6 @@ def _copies_cost(program: Program, rules: LoweringRules, prices: Coefficients, l
     return sum([price_whole(prices, copy).total for copy in copies]) > least
 
 
-@lru_cache(SIGNATURES_KEPT)
 def _asks_no_less(rules: LoweringRules, call: Signature) -> bool:
     """Whether the kernel of a piece that is the whole output asks for as much as that of the layer."""
     if call.op not in OPS or not call.outputs:
@@ -70,39 +92,19 @@ def _asks_no_less(rules: LoweringRules, call: Signature) -> bool:
     return set(overwritten(rules, call, piece)) <= set(overwritten(rules, call, call))
 
 
-@lru_cache(SIGNATURES_KEPT)
 def _entry_cycles(prices: Coefficients, call: Signature) -> float:
-    """What it costs to enter the kernel once more. 0 where a rate is no price."""
     rates = prices.model.rates(prices.cycles, call, whole_work(call))
     return rates.call if min(rates) >= 0 else 0.0
 
 
-@lru_cache(SIGNATURES_KEPT)
 def _reads_everything(call: Signature) -> bool:
     """Whether the pieces of any cut read all of every input between them."""
     op = OPS.get(call.op)
     if op is None or not call.outputs:
         return False
-    rows, cols = Span(0, call.output.rows), Span(0, call.output.cols)
-    for index, kind in enumerate(call.inputs):
-        if kind is None or kind.is_constant:
-            continue
-        above = [op.needs(call, index, Span(row, row + 1), cols) for row in range(rows.stop)]
-        beside = [op.needs(call, index, rows, Span(col, col + 1)) for col in range(cols.stop)]
-        if any(region is None for region in (*above, *beside)):
-            continue  # it needs the whole tensor, and cannot be cut
-        along_rows = [region.rows for region in above if region is not None]
-        along_cols = [region.cols for region in beside if region is not None]
-        if not _covers(along_rows, kind.rows) or not _covers(along_cols, kind.cols):
-            return False
-    return True
-
-
-def _covers(spans: list[Span], size: int) -> bool:
-    """Whether intervals, one after the other, leave out nothing of an axis."""
-    reached = 0
-    for span in spans:
-        if span.start > reached:
-            return False
-        reached = max(reached, span.stop)
-    return reached >= size
+    whole = Span(0, call.output.rows), Span(0, call.output.cols)
+    return all(
+        reads_everything(call, index)
+        for index, kind in enumerate(call.inputs)
+        if kind is not None and not kind.is_constant and op.needs(call, index, *whole) is not None
+    )

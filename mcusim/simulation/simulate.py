@@ -46,7 +46,7 @@ from mcusim.report import (
 from mcusim.runtimes import Runtime
 from mcusim.runtimes.refusals import refusals
 from mcusim.schedule import LAYER, Schedule, StageKind
-from mcusim.searching import best_of
+from mcusim.searching import best_schedule
 from mcusim.units import cycles_to_ms, format_hz, format_ms
 
 __all__ = ["prices_for", "report_of", "simulate"]
@@ -145,15 +145,15 @@ def _best_schedule(question: Question, settled: Settled) -> tuple[Schedule, tupl
     """
     runtime = settled.runtime
     asked = replace(question, model=settled.graph, runtime=runtime, what_if=True, planner=None, reorder=False)
-    best, nearest = best_of(asked, kinds=runtime.cut_stages)
+    schedule, fits = best_schedule(asked, kinds=runtime.cut_stages)
     lacking = sorted(set(StageKind) - runtime.stages)
-    if best is not None or not lacking or runtime.counted_by:
-        return nearest.schedule, ()
-    wider, _ = best_of(asked, kinds=set(StageKind) - {StageKind.LAYER})
-    if wider is None:
-        return nearest.schedule, ()
+    if fits or not lacking or runtime.counted_by:
+        return schedule, ()
+    wider, would_fit = best_schedule(asked, kinds=set(StageKind) - {StageKind.LAYER})
+    if not would_fit:
+        return schedule, ()
     nothing_fits = f"schedule: nothing fits that {runtime.name} can run"
-    return nearest.schedule, (f"{nothing_fits}; with {' and '.join(lacking)} stages, {wider.schedule} would.",)
+    return schedule, (f"{nothing_fits}; with {' and '.join(lacking)} stages, {wider} would.",)
 
 
 def _report(question: Question, settled: Settled) -> Report:

@@ -27,7 +27,7 @@ from mcusim.pricing.prices import MACS_ONLY
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import LAYER
 from mcusim.searching import front_schedules
-from mcusim.searching.routed import Space
+from mcusim.searching.surroundings import Space
 
 __all__ = ["Beside", "PrintedNetwork", "compare_msfcnn", "front_of_macs", "printed_networks", "unfused_bytes"]
 

@@ -1,0 +1,161 @@
+"""The steps of a network as arrays of numbers: all that compiled code has to know of them to cut them into patches.
+
+Nearly every step is of a form: what it reads is affine in what it writes, its working memory is bilinear in the size of
+a piece, its work proportional to its output. A network with a step that is not goes without: `columns_of` says None.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from mcusim.graph import ABSENT, Attributes, Signature, signature
+from mcusim.kept import Kept
+from mcusim.lowering.rules import LoweringRules
+from mcusim.lowering.staging import StepNode, overwritten, resized
+from mcusim.pricing.prices import Coefficients, price_whole
+from mcusim.searching.stage_axes import Ints, affine_of
+from mcusim.searching.stage_costs import StageCosts
+from mcusim.searching.step_costs import Bilinear, Floats, counts_of_a_place, scratch_of
+
+__all__ = ["StageColumns", "columns_of"]
+
+
+class StageColumns(NamedTuple):
+    """What `ops.kernels.patch_search.tabulate_stages` says of each.
+
+    copies: 1 where a step in front of all copies the input's patch.   copied: whether a first stage to each bound does.
+    varying: the only name of held bytes that depend on the size of a piece; "" where none do.
+    """
+
+    steps: Ints
+    rates: Floats
+    read_from: Ints
+    sources: Ints
+    row_maps: Ints
+    col_maps: Ints
+    beneath_from: Ints
+    beneath: Ints
+    copies: int
+    copied: tuple[bool, ...]
+    varying: str
+
+
+_KEPT = 64
+"""Runtimes, and their prices on boards, that many networks are asked about."""
+
+
+class _Facts(NamedTuple):
+    """A step that may be cut, whatever it reads.
+
+    planned: the form of its working memory.   held: the same of what is held beside the arena, by name.
+    work: of one place of its output, what a unit costs, and what the layer costs.   maps: of each input, by rows and by
+    columns; None where that is no interval.   beneath: inputs on top of which it may be computed.
+    """
+
+    planned: Bilinear
+    held: dict[str, Bilinear]
+    work: tuple[float, ...]
+    maps: tuple[tuple[int, ...] | None, ...]
+    beneath: tuple[int, ...]
+
+
+@lru_cache(_KEPT)
+def _facts_of(rules: LoweringRules, prices: Coefficients) -> Kept[Signature, _Facts | None]:
+    """None for a step that is not of the form."""
+    return Kept(lambda call: _facts(rules, prices, call))
+
+
+def _facts(rules: LoweringRules, prices: Coefficients, call: Signature) -> _Facts | None:
+    counts, scratch = counts_of_a_place(call), scratch_of(rules, call)
+    forms = [scratch.planned.form, *[sizes.form for sizes in scratch.held.values()]]
+    if counts is None or any(form is None or min(form) < 0 for form in forms) or len(call.outputs) != 1:
+        return None
+    mac, output, read, entry = prices.model.rates(prices.cycles, call, counts)
+    if min(mac, output, read) < 0 or entry < 1:
+        return None  # more pieces may cost no more
+    whole_cycles = round(price_whole(prices, call).total)
+    work = counts.macs, counts.inputs, counts.outputs, mac, read, output, entry, whole_cycles
+    maps: list[tuple[int, ...] | None] = []
+    for index, kind in enumerate(call.inputs):
+        rows = cols = None
+        if kind is not None and not kind.is_constant:
+            rows, cols = affine_of(call, index, True), affine_of(call, index, False)
+        if kind is None or rows is None or cols is None:
+            maps.append(None)
+        else:
+            maps.append((*rows, kind.rows, *cols, kind.cols))
+    whole = resized(call, call.output.rows, call.output.cols)
+    held = {name: sizes.form for name, sizes in scratch.held.items() if sizes.form is not None}
+    assert scratch.planned.form is not None
+    return _Facts(scratch.planned.form, held, work, tuple(maps), overwritten(rules, call, whole, is_cut=True))
+
+
+def columns_of(costs: StageCosts) -> StageColumns | None:
+    """The network's steps; None where one that may be cut is not of the form."""
+    rules, steps, tileable = costs.rules, costs.network.steps, costs.tileable
+    first_stages = [costs.copied(end) for end in costs.bounds]
+    copied = next((inputs for inputs in first_stages if inputs), [])
+    if len(copied) > 1 or any(inputs not in ([], copied) for inputs in first_stages):
+        return None
+    ahead = len(copied)
+    all_steps, may_cut = [*_copies(costs, copied), *steps], [True] * ahead + tileable
+    writer = {storage: time for time, step in enumerate(all_steps) for storage in step.writes}
+    if len(writer) < sum(len(step.writes) for step in all_steps):
+        return None  # a storage that is written twice
+    of_call = _facts_of(rules, costs.prices)
+    facts = [of_call[step.signature] if cut else _UNCUT for step, cut in zip(all_steps, may_cut, strict=True)]
+    names = {name for fact in facts if fact is not None for name, form in fact.held.items() if any(form[:3])}
+    if None in facts or len(names) > 1:
+        return None
+    varying = next(iter(names), "")
+    rows, rates, reads, beneath, read_from, beneath_from = [], [], [], [], [0], [0]
+    for time, (step, fact, cut) in enumerate(zip(all_steps, facts, may_cut, strict=True)):
+        assert fact is not None
+        rows_cols, stored = (0, 0), (0, 0, 0, time, 0)
+        if cut:
+            output, storage = step.signature.outputs[0], costs.storages.get(step.writes[0])
+            rows_cols = output.rows, output.cols
+            if storage is not None:
+                if storage.last == time - ahead:
+                    return None  # nobody reads it: pieces of it may be empty
+                stored = storage.place_bits, storage.whole_bytes, storage.home_bytes, storage.last + ahead, 1
+            for index, source in enumerate(step.reads):
+                if source in writer:
+                    maps = fact.maps[index]
+                    if maps is None:
+                        return None
+                    reads.append((writer[source], *maps))
+            beneath += [writer.get(step.reads[position], ABSENT) for position in fact.beneath]
+        held = fact.held.get(varying)
+        rows.append((*rows_cols, *stored, cut, *fact.planned, held is not None, *(held or _NO_BYTES)))
+        rates.append(fact.work)
+        read_from.append(len(reads))
+        beneath_from.append(len(beneath))
+    table = np.array(reads, np.int64).reshape(-1, 9)
+    return StageColumns(
+        np.array(rows, np.int64),
+        np.array(rates, np.float64),
+        np.array(read_from, np.int64),
+        np.ascontiguousarray(table[:, 0]),
+        np.ascontiguousarray(table[:, 1:5]),
+        np.ascontiguousarray(table[:, 5:]),
+        np.array(beneath_from, np.int64),
+        np.array(beneath, np.int64),
+        ahead,
+        tuple([bool(inputs) for inputs in first_stages]),
+        varying,
+    )
+
+
+_NO_BYTES = Bilinear(0, 0, 0, 0)
+_UNCUT = _Facts(_NO_BYTES, {}, (0.0,) * 8, (), ())
+
+
+def _copies(costs: StageCosts, storages: list[int]) -> list[StepNode]:
+    """The step that copies a patch of the input, in front of all."""
+    kinds = [costs.graph.tensors[storage].type for storage in storages]
+    calls = [signature("COPY", Attributes(), (kind,), (kind,)) for kind in kinds]
+    return [StepNode(ABSENT, call, (ABSENT,), (storage,)) for call, storage in zip(calls, storages, strict=True)]
