@@ -99,8 +99,9 @@ class Question:
             warnings.append("order: the layers run in another order than the file's.")
         place = self.input_place
         power_clock_hz = None if own.power is None else own.clock_hz
-        told, is_reordered = tuple(warnings), ordered is not graph
-        return Settled(ordered, board, runtime, why, schedule, place, budgets, is_reordered, told, power_clock_hz)
+        is_reordered = ordered is not graph
+        asked = (ordered, board, runtime, why, schedule, place, budgets, is_reordered)
+        return Settled(*asked, tuple(warnings), power_clock_hz)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

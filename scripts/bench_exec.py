@@ -116,13 +116,13 @@ def _kernel_sets() -> list[str]:
 def _batch(path: Path) -> None:
     """Calls a second of one batch, by one thread and by one a core."""
     graph = load(path)
-    [one] = _inputs(graph)
-    batch = np.repeat(one, BATCH_CALLS, axis=0)
+    [single] = _inputs(graph)
+    batch = np.repeat(single, BATCH_CALLS, axis=0)
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for count in sorted({1, threads}):
         seconds = _best(partial(execute, graph, [batch], threads=count), 5)
-        each = f"{BATCH_CALLS / seconds:8.0f} calls a second"
-        print(f"   batch of {BATCH_CALLS} calls of {BATCHED}, {count} thread{'s' * (count > 1)}: {each}")
+        rate = f"{BATCH_CALLS / seconds:8.0f} calls a second"
+        print(f"   batch of {BATCH_CALLS} calls of {BATCHED}, {count} thread{'s' * (count > 1)}: {rate}")
 
 
 def _corpus() -> Path | None:

@@ -30,10 +30,10 @@ def bench_search(times: int = 3) -> None:
         taken, front = max((_timed(graph, board, times) for board in BOARDS), key=lambda timed: timed[0])
         slowest = max(slowest, taken)
         schedules, rate = _schedules(front), _lowered_a_second(front)
-        each = schedules / rate
+        trying_all = schedules / rate
         print(
             f"   {name:<18} {taken:5.2f} s  {len(front.points):3} points of {schedules:.1e} schedules; lowering each, "
-            f"{rate:,.0f} a second, takes {each / SECONDS_A_YEAR:.0e} years ({each / taken:.0e} x)"
+            f"{rate:,.0f} a second, takes {trying_all / SECONDS_A_YEAR:.0e} years ({trying_all / taken:.0e} x)"
         )
     print(f"   the slowest: {slowest:.2f} s")
 

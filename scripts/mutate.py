@@ -136,12 +136,12 @@ def faults(where: str) -> list[Fault]:
     """All faults of a file or folder."""
     root = REPO / where
     paths = sorted(root.rglob("*.py")) if root.is_dir() else [root]
-    each = []
+    in_file = []
     for path in paths:
         name = str(path.relative_to(REPO))
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        each += [Fault(name, number) for number in range(len(dict.fromkeys(sites(tree))))]
-    return each
+        in_file += [Fault(name, number) for number in range(len(dict.fromkeys(sites(tree))))]
+    return in_file
 
 
 def tests_of(path: str) -> list[str]:
@@ -318,13 +318,15 @@ def main() -> None:
     draw, started = random.Random(asked.seed), time.monotonic()
     caught = tried = 0
     for where in asked.where:
-        each = faults(where)
+        drawn_from = faults(where)
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-            pytest.main([*QUIETLY, "--collect-only", *tests_of(each[0].path)])  # loads tests, and what they import
-        tests = without_fault(each)
+            pytest.main(
+                [*QUIETLY, "--collect-only", *tests_of(drawn_from[0].path)]
+            )  # loads tests, and what they import
+        tests = without_fault(drawn_from)
         if tests is None:
             sys.exit(f"{where}: its tests fail, or take more than {SECONDS} s, without a fault too")
-        for fault in draw.sample(each, min(-(-asked.sample // len(asked.where)), len(each))):
+        for fault in draw.sample(drawn_from, min(-(-asked.sample // len(asked.where)), len(drawn_from))):
             was_caught = is_caught(fault, tests)
             caught, tried = caught + was_caught, tried + 1
             if not was_caught:

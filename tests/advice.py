@@ -31,8 +31,8 @@ def options_of(words: tuple[str, ...]) -> frozenset[str]:
         if word not in inner:
             break
         command = inner[word]
-    each = [command, *getattr(command, "commands", {}).values()]
-    parameters = [parameter for one in each for parameter in one.params]
+    nested = [command, *getattr(command, "commands", {}).values()]
+    parameters = [parameter for one in nested for parameter in one.params]
     own = [name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)]
     return frozenset({*own, "--help", "--version"})
 

@@ -70,10 +70,10 @@ def test_the_stack_must_fit_too_and_is_said_where_it_does_not(name: str) -> None
     ):
         report = simulated("smallcifar", name, sram_budget_bytes=budget)
         assert report.sram.fits is fits, budget
-        said = starting(report, "SRAM: the stack takes")
-        assert bool(said) is is_said, budget
-        if said:
-            assert f"{stack:,} bytes, and {budget - peak:,} are free" in said[0]
+        warnings = starting(report, "SRAM: the stack takes")
+        assert bool(warnings) is is_said, budget
+        if warnings:
+            assert f"{stack:,} bytes, and {budget - peak:,} are free" in warnings[0]
 
 
 @pytest.mark.parametrize("name", ["tflm-cmsis-nn", "tinyengine"])
@@ -111,6 +111,6 @@ def test_unpacked_weights_are_said_with_the_largest_layer() -> None:
     plan = plan_memory(mcusim.load(name), "tflm")
     unpacked = {b.name: b.size_bytes for b in plan.program.buffers if b.name.endswith(UNPACKED_WEIGHTS)}
     largest = max(unpacked, key=lambda name: unpacked[name])
-    [said] = starting(report, "SRAM: tflm unpacks weights")
-    assert largest.partition(";")[0].removesuffix(UNPACKED_WEIGHTS).strip() in said
+    [warning] = starting(report, "SRAM: tflm unpacks weights")
+    assert largest.partition(";")[0].removesuffix(UNPACKED_WEIGHTS).strip() in warning
     assert not starting(simulated("smallcifar", "tflm"), "SRAM: tflm unpacks weights")

@@ -361,7 +361,7 @@ def test_a_profile_in_the_folder_is_suggested(tmp_path: Path, monkeypatch: pytes
 
 def test_check_advises(tmp_path: Path) -> None:
     text = GOOD.replace("wait_states = 3\n", "").replace("cortex-m4", "cortex-m7")
-    said = "\n".join(finding.what for finding in check_profile(write(tmp_path, text, "other.toml")))
+    advice = "\n".join(finding.what for finding in check_profile(write(tmp_path, text, "other.toml")))
     for words in (
         "no power: energy will be null",
         "no wait_states",
@@ -369,7 +369,7 @@ def test_check_advises(tmp_path: Path) -> None:
         "no source",
         "is called 'other'",
     ):
-        assert words in said
+        assert words in advice
 
 
 @pytest.mark.parametrize("name", ["my-board", "b", "stm32f412", "2.0_x"])

@@ -28,9 +28,9 @@ def save(folder: Path, *lines: str, header: str = HEADER) -> Path:
 def test_own_times_are_compared_with_what_run_says_at_the_clock_of_the_row(tmp_path: Path) -> None:
     path = save(tmp_path, "mcunet-vww0,stm32h743,tflm-cmsis-nn,100,240MHz", header=f"{HEADER},clock_hz")
     _, (change,) = calibrate(read_measurements(path))
-    said = mcusim.simulate("mcunet-vww0", profile="stm32h743", runtime="tflm-cmsis-nn", clock_hz=240_000_000).latency
-    assert change.old_ms == pytest.approx(said.ms)
-    assert (change.old_low_ms, change.old_high_ms) == pytest.approx((said.low_ms, said.high_ms))
+    latency = mcusim.simulate("mcunet-vww0", profile="stm32h743", runtime="tflm-cmsis-nn", clock_hz=240_000_000).latency
+    assert change.old_ms == pytest.approx(latency.ms)
+    assert (change.old_low_ms, change.old_high_ms) == pytest.approx((latency.low_ms, latency.high_ms))
     assert change.new_ms is None
     assert not change.is_odd
 

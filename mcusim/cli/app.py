@@ -172,14 +172,14 @@ def _with_bare_json(words: Sequence[str]) -> list[str]:
 
     There a word behind it is its file where it is `-` or ends in .json; else the word is the command's own.
     """
-    said: list[str] = []
+    dashed: list[str] = []
     was_flag = bool(words) and words[0] in _BARE_JSON
     for word, behind in pairwise([*words, ""]):
-        said.append(word)
+        dashed.append(word)
         is_bare = not behind or (behind.startswith("-") and behind != "-")
         if word == "--json" and (is_bare or (was_flag and behind != "-" and not behind.endswith(".json"))):
-            said.append("-")
-    return said
+            dashed.append("-")
+    return dashed
 
 
 def _not_served(error: OSError) -> str:

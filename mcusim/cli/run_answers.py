@@ -52,8 +52,8 @@ def fits_somewhere(reports: Sequence[Report]) -> bool | None:
     fits: dict[str, list[bool | None]] = {}
     for report in reports:
         fits.setdefault(report.model.source, []).append(report.fits)
-    each = [True if True in one else None if None in one else False for one in fits.values()]
-    return False if False in each else None if None in each else True
+    by_network = [True if True in one else None if None in one else False for one in fits.values()]
+    return False if False in by_network else None if None in by_network else True
 
 
 def write_trace(question: Question, answer: Answer, target: str) -> None:

@@ -103,10 +103,10 @@ def map_scores(
     matches = [match(truth, detected, label) for label in range(classes)]
     count = len(truth)
     once = np.ones((1, count))
-    each = [precisions(found_of_class, once) for found_of_class in matches]
+    curves = [precisions(found_of_class, once) for found_of_class in matches]
     rows = tuple(
         ClassPrecision(label, int(m.objects.sum()), float(whole[0]), float(eleven[0]))
-        for label, (m, (whole, eleven)) in enumerate(zip(matches, each, strict=True))
+        for label, (m, (whole, eleven)) in enumerate(zip(matches, curves, strict=True))
     )
     wholes, elevens = _replicated(matches, count)
     method = "bootstrap over images"
@@ -125,9 +125,9 @@ def _replicated(matches: Sequence[Matches], images: int) -> tuple[Floats, Floats
     """Mean average precision of each replicate over the images, by the classes that it has objects of."""
     wholes, elevens = [], []
     for weights in bootstrap(images, sum(len(of_class.image) for of_class in matches)):
-        each = np.array([precisions(of_class, weights) for of_class in matches])  # class, which curve, replicate
-        known = np.isfinite(each).sum(axis=0)
-        means = np.nansum(each, axis=0) / np.where(known > 0, known, np.nan)
+        replicates = np.array([precisions(of_class, weights) for of_class in matches])  # class, which curve, replicate
+        known = np.isfinite(replicates).sum(axis=0)
+        means = np.nansum(replicates, axis=0) / np.where(known > 0, known, np.nan)
         wholes.append(means[0])
         elevens.append(means[1])
     return np.concatenate(wholes), np.concatenate(elevens)

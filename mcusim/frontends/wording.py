@@ -33,8 +33,8 @@ def _words(kind: msgspec.inspect.Type) -> str:
         case msgspec.inspect.ListType(item_type=item) | msgspec.inspect.VarTupleType(item_type=item):
             return f"a list with each entry {_words(item)}"
         case msgspec.inspect.DictType(value_type=value):
-            each = _words(value)
-            return f"a dict with for each name {each}" if each else "a dict"
+            value_words = _words(value)
+            return f"a dict with for each name {value_words}" if value_words else "a dict"
         case _:
             return ""
 

@@ -177,14 +177,14 @@ def score_of(predictor: Predictor, name: str, candidate: Candidate) -> float:
     """What a predictor says of a network. Raises InputError where it raises, or says what is no finite number."""
     where = f"predictor '{name}'"
     try:
-        said = called(predictor, candidate)
+        returned = called(predictor, candidate)
     except USERS_ERRORS as error:
         what = f"it raised {told_by(error)} on network {candidate.number}"
         raise InputError(what, where=where, fix="mend the function") from None
     try:
-        score = float(said)
+        score = float(returned)
     except (TypeError, ValueError):
-        what = f"it returned a {type(said).__name__} for network {candidate.number}"
+        what = f"it returned a {type(returned).__name__} for network {candidate.number}"
         raise InputError(what, where=where, fix="return a number; higher is better") from None
     if not math.isfinite(score):
         what = f"it returned {score} for network {candidate.number}"

@@ -240,8 +240,8 @@ def breakdown(
         facts_of[index] = _silent_facts(_CALLERS, is_priced)[nodes[index].signature]
     known = [index for index, facts in enumerate(facts_of) if facts is not None]
     accounted = cast(Sequence[_LayerFacts], [facts_of[index] for index in known])
-    told = _told(program, runtime, [(index, cast(_LayerFacts, facts_of[index]).kernel) for index in troubled])
-    return _broken_down(program.graph, known, accounted, [sram_bytes[index] for index in known], told, amounts, prices)
+    notes = _kernel_notes(program, runtime, [(index, cast(_LayerFacts, facts_of[index]).kernel) for index in troubled])
+    return _broken_down(program.graph, known, accounted, [sram_bytes[index] for index in known], notes, amounts, prices)
 
 
 def _plain_breakdown(
@@ -263,21 +263,21 @@ def _plain_breakdown(
     facts += [_silent_facts(_SAME_BYTES, is_priced)[graph.calls[index]] for index in program.free]
     facts += [_silent_facts(_CALLERS, is_priced)[graph.calls[index]] for index in program.caller]
     sram_bytes = [alive + held_bytes for alive in alive_bytes] + [0] * (len(facts) - len(alive_bytes))
-    known, told = range(len(graph.nodes)), _told(program, runtime, troubled)
-    return _broken_down(graph, known, plain.by_node(facts), plain.by_node(sram_bytes), told, amounts, prices)
+    known, notes = range(len(graph.nodes)), _kernel_notes(program, runtime, troubled)
+    return _broken_down(graph, known, plain.by_node(facts), plain.by_node(sram_bytes), notes, amounts, prices)
 
 
-_Told = tuple[dict[str, list[str]], dict[str, list[str]]]
+_KernelNotes = tuple[dict[str, list[str]], dict[str, list[str]]]
 """What is missing and caveats: see Breakdown."""
 
 
-def _told(program: Program, runtime: Runtime, troubled: Sequence[tuple[int, Kernel]]) -> _Told:
+def _kernel_notes(program: Program, runtime: Runtime, troubled: Sequence[tuple[int, Kernel]]) -> _KernelNotes:
     missing: dict[str, list[str]] = {}
     caveats: dict[str, list[str]] = {}
     nodes = program.graph.nodes
     for index, kernel in troubled:
-        told_by, why = (caveats, kernel.caveat) if kernel.supported else (missing, kernel.why)
-        told_by.setdefault(why, []).append(nodes[index].name)
+        by_reason, why = (caveats, kernel.caveat) if kernel.supported else (missing, kernel.why)
+        by_reason.setdefault(why, []).append(nodes[index].name)
     add_refused(missing, program, runtime)
     return missing, caveats
 
@@ -318,12 +318,12 @@ def _broken_down(
     known: Sequence[int],
     facts: Sequence[_LayerFacts],
     sram_bytes: Sequence[int],
-    told: _Told,
+    notes: _KernelNotes,
     amounts: Sequence[float],
     prices: Coefficients | None,
 ) -> Breakdown:
     """known: nodes that something is known of.   facts, sram_bytes: an entry each."""
-    missing, caveats = told
+    missing, caveats = notes
     if not known:
         return Breakdown((), missing, caveats, tuple(amounts), 0, ())
     nodes, basis = graph.nodes, Basis.PROVISIONAL if prices is None else prices.basis

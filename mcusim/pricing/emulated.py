@@ -142,18 +142,18 @@ def emulated_model() -> EffortModel:
 
 
 def _parts(call: Signature, work: Work) -> Parts:
-    amounts, one = amounts_of(call), _outputs_of_a_place(call)
-    places = work.outputs / one if one else 0.0
+    amounts, per_place = amounts_of(call), _outputs_of_a_place(call)
+    places = work.outputs / per_place if per_place else 0.0
     parts = [(_place(name), amount * places) for name, amount in amounts.a_place]
     parts += [(_place(name), amount * work.calls) for name, amount in amounts.a_call]
     return tuple([pair for pair in parts if pair[1]])
 
 
 def _rates(cycles: tuple[float, ...], call: Signature, work: Work) -> WorkRates:
-    amounts, one = amounts_of(call), _outputs_of_a_place(call)
+    amounts, per_place = amounts_of(call), _outputs_of_a_place(call)
     a_place = sum([amount * cycles[_place(name)] for name, amount in amounts.a_place])
     entry = sum([amount * cycles[_place(name)] for name, amount in amounts.a_call])
-    return WorkRates(0.0, a_place / one if one else 0.0, 0.0, entry)
+    return WorkRates(0.0, a_place / per_place if per_place else 0.0, 0.0, entry)
 
 
 def instructions_of(call: Signature, work: Work) -> float:
@@ -178,17 +178,17 @@ def amounts_of(call: Signature) -> Amounts:
     choice, op = choose(call), OPS.get(call.op)
     if choice is None or op is None or not choice.name or not call.outputs:
         return Amounts((), ())
-    one = op.work(call, 1, 1, 0)
+    one_place = op.work(call, 1, 1, 0)
     if choice.name == "conv_2d":
-        return _convolution(call, one)
+        return _convolution(call, one_place)
     if choice.name.startswith("depthwise_") and choice.file.startswith("depthwise_") and choice.name[10].isdigit():
-        return _depthwise(call, one)
+        return _depthwise(call, one_place)
     if choice.name in ("depthwise_any", "depthwise_conv_2d_16", "conv_2d_16"):
-        return _tap_by_tap(choice.name, call, one)
+        return _tap_by_tap(choice.name, call, one_place)
     if choice.name in ("average_pool_2d", "max_pool_2d"):
-        return _pool(choice.name, call, one)
+        return _pool(choice.name, call, one_place)
     is_wide = choice.name == "sum" and call.output.dtype is DType.INT16
-    return _plain("sum_16" if is_wide else choice.name, one)
+    return _plain("sum_16" if is_wide else choice.name, one_place)
 
 
 def _plain(kernel: str, one: Work) -> Amounts:

@@ -137,18 +137,18 @@ def _most(tables: Sequence[tuple[Span, ...]]) -> int:
 
 
 def _draw(axes: Axes, place: _Placed, stage: Stage, chosen: tuple[int, int], scale: float) -> None:
-    one, whole = place.map, (Span(0, place.map.height), Span(0, place.map.width))
+    fmap, whole = place.map, (Span(0, place.map.height), Span(0, place.map.width))
     _fill(axes, place, whole, scale, facecolor="white")
     row, col = chosen
     if stage.kind is StageKind.STREAM:
         _draw_band(axes, place, row, scale)
     else:
-        for rows in _again(one.rows):
+        for rows in _again(fmap.rows):
             _fill(axes, place, (rows, whole[1]), scale, facecolor=AGAIN, alpha=0.6)
-        for cols in _again(one.cols):
+        for cols in _again(fmap.cols):
             _fill(axes, place, (whole[0], cols), scale, facecolor=AGAIN, alpha=0.6)
-        own = patches(one.height, stage.row_pieces)[row], patches(one.width, stage.col_pieces)[col]
-        region = one.rows[row], one.cols[col]
+        own = patches(fmap.height, stage.row_pieces)[row], patches(fmap.width, stage.col_pieces)[col]
+        region = fmap.rows[row], fmap.cols[col]
         _fill(axes, place, region, scale, facecolor=style.SKY, edgecolor=style.BLACK, linewidth=0.7)
         _fill(axes, place, (_both(own[0], region[0]), _both(own[1], region[1])), scale, facecolor=style.BLUE)
     _borders(axes, place, stage, scale)
@@ -157,36 +157,36 @@ def _draw(axes: Axes, place: _Placed, stage: Stage, chosen: tuple[int, int], sca
 
 def _draw_band(axes: Axes, place: _Placed, band: int, scale: float) -> None:
     """What bands before it have computed, what is still kept of that, and what this one adds."""
-    one = place.map
-    across, new = Span(0, one.width), one.rows[band]
-    done = max((span.stop for span in one.rows[:band]), default=0)
+    fmap = place.map
+    across, new = Span(0, fmap.width), fmap.rows[band]
+    done = max((span.stop for span in fmap.rows[:band]), default=0)
     _fill(axes, place, (Span(0, done), across), scale, facecolor=DONE)
-    if one.cached and one.cached[band].length:
-        kept = one.cached[band], across
+    if fmap.cached and fmap.cached[band].length:
+        kept = fmap.cached[band], across
         _fill(axes, place, kept, scale, facecolor=style.YELLOW, edgecolor=style.BLACK, hatch="//////")
     _fill(axes, place, (new, across), scale, facecolor=style.BLUE)
 
 
 def _borders(axes: Axes, place: _Placed, stage: Stage, scale: float) -> None:
     """Lines between the pieces' own shares of the map."""
-    one = place.map
+    fmap = place.map
     if stage.kind is StageKind.STREAM:
-        edges: tuple[list[int], list[int]] = ([span.stop for span in one.rows[:-1] if span.length], [])
+        edges: tuple[list[int], list[int]] = ([span.stop for span in fmap.rows[:-1] if span.length], [])
     else:
-        shares = patches(one.height, stage.row_pieces), patches(one.width, stage.col_pieces)
+        shares = patches(fmap.height, stage.row_pieces), patches(fmap.width, stage.col_pieces)
         edges = [span.stop for span in shares[0][:-1]], [span.stop for span in shares[1][:-1]]
 
     def line(xs: tuple[float, float], ys: tuple[float, float]) -> None:
         axes.plot(xs, ys, color=style.BLACK, linewidth=0.35, solid_capstyle="butt")
 
-    if len(edges[0]) <= LINES_SHOWN and len(edges[0]) * 0.02 < one.height * scale:
+    if len(edges[0]) <= LINES_SHOWN and len(edges[0]) * 0.02 < fmap.height * scale:
         for edge in edges[0]:
-            y = place.y + (one.height - edge) * scale
-            line((place.x, place.x + one.width * scale), (y, y))
-    if len(edges[1]) <= LINES_SHOWN and len(edges[1]) * 0.02 < one.width * scale:
+            y = place.y + (fmap.height - edge) * scale
+            line((place.x, place.x + fmap.width * scale), (y, y))
+    if len(edges[1]) <= LINES_SHOWN and len(edges[1]) * 0.02 < fmap.width * scale:
         for edge in edges[1]:
             x = place.x + edge * scale
-            line((x, x), (place.y, place.y + one.height * scale))
+            line((x, x), (place.y, place.y + fmap.height * scale))
 
 
 def _fill(axes: Axes, place: _Placed, region: tuple[Span, Span], scale: float, **look: Any) -> None:
@@ -221,14 +221,19 @@ def _both(a: Span, b: Span) -> Span:
 
 
 def _label(axes: Axes, program: Program, stage: Stage, place: _Placed) -> None:
-    one = place.map
-    numbers = f"#{one.nodes[0]}" if len(one.nodes) == 1 else f"#{one.nodes[0]}–{one.nodes[-1]}" if one.nodes else ""
-    first = next((step for step in stage.steps if one.nodes and step.node == one.nodes[0]), None)
-    lines = [f"{one.height}×{one.width}", f"{numbers} {_what(first)}".strip() if one.nodes else _origin(program, one)]
+    fmap = place.map
+    numbers = (
+        f"#{fmap.nodes[0]}" if len(fmap.nodes) == 1 else f"#{fmap.nodes[0]}–{fmap.nodes[-1]}" if fmap.nodes else ""
+    )
+    first = next((step for step in stage.steps if fmap.nodes and step.node == fmap.nodes[0]), None)
+    lines = [
+        f"{fmap.height}×{fmap.width}",
+        f"{numbers} {_what(first)}".strip() if fmap.nodes else _origin(program, fmap),
+    ]
     if stage.kind is StageKind.PATCH:
-        lines.append(f"{'computed' if one.nodes else 'read'} {one.factor:.2f}×")
+        lines.append(f"{'computed' if fmap.nodes else 'read'} {fmap.factor:.2f}×")
     else:
-        kept = max((span.length for span in one.cached), default=0)
+        kept = max((span.length for span in fmap.cached), default=0)
         lines.append(f"{kept} {'row' if kept == 1 else 'rows'} kept" if kept else "nothing kept")
     axes.text(place.x, place.y - 0.03, "\n".join(lines), va="top", fontsize=6.5, linespacing=1.15)
 

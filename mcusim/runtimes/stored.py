@@ -43,9 +43,9 @@ def weights_ledger(graph: Graph) -> tuple[LedgerItem, ...]:
     weights = sum(call.input(1).size_bytes for call in called)
     elements = sum(call.input(1).elements for call in called)
     channels = _channels(graph)
-    each = "a byte" if weights == elements else f"{8 * weights / elements:.3g} bits"
+    width = "a byte" if weights == elements else f"{8 * weights / elements:.3g} bits"
     return (
-        LedgerItem("weights", weights, f"of {len(called)} layers, {each} each"),
+        LedgerItem("weights", weights, f"of {len(called)} layers, {width} each"),
         LedgerItem("biases", BIAS_BYTES * channels, f"int32, {channels:,} output channels"),
     )
 

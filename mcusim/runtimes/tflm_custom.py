@@ -128,19 +128,19 @@ def _detection_scratch(call: StorageRequest) -> Scratch:
     attributes = attributes_of(call.signature, DetectionAttributes)
     boxes, most = box_count(call.signature), attributes.max_detections
     scores = prod(call.signature.input(1).shape[1:3])
-    each, lists = FLOAT_BYTES * boxes, FLOAT_BYTES * boxes * most
+    a_float_a_box, lists = FLOAT_BYTES * boxes, FLOAT_BYTES * boxes * most
     return (
         ("candidates", boxes),
-        ("decoded boxes", 4 * each),
+        ("decoded boxes", 4 * a_float_a_box),
         ("scores", FLOAT_BYTES * scores),
-        ("scores of a class", each),
-        ("kept scores", each),
+        ("scores of a class", a_float_a_box),
+        ("kept scores", a_float_a_box),
         ("scores that stay", lists),
         ("sorted scores", lists),
-        ("kept indices", each),
+        ("kept indices", a_float_a_box),
         ("sorted indices", lists),
-        ("sorting", each * max(attributes.num_classes, most)),
-        ("selected", each * min(boxes, most)),
+        ("sorting", a_float_a_box * max(attributes.num_classes, most)),
+        ("selected", a_float_a_box * min(boxes, most)),
     )
 
 

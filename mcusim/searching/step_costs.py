@@ -87,11 +87,11 @@ def counts_of_a_place(call: Signature) -> Work | None:
     """What one output place takes; None where work is not exactly proportional to places."""
     work, output = OPS[call.op].work, call.output
     places = output.rows * output.cols
-    one, all_ = work(call, 1, 1, 0), work(call, output.rows, output.cols, 1)
-    counted = [(one.macs, all_.macs), (one.outputs, all_.outputs), (one.inputs, all_.inputs)]
-    if any(places * single != whole for single, whole in counted) or (one.calls, all_.calls) != (0, 1):
+    a_place, whole_map = work(call, 1, 1, 0), work(call, output.rows, output.cols, 1)
+    counted = [(a_place.macs, whole_map.macs), (a_place.outputs, whole_map.outputs), (a_place.inputs, whole_map.inputs)]
+    if any(places * single != whole for single, whole in counted) or (a_place.calls, whole_map.calls) != (0, 1):
         return None
-    return one
+    return a_place
 
 
 class StepScratch(NamedTuple):

@@ -209,9 +209,9 @@ class _Declared:
         """Ways to choose: some give the same network, as channels are rounded. None: more than anyone counts."""
         total = math.prod(len(options) for options in self.file.choices.values())
         for part in self.parts:
-            each = math.prod(len(value) for key, value in part.layer.items() if _is_choice(key, value))
-            each *= _options(part.hidden_width)
-            total *= sum(each**blocks for blocks in part.blocks) * _options(part.width)
+            options_of_block = math.prod(len(value) for key, value in part.layer.items() if _is_choice(key, value))
+            options_of_block *= _options(part.hidden_width)
+            total *= sum(options_of_block**blocks for blocks in part.blocks) * _options(part.width)
         return total if total < _UNCOUNTED else None
 
     def network(self, choices: Choices) -> dict[str, Any]:

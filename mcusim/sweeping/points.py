@@ -180,8 +180,8 @@ def sweep_points(
         if predictor is None:
             scores, of = _accuracies(answered, accuracies, dataset)
         else:
-            said = predicted_scores(answered, predictor)
-            scores = {label: ("", score, AccuracySource.PREDICTED) for label, score in said.items()}
+            predicted = predicted_scores(answered, predictor)
+            scores = {label: ("", score, AccuracySource.PREDICTED) for label, score in predicted.items()}
     panels: dict[str, list[tuple[AnswerRow, Point]]] = {}
     for row in answered:
         point = _point(row, across, up, scores)

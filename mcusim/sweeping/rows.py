@@ -52,14 +52,14 @@ def _fields(kind: type, prefix: str) -> Iterator[Column]:
     for name, hint in get_type_hints(kind).items():
         if name in _LEFT_OUT or not _is_field(kind, name):
             continue
-        one = _without_none(hint)
-        if hasattr(one, "_fields"):
-            yield from _fields(one, f"{prefix}{name}.")
-        elif get_origin(one) is tuple:
-            if get_args(one)[0] in (str, int):
+        inner = _without_none(hint)
+        if hasattr(inner, "_fields"):
+            yield from _fields(inner, f"{prefix}{name}.")
+        elif get_origin(inner) is tuple:
+            if get_args(inner)[0] in (str, int):
                 yield Column(f"{prefix}{name}", list)
         else:
-            yield Column(f"{prefix}{name}", str if issubclass(one, StrEnum) else one)
+            yield Column(f"{prefix}{name}", str if issubclass(inner, StrEnum) else inner)
 
 
 def _is_field(kind: type, name: str) -> bool:

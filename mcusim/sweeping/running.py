@@ -66,8 +66,8 @@ def forecast(sweep: Sweep, processes: int | None = None) -> Forecast:
         asked += min(sweep.each, _TRIED)
         if time.monotonic() - began > _TRIAL_SECONDS:
             break
-    each = (time.monotonic() - began) / asked
-    return Forecast(len(sweep), networks, count, each * len(sweep) / count)
+    seconds_each = (time.monotonic() - began) / asked
+    return Forecast(len(sweep), networks, count, seconds_each * len(sweep) / count)
 
 
 def run_sweep(

@@ -55,9 +55,9 @@ def main() -> int:
     runs.add_argument("--keep", type=Path, help="folder for files with faults")
     runs.add_argument("--no-judge", action="store_true", help="without TFLM")
     for name, do in (("replay", replay), ("minimise", minimise)):
-        one = kinds.add_parser(name)
-        one.add_argument("files", nargs="+", type=Path)
-        one.set_defaults(do=do)
+        subparser = kinds.add_parser(name)
+        subparser.add_argument("files", nargs="+", type=Path)
+        subparser.set_defaults(do=do)
     shows = kinds.add_parser("show")
     shows.add_argument("number", type=int)
     shows.add_argument("--seed", type=int, default=0)

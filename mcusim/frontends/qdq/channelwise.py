@@ -182,7 +182,7 @@ class _Writer:
         """A depthwise convolution that multiplies its input's channels first: its weights do, and its bias does not."""
         weights = self.network.real(step.input(1))
         assert weights is not None
-        each = np.repeat(factors, weights.shape[0] // factors.size)
+        of_channel = np.repeat(factors, weights.shape[0] // factors.size)
         attributes: dict[str, Attribute] = dict(step.attributes)
         factor, offset = step.array("factor"), step.array("offset")
         old = np.ones(1) if factor is None else factor.astype(np.float64).ravel()
@@ -190,7 +190,7 @@ class _Writer:
         if bias is not None:
             behind = 0.0 if offset is None else offset.astype(np.float64).ravel()
             attributes["offset"] = bias.astype(np.float64).ravel() * old + behind
-        attributes["factor"] = each * old
+        attributes["factor"] = of_channel * old
         return replace(step, inputs=step.inputs[:2], attributes=attributes)
 
     def _limited(self, step: Step) -> tuple[Step, ...]:

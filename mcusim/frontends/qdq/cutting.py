@@ -67,8 +67,8 @@ def split(emitter: Emitter, step: Step) -> None:
     parts = len(step.outputs)
     sizes = numbers(emitter, step, "split", 1)
     if sizes is None:
-        each = -(-held.shape[axis] // parts)
-        sizes = (each,) * (parts - 1) + (held.shape[axis] - each * (parts - 1),)
+        length = -(-held.shape[axis] // parts)
+        sizes = (length,) * (parts - 1) + (held.shape[axis] - length * (parts - 1),)
     if sum(sizes) != held.shape[axis] or len(sizes) != parts or min(sizes) < 1:
         raise step.refuse(f"parts of {sizes} do not make up {held.shape[axis]}", "export the model again")
     start = 0
@@ -87,8 +87,8 @@ def gather(emitter: Emitter, step: Step) -> None:
     if places.elements is not None and places.elements.ndim == 0 and held.elements is None:
         index = int(places.elements) % held.shape[axis]
         walks = {i: (0, whole, 1) for i, whole in enumerate(held.shape)} | {axis: (index, index + 1, 1)}
-        one = cut(emitter, held, walks, (*held.shape[:axis], 1, *held.shape[axis + 1 :]), f"{step.output}/one")
-        place_reshaped(emitter, step, one, tuple(size for i, size in enumerate(one.shape) if i != axis))
+        element = cut(emitter, held, walks, (*held.shape[:axis], 1, *held.shape[axis + 1 :]), f"{step.output}/one")
+        place_reshaped(emitter, step, element, tuple(size for i, size in enumerate(element.shape) if i != axis))
         return
     if held.grid is not None and held.grid.quantization.is_per_channel:
         raise step.refuse("its table has a scale a channel", "quantise it per tensor")
