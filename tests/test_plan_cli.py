@@ -369,3 +369,36 @@ def test_a_planned_file_can_be_reordered_and_the_gain_is_told(corpus):
     assert "14,208" in out
     assert document_of("plan", "planned.tflite", "--runtime", "tflm")["arena_bytes"] == 14_864
     assert document_of("plan", "again.tflite", "--runtime", "tflm")["arena_bytes"] == 14_208
+
+
+def test_a_runtime_that_nobody_named_is_told(tmp_path: Path) -> None:
+    """Alone the network goes to another runtime than in company, emitted, or on 64 bits: each says so, and why."""
+    alone = document_of("plan", "mcunet-vww0")["runtime"]
+    assert (alone["name"], alone["pointer_bits"]) == ("tinyengine", 32)
+    for words, why in (
+        (["mcunet-vww1"], "networks share an arena"),
+        (["--pointer-bits", "64"], "pointers of 64 bits"),
+    ):
+        chosen = document_of("plan", "mcunet-vww0", *words)["runtime"]
+        assert chosen["name"] == "tflm"
+        assert why in chosen["why"]
+        assert "no runtime was named" in " ".join(run("plan", "mcunet-vww0", *words).out.split())
+        assert document_of("plan", "mcunet-vww0", "--runtime", "tflm", *words)["runtime"]["why"] is None
+    header = run("plan", "mcunet-vww0", "--emit", "header", "-").out
+    assert "what --emit writes is for TensorFlow Lite Micro, and no runtime was named" in " ".join(header.split())
+    assert "no runtime was named" not in run("plan", "mcunet-vww0", "--runtime", "tflm", "--emit", "header", "-").out
+    wheel = run("plan", "mcunet-vww0", "--pointer-bits", "64", "--emit", "header", "-").out
+    assert "`mcusim plan MODEL --runtime tflm --pointer-bits 64 --emit header FILE`" in wheel
+    assert "benchmark adds" not in wheel
+
+
+def test_two_networks_in_python_share_an_arena() -> None:
+    shared, document = mcusim.plan(["mcunet-vww0", "mcunet-vww1"]), document_of("plan", "mcunet-vww0", "mcunet-vww1")
+    assert shared.recommended_arena_bytes == document["recommended_arena_bytes"]
+    assert shared.to_frame()["model"].tolist() == [each["model"] for each in document["models"]]
+    assert repr(shared).startswith("<SharedPlan 2 networks with 'tflm'")
+    for wrong, named in (({"profile": "stm32f412"}, "profile"), ({"schedule": "patch:2x2@3"}, "schedule")):
+        with pytest.raises(mcusim.McusimError, match=f"{named}: several networks share an arena"):
+            mcusim.plan(["mcunet-vww0", "mcunet-vww1"], **wrong)
+    with pytest.raises(mcusim.McusimError, match="there is no network"):
+        mcusim.plan([])

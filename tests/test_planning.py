@@ -151,7 +151,9 @@ def test_a_plan_of_what_cannot_run_says_so():
     assert plan.refusals
     report = mcusim.simulate(graph, profile="stm32h743", runtime="tflm")
     assert set(plan.refusals) <= set(report.warnings)
-    text = "\n".join(line.plain for line in plan_lines(plan, flash_ledger(graph, RUNTIMES["tflm"]), None, 100, UNICODE))
+    text = "\n".join(
+        line.plain for line in plan_lines(plan, "", flash_ledger(graph, RUNTIMES["tflm"]), None, 100, UNICODE)
+    )
     assert "! tflm cannot run" in text
     assert not plan_memory(mcusim.load("mcunet-vww0"), "tflm").refusals
 

@@ -36,6 +36,13 @@ class RuntimeName(TypedDict):
     version: str
 
 
+class ChosenRuntime(RuntimeName):
+    """A runtime that answers.   why: it does, where nobody named one; None where somebody did, or it comes first."""
+
+    why: str | None
+    pointer_bits: int
+
+
 class SystemDocument(TypedDict):
     """A runtime at a version on a board, as `System`."""
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcusim.arguments import chosen_runtime
 from mcusim.boards.board import Board
 from mcusim.cli.options import (
     BANK,
@@ -53,9 +52,10 @@ from mcusim.networks.loading import load
 from mcusim.render.banks import bank_lines, spread_lines
 from mcusim.render.plan import BufferChoice, comparison_lines, plan_lines
 from mcusim.render.text import paragraph
-from mcusim.runtimes import Runtime, find_runtime
-from mcusim.runtimes.tflm import with_pointer_bits
+from mcusim.runtimes import Runtime
+from mcusim.runtimes.choosing import RuntimeChoice
 from mcusim.schedule import Schedule, parse_schedule
+from mcusim.simulation.planning import EMITTED, planning_runtime
 from mcusim.version import __version__
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def plan(
     if len(models) > 1:
         given: dict[str, object] = {"--planner": planner, "--reorder": reorder, "--all": every, "--profile": profile}
         _refuse_beside_several({**given, "--map": linked, "--emit": emit, "--csv": csv, "--input": input_place})
-        tell_shared(models, with_pointer_bits(find_runtime(runtime or "tflm"), pointer_bits), json)
+        tell_shared(models, runtime, pointer_bits, json)
         return
     model = models[0]
     refuse_overwriting((model, profile_file(profile), linked), json=json, csv=csv, emit=emit[1] if emit else None)
@@ -145,13 +145,12 @@ def plan(
     if every:
         given = {"--planner": planner, "--reorder": reorder, "--emit": emit, "--runtime": runtime}
         _refuse_beside_all({**given, "--map": linked, "--input": input_place})
-    wished = find_runtime(runtime or "tflm") if runtime or emit or pointer_bits != 32 else None
     choice = choice_option(buffers, BufferChoice, "--buffers")
     pieces = _schedule(schedule, alone="--emit" if emit else "--reorder" if reorder else "")
     board, image = board_option(profile, bank), linked_option(linked)
     loaded = load(model)
-    chosen = with_pointer_bits(chosen_runtime(wished, loaded, board)[0], pointer_bits)
-    reordered = _reordered(loaded, chosen) if reorder else None
+    chosen = planning_runtime(runtime, loaded, board, pointer_bits, EMITTED if emit else "")
+    reordered = _reordered(loaded, chosen.runtime) if reorder else None
     graph = reordered.graph if reordered is not None else loaded
     if every:
         _tell_all(graph, pieces, board, json, csv)
@@ -214,7 +213,7 @@ def _reordered(graph: Graph, runtime: Runtime) -> Reordered:
 
 def _answer(
     graph: Graph,
-    runtime: Runtime,
+    choice: RuntimeChoice,
     schedule: Schedule,
     planner: str | None,
     place: InputPlace | None,
@@ -223,21 +222,24 @@ def _answer(
     image: LinkedFirmware | None,
 ) -> PlanAnswer:
 
+    runtime = choice.runtime
     plan = plan_memory(graph, runtime, schedule, planner=planner, input_place=place)
     ledger = flash_ledger(graph, runtime, image)
     if board is None:
-        return PlanAnswer(plan, ledger, reordered, None, (), None)
+        return PlanAnswer(plan, choice, ledger, reordered, None, (), None)
     uses = bank_uses(board, plan.tenants(), plan.total_bytes)
     missed = plan.total_bytes > board.sram_budget_bytes
     has_more = len(board.runs) > 1 or bool(external_runs(board))
-    return PlanAnswer(plan, ledger, reordered, board, uses, spread_out(plan, board) if missed and has_more else None)
+    return PlanAnswer(
+        plan, choice, ledger, reordered, board, uses, spread_out(plan, board) if missed and has_more else None
+    )
 
 
 def _lines(answer: PlanAnswer, choice: BufferChoice) -> list[Text]:
     from rich.text import Text
 
     width, drawn = terminal_width(), glyphs()
-    lines = plan_lines(answer.plan, answer.flash, answer.reordered, width, drawn, choice)
+    lines = plan_lines(answer.plan, answer.choice.why, answer.flash, answer.reordered, width, drawn, choice)
     if answer.board is not None:
         lines += [Text(), *bank_lines(answer.plan, answer.board, answer.uses, width, drawn)]
         if answer.spread is not None:
@@ -245,11 +247,12 @@ def _lines(answer: PlanAnswer, choice: BufferChoice) -> list[Text]:
     return lines
 
 
-def _emitted(graph: Graph, loaded: Graph, runtime: Runtime, kind: str, target: str, seed: int) -> list[Text]:
+def _emitted(graph: Graph, loaded: Graph, choice: RuntimeChoice, kind: str, target: str, seed: int) -> list[Text]:
     """Write the file; what to say about it, beside the network as it was loaded."""
 
+    runtime = choice.runtime
     if kind == "header":
-        write_output(tflm_header(graph, runtime, __version__), target, "--emit")
+        write_output(tflm_header(graph, runtime, __version__, choice.why), target, "--emit")
         return [] if target == STDOUT else paragraph(f"{target}: the header for {graph.name}", terminal_width())
 
     plan = offline_plan(graph, runtime)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypedDict
 
 from mcusim.boards.board import Board
-from mcusim.cli.documents import RuntimeName, Versioned
+from mcusim.cli.documents import ChosenRuntime, Versioned
 from mcusim.lowering.reorder import Reordered
 from mcusim.memory.banks import BankUse, Spread, beyond_end
 from mcusim.memory.counting import Comparison
@@ -14,8 +14,9 @@ from mcusim.memory.flash import FlashLedger, KernelCode
 from mcusim.memory.planning import MemoryPlan, Tenant
 from mcusim.report import Basis
 from mcusim.runtimes import CodeItem, LedgerItem
+from mcusim.runtimes.choosing import RuntimeChoice
 
-__all__ = ["CountedDocument", "PlanAnswer", "PlanDocument", "counted_document", "plan_document"]
+__all__ = ["CountedDocument", "PlanAnswer", "PlanDocument", "chosen_document", "counted_document", "plan_document"]
 
 
 class BestPlan(TypedDict):
@@ -87,7 +88,7 @@ class PlanDocument(Versioned):
     """What `mcusim plan` answers. banks, spread: None without --profile, or where they do not apply."""
 
     model: str
-    runtime: RuntimeName
+    runtime: ChosenRuntime
     planner: str
     arena_bytes: int
     scratch_bytes: int
@@ -133,11 +134,23 @@ class PlanAnswer(NamedTuple):
     """All that one question is answered with.   uses, spread: of the board's banks, where there is a board."""
 
     plan: MemoryPlan
+    choice: RuntimeChoice
     flash: FlashLedger
     reordered: Reordered | None
     board: Board | None
     uses: tuple[BankUse, ...]
     spread: Spread | None
+
+
+def chosen_document(choice: RuntimeChoice) -> ChosenRuntime:
+    """The runtime of a plan, and why it is that one."""
+    runtime = choice.runtime
+    return {
+        "name": runtime.name,
+        "version": runtime.version,
+        "why": choice.why or None,
+        "pointer_bits": runtime.pointer_bits,
+    }
 
 
 def counted_document(name: str, rows: Sequence[Comparison]) -> CountedDocument:
@@ -166,7 +179,7 @@ def plan_document(answer: PlanAnswer) -> PlanDocument:
     return {
         "schema_version": 1,
         "model": graph.name,
-        "runtime": {"name": runtime.name, "version": runtime.version},
+        "runtime": chosen_document(answer.choice),
         "planner": plan.planner_name,
         "arena_bytes": plan.arena_bytes,
         "scratch_bytes": plan.held_bytes,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypedDict
 
-from mcusim.cli.documents import RuntimeName, Versioned
+from mcusim.cli.documents import ChosenRuntime, Versioned
+from mcusim.cli.plan_documents import chosen_document
 from mcusim.cli.shell import STDOUT, document, glyphs, show, terminal_width, write_output
 from mcusim.memory.sharing import SharedPlan, share_arena
 from mcusim.networks.loading import load
 from mcusim.render.sharing import sharing_lines
-from mcusim.runtimes import Runtime
+from mcusim.runtimes.choosing import RuntimeChoice
+from mcusim.simulation.planning import SHARED, planning_runtime
 
 __all__ = ["SharedDocument", "tell_shared"]
 
@@ -25,7 +27,7 @@ class TenantNetwork(TypedDict):
 class SharedDocument(Versioned):
     """What `mcusim plan A B` answers. apart_bytes: of an arena each."""
 
-    runtime: RuntimeName
+    runtime: ChosenRuntime
     models: list[TenantNetwork]
     arena_bytes: int
     persistent_bytes: int
@@ -35,19 +37,21 @@ class SharedDocument(Versioned):
     warnings: Sequence[str]
 
 
-def tell_shared(models: Sequence[str], runtime: Runtime, json: str | None) -> None:
+def tell_shared(models: Sequence[str], runtime: str | None, pointer_bits: int, json: str | None) -> None:
     """One arena for several networks: the largest head and all tails."""
-    plan = share_arena([load(model) for model in models], runtime)
+    graphs = [load(model) for model in models]
+    choice = planning_runtime(runtime, graphs[0], None, pointer_bits, SHARED)
+    plan = share_arena(graphs, choice.runtime)
     if json is not None:
-        write_output(document(_plain_shared(plan)), json, "--json")
+        write_output(document(_plain_shared(plan, choice)), json, "--json")
     if json != STDOUT:
-        show(sharing_lines(plan, terminal_width(), glyphs()))
+        show(sharing_lines(plan, choice.why, terminal_width(), glyphs()))
 
 
-def _plain_shared(plan: SharedPlan) -> SharedDocument:
+def _plain_shared(plan: SharedPlan, choice: RuntimeChoice) -> SharedDocument:
     return {
         "schema_version": 1,
-        "runtime": {"name": plan.runtime.name, "version": plan.runtime.version},
+        "runtime": chosen_document(choice),
         "models": [
             {
                 "model": each.graph.name,

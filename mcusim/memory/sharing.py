@@ -12,12 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mcusim.errors import PlanError
 from mcusim.graph import Graph
 from mcusim.memory.placement import ARENA_ALIGNMENT_BYTES
 from mcusim.memory.planning import MemoryPlan, plan_memory
 from mcusim.runtimes import Runtime
+from mcusim.units import format_bytes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["SharedPlan", "share_arena"]
 
@@ -67,6 +72,18 @@ class SharedPlan:
             sentences += [f"{plan.graph.name}: {each}" for each in plan.refusals]
             sentences += [f"{plan.graph.name}: {plan.persistent.warning}."] if plan.persistent.warning else []
         return tuple(sentences)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a network: its head, its tail, and what it takes alone."""
+        import pandas as pd
+
+        columns = ("model", "arena_bytes", "persistent_bytes", "total_bytes")
+        rows = [(p.graph.name, p.arena_bytes, p.persistent.size_bytes, p.total_bytes) for p in self.plans]
+        return pd.DataFrame(rows, columns=columns)
+
+    def __repr__(self) -> str:
+        shared = f"{len(self.plans)} networks with {self.runtime.name!r} in one arena"
+        return f"<SharedPlan {shared}: {format_bytes(self.recommended_arena_bytes)}>"
 
     def _setup_bytes(self, graph: Graph) -> int:
         return self.runtime.setup(graph) if self.runtime.setup is not None else 0

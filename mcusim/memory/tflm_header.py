@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator
 
 from mcusim.errors import PlanError
@@ -15,6 +16,7 @@ from mcusim.runtimes import Runtime
 __all__ = ["operators_of", "resolver_call", "tflm_header"]
 
 ALIGNMENT = 16
+PLAIN_POINTER_BITS = 32
 
 _IRREGULAR = {
     "BATCH_MATMUL": "BatchMatMul",
@@ -46,24 +48,26 @@ def operators_of(graph: Graph) -> tuple[str, ...]:
     return tuple(sorted({node.op for part in (graph, *graph.subgraphs) for node in part.nodes}))
 
 
-def tflm_header(graph: Graph, runtime: Runtime, version: str) -> str:
+def tflm_header(graph: Graph, runtime: Runtime, version: str, why: str = "") -> str:
     """The text of the header: C99 and C++.
 
-    version: of mcusim.   Raises PlanError for a runtime outside the TFLM family.
+    version: of mcusim.   why: this runtime, where nobody named one.   Raises PlanError for a runtime outside the TFLM family.
     """
     if not runtime.reads_offline_plan:
         fix = "use --runtime tflm or tflm-cmsis-nn"
         raise PlanError("has no interpreter to set up", where=f"runtime '{runtime.name}'", fix=fix)
-    return "\n".join(_lines(graph, runtime, version)) + "\n"
+    return "\n".join(_lines(graph, runtime, version, why)) + "\n"
 
 
-def _lines(graph: Graph, runtime: Runtime, version: str) -> Iterator[str]:
+def _lines(graph: Graph, runtime: Runtime, version: str, why: str) -> Iterator[str]:
     prefix = re.sub(r"\W+", "_", graph.name, flags=re.ASCII).strip("_").upper() or "MODEL"
     prefix = prefix if not prefix[0].isdigit() else f"MODEL_{prefix}"
     guard = f"MCUSIM_{prefix}_H"
     target = f"{runtime.title}, a {runtime.pointer_bits}-bit target"
     yield f"/* {_comment(graph.name)}: what TensorFlow Lite Micro needs ({target})."
-    yield f" * Written by mcusim {version}: `mcusim plan MODEL --emit header FILE`."
+    bits = "" if runtime.pointer_bits == PLAIN_POINTER_BITS else f" --pointer-bits {runtime.pointer_bits}"
+    yield f" * Written by mcusim {version}: `mcusim plan MODEL --runtime {runtime.name}{bits} --emit header FILE`."
+    yield from [f" * {_comment(line)}" for line in textwrap.wrap(f"{runtime.name}; {why}.", 110)] if why else []
     yield " *"
     yield f" *   alignas({ALIGNMENT}) static uint8_t arena[{prefix}_ARENA_BYTES];"
     yield f" *   static tflite::MicroMutableOpResolver<{prefix}_OPERATORS> resolver;"
@@ -97,7 +101,11 @@ def _sizes(graph: Graph, runtime: Runtime, prefix: str) -> Iterator[str]:
     if plan.persistent.warning:
         yield f"/* At least these sizes: {_comment(plan.persistent.warning)}. */"
     yield "/* Arena of the model as it is, in bytes, for plain firmware: it sets up in it and runs in it."
-    yield f" * TFLM's benchmark adds {harness_bytes:,} (a recorder, slots for variables); add them if you link that. */"
+    if harness_bytes:
+        added = f"{harness_bytes:,} (a recorder, slots for variables)"
+        yield f" * TFLM's benchmark adds {added}; add them if you link that. */"
+    else:
+        yield " * What a recorder of allocations takes is counted in it, as the Python wheel has one. */"
     yield _define(f"{prefix}_ARENA_BYTES", plan.total_bytes, "head + tail, or more where setting up needs more")
     yield _define(f"{prefix}_HEAD_BYTES", plan.arena_bytes, f"tensors and scratch, placed by {plan.planner_name}")
     yield _define(f"{prefix}_TAIL_BYTES", persistent_bytes, "the interpreter's own structures")

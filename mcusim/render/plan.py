@@ -38,15 +38,18 @@ class BufferChoice(StrEnum):
 
 def plan_lines(
     plan: MemoryPlan,
+    why: str,
     ledger: FlashLedger,
     reordered: Reordered | None,
     width: int,
     glyphs: Glyphs,
     buffers: BufferChoice = BufferChoice.PEAK,
 ) -> list[Text]:
-    """All but the banks, as lines of at most `width` cells."""
+    """All but the banks, as lines of at most `width` cells.   why: this runtime, where nobody named one."""
     name = plan.program.graph.name
     lines = headline(f"{name} with {plan.runtime.name}", _verdict(plan), _style(plan), width)
+    if why:
+        lines += paragraph(f"{plan.runtime.name}; {why}", width, style="dim")
     for refusal in plan.refusals:
         lines += paragraph(f"! {refusal}", width, style="yellow", hanging="  ")
     lines += [Text(), *fields(_facts(plan, reordered), width)]

@@ -11,8 +11,8 @@ from mcusim.render.text_table import Bar, Cell, Column, table
 __all__ = ["sharing_lines"]
 
 
-def sharing_lines(plan: SharedPlan, width: int, glyphs: Glyphs) -> list[Text]:
-    """A row a network, and what they take together."""
+def sharing_lines(plan: SharedPlan, why: str, width: int, glyphs: Glyphs) -> list[Text]:
+    """A row a network, and what they take together.   why: this runtime, where nobody named one."""
     largest = max(plan.arena_bytes, *(each.persistent.size_bytes for each in plan.plans), 1)
     columns = (
         Column("network", least=12, most=40),
@@ -34,7 +34,8 @@ def sharing_lines(plan: SharedPlan, width: int, glyphs: Glyphs) -> list[Text]:
     title = (
         f"{len(plan.plans)} networks with {plan.runtime.name} in one arena of {in_kib(plan.recommended_arena_bytes)}"
     )
-    lines = [*paragraph(title, width, style="bold"), Text(), *table(columns, cells, width, glyphs), Text()]
+    chosen = paragraph(f"{plan.runtime.name}; {why}", width, style="dim") if why else []
+    lines = [*paragraph(title, width, style="bold"), *chosen, Text(), *table(columns, cells, width, glyphs), Text()]
     sentences = [
         f"arena to give: {plan.recommended_arena_bytes:,} bytes: the largest head ({plan.arena_bytes:,}), all tails "
         f"({plan.persistent_bytes:,}), and {plan.setup_bytes:,} to set up in and for alignment; an arena each: "

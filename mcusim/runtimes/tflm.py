@@ -27,7 +27,15 @@ from mcusim.runtimes.tflm_refusals import REFERENCE_REFUSALS
 from mcusim.runtimes.tflm_setup import setup_bytes
 from mcusim.runtimes.tflm_storage import MCU_POINTER_BYTES
 
-__all__ = ["BENCHMARKED", "TFLM", "TFLM_WHEEL", "exported_file_bytes", "stored_file", "with_pointer_bits"]
+__all__ = [
+    "BENCHMARKED",
+    "TFLM",
+    "TFLM_WHEEL",
+    "WHEEL_POINTER_BITS",
+    "exported_file_bytes",
+    "stored_file",
+    "with_pointer_bits",
+]
 
 BENCHMARKED = frozenset({"ADD", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "PAD", "RESHAPE"})
 """Operators of the two networks whose flash on STM32H743 was published, under both builds of TFLM."""
@@ -116,9 +124,11 @@ def with_pointer_bits(runtime: Runtime, bits: int) -> Runtime:
     """
     if bits == 8 * MCU_POINTER_BYTES:
         return runtime
-    if bits != 8 * WHEEL_POINTER_BYTES or runtime is not TFLM:
+    if bits != WHEEL_POINTER_BITS or runtime is not TFLM:
         what = f"nobody has compared {runtime.name} with pointers of {bits} bits"
-        raise InputError(what, where="--pointer-bits", fix="use --pointer-bits 32, or --runtime tflm --pointer-bits 64")
+        raise InputError(
+            what, where="--pointer-bits", fix="use --pointer-bits 32, or --pointer-bits 64 with --runtime tflm"
+        )
     return TFLM_WHEEL
 
 
@@ -155,6 +165,7 @@ TFLM = register(
 )
 
 WHEEL_POINTER_BYTES = 8
+WHEEL_POINTER_BITS = 8 * WHEEL_POINTER_BYTES
 
 
 def _wheel_scratch(signature: Signature) -> Scratch:
@@ -186,6 +197,6 @@ TFLM_WHEEL = replace(
     setup=_wheel_setup,
     harness=_no_harness,
     persistent_basis=Basis.EXACT,
-    pointer_bits=8 * WHEEL_POINTER_BYTES,
+    pointer_bits=WHEEL_POINTER_BITS,
 )
 """What the Python package tflite-micro takes: the arena to give it starts, and nothing smaller by 16 bytes does."""
