@@ -102,17 +102,33 @@ def test_the_next_board_is_the_first_of_all_boards(model, profile):
     code, out, _ = run("run", model, "--profile", "all", "--json", "-")
     assert code == 0
     rows = [row for row in json.loads(out)["reports"] if row["verdict"] == "fits" and row["profile"]["name"] != profile]
-    board = [remedy for remedy in advice.remedies if remedy.kind is RemedyKind.BOARD]
+    boards = [remedy for remedy in advice.remedies if remedy.kind is RemedyKind.BOARD]
+    whole = [remedy for remedy in boards if "schedule" not in remedy.what]
+    for remedy in boards:
+        if remedy not in whole:  # a smaller board, which another runtime's pieces fit
+            assert remedy.fits
+            assert "runtime mcusim, schedule " in remedy.what
+            assert not whole or remedy.sram_bytes < whole[0].sram_bytes
+            assert_typed(remedy)
     if not rows:
-        assert not [remedy for remedy in board if remedy.fits]
+        assert not [remedy for remedy in whole if remedy.fits]
         return
     smallest = rows[0]
-    (remedy,) = board
+    (remedy,) = whole
     assert f"board {smallest['profile']['name']}" in remedy.what
     assert remedy.sram_bytes == smallest["sram"]["peak_bytes"]
     assert remedy.flash_bytes == smallest["flash"]["total_bytes"]
     assert remedy.ms == pytest.approx(smallest["latency"]["ms"])
     assert_typed(remedy)
+
+
+def test_runtime_board_and_schedule_together():
+    """No board of flash enough holds it whole: one does in pieces, with a runtime that runs pieces there."""
+    advice = remedies("mbv2-w1.0-r224", profile="stm32f746").remedies
+    fitting = [remedy for remedy in advice if remedy.fits and remedy.keeps_outputs]
+    assert fitting[0].kind is RemedyKind.BOARD
+    assert all(word in fitting[0].what for word in ("board ", "runtime mcusim", "schedule "))
+    assert_typed(fitting[0])
 
 
 def test_another_order_of_a_file(tmp_path: Path):

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mcusim import zoo
-from mcusim.advising.ways import Limits, Way, cut, external, reordered, replanned
+from mcusim.advising.ways import Limits, Way, cut, external, fewest_bytes, reordered, replanned
 from mcusim.arguments import Budgets, chosen_runtime, the_board, the_budgets, the_graph
 from mcusim.boards import all_boards
 from mcusim.boards.board import Board
@@ -307,16 +307,25 @@ class _Patient:
             yield last
 
     def boards(self) -> Iterator[Remedy]:
-        """The smallest board that holds it as it is; and a smaller one under another runtime, where there is one."""
+        """The smallest board that holds it as it is; then smaller ones: under another runtime, in pieces.
+
+        In pieces is asked only where the network does not fit as it is: it takes a search a board and runtime.
+        """
         wished = None if self.picks_runtime else self.runtime
-        asked = next(self._smallest([wished]), None)
-        if asked is not None:
-            yield _of(RemedyKind.BOARD, self._board_named(asked[1]), True, asked[1], asked[0].command)
+        every = (*preferred(), RUNTIMES[OWN])
+        rows = [next(self._smallest([wished]), None)]
         if wished is not None:
-            others = [each for each in (*preferred(), RUNTIMES[OWN]) if each.name != wished.name]
-            other = next(self._smallest(others), None)
-            if other is not None and (asked is None or _size(other[1]) < _size(asked[1])):
-                yield _of(RemedyKind.BOARD, self._board_named(other[1]), True, other[1], other[0].command)
+            rows.append(next(self._smallest([each for each in every if each.name != wished.name]), None))
+        if not self.report.fits:
+            least = min([_size(row[1]) for row in rows if row is not None], default=None)
+            rows.append(next(self._in_pieces([each for each in every if each.cut_stages], least), None))
+        smallest: tuple[int, int] | None = None
+        for row in rows:
+            if row is None or (smallest is not None and _size(row[1]) >= smallest):
+                continue
+            way, answer = row
+            smallest = _size(answer)
+            yield _of(RemedyKind.BOARD, self._board_named(answer), True, answer, way.command)
 
     def _smallest(self, runtimes: Sequence[Runtime | None]) -> Iterator[tuple[Way, Report]]:
         """Boards that hold the network, the smallest first, of equal ones the fastest, as in `run --profile all`.
@@ -339,15 +348,43 @@ class _Patient:
             yield from sorted(certain, key=lambda pair: (_time(pair[1]), pair[1].profile.name))
         yield from uncertain
 
-    def _holding(self, board: Board, runtimes: Sequence[Runtime | None]) -> Iterator[tuple[Way, Report]]:
-        """Those of the runtimes that run the network there, in SRAM that holds it. Flash and time may be unsure."""
+    def _in_pieces(self, runtimes: Sequence[Runtime], below: tuple[int, int] | None) -> Iterator[tuple[Way, Report]]:
+        """Boards that hold the network under some schedule, the smallest first, none as large as `below`.
+
+        Of several runtimes on one board the fastest counts.
+        """
+        least = {runtime: fewest_bytes(self._on(self.way.board, runtime)) for runtime in runtimes}
+        for board in sorted(all_boards(), key=_room):
+            if below is not None and _room(board) >= below:
+                return
+            fitting = []
+            for runtime in runtimes:
+                if not runtime.serves(board) or board.name == self.way.board.name:
+                    continue
+                way = self._on(board, runtime)
+                whole = way.answer()  # neither its flash nor its kernels depend on the schedule
+                if whole is None or whole.flash.fits is False or not whole.runtime.runs:
+                    continue
+                pieces = cut(way) if 0.9 * least[runtime] <= board.sram_budget_bytes else None
+                answer = None if pieces is None else pieces.answer()
+                if pieces is not None and answer is not None and answer.fits:
+                    fitting.append((pieces, answer))
+            if fitting:
+                yield min(fitting, key=lambda pair: _time(pair[1]))
+
+    def _on(self, board: Board, runtime: Runtime | None) -> Way:
+        """The way on another board, which is held to its own budgets where the user stated larger ones."""
         stated = self.way.limits
         limits = Limits(max_ms=stated.max_ms) if stated.what_if else stated
+        built = None if runtime is None else runtime.on(board.core)
+        return replace(self.way, board=board, profile=board.name, runtime=built, limits=limits)
+
+    def _holding(self, board: Board, runtimes: Sequence[Runtime | None]) -> Iterator[tuple[Way, Report]]:
+        """Those of the runtimes that run the network there, in SRAM that holds it. Flash and time may be unsure."""
         for runtime in runtimes:
             if runtime is not None and not runtime.serves(board):
                 continue
-            built = None if runtime is None else runtime.on(board.core)
-            way = replace(self.way, board=board, profile=board.name, runtime=built, limits=limits)
+            way = self._on(board, runtime)
             answer = way.answer()
             if answer is not None and answer.runtime.runs and answer.fits is not False and answer.sram.fits:
                 yield way, answer
@@ -362,9 +399,10 @@ class _Patient:
         return 0.9 * min([math.inf if answer is None else answer.sram.peak_bytes for answer in answers])
 
     def _board_named(self, answer: Report) -> str:
-        """The board, and the runtime where it is another."""
-        board = f"board {answer.profile.name}"
-        return board if answer.runtime.name == self.runtime.name else f"{board}, runtime {answer.runtime.name}"
+        """The board, and the runtime where it is another, and the schedule where it runs in pieces."""
+        board, schedule = f"board {answer.profile.name}", answer.schedule.spec
+        runtime = "" if answer.runtime.name == self.runtime.name else f", runtime {answer.runtime.name}"
+        return f"{board}{runtime}" + ("" if schedule == "layer" else f", schedule {schedule}")
 
     def _asked(self, network: Mapping[str, Any]) -> Report | None:
         """An answer, or None where such a network cannot be built or run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -15,10 +16,10 @@ from mcusim.lowering.rules import InputPlace
 from mcusim.planners import PLANNERS
 from mcusim.report import Report
 from mcusim.runtimes import Runtime
-from mcusim.searching import search
+from mcusim.searching import Front, search
 from mcusim.simulation.simulate import simulate
 
-__all__ = ["Limits", "Way", "cut", "external", "reordered", "replanned"]
+__all__ = ["Limits", "Way", "cut", "external", "fewest_bytes", "reordered", "replanned"]
 
 
 class Limits(NamedTuple):
@@ -124,12 +125,27 @@ def external(way: Way) -> Way | None:
 
 def cut(way: Way) -> Way | None:
     """The way with the cheapest schedule that the runtime can run and that fits, or the smallest there is."""
+    front = _front(way)
+    if front is None:
+        return None
+    schedule = str((front.best or front.nearest).schedule)
+    return None if schedule == "layer" else replace(way, schedule=schedule)
+
+
+def fewest_bytes(way: Way) -> float:
+    """SRAM that the way takes under the schedule that takes least; infinite where none is known."""
+    front = _front(way)
+    return math.inf if front is None else min([point.peak_bytes for point in front.points], default=math.inf)
+
+
+def _front(way: Way) -> Front | None:
+    """The schedules worth having of a way, None where its runtime runs in no pieces or the search does not answer."""
     if way.runtime is None or not way.runtime.cut_stages:
         return None
     budgets = the_budgets(way.board, way.limits.sram_bytes, what_if=True)
     try:
         graph = reorder(way.graph, way.runtime.rules).graph if way.reorder else way.graph
-        front = search(
+        return search(
             graph,
             profile=way.board,
             runtime=way.runtime,
@@ -140,5 +156,3 @@ def cut(way: Way) -> Way | None:
         )
     except McusimError:
         return None
-    schedule = str((front.best or front.nearest).schedule)
-    return None if schedule == "layer" else replace(way, schedule=schedule)

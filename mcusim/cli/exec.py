@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
 from mcusim.arithmetic.quant import dtype_range
-from mcusim.cli.options import MAX_MEMORY, option
-from mcusim.cli.shell import STDOUT, pass_on_notices, refuse_overwriting, refuse_same_target, write_bytes, write_output
+from mcusim.cli.documents import Versioned
+from mcusim.cli.options import JSON, MAX_MEMORY, option
+from mcusim.cli.shell import (
+    STDOUT,
+    document,
+    pass_on_notices,
+    refuse_overwriting,
+    refuse_same_target,
+    write_bytes,
+    write_output,
+)
 from mcusim.errors import InputError
 from mcusim.execution import execute
+from mcusim.execution.preparation import numerics_of
 from mcusim.frontends.array_files import read_arrays
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.graph import DType, Graph, Tensor
@@ -27,7 +38,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-__all__ = ["RANDOM", "exec_", "load_network", "read_arrays", "read_inputs"]
+__all__ = ["RANDOM", "ExecDocument", "exec_", "load_network", "read_arrays", "read_inputs"]
+
+
+class OutputDocument(TypedDict):
+    """An output. values: all of them, row by row; what is no number (NaN, infinity) as text."""
+
+    name: str
+    dtype: str
+    shape: list[int]
+    scale: float | None
+    zero_point: int | None
+    values: list[float | int | bool | str]
+
+
+class ExecDocument(Versioned):
+    """What `mcusim exec` answers."""
+
+    model: str
+    runtime: str
+    schedule: str
+    numerics: str
+    outputs: list[OutputDocument]
+
 
 RANDOM = "random"
 NOT_DRAWN = frozenset({DType.BFLOAT16})
@@ -66,6 +99,7 @@ def exec_(
             metavar="BITS", help="Fewer bits a tensor: wNaM, such as w4a8, or the document of `mcusim bits --json`."
         ),
     ] = None,
+    json: Annotated[str | None, JSON] = None,
     max_memory: Annotated[str | None, MAX_MEMORY] = None,
 ) -> None:
     """Run a network on arrays: every byte is what TensorFlow Lite Micro would answer, in the arena that is planned.
@@ -81,8 +115,8 @@ def exec_(
     for name, target, kinds in (("--output", output, (".npy", ".npz")), ("--trace", trace, (".npz",))):
         if target is not None and Path(target).suffix.lower() not in kinds:
             raise InputError(f"'{target}' is no {' or '.join(kinds)}", where=name, fix=f"name a {kinds[0]} file")
-    refuse_same_target(output=output, trace=trace)
-    refuse_overwriting((model, bits, *inputs), output=output, trace=trace)
+    refuse_same_target(output=output, trace=trace, json=json)
+    refuse_overwriting((model, bits, *inputs), output=output, trace=trace, json=json)
     graph = load_network(model, seed, bits)
     if output is not None and len(graph.outputs) > 1 and Path(output).suffix.lower() == ".npy":
         what = f"the network has {len(graph.outputs)} outputs, and an .npy holds one"
@@ -100,6 +134,12 @@ def exec_(
     if output is not None:
         write_bytes(_encoded(graph, answers, output), output, "--output")
     tensors = [graph.tensors[index] for index in graph.outputs]
+    if json is not None:
+        told = {"model": graph.name, "runtime": runtime, "schedule": schedule, "numerics": str(numerics_of(numerics))}
+        outputs = [_output_document(tensor, answer) for tensor, answer in zip(tensors, answers, strict=True)]
+        write_output(document({"schema_version": 1, **told, "outputs": outputs}), json, "--json")
+        if json == STDOUT:
+            return
     lines = [_output_line(tensor, answer) for tensor, answer in zip(tensors, answers, strict=True)]
     write_output("".join(f"{line}\n" for line in lines), STDOUT, "--output")
 
@@ -183,6 +223,23 @@ def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
     return stream.getvalue()
+
+
+def _output_document(tensor: Tensor, answer: NDArray[Any]) -> OutputDocument:
+    quantization = tensor.quantization
+    return {
+        "name": tensor.name,
+        "dtype": str(answer.dtype),
+        "shape": list(answer.shape),
+        "scale": None if quantization is None else quantization.scales[0],
+        "zero_point": None if quantization is None else quantization.zero_points[0],
+        "values": [_plain(value) for value in answer.ravel().tolist()],
+    }
+
+
+def _plain(value: Any) -> float | int | bool | str:
+    is_json = isinstance(value, int | bool) or (isinstance(value, float) and math.isfinite(value))
+    return value if is_json else str(value)  # type: ignore[no-any-return]
 
 
 def _output_line(tensor: Tensor, answer: np.ndarray[Any, Any]) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Annotated, TypedDict
 
 import typer
+from rich.text import Text
 
 from mcusim.arguments import chosen_runtime
 from mcusim.cli.documents import RuntimeName, Versioned
 from mcusim.cli.options import JSON, RUNTIME
-from mcusim.cli.shell import STDOUT, document, glyphs, show, terminal_width, write_output
+from mcusim.cli.shell import STDOUT, document, glyphs, refuse_overwriting, show, terminal_width, write_output
 from mcusim.execution.preparation import cannot_execute
 from mcusim.frontends.checks import float_reason
 from mcusim.frontends.formats import QUANTISE
@@ -18,11 +19,12 @@ from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.networks.loading import load
 from mcusim.ops import OPS
+from mcusim.render.naming import distinct_names
 from mcusim.render.operators import Served, operator_list, served_list
 from mcusim.runtimes import Kernel, Runtime, find_runtime
 from mcusim.schedule import LAYER
 
-__all__ = ["OpsDocument", "ServedDocument", "ops"]
+__all__ = ["OpsDocument", "ServedDocument", "SeveralServedDocument", "ops"]
 
 
 class OperatorDocument(TypedDict):
@@ -53,11 +55,19 @@ class ServedDocument(Versioned):
     warnings: Sequence[str]
 
 
+class SeveralServedDocument(Versioned):
+    """What `mcusim ops A B` answers: a document each, in their order."""
+
+    networks: list[ServedDocument]
+
+
 def ops(
-    model: Annotated[
-        str | None,
+    models: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="MODEL", help="A .tflite or .onnx file, or the name of a published network.", show_default=False
+            metavar="[MODEL]...",
+            help="A .tflite or .onnx file, or the name of a published network; several, one after the other.",
+            show_default=False,
         ),
     ] = None,
     runtime: Annotated[str | None, RUNTIME] = None,
@@ -70,9 +80,10 @@ def ops(
     Examples:
       mcusim ops
       mcusim ops mcunet-vww0 --runtime tflm-cmsis-nn
+      mcusim ops mcunet-vww0 mcunet-vww1 --json -
     """
 
-    if model is None:
+    if not models:
         known = sorted(OPS.values(), key=lambda op: op.name)
         if json is not None:
             listed = [OperatorDocument(name=op.name, movement=str(op.movement), summary=op.summary) for op in known]
@@ -82,13 +93,21 @@ def ops(
         return
 
     wished = None if runtime is None else find_runtime(runtime)
-    graph = load(model)
-    kernels, _ = chosen_runtime(wished, graph, None)
-    served, warnings = _served(graph, kernels), _warnings(graph, kernels)
+    refuse_overwriting(models, json=json)
+    graphs = [load(model) for model in models]
+    names = distinct_names([(graph.name, graph.source.description) for graph in graphs])
+    documents, lines = [], []
+    for graph, name in zip(graphs, names, strict=True):
+        kernels, _ = chosen_runtime(wished, graph, None)
+        served, warnings = _served(graph, kernels), _warnings(graph, kernels)
+        documents.append(_plain(name, kernels, served, warnings))
+        lines += [Text()] if lines else []
+        lines += served_list(name, kernels.name, served, terminal_width(), glyphs(), warnings)
     if json is not None:
-        write_output(document(_plain(graph, kernels, served, warnings)), json, "--json")
+        several: SeveralServedDocument = {"schema_version": 1, "networks": documents}
+        write_output(document(several if len(models) > 1 else documents[0]), json, "--json")
     if json != STDOUT:
-        show(served_list(graph.name, kernels.name, served, terminal_width(), glyphs(), warnings))
+        show(lines)
 
 
 def _warnings(graph: Graph, runtime: Runtime) -> list[str]:
@@ -126,10 +145,10 @@ def _served(graph: Graph, runtime: Runtime) -> list[Served]:
     return served
 
 
-def _plain(graph: Graph, runtime: Runtime, served: list[Served], warnings: list[str]) -> ServedDocument:
+def _plain(name: str, runtime: Runtime, served: list[Served], warnings: list[str]) -> ServedDocument:
     return {
         "schema_version": 1,
-        "model": graph.name,
+        "model": name,
         "runtime": {"name": runtime.name, "version": runtime.version},
         "supported": all(layer.supported for layer in served),
         "executable": not any(layer.gap for layer in served),

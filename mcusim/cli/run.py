@@ -247,9 +247,10 @@ def run(
         if update_baseline is not None:
             write_baseline(answer.report, update_baseline)
         is_told = STDOUT not in (json, csv, trace, html)
-        tell_report(answer.report, choice, json, csv, is_told)
+        others = ask_others(asked, answer) if is_told or json is not None else []
+        tell_report(answer.report, others, choice, json, csv, is_told)
         if is_told:
-            show(other_lines(ask_others(asked, answer), terminal_width()))
+            show(other_lines(others, terminal_width()))
         if is_told and why_time:
             reasons = time_reasons(answer.report, answer.graph, answer.board, answer.runtime, learned)
             if reasons is not None:

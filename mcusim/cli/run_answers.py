@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from mcusim.cli.asking import Answer
 from mcusim.cli.sheets import boards_csv, layers_csv
@@ -24,10 +25,11 @@ from mcusim.render.boards import board_lines
 from mcusim.render.gates import change_sentence
 from mcusim.render.layers import LayerChoice
 from mcusim.render.run_report import report_lines
-from mcusim.report import SCHEMA_VERSION, Report
+from mcusim.report import SCHEMA_VERSION, Report, Verdict
 
 __all__ = [
     "ONE_ANSWER",
+    "RunDocument",
     "fits_somewhere",
     "page",
     "refuse_beside_many",
@@ -87,10 +89,37 @@ def page(question: Question, answer: Answer, files: Mapping[str, str | None], co
     return html_page(made)
 
 
-def tell_report(report: Report, layers: LayerChoice, json: str | None, csv: str | None, is_told: bool) -> None:
+class OtherRuntime(NamedTuple):
+    """What another runtime that can run the network takes on that board. ms: None where it is not known."""
+
+    runtime: str
+    version: str
+    verdict: Verdict
+    sram_bytes: int
+    flash_bytes: int | None
+    ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunDocument(Report):
+    """A report. also: the other runtimes that can run the network there; none where one was asked for."""
+
+    also: tuple[OtherRuntime, ...] = ()
+
+
+def _other(report: Report) -> OtherRuntime:
+    runtime, latency = report.runtime, report.latency
+    used = report.sram.peak_bytes, report.flash.total_bytes
+    return OtherRuntime(runtime.name, runtime.version, report.verdict, *used, latency.ms)
+
+
+def tell_report(
+    report: Report, others: Sequence[Report], layers: LayerChoice, json: str | None, csv: str | None, is_told: bool
+) -> None:
     """Files first: what goes wrong there should not follow a page of good news."""
     if json is not None:
-        write_output(document(report.to_dict()), json, "--json")
+        also = [_other(other)._asdict() for other in others]
+        write_output(document({**report.to_dict(), "also": also}), json, "--json")
     if csv is not None:
         write_output(layers_csv(report), csv, "--csv")
     if is_told:

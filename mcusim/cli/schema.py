@@ -23,7 +23,7 @@ class ReportsDocument(Versioned):
 
 
 DOCUMENTS: dict[str, tuple[str, ...]] = {
-    "run": ("report:Report", "cli.schema:ReportsDocument"),
+    "run": ("cli.run_answers:RunDocument", "cli.schema:ReportsDocument"),
     "plan": (
         "cli.plan_documents:PlanDocument",
         "cli.plan_documents:CountedDocument",
@@ -40,7 +40,8 @@ DOCUMENTS: dict[str, tuple[str, ...]] = {
     "models": ("cli.models:ModelsDocument",),
     "profiles": ("cli.profiles:ProfilesDocument", "cli.profiles:FindingsDocument"),
     "runtimes": ("cli.runtimes:RuntimesDocument",),
-    "ops": ("cli.ops:OpsDocument", "cli.ops:ServedDocument"),
+    "ops": ("cli.ops:OpsDocument", "cli.ops:ServedDocument", "cli.ops:SeveralServedDocument"),
+    "exec": ("cli.exec:ExecDocument",),
     "evaluate": ("cli.evaluate:EvaluateDocument",),
     "diff": ("cli.diff:DiffDocument", "cli.diff:FloatDocument", "cli.runtime_diff:RuntimeDiffDocument"),
     "report": ("render.published.machine:TablesDocument",),
@@ -66,7 +67,8 @@ def schema(
     """The JSON Schema of what a command writes with --json, made from the types of its answer.
 
     Without a name, that of `mcusim run`: one report, or an object whose `reports` are many, best fit first. Every
-    document has a `schema_version`; a field that is not in the schema is not in the document.
+    document has a `schema_version`; a field that is not in the schema is not in the document. Within a version fields
+    are added, and none goes or changes.
 
     \b
     Examples:

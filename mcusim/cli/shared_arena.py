@@ -10,6 +10,7 @@ from mcusim.cli.plan_documents import chosen_document
 from mcusim.cli.shell import STDOUT, document, glyphs, show, terminal_width, write_output
 from mcusim.memory.sharing import SharedPlan, share_arena
 from mcusim.networks.loading import load
+from mcusim.render.naming import distinct_names
 from mcusim.render.sharing import sharing_lines
 from mcusim.runtimes.choosing import RuntimeChoice
 from mcusim.simulation.planning import SHARED, planning_runtime
@@ -54,12 +55,12 @@ def _plain_shared(plan: SharedPlan, choice: RuntimeChoice) -> SharedDocument:
         "runtime": chosen_document(choice),
         "models": [
             {
-                "model": each.graph.name,
+                "model": name,
                 "arena_bytes": each.arena_bytes,
                 "persistent_bytes": each.persistent.size_bytes,
                 "recommended_arena_bytes": each.recommended_arena_bytes,
             }
-            for each in plan.plans
+            for each, name in zip(plan.plans, distinct_names(plan.sources), strict=True)
         ],
         "arena_bytes": plan.arena_bytes,
         "persistent_bytes": plan.persistent_bytes,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from mcusim.render.naming import distinct_names
 from mcusim.render.sheets import sheet
 from mcusim.units import cycles_to_ms
 
@@ -92,15 +93,16 @@ def validation_csv(predictions: Mapping[Group, Iterable[Prediction]]) -> str:
     return sheet(VALIDATION_COLUMNS, lines)
 
 
-def boards_csv(reports: Iterable[Report]) -> str:
+def boards_csv(reports: Sequence[Report]) -> str:
     """One line a board."""
+    names = distinct_names([(report.model.name, report.model.source) for report in reports])
     return sheet(
         BOARD_COLUMNS,
         [
             [
                 report.profile.name,
                 report.verdict,
-                report.model.name,
+                name,
                 report.runtime.name,
                 report.sram.peak_bytes,
                 report.sram.budget_bytes,
@@ -112,7 +114,7 @@ def boards_csv(reports: Iterable[Report]) -> str:
                 report.latency.high_ms,
                 None if report.energy is None else report.energy.uj,
             ]
-            for report in reports
+            for report, name in zip(reports, names, strict=True)
         ],
     )
 

@@ -35,6 +35,11 @@ class SharedPlan:
     plans: tuple[MemoryPlan, ...]
 
     @property
+    def sources(self) -> list[tuple[str, str]]:
+        """Name and source of each network: files may be called alike."""
+        return [(plan.graph.name, plan.graph.source.description) for plan in self.plans]
+
+    @property
     def arena_bytes(self) -> int:
         """The largest head."""
         return max(plan.arena_bytes for plan in self.plans)

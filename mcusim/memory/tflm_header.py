@@ -51,7 +51,8 @@ def operators_of(graph: Graph) -> tuple[str, ...]:
 def tflm_header(graph: Graph, runtime: Runtime, version: str, why: str = "") -> str:
     """The text of the header: C99 and C++.
 
-    version: of mcusim.   why: this runtime, where nobody named one.   Raises PlanError for a runtime outside the TFLM family.
+    version: of mcusim.   why: this runtime, where nobody named one.
+    Raises PlanError for a runtime outside the TFLM family.
     """
     if not runtime.reads_offline_plan:
         fix = "use --runtime tflm or tflm-cmsis-nn"

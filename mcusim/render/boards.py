@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 from rich.text import Text
 
+from mcusim.render.naming import distinct_names
 from mcusim.render.text import BASIS_WORDS, Glyphs, counted, kib, paragraph, stored_bytes
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.render.verdict import VERDICT_STYLES, VERDICT_WORDS
@@ -51,10 +52,12 @@ def _worst_share(report: Report) -> float:
 
 def board_lines(reports: Sequence[Report], width: int, glyphs: Glyphs) -> list[Text]:
     """A heading that counts, and one row an answer: a board, or a network or runtime on it."""
-    models = {report.model.name for report in reports}
+    names = distinct_names([(report.model.name, report.model.source) for report in reports])
+    models = set(names)
     runtimes = {report.runtime.name for report in reports}
     versions = {report.latency.version for report in reports} - {""}
-    rows = [_row(report, len(models) > 1, len(runtimes) > 1, len(versions) > 1) for report in reports]
+    is_told = (len(models) > 1, len(runtimes) > 1, len(versions) > 1)
+    rows = [_row(report, name, *is_told) for report, name in zip(reports, names, strict=True)]
     lines = [*paragraph(_heading(reports), width, style="bold"), Text(), *table(_COLUMNS, rows, width, glyphs)]
     basis = {report.latency.basis for report in reports if report.latency.ms is not None}
     memory = _explained({report.sram.basis for report in reports})
@@ -76,7 +79,7 @@ def _explained(bases: Collection[Basis]) -> str:
 
 def _heading(reports: Sequence[Report]) -> str:
     """What was asked, and how many of the answers are yes."""
-    models = {report.model.name for report in reports}
+    models = {*distinct_names([(report.model.name, report.model.source) for report in reports])}
     runtimes = {report.runtime.name for report in reports}
     boards = {report.profile.name for report in reports}
     verdicts = [report.verdict for report in reports]
@@ -147,7 +150,7 @@ _COLUMNS = (
 )
 
 
-def _row(report: Report, with_model: bool, with_runtime: bool, with_version: bool) -> list[Cell | Bar]:
+def _row(report: Report, name: str, with_model: bool, with_runtime: bool, with_version: bool) -> list[Cell | Bar]:
     sram, flash, ms = report.sram, report.flash, report.latency.ms
     style = VERDICT_STYLES[report.verdict].removeprefix("bold ")
     used = sram.peak_bytes / sram.budget_bytes
@@ -158,7 +161,7 @@ def _row(report: Report, with_model: bool, with_runtime: bool, with_version: boo
     return [
         Cell(report.profile.name),
         Cell(_verdict(report), style),
-        Cell(report.model.name if with_model else ""),
+        Cell(name if with_model else ""),
         Cell(report.runtime.name if with_runtime else ""),
         Cell(report.profile.core, "dim"),
         Cell(f"{report.profile.clock_hz / 1e6:g}", "dim"),

@@ -33,7 +33,7 @@ def layers_plot(report: Report, kind: str) -> bytes:
         axes = made.subplots()
         named = slowest(report, NAMED)
         _draw_bars(axes, report)
-        _draw_ranks(axes, report, named)
+        _draw_numbers(axes, report, named)
         made.supxlabel("\n".join(_key(named, report)), fontsize=style.SMALL_POINTS, color=style.GREY)
         return style.drawn(made, kind)
 
@@ -73,13 +73,13 @@ def _ms(ms: float) -> str:
     return three_digits(ms) if ms >= 100 else f"{ms:.3g}"
 
 
-def _draw_ranks(axes: Axes, report: Report, named: list[Slow]) -> None:
-    """1 above the slowest bar, and so on: the key below tells their names."""
+def _draw_numbers(axes: Axes, report: Report, named: list[Slow]) -> None:
+    """Its number above each of the slowest bars: the key below tells their names."""
     place = {layer.index: place for place, layer in enumerate(executed(report))}
-    for rank, one in enumerate(named, 1):
+    for one in named:
         height = cycles_to_ms(one.layer.cycles or 0, report.profile.clock_hz)
         axes.annotate(
-            str(rank),
+            str(one.layer.index),
             (place[one.layer.index], height),
             (0, 1.5),
             textcoords="offset points",
@@ -93,9 +93,9 @@ def _draw_ranks(axes: Axes, report: Report, named: list[Slow]) -> None:
 def _key(named: list[Slow], report: Report) -> list[str]:
     """Lines of names, none wider than the picture."""
     entries = [
-        f"{rank} {shorten(_plain(one.name), NAME_CELLS, UNICODE)}, "
+        f"{one.layer.index} {shorten(_plain(one.name), NAME_CELLS, UNICODE)}, "
         f"{_ms(cycles_to_ms(one.layer.cycles or 0, report.profile.clock_hz))} ms ({format_percent(one.share)})"
-        for rank, one in enumerate(named, 1)
+        for one in named
     ]
     lines: list[str] = []
     for entry in entries:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from mcusim.graph import Shape
 from mcusim.ops import Movement, OpDef
-from mcusim.render.text import Glyphs, first_name, headline, paragraph, shape_text
+from mcusim.render.text import Glyphs, first_name, headline, paragraph, shape_text, short_op
 from mcusim.render.text_table import Bar, Cell, Column, table
 
 __all__ = ["Served", "operator_list", "served_list"]
@@ -63,10 +63,10 @@ def served_list(
     columns = (
         Column("#", right=True),
         Column("layer", least=10, most=32),
-        Column("op", drop=4, least=10),
+        Column("op", drop=4, whole=True),
         Column("output", drop=3),
-        Column("kernel", least=26),
-        Column("why", drop=2, least=14, most=60),
+        Column("kernel", least=20),
+        Column("why", whole=True),
     )
     running = [layer for layer in served if layer.kernel or not layer.supported]
     names = [first_name(layer.name) for layer in running]
@@ -94,6 +94,8 @@ def _layers(count: int) -> str:
     return f"{count} layer{'s' * (count > 1)}"
 
 
+_TOLD_BELOW = "see below"
+"""In the place of a refusal, which is a sentence."""
 NAMED = 3
 """So many layers with one hint are named; of more, their number is told."""
 
@@ -127,8 +129,8 @@ def _row(layer: Served, name: str, glyphs: Glyphs) -> list[Cell | Bar]:
     return [
         Cell(str(layer.node), "dim"),
         Cell(name),
-        Cell(layer.op, style),
+        Cell(short_op(layer.op), style),
         Cell(shape_text(layer.output_shape, glyphs)),
         Cell(layer.kernel or "none", style),
-        Cell(layer.why, style or "dim"),
+        Cell(layer.why if layer.supported else _TOLD_BELOW, style or "dim"),
     ]

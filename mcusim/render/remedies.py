@@ -9,7 +9,7 @@ from mcusim.render.text import Glyphs, command_lines, headline, in_kib, kib, lis
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.render.verdict import VERDICT_STYLES, VERDICT_WORDS
 from mcusim.report import Verdict
-from mcusim.units import three_digits
+from mcusim.units import format_ms, three_digits
 
 __all__ = ["remedy_lines"]
 
@@ -21,6 +21,9 @@ def remedy_lines(diagnosis: Diagnosis, width: int, glyphs: Glyphs) -> list[Text]
     words += f", SRAM {kib(report.sram.peak_bytes)} of {in_kib(report.sram.budget_bytes)}"
     stored = report.flash.total_bytes
     words += f", flash {'?' if stored is None else kib(stored)} of {in_kib(report.flash.budget_bytes)}"
+    time = report.latency
+    if time.budget_ms is not None:
+        words += f", time {'?' if time.ms is None else format_ms(time.ms)} of {format_ms(time.budget_ms)}"
     lines = headline(f"{report.model.name} on {report.profile.name}", words, VERDICT_STYLES[report.verdict], width)
     if report.verdict is Verdict.UNKNOWN or report.runtime.runs is not True:
         for warning in report.warnings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from mcusim.memory.sharing import SharedPlan
+from mcusim.render.naming import distinct_names
 from mcusim.render.text import Glyphs, in_kib, kib, paragraph
 from mcusim.render.text_table import Bar, Cell, Column, table
 
@@ -23,13 +24,13 @@ def sharing_lines(plan: SharedPlan, why: str, width: int, glyphs: Glyphs) -> lis
     )
     cells: list[list[Cell | Bar]] = [
         [
-            Cell(each.graph.name, "bold" if each.arena_bytes == plan.arena_bytes else ""),
+            Cell(name, "bold" if each.arena_bytes == plan.arena_bytes else ""),
             Cell(kib(each.arena_bytes)),
             Bar(each.arena_bytes / largest, "cyan"),
             Cell(kib(each.persistent.size_bytes)),
             Cell(kib(each.total_bytes), "dim"),
         ]
-        for each in plan.plans
+        for each, name in zip(plan.plans, distinct_names(plan.sources), strict=True)
     ]
     title = (
         f"{len(plan.plans)} networks with {plan.runtime.name} in one arena of {in_kib(plan.recommended_arena_bytes)}"

@@ -174,13 +174,15 @@ def whole_numbers(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
 
 
-def layer_numbers(axes: Axes, numbers: Sequence[int]) -> None:
-    """Ticks of the horizontal axis, a place for each layer that runs, named by the layers' numbers in the network."""
-    from matplotlib.ticker import FuncFormatter
+MOST_TICKS = 12
+_STEPS = [factor * 10**power for power in range(6) for factor in (1, 2, 5)]
 
-    whole_numbers(axes)
-    named = FuncFormatter(lambda x, _: str(numbers[round(x)]) if 0 <= round(x) < len(numbers) else "")
-    axes.xaxis.set_major_formatter(named)
+
+def layer_numbers(axes: Axes, numbers: Sequence[int]) -> None:
+    """Ticks of the horizontal axis, a place for each layer that runs, at round numbers of layers in the network."""
+    step = next((step for step in _STEPS if (max(numbers, default=0) + 1) / step <= MOST_TICKS), _STEPS[-1])
+    places = [place for place, number in enumerate(numbers) if number % step == 0]
+    axes.set_xticks(places, [str(numbers[place]) for place in places])
     axes.set_xlabel("layers that run, by their numbers in the network")
 
 

@@ -79,8 +79,8 @@ def plan(
 
     model: as in `simulate`; several in a list share one arena (a SharedPlan: the largest head and all tails, under
     `tflm` if no runtime is named).   runtime: the first that can run the network if None.   profile: counts scratch
-    memory as on that board's core.   planner: `tflm-greedy`, `tinyengine-first-fit`, `best-fit` or `optimal` instead of the
-    runtime's own.   pointer_bits: 64 for TensorFlow Lite Micro on a desktop.
+    memory as on that board's core.   planner: `tflm-greedy`, `tinyengine-first-fit`, `best-fit` or `optimal` instead
+    of the runtime's own.   pointer_bits: 64 for TensorFlow Lite Micro on a desktop.
 
     `arena_bytes`, `total_bytes` and `recommended_arena_bytes` are bytes; `tenants()` or `to_frame()` has the buffers.
     Raises McusimError where something in the question is wrong, or nobody knows where the runtime puts buffers.
