@@ -19,7 +19,7 @@ jsonschema = pytest.importorskip("jsonschema")
 
 NET = "mcunet-vww0"
 BOARD = ["--profile", "stm32f412"]
-WITHOUT_DOCUMENTS = {"exec", "flash-kit", "plot", "schema"}
+WITHOUT_DOCUMENTS = {"schema"}
 """They write arrays, pictures and a schema."""
 
 CASES: list[Any] = [
@@ -47,11 +47,15 @@ CASES: list[Any] = [
     ["ops"],
     ["ops", NET, "--runtime", "tflm-cmsis-nn"],
     ["ops", "person-det", "--runtime", "tinyengine"],
+    ["ops", NET, "mcunet-vww1"],
+    ["exec", NET, "--seed", "1", "--input", "random"],
     ["diff", NET, "--seed", "1", "--numerics", "tflm,litert"],
     ["diff", NET, "--seed", "1", "--float"],
     ["report", "zoo"],
     ["report", "mcunetv2"],
     ["codegen", NET, *BOARD, "-o", "@/firmware"],
+    ["flash-kit", NET, "--profile", "stm32f746", "-o", "@/kit"],
+    ["plot", "space", "mcunet", *BOARD, "--hold", "width=0.5", "--sample", "3", "-o", "@/space.svg"],
     ["export", NET, "@/net.tflite"],
     ["evidence"],
     ["evidence", "--runtime", "tflm", "--profile", "stm32h743"],

@@ -22,11 +22,11 @@ from mcusim.cli.shell import STDOUT, document, write_output
 from mcusim.report import Report
 from mcusim.simulation.emission import Firmware, codegen
 
-__all__ = ["CodegenDocument", "codegen_"]
+__all__ = ["CodegenDocument", "codegen_", "firmware_document"]
 
 
 class CodegenDocument(Versioned):
-    """What `mcusim codegen` wrote: the files in the folder, and the prediction."""
+    """What `mcusim codegen` or `mcusim flash-kit` wrote: the files in the folder, and the prediction."""
 
     folder: str
     files: list[str]
@@ -67,10 +67,14 @@ def codegen_(
     )
     write_folder(made.files, output, "prediction.json")
     if json is not None:
-        json_document = CodegenDocument(schema_version=1, folder=output, files=sorted(made.files), report=made.report)
-        write_output(document(json_document), json, "--json")
+        write_output(document(firmware_document(made, output)), json, "--json")
     if json != STDOUT:
         write_output("".join(f"{line}\n" for line in _lines(made, output)), STDOUT, "-o")
+
+
+def firmware_document(made: Firmware, folder: str) -> CodegenDocument:
+    """What was written into the folder."""
+    return {"schema_version": 1, "folder": folder, "files": sorted(made.files), "report": made.report}
 
 
 def _lines(made: Firmware, folder: str) -> list[str]:

@@ -239,7 +239,7 @@ def _output_document(tensor: Tensor, answer: NDArray[Any]) -> OutputDocument:
 
 def _plain(value: Any) -> float | int | bool | str:
     is_json = isinstance(value, int | bool) or (isinstance(value, float) and math.isfinite(value))
-    return value if is_json else str(value)  # type: ignore[no-any-return]
+    return value if is_json else str(value)
 
 
 def _output_line(tensor: Tensor, answer: np.ndarray[Any, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from mcusim.cli.codegen import firmware_document
 from mcusim.cli.folders import write_folder
 from mcusim.cli.options import (
     EMITTED,
@@ -11,12 +12,13 @@ from mcusim.cli.options import (
     EMITTED_SCHEDULE,
     FOLDER,
     INPUT,
+    JSON,
     OPTIMISE,
     SEED,
     option,
     place_option,
 )
-from mcusim.cli.shell import STDOUT, write_output
+from mcusim.cli.shell import STDOUT, document, write_output
 from mcusim.simulation.emission import flash_kit
 
 __all__ = ["flash_kit_"]
@@ -34,6 +36,7 @@ def flash_kit_(
     input_place: Annotated[str | None, INPUT] = None,
     optimise: Annotated[str, OPTIMISE] = "speed",
     seed: Annotated[int, SEED] = 0,
+    json: Annotated[str | None, JSON] = None,
 ) -> None:
     """Write a project that runs a network on a board and prints what each layer takes.
 
@@ -56,6 +59,10 @@ def flash_kit_(
     )
     write_folder(made.files, output, "prediction.json")
     report = made.report
+    if json is not None:
+        write_output(document(firmware_document(made, output)), json, "--json")
+        if json == STDOUT:
+            return
     write_output(
         f"{output}: {len(made.files)} files for {report.profile.name}\n"
         f"schedule {report.schedule.spec}: {report.sram.peak_bytes:,} bytes of SRAM, {report.flash.model_bytes:,} of "

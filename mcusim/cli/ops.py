@@ -96,7 +96,8 @@ def ops(
     refuse_overwriting(models, json=json)
     graphs = [load(model) for model in models]
     names = distinct_names([(graph.name, graph.source.description) for graph in graphs])
-    documents, lines = [], []
+    documents: list[ServedDocument] = []
+    lines: list[Text] = []
     for graph, name in zip(graphs, names, strict=True):
         kernels, _ = chosen_runtime(wished, graph, None)
         served, warnings = _served(graph, kernels), _warnings(graph, kernels)

@@ -9,11 +9,11 @@ Source: MCUNet (arXiv 2007.10319), section 3.1 and Figure 3.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from os import PathLike
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from mcusim.arguments import chosen_runtime, the_board, the_budgets
 from mcusim.boards.board import Board
@@ -160,8 +160,41 @@ def compare_subspaces(
     )
 
 
-def subspaces_document(compared: SubSpaces) -> dict[str, Any]:
-    """The parts of a space as the JSON document of `mcusim plot space --json`."""
+class PartDocument(TypedDict):
+    """A part of a space. share: of its networks that fit.   mean_macs, p80_macs: None where none fits."""
+
+    label: str
+    values: Mapping[str, object]
+    share: float
+    mean_macs: float | None
+    p80_macs: int | None
+    macs: list[int]
+
+
+class BudgetsDocument(TypedDict):
+    """What the networks were held against. ms: None where time was not limited."""
+
+    sram_bytes: int
+    flash_bytes: int
+    ms: float | None
+
+
+class SubSpacesDocument(TypedDict):
+    """What `mcusim plot space --json` writes. best: the label of the part to search; None where no network fits."""
+
+    schema_version: Literal[1]
+    space: str
+    profile: str
+    runtime: str
+    budgets: BudgetsDocument
+    sample: int
+    seed: int
+    best: str | None
+    parts: list[PartDocument]
+
+
+def subspaces_document(compared: SubSpaces) -> SubSpacesDocument:
+    """The parts of a space as a document."""
     return {
         "schema_version": 1,
         "space": compared.space.name,

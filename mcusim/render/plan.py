@@ -14,6 +14,7 @@ from mcusim.memory.flash import FlashLedger, KernelCode
 from mcusim.memory.planning import MemoryPlan, Tenant
 from mcusim.render.arena import marks_of, peak_step, step_words, timeline_lines
 from mcusim.render.catalog import fields
+from mcusim.render.naming import kind_words
 from mcusim.render.text import BASIS_WORDS, Glyphs, first_name, headline, in_kib, kib, paragraph
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.report import Basis
@@ -155,7 +156,7 @@ def _tenant_row(tenant: Tenant, mark: str, largest: int) -> list[Cell | Bar]:
     return [
         Cell(mark, "bold"),
         Cell(first_name(tenant.name)),
-        Cell(str(tenant.kind), "dim"),
+        Cell(kind_words(tenant), "dim"),
         Cell(f"{tenant.offset_bytes:,}"),
         Cell(kib(tenant.size_bytes)),
         Bar(tenant.size_bytes / largest, "cyan"),

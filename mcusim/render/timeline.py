@@ -13,6 +13,7 @@ from mcusim.memory.planning import PERSISTENT, MemoryPlan, Tenant
 from mcusim.program import BufferKind
 from mcusim.render import style
 from mcusim.render.arena import peak_step, step_words
+from mcusim.render.naming import KIND_WORDS
 from mcusim.render.text import first_name, in_kib
 from mcusim.units import BYTES_PER_KIB, format_percent
 
@@ -37,14 +38,14 @@ class _Look:
 
 
 _LOOKS = {
-    BufferKind.INPUT: _Look("input", style.GREEN),
-    BufferKind.OUTPUT: _Look("output", style.YELLOW),
-    BufferKind.ACTIVATION: _Look("activation", style.SKY),
-    BufferKind.SCRATCH: _Look("scratch", style.PURPLE, "////"),
-    BufferKind.HELD: _Look("beside the arena", style.LIGHT, "||||"),
-    BufferKind.VARIABLE: _Look("kept between calls", style.LIGHT, "...."),
+    BufferKind.INPUT: _Look(KIND_WORDS[BufferKind.INPUT], style.GREEN),
+    BufferKind.OUTPUT: _Look(KIND_WORDS[BufferKind.OUTPUT], style.YELLOW),
+    BufferKind.ACTIVATION: _Look(KIND_WORDS[BufferKind.ACTIVATION], style.SKY),
+    BufferKind.SCRATCH: _Look(KIND_WORDS[BufferKind.SCRATCH], style.PURPLE, "////"),
+    BufferKind.HELD: _Look(KIND_WORDS[BufferKind.HELD], style.LIGHT, "||||"),
+    BufferKind.VARIABLE: _Look(KIND_WORDS[BufferKind.VARIABLE], style.LIGHT, "...."),
 }
-_PERSISTENT = _Look("persistent", style.LIGHT, "\\\\\\\\")
+_PERSISTENT = _Look(KIND_WORDS[BufferKind.PERSISTENT], style.LIGHT, "\\\\\\\\")
 
 
 def timeline_plot(plan: MemoryPlan, board: Board | None, kind: str) -> bytes:

@@ -12,6 +12,7 @@ from mcusim.lowering.rules import InputPlace
 from mcusim.memory.planning import PERSISTENT, MemoryPlan, Tenant
 from mcusim.program import BufferKind
 from mcusim.render.arena import peak_step, step_words
+from mcusim.render.naming import KIND_WORDS
 from mcusim.render.text import first_name
 from mcusim.report import Report
 from mcusim.schedule import parse_schedule
@@ -62,15 +63,7 @@ class TimelineView(NamedTuple):
     planner: str
 
 
-_LOOKS = {
-    "input": "input",
-    "output": "output",
-    "activation": "activation",
-    "peak": "activation alive at the peak",
-    "scratch": "scratch",
-    "held": "beside the arena",
-    "persistent": "persistent",
-}
+_LOOKS = {**{kind.value: words for kind, words in KIND_WORDS.items()}, "peak": "activation alive at the peak"}
 FAR = 2.5
 """A budget so many times the peak is not drawn: it would flatten the picture."""
 

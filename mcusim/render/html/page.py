@@ -16,6 +16,7 @@ from mcusim.render.html.drawing import front_view, timeline_view
 from mcusim.render.html.rows import bank_rows, flash_items, layer_rows, operators, stage_rows
 from mcusim.render.html.sources import basis_rows, board_sources, facts, notes, published_rows
 from mcusim.render.html.summary import alive_rows, causes, gauges, parts_rows
+from mcusim.render.naming import kind_words
 from mcusim.render.text import clean, first_name, kib
 from mcusim.render.verdict import VERDICT_WORDS, verdict_reason
 from mcusim.simulation.dossier import Dossier
@@ -100,6 +101,7 @@ def _environment() -> Environment:
         "bytes": format_bytes,
         "count": format_count,
         "first_name": first_name,
+        "kind_words": kind_words,
         "kib": kib,
         "percent": format_percent,
         "breakable": _breakable,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from mcusim.render import spending
 from mcusim.render.text import stored_bytes
 from mcusim.report import EnergyInfo, LatencyInfo, LayerInfo, Report
 from mcusim.units import cycles_to_ms, format_bytes, format_ms, format_percent
@@ -89,7 +90,7 @@ def _time(time: LatencyInfo) -> Gauge:
         "" if limit is None else f"of {format_ms(limit)}",
         state,
         words,
-        f"{format_ms(time.low_ms)} to {format_ms(time.high_ms)}, four times out of five",
+        f"{format_ms(time.low_ms)} to {format_ms(time.high_ms)}, 80 %: four times out of five",
         time.basis,
         time.ms / scale * 100,
         None if limit is None else limit / scale * 100,
@@ -166,12 +167,14 @@ class CycleCause(NamedTuple):
     percent: float
 
 
-CAUSES = (
-    ("compute", "multiply-accumulates", "the arithmetic of convolutions and matrix products"),
-    ("store", "requantising and storing", "scaling sums to int8, element-wise arithmetic, writing results"),
-    ("memory", "moving data", "gathering windows, copying, waiting for flash"),
-    ("overhead", "entering kernels", "calls, set-up, loops around the inner ones"),
+_KEYS = (
+    ("compute", "the multiply-accumulates of convolutions and matrix products"),
+    ("store", "scaling sums to int8, element-wise arithmetic, writing results"),
+    ("memory", "gathering windows, copying, waiting for flash"),
+    ("overhead", "entering kernels: calls, set-up, loops around the inner ones"),
 )
+CAUSES = tuple((key, name, why) for name, (key, why) in zip(spending.CAUSES, _KEYS, strict=True))
+"""What a layer's field begins with, its name as the terminal has it, and what is meant."""
 
 
 def causes(report: Report) -> list[CycleCause]:
