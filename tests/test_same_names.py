@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import run, told
+from commands import document_of, run
 
 import mcusim
 from mcusim.networks.export import export_model
@@ -35,10 +35,10 @@ def test_twins_are_told_apart(twins: list[str]) -> None:
         assert "b/m" in shown, words
     rows = list(csv.DictReader(io.StringIO(run("run", *twins, *BOARD, "--csv", "-").out)))
     assert {row["model"] for row in rows} == {"a/m", "b/m"}
-    assert [each["model"] for each in told("plan", *twins)["models"]] == ["a/m", "b/m"]
-    served = told("ops", *twins)["networks"]
+    assert [each["model"] for each in document_of("plan", *twins)["models"]] == ["a/m", "b/m"]
+    served = document_of("ops", *twins)["networks"]
     assert [each["model"] for each in served] == ["a/m", "b/m"]
-    alone = told("ops", twins[0])
+    alone = document_of("ops", twins[0])
     assert served[0]["layers"] == alone["layers"]
     assert alone["model"] == "m"
     assert run("run", twins[0], *BOARD).out.startswith("m on ")
@@ -50,7 +50,7 @@ def test_as_many_folders_as_it_takes() -> None:
 
 
 def test_the_document_of_a_run_has_the_other_runtimes() -> None:
-    document = told("run", "mcunet-vww0", *BOARD)
+    document = document_of("run", "mcunet-vww0", *BOARD)
     shown = run("run", "mcunet-vww0", *BOARD).out
     also = [line.split()[1] for line in shown.splitlines() if line.startswith("also: ")]
     assert [other["runtime"] for other in document["also"]] == also != []
@@ -58,12 +58,12 @@ def test_the_document_of_a_run_has_the_other_runtimes() -> None:
         report = mcusim.simulate("mcunet-vww0", profile="stm32f412", runtime=other["runtime"])
         assert (other["verdict"], other["sram_bytes"]) == (report.verdict, report.sram.peak_bytes)
         assert (other["flash_bytes"], other["ms"]) == (report.flash.total_bytes, report.latency.ms)
-    assert told("run", "mcunet-vww0", *BOARD, "--runtime", "tflm")["also"] == []
+    assert document_of("run", "mcunet-vww0", *BOARD, "--runtime", "tflm")["also"] == []
 
 
 def test_an_execution_as_a_document(tmp_path: Path) -> None:
     words = ["mcunet-vww0", "--seed", "1", "--input", "random"]
-    document = told("exec", *words)
+    document = document_of("exec", *words)
     assert run("exec", *words, "--output", str(tmp_path / "y.npy")).code == 0
     answer = np.load(tmp_path / "y.npy")
     (output,) = document["outputs"]
@@ -92,7 +92,7 @@ def test_the_page_speaks_as_the_terminal(tmp_path: Path) -> None:
 def test_reasons_are_never_cut(columns: int, runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     shown = run("ops", "mcunet-vww0", "--runtime", runtime).out
-    for layer in told("ops", "mcunet-vww0", "--runtime", runtime)["layers"]:
+    for layer in document_of("ops", "mcunet-vww0", "--runtime", runtime)["layers"]:
         assert not layer["kernel"] or layer["why"] in shown
 
 
