@@ -16,6 +16,7 @@ The command line catches `McusimError` once, prints one sentence and exits with 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 
 __all__ = [
@@ -36,7 +37,7 @@ class McusimError(Exception):
     """Base of every error a user can cause: says where, what, and how to fix it."""
 
     def __init__(self, what: str, *, where: str, fix: str) -> None:
-        self.what, self.where = _printable(what, WHAT_MOST), _printable(where, WHERE_MOST)
+        self.what, self.where = _printable(_LONG_WORD.sub(r"\1...\2", what), WHAT_MOST), _printable(where, WHERE_MOST)
         self.fix = _printable(fix, WHAT_MOST)
         super().__init__(f"{self.where}: {self.what}\n  fix: {self.fix}")
 
@@ -52,6 +53,8 @@ class McusimError(Exception):
 
 WHAT_MOST, WHERE_MOST = 1000, 500
 """Characters of a sentence. Names in a file, and arguments, may be as long as they like."""
+_LONG_WORD = re.compile(r"(?<!\S)(\S{60})\S{41,}(\S{60})(?!\S)")
+"""A word above 160 characters: the names of layers that some converters give are whole paths, several times over."""
 
 
 def _printable(text: str, most: int) -> str:

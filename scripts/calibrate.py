@@ -184,7 +184,7 @@ def main() -> int:
     if asked != ["--check"]:
         FIT.write_bytes(fit_to_bytes(fit, scales))
         return 0
-    stored, old_scales, _ = fit_from_bytes(FIT.read_bytes())
+    stored, old_scales, *_ = fit_from_bytes(FIT.read_bytes())
     same = stored.ids == fit.ids and np.allclose(stored.log_prices, fit.log_prices, atol=1e-3)
     numbers, old_numbers = (
         np.concatenate([np.ravel(list(part.values())) for part in parts]) for parts in (scales, old_scales)

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 import mcusim
 from mcusim.errors import InputError
-from mcusim.pricing.fitting import fit_to_bytes
 from mcusim.pricing.layer_logs import read_layer_log
 from mcusim.pricing.own import calibrate, contradictions
 from mcusim.pricing.own_logs import LoggedRun, _scatter, read_own
@@ -60,7 +59,9 @@ def as_etdump(layers: list[tuple[str, int]]) -> str:
         "PAD": "aten::constant_pad_nd.out",
     }
     rows = [f"Execute,native_call_{names.get(op, op.lower())},{ticks / 64e3},{ticks / 64e3}\n" for op, ticks in layers]
-    return "event_block_name,event_name,p50 (ms),avg (ms)\nExecute,Method::execute,9,9\n" + "".join(rows)
+    whole = sum(ticks for _, ticks in layers) / 64e3
+    header = "event_block_name,event_name,p50 (ms),avg (ms)\n"
+    return f"{header}Execute,Method::execute,{whole},{whole}\n" + "".join(rows)
 
 
 RUN = LoggedRun("mcunet-vww0", "nrf52840", "tflm-cmsis-nn")
@@ -139,7 +140,7 @@ def test_one_network_with_layers_narrows_its_board(tmp_path: Path) -> None:
     path, target = tmp_path / "log", tmp_path / "mine.json"
     path.write_text(as_profiler_text(logged_layers()), encoding="utf-8")
     calibration, (change,) = calibrate(read_own(path, RUN))
-    target.write_bytes(fit_to_bytes(calibration.fit, calibration.scales, calibration.own_scale))
+    target.write_bytes(calibration.to_bytes())
     asked = {"profile": "nrf52840", "runtime": "tflm-cmsis-nn"}
     before, after = (mcusim.simulate("mcunet-vww1", **asked, calibration=c).latency for c in (None, target))
     assert change.measured_ms == pytest.approx(1.3 * change.old_ms, rel=0.01)

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from mcusim.pricing.efforts import EFFORTS, GROUPS
 from mcusim.pricing.fitting import (
     fit_from_bytes,
-    fit_to_bytes,
     log_physics,
     package_evidence,
     refit,
@@ -30,6 +29,7 @@ from mcusim.pricing.regression import (
     Spread,
     Spreads,
     fit_rows,
+    join_rows,
     leave_out,
     noise_variance,
 )
@@ -48,7 +48,7 @@ SPREADS = Spreads(
 
 
 def as_bytes(calibration: Calibration) -> bytes:
-    return fit_to_bytes(calibration.fit, calibration.scales, calibration.own_scale)
+    return calibration.to_bytes()
 
 
 def drawn_rows(count: int, seed: int) -> list[Evidence]:
@@ -175,7 +175,7 @@ def test_a_left_out_network_is_predicted_from_the_others_alone() -> None:
 
 def test_a_fit_survives_its_file() -> None:
     calibration = package_calibration()
-    fit, scales, _ = fit_from_bytes(as_bytes(calibration))
+    fit, scales, *_ = fit_from_bytes(as_bytes(calibration))
     for known in Known:
         assert scales.by_known[known] == pytest.approx(calibration.scales.by_known[known])
     assert scales.by_runtime == calibration.scales.by_runtime
@@ -208,3 +208,23 @@ def test_a_fit_with_numbers_out_of_range_is_none(field: str, value: object) -> N
     document["rows"][0][field] = value
     with pytest.raises(msgspec.ValidationError):
         fit_from_bytes(json.dumps(document).encode())
+
+
+def test_rows_that_join_a_fit_settle_their_own_system_and_leave_others() -> None:
+    """As all rows fitted anew would, on the new system; the rows of the fit keep their prices."""
+    fit, rows = package_calibration().fit, package_evidence()
+    known = next(row for row in rows if row.system.board == "nrf52840" and not row.is_kernel)
+    system = known.system._replace(version="own")
+    new = [known._replace(id=f"own{i}", system=system, cycles=known.cycles * (1.5 + i / 100)) for i in range(3)]
+    joined = join_rows([*rows, *new], fit)
+    assert joined.ids == (*fit.ids, "own0", "own1", "own2")
+    np.testing.assert_array_equal(joined.log_prices[: len(rows)], fit.log_prices)
+    mean, variance = joined.posterior(system, known.log_physics).log_cycles(known.amounts)
+    assert mean == pytest.approx(np.log(1.51 * known.cycles), abs=0.02)
+    assert variance**0.5 < 0.05
+    elsewhere = next(row for row in rows if row.system.board == "stm32h747" and not row.is_kernel)
+    before, after = (
+        every.posterior(elsewhere.system, elsewhere.log_physics).log_cycles(elsewhere.amounts)[0]
+        for every in (fit, joined)
+    )
+    assert after == pytest.approx(before, abs=0.02)

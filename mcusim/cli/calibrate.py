@@ -23,7 +23,6 @@ from mcusim.cli.shell import (
     write_output,
 )
 from mcusim.errors import InputError
-from mcusim.pricing.fitting import fit_to_bytes
 from mcusim.pricing.own import Change, contradictions
 from mcusim.pricing.own import calibrate as join
 from mcusim.pricing.own_logs import LoggedRun, read_own
@@ -66,6 +65,7 @@ def calibrate(
     `schedule` may follow. Or it is a log of one network's layers: of TFLM's MicroProfiler (text or CSV), of the
     firmware kit, of ExecuTorch's ETDump (CSV), or any CSV with the columns op and cycles (or us, or ms). Your rows join
     the published ones: one network with its layers, or a few without, narrow the intervals of all on that board.
+    Rows that contradict each other are told on standard error, and count nevertheless (medians): exit code 0.
 
     \b
     Examples:
@@ -82,7 +82,7 @@ def calibrate(
     for sentence in doubts:
         complain(f"{measured}, {sentence}")
     calibration, changes = join(own)
-    write_bytes(fit_to_bytes(calibration.fit, calibration.scales, calibration.own_scale), output, "--output")
+    write_bytes(calibration.to_bytes(), output, "--output")
     if json is not None:
         json_document = CalibrateDocument(schema_version=1, file=output, contradictions=doubts, changes=changes)
         write_output(document(json_document), json, "--json")

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cache
 from math import hypot, log2
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from mcusim.graph import Graph, Signature
-from mcusim.ops import OPS, Work
+from mcusim.ops import OPS, Work, WorkKind
 from mcusim.pricing.efforts import EFFORTS
+from mcusim.pricing.fitting import OwnLayer
 from mcusim.pricing.intervals import Known, is_alone, known_of
 from mcusim.pricing.measurements import KernelTime, Measurement, kernel_times, measurements, network_layers
 from mcusim.pricing.places import Place
@@ -28,6 +29,7 @@ __all__ = [
     "LayerReason",
     "NearKernel",
     "NearLayer",
+    "NearOwn",
     "Part",
     "SystemEvidence",
     "interval_reason",
@@ -89,16 +91,31 @@ class NearLayer(NamedTuple):
     row: Measurement
 
 
+class NearOwn(NamedTuple):
+    """A layer that the user has timed, its shape in words, and how far it is from another, in octaves."""
+
+    octaves: float
+    shape: str
+    layer: OwnLayer
+    system: System
+
+
 class LayerReason(NamedTuple):
-    """What is nearest to a layer among all that was measured.   node: its index.   shape: in words."""
+    """What is nearest to a layer among all that was measured.   node: its index.   shape: in words.
+
+    own: layers that the user has timed.
+    """
 
     node: int
     shape: str
     kernels: tuple[NearKernel, ...]
     layers: tuple[NearLayer, ...]
+    own: tuple[NearOwn, ...] = ()
 
 
-def layer_reasons(graph: Graph, indices: Iterable[int], place: Place) -> tuple[LayerReason, ...]:
+def layer_reasons(
+    graph: Graph, indices: Iterable[int], place: Place, calibration: Calibration
+) -> tuple[LayerReason, ...]:
     """What was measured nearest to some nodes of a graph, for the runtime and core of a place."""
     reasons = []
     for index in indices:
@@ -110,8 +127,23 @@ def layer_reasons(graph: Graph, indices: Iterable[int], place: Place) -> tuple[L
             (NearKernel(_octaves(work, own), row) for row, own in _kernels() if _alike(work, own)),
             key=lambda near: (near.octaves, near.row.system.core != place.system.core),
         )
-        reasons.append(LayerReason(index, shape_words(work), tuple(kernels[:SHOWN]), _near_layers(work, place.system)))
+        own = _near_own(work, place.system, calibration)
+        near = _near_layers(work, place.system)
+        reasons.append(LayerReason(index, shape_words(work), tuple(kernels[:SHOWN]), near, own))
     return tuple(reasons)
+
+
+def _near_own(work: Work, system: System, calibration: Calibration) -> tuple[NearOwn, ...]:
+    """Nearest layers that the user has timed with the runtime, those of the same system first among equal ones."""
+    if not calibration.own_layers:
+        return ()
+    systems = dict(zip(calibration.fit.ids, calibration.fit.systems, strict=True))
+    near = [
+        NearOwn(_octaves(work, own), shape_words(own), own, systems[own.row])
+        for own in calibration.own_layers
+        if own.row in systems and systems[own.row].runtime == system.runtime and _alike(work, own)
+    ]
+    return tuple(sorted(near, key=lambda one: (round(one.octaves, 2), one.system != system))[:SHOWN])
 
 
 def _near_layers(work: Work, system: System) -> tuple[NearLayer, ...]:
@@ -145,20 +177,35 @@ def _whole(signature: Signature) -> Work:
     return OPS[signature.op].work(signature, signature.output.rows, signature.output.cols, 1)
 
 
-def _alike(one: Work, other: Work) -> bool:
+class Shaped(Protocol):
+    """What tells two layers apart."""
+
+    @property
+    def kind(self) -> WorkKind: ...
+    @property
+    def channels_in(self) -> int: ...
+    @property
+    def channels_out(self) -> int: ...
+    @property
+    def taps(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+
+
+def _alike(one: Shaped, other: Shaped) -> bool:
     return one.kind is other.kind
 
 
-def _octaves(one: Work, other: Work) -> float:
+def _octaves(one: Shaped, other: Shaped) -> float:
     pairs = zip(_features(one), _features(other), strict=True)
     return hypot(*[log2(max(a, 1)) - log2(max(b, 1)) for a, b in pairs])
 
 
-def _features(work: Work) -> tuple[int, int, int, int]:
+def _features(work: Shaped) -> tuple[int, int, int, int]:
     return work.channels_in, work.channels_out, work.taps, work.width
 
 
-def shape_words(work: Work) -> str:
+def shape_words(work: Shaped) -> str:
     """A layer's shape in words: what the inner loop sees."""
     kind = str(work.kind).replace("_", " ")
     parts = [kind, f"{work.channels_in} to {work.channels_out} channels"]

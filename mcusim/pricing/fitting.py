@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from mcusim.boards import board_names, load_board
+from mcusim.ops import WorkKind
 from mcusim.pricing.efforts import EFFORTS
 from mcusim.pricing.intervals import Known, Scale, Scales, find_scales
 from mcusim.pricing.measurements import (
@@ -29,6 +30,7 @@ from mcusim.pricing.regression import Evidence, Fit, Spread, Spreads, fit_rows
 from mcusim.pricing.systems import LEVELS, System
 
 __all__ = [
+    "OwnLayer",
     "evidence_of",
     "fit_from_bytes",
     "fit_to_bytes",
@@ -132,6 +134,26 @@ _Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 _Spread = Annotated[float, msgspec.Meta(ge=0.0, le=1e3)]
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
+
+
+class OwnLayer(NamedTuple):
+    """A layer of one's own network, timed on one's own board. The rest: of `Work`, of the layer as a whole.
+
+    row: the id of its evidence.   name: of the layer.   cycles: of the core.
+    """
+
+    row: str
+    network: str
+    name: str
+    cycles: Annotated[float, msgspec.Meta(gt=0.0, le=1e18)]
+    kind: WorkKind
+    channels_in: _Count
+    channels_out: _Count
+    taps: _Count
+    width: _Count
+
+
 class _Row(msgspec.Struct, frozen=True):
     id: str
     system: tuple[str, str, str, str, str, str, str]
@@ -157,14 +179,15 @@ class _Document(msgspec.Struct, frozen=True):
     factors: dict[str, tuple[_Positive, _Positive]]
     rows: list[_Row]
     own_scale: _Positive = 1.0
+    own_layers: list[OwnLayer] = []
 
 
 _DIGITS = 7
 _EVERYWHERE = ("effort", "shape", "noise", "kernel_noise", "external")
 
 
-def fit_to_bytes(fit: Fit, scales: Scales, own_scale: float = 1.0) -> bytes:
-    """JSON text of a fit: a line a row. scales, own_scale: of `stored.Calibration`."""
+def fit_to_bytes(fit: Fit, scales: Scales, own_scale: float = 1.0, own_layers: Sequence[OwnLayer] = ()) -> bytes:
+    """JSON text of a fit: a line a row. scales, own_scale, own_layers: of `stored.Calibration`."""
     spreads = fit.spreads
     head = {
         "efforts": [effort.name for effort in EFFORTS],
@@ -174,6 +197,7 @@ def fit_to_bytes(fit: Fit, scales: Scales, own_scale: float = 1.0) -> bytes:
         "scales": {known.name.lower(): [_short(value) for value in scales.by_known[known]] for known in Known},
         "factors": {name: [_short(value) for value in pair] for name, pair in scales.by_runtime.items()},
         **({} if own_scale == 1.0 else {"own_scale": _short(own_scale)}),
+        **({"own_layers": list(own_layers)} if own_layers else {}),
     }
     rows = [
         {
@@ -198,8 +222,8 @@ def _short(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def fit_from_bytes(content: bytes) -> tuple[Fit, Scales, float]:
-    """The fit, the scales of its intervals and that of one's own systems.
+def fit_from_bytes(content: bytes) -> tuple[Fit, Scales, float, tuple[OwnLayer, ...]]:
+    """The fit, the scales of its intervals and that of one's own systems, and one's own layers.
 
     Raises msgspec.DecodeError or ValueError if it is not one of this version.
     """
@@ -229,4 +253,4 @@ def fit_from_bytes(content: bytes) -> tuple[Fit, Scales, float]:
         column("weight"),
         column("log_prices"),
     )
-    return fit, scales, document.own_scale
+    return fit, scales, document.own_scale, tuple(document.own_layers)

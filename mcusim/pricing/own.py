@@ -27,13 +27,14 @@ from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.networks.loading import load
 from mcusim.ops import OPS, Work
-from mcusim.pricing.fitting import package_evidence
+from mcusim.pricing.fitting import OwnLayer, package_evidence
 from mcusim.pricing.intervals import is_tiny, known_of, networks_of
 from mcusim.pricing.layer_logs import LEAST_SECONDS, MOST_SECONDS
+from mcusim.pricing.log_lines import delimiter_of
 from mcusim.pricing.measurements import add_efforts
 from mcusim.pricing.physics import log_cycles_of
-from mcusim.pricing.prices import Coefficients, coefficients, step_work
-from mcusim.pricing.regression import Block, Evidence, blocks_of, fit_rows, leave_out
+from mcusim.pricing.prices import Coefficients, coefficients, price_work, step_work
+from mcusim.pricing.regression import Block, Evidence, blocks_of, join_rows, leave_out
 from mcusim.pricing.stored import OWN_ROW, Calibration, arena_memory, package_calibration
 from mcusim.pricing.systems import System, series_of
 from mcusim.program import Program
@@ -94,7 +95,7 @@ class Change(NamedTuple):
 class Measured(NamedTuple):
     """One row of a file.   prices: those of the package for it.   amounts: of each of their efforts.
 
-    disagreement: of the inferences of a log that the row is the median of; "" where they agree.
+    doubts: about the log that the row is of.   layer: of a network, where the row is a single one.
     """
 
     row: Evidence
@@ -102,14 +103,15 @@ class Measured(NamedTuple):
     clock_hz: int
     prices: Coefficients
     amounts: tuple[float, ...]
-    disagreement: str = ""
+    doubts: tuple[str, ...] = ()
+    layer: OwnLayer | None = None
 
 
 def read_measurements(path: str | PathLike[str]) -> list[Measured]:
     """The rows of a CSV file as evidence. Raises InputError that names every line with something wrong in it."""
     where = fspath(path)
     text = read_text(path)
-    reader = csv.DictReader(io.StringIO(text))
+    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter_of(text.partition("\n")[0]), skipinitialspace=True)
     try:
         columns = reader.fieldnames or []
     except csv.Error as error:
@@ -203,14 +205,34 @@ class Asked:
             works.setdefault(step.node, []).append(step_work(step))
         return works
 
-    def measured(
-        self, name: str, cycles: float, rounding: float, line: int, works: Sequence[Work] | None = None
-    ) -> Measured:
-        """A time as evidence.   works: of single layers; of the whole network if None."""
+    def expected_cycles(self) -> dict[int, float]:
+        """What the package's prices say of every node, by its index."""
+        prices, expected = self._prices(), dict[int, float]()
+        for step in self.program.body():
+            cycles = price_work(prices, step.signature, step_work(step)).total
+            expected[step.node] = expected.get(step.node, 0.0) + cycles
+        return expected
+
+    def layer(self, row: str, index: int, cycles: float) -> OwnLayer:
+        """A node of the network that took so long.   row: of the evidence."""
+        node = self.graph.nodes[index]
+        output = node.signature.output
+        work = OPS[node.op].work(node.signature, output.rows, output.cols, 1)
+        shape = (work.channels_in, work.channels_out, work.taps, work.width)
+        return OwnLayer(row, self.graph.name, node.name, cycles, work.kind, *shape)
+
+    def _prices(self) -> Coefficients:
         prices = coefficients(self.runtime, self.board, arena_memory(self.board))
         if prices is None:
             what = f"nobody has measured {self.runtime.name}"
             raise InputError(what, where=self.where, fix="leave this network out")
+        return prices
+
+    def measured(
+        self, name: str, cycles: float, rounding: float, line: int, works: Sequence[Work] | None = None
+    ) -> Measured:
+        """A time as evidence.   works: of single layers; of the whole network if None."""
+        prices = self._prices()
         every = [work for own in self.works().values() for work in own] if works is None else works
         evidence = Evidence(
             name,
@@ -232,10 +254,9 @@ class Asked:
 
 def contradictions(own: Sequence[Measured]) -> list[str]:
     """Sentences that name lines which give one question two answers."""
-    sentences = []
+    sentences: list[str] = []
     for place, one in enumerate(own):
-        if one.disagreement:
-            sentences.append(one.disagreement)
+        sentences += one.doubts
         for other in own[place + 1 :]:
             is_same = one.row.system == other.row.system and one.row.amounts == other.row.amounts
             apart = max(one.row.cycles / other.row.cycles, other.row.cycles / one.row.cycles)
@@ -269,14 +290,14 @@ def calibrate(own: Sequence[Measured]) -> tuple[Calibration, list[Change]]:
     rows = [measured.row for measured in own]
     package = package_calibration()
     everything = (*package_evidence(), *rows)
-    fit = fit_rows(everything, package.fit.spreads)
+    fit = join_rows(everything, package.fit)
     first = len(everything) - len(rows)
     names = [row.network for row in rows]
     blocks = [Block(block.out + first, block.asked + first) for block in blocks_of(names)]
     left = leave_out(everything, fit, blocks) if len(blocks) > 1 else None
     measured = networks_of(everything)
     seen, changes = [], []
-    for place, (row, line, clock_hz, prices, amounts, _) in enumerate(own, first):
+    for place, (row, line, clock_hz, prices, amounts, _, _) in enumerate(own, first):
         if row.is_kernel:
             continue
         ms = 1e3 / clock_hz
@@ -290,7 +311,8 @@ def calibrate(own: Sequence[Measured]) -> tuple[Calibration, list[Change]]:
             scale = package.scales.of(known, row.system.runtime).at(deviation, is_tiny(row.amounts))
             seen.append((log(row.cycles) - left.log_cycles[place]) / (scale * deviation))
         changes.append(Change(row.network, row.system, line, row.cycles * ms, old_ms, old_ms * low, old_ms * high, new))
-    return Calibration(fit, package.scales, _own_scale(seen)), changes
+    layers = tuple(measured.layer for measured in own if measured.layer is not None)
+    return Calibration(fit, package.scales, _own_scale(seen), layers), changes
 
 
 def _own_scale(seen: Sequence[float]) -> float:

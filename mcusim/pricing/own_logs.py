@@ -21,6 +21,7 @@ from mcusim.lowering.lower import lower
 from mcusim.networks.loading import load
 from mcusim.ops import OPS, Movement, Work
 from mcusim.pricing.layer_logs import LayerLog, LayerTime, is_layer_log, read_layer_log
+from mcusim.pricing.log_lines import cells_of, delimiter_of
 from mcusim.pricing.own import APART, Asked, Measured, read_measurements, read_text
 from mcusim.pricing.stored import OWN_ROW
 from mcusim.runtimes import find_runtime
@@ -32,6 +33,9 @@ _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "TRANSPOSE")
 """What a tool may log at the ends of a network that has none of it."""
 _NO_NODE = -1
 _NAME = f"{OWN_ROW}000"
+_OF_A_KERNEL, _OF_A_COPY = 30.0, 300.0
+"""So many times another than expected, beside the other lines, is a unit and no kernel. What layers that multiply take
+is known to a factor of two or three; what those that only move bytes take, less well."""
 
 
 class LoggedRun(NamedTuple):
@@ -63,13 +67,13 @@ def read_own(path: str | PathLike[str], run: LoggedRun | None = None) -> list[Me
     asked = Asked(graph, lower(graph, parse_schedule(run.schedule), runtime.rules), runtime, board, where)
     layer_log = read_layer_log(text, where, board.clock_hz, run.ticks_hz)
     reader = _Reader(asked, asked.works())
-    return reader.of_sums(layer_log) if layer_log.are_sums else reader.of_layers(layer_log)
+    return reader.of_layers(layer_log) if layer_log.layers else reader.of_sums(layer_log)
 
 
 def _has_table(text: str) -> bool:
     """Whether a file begins as a table of networks."""
     first = text.partition("\n")[0]
-    return "model" in [cell.strip() for cell in first.split(",")]
+    return "model" in cells_of(first, delimiter_of(first))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,37 +86,54 @@ class _Reader:
     def of_layers(self, layer_log: LayerLog) -> list[Measured]:
         """Median times of every layer over the inferences of a log, and of the whole."""
         runs = self._runs(layer_log)
+        for run in runs:
+            self._refuse_other_labels(run)
         self._refuse_zeros([layer for run in runs for node, layer in run if self._multiplies(node)])
+        self._refuse_other_units([([node], layer) for run in runs for node, layer in run if node in self.works])
         totals = [sum(layer.cycles for _, layer in run) for run in runs]
+        doubts = (*layer_log.doubts, *_disagreement(totals, [run[0][1].line for run in runs]))
         whole = self.asked.measured(_NAME, median(totals), _scatter(totals), runs[0][0][1].line)
-        measured = [whole._replace(disagreement=_disagreement(totals, [run[0][1].line for run in runs]))]
+        measured = [whole._replace(doubts=doubts)]
         for index, works in self.works.items():
             layers = [layer for run in runs for node, layer in run if node == index]
             cycles = [layer.cycles for layer in layers]
             if cycles and median(cycles) > 0:
                 name = f"{_NAME}.{index:03d}"
-                measured.append(self.asked.measured(name, median(cycles), _scatter(cycles), layers[0].line, works))
+                row = self.asked.measured(name, median(cycles), _scatter(cycles), layers[0].line, works)
+                measured.append(row._replace(layer=self.asked.layer(name, index, median(cycles))))
         return measured
 
     def of_sums(self, layer_log: LayerLog) -> list[Measured]:
-        """One row an operator, and the whole."""
-        nodes, asked = self.asked.graph.nodes, self.asked
-        working = {nodes[index].op for index in self.works if self._multiplies(index)}
-        self._refuse_zeros([layer for layer in layer_log.layers if layer.op in working])
-        total = sum(layer.cycles for layer in layer_log.layers)
-        measured = [asked.measured(_NAME, total, 0.0, layer_log.layers[0].line)]
-        for number, layer in enumerate(layer_log.layers):
-            works = [work for index, own in self.works.items() if nodes[index].op == layer.op for work in own]
-            if not works and layer.op not in _CONVERSIONS and layer.op not in {node.op for node in nodes}:
-                raise self._another(len(nodes), layer)
-            if works and layer.cycles > 0:
-                measured.append(asked.measured(f"{_NAME}.{number:03d}", layer.cycles, 0.0, layer.line, works))
-        logged = {layer.op for layer in layer_log.layers}
-        missing = sorted({nodes[i].op for i in self.works if not self._is_silent(i)} - logged)
-        if missing:
-            what = f"the log has no sum for {missing[0]}, which {asked.graph.name} has"
-            raise InputError(what, where=asked.where, fix="log a whole inference")
+        """One row an operator, and the whole: medians over the inferences of a log."""
+        nodes, asked, tables = self.asked.graph.nodes, self.asked, layer_log.sums
+        works = {op: [work for i, own in self.works.items() if nodes[i].op == op for work in own] for op in self._ops()}
+        entries = [entry for table in tables for entry in table]
+        for entry in entries:
+            if entry.op not in works and entry.op not in _CONVERSIONS:
+                raise self._another(len(nodes), entry)
+        self._refuse_zeros([entry for entry in entries if any(work.macs for work in works.get(entry.op, ()))])
+        places = {op: [index for index in self.works if nodes[index].op == op] for op in works}
+        self._refuse_other_units([(places[entry.op], entry) for entry in entries if works.get(entry.op)])
+        for table in tables:
+            missing = sorted(
+                {nodes[i].op for i in self.works if not self._is_silent(i)} - {entry.op for entry in table}
+            )
+            if missing:
+                what = f"the log has no sum for {missing[0]}, which {asked.graph.name} has"
+                raise InputError(what, where=asked.where, fix="log a whole inference")
+        totals = [sum(entry.cycles for entry in table) for table in tables]
+        doubts = (*layer_log.doubts, *_disagreement(totals, [table[0].line for table in tables]))
+        measured = [asked.measured(_NAME, median(totals), _scatter(totals), entries[0].line)._replace(doubts=doubts)]
+        for number, op in enumerate(dict.fromkeys(entry.op for entry in entries)):
+            own = [entry for entry in entries if entry.op == op]
+            cycles = [entry.cycles for entry in own]
+            if works.get(op) and median(cycles) > 0:
+                name = f"{_NAME}.{number:03d}"
+                measured.append(asked.measured(name, median(cycles), _scatter(cycles), own[0].line, works[op]))
         return measured
+
+    def _ops(self) -> set[str]:
+        return {node.op for node in self.asked.graph.nodes}
 
     def _multiplies(self, index: int) -> bool:
         return any(work.macs for work in self.works.get(index, ()))
@@ -123,6 +144,48 @@ class _Reader:
             if layer.cycles <= 0:
                 fix = "log with a finer clock: cycles or microseconds, not whole milliseconds"
                 raise InputError(f"{layer.op} takes no time", where=f"{self.asked.where}, line {layer.line}", fix=fix)
+
+    def _refuse_other_units(self, lines: Sequence[tuple[Sequence[int], LayerTime]]) -> None:
+        """lines: nodes and what they took. One in another unit than the others is off by far more than any kernel."""
+        by_node = self.asked.expected_cycles()
+        expected = [sum(by_node[node] for node in nodes) for nodes, _ in lines]
+        timed = [(cycles, *line) for cycles, line in zip(expected, lines, strict=True) if cycles > 0 < line[1].cycles]
+        ratios = [(layer.cycles / cycles, cycles) for cycles, _, layer in timed]
+        middle = _middle(ratios)
+        odd = [
+            (ratio / middle, layer)
+            for (ratio, _), (_, nodes, layer) in zip(ratios, timed, strict=True)
+            if max(ratio / middle, middle / ratio) > (_OF_A_KERNEL if any(map(self._multiplies, nodes)) else _OF_A_COPY)
+        ]
+        if odd:
+            by, layer = odd[0]
+            others = f" (and {len(odd) - 1} lines more)" if len(odd) > 1 else ""
+            often = f"{by:,.0f} times" if by > 1 else f"1/{1 / by:,.0f} of"
+            what = f"{layer.op} takes {often} what the other lines lead one to expect{others}: it is in another unit"
+            fix = "write all times in the unit of their column, or each unit under a header of its own"
+            raise InputError(what, where=f"{self.asked.where}, line {layer.line}", fix=fix)
+
+    def _refuse_other_labels(self, run: Sequence[tuple[int, LayerTime]]) -> None:
+        """The column `layer` counts up as the network's layers do, or has their names. Own names say nothing."""
+        nodes = self.asked.graph.nodes
+        place = {node.name: index for index, node in enumerate(nodes)}
+        before: tuple[int, LayerTime] | None = None
+        passed = 0
+        for index, layer in run:
+            where = f"{self.asked.where}, line {layer.line}"
+            if index == _NO_NODE:
+                passed += 1
+            elif layer.label.isdecimal():
+                if before is not None:
+                    last, most = int(before[1].label), max(1, index - before[0]) + passed
+                    if not 1 <= int(layer.label) - last <= most:
+                        what = f"layer {layer.label} follows layer {last}, and the network has no such order"
+                        fix = "put the lines in the order in which the layers run, none twice and none left out"
+                        raise InputError(what, where=where, fix=fix)
+                before, passed = (index, layer), 0
+            elif place.get(layer.label, index) != index:
+                what = f"it is of layer '{layer.label}', and {nodes[index].op} '{nodes[index].name}' runs there"
+                raise InputError(what, where=where, fix="put the lines in the order in which the layers run")
 
     def _runs(self, layer_log: LayerLog) -> list[list[tuple[int, LayerTime]]]:
         """The inferences of a log: the node (or _NO_NODE) and its time, in order."""
@@ -175,16 +238,26 @@ class _Reader:
         return InputError(f"{layer.op} is logged, and {name} has {has}", where=where, fix=fix)
 
 
-def _disagreement(totals: Sequence[float], lines: Sequence[int]) -> str:
-    """A sentence about inferences of one network that take different times; "" where all take about the same."""
+def _middle(weighed: Sequence[tuple[float, float]]) -> float:
+    """The value below which half of all weight lies. weighed: values and their weights."""
+    half, reached = sum(weight for _, weight in weighed) / 2, 0.0
+    for value, weight in sorted(weighed):
+        reached += weight
+        if reached >= half:
+            return value
+    return 1.0
+
+
+def _disagreement(totals: Sequence[float], lines: Sequence[int]) -> list[str]:
+    """A sentence about inferences of one network that take different times; none where all take about the same."""
     least, most = min(totals), max(totals)
     if most <= APART * least:
-        return ""
+        return []
     quick, slow = (lines[totals.index(total)] for total in (least, most))
-    return (
+    return [
         f"the inferences that begin in lines {quick} and {slow} contradict each other: the latter takes "
-        f"{most / least:.2f} times as long"
-    )
+        f"{most / least:.2f} times as long; their medians count"
+    ]
 
 
 def _scatter(times: Sequence[float]) -> float:

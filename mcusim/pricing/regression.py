@@ -42,6 +42,7 @@ __all__ = [
     "Spreads",
     "blocks_of",
     "fit_rows",
+    "join_rows",
     "leave_out",
     "linear_view",
     "noise_variance",
@@ -55,7 +56,7 @@ _IN_GROUP: Floats = _INTO_GROUPS @ _INTO_GROUPS.T
 _ALIKE_OCTAVES = 2.0
 """Prices at shapes so many octaves apart still resemble each other (correlation exp(-1/2))."""
 _STEPS, _REWEIGHTS = 12, 4
-_CLOSE = 1e-4
+_CLOSE, _CLOSE_WEIGHT, _MOST_STEPS = 1e-4, 0.01, 40
 _FREEDOM, _LEAST_WEIGHT = 4.0, 0.02
 
 
@@ -226,9 +227,13 @@ class _Kernel:
         shares, pull: of the chosen rows.   asked: every row if None.
         """
         rows = slice(None) if asked is None else asked
-        together, group, effort, shape = (shared[rows][:, chosen] * pull for shared in self.weighed)
-        total: Floats = together.sum(axis=1)[:, None] + (group @ (shares @ _INTO_GROUPS)) @ _INTO_GROUPS.T
-        total += effort @ (shares @ self._one_kind) + shape @ (shares @ self._alike)
+        together, group, effort, shape = (
+            shared if len(chosen) == len(shared) and asked is None else shared[rows][:, chosen]
+            for shared in self.weighed
+        )
+        pulled = pull[:, None] * shares
+        total: Floats = (together @ pull)[:, None] + (group @ (pulled @ _INTO_GROUPS)) @ _INTO_GROUPS.T
+        total += effort @ (pulled @ self._one_kind) + shape @ (pulled @ self._alike)
         return total
 
     def meet(self, system: System) -> list[Floats]:
@@ -294,6 +299,26 @@ class _Rows:
         predicted, shares = self.linearised(log_prices)
         return self.measured - predicted + (shares * (log_prices - self.physics)).sum(axis=1), shares
 
+    def weights_at(self, log_prices: Floats) -> Floats:
+        """How much each row counts: less, the further it lies from what the prices say."""
+        off = (self.measured - self.linearised(log_prices)[0]) / np.sqrt(self.variance)
+        weights: Floats = np.clip((_FREEDOM + 1.0) / (_FREEDOM + off**2), _LEAST_WEIGHT, 1.0)
+        return weights
+
+    def as_fit(self, shares: Floats, pull: Floats, weights: Floats, log_prices: Floats) -> Fit:
+        """Of all rows."""
+        return Fit(
+            tuple(row.id for row in self.rows),
+            tuple(row.system for row in self.rows),
+            tuple("" if row.is_kernel else row.network for row in self.rows),
+            self.spreads,
+            shares,
+            pull,
+            self.variance / weights,
+            weights,
+            log_prices,
+        )
+
     def solve(
         self, chosen: NDArray[np.int64], weights: Floats, log_prices: Floats, steps: int
     ) -> tuple[Floats, Floats, Floats, Floats]:
@@ -311,6 +336,27 @@ class _Rows:
                 break
         return log_prices, shares, pull, gram
 
+    def join(self, new: NDArray[np.int64], weights: Floats, log_prices: Floats) -> tuple[Floats, Floats, Floats]:
+        """Newton steps of the new rows alone; the others stay linearised where they are: log prices, shares, pull.
+
+        Whole steps may go to and fro: one that turns back is half as long as the last.
+        """
+        everyone = np.arange(len(self.rows))
+        length, before = 1.0, np.zeros_like(log_prices[new])
+        for _ in range(_MOST_STEPS):
+            target, shares = self.target(log_prices)
+            noisy = self.kernel.gram(shares) + np.diag(self.variance / weights)
+            pull = np.linalg.solve(noisy, target).astype(np.float64)
+            step = self.physics[new] + self.kernel.moved(everyone, shares, pull, new) - log_prices[new]
+            largest = float(np.abs(step).max())
+            if largest < _CLOSE:
+                break
+            length = length / 2 if np.vdot(step, before) < 0 else min(1.0, 1.5 * length)
+            log_prices = log_prices.copy()
+            log_prices[new] += step * min(length, 1.0 / largest)
+            before = step
+        return log_prices, shares, pull
+
 
 def fit_rows(rows: Sequence[Evidence], spreads: Spreads) -> Fit:
     """Prices from all rows; rows that do not go with the others count less."""
@@ -319,20 +365,30 @@ def fit_rows(rows: Sequence[Evidence], spreads: Spreads) -> Fit:
     weights, log_prices = np.ones(len(rows)), state.physics
     for _ in range(_REWEIGHTS):
         log_prices, *_ = state.solve(everyone, weights, log_prices, _STEPS)
-        off = (state.measured - state.linearised(log_prices)[0]) / np.sqrt(state.variance)
-        weights = np.clip((_FREEDOM + 1.0) / (_FREEDOM + off**2), _LEAST_WEIGHT, 1.0)
+        weights = state.weights_at(log_prices)
     log_prices, shares, pull, _ = state.solve(everyone, weights, log_prices, _STEPS)
-    return Fit(
-        tuple(row.id for row in rows),
-        tuple(row.system for row in rows),
-        tuple("" if row.is_kernel else row.network for row in rows),
-        spreads,
-        shares,
-        pull,
-        state.variance / weights,
-        weights,
-        log_prices,
-    )
+    return state.as_fit(shares, pull, weights, log_prices)
+
+
+def join_rows(rows: Sequence[Evidence], fit: Fit) -> Fit:
+    """A fit of the first of the rows, and the other rows as well.
+
+    Those of the fit keep their weights, and stay linearised at its prices: what is new hardly moves other systems, and
+    is found in a few steps.
+    """
+    state, known = _Rows(rows, fit.spreads), len(fit.ids)
+    new = np.arange(known, len(rows))
+    one_of = {row.system: row for row in rows[known:]}
+    prices = {system: fit.posterior(system, row.log_physics).log_prices for system, row in one_of.items()}
+    log_prices = np.concatenate([fit.log_prices, [prices[row.system] for row in rows[known:]]])
+    weights = np.concatenate([fit.weights, np.ones(len(new))])
+    for _ in range(_REWEIGHTS):
+        log_prices, shares, pull = state.join(new, weights, log_prices)
+        before, weights = weights, np.concatenate([fit.weights, state.weights_at(log_prices)[new]])
+        if np.allclose(weights, before, atol=_CLOSE_WEIGHT):
+            break
+    log_prices, shares, pull = state.join(new, weights, log_prices)
+    return state.as_fit(shares, pull, weights, log_prices)
 
 
 class LinearView(NamedTuple):

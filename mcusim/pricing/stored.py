@@ -12,7 +12,7 @@ import msgspec
 from mcusim.boards.board import Board
 from mcusim.errors import InputError
 from mcusim.files import NOT_PARSED, content_of
-from mcusim.pricing.fitting import fit_from_bytes
+from mcusim.pricing.fitting import OwnLayer, fit_from_bytes, fit_to_bytes
 from mcusim.pricing.intervals import Scale, Scales, known_of
 from mcusim.pricing.regression import Fit
 from mcusim.pricing.systems import System
@@ -25,11 +25,17 @@ class Calibration:
     """A fit, and by how much its deviations are stretched so that intervals hold what they promise.
 
     own_scale: by how much more on systems with one's own measurements, which may scatter more than published ones.
+    own_layers: what was timed layer by layer.
     """
 
     fit: Fit
     scales: Scales
     own_scale: float = 1.0
+    own_layers: tuple[OwnLayer, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """As `read_calibration` takes it."""
+        return fit_to_bytes(self.fit, self.scales, self.own_scale, self.own_layers)
 
     def scale_of(self, system: System) -> Scale:
         """What deviations on a system are multiplied with."""

@@ -83,6 +83,13 @@ def _part(part: Part) -> str:
 def _layer_lines(report: Report, layer: LayerInfo, reason: LayerReason, width: int) -> list[Text]:
     ms = cycles_to_ms(layer.cycles or 0, report.profile.clock_hz)
     lines = paragraph(f"{layer.index} {layer.name}: {format_ms(ms)}. {reason.shape}", width, hanging="  ")
+    for own in reason.own:
+        words = (
+            f"yours, {_far(own.octaves)}: {own.shape} in {own.layer.network}, {own.layer.name}, "
+            f"{own.layer.cycles:,.0f} cycles, {_release(own.system.version, own.system.option)} on {own.system.board} "
+            f"[{own.layer.row}]"
+        )
+        lines += paragraph(words, width, indent="  ", hanging="    ")
     for kernel in reason.kernels:
         row = kernel.row
         took = f"{row.cycles:,.0f} cycles"
@@ -96,7 +103,7 @@ def _layer_lines(report: Report, layer: LayerInfo, reason: LayerReason, width: i
             indent="  ",
             hanging="    ",
         )
-    if not reason.kernels and not reason.layers:
+    if not reason.kernels and not reason.layers and not reason.own:
         lines += paragraph("nothing of its kind was measured", width, indent="  ", style="yellow")
     return lines
 

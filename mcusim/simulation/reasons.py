@@ -42,6 +42,8 @@ def time_reasons(
     program = lower(graph, parse_schedule(report.schedule.spec), runtime.rules)
     amounts = add_efforts(step_work(step) for step in program.body() if step.signature.op in OPS)
     slowest = sorted(report.layers, key=lambda layer: -(layer.cycles or 0))[:SLOWEST]
-    reasons = {reason.node: reason for reason in layer_reasons(graph, [layer.index for layer in slowest], place)}
+    reasons = {
+        reason.node: reason for reason in layer_reasons(graph, [layer.index for layer in slowest], place, chosen)
+    }
     explained = tuple((layer, reasons[layer.index]) for layer in slowest if layer.index in reasons)
     return TimeReasons(place, explained, interval_reason(amounts, prices, place))
