@@ -51,8 +51,8 @@ def test_a_line_in_another_unit_is_named(form: Form, by: float, tmp_path: Path) 
     spoilt = [i for i, (op, _) in enumerate(layers) if op == "DEPTHWISE_CONV_2D"]
     spoilt = spoilt if form is as_sums else spoilt[3:4]
     mixed = [(op, int(ticks * by) if i in spoilt else ticks) for i, (op, ticks) in enumerate(layers)]
-    told = r"DEPTHWISE_CONV_2D takes (1/)?[0-9,]+ .*: it is in another unit"
-    with pytest.raises(InputError, match=rf"log, line \d+: {told}") as raised:
+    fault = r"DEPTHWISE_CONV_2D takes (1/)?[0-9,]+ .*: it is in another unit"
+    with pytest.raises(InputError, match=rf"log, line \d+: {fault}") as raised:
         whole_cycles(form(mixed), tmp_path)
     number = int(re.findall(r"line (\d+)", raised.value.where)[0])
     line = (tmp_path / "log").read_text().splitlines()[number - 1]
@@ -107,13 +107,13 @@ def test_the_column_layer_counts_as_the_network_does(tmp_path: Path) -> None:
         assert whole_cycles(with_labels(labels), tmp_path) == whole.row.cycles
     names = [part.layer.name for part in parts if part.layer is not None]
     assert whole_cycles(with_labels(names), tmp_path) == whole.row.cycles
-    for wrong, told in (
+    for wrong, fault in (
         ([*places[:5], places[4], *places[6:]], "layer 4 follows layer 4"),
         ([*places[:5], places[6], places[5], *places[7:]], "layer 6 follows layer 4"),
         ([*places[:5], "60", *places[6:]], "layer 60 follows layer 4"),
         ([names[1], names[0], *names[2:]], f"it is of layer '{names[1]}', and"),
     ):
-        with pytest.raises(InputError, match=rf"line \d+: {re.escape(told)}"):
+        with pytest.raises(InputError, match=rf"line \d+: {re.escape(fault)}"):
             whole_cycles(with_labels(wrong), tmp_path)
 
 
