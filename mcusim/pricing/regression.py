@@ -149,8 +149,8 @@ class Fit:
 
         It serves every system: advice asks for forty and more.
         """
-        precision: Floats = np.linalg.inv(self._kernel.gram(self.shares) + np.diag(self.variance))
-        return precision
+        covariance = self._kernel.gram(self.shares) + np.diag(self.variance)
+        return np.linalg.inv(covariance).astype(np.float64)
 
     @cached_property
     def measured(self) -> dict[System, int]:
