@@ -100,3 +100,10 @@ def test_the_head_of_fit_names_the_time() -> None:
     head = " ".join(run("fit", "mcunet-vww0", *BOARD, "--max-ms", "1").out.split("remedy")[0].split())
     assert ", time " in head
     assert head.endswith(" of 1.00 ms")
+
+
+@pytest.mark.parametrize("command", [["search-net", "--macs", "10M"], ["search", "mcunet"]])
+def test_a_network_is_written_where_it_can_be_read(command: list[str]) -> None:
+    """`mcusim run` takes the file for what its name says."""
+    code, _, err = run(*command, *BOARD, "-o", "x.json")
+    assert (code, err) == (2, "mcusim: --output: 'x.json' does not end in .toml; name a .toml file\n")

@@ -25,6 +25,7 @@ from mcusim.cli.shell import (
     STDOUT,
     document,
     glyphs,
+    refuse_other_ending,
     refuse_overwriting,
     refuse_same_target,
     show,
@@ -108,6 +109,7 @@ def search(
     if profile is None:
         raise InputError("for which board?", where="mcusim search", fix="add --profile BOARD")
     refuse_same_target(output=output, json=json, journal=journal)
+    refuse_other_ending(output, ".toml", "--output")
     refuse_overwriting((profile_file(profile), space), output=output, json=json, journal=journal)
     with progress_bar() as progress:
         best = find_network(

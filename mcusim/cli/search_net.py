@@ -14,6 +14,7 @@ from mcusim.cli.shell import (
     STDOUT,
     document,
     glyphs,
+    refuse_other_ending,
     refuse_overwriting,
     refuse_same_target,
     show,
@@ -134,6 +135,7 @@ def search_net(
     """
 
     refuse_same_target(output=output, json=json)
+    refuse_other_ending(output, ".toml", "--output")
     refuse_overwriting((profile_file(profile),), output=output, json=json)
     if rows:
         show(row_lines(known_rows(), terminal_width(), glyphs()))

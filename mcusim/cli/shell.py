@@ -31,6 +31,7 @@ __all__ = [
     "glyphs",
     "one_thread",
     "pass_on_notices",
+    "refuse_other_ending",
     "refuse_overwriting",
     "refuse_same_target",
     "replace_unprintable",
@@ -154,6 +155,12 @@ def refuse_overwriting(inputs: Iterable[str | None], **targets: str | None) -> N
         if target and target != STDOUT and any(_is_one_file(target, name) for name in read):
             where = option if option.isupper() else f"--{option}"
             raise OutputError(f"{target} is what this command reads", where=where, fix="name another file to write to")
+
+
+def refuse_other_ending(target: str | None, ending: str, option: str) -> None:
+    """Refuse a file whose name says that it holds something else: no command would read it. Raises OutputError."""
+    if target and target != STDOUT and Path(target).suffix.lower() != ending:
+        raise OutputError(f"'{target}' does not end in {ending}", where=option, fix=f"name a {ending} file")
 
 
 def _is_one_file(a: str, b: str) -> bool:
