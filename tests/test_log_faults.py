@@ -214,3 +214,17 @@ def test_what_contradicts_itself_is_told_and_counts(tmp_path: Path) -> None:
     code, _, err = run("calibrate", str(path), *ASKED, "-o", str(tmp_path / "own.json"))
     assert code == 0
     assert "contradict each other: the latter takes 1.20 times as long; their medians count" in err
+
+
+@pytest.mark.parametrize("header", ["layer,op,time", "op;duration", "Event,Tag"])
+def test_times_in_no_unit_are_named(header: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"line 2: of its columns \(.*\) none says its unit"):
+        whole_cycles(f"boot, ok\n{header}\n0,CONV_2D,12\n", tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("form", FORMS, ids=named)
+def test_what_a_shell_redirects_is_read(form: Form, encoding: str, tmp_path: Path) -> None:
+    text = form(logged_layers())
+    (tmp_path / "wide").write_text(text, encoding=encoding)
+    assert read_own(tmp_path / "wide", RUN)[0].row.cycles == whole_cycles(text, tmp_path)

@@ -22,7 +22,16 @@ from math import isfinite
 from typing import NamedTuple
 
 from mcusim.errors import InputError
-from mcusim.pricing.log_lines import Columns, Line, cells_of, columns_of, lines_of, records
+from mcusim.pricing.log_lines import (
+    OPERATOR_COLUMNS,
+    Columns,
+    Line,
+    cells_of,
+    columns_of,
+    delimiter_of,
+    lines_of,
+    records,
+)
 
 __all__ = ["LEAST_SECONDS", "MOST_SECONDS", "LayerLog", "LayerTime", "is_layer_log", "read_layer_log"]
 
@@ -122,11 +131,22 @@ def read_layer_log(text: str, where: str, clock_hz: int, ticks_hz: int | None = 
     """
     parts = list(_parts(text, where))
     if not parts:
+        _refuse_timeless(text, where)
         fix = "give it lines such as `CONV_2D took 41237 ticks`, or the columns op and cycles (or us, or ms)"
         raise InputError("it is no log of layers", where=where, fix=fix)
     if not any(part.rows for part in parts):
         raise InputError("it has a header and no layers", where=where, fix="log at least one inference")
     return _Reading(where, clock_hz, ticks_hz or clock_hz, _has_ms(parts)).of(parts)
+
+
+def _refuse_timeless(text: str, where: str) -> None:
+    """A table of operators whose times are in no unit."""
+    for line in lines_of(text):
+        names = cells_of(line.text, delimiter_of(line.text))
+        if len(names) > 1 and {name.lower() for name in names} & set(OPERATOR_COLUMNS):
+            what = f"of its columns ({', '.join(names)}) none says its unit"
+            place = f"{where}, line {line.number}"
+            raise InputError(what, where=place, fix="call the times cycles, ticks, ns, us, ms or s")
 
 
 def _has_ms(parts: Sequence[_Part]) -> bool:

@@ -9,7 +9,17 @@ from typing import NamedTuple
 
 from mcusim.errors import InputError
 
-__all__ = ["DELIMITERS", "Columns", "Line", "cells_of", "columns_of", "delimiter_of", "lines_of", "records"]
+__all__ = [
+    "DELIMITERS",
+    "OPERATOR_COLUMNS",
+    "Columns",
+    "Line",
+    "cells_of",
+    "columns_of",
+    "delimiter_of",
+    "lines_of",
+    "records",
+]
 
 DELIMITERS = (",", ";", "\t")
 """A spreadsheet of a country with decimal commas separates cells with semicolons."""
@@ -20,7 +30,8 @@ _PREFIX = re.compile(
 )
 """Of a serial monitor, Zephyr (`[00:00:01.234,000] <inf> main: `) or ESP-IDF (`I (1234) main: `)."""
 
-_OP_COLUMNS = ("op", "tag", "unique tag", "event_name", "operator", "name", "layer")
+OPERATOR_COLUMNS = ("op", "tag", "unique tag", "event_name", "operator")
+_OP_COLUMNS = (*OPERATOR_COLUMNS, "name", "layer")
 _LABEL_COLUMNS = ("layer", "event")
 _TIME_COLUMNS = (
     (r"^(?:cycles|ticks|total ticks\b.*|avg \(cycles\)|p50 \(cycles\))$", "ticks"),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, isfinite, log, sqrt
@@ -21,7 +22,7 @@ from typing import NamedTuple
 from mcusim.boards import load_board
 from mcusim.boards.board import Board
 from mcusim.errors import InputError, McusimError
-from mcusim.files import text_of
+from mcusim.files import content_of, text_of
 from mcusim.frontends.checks import refuse_float
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
@@ -149,8 +150,10 @@ def _every(wrong: Sequence[tuple[int, InputError]], where: str) -> InputError:
 
 
 def read_text(path: str | PathLike[str]) -> str:
+    """Of a table or log. What PowerShell redirects into a file is UTF-16, and says so."""
     try:
-        return text_of(path, "utf-8-sig")
+        is_wide = content_of(path)[:2] in (BOM_UTF16_LE, BOM_UTF16_BE)
+        return text_of(path, "utf-16" if is_wide else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise InputError(f"it cannot be read ({reason})", where=fspath(path), fix="name a CSV file") from None
@@ -281,7 +284,9 @@ def _number(text: str, name: str, where: str) -> float:
     except ValueError:
         value = 0.0
     if not (isfinite(value) and value > 0):
-        raise InputError(f"{name} is '{text}'", where=where, fix=f"write a number above 0 as {name}")
+        raise InputError(
+            f"{name} is '{text}'", where=where, fix=f"write a number above 0, with a point before decimals, as {name}"
+        )
     return value
 
 
