@@ -50,6 +50,12 @@ def test_notebooks_run(name: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.ipynb")), ids=lambda page: page.stem)
+def test_notebooks_say_nothing_of_where_they_ran(page: Path) -> None:
+    content = page.read_text(encoding="utf-8")
+    assert [where for where in ("/tmp", "/home", "site-packages", '"stderr"') if where in content] == []
+
+
 def test_where_things_are_is_true() -> None:
     """Every file of the table is there, and has what the table names; so is every file that a room lists."""
     rows = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("## Where is")[2].splitlines()

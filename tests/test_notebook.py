@@ -31,9 +31,3 @@ def test_from_a_module_to_firmware(monkeypatch: pytest.MonkeyPatch) -> None:
 def _printed(notebook: Any) -> str:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     return "".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs)
-
-
-def test_it_says_nothing_of_where_it_was_written() -> None:
-    content = Path(REPO / "docs" / "pytorch.ipynb").read_text(encoding="utf-8")
-    assert "/tmp" not in content
-    assert "/home" not in content
