@@ -56,6 +56,7 @@ TESTS = {
     ),
     "mcusim/planners": (
         *("test_planners.py", "test_placing.py", "test_planning.py", "test_reorder.py", "test_shared_objects.py"),
+        *("test_crowds.py", "test_memory.py"),
     ),
     "mcusim/pricing": (
         *("test_pricing.py", "test_regression.py", "test_own_times.py", "test_pricing_validation.py"),
