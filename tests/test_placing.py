@@ -22,6 +22,7 @@ from mcusim.planners.blocks import join
 from mcusim.planners.filled import FilledSteps
 from mcusim.planners.first_fit import first_fit, tflm_greedy, tflm_place_rest, tinyengine_first_fit
 from mcusim.planners.lower_bound import lower_bound_bytes
+from mcusim.planners.portfolio import neighbours, place_each
 from mcusim.program import Buffer, BufferKind
 
 STEPS = 8
@@ -143,6 +144,7 @@ def test_columns_of_numbers_place_as_pairs_do(tightest: bool, monkeypatch: pytes
     ),
 )
 @example(steps=8, chunk_steps=2, asked=[(3, 4, 0, 1), (5, 6, 0, 2), (0, 8, 0, 3), (2, 7, 1, 1)])
+@example(steps=8, chunk_steps=4, asked=[(0, 5, 0, 1), (6, 8, 0, 3), (0, 6, 0, 2)])
 def test_levels_kept_by_chunks_are_those_kept_step_by_step(
     steps: int, chunk_steps: int, asked: list[tuple[int, int, int, int]]
 ) -> None:
@@ -165,6 +167,19 @@ def test_the_tightest_gap_is_taken_where_that_is_asked_for() -> None:
     lies = {0: 0, 1: 12, 2: 18}  # gaps of 8 bytes from 4, and of 2 from 16
     assert crowded_module.place_crowded(blocks, [3], lies)[3] == 4
     assert crowded_module.place_crowded(blocks, [3], lies, tightest=True)[3] == 16
+
+
+def test_of_pairs_too_the_tightest_gap_is_taken_also_where_it_is_the_lowest() -> None:
+    blocks = join([Buffer("a", 4, 0, 1), Buffer("b", 4, 0, 1), Buffer("new", 2, 0, 1)])
+    near = neighbours(blocks)
+    for lies, tightest_at in (((2, 10, -1), 0), ((6, 12, -1), 10)):  # gaps of 2 and 4, of 6 and 2 bytes
+        assert place_each(blocks, near, [2], tightest=False, known=lies)[2] == 0
+        assert place_each(blocks, near, [2], tightest=True, known=lies)[2] == tightest_at
+
+
+def test_what_lives_for_no_step_takes_nothing() -> None:
+    lasting = [Buffer("a", 8, 0, 2), Buffer("b", 8, 1, 3)]
+    assert lower_bound_bytes(join([*lasting, Buffer("never", 100, 2, 2)])) == lower_bound_bytes(join(lasting)) == 16
 
 
 @pytest.mark.parametrize("alignment", [1, 4])

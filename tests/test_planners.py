@@ -17,8 +17,8 @@ from mcusim.lowering.lower import lower
 from mcusim.planners import PLANNERS, check_plan, live_bytes, peak_bytes, plan_optimal
 from mcusim.planners.blocks import join
 from mcusim.planners.crowded import place_crowded
-from mcusim.planners.portfolio import crowded_portfolio, neighbours, spread
-from mcusim.planners.skyline import Budget, fit
+from mcusim.planners.portfolio import crowded_portfolio, neighbours, place_each, portfolio, spread
+from mcusim.planners.skyline import Budget, OutOfBudget, fit
 from mcusim.program import Buffer, BufferKind
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import LAYER
@@ -119,6 +119,26 @@ def test_neighbours_have_the_heights_of_the_steps_that_they_share(buffers):
         assert sorted(others) == expected
 
 
+def test_a_block_that_grows_where_its_neighbour_ends_is_small_beside_it():
+    grows = [Buffer("small", 16, 0, 2), Buffer("large", 64, 2, 4, over=0), Buffer("beside", 32, 0, 2)]
+    assert neighbours(join(grows)) == [[(1, 16, 32)], [(0, 32, 16)]]
+
+
+def test_the_portfolio_is_the_smallest_of_all_that_it_tries_unless_one_is_enough():
+    """Of crowds that fit badly first fit by size is seldom the best."""
+    was_better = 0
+    for seed in range(20):
+        blocks = join(dense(14, 9, seed))
+        near = neighbours(blocks)
+        first = place_each(blocks, near, sorted(range(14), key=lambda i: -blocks[i].size_bytes), tightest=False)
+        first_bytes = max(o + b.size_bytes for o, b in zip(first, blocks, strict=True))
+        offsets, taken = portfolio(blocks, near, 0)
+        assert max(o + b.size_bytes for o, b in zip(offsets, blocks, strict=True)) == taken <= first_bytes
+        assert portfolio(blocks, near, 10**6)[1] >= taken
+        was_better += taken < portfolio(blocks, near, 10**6)[1]
+    assert was_better >= 3
+
+
 @pytest.mark.slow
 @settings(max_examples=400)
 @given(buffers=small_instances())
@@ -195,8 +215,9 @@ def dense(count: int, steps: int, seed: int) -> list[Buffer]:
     return buffers
 
 
-def test_a_search_that_ends_early_says_how_far_it_got():
-    buffers = dense(60, 30, seed=3)
+@pytest.mark.parametrize("unit", [1, 16])
+def test_a_search_that_ends_early_says_how_far_it_got(unit):
+    buffers = [b._replace(size_bytes=unit * b.size_bytes, alignment=unit) for b in dense(60, 30, seed=3)]
     plan = plan_optimal(buffers, nodes=40)
     check_plan(buffers, plan.offset_bytes, plan.arena_bytes)
     assert not plan.proved
@@ -204,6 +225,14 @@ def test_a_search_that_ends_early_says_how_far_it_got():
     assert 0 < plan.gap < 0.2
     assert plan.nodes <= 40
     assert plan == plan_optimal(buffers, nodes=40), "a limit in nodes is the same everywhere"
+
+
+def test_a_budget_is_spent_to_its_last_node():
+    budget = Budget(2)
+    budget.spend()
+    budget.spend()
+    with pytest.raises(OutOfBudget):
+        budget.spend()
 
 
 def test_a_search_deeper_than_the_interpreters_stack():
@@ -235,6 +264,7 @@ def test_nothing_to_place():
     for planner in PLANNERS.values():
         assert planner([]) == ()
     assert plan_optimal([held]).offset_bytes == (-1,)
+    assert peak_bytes([held], [-1]) == plan_optimal([held]).arena_bytes == 0
     assert plan_optimal([held]).proved
 
 
