@@ -70,6 +70,24 @@ def test_where_things_are_is_true() -> None:
             assert (package.parent / name).is_file(), (package.parent.name, name)
 
 
+ELSEWHERE = ("exir/", "ImageSets/")
+"""Where paths lead that are not of this repository: ExecuTorch's sources, Pascal VOC."""
+
+
+def test_files_that_the_pages_name_are_there() -> None:
+    """From the repository on, from the package, or from the page's folder; NAME stands for any."""
+    roots = [REPO, REPO / "mcusim", DOCS]
+    missing = []
+    for page in (*DOCS.glob("*.md"), REPO / "README.md"):
+        named = re.findall(r"`(\w+/[\w./-]+\.(?:py|toml|csv|txt|json|md))`", page.read_text(encoding="utf-8"))
+        missing += [
+            (page.name, name)
+            for name in named
+            if not name.startswith(ELSEWHERE) and not any([*root.glob(name.replace("NAME", "*"))] for root in roots)
+        ]
+    assert missing == []
+
+
 def test_the_glossary_is_sorted() -> None:
     lines = (DOCS / "glossary.md").read_text(encoding="utf-8").splitlines()
     words = [line.partition("**")[2].partition(".**")[0].lower() for line in lines if line.startswith("**")]
