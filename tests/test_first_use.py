@@ -108,7 +108,7 @@ def test_stages_that_the_runtime_lacks_are_no_fit():
     asked = ("run", "mbv2-w0.35-r144", "--profile", "stm32f412", "--layers", "none", "--schedule")
     code, out, _ = run(*asked, "layer@3+stream:18@2", "--check")
     assert code == 3
-    assert "UNKNOWN, tinyengine cannot run it: see the warnings" in out
+    assert "UNKNOWN, tinyengine cannot run it; the warnings below say why" in out
     assert "lines kept 124.9 KiB" in out
     assert run(*asked, "layer@3+patch:2x2@2", "--check")[0] == 0
 
@@ -179,7 +179,7 @@ def test_patch_counts_as_run_does():
     assert "UNKNOWN" in out
     assert "! x-cube-ai cannot run on nrf52840" in out
     out = " ".join(run("patch", "mcunet-vww0", "--profile", "stm32h743", "--runtime", "plumerai")[1].split())
-    assert "UNKNOWN, see below" in out
+    assert "UNKNOWN, the warnings below say why" in out
     assert "! SRAM: Plumerai's memory planner is not public" in out
     assert "! flash: nobody has published how large" in out
 

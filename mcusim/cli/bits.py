@@ -94,7 +94,7 @@ def bits(
     csv: Annotated[str | None, csv_of("layer")] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 when no choice of bits fits.")] = False,
 ) -> None:
-    """With how many bits does a network fit? Activations, then weights, are cut to 8, 4 or 2 bits until it does.
+    """With how many bits per tensor does a network fit? Activations, then weights, are cut to 4 or 2 bits.
 
     Memory-driven bit allocation after Rusci et al. (MLSys 2020), against what the runtime really takes.
 

@@ -49,13 +49,23 @@ def calibrate(
     output: Annotated[
         str, typer.Option("-o", "--output", metavar="FILE", help="The calibration, for `mcusim run --calibration`.")
     ],
-    model: Annotated[str | None, option(metavar="MODEL", help="Of a log: the network that was measured.")] = None,
-    profile: Annotated[str | None, option(metavar="BOARD", help="Of a log: the board.")] = None,
-    runtime: Annotated[str | None, option(metavar="NAME", help="Of a log: the runtime.")] = None,
-    schedule: Annotated[str, typer.Option(metavar="SPEC", help="Of a log: in which pieces the network ran.")] = "layer",
-    clock_hz: Annotated[str | None, option(metavar="CLOCK", help="Of a log: the core's clock, if another.")] = None,
+    model: Annotated[
+        str | None, option(metavar="MODEL", help="For a log of layers: the network that was measured.")
+    ] = None,
+    profile: Annotated[str | None, option(metavar="BOARD", help="For a log of layers: the board.")] = None,
+    runtime: Annotated[str | None, option(metavar="NAME", help="For a log of layers: the runtime.")] = None,
+    schedule: Annotated[
+        str, typer.Option(metavar="SPEC", help="For a log of layers: the schedule that ran.")
+    ] = "layer",
+    clock_hz: Annotated[
+        str | None, option(metavar="CLOCK", help="For a log of layers: the core's clock, if it is not the board's.")
+    ] = None,
     ticks_hz: Annotated[
-        str | None, option(metavar="CLOCK", help="Of a log: what the profiler counts, if not the core's cycles.")
+        str | None,
+        option(
+            metavar="CLOCK",
+            help="For a log of layers: the rate of the profiler's ticks, if they are not the core's cycles.",
+        ),
     ] = None,
     json: Annotated[str | None, JSON] = None,
 ) -> None:

@@ -48,7 +48,7 @@ def check(
 ) -> None:
     """Do all networks of a file hold their budgets? One table, one exit code.
 
-    Exit codes: 0 all hold, 1 one does not, 3 none misses and one cannot be known.
+    Exit codes: 0 all budgets hold, 1 one is missed, 3 none is missed but one cannot be judged.
 
     \b
     Example:

@@ -107,7 +107,8 @@ def diff(
         ),
     ] = None,
     numerics: Annotated[
-        str | None, option(metavar="MODE[,MODE]", help="Whose arithmetic; two: A in each. Default: tflm.")
+        str | None,
+        option(metavar="MODE[,MODE]", help="The arithmetic, as for `exec`. Two modes: A in both. Default: tflm."),
     ] = None,
     seed: Annotated[
         int | None, option(min=0, metavar="N", help="Draws weights where there are none, and inputs.")
@@ -124,7 +125,7 @@ def diff(
         typer.Option("--check", help="Exit with 1 when a layer differs, or has no partner in the other run."),
     ] = False,
 ) -> None:
-    """Where do two runs part: the first layer and element that differ, and how the error grows from there.
+    """Compare two runs: the first layer and element that differ, and how the error grows from there.
 
     An answer of a device with TFLM or CMSIS-NN is `tflm`; one of Python's interpreter is `litert`, and differs.
 

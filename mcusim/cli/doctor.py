@@ -54,7 +54,7 @@ OPTIONAL = (
 def doctor(
     json: Annotated[str | None, JSON] = None,
 ) -> None:
-    """Versions, caches, profiles, and what is missing. Exits with 0 also where something is.
+    """Versions, caches, profiles, and what is missing. Exits with 0 even if something is missing.
 
     \b
     Example:

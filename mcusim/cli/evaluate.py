@@ -99,10 +99,15 @@ def evaluate(
         ),
     ],
     metric: Annotated[
-        str | None, option(metavar="NAME", help="The headline: top1, top5, auc, map or map11. Default: what suits.")
+        str | None,
+        option(
+            metavar="NAME",
+            help="The main metric: top1, top5, auc, map or map11. Default: what suits the network's outputs.",
+        ),
     ] = None,
     form: Annotated[
-        str | None, option(metavar="NAME", help="Take D for: folders, imagenet, vww, voc or arrays.")
+        str | None,
+        option(metavar="NAME", help="The form of D, if it is not recognised: folders, imagenet, vww, voc or arrays."),
     ] = None,
     preprocess: Annotated[
         list[str] | None,
@@ -116,14 +121,16 @@ def evaluate(
         str | None, option(metavar="FILE", help="The network's classes, a line each, in the order of its outputs.")
     ] = None,
     labels: Annotated[str | None, option(metavar="FILE", help="Ground truth of flat ImageNet images.")] = None,
-    split: Annotated[str | None, option(metavar="NAME", help="Of Pascal VOC. Default: test, else val.")] = None,
+    split: Annotated[
+        str | None, option(metavar="NAME", help="The image set of Pascal VOC. Default: test, else val.")
+    ] = None,
     label_offset: Annotated[int | None, option(metavar="N", help="Added to each label, such as -1.")] = None,
     limit: Annotated[
         int | None, option(min=1, metavar="N", help="N samples, spread over the classes, always the same.")
     ] = None,
     numerics: Annotated[
         str,
-        typer.Option(metavar="MODE", help="Whose arithmetic: tflm (the device), litert (Python) or tinyengine-float."),
+        typer.Option(metavar="MODE", help="The arithmetic: as tflm (the device), litert (Python) or tinyengine-float."),
     ] = "tflm",
     threads: Annotated[int | None, option(min=1, metavar="N", help="Default: one a core.")] = None,
     resume: Annotated[
@@ -144,7 +151,9 @@ def evaluate(
     csv: Annotated[
         str | None, option(metavar="FILE", help="Write each prediction as CSV; - is standard output.")
     ] = None,
-    at_least: Annotated[float | None, option(metavar="PERCENT", help="Exit with 1 where the metric is below.")] = None,
+    at_least: Annotated[
+        float | None, option(metavar="PERCENT", help="Exit with 1 if the metric is below this.")
+    ] = None,
     max_memory: Annotated[str | None, MAX_MEMORY] = None,
 ) -> None:
     """How accurate is a network on labelled data? Every byte is computed as TensorFlow Lite Micro would.

@@ -79,15 +79,15 @@ def exec_(
             "--input",
             metavar="FILE",
             help="An .npy file for each input, in order, or one .npz with all, by name or in order; "
-            "random draws them. N in the place of a leading 1: N calls.",
+            "random draws them. A leading dimension of N instead of 1: N calls.",
         ),
     ],
     output: Annotated[str | None, option(metavar="FILE", help="Where the outputs go: .npy, or .npz by name.")] = None,
-    runtime: Annotated[str, typer.Option(metavar="NAME", help="Whose memory plan.")] = "tflm",
+    runtime: Annotated[str, typer.Option(metavar="NAME", help="The runtime whose memory plan is used.")] = "tflm",
     schedule: Annotated[str, typer.Option(metavar="SPEC", help="In which pieces the network runs.")] = "layer",
     numerics: Annotated[
         str,
-        typer.Option(metavar="MODE", help="Whose arithmetic: tflm (the device), litert (Python) or tinyengine-float."),
+        typer.Option(metavar="MODE", help="The arithmetic: as tflm (the device), litert (Python) or tinyengine-float."),
     ] = "tflm",
     trace: Annotated[str | None, option(metavar="FILE", help="Every tensor of the one call, as .npz.")] = None,
     seed: Annotated[
@@ -135,9 +135,14 @@ def exec_(
         write_bytes(_encoded(graph, answers, output), output, "--output")
     tensors = [graph.tensors[index] for index in graph.outputs]
     if json is not None:
-        told = {"model": graph.name, "runtime": runtime, "schedule": schedule, "numerics": str(numerics_of(numerics))}
+        question = {
+            "model": graph.name,
+            "runtime": runtime,
+            "schedule": schedule,
+            "numerics": str(numerics_of(numerics)),
+        }
         outputs = [_output_document(tensor, answer) for tensor, answer in zip(tensors, answers, strict=True)]
-        write_output(document({"schema_version": 1, **told, "outputs": outputs}), json, "--json")
+        write_output(document({"schema_version": 1, **question, "outputs": outputs}), json, "--json")
         if json == STDOUT:
             return
     lines = [_output_line(tensor, answer) for tensor, answer in zip(tensors, answers, strict=True)]

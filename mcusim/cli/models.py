@@ -50,7 +50,7 @@ def models(
     ] = None,
     json: Annotated[str | None, JSON] = None,
 ) -> None:
-    """The published networks that mcusim knows by name, counted and as published; and witnesses, apart.
+    """The published networks that mcusim knows by name: figures as published and as counted; witnesses in a list apart.
 
     A witness meets the figures of a published row whose own network was never released. Its accuracy is unknown.
 

@@ -75,12 +75,12 @@ def option(*names: str, **how: Any) -> Any:
 
 RUNTIME = option(
     metavar="NAME",
-    help="Whose memory rules and kernels, as NAME or NAME@VERSION. Default: the first of tinyengine, tflm-cmsis-nn, "
-    "tflm and x-cube-ai that has a kernel for every layer.",
+    help="The runtime, as NAME or NAME@VERSION: its memory rules and kernels. Default: the first of tinyengine, "
+    "tflm-cmsis-nn, tflm and x-cube-ai that has a kernel for every layer.",
 )
-SRAM_BUDGET = option(metavar="SIZE", help="SRAM to hold, such as 256k. Default: the board's.")
-FLASH_BUDGET = option(metavar="SIZE", help="Flash to hold, such as 1M. Default: the board's.")
-MAX_MS = option(metavar="MS", help="Time to hold, such as 50 (or 1.5s).")
+SRAM_BUDGET = option(metavar="SIZE", help="The SRAM budget, such as 256k. Default: the board's.")
+FLASH_BUDGET = option(metavar="SIZE", help="The flash budget, such as 1M. Default: the board's.")
+MAX_MS = option(metavar="MS", help="The time budget of an inference, such as 50 (or 1.5s).")
 WHAT_IF = typer.Option("--what-if", help="A budget may be more than the board has.")
 MODELS = typer.Argument(
     metavar="MODEL...", help=".tflite or .onnx files, or names of published networks; several share one arena."
@@ -100,11 +100,11 @@ EMITTED_SCHEDULE = typer.Option(
 )
 EMITTED_NAME = typer.Option(metavar="NAME", help="Prefixes every symbol, and names the files.")
 OPTIMISE = typer.Option(
-    metavar="WHAT", help="speed: kernels unrolled and for each way of requantising; size: one for all."
+    metavar="WHAT", help="speed: unrolled kernels, one for each way of requantising; size: one kernel for all."
 )
 FOLDER = option("--output", "-o", metavar="DIR", help="The folder to write.")
 SEED = typer.Option(min=0, metavar="N", help="Draws the weights of published networks.")
-BANK = option(metavar="NAMES", help="The arena in these banks of the board only: A or A,B.")
+BANK = option(metavar="NAMES", help="Put the arena into these memory banks of the board only: A or A,B.")
 LINKED = option(
     "--map",
     metavar="FILE",
@@ -132,7 +132,7 @@ MAX_MEMORY = option(
 
 def csv_of(line: str) -> Any:
     """The option that writes one line a `line` as CSV."""
-    help_ = f"Write one line a {line} as CSV; - is standard output."
+    help_ = f"Write one line per {line} as CSV; - is standard output."
     return option(metavar="FILE", help=help_)
 
 

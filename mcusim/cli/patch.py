@@ -1,4 +1,4 @@
-"""`mcusim patch`: the schedules worth having, and the one to take."""
+"""`mcusim patch`: schedules that trade time for SRAM, and the one to take."""
 
 from __future__ import annotations
 

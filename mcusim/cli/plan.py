@@ -72,12 +72,16 @@ def plan(
     runtime: Annotated[
         str | None,
         option(
-            metavar="NAME", help="Whose memory rules. Default: as `run` chooses; several networks and --emit: tflm."
+            metavar="NAME",
+            help="The runtime whose memory rules count. Default: as `run` chooses; several networks and --emit: tflm.",
         ),
     ] = None,
     pointer_bits: Annotated[
         int,
-        option(metavar="BITS", help="Of the target's pointers: 32, or with --runtime tflm 64, as the Python wheel."),
+        option(
+            metavar="BITS",
+            help="Bits of the target's pointers: 32, or with --runtime tflm also 64, as in its Python wheel.",
+        ),
     ] = 32,
     planner: Annotated[str | None, PLANNER] = None,
     schedule: Annotated[str, SCHEDULE] = "layer",
@@ -111,7 +115,8 @@ def plan(
     csv: Annotated[
         str | None,
         option(
-            metavar="FILE", help="Write one line a buffer (with --all: one a way of counting); - is standard output."
+            metavar="FILE",
+            help="Write one line per buffer (with --all: one per way of counting); - is standard output.",
         ),
     ] = None,
     max_memory: Annotated[str | None, MAX_MEMORY] = None,

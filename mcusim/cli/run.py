@@ -72,7 +72,7 @@ def run(
         str | None,
         option(
             metavar="NAME",
-            help=f"What counts SRAM instead of the runtime: {', '.join(convention_names())}, or another runtime.",
+            help=f"Count SRAM by a published rule instead: {', '.join(convention_names())}, or another runtime.",
         ),
     ] = None,
     schedule: Annotated[
@@ -125,7 +125,7 @@ def run(
         str | None,
         option(
             metavar="FILE",
-            help="Write one line a layer as CSV (with --profile all: one a board); - is standard output.",
+            help="Write one line per layer as CSV (with --profile all: one per board); - is standard output.",
         ),
     ] = None,
     trace: Annotated[

@@ -52,7 +52,7 @@ def runtimes(
     ] = None,
     json: Annotated[str | None, JSON] = None,
 ) -> None:
-    """The runtimes that mcusim knows: their rules, the evidence behind them, and where it ends.
+    """The runtimes that mcusim knows: their memory rules and kernels, and how well each is backed by evidence.
 
     \b
     Examples:

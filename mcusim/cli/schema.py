@@ -61,7 +61,10 @@ DOCUMENTS: dict[str, tuple[str, ...]] = {
 
 def schema(
     name: Annotated[
-        str, typer.Argument(metavar="COMMAND", help="Whose documents: run, plan, fit, ...", show_default=False)
+        str,
+        typer.Argument(
+            metavar="COMMAND", help="The command that writes the documents: run, plan, fit, ...", show_default=False
+        ),
     ] = "run",
     every: Annotated[bool, option("--list", help="Only name the commands that write documents.")] = False,
     json: Annotated[str | None, JSON] = None,

@@ -64,7 +64,7 @@ def search(
         str | None,
         option(
             metavar="NAME",
-            help="What is to be high: imagenet, macs, params, or module:function of your own. "
+            help="The score to maximise: imagenet, macs, params, or module:function of your own. "
             "Default: imagenet for spaces of ImageNet, else macs.",
         ),
     ] = None,
@@ -78,7 +78,9 @@ def search(
     optimiser: Annotated[
         Optimiser, typer.Option(metavar="NAME", help="tpe, nsga2 (both need mcusim[search]), evolution or random.")
     ] = Optimiser.TPE,
-    evaluations: Annotated[int, typer.Option(min=1, metavar="N", help="Networks to look at.")] = EVALUATIONS,
+    evaluations: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many networks are evaluated.")
+    ] = EVALUATIONS,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another seed finds another network.")] = 0,
     journal: Annotated[
         str | None, option(metavar="FILE", help="Keep what was evaluated there; go on from it where it exists.")

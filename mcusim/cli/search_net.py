@@ -95,10 +95,16 @@ def search_net(
     max_macs: Annotated[
         bool, typer.Option("--max-macs", help="As many MACs as possible of what else is asked; takes a minute or so.")
     ] = False,
-    sram_budget: Annotated[str | None, option(metavar="SIZE", help="Never more SRAM. Default: the board's.")] = None,
-    flash_budget: Annotated[str | None, option(metavar="SIZE", help="Never more flash. Default: the board's.")] = None,
+    sram_budget: Annotated[
+        str | None, option(metavar="SIZE", help="The most SRAM allowed. Default: the board's.")
+    ] = None,
+    flash_budget: Annotated[
+        str | None, option(metavar="SIZE", help="The most flash allowed. Default: the board's.")
+    ] = None,
     what_if: Annotated[bool, WHAT_IF] = False,
-    tolerance: Annotated[str, typer.Option(metavar="SHARE", help="How near is near enough, as in 1% or 0.01.")] = "1%",
+    tolerance: Annotated[
+        str, typer.Option(metavar="SHARE", help="How far a figure may be from the one asked for, such as 1% or 0.01.")
+    ] = "1%",
     max_overhead: Annotated[
         str | None,
         option(

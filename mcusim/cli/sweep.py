@@ -49,7 +49,7 @@ def sweep(
     spec: Annotated[str, typer.Argument(metavar="SPEC", help="A TOML file that says what is swept (docs/sweep.md).")],
     output: Annotated[
         str | None,
-        option("-o", "--output", metavar="DIR", help="The folder of the answers; one that is there goes on."),
+        option("-o", "--output", metavar="DIR", help="The folder of the answers; an unfinished one is continued."),
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Only say how many answers there are, and how long they will take.")
@@ -66,7 +66,7 @@ def sweep(
     ] = None,
     json: Annotated[str | None, JSON] = None,
 ) -> None:
-    """Every network on every board, with every runtime and schedule: one row an answer, as Parquet.
+    """Every network on every board, with every runtime and schedule: one row per answer, as Parquet.
 
     A sweep that was stopped, however it was, goes on when the same command is given again. A network that fails is a
     row that says why. `pandas.read_parquet("DIR/answers")` reads the rows.

@@ -76,7 +76,7 @@ def _items(graph: Graph, *, with_input: bool) -> tuple[LedgerItem, ...]:
 X_CUBE_AI = register(
     Convention(
         name="x-cube-ai",
-        what="7.3: the largest layer, output over input where it may, and the runtime's own RAM",
+        what="as version 7.3: the largest layer, output on top of input where possible, and the runtime's RAM",
         basis=Basis.CALIBRATED,
         evidence="ST's 18 rows for 7.3, activations: off by 5.5 % (mean), 3.3 % (median), 46 % (6.5 KiB, worst); "
         "constants not fitted to, form chosen with in view: 11 totals on STM32H743: 6.7 %, 6.2 %, 26 %; ST's 24 rows "

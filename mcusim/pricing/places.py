@@ -175,8 +175,8 @@ def _inferred(system: System, release: str, kin: list[System]) -> str:
     known = f"inferred from {system.runtime}'s times on {_list(on_core)}"
     if versions:
         unstated = f"a version that its source does not state ({system.runtime}@{UNSTATED})"
-        releases = [unstated if v == UNSTATED else f"version {v}" for v in versions]
-        known = f"inferred from {_list(releases)} there and from its times on other boards"
+        releases = [unstated if v == UNSTATED else f"{system.runtime} {v}" for v in versions]
+        known = f"inferred from times of {_list(releases)} on that board and of {system.runtime} on other boards"
     return f"{system.runtime} {release} was not measured on {system.board}; {known}"
 
 

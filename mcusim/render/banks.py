@@ -30,12 +30,12 @@ _COLUMNS = (
 
 
 def bank_table(banks: Sequence[BankInfo], width: int, glyphs: Glyphs) -> list[Text]:
-    """The banks of a report: how full, and what lies there when most is alive."""
+    """The banks of a report: how full, and what each holds at the peak."""
     rows = []
     for bank in banks:
-        holds = _names(bank.buffers) if bank.in_run else f"{bank.kind}, not in the arena's piece"
+        holds = _names(bank.buffers) if bank.in_run else f"{bank.kind}, outside the arena's piece of memory"
         rows.append(_row(bank.name, bank.used_bytes, bank.size_bytes, holds, bank.in_run, bank.reserved_bytes))
-    heading = "Banks, and what lies there when most is alive"
+    heading = "Memory banks, and what each holds at the peak"
     return [*paragraph(heading, width, style="bold"), *_rows_shown(rows, width, glyphs)]
 
 

@@ -42,7 +42,7 @@ def _unknown(report: Report) -> str:
     """Why it is not known whether it fits; "" where it is."""
     if report.verdict is not Verdict.UNKNOWN:
         return ""
-    return verdict_reason(report).replace("see the warnings", "`mcusim run` says why")
+    return verdict_reason(report, "`mcusim run` says why")
 
 
 def _summary(layers: Sequence[LayerBits]) -> str:

@@ -52,7 +52,7 @@ def _heading(front: Front, chosen: Point, width: int) -> list[Text]:
         over = in_kib(stored_bytes(front.flash) - front.flash.budget_bytes)
         words, style = f"DOES NOT FIT, flash {over} over; SRAM {words}", "bold red"
     elif front.fits is None:
-        words, style = f"UNKNOWN, see below; SRAM {words}", "bold yellow"
+        words, style = f"UNKNOWN, the warnings below say why; SRAM {words}", "bold yellow"
     return [*headline(subject, words, style, width), *_take(chosen, word, width)]
 
 

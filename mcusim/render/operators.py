@@ -58,7 +58,7 @@ def served_list(
     count = f"{len(missing)} of {len(served)} layers" if missing else f"all {len(served)} layers"
     words, style = ("not supported", "bold red") if missing else ("supported", "bold green")
     if warnings and not missing:
-        words, style = "have a kernel, but not all is known: see below", "bold yellow"
+        words, style = "have a kernel; the warnings below say what is not known", "bold yellow"
     heading = headline(f"{model} with {runtime}", f"{count} {words}", style, width)
     columns = (
         Column("#", right=True),

@@ -296,7 +296,9 @@ def _legend(report: Report, width: int) -> list[Text]:
     if report.latency.ms is not None and not any(report.latency.evidence in text for text in report.warnings):
         lines += paragraph(f"Time: {report.latency.evidence}.", width, style="dim")
     if report.latency.ms is not None:
-        lines += paragraph(f"{BUILD_NOTE} {_COVERAGE}: they lie in between four times out of five.", width, style="dim")
+        lines += paragraph(
+            f"{BUILD_NOTE} {_COVERAGE}: four of five measured times lie in the interval.", width, style="dim"
+        )
     return lines
 
 

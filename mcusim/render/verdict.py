@@ -3,7 +3,7 @@
 fits, with 41.4 KiB of SRAM to spare (16 %)
 does not fit, SRAM 4.1 KiB over (1.6 %), time 3.26 s over (33.6 times the budget)
 unknown, not sure of the time: 2,950 to 3,830 ms, allowed 3,000
-unknown, SRAM cannot be known, x-cube-ai cannot run it: see the warnings
+unknown, SRAM cannot be known, x-cube-ai cannot run it; the warnings below say why
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ MANY_TIMES = 5
 """From so many times the budget on, the excess is said in times, not in percent."""
 
 
-def verdict_reason(report: Report) -> str:
-    """Which budgets are missed, and by how much; or which cannot be judged."""
+def verdict_reason(report: Report, says_why: str = "the warnings below say why") -> str:
+    """Which budgets are missed, and by how much; or which cannot be judged.   says_why: where the reasons are."""
     sram, flash, time = report.sram, report.flash, report.latency
     reasons = []
     if report.verdict is Verdict.DOES_NOT_FIT:
@@ -51,7 +51,7 @@ def verdict_reason(report: Report) -> str:
         if report.runtime.runs is False:
             reasons.append(f"{report.runtime.name} cannot run it")
         is_explained = unknown or report.runtime.runs is False or not reasons
-        return f"{', '.join(reasons)}{': ' if reasons else ''}see the warnings" if is_explained else ", ".join(reasons)
+        return "; ".join(filter(None, (", ".join(reasons), says_why if is_explained else "")))
     else:
         left = sram.budget_bytes - sram.peak_bytes
         reasons.append(f"with {in_kib(left)} of SRAM to spare ({format_percent(left / sram.budget_bytes)})")

@@ -53,8 +53,8 @@ def gauges(report: Report) -> list[Gauge]:
             flash.basis,
             at_least=flash.total_bytes is None,
         ),
-        _time(report.latency),
-        _energy(report.energy),
+        _time(report.latency, _reason(report, "time")),
+        _energy(report.energy, _reason(report, "energy")),
     ]
 
 
@@ -76,9 +76,15 @@ def _bytes(
     )
 
 
-def _time(time: LatencyInfo) -> Gauge:
+def _reason(report: Report, figure: str) -> str:
+    """Why a figure is not known, in the words of its warning."""
+    warning = next((line for line in report.warnings if line.startswith(f"{figure}: ")), "")
+    return warning.removeprefix(f"{figure}: ").removeprefix("not known, ") or "the warnings say why"
+
+
+def _time(time: LatencyInfo, reason: str) -> Gauge:
     if time.ms is None or time.low_ms is None or time.high_ms is None:
-        return Gauge("Time", "", "not known", "", "unsure", "see the warnings", "", time.basis, 0)
+        return Gauge("Time", "", "not known", "", "unsure", reason, "", time.basis, 0)
     limit = time.budget_ms
     scale = max(time.high_ms, limit or 0) or 1.0
     state = "free" if limit is None else _state(time.fits)
@@ -99,9 +105,9 @@ def _time(time: LatencyInfo) -> Gauge:
     )
 
 
-def _energy(energy: EnergyInfo | None) -> Gauge:
+def _energy(energy: EnergyInfo | None, reason: str) -> Gauge:
     if energy is None:
-        return Gauge("Energy", "", "not known", "", "unsure", "see the warnings", "", "", 0)
+        return Gauge("Energy", "", "not known", "", "unsure", reason, "", "", 0)
     return Gauge(
         "Energy",
         energy.uj,
