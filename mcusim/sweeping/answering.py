@@ -12,7 +12,7 @@ from mcusim.errors import McusimError
 from mcusim.graph import Graph
 from mcusim.simulation.simulate import report_of
 from mcusim.sweeping.drawing import DrawnNetwork
-from mcusim.sweeping.rows import Value, row_of, row_of_failure
+from mcusim.sweeping.rows import Row, row_of, row_of_failure
 from mcusim.sweeping.spec import Network, SweptQuestion
 from mcusim.version import __version__
 from mcusim.wording import without_options
@@ -20,9 +20,7 @@ from mcusim.wording import without_options
 _ALLOCATIONS = 100_000
 """More objects made than freed before garbage is sought: some hundred networks."""
 
-__all__ = ["AnswerRow", "answers", "failure", "worker_version"]
-
-AnswerRow = dict[str, Value]
+__all__ = ["answers", "failure", "worker_version"]
 
 
 class _Loaded(NamedTuple):
@@ -33,9 +31,9 @@ class _Loaded(NamedTuple):
     error: str = ""
 
 
-def answers(questions: Sequence[SweptQuestion]) -> list[AnswerRow]:
+def answers(questions: Sequence[SweptQuestion]) -> list[Row]:
     """The row of each question, in their order. A question that cannot be answered has a row that says why."""
-    rows: list[AnswerRow] = []
+    rows: list[Row] = []
     loaded = None
     with _garbage_seldom_sought():
         for question in questions:
@@ -63,7 +61,7 @@ def worker_version() -> str:
     return __version__
 
 
-def failure(question: SweptQuestion, sentence: str) -> AnswerRow:
+def failure(question: SweptQuestion, sentence: str) -> Row:
     """The row of a question without an answer."""
     return row_of_failure(_asked(question), sentence)
 
@@ -78,7 +76,7 @@ def _load(network: Network) -> _Loaded:
         return _Loaded(network, None, "there is not memory enough to read it")
 
 
-def _row(question: SweptQuestion, loaded: _Loaded) -> AnswerRow:
+def _row(question: SweptQuestion, loaded: _Loaded) -> Row:
     if loaded.graph is None:
         return failure(question, loaded.error)
     try:
@@ -90,15 +88,15 @@ def _row(question: SweptQuestion, loaded: _Loaded) -> AnswerRow:
     return row_of(_asked(question), report)
 
 
-def _asked(question: SweptQuestion) -> dict[str, Value]:
-    return {
-        "number": question.number,
-        "network": question.network.label,
-        "board": question.board,
-        "asked.runtime": question.runtime,
-        "asked.schedule": question.schedule,
-        "asked.clock_hz": question.clock_hz,
-    }
+def _asked(question: SweptQuestion) -> Row:
+    return (
+        question.number,
+        question.network.label,
+        question.board,
+        question.runtime,
+        question.schedule,
+        question.clock_hz,
+    )
 
 
 def _sentence(error: McusimError) -> str:

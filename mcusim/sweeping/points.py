@@ -23,9 +23,8 @@ from mcusim.files import text_of
 from mcusim.optimising.predictors import IMAGENET, imagenet_fit
 from mcusim.report import Verdict
 from mcusim.spaces import find_space
-from mcusim.sweeping.answering import AnswerRow
 from mcusim.sweeping.predicted import PREDICTED_FROM, predicted_scores
-from mcusim.sweeping.reading import read_answers
+from mcusim.sweeping.reading import StoredRow, read_answers
 from mcusim.units import BYTES_PER_KIB
 
 __all__ = [
@@ -182,7 +181,7 @@ def sweep_points(
         else:
             predicted = predicted_scores(answered, predictor)
             scores = {label: ("", score, AccuracySource.PREDICTED) for label, score in predicted.items()}
-    panels: dict[str, list[tuple[AnswerRow, Point]]] = {}
+    panels: dict[str, list[tuple[StoredRow, Point]]] = {}
     for row in answered:
         point = _point(row, across, up, scores)
         if point is not None:
@@ -209,7 +208,7 @@ def _metric(name: str, option: str) -> Metric:
 
 
 def _point(
-    row: AnswerRow, x: Metric, y: Metric, scores: Mapping[str, tuple[str, float, AccuracySource]]
+    row: StoredRow, x: Metric, y: Metric, scores: Mapping[str, tuple[str, float, AccuracySource]]
 ) -> Point | None:
     places, source = [], None
     for metric in (x, y):
@@ -229,7 +228,7 @@ def _point(
     return Point(number, network, board, runtime, schedule, verdict, places[0], places[1], source)
 
 
-def _panel(title: str, pairs: Sequence[tuple[AnswerRow, Point]], x: Metric, y: Metric) -> Panel:
+def _panel(title: str, pairs: Sequence[tuple[StoredRow, Point]], x: Metric, y: Metric) -> Panel:
     front = front_of([point for _, point in pairs if point.verdict == Verdict.FITS], x, y)
     chosen = {point.number for point in front}
     points = tuple([point._replace(on_front=point.number in chosen) for _, point in pairs])
@@ -247,7 +246,7 @@ def front_of(points: Sequence[Point], x: Metric, y: Metric) -> list[Point]:
     return front
 
 
-def _budget(rows: Sequence[AnswerRow], metric: Metric) -> float | None:
+def _budget(rows: Sequence[StoredRow], metric: Metric) -> float | None:
     """The one budget of all rows."""
     budgets: set[Any] = {row[metric.budget] for row in rows} if metric.budget else set()
     only = next(iter(budgets)) if len(budgets) == 1 else None
@@ -259,7 +258,7 @@ def _budget(rows: Sequence[AnswerRow], metric: Metric) -> float | None:
 
 
 def _accuracies(
-    rows: Sequence[AnswerRow], file: str | None, dataset: str | None
+    rows: Sequence[StoredRow], file: str | None, dataset: str | None
 ) -> tuple[dict[str, tuple[str, float, AccuracySource]], str]:
     """Network -> (data set, percent, source), of one data set: accuracies on two of them are not compared."""
     given = {} if file is None else _read_accuracies(file)
@@ -286,7 +285,7 @@ def _accuracies(
     return {label: score for label, score in accuracy_of.items() if score[0] == chosen}, chosen
 
 
-def _score(label: str, dataset: str, row: AnswerRow, given: Mapping[str, float]) -> tuple[float, AccuracySource] | None:
+def _score(label: str, dataset: str, row: StoredRow, given: Mapping[str, float]) -> tuple[float, AccuracySource] | None:
     if given:
         return (given[label], AccuracySource.GIVEN) if label in given else None
     published = _published(label)

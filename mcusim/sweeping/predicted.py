@@ -13,8 +13,8 @@ from mcusim.optimising.predictors import find_predictor
 from mcusim.schedule import parse_schedule
 from mcusim.simulation.simulate import simulate
 from mcusim.spaces import Made
-from mcusim.sweeping.answering import AnswerRow
 from mcusim.sweeping.drawing import drawn_by_name
+from mcusim.sweeping.reading import StoredRow
 
 __all__ = ["PREDICTED_FROM", "predicted_scores"]
 
@@ -22,7 +22,7 @@ PREDICTED_FROM = ("number", "network", "board", "asked.schedule", "asked.runtime
 """Columns that are needed for it."""
 
 
-def predicted_scores(rows: Sequence[AnswerRow], predictor: str, folder: str = ".") -> dict[str, float]:
+def predicted_scores(rows: Sequence[StoredRow], predictor: str, folder: str = ".") -> dict[str, float]:
     """Network -> its score, each asked about once, with the report of its first row.
 
     folder: that of the spec, where paths of networks, spaces and profiles begin.   Raises InputError where the

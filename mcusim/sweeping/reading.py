@@ -7,11 +7,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mcusim.errors import InputError
-from mcusim.sweeping.answering import AnswerRow
 
-__all__ = ["Answers", "read_answers"]
+__all__ = ["Answers", "StoredRow", "read_answers"]
+
+
+StoredRow = dict[str, Any]
+"""Column -> value, of the columns that were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,7 @@ class Answers:
     """folder: where they lie.   rows: in the order of their numbers.   spec: what was asked, as JSON."""
 
     folder: str
-    rows: tuple[AnswerRow, ...]
+    rows: tuple[StoredRow, ...]
     spec: str
 
 
@@ -40,7 +44,7 @@ def read_answers(folder: str | os.PathLike[str], columns: Sequence[str]) -> Answ
     files = sorted(parts.glob("*.parquet")) if parts.is_dir() else []
     if not files:
         raise InputError("it holds no answers of a sweep", where=where, fix=fix)
-    rows: list[AnswerRow] = []
+    rows: list[StoredRow] = []
     spec = ""
     for file in files:
         try:

@@ -7,19 +7,22 @@ columns are those of the Report's own fields, so that a part without a single la
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from functools import cache
+from operator import attrgetter
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from mcusim.report import SCHEMA_VERSION, Report
 
-__all__ = ["ROW_VERSION", "Column", "columns", "row_of", "row_of_failure"]
+__all__ = ["ERROR", "NUMBER", "ROW_VERSION", "Column", "Row", "Value", "columns", "row_of", "row_of_failure"]
 
 ROW_VERSION = 1
 """Of the columns, beside the document's own `schema_version`."""
 
-Value = str | int | float | bool | list[str] | None
+Value = str | int | float | bool | tuple[str, ...] | None
+Row = tuple[Value, ...]
+"""A value for each of `columns`."""
 
 
 class Column(NamedTuple):
@@ -36,30 +39,47 @@ _ASKED = (
     Column("asked.runtime", str),
     Column("asked.schedule", str),
     Column("asked.clock_hz", int),
-    Column("error", str),
-    Column("schema_version", int),
 )
+_KNOWN = (*_ASKED, Column("error", str), Column("schema_version", int))
+NUMBER, ERROR = 0, len(_ASKED)
+"""Places in a row."""
 _LEFT_OUT = frozenset({"layers"})
+
+
+class _Field(NamedTuple):
+    """A column of the Report. kind: as the Report has it.   part: the dotted name of what may be None around it."""
+
+    name: str
+    kind: Any
+    part: str
 
 
 @cache
 def columns() -> tuple[Column, ...]:
     """Every column, in order: what was asked, then the document."""
-    return (*_ASKED, *_fields(Report, ""))
+    return (*_KNOWN, *[Column(field.name, _kept_as(field.kind)) for field in _fields()])
 
 
-def _fields(kind: type, prefix: str) -> Iterator[Column]:
+@cache
+def _fields() -> tuple[_Field, ...]:
+    return tuple(_fields_of(Report, "", ""))
+
+
+def _fields_of(kind: type, prefix: str, part: str) -> Iterator[_Field]:
     for name, hint in get_type_hints(kind).items():
         if name in _LEFT_OUT or not _is_field(kind, name):
             continue
-        inner = _without_none(hint)
+        inner, path = _without_none(hint), f"{prefix}{name}"
         if hasattr(inner, "_fields"):
-            yield from _fields(inner, f"{prefix}{name}.")
-        elif get_origin(inner) is tuple:
-            if get_args(inner)[0] in (str, int):
-                yield Column(f"{prefix}{name}", list)
-        else:
-            yield Column(f"{prefix}{name}", str if issubclass(inner, StrEnum) else inner)
+            yield from _fields_of(inner, f"{path}.", part if inner is hint else path)
+        elif get_origin(inner) is not tuple or get_args(inner)[0] in (str, int):
+            yield _Field(path, inner, part)
+
+
+def _kept_as(kind: Any) -> type:
+    if get_origin(kind) is tuple:
+        return list
+    return str if issubclass(kind, StrEnum) else kind
 
 
 def _is_field(kind: type, name: str) -> bool:
@@ -73,60 +93,55 @@ def _without_none(hint: Any) -> Any:
     return hint
 
 
-def row_of(asked: dict[str, Value], report: Report) -> dict[str, Value]:
+def row_of(asked: Row, report: Report) -> Row:
     """The row of an answer. asked: the columns that say what the question was."""
-    row: dict[str, Value] = {**asked, "error": None, "schema_version": SCHEMA_VERSION}
-    for part, names in _parts():
-        fields = report if part is None else getattr(report, part)
-        if fields is None:
-            row.update(dict.fromkeys([name for name, _, _ in names]))
-            continue
-        for name, field, kind in names:
-            value = getattr(fields, field)
-            if value is not None and kind in _TEXTS:
-                value = str(value) if kind is str else list(map(str, value))
-            row[name] = value
-    for name, path, kind in _deep():
-        row[name] = _value(report, path, kind)
-    return {name: row[name] for name in _names()}
+    taken = _taken(tuple([part for part, ask in _optional_parts() if ask(report) is None]))
+    values = [*asked, None, SCHEMA_VERSION, *taken.ask(report)]
+    for place in taken.absent:
+        values.insert(place, None)
+    for place in _texts():
+        if values[place] is not None:
+            values[place] = str(values[place])
+    for place in _numbers():
+        values[place] = tuple(map(str, values[place] or ()))
+    return tuple(values)
 
 
-_TEXTS = (str, list)
-_Named = tuple[str, str, type]
-
-
-@cache
-def _names() -> tuple[str, ...]:
-    return tuple([column.name for column in columns()])
-
-
-@cache
-def _parts() -> tuple[tuple[str | None, tuple[_Named, ...]], ...]:
-    """Columns by the part of the Report that has them as fields: (column, field, kind). None: the Report itself."""
-    columns_of: dict[str | None, list[_Named]] = {}
-    for name, kind in columns()[len(_ASKED) :]:
-        *path, field = name.split(".")
-        if len(path) < 2:
-            columns_of.setdefault(path[0] if path else None, []).append((name, field, kind))
-    return tuple([(part, tuple(names)) for part, names in columns_of.items()])
-
-
-@cache
-def _deep() -> tuple[tuple[str, list[str], type], ...]:
-    """Columns further down: (column, path, kind)."""
-    return tuple([(n, n.split("."), kind) for n, kind in columns()[len(_ASKED) :] if n.count(".") > 1])
-
-
-def row_of_failure(asked: dict[str, Value], sentence: str) -> dict[str, Value]:
+def row_of_failure(asked: Row, sentence: str) -> Row:
     """The row of a question that has no answer, and why."""
-    row: dict[str, Value] = dict.fromkeys([column.name for column in columns()])
-    return row | asked | {"error": sentence, "schema_version": SCHEMA_VERSION}
+    return (*asked, sentence, SCHEMA_VERSION, *[None] * len(_fields()))
 
 
-def _value(report: Report, path: list[str], kind: type) -> Value:
-    value: Any = report
-    for name in path:
-        value = getattr(value, name, None)
-        if value is None:
-            return None
-    return [str(item) for item in value] if kind is list else str(value) if kind is str else value
+class _Taken(NamedTuple):
+    """ask: the fields of a Report, in C.   absent: places in a row of those that it does not have, in order."""
+
+    ask: Callable[[Report], tuple[Any, ...]]
+    absent: tuple[int, ...]
+
+
+@cache
+def _taken(without: tuple[str, ...]) -> _Taken:
+    """Of a Report without these parts."""
+    there = [field.name for field in _fields() if field.part not in without]
+    absent = [place for place, field in enumerate(_fields(), len(_KNOWN)) if field.part in without]
+    return _Taken(attrgetter(*there), tuple(absent))
+
+
+@cache
+def _optional_parts() -> tuple[tuple[str, Callable[[Report], Any]], ...]:
+    """Parts that a Report may lack."""
+    return tuple([(part, attrgetter(part)) for part in sorted({field.part for field in _fields()} - {""})])
+
+
+@cache
+def _texts() -> tuple[int, ...]:
+    """Places of what is one of several words: it is kept as text."""
+    places = enumerate(_fields(), len(_KNOWN))
+    return tuple([place for place, (_, kind, _) in places if isinstance(kind, type) and issubclass(kind, StrEnum)])
+
+
+@cache
+def _numbers() -> tuple[int, ...]:
+    """Places of lists of numbers: they are kept as texts."""
+    places = enumerate(_fields(), len(_KNOWN))
+    return tuple([place for place, (_, kind, _) in places if get_origin(kind) is tuple and get_args(kind)[0] is int])

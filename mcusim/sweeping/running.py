@@ -12,12 +12,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from mcusim.sweeping.answering import AnswerRow, answers, failure
+from mcusim.sweeping.answering import answers, failure
 from mcusim.sweeping.cluster import Cluster
 from mcusim.sweeping.pool import Pool
+from mcusim.sweeping.rows import ERROR, NUMBER, Row
 from mcusim.sweeping.spec import Sweep, SweptQuestion
 from mcusim.sweeping.store import Store, opened
 from mcusim.sweeping.work import Batch, Workers
@@ -102,17 +104,17 @@ def run_sweep(
         answered = failed = 0
         for rows in _written(store, missing, workers):
             answered += len(rows)
-            failed += sum(row["error"] is not None for row in rows)
+            failed += sum(row[ERROR] is not None for row in rows)
             if progress is not None:
                 progress(resumed + answered, len(sweep))
     return Tally(answered, failed, resumed, time.monotonic() - began)
 
 
-def _written(store: Store, missing: Iterable[tuple[int, int]], workers: Workers) -> Iterator[list[AnswerRow]]:
+def _written(store: Store, missing: Iterable[tuple[int, int]], workers: Workers) -> Iterator[list[Row]]:
     """The rows of each part, once it is written."""
     fresh = (_batch(store.sweep, part) for part in missing)
     again: deque[Batch] = deque()
-    open_rows: dict[tuple[int, int], list[AnswerRow]] = {}
+    open_rows: dict[tuple[int, int], list[Row]] = {}
     under_way = 0
     while True:
         while under_way < 2 * workers.count:  # one in work and one waiting for each
@@ -136,12 +138,12 @@ def _written(store: Store, missing: Iterable[tuple[int, int]], workers: Workers)
         collected = open_rows.setdefault(part, [])
         collected += rows
         if len(collected) == part[1] - part[0]:
-            collected.sort(key=lambda row: int(str(row["number"])))
+            collected.sort(key=itemgetter(NUMBER))
             store.write(part, collected)
             yield open_rows.pop(part)
 
 
-def _unpacked(workers: Workers) -> tuple[Batch, list[AnswerRow] | None, str]:
+def _unpacked(workers: Workers) -> tuple[Batch, list[Row] | None, str]:
     done = workers.done()
     return done.batch, done.rows, done.why
 

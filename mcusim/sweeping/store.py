@@ -21,8 +21,7 @@ from typing import Any
 from mcusim.errors import InputError, OutputError
 from mcusim.files import NOT_PARSED, exists, text_of
 from mcusim.report import SCHEMA_VERSION
-from mcusim.sweeping.answering import AnswerRow
-from mcusim.sweeping.rows import ROW_VERSION, columns
+from mcusim.sweeping.rows import ROW_VERSION, Row, columns
 from mcusim.sweeping.spec import Sweep
 from mcusim.version import __version__
 
@@ -49,14 +48,15 @@ class Store:
         there = {file.name for file in self.answers.iterdir()}
         return [part for part in self.parts() if _file(part) not in there]
 
-    def write(self, part: tuple[int, int], rows: Sequence[AnswerRow]) -> None:
+    def write(self, part: tuple[int, int], rows: Sequence[Row]) -> None:
         """Write a part, whole. Raises OutputError where the disk is full or gone."""
         import pyarrow.parquet
 
         hidden, target = self.folder / f".{_file(part)}", self.answers / _file(part)
         try:
             with hidden.open("wb") as file:
-                pyarrow.parquet.write_table(self._table(rows), file)
+                texts = [column.name for column in columns() if column.kind is str]
+                pyarrow.parquet.write_table(self._table(rows), file, use_dictionary=texts, write_statistics=False)
                 file.flush()
                 os.fsync(file.fileno())
             hidden.replace(target)
@@ -64,7 +64,7 @@ class Store:
             hidden.unlink(missing_ok=True)
             raise _cannot_write(error, target) from None
 
-    def _table(self, rows: Sequence[AnswerRow]) -> Any:
+    def _table(self, rows: Sequence[Row]) -> Any:
         import pyarrow
 
         kinds: dict[type, Any] = {
@@ -81,7 +81,10 @@ class Store:
             "spec": self.sweep.document,
         }
         schema = pyarrow.schema([(column.name, kinds[column.kind]) for column in columns()], metadata=about)
-        return pyarrow.Table.from_pylist(rows, schema=schema)
+        arrays = [
+            pyarrow.array(values, type=kind) for values, kind in zip(zip(*rows, strict=True), schema.types, strict=True)
+        ]
+        return pyarrow.Table.from_arrays(arrays, schema=schema)
 
 
 @contextmanager

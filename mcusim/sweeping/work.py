@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from mcusim.sweeping.answering import AnswerRow
+from mcusim.sweeping.rows import Row
 from mcusim.sweeping.spec import SweptQuestion
 
 __all__ = ["Batch", "Done", "Workers"]
@@ -29,7 +29,7 @@ class Done:
     """rows: in the order of the questions; None where the worker died, and `why` says of what."""
 
     batch: Batch
-    rows: list[AnswerRow] | None
+    rows: list[Row] | None
     why: str = ""
 
 

@@ -11,8 +11,7 @@ from markupsafe import Markup
 
 from mcusim.render.html.page import embedded, policy
 from mcusim.render.text import clean
-from mcusim.sweeping.answering import AnswerRow
-from mcusim.sweeping.reading import read_answers
+from mcusim.sweeping.reading import StoredRow, read_answers
 from mcusim.units import BYTES_PER_KIB
 from mcusim.version import __version__
 
@@ -70,7 +69,7 @@ def sweep_page(folder: str) -> str:
     )
 
 
-def _column(shown: _Shown, rows: Sequence[AnswerRow]) -> dict[str, Any]:
+def _column(shown: _Shown, rows: Sequence[StoredRow]) -> dict[str, Any]:
     """A column by value; texts by their places in the list of those that occur."""
     about: dict[str, Any] = {"key": shown.key, "title": shown.title}
     if shown.base:
