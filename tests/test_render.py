@@ -215,7 +215,7 @@ def test_boards_whose_times_are_inferred_share_one_warning() -> None:
         boards.append(replace(each, profile=board, warnings=warnings))
     lines = " ".join(line.plain.strip() for line in board_lines(boards, 200, UNICODE))
     assert lines.count("! ") == 2
-    assert "! 3 boards: time: tflm was not measured on this board" in lines
+    assert "! 3 boards: time: this version of tflm was not measured on this board" in lines
     assert "! 3 boards: SRAM." in lines
     alone = " ".join(line.plain.strip() for line in board_lines(boards[1:], 200, UNICODE))
     assert "! 2 boards: time: tflm 2026 was not measured on this board; inferred from its times on cortex-m4" in alone

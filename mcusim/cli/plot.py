@@ -175,7 +175,7 @@ def validation(
     _write(validation_plot(families, kind), output, sheet, data, sentence)
 
 
-@app.command(short_help="SRAM against time: the schedules worth having.")
+@app.command(short_help="SRAM against time: the front of all schedules.")
 def front(
     model: Annotated[str, MODEL],
     output: Annotated[str, OUTPUT],

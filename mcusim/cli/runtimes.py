@@ -79,7 +79,7 @@ def _unknown(runtime: Runtime) -> str:
     cores = [str(core) for core in Core if core not in measured]
     if not measured:
         return "latency, on any core"
-    return f"latency on {', '.join(cores)}: answers there are wide" if cores else ""
+    return f"latency on {', '.join(cores)}: the intervals there are wide" if cores else ""
 
 
 def _plain(runtime: Runtime) -> RuntimeDocument:

@@ -61,11 +61,11 @@ def board_lines(reports: Sequence[Report], width: int, glyphs: Glyphs) -> list[T
     lines = [*paragraph(_heading(reports), width, style="bold"), Text(), *table(_COLUMNS, rows, width, glyphs)]
     basis = {report.latency.basis for report in reports if report.latency.ms is not None}
     memory = _explained({report.sram.basis for report in reports})
-    sentence = f"What fits comes first, the smallest board before the others. Basis: SRAM {memory}"
+    sentence = f"Boards that fit come first, the smallest of them at the top. Basis: SRAM {memory}"
     sentence += f"; time {_explained(basis)}" if basis else "; time is not known."
     if basis:
         is_one = len(versions) == len(runtimes) == 1
-        sentence += f", of {runtimes.pop()} {versions.pop()}." if is_one else ", of the versions named."
+        sentence += f", of {runtimes.pop()} {versions.pop()}." if is_one else ", of the version in each row."
     lines += [Text(), *paragraph(sentence, width, style="dim")]
     for warning in _shared_warnings(reports):
         lines += paragraph(f"! {warning}", width, style="yellow", hanging="  ")
@@ -117,7 +117,7 @@ def _shared_warnings(reports: Sequence[Report]) -> list[str]:
 _INFERRED = re.compile(r"time: (\S+) .*?was not measured on .*; inferred from ")
 """How a time that stands on measurements of other boards, cores or versions is told."""
 _INFERRED_ALL = (
-    "time: {runtime} was not measured on this board in the version that answers; inferred from its times elsewhere: "
+    "time: this version of {runtime} was not measured on this board; inferred from other versions and boards: "
     "the interval is wide. `mcusim run --profile BOARD` names them."
 )
 _BOARD = "this board"

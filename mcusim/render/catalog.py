@@ -321,13 +321,20 @@ def runtime_list(runtimes: Sequence[Runtime], unknown: Sequence[str], width: int
     return lines
 
 
+_MOST_NAMED = 8
+"""More operators than these are counted, not named."""
+
+
 def _rules(runtime: Runtime) -> str:
     rules = runtime.rules
     phrases = [f"plans with {runtime.planner_name}, buffers aligned to {rules.alignment} bytes"]
     phrases += ["folds padding into its readers"] if rules.folds_padding else ["carries padding out"]
     phrases += ["a reshape costs nothing"] if rules.relabels_free else []
     phrases += ["the caller converts inputs and outputs of the network"] if rules.caller_converts else []
-    phrases += [f"computes {', '.join(sorted(rules.in_place))} in place"] if rules.in_place else []
+    if len(rules.in_place) > _MOST_NAMED:
+        phrases.append(f"computes {len(rules.in_place)} operators in place where that is possible")
+    elif rules.in_place:
+        phrases.append(f"computes {', '.join(sorted(rules.in_place))} in place")
     phrases.append(f"input {rules.input_place}")
     return "; ".join(phrases)
 

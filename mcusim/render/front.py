@@ -67,9 +67,9 @@ def _space(front: Front) -> str:
     if not front.space.kinds:
         return f"{front.runtime.name} {front.runtime.version} - it runs layer by layer only"
     kinds = " or ".join(sorted(map(str, front.space.kinds)))
-    schedules = f"{front.runtime.name} {front.runtime.version} - {counted(len(front.points), 'schedule')} worth having"
+    schedules = f"{front.runtime.name} {front.runtime.version} - {counted(len(front.points), 'schedule')} on the front"
     searched = f"{counted(front.space.stages, 'stage')} of {kinds}, grids up to {front.space.grid}x{front.space.grid}"
-    return f"{schedules}: any other takes more memory or more time. Searched: up to {searched}"
+    return f"{schedules}: any other takes more memory or more time than one of them. Searched: up to {searched}"
 
 
 def _spread(points: Sequence[Point], chosen: Point) -> list[Point]:

@@ -74,5 +74,5 @@ def _row(diagnosis: Diagnosis, remedy: Remedy) -> list[Cell | Bar]:
         Bar(share, style, track=True),
         Cell("?" if remedy.flash_bytes is None else kib(remedy.flash_bytes)),
         Cell("?" if remedy.ms is None else three_digits(remedy.ms)),
-        Cell("same" if remedy.keeps_outputs else "others", "dim"),
+        Cell("same" if remedy.keeps_outputs else "changed", "dim"),
     ]
