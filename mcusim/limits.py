@@ -43,7 +43,7 @@ def refuse_beyond(size_bytes: int, what: str, *, where: str) -> None:
     limit = _limit_bytes.get()
     if size_bytes > limit:
         sentence = f"{what} would take {_shown(size_bytes)} of memory, and {_shown(limit)} are allowed"
-        fix = "raise --max-memory (in Python mcusim.limits.memory_limit), or ask for less"
+        fix = "raise --max-memory, or ask for less"
         raise MemoryLimitError(sentence, where=where, fix=fix)
 
 

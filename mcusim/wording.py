@@ -12,7 +12,7 @@ Each side shows them in its own words. Whole commands in backticks are typed int
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 __all__ = ["argument_of", "in_python", "in_shell", "options_in", "without_options"]
 
@@ -26,6 +26,7 @@ _ARGUMENTS = {
     "--patches": "grids",
     "--stages": "max_stages",
     "--grid": "max_grid",
+    "--max-memory": "mcusim.limits.memory_limit",
 }
 """Options whose argument is not spelt alike."""
 
@@ -67,9 +68,10 @@ def _spelt(match: re.Match[str]) -> str:
     return f'{name}="{value}"' if value.islower() and value[0].isalpha() else f"{name}={value}"
 
 
-def without_options(text: str) -> str:
-    """A sentence for whoever wrote a file: clauses that name an option are left out."""
-    return ", ".join([clause for clause in text.split(", ") if not options_in(clause)]) or text
+def without_options(text: str, known: Collection[str] = ()) -> str:
+    """A sentence for whoever has these options only: clauses that name another are left out, unless nothing is left."""
+    clauses = [clause for clause in text.split(", ") if options_in(clause) <= {*known}]
+    return ", ".join(clauses).removeprefix("or ") or text
 
 
 def in_shell(where: str, options: Iterable[str]) -> str:

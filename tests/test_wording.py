@@ -117,6 +117,11 @@ def test_places_in_the_shell() -> None:
     assert in_shell("network 'x'", options) == "network 'x'"
     assert without_options("use 5 or less, or add --what-if to ask more") == "use 5 or less"
     assert without_options("add --what-if") == "add --what-if"
+    assert without_options("raise --max-memory, or ask for less") == "ask for less"
+    assert (
+        without_options("raise --max-memory, or ask for less", ["--max-memory"])
+        == "raise --max-memory, or ask for less"
+    )
     _, _, err = run("run", NET, "--profile", "stm32f412", "--sram-budget", "10M")
     assert err.startswith("mcusim: --sram-budget: ")
 

@@ -21,7 +21,7 @@ from mcusim.cli.shell import complain, replace_unprintable, silence
 from mcusim.cli.usage import UsageError, explain
 from mcusim.errors import McusimError
 from mcusim.version import __version__
-from mcusim.wording import in_shell
+from mcusim.wording import in_shell, without_options
 
 __all__ = ["COMMANDS", "answer", "app"]
 
@@ -206,7 +206,8 @@ def answer(args: Sequence[str] | None = None) -> int:
             code = typer.main.get_command(app).main(words, prog_name="mcusim", standalone_mode=False)
         sys.stdout.flush()
     except McusimError as error:
-        complain(f"{in_shell(error.where, _options(words))}: {error.what}; {error.fix}")
+        known = _options(words)
+        complain(f"{in_shell(error.where, known)}: {error.what}; {without_options(error.fix, known)}")
         return NO_ANSWER
     except UsageError as error:
         complain(explain(error, _asked(words)))
@@ -218,7 +219,8 @@ def answer(args: Sequence[str] | None = None) -> int:
         silence()
         return FINE
     except MemoryError:
-        complain("there is not enough memory for that; raise --max-memory, or ask for less")
+        fix = without_options("raise --max-memory, or ask for less", _options(words))
+        complain(f"there is not enough memory for that; {fix}")
         return NO_ANSWER
     except OSError as error:
         silence()

@@ -13,6 +13,7 @@ from mcusim.cli.options import (
     FOLDER,
     INPUT,
     JSON,
+    MAX_MEMORY,
     OPTIMISE,
     SEED,
     option,
@@ -45,6 +46,7 @@ def codegen_(
     optimise: Annotated[str, OPTIMISE] = "speed",
     seed: Annotated[int, SEED] = 0,
     json: Annotated[str | None, JSON] = None,
+    max_memory: Annotated[str | None, MAX_MEMORY] = None,
 ) -> None:
     """Write a network as C: the plan that was placed, priced and executed, with the kernels that it uses.
 

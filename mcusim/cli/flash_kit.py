@@ -13,6 +13,7 @@ from mcusim.cli.options import (
     FOLDER,
     INPUT,
     JSON,
+    MAX_MEMORY,
     OPTIMISE,
     SEED,
     option,
@@ -37,6 +38,7 @@ def flash_kit_(
     optimise: Annotated[str, OPTIMISE] = "speed",
     seed: Annotated[int, SEED] = 0,
     json: Annotated[str | None, JSON] = None,
+    max_memory: Annotated[str | None, MAX_MEMORY] = None,
 ) -> None:
     """Write a project that runs a network on a board and prints what each layer takes.
 

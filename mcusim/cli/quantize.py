@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 import typer
 
 from mcusim.cli.documents import Versioned
-from mcusim.cli.options import JSON
+from mcusim.cli.options import JSON, MAX_MEMORY
 from mcusim.cli.shell import STDOUT, document, refuse_overwriting, refuse_same_target, write_output
 from mcusim.errors import InputError
 from mcusim.frontends.array_files import read_arrays
@@ -59,6 +59,7 @@ def quantize(
     ] = False,
     bits: Annotated[int, typer.Option(metavar="N", help="Of activations: 8 or 16. Weights have 8.")] = 8,
     json: Annotated[str | None, JSON] = None,
+    max_memory: Annotated[str | None, MAX_MEMORY] = None,
 ) -> None:
     """Quantise a float network after training, with scales that TensorFlow Lite's kernels want.
 

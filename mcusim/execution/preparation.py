@@ -210,7 +210,7 @@ def _refuse_without_weights(graph: Graph) -> None:
                 raise ModelError(
                     f"it has no weights: '{graph.tensors[index].name}' is known by its shape only",
                     where=f"network '{graph.name}'",
-                    fix="draw some: `mcusim exec ... --seed 0`, `mcusim export`, or with_seeded_weights(graph)",
+                    fix="draw some: `mcusim exec ... --seed 0`, or `mcusim export NAME FILE`",
                 )
 
 

@@ -151,7 +151,7 @@ def _tensor(file: _File, tensor: Tensor, where: str) -> Any:
         raise ModelError(
             "is a constant without elements: the network is known by its architecture only",
             where=f"{where}, tensor '{tensor.name}'",
-            fix="draw weights first: `mcusim export NAME FILE`, or with_seeded_weights(graph)",
+            fix="draw weights first: `mcusim export NAME FILE` does",
         )
     if elements is not None:
         _check_elements(tensor, elements, where)
