@@ -38,6 +38,12 @@ def test_twins_are_told_apart(twins: list[str]) -> None:
     assert [each["model"] for each in document_of("plan", *twins)["models"]] == ["a/m", "b/m"]
     served = document_of("ops", *twins)["networks"]
     assert [each["model"] for each in served] == ["a/m", "b/m"]
+    (Path("c") / "m.tflite").parent.mkdir()
+    (Path("c") / "m.tflite").write_bytes(Path(twins[0]).read_bytes())
+    assert run("diff", twins[0], "c/m.tflite", "--seed", "1").out.startswith("a/m (tflm) against c/m (tflm): all ")
+    assert run("diff", twins[0], "--seed", "1", "--numerics", "tflm,litert").out.startswith(
+        "m (tflm) against m (litert)"
+    )
     alone = document_of("ops", twins[0])
     assert served[0]["layers"] == alone["layers"]
     assert alone["model"] == "m"

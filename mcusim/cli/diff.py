@@ -38,6 +38,7 @@ from mcusim.execution.preparation import numerics_of
 from mcusim.graph import Graph
 from mcusim.ops.registry import Numerics
 from mcusim.render.comparison import difference_lines, noise_lines
+from mcusim.render.naming import distinct_names
 
 __all__ = ["DiffDocument", "FloatDocument", "diff"]
 
@@ -242,14 +243,18 @@ def _both(
 
     names = a, a if b is None else b
     saved = [_saved(name) if _is_trace(name) else None for name in names]
-    labels = [Path(name).name for name in names]
+    labels = distinct_names([(Path(name).name, name) for name in names])
     if saved[0] is not None and saved[1] is not None:
         return restored(saved[0], labels[0]), restored(saved[1], labels[1]), ""
     if saved[0] is None and saved[1] is None:
         graph = load_network(names[0], seed)
         other = graph if names[0] == names[1] else load_network(names[1], seed)
         _refuse_other_inputs(graph, other)
-        runs = [_run(g, read_inputs(g, inputs, seed or 0), mode) for g, mode in ((graph, modes[0]), (other, modes[-1]))]
+        called = distinct_names([(graph.name, names[0]), (other.name, names[1])])
+        runs = [
+            _run(each, name, read_inputs(each, inputs, seed or 0), mode)
+            for each, name, mode in zip((graph, other), called, (modes[0], modes[-1]), strict=True)
+        ]
         return runs[0], runs[1], _note(inputs, seed)
     place = 0 if saved[0] is not None else 1
     trace = saved[place] or {}
@@ -261,7 +266,7 @@ def _both(
     else:
         given, note = read_inputs(graph, inputs, seed or 0), ""
         besides = {f"{index}:{graph.tensors[index].name[:KEY_LENGTH]}" for index in graph.inputs}
-    run, kept = _run(graph, given, modes[0]), restored(trace, labels[place], besides)
+    run, kept = _run(graph, graph.name, given, modes[0]), restored(trace, labels[place], besides)
     return (kept, run, note) if place == 0 else (run, kept, note)
 
 
@@ -285,9 +290,8 @@ def _refuse_other_inputs(a: Graph, b: Graph) -> None:
         )
 
 
-def _run(graph: Graph, inputs: Any, mode: str) -> Recording:
-
-    return recorded(graph, execute(graph, inputs, numerics=mode, trace=True), f"{graph.name} ({mode})")
+def _run(graph: Graph, name: str, inputs: Any, mode: str) -> Recording:
+    return recorded(graph, execute(graph, inputs, numerics=mode, trace=True), f"{name} ({mode})")
 
 
 def _note(inputs: list[str], seed: int | None) -> str:
