@@ -50,7 +50,7 @@ class Question:
     input_place: the runtime's own choice if None.
     clock_hz, sram_budget_bytes, flash_budget_bytes, max_ms: replace or add to the board's own.
     what_if: whether a budget may be larger than what the board has.
-    convention: counts SRAM instead of the runtime.   image: a linked firmware, whose code counts.
+    convention: counts SRAM instead of the runtime.   firmware: a linked firmware, whose code counts.
     calibration: a file of `mcusim calibrate`, or what it holds.
     planner: places the buffers instead of the runtime's own; one of `mcusim.planners.PLANNERS`.
     reorder: whether independent layers run in the order with the lowest peak instead of the file's.
@@ -67,7 +67,7 @@ class Question:
     max_ms: float | None = None
     what_if: bool = False
     convention: str | None = None
-    image: LinkedFirmware | None = None
+    firmware: LinkedFirmware | None = None
     calibration: Calibration | str | PathLike[str] | None = None
     planner: str | None = None
     reorder: bool = False

@@ -306,7 +306,9 @@ def test_a_map_file_gives_bytes_to_operators(map_file):
 
 
 def test_an_operator_that_the_image_lacks_is_told(map_file):
-    report = mcusim.simulate("mcunet-vww0", profile="stm32h743", runtime="tflm", image=read_linked_firmware(map_file))
+    report = mcusim.simulate(
+        "mcunet-vww0", profile="stm32h743", runtime="tflm", firmware=read_linked_firmware(map_file)
+    )
     (warning,) = [w for w in report.warnings if "registers no" in w]
     assert "ADD, AVERAGE_POOL_2D, DEPTHWISE_CONV_2D" in warning
     assert "CONV_2D," not in warning.replace("DEPTHWISE_CONV_2D", "")

@@ -139,7 +139,7 @@ ONE_OPERATOR = (*HELLO, LinkedObject("_ZN6tflite16Register_CONV_2DEv", 40, True)
 )
 def test_an_image_that_cannot_run_the_network_is_no_fit(runtime, pieces, runs, word):
     image = LinkedFirmware("hello.elf", "ELF file", 3_000, 100, pieces)
-    report = mcusim.simulate("mcunet-vww0", profile="stm32h743", runtime=runtime, image=image)
+    report = mcusim.simulate("mcunet-vww0", profile="stm32h743", runtime=runtime, firmware=image)
     assert (report.runtime.runs, report.verdict) == (runs, Verdict.UNKNOWN)
     assert any(word in warning for warning in report.warnings)
 
@@ -151,7 +151,7 @@ def test_an_image_that_holds_the_model_was_made_for_it():
     image = LinkedFirmware(
         "own.elf", "ELF file", model_bytes + 60_000, 0, (LinkedObject("weights", model_bytes, False),)
     )
-    report = mcusim.simulate(graph, profile="stm32h743", image=image)
+    report = mcusim.simulate(graph, profile="stm32h743", firmware=image)
     assert (report.runtime.runs, report.verdict) == (True, Verdict.FITS)
 
 

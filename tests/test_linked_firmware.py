@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import mcusim
 from mcusim.errors import InputError
 from mcusim.memory import linked_firmware
-from mcusim.memory.flash import flash_ledger, flash_of_image
+from mcusim.memory.flash import flash_ledger, flash_of_firmware
 from mcusim.memory.linkage import Function, serving
 from mcusim.memory.linked_firmware import LinkedFirmware, LinkedObject, read_linked_firmware
 from mcusim.report import Basis
@@ -81,7 +81,7 @@ def test_facts_replace_the_estimate(firmware, corpus):
     path = str(corpus / "models" / MODEL)
     image = read_linked_firmware(firmware / "firmware.map")
     estimate = mcusim.simulate(path, profile="stm32f446", runtime="tflm-cmsis-nn")
-    report = mcusim.simulate(path, profile="stm32f446", runtime="tflm-cmsis-nn", image=image)
+    report = mcusim.simulate(path, profile="stm32f446", runtime="tflm-cmsis-nn", firmware=image)
     assert estimate.flash.basis is Basis.CALIBRATED
     assert report.flash.total_bytes == image.flash_bytes
     assert report.flash.model_bytes == estimate.flash.model_bytes
@@ -98,7 +98,7 @@ def test_facts_replace_the_estimate(firmware, corpus):
 
 def test_a_model_outside_the_image_is_added(firmware, corpus):
     graph = mcusim.load(corpus / "models" / "mlperf_kws01_dscnn_int8.tflite")
-    stored = flash_of_image(graph, RUNTIMES["tflm"], read_linked_firmware(firmware / "firmware.map"))
+    stored = flash_of_firmware(graph, RUNTIMES["tflm"], read_linked_firmware(firmware / "firmware.map"))
     assert stored.model_bytes == graph.source.file_bytes
     assert stored.code_bytes == read_linked_firmware(firmware / "firmware.map").flash_bytes
     assert "not found" in stored.warning

@@ -131,5 +131,5 @@ def _with_bits(question: Question, bits: str | None) -> Graph:
     if bits.strip().lower() != AUTO:
         return chosen_bits(graph, bits)
     # The bits are chosen for memory, as the runtime takes it at the board's own clock.
-    memory_only = replace(question, clock_hz=None, max_ms=None, convention=None, image=None, calibration=None)
+    memory_only = replace(question, clock_hz=None, max_ms=None, convention=None, firmware=None, calibration=None)
     return bit_fit_of(memory_only).graph

@@ -152,7 +152,7 @@ def plan(
         _refuse_beside_all({**given, "--map": linked, "--input": input_place})
     choice = choice_option(buffers, BufferChoice, "--buffers")
     pieces = _schedule(schedule, alone="--emit" if emit else "--reorder" if reorder else "")
-    board, image = board_option(profile, bank), linked_option(linked)
+    board, firmware = board_option(profile, bank), linked_option(linked)
     loaded = load(model)
     chosen = planning_runtime(runtime, loaded, board, pointer_bits, EMITTED if emit else "")
     reordered = _reordered(loaded, chosen.runtime) if reorder else None
@@ -160,7 +160,7 @@ def plan(
     if every:
         _tell_all(graph, pieces, board, json, csv)
         return
-    answer = _answer(graph, chosen, pieces, planner, place_option(input_place), reordered, board, image)
+    answer = _answer(graph, chosen, pieces, planner, place_option(input_place), reordered, board, firmware)
     emitted = _emitted(graph, loaded, chosen, *emit, seed) if emit is not None else []
     if json is not None:
         write_output(document(plan_document(answer)), json, "--json")
@@ -224,12 +224,12 @@ def _answer(
     place: InputPlace | None,
     reordered: Reordered | None,
     board: Board | None,
-    image: LinkedFirmware | None,
+    firmware: LinkedFirmware | None,
 ) -> PlanAnswer:
 
     runtime = choice.runtime
     plan = plan_memory(graph, runtime, schedule, planner=planner, input_place=place)
-    ledger = flash_ledger(graph, runtime, image)
+    ledger = flash_ledger(graph, runtime, firmware)
     if board is None:
         return PlanAnswer(plan, choice, ledger, reordered, None, (), None)
     uses = bank_uses(board, plan.tenants(), plan.total_bytes)

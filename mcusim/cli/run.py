@@ -211,7 +211,7 @@ def run(
         max_ms=ms_option(max_ms, "--max-ms"),
         what_if=what_if,
         convention=convention,
-        image=linked_option(linked),
+        firmware=linked_option(linked),
         calibration=learned,
         planner=planner,
         reorder=reorder,

@@ -85,7 +85,7 @@ def page(question: Question, answer: Answer, files: Mapping[str, str | None], co
     report, graph = answer.report, answer.graph
     named = {"network": report.model.source if graph.source.file_bytes is not None else None, **files}
     read = [(role, path) for role, path in named.items() if path is not None and os.path.isfile(path)]  # no pipes
-    made = dossier(report, graph, answer.board, answer.runtime, image=question.image, files=read, command=command)
+    made = dossier(report, graph, answer.board, answer.runtime, firmware=question.firmware, files=read, command=command)
     return html_page(made)
 
 

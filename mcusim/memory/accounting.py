@@ -13,7 +13,7 @@ from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import UNPACKED_WEIGHTS, InputPlace
 from mcusim.memory.banks import moved_bytes
 from mcusim.memory.counting import Comparison, count_as, find_counting
-from mcusim.memory.flash import flash_of_image
+from mcusim.memory.flash import flash_of_firmware
 from mcusim.memory.linked_firmware import LinkedFirmware
 from mcusim.memory.placement import Placement, known_for, setup_bytes
 from mcusim.planners import live_bytes
@@ -267,17 +267,17 @@ def flash_info(
     runtime: Runtime,
     weight_bytes: int,
     budget_bytes: int,
-    image: LinkedFirmware | None = None,
+    firmware: LinkedFirmware | None = None,
 ) -> tuple[FlashInfo, tuple[str, ...]]:
-    """What is stored, as the runtime's rules have it or as `image` was linked; and warnings."""
-    stored = runtime.flash(graph) if image is None else flash_of_image(graph, runtime, image)
+    """What is stored, as the runtime's rules have it or as `firmware` was linked; and warnings."""
+    stored = runtime.flash(graph) if firmware is None else flash_of_firmware(graph, runtime, firmware)
     warnings = [f"flash: {stored.warning}."] if stored.warning else []
     total = stored.total_bytes
     at_least = (stored.model_bytes or weight_bytes) + (stored.code_bytes or 0)
     sizes = (stored.model_bytes, weight_bytes, stored.code_bytes, total, budget_bytes)
     if total is None or stored.code_bytes is None:
         return FlashInfo(*sizes, None if at_least <= budget_bytes else False, stored.basis), tuple(warnings)
-    error = 0 if image is not None else round(stored.code_bytes * runtime.code_error)
+    error = 0 if firmware is not None else round(stored.code_bytes * runtime.code_error)
     low, high = total - error, total + error
     fits = True if high <= budget_bytes else False if low > budget_bytes else None
     if fits is None:

@@ -1,6 +1,6 @@
 """What a network takes in flash, item by item: the model, the kernels linked for it, the runtime around them.
 
-The code is an estimate until a linked image is there to read (`--map`); then its facts count.
+The code is an estimate until a linked firmware is there to read (`--map`); then its facts count.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mcusim.runtimes import CodeItem, Flash, LedgerItem, Runtime
 from mcusim.runtimes.code_sizes import function_bytes
 from mcusim.schedule import LAYER
 
-__all__ = ["FlashLedger", "KernelCode", "flash_ledger", "flash_of_image", "image_runs"]
+__all__ = ["FlashLedger", "KernelCode", "firmware_runs", "flash_ledger", "flash_of_firmware"]
 
 _SLACK_BYTES = 64
 """An array that holds a file may be padded by so much."""
@@ -30,7 +30,7 @@ _GENERATED = re.compile(r"(weight|bias|scales|shift|multiplier|offset)\w*?\d+$")
 class KernelCode(NamedTuple):
     """A kernel that the network runs. layers: that use it.
 
-    size_bytes: of its function, measured in the image that was given or in those behind the tables; None if not known.
+    size_bytes: of its function, measured in the given firmware or in those behind the tables; None if not known.
     """
 
     name: str
@@ -55,15 +55,15 @@ class FlashLedger:
     note: str = ""
 
 
-def flash_ledger(graph: Graph, runtime: Runtime, image: LinkedFirmware | None = None) -> FlashLedger:
-    """The flash of `graph` under `runtime`; with `image`, code as it was linked."""
-    stored = runtime.flash(graph) if image is None else flash_of_image(graph, runtime, image)
+def flash_ledger(graph: Graph, runtime: Runtime, firmware: LinkedFirmware | None = None) -> FlashLedger:
+    """The flash of `graph` under `runtime`; with `firmware`, code as it was linked."""
+    stored = runtime.flash(graph) if firmware is None else flash_of_firmware(graph, runtime, firmware)
     items = runtime.flash_ledger(graph)
     rest = (runtime.flash(graph).model_bytes or 0) - sum(item.size_bytes for item in items)
     if rest > 0:
         items = (*items, LedgerItem("tables", rest, "nodes, tensors, names, alignment: estimated, there is no file"))
-    kernels = tuple(KernelCode(name, n, _bytes_of(name, image)) for name, n in _kernels_of(graph, runtime))
-    code = _code_items(graph, runtime, image, stored.code_bytes)
+    kernels = tuple(KernelCode(name, n, _bytes_of(name, firmware)) for name, n in _kernels_of(graph, runtime))
+    code = _code_items(graph, runtime, firmware, stored.code_bytes)
     return FlashLedger(items, kernels, code, stored.code_bytes, stored.total_bytes, stored.basis, stored.warning)
 
 
@@ -77,84 +77,84 @@ def _kernels_of(graph: Graph, runtime: Runtime) -> list[tuple[str, int]]:
     return sorted(layers.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def _bytes_of(name: str, image: LinkedFirmware | None) -> int | None:
+def _bytes_of(name: str, firmware: LinkedFirmware | None) -> int | None:
     """Bytes of a kernel's function: as linked, or as measured elsewhere."""
-    return function_bytes(name) if image is None else image.function_bytes(name)
+    return function_bytes(name) if firmware is None else firmware.function_bytes(name)
 
 
 def _code_items(
-    graph: Graph, runtime: Runtime, image: LinkedFirmware | None, code_bytes: int | None
+    graph: Graph, runtime: Runtime, firmware: LinkedFirmware | None, code_bytes: int | None
 ) -> tuple[CodeItem, ...]:
     if code_bytes is None:
         return ()
     if runtime.resolver is not None:
-        if image is None:
+        if firmware is None:
             return runtime.code(graph)
-        return linked_items(image, runtime.resolver(graph), code_bytes)
-    sizes = [(name, layers, _bytes_of(name, image)) for name, layers in _kernels_of(graph, runtime)]
+        return linked_items(firmware, runtime.resolver(graph), code_bytes)
+    sizes = [(name, layers, _bytes_of(name, firmware)) for name, layers in _kernels_of(graph, runtime)]
     known = [(name, layers, size) for name, layers, size in sizes if size is not None]
     items = [
         CodeItem(name, size, Basis.MEASURED, f"kernel of {layers} step{'s' * (layers > 1)}")
         for name, layers, size in known
     ]
     rest = code_bytes - sum(size for _, _, size in known)
-    if image is None:
+    if firmware is None:
         why = "generated calls, start-up, drivers, and kernels that it does not call"
         return (*items, CodeItem("application", rest, runtime.flash(graph).basis, why))
     return (*items, CodeItem("everything else", rest, Basis.MEASURED, "other kernels, application, drivers, libraries"))
 
 
-def flash_of_image(graph: Graph, runtime: Runtime, image: LinkedFirmware) -> Flash:
-    """Flash as the linked image has it: the model and all else. A model that is not in the image is added to it."""
+def flash_of_firmware(graph: Graph, runtime: Runtime, firmware: LinkedFirmware) -> Flash:
+    """Flash as the linked firmware has it: the model and all else. A model that it does not hold is added."""
     estimate = runtime.flash(graph)
-    inside = _model_inside(image, graph, estimate.model_bytes)
-    notes = [note for note in (_foreign(image), _linked(graph, runtime, image).remark) if note]
+    inside = _model_inside(firmware, graph, estimate.model_bytes)
+    notes = [note for note in (_foreign(firmware), _linked(graph, runtime, firmware).remark) if note]
     if inside is not None:
-        return Flash(inside, image.flash_bytes - inside, Basis.MEASURED, "; ".join(notes))
-    notes.append(f"the model is not found in {image.where}: its bytes are added to the image's")
+        return Flash(inside, firmware.flash_bytes - inside, Basis.MEASURED, "; ".join(notes))
+    notes.append(f"the model is not found in {firmware.where}: its bytes are added to the firmware's")
     if graph.source.file_bytes is None and estimate.warning:  # the model's size itself is an estimate
-        return Flash(estimate.model_bytes, image.flash_bytes, estimate.basis, "; ".join((estimate.warning, *notes)))
-    return Flash(estimate.model_bytes, image.flash_bytes, Basis.MEASURED, "; ".join(notes))
+        return Flash(estimate.model_bytes, firmware.flash_bytes, estimate.basis, "; ".join((estimate.warning, *notes)))
+    return Flash(estimate.model_bytes, firmware.flash_bytes, Basis.MEASURED, "; ".join(notes))
 
 
-def _foreign(image: LinkedFirmware) -> str:
-    if image.machine in ("", "ARM"):
+def _foreign(firmware: LinkedFirmware) -> str:
+    if firmware.machine in ("", "ARM"):
         return ""
-    return f"{image.where} was linked for {image.machine}, not for an Arm core"
+    return f"{firmware.where} was linked for {firmware.machine}, not for an Arm core"
 
 
-def image_runs(graph: Graph, runtime: Runtime, image: LinkedFirmware | None) -> bool | None:
-    """Whether the image links what the network needs; None where it does not tell. Without an image: True."""
-    return True if image is None else _linked(graph, runtime, image).runs
+def firmware_runs(graph: Graph, runtime: Runtime, firmware: LinkedFirmware | None) -> bool | None:
+    """Whether the firmware links what the network needs; None where it does not tell. Without a firmware: True."""
+    return True if firmware is None else _linked(graph, runtime, firmware).runs
 
 
 class _Linked(NamedTuple):
-    """What of the network an image can run. remark: what is to be said of it."""
+    """What of the network a firmware can run. remark: what is to be said of it."""
 
     runs: bool | None
     remark: str = ""
 
 
-def _linked(graph: Graph, runtime: Runtime, image: LinkedFirmware) -> _Linked:
-    """What the image lacks of what the network needs. One that holds the model was made to run it."""
+def _linked(graph: Graph, runtime: Runtime, firmware: LinkedFirmware) -> _Linked:
+    """What the firmware lacks of what the network needs. One that holds the model was made to run it."""
     wanted = [name for name, _ in _kernels_of(graph, runtime) if not name.startswith("reference ")]
-    absent = [name for name in wanted if image.function_bytes(name) is None]
-    trusted = _model_inside(image, graph, runtime.flash(graph).model_bytes) is not None
-    untold = _Linked(True) if trusted else _Linked(None, f"{image.where} names nothing that would run this network")
+    absent = [name for name in wanted if firmware.function_bytes(name) is None]
+    trusted = _model_inside(firmware, graph, runtime.flash(graph).model_bytes) is not None
+    untold = _Linked(True) if trusted else _Linked(None, f"{firmware.where} names nothing that would run this network")
     if runtime.resolver is None:
         if len(absent) == len(wanted):
             return untold
-        reason = f"{image.where} lacks kernels of this network: {', '.join(absent)}"
+        reason = f"{firmware.where} lacks kernels of this network: {', '.join(absent)}"
         return _Linked(None if trusted else False, reason) if absent else _RUNS  # an optimiser may have inlined them
-    linked = linked_operators(image)
+    linked = linked_operators(firmware)
     if not linked:
         return untold
     lacking = sorted(runtime.resolver(graph) - linked)
     if lacking:
-        reason = f"{image.where} registers no {', '.join(lacking)}: the interpreter would refuse this network"
+        reason = f"{firmware.where} registers no {', '.join(lacking)}: the interpreter would refuse this network"
         return _Linked(False, reason)
     if wanted and len(absent) == len(wanted):
-        reason = f"{image.where} links none of CMSIS-NN's kernels for this network: reference kernels serve it"
+        reason = f"{firmware.where} links none of CMSIS-NN's kernels for this network: reference kernels serve it"
         return _Linked(True, reason)
     return _RUNS
 
@@ -162,9 +162,9 @@ def _linked(graph: Graph, runtime: Runtime, image: LinkedFirmware) -> _Linked:
 _RUNS = _Linked(True)
 
 
-def _model_inside(image: LinkedFirmware, graph: Graph, model_bytes: int | None) -> int | None:
+def _model_inside(firmware: LinkedFirmware, graph: Graph, model_bytes: int | None) -> int | None:
     """Bytes of the arrays that hold the model; None if there are none of its size."""
-    arrays = [piece for piece in image.pieces if not piece.is_code]
+    arrays = [piece for piece in firmware.pieces if not piece.is_code]
     generated = sum(piece.size_bytes for piece in arrays if _GENERATED.match(piece.name))
     sizes = [*(piece.size_bytes for piece in arrays), generated]
     if model_bytes is not None:

@@ -1,4 +1,4 @@
-"""Which operators of TensorFlow Lite Micro brought which functions into an image.
+"""Which operators of TensorFlow Lite Micro brought which functions into a firmware.
 
 Whoever adds an operator to the resolver links its `Register_...` function, and with it all that this one reaches:
 every variant of the kernel, whichever a network runs. What the interpreter itself reaches is the runtime's.
@@ -18,7 +18,7 @@ RUNTIME = "*"
 """Stands for the interpreter, which every network needs."""
 
 MOST_OPERATORS = 1000
-"""That an image registers. TFLM has 130; with more it is something else, and nothing is told of its functions."""
+"""That a firmware registers. TFLM has 130; with more it is something else, and nothing is told of its functions."""
 
 _REGISTER = re.compile(r"^_ZN6tflite.*?\d+Register_(\w+?)Ev(?:\.|$)")
 _INTERPRETER = re.compile(

@@ -1,4 +1,4 @@
-"""The code of a linked image, item by item: what each operator of a network brought in, and what is there for nothing.
+"""The code of a linked firmware, item by item: what each operator of a network brought in, and what nothing needs.
 
 An ELF file for Arm tells exactly, by what reaches what (`linkage`). A map file tells by object files: conv.o and
 conv_common.o are CONV_2D's, arm_convolve_s8.o too. Where neither tells - other processors, link-time optimisation,
@@ -70,15 +70,15 @@ def unit_operators(unit: str) -> frozenset[str]:
     return frozenset()
 
 
-def linked_operators(image: LinkedFirmware) -> frozenset[str]:
-    """Operators whose `Register_...` function is in the image; empty where it does not tell."""
-    return frozenset(operator for piece in image.pieces if (operator := registered(piece.name)) is not None)
+def linked_operators(firmware: LinkedFirmware) -> frozenset[str]:
+    """Operators whose `Register_...` function is in the firmware; empty where it does not tell."""
+    return frozenset(operator for piece in firmware.pieces if (operator := registered(piece.name)) is not None)
 
 
-def linked_items(image: LinkedFirmware, needed: frozenset[str], code_bytes: int) -> tuple[CodeItem, ...]:
-    """Items that add up to `code_bytes`, what the image stores beside the model."""
-    linked = linked_operators(image)
-    served = _by_reach(image) if image.functions else _by_unit(image, linked | needed)
+def linked_items(firmware: LinkedFirmware, needed: frozenset[str], code_bytes: int) -> tuple[CodeItem, ...]:
+    """Items that add up to `code_bytes`, what the firmware stores beside the model."""
+    linked = linked_operators(firmware)
+    served = _by_reach(firmware) if firmware.functions else _by_unit(firmware, linked | needed)
     items = [_item(name, served, needed) for name in sorted(linked & needed)]
     items.sort(key=lambda item: -(item.size_bytes or 0))
     if linked:
@@ -93,16 +93,16 @@ def linked_items(image: LinkedFirmware, needed: frozenset[str], code_bytes: int)
     return (*items, CodeItem("everything else" if items else "code", rest, Basis.MEASURED, why))
 
 
-def _by_reach(image: LinkedFirmware) -> _Served:
-    functions = image.functions
+def _by_reach(firmware: LinkedFirmware) -> _Served:
+    functions = firmware.functions
     return [(functions[at].name, functions[at].size_bytes, ops) for at, ops in serving(functions).items()]
 
 
-def _by_unit(image: LinkedFirmware, known: Iterable[str]) -> _Served:
+def _by_unit(firmware: LinkedFirmware, known: Iterable[str]) -> _Served:
     """By object files. An operator's own name, in small letters, is the rule."""
     own = {operator.lower(): frozenset({operator}) for operator in known}
     served: _Served = []
-    for piece in image.pieces:
+    for piece in firmware.pieces:
         if piece.is_code and piece.unit:
             operators = unit_operators(piece.unit) or own.get(piece.unit.removesuffix("_common"), frozenset())
             if operators:

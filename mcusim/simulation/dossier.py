@@ -67,13 +67,13 @@ def dossier(
     board: Board,
     runtime: Runtime,
     *,
-    image: LinkedFirmware | None = None,
+    firmware: LinkedFirmware | None = None,
     files: Iterable[tuple[str, str]] = (),
     command: str = "",
 ) -> Dossier:
     """What stands behind `report`, which `simulate` made of `graph`, `board` and `runtime`.
 
-    image: the linked firmware whose code counted.   files: (role, path) of files that were read.   command: that asked.
+    firmware: whose code counted.   files: (role, path) of files that were read.   command: that asked.
     """
     clocked = board.with_clock(report.profile.clock_hz)
     is_of_zoo = graph.source.description.startswith("zoo:") and graph.name in zoo.names()
@@ -82,7 +82,7 @@ def dossier(
         report=report,
         board=clocked,
         plan=_plan(report, graph, runtime),
-        ledger=flash_ledger(graph, runtime, image),
+        ledger=flash_ledger(graph, runtime, firmware),
         front=_front(report, graph, clocked, runtime),
         can_cut=bool(runtime.cut_stages),
         entry=zoo.describe(graph.name) if is_of_zoo else None,

@@ -19,7 +19,7 @@ from mcusim.memory.accounting import (
     sram_as_convention,
     sram_info,
 )
-from mcusim.memory.flash import image_runs
+from mcusim.memory.flash import firmware_runs
 from mcusim.memory.linked_firmware import LinkedFirmware
 from mcusim.memory.placement import shared_bytes
 from mcusim.ops import OPS
@@ -69,7 +69,7 @@ def simulate(
     flash_budget_bytes: int | None = None,
     max_ms: float | None = None,
     convention: str | None = None,
-    image: LinkedFirmware | None = None,
+    firmware: LinkedFirmware | None = None,
     calibration: Calibration | str | PathLike[str] | None = None,
     what_if: bool = False,
     planner: str | None = None,
@@ -85,7 +85,7 @@ def simulate(
     clock_hz, sram_budget_bytes, flash_budget_bytes, max_ms: replace or add to the board's own.
     what_if: whether a budget may be larger than what the board has.
     convention: counts SRAM instead of the runtime: a convention or another runtime, by name (`mcusim.memory.counting`).
-    image: whose code counts instead of the estimate (`mcusim.memory.linked_firmware.read_linked_firmware`).
+    firmware: whose code counts instead of the estimate (`mcusim.memory.linked_firmware.read_linked_firmware`).
     calibration: a file of `mcusim calibrate`, whose measurements price instead of the package's alone.
     planner: places the buffers instead of the runtime's own: one of `mcusim.planners.PLANNERS`.
     reorder: whether independent layers run in the order with the lowest peak instead of the file's.
@@ -103,7 +103,7 @@ def simulate(
         max_ms=max_ms,
         what_if=what_if,
         convention=convention,
-        image=image,
+        firmware=firmware,
         calibration=calibration,
         planner=planner,
         reorder=reorder,
@@ -173,12 +173,12 @@ def _report(question: Question, settled: Settled) -> Report:
     stages = stage_infos(program)
     sram, convention_info, sram_warnings = _sram(memory, settled, counting)
     weight_bytes, params = count_parameters(graph)
-    flash, flash_warnings = flash_info(graph, runtime, weight_bytes, budgets.flash_bytes, question.image)
+    flash, flash_warnings = flash_info(graph, runtime, weight_bytes, budgets.flash_bytes, question.firmware)
     latency, latency_warning = _latency(settled, layers, cycles, amounts, prices)
     energy, energy_warning = _energy(latency, board, settled.power_clock_hz)
     published = graph.source.published
     is_unsure = bool(caveats) and not all(runtime.kernel(node.signature).is_confirmed for node in graph.nodes)
-    runs = False if refused else None if is_unsure else image_runs(graph, runtime, question.image)
+    runs = False if refused else None if is_unsure else firmware_runs(graph, runtime, question.firmware)
     fits = [sram.fits, flash.fits, *([latency.fits] if budgets.max_ms is not None else [])]
     warnings = (
         *refused,
