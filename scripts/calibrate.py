@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from mcusim.pricing.covariances import Spread, Spreads
 from mcusim.pricing.fitting import fit_from_bytes, fit_to_bytes, package_evidence, refit
-from mcusim.pricing.regression import Block, Evidence, LinearView, Spread, Spreads, blocks_of, fit_rows, linear_view
+from mcusim.pricing.regression import Block, Evidence, LinearView, blocks_of, fit_rows, linear_view
 from mcusim.pricing.systems import LEVELS, OF_A_RUNTIME, release_of
 
 FIT = Path(__file__).resolve().parents[1] / "mcusim" / "pricing" / "data" / "fit.json"

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mcusim.pricing.covariances import Spread, Spreads
 from mcusim.pricing.efforts import EFFORTS, GROUPS
 from mcusim.pricing.fitting import (
     fit_from_bytes,
@@ -26,8 +27,6 @@ from mcusim.pricing.regression import (
     _FREEDOM,
     _LEAST_WEIGHT,
     Evidence,
-    Spread,
-    Spreads,
     fit_rows,
     join_rows,
     leave_out,

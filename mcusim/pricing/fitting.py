@@ -15,6 +15,7 @@ import numpy as np
 
 from mcusim.boards import board_names, load_board
 from mcusim.ops import WorkKind
+from mcusim.pricing.covariances import Spread, Spreads
 from mcusim.pricing.efforts import EFFORTS
 from mcusim.pricing.intervals import Known, Scale, Scales, find_scales
 from mcusim.pricing.measurements import (
@@ -26,7 +27,7 @@ from mcusim.pricing.measurements import (
     network_efforts,
 )
 from mcusim.pricing.physics import log_cycles_of
-from mcusim.pricing.regression import Evidence, Fit, Spread, Spreads, fit_rows
+from mcusim.pricing.regression import Evidence, Fit, fit_rows
 from mcusim.pricing.systems import LEVELS, System
 
 __all__ = [

@@ -28,8 +28,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mcusim.pricing.covariances import Spreads
 from mcusim.pricing.efforts import EFFORTS
-from mcusim.pricing.regression import Block, Evidence, Fit, Spreads, fit_rows, leave_out
+from mcusim.pricing.regression import Block, Evidence, Fit, fit_rows, leave_out
 from mcusim.pricing.systems import System, release_of
 
 __all__ = [

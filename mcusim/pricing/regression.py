@@ -15,31 +15,28 @@ negative, a price that no row determines stays at the physics', and a system wit
     cycles of a row i   =   sum over f of  amount[i, f] * exp(log_price[s(i), f])
 
 Linearised at the current prices, the log of the cycles moves by the shares of the efforts, so that rows are jointly
-normal with the covariance that `_Kernel` computes; the prices are found by a few Newton steps in row space. Rows far
-from the model count less (Student's t with four degrees of freedom), so one odd row does not bend its system.
+normal with the covariance that `covariances.py` computes; the prices are found by a few Newton steps in row space.
+Rows far from the model count less (Student's t with four degrees of freedom), so one odd row does not bend its system.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.pricing.efforts import EFFORTS, GROUPS
-from mcusim.pricing.physics import physics
-from mcusim.pricing.systems import LEVELS, OF_A_RUNTIME, System, keys_of
+from mcusim.pricing.covariances import IN_GROUP, Covariances, Floats, Spreads, work_alike
+from mcusim.pricing.systems import LEVELS, System, keys_of
 
 __all__ = [
     "Block",
     "Evidence",
     "Fit",
     "Posterior",
-    "Spread",
-    "Spreads",
     "blocks_of",
     "fit_rows",
     "join_rows",
@@ -48,50 +45,9 @@ __all__ = [
     "noise_variance",
 ]
 
-Floats = NDArray[np.float64]
-
-_GROUP = np.array([GROUPS.index(effort.group) for effort in EFFORTS])
-_INTO_GROUPS: Floats = np.eye(len(GROUPS))[_GROUP]
-_IN_GROUP: Floats = _INTO_GROUPS @ _INTO_GROUPS.T
-_ALIKE_OCTAVES = 2.0
-"""Prices at shapes so many octaves apart still resemble each other (correlation exp(-1/2))."""
 _STEPS, _REWEIGHTS = 12, 4
 _CLOSE, _CLOSE_WEIGHT, _MOST_STEPS = 1e-4, 0.01, 40
 _FREEDOM, _LEAST_WEIGHT = 4.0, 0.02
-
-
-class Spread(NamedTuple):
-    """Standard deviations at one level: of all prices together, of a group's, of one kind of work's, of a shape's."""
-
-    together: float
-    group: float
-    effort: float
-    shape: float
-
-
-@dataclass(frozen=True, slots=True)
-class Spreads:
-    """How far systems differ. levels: by name of LEVELS.
-
-    effort, shape: of each kind of work and of each shape, everywhere.   noise: of a network's row.
-    kernel_noise: of a single kernel's, which has no other layers to average its own ways out.
-    runtimes: by how much more or less than all the versions, builds and ports of one runtime differ.
-    external: by how much more boards differ whose activations lie outside the chip.
-    """
-
-    levels: Mapping[str, Spread]
-    effort: float
-    shape: float
-    noise: float
-    kernel_noise: float
-    runtimes: Mapping[str, float] = field(default_factory=dict)
-    external: float = 1.0
-
-    def reach(self, system: System, level: str) -> float:
-        """What the deviations of a system at a level are multiplied with."""
-        if level in OF_A_RUNTIME:
-            return self.runtimes.get(system.runtime, 1.0)
-        return self.external if level == "board" and system.memory else 1.0
 
 
 class Evidence(NamedTuple):
@@ -140,8 +96,8 @@ class Fit:
         return Posterior(log_prices, kernel.prior(system) - cross.T @ (self._precision @ cross))
 
     @cached_property
-    def _kernel(self) -> _Kernel:
-        return _Kernel(self.systems, self.spreads)
+    def _kernel(self) -> Covariances:
+        return Covariances(self.systems, self.spreads)
 
     @cached_property
     def _precision(self) -> Floats:
@@ -175,99 +131,6 @@ class Posterior(NamedTuple):
         return float(np.log(total)), max(float(shares @ self.covariance @ shares), 0.0)
 
 
-def _work_alike() -> tuple[Floats, Floats]:
-    """Two times (efforts, efforts): which are one kind of work, and how much shapes of it resemble each other."""
-    doubt = np.asarray(physics().uncertainty)
-    one_kind = np.array([[a.base == b.base for b in EFFORTS] for a in EFFORTS]) * np.outer(doubt, doubt)
-    alike = np.zeros_like(one_kind)
-    for i, a in enumerate(EFFORTS):
-        for j, b in enumerate(EFFORTS):
-            if a.base == b.base and a.knot:
-                squared = sum((x - y) ** 2 for x, y in zip(a.knot, b.knot, strict=True))
-                alike[i, j] = np.exp(-squared / (2.0 * _ALIKE_OCTAVES**2))
-    return one_kind, alike
-
-
-class _Kernel:
-    """Covariances between rows, and between rows and the prices of a system."""
-
-    def __init__(self, systems: Sequence[System], spreads: Spreads) -> None:
-        self.spreads = spreads
-        self._names = list(zip(*map(keys_of, systems), strict=True))
-        self._levels = [spreads.levels[name] for name in LEVELS]
-        self._reach = [np.array([spreads.reach(system, name) for system in systems]) for name in LEVELS]
-        self._one_kind, self._alike = _work_alike()
-
-    @cached_property
-    def weighed(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """Four times (rows, rows): variances that two rows share, of all prices, a group's, a kind's, a shape's."""
-        together, group, effort, shape = (np.zeros((len(self._names[0]),) * 2) for _ in range(4))
-        for names, level, reach in zip(self._names, self._levels, self._reach, strict=True):
-            code = np.unique(names, return_inverse=True)[1]
-            shared = (code[:, None] == code[None, :]) * np.outer(reach, reach)
-            together += level.together**2 * shared
-            group += level.group**2 * shared
-            effort += level.effort**2 * shared
-            shape += level.shape**2 * shared
-        return together, group, effort + self.spreads.effort**2, shape + self.spreads.shape**2
-
-    def gram(self, shares: Floats) -> Floats:
-        """(rows, rows): of the log cycles of two rows."""
-        groups = shares @ _INTO_GROUPS
-        together, group, effort, shape = self.weighed
-        total: Floats = together + group * (groups @ groups.T)
-        total += effort * (shares @ self._one_kind @ shares.T) + shape * (shares @ self._alike @ shares.T)
-        return total
-
-    def moved(
-        self, chosen: NDArray[np.int64], shares: Floats, pull: Floats, asked: NDArray[np.int64] | None = None
-    ) -> Floats:
-        """(asked, efforts): how far the chosen rows move the log prices of the asked rows' systems.
-
-        shares, pull: of the chosen rows.   asked: every row if None.
-        """
-        rows = slice(None) if asked is None else asked
-        together, group, effort, shape = (
-            shared if len(chosen) == len(shared) and asked is None else shared[rows][:, chosen]
-            for shared in self.weighed
-        )
-        pulled = pull[:, None] * shares
-        total: Floats = (together @ pull)[:, None] + (group @ (pulled @ _INTO_GROUPS)) @ _INTO_GROUPS.T
-        total += effort @ (pulled @ self._one_kind) + shape @ (pulled @ self._alike)
-        return total
-
-    def meet(self, system: System) -> list[Floats]:
-        """For each level and row how much of the level's variance it shares with the system."""
-        return [
-            np.array([name == key for name in names]) * reach * self.spreads.reach(system, level)
-            for names, key, reach, level in zip(self._names, keys_of(system), self._reach, LEVELS, strict=True)
-        ]
-
-    def cross(self, met: list[Floats], shares: Floats) -> Floats:
-        """(rows, efforts): of the log cycles of a row and the log price of an effort."""
-        groups = (shares @ _INTO_GROUPS) @ _INTO_GROUPS.T
-        efforts, shapes = shares @ self._one_kind, shares @ self._alike
-        total: Floats = self.spreads.effort**2 * efforts + self.spreads.shape**2 * shapes
-        for rows, level in zip(met, self._levels, strict=True):
-            part = level.together**2 + level.group**2 * groups + level.effort**2 * efforts + level.shape**2 * shapes
-            total = total + rows[:, None] * part
-        return total
-
-    def prior(self, system: System) -> Floats:
-        """(efforts, efforts): of the log prices of a system before any row is seen.
-
-        A core that no row was measured on is as uncertain as the physics says.
-        """
-        total: Floats = self.spreads.effort**2 * self._one_kind + self.spreads.shape**2 * self._alike
-        for name, level in zip(LEVELS, self._levels, strict=True):
-            own = level.together**2 + level.group**2 * _IN_GROUP
-            own = own + level.effort**2 * self._one_kind + level.shape**2 * self._alike
-            total = total + self.spreads.reach(system, name) ** 2 * own
-        if system.core not in self._names[LEVELS.index("core")]:
-            total = total + physics().core[system.core][1] ** 2
-        return total
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Fitting
 
@@ -286,7 +149,7 @@ class _Rows:
         self.measured = np.log([row.cycles for row in rows])
         self.physics = np.array([row.log_physics for row in rows])
         self.variance = np.array([noise_variance(row, spreads) for row in rows])
-        self.kernel = _Kernel([row.system for row in rows], spreads)
+        self.kernel = Covariances([row.system for row in rows], spreads)
 
     def linearised(self, log_prices: Floats) -> tuple[Floats, Floats]:
         """Log cycles of every row, and the shares of its efforts in them."""
@@ -407,10 +270,10 @@ def linear_view(rows: Sequence[Evidence], fit: Fit) -> LinearView:
     """What finding spreads needs."""
     state = _Rows(rows, fit.spreads)
     target, shares = state.target(fit.log_prices)
-    one_kind, alike = _work_alike()
+    one_kind, alike = work_alike()
     wholes = {
         "together": np.ones((len(rows), len(rows))),
-        "group": shares @ _IN_GROUP @ shares.T,
+        "group": shares @ IN_GROUP @ shares.T,
         "effort": shares @ one_kind @ shares.T,
         "shape": shares @ alike @ shares.T,
     }
