@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from commands import REPO
 
+from mcusim.conventions import CONVENTIONS
+from mcusim.runtimes import RUNTIMES
+
 DOCS = REPO / "docs"
 NOTEBOOKS = ("choose_a_board", "search", "table4")
 
@@ -86,6 +89,11 @@ def test_files_that_the_pages_name_are_there() -> None:
             if not name.startswith(ELSEWHERE) and not any([*root.glob(name.replace("NAME", "*"))] for root in roots)
         ]
     assert missing == []
+
+
+def test_every_runtime_and_convention_has_its_place() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.md"))
+    assert [name for name in (*RUNTIMES, *CONVENTIONS) if f"`{name}`" not in pages] == []
 
 
 def test_the_glossary_is_sorted() -> None:
