@@ -19,7 +19,8 @@ from mcusim.lowering.moulds import frame_of
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.placement import place_for
 from mcusim.planners import live_bytes
-from mcusim.pricing.breakdown import breakdown, stage_infos
+from mcusim.pricing.breakdown import breakdown
+from mcusim.pricing.stages import stage_infos
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.runtimes.refusals import refusals
 from mcusim.schedule import LAYER

@@ -20,8 +20,8 @@ from mcusim.lowering.rules import InputPlace
 from mcusim.lowering.staging import computes, network_of
 from mcusim.memory.placement import place
 from mcusim.ops.totals import count_macs
-from mcusim.pricing.breakdown import stage_infos
 from mcusim.pricing.prices import step_work
+from mcusim.pricing.stages import stage_infos
 from mcusim.program import Stage
 from mcusim.region import Span
 from mcusim.runtimes import Runtime, find_runtime

@@ -15,7 +15,7 @@ from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.memory.counting import count_as, find_counting
 from mcusim.ops.totals import count_macs
-from mcusim.pricing.breakdown import stage_infos
+from mcusim.pricing.stages import stage_infos
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import Schedule
 

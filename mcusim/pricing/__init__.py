@@ -4,6 +4,7 @@ cycles.py        cycles by cause
 efforts.py       Work -> amounts of each kind of effort: of a convolution, a depthwise kernel, a copy ...
 prices.py        amounts of effort -> cycles on a board
 breakdown.py     Program -> what each layer does and costs
+stages.py        what each stage computes again, and what its halos take
 physics.py       what an effort costs where nobody measured: counted instructions and a core's timing
 systems.py       what was measured on what: runtime, version, core, series, board, and what systems share
 measurements.py  published measurements and the layers of the networks measured, as data with sources

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mcusim.graph import ABSENT, Signature
 from mcusim.lowering.staging import patches
 from mcusim.ops.shared.windows import WindowAttributes
-from mcusim.pricing.breakdown import stage_infos
 from mcusim.pricing.prices import step_work
+from mcusim.pricing.stages import stage_infos
 from mcusim.program import Program, Stage, Step
 from mcusim.region import Span
 from mcusim.render import style

@@ -23,8 +23,9 @@ from mcusim.memory.accounting import flash_info, memory_of
 from mcusim.memory.counting import count_as
 from mcusim.memory.placement import Placement, setup_bytes
 from mcusim.ops.totals import count_parameters
-from mcusim.pricing.breakdown import breakdown, stage_infos
+from mcusim.pricing.breakdown import breakdown
 from mcusim.pricing.prices import MACS_ONLY, Coefficients, coefficients
+from mcusim.pricing.stages import stage_infos
 from mcusim.question import BoardName, Model, Question
 from mcusim.report import FlashInfo
 from mcusim.runtimes import Runtime

@@ -10,8 +10,8 @@ from mcusim.graph import ABSENT
 from mcusim.lowering.lower import lower
 from mcusim.ops import OPS
 from mcusim.planners import live_bytes
-from mcusim.pricing.breakdown import stage_infos
 from mcusim.pricing.prices import Coefficients, coefficients, price_whole, price_work, step_work
+from mcusim.pricing.stages import stage_infos
 from mcusim.program import Program, Stage, Step
 from mcusim.region import Span
 from mcusim.report import AliveInfo, StageInfo

@@ -24,8 +24,9 @@ from mcusim.memory.linked_firmware import LinkedFirmware
 from mcusim.memory.placement import shared_bytes
 from mcusim.ops import OPS
 from mcusim.ops.totals import count_parameters
-from mcusim.pricing.breakdown import UNTOLD, breakdown, stage_infos
+from mcusim.pricing.breakdown import UNTOLD, breakdown
 from mcusim.pricing.prices import Coefficients, coefficients
+from mcusim.pricing.stages import stage_infos
 from mcusim.pricing.stored import Calibration, arena_memory, read_calibration
 from mcusim.question import BoardName, Model, Question, Settled
 from mcusim.report import (

@@ -22,8 +22,8 @@ from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import LoweringRules
 from mcusim.ops.totals import count_macs
 from mcusim.planners import live_bytes
-from mcusim.pricing.breakdown import stage_infos
 from mcusim.pricing.prices import MACS_ONLY
+from mcusim.pricing.stages import stage_infos
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import LAYER
 from mcusim.searching import front_schedules
