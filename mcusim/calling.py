@@ -10,10 +10,12 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import wraps
 from os import PathLike
-from typing import Any, SupportsFloat, SupportsIndex
+from typing import Any, NamedTuple, SupportsFloat, SupportsIndex
 
 from mcusim.errors import InputError, McusimError
 from mcusim.wording import in_python
@@ -38,31 +40,74 @@ def _is_number(value: object) -> bool:
     return is_one and not _is_truth(value) and math.isfinite(float(value))  # type: ignore[arg-type]
 
 
-def _is_words(value: object) -> bool:
-    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+class _Kind(NamedTuple):
+    """Whether a value is of a kind, and the words for it."""
+
+    holds: Callable[[object], bool]
+    words: str
 
 
-_KINDS: Mapping[str, tuple[Callable[[object], bool], str]] = {
-    "None": (lambda value: value is None, "None"),
-    "bool": (_is_truth, "True or False"),
-    "int": (_is_whole, "a whole number"),
-    "float": (_is_number, "a number"),
-    "str": (lambda value: isinstance(value, str), "text"),
-    "PathLike[str]": (lambda value: isinstance(value, PathLike), "a path"),
-    "Sequence[str]": (_is_words, "a list of texts"),
-    "Iterable[int]": (_is_words, "a list of whole numbers"),
+_KINDS: Mapping[str, _Kind] = {
+    "None": _Kind(lambda value: value is None, "None"),
+    "bool": _Kind(_is_truth, "True or False"),
+    "int": _Kind(_is_whole, "a whole number"),
+    "float": _Kind(_is_number, "a number"),
+    "str": _Kind(lambda value: isinstance(value, str), "text"),
+    "PathLike[str]": _Kind(lambda value: isinstance(value, PathLike), "a path"),
+    "Callable": _Kind(callable, "a function"),
 }
-"""A part of an annotation -> whether a value is one, and the words for it."""
+"""A part of an annotation -> the kind that it means."""
 
-_JUDGED_FURTHER_IN = ("_bytes", "_hz", "_ms")
+_JUDGED_FURTHER_IN = ("model", "a", "b", "profile", "runtime", "schedule", "input_place", "task", "optimiser")
+_UNITS_JUDGED_FURTHER_IN = ("_bytes", "_hz", "_ms")
+"""Arguments (and ends of their names) with rules of their own, in words of their own."""
+
+_PART = re.compile(r"(?:[^|\[\]]|\[[^\]]*\])+")
+_MANY = re.compile(r"(?:Sequence|Iterable|list|tuple)\[(.*)\]")
 
 
-def _checks(signature: inspect.Signature) -> dict[str, Sequence[str]]:
-    """Parameter -> the kinds that it may have, of those whose annotation says it in words of `_KINDS` only."""
-    checks: dict[str, Sequence[str]] = {}
+def _kind(part: str, home: Mapping[str, object]) -> _Kind | None:
+    """What one part of an annotation means; None where that is not known.   home: names of the function's module."""
+    many = _MANY.fullmatch(part)
+    if part in _KINDS:
+        return _KINDS[part]
+    if many is not None:
+        inner = _kinds(many[1].removesuffix(", ..."), home)
+        return None if inner is None else _Kind(lambda value: _are(value, inner), f"a list, each {_words(inner)}")
+    named = home.get(part)
+    if typing.get_origin(named) is Callable:
+        return _KINDS["Callable"]
+    if not isinstance(named, type) or named is Any or typing.is_typeddict(named) or hasattr(named, "_is_protocol"):
+        return None
+    return _Kind(lambda value: isinstance(value, named), f"a {part}")
+
+
+def _kinds(annotation: str, home: Mapping[str, object]) -> list[_Kind] | None:
+    """The kinds that an annotation allows; None where one of them is not known."""
+    kinds = [_kind(part.strip(), home) for part in _PART.findall(annotation)]
+    known = [kind for kind in kinds if kind is not None]
+    return known if len(known) == len(kinds) else None
+
+
+def _are(values: object, kinds: Sequence[_Kind]) -> bool:
+    """Whether it is a list, each item of which is of one of the kinds. What can be read once only is left unread."""
+    if not isinstance(values, Iterable) or isinstance(values, str | bytes | Mapping):
+        return False
+    is_kept = isinstance(values, Sequence | Set)
+    return not is_kept or all(any(kind.holds(value) for kind in kinds) for value in values)
+
+
+def _words(kinds: Sequence[_Kind]) -> str:
+    return " or ".join([kind.words for kind in kinds])
+
+
+def _checks(function: Callable[..., Any], signature: inspect.Signature) -> dict[str, list[_Kind]]:
+    """Parameter -> the kinds that it may have, of those that are judged here."""
+    home: Mapping[str, object] = getattr(function, "__globals__", {})
+    checks: dict[str, list[_Kind]] = {}
     for name, parameter in signature.parameters.items():
-        kinds = str(parameter.annotation).split(" | ")
-        if all(kind in _KINDS for kind in kinds) and not name.endswith(_JUDGED_FURTHER_IN):
+        kinds = _kinds(str(parameter.annotation), home)
+        if kinds is not None and name not in _JUDGED_FURTHER_IN and not name.endswith(_UNITS_JUDGED_FURTHER_IN):
             checks[name] = kinds
     return checks
 
@@ -70,7 +115,7 @@ def _checks(signature: inspect.Signature) -> dict[str, Sequence[str]]:
 def boundary(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     """`function` as the facade offers it, called `name`."""
     signature = inspect.signature(function)
-    checks = _checks(signature)
+    checks = _checks(function, signature)
 
     @wraps(function)
     def called(*args: Any, **named: Any) -> Any:
@@ -79,11 +124,10 @@ def boundary(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         except TypeError as error:
             raise _unsuited(str(error), f"mcusim.{name}", signature) from None
         for argument, kinds in checks.items():
-            if argument in given and not any(_KINDS[kind][0](given[argument]) for kind in kinds):
+            if argument in given and not any(kind.holds(given[argument]) for kind in kinds):
                 value = given[argument]
-                kind_words = " or ".join([_KINDS[kind][1] for kind in kinds])
                 what = f"it is {type(value).__name__} {value!r:.60}"
-                raise ArgumentError(what, where=argument, fix=f"give it {kind_words}")
+                raise ArgumentError(what, where=argument, fix=f"give it {_words(kinds)}")
         try:
             return function(*args, **named)
         except McusimError as error:

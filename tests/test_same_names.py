@@ -98,6 +98,10 @@ def test_the_page_speaks_as_the_terminal(tmp_path: Path) -> None:
 def test_reasons_are_never_cut(columns: int, runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     shown = run("ops", "mcunet-vww0", "--runtime", runtime).out
+    if columns > 80:
+        assert "  why" in shown
+    if "  why" not in shown:  # of a narrow terminal the whole column goes
+        return
     for layer in document_of("ops", "mcunet-vww0", "--runtime", runtime)["layers"]:
         assert not layer["kernel"] or layer["why"] in shown
 

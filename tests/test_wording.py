@@ -150,6 +150,15 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("evaluate", {"model": NET, "data": "x", "limit": 1.5}, "limit: it is float"),
     ("search_net", {"macs": "x", "profile": "stm32f412"}, "macs: it is str"),
     ("load_board", {"name": 3}, "name: it is int"),
+    ("diff", {"a": NET, "inputs": [], "numerics": 3}, "numerics: it is int 3"),
+    ("patch", {"model": NET, "profile": "stm32f412", "kinds": 3}, "kinds: it is int 3"),
+    ("patch", {"model": NET, "profile": "stm32f412", "progress": 3}, "progress: it is int 3"),
+    ("simulate", {"model": NET, "profile": "stm32f412", "image": 3}, "image: it is int 3"),
+    ("trace", {"model": NET, "profile": "stm32f412", "calibration": 3}, "calibration: it is int 3"),
+    ("evaluate", {"model": NET, "data": "x", "classes": [1, 2]}, "classes: it is list"),
+    ("evaluate", {"model": NET, "data": "x", "preprocess": [3]}, "preprocess: it is list"),
+    ("find_network", {"space": 3, "profile": "stm32f412"}, "space: it is int 3"),
+    ("find_network", {"space": "mcunet", "profile": "stm32f412", "predictor": 3}, "predictor: it is int 3"),
 ]
 
 

@@ -65,8 +65,8 @@ def served_list(
         Column("layer", least=10, most=32),
         Column("op", drop=4, whole=True),
         Column("output", drop=3),
-        Column("kernel", least=20),
-        Column("why", whole=True),
+        Column("kernel", least=26),
+        Column("why", drop=2, whole=True),
     )
     running = [layer for layer in served if layer.kernel or not layer.supported]
     names = [first_name(layer.name) for layer in running]
