@@ -35,7 +35,6 @@ __all__ = [
     "the_schedule",
 ]
 
-_ALL = "all"
 _SRAM_BUDGET, _FLASH_BUDGET = "sram_budget_bytes", "flash_budget_bytes"
 
 
@@ -48,9 +47,6 @@ def the_board(profile: Board | str | PathLike[str]) -> Board:
     """The board that `profile` is or names. Raises ProfileError, InputError for what can be no board."""
     if isinstance(profile, Board):
         return profile
-    if isinstance(profile, str) and profile.strip().lower() == _ALL:
-        fix = "name one, as in stm32f412 (`mcusim run MODEL --profile all` asks them all)"
-        raise InputError("'all' is many boards, and this answer is of one", where="profile", fix=fix)
     if not isinstance(profile, str | PathLike):
         raise _wrong_kind(profile, "profile", 'name a board, as in "stm32f412", a path, or give a Board')
     return load_board(profile)

@@ -81,6 +81,18 @@ def test_a_budget_above_the_boards_is_refused_everywhere(words: list[str], budge
     assert "--what-if" in options_of(tuple(words))
 
 
+@pytest.mark.parametrize("option", ["--profile", "--runtime"])
+@pytest.mark.parametrize("command", ["fit", "bits", "patch", "plan"])
+def test_all_is_asked_of_run_only(command: str, option: str) -> None:
+    words = {"--profile": "stm32f412", option: "all"}
+    code, _, err = run(command, NET, *[word for pair in words.items() for word in pair])
+    assert code == 2
+    assert err.startswith(f"mcusim: {option}: ")
+    assert (
+        f"`mcusim run MODEL --profile {'all' if option == '--profile' else 'BOARD --runtime all'}` asks them all" in err
+    )
+
+
 def test_a_file_is_told_no_option(tmp_path: Path) -> None:
     path = tmp_path / "budgets.toml"
     path.write_text(f'[[budget]]\nnetwork = "{NET}"\nboard = "stm32f412"\nsram = "100M"\n')
@@ -153,7 +165,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("diff", {"a": NET, "inputs": [], "numerics": 3}, "numerics: it is int 3"),
     ("patch", {"model": NET, "profile": "stm32f412", "kinds": 3}, "kinds: it is int 3"),
     ("patch", {"model": NET, "profile": "stm32f412", "progress": 3}, "progress: it is int 3"),
-    ("simulate", {"model": NET, "profile": "stm32f412", "image": 3}, "image: it is int 3"),
+    ("simulate", {"model": NET, "profile": "stm32f412", "firmware": 3}, "firmware: it is int 3"),
     ("trace", {"model": NET, "profile": "stm32f412", "calibration": 3}, "calibration: it is int 3"),
     ("evaluate", {"model": NET, "data": "x", "classes": [1, 2]}, "classes: it is list"),
     ("evaluate", {"model": NET, "data": "x", "preprocess": [3]}, "preprocess: it is list"),

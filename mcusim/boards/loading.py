@@ -83,6 +83,9 @@ class Finding:
     fix: str
 
 
+_ALL = "all"
+
+
 def load_board(name: str | PathLike[str]) -> Board:
     """The board called `name`, or described by the TOML file at that path.
 
@@ -96,6 +99,9 @@ def load_board(name: str | PathLike[str]) -> Board:
     if lower in board_names():
         return _builtin(lower)
     own_name = _aliases().get(lower)
+    if lower == _ALL:
+        fix = "name one, as in stm32f412 (`mcusim run MODEL --profile all` asks them all)"
+        raise ProfileError("'all' is many boards, and this answer is of one", where="profile", fix=fix)
     if own_name is None:
         fix = did_you_mean(lower, [*board_names(), *_aliases()], listed_by="mcusim profiles")
         with suppress(OSError, ValueError):

@@ -260,6 +260,9 @@ def find_runtime(name: str) -> Runtime:
     """
     base, _, version = name.strip().lower().partition("@")
     runtime = RUNTIMES.get(base)
+    if base == "all":
+        fix = "name one, as in tflm (`mcusim run MODEL --profile BOARD --runtime all` asks them all)"
+        raise RuntimeNameError("'all' is many runtimes, and this answer is of one", where="runtime", fix=fix)
     if runtime is None:
         raise RuntimeNameError(
             "no such runtime",
