@@ -69,28 +69,86 @@ def _facts_of(rules: LoweringRules, prices: Coefficients) -> Kept[Signature, _Fa
 
 
 def _facts(rules: LoweringRules, prices: Coefficients, call: Signature) -> _Facts | None:
-    counts, scratch = counts_of_a_place(call), scratch_of(rules, call)
-    forms = [scratch.planned.form, *[sizes.form for sizes in scratch.held.values()]]
-    if counts is None or any(form is None or min(form) < 0 for form in forms) or len(call.outputs) != 1:
+    counts = counts_of_a_place(call)
+    if counts is None or len(call.outputs) != 1:
         return None
+    maps = tuple([_maps(call, index) for index in range(len(call.inputs))])
+    if any(m is None and kind is not None and not kind.is_constant for m, kind in zip(maps, call.inputs, strict=True)):
+        return None
+    forms, whole = _forms_of(rules)[_piece_of(call, maps)], resized(call, call.output.rows, call.output.cols)
     mac, output, read, entry = prices.model.rates(prices.cycles, call, counts)
+    if forms is None or not forms.are_of(rules, whole):
+        return None
     if min(mac, output, read) < 0 or entry < 1:
-        return None  # more pieces may cost no more
+        return None  # where a rate is no price, more pieces may cost no more
     whole_cycles = round(price_whole(prices, call).total)
     work = counts.macs, counts.inputs, counts.outputs, mac, read, output, entry, whole_cycles
-    maps: list[tuple[int, ...] | None] = []
-    for index, kind in enumerate(call.inputs):
-        rows = cols = None
-        if kind is not None and not kind.is_constant:
-            rows, cols = affine_of(call, index, True), affine_of(call, index, False)
-        if kind is None or rows is None or cols is None:
-            maps.append(None)
-        else:
-            maps.append((*rows, kind.rows, *cols, kind.cols))
-    whole = resized(call, call.output.rows, call.output.cols)
+    return _Facts(forms.planned, forms.held, work, maps, overwritten(rules, call, whole, is_cut=True))
+
+
+def _maps(call: Signature, index: int) -> tuple[int, ...] | None:
+    """What rows and columns of the output need of an input, and how large it is; None where that is no interval."""
+    kind = call.inputs[index]
+    if kind is None or kind.is_constant:
+        return None
+    rows, cols = affine_of(call, index, True), affine_of(call, index, False)
+    return None if rows is None or cols is None else (*rows, kind.rows, *cols, kind.cols)
+
+
+class _Forms(NamedTuple):
+    """Working memory of a step; held by name."""
+
+    planned: Bilinear
+    held: dict[str, Bilinear]
+
+    def are_of(self, rules: LoweringRules, piece: Signature) -> bool:
+        """Whether they give what this piece asks for."""
+        size = piece.output.rows, piece.output.cols
+        planned_bytes = sum([rules.aligned(size_bytes) for _, size_bytes in rules.planned_scratch(piece)])
+        held = {name: form.of(*size) for name, form in self.held.items()}
+        return self.planned.of(*size) == planned_bytes and held == dict(rules.held_scratch(piece))
+
+
+class _Piece(NamedTuple):
+    """All that pieces of a step have in common with those of another, as large as the maps may be.
+
+    kinds: of inputs and outputs, without rows and columns.   steps: of the intervals that they read.
+    """
+
+    call: Signature
+    kinds: tuple[object, ...]
+    steps: tuple[tuple[int, ...] | None, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Piece) and self[1:] == other[1:]
+
+    def __hash__(self) -> int:
+        return hash(self[1:])
+
+
+def _piece_of(call: Signature, maps: tuple[tuple[int, ...] | None, ...]) -> _Piece:
+    kinds: list[object] = [call.op, call.attributes]
+    for kind in (*call.inputs, *call.outputs):
+        is_map = kind is not None and not kind.is_constant and len(kind.shape) == 4
+        kinds.append((kind.shape[0], kind.shape[3], kind.dtype) if kind is not None and is_map else kind)
+    steps = [None if m is None else (m[0], m[2] - m[1], m[4], m[6] - m[5]) for m in maps]
+    return _Piece(call, tuple(kinds), tuple(steps))
+
+
+@lru_cache(_KEPT)
+def _forms_of(rules: LoweringRules) -> Kept[_Piece, _Forms | None]:
+    """None where working memory is of no form, or not more for a larger piece."""
+    return Kept(lambda piece: _forms(rules, piece.call))
+
+
+def _forms(rules: LoweringRules, call: Signature) -> _Forms | None:
+    scratch = scratch_of(rules, call)
     held = {name: sizes.form for name, sizes in scratch.held.items() if sizes.form is not None}
+    forms = [scratch.planned.form, *held.values()]
+    if len(held) < len(scratch.held) or any(form is None or min(form) < 0 for form in forms):
+        return None
     assert scratch.planned.form is not None
-    return _Facts(scratch.planned.form, held, work, tuple(maps), overwritten(rules, call, whole, is_cut=True))
+    return _Forms(scratch.planned.form, held)
 
 
 def columns_of(costs: StageCosts) -> StageColumns | None:

@@ -39,6 +39,10 @@ class Bilinear(NamedTuple):
     def at(self, rows: Ints, cols: Ints) -> Ints:
         return (self.both * rows + self.col) * cols + (self.row * rows + self.one)
 
+    def of(self, rows: int, cols: int) -> int:
+        """The same of one size."""
+        return (self.both * rows + self.col) * cols + (self.row * rows + self.one)
+
 
 class Sizes(NamedTuple):
     """(rows, columns) of the pieces, which broadcast -> bytes; one number where they make no difference.
@@ -132,7 +136,7 @@ def _sizes(ask: Callable[[int, int], int], call: Signature) -> Sizes:
         return _one_by_one(ask, (rows, cols), np.int64)
 
     for rows, cols in ((high, wide), (high, 1), (1, wide), (3, 5), (high // 2 or 1, wide + 2), (high + 2, 3)):
-        if ask(rows, cols) != form.both * rows * cols + form.row * rows + form.col * cols + form.one:
+        if ask(rows, cols) != form.of(rows, cols):
             return Sizes(None, asked)
     return Sizes(form, asked)
 
