@@ -32,7 +32,7 @@ sample = {networks}
 seed = {seed}
 """
 NETWORKS, AUTO_NETWORKS, MANY = 300, 80, 4000
-TURNS = 3
+TURNS = 6
 
 
 def bench_sweep() -> None:

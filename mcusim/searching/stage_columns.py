@@ -6,6 +6,7 @@ a piece, its work proportional to its output. A network with a step that is not 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ class StageColumns(NamedTuple):
 
     copies: 1 where a step in front of all copies the input's patch.   copied: whether a first stage to each bound does.
     varying: the only name of held bytes that depend on the size of a piece; "" where none do.
+    is_mirrored: whether rows and columns count alike in what pieces take.
     """
 
     steps: Ints
@@ -41,6 +43,7 @@ class StageColumns(NamedTuple):
     copies: int
     copied: tuple[bool, ...]
     varying: str
+    is_mirrored: bool
 
 
 _KEPT = 64
@@ -154,9 +157,8 @@ def _forms(rules: LoweringRules, call: Signature) -> _Forms | None:
 def columns_of(costs: StageCosts) -> StageColumns | None:
     """The network's steps; None where one that may be cut is not of the form."""
     rules, steps, tileable = costs.rules, costs.network.steps, costs.tileable
-    first_stages = [costs.copied(end) for end in costs.bounds]
-    copied = next((inputs for inputs in first_stages if inputs), [])
-    if len(copied) > 1 or any(inputs not in ([], copied) for inputs in first_stages):
+    copied = costs.copied(len(steps))
+    if len(copied) > 1:
         return None
     ahead = len(copied)
     all_steps, may_cut = [*_copies(costs, copied), *steps], [True] * ahead + tileable
@@ -203,13 +205,19 @@ def columns_of(costs: StageCosts) -> StageColumns | None:
         np.array(beneath_from, np.int64),
         np.array(beneath, np.int64),
         ahead,
-        tuple([bool(inputs) for inputs in first_stages]),
+        tuple([bool(copied) and costs.storages[copied[0]].last < end for end in costs.bounds]),
         varying,
+        all(_is_mirrored(row) for row in rows),
     )
 
 
 _NO_BYTES = Bilinear(0, 0, 0, 0)
 _UNCUT = _Facts(_NO_BYTES, {}, (0.0,) * 8, (), ())
+
+
+def _is_mirrored(row: Sequence[int]) -> bool:
+    """Of a row of `steps`: a place of whole bytes, and forms with one slope."""
+    return row[2] % 8 == 0 and row[9] == row[10] and row[14] == row[15]
 
 
 def _copies(costs: StageCosts, storages: list[int]) -> list[StepNode]:

@@ -38,7 +38,7 @@ def layers_are_cheapest(program: Program, rules: LoweringRules, prices: Coeffici
 
     program: that network.   moves_input: whether the input's place is that of cut stages where the first one is cut.
     """
-    calls = [step.signature for step in program.body()]
+    calls = [step.signature for step in network_of(program.graph, rules).steps]
     if program.parts or not all(map(_cuttable_calls(rules).__getitem__, calls)):
         return False
     prices_of = _priced_calls(prices)

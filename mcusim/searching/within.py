@@ -233,6 +233,7 @@ class Within:
                 rules.alignment,
                 rules.uniform_patches,
                 self.costs.symmetric,
+                self.costs.symmetric and columns.is_mirrored,
                 self.space.grid,
                 self.floor_bytes,
                 most_loss,
@@ -311,7 +312,8 @@ def within_of(
     graph: Graph, rules: LoweringRules, prices: Coefficients, space: Space, input_place: InputPlace | None
 ) -> Within | None:
     """Of a network whose layers are cheaper than any stage in their place; None where it is not of the form."""
-    if space.kinds != {StageKind.PATCH} or space.grid > _MOST_PIECES:
+    is_power_of_two = rules.alignment & (rules.alignment - 1) == 0
+    if space.kinds != {StageKind.PATCH} or space.grid > _MOST_PIECES or not is_power_of_two:
         return None
     costs = StageCosts(graph, rules, prices, space.grid, space.kinds)
     if not 0 < len(costs.network.steps) <= _MOST_STEPS or len(costs.bounds) < 2:

@@ -43,25 +43,38 @@ def _clear(needs: Any) -> None:
 
 
 @inner
-def _sweep_axis(
-    size: Any, leaves: Any, ways: Any, asked: Any, maps: Any, sources: Any, needs: Any, lengths: Any
-) -> None:
-    """One step along one axis of `size`, for 1 to `ways` pieces.
+def _share_out(size: Any, shares: Any) -> None:
+    """What each piece of an axis of `size` must deliver, for one piece, for two, and so on."""
+    place = 0
+    for way in range(MOST_PIECES):
+        for piece in range(way + 1):
+            shares[place, 0], shares[place, 1] = piece * size // (way + 1), (piece + 1) * size // (way + 1)
+            place += 1
 
-    leaves: whether the step's output leaves the stage, so that each piece must deliver its share.
+
+@inner
+def _sweep_axis(
+    size: Any, leaves: Any, shares: Any, is_used: Any, asked: Any, maps: Any, sources: Any, needs: Any, lengths: Any
+) -> None:
+    """One step along one axis of `size`, cut into one piece, into two, and so on, where that `is_used`.
+
+    leaves: whether the step's output leaves the stage, so that each piece must deliver its share of it.
     asked: for each piece, what later steps read of the output: clipped to the map, and before it was clipped.
     maps: (source, scale, first, last, size) of each input: [i, j) needs [scale*i + first, scale*(j - 1) + last).
     needs: like `asked`, of every storage; widened.
     lengths: for each way: elements in all pieces, pieces with some, the longest piece, and that before it was clipped.
     """
     place = 0
-    for way in range(ways):
-        pieces, total, busy, longest, loose = way + 1, 0, 0, 0, 0
-        for piece in range(pieces):
+    for way in range(MOST_PIECES):
+        if not is_used[way]:
+            place += way + 1
+            continue
+        total, busy, longest, loose = 0, 0, 0, 0
+        for _ in range(way + 1):
             start, stop = asked[place, 0], asked[place, 1]
             open_start, open_stop = asked[place, 2], asked[place, 3]
             if leaves:
-                low, high = piece * size // pieces, (piece + 1) * size // pieces
+                low, high = shares[place, 0], shares[place, 1]
                 if high > low:
                     start, stop = min(start, low), max(stop, high)
                     open_start, open_stop = min(open_start, low), max(open_stop, high)
@@ -89,8 +102,8 @@ def _sweep_axis(
 
 @kernel(
     "int64(int64[:,::1], float64[:,::1], int64[::1], int64[::1], int64[:,::1], int64[:,::1], int64[::1], int64[::1],"
-    "int64[:,::1], int64[::1], int64[::1], int64[::1], int64, int64, int64, boolean, boolean, int64, int64, float64,"
-    "int64[:,::1], float64[::1], int64[:,:,:,::1], int64[:,:,::1])"
+    "int64[:,::1], int64[::1], int64[::1], int64[::1], int64, int64, int64, boolean, boolean, boolean, int64, int64,"
+    "float64, int64[:,::1], float64[::1], int64[:,:,:,::1], int64[:,:,::1])"
 )
 def tabulate_stages(
     steps: Any,
@@ -110,6 +123,7 @@ def tabulate_stages(
     alignment: Any,
     is_uniform: Any,
     is_symmetric: Any,
+    is_mirrored: Any,
     most_grid: Any,
     least_held_bytes: Any,
     most_extra: Any,
@@ -131,6 +145,8 @@ def tabulate_stages(
     start_at: bound behind which a stage may start with this step, or -1.
     around: of each bound: whole bytes beside a stage from there, at least.
     must_before: how many layers up to each bound must be cut.
+    is_symmetric: whether rows and columns are cut alike.   is_mirrored: whether a grid of more rows than columns takes
+        what its mirror takes, which is rather named.
     has_copy: 1 where step 0 copies the input's patch.   least_held_bytes: that no schedule does without.
     table: of each stage: bound before it, bound behind it, its grid (rows * 16 + columns, both less one), whether it
         copies the input's patch, live bytes without those around it, held bytes.
@@ -145,6 +161,10 @@ def tabulate_stages(
     entries = np.zeros(len(steps) + 1)
     for time in range(len(steps)):  # what a further entry costs at least, rounded
         entries[time + 1] = entries[time] + max(rates[time, 6] - 1.0, 0.0)
+    row_shares, col_shares = np.empty((_INTERVALS, 2), np.int64), np.empty((_INTERVALS, 2), np.int64)
+    row_size, col_size = 0, 0
+    is_row = np.zeros(MOST_PIECES, np.bool_)
+    is_col = is_row if is_symmetric else np.zeros(MOST_PIECES, np.bool_)  # alike, they share their sweep
     is_inner, taken_from = np.zeros(len(steps), np.bool_), np.empty(len(steps), np.int64)
     held, cycles = np.empty(_GRIDS, np.int64), np.empty(_GRIDS, np.float64)
     alive, at_row, at_col = np.empty(_GRIDS, np.int64), np.empty(_GRIDS, np.int64), np.empty(_GRIDS, np.int64)
@@ -161,7 +181,7 @@ def tabulate_stages(
             for col in range(wide):
                 at_row[count], at_col[count] = row, col
                 held[count], cycles[count] = least_held_bytes, 0.0
-                if ((row + 1) * (col + 1) - 1) * between <= most_extra:
+                if ((row + 1) * (col + 1) - 1) * between <= most_extra and not (is_mirrored and row > col):
                     alive[left] = count
                     left += 1
                 count += 1
@@ -183,17 +203,26 @@ def tabulate_stages(
                 _clear(row_needs[time])
                 if not is_symmetric:
                     _clear(col_needs[time])
-            most_row, most_col = 0, 0
+            if leaves and steps[time, 0] != row_size:
+                row_size = steps[time, 0]
+                _share_out(row_size, row_shares)
+            if leaves and steps[time, 1] != col_size:
+                col_size = steps[time, 1]
+                _share_out(col_size, col_shares)
+            is_row[:] = False
+            is_col[:] = False
             for place in range(left):
-                most_row, most_col = max(most_row, at_row[alive[place]]), max(most_col, at_col[alive[place]])
-            ways = max(most_row, most_col) + 1 if is_symmetric else most_row + 1
+                is_row[at_row[alive[place]]] = True
+                is_col[at_col[alive[place]]] = True
             asked, maps = row_needs[time], row_maps[reads]
-            _sweep_axis(steps[time, 0], leaves, ways, asked, maps, sources[reads], row_needs, row_lengths)
+            _sweep_axis(steps[time, 0], leaves, row_shares, is_row, asked, maps, sources[reads], row_needs, row_lengths)
             along_cols = row_lengths
             if not is_symmetric:
                 along_cols = col_lengths
                 asked, maps = col_needs[time], col_maps[reads]
-                _sweep_axis(steps[time, 1], leaves, most_col + 1, asked, maps, sources[reads], col_needs, col_lengths)
+                _sweep_axis(
+                    steps[time, 1], leaves, col_shares, is_col, asked, maps, sources[reads], col_needs, col_lengths
+                )
             # What the step takes in each grid.
             is_inner[time] = steps[time, 6] != 0 and not leaves
             if leaves and steps[time, 6]:
@@ -232,11 +261,11 @@ def tabulate_stages(
                 if steps[time, 12]:
                     holds = steps[time, 13] * size_rows * size_cols + steps[time, 14] * size_rows
                     holds += steps[time, 15] * size_cols + steps[time, 16]
-                    held[grid] = max(held[grid], (holds + mask) // alignment * alignment)
+                    held[grid] = max(held[grid], (holds + mask) & ~mask)
                 inside[time, grid], saved[time, grid], planned[time, grid] = scratch, 0, scratch
                 if is_inner[time]:
                     size_bytes = size_rows * ((size_cols * bits + 7) >> 3)
-                    home_bytes = (size_bytes + mask) // alignment * alignment
+                    home_bytes = (size_bytes + mask) & ~mask
                     sizes[time, grid], homes[time, grid] = size_bytes, home_bytes
                     for later in range(time, last + 1):
                         inside[later, grid] += home_bytes
@@ -263,10 +292,17 @@ def tabulate_stages(
             first = start_at[time]
             if first == _NOTHING or must_before[bound] == must_before[first]:
                 continue
+            pair = filled
             for place in range(left):
                 grid = alive[place]
                 live_bytes = most[time, grid] + leaving_bytes
                 if live_bytes + around[first] + held[grid] > limit_bytes:
+                    continue
+                is_worse = False  # than one before it, in everything
+                for other in range(pair, filled):
+                    if table[other, 4] <= live_bytes and table[other, 5] <= held[grid]:
+                        is_worse |= cycles_of[other] <= cycles[grid]
+                if is_worse:
                     continue
                 if filled == len(table):
                     return NO_ROOM
