@@ -248,6 +248,11 @@ class Stage(NamedTuple):
     steps: tuple[Step, ...]
     part: int = 0
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether its steps run in pieces."""
+        return self.kind is not StageKind.LAYER
+
 
 class Iteration(NamedTuple):
     """One step in one iteration of its stage: what `Program.steps()` unrolls."""

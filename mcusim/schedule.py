@@ -44,6 +44,11 @@ class StageSpec:
     cols: int = 1
     band_rows: int = 0
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether its layers run in pieces."""
+        return self.kind is not StageKind.LAYER
+
     def __str__(self) -> str:
         match self.kind:
             case StageKind.PATCH:
@@ -72,7 +77,7 @@ class Schedule:
     @property
     def is_layer(self) -> bool:
         """Whether every node runs whole, one after the other."""
-        return not self.is_auto and all(stage.kind is StageKind.LAYER for stage in self.stages)
+        return not self.is_auto and not any(stage.is_cut for stage in self.stages)
 
 
 LAYER = Schedule()

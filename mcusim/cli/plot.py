@@ -54,7 +54,7 @@ from mcusim.render.text import counted
 from mcusim.render.timeline import timeline_plot
 from mcusim.render.tradeoff import front_plot
 from mcusim.render.validation import validation_plot
-from mcusim.schedule import StageKind, parse_schedule
+from mcusim.schedule import parse_schedule
 from mcusim.searching import search
 from mcusim.searching.stage_maps import stage_maps
 from mcusim.simulation.simulate import simulate
@@ -241,7 +241,7 @@ def patches(
     kind, pieces, graph = _kind(output, data, model), parse_schedule(schedule), load(model)
     rules = chosen_runtime(runtime, graph, None).runtime.rules
     program = lower(graph, pieces, rules, rules.default_input_place(pieces))
-    cut = [number for number, one in enumerate(program.stages) if one.kind is not StageKind.LAYER]
+    cut = [number for number, one in enumerate(program.stages) if one.is_cut]
     if stage > len(cut):
         what = f"has {counted(len(cut), 'cut stage')}, not {stage}" if cut else "has no cut stage to draw"
         fix = "name one: patch:PxQ@N or stream:R@N"

@@ -108,7 +108,7 @@ def _parts(graph: Graph, schedule: Schedule) -> tuple[LedgerItem, ...]:
     if schedule.is_layer:
         return _largest(rows)
     first, *others = schedule.stages
-    if first.kind is not StageKind.PATCH or any(stage.kind is not StageKind.LAYER for stage in others):
+    if first.kind is not StageKind.PATCH or any(stage.is_cut for stage in others):
         raise ScheduleError(
             "the paper counts one stage of patches, from the first layer on",
             where=f"convention mcunetv2, schedule '{schedule}'",

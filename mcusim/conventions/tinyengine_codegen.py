@@ -171,7 +171,7 @@ def _stage(layers: Sequence[GeneratorLayer], schedule: Schedule) -> tuple[int, i
     if schedule.is_layer:
         return 0, 1
     stages = list(schedule.stages)
-    while stages[-1].kind is StageKind.LAYER:
+    while not stages[-1].is_cut:
         stages.pop()
     spec = stages[0]
     if spec.kind is not StageKind.PATCH or len(stages) > 1:
@@ -215,7 +215,7 @@ def _nearest(schedule: Schedule, layers: Sequence[GeneratorLayer]) -> StageSpec 
     wanted = StageSpec()
     for wanted in schedule.stages:
         end += wanted.nodes or 0
-        if wanted.kind is not StageKind.LAYER:
+        if wanted.is_cut:
             break
     for split in range(min(end, _cuttable(layers)), 0, -1):
         rows, cols = layers[split].rows, layers[split].cols

@@ -26,7 +26,6 @@ from mcusim.firmware.text import array, comment
 from mcusim.graph import ABSENT, DType, Flow, Graph, Signature
 from mcusim.lowering.staging import resized
 from mcusim.program import Home, Program, Stage, Step, ViewKind
-from mcusim.schedule import StageKind
 
 __all__ = ["STACK_BOUND_BYTES", "Goal", "Network", "Sources", "memory_of", "render", "sources"]
 
@@ -136,7 +135,7 @@ _WRITES_NOTHING = ("ASSIGN_VARIABLE", "CUSTOM:CIRCULAR_BUFFER", "IF", "WHILE")
 
 def _piece(stage: Stage, step: Step) -> Signature:
     """What the planner sized the step's working memory by: its largest piece."""
-    if stage.kind is StageKind.LAYER or not step.signature.outputs:
+    if not stage.is_cut or not step.signature.outputs:
         return step.signature
     rows, cols = (max([span.length for span in axis]) for axis in (step.rows, step.cols))
     return resized(step.signature, rows, cols)
@@ -202,7 +201,7 @@ def _traced_bytes(stage: Stage, step: Step) -> int:
     for kind in step.signature.outputs:
         if kind.dtype is DType.RESOURCE:
             continue
-        if stage.kind is StageKind.LAYER:
+        if not stage.is_cut:
             total += kind.size_bytes
         else:
             rows, cols = (max([span.length for span in axis]) for axis in (step.rows, step.cols))
@@ -229,9 +228,7 @@ def _stage_function(network: Network, number: int, stage: Stage, texts: Sequence
     for text in texts:
         lines += [indent + line for line in _step_lines(network, text)]
     lines += ["    " * depth + "}" for depth in reversed(range(len(indent) // 4))]
-    kind = (
-        f"{stage.kind} {stage.row_pieces}x{stage.col_pieces}" if stage.kind is not StageKind.LAYER else "layer by layer"
-    )
+    kind = f"{stage.kind} {stage.row_pieces}x{stage.col_pieces}" if stage.is_cut else "layer by layer"
     return _Function(f"{network.name}_stage_{number}", kind, lines, stage.part)
 
 

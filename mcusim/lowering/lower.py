@@ -125,7 +125,7 @@ class _Lowering:
         self.cuts: dict[int, tuple[AxisRow, AxisRow]] = {}
         self.uniform: set[int] = set()
         for plan in self.stages:
-            if plan.spec.kind is not StageKind.LAYER:
+            if plan.spec.is_cut:
                 self._cut(plan, schedule)
 
     def program(self) -> Program:
@@ -150,7 +150,7 @@ class _Lowering:
     def _copy_input_patches(self) -> None:
         """Before a cut stage that reads an external input: a step that copies the patch into the arena."""
         plan = self.stages[0]
-        if plan.spec.kind is StageKind.LAYER:
+        if not plan.spec.is_cut:
             return
         copies: list[StepNode] = []
         for storage in copied_inputs(self.graph, self.steps, plan.end, self.outside - self.outputs):
@@ -201,7 +201,7 @@ class _Lowering:
         first: dict[int, int] = {}
         end: dict[int, int] = {}
         for plan in self.stages:
-            whole = plan.spec.kind is StageKind.LAYER
+            whole = not plan.spec.is_cut
             written: set[int] = set()
             for time in range(plan.first, plan.end):
                 step = self.steps[time]
@@ -221,7 +221,7 @@ class _Lowering:
                 end[storage] = max(len(self.steps), 1)
         lives = {storage: _Life(start, end[storage]) for storage, start in first.items()}
         for plan in self.stages:
-            if plan.spec.kind is not StageKind.LAYER:
+            if plan.spec.is_cut:
                 self._shorten(plan, lives)
         return lives
 

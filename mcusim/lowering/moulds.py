@@ -151,7 +151,7 @@ class Frame:
 def _is_plain(program: Program, rules: LoweringRules) -> bool:
     """Whether all that a Program holds follows from the wiring and from columns of sizes."""
     stages, kinds = program.stages, {buffer.kind for buffer in program.buffers}
-    if len(stages) != 1 or stages[0].kind is not StageKind.LAYER or not stages[0].steps or stages[0].part:
+    if len(stages) != 1 or stages[0].is_cut or not stages[0].steps or stages[0].part:
         return False
     if program.parts or program.variables or kinds & {BufferKind.VARIABLE, BufferKind.PERSISTENT}:
         return False

@@ -21,7 +21,7 @@ def nearest_schedule(steps: Sequence[StepNode], schedule: Schedule) -> Schedule:
     at = 0
     for wanted in schedule.stages:
         end = min(at + (wanted.nodes or network.nodes), network.nodes)
-        if wanted.kind is StageKind.LAYER:
+        if not wanted.is_cut:
             nearest = _with_layers(nearest, end - at)
         else:
             first, last = network.cuttable(at, end)
@@ -32,7 +32,7 @@ def nearest_schedule(steps: Sequence[StepNode], schedule: Schedule) -> Schedule:
                 nearest.append(network.fitted(wanted, first, last))
             nearest = _with_layers(nearest, end - last)
         at = end
-    while nearest and nearest[-1].kind is StageKind.LAYER:
+    while nearest and not nearest[-1].is_cut:
         nearest.pop()
     return Schedule(tuple(nearest))
 
@@ -41,7 +41,7 @@ def _with_layers(stages: list[StageSpec], nodes: int) -> list[StageSpec]:
     """`stages` and `nodes` more that run one by one."""
     if not nodes:
         return stages
-    if stages and stages[-1].kind is StageKind.LAYER:
+    if stages and not stages[-1].is_cut:
         return [*stages[:-1], replace(stages[-1], nodes=(stages[-1].nodes or 0) + nodes)]
     return [*stages, StageSpec(StageKind.LAYER, nodes)]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mcusim.graph import Signature, TensorType
-from mcusim.schedule import Schedule, StageKind
+from mcusim.schedule import Schedule
 
 __all__ = ["UNPACKED_WEIGHTS", "InputPlace", "LoweringRules", "Scratch"]
 
@@ -82,5 +82,5 @@ class LoweringRules:
 
     def default_input_place(self, schedule: Schedule) -> InputPlace:
         """Where the input lies under `schedule` unless the user says otherwise."""
-        is_cut = bool(schedule.stages) and schedule.stages[0].kind is not StageKind.LAYER
+        is_cut = bool(schedule.stages) and schedule.stages[0].is_cut
         return self.patch_input_place if is_cut and self.patch_input_place is not None else self.input_place

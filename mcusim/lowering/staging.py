@@ -23,7 +23,7 @@ from mcusim.lowering.rules import LoweringRules
 from mcusim.ops import OPS, Movement
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.region import Span, clip, hull
-from mcusim.schedule import Schedule, StageKind, StageSpec
+from mcusim.schedule import Schedule, StageSpec
 
 __all__ = [
     "AxisRow",
@@ -167,7 +167,7 @@ def split(graph: Graph, steps: Sequence[StepNode], schedule: Schedule) -> list[S
                 fix="cover fewer nodes",
             )
         first, end = at, computing[spec.nodes - 1] + 1
-        if spec.kind is not StageKind.LAYER:
+        if spec.is_cut:
             first = computing[0]
             while first > at and is_tileable(steps[first - 1]):
                 first -= 1

@@ -11,7 +11,6 @@ from mcusim.graph import ABSENT, Graph
 from mcusim.planners import Planner, live_bytes, peak_bytes, tflm_place_rest
 from mcusim.program import Buffer, BufferKind, Program
 from mcusim.runtimes import Runtime
-from mcusim.schedule import StageKind
 
 __all__ = [
     "ARENA_ALIGNMENT_BYTES",
@@ -88,7 +87,7 @@ def carries_plan(program: Program, runtime: Runtime) -> bool:
     follows = runtime.reads_offline_plan and bool(source.offline_offsets)
     if not follows and not (runtime.runs_compiled and source.compiled is not None):
         return False
-    return all(stage.kind is StageKind.LAYER for stage in program.stages)
+    return all(not stage.is_cut for stage in program.stages)
 
 
 def _as_the_model_says(program: Program) -> Placement:

@@ -21,7 +21,6 @@ from mcusim.program import PlainSteps, Program, Stage, Step
 from mcusim.report import Basis, LayerInfo
 from mcusim.runtimes import Kernel, Runtime
 from mcusim.runtimes.refusals import add_refused
-from mcusim.schedule import StageKind
 
 __all__ = [
     "UNTOLD",
@@ -188,7 +187,7 @@ def step_cost(stage: Stage, step: Step, runtime: Runtime, prices: Coefficients |
     """What a step of a stage does and costs, as `breakdown` counts it."""
     if stage.part and step.node == ABSENT:
         return StepCost(Kernel(""), 0, NO_CYCLES)
-    if stage.kind is StageKind.LAYER:
+    if not stage.is_cut:
         facts = _layers_facts(runtime, prices)[step.signature]
         return StepCost(facts.kernel, facts.macs, facts.cycles)
     work, kernel = step_work(step), runtime.kernel_in(stage.kind, step.signature)
@@ -284,7 +283,7 @@ def _stage_facts(
     program: Program, stage: Stage, runtime: Runtime, prices: Coefficients | None
 ) -> Sequence[_LayerFacts]:
     """One entry a step."""
-    if stage.kind is StageKind.LAYER and not stage.part:
+    if not stage.is_cut and not stage.part:
         return list(map(_layers_facts(runtime, prices).__getitem__, [step[1] for step in stage.steps]))
     is_once = program.flow_of(stage) is Flow.ONCE
     return [_step_facts(stage, step, runtime, prices, is_once) for step in stage.steps]
@@ -294,7 +293,7 @@ def _step_facts(stage: Stage, step: Step, runtime: Runtime, prices: Coefficients
     if stage.part and step.node == ABSENT:
         return _NOTHING
     facts = _layers_facts(runtime, prices)[step.signature]
-    if stage.kind is not StageKind.LAYER:
+    if stage.is_cut:
         work, cycles, efforts = step_work(step), facts.cycles, facts.efforts
         if prices is not None:
             cycles = whole_cycles(price_work(prices, step.signature, work))

@@ -25,7 +25,7 @@ def stage_infos(program: Program) -> tuple[StageInfo, ...]:
     for stage in program.stages:
         if stage.part:
             continue
-        if stages and stages[-1].kind is stage.kind is StageKind.LAYER:  # what a subgraph between them has parted
+        if stages and not stages[-1].is_cut and not stage.is_cut:  # what a subgraph between them has parted
             stages[-1] = stages[-1]._replace(steps=stages[-1].steps + stage.steps)
         else:
             stages.append(stage)
@@ -36,7 +36,7 @@ def _stage_info(program: Program, stage: Stage) -> StageInfo:
     nodes = [step[0] for step in stage.steps if step[0] != ABSENT]
     span = (min(nodes), max(nodes)) if nodes else (0, 0)
     grid = (stage.row_pieces, stage.col_pieces)
-    if stage.kind is StageKind.LAYER:
+    if not stage.is_cut:
         return StageInfo(stage.kind.value, grid, span, 0, 0, _input_piece(stage))
     again = halo_bytes = 0
     for step in stage.steps:
@@ -75,6 +75,6 @@ def _input_piece(stage: Stage) -> tuple[int, int]:
         return rows, cols
     need = OPS[call.op].needs(call, reads[0], Span(0, rows), Span(0, cols))
     whole = call.input(reads[0])
-    if need is None or stage.kind is StageKind.LAYER:
+    if need is None or not stage.is_cut:
         return whole.rows, whole.cols
     return need.rows.length, need.cols.length

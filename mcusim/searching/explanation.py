@@ -15,7 +15,7 @@ from mcusim.pricing.stages import stage_infos
 from mcusim.program import Program, Stage, Step
 from mcusim.region import Span
 from mcusim.report import AliveInfo, StageInfo
-from mcusim.schedule import LAYER, StageKind
+from mcusim.schedule import LAYER
 from mcusim.searching import Front, Point
 from mcusim.units import cycles_to_ms
 
@@ -93,8 +93,8 @@ def explain(front: Front, point: Point) -> Explanation:
     before = lower(front.graph, LAYER, rules, front.layer.input_place)
     after = lower(front.graph, point.schedule, rules, point.input_place)
     clock = _Clock(coefficients(front.runtime, front.board), front.board.clock_hz)
-    cut = [number for number, stage in enumerate(after.stages) if stage.kind is not StageKind.LAYER]
-    specs = [str(spec) for spec in point.schedule.stages if spec.kind is not StageKind.LAYER]
+    cut = [number for number, stage in enumerate(after.stages) if stage.is_cut]
+    specs = [str(spec) for spec in point.schedule.stages if spec.is_cut]
     infos = stage_infos(after)
     stages = [
         _cut_stage(after.stages[number], infos[number], spec, clock) for number, spec in zip(cut, specs, strict=True)
