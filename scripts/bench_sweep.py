@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mcusim.schedule import LAYER
 from mcusim.simulation.simulate import report_of
 from mcusim.sweeping.answering import answers
 from mcusim.sweeping.drawing import DrawnNetwork
@@ -44,6 +45,8 @@ def bench_sweep() -> None:
     ):
         with tempfile.TemporaryDirectory() as folder:
             _overhead(Path(folder), runtime, schedule, networks)
+    with tempfile.TemporaryDirectory() as folder:
+        _cut(Path(folder))
     cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
         alone = _swept(Path(folder), 1, None)
@@ -73,6 +76,33 @@ def _overhead(folder: Path, runtime: str, schedule: str, networks: int) -> None:
         f"   {runtime:<10} {schedule:<5} {count / (bare - drawing):6.0f} Reports a second of networks that are there, "
         f"{count / bare:6.0f} with drawing them, {count / swept:6.0f} in a sweep: {swept / bare:.3f} x the time"
     )
+
+
+def _cut(folder: Path) -> None:
+    """Reports with `auto` of the networks alone that have to be cut, drawn before; the first time, and then."""
+    sweep = _spec(folder, "tinyengine", "auto", AUTO_NETWORKS, seed=2)
+    cut, first, again = [], 0.0, float("inf")
+    for place, network in enumerate(sweep.networks):
+        for number in range(place * sweep.each, (place + 1) * sweep.each):
+            seconds, schedule = _timed(sweep, network.source, number)
+            if schedule != str(LAYER):
+                cut.append((network.source, number))
+                first += seconds
+    for _ in range(TURNS):
+        again = min(again, sum(_timed(sweep, source, number)[0] for source, number in cut))
+    print(
+        f"   auto, {len(cut)} of {len(sweep)} answers that have to be cut: {len(cut) / first:.0f} a second with the "
+        f"first use of their layers, {len(cut) / again:.0f} without"
+    )
+
+
+def _timed(sweep: Sweep, source: object, number: int) -> tuple[float, str]:
+    """Seconds of one Report, and its schedule."""
+    assert isinstance(source, DrawnNetwork)
+    question = sweep.question(number).about(source.graph())
+    began = time.process_time()
+    report = report_of(question)
+    return time.process_time() - began, report.schedule.spec
 
 
 def _spec(folder: Path, runtime: str, schedule: str, networks: int, seed: int) -> Sweep:

@@ -42,6 +42,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(place / "out")
 
 
+def test_the_page_tells_what_auto_chose_from_what_was_asked_for(tmp_path: Path) -> None:
+    spec = tmp_path / "sweep.toml"
+    spec.write_text(
+        'networks = ["mcunet-vww0"]\nboards = ["stm32f412"]\nschedules = ["layer", "auto"]\n', encoding="utf-8"
+    )
+    run_sweep(read_spec(spec), tmp_path / "out", processes=1)
+    assert '"texts":["layer","layer (auto)"]' in sweep_page(str(tmp_path / "out"))
+
+
 def fails(*args: str) -> str:
     """The sentence of a command that is refused."""
     answer = run(*args)

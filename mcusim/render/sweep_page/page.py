@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from mcusim.render.html.page import embedded, policy
 from mcusim.render.text import clean
+from mcusim.schedule import AUTO
 from mcusim.sweeping.reading import StoredRow, read_answers
 from mcusim.units import BYTES_PER_KIB
 from mcusim.version import __version__
@@ -77,10 +78,17 @@ def _column(shown: _Shown, rows: Sequence[StoredRow]) -> dict[str, Any]:
         about["digits"] = shown.digits
         about["values"] = [None if value is None else round(value / shown.base, 3) for value in values]
         return about
-    asked = _ASKED.get(shown.key, "")
-    texts = [clean(str(row[shown.column] or (row[asked] if asked else "") or "")) for row in rows]
+    texts = [clean(_text_of(shown, row)) for row in rows]
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     return about | {"texts": list(places), "values": [places[text] for text in texts]}
+
+
+def _text_of(shown: _Shown, row: StoredRow) -> str:
+    """What a row says in a column of texts. A schedule that `auto` chose says so, as it may have been asked for too."""
+    answer, asked = row[shown.column], row[_ASKED[shown.key]] if shown.key in _ASKED else None
+    if answer and asked == str(AUTO):
+        return f"{answer} ({asked})"
+    return str(answer or asked or "")
 
 
 def _text(name: str) -> str:
