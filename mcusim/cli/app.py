@@ -65,7 +65,7 @@ COMMANDS = {
     "quantize": Command("quantize", "quantize", "A float network and calibration data, as an int8 .tflite file."),
     "evidence": Command("evidence", "evidence", "The measurements that predicted times rest on."),
     "validate": Command("validate", "validate", "Predicted times beside those measured on real boards."),
-    "calibrate": Command("calibrate", "calibrate", "Your own measured times, to be counted too."),
+    "calibrate": Command("calibrate", "calibrate", "Add your own measured times to what predictions rest on."),
     "schema": Command("schema", "schema", "The JSON Schema of what a command writes."),
     "doctor": Command("doctor", "doctor", "What is installed, and what is missing."),
 }

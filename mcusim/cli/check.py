@@ -43,7 +43,9 @@ class CheckDocument(Versioned):
 
 
 def check(
-    budgets: Annotated[str, typer.Argument(metavar="BUDGETS", help="A TOML file of networks with budgets a board.")],
+    budgets: Annotated[
+        str, typer.Argument(metavar="BUDGETS", help="A TOML file of networks and their budgets on boards.")
+    ],
     json: Annotated[str | None, JSON] = None,
 ) -> None:
     """Do all networks of a file hold their budgets? One table, one exit code.
@@ -62,7 +64,9 @@ def check(
         show(budget_lines(answers, terminal_width(), glyphs()))
     fits = [held.fits for held in answers]
     holds = False if False in fits else None if None in fits else True
-    check_exit("mcusim check", [holds], no="a budget is missed", unknown="it cannot be known of each whether it fits")
+    check_exit(
+        "mcusim check", [holds], no="a budget is missed", unknown="of some networks it cannot be known whether they fit"
+    )
 
 
 def _document(answers: Sequence[Held]) -> CheckDocument:

@@ -126,7 +126,7 @@ def evaluate(
     ] = None,
     label_offset: Annotated[int | None, option(metavar="N", help="Added to each label, such as -1.")] = None,
     limit: Annotated[
-        int | None, option(min=1, metavar="N", help="N samples, spread over the classes, always the same.")
+        int | None, option(min=1, metavar="N", help="Use N samples, spread over the classes, always the same ones.")
     ] = None,
     numerics: Annotated[
         str,

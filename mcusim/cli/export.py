@@ -38,7 +38,7 @@ def export(
     bits: Annotated[
         str | None,
         option(
-            metavar="BITS", help="Fewer bits a tensor: wNaM, such as w4a8, or the document of `mcusim bits --json`."
+            metavar="BITS", help="Fewer bits per tensor: wNaM, such as w4a8, or the document of `mcusim bits --json`."
         ),
     ] = None,
     json: Annotated[str | None, JSON] = None,

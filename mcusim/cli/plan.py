@@ -146,7 +146,7 @@ def plan(
         _refuse_other_file(*emit)
     if reorder and emit is not None and emit[0] == "header":
         fix = "first write the reordered model (--reorder --emit tflm FILE), then the header of that FILE"
-        raise InputError("a header tells of a file as it is", where="--reorder", fix=fix)
+        raise InputError("a header describes a file as it is", where="--reorder", fix=fix)
     if every:
         given = {"--planner": planner, "--reorder": reorder, "--emit": emit, "--runtime": runtime}
         _refuse_beside_all({**given, "--map": linked, "--input": input_place})

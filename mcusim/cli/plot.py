@@ -66,7 +66,9 @@ __all__ = ["app"]
 app = typer.Typer(rich_markup_mode=None)
 
 OUTPUT = option("-o", "--output", metavar="FILE", help="The picture: .svg, .png or .pdf.")
-WIDTH = typer.Option(min=2.5, max=20, metavar="INCHES", help="Of the picture: 3.5 is a column of two, 7 a page.")
+WIDTH = typer.Option(
+    min=2.5, max=20, metavar="INCHES", help="Width of the picture: 3.5 for one of two columns, 7 for a page."
+)
 DATA = option(metavar="FILE", help="Write what is drawn as CSV too; - is standard output.")
 
 
@@ -335,7 +337,7 @@ def space(
     hold: Annotated[list[str] | None, HOLD] = None,
     sample: Annotated[int, typer.Option(min=1, metavar="N", help="Networks drawn from each part.")] = SAMPLE,
     least_share: Annotated[
-        str, typer.Option(metavar="SHARE", help="Never call a part the best of which the board holds less.")
+        str, typer.Option(metavar="SHARE", help="A part of which a smaller share fits is never called the best.")
     ] = "0%",
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another seed draws other networks.")] = 0,
     width: Annotated[float, WIDTH] = 6.3,
@@ -396,10 +398,11 @@ def sweep(
     ] = None,
     predictor: Annotated[
         str | None,
-        option(metavar="NAME", help="Says them: a predictor of `mcusim search`, or module:function."),
+        option(metavar="NAME", help="Predict accuracies: a predictor of `mcusim search`, or module:function."),
     ] = None,
     dataset: Annotated[
-        str | None, option(metavar="NAME", help="Of the accuracies. Default: the one with the most answers.")
+        str | None,
+        option(metavar="NAME", help="The data set of the accuracies. Default: the one with the most answers."),
     ] = None,
     width: Annotated[float, WIDTH] = 6.3,
     data: Annotated[str | None, DATA] = None,

@@ -87,7 +87,10 @@ def profiles(
     context: typer.Context,
     sort: Annotated[
         str,
-        typer.Option(metavar="KEY", help="name, core, clock, sram, flash or price: the largest first, prices rising."),
+        typer.Option(
+            metavar="KEY",
+            help="Sort by name, core, clock, sram, flash or price: largest first, but lowest price first.",
+        ),
     ] = "name",
     core: Annotated[str | None, option(metavar="CORE", help="Only this core, such as cortex-m7 or m33.")] = None,
     series: Annotated[
@@ -97,7 +100,7 @@ def profiles(
     min_flash: Annotated[str | None, option(metavar="SIZE", help="Only with at least so much flash.")] = None,
     min_clock: Annotated[str | None, option(metavar="CLOCK", help="Only at least so fast, such as 100MHz.")] = None,
     max_price: Annotated[
-        float | None, option(metavar="USD", help="Only of a known price, and at most this one.")
+        float | None, option(metavar="USD", help="Only boards whose price is known, and at most this.")
     ] = None,
     also: Annotated[
         list[str] | None,

@@ -57,7 +57,7 @@ def quantize(
     per_tensor: Annotated[
         bool, typer.Option("--per-tensor", help="One scale for all weights of a layer, not one a channel.")
     ] = False,
-    bits: Annotated[int, typer.Option(metavar="N", help="Of activations: 8 or 16. Weights have 8.")] = 8,
+    bits: Annotated[int, typer.Option(metavar="N", help="Bits of activations: 8 or 16. Weights have 8.")] = 8,
     json: Annotated[str | None, JSON] = None,
     max_memory: Annotated[str | None, MAX_MEMORY] = None,
 ) -> None:

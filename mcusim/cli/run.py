@@ -105,7 +105,7 @@ def run(
         str | None,
         option(
             metavar="BITS",
-            help="Fewer bits a tensor: auto (activations, then weights, cut until it fits, as `mcusim bits` shows); "
+            help="Fewer bits per tensor: auto (activations, then weights, cut until it fits, as `mcusim bits` shows); "
             "wNaM, weights of N and activations of M bits, such as w4a8; or the document of `mcusim bits --json`.",
         ),
     ] = None,

@@ -122,7 +122,7 @@ def spread_lines(spread: Spread, width: int, glyphs: Glyphs) -> list[Text]:
     if spread.fits:
         heading, style = "Spread over all banks, buffer by buffer, it would fit:", "bold green"
     else:
-        heading = f"Not even spread over all banks ({in_kib(total)} together) would every buffer find a place:"
+        heading = f"Even spread over all banks ({in_kib(total)} together), some buffer finds no place:"
         style = "bold red"
     rows = []
     for run in spread.runs:

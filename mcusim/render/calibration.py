@@ -37,7 +37,7 @@ def calibration_lines(changes: Sequence[Change], target: str, width: int, glyphs
         after = fmean([abs(new / measured - 1) for new, measured in known])
         sentences += f", by {100 * after:.1f} % now: each predicted from the other networks of the file."
     else:
-        sentences += ". What it is now, only further networks could tell: the file has one."
+        sentences += ". How far it is off now is not known: the file would need a second network."
     sentences += f" {target} holds all measurements, published and yours: `mcusim run --calibration {target}`."
     lines += [Text(), *paragraph(sentences, width)]
     for change in changes:

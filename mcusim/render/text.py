@@ -55,7 +55,7 @@ BASIS_WORDS = {
     Basis.DERIVED: "from published rules",
     Basis.CALIBRATED: "fitted to published figures",
     Basis.PROVISIONAL: "not yet checked by measurements",
-    Basis.MEASURED: "read from a board or a linked image",
+    Basis.MEASURED: "read from a board or a linked firmware",
     Basis.PUBLISHED: "as its source prints it",
 }
 
