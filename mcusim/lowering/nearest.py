@@ -1,4 +1,8 @@
-"""The legal schedule that is most like one that a network cannot run in."""
+"""The legal schedule that is most like one that a network cannot run in.
+
+Where the third layer of a network is a mean over the map, `patch:2x2@3` cuts through what needs its whole input. The
+nearest that works covers the two layers before it: `patch:2x2@2`. It stands in the message that refuses the first.
+"""
 
 from __future__ import annotations
 
