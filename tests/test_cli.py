@@ -149,7 +149,7 @@ WRONG = [
     (["run", "--profile", "./none.toml"], "there is no such file"),
     (["run", "mcunet-in9", "--profile", "stm32f412"], "did you mean 'mcunet-in"),
     (["run", "none.tflite", "--profile", "stm32f412"], "none.tflite"),
-    (["ops", "a", "b"], "unexpected extra argument"),
+    (["bits", "a", "b", "--profile", "stm32f412"], "unexpected extra argument"),
     ([*RUN, "--runtime", "tfml"], "did you mean 'tflm'?"),
     ([*RUN, "--runtime", "tflm@0"], "no rules and no measurements for version 0"),
     ([*RUN, "--schedule", "patch:0x3@2"], "does not read"),

@@ -268,7 +268,7 @@ def test_nan_is_refused_with_its_place() -> None:
 def test_networks_without_weights_say_how_to_get_some() -> None:
     graph = mcusim.load("mcunet-vww0")
     x = np.zeros(graph.tensors[graph.inputs[0]].shape, np.int8)
-    with pytest.raises(ModelError, match=r"has no weights(.|\n)*with_seeded_weights"):
+    with pytest.raises(ModelError, match=r"has no weights(.|\n)*mcusim export"):
         mcusim.execute(graph, x)
 
 
