@@ -24,7 +24,7 @@ from mcusim.planners.neighbours import first_fit_of, neighbours_of
 from mcusim.program import Buffer, BufferKind, Program, ViewKind
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.runtimes.tinyengine import model_size_bytes
-from mcusim.schedule import LAYER
+from mcusim.schedule import LAYER, parse_schedule
 
 TINYENGINE, TFLM = RUNTIMES["tinyengine"], RUNTIMES["tflm"]
 
@@ -34,6 +34,10 @@ def lowered(graph, runtime: Runtime, input_place: InputPlace | None = None) -> t
     placement = place(program, runtime.planner)
     assert_valid(program, placement)
     return program, placement
+
+
+def is_held(buffer: Buffer) -> bool:
+    return buffer.kind is BufferKind.HELD
 
 
 def assert_valid(program: Program, placement: Placement) -> None:
@@ -46,6 +50,17 @@ def assert_valid(program: Program, placement: Placement) -> None:
     assert [o for o, _ in held] == ends[:-1]
     assert ends[-1] == placement.arena_bytes + placement.held_bytes
     assert placement.arena_bytes >= max(live_bytes(program.buffers, program.length), default=0)
+
+
+@pytest.mark.parametrize("spec", ["layer", "patch:3x3@13"])
+def test_buffers_held_beside_the_arena_are_aligned_as_the_runtime_aligns(spec):
+    """An int16 kernel buffer must not lie at an odd half word, whatever lies before it."""
+    program = lower(zoo.build("mbv2-w0.35-r144"), parse_schedule(spec), TINYENGINE.rules)
+    offsets = place(program, TINYENGINE.planner).offset_bytes
+    held = [offset for buffer, offset in zip(program.buffers, offsets, strict=True) if is_held(buffer)]
+    assert len(held) == 2
+    assert all(offset % TINYENGINE.rules.alignment == 0 for offset in held)
+    assert {b.alignment for b in program.buffers if is_held(b)} == {TINYENGINE.rules.alignment}
 
 
 @pytest.mark.corpus(needs="tflm_head_bytes")
