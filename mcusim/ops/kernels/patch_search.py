@@ -27,7 +27,6 @@ NO_ROOM, EMPTY_PIECE = -1, -2
 _INTERVALS = MOST_PIECES * (MOST_PIECES + 1) // 2
 _GRIDS = MOST_PIECES * MOST_PIECES
 _FAR = 1 << 40
-_NOTHING = -1
 
 
 def room_to_work(steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -152,12 +151,11 @@ def tabulate_stages(
         copies the input's patch, live bytes without those around it, held bytes.
     intervals, bytes_in: room to work in, see `room_to_work`.
     """
-    row_needs, col_needs = intervals[0], intervals[1]
+    row_needs, col_needs = intervals
     is_needed = np.zeros(len(steps), np.bool_)
     row_lengths = np.zeros((MOST_PIECES, 4), np.int64)
     col_lengths = np.zeros((MOST_PIECES, 4), np.int64)
-    inside, saved, most = bytes_in[0], bytes_in[1], bytes_in[2]
-    sizes, homes, planned = bytes_in[3], bytes_in[4], bytes_in[5]
+    inside, saved, most, sizes, homes, planned = bytes_in
     entries = np.zeros(len(steps) + 1)
     for time in range(len(steps)):  # what a further entry costs at least, rounded
         entries[time + 1] = entries[time] + max(rates[time, 6] - 1.0, 0.0)
@@ -168,11 +166,9 @@ def tabulate_stages(
     is_inner, taken_from = np.zeros(len(steps), np.bool_), np.empty(len(steps), np.int64)
     held, cycles = np.empty(_GRIDS, np.int64), np.empty(_GRIDS, np.float64)
     alive, at_row, at_col = np.empty(_GRIDS, np.int64), np.empty(_GRIDS, np.int64), np.empty(_GRIDS, np.int64)
-    filled = 0
-    mask = alignment - 1
+    filled, mask = 0, alignment - 1
     for number in range(len(ends)):
-        bound, end, crossing_bytes, copies = ends[number, 0], ends[number, 1], ends[number, 2], ends[number, 3]
-        latest = ends[number, 4]
+        bound, end, crossing_bytes, copies, latest = ends[number]
         is_needed[:] = False
         high, wide = min(most_grid, steps[end - 1, 0]), min(most_grid, steps[end - 1, 1])
         between = max(entries[end] - entries[latest], 0.0)
@@ -290,7 +286,7 @@ def tabulate_stages(
             if takes:
                 taken_from[taker] = position
             first = start_at[time]
-            if first == _NOTHING or must_before[bound] == must_before[first]:
+            if first < 0 or must_before[bound] == must_before[first]:
                 continue
             pair = filled
             for place in range(left):
