@@ -13,7 +13,15 @@ from collections.abc import Collection
 from functools import lru_cache
 
 from mcusim.firmware.choices import arithmetic, convolutions, movement
-from mcusim.firmware.choices.convolutions import BANDS, COLUMN_PIXELS, Ring, column_depth, ring_geometry, segments
+from mcusim.firmware.choices.convolutions import (
+    BANDS,
+    COLUMN_PIXELS,
+    Ring,
+    column_depth,
+    matrix_of,
+    ring_geometry,
+    segments,
+)
 from mcusim.firmware.choices.kinds import STORED_INTEGERS, Chooser, KernelChoice, Stored, binary, plain_or
 from mcusim.graph import DType, Signature
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
@@ -28,6 +36,7 @@ __all__ = [
     "Stored",
     "choose",
     "column_depth",
+    "matrix_of",
     "overwrites_of",
     "ring_geometry",
     "scratch_of",
@@ -71,13 +80,13 @@ _CHOOSERS: dict[str, Chooser] = {
     "ADD": plain_or(binary("sum", *STORED_INTEGERS)),
     "SUB": plain_or(binary("sum", *STORED_INTEGERS)),
     "MUL": plain_or(binary("product", *STORED_INTEGERS)),
-    "DIV": binary("quotient", DType.INT8),
+    "DIV": plain_or(binary("quotient", DType.INT8)),
     "MAXIMUM": plain_or(binary("compare", *STORED_INTEGERS)),
     "MINIMUM": plain_or(binary("compare", *STORED_INTEGERS)),
     "PRELU": binary("prelu", DType.INT8),
     "LOGISTIC": arithmetic.sigmoid,
     "TANH": arithmetic.sigmoid,
-    "ABS": arithmetic.lookup,
+    "ABS": arithmetic.root,
     "ELU": arithmetic.lookup,
     "GATHER": movement.gather,
     "ARG_MAX": arithmetic.extreme,
@@ -133,7 +142,7 @@ _CHOOSERS: dict[str, Chooser] = {
     "ADD_N": arithmetic.add_n,
     "CUMSUM": arithmetic.cumsum,
     "L2_NORMALIZATION": arithmetic.l2_normalization,
-    "RSQRT": arithmetic.lookup,
+    "RSQRT": arithmetic.root,
     "LOGICAL_NOT": arithmetic.lookup,
     "LOGICAL_AND": binary("compare", DType.BOOL),
     "LOGICAL_OR": binary("compare", DType.BOOL),

@@ -55,10 +55,20 @@ def _kernel_text(file: str, modes: frozenset[str]) -> str:
         pairs=_weight_pairs(kernel, stride),
         locals_of=_locals,
         hoists=ring.keeps_weights,
+        at_once=not ring.stored_weight_words,
+        packed=_packed,
+        heights=(2, 1) if band > 1 else (1,),
         variants=[variant for variant in ("rising", "signed", "careful") if variant in chosen],
         sums=lambda rows, cols: [f"a{y}{z}" for z in range(cols) for y in range(rows)],
         loads=lambda rows, cols: _block(kernel, stride, ring, rows, cols),
     )
+
+
+def _packed(variant: str, low: int, high: int | None) -> str:
+    """Two weights in a register, doubled but for sums that may be large."""
+    if variant == "careful":
+        return f"mcu_pack_bottoms((uint32_t)w[{low}], {'0' if high is None else f'(uint32_t)w[{high}]'})"
+    return f"mcu_pack_twice_above(2u * (uint32_t)w[{low}], {'0' if high is None else f'(uint32_t)w[{high}]'})"
 
 
 def _weight_pairs(kernel: int, stride: int) -> list[tuple[int, int]]:

@@ -38,7 +38,7 @@ class ChannelTable:
     """What the sums of each output channel turn into.
 
     weights: as in the accumulator, 0 in dead channels.   bias: with the input's zero point in it.
-    shift: the right shift less one.
+    shift: the right shift less one.   mode: of the channels that go a fast way.   is_careful: which ones cannot.
     """
 
     weights: NDArray[np.int8]
@@ -46,7 +46,28 @@ class ChannelTable:
     multiplier: NDArray[np.int32]
     shift: NDArray[np.int8]
     mode: Mode
+    is_careful: NDArray[np.bool_]
     stage: OutputStage
+
+    @property
+    def modes(self) -> frozenset[Mode]:
+        """All ways that its channels go."""
+        fast = () if self.is_careful.all() else (self.mode,)
+        return frozenset((*fast, *((Mode.CAREFUL,) if self.is_careful.any() else ())))
+
+    @property
+    def way(self) -> Mode:
+        """One that all of its channels can go."""
+        return Mode.CAREFUL if self.is_careful.any() else self.mode
+
+    @property
+    def marked_shift(self) -> NDArray[np.int8]:
+        """Shifts that say which channels go the careful way (`kernels/base.h`)."""
+        return np.where(self.is_careful, self.shift + np.int8(CAREFULLY), self.shift)
+
+
+CAREFULLY = 64
+"""What is added to the shift of a channel that needs 64 bits."""
 
 
 def _staged(sums: Integers, multiplier: Integers, shift: Integers, stage: OutputStage) -> Integers:
@@ -82,7 +103,7 @@ def channel_table(
     bound = np.where(is_dead, 4 * 256, bound)
     if weights_zero_point == 0:
         weights, bias, multiplier = _turned(weights, bias, multiplier)
-    mode = _mode(bound, multiplier, shift, stage)
+    is_careful = ~_is_fast(bound, multiplier, shift, stage)
     weights = weights + weights_zero_point
     if folds_zero_point:
         sums = weights.astype(np.int64).reshape(channels, -1).sum(axis=1)
@@ -92,7 +113,8 @@ def channel_table(
         _wrapped(bias),
         multiplier.astype(np.int32),
         (-1 - shift).astype(np.int8),
-        mode,
+        _mode(stage),
+        is_careful,
         stage,
     )
 
@@ -110,15 +132,18 @@ def _wrapped(values: Integers) -> NDArray[np.int32]:
     return (values & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
 
 
-def _mode(bound: Integers, multiplier: Integers, shift: Integers, stage: OutputStage) -> Mode:
+def _is_fast(bound: Integers, multiplier: Integers, shift: Integers, stage: OutputStage) -> NDArray[np.bool_]:
     """The fast way needs twice the sum in 32 bits, a right shift, a multiplier that fills its 31 bits, and the product
     with its constant in 32 bits."""
     right = -shift
     constant = abs(2 * stage.zero_point + 1) << np.clip(right - 1, 0, 31)
     product = (bound * np.abs(multiplier)) >> 31
     is_fast = (bound < 1 << 30) & (right >= 1) & (right <= 22) & (product + constant < (1 << 31) - 2)
-    if not bool((is_fast & (multiplier >= 1 << 30)).all()):
-        return Mode.CAREFUL
+    return is_fast & (multiplier >= 1 << 30)
+
+
+def _mode(stage: OutputStage) -> Mode:
+    """The fast way of an output's range."""
     is_rising = stage.lowest >= stage.zero_point
     spans = stage.highest == 127 and stage.lowest == -128
     if is_rising:

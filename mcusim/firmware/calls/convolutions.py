@@ -16,7 +16,7 @@ from mcusim.firmware.calls.shared import (
     stage_fields,
     window_fields,
 )
-from mcusim.firmware.choice import column_depth, segments
+from mcusim.firmware.choice import column_depth, matrix_of, segments
 from mcusim.firmware.steps import StepText
 from mcusim.firmware.tables import ChannelTable, Mode, channel_table, depthwise_weights, matrix_words
 from mcusim.graph import DType
@@ -40,16 +40,17 @@ __all__ = [
 def _channels(s: StepText, table: ChannelTable, groups: int = 1) -> Fields:
     """Stores a channel table; each group of it has an even number of channels where the kernel takes pairs."""
     pairs = s.choice.name in ("conv_2d", "fully_connected")
-
-    s.modes.add(table.mode)
+    has_one_way = s.choice.name in ("conv_2d", "transpose_conv")
+    mode, shift = (table.way, table.shift) if has_one_way else (table.mode, table.marked_shift)
+    s.modes |= {mode} if has_one_way else table.modes
 
     def padded(values: Array, fill: int = 0) -> Array:
         by_group = values.reshape(groups, -1)
         odd = pairs and by_group.shape[1] % 2
         return np.pad(by_group, ((0, 0), (0, int(odd))), constant_values=fill).reshape(-1)
 
-    multiplier, shift = table.multiplier, table.shift
-    if s.choice.name == "conv_2d" and table.mode is not Mode.CAREFUL:
+    multiplier = table.multiplier
+    if s.choice.name == "conv_2d" and mode is not Mode.CAREFUL:
         # As `kernels/gemm.h` has them: twice the multiplier less 2^32, and the whole right shift.
         multiplier, shift = (multiplier.astype(np.int64) * 2 - (1 << 32)).astype(np.int32), shift + np.int8(1)
     by_channel = np.stack([padded(table.bias), padded(multiplier)], axis=1)
@@ -61,7 +62,7 @@ def _channels(s: StepText, table: ChannelTable, groups: int = 1) -> Fields:
         "zero_point": table.stage.zero_point,
         "lowest": int(table.stage.lowest),
         "highest": int(table.stage.highest),
-        "mode": f"MCU_{table.mode}",
+        "mode": f"MCU_{mode}",
     }
 
 
@@ -73,12 +74,17 @@ def write_conv_2d(s: StepText) -> None:
     if s.choice.file == "wide.h":
         _wide(s, p.accumulator, p.rows, p.cols, 0)
         return
-    out_c, kernel_h, kernel_w, group_c = p.accumulator.weights.shape
+    _matrix(s, p, channel_table(p.accumulator, 0))
+
+
+def _matrix(s: StepText, p: PreparedConv2D | PreparedDepthwiseConv2D, table: ChannelTable) -> None:
+    """What the matrix product does.   table: weights with output channels first, or last."""
+    out_c, (kernel_h, kernel_w), group_c, _, _ = matrix_of(s.step.signature)
     kind = s.kind(0)
     groups = kind.channels // group_c
     runs, length = segments((kernel_h, kernel_w), kind.channels, group_c, p.cols.dilation)
-    table = channel_table(p.accumulator, 0)
-    by_group = table.weights.reshape(groups, out_c // groups, -1)
+    first = table.weights if table.weights.shape[0] == out_c else np.moveaxis(table.weights, 3, 0)
+    by_group = first.reshape(groups, out_c // groups, -1)
     words = np.concatenate([matrix_words(rows, runs, length) for rows in by_group])
     if s.choice.name == "fully_connected":
         _pixel(s, table, words, p)
@@ -102,7 +108,7 @@ def write_conv_2d(s: StepText) -> None:
     each_image(s, "conv_2d", layer, MAPS, s.scratch())
 
 
-def _pixel(s: StepText, table: ChannelTable, words: Array, p: PreparedConv2D) -> None:
+def _pixel(s: StepText, table: ChannelTable, words: Array, p: PreparedConv2D | PreparedDepthwiseConv2D) -> None:
     """1x1 convolution of a single pixel: a dense layer."""
     kind = s.kind(0)
     layer = s.define(
@@ -170,18 +176,22 @@ def write_depthwise(s: StepText) -> None:
     if s.choice.file == "wide.h":
         _wide(s, p.accumulator, p.rows, p.cols, 0)
         return
-    table = channel_table(p.accumulator, 3)
+    if s.choice.file in ("conv_2d.h", "fully_connected.h"):
+        _matrix(s, p, channel_table(p.accumulator, 3))
+        return
+    is_any = s.choice.name == "depthwise_any"
+    table = channel_table(p.accumulator, 3, folds_zero_point=not is_any)
     layer = s.define(
         "mcu_depthwise_layer",
         {
-            "weights": s.store("weights", depthwise_weights(table.weights)),
+            "weights": s.store("weights", table.weights[0] if is_any else depthwise_weights(table.weights)),
             "channels": _channels(s, table),
             **map_fields(s.kind(0), s.output.channels),
             **window_fields(p.rows, p.cols),
             "zero_point": p.accumulator.input_zero_point,
         },
     )
-    if s.choice.name == "depthwise_any":
+    if is_any:
         each_image(s, "depthwise_any", layer)
     else:
         each_image(s, s.choice.name, layer, MAPS, s.scratch())

@@ -29,7 +29,8 @@ from mcusim.ops.add_n import HEADROOM_BITS, PreparedAddN
 from mcusim.ops.leaky_relu import LeakyReluAttributes
 from mcusim.ops.log_softmax import PreparedLogSoftmax
 from mcusim.ops.registry import attributes_of
-from mcusim.ops.rsqrt import PreparedRsqrt
+from mcusim.ops.rsqrt import HEADROOM_BITS as ROOT_HEADROOM_BITS
+from mcusim.ops.rsqrt import PreparedRsqrt, root_scaling
 from mcusim.ops.shared.arithmetic import (
     Operation,
     PreparedPlain,
@@ -59,6 +60,7 @@ __all__ = [
     "write_quotient",
     "write_relation",
     "write_relu",
+    "write_root",
     "write_sigmoid",
     "write_softmax",
     "write_squares",
@@ -208,6 +210,9 @@ def write_product(s: StepText) -> None:
 
 
 def write_quotient(s: StepText) -> None:
+    if s.choice.name == "plain":
+        _plain(s)
+        return
     p = cast(PreparedQuotient, s.prepared)
     layer = s.define("mcu_quotient_layer", {"zero_points": p.zero_points, "stage": stage_fields(p.stage)})
     _broadcast(s, "mcu_divide", layer)
@@ -243,6 +248,29 @@ def write_lookup(s: StepText) -> None:
         raise refused(s, "of floats")
     table = s.store("table", p.table.astype(np.int8))
     each_run(s, lambda a, out, count: f"mcu_lookup({table}, {a}, {out}, {count})")
+
+
+def write_root(s: StepText) -> None:
+    """ABS and RSQRT."""
+    if s.choice.name == "lookup":
+        write_lookup(s)
+        return
+    call = prepared_call(s)
+    lowest, highest = dtype_range(DType.INT16)
+    if s.step.signature.op == "ABS":
+        source, target = call.input(0).quantization, call.outputs[0].quantization
+        ratio, most = 1.0, highest
+        if source is None:  # the magnitude of the lowest integer is itself
+            most = highest + 1
+        elif target is not None:
+            ratio = source.scales[0] / target.scales[0]
+        layer = s.define("mcu_stage", scaled_fields(scaling(ratio), 0, lowest, most))
+        each_run(s, lambda a, out, n: f"mcu_abs_16({layer}, {int(ratio != 1.0)}, {a}, {out}, {n})")
+        return
+    by, before, after = root_scaling(call)
+    layer = s.define("mcu_stage", scaled_fields(by, after, lowest, highest))
+    head = f"{layer}, {literal(before)}, {ROOT_HEADROOM_BITS}"
+    each_run(s, lambda a, out, n: f"mcu_rsqrt_16({head}, {a}, {out}, {n})")
 
 
 def write_relu(s: StepText) -> None:

@@ -178,6 +178,7 @@ C_TYPES = {
     DType.BOOL: "MCU_UINT8",
     DType.INT16: "MCU_INT16",
     DType.INT32: "MCU_INT32",
+    DType.INT64: "MCU_INT64",
 }
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "pool",
     "reduction",
     "relu",
+    "root",
     "sigmoid",
     "softmax",
     "svdf",
@@ -32,6 +33,12 @@ def lookup(signature: Signature) -> KernelChoice | None:
     if same(signature, DType.INT8, DType.BOOL):
         return KernelChoice("lookup", "lookup.h", (), (Stored("table", 1, 256),), (0,))
     return None
+
+
+def root(signature: Signature) -> KernelChoice | None:
+    if same(signature, DType.INT16):
+        return KernelChoice("roots_16", "roots_16.h", (), (), (0,))
+    return lookup(signature)
 
 
 def sigmoid(signature: Signature) -> KernelChoice | None:
@@ -72,8 +79,9 @@ def extreme(signature: Signature) -> KernelChoice | None:
 
 
 def cast(signature: Signature) -> KernelChoice | None:
-    known = signature.input(0).dtype in _READ_TYPES and signature.output.dtype in _READ_TYPES
-    return KernelChoice("cast", "convert.h") if known else None
+    known = (*_READ_TYPES, DType.INT64)
+    is_known = signature.input(0).dtype in known and signature.output.dtype in known
+    return KernelChoice("cast", "convert.h") if is_known else None
 
 
 def lstm(signature: Signature) -> KernelChoice | None:

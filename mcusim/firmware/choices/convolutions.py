@@ -15,19 +15,22 @@ from typing import NamedTuple
 
 from mcusim.firmware.choices.kinds import KernelChoice, Stored, dtypes, is_16
 from mcusim.graph import DType, Padding, Signature
-from mcusim.ops.conv_2d import Conv2DAttributes, conv_windows
+from mcusim.ops.conv_2d import conv_windows
 from mcusim.ops.depthwise_conv_2d import depthwise_windows
 from mcusim.ops.registry import attributes_of
+from mcusim.ops.shared.windows import WindowAttributes
 from mcusim.region import Window
 
 __all__ = [
     "BANDS",
     "COLUMN_PIXELS",
+    "Matrix",
     "Ring",
     "column_depth",
     "conv_2d",
     "depthwise",
     "fully_connected",
+    "matrix_of",
     "ring_geometry",
     "segments",
     "transpose_conv",
@@ -64,10 +67,32 @@ def conv_2d(signature: Signature) -> KernelChoice | None:
         return _computed(signature, 0, signature.input(1).shape[0])
     if dtypes(signature) != (DType.INT8, DType.INT8, DType.INT8):
         return _conv_16(signature, "conv_2d_16") if is_16(signature) else None
-    out_c, kernel_h, kernel_w, group_c = signature.input(1).shape
+    return _matrix(signature)
+
+
+class Matrix(NamedTuple):
+    """A convolution as the matrix product takes it.   group_c: input channels of each group."""
+
+    out_c: int
+    kernel: tuple[int, int]
+    group_c: int
+    rows: Window
+    cols: Window
+
+
+def matrix_of(signature: Signature) -> Matrix:
+    """Of CONV_2D, and of DEPTHWISE_CONV_2D over a single channel, which is the same."""
+    if signature.op == "CONV_2D":
+        out_c, kernel_h, kernel_w, group_c = signature.input(1).shape
+        return Matrix(out_c, (kernel_h, kernel_w), group_c, *conv_windows(signature))
+    _, kernel_h, kernel_w, out_c = signature.input(1).shape
+    return Matrix(out_c, (kernel_h, kernel_w), 1, *depthwise_windows(signature))
+
+
+def _matrix(signature: Signature) -> KernelChoice:
+    out_c, (kernel_h, kernel_w), group_c, _, cols = matrix_of(signature)
     in_c, output = signature.input(0).channels, signature.output
     groups = in_c // group_c
-    _, cols = conv_windows(signature)
     runs, length = segments((kernel_h, kernel_w), in_c, group_c, cols.dilation)
     words, rest = column_depth(runs, length)
     per_group = _even(out_c // groups)
@@ -76,19 +101,19 @@ def conv_2d(signature: Signature) -> KernelChoice | None:
         return KernelChoice("fully_connected", "fully_connected.h", (), stored)
     columns_bytes = 2 * COLUMN_PIXELS * (words + rest)
     # Behind the columns: bytes gathered for their ends, and a run that is put together at the border.
-    gathered_bytes = rest + (-(-length // 4) * 4 if group_c % 4 and _may_reach_over(signature) else 0)
+    is_gathered = group_c % 4 and _may_reach_over(signature, (kernel_h, kernel_w))
+    gathered_bytes = rest + (-(-length // 4) * 4 if is_gathered else 0)
     return KernelChoice("conv_2d", "conv_2d.h", (("columns", columns_bytes + gathered_bytes),), stored)
 
 
-def _may_reach_over(signature: Signature) -> bool:
+def _may_reach_over(signature: Signature, kernel: tuple[int, int]) -> bool:
     """Whether a window of this node may reach over the border of the whole map.
 
     The signature may be that of a piece, whose input is as large as its windows want it, borders included: by its
     shapes there is no padding.
     """
-    attributes = attributes_of(signature, Conv2DAttributes)
-    _, kernel_h, kernel_w, _ = signature.input(1).shape
-    return attributes.pads is not None or (attributes.padding is Padding.SAME and (kernel_h, kernel_w) != (1, 1))
+    attributes = attributes_of(signature, WindowAttributes)
+    return attributes.pads is not None or (attributes.padding is Padding.SAME and kernel != (1, 1))
 
 
 def fully_connected(signature: Signature) -> KernelChoice | None:
@@ -168,12 +193,17 @@ class Ring(NamedTuple):
         return self.weight_words <= 6
 
     @property
+    def stored_weight_words(self) -> int:
+        """Of a channel, beside the ring: none where each is used once before it goes, and fits into registers."""
+        return 0 if self.band == 1 and self.keeps_weights else self.weight_words
+
+    @property
     def size_bytes(self) -> int:
-        return 4 * 4 * (self.rows * self.words + self.weight_words)
+        return 4 * 4 * (self.rows * self.words + self.stored_weight_words)
 
 
-BANDS = (2, 8)
-"""Rows of outputs that a depthwise kernel computes from one filling of its ring: pieces of few rows, and maps."""
+BANDS = (1, 2, 8)
+"""Rows of outputs that a depthwise kernel computes from one filling of its ring: pieces of a row, of two, and maps."""
 
 
 def ring_geometry(kernel: int, stride: int, output_cols: int, band: int) -> Ring:
@@ -199,6 +229,8 @@ def depthwise(signature: Signature) -> KernelChoice | None:
     if dtypes(signature) != (DType.INT8, DType.INT8, DType.INT8):
         return None
     channels = signature.input(1).shape[3]
+    if channels > signature.input(0).channels == 1:
+        return _matrix(signature)
     stored = (Stored("weights", 1, signature.input(1).elements), *_table(channels))
     rows, cols = depthwise_windows(signature)
     if channels != signature.input(0).channels or not _is_fast(rows, cols):

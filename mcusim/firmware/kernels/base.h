@@ -34,7 +34,16 @@ void *memset(void *to, int value, size_t count);
 
 #if defined(__GNUC__)
 #define MCU_INLINE static inline __attribute__((always_inline))
+/* One text, one function: no other for the constants of a layer that calls it alone, so that a layer takes as many
+   instructions in one network as in the next. */
+#if defined(__has_attribute)
+#if __has_attribute(noipa)
+#define MCU_NOINLINE static __attribute__((noipa, unused))
+#endif
+#endif
+#ifndef MCU_NOINLINE
 #define MCU_NOINLINE static __attribute__((noinline, unused))
+#endif
 #define MCU_FENCE() __asm volatile("" ::: "memory")
 /* What the compiler may not see through: it keeps one counter instead of a pointer for everything that it counts. */
 #define MCU_OPAQUE(a) __asm("" : "+r"(a))
@@ -254,6 +263,7 @@ MCU_MULTIPLY_ADD(mcu_smlad, "smlad")
 MCU_MULTIPLY_ADD(mcu_smlabb, "smlabb")
 MCU_MULTIPLY_ADD(mcu_smlabt, "smlabt")
 MCU_MULTIPLY_ADD(mcu_smlatb, "smlatb")
+MCU_MULTIPLY_ADD(mcu_smlatt, "smlatt")
 #undef MCU_MULTIPLY_ADD
 /* The same into the register that holds the sum: where none is free, it stays where it is. */
 #define MCU_ADD_PRODUCTS(sum, a, b) __asm("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b))
@@ -290,14 +300,42 @@ MCU_INLINE uint32_t mcu_pack_bottoms(uint32_t low, uint32_t high)
     __asm("pkhbt %0, %1, %2, lsl #16" : "=r"(r) : "r"(low), "r"(high));
     return r;
 }
+/* Bottom of `low` below twice the bottom of `high`. */
+MCU_INLINE uint32_t mcu_pack_twice_above(uint32_t low, uint32_t high)
+{
+    uint32_t r;
+    __asm("pkhbt %0, %1, %2, lsl #17" : "=r"(r) : "r"(low), "r"(high));
+    return r;
+}
 MCU_INLINE uint32_t mcu_pack_tops(uint32_t low, uint32_t high)
 {
     uint32_t r;
     __asm("pkhtb %0, %1, %2, asr #16" : "=r"(r) : "r"(high), "r"(low));
     return r;
 }
-/* One word, or two, from `from`, which moves on. */
+/* Both halves of `b` from those of `a`. */
+MCU_INLINE uint32_t mcu_subtract_halves(uint32_t a, uint32_t b)
+{
+    uint32_t r;
+    __asm("ssub16 %0, %1, %2" : "=r"(r) : "r"(a), "r"(b));
+    return r;
+}
+/* Of each of four signed bytes the larger, the smaller. */
+MCU_INLINE uint32_t mcu_larger_bytes(uint32_t a, uint32_t b)
+{
+    uint32_t r;
+    __asm("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(r) : "r"(a), "r"(b) : "cc");
+    return r;
+}
+MCU_INLINE uint32_t mcu_smaller_bytes(uint32_t a, uint32_t b)
+{
+    uint32_t r;
+    __asm("ssub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(r) : "r"(a), "r"(b) : "cc");
+    return r;
+}
+/* One word, one byte, or two words, from `from`, which moves on. */
 #define MCU_NEXT(a, from) __asm volatile("ldr %0, [%1], #4" : "=&r"(a), "+r"(from))
+#define MCU_NEXT_BYTE(a, from) __asm volatile("ldrsb %0, [%1], #1" : "=&r"(a), "+r"(from))
 #define MCU_NEXT_PAIR(a, b, from) __asm volatile("ldrd %0, %1, [%2], #8" : "=&r"(a), "=&r"(b), "+r"(from))
 /* The same of a block of four words, of which only the first are wanted. */
 #define MCU_NEXT_OF_FOUR(a, from) __asm volatile("ldr %0, [%1], #16" : "=&r"(a), "+r"(from))
@@ -354,6 +392,35 @@ MCU_INLINE int32_t mcu_smlatb(uint32_t a, uint32_t b, int32_t sum)
 {
     return mcu_add_wrapping(sum, mcu_top(a) * mcu_bottom(b));
 }
+MCU_INLINE int32_t mcu_smlatt(uint32_t a, uint32_t b, int32_t sum)
+{
+    return mcu_add_wrapping(sum, mcu_top(a) * mcu_top(b));
+}
+MCU_INLINE uint32_t mcu_subtract_halves(uint32_t a, uint32_t b)
+{
+    return mcu_halves(mcu_bottom(a) - mcu_bottom(b), mcu_top(a) - mcu_top(b));
+}
+MCU_INLINE int32_t mcu_byte(uint32_t a, int32_t index)
+{
+    return (int8_t)(uint8_t)(a >> (8 * index) & 0xFFu);
+}
+MCU_INLINE uint32_t mcu_chosen_bytes(uint32_t a, uint32_t b, int32_t wants_larger)
+{
+    uint32_t chosen = 0;
+    for (int32_t i = 0; i < 4; i++) {
+        const int32_t x = mcu_byte(a, i), y = mcu_byte(b, i);
+        chosen |= ((uint32_t)((x > y) == wants_larger ? x : y) & 0xFFu) << (8 * i);
+    }
+    return chosen;
+}
+MCU_INLINE uint32_t mcu_larger_bytes(uint32_t a, uint32_t b)
+{
+    return mcu_chosen_bytes(a, b, 1);
+}
+MCU_INLINE uint32_t mcu_smaller_bytes(uint32_t a, uint32_t b)
+{
+    return mcu_chosen_bytes(a, b, 0);
+}
 MCU_INLINE int32_t mcu_smmulr(int32_t a, int32_t b)
 {
     return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
@@ -375,12 +442,17 @@ MCU_INLINE uint32_t mcu_pack_bottoms(uint32_t low, uint32_t high)
 {
     return (low & 0xFFFFu) | high << 16;
 }
+MCU_INLINE uint32_t mcu_pack_twice_above(uint32_t low, uint32_t high)
+{
+    return (low & 0xFFFFu) | high << 17;
+}
 MCU_INLINE uint32_t mcu_pack_tops(uint32_t low, uint32_t high)
 {
     return low >> 16 | (high & 0xFFFF0000u);
 }
 #define MCU_ADD_PRODUCTS(sum, a, b) ((sum) = mcu_smlad(a, b, sum))
 #define MCU_NEXT(a, from) ((a) = *(from)++)
+#define MCU_NEXT_BYTE(a, from) ((a) = *(from)++)
 #define MCU_NEXT_PAIR(a, b, from) ((a) = (from)[0], (b) = (from)[1], (from) += 2)
 #define MCU_NEXT_OF_FOUR(a, from) ((a) = (from)[0], (from) += 4)
 #define MCU_NEXT_PAIR_OF_FOUR(a, b, from) ((a) = (from)[0], (b) = (from)[1], (from) += 4)
@@ -418,7 +490,9 @@ typedef enum {
 } mcu_mode;
 
 /* What sums of products turn into.   scale: bias and multiplier of each channel.   shift: the right shift less one.
-   The matrix product's fast way has its own multipliers and shifts (`gemm.h`). */
+   mode: of all channels that can go a fast way. Others, which take 64 bits, are marked: their shift is MCU_CAREFULLY
+   more. The matrix product's fast way has its own multipliers and shifts, and one way for all channels (`gemm.h`). */
+#define MCU_CAREFULLY 64
 typedef struct {
     const int32_t *scale;
     const int8_t *shift;
@@ -428,13 +502,7 @@ typedef struct {
     mcu_mode mode;
 } mcu_channels;
 
-MCU_INLINE int32_t mcu_careful(const mcu_channels *t, int32_t acc, int32_t channel)
-{
-    const int64_t scaled = mcu_rescale(acc, t->scale[2 * channel + 1], -1 - t->shift[channel]);
-    return mcu_clamp(scaled + t->zero_point, t->lowest, t->highest);
-}
-
-/* The same where a kernel asks for several outputs at once: rarely used, so it is there once. */
+/* An output in 64 bits: rarely asked for, so it is there once. */
 MCU_NOINLINE int32_t mcu_careful_output(const mcu_channels *t, int32_t acc, int32_t multiplier, int32_t shift)
 {
     return mcu_clamp((int64_t)mcu_rescale(acc, multiplier, -1 - shift) + t->zero_point, t->lowest, t->highest);
@@ -460,6 +528,18 @@ MCU_INLINE int32_t mcu_signed(int32_t twice, int32_t multiplier, int32_t c, int3
 MCU_INLINE int32_t mcu_within(int32_t value, int32_t lowest, int32_t highest)
 {
     return value < lowest ? lowest : value > highest ? highest : value;
+}
+
+/* The output of a channel, the way that it can go. */
+MCU_INLINE int32_t mcu_requantised(const mcu_channels *t, int32_t sum, int32_t channel)
+{
+    const int32_t m = t->scale[2 * channel + 1], r = t->shift[channel];
+    if (r >= MCU_CAREFULLY / 2) {
+        return mcu_careful_output(t, sum, m, r - MCU_CAREFULLY);
+    }
+    const int32_t c = (int32_t)((uint32_t)(2 * t->zero_point + 1) << r), twice = (int32_t)((uint32_t)sum << 1);
+    const int32_t value = t->mode <= MCU_RISING ? mcu_rising(twice, m, c, r + 1) : mcu_signed(twice, m, c, r + 1);
+    return mcu_within(value, t->lowest, t->highest);
 }
 
 /* `count` equal bytes from one place to another; they may be the same place. */

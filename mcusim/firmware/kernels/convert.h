@@ -4,13 +4,14 @@
 
 #include "base.h"
 
-typedef enum { MCU_INT8, MCU_UINT8, MCU_INT16, MCU_INT32 } mcu_type;
+typedef enum { MCU_INT8, MCU_UINT8, MCU_INT16, MCU_INT32, MCU_INT64 } mcu_type;
 
 MCU_INLINE int32_t mcu_bytes_of(mcu_type type)
 {
-    return type == MCU_INT32 ? 4 : type == MCU_INT16 ? 2 : 1;
+    return type == MCU_INT64 ? 8 : type == MCU_INT32 ? 4 : type == MCU_INT16 ? 2 : 1;
 }
 
+/* Of 64 bits, the lower half. */
 MCU_INLINE int32_t mcu_read(mcu_type type, const int8_t *from)
 {
     switch (type) {
@@ -34,6 +35,10 @@ MCU_INLINE void mcu_write(mcu_type type, int8_t *to, int32_t value)
         break;
     case MCU_INT16:
         mcu_store_16(to, value);
+        break;
+    case MCU_INT64:
+        mcu_store_32(to + 4, value < 0 ? -1 : 0);
+        mcu_store_32(to, value);
         break;
     default:
         mcu_store_32(to, value);
@@ -79,8 +84,12 @@ static inline void mcu_cast(mcu_type from_type, mcu_type to_type, int32_t to_boo
                             int32_t count)
 {
     for (int32_t i = 0; i < count; i++, in += mcu_bytes_of(from_type), out += mcu_bytes_of(to_type)) {
-        const int32_t x = mcu_read(from_type, in);
-        mcu_write(to_type, out, to_bool ? x != 0 : x);
+        const int32_t x = mcu_read(from_type, in), above = from_type == MCU_INT64 ? mcu_load_32(in + 4) : 0;
+        if (to_type == MCU_INT64 && from_type == MCU_INT64) {
+            MCU_MOVE_BYTES(out, in, 8);
+        } else {
+            mcu_write(to_type, out, to_bool ? (x | above) != 0 : x);
+        }
     }
 }
 

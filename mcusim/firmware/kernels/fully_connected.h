@@ -42,13 +42,7 @@ typedef struct {
 
 static inline int8_t mcu_dense_output(const mcu_channels *t, int32_t sum, int32_t unit)
 {
-    const int32_t m = t->scale[2 * unit + 1], r = t->shift[unit];
-    if (t->mode == MCU_CAREFUL) {
-        return (int8_t)mcu_careful(t, sum, unit);
-    }
-    const int32_t c = (int32_t)((uint32_t)(2 * t->zero_point + 1) << r), twice = (int32_t)((uint32_t)sum << 1);
-    const int32_t value = t->mode <= MCU_RISING ? mcu_rising(twice, m, c, r + 1) : mcu_signed(twice, m, c, r + 1);
-    return (int8_t)mcu_within(value, t->lowest, t->highest);
+    return (int8_t)mcu_requantised(t, sum, unit);
 }
 
 MCU_NOINLINE void mcu_fully_connected(const mcu_fully_connected_layer *l, const int8_t *in, int8_t *out)

@@ -4,7 +4,16 @@
 
 #include "relation.h"
 
-typedef enum { MCU_ADD, MCU_SUBTRACT, MCU_MULTIPLY, MCU_MAXIMUM, MCU_MINIMUM, MCU_SQUARED_DIFFERENCE } mcu_operation;
+typedef enum { MCU_ADD, MCU_SUBTRACT, MCU_MULTIPLY, MCU_MAXIMUM, MCU_MINIMUM, MCU_SQUARED_DIFFERENCE, MCU_DIVIDE } mcu_operation;
+
+/* a / b, cut towards 0, which wraps. By 0 it is the end of the range on the side of `a`. */
+MCU_INLINE int32_t mcu_quotient_32(int32_t a, int32_t b)
+{
+    if (b == 0) {
+        return a < 0 ? INT32_MIN : INT32_MAX;
+    }
+    return b == -1 ? (int32_t)(0u - (uint32_t)a) : a / b;
+}
 
 MCU_INLINE int32_t mcu_computed_32(mcu_operation operation, int32_t a, int32_t b)
 {
@@ -20,6 +29,8 @@ MCU_INLINE int32_t mcu_computed_32(mcu_operation operation, int32_t a, int32_t b
         return a > b ? a : b;
     case MCU_MINIMUM:
         return a < b ? a : b;
+    case MCU_DIVIDE:
+        return mcu_quotient_32(a, b);
     default:
         return (int32_t)((x - y) * (x - y));
     }

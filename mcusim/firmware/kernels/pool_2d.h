@@ -73,17 +73,34 @@ static inline void mcu_average_of(const mcu_pool_layer *l, const mcu_in *in, con
     }
 }
 
+/* Four channels at a time; the last ones by themselves. */
 static inline void mcu_maximum_of(const mcu_pool_layer *l, const mcu_in *in, const mcu_taps *taps, int8_t *to)
 {
-    for (int32_t k = 0; k < l->channels; k++) {
-        int32_t largest = -128;
+    const uint32_t lowest = ((uint32_t)l->lowest & 0xFFu) * 0x01010101u;
+    const uint32_t highest = ((uint32_t)l->highest & 0xFFu) * 0x01010101u;
+    for (int32_t k = 0; k < l->channels; k += 4) {
+        const int32_t channels = l->channels - k;
+        uint32_t largest = lowest;
         for (int32_t y = taps->first_row; y < taps->end_row; y++) {
             const int8_t *from = mcu_in_at(in, y, taps->first_col, l->channels) + k;
-            for (int32_t x = taps->first_col; x < taps->end_col; x++, from += l->channels) {
-                largest = *from > largest ? *from : largest;
+            if (channels >= 4) {
+                for (int32_t x = taps->first_col; x < taps->end_col; x++, from += l->channels) {
+                    largest = mcu_larger_bytes(largest, mcu_load_word(from));
+                }
+            } else {
+                for (int32_t x = taps->first_col; x < taps->end_col; x++, from += l->channels) {
+                    largest = mcu_larger_bytes(largest, mcu_load_few(from, channels));
+                }
             }
         }
-        to[k] = mcu_pooled(l, largest);
+        largest = mcu_smaller_bytes(largest, highest);
+        if (channels >= 4) {
+            MCU_MOVE_BYTES(to + k, &largest, sizeof largest);
+        } else {
+            for (int32_t i = 0; i < channels; i++, largest >>= 8) {
+                to[k + i] = (int8_t)(uint8_t)(largest & 0xFFu);
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 #include "fixed_point.h"
 
 /* `rows` rows of `channels` elements.   bits: of an output element, whose lowest value stands for 0. */
-static inline void mcu_softmax(const int32_t *exponentials, int32_t bits, const int8_t *in, int8_t *out, int32_t rows,
+MCU_NOINLINE void mcu_softmax(const int32_t *exponentials, int32_t bits, const int8_t *in, int8_t *out, int32_t rows,
                                int32_t channels)
 {
     const int32_t lowest = bits == 8 ? -128 : -32768, highest = -1 - lowest;

@@ -56,14 +56,19 @@ typedef struct {
 } mcu_sum_fast_layer;
 
 #define MCU_SUM_CLAMP(a) mcu_within(a, l->lowest, l->highest)
-#define MCU_SUM_ROUNDED(y) ((y + (y >> 31) + half) >> second_shift)
-#define MCU_SUM_PLAIN(y) (y)
-#define MCU_SUM_LOOP(rounded, scaled, clamped)                                                                         \
+/* The second operand, scaled; where a rounding shift follows, its ties go away from zero. It has the sign of `z`, or is 0. */
+#define MCU_SUM_PLAIN(z) mcu_smmulr(z, second_multiplier)
+#define MCU_SUM_ROUNDED(z) ((mcu_smmlar(z, second_multiplier, half) + (z >> 31)) >> second_shift)
+/* The first operand is read when the second is done: there is a register for either. */
+#define MCU_SUM_LOOP(scaled_second, scaled, clamped)                                                                   \
     for (const int8_t *end = a + count; a != end;) {                                                                   \
-        const int32_t x = (int32_t)((uint32_t)(int32_t)*a++ << 20) + first_offset;                                     \
         const int32_t z = (int32_t)((uint32_t)(int32_t)*b++ << 21) + second_offset;                                    \
-        const int32_t y = mcu_smmulr(z, second_multiplier);                                                            \
-        *out++ = (int8_t)clamped(scaled(x + 2 * rounded(y), multiplier, c, shift));                                    \
+        int32_t y = scaled_second(z);                                                                                  \
+        MCU_SETTLED(y);                                                                                                \
+        int32_t v;                                                                                                     \
+        MCU_NEXT_BYTE(v, a);                                                                                           \
+        const int32_t x = (int32_t)((uint32_t)v << 20) + first_offset;                                                 \
+        *out++ = (int8_t)clamped(scaled(x + 2 * y, multiplier, c, shift));                                             \
     }
 
 MCU_NOINLINE void mcu_sum_fast(const mcu_sum_fast_layer *l, const int8_t *a, const int8_t *b, int8_t *out,

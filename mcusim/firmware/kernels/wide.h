@@ -5,7 +5,7 @@
 #ifndef MCU_WIDE_H
 #define MCU_WIDE_H
 
-#include "base.h"
+#include "scatter.h"
 
 typedef struct {
     const int8_t *weights;
@@ -109,24 +109,22 @@ MCU_NOINLINE void mcu_fully_connected_16(const mcu_wide_layer *l, const int8_t *
     }
 }
 
-/* The windows are those of the output over the input that it is the gradient of. */
 MCU_NOINLINE void mcu_transpose_conv_16(const mcu_wide_layer *l, const mcu_in *in, const mcu_out *out)
 {
+    const int32_t row_step = l->stride_rows * l->kernel_cols * l->in_c, col_step = l->stride_cols * l->in_c;
     for (int32_t row = out->first_row; row < out->first_row + out->rows; row++) {
+        const mcu_under rows = mcu_taps_under(row, l->before_rows, l->kernel_rows, l->stride_rows, l->in_rows);
         for (int32_t col = out->first_col; col < out->first_col + out->cols; col++) {
+            const mcu_under cols = mcu_taps_under(col, l->before_cols, l->kernel_cols, l->stride_cols, l->in_cols);
             int8_t *to = mcu_out_at(out, row, col, 2 * l->out_c);
-            const int8_t *w = l->weights;
             for (int32_t k = 0; k < l->out_c; k++) {
+                const int8_t *w_row =
+                    l->weights + ((k * l->kernel_rows + rows.first) * l->kernel_cols + cols.first) * l->in_c;
                 int64_t sum = mcu_wide_bias(l, k);
-                for (int32_t ky = 0; ky < l->kernel_rows; ky++) {
-                    const int32_t y = row + l->before_rows - ky;
-                    for (int32_t kx = 0; kx < l->kernel_cols; kx++, w += l->in_c) {
-                        const int32_t x = col + l->before_cols - kx;
-                        if (y % l->stride_rows == 0 && x % l->stride_cols == 0 &&
-                            mcu_wide_is_inside(l, y < 0 ? -1 : y / l->stride_rows, x < 0 ? -1 : x / l->stride_cols)) {
-                            sum += mcu_wide_dot(
-                                w, mcu_in_at(in, y / l->stride_rows, x / l->stride_cols, 2 * l->in_c), l->in_c);
-                        }
+                for (int32_t y = 0; cols.count > 0 && y < rows.count; y++, w_row += row_step) {
+                    const int8_t *from = mcu_in_at(in, rows.source - y, cols.source, 2 * l->in_c), *w = w_row;
+                    for (int32_t x = cols.count; x > 0; x--, w += col_step, from -= 2 * l->in_c) {
+                        sum += mcu_wide_dot(w, from, l->in_c);
                     }
                 }
                 mcu_wide_store(l, sum, k, to + 2 * k);
