@@ -77,7 +77,7 @@ def _flash(graph: Graph) -> Flash:
     return Flash(sum(size for _, size in _stored(graph)), sum(_code(graph).values()), Basis.CALIBRATED)
 
 
-_MODES: WeakKeyDictionary[Graph, list[Mode | None]] = WeakKeyDictionary()
+_MODES: WeakKeyDictionary[Graph, list[frozenset[Mode]]] = WeakKeyDictionary()
 """Of the steps of a network: they are asked for with every schedule, and take the weights' bounds."""
 
 
@@ -86,26 +86,29 @@ def _code(graph: Graph) -> dict[str, int]:
     inner = _calls(graph)[len(steps) :]
     modes = _MODES.get(graph)
     if modes is None:
-        modes = _MODES[graph] = [_mode(graph, step) for step in steps]
-    return code_bytes_of([*(step.signature for step in steps), *inner], [*modes, *[None] * len(inner)])
+        modes = _MODES[graph] = [_modes(graph, step) for step in steps]
+    return code_bytes_of([*(step.signature for step in steps), *inner], [*modes, *[frozenset[Mode]()] * len(inner)])
 
 
-def _mode(graph: Graph, step: StepNode) -> Mode | None:
-    """How a convolution's sums become outputs; None where its weights are not known, and of all else."""
+def _modes(graph: Graph, step: StepNode) -> frozenset[Mode]:
+    """How a convolution's sums become outputs; nothing where its weights are not known, and of all else."""
     axis = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}.get(step.signature.op)
     choice = choose(step.signature)
     if axis is None or choice is None or choice.file in ("wide.h", "computed.h"):
-        return None
+        return frozenset()
     node, prepare = graph.nodes[step.node], OPS[step.signature.op].prepare
     inputs = [None if t == ABSENT else graph.tensors[t] for t in node.inputs]
     if prepare is None or any(t is not None and t.is_constant and t.constant is None for t in inputs):
-        return None
+        return frozenset()
     try:
         prepared = prepare(Call(node.signature, tuple(inputs), (graph.tensors[node.outputs[0]],), ""))
     except McusimError:
-        return None
+        return frozenset()
     accumulator = getattr(prepared, "accumulator", None)
-    return channel_table(accumulator, axis).mode if isinstance(accumulator, Accumulator) else None
+    if not isinstance(accumulator, Accumulator):
+        return frozenset()
+    table = channel_table(accumulator, axis)
+    return frozenset((table.way,)) if choice.file == "conv_2d.h" else table.modes
 
 
 def _code_items(graph: Graph) -> tuple[CodeItem, ...]:
