@@ -3,6 +3,8 @@
 
     python scripts/measure_firmware.py            counts, fits, and writes mcusim/firmware/data/emulated*.json
     python scripts/measure_firmware.py --networks 6       a quick look at the first networks; writes nothing
+    python scripts/measure_firmware.py --judge 40 --seed 7       40 networks drawn with a seed that no fit used, counted
+                                                  and held against what the package predicts; writes nothing
 
 Every network is written as C, built with arm-none-eabi-gcc -O2 for a Cortex-M4, and run in QEMU with a plugin that
 counts between the marks that `-DMODEL_MARK` sets behind every step. The outputs must be the executor's. Needs
@@ -14,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import random
 import re
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from drawn_networks import OURS, drawn_layers, drawn_networks
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
@@ -33,11 +35,10 @@ from mcusim.arguments import the_graph
 from mcusim.errors import McusimError
 from mcusim.execution import execute
 from mcusim.firmware.choice import choose
-from mcusim.frontends.builder import GraphBuilder
-from mcusim.frontends.synthesis import with_seeded_weights
-from mcusim.graph import ABSENT, DType, Graph, Padding, Signature
+from mcusim.graph import ABSENT, Graph, Signature
 from mcusim.ops import OPS
-from mcusim.pricing.emulated import amounts_of
+from mcusim.pricing.emulated import emulation
+from mcusim.pricing.kernel_loops import amounts_of
 from mcusim.schedule import parse_schedule
 from mcusim.simulation.emission import codegen, network_of, seeded
 
@@ -62,8 +63,6 @@ CUT = {
     "mcunet-in0": ("patch:2x2@5", "stream:2@7"),
     "mcunet-in2": ("patch:3x3@13",),
 }
-DRAWN, OURS = 90, "drawn_"
-"""So many layers are drawn, in networks whose names begin so."""
 LARGEST_FILE_BYTES = 1_600_000
 FOLDS = 6
 LAYER, NETWORK = 50_000, 1_000_000
@@ -220,31 +219,6 @@ def by_clang(model: str, plugin: Path, folder: Path) -> int:
     return counts[-1][0] - counts[0][0]
 
 
-def drawn_layers() -> Iterator[tuple[str, Graph]]:
-    """Networks of one layer each, for kernels that few networks use. They are always in the fit, and never judged."""
-    draw = random.Random(0)
-    for number in range(DRAWN):
-        kind = ("any", "any", "wide", "average", "max")[number % 5]
-        builder = GraphBuilder(f"{OURS}{kind}_{number}")
-        size, channels = draw.randint(8, 40), draw.choice((4, 8, 12, 16, 24, 40))
-        if kind == "wide":
-            builder.dtype = DType.INT16
-        x = builder.input((1, size, draw.choice((1, size, draw.randint(8, 40))), channels))
-        padding, stride = draw.choice((Padding.SAME, Padding.VALID)), draw.choice((1, 2))
-        rows, cols = builder.type_of(x).shape[1:3]
-        kernel = draw.randint(2, 5), 1 if cols == 1 else draw.randint(1, 5)
-        if kind == "any":
-            multiplier, dilation = draw.choice(((1, 1), (8 // min(channels, 8), 1), (2, 1), (1, 2)))
-            y = builder.depthwise_conv_2d(x, kernel, stride, padding, multiplier=multiplier, dilation=dilation)
-        elif kind == "wide":
-            y = builder.conv_2d(x, draw.choice((1, 4, 8, 16)), kernel, stride, padding)
-        else:
-            whole = draw.random() < 0.3
-            pool = builder.average_pool_2d if kind == "average" else builder.max_pool_2d
-            y = pool(x, (rows, cols) if whole else kernel, stride, Padding.VALID if whole else padding)
-        yield builder.name, with_seeded_weights(builder.build([y]), number)
-
-
 def jobs(corpus: Path | None) -> Iterator[tuple[str, str | Graph, str]]:
     """(name, model, schedule) of everything that is counted: the networks that are shown first."""
     for name, graph in drawn_layers():
@@ -361,11 +335,41 @@ def fit_document(steps: Sequence[Counted], errors: Errors) -> dict[str, Any]:
     }
 
 
+def tell(errors: Errors) -> None:
+    print(f"layers within 10 %: {np.mean(np.abs(errors.layers) < np.log(1.1)):.1%} of {len(errors.layers)}")
+    print(f"networks within 5 %: {np.mean(np.abs(errors.networks) < np.log(1.05)):.1%} of {len(errors.networks)}")
+
+
+def judge(networks: Iterator[tuple[str, Graph]]) -> None:
+    """What the package predicts beside what is counted, of networks that no fit has seen."""
+    prices = {name: price.instructions for name, price in emulation().prices.items()}
+    errors = Errors([], [])
+    with tempfile.TemporaryDirectory() as made:
+        plugin = built_plugin(Path(made))
+        for name, graph in networks:
+            run, counted = measured(name, graph, "layer", plugin, Path(made) / name)
+            steps = [step for step in counted if step.signature.op in OPS and predicted(prices, step)]
+            expected, taken = (sum(predicted(prices, step) for step in steps), sum(step.instructions for step in steps))
+            large = [step for step in steps if step.instructions > LAYER]
+            errors.layers.extend(math.log(step.instructions / predicted(prices, step)) for step in large)
+            errors.networks.append(math.log(taken / expected))
+            equal = "" if run.is_equal else "; its bytes are not the executor's"
+            print(f"{name}: {taken / 1e6:.2f} M instructions, {expected / taken - 1:+.1%}{equal}", flush=True)
+    tell(errors)
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--corpus", type=Path, help="folder of real networks to count too")
     asked.add_argument("--networks", type=int, help="only so many; writes nothing")
+    asked.add_argument(
+        "--judge", type=int, metavar="N", help="draw so many networks, and hold the package against them"
+    )
+    asked.add_argument("--seed", type=int, default=1, help="of that draw")
     options = asked.parse_args()
+    if options.judge is not None:
+        judge(drawn_networks(options.seed, options.judge))
+        return
     runs: list[Run] = []
     steps: list[Counted] = []
     with tempfile.TemporaryDirectory() as made:
@@ -380,8 +384,7 @@ def main() -> None:
             steps += [step for step in counted if step.signature.op in OPS]
             print(run, flush=True)
     errors = left_out(steps)
-    print(f"layers within 10 %: {np.mean(np.abs(errors.layers) < np.log(1.1)):.1%} of {len(errors.layers)}")
-    print(f"networks within 5 %: {np.mean(np.abs(errors.networks) < np.log(1.05)):.1%} of {len(errors.networks)}")
+    tell(errors)
     if options.networks is None:
         (DATA / "emulated.json").write_text(json.dumps(fit_document(steps, errors), indent=1) + "\n")
         shown = [run._asdict() for run in runs if run.network in SHOWN]

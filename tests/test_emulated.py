@@ -11,7 +11,8 @@ from mcusim import zoo
 from mcusim.boards import load_board
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.graph import Padding
-from mcusim.pricing.emulated import amounts_of, effort_names, emulated_model, emulation
+from mcusim.pricing.emulated import effort_names, emulated_model, emulation
+from mcusim.pricing.kernel_loops import amounts_of
 from mcusim.pricing.prices import coefficients, price_work, step_work
 from mcusim.report import Basis
 from mcusim.runtimes import RUNTIMES
