@@ -11,14 +11,12 @@ from mcusim.boards import load_board
 from mcusim.cli.app import answer
 from mcusim.errors import RuntimeNameError
 from mcusim.pricing.evidence import systems_behind
-from mcusim.pricing.fitting import package_evidence
 from mcusim.pricing.intervals import NORMAL_QUANTILE, Known
 from mcusim.pricing.measurements import family_of, kernel_times, measurements
 from mcusim.pricing.places import _list, find_place
-from mcusim.pricing.prices import coefficients
-from mcusim.pricing.stored import arena_memory, package_calibration
+from mcusim.pricing.stored import package_calibration
 from mcusim.render.reasons import reason_lines
-from mcusim.runtimes import Runtime, find_runtime
+from mcusim.runtimes import find_runtime
 from mcusim.simulation.reasons import TimeReasons, time_reasons
 
 
@@ -61,7 +59,8 @@ def test_the_interval_is_what_its_reasons_say(model: str, board: str, runtime: s
     assert latency.ms is not None
     assert latency.high_ms is not None
     deviation = (why.prices**2 + why.noise**2) ** 0.5
-    assert log(latency.high_ms / latency.ms) == pytest.approx(NORMAL_QUANTILE * why.scale * deviation, rel=1e-6)
+    reach, own = log(latency.high_ms / latency.ms), NORMAL_QUANTILE * why.scale * deviation
+    assert reach > own if why.sibling else reach == pytest.approx(own, rel=1e-6)
     assert sum(part.of_time for part in why.parts) == pytest.approx(1.0, abs=0.05)
     assert [part.deviation for part in why.parts] == sorted((p.deviation for p in why.parts), reverse=True)
 
@@ -90,40 +89,11 @@ def test_boards_are_listed_as_a_sentence_has_them(names: str, sentence: str) -> 
     assert _list(names) == sentence
 
 
-def builds_of(runtime: Runtime) -> list[str]:
-    """Every build of a runtime that networks were measured with, as a user names it."""
-    systems = package_calibration().fit.measured.items()
-    measured = [system for system, networks in systems if networks and system.runtime == runtime.price_family]
-    return sorted({f"{runtime.name}@{s.version}" + (f"+{s.option}" if s.option else "") for s in measured})
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("board_name", ["stm32u585", "stm32l4r5", "stm32h743", "nrf52840"])
-@pytest.mark.parametrize("runtime_name", ["x-cube-ai", "tflm-cmsis-nn", "hale", "plumerai"])
-def test_what_nobody_measured_is_never_surer_than_its_nearest_kin_on_the_board(
-    runtime_name: str, board_name: str
-) -> None:
-    board = load_board(board_name)
-    memory, networks = arena_memory(board), {row.network: row for row in package_evidence() if not row.is_kernel}
-    for name in builds_of(find_runtime(runtime_name)):
-        place = find_place(package_calibration(), find_runtime(name), board, memory)
-        assert place is not None
-        if place.sibling is None:
-            continue
-        kin = f"{runtime_name}@{place.sibling.version}" + (f"+{place.sibling.option}" if place.sibling.option else "")
-        guess, known = (coefficients(find_runtime(other), board, memory) for other in (name, kin))
-        assert guess is not None
-        assert known is not None
-        assert place.networks == 0
-        for row in networks.values():
-            assert guess.interval(row.amounts).high >= known.interval(row.amounts).high
-
-
 def test_an_answer_as_wide_as_its_kin_says_so() -> None:
     report, reasons = reasons_of("mcunet-vww0", "stm32l4r5", "x-cube-ai@10.0")
-    assert reasons.interval.sibling == "10.2+mlperf"
+    assert reasons.interval.sibling == "10.2+mlperf on stm32l4r5"
     text = " ".join(line.plain for line in reason_lines(report, reasons, 300))
-    assert "That would be narrower than for 10.2+mlperf, which was measured there" in text
+    assert "That would be narrower than for 10.2+mlperf on stm32l4r5, which was measured: the wider interval" in text
 
 
 @pytest.mark.parametrize(

@@ -237,7 +237,8 @@ class IntervalReason(NamedTuple):
     known: how much of the system was measured.   prices: of the prices of the work.   noise: of a measured time around
     the model.   scale: what their sum is multiplied with so that left-out times of this kind lie inside four times out
     of five.   parts: the kinds of work that the time is spent on, those that make the interval wide first.
-    sibling: the build whose interval holds, as an own one would be narrower though less is known; "" for an own one.
+    sibling: the build and board whose interval holds, as an own one would be narrower though less is known; "" for an
+    own one.
     """
 
     known: Known
@@ -258,6 +259,7 @@ def interval_reason(amounts: Sequence[float], prices: Coefficients, place: Place
     for work in dict.fromkeys(effort.base for effort in EFFORTS):
         own = np.where([effort.base == work for effort in EFFORTS], shares, 0.0)
         parts.append(Part(work, float(own.sum()), float(own @ prices.covariance @ own) ** 0.5))
+    wider = prices.wider_sibling(amounts)
     return IntervalReason(
         Known.KERNEL if is_alone(amounts) else place.known,
         place.evidence,
@@ -265,5 +267,5 @@ def interval_reason(amounts: Sequence[float], prices: Coefficients, place: Place
         prices.row_variance**0.5,
         prices.scale_at(amounts, variance),
         tuple(sorted([part for part in parts if part.of_time >= _LEAST_SHARE], key=lambda part: -part.deviation)),
-        prices.sibling.version if prices.sibling is not None and prices.is_of_sibling(amounts) else "",
+        "" if wider is None else f"{wider.version} on {wider.board}",
     )

@@ -16,6 +16,7 @@ from mcusim.boards.board import Board
 from mcusim.errors import RuntimeNameError
 from mcusim.pricing.intervals import Known, known_of
 from mcusim.pricing.physics import log_cycles_of
+from mcusim.pricing.siblings import Sibling, siblings_of
 from mcusim.pricing.stored import Calibration
 from mcusim.pricing.systems import UNSTATED, System, series_of
 from mcusim.runtimes import Runtime
@@ -34,8 +35,8 @@ class Place:
     system: what is priced.   sure: the system whose intervals hold; another than `system` where that only stands in
     for a version that nobody measured.   log_physics: the physics' log cycles there.   networks: how many were measured
     on just this system.   evidence: what was measured, in words.   known: how much of `sure` was measured.
-    is_measured_core: whether the runtime was measured on the core.   sibling: where nobody measured `sure` though other
-    builds on its board, the nearest of these: less is known than of it, so that no interval may be narrower than its.
+    is_measured_core: whether the runtime was measured on the core.   siblings: where nobody measured `sure`, the
+    nearest of which more is known, so that no interval may be narrower than theirs.
     """
 
     system: System
@@ -45,7 +46,7 @@ class Place:
     evidence: str
     known: Known
     is_measured_core: bool
-    sibling: System | None = None
+    siblings: tuple[Sibling, ...] = ()
 
 
 def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory: str = "") -> Place | None:
@@ -98,22 +99,8 @@ def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory:
         _evidence(calibration, runtime, system, kin, number if is_stand_in else ""),
         known_of(sure, measured),
         any(other.core == system.core for other in kin),
-        _sibling(sure, best, runtime, kin),
+        siblings_of(sure, system.version, board, runtime.versions, measured),
     )
-
-
-def _sibling(sure: System, stands_in: System, runtime: Runtime, kin: list[System]) -> System | None:
-    """The measured build that shares most with one that was not, on its own board; None where there is none."""
-    if sure in kin:
-        return None
-    order = {version: place for place, version in enumerate(runtime.versions)}
-
-    def farness(system: System) -> tuple[bool, int]:
-        versions = [order.get(version, len(order)) for version in (system.version, stands_in.version)]
-        return system.option != sure.option, abs(versions[0] - versions[1])
-
-    there = [system for system in kin if system.board == sure.board and system.memory == sure.memory]
-    return min(there, key=farness, default=None)
 
 
 def _beside(runtime: Runtime, number: str, kin: list[System]) -> list[System]:

@@ -54,8 +54,8 @@ class Coefficients:
     kernel_scale: those of one operator alone.
     stall_share: the part of all cycles that waits for flash, by the physics.
     version: of the runtime, as measured.   evidence: what stands behind the prices.   basis: calibrated, or
-    provisional where the runtime was never measured on such a core.   sibling: of `Place`, whose intervals no interval
-    here is narrower than.
+    provisional where the runtime was never measured on such a core.   board: of the prices.
+    siblings: of `Place`, whose intervals no interval here is narrower than.
     """
 
     cycles: tuple[float, ...]
@@ -69,7 +69,8 @@ class Coefficients:
     networks: int
     basis: Basis
     model: EffortModel = PUBLISHED
-    sibling: Coefficients | None = None
+    board: str = ""
+    siblings: tuple[Coefficients, ...] = ()
 
     @cached_property
     def _cycles(self) -> NDArray[np.float64]:
@@ -84,13 +85,14 @@ class Coefficients:
         variance = float(parts @ self.covariance @ parts) / total**2
         deviation = sqrt(max(variance, 0.0) + self.row_variance)
         factor = exp(NORMAL_QUANTILE * self.scale_at(amounts, variance) * deviation)
-        if self.sibling is not None:
-            factor = max(factor, self.sibling.interval(amounts).high)
+        factor = max([factor, *[sibling.interval(amounts).high for sibling in self.siblings]])
         return Interval(1.0 / factor, factor)
 
-    def is_of_sibling(self, amounts: Sequence[float]) -> bool:
-        """Whether the interval around so much of each effort is the sibling's, as its own would be narrower."""
-        return self.sibling is not None and replace(self, sibling=None).interval(amounts) != self.interval(amounts)
+    def wider_sibling(self, amounts: Sequence[float]) -> Coefficients | None:
+        """Whose interval around so much of each effort holds, as an own one would be narrower; None for an own one."""
+        by_width = {sibling.interval(amounts).high: sibling for sibling in self.siblings}
+        own = replace(self, siblings=()).interval(amounts).high
+        return by_width[max(by_width)] if by_width and max(by_width) > own else None
 
     def scale_at(self, amounts: Sequence[float], variance: float) -> float:
         """What the deviation of such a network's time is multiplied with.   variance: that of its prices."""
@@ -127,16 +129,20 @@ def coefficients(
     place = find_place(chosen, runtime, board, memory)
     if place is None:
         return _emulated(board) if runtime.price_family == EMULATED_FAMILY else None
-    own = _coefficients(chosen, board, place, place.system, place.sure)
-    if place.sibling is None:
-        return own
-    return replace(own, sibling=_coefficients(chosen, board, place, place.sibling, place.sibling))
+    own = _coefficients(chosen, board, place, place.system, place.sure, place.log_physics)
+    siblings = [
+        _coefficients(chosen, board, place, sibling.system, sibling.system, sibling.log_physics)
+        for sibling in place.siblings
+    ]
+    return replace(own, siblings=tuple(siblings)) if siblings else own
 
 
-def _coefficients(chosen: Calibration, board: Board, place: Place, system: System, sure: System) -> Coefficients:
-    """Prices of a system at a place, and how sure they are.   sure: the system whose intervals hold."""
-    prices = chosen.fit.posterior(system, place.log_physics)
-    certainty = prices if sure == system else chosen.fit.posterior(sure, place.log_physics)
+def _coefficients(
+    chosen: Calibration, board: Board, place: Place, system: System, sure: System, log_physics: Sequence[float]
+) -> Coefficients:
+    """Prices of a system, and how sure they are.   sure: whose intervals hold."""
+    prices = chosen.fit.posterior(system, log_physics)
+    certainty = prices if sure == system else chosen.fit.posterior(sure, log_physics)
     log_prices = prices.log_prices.tolist()
     if not all(abs(price) < MOST_LOG_PRICE for price in log_prices):
         what = f"its prices on {board.name} are no numbers of cycles"
@@ -152,6 +158,7 @@ def _coefficients(chosen: Calibration, board: Board, place: Place, system: Syste
         place.evidence,
         place.networks,
         Basis.CALIBRATED if place.is_measured_core else Basis.PROVISIONAL,
+        board=system.board,
     )
 
 

@@ -68,7 +68,7 @@ def reason_lines(report: Report, reasons: TimeReasons, width: int) -> list[Text]
 def _of_sibling(interval: IntervalReason) -> str:
     if not interval.sibling:
         return ""
-    return f"That would be narrower than for {interval.sibling}, which was measured there: the wider interval is used. "
+    return f"That would be narrower than for {interval.sibling}, which was measured: the wider interval is used. "
 
 
 def _capital(text: str) -> str:
