@@ -14,6 +14,7 @@ from mcusim.errors import PlanError
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.tflite import read_tflite
 from mcusim.graph import Graph, Padding, signature
+from mcusim.lowering import reorder as reordering
 from mcusim.lowering.lower import lower
 from mcusim.lowering.reorder import check_order, reorder
 from mcusim.lowering.rules import LoweringRules
@@ -189,3 +190,45 @@ def test_corpus_networks_in_their_best_order(corpus_model):
     assert (reordered.old_peak_bytes, reordered.peak_bytes) == IMPROVED.get(corpus_model.name, (same, same))
     effects = [n.name for n in graph.nodes if n.op in ("READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE")]
     assert [n.name for n in reordered.graph.nodes if n.name in effects] == effects
+
+
+def binary_tree(leaves: int) -> Graph:
+    """All leaves are computed first, then added in pairs."""
+    builder = GraphBuilder(f"tree of {leaves} leaves")
+    source = builder.op("RELU", (builder.input((1, 8, 8, 4)),))
+    level = [builder.op("RELU", (source,)) for _ in range(leaves)]
+    while len(level) > 1:
+        level = [builder.op("ADD", (a, b)) for a, b in zip(level[::2], level[1::2], strict=True)]
+    return builder.build(level)
+
+
+def sum_of_branches(branches: int) -> Graph:
+    """All branches are computed first, then added to the sum, one after the other."""
+    builder = GraphBuilder(f"{branches} branches")
+    source = total = builder.op("RELU", (builder.input((1, 8, 8, 4)),))
+    for branch in [builder.op("RELU", (source,)) for _ in range(branches)]:
+        total = builder.op("ADD", (total, branch))
+    return builder.build([total])
+
+
+@pytest.mark.slow
+def test_crowds_of_branches_are_reordered_within_the_limit_of_steps_tried():
+    """No search ends on these: what is found by going on from where it stopped is one branch after the other."""
+    one_map = 8 * 8 * 4
+    tree = reorder(binary_tree(1024), TFLM)  # the source, a sum for each level, and the branch
+    assert tree.peak_bytes == (1 + 10 + 1) * one_map
+    assert not tree.proved
+    summed = reorder(sum_of_branches(1000), TFLM)  # the source, the sum, its branch and the new sum
+    assert summed.peak_bytes == 4 * one_map
+    for reordered in (tree, summed):
+        check_order(reordered.graph, range(len(reordered.graph.nodes)))
+
+
+def test_steps_tried_are_limited(monkeypatch: pytest.MonkeyPatch):
+    graph = sum_of_branches(60)
+    monkeypatch.setattr(reordering, "STEPS_TRIED", 100)
+    tried = []
+    after = reordering._after
+    monkeypatch.setattr(reordering, "_after", lambda *given: tried.append(given) or after(*given))
+    assert reorder(graph, TFLM).peak_bytes == 4 * 8 * 8 * 4
+    assert len(tried) < 100 + 61 + 2 * (100 + 2 * 121)  # the search, its last set, and two ways to the end

@@ -4,6 +4,8 @@ What is alive at a step depends on which steps ran before, not on their order. S
 executed steps, and the best path is the one whose fullest step is the least full: a search that always extends the
 set reached with the lowest peak finds it, and the first complete set that it takes up is proved minimal. A step that
 frees at least what it adds, and that the peak so far has room for, is taken at once: no order gains by delaying it.
+Where that takes too many sets, the best of two ways to the end is taken, from the set that has come farthest and from
+the start, always by the step that keeps the least alive; the search then proves a bound only.
 
 Nodes with side effects (variables, unknown operators) keep their order among each other. The nodes, their inputs and
 their numbers are untouched: an order that keeps every producer before its readers gives the same outputs.
@@ -11,9 +13,10 @@ their numbers are untouched: an order that keeps every producer before its reade
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
+from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 from mcusim.errors import PlanError
@@ -31,6 +34,10 @@ __all__ = ["Reordered", "check_order", "reorder"]
 
 SETS = 20_000
 """Sets of executed steps that the search takes up at most."""
+STEPS_TRIED = 200_000
+"""Steps that may come next, over all sets, that the search tries at most. Each may become a set that is kept."""
+BITS_KEPT = 400_000_000
+"""Of all sets together, at most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +126,7 @@ class _Step(NamedTuple):
     """
 
     before: int
+    unlocks: tuple[int, ...]
     touches: tuple[int, ...]
     scratch_bytes: int
     takes_over: tuple[tuple[int, int], ...]
@@ -153,7 +161,7 @@ def _model(program: Program, rules: LoweringRules) -> _Model:
     all_tenants = [_tenant(program, index, users[tenant]) for index, tenant in place.items()]
     needed = _needed(program.graph, {step.node: time for time, step in enumerate(steps)})
     effects = 0
-    rows = []
+    befores = []
     for time, step in enumerate(steps):
         before = 0
         for node in (step.node, *step.absorbed):
@@ -161,11 +169,18 @@ def _model(program: Program, rules: LoweringRules) -> _Model:
                 before |= needed.get(tensor, 0)
         if _has_side_effect(program.graph, step.node):
             before |= effects
-            effects |= 1 << time
+            effects = 1 << time
+        befores.append(before & ~(1 << time))
+    unlocks: list[list[int]] = [[] for _ in steps]
+    for time, before in enumerate(befores):
+        for earlier in _bits(before):
+            unlocks[earlier].append(time)
+    rows = []
+    for time, step in enumerate(steps):
         scratch = [program.buffers[use.buffer] for use in step.scratch]
         scratch_bytes = sum([buffer.size_bytes for buffer in scratch if buffer.kind is BufferKind.SCRATCH])
         over = _takes_over(program, rules, step, place)
-        rows.append(_Step(before & ~(1 << time), touched[time], scratch_bytes, over))
+        rows.append(_Step(befores[time], tuple(unlocks[time]), touched[time], scratch_bytes, over))
     return _Model(tuple(rows), tuple(all_tenants), (1 << len(steps)) - 1)
 
 
@@ -221,12 +236,14 @@ def _takes_over(
 class _Reached(NamedTuple):
     """A set of executed steps, best first in a heap.
 
-    missing: steps still to run.   done: bits.   alive_bytes: after the last step.   path: steps, newest first.
+    missing: steps still to run.   done, ready: steps that have run, and that may run next, as bits.
+    alive_bytes: after the last step.   path: steps, newest first.
     """
 
     peak_bytes: int
     missing: int
     done: int
+    ready: int
     alive_bytes: int
     path: _Path
 
@@ -237,39 +254,56 @@ _Path: TypeAlias = "tuple[int, _Path] | None"
 def _search(model: _Model, old_peak: int, limit: int) -> tuple[list[int] | None, int]:
     """An order whose peak is below `old_peak`, or None, and a bound below which no order's peak is."""
     always = sum([tenant.size_bytes for tenant in model.tenants if tenant.always])
-    start = _Reached(0, len(model.steps), 0, always, None)
+    ready = sum([1 << time for time, step in enumerate(model.steps) if not step.before])
+    start = _Reached(0, len(model.steps), 0, ready, always, None)
+    most_tried = min(STEPS_TRIED, BITS_KEPT // max(len(model.steps), 1))
     heap = [start]
     least: dict[int, int] = {0: 0}
-    taken_up = 0
+    taken_up = tried = 0
     while heap:
         reached = heappop(heap)
         if not reached.missing:
             return _order(reached.path), reached.peak_bytes
         if least[reached.done] < reached.peak_bytes:
             continue
-        if taken_up >= limit:
+        if taken_up >= limit or tried >= most_tried:
             deepest = min([reached, *heap], key=lambda r: (r.missing, r.peak_bytes, r.done))
-            dived = _dive(model, deepest)
+            dives = [_dive(model, each, most_tried) for each in (deepest, start)]
+            dived = min(dives, key=lambda r: r.peak_bytes)
             return (_order(dived.path) if dived.peak_bytes < old_peak else None), reached.peak_bytes
         taken_up += 1
         for following in _following(model, reached):
+            tried += 1
             if following.peak_bytes < min(old_peak, least.get(following.done, old_peak)):
                 least[following.done] = following.peak_bytes
                 heappush(heap, following)
     return None, old_peak
 
 
-def _following(model: _Model, reached: _Reached) -> list[_Reached]:
-    """The sets one step further; only one where a step costs nothing."""
+def _following(model: _Model, reached: _Reached, most: int | None = None) -> list[_Reached]:
+    """The sets one step further; only one where a step costs nothing.
+
+    most: steps that are tried, beside those that wait for the last one.
+    """
     following = []
-    for time, step in enumerate(model.steps):
-        if reached.done >> time & 1 or step.before & ~reached.done:
-            continue
+    times: Iterable[int] = _bits(reached.ready)
+    if most is not None:
+        freed = [] if reached.path is None else model.steps[reached.path[0]].unlocks
+        times = [*[time for time in freed if reached.ready >> time & 1], *islice(times, most)]
+    for time in times:
         after = _after(model, reached, time)
         if after.alive_bytes <= reached.alive_bytes and after.peak_bytes <= reached.peak_bytes:
             return [after]
         following.append(after)
     return following
+
+
+def _bits(mask: int) -> Iterator[int]:
+    """The places of the ones, in rising order."""
+    while mask:
+        lowest = mask & -mask
+        yield lowest.bit_length() - 1
+        mask ^= lowest
 
 
 def _after(model: _Model, reached: _Reached, time: int) -> _Reached:
@@ -295,13 +329,21 @@ def _after(model: _Model, reached: _Reached, time: int) -> _Reached:
             during -= tenant.size_bytes
             break
     peak = max(reached.peak_bytes, during + step.scratch_bytes)
-    return _Reached(peak, reached.missing - 1, done, alive - freed, (time, reached.path))
+    ready = reached.ready & ~(1 << time)
+    for later in step.unlocks:
+        if not model.steps[later].before & ~done:
+            ready |= 1 << later
+    return _Reached(peak, reached.missing - 1, done, ready, alive - freed, (time, reached.path))
 
 
-def _dive(model: _Model, reached: _Reached) -> _Reached:
-    """To the end from here, always by the step that keeps peak and memory lowest."""
+def _dive(model: _Model, reached: _Reached, most_tried: int) -> _Reached:
+    """To the end from here, always by the step that keeps peak and memory lowest, of the first few that may come next.
+
+    most_tried: steps that are tried in all.
+    """
+    each = max(most_tried // max(reached.missing, 1), 1)
     while reached.missing:
-        reached = min(_following(model, reached), key=lambda r: (r.peak_bytes, r.alive_bytes, r.done))
+        reached = min(_following(model, reached, each), key=lambda r: (r.peak_bytes, r.alive_bytes, r.done))
     return reached
 
 
