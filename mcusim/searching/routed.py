@@ -26,7 +26,8 @@ Progress = Callable[[str, int, int], None]
 class Routed:
     """Stages and layers of a network as hops between bounds, for each place that its input may have.
 
-    stages: all that could be worth having, whatever the place.   batch, entry: where each is in `options`.
+    stages: all that could be worth having, whatever the place.   batch, entry: where each is in `options`, of which
+    only the names are kept: of a chain of 300 layers the figures are gigabytes.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Routed:
         batches = self.costs.batches() if space.stages and space.kinds else []
         for done, ends in enumerate(batches, start=1):
             for options in self.costs.stages_to(ends):
-                self.options.append(options)
+                self.options.append(options.without_figures())
                 hops_of.append(self._worthwhile(options))
             if progress is not None:
                 progress("pricing stages", done, len(batches))
@@ -59,13 +60,12 @@ class Routed:
 
     def front(self) -> list[tuple[Path, InputPlace]]:
         """Cheapest first."""
-        routes = [self._routes(*one) for one in self.places]
         paths: list[Path] = []
         origin: dict[Path, InputPlace] = {}
-        for one, (where, *_) in zip(routes, self.places, strict=True):
-            paths = front_of(one, paths, self._report_round)
+        for one in self.places:
+            paths = front_of(self._routes(*one), paths, self._report_round)
             for path in paths:
-                origin.setdefault(path, where)
+                origin.setdefault(path, one.place)
         return [(path, origin[path]) for path in sorted(paths, key=lambda path: path.cycles)]
 
     def _report_round(self, rounds: int) -> None:
@@ -80,7 +80,7 @@ class Routed:
                 worse &= self.around[where].are_no_worse(options)
             elif stage_first:  # there is nothing else to start with
                 worse[:] = False
-        chosen = np.flatnonzero(~worse)
+        chosen = np.flatnonzero(~worse & options.are_unbeaten())
         return Hops(
             np.full(len(chosen), options.first, np.int64),
             options.ends[chosen // options.cycles.shape[1]],
@@ -108,7 +108,7 @@ class Routed:
             if edge.first > at:
                 stages.append(StageSpec(StageKind.LAYER, edge.first - at))
             options = self.options[self.batch[edge.option]]
-            row, entry = divmod(int(self.entry[edge.option]), options.cycles.shape[1])
+            row, entry = divmod(int(self.entry[edge.option]), options.entries)
             stages.append(options.spec(row, entry))
             at = edge.end
         return Schedule(tuple(stages))

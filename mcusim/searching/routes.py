@@ -55,6 +55,8 @@ class Hops(NamedTuple):
 
     def where(self, keep: Bools | Ints) -> Hops:
         """Some of them."""
+        if keep.dtype == np.bool_ and keep.all():  # they may be millions
+            return self
         held = tuple([h[keep] for h in self.held_bytes])
         return Hops(self.first[keep], self.end[keep], self.option[keep], self.live_bytes[keep], held, self.cycles[keep])
 

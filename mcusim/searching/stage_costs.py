@@ -57,6 +57,11 @@ ENTRIES_AT_ONCE = 1 << 14
 """Entries of an array, at most, where there are several ends: what still fits a processor's cache."""
 
 
+_NO_BYTES: Ints = np.zeros((0, 0), np.int64)
+_NO_CYCLES: Floats = np.zeros((0, 0))
+_MOST_BYTES = np.iinfo(np.int64).max
+
+
 class Options(NamedTuple):
     """All ways to run computing nodes [first, end) as one cut stage, for several ends.
 
@@ -74,6 +79,32 @@ class Options(NamedTuple):
     live_bytes: Ints
     held_bytes: dict[str, Ints]
     cycles: Floats
+
+    @property
+    def entries(self) -> int:
+        """Ways to run a stage, for each end."""
+        return self.grids + len(self.heights)
+
+    def without_figures(self) -> Options:
+        """What `spec` needs."""
+        return self._replace(live_bytes=_NO_BYTES, held_bytes={}, cycles=_NO_CYCLES)
+
+    def are_unbeaten(self) -> Bools:
+        """Ways that no other way of the same stage beats: with no more bytes alive and held, and no more cycles.
+
+        Of equal ways the first is unbeaten. Only ways that hold least are taken as rivals.
+        """
+        holds_least = np.ones(self.cycles.shape, np.bool_)
+        for held in self.held_bytes.values():
+            holds_least &= held == held.min(axis=1, keepdims=True, initial=_MOST_BYTES)
+        order = np.lexsort((self.cycles, self.live_bytes), axis=1)
+        cycles = np.take_along_axis(self.cycles, order, axis=1)
+        rivals = np.where(np.take_along_axis(holds_least, order, axis=1), cycles, np.inf)
+        least_before = np.full(cycles.shape, np.inf)
+        least_before[:, 1:] = np.minimum.accumulate(rivals, axis=1)[:, :-1]
+        unbeaten = np.empty(cycles.shape, np.bool_)
+        np.put_along_axis(unbeaten, order, cycles < least_before, axis=1)
+        return unbeaten
 
     def spec(self, row: int, entry: int) -> StageSpec:
         """The stage that an entry stands for."""
