@@ -12,7 +12,14 @@ from contextvars import ContextVar
 
 from mcusim.errors import MemoryLimitError
 
-__all__ = ["DEFAULT_LIMIT_BYTES", "memory_limit", "memory_limit_bytes", "refuse_beyond", "set_memory_limit"]
+__all__ = [
+    "DEFAULT_LIMIT_BYTES",
+    "memory_limit",
+    "memory_limit_bytes",
+    "refuse_beyond",
+    "set_memory_limit",
+    "shown_bytes",
+]
 
 DEFAULT_LIMIT_BYTES = 2 << 30
 _limit_bytes: ContextVar[int] = ContextVar("limit_bytes", default=DEFAULT_LIMIT_BYTES)
@@ -42,10 +49,17 @@ def refuse_beyond(size_bytes: int, what: str, *, where: str) -> None:
     """Raise MemoryLimitError where `size_bytes` are more than the limit.   what: "running it", "reading it", ..."""
     limit = _limit_bytes.get()
     if size_bytes > limit:
-        sentence = f"{what} would take {_shown(size_bytes)} of memory, and {_shown(limit)} are allowed"
+        asked, allowed = shown_bytes(size_bytes), shown_bytes(limit)
+        if asked == allowed:
+            asked, allowed = f"{size_bytes:,} bytes", f"{limit:,} bytes"
+        sentence = f"{what} would take {asked} of memory, and {allowed} are allowed"
         fix = "raise --max-memory, or ask for less"
         raise MemoryLimitError(sentence, where=where, fix=fix)
 
 
-def _shown(size_bytes: int) -> str:
-    return f"{size_bytes / (1 << 30):,.1f} GiB" if size_bytes >= 1 << 28 else f"{size_bytes / (1 << 20):,.1f} MiB"
+def shown_bytes(size_bytes: int) -> str:
+    """A size in the unit that suits it."""
+    for unit, unit_bytes, least_bytes in (("GiB", 1 << 30, 1 << 30), ("MiB", 1 << 20, 1 << 17)):
+        if size_bytes >= least_bytes:
+            return f"{size_bytes / unit_bytes:,.1f} {unit}"
+    return f"{size_bytes:,} byte{'s' if size_bytes != 1 else ''}"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import re
 import resource
+import subprocess
 import sys
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +23,7 @@ from mcusim import execute, load
 from mcusim.cli.app import answer
 from mcusim.cli.exec import read_inputs
 from mcusim.errors import InputError, McusimError, MemoryLimitError, ModelError
-from mcusim.files import MOST_TOML_BYTES, content_of, exists, is_dir, is_file, parse_toml
+from mcusim.files import MOST_TOML_BYTES, content_of, exists, is_dir, is_file, parse_json, parse_toml, text_of, toml_of
 from mcusim.frontends.array_files import read_arrays
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
@@ -103,8 +105,79 @@ def test_encrypted_archives_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/zero")
 def test_files_without_an_end_are_left() -> None:
-    with memory_limit(1 << 20), pytest.raises(OSError, match="more than 1 MiB"):
+    with memory_limit(1 << 20), pytest.raises(OSError, match=r"more than 1\.0 MiB"):
         content_of("/dev/zero")
+
+
+def test_a_file_takes_what_it_holds_and_no_more(tmp_path: Path) -> None:
+    """`read(most)` allocates all of it beforehand: with the limit that the system enforces, small files failed."""
+    path = tmp_path / "small"
+    path.write_bytes(b"abc")
+    tracemalloc.start()
+    try:
+        assert content_of(path, 2 << 30) == b"abc"
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 4 << 20
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, (1 << 20) - 1, 1 << 20, (3 << 20) + 5])
+def test_files_and_pipes_are_read_whole(size_bytes: int, tmp_path: Path) -> None:
+    content, path = bytes(range(251)) * (size_bytes // 251 + 1), tmp_path / "file"
+    content = content[:size_bytes]
+    path.write_bytes(content)
+    assert content_of(path) == content
+    with subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE) as cat:
+        assert cat.stdout is not None
+        assert content_of(f"/dev/fd/{cat.stdout.fileno()}") == content
+    if size_bytes:
+        with pytest.raises(OSError, match="more than"):
+            content_of(path, size_bytes - 1)
+
+
+@pytest.mark.parametrize(
+    ("limit", "size", "told"),
+    [
+        (1, 5, "5 bytes of memory, and 1 byte are"),
+        (2 << 30, (2 << 30) + 1, "2,147,483,649 bytes of memory, and 2,147,483,648 bytes are"),
+        (1 << 20, 3 << 30, "3.0 GiB of memory, and 1.0 MiB are"),
+    ],
+)
+def test_both_sizes_can_be_told_apart(limit: int, size: int, told: str) -> None:
+    with memory_limit(limit), pytest.raises(MemoryLimitError) as caught:
+        refuse_beyond(size, "it", where="here")
+    assert told in str(caught.value)
+
+
+MARKED = {"utf-8-sig": "a mark", "utf-16": "UTF-16, as PowerShell redirects"}
+
+
+@pytest.mark.parametrize("encoding", MARKED)
+def test_text_may_carry_a_mark(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text('{"a": 1}\nb', encoding=encoding)
+    assert text_of(path) == '{"a": 1}\nb'
+    path.write_text('{"a": 1}', encoding=encoding)
+    assert parse_json(content_of(path), dict) == {"a": 1}
+    path.write_text("a = 1", encoding=encoding)
+    assert toml_of(path) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b'{"a":' * 10**5, "nested too deeply"),
+        (b"\xff{}", "no UTF-8 text"),
+        (b"\xff\xfe{", "no UTF-8 text"),
+        (b"{} {}", "trailing"),
+        (b"[]", "Expected `object`"),
+    ],
+)
+def test_json_that_is_none_is_a_value_error(content: bytes, told: str) -> None:
+    with pytest.raises(ValueError, match=told) as caught:
+        parse_json(content, dict)
+    assert "recursion" not in str(caught.value)
 
 
 PACKAGE = Path(content_of.__code__.co_filename).parent
@@ -230,8 +303,6 @@ def test_export_does_not_write_a_file_called_dash(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full")
 def test_a_full_device_is_a_sentence() -> None:
-    import subprocess
-
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "mcusim", "--help"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)

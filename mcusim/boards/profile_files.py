@@ -22,7 +22,7 @@ import msgspec
 
 from mcusim.boards.profile_template import TEMPLATE
 from mcusim.errors import ProfileError
-from mcusim.files import parse_toml
+from mcusim.files import is_circular, is_here_gone, parse_toml, reason_of
 from mcusim.units import parse_bytes, parse_hz
 
 __all__ = ["decode", "is_path", "profile_template", "read_toml", "readable_part", "show"]
@@ -89,18 +89,17 @@ def _read(path: Path, where: str) -> str:
     try:
         if path.is_dir():
             raise ProfileError("this is a folder, not a profile", where=where, fix="name one .toml file in it")
-        if not path.exists():
+        if not path.exists() and not is_circular(path) and (path.is_absolute() or not is_here_gone()):
             raise ProfileError(
                 "there is no such file", where=where, fix=f"`mcusim profiles` lists the built-in boards; {_LOOK}"
             )
-        if not path.is_file():  # a pipe or a device: reading it could wait for ever
+        if path.exists() and not path.is_file():  # a pipe or a device: reading it could wait for ever
             raise ProfileError("this is not a regular file", where=where, fix="copy the profile into a file")
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
         raise ProfileError(
-            f"cannot be read ({reason})", where=where, fix="check the path and its permissions"
+            f"cannot be read ({reason_of(error)})", where=where, fix="check the path and its permissions"
         ) from None
     if len(content) > MAX_FILE_BYTES:
         raise ProfileError(f"the file is longer than {MAX_FILE_BYTES} bytes", where=where, fix=_LOOK)

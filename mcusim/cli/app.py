@@ -20,6 +20,7 @@ from mcusim.cli.memory import limits_kept
 from mcusim.cli.shell import complain, replace_unprintable, silence
 from mcusim.cli.usage import UsageError, explain
 from mcusim.errors import McusimError
+from mcusim.files import HERE_IS_GONE, is_here_gone, reason_of
 from mcusim.version import __version__
 from mcusim.wording import in_shell, without_options
 
@@ -184,11 +185,9 @@ def _with_bare_json(words: Sequence[str]) -> list[str]:
 
 def _not_served(error: OSError) -> str:
     """What the system did not do, as a sentence."""
-    try:
-        os.getcwd()
-    except OSError:
-        return "the folder that this runs in is gone, or may not be entered; change to another"
-    return f"{_file_of(error)}: {error.strerror or error}; check the path, its permissions and the room there"
+    if is_here_gone():
+        return f"{HERE_IS_GONE}; change to another"
+    return f"{_file_of(error)}: {reason_of(error)}; check the path, its permissions and the room there"
 
 
 def _file_of(error: OSError) -> str:

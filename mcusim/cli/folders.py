@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from mcusim.errors import OutputError
-from mcusim.files import exists, is_dir, is_file, text_of
+from mcusim.files import content_of, is_dir, is_file, lies_there, not_written, parse_json, reason_of
 
 __all__ = ["write_folder"]
 
@@ -45,22 +44,24 @@ def write_folder(files: Mapping[str, str], target: str, marker: str) -> None:
             for unused in stale:
                 unused.unlink()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        fix = "check that there is room and that the folder may be written to"
+        reason, fix = not_written(error)
         raise OutputError(f"cannot write {target} ({reason})", where="-o", fix=fix) from None
 
 
 def _refuse_foreign(folder: Path, target: str, marker: str) -> None:
     fix = "name a folder that is new, empty, or that this command wrote"
     try:
-        if not target or (exists(folder) and not is_dir(folder)):
-            what = f"{target} is a file" if target else "the name is empty"
+        if not target or (lies_there(folder) and not is_dir(folder)):
+            leads_nowhere = "is a link that leads to no folder"
+            what = (
+                f"{target} {leads_nowhere if folder.is_symlink() else 'is a file'}" if target else "the name is empty"
+            )
             raise OutputError(what, where="-o", fix=fix)
         if not is_dir(folder) or not any(folder.iterdir()):
             return
         ours = _is_ours(folder / marker)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = reason_of(error)
         raise OutputError(f"cannot read {target[:200]} ({reason})", where="-o", fix=fix) from None
     if not ours:
         raise OutputError(f"{target} holds files that mcusim did not write", where="-o", fix=fix)
@@ -77,7 +78,7 @@ def _is_ours(marker: Path) -> bool:
     if not is_file(marker):
         return False
     try:
-        document = json.loads(text_of(marker))
+        document = parse_json(content_of(marker), dict)
     except ValueError:
         return False
-    return isinstance(document, dict) and {"schema_version", "schedule", "sram"} <= set(document)
+    return {"schema_version", "schedule", "sram"} <= set(document)

@@ -18,7 +18,8 @@ from mcusim.cli.shell import (
     terminal_width,
     write_output,
 )
-from mcusim.errors import InputError
+from mcusim.errors import InputError, OutputError
+from mcusim.files import not_written
 from mcusim.gating.comparing import compare_reports, read_report
 from mcusim.question import Question
 from mcusim.render.boards import board_lines
@@ -126,11 +127,19 @@ def tell_report(
         show(report_lines(report, terminal_width(), glyphs(), layers))
 
 
+def _make_folder(folder: str, target: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        reason, fix = not_written(error)
+        raise OutputError(f"cannot write {target} ({reason})", where="--update-baseline", fix=fix) from None
+
+
 def write_baseline(report: Report, target: str) -> None:
     """Write the document, and on standard error what changed from the one before."""
     before = read_report(target) if os.path.exists(target) else None
     if before is None and target != STDOUT:
-        os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
+        _make_folder(os.path.dirname(target) or ".", target)
     write_output(document(report.to_dict()), target, "--update-baseline")
     if before is None:
         complain(f"{target}: a new baseline")

@@ -11,7 +11,7 @@ from mcusim.errors import InputError
 from mcusim.evaluating.dataset import Dataset, Form, Reading, Sample
 from mcusim.evaluating.images import SUFFIXES
 from mcusim.evaluating.labels import numbered
-from mcusim.files import text_of
+from mcusim.files import reason_of, text_of
 
 __all__ = ["class_folders", "images_in", "inner_split", "read_flat_imagenet", "read_folders"]
 
@@ -141,8 +141,8 @@ def _read_truth(truth: Path, images: Sequence[Path], reading: Reading) -> tuple[
     """Label by stem of the image's name. Three forms: `image label`, `image,label ...`, or one number a line."""
     try:
         lines = text_of(truth).splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+    except (OSError, ValueError) as error:
+        reason = reason_of(error)
         raise InputError(f"it cannot be read ({reason})", where=str(truth), fix="check --labels") from None
     words = [re.split(r"[,\s]+", line.strip()) for line in lines if line.strip()]
     if all(len(row) == 1 for row in words):

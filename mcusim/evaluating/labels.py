@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mcusim.errors import InputError
 from mcusim.evaluating.dataset import Reading
-from mcusim.files import text_of
+from mcusim.files import reason_of, text_of
 
 __all__ = ["numbered", "read_classes"]
 
@@ -15,8 +15,8 @@ def read_classes(path: str) -> tuple[str, ...]:
     """The names of a network's classes, one a line, in the order of its outputs. Raises InputError."""
     try:
         lines = text_of(path).splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+    except (OSError, ValueError) as error:
+        reason = reason_of(error)
         raise InputError(f"it cannot be read ({reason})", where=f"--classes {path}", fix="check the path") from None
     while lines and not lines[-1].strip():
         lines.pop()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mcusim import zoo
 from mcusim.errors import InputError, ModelError
 from mcusim.evaluating.subject import Subject, real_range
-from mcusim.files import is_file, toml_of
+from mcusim.files import is_file, reason_of, toml_of
 from mcusim.graph import DType, Graph, Tensor
 from mcusim.zoo.declarations import Channels, Detection, Integers, Preprocessing, Resize
 
@@ -148,7 +148,7 @@ def _read_file(path: str) -> tuple[dict[str, Any], Detection | None]:
     try:
         content = toml_of(path)
     except OSError as error:
-        what = f"it cannot be read ({error.strerror or error})"
+        what = f"it cannot be read ({reason_of(error)})"
         raise InputError(what, where=f"--preprocess {path}", fix="check the path") from None
     except ValueError as error:
         raise InputError(f"it is no TOML ({error})", where=f"--preprocess {path}", fix="correct it") from None

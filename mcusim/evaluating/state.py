@@ -20,7 +20,7 @@ import numpy as np
 from mcusim.errors import InputError, OutputError
 from mcusim.evaluating.dataset import Dataset
 from mcusim.evaluating.decoding import Prediction
-from mcusim.files import NOT_PARSED, content_of, exists, is_file, not_written
+from mcusim.files import NOT_PARSED, content_of, exists, is_file, not_written, reason_of
 
 __all__ = ["State", "data_key", "read_state"]
 
@@ -76,8 +76,8 @@ def read_state(path: Path, key: Mapping[str, str]) -> State:
         raise InputError("it is no regular file", where=where, fix="name another file")
     try:
         lines = _whole_lines(path).decode("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+    except (OSError, ValueError) as error:
+        reason = reason_of(error)
         raise InputError(f"it cannot be read ({reason})", where=where, fix="name another file") from None
     if not lines:
         if path.stat().st_size:

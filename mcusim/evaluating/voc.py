@@ -12,7 +12,7 @@ from pathlib import Path
 from mcusim.errors import InputError
 from mcusim.evaluating.dataset import Box, Dataset, Form, Reading, Sample
 from mcusim.evaluating.images import SUFFIXES
-from mcusim.files import is_dir, is_file, text_of
+from mcusim.files import is_dir, is_file, reason_of, text_of
 
 __all__ = ["CLASSES", "is_voc", "read_voc", "voc_folder"]
 
@@ -89,7 +89,7 @@ def _sample(root: Path, identifier: str, numbers: dict[str, int]) -> Sample:
         boxes = [_box(item, numbers) for item in tree.iterfind("object")]
         name = tree.findtext("filename") or f"{identifier}.jpg"
     except OSError as error:
-        what = f"it cannot be read ({error.strerror or error})"
+        what = f"it cannot be read ({reason_of(error)})"
         raise InputError(what, where=str(annotation), fix="unpack all annotations") from None
     except (ElementTree.ParseError, ValueError, TypeError) as error:
         raise InputError(f"it is no annotation ({error})", where=str(annotation), fix="unpack it again") from None

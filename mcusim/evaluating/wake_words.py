@@ -18,7 +18,7 @@ from mcusim.errors import InputError
 from mcusim.evaluating.dataset import Dataset, Form, Reading, Sample
 from mcusim.evaluating.folders import require_two
 from mcusim.evaluating.images import SUFFIXES
-from mcusim.files import content_of, is_dir, is_file
+from mcusim.files import content_of, is_dir, is_file, parse_json, reason_of
 
 __all__ = ["annotation_files", "read_wake_words"]
 
@@ -93,11 +93,11 @@ def _root(file: Path) -> Path:
 
 def _read(file: Path) -> _File:
     try:
-        return msgspec.json.decode(content_of(file), type=_File)
+        return parse_json(content_of(file), _File)
     except OSError as error:
-        what = f"it cannot be read ({error.strerror or error})"
+        what = f"it cannot be read ({reason_of(error)})"
         raise InputError(what, where=str(file), fix="check the path") from None
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         reason = str(error).replace("`", "'")
         fix = "give a file with `images`, `annotations` and `categories`"
         raise InputError(f"it is no COCO annotation file ({reason})", where=str(file), fix=fix) from None

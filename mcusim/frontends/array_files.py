@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mcusim.errors import InputError
+from mcusim.files import reason_of
 from mcusim.limits import refuse_beyond
 
 __all__ = ["read_arrays"]
@@ -41,7 +42,7 @@ def read_arrays(path: str, where: str) -> Any:
             loaded = np.load(stream, allow_pickle=False)
             return loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = reason_of(error)
         raise InputError(f"it cannot be read ({reason})", where=where, fix="check the path") from None
     except _DAMAGED as error:
         what = "it is encrypted" if "encrypted" in str(error) else "it is damaged"

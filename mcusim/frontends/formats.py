@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mcusim.errors import ModelError
-from mcusim.files import exists, is_dir
+from mcusim.files import HERE_IS_GONE, exists, is_circular, is_dir, is_here_gone
 
 __all__ = ["HEAD_BYTES", "QUANTISE", "missing_file", "not_a_file", "not_onnx", "not_tflite"]
 
@@ -174,7 +174,11 @@ def missing_file(path: Path) -> ModelError:
     """The error for a path where there is nothing, with the nearest names of its folder."""
     if path.is_symlink():
         fix = "mend the link, or give the file itself"
-        return ModelError(f"it is a link to {os.readlink(path)}, which is not there", where=str(path), fix=fix)
+        where_it_leads = "which leads in a circle" if is_circular(path) else "which is not there"
+        return ModelError(f"it is a link to {os.readlink(path)}, {where_it_leads}", where=str(path), fix=fix)
+    if not path.is_absolute() and is_here_gone():
+        fix = "change to another folder, or give the whole path"
+        return ModelError(HERE_IS_GONE, where=str(path), fix=fix)
     if not is_dir(path.parent):
         return ModelError("there is no such file, nor its folder", where=str(path), fix="correct the path")
     near = difflib.get_close_matches(path.name, _network_names(path.parent), n=3, cutoff=0.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mcusim.errors import ModelError
+from mcusim.files import reason_of
 from mcusim.frontends.formats import HEAD_BYTES, missing_file, not_a_file, not_tflite
 from mcusim.frontends.tflite_model import read_model
 from mcusim.graph import Graph
@@ -28,7 +29,7 @@ def read_tflite(path: str | Path) -> Graph:
     try:
         content = _content(path, where)
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+        reason = reason_of(error)
         raise ModelError(
             f"it cannot be read: {reason}", where=where, fix="check the path and its permissions"
         ) from error

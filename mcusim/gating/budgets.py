@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from mcusim.errors import InputError, McusimError, key_fix
-from mcusim.files import is_file, toml_of
+from mcusim.files import folder_of, is_file, reason_of, toml_of
 from mcusim.report import Report
 from mcusim.simulation.simulate import simulate
 from mcusim.units import parse_bytes
@@ -66,7 +66,7 @@ def check_budgets(path: str) -> Iterator[Held]:
 
     Raises InputError for a file that cannot be read. A network that cannot be answered for is an item that says why.
     """
-    folder = Path(path).resolve().parent
+    folder = folder_of(path)
     for entry in _read(path).budget:
         for board in [entry.board] if isinstance(entry.board, str) else entry.board:
             yield _held(entry, board, folder, path)
@@ -77,7 +77,7 @@ def _read(path: str) -> _File:
     try:
         content = msgspec.convert(toml_of(path), _File)
     except OSError as error:
-        raise InputError(error.strerror or "it cannot be read", where=path, fix=fix) from None
+        raise InputError(reason_of(error), where=path, fix=fix) from None
     except msgspec.ValidationError as error:
         raise InputError(str(error), where=path, fix=key_fix(str(error), _KEYS, listed_by="docs/ci.md")) from None
     except ValueError as error:

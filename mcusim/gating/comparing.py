@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from mcusim.errors import InputError
-from mcusim.files import content_of
+from mcusim.files import content_of, parse_json, reason_of
 from mcusim.gating.limits import FIGURES, Limit, Metric
 
 __all__ = ["Change", "Comparison", "Growth", "compare_reports", "read_report"]
@@ -101,12 +101,11 @@ def read_report(path: str) -> ReportDocument:
     try:
         content = content_of(path)
     except (OSError, ValueError) as error:
-        raise InputError(getattr(error, "strerror", None) or "it cannot be read", where=path, fix=fix) from None
+        raise InputError(reason_of(error), where=path, fix=fix) from None
     try:
-        return msgspec.json.decode(content, type=ReportDocument)
-    except (msgspec.DecodeError, RecursionError) as error:
-        what = " ".join(str(error).split())[:120]
-        raise InputError(f"it is no report of mcusim ({what})", where=path, fix=fix) from None
+        return parse_json(content, ReportDocument)
+    except ValueError as error:
+        raise InputError(f"it is no report of mcusim ({str(error)[:120]})", where=path, fix=fix) from None
 
 
 def compare_reports(before: ReportDocument, after: ReportDocument, limits: Sequence[Limit] = ()) -> Comparison:

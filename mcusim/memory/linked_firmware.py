@@ -22,7 +22,7 @@ from shlex import quote
 from typing import Any, NamedTuple
 
 from mcusim.errors import InputError
-from mcusim.files import content_of, is_dir
+from mcusim.files import content_of, is_dir, reason_of
 from mcusim.memory.linkage import Function
 from mcusim.memory.thumb import references, words
 
@@ -93,7 +93,7 @@ def read_linked_firmware(path: str | PathLike[str]) -> LinkedFirmware:
             raise InputError("it has more than 512 MiB", where=where, fix="name the firmware's ELF or map file")
         content = content_of(file, MAX_FILE_BYTES)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = reason_of(error)
         raise InputError(f"it cannot be read ({reason})", where=where, fix="check the path") from None
     if content.startswith(_ELF):
         return _from_elf(content, where)

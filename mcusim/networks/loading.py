@@ -10,7 +10,7 @@ from typing import Any
 
 from mcusim import zoo
 from mcusim.errors import ModelError
-from mcusim.files import exists
+from mcusim.files import lies_there
 from mcusim.frontends.description import graph_from_dict
 from mcusim.frontends.onnx import read_onnx
 from mcusim.frontends.pt2 import read_pt2
@@ -52,7 +52,7 @@ def load(model: str | PathLike[str] | Mapping[str, Any]) -> Graph:
 
 
 def _looks_like_a_file(text: str) -> bool:
-    return exists(text) or os.sep in text or "/" in text or Path(text).suffix.lower() in _FILE_SUFFIXES
+    return lies_there(text) or os.sep in text or "/" in text or Path(text).suffix.lower() in _FILE_SUFFIXES
 
 
 _FILE_SUFFIXES = frozenset(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from mcusim.errors import InputError
-from mcusim.files import NOT_PARSED, content_of
+from mcusim.files import content_of, parse_json, reason_of
 from mcusim.graph import Graph
 from mcusim.precision.allocation import BitAllocation, uniform_allocation, with_bits
 from mcusim.precision.tensors import DTYPES
@@ -60,11 +60,11 @@ def parse_widths(text: str, where: str = "--bits") -> Widths:
 def read_allocation(path: str, graph: Graph) -> BitAllocation:
     """The allocation that a document holds, for `graph`. Raises InputError where it is none, or another network's."""
     try:
-        document = msgspec.json.decode(content_of(path), type=_Document)
+        document = parse_json(content_of(path), _Document)
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = reason_of(error)
         raise InputError(f"it cannot be read ({reason})", where=path, fix="check the path") from None
-    except (msgspec.DecodeError, *NOT_PARSED) as error:  # malformed, or not of this shape
+    except ValueError as error:  # malformed, or not of this shape
         raise InputError(f"it is no document of bits: {error}", where=path, fix=_FIX) from None
     activations: dict[int, int] = {}
     weights: dict[int, int] = {}

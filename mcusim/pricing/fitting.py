@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from mcusim.boards import board_names, load_board
+from mcusim.files import parse_json
 from mcusim.ops import WorkKind
 from mcusim.pricing.covariances import Spread, Spreads
 from mcusim.pricing.efforts import EFFORTS
@@ -226,9 +227,9 @@ def _short(value: float) -> float:
 def fit_from_bytes(content: bytes) -> tuple[Fit, Scales, float, tuple[OwnLayer, ...]]:
     """The fit, the scales of its intervals and that of one's own systems, and one's own layers.
 
-    Raises msgspec.DecodeError or ValueError if it is not one of this version.
+    Raises ValueError if it is not one of this version.
     """
-    document = msgspec.json.decode(content, type=_Document)
+    document = parse_json(content, _Document)
     names = (document.efforts, list(document.levels), list(document.scales), list(document.spreads))
     own = ([effort.name for effort in EFFORTS], list(LEVELS), [known.name.lower() for known in Known])
     if names != (*own, list(_EVERYWHERE)):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import io
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, isfinite, log, sqrt
@@ -22,7 +21,7 @@ from typing import NamedTuple
 from mcusim.boards import load_board
 from mcusim.boards.board import Board
 from mcusim.errors import InputError, McusimError
-from mcusim.files import content_of, text_of
+from mcusim.files import reason_of, text_of
 from mcusim.frontends.checks import refuse_float
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
@@ -150,12 +149,11 @@ def _every(wrong: Sequence[tuple[int, InputError]], where: str) -> InputError:
 
 
 def read_text(path: str | PathLike[str]) -> str:
-    """Of a table or log. What PowerShell redirects into a file is UTF-16, and says so."""
+    """Of a table or log."""
     try:
-        is_wide = content_of(path)[:2] in (BOM_UTF16_LE, BOM_UTF16_BE)
-        return text_of(path, "utf-16" if is_wide else "utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        return text_of(path)
+    except (OSError, ValueError) as error:
+        reason = reason_of(error)
         raise InputError(f"it cannot be read ({reason})", where=fspath(path), fix="name a CSV file") from None
 
 

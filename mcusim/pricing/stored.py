@@ -7,11 +7,9 @@ from functools import cache
 from importlib import resources
 from os import PathLike, fspath
 
-import msgspec
-
 from mcusim.boards.board import Board
 from mcusim.errors import InputError
-from mcusim.files import NOT_PARSED, content_of
+from mcusim.files import NOT_PARSED, content_of, reason_of
 from mcusim.pricing.fitting import OwnLayer, fit_from_bytes, fit_to_bytes
 from mcusim.pricing.intervals import Scale, Scales, known_of
 from mcusim.pricing.regression import Fit
@@ -66,11 +64,11 @@ def read_calibration(path: str | PathLike[str]) -> Calibration:
     try:
         return Calibration(*fit_from_bytes(content_of(path)))
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = reason_of(error)
         raise InputError(
             f"it cannot be read ({reason})", where=where, fix="name a file of `mcusim calibrate`"
         ) from None
-    except (msgspec.DecodeError, *NOT_PARSED, LookupError, TypeError) as error:
+    except (*NOT_PARSED, LookupError, TypeError) as error:
         message = " ".join(str(error).split())
         raise InputError(
             f"it is no calibration ({message})", where=where, fix="make it with `mcusim calibrate`"

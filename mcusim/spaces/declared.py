@@ -40,7 +40,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from mcusim.errors import InputError, did_you_mean, key_fix
-from mcusim.files import MOST_TOML_BYTES, NOT_PARSED, parse_toml, text_of
+from mcusim.files import MOST_TOML_BYTES, NOT_PARSED, parse_toml, reason_of, text_of
 from mcusim.frontends.layers import LAYERS, BorderStyle
 from mcusim.spaces.choosing import Choices
 from mcusim.spaces.space import GRIDS, Space
@@ -129,9 +129,9 @@ def known_space(family: str, task: str) -> Space:
 def read_space(path: Path, task: str = "") -> Space:
     """The space of a user's file. Raises InputError where it cannot be read, or is wrong."""
     try:
-        text = text_of(path, "utf-8-sig", MOST_TOML_BYTES)
+        text = text_of(path, MOST_TOML_BYTES)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        why = reason_of(error)
         raise InputError(f"cannot be read: {why}", where=str(path), fix="name a TOML file") from None
     return _space(text, path.stem, task, str(path))
 

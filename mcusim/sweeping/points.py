@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from mcusim import zoo
 from mcusim.errors import InputError, McusimError, did_you_mean
-from mcusim.files import text_of
+from mcusim.files import reason_of, text_of
 from mcusim.optimising.predictors import IMAGENET, imagenet_fit
 from mcusim.report import Verdict
 from mcusim.spaces import find_space
@@ -329,7 +329,7 @@ def _read_accuracies(file: str) -> dict[str, float]:
     fix = "write lines of network,accuracy, as in mcunet-in2,60.3"
     accuracies: dict[str, float] = {}
     try:
-        for number, cells in enumerate(csv.reader(io.StringIO(text_of(file, "utf-8-sig"))), 1):
+        for number, cells in enumerate(csv.reader(io.StringIO(text_of(file))), 1):
             if not cells or (number == 1 and cells[-1].strip().lower() == ACCURACY):
                 continue
             try:
@@ -341,7 +341,7 @@ def _read_accuracies(file: str) -> dict[str, float]:
                 raise InputError(f"line {number} is no network and its accuracy", where=file, fix=fix)
             accuracies[label.strip()] = value
     except OSError as error:
-        raise InputError(error.strerror or "it cannot be read", where=file, fix=fix) from None
+        raise InputError(reason_of(error), where=file, fix=fix) from None
     except (ValueError, csv.Error):
         raise InputError("it is no CSV file in UTF-8", where=file, fix=fix) from None
     if not accuracies:

@@ -33,7 +33,7 @@ from mcusim import zoo
 from mcusim.boards import all_boards, load_board
 from mcusim.boards.profile_files import is_path
 from mcusim.errors import InputError, McusimError, did_you_mean, key_fix
-from mcusim.files import blocks_of, is_dir, is_file, toml_of
+from mcusim.files import blocks_of, folder_of, is_dir, is_file, reason_of, toml_of
 from mcusim.graph import Graph
 from mcusim.question import Question
 from mcusim.runtimes import find_runtime
@@ -170,7 +170,7 @@ def read_spec(path: str | os.PathLike[str]) -> Sweep:
         spec = msgspec.convert(document, _Spec)
     except msgspec.ValidationError as error:
         raise InputError(str(error), where=where, fix=key_fix(str(error), _KEYS, listed_by=_LISTED_BY)) from None
-    folder = Path(path).resolve().parent
+    folder = folder_of(path)
     networks = [*_networks(_listed(spec.networks), folder, where), *_drawn(spec, folder, where)]
     if not networks:
         raise InputError("it names no network", where=where, fix="give it networks, or a space and a sample")
@@ -198,7 +198,7 @@ def _document(path: Path, where: str) -> dict[str, Any]:
         return toml_of(path)
     except OSError as error:
         fix = "name a TOML file, as docs/sweep.md shows"
-        raise InputError(error.strerror or "it cannot be read", where=where, fix=fix) from None
+        raise InputError(reason_of(error), where=where, fix=fix) from None
     except ValueError as error:  # not UTF-8, or no TOML
         raise InputError(" ".join(str(error).split()), where=where, fix="mend the line; it is TOML") from None
 

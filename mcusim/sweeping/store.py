@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mcusim.errors import InputError, OutputError
-from mcusim.files import NOT_PARSED, exists, text_of
+from mcusim.files import content_of, exists, not_written, parse_json
 from mcusim.report import SCHEMA_VERSION
 from mcusim.sweeping.rows import ROW_VERSION, Row, columns
 from mcusim.sweeping.spec import Sweep
@@ -131,12 +131,9 @@ def _claim(folder: Path, sweep: Sweep) -> None:
 
 def _read(place: Path) -> dict[str, Any]:
     try:
-        content = json.loads(text_of(place))
-    except (OSError, *NOT_PARSED):
-        content = None
-    if not isinstance(content, dict):
+        return parse_json(content_of(place), dict)
+    except (OSError, ValueError):
         raise InputError("it is no file of a sweep", where=str(place), fix="name another folder") from None
-    return content
 
 
 def _file(part: tuple[int, int]) -> str:
@@ -144,5 +141,5 @@ def _file(part: tuple[int, int]) -> str:
 
 
 def _cannot_write(error: OSError, target: Path) -> OutputError:
-    what = error.strerror or "it cannot be written"
-    return OutputError(what, where=str(target), fix="make room or name another folder; what was written stays valid")
+    reason, fix = not_written(error)
+    return OutputError(f"cannot be written ({reason})", where=str(target), fix=f"{fix}; what was written stays valid")

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from mcusim.errors import ModelError, did_you_mean
-from mcusim.files import NOT_PARSED, parse_toml, toml_of
+from mcusim.files import NOT_PARSED, parse_toml, reason_of, toml_of
 from mcusim.frontends.description import graph_from_dict
 from mcusim.graph import ABSENT, DType, Graph, Node, Shape
 from mcusim.ops import OPS
@@ -201,9 +201,8 @@ def read_file(path: Path) -> Graph:
     """
     try:
         file = msgspec.convert(toml_of(path), _File)
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise ModelError(f"cannot be read: {why}", where=str(path), fix="check the path") from None
+    except OSError as error:
+        raise ModelError(f"cannot be read: {reason_of(error)}", where=str(path), fix="check the path") from None
     except (*NOT_PARSED, msgspec.ValidationError) as error:
         fix = "compare it with what `mcusim search-net --max-macs --profile stm32f412 -o FILE` writes"
         raise ModelError(f"is no network file: {error}", where=str(path), fix=fix) from None

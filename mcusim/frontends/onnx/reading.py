@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mcusim.errors import ModelError
-from mcusim.files import content_of, is_file
+from mcusim.files import content_of, is_file, reason_of
 from mcusim.frontends.formats import missing_file, not_a_file, not_onnx
 from mcusim.frontends.onnx.operators import unfolded
 from mcusim.frontends.qdq import Network, Step, Value, import_network
@@ -62,7 +62,7 @@ def file_content(path: Path) -> bytes:
         refuse_beyond(path.stat().st_size, "reading it", where=where)
         return content_of(path, MAX_FILE_BYTES)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = reason_of(error)
         fix = "check the path and its permissions"
         raise ModelError(f"it cannot be read: {reason}", where=where, fix=fix) from error
 
