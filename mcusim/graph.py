@@ -372,6 +372,7 @@ class WiringKey:
 
     ops: of each node.   reads, writes: ordinals of the tensors of all nodes, one after the other; ABSENT for what takes
     no bytes.   read_counts, write_counts: how many of these are a node's.   inputs, outputs: ordinals.
+    stored: tensors with an ordinal; some runtimes plan those that no node touches, too.
     """
 
     ops: tuple[str, ...]
@@ -381,6 +382,7 @@ class WiringKey:
     write_counts: tuple[int, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    stored: int
 
 
 _WIRINGS_KEPT = 1024
@@ -491,6 +493,7 @@ class Graph:
             tuple(map(len, writes)),
             tuple(map(ordinal_of, self.inputs)),
             tuple(map(ordinal_of, self.outputs)),
+            len(stored),
         )
         return Wiring(key, stored, ordinals, flat)
 

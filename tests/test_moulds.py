@@ -14,6 +14,7 @@ from mcusim.boards import load_board
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.tflite import parse_tflite
 from mcusim.graph import DType, Graph
+from mcusim.lowering import moulds
 from mcusim.lowering.lower import lower, lower_alone
 from mcusim.lowering.moulds import frame_of
 from mcusim.lowering.rules import InputPlace
@@ -122,3 +123,25 @@ def test_files_are_lowered_right(model):
             graph = parse_tflite(model.path.read_bytes(), name=model.name, where=model.name)
             if not graph.subgraphs and not any(graph.loose):
                 assert_cast(graph, runtime)
+
+
+def with_untouched(graph: Graph, *sizes: int) -> Graph:
+    """A network with tensors behind all others that are of no node, no input and no output."""
+    like = graph.tensors[graph.inputs[0]]
+    more = [replace(like, name=f"untouched {i}", type=replace(like.type, shape=(1, n))) for i, n in enumerate(sizes)]
+    return replace(graph, tensors=(*graph.tensors, *more))
+
+
+@runtimes
+def test_tensors_that_no_node_touches_are_those_of_the_network_itself(runtime):
+    """Whatever was asked about before in the same process: TFLM plans such tensors, too."""
+    plain = drawn(1)
+    networks = [with_untouched(plain, *sizes) for sizes in ((100_000,), (), (50,), (), (100_000, 7), (9,))]
+    alone = []
+    for graph in networks:
+        moulds._frame.cache_clear()
+        alone.append(list(lower(graph, LAYER, runtime.rules).buffers))
+    moulds._frame.cache_clear()
+    assert [list(lower(graph, LAYER, runtime.rules).buffers) for graph in (*networks, *networks)] == alone * 2
+    most = {max(buffer.size_bytes for buffer in buffers) for buffers in alone}
+    assert (100_000 in most) == runtime.rules.plans_untouched
