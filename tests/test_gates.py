@@ -78,6 +78,58 @@ def test_a_broken_limit_beats_an_unknown_one(tmp_path: Path) -> None:
     assert answer.code == 1
 
 
+APART = {
+    "network": ("model.name", "another"),
+    "board": ("profile.name", "stm32h743"),
+    "clock": ("profile.clock_hz", 1_000_000),
+    "runtime": ("runtime.name", "another"),
+    "convention": ("convention.name", "table4"),
+}
+
+
+@pytest.mark.parametrize("what", APART)
+def test_reports_of_different_things_do_not_pass(tmp_path: Path, what: str) -> None:
+    path, value = APART[what]
+    files = documents(tmp_path, {path: value})
+    answer = run("compare", *files, "--fail-on", "sram>+1%")
+    assert answer.code == 3
+    assert "cannot be known" in answer.out
+    assert f"--across {what}" in answer.err
+    assert run("compare", *files, "--fail-on", "sram>+1%", "--across", what).code == 0
+    other = next(each for each in APART if each != what)
+    assert run("compare", *files, "--fail-on", "sram>+1%", "--across", other).code == 3
+    assert run("compare", *files).code == 0  # without a limit nothing is judged
+
+
+def test_another_board_by_mistake_does_not_pass(tmp_path: Path) -> None:
+    """What a slip in --profile does to a gate: a larger board has other figures, and nothing grew."""
+    before, after = str(tmp_path / "a.json"), str(tmp_path / "b.json")
+    assert run("run", "smallcifar", "--profile", "stm32f412", "--json", before).code == 0
+    assert run("run", "smallcifar", "--profile", "stm32h743", "--json", after).code == 0
+    assert run("compare", before, after, "--fail-on", "time>+1%", "--fail-on", "sram>+1%").code == 3
+
+
+FIGURES_OF_REPORTS = ("sram.peak_bytes", "flash.total_bytes", "latency.ms", "layers.0.sram_bytes", "layers.0.cycles")
+
+
+@pytest.mark.parametrize("path", [*FIGURES_OF_REPORTS, "schema_version"])
+@pytest.mark.parametrize("value", [-5, "22", 10**400, 2**70, True, [1]])
+def test_figures_that_are_none(tmp_path: Path, path: str, value: object) -> None:
+    answer = run("compare", *documents(tmp_path, {path: value}), "--fail-on", "sram>+1%")
+    assert answer.code == 2
+    assert answer.err.count("\n") == 1
+
+
+def test_no_network_takes_no_memory(tmp_path: Path) -> None:
+    assert run("compare", *documents(tmp_path, {"sram.peak_bytes": 0}), "--fail-on", "sram>+1%").code == 2
+
+
+def test_a_report_of_a_later_version_is_not_read(tmp_path: Path) -> None:
+    answer = run("compare", *documents(tmp_path, {"schema_version": 99}))
+    assert answer.code == 2
+    assert "version 99" in answer.err
+
+
 def test_markdown_for_a_pull_request(tmp_path: Path) -> None:
     shown = run("compare", *documents(tmp_path, {"sram.peak_bytes": 10**6}), "--markdown", "-").out
     assert "| metric | before | after |" in shown
@@ -134,22 +186,72 @@ def test_budgets_of_a_file(tmp_path: Path, sram: str, runtime: str, code: int) -
     assert answer.out.count("smallcifar") >= 2
 
 
-def test_a_network_without_an_answer_is_told(tmp_path: Path) -> None:
-    (tmp_path / "budgets.toml").write_text('[[budget]]\nnetwork = "nothing.tflite"\nboard = "stm32f412"\n')
-    answer = run("check", str(tmp_path / "budgets.toml"))
-    assert answer.code == 3
-    assert "no answer" in answer.out
-    assert "there is no such file" in answer.out
+ENTRY = {"network": "'smallcifar'", "board": "'stm32f412'"}
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[[budget]]\nnetwork = 'x'", "[[budget]]\nnetwork='x'\nboard='y'\nram='2k'", "budget = 3", "[["]
+    ("key", "value", "said"),
+    [
+        ("network", "'nothing.tflite'", "there is no such file"),
+        ("network", "'smalcifar'", "smallcifar"),
+        ("board", "['nosuch']", "nosuch"),
+        ("board", "'all'", "all"),
+        ("board", "'nosuch.toml'", "nosuch.toml"),
+        ("runtime", "'nosuch'", "nosuch"),
+        ("schedule", "'patch:2x2@99'", "99"),
+        ("schedule", "'nosuch'", "nosuch"),
+        ("sram", "'1TB'", "1TB"),
+        ("sram", "'999M'", "999"),
+        ("sram", "0", "0"),
+        ("flash", "'-1k'", "-1k"),
+        ("ms", "nan", "nan"),
+        ("ms", "0", "0"),
+        ("ms", "-inf", "inf"),
+    ],
+)
+def test_a_wrong_question_never_passes_for_an_unknown_answer(tmp_path: Path, key: str, value: str, said: str) -> None:
+    entries = [ENTRY, {**ENTRY, key: value}]
+    text = "".join("[[budget]]\n" + "".join(f"{k} = {v}\n" for k, v in entry.items()) for entry in entries)
+    (tmp_path / "budgets.toml").write_text(text)
+    answer = run("check", str(tmp_path / "budgets.toml"))
+    assert answer.code == 2
+    assert "1 of 2 hold; 1 cannot be asked" in answer.out  # the other is answered
+    assert "budgets.toml" in answer.err
+    assert said in answer.err
+    assert answer.err.count("\n") == 1
+
+
+def test_several_wrong_questions_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "budgets.toml").write_text("[[budget]]\nnetwork='smallcifar'\nboard=['no1', 'no2', 'no3']\n")
+    answer = run("check", str(tmp_path / "budgets.toml"), "--json", str(tmp_path / "held.json"))
+    assert answer.code == 2
+    assert "as 2 more" in answer.err
+    assert [held["report"] for held in json.loads((tmp_path / "held.json").read_text())["budgets"]] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[[budget]]\nnetwork = 'x'",
+        "[[budget]]\nnetwork='x'\nboard='y'\nram='2k'",
+        "budget = 3",
+        "budget = []",
+        "[[",
+    ],
 )
 def test_wrong_files(tmp_path: Path, text: str) -> None:
     (tmp_path / "budgets.toml").write_text(text)
     answer = run("check", str(tmp_path / "budgets.toml"))
     assert answer.code == 2
     assert answer.err.count("\n") == 1
+
+
+def test_a_budget_without_a_board_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "budgets.toml").write_text("[[budget]]\nnetwork='x'\nboard=[]\n")
+    answer = run("check", str(tmp_path / "budgets.toml"))
+    assert (answer.code, answer.out) == (2, "")
+    assert "the budget of x names no board" in answer.err
 
 
 def test_a_misspelt_key_has_a_suggestion(tmp_path: Path) -> None:

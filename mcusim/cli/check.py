@@ -19,6 +19,7 @@ from mcusim.cli.shell import (
     terminal_width,
     write_output,
 )
+from mcusim.errors import InputError
 from mcusim.gating.budgets import Held, check_budgets
 from mcusim.render.gates import budget_lines
 from mcusim.report import Report
@@ -27,7 +28,7 @@ __all__ = ["CheckDocument", "check"]
 
 
 class HeldDocument(TypedDict):
-    """A network on a board. fits: None where it cannot be known.   error: why there is no report."""
+    """A network on a board. fits: None where it cannot be known.   error: what is wrong with the question."""
 
     network: str
     board: str
@@ -50,7 +51,8 @@ def check(
 ) -> None:
     """Do all networks of a file hold their budgets? One table, one exit code.
 
-    Exit codes: 0 all budgets hold, 1 one is missed, 3 none is missed but one cannot be judged.
+    Exit codes: 0 all budgets hold, 1 one is missed, 2 the file is wrong (a network, board or size that is none; the
+    others are answered all the same), 3 none is missed but one cannot be judged.
 
     \b
     Example:
@@ -62,6 +64,12 @@ def check(
         write_output(document(_document(answers)), json, "--json")
     if json != STDOUT:
         show(budget_lines(answers, terminal_width(), glyphs()))
+    wrong = [held for held in answers if held.report is None]
+    if wrong:
+        count, (first, *_) = len(wrong), wrong
+        what = f"{first.network} on {first.board} cannot be asked ({first.why})"
+        rest = f", as {count - 1} more" if count > 1 else ""
+        raise InputError(f"{what}{rest}", where=budgets, fix="mend the file, or take the entry out")
     fits = [held.fits for held in answers]
     holds = False if False in fits else None if None in fits else True
     check_exit(

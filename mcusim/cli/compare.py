@@ -20,7 +20,7 @@ from mcusim.cli.shell import (
     terminal_width,
     write_output,
 )
-from mcusim.gating.comparing import Comparison, Growth, compare_reports, read_report
+from mcusim.gating.comparing import Common, Comparison, Growth, compare_reports, read_report
 from mcusim.gating.limits import Metric, parse_limit
 from mcusim.render.gates import comparison_lines, comparison_markdown
 
@@ -39,11 +39,15 @@ class ChangeDocument(TypedDict):
 
 
 class CompareDocument(Versioned):
-    """What `mcusim compare` answers. holds: whether every limit does.   other: what differs besides."""
+    """What `mcusim compare` answers. holds: whether every limit does.   other: what differs besides.
+
+    apart: what differs so that the limits say nothing.
+    """
 
     model: str
     holds: bool | None
     other: Sequence[str]
+    apart: Sequence[Common]
     metrics: list[ChangeDocument]
 
 
@@ -59,6 +63,14 @@ def compare(
             "'sram>+1%'. May be given several times.",
         ),
     ] = None,
+    across: Annotated[
+        list[Common] | None,
+        option(
+            "--across",
+            help="What the two may differ in. Without it, a limit on reports of two networks, boards, clocks, runtimes "
+            "or conventions cannot be judged. May be given several times.",
+        ),
+    ] = None,
     json: Annotated[str | None, JSON] = None,
     markdown: Annotated[
         str | None,
@@ -67,7 +79,7 @@ def compare(
 ) -> None:
     """What grew from one report to another, by which layer, and whether that breaks a limit?
 
-    Exit codes: 0 every limit holds, 1 one is broken, 3 a side is not known.
+    Exit codes: 0 every limit holds, 1 one is broken, 3 a side is not known, or the two are about different things.
 
     \b
     Example:
@@ -76,7 +88,7 @@ def compare(
     refuse_same_target(json=json, markdown=markdown)
     refuse_overwriting((before, after), json=json, markdown=markdown)
     limits = [parse_limit(text) for text in fail_on or ()]
-    comparison = compare_reports(read_report(before), read_report(after), limits)
+    comparison = compare_reports(read_report(before), read_report(after), limits, across or ())
     if json is not None:
         write_output(document(_document(comparison)), json, "--json")
     if markdown is not None:
@@ -84,7 +96,15 @@ def compare(
     if STDOUT not in (json, markdown):
         show(comparison_lines(comparison, (before, after), terminal_width(), glyphs()))
     if limits:
-        check_exit("mcusim compare", [comparison.holds], no="a limit is broken", unknown="a side is not known")
+        check_exit("mcusim compare", [comparison.holds], no="a limit is broken", unknown=_unknown(comparison))
+
+
+def _unknown(comparison: Comparison) -> str:
+    """Why it cannot be known whether the limits hold."""
+    if not comparison.apart:
+        return "a side is not known"
+    allowed = " ".join(f"--across {what}" for what in comparison.apart)
+    return f"the two are not of the same {', '.join(comparison.apart)}; if that is meant, add {allowed}"
 
 
 def _document(comparison: Comparison) -> CompareDocument:
@@ -93,6 +113,7 @@ def _document(comparison: Comparison) -> CompareDocument:
         "model": comparison.model,
         "holds": comparison.holds,
         "other": comparison.other,
+        "apart": comparison.apart,
         "metrics": [
             {
                 "metric": change.metric,

@@ -48,7 +48,7 @@ _KEYS = {"$": _File.__struct_fields__, "$.budget": _Entry.__struct_fields__}
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A network on a board against its budget. report: None where there is no answer, and `why` says why."""
+    """A network on a board against its budget. report: None where the question is wrong, and `why` says why."""
 
     network: str
     board: str
@@ -64,12 +64,17 @@ class Held:
 def check_budgets(path: str) -> Iterator[Held]:
     """Every network of the file on every board that it names, in their order.
 
-    Raises InputError for a file that cannot be read. A network that cannot be answered for is an item that says why.
+    Raises InputError for a file that cannot be read, or asks nothing. What is wrong with one question (a name that
+    nothing has, a missing file, a size that is none) is an item that says so: the others are answered.
     """
     folder = folder_of(path)
     for entry in _read(path).budget:
-        for board in [entry.board] if isinstance(entry.board, str) else entry.board:
+        for board in _boards(entry):
             yield _held(entry, board, folder, path)
+
+
+def _boards(entry: _Entry) -> list[str]:
+    return [entry.board] if isinstance(entry.board, str) else entry.board
 
 
 def _read(path: str) -> _File:
@@ -84,6 +89,11 @@ def _read(path: str) -> _File:
         raise InputError(" ".join(str(error).split()), where=path, fix=fix) from None
     if not content.budget:
         raise InputError("it has no [[budget]]", where=path, fix=fix)
+    for entry in content.budget:
+        if not _boards(entry):
+            raise InputError(
+                f"the budget of {entry.network} names no board", where=path, fix='write board = "stm32f412"'
+            )
     return content
 
 

@@ -114,7 +114,9 @@ def budget_lines(answers: Sequence[Held], width: int, glyphs: Glyphs) -> list[Te
     """A row a network and board, and the reasons of what has no answer."""
     counts = {fits: sum(held.fits is fits for held in answers) for fits in (True, False, None)}
     words = f"{counts[True]} of {len(answers)} hold"
-    rest = [f"{counts[False]} do not"] * bool(counts[False]) + [f"{counts[None]} cannot be known"] * bool(counts[None])
+    wrong = sum(held.report is None for held in answers)
+    others = {"do not": counts[False], "cannot be known": counts[None] - wrong, "cannot be asked": wrong}
+    rest = [f"{count} {what}" for what, count in others.items() if count]
     columns = (
         Column("network", least=12, most=40, keep_end=True),
         Column("board", least=8),
@@ -140,7 +142,7 @@ def _held(held: Held) -> list[Cell | Bar]:
     report = held.report
     if report is None:
         empty = [Cell("")] * 7
-        return [Cell(held.network), Cell(held.board), *empty, Cell("no answer", "bold red")]
+        return [Cell(held.network), Cell(held.board), *empty, Cell("cannot be asked", "bold red")]
     time = report.latency
     return [
         Cell(held.network),
