@@ -61,7 +61,8 @@ class Remedy:
 
     what: in a few words.   keeps_outputs: whether the network still answers the same, so that no accuracy is at stake.
     sram_bytes, flash_bytes, ms: with it; None where that cannot be known.
-    lacks: what keeps it from fitting, as far as that is known.
+    fits: the verdict of `command`; None where it cannot be known.
+    lacks: what keeps it from fitting, or from being known to fit.
     command: that shows it, or "".   note: what must be so besides, or "".
     """
 
@@ -71,14 +72,10 @@ class Remedy:
     sram_bytes: int
     flash_bytes: int | None
     ms: float | None
+    fits: bool | None
     lacks: tuple[str, ...]
     command: str = ""
     note: str = ""
-
-    @property
-    def fits(self) -> bool:
-        """Whether all that is known fits."""
-        return not self.lacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +107,7 @@ class Diagnosis:
     def __repr__(self) -> str:
         report = self.report
         asked = f"{report.model.name[:60]!r} on {report.profile.name!r} with {report.runtime.name!r}"
-        fitting = sum(remedy.fits for remedy in self.remedies)
+        fitting = sum(remedy.fits is True for remedy in self.remedies)
         return f"<Diagnosis {asked}: {report.verdict}, {len(self.remedies)} remedies, {fitting} of them fit>"
 
 
@@ -153,13 +150,18 @@ def remedies(
     return Diagnosis(patient.report, tuple(sorted(ranked_remedies, key=_rank)))
 
 
-def _rank(remedy: Remedy) -> tuple[bool, bool, bool, int, float, int]:
-    """What fits, keeps the outputs, and keeps the board; among those as `RemedyKind` lists them.
+def _rank(remedy: Remedy) -> tuple[int, bool, bool, int, float, int]:
+    """What fits, then what may; what keeps the outputs, and keeps the board; among those as `RemedyKind` lists them.
 
     Of one kind, of what fits the fastest comes first, of what does not the smallest.
     """
     is_board = remedy.kind is RemedyKind.BOARD
-    gentleness = not remedy.fits, not remedy.keeps_outputs, is_board, list(RemedyKind).index(remedy.kind)
+    gentleness = (
+        (True, None, False).index(remedy.fits),
+        not remedy.keeps_outputs,
+        is_board,
+        list(RemedyKind).index(remedy.kind),
+    )
     return *gentleness, remedy.ms if remedy.fits and remedy.ms is not None else math.inf, remedy.sram_bytes
 
 
@@ -177,6 +179,7 @@ _CHANGES: Mapping[RemedyKind, Change] = MappingProxyType(
 
 _MOST_TOGETHER = 3
 FLASH_LACKS = "too much flash"
+CANNOT_RUN = "cannot run it"
 OWN = "mcusim"
 """The runtime whose C `mcusim codegen` writes, which runs on every board."""
 
@@ -196,7 +199,7 @@ class _Patient:
         fitting = False
         others = list(self._runtimes())
         for single in (*self._singles(self.way), *[remedy for _, remedy in others]):
-            fitting = fitting or single.fits
+            fitting = fitting or _may_fit(single)
             yield single
         if fitting or self.report.fits:
             return
@@ -209,7 +212,7 @@ class _Patient:
                 for way in ways
                 for kinds in combinations(_CHANGES, count)
                 if count > 1 or way is not self.way
-                if (remedy := self._together(way, kinds)) is not None and remedy.fits
+                if (remedy := self._together(way, kinds)) is not None and _may_fit(remedy)
             ]
             yield from of_schedule
             if of_schedule:
@@ -301,7 +304,7 @@ class _Patient:
             if report is None:
                 break
             last = _of(RemedyKind.WIDTH, f"width x {width:g}", False, report)
-            if last.fits:
+            if _may_fit(last):
                 break
         if last is not None:
             yield last
@@ -317,14 +320,15 @@ class _Patient:
         if wished is not None:
             rows.append(next(self._smallest([each for each in every if each.name != wished.name]), None))
         if not self.report.fits:
-            least = min([_size(row[1]) for row in rows if row is not None], default=None)
+            least = min([_size(row[1]) for row in rows if row is not None and row[1].fits], default=None)
             rows.append(next(self._in_pieces([each for each in every if each.cut_stages], least), None))
         smallest: tuple[int, int] | None = None
         for row in rows:
             if row is None or (smallest is not None and _size(row[1]) >= smallest):
                 continue
             way, answer = row
-            smallest = _size(answer)
+            if answer.fits:  # what may fit leaves out nothing that does
+                smallest = _size(answer)
             yield _of(RemedyKind.BOARD, self._board_named(answer), True, answer, way.command)
 
     def _smallest(self, runtimes: Sequence[Runtime | None]) -> Iterator[tuple[Way, Report]]:
@@ -440,18 +444,27 @@ def _asked(
 
 
 def _of(kind: RemedyKind, what: str, keeps: bool, report: Report, command: str = "", note: str = "") -> Remedy:
-    flash_bytes, lacks = report.flash.total_bytes, _lacks(report.sram.fits, report)
-    return Remedy(kind, what, keeps, report.sram.peak_bytes, flash_bytes, report.latency.ms, lacks, command, note)
+    sram_bytes, flash_bytes, ms = report.sram.peak_bytes, report.flash.total_bytes, report.latency.ms
+    return Remedy(kind, what, keeps, sram_bytes, flash_bytes, ms, report.fits, _lacks(report), command, note)
 
 
-def _lacks(sram_fits: bool | None, report: Report) -> tuple[str, ...]:
-    lacks = ["too much SRAM"] if sram_fits is False else []
-    lacks += [FLASH_LACKS] if report.flash.fits is False else []
-    if report.latency.fits is False:
-        lacks.append("too much time")
-    if report.runtime.runs is not True:
-        lacks.append(f"{report.runtime.name} cannot run it")
+def _lacks(report: Report) -> tuple[str, ...]:
+    """What keeps a network from fitting; where nothing does, what keeps that from being known."""
+    judged = [("SRAM", report.sram.fits), ("flash", report.flash.fits)]
+    judged += [("time", report.latency.fits)] if report.latency.budget_ms is not None else []
+    lacks = [f"too much {name}" for name, fits in judged if fits is False]
+    if report.runtime.runs is False:
+        lacks.append(f"{report.runtime.name} {CANNOT_RUN}")
+    if not lacks and report.runtime.runs is None:
+        lacks.append(f"nobody knows whether {report.runtime.name} runs it")
+    if not lacks or report.fits is None:
+        lacks += [f"the {name} is not certain" for name, fits in judged if fits is None]
     return tuple(lacks)
+
+
+def _may_fit(remedy: Remedy) -> bool:
+    """Whether nothing that is known keeps it from fitting."""
+    return remedy.fits is not False and not any(lack.endswith(CANNOT_RUN) for lack in remedy.lacks)
 
 
 def _description(graph: Graph) -> dict[str, Any] | None:

@@ -53,7 +53,11 @@ class TotalOfBudget(TypedDict):
 
 
 class RemedyDocument(TypedDict):
-    """One thing to do. lacks: what keeps it from fitting; empty where it fits."""
+    """One thing to do.
+
+    fits: the verdict of `command`, null where it cannot be known.   lacks: what keeps it from fitting, or from being
+    known to fit.
+    """
 
     kind: RemedyKind
     what: str
@@ -61,7 +65,7 @@ class RemedyDocument(TypedDict):
     sram_bytes: int
     flash_bytes: int | None
     ms: float | None
-    fits: bool
+    fits: bool | None
     lacks: Sequence[str]
     command: str | None
     note: str | None

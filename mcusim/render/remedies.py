@@ -38,7 +38,8 @@ def remedy_lines(diagnosis: Diagnosis, width: int, glyphs: Glyphs) -> list[Text]
         lines += [Text(), *table(_COLUMNS, [_row(diagnosis, remedy) for remedy in diagnosis.remedies], width, glyphs)]
     for remedy in diagnosis.remedies:
         if remedy.lacks:
-            sentence = f"It does not fit with {remedy.what}: {listed(remedy.lacks)}."
+            verdict = "does not fit" if remedy.fits is False else "is not known to fit"
+            sentence = f"It {verdict} with {remedy.what}: {listed(remedy.lacks)}."
             lines += paragraph(sentence, width, style="dim", hanging="  ")
     for note in dict.fromkeys(remedy.note for remedy in diagnosis.remedies if remedy.note):
         lines += paragraph(f"! {note}", width, style="yellow", hanging="  ")
@@ -53,6 +54,8 @@ def remedy_lines(diagnosis: Diagnosis, width: int, glyphs: Glyphs) -> list[Text]
 _NOT_JUDGED = ("time:", "latency:", "energy:")
 """What warnings begin with that say nothing about whether it fits."""
 
+_WORDS = {True: ("fits", "green"), None: ("unknown", "yellow"), False: ("no", "red")}
+
 _COLUMNS = (
     Column(""),
     Column("remedy", least=20),
@@ -65,10 +68,10 @@ _COLUMNS = (
 
 
 def _row(diagnosis: Diagnosis, remedy: Remedy) -> list[Cell | Bar]:
-    style = "green" if remedy.fits else "red"
+    word, style = _WORDS[remedy.fits]
     share = remedy.sram_bytes / max(diagnosis.report.sram.peak_bytes, 1)
     return [
-        Cell("fits" if remedy.fits else "no", style),
+        Cell(word, style),
         Cell(remedy.what),
         Cell(kib(remedy.sram_bytes), style),
         Bar(share, style, track=True),
