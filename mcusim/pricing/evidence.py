@@ -7,6 +7,7 @@ kernel or the width of the map is one octave each; apart by (1, 1, 0, 0) is a di
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from math import hypot, log2
 from typing import NamedTuple, Protocol
@@ -238,7 +239,7 @@ class IntervalReason(NamedTuple):
     the model.   scale: what their sum is multiplied with so that left-out times of this kind lie inside four times out
     of five.   parts: the kinds of work that the time is spent on, those that make the interval wide first.
     sibling: the build and board whose interval holds, as an own one would be narrower though less is known; "" for an
-    own one.
+    own one.   is_of_own: whether it reaches as far as it does only to hold the user's own times.
     """
 
     known: Known
@@ -248,6 +249,7 @@ class IntervalReason(NamedTuple):
     scale: float
     parts: tuple[Part, ...]
     sibling: str = ""
+    is_of_own: bool = False
 
 
 def interval_reason(amounts: Sequence[float], prices: Coefficients, place: Place) -> IntervalReason:
@@ -268,4 +270,5 @@ def interval_reason(amounts: Sequence[float], prices: Coefficients, place: Place
         prices.scale_at(amounts, variance),
         tuple(sorted([part for part in parts if part.of_time >= _LEAST_SHARE], key=lambda part: -part.deviation)),
         "" if wider is None else f"{wider.version} on {wider.board}",
+        replace(prices, own_reach=0.0).interval(amounts) != prices.interval(amounts),
     )

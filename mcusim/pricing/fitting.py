@@ -33,6 +33,7 @@ from mcusim.pricing.systems import LEVELS, System
 
 __all__ = [
     "OwnLayer",
+    "OwnSystem",
     "evidence_of",
     "fit_from_bytes",
     "fit_to_bytes",
@@ -156,6 +157,18 @@ class OwnLayer(NamedTuple):
     width: _Count
 
 
+class OwnSystem(NamedTuple):
+    """A system that one has measured oneself.
+
+    reach: intervals there reach so far to each side, in logarithms, that they hold one's own times.   notes: what one
+    should know who uses these times.
+    """
+
+    system: System
+    reach: Annotated[float, msgspec.Meta(ge=0.0, le=50.0)]
+    notes: tuple[str, ...]
+
+
 class _Row(msgspec.Struct, frozen=True):
     id: str
     system: tuple[str, str, str, str, str, str, str]
@@ -182,14 +195,21 @@ class _Document(msgspec.Struct, frozen=True):
     rows: list[_Row]
     own_scale: _Positive = 1.0
     own_layers: list[OwnLayer] = []
+    own_systems: list[OwnSystem] = []
 
 
 _DIGITS = 7
 _EVERYWHERE = ("effort", "shape", "noise", "kernel_noise", "external")
 
 
-def fit_to_bytes(fit: Fit, scales: Scales, own_scale: float = 1.0, own_layers: Sequence[OwnLayer] = ()) -> bytes:
-    """JSON text of a fit: a line a row. scales, own_scale, own_layers: of `stored.Calibration`."""
+def fit_to_bytes(
+    fit: Fit,
+    scales: Scales,
+    own_scale: float = 1.0,
+    own_layers: Sequence[OwnLayer] = (),
+    own_systems: Sequence[OwnSystem] = (),
+) -> bytes:
+    """JSON text of a fit: a line a row. The others: of `stored.Calibration`."""
     spreads = fit.spreads
     head = {
         "efforts": [effort.name for effort in EFFORTS],
@@ -200,6 +220,7 @@ def fit_to_bytes(fit: Fit, scales: Scales, own_scale: float = 1.0, own_layers: S
         "factors": {name: [_short(value) for value in pair] for name, pair in scales.by_runtime.items()},
         **({} if own_scale == 1.0 else {"own_scale": _short(own_scale)}),
         **({"own_layers": list(own_layers)} if own_layers else {}),
+        **({"own_systems": list(own_systems)} if own_systems else {}),
     }
     rows = [
         {
@@ -224,8 +245,10 @@ def _short(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def fit_from_bytes(content: bytes) -> tuple[Fit, Scales, float, tuple[OwnLayer, ...]]:
-    """The fit, the scales of its intervals and that of one's own systems, and one's own layers.
+def fit_from_bytes(
+    content: bytes,
+) -> tuple[Fit, Scales, float, tuple[OwnLayer, ...], tuple[OwnSystem, ...]]:
+    """The fit, the scales of its intervals and that of one's own systems, one's own layers and systems.
 
     Raises ValueError if it is not one of this version.
     """
@@ -255,4 +278,4 @@ def fit_from_bytes(content: bytes) -> tuple[Fit, Scales, float, tuple[OwnLayer, 
         column("weight"),
         column("log_prices"),
     )
-    return fit, scales, document.own_scale, tuple(document.own_layers)
+    return fit, scales, document.own_scale, tuple(document.own_layers), tuple(document.own_systems)

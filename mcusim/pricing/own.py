@@ -18,6 +18,8 @@ from math import exp, isfinite, log, sqrt
 from os import PathLike, fspath
 from typing import NamedTuple
 
+import numpy as np
+
 from mcusim.boards import load_board
 from mcusim.boards.board import Board
 from mcusim.errors import InputError, McusimError
@@ -27,20 +29,20 @@ from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.networks.loading import load
 from mcusim.ops import OPS, Work
-from mcusim.pricing.fitting import OwnLayer, package_evidence
-from mcusim.pricing.intervals import is_tiny, known_of, networks_of
+from mcusim.pricing.fitting import OwnLayer, OwnSystem, package_evidence
+from mcusim.pricing.intervals import COVERAGE, is_tiny, known_of, networks_of
 from mcusim.pricing.layer_logs import LEAST_SECONDS, MOST_SECONDS
 from mcusim.pricing.log_lines import delimiter_of
 from mcusim.pricing.measurements import add_efforts
 from mcusim.pricing.physics import log_cycles_of
 from mcusim.pricing.prices import Coefficients, coefficients, price_work, step_work
-from mcusim.pricing.regression import Block, Evidence, blocks_of, join_rows, leave_out
+from mcusim.pricing.regression import Block, Evidence, Fit, blocks_of, join_rows, leave_out
 from mcusim.pricing.stored import OWN_ROW, Calibration, arena_memory, package_calibration
 from mcusim.pricing.systems import System, series_of
 from mcusim.program import Program
 from mcusim.runtimes import Runtime, find_runtime
 from mcusim.schedule import parse_schedule
-from mcusim.units import parse_hz
+from mcusim.units import format_ms, parse_hz
 
 __all__ = [
     "APART",
@@ -67,6 +69,10 @@ APART = 1.1
 _MOST_LINES = 20
 """So many wrong lines are shown, the others counted."""
 
+_MOST_NOTES = 3
+_ROUND_OFF = 1e-3
+"""Prices are stored to seven digits, and a time at the end of an interval must still be inside."""
+
 _PRIOR_ROWS = 4
 """So many rows' worth of scatter as published times have is taken for granted before one's own rows are looked at."""
 
@@ -87,6 +93,13 @@ class Change(NamedTuple):
     new_ms: float | None
 
     @property
+    def warning(self) -> str:
+        """What is said of an odd time."""
+        times = self.measured_ms / self.old_ms
+        said = f"{format_ms(self.measured_ms)} is {times:,.3g} times what mcusim expects"
+        return f"line {self.line}, {self.model}: {said}: check its unit, network and board"
+
+    @property
     def is_odd(self) -> bool:
         """Whether the time is so far from what is expected that its unit or its network may be another."""
         return not 1 / _ODD < self.measured_ms / self.old_ms < _ODD
@@ -95,7 +108,8 @@ class Change(NamedTuple):
 class Measured(NamedTuple):
     """One row of a file.   prices: those of the package for it.   amounts: of each of their efforts.
 
-    doubts: about the log that the row is of.   layer: of a network, where the row is a single one.
+    doubts: what contradicts itself in the log that the row is of.   remarks: what in it does not count.
+    layer: of a network, where the row is a single one.   times: of every inference, cycles.
     """
 
     row: Evidence
@@ -105,6 +119,13 @@ class Measured(NamedTuple):
     amounts: tuple[float, ...]
     doubts: tuple[str, ...] = ()
     layer: OwnLayer | None = None
+    remarks: tuple[str, ...] = ()
+    times: tuple[float, ...] = ()
+
+    @property
+    def every_time(self) -> tuple[float, ...]:
+        """Cycles of each inference."""
+        return self.times or (self.row.cycles,)
 
 
 def read_measurements(path: str | PathLike[str]) -> list[Measured]:
@@ -254,18 +275,33 @@ class Asked:
 
 
 def contradictions(own: Sequence[Measured]) -> list[str]:
-    """Sentences that name lines which give one question two answers."""
-    sentences: list[str] = []
-    for place, one in enumerate(own):
-        sentences += one.doubts
-        for other in own[place + 1 :]:
-            is_same = one.row.system == other.row.system and one.row.amounts == other.row.amounts
-            apart = max(one.row.cycles / other.row.cycles, other.row.cycles / one.row.cycles)
-            if is_same and not one.row.is_kernel and not other.row.is_kernel and apart > APART:
-                sentences.append(
-                    f"lines {one.line} and {other.line} contradict each other: {one.row.network} takes "
-                    f"{apart:.2f} times as long in one as in the other"
-                )
+    """Sentences that name lines which give one question two answers, and lines that do not count."""
+    remarks = [sentence for one in own for sentence in one.remarks]
+    return [sentence for question in _questions(own) for sentence in _doubts(question)] + remarks
+
+
+def _questions(own: Sequence[Measured]) -> list[list[Measured]]:
+    """Rows of one network on one system, together."""
+    questions: dict[tuple[System, tuple[float, ...]], list[Measured]] = {}
+    for one in own:
+        if not one.row.is_kernel:
+            questions.setdefault((one.row.system, one.row.amounts), []).append(one)
+    return list(questions.values())
+
+
+def _doubts(question: Sequence[Measured]) -> list[str]:
+    """What contradicts itself among the times of one network on one system."""
+    sentences = [sentence for one in question for sentence in one.doubts]
+    least, most = (choose(question, key=lambda one: one.row.cycles) for choose in (min, max))
+    apart = most.row.cycles / least.row.cycles
+    if apart > APART:
+        lines = sorted(one.line for one in question)
+        of_all = f"; lines {', '.join(map(str, lines[:_MOST_LINES]))} are of it" if len(lines) > 2 else ""
+        first, second = sorted((least.line, most.line))
+        sentences.append(
+            f"lines {first} and {second} contradict each other: {least.row.network} takes {apart:.2f} times as long in "
+            f"one as in the other{of_all}"
+        )
     return sentences
 
 
@@ -300,7 +336,7 @@ def calibrate(own: Sequence[Measured]) -> tuple[Calibration, list[Change]]:
     left = leave_out(everything, fit, blocks) if len(blocks) > 1 else None
     measured = networks_of(everything)
     seen, changes = [], []
-    for place, (row, line, clock_hz, prices, amounts, _, _) in enumerate(own, first):
+    for place, (row, line, clock_hz, prices, amounts, *_) in enumerate(own, first):
         if row.is_kernel:
             continue
         ms = 1e3 / clock_hz
@@ -315,7 +351,36 @@ def calibrate(own: Sequence[Measured]) -> tuple[Calibration, list[Change]]:
             seen.append((log(row.cycles) - left.log_cycles[place]) / (scale * deviation))
         changes.append(Change(row.network, row.system, line, row.cycles * ms, old_ms, old_ms * low, old_ms * high, new))
     layers = tuple(measured.layer for measured in own if measured.layer is not None)
-    return Calibration(fit, package.scales, _own_scale(seen), layers), changes
+    return Calibration(fit, package.scales, _own_scale(seen), layers, _own_systems(own, fit, changes)), changes
+
+
+def _own_systems(own: Sequence[Measured], fit: Fit, changes: Sequence[Change]) -> tuple[OwnSystem, ...]:
+    """How far intervals must reach on each system so that they hold its own times, and what to know of these."""
+    systems = []
+    for system in dict.fromkeys(change.system for change in changes):
+        questions = [question for question in _questions(own) if question[0].row.system == system]
+        off = [_off(question, fit) for question in questions]
+        reach = _held([value for values in off for value in values])
+        notes = [sentence for question in questions for sentence in _doubts(question)]
+        for question, values in zip(questions, off, strict=True):
+            reach = max(reach, _held(values) if _doubts(question) else 0.0)
+        notes += [change.warning for change in changes if change.is_odd and change.system == system]
+        more = [f"and {len(notes) - _MOST_NOTES} further remarks on your own times"] if len(notes) > _MOST_NOTES else []
+        shown = tuple(f"calibration: {note}" for note in (*notes[:_MOST_NOTES], *more))
+        systems.append(OwnSystem(system, reach, shown))
+    return tuple(systems)
+
+
+def _off(question: Sequence[Measured], fit: Fit) -> list[float]:
+    """How far each own time of a network lies from what the fit says of it, in logarithms."""
+    row = question[0].row
+    mean, _ = fit.posterior(row.system, row.log_physics).log_cycles(row.amounts)
+    return [abs(log(time) - mean) for one in question for time in one.every_time]
+
+
+def _held(off: Sequence[float]) -> float:
+    """How far an interval must reach to hold COVERAGE of times: all of them where they are five or fewer."""
+    return float(np.quantile(off, COVERAGE, method="higher")) * (1 + _ROUND_OFF)
 
 
 def _own_scale(seen: Sequence[float]) -> float:

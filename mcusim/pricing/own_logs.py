@@ -7,7 +7,7 @@ count.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import log, sqrt
 from os import PathLike, fspath
@@ -26,6 +26,7 @@ from mcusim.pricing.own import APART, Asked, Measured, read_measurements, read_t
 from mcusim.pricing.stored import OWN_ROW
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import parse_schedule
+from mcusim.units import format_ms
 
 __all__ = ["LoggedRun", "read_own"]
 
@@ -33,6 +34,8 @@ _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "TRANSPOSE")
 """What a tool may log at the ends of a network that has none of it."""
 _NO_NODE = -1
 _NAME = f"{OWN_ROW}000"
+_UNLIKE = 3.0
+"""Layers of one shape do not take so many times as long as each other."""
 _OF_A_KERNEL, _OF_A_COPY = 30.0, 300.0
 """So many times another than expected, beside the other lines, is a unit and no kernel. What layers that multiply take
 is known to a factor of two or three; what those that only move bytes take, less well."""
@@ -90,10 +93,12 @@ class _Reader:
             self._refuse_other_labels(run)
         self._refuse_zeros([layer for run in runs for node, layer in run if self._multiplies(node)])
         self._refuse_other_units([([node], layer) for run in runs for node, layer in run if node in self.works])
-        totals = [sum(layer.cycles for _, layer in run) for run in runs]
-        doubts = (*layer_log.doubts, *_disagreement(totals, [run[0][1].line for run in runs]))
+        totals = [sum(layer.cycles for node, layer in run if node != _NO_NODE) for run in runs]
+        doubts = (*_disagreement(totals, [run[0][1].line for run in runs]), *self._odd_among_alike(runs))
+        passed = [layer for run in runs for node, layer in run if node == _NO_NODE]
+        remarks = (*layer_log.doubts, *self._not_counted(passed))
         whole = self.asked.measured(_NAME, median(totals), _scatter(totals), runs[0][0][1].line)
-        measured = [whole._replace(doubts=doubts)]
+        measured = [whole._replace(doubts=doubts, remarks=remarks, times=tuple(totals))]
         for index, works in self.works.items():
             layers = [layer for run in runs for node, layer in run if node == index]
             cycles = [layer.cycles for layer in layers]
@@ -121,9 +126,11 @@ class _Reader:
             if missing:
                 what = f"the log has no sum for {missing[0]}, which {asked.graph.name} has"
                 raise InputError(what, where=asked.where, fix="log a whole inference")
-        totals = [sum(entry.cycles for entry in table) for table in tables]
-        doubts = (*layer_log.doubts, *_disagreement(totals, [table[0].line for table in tables]))
-        measured = [asked.measured(_NAME, median(totals), _scatter(totals), entries[0].line)._replace(doubts=doubts)]
+        totals = [sum(entry.cycles for entry in table if entry.op in works) for table in tables]
+        doubts = tuple(_disagreement(totals, [table[0].line for table in tables]))
+        remarks = (*layer_log.doubts, *self._not_counted([entry for entry in entries if entry.op not in works]))
+        whole = asked.measured(_NAME, median(totals), _scatter(totals), entries[0].line)
+        measured = [whole._replace(doubts=doubts, remarks=remarks, times=tuple(totals))]
         for number, op in enumerate(dict.fromkeys(entry.op for entry in entries)):
             own = [entry for entry in entries if entry.op == op]
             cycles = [entry.cycles for entry in own]
@@ -131,6 +138,37 @@ class _Reader:
                 name = f"{_NAME}.{number:03d}"
                 measured.append(asked.measured(name, median(cycles), _scatter(cycles), own[0].line, works[op]))
         return measured
+
+    def _not_counted(self, layers: Sequence[LayerTime]) -> list[str]:
+        """A sentence about lines of operators that the network lacks; none where they take no time."""
+        timed = [layer for layer in layers if layer.cycles > 0]
+        if not timed:
+            return []
+        ms = sum(layer.cycles for layer in timed) / self.asked.board.clock_hz * 1e3
+        ops = " and ".join(dict.fromkeys(layer.op for layer in timed))
+        lines = f"lines {timed[0].line} to {timed[-1].line}" if len(timed) > 1 else f"line {timed[0].line}"
+        return [f"{lines}: {self.asked.graph.name} has no such {ops}; {format_ms(ms)} do not count, nor in the total"]
+
+    def _odd_among_alike(self, runs: Sequence[Sequence[tuple[int, LayerTime]]]) -> Iterator[str]:
+        """Sentences about layers that take far more or less than others of just their shape."""
+        nodes = self.asked.graph.nodes
+        by_node: dict[int, list[LayerTime]] = {}
+        for node, layer in [pair for run in runs for pair in run if self._multiplies(pair[0])]:
+            by_node.setdefault(node, []).append(layer)
+        alike: dict[tuple[str, str], list[int]] = {}
+        for node in by_node:
+            alike.setdefault((nodes[node].op, repr(self.works[node])), []).append(node)
+        for kin in alike.values():
+            times = {node: median([layer.cycles for layer in by_node[node]]) for node in kin}
+            middle = min(times.values()) if len(kin) == 2 else median(times.values())
+            for node, cycles in times.items():
+                by = max(cycles / middle, middle / cycles)
+                if by > _UNLIKE:
+                    often = f"{by:,.3g} times" if cycles > middle else f"1/{by:,.3g} of"
+                    yield (
+                        f"line {by_node[node][0].line}: {nodes[node].op} '{nodes[node].name}' takes {often} what other "
+                        f"layers of its shape take in the log, and one of them is wrong"
+                    )
 
     def _ops(self) -> set[str]:
         return {node.op for node in self.asked.graph.nodes}
@@ -157,9 +195,12 @@ class _Reader:
             for (ratio, _), (_, nodes, layer) in zip(ratios, timed, strict=True)
             if max(ratio / middle, middle / ratio) > (_OF_A_KERNEL if any(map(self._multiplies, nodes)) else _OF_A_COPY)
         ]
+        if odd and len({layer.cycles for _, layer in lines}) == 1:
+            what = f"every layer takes {lines[0][1].cycles:g} cycles: the clock that times them stands still"
+            raise InputError(what, where=self.asked.where, fix="log with the core's cycle counter switched on")
         if odd:
             by, layer = odd[0]
-            others = f" (and {len(odd) - 1} lines more)" if len(odd) > 1 else ""
+            others = f" (and {len(odd) - 1} line{'s' * (len(odd) > 2)} more)" if len(odd) > 1 else ""
             often = f"{by:,.0f} times" if by > 1 else f"1/{1 / by:,.0f} of"
             what = f"{layer.op} takes {often} what the other lines lead one to expect{others}: it is in another unit"
             fix = "write all times in the unit of their column, or each unit under a header of its own"

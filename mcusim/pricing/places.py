@@ -71,7 +71,8 @@ def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory:
         candidates = _beside(runtime, number, kin)
     elif not number:
         old = set(runtime.versions[runtime.current :])
-        current = [system for system in candidates if system.version not in old]
+        known = set(runtime.versions)
+        current = [s for s in candidates if s.version not in old and (s.version in known or s.board == board.name)]
         candidates = current or candidates or kin
     series = series_of(board.name) if board.series is None else board.series
 

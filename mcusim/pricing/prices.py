@@ -55,7 +55,8 @@ class Coefficients:
     stall_share: the part of all cycles that waits for flash, by the physics.
     version: of the runtime, as measured.   evidence: what stands behind the prices.   basis: calibrated, or
     provisional where the runtime was never measured on such a core.   board: of the prices.
-    siblings: of `Place`, whose intervals no interval here is narrower than.
+    own_reach: how far, in logarithms, an interval reaches at least, so as to hold the user's own times.   notes: on
+    these.   siblings: of `Place`, whose intervals no interval here is narrower than.
     """
 
     cycles: tuple[float, ...]
@@ -70,6 +71,8 @@ class Coefficients:
     basis: Basis
     model: EffortModel = PUBLISHED
     board: str = ""
+    own_reach: float = 0.0
+    notes: tuple[str, ...] = ()
     siblings: tuple[Coefficients, ...] = ()
 
     @cached_property
@@ -84,7 +87,7 @@ class Coefficients:
             return Interval(1.0, 1.0)
         variance = float(parts @ self.covariance @ parts) / total**2
         deviation = sqrt(max(variance, 0.0) + self.row_variance)
-        factor = exp(NORMAL_QUANTILE * self.scale_at(amounts, variance) * deviation)
+        factor = exp(max(NORMAL_QUANTILE * self.scale_at(amounts, variance) * deviation, self.own_reach))
         factor = max([factor, *[sibling.interval(amounts).high for sibling in self.siblings]])
         return Interval(1.0 / factor, factor)
 
@@ -147,6 +150,7 @@ def _coefficients(
     if not all(abs(price) < MOST_LOG_PRICE for price in log_prices):
         what = f"its prices on {board.name} are no numbers of cycles"
         raise InputError(what, where="the calibration", fix="make it anew with `mcusim calibrate`")
+    own = chosen.own_system(system)
     return Coefficients(
         tuple(exp(value) for value in log_prices),
         certainty.covariance,
@@ -159,6 +163,8 @@ def _coefficients(
         place.networks,
         Basis.CALIBRATED if place.is_measured_core else Basis.PROVISIONAL,
         board=system.board,
+        own_reach=0.0 if own is None else own.reach,
+        notes=() if own is None else own.notes,
     )
 
 

@@ -10,7 +10,7 @@ from os import PathLike, fspath
 from mcusim.boards.board import Board
 from mcusim.errors import InputError
 from mcusim.files import NOT_PARSED, content_of, reason_of
-from mcusim.pricing.fitting import OwnLayer, fit_from_bytes, fit_to_bytes
+from mcusim.pricing.fitting import OwnLayer, OwnSystem, fit_from_bytes, fit_to_bytes
 from mcusim.pricing.intervals import Scale, Scales, known_of
 from mcusim.pricing.regression import Fit
 from mcusim.pricing.systems import System
@@ -23,17 +23,22 @@ class Calibration:
     """A fit, and by how much its deviations are stretched so that intervals hold what they promise.
 
     own_scale: by how much more on systems with one's own measurements, which may scatter more than published ones.
-    own_layers: what was timed layer by layer.
+    own_layers: what was timed layer by layer.   own_systems: those with one's own times of networks.
     """
 
     fit: Fit
     scales: Scales
     own_scale: float = 1.0
     own_layers: tuple[OwnLayer, ...] = ()
+    own_systems: tuple[OwnSystem, ...] = ()
 
     def to_bytes(self) -> bytes:
         """As `read_calibration` takes it."""
-        return fit_to_bytes(self.fit, self.scales, self.own_scale, self.own_layers)
+        return fit_to_bytes(self.fit, self.scales, self.own_scale, self.own_layers, self.own_systems)
+
+    def own_system(self, system: System) -> OwnSystem | None:
+        """What is known of one's own times on a system; None where there are none."""
+        return next((own for own in self.own_systems if own.system == system), None)
 
     def scale_of(self, system: System) -> Scale:
         """What deviations on a system are multiplied with."""

@@ -42,10 +42,7 @@ def calibration_lines(changes: Sequence[Change], target: str, width: int, glyphs
     lines += [Text(), *paragraph(sentences, width)]
     for change in changes:
         if change.is_odd:
-            times = change.measured_ms / change.old_ms
-            ratio = f"{format_ms(change.measured_ms)} is {times:,.3g} times what mcusim expects"
-            warning = f"! line {change.line}, {change.model}: {ratio}: check its unit, network and board."
-            lines += paragraph(warning, width, style="yellow", hanging="  ")
+            lines += paragraph(f"! {change.warning}.", width, style="yellow", hanging="  ")
     return lines
 
 

@@ -41,6 +41,7 @@ _WORK = {
     "call": "entering kernels",
 }
 _PARTS_SHOWN = 6
+_OF_OWN = "That would leave out times of your own: the interval is as wide as they scatter. "
 
 
 def reason_lines(report: Report, reasons: TimeReasons, width: int) -> list[Text]:
@@ -67,7 +68,7 @@ def reason_lines(report: Report, reasons: TimeReasons, width: int) -> list[Text]
 
 def _of_sibling(interval: IntervalReason) -> str:
     if not interval.sibling:
-        return ""
+        return _OF_OWN if interval.is_of_own else ""
     return f"That would be narrower than for {interval.sibling}, which was measured: the wider interval is used. "
 
 

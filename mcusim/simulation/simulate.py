@@ -285,7 +285,8 @@ def _latency(
     ms = cycles_to_ms(cycles, settled.board.clock_hz)
     interval = prices.interval(amounts)
     low_ms, high_ms = ms * interval.low, ms * interval.high
-    warnings = [] if prices.networks else [f"time: {prices.evidence}: the interval is wide."]
+    warnings = [f"time: {note}." for note in prices.notes]
+    warnings += [] if prices.networks else [f"time: {prices.evidence}: the interval is wide."]
     fits = None if limit_ms is None else _holds(low_ms, high_ms, limit_ms)
     if limit_ms is not None and fits is None:
         span = f"{format_ms(low_ms)} to {format_ms(high_ms)}"
