@@ -7,7 +7,7 @@ from math import log
 import pytest
 
 import mcusim
-from mcusim.boards import load_board
+from mcusim.boards import board_names, load_board
 from mcusim.cli.app import answer
 from mcusim.errors import RuntimeNameError
 from mcusim.pricing.evidence import systems_behind
@@ -16,7 +16,7 @@ from mcusim.pricing.measurements import family_of, kernel_times, measurements
 from mcusim.pricing.places import _list, find_place
 from mcusim.pricing.stored import package_calibration
 from mcusim.render.reasons import reason_lines
-from mcusim.runtimes import find_runtime
+from mcusim.runtimes import RUNTIMES, find_runtime
 from mcusim.simulation.reasons import TimeReasons, time_reasons
 
 
@@ -94,6 +94,20 @@ def test_an_answer_as_wide_as_its_kin_says_so() -> None:
     assert reasons.interval.sibling == "10.2+mlperf on stm32l4r5"
     text = " ".join(line.plain for line in reason_lines(report, reasons, 300))
     assert "That would be narrower than for 10.2+mlperf on stm32l4r5, which was measured: the wider interval" in text
+
+
+def test_run_answers_for_every_system_that_evidence_lists() -> None:
+    runtimes = {runtime.price_family: name for name, runtime in RUNTIMES.items() if runtime.versions}
+    for system in [entry.system for entry in systems_behind(package_calibration())]:
+        if system.board not in board_names():
+            continue
+        build = f"{system.version}+{system.option}" if system.option else system.version
+        runtime = find_runtime(f"{runtimes[system.runtime]}@{build}")
+        place = find_place(package_calibration(), runtime, load_board(system.board), system.memory)
+        assert place is not None
+        assert place.system == system
+        assert place.sure == system
+        assert "was not measured" not in place.evidence
 
 
 @pytest.mark.parametrize(

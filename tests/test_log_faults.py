@@ -228,3 +228,29 @@ def test_what_a_shell_redirects_is_read(form: Form, encoding: str, tmp_path: Pat
     text = form(logged_layers())
     (tmp_path / "wide").write_text(text, encoding=encoding)
     assert read_own(tmp_path / "wide", RUN)[0].row.cycles == whole_cycles(text, tmp_path)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=named)
+@pytest.mark.parametrize("noise", [b"\xff\xfa\x00\n", b"# caf\xe9\n"])
+def test_stray_bytes_are_passed_over_where_there_is_no_time(form: Form, noise: bytes, tmp_path: Path) -> None:
+    text = form(logged_layers())
+    expected = whole_cycles(text, tmp_path)
+    (tmp_path / "log").write_bytes(noise + text.encode() + noise)
+    assert read_own(tmp_path / "log", RUN)[0].row.cycles == expected
+    (tmp_path / "log").write_bytes(text.encode("utf-16-le"))  # without a mark
+    assert read_own(tmp_path / "log", RUN)[0].row.cycles == expected
+
+
+@pytest.mark.parametrize("form", [as_profiler_text, as_profiler_csv, as_microseconds], ids=named)
+def test_stray_bytes_within_a_time_are_named(form: Form, tmp_path: Path) -> None:
+    content = re.sub(rb"CONV_2D\D+\d", lambda part: part[0] + b"\xff", form(logged_layers()).encode(), count=1)
+    (tmp_path / "log").write_bytes(content)
+    line = 1 + content[: content.index(b"\xff")].count(b"\n")
+    with pytest.raises(InputError, match=rf"log, line {line}: the line holds bytes that are no text"):
+        read_own(tmp_path / "log", RUN)
+
+
+def test_what_is_no_text_at_all_says_so(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(bytes(range(256)) * 8)
+    with pytest.raises(InputError, match="it is no text"):
+        read_own(tmp_path / "log", RUN)

@@ -24,6 +24,7 @@ from typing import NamedTuple
 from mcusim.errors import InputError
 from mcusim.pricing.log_lines import (
     OPERATOR_COLUMNS,
+    STRAY,
     Columns,
     Line,
     cells_of,
@@ -191,6 +192,8 @@ def _plain_row(line: Line, place: str) -> _Row:
 
 
 def _cut(line: str, place: str) -> InputError:
+    if STRAY in line:
+        return InputError("the line holds bytes that are no text", where=place, fix="log again, or mend the line")
     other = _OTHER_UNIT.search(line)
     if other is not None:
         what = f"the time is in {other[1]}, and a line of MicroProfiler is in ticks"
@@ -206,6 +209,8 @@ def _table_row(line: Line, columns: Columns, place: str) -> _Row | None:
     if len(cells) <= max(columns.op, *columns.times.values()):
         if len(cells) == 1:
             return None
+        raise _cut(line.text, place)
+    if any(STRAY in cells[at] for at in (columns.op, *columns.times.values())):
         raise _cut(line.text, place)
     op, label = cells[columns.op], "" if columns.label is None else cells[columns.label]
     if op.startswith(_OWN_FUNCTIONS) or (columns.is_etdump and op.lower() in _ETDUMP_WHOLE):

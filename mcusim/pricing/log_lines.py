@@ -12,6 +12,7 @@ from mcusim.errors import InputError
 __all__ = [
     "DELIMITERS",
     "OPERATOR_COLUMNS",
+    "STRAY",
     "Columns",
     "Line",
     "cells_of",
@@ -21,6 +22,8 @@ __all__ = [
     "records",
 ]
 
+STRAY = "\N{REPLACEMENT CHARACTER}"
+"""A byte that is no text: a UART has some at a reset."""
 DELIMITERS = (",", ";", "\t")
 """A spreadsheet of a country with decimal commas separates cells with semicolons."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, isfinite, log, sqrt
@@ -23,7 +24,7 @@ import numpy as np
 from mcusim.boards import load_board
 from mcusim.boards.board import Board
 from mcusim.errors import InputError, McusimError
-from mcusim.files import reason_of, text_of
+from mcusim.files import content_of, reason_of
 from mcusim.frontends.checks import refuse_float
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
@@ -32,7 +33,7 @@ from mcusim.ops import OPS, Work
 from mcusim.pricing.fitting import OwnLayer, OwnSystem, package_evidence
 from mcusim.pricing.intervals import COVERAGE, is_tiny, known_of, networks_of
 from mcusim.pricing.layer_logs import LEAST_SECONDS, MOST_SECONDS
-from mcusim.pricing.log_lines import delimiter_of
+from mcusim.pricing.log_lines import STRAY, delimiter_of
 from mcusim.pricing.measurements import add_efforts
 from mcusim.pricing.physics import log_cycles_of
 from mcusim.pricing.prices import Coefficients, coefficients, price_work, step_work
@@ -68,6 +69,9 @@ APART = 1.1
 
 _MOST_LINES = 20
 """So many wrong lines are shown, the others counted."""
+
+_MOST_STRAY, _WIDE = 0.1, 0.8
+"""A file with a larger share of bytes that are no text is none; one with so many zeros at every other place is UTF-16."""
 
 _MOST_NOTES = 3
 _ROUND_OFF = 1e-3
@@ -170,17 +174,36 @@ def _every(wrong: Sequence[tuple[int, InputError]], where: str) -> InputError:
 
 
 def read_text(path: str | PathLike[str]) -> str:
-    """Of a table or log."""
+    """Of a table or log. Stray bytes, as a UART has them at a reset, become STRAY; a line that counts may have none.
+
+    What PowerShell redirects into a file is UTF-16, mostly with a mark that says so.
+    """
+    where, fix = fspath(path), "name a CSV file"
     try:
-        return text_of(path)
+        content = content_of(path)
     except (OSError, ValueError) as error:
-        reason = reason_of(error)
-        raise InputError(f"it cannot be read ({reason})", where=fspath(path), fix="name a CSV file") from None
+        raise InputError(f"it cannot be read ({reason_of(error)})", where=where, fix=fix) from None
+    text = content.decode(_encoding_of(content), errors="replace").replace("\0", STRAY)
+    if text.count(STRAY) > _MOST_STRAY * len(text):
+        raise InputError("it is no text: too many bytes are none of UTF-8 or UTF-16", where=where, fix=fix)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _encoding_of(content: bytes) -> str:
+    if content[:2] in (BOM_UTF16_LE, BOM_UTF16_BE):
+        return "utf-16"
+    half = len(content) // 2
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if half and content[first::2].count(0) > _WIDE * half:
+            return encoding
+    return "utf-8-sig"
 
 
 def _measured(row: Mapping[str, str | None], file: str, line: int, number: int) -> Measured:
     where = f"{file}, line {line}"
     cells = {name: (row.get(name) or "").strip() for name in (*NEEDED, *OPTIONAL)}
+    if STRAY in "".join(cells.values()):
+        raise InputError("it holds bytes that are no UTF-8", where=where, fix="save the file as UTF-8")
     try:
         runtime, board = find_runtime(cells["runtime"]), load_board(cells["profile"])
         graph, schedule = load(cells["model"]), parse_schedule(cells["schedule"] or "layer")

@@ -63,6 +63,9 @@ def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory:
     if not kin:
         return None
     number, _, option = runtime.asked_version.partition("+")
+    alone = [system for system in measured if system.runtime == runtime.price_family and not measured[system]]
+    if not any((system.version, system.option) == (number, option) for system in kin):
+        kin += [system for system in alone if (system.version, system.option) == (number, option)]
     candidates = [system for system in kin if number in ("", system.version) and system.option == option]
     if option and not candidates:
         raise _no_such_option(runtime, number, option, kin)
@@ -150,6 +153,8 @@ def _counted(calibration: Calibration, system: System, which: str) -> str:
     names = [network for network, measured in zip(fit.networks, fit.systems, strict=True) if measured == system]
     networks = sum(map(bool, names))
     alone = len(names) - networks
+    if not networks:
+        return f"{_count(alone, 'single operator')} and no whole network {which}"
     words = f"{_count(networks, 'measurement')} {which}"
     return f"{words} and {_count(alone, 'single operator')}" if alone else words
 
