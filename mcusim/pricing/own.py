@@ -71,7 +71,7 @@ _MOST_LINES = 20
 """So many wrong lines are shown, the others counted."""
 
 _MOST_STRAY, _WIDE = 0.1, 0.8
-"""A file with a larger share of bytes that are no text is none; one with so many zeros at every other place is UTF-16."""
+"""A larger share of bytes that are no text makes it none; so many zeros at every other place make it UTF-16."""
 
 _MOST_NOTES = 3
 _ROUND_OFF = 1e-3
