@@ -22,6 +22,7 @@ from mcusim.ops import OPS
 from mcusim.render.naming import distinct_names
 from mcusim.render.operators import Served, operator_list, served_list
 from mcusim.runtimes import Kernel, Runtime, find_runtime
+from mcusim.runtimes.refusals import border_refusals
 from mcusim.schedule import LAYER
 
 __all__ = ["OpsDocument", "ServedDocument", "SeveralServedDocument", "ops"]
@@ -130,7 +131,7 @@ def _served(graph: Graph, runtime: Runtime) -> list[Served]:
         for step in stage.steps:
             kernels[step.node] = runtime.kernel(step.signature)
             silent |= dict.fromkeys(step.absorbed, f"folded into {step.signature.op}")
-    refused = {refusal.node: refusal.why for refusal in runtime.refuses(whole)}
+    refused = {refusal.node: refusal.why for refusal in (*border_refusals(program, runtime), *runtime.refuses(whole))}
     gaps = cannot_execute(whole)
     needed = {need.node: need for need in runtime.needs(whole)}
     served = []

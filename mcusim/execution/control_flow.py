@@ -5,7 +5,7 @@
                 outputs -> body's inputs -> body -> outputs
                 outputs -> condition's inputs
 A subgraph has one home for each of its tensors, however often it is entered: what it is given is copied in, and what it
-answers is copied out.
+answers is copied out, byte for byte, whatever the types and shapes. The first byte of a condition decides.
 Source: TFLM while.cc, if.cc.
 """
 
@@ -46,12 +46,18 @@ class Entries(NamedTuple):
 
 
 def _copy(sources: Iterable[Array], targets: Iterable[Array]) -> None:
+    """As many bytes each (`lowering.borders`)."""
     for source, target in zip(sources, targets, strict=True):
-        target[...] = source.reshape(target.shape)
+        same = source if source.dtype == target.dtype else np.frombuffer(source.tobytes(), target.dtype)
+        target[...] = same.reshape(target.shape)
+
+
+def _holds(condition: Array) -> bool:
+    return condition.reshape(-1).view(np.uint8)[0] != 0
 
 
 def _choose(entries: Entries, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
-    chosen = entries.subgraphs[0 if inputs[0].reshape(-1)[0] else 1]
+    chosen = entries.subgraphs[0 if _holds(inputs[0]) else 1]
     _copy(inputs[1:], chosen.inputs)
     chosen.run()
     _copy(chosen.outputs, outputs)
@@ -63,7 +69,7 @@ def _loop(entries: Entries, inputs: Sequence[Array], outputs: Sequence[Array], p
     _copy(inputs, outputs)
     condition.run()
     rounds = 0
-    while condition.outputs[0].reshape(-1)[0]:
+    while _holds(condition.outputs[0]):
         _copy(outputs, body.inputs)
         body.run()
         _copy(body.outputs, outputs)

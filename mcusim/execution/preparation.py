@@ -18,6 +18,7 @@ from mcusim.execution.footprint import host_bytes, working_bytes
 from mcusim.frontends.checks import refuse_unwritten
 from mcusim.graph import ABSENT, DType, Graph, Node, Signature
 from mcusim.limits import refuse_beyond
+from mcusim.lowering.borders import clashes
 from mcusim.lowering.lower import lower
 from mcusim.lowering.preparing import check_elements, prepared_node, prepared_step, where_of
 from mcusim.lowering.rules import InputPlace
@@ -108,6 +109,7 @@ def prepare(
     _refuse_packed_variables((graph, *graph.subgraphs))
     _refuse_unheld_ends(graph)
     program = lower(graph, schedule, runtime.rules, input_place or runtime.rules.default_input_place(schedule))
+    _refuse_clashes(program)
     placement = place_for(program, runtime)
     refuse_shared_bytes(program, runtime, placement)
     refuse_beyond(host_bytes(program, placement), "running it", where=f"network '{graph.name}'")
@@ -123,6 +125,12 @@ def prepare(
             for part in initialisers
         ),
     )
+
+
+def _refuse_clashes(program: Program) -> None:
+    """Raise ModelError where a node and a subgraph that it enters hold different numbers of bytes."""
+    for clash in clashes(program):
+        raise ModelError(clash.why, where=where_of(program.graph, clash.node), fix="export the model again")
 
 
 def _refuse_late_initialisers(graph: Graph) -> None:

@@ -8,6 +8,7 @@ addressing.py    where each operand lies in each piece: the offsets of line buff
 preparing.py     the integers that steps compute with
 variables.py     states and resources that outlive an inference
 linking.py       subgraphs, planned with the network that enters them
+borders.py       where a node and the subgraphs that it enters do not go together
 reorder.py       another order with a lower peak
 nearest.py       the legal schedule that is most like one that cannot run
 moulds.py        a Program cast from that of a network that is wired alike

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mcusim.boards.board import Board
 from mcusim.graph import ABSENT, Graph
+from mcusim.lowering.borders import clashes
 from mcusim.program import Program
 from mcusim.runtimes.conditions import Refusal
 from mcusim.runtimes.registry import Runtime
@@ -13,6 +14,7 @@ from mcusim.schedule import StageKind
 
 __all__ = [
     "add_refused",
+    "border_refusals",
     "cannot_run",
     "cannot_start",
     "missing_kernels",
@@ -69,6 +71,13 @@ def _left_out_refusals(program: Program, runtime: Runtime) -> Iterator[Refusal]:
             yield Refusal(index, kernel.why)
 
 
+def border_refusals(program: Program, runtime: Runtime) -> Iterator[Refusal]:
+    """Nodes that do not go together with the subgraphs that they enter, if the runtime has a kernel for them at all."""
+    for node, why in clashes(program):
+        if runtime.kernel(program.graph.nodes[node].signature).supported:
+            yield Refusal(node, why)
+
+
 def _left_out(program: Program) -> list[int]:
     """Nodes of subgraphs that nothing enters, by their number in the flat graph."""
     if not program.parts:
@@ -79,8 +88,10 @@ def _left_out(program: Program) -> list[int]:
 
 
 def add_refused(missing: dict[str, list[str]], program: Program, runtime: Runtime) -> None:
-    """Add to the nodes without a kernel what no step shows: subgraphs that nothing enters, nodes refused anyway."""
-    for index, why in (*_left_out_refusals(program, runtime), *runtime.refuses(program.graph)):
+    """Add to the nodes without a kernel what no step shows: subgraphs that nothing enters or that do not go together
+    with what enters them, nodes refused anyway."""
+    inside = (*_left_out_refusals(program, runtime), *border_refusals(program, runtime))
+    for index, why in (*inside, *runtime.refuses(program.graph)):
         missing.setdefault(why, []).append(program.graph.nodes[index].name)
 
 
@@ -92,6 +103,7 @@ def missing_nodes(program: Program, runtime: Runtime) -> Iterator[Refusal]:
             if step.node != ABSENT and not kernel.supported:
                 yield Refusal(step.node, kernel.why)
     yield from _left_out_refusals(program, runtime)
+    yield from border_refusals(program, runtime)
     yield from runtime.refuses(program.graph)
 
 

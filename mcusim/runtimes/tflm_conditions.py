@@ -328,7 +328,7 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         "READ_VARIABLE": _of("resource > any"),
         "ASSIGN_VARIABLE": _of("resource any >"),
         "CALL_ONCE": _of(">"),
-        "IF": _of("bool ... > ..."),
+        "IF": _of("bool ... > ...", shapes=(elements(0, 1),)),
         "WHILE": _of("... > ..."),
         **CUSTOM_CONDITIONS,
     }
