@@ -223,3 +223,10 @@ def test_fit_exits_with_1_where_it_does_not_fit_as_it_is():
     assert code == 0
     assert "It fits as it is." in text
     assert "runtime tflm" not in text  # which fits too, but takes more
+
+
+def test_the_sentence_promises_what_is_searched():
+    """A schedule off the front may be placed with a smaller gap (A53): nothing is said about placed bytes."""
+    said = " ".join(run("patch", "mbv2-w0.35-r144", "--profile", "stm32f412").out.split())
+    assert "in live bytes and time no other beats them" in said
+    assert "gaps that placing leaves are not searched" in said

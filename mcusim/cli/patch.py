@@ -190,7 +190,8 @@ def patch(
 ) -> None:
     """Which schedule makes a network fit: patch by patch, streamed, or both, and what does it cost?
 
-    Finds every schedule that no other beats in both SRAM and time, exactly, and the cheapest one that fits the board.
+    Finds every schedule that no other beats in both live bytes and time, exactly, places each, and takes the cheapest
+    of them that fits the board. Where placing leaves a gap, one that is not among them may fit too, and be faster.
     Stages that the runtime cannot run are left out; what they would give is said beside it.
 
     \b

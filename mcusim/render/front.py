@@ -69,7 +69,8 @@ def _space(front: Front) -> str:
     kinds = " or ".join(sorted(map(str, front.space.kinds)))
     schedules = f"{front.runtime.name} {front.runtime.version} - {counted(len(front.points), 'schedule')} on the front"
     searched = f"{counted(front.space.stages, 'stage')} of {kinds}, grids up to {front.space.grid}x{front.space.grid}"
-    return f"{schedules}: any other takes more memory or more time than one of them. Searched: up to {searched}"
+    exact = "in live bytes and time no other beats them (gaps that placing leaves are not searched)"
+    return f"{schedules}: {exact}. Searched: up to {searched}"
 
 
 def _spread(points: Sequence[Point], chosen: Point) -> list[Point]:

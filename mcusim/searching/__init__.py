@@ -3,7 +3,7 @@
 The space: up to three cut stages anywhere in the network, each a grid of patches or bands of rows, layers elsewhere.
 Memory is the live peak (bytes alive together, held working memory and what the runtime keeps), cycles are priced as
 `simulate` prices them. Every schedule of the front is then lowered and placed: what its planner takes beyond the live
-peak is its gap.
+peak is its gap. A schedule off the front is not placed, though its gap may be smaller (A53).
 """
 
 from __future__ import annotations
