@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-from commands import run
+from commands import REPO, run
 from jsonschema import Draft202012Validator
 
 from mcusim import load
@@ -33,6 +36,20 @@ def predictor_file(folder: Path, body: str) -> str:
         ("def p(c):\n    return float('inf')\n", "p", "it returned inf for network"),
         ("def p(c):\n    return 'good'\n", "p", "it returned a str for network"),
         ("def p(c):\n    pass\n", "p", "it returned a NoneType for network"),
+        ("def p(c):\n    return '5'\n", "p", "it returned a str for network"),
+        ("def p(c):\n    return b'5'\n", "p", "it returned a bytes for network"),
+        ("def p(c):\n    return 10**400\n", "p", "it returned a int beyond floating point for network"),
+        ("class S:\n    def __float__(self):\n        1 / 0\ndef p(c):\n    return S()\n", "p", "it returned a S for"),
+        ("async def p(c):\n    return 1.0\n", "p", "it returned a coroutine for network"),
+        ("def p(c):\n    yield 1.0\n", "p", "it returned a generator for network"),
+        ("def p(c):\n    raise GeneratorExit('over')\n", "p", "it raised GeneratorExit: over on network"),
+        ("class Mine(BaseException): pass\ndef p(c):\n    raise Mine('no')\n", "p", "it raised Mine: no on network"),
+        ("raise GeneratorExit\n", "p", "its module does not load: GeneratorExit"),
+        (
+            "class E(Exception):\n    def __str__(self):\n        raise ValueError\ndef p(c):\n    raise E\n",
+            "p",
+            "it raised E: its text cannot be had (ValueError) on network",
+        ),
         ("import sys\ndef p(c):\n    sys.exit(3)\n", "p", "it raised SystemExit: 3 on network"),
         ("import sys\nsys.exit(3)\n", "p", "its module does not load: SystemExit: 3"),
         ("def p(c):\n    return 1\n", "q", "has no 'q'"),
@@ -58,6 +75,23 @@ def test_what_a_predictor_prints_is_not_in_the_document(tmp_path: Path) -> None:
     answer = run("search", "mcunet:vww", *asked, "--optimiser", "random", "--predictor", f"{name}:p", "--json", "-")
     assert json.loads(answer.out)
     assert "looking" in answer.err
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("says", ["print('looking')", "os.system('echo looking')", "os.write(1, b'looking')"])
+def test_a_document_is_whole_whatever_the_users_code_does(tmp_path: Path, says: str) -> None:
+    """In a process of its own: standard output is what the system calls so, and the folder is the process's."""
+    body = f"import os, sys, tempfile\ndef p(c):\n    {says}\n    sys.__stdout__.write('looking')\n"
+    name = predictor_file(tmp_path, body + "    os.chdir(tempfile.gettempdir())\n    return 1.0\n")
+    asked = ("--profile", BOARD, "--hold", "width=0.2", "--hold", "resolution=48", "--evaluations", "2")
+    command = ("search", "mcunet:vww", *asked, "--optimiser", "random", "--predictor", f"{name}:p")
+    words = [sys.executable, "-m", "mcusim", *command, "--json", "-", "-o", "found.toml"]
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+    assert "looking" in done.stderr
+    assert (tmp_path / "found.toml").is_file()  # beside, not where the predictor went
 
 
 @pytest.mark.usefixtures("elsewhere")

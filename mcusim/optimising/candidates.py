@@ -182,8 +182,13 @@ def score_of(predictor: Predictor, name: str, candidate: Candidate) -> float:
         what = f"it raised {told_by(error)} on network {candidate.number}"
         raise InputError(what, where=where, fix="mend the function") from None
     try:
-        score = float(returned)
-    except (TypeError, ValueError):
+        if isinstance(returned, str | bytes | bytearray):
+            raise TypeError
+        score: float = called(float, returned)  # its __float__ may be the user's
+    except OverflowError:
+        what = f"it returned a {type(returned).__name__} beyond floating point for network {candidate.number}"
+        raise InputError(what, where=where, fix="return a smaller number; higher is better") from None
+    except USERS_ERRORS:
         what = f"it returned a {type(returned).__name__} for network {candidate.number}"
         raise InputError(what, where=where, fix="return a number; higher is better") from None
     if not math.isfinite(score):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from importlib import import_module, invalidate_caches
 from typing import Any
 
@@ -49,17 +50,82 @@ def user_function(name: str, folder: str, what: str) -> Callable[..., Any]:
     return function
 
 
-def called(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function of the user's returns. What it prints goes to standard error: standard output may be a document.
+class _Ended(Exception):
+    """Stands for what is no Exception (GeneratorExit, CancelledError, a class of the user's own) and ended the code."""
 
-    Raises one of USERS_ERRORS where it does.
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
+def called(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function of the user's returns, with the process as it was before.
+
+    What it prints goes to standard error, that of programs which it starts too: standard output may be a document. The
+    working directory is put back: paths of the command line begin there.   Raises one of USERS_ERRORS where it does.
     """
-    with redirect_stdout(sys.stderr):
-        return function(*arguments)
+    with _output_to_error(), _in_place():
+        try:
+            returned = function(*arguments)
+        except (*USERS_ERRORS, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            raise _Ended(error) from None
+    if inspect.iscoroutine(returned):
+        returned.close()  # nobody awaits it, and Python would say so in the middle of the answer
+    return returned
+
+
+@contextmanager
+def _output_to_error() -> Iterator[None]:
+    """Python's standard output and the process's own."""
+    try:
+        kept = os.dup(1)
+    except OSError:  # the process has none
+        kept = None
+    try:
+        if kept is not None:
+            _flush()
+            with suppress(OSError):  # there is no standard error
+                os.dup2(2, 1)
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if kept is not None:
+            _flush()
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+def _flush() -> None:
+    if sys.__stdout__ is not None:
+        with suppress(OSError, ValueError):  # a pipe that nobody reads, or closed: whoever writes the answer says so
+            sys.__stdout__.flush()
+
+
+@contextmanager
+def _in_place() -> Iterator[None]:
+    try:
+        place = os.getcwd()
+    except OSError:  # it is gone: nothing leads back there
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # gone meanwhile
+            os.chdir(place)
 
 
 def told_by(error: BaseException) -> str:
     """What an exception of a user's code says, in one line."""
     if isinstance(error, McusimError):
         return f"{error.where}: {error.what}"
-    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
+    if isinstance(error, _Ended):
+        error = error.error
+    kind = type(error).__name__
+    try:
+        words = str(error)
+    except Exception as second:  # its __str__ is the user's code as well
+        words = f"its text cannot be had ({type(second).__name__})"
+    return " ".join(f"{kind}: {words}".split()).rstrip(": ")
