@@ -94,7 +94,7 @@ def refused(path: Path, match: str, **how: Any) -> None:
 
 
 def test_folders_without_images(tmp_path: Path) -> None:
-    refused(tmp_path / "none", "there is no such file or folder")
+    refused(tmp_path / "none", "No such file or directory")
     refused(tmp_path, "there are no images, and no sub-folders")
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "readme.txt").write_text("no image")

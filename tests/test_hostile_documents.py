@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import struct
 import tempfile
 import tomllib
 import zipfile
@@ -17,6 +19,7 @@ import numpy as np
 import pytest
 from commands import REPO, run
 from fuzzing.documents import as_toml, mutated_rows, mutated_tree
+from numpy.typing import NDArray
 
 from mcusim import execute
 from mcusim.errors import McusimError
@@ -242,3 +245,60 @@ def test_a_calibration_of_prices_beyond_all_numbers_is_refused(tmp_path: Path) -
     path.write_text(json.dumps({**document, "rows": rows}), encoding="utf-8")
     code, _, error = run("run", "smallcifar", *BOARD, "--calibration", str(path))
     assert (code, "no numbers of cycles" in error) == (2, True), error
+
+
+LABELS = {
+    "uint64": (np.array([0, 2**64 - 1], np.uint64), "18446744073709551615"),
+    "beyond int64": (np.array([0.0, 1e30]), "1000000000000000019884624838656"),
+    "infinite": (np.array([0.0, np.inf]), "labels are float64"),
+    "NaN": (np.array([0.0, np.nan]), "labels are float64"),
+    "negative": (np.array([0, -1]), "a label is -1"),
+    "of thousands of digits": (np.array(["0", "1", "9" * 5000]), "it has 3 classes"),
+}
+
+
+@pytest.mark.parametrize(("labels", "told"), LABELS.values(), ids=LABELS)
+def test_labels_are_told_as_they_are(labels: NDArray[Any], told: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, x=np.zeros((len(labels), 32, 32, 3), np.uint8), y=labels)
+    builder = GraphBuilder("classifier")
+    x = builder.average_pool_2d(builder.conv_2d(builder.input((1, 32, 32, 3)), 4, 3))
+    network = tmp_path / "network.tflite"
+    network.write_bytes(write_tflite(with_seeded_weights(builder.build([builder.fully_connected(x, 2)]))))
+    code, _, error = run("evaluate", str(network), "--data", str(path))
+    assert (code, told in error) == (2, True), error
+
+
+def test_a_header_that_is_nested_holds_no_pickle(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    path.write_bytes(_header("{'descr': '|i1', 'shape': " + "(" * 30000))
+    with pytest.raises(McusimError, match="it is damaged"):
+        read_arrays(str(path), "x.npy")
+
+
+LEAKS = re.compile(r"zip\(\)|argument \d|recursion|codec|object has no|list index|Expected entry|NoneType")
+
+
+@pytest.mark.parametrize("option", ["--bits", "--calibration"])
+@pytest.mark.parametrize("content", [b'{"a":' * 10**5, b"\xff\xfe{", b"\x80", b"[1", b""], ids=repr)
+def test_reasons_are_not_those_of_a_library(option: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(content[:600_000])
+    code, _, error = run("run", "smallcifar", *BOARD, option, str(path))
+    assert (code, LEAKS.search(error)) == (2, None), error
+
+
+def test_reasons_of_damaged_firmware_are_not_those_of_a_library(tmp_path: Path) -> None:
+    """Every 16-bit field of an ELF header at its limits."""
+    pytest.importorskip("elftools")
+    head = struct.pack("<HHIIIIIHHHHHH", 2, 40, 1, 0, 0, 52, 0, 52, 32, 0, 40, 2, 1)
+    sound = bytearray(b"\x7fELF\x01\x01\x01" + bytes(9) + head)
+    section = struct.pack("<IIIIIIIIII", 0, 2, 2, 0, 0, 52, 64, 0, 1, 0)
+    path = tmp_path / "x.elf"
+    for at in range(16, 52, 2):
+        for value in (0, 1, 3, 255, 65535):
+            changed = sound + section * 2
+            struct.pack_into("<H", changed, at, value)
+            path.write_bytes(changed)
+            code, _, error = run("run", "smallcifar", *BOARD, "--map", str(path))
+            assert (code, LEAKS.search(error)) == (2, None), error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 import resource
@@ -28,7 +29,8 @@ from mcusim.frontends.array_files import read_arrays
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite import parse_tflite
-from mcusim.graph import DType, Graph, Node, Tensor, signature, tensor_type
+from mcusim.frontends.tflite_writer import write_tflite
+from mcusim.graph import DType, Graph, Node, Quantization, Tensor, signature, tensor_type
 from mcusim.limits import memory_limit, refuse_beyond
 from mcusim.ops.kernels.fast import moving
 from mcusim.ops.kernels.fast.command import overlap
@@ -473,3 +475,25 @@ def test_states_of_more_rows_than_any_arena_holds_are_not_listed(rows: int) -> N
     graph = Graph("delays", tensors, (Node("delay", kind, (0,), (1,)),), (0,), (1,))
     with pytest.raises(ModelError, match="10,000 are followed"):
         simulate(graph, profile="stm32h743", runtime="tflm")
+
+
+@pytest.mark.parametrize("op", ["ADD", "SUB", "MUL"])
+def test_scales_of_deep_networks_stay_numbers(op: str) -> None:
+    """Sums of sums double their range: after 128 the scale was no float32, and the reader refused what was written."""
+    builder = GraphBuilder("deep")
+    x = builder.input((1, 4, 4, 8))
+    for _ in range(300):
+        x = builder.op(op, (x, builder.op("ADD", (x, x)) if op == "SUB" else x))
+    drawn = with_seeded_weights(builder.build([builder.op("LOGISTIC", (builder.conv_2d(x, 8, 3),))]))
+    copy = parse_tflite(write_tflite(drawn), name="deep", where="deep.tflite")
+    given = np.arange(128, dtype=np.int8).reshape(1, 4, 4, 8)
+    assert np.array_equal(execute(drawn, [given])[0], execute(copy, [given])[0])
+
+
+@pytest.mark.parametrize("scale", [1e39, 0.0, 1e-60, float("nan")])
+def test_what_no_reader_takes_is_not_written(scale: float) -> None:
+    builder = GraphBuilder("odd")
+    graph = with_seeded_weights(builder.build([builder.op("RELU", (builder.input((1, 4)),))]))
+    first = dataclasses.replace(graph.tensors[0], quantization=Quantization((scale,), (0,)))
+    with pytest.raises(ModelError, match="impossible scale"):
+        write_tflite(dataclasses.replace(graph, tensors=(first, *graph.tensors[1:])))

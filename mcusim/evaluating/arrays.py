@@ -93,15 +93,14 @@ def _labels(y: NDArray[Any], count: int, where: str) -> list[str]:
     if y.shape != (count,):
         what = f"there are {len(y) if y.ndim else 0} labels for {count} samples"
         raise InputError(what, where=where, fix="give one label for each sample")
-    if y.dtype.kind == "f" and np.array_equal(y, np.trunc(y)):
-        y = y.astype(np.int64)
-    if y.dtype.kind not in "iubU":
+    is_whole = y.dtype.kind in "iub" or (y.dtype.kind == "f" and bool((np.isfinite(y) & (y == np.trunc(y))).all()))
+    if not is_whole and y.dtype.kind != "U":
         raise InputError(f"labels are {y.dtype}", where=where, fix="give whole numbers, or names")
-    labels = y.astype(np.int64).astype(str) if y.dtype.kind != "U" else y
+    labels = [str(int(label)) if is_whole else str(label) for label in y.tolist()]  # exact, whatever the width
     negative = next((label for label in labels if label.startswith("-")), None)
     if negative is not None:
         raise InputError(f"a label is {negative}", where=where, fix="labels begin at 0")
-    return [str(label) for label in labels]
+    return labels
 
 
 def _kind(x: NDArray[Any], tensor: Tensor, where: str) -> tuple[str, NDArray[Any]]:

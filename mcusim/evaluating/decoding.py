@@ -112,7 +112,8 @@ def _boxes(subject: Subject, declared: Detection, outputs: Sequence[Floats]) -> 
     if declared.format is not BoxFormat.YOLOV3:
         frame = subject.input.shape[1:3]
         rows[:, 2:] = _cornered(rows[:, 2:], declared, (frame[1], frame[0]))
-    rows = rows[rows[:, 1] >= declared.least_score]
+    is_finite: NDArray[np.bool_] = np.isfinite(rows).all(axis=1)  # networks of real numbers may give NaN
+    rows = rows[is_finite & (rows[:, 1] >= declared.least_score)]
     rows = rows[np.argsort(-rows[:, 1], kind="stable")][: declared.most_candidates]
     return rows[_kept(rows, declared.most_overlap)][: declared.keep]
 

@@ -11,6 +11,10 @@ from mcusim.files import reason_of, text_of
 __all__ = ["numbered", "read_classes"]
 
 
+_MOST_DIGITS = 1000
+"""Of a label that is taken for a number."""
+
+
 def read_classes(path: str) -> tuple[str, ...]:
     """The names of a network's classes, one a line, in the order of its outputs. Raises InputError."""
     try:
@@ -35,7 +39,7 @@ def numbered(labels: Sequence[str], reading: Reading, where: str) -> tuple[dict[
     offset, outputs = reading.label_offset or 0, reading.outputs
     if reading.classes:
         numbers, notes = _listed(labels, reading, where), list[str]()
-    elif all(label.isdecimal() for label in labels):
+    elif all(label.isdecimal() and len(label) <= _MOST_DIGITS for label in labels):
         numbers = {label: int(label) for label in labels}
         if len(set(numbers.values())) < len(numbers):
             raise InputError("two labels are the same number", where=where, fix="rename one of them")

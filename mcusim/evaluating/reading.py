@@ -19,7 +19,7 @@ from mcusim.evaluating.folders import (
 )
 from mcusim.evaluating.voc import read_voc, voc_folder
 from mcusim.evaluating.wake_words import annotation_files, read_wake_words
-from mcusim.files import exists, is_file
+from mcusim.files import is_file, reason_of
 from mcusim.graph import Tensor
 
 __all__ = ["read_dataset"]
@@ -32,8 +32,12 @@ def read_dataset(path: str, reading: Reading, tensor: Tensor, labels: tuple[str,
     Raises InputError where there is nothing, its form is not known, or its labels do not match the network.
     """
     place = Path(path)
-    if not exists(place):
-        raise InputError("there is no such file or folder", where=f"--data {path}", fix="check the path")
+    try:
+        place.stat()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"it cannot be read ({reason_of(error)})", where=f"--data {path}", fix="check the path"
+        ) from None
     form = reading.form or _form(place)
     if is_file(place) and form not in (Form.ARRAYS, Form.VWW):
         raise InputError("it is a file", where=f"--data {path}", fix=f"the form {form} is a folder; give that")

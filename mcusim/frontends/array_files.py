@@ -46,7 +46,7 @@ def read_arrays(path: str, where: str) -> Any:
         raise InputError(f"it cannot be read ({reason})", where=where, fix="check the path") from None
     except _DAMAGED as error:
         what = "it is encrypted" if "encrypted" in str(error) else "it is damaged"
-        if "allow_pickle" in str(error) or "Object arrays" in str(error):
+        if "Object arrays" in str(error):
             what = "it holds pickled objects, which may run code"
         fix = "save plain numbers again with numpy.save"
         raise InputError(what, where=where, fix=fix) from None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from math import prod
+from math import isfinite, prod
 
 from mcusim.errors import ModelError
 from mcusim.frontends.formats import QUANTISE
@@ -12,7 +12,15 @@ from mcusim.graph import ABSENT, DType, Flow, Graph, Node, Shape, Signature, Ten
 from mcusim.ops import OPS, Movement, OpDef
 from mcusim.ops.registry import StateRole, entered_subgraphs
 
-__all__ = ["check_calls", "check_flow", "check_shapes", "float_reason", "refuse_float", "refuse_unwritten"]
+__all__ = [
+    "check_calls",
+    "check_flow",
+    "check_scales",
+    "check_shapes",
+    "float_reason",
+    "refuse_float",
+    "refuse_unwritten",
+]
 
 _EXPORT_AGAIN = "export the model again"
 _FIXED_SHAPES = "export it with fixed shapes: give the converter a concrete input shape, batch 1"
@@ -21,6 +29,17 @@ _ACTIVATIONS = frozenset({DType.INT4, DType.INT8, DType.UINT8, DType.INT16, DTyp
 """Element types of quantised activations. int32 and wider ones are indices and shapes."""
 _KEEPING = frozenset({StateRole.HANDLE, StateRole.READ, StateRole.ASSIGN})
 """What operators with a variable do with it."""
+
+
+def check_scales(scales: Sequence[float], is_constant: bool, where: str) -> None:
+    """Raise ModelError for scales that no file may hold.
+
+    Real weights have channels of scale 0 (no weight differs from 0) and of negative scale (a folded batch norm), but
+    activations are divided by theirs.
+    """
+    # The sum is finite where all are.
+    if not isfinite(sum(scales)) or (not is_constant and min(scales) <= 0):
+        raise ModelError(f"has an impossible scale among {tuple(scales[:4])}", where=where, fix=_EXPORT_AGAIN)
 
 
 def check_flow(graph: Graph, where: str) -> None:

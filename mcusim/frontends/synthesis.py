@@ -29,7 +29,7 @@ from mcusim.graph import ABSENT, Activation, DType, Graph, Node, Quantization, T
 from mcusim.limits import refuse_beyond
 from mcusim.ops import OPS, OpDef
 from mcusim.ops.registry import Drawing, Weights
-from mcusim.ops.shared.spreads import CENTRES, Spread, after, constant, snapped, uniform
+from mcusim.ops.shared.spreads import CENTRES, REACH, Spread, after, constant, snapped, uniform
 from mcusim.region import Span
 
 __all__ = ["with_seeded_weights"]
@@ -41,6 +41,8 @@ _INPUT = uniform(-127 / 128, 1.0)
 _NOT_DRAWN = Drawing()
 _JITTER = 0.25
 """Most that a channel's mean is off its centre, in standard deviations."""
+_MOST_REACH = 2.0**20
+"""Of an activation from zero: far beyond what layers give, and within the scales that kernels can shift by."""
 _WORK_BYTES = 40
 """For each weight, while they are drawn and their channels summed; for each tap that may lie on a row, too."""
 
@@ -139,12 +141,21 @@ def _advance(draft: _Draft, index: int) -> None:
             fix="give its tensors elements and quantisation, or leave the operator out",
         )
     for output in node.outputs:
-        draft.spreads[output] = _known(draft.tensors[output]) or drawn
+        draft.spreads[output] = _known(draft.tensors[output]) or _bounded(drawn)
     kept = _drawing(node).alike
     if kept is not None:
         for tensor in (*node.inputs[kept], *node.outputs):
             if tensor in draft.spreads:
                 draft.parent[draft.group(tensor)] = draft.group(node.outputs[0])
+
+
+def _bounded(spread: Spread) -> Spread:
+    """Within what scales hold: sums of sums double their range layer by layer. Beyond it the network saturates."""
+    reach = max(-spread.low, spread.high)
+    if reach <= _MOST_REACH:
+        return spread
+    mean, low, high = (min(max(number, -_MOST_REACH), _MOST_REACH) for number in (spread.mean, spread.low, spread.high))
+    return Spread(mean, min(spread.std, _MOST_REACH / REACH), low, high, spread.fixed)
 
 
 def _operand(draft: _Draft, node: Node, tensor: int, index: int) -> Spread | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from struct import unpack_from
 
 from mcusim.errors import ModelError
-from mcusim.frontends.checks import check_calls, check_flow, check_shapes
+from mcusim.frontends.checks import check_calls, check_flow, check_scales, check_shapes
 from mcusim.frontends.constants import ConstantReader
 from mcusim.frontends.flatbuffer import BOOL, I8, I32, I64, U32, U64, Flatbuffer, Table
 from mcusim.frontends.formats import QUANTISE
@@ -323,10 +323,7 @@ def _quantization(table: Table, shape: Shape, dtype: DType, where: str, is_const
     if len(zero_points) != len(scales):
         what = f"has {len(scales)} scales and {len(zero_points)} zero points"
         raise ModelError(what, where=where, fix=_EXPORT_AGAIN)
-    # The sum is finite where all are. Real weights have channels of scale 0 (no weight differs from 0) and of negative
-    # scale (a folded batch norm), but activations are divided by theirs.
-    if not math.isfinite(sum(scales)) or (not is_constant and min(scales) <= 0):
-        raise ModelError(f"has an impossible scale among {scales[:4]}", where=where, fix=_EXPORT_AGAIN)
+    check_scales(scales, is_constant, where)
     lowest, highest = _stored_range(dtype)
     if min(zero_points) < lowest or max(zero_points) > highest:
         what = f"has a zero point outside {dtype}, among {zero_points[:4]}"

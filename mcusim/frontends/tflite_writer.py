@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mcusim.arithmetic.packing import pack
 from mcusim.errors import ModelError, OutputError
 from mcusim.files import not_written, replace_whole
+from mcusim.frontends.checks import check_scales
 from mcusim.frontends.tflite_options import DTYPE_CODES, stored_options
 from mcusim.frontends.tflite_tables import BUILTIN_OPTIONS, BUILTIN_OPTIONS_2, OPERATORS
 from mcusim.graph import DType, Graph, Node, Quantization, Tensor
@@ -158,6 +159,7 @@ def _tensor(file: _File, tensor: Tensor, where: str) -> Any:
         made.buffer = file.constant(elements, tensor.dtype) if elements.size else 0
     if tensor.quantization is not None:
         made.quantization = _quantization(tensor.quantization)
+        check_scales(made.quantization.scale.tolist(), tensor.is_constant, f"{where}, tensor '{tensor.name}'")
     return made
 
 
@@ -173,7 +175,8 @@ def _check_elements(tensor: Tensor, elements: NDArray[Any], where: str) -> None:
 
 def _quantization(quantization: Quantization) -> Any:
     made = schema.QuantizationParametersT()
-    made.scale = np.asarray(quantization.scales, np.float32)
+    with np.errstate(over="ignore"):  # to infinity, which is refused
+        made.scale = np.asarray(quantization.scales, np.float32)
     made.zeroPoint = np.asarray(quantization.zero_points, np.int64)
     made.quantizedDimension = quantization.axis
     return made

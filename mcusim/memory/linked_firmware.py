@@ -31,6 +31,8 @@ __all__ = ["LinkedFirmware", "LinkedObject", "read_linked_firmware"]
 MAX_FILE_BYTES = 512 << 20
 _ELF = b"\x7fELF"
 _SHF_WRITE, _SHF_ALLOC, _SHF_EXEC, _SHF_COMPRESSED = 1, 2, 4, 1 << 11
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, MemoryError)
+"""What pyelftools raises besides its own, and what comes of tables that contradict each other."""
 MOST_SECTIONS = 5000
 MOST_BYTES = 1 << 40
 """Of a section: more is no microcontroller's, and no figure."""
@@ -137,9 +139,9 @@ def _from_elf(content: bytes, where: str) -> LinkedFirmware:
         return LinkedFirmware(where, "ELF file", flash, ram, _symbols(elf, sections, symbols), machine, functions)
     except InputError:
         raise
-    except (ELFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"the ELF file is damaged ({reason})", where=where, fix="link it again") from None
+    except (ELFError, *_DAMAGED) as error:
+        what = "the ELF file is damaged: its header or its tables do not hold together"
+        raise InputError(what, where=where, fix="link it again, or copy it again") from error
 
 
 def _symbols(elf: Any, sections: list[Any], symbols: list[Any]) -> tuple[LinkedObject, ...]:

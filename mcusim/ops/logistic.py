@@ -41,6 +41,10 @@ def _results(call: Call, values: Integers) -> NDArray[Any]:
     return clamped_table(result, output.dtype)
 
 
+_MOST_EXPONENT = 700.0
+"""Beyond it exp is more than any float."""
+
+
 def _prepare(call: Call) -> PreparedUnary:
     return prepare_unary(call, _results, (DType.INT8, DType.INT16, DType.UINT8), FloatFunction.LOGISTIC)
 
@@ -51,6 +55,6 @@ LOGISTIC = register(
         prepare=_prepare,
         kernel="unary",
         version=by_type(INT8_AND_INT16),
-        drawing=Drawing(spread=prescribed(lambda x: 1 / (1 + math.exp(-x)), 0.0, 255 / 256)),
+        drawing=Drawing(spread=prescribed(lambda x: 1 / (1 + math.exp(min(-x, _MOST_EXPONENT))), 0.0, 255 / 256)),
     )
 )

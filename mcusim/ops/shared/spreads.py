@@ -17,6 +17,7 @@ from mcusim.graph import Activation, Node
 
 __all__ = [
     "CENTRES",
+    "REACH",
     "Spread",
     "SpreadRule",
     "after",
