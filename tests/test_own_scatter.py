@@ -14,6 +14,8 @@ import mcusim
 from mcusim.errors import InputError
 from mcusim.pricing.own import Measured, calibrate, contradictions
 from mcusim.pricing.own_logs import LoggedRun, read_own
+from mcusim.render.run_report import report_lines
+from mcusim.render.text import ASCII
 
 RUN = LoggedRun("mcunet-vww0", "nrf52840", "tflm-cmsis-nn")
 
@@ -123,6 +125,8 @@ def test_own_times_on_one_board_name_no_version_on_another(tmp_path: Path) -> No
     own = read_own(save(tmp_path, f"mcunet-vww0,nrf52840,tflm-cmsis-nn,{1.2 * expected_ms():.1f}"))
     here = answer(own, tmp_path)
     assert here.latency.version == "own"
+    text = " ".join(line.plain for line in report_lines(here, 300, ASCII))
+    assert "calibrated (fitted to published figures and your own times)" in text
     for board in ("stm32f412", "stm32g474", "nrf52832"):
         before, after = (
             mcusim.simulate(RUN.model, profile=board, runtime=RUN.runtime, calibration=calibration)

@@ -39,7 +39,7 @@ from mcusim.pricing.physics import log_cycles_of
 from mcusim.pricing.prices import Coefficients, coefficients, price_work, step_work
 from mcusim.pricing.regression import Block, Evidence, Fit, blocks_of, join_rows, leave_out
 from mcusim.pricing.stored import OWN_ROW, Calibration, arena_memory, package_calibration
-from mcusim.pricing.systems import System, series_of
+from mcusim.pricing.systems import OWN_VERSION, System, series_of
 from mcusim.program import Program
 from mcusim.runtimes import Runtime, find_runtime
 from mcusim.schedule import parse_schedule
@@ -57,7 +57,6 @@ __all__ = [
     "read_text",
 ]
 
-OWN_VERSION = "own"
 NEEDED, OPTIONAL = ("model", "profile", "runtime", "latency_ms"), ("clock_hz", "schedule")
 
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["LEVELS", "OF_A_RUNTIME", "UNSTATED", "System", "keys_of", "release_of", "series_of"]
+__all__ = ["LEVELS", "OF_A_RUNTIME", "OWN_VERSION", "UNSTATED", "System", "keys_of", "release_of", "series_of"]
+
+OWN_VERSION = "own"
+"""The version of a user's own times that name none."""
 
 UNSTATED = "unstated"
 """The version of a time whose source does not say it: two of them are one build only on one board."""

@@ -23,6 +23,7 @@ from mcusim.render.text import (
     paragraph,
     shape_text,
     stored_bytes,
+    time_words,
 )
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.render.verdict import VERDICT_STYLES, VERDICT_WORDS, verdict_reason
@@ -285,13 +286,13 @@ def _banks(report: Report, width: int, glyphs: Glyphs) -> list[Text]:
 
 def _legend(report: Report, width: int) -> list[Text]:
     """What stands behind each figure."""
-    whose: dict[Basis, list[str]] = {}
+    whose: dict[str, list[str]] = {}
     for name, basis in (("SRAM", report.sram.basis), ("flash", report.flash.basis)):
-        whose.setdefault(basis, []).append(name)
+        whose.setdefault(f"{basis} ({BASIS_WORDS[basis]})", []).append(name)
     if report.latency.ms is not None:
         names = ["time"] if report.energy is None else ["time", "energy"]
-        whose.setdefault(report.latency.basis, []).extend(names)
-    entries = [f"{listed(names)} {basis} ({BASIS_WORDS[basis]})" for basis, names in whose.items()]
+        whose.setdefault(f"{report.latency.basis} ({time_words(report.latency)})", []).extend(names)
+    entries = [f"{listed(names)} {words}" for words, names in whose.items()]
     lines = [Text(), *paragraph(f"Basis: {'; '.join(entries)}.", width, style="dim")]
     if report.latency.ms is not None and not any(report.latency.evidence in text for text in report.warnings):
         lines += paragraph(f"Time: {report.latency.evidence}.", width, style="dim")

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from mcusim.report import Basis, FlashInfo
+from mcusim.pricing.systems import OWN_VERSION
+from mcusim.report import Basis, FlashInfo, LatencyInfo
 from mcusim.units import BYTES_PER_KIB
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "short_op",
     "shorten",
     "stored_bytes",
+    "time_words",
 ]
 
 
@@ -58,6 +60,14 @@ BASIS_WORDS = {
     Basis.MEASURED: "read from a board or a linked firmware",
     Basis.PUBLISHED: "as its source prints it",
 }
+
+_OWN_TIMES = "fitted to published figures and your own times"
+
+
+def time_words(latency: LatencyInfo) -> str:
+    """What the basis of a time means."""
+    return _OWN_TIMES if latency.version == OWN_VERSION else BASIS_WORDS[latency.basis]
+
 
 BUILD_NOTE = "Times are of optimised builds: an unoptimised one is several times slower."
 """Assumption A52."""

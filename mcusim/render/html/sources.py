@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mcusim.boards.board import Board
-from mcusim.render.text import BASIS_WORDS, BUILD_NOTE, UNICODE, shape_text
+from mcusim.render.text import BASIS_WORDS, BUILD_NOTE, UNICODE, shape_text, time_words
 from mcusim.report import Basis, Report
 from mcusim.simulation.dossier import Dossier
 from mcusim.units import format_bytes, format_count, format_hz
@@ -92,7 +92,8 @@ def basis_rows(report: Report) -> list[BasisRow]:
         whose.append(("energy", report.energy.basis, "the power of the profile times the time"))
     if report.latency.ms is None:
         whose = [row for row in whose if row[0] != "time"]
-    return [BasisRow(figure, str(basis), BASIS_WORDS[basis], evidence) for figure, basis, evidence in whose]
+    meaning = {figure: BASIS_WORDS[basis] for figure, basis, _ in whose} | {"time": time_words(report.latency)}
+    return [BasisRow(figure, str(basis), meaning[figure], evidence) for figure, basis, evidence in whose]
 
 
 def board_sources(board: Board) -> list[Fact]:
