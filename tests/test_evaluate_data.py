@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +262,10 @@ def test_voc_that_cannot_be_read(tmp_path: Path) -> None:
     refused(root, "it is no annotation .a box from 9,2 to 1,5.", outputs=20)
     (root / "Annotations" / "a.xml").write_text("<annotation>")
     refused(root, "it is no annotation", outputs=20)
+    (root / "Annotations" / "a.xml").unlink()
+    os.mkfifo(root / "Annotations" / "a.xml")  # without anybody who writes to it
+    refused(root, "it is no regular file", outputs=20)
+    (root / "Annotations" / "a.xml").unlink()
     (root / "Annotations" / "a.xml").write_text(voc_annotation([cat], "a.jpg"))
     (root / "JPEGImages" / "a.png").unlink()
     refused(root, "its image is missing", outputs=20)

@@ -12,7 +12,7 @@ from pathlib import Path
 from mcusim.errors import InputError
 from mcusim.evaluating.dataset import Box, Dataset, Form, Reading, Sample
 from mcusim.evaluating.images import SUFFIXES
-from mcusim.files import is_dir, is_file, reason_of, text_of
+from mcusim.files import content_of, exists, is_dir, is_file, reason_of, text_of
 
 __all__ = ["CLASSES", "is_voc", "read_voc", "voc_folder"]
 
@@ -85,13 +85,15 @@ def _identifiers(root: Path, split: str | None) -> tuple[list[str], str]:
 def _sample(root: Path, identifier: str, numbers: dict[str, int]) -> Sample:
     annotation = root / "Annotations" / f"{identifier}.xml"
     try:
-        tree = ElementTree.parse(annotation)
+        if not is_file(annotation) and exists(annotation):  # a pipe would be waited for
+            raise InputError("it is no regular file", where=str(annotation), fix="unpack all annotations")
+        tree = ElementTree.fromstring(content_of(annotation))
         boxes = [_box(item, numbers) for item in tree.iterfind("object")]
         name = tree.findtext("filename") or f"{identifier}.jpg"
     except OSError as error:
         what = f"it cannot be read ({reason_of(error)})"
         raise InputError(what, where=str(annotation), fix="unpack all annotations") from None
-    except (ElementTree.ParseError, ValueError, TypeError) as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise InputError(f"it is no annotation ({error})", where=str(annotation), fix="unpack it again") from None
     image = root / "JPEGImages" / Path(name).name
     if not is_file(image):
@@ -107,7 +109,11 @@ def _box(item: ElementTree.Element, numbers: dict[str, int]) -> Box | None:
     label = numbers.get((item.findtext("name") or "").strip())
     if label is None:
         return None
-    left, top, right, bottom = (float(item.findtext(f"bndbox/{key}") or "") for key in ("xmin", "ymin", "xmax", "ymax"))
+    corners = [item.findtext(f"bndbox/{key}") or "" for key in ("xmin", "ymin", "xmax", "ymax")]
+    try:
+        left, top, right, bottom = map(float, corners)
+    except ValueError:
+        raise ValueError("a box without four numbers") from None
     if not (left <= right and top <= bottom):
         raise ValueError(f"a box from {left:g},{top:g} to {right:g},{bottom:g}")
     is_difficult = (item.findtext("difficult") or "0").strip() == "1"
