@@ -11,7 +11,7 @@ from os import PathLike
 from typing import Any, SupportsIndex
 
 from mcusim.boards import load_board
-from mcusim.boards.board import Board
+from mcusim.boards.board import Board, total_bytes
 from mcusim.errors import InputError
 from mcusim.graph import Graph
 from mcusim.lowering.rules import InputPlace
@@ -124,15 +124,16 @@ def the_budgets(
     """The budgets that were stated, and the board's own for the others.
 
     what_if: whether a budget may be larger than what the board has; without it a slip such as 10M for 10k would turn
-    a check off. Raises InputError.
+    a check off. Of SRAM it has the largest run of banks, which an arena in one piece can take. Raises InputError.
     """
     sram_bytes, flash_bytes = the_bytes(sram_budget_bytes, _SRAM_BUDGET), the_bytes(flash_budget_bytes, _FLASH_BUDGET)
     for name, asked, owned in (
-        (_SRAM_BUDGET, sram_bytes, board.ram_bytes),
+        (_SRAM_BUDGET, sram_bytes, board.arena_run_bytes),
         (_FLASH_BUDGET, flash_bytes, board.flash_bytes),
     ):
         if asked is not None and asked > owned and not what_if:
-            what = f"{format_bytes(asked)} is more than the {format_bytes(owned)} that {board.name} has"
+            in_one_piece = " in one piece" if name == _SRAM_BUDGET and owned < total_bytes(board.memory) else ""
+            what = f"{format_bytes(asked)} is more than the {format_bytes(owned)} that {board.name} has{in_one_piece}"
             fix = f"use {owned} or less, or add --what-if to ask about a board with more"
             raise InputError(what, where=name, fix=fix)
     return Budgets(

@@ -7,6 +7,9 @@ from commands import run
 
 import mcusim
 from mcusim import GraphBuilder
+from mcusim.arguments import the_budgets
+from mcusim.boards import all_boards
+from mcusim.boards.board import Board
 from mcusim.errors import InputError
 from mcusim.graph import Graph
 from mcusim.report import Verdict
@@ -32,8 +35,23 @@ def test_what_if_asks_about_more() -> None:
 
 
 def test_every_board_is_held_to_what_it_has() -> None:
-    """With all boards a budget limits the larger ones; the smaller keep their own."""
-    assert run("run", "mcunet-vww0", "--profile", "all", "--sram-budget", "128k").code == 0
+    """With all boards a budget limits the larger ones; the smaller keep their own, which is said."""
+    many = run("run", "mcunet-vww0", "--profile", "all", "--sram-budget", "5M", "--flash-budget", "1k")
+    assert many.code == 0
+    said = " ".join(many.err.split())
+    assert f"--sram-budget: {len(all_boards())} of {len(all_boards())} boards have less than 5,120.0 KiB, and each" in said
+    assert "--flash-budget" not in said
+    assert "held" not in run("run", "mcunet-vww0", "--profile", "all", "--sram-budget", "5M", "--what-if").err
+
+
+@pytest.mark.parametrize("board", all_boards(), ids=lambda each: each.name)
+def test_no_budget_is_more_than_one_arena_can_take(board: Board) -> None:
+    """The banks of a board together are more than any run of them; the advice can be followed."""
+    most = max(sum(bank.size_bytes for bank in run) for run in board.runs)
+    assert the_budgets(board, most).sram_bytes == most
+    with pytest.raises(InputError, match=f"(?s)than the .* that {board.name} has.* use {most} or less"):
+        the_budgets(board, most + 1)
+    assert the_budgets(board, most + 1, what_if=True).sram_bytes == most + 1
 
 
 def needs_softmax(side: int) -> Graph:

@@ -207,9 +207,9 @@ class Board(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
         return _sram_bytes(self)
 
     @property
-    def ram_bytes(self) -> int:
-        """Every bank together, on the chip and beside it: more than this no budget can be."""
-        return total_bytes(self.memory)
+    def arena_run_bytes(self) -> int:
+        """More than this no arena in one piece can be, whatever the profile reserves."""
+        return total_bytes(self.arena_run)
 
     @property
     def flash_bytes(self) -> int:

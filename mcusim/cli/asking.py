@@ -21,8 +21,9 @@ from mcusim.runtimes import RUNTIMES, Runtime, find_runtime
 from mcusim.runtimes.choosing import preferred, why_not
 from mcusim.runtimes.replanned import with_planner
 from mcusim.simulation.simulate import report_of
+from mcusim.units import format_bytes
 
-__all__ = ["ALL", "Answer", "Asked", "ask", "ask_all", "ask_others"]
+__all__ = ["ALL", "Answer", "Asked", "ask", "ask_all", "ask_others", "cut_budgets"]
 
 ALL = "all"
 """As a board or a runtime: every one."""
@@ -114,6 +115,24 @@ def ask_others(asked: Asked, answer: Answer) -> list[Report]:
             with suppress(ScheduleError):  # some are counted layer by layer only
                 reports.append(report_of(replace(question, runtime=runtime)))
     return reports
+
+
+def cut_budgets(question: Question) -> list[str]:
+    """Where a budget is more than some of all boards have, which are then held to their own: a sentence each."""
+    if question.what_if:
+        return []
+    boards = all_boards()
+    sentences = []
+    for name, asked, owned in (
+        ("--sram-budget", question.sram_budget_bytes, [board.sram_budget_bytes for board in boards]),
+        ("--flash-budget", question.flash_budget_bytes, [board.flash_bytes for board in boards]),
+    ):
+        smaller = 0 if asked is None else sum(each < asked for each in owned)
+        if asked is not None and smaller:
+            has = "has" if smaller == 1 else "have"
+            what = f"{smaller} of {len(boards)} boards {has} less than {format_bytes(asked)}"
+            sentences.append(f"{name}: {what}, and each is held to what it has; --what-if holds all to the budget")
+    return sentences
 
 
 def _at_most(asked: int | None, owned: int, is_enough: bool) -> int | None:

@@ -177,7 +177,7 @@ def run(
     """
 
     # What answers is loaded when it is asked, so that --help does without.
-    from mcusim.cli.asking import ALL, Asked, ask, ask_all, ask_others
+    from mcusim.cli.asking import ALL, Asked, ask, ask_all, ask_others, cut_budgets
     from mcusim.cli.run_answers import (
         ONE_ANSWER,
         fits_somewhere,
@@ -222,6 +222,8 @@ def run(
     is_many = is_every_board or len(models) > 1 or (runtime or "").strip().lower() == ALL
     if is_every_board and bank is not None:
         raise InputError("every board has other banks", where="--bank", fix="name one board with --profile")
+    for sentence in cut_budgets(question) if is_every_board else ():
+        complain(sentence)
     if is_many:
         refuse_beside_many({"--trace": trace, "--html": html, "--update-baseline": update_baseline})
         if why_time:

@@ -53,7 +53,7 @@ def _copy(sources: Iterable[Array], targets: Iterable[Array]) -> None:
 
 
 def _holds(condition: Array) -> bool:
-    return condition.reshape(-1).view(np.uint8)[0] != 0
+    return bool(condition.reshape(-1).view(np.uint8)[0])
 
 
 def _choose(entries: Entries, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:

@@ -1,7 +1,8 @@
 """Where a node and the subgraphs that it enters do not go together: what IF and WHILE copy in and out.
 
 An interpreter copies bytes, whatever their types and shapes. It refuses where source and target have not as many of
-them, at set-up or when it comes to copy. The condition of an IF is one boolean, that of a WHILE the first byte answered.
+them, at set-up or when it comes to copy. The condition of an IF is one boolean, that of a WHILE the first
+byte answered.
 Source: TFLM if.cc, while.cc, micro/kernels/kernel_util.cc (CopyOpInputsToSubgraphInputs and its kin).
 """
 
