@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import pickle
 import random
 import signal
 import socket
@@ -35,6 +36,7 @@ boards = ["stm32f412", "stm32h743"]
 runtimes = ["tinyengine", "tflm"]
 schedules = ["layer", "patch:2x2@3"]
 """
+ONE = "boards = ['stm32f412']\nnetworks = ['smallcifar']\n"
 DRAWN = """
 boards = ["stm32f412"]
 space = "mcunetv2:vww"
@@ -213,6 +215,8 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("boards = ['stm32f412']\nspace = 'mcunetv2:cats'\nsample = 2", "it has no task 'cats'"),
         ("boards = ['stm32f412']\nspace = 'nowhere:space'\nsample = 2", "its module does not load"),
         ("boards = [", "mend the line"),
+        *[(f"{ONE}{side} = []", f"{side} is empty") for side in ("runtimes", "schedules", "clocks_hz", "budgets")],
+        (f"{ONE}budgets = ['64k', {{}}]", "one is empty, and limits nothing"),
     ],
 )
 def test_wrong_specs(tmp_path: Path, text: str, sentence: str) -> None:
@@ -221,6 +225,69 @@ def test_wrong_specs(tmp_path: Path, text: str, sentence: str) -> None:
     assert sentence in answer.err
     assert answer.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_named_twice_is_asked_once(tmp_path: Path) -> None:
+    assert run("export", "smallcifar", str(tmp_path / "a.tflite")).code == 0
+    text = """
+    networks = ["smallcifar", "a.tflite", "*.tflite", "./a.tflite", "smallcifar"]
+    boards = ["stm32f412", "stm32f412"]
+    runtimes = ["tflm", "tflm"]
+    schedules = ["layer", "layer"]
+    clocks_hz = ["100MHz", 100_000_000]
+    budgets = ["64k", { sram = "64k" }, { sram = 65536 }]
+    space = ["mcunet", "mcunet"]
+    sample = 3
+    """
+    asked = read_spec(spec(tmp_path, text))
+    assert [network.label for network in asked.networks[:2]] == ["smallcifar", "a.tflite"]
+    assert (len(asked.networks), len(asked), asked.each) == (5, 5, 1)
+
+
+def test_a_sample_is_counted_without_being_drawn(tmp_path: Path) -> None:
+    """Ten million networks of each question, in no more memory than ten."""
+    text = ONE + "space = ['mcunetv2:vww', 'mcunet']\nsample = {count}\nseed = 3\n"
+    few, many = (read_spec(spec(tmp_path, text.format(count=count))) for count in (10, 5_000_000))
+    assert (len(few), len(many)) == (21, 10_000_001)
+    assert len(pickle.dumps(many.networks)) < len(pickle.dumps(few.networks)) + 100
+    labels = ["smallcifar", "mcunetv2:vww#3/0", "mcunetv2:vww#3/4999999", "mcunet#3/0", "mcunet#3/4999999"]
+    assert [many.networks[place].label for place in (0, 1, 5_000_000, 5_000_001, -1)] == labels
+    assert [network.label for network in few.networks[9:12]] == ["mcunetv2:vww#3/8", "mcunetv2:vww#3/9", "mcunet#3/0"]
+    assert len(list(few.networks)) == 21
+    with pytest.raises(IndexError):
+        few.networks[21]
+
+
+def test_one_is_one(tmp_path: Path) -> None:
+    said = run("sweep", spec(tmp_path, ONE), "--explain", "--processes", "1").out
+    assert said.startswith("1 answer about 1 network: ")
+    assert "1 answer in" in run("sweep", spec(tmp_path, ONE), "-o", str(tmp_path / "out"), "--processes", "1").out
+
+
+def test_a_space_of_other_content_is_another_sweep(tmp_path: Path) -> None:
+    text = "boards = ['stm32f412']\nspace = 'mine.toml'\nsample = 2\n"
+    shipped = next((REPO / "mcusim" / "spaces").rglob("*.toml")).read_text(encoding="utf-8")
+    digests_of_spec = []
+    for content in (shipped, shipped + "\n# another\n"):
+        (tmp_path / "mine.toml").write_text(content, encoding="utf-8")
+        digests_of_spec.append(read_spec(spec(tmp_path, text)).digest)
+    assert digests_of_spec[0] != digests_of_spec[1]
+
+
+def test_a_worker_whose_sweep_is_gone_ends_in_silence(tmp_path: Path) -> None:
+    """Killed between a question and its answer, which then is for nobody."""
+    orphan = f"""
+import multiprocessing, os
+from mcusim.sweeping.pool import _serve
+from mcusim.sweeping.spec import read_spec
+ours, theirs = multiprocessing.Pipe()
+ours.send([read_spec({spec(tmp_path, ONE)!r}).question(0)])
+ours.close()
+_serve(theirs, os.getppid())
+"""
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    done = subprocess.run([sys.executable, "-c", orphan], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_space_that_raises(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcusim import zoo
+from mcusim.errors import InputError
 from mcusim.ops.totals import count_macs
 from mcusim.optimising.predictors import imagenet_fit
 from mcusim.render.sweep import sweep_plot
@@ -101,6 +102,20 @@ def test_accuracies_of_the_user(folder: str, tmp_path: Path) -> None:
         ("mcunet-vww0", 12.5, AccuracySource.GIVEN),
         ("mcunet-in0", 33.0, AccuracySource.GIVEN),
     }
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ("mcunet-in0,33\nmcunet-vww0,160\n", "line 2: 160 is no percentage"),
+        ("mcunet-in0,-1\n", "line 1: -1 is no percentage"),
+        ("network,accuracy\nmcunet-in0,33\nmcunet-in0,33\n", "line 3 gives mcunet-in0 a second accuracy"),
+    ],
+)
+def test_accuracies_that_are_none(folder: str, tmp_path: Path, lines: str, sentence: str) -> None:
+    (tmp_path / "mine.csv").write_text(lines)
+    with pytest.raises(InputError, match=sentence):
+        sweep_points(folder, "flash", "accuracy", accuracies=str(tmp_path / "mine.csv"))
 
 
 PREDICTORS = """

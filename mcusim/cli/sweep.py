@@ -16,6 +16,7 @@ from mcusim.cli.progress import progress_bar
 from mcusim.cli.shell import STDOUT, complain, document, refuse_overwriting, refuse_same_target, write_output
 from mcusim.errors import InputError
 from mcusim.render.sweep_page import sweep_page
+from mcusim.render.text import counted
 from mcusim.sweeping.running import Forecast, Progress, Tally, forecast, run_sweep
 from mcusim.sweeping.spec import read_spec
 from mcusim.units import format_seconds
@@ -116,13 +117,14 @@ def sweep(
 
 
 def _explained(cost: Forecast) -> str:
-    networks, processes = f"{cost.networks:,} networks", f"{cost.processes} process{'es' * (cost.processes > 1)}"
-    return f"{cost.questions:,} answers about {networks}: about {format_seconds(cost.seconds)} on {processes}"
+    asked, networks = counted(cost.questions, "answer"), counted(cost.networks, "network")
+    processes = f"{cost.processes} process{'es' * (cost.processes > 1)}"
+    return f"{asked} about {networks}: about {format_seconds(cost.seconds)} on {processes}"
 
 
 def _summed_up(tally: Tally, output: str) -> str:
     rate = f", {tally.answered / tally.seconds:,.0f} a second" if tally.seconds > 0 else ""
-    parts = [f"{tally.answered:,} answers in {format_seconds(tally.seconds)}{rate}"]
+    parts = [f"{counted(tally.answered, 'answer')} in {format_seconds(tally.seconds)}{rate}"]
     if tally.resumed:
         parts.append(f"{tally.resumed:,} were there")
     if tally.failed:

@@ -339,6 +339,11 @@ def _read_accuracies(file: str) -> dict[str, float]:
                 value = math.nan
             if not math.isfinite(value):
                 raise InputError(f"line {number} is no network and its accuracy", where=file, fix=fix)
+            if not 0 <= value <= 100:
+                raise InputError(f"line {number}: {value:g} is no percentage", where=file, fix=fix)
+            if label.strip() in accuracies:
+                what = f"line {number} gives {label.strip()} a second accuracy"
+                raise InputError(what, where=file, fix="leave one of them out")
             accuracies[label.strip()] = value
     except OSError as error:
         raise InputError(reason_of(error), where=file, fix=fix) from None

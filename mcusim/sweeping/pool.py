@@ -66,7 +66,9 @@ def _serve(pipe: Connection, parent: int) -> None:
             questions = pipe.recv()
         except (EOFError, OSError):
             return
-        pipe.send(answers(questions))
+        rows = answers(questions)
+        with suppress(OSError):  # nobody is there to take them: whoever goes on with the sweep asks again
+            pipe.send(rows)
 
 
 class Pool:

@@ -21,11 +21,11 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, overload
 
 import msgspec
 
@@ -42,12 +42,13 @@ from mcusim.spaces import find_space
 from mcusim.sweeping.drawing import DrawnNetwork
 from mcusim.units import parse_bytes, parse_hz
 
-__all__ = ["Budget", "Network", "Sweep", "SweptQuestion", "read_spec"]
+__all__ = ["Budget", "Network", "Networks", "Sweep", "SweptQuestion", "read_spec"]
 
+T = TypeVar("T")
 _MODELS = (".tflite", ".onnx", ".pt2")
 _DIGEST_BYTES = 8
 _MOST_DRAWN = 10_000_000
-"""Each is a name in memory, some 200 bytes."""
+"""More would be above 40,000 files in a folder."""
 
 
 class _Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,10 +62,10 @@ class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     boards: str | list[str]
     networks: str | list[str] = []
-    runtimes: list[str] = []
-    schedules: list[str] = msgspec.field(default_factory=lambda: ["layer"])
-    clocks_hz: list[str | int] = []
-    budgets: list[str | _Budget] = []
+    runtimes: list[str] | None = None
+    schedules: list[str] | None = None
+    clocks_hz: list[str | int] | None = None
+    budgets: list[str | _Budget] | None = None
     space: str | list[str] = ""
     sample: int = 0
     seed: int = 0
@@ -88,6 +89,48 @@ class Network(NamedTuple):
 
     label: str
     source: str | DrawnNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """`count` networks drawn from a space."""
+
+    space: str
+    count: int
+    seed: int
+    folder: str
+
+    def network(self, number: int) -> Network:
+        drawn = DrawnNetwork(self.space, self.seed, number, self.folder)
+        return Network(drawn.name, drawn)
+
+
+class Networks(Sequence[Network]):
+    """Those that are named, and behind them those that are drawn, each when it is asked for: a sample has millions."""
+
+    def __init__(self, named: Iterable[Network], samples: Iterable[_Sample] = ()) -> None:
+        self.named, self._samples = tuple(named), tuple(samples)
+
+    def __len__(self) -> int:
+        return len(self.named) + sum(sample.count for sample in self._samples)
+
+    @overload
+    def __getitem__(self, index: int) -> Network: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Network]: ...
+    def __getitem__(self, index: int | slice) -> Network | list[Network]:
+        place = range(len(self))[index]
+        return self._at(place) if isinstance(place, int) else [self._at(each) for each in place]
+
+    def _at(self, place: int) -> Network:
+        if place < len(self.named):
+            return self.named[place]
+        place -= len(self.named)
+        for sample in self._samples:
+            if place < sample.count:
+                return sample.network(place)
+            place -= sample.count
+        raise IndexError(place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +161,12 @@ class SweptQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """A product of questions. document: the file as it was read.   digest: of it and of every file that it names."""
+    """A product of questions, each once.
 
-    networks: tuple[Network, ...]
+    document: the file as it was read.   digest: of it and of every file that it names.
+    """
+
+    networks: Networks
     boards: tuple[str, ...]
     runtimes: tuple[str | None, ...]
     schedules: tuple[str, ...]
@@ -171,26 +217,33 @@ def read_spec(path: str | os.PathLike[str]) -> Sweep:
     except msgspec.ValidationError as error:
         raise InputError(str(error), where=where, fix=key_fix(str(error), _KEYS, listed_by=_LISTED_BY)) from None
     folder = folder_of(path)
-    networks = [*_networks(_listed(spec.networks), folder, where), *_drawn(spec, folder, where)]
+    named = _each_once(_networks(_listed(spec.networks), folder, where))
+    networks = Networks(named, _drawn(spec, folder, where))
     if not networks:
         raise InputError("it names no network", where=where, fix="give it networks, or a space and a sample")
-    boards = _boards(_listed(spec.boards), folder, where)
-    for runtime in spec.runtimes:
+    boards = _each_once(_boards(_listed(spec.boards), folder, where))
+    for side in ("runtimes", "schedules", "clocks_hz", "budgets"):
+        if getattr(spec, side) == []:
+            raise InputError(f"{side} is empty, and asks nothing", where=where, fix="name some, or leave it out")
+    for runtime in spec.runtimes or ():
         _checked(partial(find_runtime, runtime), where)
-    for schedule in spec.schedules:
+    for schedule in spec.schedules or ():
         _checked(partial(parse_schedule, schedule), where)
-    if not spec.schedules:
-        raise InputError("schedules is empty", where=where, fix='give it ["layer"], or leave it out')
     return Sweep(
-        tuple(networks),
-        tuple(boards),
-        tuple(spec.runtimes) or (None,),
-        tuple(spec.schedules),
-        tuple([_clock(clock, where) for clock in spec.clocks_hz]) or (None,),
-        tuple([_budget(budget, where) for budget in spec.budgets]) or (Budget(),),
+        networks,
+        boards,
+        _each_once(spec.runtimes or (None,)),
+        _each_once(spec.schedules or ("layer",)),
+        _each_once([_clock(clock, where) for clock in spec.clocks_hz or ()]) or (None,),
+        _each_once([_budget(budget, where) for budget in spec.budgets or ()]) or (Budget(),),
         json.dumps(document, sort_keys=True, default=str),
-        _digest(document, networks, boards),
+        _digest(document, [*named, *_space_files(_listed(spec.space), folder)], boards),
     )
+
+
+def _each_once(items: Iterable[T]) -> tuple[T, ...]:
+    """In their order: what is named twice, as a file and by a glob, is asked once."""
+    return tuple(dict.fromkeys(items))
 
 
 def _document(path: Path, where: str) -> dict[str, Any]:
@@ -240,9 +293,9 @@ def _files_of(name: str, folder: Path) -> Iterator[str]:
         yield from sorted(glob.glob(str(place), recursive=True))
 
 
-def _drawn(spec: _Spec, folder: Path, where: str) -> Iterator[Network]:
+def _drawn(spec: _Spec, folder: Path, where: str) -> list[_Sample]:
     spaces = [spec.space] if isinstance(spec.space, str) else spec.space
-    spaces = [space for space in spaces if space]
+    spaces = list(_each_once([space for space in spaces if space]))
     if bool(spaces) != (spec.sample > 0):
         fix = 'give both, as in space = "mcunetv2:vww" and sample = 1000'
         raise InputError("space and sample go together", where=where, fix=fix)
@@ -251,9 +304,12 @@ def _drawn(spec: _Spec, folder: Path, where: str) -> Iterator[Network]:
         raise InputError(f"sample: {spec.sample:,} networks are more than {_MOST_DRAWN:,}", where=where, fix=fix)
     for space in spaces:
         _checked(partial(find_space, space, str(folder)), where)
-        for number in range(spec.sample):
-            drawn = DrawnNetwork(space, spec.seed, number, str(folder))
-            yield Network(drawn.name, drawn)
+    return [_Sample(space, spec.sample, spec.seed, str(folder)) for space in spaces]
+
+
+def _space_files(spaces: Sequence[str], folder: Path) -> list[Network]:
+    """Those that are files, as what a digest reads."""
+    return [Network(space, str(folder / space)) for space in spaces if is_file(folder / space)]
 
 
 def _boards(names: Sequence[str], folder: Path, where: str) -> list[str]:
@@ -280,6 +336,9 @@ def _clock(clock: str | int, where: str) -> int:
 def _budget(budget: str | _Budget, where: str) -> Budget:
     """A size alone is of SRAM."""
     asked = _Budget(sram=budget) if isinstance(budget, str) else budget
+    if asked == _Budget():
+        fix = "name sram, flash or ms in it, or leave budgets out"
+        raise InputError("budgets: one is empty, and limits nothing", where=where, fix=fix)
     try:
         sizes = [None if size is None else parse_bytes(str(size)) for size in (asked.sram, asked.flash)]
     except (ValueError, OverflowError):
