@@ -18,6 +18,7 @@ from mcusim.pricing.stored import package_calibration
 from mcusim.render.reasons import reason_lines
 from mcusim.runtimes import RUNTIMES, find_runtime
 from mcusim.simulation.reasons import TimeReasons, time_reasons
+from mcusim.units import format_ms
 
 
 def reasons_of(model: str, board: str, runtime: str) -> tuple[mcusim.Report, TimeReasons]:
@@ -108,6 +109,22 @@ def test_run_answers_for_every_system_that_evidence_lists() -> None:
         assert place.system == system
         assert place.sure == system
         assert "was not measured" not in place.evidence
+
+
+def test_a_newer_version_that_would_take_another_time_is_told() -> None:
+    """Of the STM32H743 X-CUBE-AI 7.3 is the newest that was measured; on the STM32H747 core-4.0 was."""
+    asked = {"profile": "stm32h743", "what_if": True}
+    report = mcusim.simulate("mcunet-vww0", runtime="x-cube-ai", **asked)
+    newer = mcusim.simulate("mcunet-vww0", runtime="x-cube-ai@core-4.0", **asked)
+    assert report.latency.version == "7.3"
+    assert newer.latency.ms is not None
+    assert report.latency.low_ms is not None
+    assert newer.latency.ms < report.latency.low_ms
+    (warning,) = [warning for warning in report.warnings if "measured nearest to this board" in warning]
+    assert f"core-4.0, which was measured on others, would take about {format_ms(newer.latency.ms)}" in warning
+    named = mcusim.simulate("mcunet-vww0", runtime="x-cube-ai@7.3", **asked)
+    for silent in (newer, named):
+        assert not any("measured nearest to this board" in warning for warning in silent.warnings)
 
 
 @pytest.mark.parametrize(

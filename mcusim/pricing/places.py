@@ -36,7 +36,8 @@ class Place:
     for a version that nobody measured.   log_physics: the physics' log cycles there.   networks: how many were measured
     on just this system.   evidence: what was measured, in words.   known: how much of `sure` was measured.
     is_measured_core: whether the runtime was measured on the core.   siblings: where nobody measured `sure`, the
-    nearest of which more is known, so that no interval may be narrower than theirs.
+    nearest of which more is known, so that no interval may be narrower than theirs.   newer: the newest current version
+    that was measured elsewhere, where no version was asked for and an older one answers; on the same board.
     """
 
     system: System
@@ -47,6 +48,7 @@ class Place:
     known: Known
     is_measured_core: bool
     siblings: tuple[Sibling, ...] = ()
+    newer: System | None = None
 
 
 def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory: str = "") -> Place | None:
@@ -70,6 +72,7 @@ def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory:
     if option and not candidates:
         raise _no_such_option(runtime, number, option, kin)
     is_stand_in = bool(number) and not candidates
+    newest: System | None = None
     if is_stand_in:
         candidates = _beside(runtime, number, kin)
     elif not number:
@@ -77,6 +80,8 @@ def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory:
         known = set(runtime.versions)
         current = [s for s in candidates if s.version not in old and (s.version in known or s.board == board.name)]
         candidates = current or candidates or kin
+        often = [system for system in current if system.version in known and measured[system] >= _FEW]
+        newest = min(often, key=lambda system: runtime.versions.index(system.version), default=None)
     series = series_of(board.name) if board.series is None else board.series
 
     def nearness(system: System) -> tuple[bool, bool, bool, bool, bool, bool, int]:
@@ -95,6 +100,7 @@ def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory:
     best = max(candidates, key=nearness)
     system = System(best.runtime, best.version, best.option, str(board.core), series, board.name, memory)
     sure = system._replace(version=_UNMEASURED) if is_stand_in else system
+    is_older = newest is not None and system.version in runtime.versions[runtime.versions.index(newest.version) + 1 :]
     return Place(
         system,
         sure,
@@ -104,6 +110,7 @@ def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory:
         known_of(sure, measured),
         any(other.core == system.core for other in kin),
         siblings_of(sure, system.version, board, runtime.versions, measured),
+        system._replace(version=newest.version) if newest is not None and is_older else None,
     )
 
 

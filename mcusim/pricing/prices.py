@@ -56,7 +56,7 @@ class Coefficients:
     version: of the runtime, as measured.   evidence: what stands behind the prices.   basis: calibrated, or
     provisional where the runtime was never measured on such a core.   board: of the prices.
     own_reach: how far, in logarithms, an interval reaches at least, so as to hold the user's own times.   notes: on
-    these.   siblings: of `Place`, whose intervals no interval here is narrower than.
+    these.   newer: of `Place`.   siblings: of `Place`, whose intervals no interval here is narrower than.
     """
 
     cycles: tuple[float, ...]
@@ -74,6 +74,7 @@ class Coefficients:
     own_reach: float = 0.0
     notes: tuple[str, ...] = ()
     siblings: tuple[Coefficients, ...] = ()
+    newer: Coefficients | None = None
 
     @cached_property
     def _cycles(self) -> NDArray[np.float64]:
@@ -90,6 +91,14 @@ class Coefficients:
         factor = exp(max(NORMAL_QUANTILE * self.scale_at(amounts, variance) * deviation, self.own_reach))
         factor = max([factor, *[sibling.interval(amounts).high for sibling in self.siblings]])
         return Interval(1.0 / factor, factor)
+
+    def times_of_newer(self, amounts: Sequence[float]) -> float | None:
+        """How many times as long a newer version takes, where that is outside the interval; None where it is not."""
+        if self.newer is None:
+            return None
+        ratio = float(np.dot(amounts, self.newer.cycles) / max(np.dot(amounts, self.cycles), 1e-9))
+        low, high = self.interval(amounts)
+        return None if low <= ratio <= high else ratio
 
     def wider_sibling(self, amounts: Sequence[float]) -> Coefficients | None:
         """Whose interval around so much of each effort holds, as an own one would be narrower; None for an own one."""
@@ -137,7 +146,8 @@ def coefficients(
         _coefficients(chosen, board, place, sibling.system, sibling.system, sibling.log_physics)
         for sibling in place.siblings
     ]
-    return replace(own, siblings=tuple(siblings)) if siblings else own
+    newer = place.newer and _coefficients(chosen, board, place, place.newer, place.newer, place.log_physics)
+    return replace(own, siblings=tuple(siblings), newer=newer) if siblings or newer else own
 
 
 def _coefficients(

@@ -286,6 +286,13 @@ def _latency(
     interval = prices.interval(amounts)
     low_ms, high_ms = ms * interval.low, ms * interval.high
     warnings = [f"time: {note}." for note in prices.notes]
+    newer_times = prices.times_of_newer(amounts)
+    if prices.newer is not None and newer_times is not None:
+        warnings.append(
+            f"version: {prices.version} answers, as it was measured nearest to this board; {prices.newer.version}, which was "
+            f"measured on others, would take about {format_ms(ms * newer_times)}: --runtime {settled.runtime.name}@"
+            f"{prices.newer.version}."
+        )
     warnings += [] if prices.networks else [f"time: {prices.evidence}: the interval is wide."]
     fits = None if limit_ms is None else _holds(low_ms, high_ms, limit_ms)
     if limit_ms is not None and fits is None:
