@@ -99,11 +99,25 @@ def test_what_needs_times_or_exact_bytes_says_why(elsewhere, tmp_path):
     document = json.loads(out)
     assert document["latency"]["ms"] is None
     assert document["sram"]["recommended_arena_bytes"] == document["sram"]["peak_bytes"]
-    code, _, err = run("patch", str(path), "--profile", "stm32h743")
+    code, _, err = run("patch", str(path), "--profile", "stm32h743", "--kinds", "patch")
     assert code == 2
     assert "is a float32 network" in err
     with pytest.raises(ModelError, match="float32 under the numerics of litert"):
         mcusim.execute(read(network()), [np.zeros((1, 8, 8, 3), np.float32)], numerics="litert")
+
+
+@pytest.mark.parametrize("runtime", ["tflm", "tflm-cmsis-nn", "tinyengine", "mcusim", "x-cube-ai"])
+def test_the_best_schedule_of_floats_is_layer_by_layer(runtime, elsewhere, tmp_path):
+    """Nobody has told what pieces of it cost; `run`, `patch` and `--schedule auto` agree, and no time is told."""
+    path = tmp_path / "floats.tflite"
+    path.write_bytes(network().pack())
+    asked = str(path), "--profile", "stm32h743", "--runtime", runtime
+    plain = run("run", *asked, "--check")
+    assert run("run", *asked, "--schedule", "auto", "--check") == plain
+    assert run("patch", *asked, "--check").code == plain.code
+    front = json.loads(run("patch", *asked, "--json", "-").out)
+    assert front["space"]["kinds"] == []
+    assert [(point["schedule"], point["ms"]) for point in front["points"]] == [("layer", None)]
 
 
 @pytest.mark.parametrize("schedule", ["layer", "patch:2x2@2", "stream:2@2"])

@@ -39,7 +39,9 @@ def test_every_board_is_held_to_what_it_has() -> None:
     many = run("run", "mcunet-vww0", "--profile", "all", "--sram-budget", "5M", "--flash-budget", "1k")
     assert many.code == 0
     said = " ".join(many.err.split())
-    assert f"--sram-budget: {len(all_boards())} of {len(all_boards())} boards have less than 5,120.0 KiB, and each" in said
+    assert (
+        f"--sram-budget: {len(all_boards())} of {len(all_boards())} boards have less than 5,120.0 KiB, and each" in said
+    )
     assert "--flash-budget" not in said
     assert "held" not in run("run", "mcunet-vww0", "--profile", "all", "--sram-budget", "5M", "--what-if").err
 

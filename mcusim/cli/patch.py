@@ -42,6 +42,7 @@ from mcusim.cli.shell import (
 )
 from mcusim.cli.space import ALL_KINDS, GRID, KINDS, STAGES, stage_kinds
 from mcusim.errors import InputError, ScheduleError
+from mcusim.frontends.checks import float_reason
 from mcusim.frontends.description import graph_from_dict
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import write_tflite
@@ -213,7 +214,8 @@ def patch(
     wished, budget = None if runtime is None else find_runtime(runtime), bytes_option(sram_budget, "--sram-budget")
     place, graph = place_option(input_place), load(model)
     used, _ = chosen_runtime(wished, graph, named_board(profile))
-    allowed = stage_kinds(kinds, used)
+    is_float = kinds is None and bool(float_reason(graph))  # nobody has told what its pieces cost
+    allowed = () if is_float else stage_kinds(kinds, used)
 
     def searched(those: Sequence[str]) -> Front:
         with progress_bar() as progress:
@@ -232,7 +234,7 @@ def patch(
             )
 
     front = searched(allowed)
-    lacking = kinds is None and len(allowed) < len(ALL_KINDS) and not used.counted_by
+    lacking = kinds is None and not is_float and len(allowed) < len(ALL_KINDS) and not used.counted_by
     wider = searched(ALL_KINDS) if lacking else None
     chosen = front.best or front.nearest
     story = explain(front, chosen)

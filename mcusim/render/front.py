@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from mcusim.frontends.checks import float_reason
 from mcusim.render.text import Glyphs, counted, first_name, headline, in_kib, kib, paragraph, shape_text, stored_bytes
 from mcusim.render.text_table import Bar, Cell, Column, table
 from mcusim.runtimes import Runtime
@@ -65,7 +66,8 @@ def _take(point: Point, word: str, width: int) -> list[Text]:
 
 def _space(front: Front) -> str:
     if not front.space.kinds:
-        return f"{front.runtime.name} {front.runtime.version} - it runs layer by layer only"
+        who = "a network of floats" if float_reason(front.graph) else "it"
+        return f"{front.runtime.name} {front.runtime.version} - {who} runs layer by layer only"
     kinds = " or ".join(sorted(map(str, front.space.kinds)))
     schedules = f"{front.runtime.name} {front.runtime.version} - {counted(len(front.points), 'schedule')} on the front"
     searched = f"{counted(front.space.stages, 'stage')} of {kinds}, grids up to {front.space.grid}x{front.space.grid}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mcusim.boards.board import Board
 from mcusim.errors import ScheduleError
-from mcusim.frontends.checks import refuse_float
+from mcusim.frontends.checks import float_reason, refuse_float
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
@@ -40,7 +40,18 @@ from mcusim.units import cycles_to_ms, format_bytes
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CUT_KINDS", "Front", "Point", "Progress", "Space", "best_of", "best_schedule", "front_of", "search"]
+__all__ = [
+    "CUT_KINDS",
+    "Front",
+    "Point",
+    "Progress",
+    "Space",
+    "best_of",
+    "best_schedule",
+    "front_of",
+    "prices_of",
+    "search",
+]
 
 CUT_KINDS = (StageKind.PATCH, StageKind.STREAM)
 """The kinds of stage that run in pieces."""
@@ -205,10 +216,11 @@ def front_of(
     """
     settled = question.settled()
     graph, board, runtime, budgets = settled.graph, settled.board, settled.runtime, settled.budgets
-    refuse_float(graph)
-    space = _space(max_stages, max_grid, runtime.cut_stages if kinds is None else kinds)
+    space = _space(max_stages, max_grid, _cuts(graph, runtime.cut_stages) if kinds is None else kinds)
+    if space.kinds:
+        refuse_float(graph)
     input_place = None if settled.wished_place is None else settled.input_place()
-    known = coefficients(runtime, board)
+    known = prices_of(graph, runtime, board)
     placer = _Placer(graph, board, runtime, known, budgets.sram_bytes)
     schedules = front_schedules(graph, runtime, known or MACS_ONLY, space, input_place, progress)
     points = []
@@ -242,10 +254,9 @@ def _sought(question: Question, kinds: Iterable[StageKind | str]) -> tuple[_Plac
     """The cheapest schedule that fits, or else the nearest to fitting; where its input is, and whether it fits."""
     settled = question.settled()
     graph, board, runtime = settled.graph, settled.board, settled.runtime
-    refuse_float(graph)
-    space = _space(_STAGES, _GRID, kinds)
+    space = _space(_STAGES, _GRID, _cuts(graph, kinds))
     input_place = None if settled.wished_place is None else settled.input_place()
-    known = coefficients(runtime, board)
+    known = prices_of(graph, runtime, board)
     placer = _Placer(graph, board, runtime, known, settled.budgets.sram_bytes)
     layer_place = input_place or runtime.rules.input_place
     fits = placer.fits(placer.peak_bytes(LAYER, layer_place))
@@ -267,6 +278,16 @@ def _sought(question: Question, kinds: Iterable[StageKind | str]) -> tuple[_Plac
         if placer.fits(placer.least_bytes(total_bytes)) and placer.fits(placer.peak_bytes(schedule, where)):
             return placer, schedule, where, True
     return placer, *(placer.nearest(front) if front else (LAYER, layer_place)), False
+
+
+def _cuts(graph: Graph, kinds: Iterable[StageKind | str]) -> Iterable[StageKind | str]:
+    """None for a network that computes in floating point: nobody has told what its pieces cost."""
+    return () if float_reason(graph) else kinds
+
+
+def prices_of(graph: Graph, runtime: Runtime, board: Board) -> Coefficients | None:
+    """None where nobody has measured: only integer kernels were."""
+    return None if float_reason(graph) else coefficients(runtime, board)
 
 
 def _space(stages: int, grid: int, kinds: Iterable[StageKind | str]) -> Space:

@@ -10,13 +10,13 @@ from mcusim.graph import ABSENT
 from mcusim.lowering.lower import lower
 from mcusim.ops import OPS
 from mcusim.planners import live_bytes
-from mcusim.pricing.prices import Coefficients, coefficients, price_whole, price_work, step_work
+from mcusim.pricing.prices import Coefficients, price_whole, price_work, step_work
 from mcusim.pricing.stages import stage_infos
 from mcusim.program import Program, Stage, Step
 from mcusim.region import Span
 from mcusim.report import AliveInfo, StageInfo
 from mcusim.schedule import LAYER
-from mcusim.searching import Front, Point
+from mcusim.searching import Front, Point, prices_of
 from mcusim.units import cycles_to_ms
 
 __all__ = ["CutStage", "Explanation", "Fullest", "Recomputed", "explain"]
@@ -92,7 +92,7 @@ def explain(front: Front, point: Point) -> Explanation:
     rules = front.runtime.rules
     before = lower(front.graph, LAYER, rules, front.layer.input_place)
     after = lower(front.graph, point.schedule, rules, point.input_place)
-    clock = _Clock(coefficients(front.runtime, front.board), front.board.clock_hz)
+    clock = _Clock(prices_of(front.graph, front.runtime, front.board), front.board.clock_hz)
     cut = [number for number, stage in enumerate(after.stages) if stage.is_cut]
     specs = [str(spec) for spec in point.schedule.stages if spec.is_cut]
     infos = stage_infos(after)
