@@ -289,8 +289,8 @@ def _latency(
     newer_times = prices.times_of_newer(amounts)
     if prices.newer is not None and newer_times is not None:
         warnings.append(
-            f"version: {prices.version} answers, as it was measured nearest to this board; {prices.newer.version}, which "
-            f"was measured on others, would take about {format_ms(ms * newer_times)}: --runtime {settled.runtime.name}@"
+            f"version: {prices.version} answers, as it was measured nearest to this board; {prices.newer.version}, "
+            f"which was measured on others, would take about {format_ms(ms * newer_times)}: --runtime {settled.runtime.name}@"
             f"{prices.newer.version}."
         )
     warnings += [] if prices.networks else [f"time: {prices.evidence}: the interval is wide."]
