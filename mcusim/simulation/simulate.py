@@ -290,8 +290,8 @@ def _latency(
     if prices.newer is not None and newer_times is not None:
         warnings.append(
             f"version: {prices.version} answers, as it was measured nearest to this board; {prices.newer.version}, "
-            f"which was measured on others, would take about {format_ms(ms * newer_times)}: --runtime {settled.runtime.name}@"
-            f"{prices.newer.version}."
+            f"which was measured on others, would take about {format_ms(ms * newer_times)}: --runtime "
+            f"{settled.runtime.name}@{prices.newer.version}."
         )
     warnings += [] if prices.networks else [f"time: {prices.evidence}: the interval is wide."]
     fits = None if limit_ms is None else _holds(low_ms, high_ms, limit_ms)
