@@ -188,7 +188,8 @@ def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_budget_of_a_name_beyond_all_limits_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "budgets.toml"
     path.write_text(as_toml({"budget": [{**BUDGET, "network": "x" * 5000}]}), encoding="utf-8")
-    assert run("check", str(path)).code == 3  # not judged
+    code, _, error = run("check", str(path))
+    assert (code, "no published network has this name" in error) == (2, True)
 
 
 def _header(text: str) -> bytes:

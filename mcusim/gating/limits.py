@@ -42,7 +42,7 @@ FIGURES = {
 }
 """Every metric, as a report of `mcusim run --json` has it."""
 
-_LIMIT = re.compile(r"\s*(\w+)\s*>\s*\+?\s*(\d+(?:\.\d+)?)\s*(%|[A-Za-z]+)\s*")
+_LIMIT = re.compile(r"\s*(\w+)\s*>\s*\+?\s*(\d{1,15}(?:\.\d{1,15})?)\s*(%|[A-Za-z]+)\s*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def comparison_lines(comparison: Comparison, names: tuple[str, str], width: int,
         Column("", whole=True),
     )
     rows: list[list[Cell | Bar]] = [
-        [*map(Cell, _cells(change)), Cell(*_judged(change))] for change in comparison.changes
+        [*map(Cell, _cells(change)), Cell(*_judged(change, comparison))] for change in comparison.changes
     ]
     lines += [Text(), *table(columns, rows, width, glyphs)]
     for change in comparison.changes:
@@ -51,7 +51,7 @@ def comparison_markdown(comparison: Comparison, names: tuple[str, str]) -> str:
     lines = [f"**{comparison.model}**: {words} ({names[1]} against {names[0]})", ""]
     lines += ["| metric | before | after | change | limit | |", "|---|--:|--:|--:|---|---|"]
     for change in comparison.changes:
-        lines.append(f"| {' | '.join([*_cells(change), _judged(change)[0]])} |")
+        lines.append(f"| {' | '.join([*_cells(change), _judged(change, comparison)[0]])} |")
     grown = [
         (change, layer) for change in comparison.changes for layer in change.layers if change.before != change.after
     ]
@@ -86,10 +86,11 @@ def _cells(change: Change) -> list[str]:
     return [change.metric.value, *texts, difference, ", ".join(limit.text for limit in change.limits)]
 
 
-def _judged(change: Change) -> tuple[str, str]:
+def _judged(change: Change, comparison: Comparison) -> tuple[str, str]:
     if not change.limits:
         return "", ""
-    return _WORDS[None if change.is_unknown else not change.broken]
+    is_unknown = change.is_unknown or bool(comparison.apart)
+    return _WORDS[False if change.broken else None if is_unknown else True]
 
 
 def _amount(metric: Metric, value: float | None) -> str:
