@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 PATIENCE_SECONDS = 120
 SETTLE_MS = 120
-LOADS = 3
+LOADS, PAUSE_MS = 5, 1000
 
 
 class Visit(NamedTuple):
@@ -105,9 +105,9 @@ def main() -> None:
             loop.exec()
         return answers[0]
 
-    def settle() -> None:
+    def settle(ms: int = SETTLE_MS) -> None:
         loop = QEventLoop()
-        QTimer.singleShot(SETTLE_MS, loop.quit)
+        QTimer.singleShot(ms, loop.quit)
         loop.exec()
 
     def run(script: str) -> Any:
@@ -159,7 +159,7 @@ def main() -> None:
         view.load(home)
 
     # On a busy machine the first load of a file that is there may fail, as Chromium's processes are not up yet.
-    if not any(waited(start) for _ in range(LOADS)):
+    if not any(waited(start) or settle(tried * PAUSE_MS) for tried in range(1, LOADS)):
         sys.exit(f"{question['page']} does not load")
     view.setFocus()
     settle()

@@ -101,7 +101,7 @@ def test_two_pieces_are_named_where_only_both_together_would_do() -> None:
         )
         board = msgspec.structs.replace(F412, memory=banks)
         assert bool(starting(simulated("smallcifar", "tflm", profile=board), "SRAM: all banks")) is is_said, rest
-        asked = simulated("smallcifar", "tflm", profile=board, sram_budget_bytes=peak - 1)
+        asked = simulated("smallcifar", "tflm", profile=board, sram_budget_bytes=peak - 1, what_if=True)
         assert not starting(asked, "SRAM: all banks")
 
 

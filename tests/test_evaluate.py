@@ -465,7 +465,7 @@ def test_questions_that_cannot_be_answered(colours: tuple[Path, Path], tmp_path:
         ((kws, "--data", data), "its input is 1x16, which is no image"),
         ((model, "--data", data, "--at-least", "0.9"), "write percent"),
         ((model, "--data", data, "--preprocess", "color=rgb"), "unknown field 'color'"),
-        ((model, "--data", tmp_path / "none"), "there is no such file"),
+        ((model, "--data", tmp_path / "none"), "No such file or directory"),
         ((model, "--data", data, "--json", model), "is what this command reads"),
         ((model, "--data", data, "--json", "-", "--csv", "-"), "two documents cannot share"),
         ((model,), "--data"),

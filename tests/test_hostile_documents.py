@@ -258,8 +258,8 @@ LABELS = {
 }
 
 
-@pytest.mark.parametrize(("labels", "told"), LABELS.values(), ids=LABELS)
-def test_labels_are_told_as_they_are(labels: NDArray[Any], told: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("labels", "sentence"), LABELS.values(), ids=LABELS)
+def test_labels_are_told_as_they_are(labels: NDArray[Any], sentence: str, tmp_path: Path) -> None:
     path = tmp_path / "data.npz"
     np.savez(path, x=np.zeros((len(labels), 32, 32, 3), np.uint8), y=labels)
     builder = GraphBuilder("classifier")
@@ -267,7 +267,7 @@ def test_labels_are_told_as_they_are(labels: NDArray[Any], told: str, tmp_path: 
     network = tmp_path / "network.tflite"
     network.write_bytes(write_tflite(with_seeded_weights(builder.build([builder.fully_connected(x, 2)]))))
     code, _, error = run("evaluate", str(network), "--data", str(path))
-    assert (code, told in error) == (2, True), error
+    assert (code, sentence in error) == (2, True), error
 
 
 def test_a_header_that_is_nested_holds_no_pickle(tmp_path: Path) -> None:

@@ -139,17 +139,17 @@ def test_files_and_pipes_are_read_whole(size_bytes: int, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("limit", "size", "told"),
+    ("limit", "size", "words"),
     [
         (1, 5, "5 bytes of memory, and 1 byte are"),
         (2 << 30, (2 << 30) + 1, "2,147,483,649 bytes of memory, and 2,147,483,648 bytes are"),
         (1 << 20, 3 << 30, "3.0 GiB of memory, and 1.0 MiB are"),
     ],
 )
-def test_both_sizes_can_be_told_apart(limit: int, size: int, told: str) -> None:
+def test_both_sizes_can_be_told_apart(limit: int, size: int, words: str) -> None:
     with memory_limit(limit), pytest.raises(MemoryLimitError) as caught:
         refuse_beyond(size, "it", where="here")
-    assert told in str(caught.value)
+    assert words in str(caught.value)
 
 
 MARKED = {"utf-8-sig": "a mark", "utf-16": "UTF-16, as PowerShell redirects"}
@@ -167,7 +167,7 @@ def test_text_may_carry_a_mark(encoding: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "words"),
     [
         (b'{"a":' * 10**5, "nested too deeply"),
         (b"\xff{}", "no UTF-8 text"),
@@ -176,8 +176,8 @@ def test_text_may_carry_a_mark(encoding: str, tmp_path: Path) -> None:
         (b"[]", "Expected `object`"),
     ],
 )
-def test_json_that_is_none_is_a_value_error(content: bytes, told: str) -> None:
-    with pytest.raises(ValueError, match=told) as caught:
+def test_json_that_is_none_is_a_value_error(content: bytes, words: str) -> None:
+    with pytest.raises(ValueError, match=words) as caught:
         parse_json(content, dict)
     assert "recursion" not in str(caught.value)
 

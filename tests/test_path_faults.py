@@ -186,8 +186,8 @@ def assert_refused(words: list[str], pattern: str) -> None:
     before = {path: path.lstat().st_size for path in Path().rglob("*")}
     code, out, error = run(*words)
     assert code == 2, (words, out, error)
-    told = error or out  # of `profiles check`, which lists what is wrong
-    assert re.search(pattern, told), (words, told)
+    message = error or out  # of `profiles check`, which lists what is wrong
+    assert re.search(pattern, message), (words, message)
     assert error.count("\n") == 1 or words[:2] == ["profiles", "check"], error
     assert "fault of mcusim" not in error
     assert {path: path.lstat().st_size for path in before} == before, words
@@ -318,6 +318,6 @@ def test_a_folder_that_is_gone_is_told(
     gone.rmdir()
     name = READ[point[1]] if point in READS else ending(point)
     code, out, error = run(*(f"./{name}" if word == "QUESTION" else named.get(word, word) for word in words))
-    told = error or out
-    assert code == 2, (words, told)
-    assert "is gone, or may not be entered" in told, (words, told)
+    message = error or out
+    assert code == 2, (words, message)
+    assert "is gone, or may not be entered" in message, (words, message)

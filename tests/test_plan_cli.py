@@ -340,7 +340,7 @@ def test_a_wrong_question_gets_one_sentence(more, answer):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--runtime", "tflm", "--reorder", "--emit", "header", "x.h"], "a header tells of a file as it is"),
+        (["--runtime", "tflm", "--reorder", "--emit", "header", "x.h"], "a header describes a file as it is"),
         (["--all", "--planner", "optimal"], "--planner: all countings"),
         (["--all", "--reorder"], "--reorder: all countings"),
         (["--all", "--runtime", "tflm"], "drop --all or --runtime"),
