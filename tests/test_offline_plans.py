@@ -191,5 +191,6 @@ def test_what_works_in_place_runs_with_the_wheels_bytes():
             continue
         [ours] = mcusim.execute(graph, network.feeds())
         assert ours.tobytes() == answer.outputs[0].tobytes(), network.label
+        assert mcusim.execute(graph, network.feeds(), check=True)[0].tobytes() == ours.tobytes(), network.label
         right.append(network.operators[0].name)
     assert {"RELU", "LOGISTIC", "RESHAPE", "ADD", "MUL", "ABS", "TANH"} <= set(right)

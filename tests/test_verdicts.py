@@ -120,3 +120,9 @@ def test_a_few_bytes_are_not_shown_as_no_kib() -> None:
     assert "SRAM 20 B over" in shown
     assert "0.0 KiB over" not in shown
     assert "0.0 over" not in shown
+
+
+def test_a_command_that_many_boards_share_names_no_board() -> None:
+    out = " ".join(run("run", "mcunet-vww0", "--profile", "all", "--runtime", "executorch").out.split())
+    assert "`mcusim plan MODEL --profile BOARD`" in out
+    assert "--profile this board" not in out

@@ -333,7 +333,7 @@ class Canary:
         allowed = np.zeros(len(changed), bool)
         for index in own - {ABSENT}:
             allowed[self._range(index)] = True
-        for index in self._alive(step.time) - own:
+        for index in self._alive(step.time) - own - self._taken_over(step.time, own):
             allowed[self._range(index)] = False
         if (changed & ~allowed).any():
             offset = int(np.argmax(changed & ~allowed))
@@ -345,6 +345,15 @@ class Canary:
 
     def _alive(self, time: int) -> set[int]:
         return {i for i, buffer in enumerate(self.ready.program.buffers) if buffer.first <= time < buffer.end}
+
+    def _taken_over(self, time: int, own: set[int]) -> set[int]:
+        """Of a plan that the model carries: what is needed no more, where something of the step's own begins."""
+        if not self.ready.graph.source.offline_offsets:
+            return set()
+        offsets = self.ready.placement.offset_bytes
+        starts = {offsets[index] for index in own - {ABSENT}}
+        ending = {index for index in self._alive(time) if self.ready.program.buffers[index].end == time + 1}
+        return {index for index in ending if offsets[index] in starts}
 
     def _used(self, step: BoundStep) -> set[int]:
         views = step.iteration.step.reads + step.iteration.step.writes

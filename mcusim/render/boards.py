@@ -109,7 +109,9 @@ def _shared_warnings(reports: Sequence[Report]) -> list[str]:
             named = set().union(*(boards.pop(text) for text in texts))
             boards[_INFERRED_ALL.format(runtime=runtime)] = named
     return [
-        text.replace(_BOARD, next(iter(named))) if len(named) == 1 else f"{len(named)} boards: {text}"
+        text.replace(_BOARD, next(iter(named)))
+        if len(named) == 1
+        else f"{len(named)} boards: {text.replace(f'--profile {_BOARD}', '--profile BOARD')}"
         for text, named in boards.items()
     ]
 

@@ -391,7 +391,8 @@ class _Placer:
         cycles = sum([layer.cycles or 0 for layer in layers]) if priced else None
         stages = stage_infos(program)
         again = sum([stage.recomputed_macs for stage in stages])
-        peak, least = placement.arena_bytes + beside, max(alive, default=0) + beside
+        peak = placement.arena_bytes + beside
+        least = min(max(alive, default=0) + beside, peak)  # a plan in a file may work in place
         if self.runtime.counted_by:
             peak = least = count_as(self.runtime, self.graph, schedule).total_bytes
         return Point(
