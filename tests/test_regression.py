@@ -6,7 +6,6 @@ import json
 import math
 from dataclasses import replace
 
-import msgspec
 import naive_pricing
 import numpy as np
 import pytest
