@@ -100,7 +100,8 @@ def load_board(name: str | PathLike[str]) -> Board:
         return _builtin(lower)
     own_name = _aliases().get(lower)
     if lower == _ALL:
-        fix = "name one, as in stm32f412; `mcusim run MODEL --profile all` asks them all, all_boards() in Python lists them"
+        every = "`mcusim run MODEL --profile all` asks them all, all_boards() in Python lists them"
+        fix = f"name one, as in stm32f412; {every}"
         raise ProfileError("'all' is many boards, and this answer is of one", where="profile", fix=fix)
     if own_name is None:
         fix = did_you_mean(lower, [*board_names(), *_aliases()], listed_by="mcusim profiles")
