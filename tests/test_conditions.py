@@ -12,7 +12,7 @@ from tflite_maker import tiny_network
 
 import mcusim
 from mcusim.boards import load_board
-from mcusim.errors import InputError, ProfileError, McusimError, ModelError
+from mcusim.errors import InputError, McusimError, ModelError, ProfileError
 from mcusim.frontends.tflite import parse_tflite
 from mcusim.report import Report, Verdict
 from mcusim.runtimes import RUNTIMES
