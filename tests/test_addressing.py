@@ -130,6 +130,7 @@ def whole(operand: Operand) -> Place:
     return Place(operand.whole, operand.whole, operand.whole, (RowRun(operand.layout.start_bits, operand.kind.rows),))
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(graph=networks(), drawn=st.data())
 @pytest.mark.parametrize("rules", RULES)

@@ -39,6 +39,7 @@ def test_pictures_for_slides_and_papers():
         assert PLOTS["table4"](chart("table4"), kind).startswith(mark)
 
 
+@pytest.mark.slow
 def test_table_4_has_a_ring_for_every_row():
     dots = [dot for panel in chart("table4").panels for dot in panel.dots]
     rows = published.table4().rows
@@ -83,6 +84,7 @@ def test_libraries_that_ran_out_have_no_measured_mark():
         assert all((dot.value is None) == dot.ran_out for dot in measured)
 
 
+@pytest.mark.slow
 def test_every_library_is_in_the_picture():
     """By name in the legend, a bar for every simulated figure and a diamond for every measured one."""
     shown = chart("runtimes")
@@ -95,6 +97,7 @@ def test_every_library_is_in_the_picture():
     assert picture.count('<g id="patch_') >= sum(not dot.is_published for dot in dots)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHARTS)
 def test_the_numbers_behind_a_plot(name):
     lines = list(csv.DictReader(io.StringIO(chart_csv(chart(name)))))

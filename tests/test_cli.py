@@ -359,6 +359,7 @@ def test_all_boards_best_first() -> None:
     assert [row["profile"] for row in rows] == [report["profile"]["name"] for report in reports]
 
 
+@pytest.mark.slow
 def test_all_boards_with_their_own_networks() -> None:
     document = json.loads(run("run", "--profile", "all", "--json", "-").out)
     assert len({report["model"]["name"] for report in document["reports"]}) > 1

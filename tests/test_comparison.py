@@ -100,6 +100,7 @@ def test_noise_is_that_of_a_float_convolution() -> None:
     assert noise.saturated == pytest.approx(float(((place > 127.5) | (place < -128.5)).mean()))
 
 
+@pytest.mark.slow
 def test_every_corpus_network_has_a_float_twin(corpus: Path) -> None:
     for name in ("mlperf_ic01_resnet8_int8", "mww_v2_okay_nabu", "mcunet_5fps_vww", "tinymaix_mnist_dw_q"):
         graph = mcusim.load(corpus / "models" / f"{name}.tflite")

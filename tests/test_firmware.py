@@ -346,6 +346,7 @@ def test_only_the_channels_that_need_64_bits_take_them(
     assert_same_steps(graph, schedule)
 
 
+@pytest.mark.slow
 @needs_host
 @pytest.mark.parametrize("kind", ["conv", "depthwise", "dense"])
 def test_channels_with_negative_scales_or_none_need_no_64_bits(kind: str) -> None:

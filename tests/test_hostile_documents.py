@@ -289,6 +289,7 @@ def test_reasons_are_not_those_of_a_library(option: str, content: bytes, tmp_pat
     assert (code, LEAKS.search(error)) == (2, None), error
 
 
+@pytest.mark.slow
 def test_reasons_of_damaged_firmware_are_not_those_of_a_library(tmp_path: Path) -> None:
     """Every 16-bit field of an ELF header at its limits."""
     pytest.importorskip("elftools")

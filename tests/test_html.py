@@ -168,6 +168,7 @@ def test_fused_names_are_shortened_and_found_in_full():
     assert {row[1][1].split(" ")[0] for row in rows} == {"first"}
 
 
+@pytest.mark.slow
 def test_tables_of_the_plan_the_flash_and_the_front():
     subject = asked("mcunet-vww1", "stm32f412")
     page = Reader(html_page(subject))

@@ -77,6 +77,7 @@ def test_what_a_predictor_prints_is_not_in_the_document(tmp_path: Path) -> None:
     assert "looking" in answer.err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize("says", ["print('looking')", "os.system('echo looking')", "os.write(1, b'looking')"])
 def test_a_document_is_whole_whatever_the_users_code_does(tmp_path: Path, says: str) -> None:

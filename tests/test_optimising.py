@@ -105,6 +105,7 @@ def test_an_optimiser_beats_chance_in_the_median(optimiser: str) -> None:
     assert median(ours) > median(chance)
 
 
+@pytest.mark.slow
 def test_evolution_finds_the_best_network() -> None:
     network = find_network(SMALL, predictor=prefers, optimiser="evolution", evaluations=600, **QUESTION)
     assert network.candidate.score == pytest.approx(optimum())

@@ -98,6 +98,7 @@ def test_auto_says_what_would_fit_where_nothing_does():
     assert document_of(*asked[:-1], spec)["sram"]["fits"]
 
 
+@pytest.mark.slow
 def test_an_error_is_about_what_was_typed():
     asked = ("--profile", "stm32f412", "--schedule", "auto", "--convention", "tinyengine-codegen")
     code, _, err = run("run", "mcunet-in3", *asked)
@@ -189,6 +190,7 @@ def test_what_is_wrong_gets_one_sentence(args, message):
 # mcusim fit
 
 
+@pytest.mark.slow
 def test_remedies_come_with_bytes_time_and_a_command_that_works():
     document = document_of("fit", *OOM)
     assert document["verdict"] == "does-not-fit"
@@ -200,6 +202,7 @@ def test_remedies_come_with_bytes_time_and_a_command_that_works():
     assert {remedy["kind"] for remedy in document["remedies"]} >= {"schedule", "board", "resolution", "width"}
 
 
+@pytest.mark.slow
 def test_remedies_as_a_table():
     table = rows("fit", *OOM)
     assert [row["what"] for row in table] == [remedy["what"] for remedy in document_of("fit", *OOM)["remedies"]]
@@ -225,6 +228,7 @@ def test_fit_exits_with_1_where_it_does_not_fit_as_it_is():
     assert "runtime tflm" not in text  # which fits too, but takes more
 
 
+@pytest.mark.slow
 def test_the_sentence_promises_what_is_searched():
     """A schedule off the front may be placed with a smaller gap (A53): nothing is said about placed bytes."""
     said = " ".join(run("patch", "mbv2-w0.35-r144", "--profile", "stm32f412").out.split())

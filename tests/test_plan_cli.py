@@ -163,6 +163,7 @@ def test_the_flash_ledger_of_every_file(corpus_model):
 # --emit tflm
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mlperf_vww01_mbv1_025_96_int8", "mcunet_320kb_1mb_imagenet", "mww_v1_alexa"])
 def test_the_emitted_model_allocates_what_its_plan_says(corpus, capfd, name):
     path, planned = corpus / "models" / f"{name}.tflite", Path("planned.tflite")

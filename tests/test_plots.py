@@ -89,6 +89,7 @@ def test_memory_bars():
     assert len(made) < SVG_LIMIT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("runtime", "has_gaps"), [("tflm", True), ("tinyengine", False)])
 def test_what_gaps_cost_is_drawn(runtime, has_gaps):
     """A line at the placed peak where more is taken than what is ever alive together."""

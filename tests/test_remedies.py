@@ -144,6 +144,7 @@ def test_the_next_board_is_the_first_of_all_boards(model, profile):
     assert_typed(remedy)
 
 
+@pytest.mark.slow
 def test_runtime_board_and_schedule_together():
     """No board of flash enough holds it whole: one does in pieces, with a runtime that runs pieces there."""
     advice = remedies("mbv2-w1.0-r224", profile="stm32f746").remedies
@@ -212,6 +213,7 @@ def test_a_narrower_and_smaller_network_is_the_published_one():
     assert made.flash.weight_bytes == published.flash.weight_bytes
 
 
+@pytest.mark.slow
 def test_a_smaller_input_is_as_large_as_fits():
     """Flash that no smaller input can mend does not make the input smaller than SRAM asks."""
     advice = remedies("mbv2-w1.0-r224", profile="stm32h743")
@@ -246,6 +248,7 @@ def test_no_schedule_is_sought_for_what_flash_cannot_hold(monkeypatch):
     assert len(sought) > 1
 
 
+@pytest.mark.slow
 def test_an_order_that_is_no_better_is_no_remedy():
     """A network without branches has one order."""
     advice = remedies("smallcifar", profile="stm32f412", runtime="tflm", sram_budget_bytes=2_000)

@@ -48,6 +48,7 @@ def test_twice_is_the_same(script, folder, tmp_path):
         assert (folder / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_every_file_states_what_it_was_made_from(folder):
     for path in folder.iterdir():
         text = path.read_text(encoding="utf-8")

@@ -28,6 +28,7 @@ def twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["a/m.tflite", "b/m.tflite"]
 
 
+@pytest.mark.slow
 def test_twins_are_told_apart(twins: list[str]) -> None:
     for words in (["run", *twins, *BOARD], ["plan", *twins], ["ops", *twins]):
         shown = run(*words).out
@@ -106,6 +107,7 @@ def test_reasons_are_never_cut(columns: int, runtime: str, monkeypatch: pytest.M
         assert not layer["kernel"] or layer["why"] in shown
 
 
+@pytest.mark.slow
 def test_the_head_of_fit_names_the_time() -> None:
     head = " ".join(run("fit", "mcunet-vww0", *BOARD, "--max-ms", "1").out.split("remedy")[0].split())
     assert ", time " in head

@@ -243,6 +243,7 @@ def test_msfcnn_counts_the_same_without_fusion():
         assert count_macs(graph) == pytest.approx(macs, rel=0.002)
 
 
+@pytest.mark.slow
 def test_a_plan_of_msfcnn_beside_the_front():
     network = printed_networks()[0]
     patches = frozenset({StageKind.PATCH})

@@ -175,6 +175,7 @@ def test_plots_are_made_the_same_every_time(folder: str, x: str, y: str, by: str
     assert sweep_plot(points, "png", width).startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_numbers_behind_a_plot(folder: str, tmp_path: Path) -> None:
     answer = run(
         "plot", "sweep", folder, "--by", "board", "-o", str(tmp_path / "a.svg"), "--data", str(tmp_path / "a.csv")

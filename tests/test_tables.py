@@ -225,6 +225,7 @@ def test_a_cut_network_takes_less_and_keeps_its_accuracy():
         assert whole / KIB == pytest.approx(retyped.TINYENGINE_H743_KIB[group.title], abs=0.5)
 
 
+@pytest.mark.slow
 def test_32_kib_of_sram_and_whose_flash_is_another_matter():
     claim = claims("vww")["accuracy-32kb"]
     assert (str(claim.printed), claim.from_rows, claim.is_met_by_simulation) == (">90", None, False)
@@ -274,6 +275,7 @@ def test_table_1_of_mcunetv2():
             assert figure.printed.is_met_by(figure.value / figure.unit.base), key
 
 
+@pytest.mark.slow
 def test_the_claims_of_mcunetv2():
     met = {key: claim.is_met_by_simulation for key, claim in claims("mcunetv2").items()}
     assert met == {

@@ -31,6 +31,7 @@ def sentences(path: Path) -> Iterator[str]:
             yield node.value
 
 
+@pytest.mark.slow
 def test_every_command_in_backticks_can_be_typed() -> None:
     lines = {line for path in PACKAGE.rglob("*.py") for text in sentences(path) for line in typed_commands(text)}
     assert len(lines) > 30
@@ -40,6 +41,7 @@ def test_every_command_in_backticks_can_be_typed() -> None:
         assert named <= options_of(line), line
 
 
+@pytest.mark.slow
 def test_every_option_of_a_sentence_is_one_of_some_command() -> None:
     known = frozenset[str]().union(*(options_of((name,)) for name in COMMANDS))
     foreign = {"--program", "--sectorerase", "--reset", "--dim_param", "--dim_value", "--dim"}
