@@ -129,6 +129,12 @@ CASES = [
         lambda x: [naive.gather(x, np.array([3, 0, 0]), 3)],
     ),
     Case(
+        "gather one channel",
+        CUBE,
+        one("GATHER", [1], shapes=[()], axis=3),
+        lambda x: [naive.gather(x, np.array(1), 3)],
+    ),
+    Case(
         "gather rows",
         (4, 3, 2),
         one("GATHER", [2, 0, 1, 1], shapes=[(2, 2)], axis=1),

@@ -20,14 +20,15 @@ def run(prepared: Picking, inputs: Sequence[Array], outputs: Sequence[Array], pi
         what = f"position {positions.min()} or {positions.max()} is outside an axis of {prepared.size}"
         raise InputError(what, where=prepared.where, fix="give the network inputs that ask for places that are there")
     source = inputs[0]
-    if prepared.axis == source.ndim - 1:  # pieces of the output are then pieces of the input
+    keeps_rank = outputs[0].ndim == source.ndim
+    if prepared.axis == source.ndim - 1 and keeps_rank:  # pieces of the output are then pieces of the input
         source = section(source, piece)
     _gather(source, positions, outputs[0], prepared.axis, prepared.batch_dims)
 
 
 def _gather(source: Array, positions: Array, output: Array, axis: int, batch_dims: int) -> None:
     if batch_dims == 0:
-        output[...] = np.take(source, positions, axis)
+        output[...] = np.take(source, positions, axis).reshape(output.shape)  # never spread over a larger output
         return
     for one, picked, filled in zip(source, positions, output, strict=True):
         _gather(one, picked, filled, axis - 1, batch_dims - 1)
