@@ -39,6 +39,7 @@ REFUSED = {
     "gather-float16": "positions are float16",
     "handle-int32": "no resource",
     "hard-swish-scale": "too far apart: a factor is inf",
+    "logistic-int16-scale": "is too small",
     "int16-zero-point": "has the zero point 5",
     "log-softmax-4096": "sums 4,096 exponentials, which may overflow",
     "lstm-scale-a-channel": "weights with a scale a channel",

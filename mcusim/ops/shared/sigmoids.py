@@ -82,6 +82,8 @@ def scaled16(call: Call, power_of_two_shifts: tuple[int, ...]) -> tuple[int, int
         multiplier *= 2.0
     if multiplier >= 1 << 31:
         raise ModelError(f"the input's scale, {scale}, is too large", where=call.where, fix=_QUANTISE)
+    if multiplier < 1.0:  # TFLM takes a multiplier of 0 for a scale that is a power of two, and shifts out of its range
+        raise ModelError(f"the input's scale, {scale}, is too small", where=call.where, fix=_QUANTISE)
     return int(multiplier), right
 
 
