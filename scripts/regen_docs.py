@@ -27,6 +27,9 @@ from mcusim.lowering.lower import lower
 from mcusim.memory.planning import plan_memory
 from mcusim.networks.loading import load
 from mcusim.optimising import compare_subspaces
+from mcusim.published.tables import DOCUMENTS
+from mcusim.published.tables.document import Figure, Origin
+from mcusim.published.tables.msfcnn import compare_msfcnn
 from mcusim.render.bars import memory_plot
 from mcusim.render.layer_times import layers_plot
 from mcusim.render.patches import patches_plot
@@ -42,9 +45,6 @@ from mcusim.simulation.simulate import simulate
 from mcusim.sweeping.points import sweep_points
 from mcusim.sweeping.running import run_sweep
 from mcusim.sweeping.spec import read_spec
-from mcusim.tables import DOCUMENTS
-from mcusim.tables.document import Figure, Origin
-from mcusim.tables.msfcnn import compare_msfcnn
 
 ROOT = Path(__file__).resolve().parents[1]
 README_QUESTION = "run --profile stm32f412 --layers none"

@@ -21,11 +21,11 @@ from typing import NamedTuple
 
 from mcusim.cli.sheets import validation_csv
 from mcusim.pricing.validation import Group, predictions
+from mcusim.published.tables import DOCUMENTS, Inputs
+from mcusim.published.tables.curves import CHARTS
 from mcusim.render.charts import PLOTS, chart_csv
 from mcusim.render.published import SUFFIXES, WRITERS
 from mcusim.render.validation import validation_plot, validation_table
-from mcusim.tables import DOCUMENTS, Inputs
-from mcusim.tables.curves import CHARTS
 from mcusim.version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]

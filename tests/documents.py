@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from mcusim.tables import DOCUMENTS, Document
-from mcusim.tables.curves import CHARTS, Chart
+from mcusim.published.tables import DOCUMENTS, Document
+from mcusim.published.tables.curves import CHARTS, Chart
 
 __all__ = ["chart", "document"]
 

@@ -12,8 +12,8 @@ from commands import run
 from documents import chart
 
 from mcusim import published
+from mcusim.published.tables.curves import CHARTS
 from mcusim.render.charts import PLOTS, chart_csv
-from mcusim.tables.curves import CHARTS
 
 SVG_LIMIT = 200_000
 KIB = 1024

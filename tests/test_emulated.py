@@ -14,9 +14,14 @@ from mcusim.graph import Padding
 from mcusim.pricing.emulated import effort_names, emulated_model, emulation
 from mcusim.pricing.kernel_loops import amounts_of
 from mcusim.pricing.prices import coefficients, price_work, step_work
+from mcusim.published.tables.firmware import (
+    EmulatedNetwork,
+    emulated_networks,
+    firmware_document,
+    predicted_instructions,
+)
 from mcusim.report import Basis
 from mcusim.runtimes import RUNTIMES
-from mcusim.tables.firmware import EmulatedNetwork, emulated_networks, firmware_document, predicted_instructions
 
 MCUSIM = RUNTIMES["mcusim"]
 RUNS = emulated_networks()

@@ -30,6 +30,7 @@ from mcusim.planners import live_bytes
 from mcusim.pricing.breakdown import breakdown
 from mcusim.pricing.prices import coefficients
 from mcusim.program import BufferKind
+from mcusim.published.tables.msfcnn import compare_msfcnn, front_of_macs, printed_networks, unfused_bytes
 from mcusim.render.front import front_lines
 from mcusim.render.text import UNICODE, kib
 from mcusim.runtimes import RUNTIMES, Runtime
@@ -40,7 +41,6 @@ from mcusim.searching.paper_space import count_patched, search_paper_space
 from mcusim.searching.stage_axes import band_heights
 from mcusim.searching.stage_costs import Layers, Options, StageCosts
 from mcusim.simulation.simulate import simulate
-from mcusim.tables.msfcnn import compare_msfcnn, front_of_macs, printed_networks, unfused_bytes
 
 TINYENGINE = RUNTIMES["tinyengine"]
 CLIPPED = replace(TINYENGINE, rules=replace(TINYENGINE.rules, uniform_patches=False))

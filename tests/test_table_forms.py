@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from mcusim.published import NOTHING, Printed, Unit
+from mcusim.published.tables import DOCUMENTS, Claim, Column, Document, Figure, Group, Origin, Row, Table
 from mcusim.render.published import SUFFIXES, WRITERS, Format, document_lines
 from mcusim.render.published.grid import Layout, best_layout, grid
 from mcusim.render.published.wording import amount, difference_text, verdict
 from mcusim.render.text import ASCII, UNICODE
 from mcusim.report import Basis
-from mcusim.tables import DOCUMENTS, Claim, Column, Document, Figure, Group, Origin, Row, Table
 
 GOLDEN = Path(__file__).parent / "golden"
 KIB = 1024

@@ -16,10 +16,10 @@ import mcusim
 from mcusim import published
 from mcusim.boards import load_board
 from mcusim.published import Printed, Unit
+from mcusim.published.tables import DOCUMENTS, Figure, Origin, Row
+from mcusim.published.tables.claims import gained, saved_percent
+from mcusim.published.tables.networks import stand_in
 from mcusim.report import Basis
-from mcusim.tables import DOCUMENTS, Figure, Origin, Row
-from mcusim.tables.claims import gained, saved_percent
-from mcusim.tables.networks import stand_in
 
 KIB = 1024
 

@@ -43,6 +43,7 @@ from mcusim.memory.planning import plan_memory
 from mcusim.networks.loading import load
 from mcusim.optimising.subspaces import SAMPLE, compare_subspaces, subspaces_document
 from mcusim.pricing.validation import Group, predictions
+from mcusim.published.tables.curves import CHARTS
 from mcusim.render.bars import memory_plot
 from mcusim.render.charts import PLOTS, chart_csv
 from mcusim.render.layer_times import layers_plot
@@ -59,7 +60,6 @@ from mcusim.searching import search
 from mcusim.searching.stage_maps import stage_maps
 from mcusim.simulation.simulate import simulate
 from mcusim.sweeping.points import sweep_points
-from mcusim.tables.curves import CHARTS
 
 __all__ = ["app"]
 

@@ -10,8 +10,8 @@ import typer
 from mcusim.cli.options import JSON, choice_option, option
 from mcusim.cli.shell import STDOUT, glyphs, refuse_same_target, show, terminal_width, write_output
 from mcusim.errors import InputError
+from mcusim.published.tables import DOCUMENTS
 from mcusim.render.published import SUFFIXES, WRITERS, Format, document_lines
-from mcusim.tables import DOCUMENTS
 
 __all__ = ["app"]
 

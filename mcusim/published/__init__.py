@@ -1,6 +1,6 @@
 """Published tables as data: what a source prints, digit by digit, and which network of the zoo a row is about.
 
-Each is one TOML file in `data/`. Nothing here is computed; `mcusim.tables` sets mcusim's own figures beside it.
+Each is one TOML file in `data/`. Nothing is computed here; `published/tables/` sets mcusim's own figures beside them.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from mcusim.published.tables.curves import Chart, Dot
 from mcusim.render.curves import table4_plot, vww_plot
 from mcusim.render.libraries import runtimes_plot
 from mcusim.render.sheets import sheet
-from mcusim.tables.curves import Chart, Dot
 
 __all__ = ["PLOTS", "chart_csv"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mcusim.published import Unit
+from mcusim.published.tables.curves import Chart, Dot, Panel
 from mcusim.render import style
-from mcusim.tables.curves import Chart, Dot, Panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
+from mcusim.published.tables import Document
 from mcusim.render.published.html import html
 from mcusim.render.published.latex import latex
 from mcusim.render.published.machine import csv_text, json_text
 from mcusim.render.published.markdown import markdown
 from mcusim.render.published.terminal import document_lines
-from mcusim.tables import Document
 
 __all__ = ["SUFFIXES", "WRITERS", "Format", "document_lines"]
 

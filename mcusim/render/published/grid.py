@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from mcusim.published.tables import Column, Figure, Row, Table
 from mcusim.render.published.wording import (
     difference_text,
     interval_text,
@@ -18,7 +19,6 @@ from mcusim.render.published.wording import (
     printed_text,
     value_text,
 )
-from mcusim.tables import Column, Figure, Row, Table
 
 __all__ = ["CellText", "Grid", "GridGroup", "Head", "Layout", "Role", "best_layout", "grid"]
 

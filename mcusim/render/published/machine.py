@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal, TypedDict
 
+from mcusim.published.tables import Claim, Column, Document, Figure, Row, Table
 from mcusim.render.published.wording import verdict
 from mcusim.render.sheets import sheet
-from mcusim.tables import Claim, Column, Document, Figure, Row, Table
 
 __all__ = ["TablesDocument", "csv_text", "json_text"]
 

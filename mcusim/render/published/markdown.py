@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from mcusim.published.tables import Claim, Document
 from mcusim.render.published.grid import CellText, Grid, Role, best_layout, grid
 from mcusim.render.published.wording import claim_figures, legend, verdict
-from mcusim.tables import Claim, Document
 
 __all__ = ["markdown"]
 

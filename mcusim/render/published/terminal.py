@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.cells import cell_len
 from rich.text import Text
 
+from mcusim.published.tables import Claim, Document, Figure, Origin, Row, Table
 from mcusim.render.published.grid import CellText, Grid, Layout, Role, grid
 from mcusim.render.published.wording import (
     WITNESS_TEXT,
@@ -22,7 +23,6 @@ from mcusim.render.published.wording import (
 )
 from mcusim.render.text import Glyphs, paragraph
 from mcusim.render.text_table import Cell, Column, table
-from mcusim.tables import Claim, Document, Figure, Origin, Row, Table
 
 __all__ = ["document_lines"]
 

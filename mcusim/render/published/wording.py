@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mcusim.published import Unit
+from mcusim.published.tables import Claim, Document, Figure, Origin, Row
 from mcusim.render.text import BASIS_WORDS
 from mcusim.report import Basis
-from mcusim.tables import Claim, Document, Figure, Origin, Row
 
 __all__ = [
     "WITNESS_TEXT",

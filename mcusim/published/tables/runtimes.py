@@ -8,11 +8,11 @@ from statistics import fmean
 
 from mcusim import published, zoo
 from mcusim.published import Library, LibraryComparison, LibraryRow, Unit
+from mcusim.published.tables.document import Column, Document, Figure, Group, Row, Table
+from mcusim.published.tables.figures import flash_figure, is_known, latency_figure, sram_figure
 from mcusim.report import Basis, Report
 from mcusim.runtimes import RUNTIMES
 from mcusim.simulation.simulate import simulate
-from mcusim.tables.document import Column, Document, Figure, Group, Row, Table
-from mcusim.tables.figures import flash_figure, is_known, latency_figure, sram_figure
 
 __all__ = ["runtimes_document"]
 

@@ -12,11 +12,11 @@ from mcusim.graph import Graph
 from mcusim.ops.totals import count_macs
 from mcusim.precision import fit_bits
 from mcusim.published import Precision, Printed
+from mcusim.published.tables.document import Origin
+from mcusim.published.tables.figures import is_known
 from mcusim.report import Report
 from mcusim.runtimes import RUNTIMES
 from mcusim.simulation.simulate import simulate
-from mcusim.tables.document import Origin
-from mcusim.tables.figures import is_known
 
 __all__ = ["EARLIER_RELEASE", "RUNTIME", "StandIn", "accuracy", "simulated", "simulated_with", "stand_in"]
 

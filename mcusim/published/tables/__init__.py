@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from mcusim.tables.document import (
+from mcusim.published.tables.document import (
     Claim,
     Column,
     Document,
@@ -14,13 +14,13 @@ from mcusim.tables.document import (
     Row,
     Table,
 )
-from mcusim.tables.firmware import firmware_document
-from mcusim.tables.mcunetv2 import mcunetv2_document
-from mcusim.tables.runtimes import runtimes_document
-from mcusim.tables.table4 import table4_document
-from mcusim.tables.voc import voc_document
-from mcusim.tables.vww import vww_document
-from mcusim.tables.zoo_2020 import zoo_2020_document
+from mcusim.published.tables.firmware import firmware_document
+from mcusim.published.tables.mcunetv2 import mcunetv2_document
+from mcusim.published.tables.runtimes import runtimes_document
+from mcusim.published.tables.table4 import table4_document
+from mcusim.published.tables.voc import voc_document
+from mcusim.published.tables.vww import vww_document
+from mcusim.published.tables.zoo_2020 import zoo_2020_document
 
 __all__ = [
     "DOCUMENTS",

@@ -12,14 +12,14 @@ from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
 from mcusim.ops.totals import count_macs
 from mcusim.published import NOTHING, McunetV2, Printed, Table1Row, Unit
+from mcusim.published.tables.claims import Recomputed, recomputed
+from mcusim.published.tables.document import Claim, Column, Document, Figure, Group, Origin, Row, Table
+from mcusim.published.tables.figures import accuracy_figure, latency_figure, sram_figure, times_figure
+from mcusim.published.tables.networks import accuracy
 from mcusim.report import Basis, Report
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.searching.paper_space import PaperPlan, block_ends, count_patched, patch_side, search_paper_space
 from mcusim.simulation.simulate import simulate
-from mcusim.tables.claims import Recomputed, recomputed
-from mcusim.tables.document import Claim, Column, Document, Figure, Group, Origin, Row, Table
-from mcusim.tables.figures import accuracy_figure, latency_figure, sram_figure, times_figure
-from mcusim.tables.networks import accuracy
 from mcusim.units import BYTES_PER_KIB
 
 __all__ = ["mcunetv2_document"]

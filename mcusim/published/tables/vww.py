@@ -16,19 +16,19 @@ from mcusim import published
 from mcusim.boards import load_board
 from mcusim.boards.board import Board
 from mcusim.published import NOTHING, Printed, Unit, Vww, VwwPoint
-from mcusim.report import Basis, Report
-from mcusim.searching import Front, Point, search
-from mcusim.simulation.simulate import simulate
-from mcusim.tables.claims import Recomputed, recomputed
-from mcusim.tables.document import Claim, Column, Document, Group, Row, Table
-from mcusim.tables.figures import (
+from mcusim.published.tables.claims import Recomputed, recomputed
+from mcusim.published.tables.document import Claim, Column, Document, Group, Row, Table
+from mcusim.published.tables.figures import (
     accuracy_figure,
     flash_figure,
     latency_figure,
     sram_figure,
     times_figure,
 )
-from mcusim.tables.networks import RUNTIME, accuracy, simulated, stand_in
+from mcusim.published.tables.networks import RUNTIME, accuracy, simulated, stand_in
+from mcusim.report import Basis, Report
+from mcusim.searching import Front, Point, search
+from mcusim.simulation.simulate import simulate
 from mcusim.units import format_bytes
 
 __all__ = ["BOARD", "SMALL_BOARD", "Cuts", "Option", "Way", "cuts", "networks", "vww_document"]

@@ -15,11 +15,11 @@ from mcusim.ops import OPS
 from mcusim.pricing.emulated import emulation, instructions_of
 from mcusim.pricing.prices import step_work
 from mcusim.published import Printed, Unit
+from mcusim.published.tables.document import Column, Document, Figure, Group, Row, Table
+from mcusim.published.tables.figures import latency_figure, sram_figure
 from mcusim.report import Basis, Report
 from mcusim.runtimes import RUNTIMES
 from mcusim.simulation.simulate import simulate
-from mcusim.tables.document import Column, Document, Figure, Group, Row, Table
-from mcusim.tables.figures import latency_figure, sram_figure
 
 __all__ = ["EmulatedNetwork", "emulated_networks", "firmware_document"]
 

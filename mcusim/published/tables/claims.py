@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from mcusim.published import Claim as PrintedClaim
 from mcusim.published import Printed, Unit
+from mcusim.published.tables.document import Claim
 from mcusim.report import Basis
-from mcusim.tables.document import Claim
 
 __all__ = ["Recomputed", "gained", "recomputed", "saved_percent"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mcusim.conventions import CONVENTIONS
 from mcusim.published import NOTHING, Printed, Unit
+from mcusim.published.tables.document import Figure
 from mcusim.report import Basis, Report
 from mcusim.runtimes import RUNTIMES
-from mcusim.tables.document import Figure
 
 __all__ = [
     "accuracy_figure",

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from mcusim import published
 from mcusim.boards import load_board
 from mcusim.published import Unit
-from mcusim.tables.document import Figure, Inputs, Row, Table
-from mcusim.tables.runtimes import runtimes_document
-from mcusim.tables.table4 import table4_document
-from mcusim.tables.vww import BOARD, SMALL_BOARD, Option, Way, cuts, networks
+from mcusim.published.tables.document import Figure, Inputs, Row, Table
+from mcusim.published.tables.runtimes import runtimes_document
+from mcusim.published.tables.table4 import table4_document
+from mcusim.published.tables.vww import BOARD, SMALL_BOARD, Option, Way, cuts, networks
 
 __all__ = ["CHARTS", "Budget", "Chart", "Dot", "Panel", "runtimes_chart", "table4_chart", "vww_chart"]
 

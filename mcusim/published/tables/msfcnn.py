@@ -72,7 +72,7 @@ class Beside(NamedTuple):
 @cache
 def printed_networks() -> tuple[PrintedNetwork, ...]:
     """All of them."""
-    text = resources.files("mcusim.tables").joinpath("msfcnn.toml").read_text(encoding="utf-8")
+    text = resources.files("mcusim.published.tables").joinpath("msfcnn.toml").read_text(encoding="utf-8")
     return tuple(msgspec.convert(msgspec.toml.decode(text)["network"], list[PrintedNetwork]))
 
 

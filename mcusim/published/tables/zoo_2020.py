@@ -9,10 +9,10 @@ from mcusim import published
 from mcusim.boards import load_board
 from mcusim.boards.board import Board
 from mcusim.published import Unit, Zoo2020Row
+from mcusim.published.tables.document import Column, Document, Group, Row, Table
+from mcusim.published.tables.figures import accuracy_figure, flash_figure, latency_figure, macs_figure, sram_figure
+from mcusim.published.tables.networks import EARLIER_RELEASE, RUNTIME, accuracy, simulated, stand_in
 from mcusim.simulation.simulate import simulate
-from mcusim.tables.document import Column, Document, Group, Row, Table
-from mcusim.tables.figures import accuracy_figure, flash_figure, latency_figure, macs_figure, sram_figure
-from mcusim.tables.networks import EARLIER_RELEASE, RUNTIME, accuracy, simulated, stand_in
 from mcusim.units import format_bytes
 
 __all__ = ["zoo_2020_document"]

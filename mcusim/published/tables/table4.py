@@ -9,17 +9,17 @@ from mcusim import published
 from mcusim.boards import load_board
 from mcusim.boards.board import Board
 from mcusim.published import NOTHING, Precision, Printed, Table4, Table4Row, Unit
-from mcusim.runtimes import RUNTIMES
-from mcusim.tables.claims import gained, recomputed, saved_percent
-from mcusim.tables.document import Claim, Column, Document, Figure, Group, Origin, Row, Table
-from mcusim.tables.figures import (
+from mcusim.published.tables.claims import gained, recomputed, saved_percent
+from mcusim.published.tables.document import Claim, Column, Document, Figure, Group, Origin, Row, Table
+from mcusim.published.tables.figures import (
     accuracy_figure,
     flash_figure,
     latency_figure,
     macs_figure,
     sram_figure,
 )
-from mcusim.tables.networks import RUNTIME, StandIn, accuracy, simulated, simulated_with, stand_in
+from mcusim.published.tables.networks import RUNTIME, StandIn, accuracy, simulated, simulated_with, stand_in
+from mcusim.runtimes import RUNTIMES
 from mcusim.units import format_bytes
 
 __all__ = ["table4_document"]

@@ -9,11 +9,11 @@ from mcusim.boards import load_board
 from mcusim.boards.board import Board
 from mcusim.ops.totals import count_parameters
 from mcusim.published import Unit, VocRow
+from mcusim.published.tables.claims import gained, recomputed
+from mcusim.published.tables.document import Column, Document, Figure, Group, Origin, Row, Table
+from mcusim.published.tables.figures import accuracy_figure, flash_figure, latency_figure, macs_figure, sram_figure
+from mcusim.published.tables.networks import simulated, stand_in
 from mcusim.report import Basis
-from mcusim.tables.claims import gained, recomputed
-from mcusim.tables.document import Column, Document, Figure, Group, Origin, Row, Table
-from mcusim.tables.figures import accuracy_figure, flash_figure, latency_figure, macs_figure, sram_figure
-from mcusim.tables.networks import simulated, stand_in
 from mcusim.units import format_bytes
 
 __all__ = ["voc_document"]
