@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from mcusim.advising.remedies import remedies as fit
     from mcusim.boards import load_board
     from mcusim.boards.board import Board
-    from mcusim.designing import search_net
+    from mcusim.designing.optimising import compare_subspaces, find_network
+    from mcusim.designing.witnesses import search_net
     from mcusim.errors import McusimError
     from mcusim.evaluating import Evaluation, evaluate
     from mcusim.execution import execute, session
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from mcusim.graph import Graph
     from mcusim.memory.planning import MemoryPlan
     from mcusim.networks.loading import load
-    from mcusim.optimising import compare_subspaces, find_network
     from mcusim.precision import BitFit
     from mcusim.precision import fit_bits as bits
     from mcusim.report import Basis, Report, Verdict
@@ -113,11 +113,11 @@ _HOMES = {
     "Report": "mcusim.report",
     "Verdict": "mcusim.report",
     "bits": "mcusim.precision:fit_bits",
-    "compare_subspaces": "mcusim.optimising",
+    "compare_subspaces": "mcusim.designing.optimising",
     "diff": "mcusim.execution.differences",
     "evaluate": "mcusim.evaluating",
     "execute": "mcusim.execution",
-    "find_network": "mcusim.optimising",
+    "find_network": "mcusim.designing.optimising",
     "fit": "mcusim.advising.remedies:remedies",
     "from_torch": "mcusim.frontends.pt2",
     "load": "mcusim.networks.loading",
@@ -125,7 +125,7 @@ _HOMES = {
     "patch": "mcusim.searching:search",
     "plan": "mcusim.simulation.planning",
     "search": "mcusim.searching",
-    "search_net": "mcusim.designing",
+    "search_net": "mcusim.designing.witnesses",
     "session": "mcusim.execution",
     "simulate": "mcusim.simulation.simulate",
     "trace": "mcusim.simulation.tracing",

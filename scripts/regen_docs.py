@@ -23,10 +23,10 @@ import typer
 
 from mcusim.boards import load_board
 from mcusim.cli.app import app
+from mcusim.designing.optimising import compare_subspaces
 from mcusim.lowering.lower import lower
 from mcusim.memory.planning import plan_memory
 from mcusim.networks.loading import load
-from mcusim.optimising import compare_subspaces
 from mcusim.published.tables import DOCUMENTS
 from mcusim.published.tables.document import Figure, Origin
 from mcusim.published.tables.msfcnn import compare_msfcnn

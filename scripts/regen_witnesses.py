@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from mcusim.designing import search_net
-from mcusim.designing.files import network_file
-from mcusim.designing.rows import rows
+from mcusim.designing.witnesses import search_net
+from mcusim.designing.witnesses.files import network_file
+from mcusim.designing.witnesses.rows import rows
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -102,7 +102,7 @@ READERS: dict[str, tuple[Callable[[], Any], str, tuple[str, ...]]] = {
     "sweep": (lambda: SPEC, "m.toml", ("sweep", "@", "--explain")),
     "budgets": (lambda: {"budget": [BUDGET]}, "m.toml", ("check", "@")),
     "space": (
-        _toml("mcusim/spaces/published/micronets-kws.toml"),
+        _toml("mcusim/designing/spaces/published/micronets-kws.toml"),
         "m.toml",
         ("search", "@", *BOARD, "--evaluations", "1", "--optimiser", "random"),
     ),

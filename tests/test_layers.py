@@ -60,8 +60,6 @@ FLOORS = (
     "precision",
     "published",
     "designing",
-    "spaces",
-    "optimising",
     "advising",
     "sweeping",
     "gating",

@@ -23,6 +23,7 @@ from tflite_maker import Maker
 from mcusim import execute, load
 from mcusim.cli.app import answer
 from mcusim.cli.exec import read_inputs
+from mcusim.designing.spaces import find_space
 from mcusim.errors import InputError, McusimError, MemoryLimitError, ModelError
 from mcusim.files import MOST_TOML_BYTES, content_of, exists, is_dir, is_file, parse_json, parse_toml, text_of, toml_of
 from mcusim.frontends.array_files import read_arrays
@@ -39,7 +40,6 @@ from mcusim.render.sheets import plain_cell, sheet
 from mcusim.runtimes import RUNTIMES
 from mcusim.searching import search
 from mcusim.simulation.simulate import simulate
-from mcusim.spaces import find_space
 
 RUN = ("run", "mcunet-in0", "--profile", "stm32h743")
 
@@ -186,7 +186,12 @@ PACKAGE = Path(content_of.__code__.co_filename).parent
 OWN_READERS = {
     "files.py",
     *("boards/profile_files.py", "frontends/tflite.py", "frontends/array_files.py"),  # with limits of their own
-    *("ops/kernels/jit.py", "frontends/onnx/quantising.py", "published/__init__.py", "designing/rows.py"),  # of ours
+    *(
+        "ops/kernels/jit.py",
+        "frontends/onnx/quantising.py",
+        "published/__init__.py",
+        "designing/witnesses/rows.py",
+    ),  # of ours
     *("firmware/kits.py", "firmware/kernel_files.py"),
     "cli/folders.py",  # one line of it
 }

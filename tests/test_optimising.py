@@ -18,16 +18,16 @@ from scipy.stats import spearmanr
 from sklearn.linear_model import LinearRegression
 
 from mcusim import load, simulate, zoo
+from mcusim.designing.optimising import Candidate, compare_subspaces, find_network
+from mcusim.designing.optimising.documents import search_document
+from mcusim.designing.optimising.optimisers import Optimiser
+from mcusim.designing.optimising.pieces import cut_points
+from mcusim.designing.optimising.predictors import imagenet_evidence, imagenet_fit, scored_networks
+from mcusim.designing.spaces import Choices, Space, find_space
 from mcusim.errors import InputError
 from mcusim.ops.totals import count_macs, count_parameters
-from mcusim.optimising import Candidate, compare_subspaces, find_network
-from mcusim.optimising.documents import search_document
-from mcusim.optimising.optimisers import Optimiser
-from mcusim.optimising.pieces import cut_points
-from mcusim.optimising.predictors import imagenet_evidence, imagenet_fit, scored_networks
 from mcusim.render.optimising import network_lines
 from mcusim.render.text import UNICODE
-from mcusim.spaces import Choices, Space, find_space
 
 BOARD = "nrf52840"
 

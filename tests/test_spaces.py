@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from mcusim import load, zoo
-from mcusim.designing.space import Block, Choice, Task, rounded
+from mcusim.designing.spaces import Space, find_space, space_names
+from mcusim.designing.spaces.choosing import Choices
+from mcusim.designing.spaces.mcunetv2 import Block, Choice, Task, rounded
 from mcusim.errors import InputError
 from mcusim.graph import Graph
-from mcusim.spaces import Space, find_space, space_names
-from mcusim.spaces.choosing import Choices
 
 TINY = """
 [tasks]

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcusim import zoo
+from mcusim.designing.optimising.predictors import imagenet_fit
 from mcusim.errors import InputError
 from mcusim.ops.totals import count_macs
-from mcusim.optimising.predictors import imagenet_fit
 from mcusim.render.sweep import sweep_plot
 from mcusim.render.sweep_page import sweep_page
 from mcusim.sweeping.drawing import DrawnNetwork

@@ -12,6 +12,7 @@ from test_uncut import drawn
 
 from mcusim import zoo
 from mcusim.boards import load_board
+from mcusim.designing.spaces import find_space
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.graph import Graph, Padding
 from mcusim.lowering.lower import lower
@@ -23,7 +24,6 @@ from mcusim.searching import _front
 from mcusim.searching.surroundings import Space
 from mcusim.searching.uncut import layers_are_cheapest
 from mcusim.searching.within import Within, within_of
-from mcusim.spaces import find_space
 
 TINYENGINE = RUNTIMES["tinyengine"]
 CLIPPED = replace(TINYENGINE, rules=replace(TINYENGINE.rules, uniform_patches=False))

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 import mcusim
 from mcusim import zoo
 from mcusim.boards import load_board
-from mcusim.designing import search_net
-from mcusim.designing.counting import exact_figures, figures_of, least_sram_bytes, sums_of
-from mcusim.designing.detection_head import Features, detection_head, output_channels
-from mcusim.designing.files import network_file
-from mcusim.designing.moves import Draw, Space, any_choice, is_runnable, neighbour
-from mcusim.designing.rows import rows
-from mcusim.designing.space import Choice, Task, rounded
+from mcusim.designing.spaces.detection_head import Features, detection_head, output_channels
+from mcusim.designing.spaces.mcunetv2 import Choice, Task, rounded
+from mcusim.designing.witnesses import search_net
+from mcusim.designing.witnesses.counting import exact_figures, figures_of, least_sram_bytes, sums_of
+from mcusim.designing.witnesses.files import network_file
+from mcusim.designing.witnesses.moves import Draw, Space, any_choice, is_runnable, neighbour
+from mcusim.designing.witnesses.rows import rows
 from mcusim.errors import InputError, ModelError
 from mcusim.frontends.description import graph_from_dict
 from mcusim.graph import Graph

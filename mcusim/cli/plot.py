@@ -37,11 +37,11 @@ from mcusim.cli.shell import (
     write_output,
 )
 from mcusim.cli.space import GRID, KINDS, STAGES, stage_kinds
+from mcusim.designing.optimising.subspaces import SAMPLE, compare_subspaces, subspaces_document
 from mcusim.errors import ModelError, ScheduleError
 from mcusim.lowering.lower import lower
 from mcusim.memory.planning import plan_memory
 from mcusim.networks.loading import load
-from mcusim.optimising.subspaces import SAMPLE, compare_subspaces, subspaces_document
 from mcusim.pricing.validation import Group, predictions
 from mcusim.published.tables.curves import CHARTS
 from mcusim.render.bars import memory_plot

@@ -33,13 +33,13 @@ from mcusim.cli.shell import (
     write_output,
 )
 from mcusim.cli.usage import asked_again
+from mcusim.designing.optimising.documents import found_file, search_document
+from mcusim.designing.optimising.finding import EVALUATIONS, find_network
+from mcusim.designing.optimising.optimisers import Optimiser
+from mcusim.designing.spaces import Space, find_space, space_names
 from mcusim.errors import InputError
-from mcusim.optimising.documents import found_file, search_document
-from mcusim.optimising.finding import EVALUATIONS, find_network
-from mcusim.optimising.optimisers import Optimiser
 from mcusim.render.optimising import network_lines, space_lines
 from mcusim.report import SCHEMA_VERSION
-from mcusim.spaces import Space, find_space, space_names
 
 __all__ = ["HOLD", "held_space", "search"]
 

@@ -22,11 +22,11 @@ from mcusim.cli.shell import (
     write_output,
 )
 from mcusim.cli.usage import asked_again
-from mcusim.designing import FoundNetwork, Progress
-from mcusim.designing import search_net as search
-from mcusim.designing.counting import CONVENTION
-from mcusim.designing.files import ACCURACY_UNKNOWN, network_file
-from mcusim.designing.rows import rows as known_rows
+from mcusim.designing.witnesses import FoundNetwork, Progress
+from mcusim.designing.witnesses import search_net as search
+from mcusim.designing.witnesses.counting import CONVENTION
+from mcusim.designing.witnesses.files import ACCURACY_UNKNOWN, network_file
+from mcusim.designing.witnesses.rows import rows as known_rows
 from mcusim.errors import InputError
 from mcusim.render.designing import found_lines, row_lines
 

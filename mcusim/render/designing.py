@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
-from mcusim.designing import FoundNetwork, Judged
-from mcusim.designing.counting import CONVENTION
-from mcusim.designing.rows import UnreleasedRow
+from mcusim.designing.witnesses import FoundNetwork, Judged
+from mcusim.designing.witnesses.counting import CONVENTION
+from mcusim.designing.witnesses.rows import UnreleasedRow
 from mcusim.render.catalog import fields
 from mcusim.render.text import Glyphs, headline, in_kib, paragraph
 from mcusim.render.text_table import Bar, Cell, Column, table

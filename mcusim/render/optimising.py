@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from mcusim.optimising.documents import FoundInfo, SearchDocument
-from mcusim.optimising.finding import BestNetwork
+from mcusim.designing.optimising.documents import FoundInfo, SearchDocument
+from mcusim.designing.optimising.finding import BestNetwork
+from mcusim.designing.spaces import Space
 from mcusim.render.catalog import fields
 from mcusim.render.text import Glyphs, headline, in_kib, paragraph
 from mcusim.render.text_table import Bar, Cell, Column, table
-from mcusim.spaces import Space
 from mcusim.units import format_count, format_percent, three_digits
 
 __all__ = ["network_lines", "space_lines"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mcusim.optimising.subspaces import SubSpace, SubSpaces
+from mcusim.designing.optimising.subspaces import SubSpace, SubSpaces
 from mcusim.render import style
 from mcusim.render.text import in_kib
 from mcusim.units import format_percent

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from mcusim.designing.spaces import Made, find_space
 from mcusim.graph import Graph
-from mcusim.spaces import Made, find_space
 
 __all__ = ["DrawnNetwork", "drawn_by_name"]
 

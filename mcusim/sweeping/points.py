@@ -18,11 +18,11 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from mcusim import zoo
+from mcusim.designing.optimising.predictors import IMAGENET, imagenet_fit
+from mcusim.designing.spaces import find_space
 from mcusim.errors import InputError, McusimError, did_you_mean
 from mcusim.files import reason_of, text_of
-from mcusim.optimising.predictors import IMAGENET, imagenet_fit
 from mcusim.report import Verdict
-from mcusim.spaces import find_space
 from mcusim.sweeping.predicted import PREDICTED_FROM, predicted_scores
 from mcusim.sweeping.reading import StoredRow, read_answers
 from mcusim.units import BYTES_PER_KIB

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mcusim.arguments import the_graph
+from mcusim.designing.optimising.candidates import Candidate, score_of
+from mcusim.designing.optimising.predictors import find_predictor
+from mcusim.designing.spaces import Made
 from mcusim.errors import InputError, McusimError
 from mcusim.graph import Graph
-from mcusim.optimising.candidates import Candidate, score_of
-from mcusim.optimising.predictors import find_predictor
 from mcusim.schedule import parse_schedule
 from mcusim.simulation.simulate import simulate
-from mcusim.spaces import Made
 from mcusim.sweeping.drawing import drawn_by_name
 from mcusim.sweeping.reading import StoredRow
 

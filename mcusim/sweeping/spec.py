@@ -32,13 +32,13 @@ import msgspec
 from mcusim import zoo
 from mcusim.boards import all_boards, load_board
 from mcusim.boards.profile_files import is_path
+from mcusim.designing.spaces import find_space
 from mcusim.errors import InputError, McusimError, did_you_mean, key_fix
 from mcusim.files import blocks_of, folder_of, is_dir, is_file, reason_of, toml_of
 from mcusim.graph import Graph
 from mcusim.question import Question
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import parse_schedule
-from mcusim.spaces import find_space
 from mcusim.sweeping.drawing import DrawnNetwork
 from mcusim.units import parse_bytes, parse_hz
 

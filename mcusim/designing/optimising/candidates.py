@@ -9,17 +9,17 @@ from typing import Any
 
 from mcusim.arguments import Budgets
 from mcusim.boards.board import Board
+from mcusim.designing.optimising.pieces import CUTS, cut_points, patches
+from mcusim.designing.spaces import Made, Space
+from mcusim.designing.spaces.choosing import Pick, Picks
+from mcusim.designing.spaces.functions import USERS_ERRORS, called, told_by
 from mcusim.errors import InputError, McusimError, ScheduleError
 from mcusim.graph import Graph
-from mcusim.optimising.pieces import CUTS, cut_points, patches
 from mcusim.report import Report, Verdict
 from mcusim.runtimes import Runtime
 from mcusim.schedule import LAYER, Schedule
 from mcusim.simulation.simulate import simulate
 from mcusim.source import Source
-from mcusim.spaces import Made, Space
-from mcusim.spaces.choosing import Pick, Picks
-from mcusim.spaces.functions import USERS_ERRORS, called, told_by
 
 __all__ = ["CUT", "GRID", "Candidate", "Judge", "Key", "Known", "Predictor", "Terms", "score_of"]
 

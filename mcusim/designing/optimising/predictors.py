@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from mcusim import zoo
+from mcusim.designing.optimising.candidates import Candidate, Predictor
+from mcusim.designing.spaces.functions import user_function
 from mcusim.errors import InputError, did_you_mean
 from mcusim.graph import DType
 from mcusim.ops.totals import count_macs, count_parameters
-from mcusim.optimising.candidates import Candidate, Predictor
-from mcusim.spaces.functions import user_function
 
 __all__ = [
     "BUILT_IN",

@@ -11,10 +11,10 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from mcusim.designing.moves import Draw
+from mcusim.designing.draw import Draw
+from mcusim.designing.optimising.candidates import Candidate
+from mcusim.designing.spaces.choosing import FRACTIONS, Pick, Picks, drawn, replayed
 from mcusim.errors import InputError
-from mcusim.optimising.candidates import Candidate
-from mcusim.spaces.choosing import FRACTIONS, Pick, Picks, drawn, replayed
 
 __all__ = ["Evaluate", "Optimiser", "optimise"]
 

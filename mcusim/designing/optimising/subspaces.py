@@ -17,11 +17,11 @@ from typing import Any, Literal, TypedDict
 
 from mcusim.arguments import chosen_runtime, the_board, the_budgets
 from mcusim.boards.board import Board
+from mcusim.designing.spaces import Space, find_space
 from mcusim.errors import InputError
 from mcusim.report import Verdict
 from mcusim.runtimes import Runtime
 from mcusim.simulation.simulate import simulate
-from mcusim.spaces import Space, find_space
 
 __all__ = ["AXES", "SAMPLE", "Progress", "SubSpace", "SubSpaces", "compare_subspaces", "subspaces_document"]
 

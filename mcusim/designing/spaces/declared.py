@@ -39,11 +39,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from mcusim.designing.spaces.choosing import Choices
+from mcusim.designing.spaces.space import GRIDS, Space
 from mcusim.errors import InputError, did_you_mean, key_fix
 from mcusim.files import MOST_TOML_BYTES, NOT_PARSED, parse_toml, reason_of, text_of
 from mcusim.frontends.layers import LAYERS, BorderStyle
-from mcusim.spaces.choosing import Choices
-from mcusim.spaces.space import GRIDS, Space
 
 __all__ = ["declared_names", "known_space", "read_space"]
 
@@ -115,14 +115,14 @@ class _Part(NamedTuple):
 @cache
 def declared_names() -> tuple[str, ...]:
     """The spaces that come with mcusim, sorted."""
-    names = (file.name for file in files("mcusim.spaces").joinpath("published").iterdir())
+    names = (file.name for file in files("mcusim.designing.spaces").joinpath("published").iterdir())
     return tuple(sorted(name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)))
 
 
 @cache
 def known_space(family: str, task: str) -> Space:
     """A space that comes with mcusim. task: "" for its first. Raises InputError for an unknown task."""
-    text = files("mcusim.spaces").joinpath("published", f"{family}{_SUFFIX}").read_text(encoding="utf-8")
+    text = files("mcusim.designing.spaces").joinpath("published", f"{family}{_SUFFIX}").read_text(encoding="utf-8")
     return _space(text, family, task, f"space '{family}'")
 
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mcusim.designing import FoundNetwork
-from mcusim.designing.counting import CONVENTION
-from mcusim.designing.space import Task
+from mcusim.designing.spaces.mcunetv2 import Task
+from mcusim.designing.witnesses import FoundNetwork
+from mcusim.designing.witnesses.counting import CONVENTION
 
 __all__ = ["ACCURACY_UNKNOWN", "network_file", "network_text"]
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from mcusim.designing.space import Task
+from mcusim.designing.spaces.mcunetv2 import Task
 from mcusim.errors import InputError, did_you_mean
 from mcusim.published import NOTHING, Printed, table4, voc, vww
 from mcusim.units import BYTES_PER_KIB
@@ -85,7 +85,7 @@ class UnreleasedRow:
 @cache
 def rows() -> Mapping[str, UnreleasedRow]:
     """Every such row by the name that `--row` takes, in the order of the tables."""
-    text = files("mcusim.designing").joinpath("rows.toml").read_text(encoding="utf-8")
+    text = files("mcusim.designing.witnesses").joinpath("rows.toml").read_text(encoding="utf-8")
     notes = msgspec.convert(tomllib.loads(text), dict[str, _Notes])
     printed = _printed()
     return MappingProxyType({name: UnreleasedRow(printed[named.witness], named) for name, named in notes.items()})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mcusim.designing.files import network_text
+from mcusim.designing.optimising.finding import BestNetwork
+from mcusim.designing.optimising.predictors import imagenet_evidence
+from mcusim.designing.witnesses.files import network_text
 from mcusim.errors import InputError
 from mcusim.graph import Graph
 from mcusim.ops.totals import count_macs, count_parameters
-from mcusim.optimising.finding import BestNetwork
-from mcusim.optimising.predictors import imagenet_evidence
 from mcusim.report import Verdict
 
 __all__ = ["SearchDocument", "found_file", "search_document"]

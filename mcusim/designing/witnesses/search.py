@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
-from mcusim.designing.counting import Figures, Sums, figures_of, least_sram_bytes, sums_of
-from mcusim.designing.moves import Draw, Space, any_choice, neighbour
-from mcusim.designing.space import Choice
-from mcusim.designing.wishes import Wish, excess
+from mcusim.designing.draw import Draw
+from mcusim.designing.spaces.mcunetv2 import Choice
+from mcusim.designing.witnesses.counting import Figures, Sums, figures_of, least_sram_bytes, sums_of
+from mcusim.designing.witnesses.moves import Space, any_choice, neighbour
+from mcusim.designing.witnesses.wishes import Wish, excess
 
 __all__ = ["EFFORT", "Answer", "Progress", "find"]
 

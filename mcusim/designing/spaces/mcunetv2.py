@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from mcusim.designing.detection_head import HEADS, VOC_CLASSES, Features, detection_head, output_channels
+from mcusim.designing.spaces.detection_head import HEADS, VOC_CLASSES, Features, detection_head, output_channels
 from mcusim.schedule import LAYER, Schedule, StageKind, StageSpec
 
 __all__ = [

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from random import Random
-from typing import TypeVar
 
-from mcusim.designing.space import (
+from mcusim.designing.draw import Draw
+from mcusim.designing.spaces.mcunetv2 import (
     EXPANSIONS,
     GRIDS,
     KERNELS,
@@ -20,32 +19,10 @@ from mcusim.designing.space import (
     last_patched,
 )
 
-__all__ = ["Draw", "Space", "any_choice", "is_runnable", "neighbour"]
-
-T = TypeVar("T")
+__all__ = ["Space", "any_choice", "is_runnable", "neighbour"]
 
 PAIRED = 2
 """One step in so many makes two choices anew: what one adds the other may take away."""
-
-
-class Draw:
-    """Random picks that stay the same from one release of Python to the next: only `Random.random` promises that."""
-
-    def __init__(self, seed: int) -> None:
-        self._next = Random(seed).random
-
-    def index(self, count: int) -> int:
-        """A number in [0, count)."""
-        return int(self._next() * count)
-
-    def one(self, items: Sequence[T]) -> T:
-        """One of `items`."""
-        return items[self.index(len(items))]
-
-    def another(self, items: Sequence[T], than: T) -> T:
-        """One of `items` that is not `than`; `than` where there is no other."""
-        others = [item for item in items if item != than]
-        return self.one(others) if others else than
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mcusim.designing.space import Task
+from mcusim.designing.spaces.choosing import Choices, drawn, replayed
+from mcusim.designing.spaces.declared import declared_names, known_space, read_space
+from mcusim.designing.spaces.detectors import detector_space
+from mcusim.designing.spaces.functions import user_function
+from mcusim.designing.spaces.mcunetv2 import Task
+from mcusim.designing.spaces.space import Made, Space
 from mcusim.errors import InputError, did_you_mean
-from mcusim.spaces.choosing import Choices, drawn, replayed
-from mcusim.spaces.declared import declared_names, known_space, read_space
-from mcusim.spaces.detectors import detector_space
-from mcusim.spaces.functions import user_function
-from mcusim.spaces.space import Made, Space
 
 __all__ = ["Choices", "Made", "Space", "drawn", "find_space", "replayed", "space_names"]
 

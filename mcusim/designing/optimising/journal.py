@@ -15,9 +15,9 @@ from typing import Any, NoReturn, TextIO
 
 import msgspec
 
+from mcusim.designing.optimising.candidates import Candidate, Known
 from mcusim.errors import InputError, OutputError
 from mcusim.files import NOT_PARSED, content_of, exists, is_file, not_written
-from mcusim.optimising.candidates import Candidate, Known
 
 __all__ = ["Journal"]
 

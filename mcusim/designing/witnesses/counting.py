@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mcusim import zoo
-from mcusim.designing.detection_head import Features
-from mcusim.designing.space import Choice, Layer, Task, Unit, tail_of
+from mcusim.designing.spaces.detection_head import Features
+from mcusim.designing.spaces.mcunetv2 import Choice, Layer, Task, Unit, tail_of
 from mcusim.frontends.description import graph_from_dict
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower

@@ -10,16 +10,16 @@ from typing import Any
 
 from mcusim.arguments import Budgets, chosen_runtime, the_board, the_budgets
 from mcusim.boards.board import Board
+from mcusim.designing.optimising.candidates import Candidate, Judge, Key, Known, Predictor, Terms
+from mcusim.designing.optimising.journal import Journal
+from mcusim.designing.optimising.optimisers import Optimiser, optimise
+from mcusim.designing.optimising.predictors import default_predictor, find_predictor
+from mcusim.designing.spaces import Space, find_space
+from mcusim.designing.spaces.choosing import Pick
 from mcusim.errors import InputError, ScheduleError
-from mcusim.optimising.candidates import Candidate, Judge, Key, Known, Predictor, Terms
-from mcusim.optimising.journal import Journal
-from mcusim.optimising.optimisers import Optimiser, optimise
-from mcusim.optimising.predictors import default_predictor, find_predictor
 from mcusim.report import Report
 from mcusim.runtimes import Runtime
 from mcusim.searching import search
-from mcusim.spaces import Space, find_space
-from mcusim.spaces.choosing import Pick
 from mcusim.version import __version__
 
 __all__ = ["EVALUATIONS", "BestNetwork", "Progress", "find_network"]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mcusim.designing.counting import Figures
+from mcusim.designing.witnesses.counting import Figures
 
 __all__ = ["Wish", "budget", "excess", "target"]
 

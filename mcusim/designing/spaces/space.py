@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mcusim.designing.spaces.choosing import Choices, Pick, drawn
+from mcusim.designing.spaces.functions import USERS_ERRORS, called, told_by
 from mcusim.errors import InputError, McusimError, did_you_mean
 from mcusim.frontends.description import graph_from_dict
 from mcusim.graph import Graph
 from mcusim.source import Source
-from mcusim.spaces.choosing import Choices, Pick, drawn
-from mcusim.spaces.functions import USERS_ERRORS, called, told_by
 
 __all__ = ["GRIDS", "Made", "Space"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mcusim.designing.space import (
+from mcusim.designing.spaces.choosing import Choices
+from mcusim.designing.spaces.mcunetv2 import (
     DEPTHS,
     EXPANSIONS,
     GRIDS,
@@ -16,8 +17,7 @@ from mcusim.designing.space import (
     Task,
     frame_of,
 )
-from mcusim.spaces.choosing import Choices
-from mcusim.spaces.space import Space
+from mcusim.designing.spaces.space import Space
 
 __all__ = ["detector_space"]
 
