@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from mcusim.frontends.pt2 import from_torch
     from mcusim.graph import Graph
     from mcusim.memory.planning import MemoryPlan
-    from mcusim.networks.loading import load
     from mcusim.precision import BitFit
     from mcusim.precision import fit_bits as bits
     from mcusim.report import Basis, Report, Verdict
@@ -62,6 +61,7 @@ if TYPE_CHECKING:
     from mcusim.simulation.planning import plan
     from mcusim.simulation.simulate import simulate
     from mcusim.simulation.tracing import trace
+    from mcusim.zoo.loading import load
 
 __all__ = [
     "Basis",
@@ -120,7 +120,7 @@ _HOMES = {
     "find_network": "mcusim.designing.optimising",
     "fit": "mcusim.advising.remedies:remedies",
     "from_torch": "mcusim.frontends.pt2",
-    "load": "mcusim.networks.loading",
+    "load": "mcusim.zoo.loading",
     "load_board": "mcusim.boards",
     "patch": "mcusim.searching:search",
     "plan": "mcusim.simulation.planning",

@@ -15,11 +15,11 @@ from mcusim.boards.board import Board, total_bytes
 from mcusim.errors import InputError
 from mcusim.graph import Graph
 from mcusim.lowering.rules import InputPlace
-from mcusim.networks.loading import load
 from mcusim.runtimes import Runtime, find_runtime
 from mcusim.runtimes.choosing import RuntimeChoice, choose_runtime
 from mcusim.schedule import Schedule, parse_schedule
 from mcusim.units import format_bytes, parse_bytes, parse_hz
+from mcusim.zoo.loading import load
 
 __all__ = [
     "Budgets",

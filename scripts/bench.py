@@ -39,12 +39,12 @@ from mcusim.frontends.description import graph_from_dict
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
-from mcusim.networks.loading import load
 from mcusim.planners import peak_bytes, plan_optimal
 from mcusim.program import Buffer
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import LAYER
 from mcusim.simulation.simulate import simulate
+from mcusim.zoo.loading import load
 
 BOARD = "stm32h743"
 WARM_UP_CALLS = 100

@@ -1,4 +1,4 @@
-"""Writes mcusim/frontends/tflite_tables.py from the generated mcusim/vendored/tflite_schema.py.
+"""Writes mcusim/frontends/tflite_tables.py from the generated mcusim/frontends/vendored/tflite_schema.py.
 
 Reading a .tflite file needs the numbers of its fields and enums, but not the 20,000 lines that also write them: as data
 they load in a millisecond.
@@ -83,7 +83,7 @@ def table_fields(schema: str, table: str) -> dict[str, tuple[int, str, int | flo
 
 def generate() -> str:
     """The text of tflite_tables.py, formatted."""
-    schema = (PACKAGE / "vendored" / "tflite_schema.py").read_text(encoding="utf-8")
+    schema = (PACKAGE / "frontends" / "vendored" / "tflite_schema.py").read_text(encoding="utf-8")
     unions = {"BUILTIN_OPTIONS": "BuiltinOptions", "BUILTIN_OPTIONS_2": "BuiltinOptions2"}
     enums = {"OPERATORS": "BuiltinOperator", "ELEMENT_TYPES": "TensorType", **unions}
     text = HEADER

@@ -16,7 +16,7 @@ import flatbuffers
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.vendored import tflite_schema
+from mcusim.frontends.vendored import tflite_schema
 
 __all__ = [
     "FLOATS",

@@ -31,10 +31,10 @@ from drafts import inputs_for  # noqa: E402
 from lanes import CPU, QemuLane, expected_steps, write_files  # noqa: E402
 
 from mcusim.errors import McusimError  # noqa: E402
-from mcusim.networks.loading import load  # noqa: E402
 from mcusim.report import Report  # noqa: E402
 from mcusim.schedule import parse_schedule  # noqa: E402
 from mcusim.simulation.emission import codegen, network_of, seeded  # noqa: E402
+from mcusim.zoo.loading import load  # noqa: E402
 
 BOARD = "stm32h743"
 """Large enough for every row; what is proved does not depend on it."""

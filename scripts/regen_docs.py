@@ -26,7 +26,6 @@ from mcusim.cli.app import app
 from mcusim.designing.optimising import compare_subspaces
 from mcusim.lowering.lower import lower
 from mcusim.memory.planning import plan_memory
-from mcusim.networks.loading import load
 from mcusim.published.tables import DOCUMENTS
 from mcusim.published.tables.document import Figure, Origin
 from mcusim.published.tables.msfcnn import compare_msfcnn
@@ -45,6 +44,7 @@ from mcusim.simulation.simulate import simulate
 from mcusim.sweeping.points import sweep_points
 from mcusim.sweeping.running import run_sweep
 from mcusim.sweeping.spec import read_spec
+from mcusim.zoo.loading import load
 
 ROOT = Path(__file__).resolve().parents[1]
 README_QUESTION = "run --profile stm32f412 --layers none"

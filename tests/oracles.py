@@ -123,7 +123,7 @@ def _litert(content: bytes, inputs: Sequence[Array], kernels: Kernels, *, preser
 
 def _subgraph(content: bytes) -> Any:
     """Read by the generated schema: a judge must not depend on the reader under test."""
-    from mcusim.vendored import tflite_schema
+    from mcusim.frontends.vendored import tflite_schema
 
     schema: Any = tflite_schema
     return schema.Model.GetRootAs(content, 0).Subgraphs(0)

@@ -32,8 +32,8 @@ from strategies_schedules import networks as convolutional
 
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import write_tflite
+from mcusim.frontends.vendored import tflite_schema
 from mcusim.graph import Graph
-from mcusim.vendored import tflite_schema
 
 __all__ = ["DrawnFile", "drawn_files"]
 

@@ -21,7 +21,7 @@ from mcusim.execution.runners import PlainRunner
 from mcusim.execution.sessions import Session
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.graph import DType, Graph, Quantization
-from mcusim.networks.export import export_model
+from mcusim.zoo.export import export_model
 
 Array = np.ndarray[Any, Any]
 

@@ -22,8 +22,8 @@ from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import DType, Graph, Quantization
-from mcusim.networks.export import with_int8_activations
 from mcusim.ops import OPS
+from mcusim.zoo.export import with_int8_activations
 
 execution = pytest.importorskip("mcusim.execution", reason="there is no executor yet")
 

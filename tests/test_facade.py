@@ -60,7 +60,7 @@ def test_remedies_and_bits() -> None:
 
 
 def test_two_runs_are_compared(tmp_path) -> None:
-    from mcusim.networks.export import export_model
+    from mcusim.zoo.export import export_model
 
     path = tmp_path / "net.tflite"
     export_model(NET, path, 1)

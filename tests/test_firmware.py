@@ -31,10 +31,10 @@ from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite import parse_tflite
 from mcusim.graph import Activation, Graph, Padding
 from mcusim.lowering.staging import resized
-from mcusim.networks.loading import load
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import LAYER, parse_schedule
 from mcusim.simulation.emission import codegen, network_of, seeded
+from mcusim.zoo.loading import load
 
 HOST = HostLane()
 QEMU = {core: QemuLane(core) for core in ("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m3")}

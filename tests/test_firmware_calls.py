@@ -15,10 +15,10 @@ import mcusim
 from mcusim.firmware.emit import sources
 from mcusim.frontends.tflite import parse_tflite
 from mcusim.graph import Graph
-from mcusim.networks.loading import load
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import LAYER
 from mcusim.simulation.emission import network_of
+from mcusim.zoo.loading import load
 
 HOST = HostLane()
 pytestmark = pytest.mark.skipif(not HOST.is_there, reason="no gcc on this machine")

@@ -10,10 +10,10 @@ from tflite_maker import FLOAT32, Maker, make_options
 
 from mcusim.errors import ModelError
 from mcusim.frontends.tflite import parse_tflite
+from mcusim.frontends.vendored import tflite_schema
 from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.refusals import refusals_of
 from mcusim.simulation.simulate import simulate
-from mcusim.vendored import tflite_schema
 
 BOOL = tflite_schema.TensorType.BOOL
 

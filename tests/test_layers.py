@@ -31,7 +31,6 @@ FLOORS = (
     "region",
     "source",
     "graph",
-    "vendored",
     "schedule",
     "report",
     "program",
@@ -42,7 +41,6 @@ FLOORS = (
     "planners",
     "frontends",
     "zoo",
-    "networks",
     # Graph -> Program, under a runtime's rules; what it takes and what it costs
     "lowering",
     "firmware",

@@ -74,7 +74,7 @@ def test_definitions_are_complete(op):
 
 @pytest.mark.parametrize("op", OPS.values(), ids=OPS)
 def test_attributes_name_fields_of_the_schema(op):
-    schema = pytest.importorskip("mcusim.vendored.tflite_schema")
+    schema = pytest.importorskip("mcusim.frontends.vendored.tflite_schema")
     if op.name.startswith("CUSTOM:"):
         return
     if not op.options:

@@ -344,7 +344,7 @@ def test_where_no_layer_computes_nothing_can_be_cut() -> None:
 def test_a_file_is_cut_too(tmp_path: Path) -> None:
     """Its plan and its size were those of the file; the cut network is none."""
     from mcusim.frontends.tflite import read_tflite
-    from mcusim.networks.export import export_model
+    from mcusim.zoo.export import export_model
 
     path = tmp_path / "net.tflite"
     export_model(residual(), path, 1)

@@ -11,9 +11,9 @@ import pytest
 from commands import document_of, run
 
 import mcusim
-from mcusim.networks.export import export_model
 from mcusim.render.naming import distinct_names
 from mcusim.render.spending import CAUSES
+from mcusim.zoo.export import export_model
 
 BOARD = ("--profile", "stm32f412")
 

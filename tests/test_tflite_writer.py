@@ -21,11 +21,11 @@ from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite import parse_tflite, read_tflite
 from mcusim.frontends.tflite_writer import ALIGNMENT, save_tflite, write_tflite
+from mcusim.frontends.vendored import tflite_schema
 from mcusim.graph import ABSENT, Activation, DType, Graph, Padding, Quantization, Tensor
 from mcusim.lowering.folding import fold
 from mcusim.lowering.rules import LoweringRules
-from mcusim.networks.export import export_model, with_int8_activations
-from mcusim.vendored import tflite_schema
+from mcusim.zoo.export import export_model, with_int8_activations
 
 schema: Any = tflite_schema
 SMALL = ("mcunet-in0", "mcunet-vww0", "mbv2-w0.3-r64", "smallcifar", "mcunetv2_large")

@@ -7,7 +7,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
-from mcusim.vendored import tflite_schema as schema
+from mcusim.frontends.vendored import tflite_schema as schema
 
 INT8, INT32, FLOAT32, FLOAT16 = (getattr(schema.TensorType, name) for name in ("INT8", "INT32", "FLOAT32", "FLOAT16"))
 NUMPY = {INT8: np.int8, INT32: np.int32, FLOAT32: np.float32, FLOAT16: np.float16}

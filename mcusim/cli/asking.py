@@ -13,7 +13,6 @@ from mcusim.cli.options import named_board
 from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
 from mcusim.lowering.reorder import reorder
-from mcusim.networks.loading import load
 from mcusim.question import Question
 from mcusim.render.boards import best_first
 from mcusim.report import Report
@@ -22,6 +21,7 @@ from mcusim.runtimes.choosing import preferred, why_not
 from mcusim.runtimes.replanned import with_planner
 from mcusim.simulation.simulate import report_of
 from mcusim.units import format_bytes
+from mcusim.zoo.loading import load
 
 __all__ = ["ALL", "Answer", "Asked", "ask", "ask_all", "ask_others", "cut_budgets"]
 

@@ -30,8 +30,8 @@ from mcusim.frontends.array_files import read_arrays
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.graph import DType, Graph, Tensor
 from mcusim.limits import refuse_beyond
-from mcusim.networks.loading import load
 from mcusim.precision import chosen_bits
+from mcusim.zoo.loading import load
 
 if TYPE_CHECKING:
     import numpy as np

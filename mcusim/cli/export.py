@@ -12,9 +12,9 @@ from mcusim.cli.options import JSON, SEED, option
 from mcusim.cli.shell import STDOUT, document, refuse_overwriting, refuse_same_target, write_output
 from mcusim.errors import OutputError
 from mcusim.graph import Graph
-from mcusim.networks.export import export_model
-from mcusim.networks.loading import load
 from mcusim.precision import chosen_bits
+from mcusim.zoo.export import export_model
+from mcusim.zoo.loading import load
 
 __all__ = ["ExportDocument", "export"]
 

@@ -17,13 +17,13 @@ from mcusim.frontends.checks import float_reason
 from mcusim.frontends.formats import QUANTISE
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
-from mcusim.networks.loading import load
 from mcusim.ops import OPS
 from mcusim.render.naming import distinct_names
 from mcusim.render.operators import Served, operator_list, served_list
 from mcusim.runtimes import Kernel, Runtime, find_runtime
 from mcusim.runtimes.refusals import border_refusals
 from mcusim.schedule import LAYER
+from mcusim.zoo.loading import load
 
 __all__ = ["OpsDocument", "ServedDocument", "SeveralServedDocument", "ops"]
 

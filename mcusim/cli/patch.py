@@ -46,7 +46,6 @@ from mcusim.frontends.checks import float_reason
 from mcusim.frontends.description import graph_from_dict
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import write_tflite
-from mcusim.networks.loading import load
 from mcusim.render.alternatives import alternative_lines, paper_lines, warning_lines
 from mcusim.render.front import front_lines
 from mcusim.render.receptive_fields import advice_lines
@@ -55,6 +54,7 @@ from mcusim.schedule import Schedule, parse_schedule
 from mcusim.searching import Front, Point, search
 from mcusim.searching.explanation import CutStage, Explanation, Fullest, Recomputed, explain
 from mcusim.searching.paper_space import search_paper_space
+from mcusim.zoo.loading import load
 
 __all__ = ["PatchDocument", "patch"]
 

@@ -47,8 +47,6 @@ from mcusim.memory.flash import flash_ledger
 from mcusim.memory.linked_firmware import LinkedFirmware
 from mcusim.memory.planning import offline_plan, plan_memory
 from mcusim.memory.tflm_header import tflm_header
-from mcusim.networks.export import export_model
-from mcusim.networks.loading import load
 from mcusim.render.banks import bank_lines, spread_lines
 from mcusim.render.plan import BufferChoice, comparison_lines, plan_lines
 from mcusim.render.text import paragraph
@@ -57,6 +55,8 @@ from mcusim.runtimes.choosing import RuntimeChoice
 from mcusim.schedule import Schedule, parse_schedule
 from mcusim.simulation.planning import EMITTED, planning_runtime
 from mcusim.version import __version__
+from mcusim.zoo.export import export_model
+from mcusim.zoo.loading import load
 
 if TYPE_CHECKING:
     from rich.text import Text

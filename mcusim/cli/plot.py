@@ -41,7 +41,6 @@ from mcusim.designing.optimising.subspaces import SAMPLE, compare_subspaces, sub
 from mcusim.errors import ModelError, ScheduleError
 from mcusim.lowering.lower import lower
 from mcusim.memory.planning import plan_memory
-from mcusim.networks.loading import load
 from mcusim.pricing.validation import Group, predictions
 from mcusim.published.tables.curves import CHARTS
 from mcusim.render.bars import memory_plot
@@ -60,6 +59,7 @@ from mcusim.searching import search
 from mcusim.searching.stage_maps import stage_maps
 from mcusim.simulation.simulate import simulate
 from mcusim.sweeping.points import sweep_points
+from mcusim.zoo.loading import load
 
 __all__ = ["app"]
 

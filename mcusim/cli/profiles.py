@@ -18,9 +18,9 @@ from mcusim.cli.options import JSON, bytes_option, choice_option, hz_option, opt
 from mcusim.cli.shell import STDOUT, complain, document, glyphs, refuse_overwriting, show, terminal_width, write_output
 from mcusim.errors import InputError, ModelError, OutputError
 from mcusim.files import is_file
-from mcusim.networks.loading import load
 from mcusim.render.catalog import board_details, board_list, finding_lines
 from mcusim.render.text import counted
+from mcusim.zoo.loading import load
 
 __all__ = ["FindingsDocument", "ProfilesDocument", "app"]
 

@@ -15,7 +15,7 @@ from mcusim.frontends.array_files import read_arrays
 
 if TYPE_CHECKING:
     from mcusim.evaluating.agreement import Agreement
-    from mcusim.networks.export import Exported
+    from mcusim.zoo.export import Exported
 
 __all__ = ["QuantizeDocument", "quantize"]
 
@@ -74,7 +74,7 @@ def quantize(
     from mcusim.evaluating.agreement import agreement
     from mcusim.frontends.onnx.quantising import feeds, float_network_inputs, quantised_graph
     from mcusim.frontends.onnx.running import runtime_answers
-    from mcusim.networks.export import export_model
+    from mcusim.zoo.export import export_model
 
     recipe = _recipe(method, percentile, per_tensor, bits)
     refuse_same_target(output=output, json=json)

@@ -9,11 +9,11 @@ from mcusim.cli.documents import ChosenRuntime, Versioned
 from mcusim.cli.plan_documents import chosen_document
 from mcusim.cli.shell import STDOUT, document, glyphs, show, terminal_width, write_output
 from mcusim.memory.sharing import SharedPlan, share_arena
-from mcusim.networks.loading import load
 from mcusim.render.naming import distinct_names
 from mcusim.render.sharing import sharing_lines
 from mcusim.runtimes.choosing import RuntimeChoice
 from mcusim.simulation.planning import SHARED, planning_runtime
+from mcusim.zoo.loading import load
 
 __all__ = ["SharedDocument", "tell_shared"]
 

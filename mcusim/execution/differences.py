@@ -10,8 +10,8 @@ from mcusim.errors import InputError
 from mcusim.execution import execute
 from mcusim.execution.comparison import Comparison, Recording, compare, recorded
 from mcusim.graph import Graph
-from mcusim.networks.loading import load
 from mcusim.ops.registry import Numerics
+from mcusim.zoo.loading import load
 
 __all__ = ["diff"]
 

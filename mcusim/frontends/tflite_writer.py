@@ -22,10 +22,10 @@ from mcusim.files import not_written, replace_whole
 from mcusim.frontends.checks import check_scales
 from mcusim.frontends.tflite_options import DTYPE_CODES, stored_options
 from mcusim.frontends.tflite_tables import BUILTIN_OPTIONS, BUILTIN_OPTIONS_2, OPERATORS
+from mcusim.frontends.vendored import tflite_schema
 from mcusim.graph import DType, Graph, Node, Quantization, Tensor
 from mcusim.ops import OPS
 from mcusim.ops.shared.custom import CustomAttributes
-from mcusim.vendored import tflite_schema
 
 __all__ = ["save_tflite", "write_tflite"]
 

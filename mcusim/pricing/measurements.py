@@ -19,12 +19,12 @@ from mcusim.errors import InputError
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.graph import ABSENT, Graph, Padding, Signature
 from mcusim.lowering.lower import lower
-from mcusim.networks.loading import load
 from mcusim.ops import OPS, Work
 from mcusim.pricing.efforts import EFFORTS, efforts
 from mcusim.pricing.systems import System, series_of
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.schedule import LAYER
+from mcusim.zoo.loading import load
 
 __all__ = [
     "KernelTime",

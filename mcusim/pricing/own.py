@@ -28,7 +28,6 @@ from mcusim.files import content_of, reason_of
 from mcusim.frontends.checks import refuse_float
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
-from mcusim.networks.loading import load
 from mcusim.ops import OPS, Work
 from mcusim.pricing.fitting import OwnLayer, OwnSystem, package_evidence
 from mcusim.pricing.intervals import COVERAGE, is_tiny, known_of, networks_of
@@ -44,6 +43,7 @@ from mcusim.program import Program
 from mcusim.runtimes import Runtime, find_runtime
 from mcusim.schedule import parse_schedule
 from mcusim.units import format_ms, parse_hz
+from mcusim.zoo.loading import load
 
 __all__ = [
     "APART",

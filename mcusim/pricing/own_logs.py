@@ -18,7 +18,6 @@ from mcusim.boards import load_board
 from mcusim.errors import InputError
 from mcusim.frontends.checks import refuse_float
 from mcusim.lowering.lower import lower
-from mcusim.networks.loading import load
 from mcusim.ops import OPS, Movement, Work
 from mcusim.pricing.layer_logs import LayerLog, LayerTime, is_layer_log, read_layer_log
 from mcusim.pricing.log_lines import cells_of, delimiter_of
@@ -27,6 +26,7 @@ from mcusim.pricing.stored import OWN_ROW
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import parse_schedule
 from mcusim.units import format_ms
+from mcusim.zoo.loading import load
 
 __all__ = ["LoggedRun", "read_own"]
 

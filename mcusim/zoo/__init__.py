@@ -5,6 +5,8 @@ itself in the form that `frontends.description` reads. `docs/zoo.md` is the page
 
 Files named `witness-...` are *witnesses*: networks that meet the figures of a published row whose own network was never
 released. They are found by name like the others and listed apart; their accuracy is not known.
+
+`loading` takes whatever names a network, a file too; `export` writes any network as a file.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import numpy as np
 
 from mcusim.errors import McusimError
 from mcusim.frontends.tflite import parse_tflite
-from mcusim.vendored import tflite_schema
+from mcusim.frontends.vendored import tflite_schema
 
 __all__ = ["MUTATIONS", "mutated", "packed", "settled", "unpacked"]
 

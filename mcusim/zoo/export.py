@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import save_tflite
 from mcusim.graph import Graph, retyped, tensor_type
-from mcusim.networks.loading import load
 from mcusim.ops import OPS
+from mcusim.zoo.loading import load
 
 __all__ = ["Exported", "export_model", "with_int8_activations"]
 

@@ -1,1 +1,0 @@
-"""Any name or file of a network -> Graph, and back to a file."""
