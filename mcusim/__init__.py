@@ -140,7 +140,7 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
     from inspect import isfunction
 
-    from mcusim.calling import boundary
+    from mcusim.boundary.calling import boundary
 
     module, _, there = home.partition(":")
     value = getattr(import_module(module), there or name)

@@ -19,8 +19,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from mcusim.columns import Kept
 from mcusim.graph import ABSENT, Flow, Graph, Signature
-from mcusim.kept import Kept
 from mcusim.region import Region, Span
 from mcusim.schedule import StageKind
 

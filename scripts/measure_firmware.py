@@ -31,7 +31,6 @@ from drawn_networks import OURS, drawn_layers, drawn_networks
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from mcusim.arguments import the_graph
 from mcusim.errors import McusimError
 from mcusim.execution import execute
 from mcusim.firmware.choice import choose
@@ -39,6 +38,7 @@ from mcusim.graph import ABSENT, Graph, Signature
 from mcusim.ops import OPS
 from mcusim.pricing.emulated import emulation
 from mcusim.pricing.kernel_loops import amounts_of
+from mcusim.question.arguments import the_graph
 from mcusim.schedule import parse_schedule
 from mcusim.simulation.emission import codegen, network_of, seeded
 

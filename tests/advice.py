@@ -13,9 +13,9 @@ from typing import Any
 import typer
 from typer.testing import CliRunner
 
+from mcusim.boundary.wording import options_in
 from mcusim.cli.app import app
 from mcusim.errors import McusimError
-from mcusim.wording import options_in
 
 __all__ = ["assert_followed", "options_of", "typed_commands", "watch"]
 

@@ -466,5 +466,5 @@ def test_help_loads_nothing_that_answers() -> None:
     code = "import sys; from mcusim.cli import main; main(['run', '--help']); print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--what-if" in done.stdout
-    for module in ("numpy", "mcusim.ops", "mcusim.question", "mcusim.frontends.vendored.tflite_schema"):
+    for module in ("numpy", "mcusim.ops", "mcusim.question.question", "mcusim.frontends.vendored.tflite_schema"):
         assert f"'{module}'" not in done.stdout

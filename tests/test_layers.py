@@ -21,13 +21,11 @@ FLOORS = (
     # nouns that everything stands on
     "version",
     "errors",
-    "wording",
-    "calling",
+    "boundary",
     "limits",
     "files",
     "units",
     "columns",
-    "kept",
     "region",
     "source",
     "graph",
@@ -48,7 +46,6 @@ FLOORS = (
     "conventions",
     "pricing",
     "memory",
-    "arguments",
     "question",
     # answers
     "execution",

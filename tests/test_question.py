@@ -12,7 +12,7 @@ import pytest
 import mcusim
 from mcusim.errors import InputError, McusimError, ModelError, RuntimeNameError
 from mcusim.precision import fit_bits
-from mcusim.question import Question
+from mcusim.question.question import Question
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import parse_schedule
 from mcusim.searching import front_of

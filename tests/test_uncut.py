@@ -14,7 +14,7 @@ from mcusim.graph import Graph, Padding
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace
 from mcusim.pricing.prices import coefficients
-from mcusim.question import Question
+from mcusim.question.question import Question
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import LAYER
 from mcusim.searching import best_of, front_of

@@ -7,11 +7,11 @@ from commands import run
 
 import mcusim
 from mcusim import GraphBuilder
-from mcusim.arguments import the_budgets
 from mcusim.boards import all_boards
 from mcusim.boards.board import Board
 from mcusim.errors import InputError
 from mcusim.graph import Graph
+from mcusim.question.arguments import the_budgets
 from mcusim.report import Verdict
 
 SMALL = ("mcunet-vww0", "--profile", "stm32f410")

@@ -14,9 +14,9 @@ from advice import assert_followed, options_of, typed_commands
 from commands import REPO, run
 
 import mcusim
-from mcusim.calling import ArgumentError
+from mcusim.boundary.calling import ArgumentError
+from mcusim.boundary.wording import in_python, in_shell, options_in, without_options
 from mcusim.cli.app import COMMANDS
-from mcusim.wording import in_python, in_shell, options_in, without_options
 
 NET = "mcunet-vww0"
 PACKAGE = REPO / "mcusim"

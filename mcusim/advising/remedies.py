@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from mcusim import zoo
 from mcusim.advising.ways import Limits, Way, cut, external, fewest_bytes, reordered, replanned
-from mcusim.arguments import Budgets, chosen_runtime, the_board, the_budgets, the_graph
 from mcusim.boards import all_boards
 from mcusim.boards.board import Board
 from mcusim.errors import McusimError
@@ -23,6 +22,7 @@ from mcusim.graph import Graph
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.accounting import untold_input
 from mcusim.precision import fit_bits
+from mcusim.question.arguments import Budgets, chosen_runtime, the_board, the_budgets, the_graph
 from mcusim.report import Report
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.runtimes.choosing import preferred

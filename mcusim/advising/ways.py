@@ -7,13 +7,13 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from mcusim.arguments import the_budgets
 from mcusim.boards.board import Board
 from mcusim.errors import McusimError
 from mcusim.graph import Graph
 from mcusim.lowering.reorder import reorder
 from mcusim.lowering.rules import InputPlace
 from mcusim.planners import PLANNERS
+from mcusim.question.arguments import the_budgets
 from mcusim.report import Report
 from mcusim.runtimes import Runtime
 from mcusim.searching import Front, search

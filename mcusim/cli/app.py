@@ -16,13 +16,13 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from mcusim.boundary.wording import in_shell, without_options
 from mcusim.cli.memory import limits_kept
 from mcusim.cli.shell import complain, replace_unprintable, silence
 from mcusim.cli.usage import UsageError, explain
 from mcusim.errors import McusimError
 from mcusim.files import HERE_IS_GONE, is_here_gone, reason_of
 from mcusim.version import __version__
-from mcusim.wording import in_shell, without_options
 
 __all__ = ["COMMANDS", "answer", "app"]
 

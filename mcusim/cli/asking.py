@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from mcusim.arguments import the_graph, the_schedule
 from mcusim.boards import all_boards
 from mcusim.boards.board import Board
 from mcusim.cli.options import named_board
 from mcusim.errors import ScheduleError
 from mcusim.graph import Graph
 from mcusim.lowering.reorder import reorder
-from mcusim.question import Question
+from mcusim.question.arguments import the_graph, the_schedule
+from mcusim.question.question import Question
 from mcusim.render.boards import best_first
 from mcusim.report import Report
 from mcusim.runtimes import RUNTIMES, Runtime, find_runtime

@@ -8,7 +8,6 @@ from typing import Annotated, TypedDict
 import typer
 from rich.text import Text
 
-from mcusim.arguments import chosen_runtime
 from mcusim.cli.documents import RuntimeName, Versioned
 from mcusim.cli.options import JSON, RUNTIME
 from mcusim.cli.shell import STDOUT, document, glyphs, refuse_overwriting, show, terminal_width, write_output
@@ -18,6 +17,7 @@ from mcusim.frontends.formats import QUANTISE
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.ops import OPS
+from mcusim.question.arguments import chosen_runtime
 from mcusim.render.naming import distinct_names
 from mcusim.render.operators import Served, operator_list, served_list
 from mcusim.runtimes import Kernel, Runtime, find_runtime

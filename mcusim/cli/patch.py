@@ -9,7 +9,6 @@ import typer
 
 from mcusim import zoo
 from mcusim.advising.receptive_fields import Advice, Variant, advise
-from mcusim.arguments import chosen_runtime
 from mcusim.cli.documents import RuntimeName, Versioned
 from mcusim.cli.options import (
     FLASH_BUDGET,
@@ -46,6 +45,7 @@ from mcusim.frontends.checks import float_reason
 from mcusim.frontends.description import graph_from_dict
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import write_tflite
+from mcusim.question.arguments import chosen_runtime
 from mcusim.render.alternatives import alternative_lines, paper_lines, warning_lines
 from mcusim.render.front import front_lines
 from mcusim.render.receptive_fields import advice_lines

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from mcusim.arguments import chosen_runtime
 from mcusim.cli.options import (
     FLASH_BUDGET,
     JSON,
@@ -43,6 +42,7 @@ from mcusim.lowering.lower import lower
 from mcusim.memory.planning import plan_memory
 from mcusim.pricing.validation import Group, predictions
 from mcusim.published.tables.curves import CHARTS
+from mcusim.question.arguments import chosen_runtime
 from mcusim.render.bars import memory_plot
 from mcusim.render.charts import PLOTS, chart_csv
 from mcusim.render.layer_times import layers_plot

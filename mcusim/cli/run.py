@@ -189,7 +189,7 @@ def run(
         write_trace,
     )
     from mcusim.pricing.stored import read_calibration
-    from mcusim.question import Question
+    from mcusim.question.question import Question
     from mcusim.render.reasons import reason_lines
     from mcusim.render.run_report import other_lines
     from mcusim.simulation.reasons import time_reasons

@@ -21,7 +21,7 @@ from mcusim.cli.shell import (
 from mcusim.errors import InputError, OutputError
 from mcusim.files import not_written
 from mcusim.gating.comparing import compare_reports, read_report
-from mcusim.question import Question
+from mcusim.question.question import Question
 from mcusim.render.boards import board_lines
 from mcusim.render.gates import change_sentence
 from mcusim.render.layers import LayerChoice

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
 
+from mcusim.boundary.wording import in_python
 from mcusim.evaluating.measurement import Measurement, Progress, Request
 from mcusim.evaluating.results import Evaluation
 from mcusim.evaluating.subject import Model
-from mcusim.wording import in_python
 
 __all__ = ["Evaluation", "Measurement", "Progress", "Request", "evaluate"]
 

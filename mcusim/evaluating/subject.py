@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from mcusim import zoo
-from mcusim.arguments import the_graph
 from mcusim.errors import InputError, ModelError
 from mcusim.files import blocks_of, is_file
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.graph import DType, Graph, Tensor
+from mcusim.question.arguments import the_graph
 from mcusim.zoo import ZooEntry
 from mcusim.zoo.declarations import BoxFormat, Detection
 

@@ -16,7 +16,6 @@ from functools import cached_property, lru_cache
 from os import PathLike
 from typing import Any, Literal, overload
 
-from mcusim.arguments import the_graph, the_runtime, the_schedule
 from mcusim.errors import InputError, ScheduleError
 from mcusim.execution.feeds import Inputs, check_inputs
 from mcusim.execution.preparation import Array, Preparation, numerics_of, prepare
@@ -25,6 +24,7 @@ from mcusim.execution.sessions import Session, Trace
 from mcusim.execution.streams import compiled_tier
 from mcusim.graph import Graph
 from mcusim.ops.registry import Numerics
+from mcusim.question.arguments import the_graph, the_runtime, the_schedule
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule
 

@@ -22,6 +22,7 @@ from functools import lru_cache
 from operator import index as plain_int
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from mcusim.columns import Kept
 from mcusim.errors import ModelError
 from mcusim.frontends import signatures
 from mcusim.frontends.signatures import LAYERS_KEPT, Size, pair
@@ -41,7 +42,6 @@ from mcusim.graph import (
     signature,
     tensor_type,
 )
-from mcusim.kept import Kept
 from mcusim.ops import OPS
 from mcusim.source import IN_MEMORY, Source
 

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import msgspec
 
+from mcusim.boundary.wording import without_options
 from mcusim.errors import InputError, McusimError, key_fix
 from mcusim.files import folder_of, is_file, reason_of, toml_of
 from mcusim.report import Report
 from mcusim.simulation.simulate import simulate
 from mcusim.units import parse_bytes
-from mcusim.wording import without_options
 
 __all__ = ["Held", "check_budgets"]
 

@@ -18,9 +18,8 @@ from itertools import chain, repeat
 from operator import add, itemgetter
 from typing import Any, NamedTuple
 
-from mcusim.columns import picker, rows_of
+from mcusim.columns import Kept, picker, rows_of
 from mcusim.graph import ABSENT, Graph, Signature, TensorType, WiringKey
-from mcusim.kept import Kept
 from mcusim.lowering.folding import Folding, with_padding
 from mcusim.lowering.rules import InputPlace, LoweringRules, Scratch
 from mcusim.lowering.staging import overwritten

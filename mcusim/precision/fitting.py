@@ -15,7 +15,7 @@ from mcusim.precision.allocation import BitAllocation, allocation_of, uniform_al
 from mcusim.precision.choices import Widths
 from mcusim.precision.cutting import MARGIN, check_margin, check_min_bits, cut_activations, cut_weights
 from mcusim.precision.tensors import BITS, Tensors, packed_bytes, tensors_of
-from mcusim.question import BoardName, Model, Question
+from mcusim.question.question import BoardName, Model, Question
 from mcusim.report import Report
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule

@@ -9,9 +9,8 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from mcusim.columns import rows_of
+from mcusim.columns import Kept, rows_of
 from mcusim.graph import ABSENT, Flow, Graph, Signature
-from mcusim.kept import Kept
 from mcusim.ops import OPS
 from mcusim.ops.totals import whole_work
 from mcusim.pricing.cycles import NO_CYCLES, Cycles, added, whole_cycles

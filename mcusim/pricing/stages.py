@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mcusim.columns import Kept
 from mcusim.graph import ABSENT, Signature
-from mcusim.kept import Kept
 from mcusim.ops import OPS
 from mcusim.ops.totals import whole_work
 from mcusim.pricing.prices import step_work

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
+from mcusim.columns import Kept
 from mcusim.graph import ABSENT, DType, Graph, Signature, Tensor
-from mcusim.kept import Kept
 from mcusim.ops import OPS
 from mcusim.runtimes.registry import LedgerItem
 

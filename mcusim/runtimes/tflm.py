@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mcusim.columns import Kept
 from mcusim.errors import InputError
 from mcusim.graph import Graph, Signature
-from mcusim.kept import Kept
 from mcusim.lowering.rules import LoweringRules, Scratch
 from mcusim.ops import OPS
 from mcusim.planners import tflm_greedy

@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import NamedTuple
 
+from mcusim.columns import Kept
 from mcusim.graph import DType, Graph, Node, Signature, Tensor
-from mcusim.kept import Kept
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.runtimes.tflm_kernels import KERNELS, KERNELS_2026
 from mcusim.runtimes.tflm_storage import (

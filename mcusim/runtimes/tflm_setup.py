@@ -22,8 +22,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+from mcusim.columns import Kept
 from mcusim.graph import ABSENT, STORED, Graph, Signature
-from mcusim.kept import Kept
 from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.runtimes.tflm_allocations import (
     AFFINE_QUANTIZATION,

@@ -26,7 +26,7 @@ from mcusim.ops.totals import count_parameters
 from mcusim.pricing.breakdown import breakdown
 from mcusim.pricing.prices import MACS_ONLY, Coefficients, coefficients
 from mcusim.pricing.stages import stage_infos
-from mcusim.question import BoardName, Model, Question
+from mcusim.question.question import BoardName, Model, Question
 from mcusim.report import FlashInfo
 from mcusim.runtimes import Runtime
 from mcusim.runtimes.refusals import refusals

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mcusim.columns import Kept
 from mcusim.graph import ABSENT, Attributes, Signature, signature
-from mcusim.kept import Kept
 from mcusim.lowering.rules import LoweringRules
 from mcusim.lowering.staging import StepNode, overwritten, resized
 from mcusim.pricing.prices import Coefficients, price_whole

@@ -25,8 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mcusim.columns import Kept
 from mcusim.graph import ABSENT, Attributes, Graph, Signature, signature
-from mcusim.kept import Kept
 from mcusim.lowering.lower import lower
 from mcusim.lowering.rules import InputPlace, LoweringRules
 from mcusim.lowering.staging import (

@@ -13,8 +13,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mcusim.columns import Kept
 from mcusim.graph import Signature
-from mcusim.kept import Kept
 from mcusim.lowering.rules import LoweringRules
 from mcusim.lowering.staging import resized
 from mcusim.ops import OPS, Work

@@ -14,8 +14,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from mcusim.columns import Kept
 from mcusim.graph import Attributes, Signature, signature
-from mcusim.kept import Kept
 from mcusim.lowering.rules import LoweringRules
 from mcusim.lowering.staging import copied_inputs, network_of, overwritten, resized
 from mcusim.ops import OPS

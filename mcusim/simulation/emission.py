@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.arguments import the_board, the_graph, the_input_place, the_runtime, the_schedule
 from mcusim.boards.board import Board
 from mcusim.errors import InputError, ModelError, PlanError
 from mcusim.execution import execute
@@ -28,6 +27,7 @@ from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.graph import Graph
 from mcusim.lowering.rules import InputPlace
 from mcusim.ops.registry import Numerics
+from mcusim.question.arguments import the_board, the_graph, the_input_place, the_runtime, the_schedule
 from mcusim.report import Report
 from mcusim.schedule import Schedule
 from mcusim.simulation.simulate import simulate

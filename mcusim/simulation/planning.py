@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, overload
 
-from mcusim.arguments import chosen_runtime, the_board, the_graph, the_input_place, the_schedule
 from mcusim.boards.board import Board
 from mcusim.errors import InputError, ScheduleError
 from mcusim.graph import Graph
 from mcusim.lowering.rules import InputPlace
 from mcusim.memory.planning import MemoryPlan, plan_memory
 from mcusim.memory.sharing import SharedPlan, share_arena
+from mcusim.question.arguments import chosen_runtime, the_board, the_graph, the_input_place, the_schedule
 from mcusim.runtimes import Runtime
 from mcusim.runtimes.choosing import RuntimeChoice
 from mcusim.runtimes.tflm import WHEEL_POINTER_BITS, with_pointer_bits

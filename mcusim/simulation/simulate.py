@@ -28,7 +28,7 @@ from mcusim.pricing.breakdown import UNTOLD, breakdown
 from mcusim.pricing.prices import Coefficients, coefficients
 from mcusim.pricing.stages import stage_infos
 from mcusim.pricing.stored import Calibration, arena_memory, read_calibration
-from mcusim.question import BoardName, Model, Question, Settled
+from mcusim.question.question import BoardName, Model, Question, Settled
 from mcusim.report import (
     Basis,
     ConventionInfo,

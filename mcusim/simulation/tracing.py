@@ -25,7 +25,7 @@ from mcusim.pricing.cycles import Cycles
 from mcusim.pricing.prices import Coefficients
 from mcusim.pricing.stored import Calibration
 from mcusim.program import Stage, Step
-from mcusim.question import BoardName, Model, Question
+from mcusim.question.question import BoardName, Model, Question
 from mcusim.region import Region, hull
 from mcusim.runtimes import Runtime
 from mcusim.schedule import Schedule, StageKind

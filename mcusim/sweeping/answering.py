@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from mcusim.arguments import the_graph
+from mcusim.boundary.wording import without_options
 from mcusim.errors import McusimError
 from mcusim.graph import Graph
+from mcusim.question.arguments import the_graph
 from mcusim.simulation.simulate import report_of
 from mcusim.sweeping.drawing import DrawnNetwork
 from mcusim.sweeping.rows import Row, row_of, row_of_failure
 from mcusim.sweeping.spec import Network, SweptQuestion
 from mcusim.version import __version__
-from mcusim.wording import without_options
 
 _ALLOCATIONS = 100_000
 """More objects made than freed before garbage is sought: some hundred networks."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mcusim.arguments import the_graph
 from mcusim.designing.optimising.candidates import Candidate, score_of
 from mcusim.designing.optimising.predictors import find_predictor
 from mcusim.designing.spaces import Made
 from mcusim.errors import InputError, McusimError
 from mcusim.graph import Graph
+from mcusim.question.arguments import the_graph
 from mcusim.schedule import parse_schedule
 from mcusim.simulation.simulate import simulate
 from mcusim.sweeping.drawing import drawn_by_name

@@ -36,7 +36,7 @@ from mcusim.designing.spaces import find_space
 from mcusim.errors import InputError, McusimError, did_you_mean, key_fix
 from mcusim.files import blocks_of, folder_of, is_dir, is_file, reason_of, toml_of
 from mcusim.graph import Graph
-from mcusim.question import Question
+from mcusim.question.question import Question
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import parse_schedule
 from mcusim.sweeping.drawing import DrawnNetwork

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mcusim.arguments import Budgets
 from mcusim.boards.board import Board
 from mcusim.designing.optimising.pieces import CUTS, cut_points, patches
 from mcusim.designing.spaces import Made, Space
@@ -15,6 +14,7 @@ from mcusim.designing.spaces.choosing import Pick, Picks
 from mcusim.designing.spaces.functions import USERS_ERRORS, called, told_by
 from mcusim.errors import InputError, McusimError, ScheduleError
 from mcusim.graph import Graph
+from mcusim.question.arguments import Budgets
 from mcusim.report import Report, Verdict
 from mcusim.runtimes import Runtime
 from mcusim.schedule import LAYER, Schedule

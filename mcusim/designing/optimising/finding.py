@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from typing import Any
 
-from mcusim.arguments import Budgets, chosen_runtime, the_board, the_budgets
 from mcusim.boards.board import Board
 from mcusim.designing.optimising.candidates import Candidate, Judge, Key, Known, Predictor, Terms
 from mcusim.designing.optimising.journal import Journal
@@ -17,6 +16,7 @@ from mcusim.designing.optimising.predictors import default_predictor, find_predi
 from mcusim.designing.spaces import Space, find_space
 from mcusim.designing.spaces.choosing import Pick
 from mcusim.errors import InputError, ScheduleError
+from mcusim.question.arguments import Budgets, chosen_runtime, the_board, the_budgets
 from mcusim.report import Report
 from mcusim.runtimes import Runtime
 from mcusim.searching import search

@@ -15,10 +15,10 @@ from itertools import product
 from os import PathLike
 from typing import Any, Literal, TypedDict
 
-from mcusim.arguments import chosen_runtime, the_board, the_budgets
 from mcusim.boards.board import Board
 from mcusim.designing.spaces import Space, find_space
 from mcusim.errors import InputError
+from mcusim.question.arguments import chosen_runtime, the_board, the_budgets
 from mcusim.report import Verdict
 from mcusim.runtimes import Runtime
 from mcusim.simulation.simulate import simulate

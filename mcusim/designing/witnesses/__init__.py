@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any, NamedTuple
 
-from mcusim.arguments import the_budgets
 from mcusim.boards import load_board
 from mcusim.boards.board import Board
 from mcusim.designing.spaces.mcunetv2 import GRIDS, RESOLUTIONS, Task
@@ -23,6 +22,7 @@ from mcusim.designing.witnesses.wishes import Wish, budget, excess, target
 from mcusim.errors import InputError
 from mcusim.frontends.description import graph_from_dict
 from mcusim.graph import Graph
+from mcusim.question.arguments import the_budgets
 from mcusim.schedule import Schedule
 from mcusim.source import Source
 

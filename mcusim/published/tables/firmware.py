@@ -9,7 +9,6 @@ from itertools import groupby
 import msgspec
 
 from mcusim import zoo
-from mcusim.arguments import the_input_place, the_schedule
 from mcusim.lowering.lower import lower
 from mcusim.ops import OPS
 from mcusim.pricing.emulated import emulation, instructions_of
@@ -17,6 +16,7 @@ from mcusim.pricing.prices import step_work
 from mcusim.published import Printed, Unit
 from mcusim.published.tables.document import Column, Document, Figure, Group, Row, Table
 from mcusim.published.tables.figures import latency_figure, sram_figure
+from mcusim.question.arguments import the_input_place, the_schedule
 from mcusim.report import Basis, Report
 from mcusim.runtimes import RUNTIMES
 from mcusim.simulation.simulate import simulate

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
-from mcusim.arguments import (
+from mcusim.boards.board import Board
+from mcusim.errors import InputError
+from mcusim.graph import Graph
+from mcusim.lowering.reorder import reorder
+from mcusim.lowering.rules import InputPlace
+from mcusim.memory.linked_firmware import LinkedFirmware
+from mcusim.pricing.stored import Calibration
+from mcusim.question.arguments import (
     Budgets,
     chosen_runtime,
     the_board,
@@ -22,13 +29,6 @@ from mcusim.arguments import (
     the_runtime,
     the_schedule,
 )
-from mcusim.boards.board import Board
-from mcusim.errors import InputError
-from mcusim.graph import Graph
-from mcusim.lowering.reorder import reorder
-from mcusim.lowering.rules import InputPlace
-from mcusim.memory.linked_firmware import LinkedFirmware
-from mcusim.pricing.stored import Calibration
 from mcusim.runtimes import Runtime
 from mcusim.runtimes.replanned import planner_warning, with_planner
 from mcusim.schedule import LAYER, Schedule

@@ -2,7 +2,7 @@
 
 A public function keeps its name, whatever it is called at home; a call that does not suit it, and a value of another
 kind than its signature says, are an InputError in one sentence. What has rules of its own (networks, boards, sizes in
-bytes) is judged by `arguments.py`, further in.
+bytes) is judged by `question/arguments.py`, further in.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from functools import wraps
 from os import PathLike
 from typing import Any, NamedTuple, SupportsFloat, SupportsIndex
 
+from mcusim.boundary.wording import in_python
 from mcusim.errors import InputError, McusimError
-from mcusim.wording import in_python
 
 __all__ = ["ArgumentError", "boundary"]
 
