@@ -7,8 +7,8 @@ A number that nobody can know is None, with a warning that says why.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -310,6 +310,12 @@ class Report:
     def fits(self) -> bool | None:
         """True or False where it is known whether every budget holds; None where it is not."""
         return None if self.verdict is Verdict.UNKNOWN else self.verdict is Verdict.FITS
+
+    def reworded(self, worded: Callable[[str], str]) -> Report:
+        """The same in other words (`wording.Worded`)."""
+        hints = {hint: worded(hint) for hint in {layer.hint for layer in self.layers}}
+        layers = tuple([layer._replace(hint=hints[layer.hint]) for layer in self.layers])
+        return replace(self, warnings=tuple(map(worded, self.warnings)), layers=layers if any(hints) else self.layers)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document as plain dicts, lists, strings and numbers."""

@@ -7,34 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache, wraps
+from functools import wraps
 from typing import Any
 
 import typer
 from typer.testing import CliRunner
 
 from mcusim.boundary.wording import options_in
-from mcusim.cli.app import app
+from mcusim.cli.app import app, options_of
 from mcusim.errors import McusimError
 
-__all__ = ["assert_followed", "options_of", "typed_commands", "watch"]
+__all__ = ["assert_followed", "typed_commands", "watch"]
 
 _TYPED = re.compile(r"`mcusim ([^`]*)`")
-
-
-@cache
-def options_of(words: tuple[str, ...]) -> frozenset[str]:
-    """The options of the command that a line begins with; of a group of commands, those of all."""
-    command: Any = typer.main.get_command(app)
-    for word in words:
-        inner = getattr(command, "commands", {})
-        if word not in inner:
-            break
-        command = inner[word]
-    nested = [command, *getattr(command, "commands", {}).values()]
-    parameters = [parameter for one in nested for parameter in one.params]
-    own = [name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)]
-    return frozenset({*own, "--help", "--version"})
 
 
 def typed_commands(text: str) -> list[tuple[str, ...]]:

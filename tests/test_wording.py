@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from advice import assert_followed, options_of, typed_commands
+from advice import assert_followed, typed_commands
 from commands import REPO, run
 
 import mcusim
 from mcusim.boundary.calling import ArgumentError
 from mcusim.boundary.wording import in_python, in_shell, options_in, without_options
-from mcusim.cli.app import COMMANDS
+from mcusim.cli.app import COMMANDS, options_of
 
 NET = "mcunet-vww0"
 PACKAGE = REPO / "mcusim"
@@ -181,6 +181,20 @@ def test_python_is_told_in_python(name: str, arguments: dict[str, Any], sentence
     with pytest.raises(mcusim.McusimError, match=sentence) as caught:
         getattr(mcusim, name)(**arguments)
     assert not options_in(str(caught.value))
+
+
+@pytest.mark.parametrize("ask", ["simulate", "fit"])
+def test_answers_in_python_speak_of_arguments(ask: str) -> None:
+    """Warnings and hints: the shell is told of options."""
+    question = {"profile": "stm32f412", "runtime": "tflm", "input_place": "external"}
+    answer = getattr(mcusim, ask)(NET, **question)
+    report = answer if ask == "simulate" else answer.report
+    assert any('input_place="arena" counts it' in sentence for sentence in report.warnings)
+    assert any('runtime="tflm-cmsis-nn"' in layer.hint for layer in report.layers)
+    assert not [sentence for sentence in report.warnings if options_in(sentence)]
+    assert not [layer.hint for layer in report.layers if options_in(layer.hint)]
+    _, out, _ = run("run", NET, "--profile", "stm32f412", "--runtime", "tflm", "--input", "external", "--json")
+    assert "--input arena counts it" in out
 
 
 def test_a_call_that_does_not_suit_is_a_type_error_too() -> None:

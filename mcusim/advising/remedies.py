@@ -85,6 +85,10 @@ class Diagnosis:
     report: Report
     remedies: tuple[Remedy, ...]
 
+    def reworded(self, worded: Callable[[str], str]) -> Diagnosis:
+        """The same in other words (`wording.Worded`)."""
+        return replace(self, report=self.report.reworded(worded))
+
     def to_frame(self) -> pd.DataFrame:
         """One row a remedy, in their order; sizes in bytes."""
         import pandas as pd

@@ -1,4 +1,4 @@
-"""The boundary of the Python API: what a caller hands over is looked at once, and errors speak of arguments.
+"""The boundary of the Python API: what a caller hands over is looked at once; errors and answers speak of arguments.
 
 A public function keeps its name, whatever it is called at home; a call that does not suit it, and a value of another
 kind than its signature says, are an InputError in one sentence. What has rules of its own (networks, boards, sizes in
@@ -17,7 +17,7 @@ from functools import wraps
 from os import PathLike
 from typing import Any, NamedTuple, SupportsFloat, SupportsIndex
 
-from mcusim.boundary.wording import in_python
+from mcusim.boundary.wording import Worded, in_python
 from mcusim.errors import InputError, McusimError
 
 __all__ = ["ArgumentError", "boundary"]
@@ -129,10 +129,11 @@ def boundary(function: Callable[..., Any], name: str) -> Callable[..., Any]:
                 what = f"it is {type(value).__name__} {value!r:.60}"
                 raise ArgumentError(what, where=argument, fix=f"give it {_words(kinds)}")
         try:
-            return function(*args, **named)
+            answer = function(*args, **named)
         except McusimError as error:
             error.reword(in_python)
             raise
+        return answer.reworded(in_python) if isinstance(answer, Worded) else answer
 
     called.__name__ = called.__qualname__ = name
     called.__module__ = "mcusim"

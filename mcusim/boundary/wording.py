@@ -1,7 +1,8 @@
 """One argument, two spellings: `what_if=True` in Python, `--what-if` in the shell.
 
 Sentences are written once, with options as the shell spells them; `where` may also hold the bare name of an argument.
-Each side shows them in its own words. Whole commands in backticks are typed into a shell, whoever reads them.
+Each side shows them in its own words: errors, and answers that hold sentences (`Worded`). Whole commands in backticks
+are typed into a shell, whoever reads them.
 
     >>> in_python("use --budget or --what-if; `mcusim fit --what-if` asks too")
     'use budget or what_if=True; `mcusim fit --what-if` asks too'
@@ -12,9 +13,10 @@ Each side shows them in its own words. Whole commands in backticks are typed int
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from typing import Protocol, Self, runtime_checkable
 
-__all__ = ["argument_of", "in_python", "in_shell", "options_in", "without_options"]
+__all__ = ["Worded", "argument_of", "in_python", "in_shell", "options_in", "without_options"]
 
 _ARGUMENTS = {
     "--sram-budget": "sram_budget_bytes",
@@ -38,6 +40,14 @@ _OPTION = re.compile(
     r"(?<![\w-])(?P<option>--[a-z][a-z-]*[a-z])(?:[ =](?P<value>[A-Z]{2,}\b|-?\d[\w.]*|[a-z]+=[\w.]+|[a-z][a-z0-9-]*))?"
 )
 _COMMAND = re.compile(r"(`(?:mcusim|python) [^`]*`)")
+
+
+@runtime_checkable
+class Worded(Protocol):
+    """An answer that holds sentences, some of which may name options."""
+
+    def reworded(self, worded: Callable[[str], str]) -> Self:
+        """The same answer in other words: of the shell, or of Python."""
 
 
 def argument_of(option: str) -> str:
@@ -76,4 +86,4 @@ def without_options(text: str, known: Collection[str] = ()) -> str:
 
 def in_shell(where: str, options: Iterable[str]) -> str:
     """A place as a command with these options names it: a bare argument as the option that it came from."""
-    return next((option for option in options if argument_of(option) == where), where)
+    return next((option for option in sorted(options) if argument_of(option) == where), where)

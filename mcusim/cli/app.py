@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from itertools import pairwise
 from typing import Annotated, Any, NamedTuple
@@ -24,7 +25,7 @@ from mcusim.errors import McusimError
 from mcusim.files import HERE_IS_GONE, is_here_gone, reason_of
 from mcusim.version import __version__
 
-__all__ = ["COMMANDS", "answer", "app"]
+__all__ = ["COMMANDS", "answer", "app", "options_of"]
 
 FINE, NO_ANSWER, INTERRUPTED = 0, 2, 130
 FILE_SHOWN, TOLD_MOST = 200, 500
@@ -157,15 +158,19 @@ def _asked(words: Sequence[str]) -> str:
     return f"mcusim {words[0]}" if words and words[0] in COMMANDS else "mcusim"
 
 
-def _options(words: Sequence[str]) -> list[str]:
-    """The options of the command that a line names."""
+@cache
+def options_of(words: tuple[str, ...]) -> frozenset[str]:
+    """The options of the command that a line begins with; of a group of commands, those of all."""
     command: Any = typer.main.get_command(app)
     for word in words:
         inner = getattr(command, "commands", {})
         if word not in inner:
             break
         command = inner[word]
-    return [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
+    nested = [command, *getattr(command, "commands", {}).values()]
+    parameters = [parameter for one in nested for parameter in one.params]
+    own = [name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)]
+    return frozenset({*own, "--help", "--version"})
 
 
 def _with_bare_json(words: Sequence[str]) -> list[str]:
@@ -205,7 +210,7 @@ def answer(args: Sequence[str] | None = None) -> int:
             code = typer.main.get_command(app).main(words, prog_name="mcusim", standalone_mode=False)
         sys.stdout.flush()
     except McusimError as error:
-        known = _options(words)
+        known = options_of(tuple(words))
         complain(f"{in_shell(error.where, known)}: {error.what}; {without_options(error.fix, known)}")
         return NO_ANSWER
     except UsageError as error:
@@ -218,7 +223,7 @@ def answer(args: Sequence[str] | None = None) -> int:
         silence()
         return FINE
     except MemoryError:
-        fix = without_options("raise --max-memory, or ask for less", _options(words))
+        fix = without_options("raise --max-memory, or ask for less", options_of(tuple(words)))
         complain(f"there is not enough memory for that; {fix}")
         return NO_ANSWER
     except OSError as error:

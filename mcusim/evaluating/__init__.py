@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from os import PathLike
 
 from mcusim.boundary.wording import in_python
@@ -74,10 +73,4 @@ def evaluate(
     )
     measurement = Measurement.of(question)
     measurement.run(progress)
-    answer = measurement.evaluation()
-    return replace(
-        answer,
-        warnings=tuple(map(in_python, answer.warnings)),
-        advice=tuple(map(in_python, answer.advice)),
-        notes=tuple(map(in_python, answer.notes)),
-    )
+    return measurement.evaluation()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -91,6 +91,15 @@ class Evaluation:
     def value(self) -> float:
         """The headline, from 0 to 1."""
         return self.score.value
+
+    def reworded(self, worded: Callable[[str], str]) -> Evaluation:
+        """The same in other words (`wording.Worded`)."""
+        return replace(
+            self,
+            warnings=tuple(map(worded, self.warnings)),
+            advice=tuple(map(worded, self.advice)),
+            notes=tuple(map(worded, self.notes)),
+        )
 
     def confusion_matrix(self) -> NDArray[np.int64]:
         """Counts: row is the label, column the class that was ranked first."""
