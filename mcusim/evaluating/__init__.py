@@ -11,7 +11,6 @@ import os
 from collections.abc import Sequence
 from os import PathLike
 
-from mcusim.boundary.wording import in_python
 from mcusim.evaluating.measurement import Measurement, Progress, Request
 from mcusim.evaluating.results import Evaluation
 from mcusim.evaluating.subject import Model
