@@ -18,9 +18,9 @@ from scipy.stats import spearmanr
 from sklearn.linear_model import LinearRegression
 
 from mcusim import load, simulate, zoo
+from mcusim.designing.effort import Optimiser
 from mcusim.designing.optimising import Candidate, compare_subspaces, find_network
 from mcusim.designing.optimising.documents import search_document
-from mcusim.designing.optimising.optimisers import Optimiser
 from mcusim.designing.optimising.pieces import cut_points
 from mcusim.designing.optimising.predictors import imagenet_evidence, imagenet_fit, scored_networks
 from mcusim.designing.spaces import Choices, Space, find_space

@@ -20,14 +20,16 @@ from typer.core import TyperGroup
 from mcusim.boundary.wording import in_shell, without_options
 from mcusim.cli.memory import limits_kept
 from mcusim.cli.shell import complain, replace_unprintable, silence
+from mcusim.cli.signatures import UNANSWERED, signature_of
 from mcusim.cli.usage import UsageError, explain
 from mcusim.errors import McusimError
 from mcusim.files import HERE_IS_GONE, is_here_gone, reason_of
 from mcusim.version import __version__
 
-__all__ = ["COMMANDS", "answer", "app", "options_of"]
+__all__ = ["COMMANDS", "answer", "app", "commands_together", "options_of"]
 
 FINE, NO_ANSWER, INTERRUPTED = 0, 2, 130
+HELP = ("-h", "--help")
 FILE_SHOWN, TOLD_MOST = 200, 500
 """Characters of a file's name in an error, and of an error that nobody foresaw."""
 
@@ -79,15 +81,22 @@ _BARE_JSON = frozenset({"models", "profiles", "runtimes", "ops", "doctor"})
 
 
 class _Loaded(Mapping[str, Any]):
-    """Command name -> Typer's command, made from the command's module at its first use."""
+    """Command name -> Typer's command, made from the command's module at its first use.
 
-    def __init__(self) -> None:
+    is_help: whether commands are only to show their help, which takes their signatures.
+    """
+
+    def __init__(self, is_help: bool = False) -> None:
+        self._is_help = is_help
         self._made: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._made:
             command = COMMANDS[name]
-            loaded = getattr(import_module(f"mcusim.cli.{command.home}"), command.attribute)
+            module = f"mcusim.cli.{command.home}"
+            loaded = signature_of(module, command.attribute) if self._is_help else None
+            if loaded is None:
+                loaded = getattr(import_module(module), command.attribute)
             if not isinstance(loaded, typer.Typer):
                 single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
                 single.command(name)(loaded)
@@ -123,7 +132,7 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": [*HELP], "max_content_width": 100},
 )
 
 
@@ -161,7 +170,7 @@ def _asked(words: Sequence[str]) -> str:
 @cache
 def options_of(words: tuple[str, ...]) -> frozenset[str]:
     """The options of the command that a line begins with; of a group of commands, those of all."""
-    command: Any = typer.main.get_command(app)
+    command = commands_together(is_help=True)
     for word in words:
         inner = getattr(command, "commands", {})
         if word not in inner:
@@ -201,13 +210,29 @@ def _file_of(error: OSError) -> str:
     return os.fsdecode(name)[-FILE_SHOWN:] if isinstance(name, str | bytes) else "a file, or standard output"
 
 
+def commands_together(is_help: bool = False) -> Any:
+    """All commands as one.   is_help: they show their help and answer nothing."""
+    group: Any = typer.main.get_command(app)
+    group.commands = _Loaded(is_help)
+    return group
+
+
+def _returned(words: Sequence[str]) -> object:
+    """What the command that a line names returns: an exit code or nothing."""
+    if any(word in HELP for word in words):
+        code = commands_together(is_help=True).main(words, prog_name="mcusim", standalone_mode=False)
+        if code is not UNANSWERED:
+            return code
+    return commands_together().main(words, prog_name="mcusim", standalone_mode=False)
+
+
 def answer(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. Nothing that goes wrong shows a traceback."""
     replace_unprintable()
     words = _with_bare_json(sys.argv[1:] if args is None else args)
     try:
         with limits_kept():
-            code = typer.main.get_command(app).main(words, prog_name="mcusim", standalone_mode=False)
+            code = _returned(words)
         sys.stdout.flush()
     except McusimError as error:
         known = options_of(tuple(words))

@@ -28,6 +28,7 @@ __all__ = [
     "EMITTED_SCHEDULE",
     "FLASH_BUDGET",
     "FOLDER",
+    "HOLD",
     "INPUT",
     "JSON",
     "LINKED",
@@ -112,6 +113,10 @@ LINKED = option(
 )
 INPUT = option(
     "--input", metavar="PLACE", help="Where the network's input lies: arena or external. Default: the runtime's own."
+)
+HOLD = option(
+    metavar="NAME=VALUE",
+    help="Hold a choice at a value, as in resolution=144. Several times for several choices.",
 )
 JSON = option(metavar="FILE", help="Write the JSON document; - is standard output.")
 

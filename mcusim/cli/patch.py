@@ -215,7 +215,7 @@ def patch(
     place, graph = place_option(input_place), load(model)
     used, _ = chosen_runtime(wished, graph, named_board(profile))
     is_float = kinds is None and bool(float_reason(graph))  # nobody has told what its pieces cost
-    allowed = () if is_float else stage_kinds(kinds, used)
+    allowed = () if is_float else stage_kinds(kinds, used.cut_stages)
 
     def searched(those: Sequence[str]) -> Front:
         with progress_bar() as progress:

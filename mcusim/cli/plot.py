@@ -8,6 +8,7 @@ import typer
 
 from mcusim.cli.options import (
     FLASH_BUDGET,
+    HOLD,
     JSON,
     MAX_MS,
     MODEL,
@@ -24,7 +25,7 @@ from mcusim.cli.options import (
     share_option,
 )
 from mcusim.cli.progress import progress_bar
-from mcusim.cli.search import HOLD, held_space
+from mcusim.cli.search import held_space
 from mcusim.cli.sheets import front_csv, layers_csv, maps_csv, tenants_csv, validation_csv
 from mcusim.cli.shell import (
     STDOUT,
@@ -36,7 +37,8 @@ from mcusim.cli.shell import (
     write_output,
 )
 from mcusim.cli.space import GRID, KINDS, STAGES, stage_kinds
-from mcusim.designing.optimising.subspaces import SAMPLE, compare_subspaces, subspaces_document
+from mcusim.designing.effort import SAMPLE
+from mcusim.designing.optimising.subspaces import compare_subspaces, subspaces_document
 from mcusim.errors import ModelError, ScheduleError
 from mcusim.lowering.lower import lower
 from mcusim.memory.planning import plan_memory
@@ -210,7 +212,7 @@ def front(
             runtime=chosen,
             max_stages=stages,
             max_grid=grid,
-            kinds=stage_kinds(kinds, chosen),
+            kinds=stage_kinds(kinds, chosen.cut_stages),
             sram_budget_bytes=budget,
             flash_budget_bytes=bytes_option(flash_budget, "--flash-budget"),
             what_if=what_if,

@@ -9,6 +9,7 @@ import typer
 
 from mcusim.cli.options import (
     FLASH_BUDGET,
+    HOLD,
     JSON,
     MAX_MS,
     RUNTIME,
@@ -33,20 +34,15 @@ from mcusim.cli.shell import (
     write_output,
 )
 from mcusim.cli.usage import asked_again
+from mcusim.designing.effort import EVALUATIONS, Optimiser
 from mcusim.designing.optimising.documents import found_file, search_document
-from mcusim.designing.optimising.finding import EVALUATIONS, find_network
-from mcusim.designing.optimising.optimisers import Optimiser
+from mcusim.designing.optimising.finding import find_network
 from mcusim.designing.spaces import Space, find_space, space_names
 from mcusim.errors import InputError
 from mcusim.render.optimising import network_lines, space_lines
 from mcusim.report import SCHEMA_VERSION
 
-__all__ = ["HOLD", "held_space", "search"]
-
-HOLD = option(
-    metavar="NAME=VALUE",
-    help="Hold a choice at a value, as in resolution=144. Several times for several choices.",
-)
+__all__ = ["held_space", "search"]
 
 
 def search(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import typer
 
 from mcusim.cli.options import option
 from mcusim.errors import InputError
-from mcusim.runtimes import Runtime
 
 __all__ = ["ALL_KINDS", "GRID", "KINDS", "STAGES", "stage_kinds"]
 
@@ -19,10 +20,10 @@ GRID = typer.Option(min=1, max=64, metavar="N", help="Patches along an axis, at 
 ALL_KINDS = ("patch", "stream")
 
 
-def stage_kinds(text: str | None, runtime: Runtime) -> tuple[str, ...]:
-    """The kinds that `--kinds` names; those that `runtime` can run if it names none. Raises InputError."""
+def stage_kinds(text: str | None, runs: Collection[str]) -> tuple[str, ...]:
+    """The kinds that `--kinds` names; those that the runtime `runs` if it names none. Raises InputError."""
     if text is None:
-        return tuple([kind for kind in ALL_KINDS if kind in runtime.cut_stages])
+        return tuple([kind for kind in ALL_KINDS if kind in runs])
     kinds = tuple(kind.strip().lower() for kind in text.split(",") if kind.strip())
     unknown = [kind for kind in kinds if kind not in ALL_KINDS]
     if unknown or not kinds:

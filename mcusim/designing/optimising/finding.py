@@ -9,9 +9,10 @@ from os import PathLike, fspath
 from typing import Any
 
 from mcusim.boards.board import Board
+from mcusim.designing.effort import EVALUATIONS, Optimiser
 from mcusim.designing.optimising.candidates import Candidate, Judge, Key, Known, Predictor, Terms
 from mcusim.designing.optimising.journal import Journal
-from mcusim.designing.optimising.optimisers import Optimiser, optimise
+from mcusim.designing.optimising.optimisers import optimise
 from mcusim.designing.optimising.predictors import default_predictor, find_predictor
 from mcusim.designing.spaces import Space, find_space
 from mcusim.designing.spaces.choosing import Pick
@@ -22,10 +23,7 @@ from mcusim.runtimes import Runtime
 from mcusim.searching import search
 from mcusim.version import __version__
 
-__all__ = ["EVALUATIONS", "BestNetwork", "Progress", "find_network"]
-
-EVALUATIONS = 300
-"""Networks looked at, unless said."""
+__all__ = ["BestNetwork", "Progress", "find_network"]
 
 Progress = Callable[[str, int, int], None]
 

@@ -7,28 +7,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from functools import partial
 from typing import Any
 
 from mcusim.designing.draw import Draw
+from mcusim.designing.effort import Optimiser
 from mcusim.designing.optimising.candidates import Candidate
 from mcusim.designing.spaces.choosing import FRACTIONS, Pick, Picks, drawn, replayed
 from mcusim.errors import InputError
 
-__all__ = ["Evaluate", "Optimiser", "optimise"]
+__all__ = ["Evaluate", "optimise"]
 
 Evaluate = Callable[[Pick], Candidate]
-
-
-class Optimiser(StrEnum):
-    """RANDOM: what everything else must beat.   EVOLUTION: regularised evolution (arXiv 1802.01548)."""
-
-    EVOLUTION = "evolution"
-    TPE = "tpe"
-    NSGA2 = "nsga2"
-    RANDOM = "random"
-
 
 POPULATION = 20
 """Networks that evolution breeds from, the oldest dying first; a fifth of all evaluations where these are few."""

@@ -16,6 +16,7 @@ from os import PathLike
 from typing import Any, Literal, TypedDict
 
 from mcusim.boards.board import Board
+from mcusim.designing.effort import SAMPLE
 from mcusim.designing.spaces import Space, find_space
 from mcusim.errors import InputError
 from mcusim.question.arguments import chosen_runtime, the_board, the_budgets
@@ -23,10 +24,7 @@ from mcusim.report import Verdict
 from mcusim.runtimes import Runtime
 from mcusim.simulation.simulate import simulate
 
-__all__ = ["AXES", "SAMPLE", "Progress", "SubSpace", "SubSpaces", "compare_subspaces", "subspaces_document"]
-
-SAMPLE = 100
-"""Networks drawn from each part, unless said. The paper draws 1000."""
+__all__ = ["AXES", "Progress", "SubSpace", "SubSpaces", "compare_subspaces", "subspaces_document"]
 
 AXES = ("width", "resolution")
 """Choices that divide a space, as far as it has them."""
