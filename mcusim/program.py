@@ -270,12 +270,15 @@ class Part(NamedTuple):
     inputs, outputs: its tensors, by their numbers there.
     flow: how it is run: NONE of one that no step enters, and of the network itself; ONCE where no inference runs it;
         LOOPS where nothing tells how often.
+    nodes: its nodes there.   is_idle: whether it is set up, and no inference comes to it.
     """
 
     name: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     flow: Flow = Flow.NONE
+    nodes: range = range(0)
+    is_idle: bool = False
 
 
 Pick = Callable[[Sequence[Any]], Sequence[Any]]
@@ -332,6 +335,11 @@ class Program:
     def flow_of(self, stage: Stage) -> Flow:
         """How the subgraph is run whose steps a stage holds."""
         return self.parts[stage.part].flow if stage.part > 0 else Flow.NONE
+
+    @property
+    def idle_nodes(self) -> frozenset[int]:
+        """Nodes that are set up, and that no inference comes to: of subgraphs that nothing enters."""
+        return frozenset([node for part in self.parts if part.is_idle for node in part.nodes])
 
     @property
     def length(self) -> int:

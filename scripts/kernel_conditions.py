@@ -4,6 +4,7 @@
     scripts/kernel_conditions.py PAD CONV_2D     those of some operators
     scripts/kernel_conditions.py --sample 1000   so many of all, drawn from a seed
     scripts/kernel_conditions.py --mixed 1000    so many with up to three changes at once
+    scripts/kernel_conditions.py --idle          each in a subgraph that nothing enters: set up, and never run
 
 It prints a table, then every disagreement, and exits with 1 if there is one. A variant that mcusim's reader does not
 take (operands that contradict each other) is counted apart. Where TFLM dies, mcusim has to refuse.
@@ -23,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from one_operator import Network
+from one_operator import Network, Operator, tensor
 from operator_catalogue import OPERATORS, about
 from operator_lines import networks
 from operator_variants import mixtures, variants
@@ -32,15 +33,14 @@ from tflm_judge import Answer, Outcome, Question, judge
 from mcusim import execute
 from mcusim.errors import McusimError
 from mcusim.frontends.tflite import parse_tflite
-from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.memory.placement import place
 from mcusim.runtimes import RUNTIMES
-from mcusim.runtimes.refusals import refusals_of
+from mcusim.runtimes.refusals import cannot_start, missing_nodes
 from mcusim.runtimes.tflm import with_pointer_bits
 from mcusim.schedule import LAYER
 
-__all__ = ["Said", "Trial", "all_mixtures", "all_variants", "disagreement", "other_bytes", "tried"]
+__all__ = ["Said", "Trial", "all_mixtures", "all_variants", "disagreement", "idle", "other_bytes", "tried"]
 
 TFLM = with_pointer_bits(RUNTIMES["tflm"], 64)
 
@@ -123,6 +123,15 @@ def all_variants(ops: Sequence[str] = ()) -> list[Variant]:
     ]
 
 
+def idle(variant: Variant) -> Variant:
+    """The same network in a subgraph that nothing enters, beside one that runs."""
+    floats = tensor((1, 4), "float32")
+    runs = Operator("RELU", (0,), (1,))
+    label = f"{variant.network.label}  (entered by nobody)"
+    body = replace(variant.network, label="")
+    return variant._replace(network=Network(label, (floats, floats), (runs,), outputs=(1,), bodies=(body,)))
+
+
 REDUCERS = frozenset({"MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_ALL", "REDUCE_ANY"})
 
 NOBODYS = frozenset({"SignalFramer", "SignalStacker", "SignalEnergy", "SPACE_TO_BATCH_ND", "STRIDED_SLICE"})
@@ -189,13 +198,11 @@ def _said(content: bytes) -> tuple[Said, str, int]:
         graph = parse_tflite(content, name="variant", where="variant")
     except McusimError as error:
         return Said.NOT_READ, error.what, 0
-    refused = next(refusals_of(graph, TFLM), None)
-    return (Said.RUNS, "", _head_bytes(graph)) if refused is None else (Said.REFUSED, refused.why, 0)
-
-
-def _head_bytes(graph: Graph) -> int:
     program = lower(graph, LAYER, TFLM.rules)
-    return place(program, TFLM.planner).arena_bytes
+    reasons = [*(refused.why for refused in missing_nodes(program, TFLM)), *cannot_start(program, TFLM)]
+    if reasons:
+        return Said.REFUSED, reasons[0], 0
+    return Said.RUNS, "", place(program, TFLM.planner).arena_bytes
 
 
 def disagreement(trial: Trial) -> str:
@@ -224,10 +231,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--mixed", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--idle", action="store_true")
     asked = parser.parse_args(arguments)
     chosen = all_mixtures(asked.mixed, asked.seed, asked.ops) if asked.mixed else all_variants(asked.ops)
     if asked.sample:
         chosen = random.Random(asked.seed).sample(chosen, min(asked.sample, len(chosen)))
+    if asked.idle:
+        chosen = list(map(idle, chosen))
     counts: Counter[tuple[Said, Outcome]] = Counter()
     differing = compared = 0
     for trial in tried(chosen, is_mixed=bool(asked.mixed)):

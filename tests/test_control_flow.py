@@ -8,16 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 from one_operator import Network, Operand, Operator, constant
-from oracles import run_tflm
+from oracles import Refused, run_tflm
 
 import mcusim
 from mcusim.errors import InputError
 from mcusim.execution import control_flow
 from mcusim.frontends.tflite import parse_tflite
 from mcusim.graph import Graph
+from mcusim.lowering.lower import lower
+from mcusim.runtimes import RUNTIMES
+from mcusim.runtimes.choosing import why_not
+from mcusim.runtimes.refusals import missing_kernels
+from mcusim.schedule import LAYER
 
 Array = np.ndarray[Any, Any]
 WIDTH = 9
+TFLM = RUNTIMES["tflm"]
 
 
 class Drawn:
@@ -205,3 +211,50 @@ def test_a_loop_that_never_ends_is_told_as_such(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(control_flow, "MOST_ROUNDS", 100)
     with pytest.raises(InputError, match="the loop has not ended after 100 rounds"):
         mcusim.execute(read(endless()), [np.zeros(1, np.int32)])
+
+
+FLOATS = Operand((1, 4), "float32")
+SERVED = Network("served", (FLOATS, FLOATS), (Operator("RELU", (0,), (1,)),), (1,), (), (0,))
+UNSERVED = Network("int8", (Operand((1, 4), "int8"),) * 2, (Operator("NEG", (0,), (1,)),), (1,), (), (0,))
+"""TFLM sets this up, and finds that its NEG takes floats when it comes there. It takes fewer bytes, too."""
+
+
+def choosing(condition: bool | None, chosen: Network, other: Network) -> Network:
+    """An IF of two bodies.   condition: None for one that is given."""
+    decides = Operand((1,), "bool", None if condition is None else np.array([condition]))
+    options = {"thenSubgraphIndex": 1, "elseSubgraphIndex": 2}
+    operator = Operator("IF", (0, 1), (2,), "IfOptions", options)
+    return Network("choosing", (decides, FLOATS, FLOATS), (operator,), (2,), (chosen, other))
+
+
+def looping(value: bool) -> Network:
+    answers = Network("condition", (FLOATS, constant([value], "bool")), (), (1,), (), (0,))
+    options = {"condSubgraphIndex": 1, "bodySubgraphIndex": 2}
+    operator = Operator("WHILE", (0,), (1,), "WhileOptions", options)
+    return Network("looping", (FLOATS, FLOATS), (operator,), (1,), (answers, UNSERVED))
+
+
+@pytest.mark.parametrize(
+    ("network", "runs"),
+    [
+        (choosing(True, SERVED, UNSERVED), True),
+        (choosing(False, SERVED, UNSERVED), False),
+        (choosing(False, UNSERVED, SERVED), True),
+        (looping(False), True),
+        (looping(True), False),
+    ],
+    ids=["then", "else is chosen", "else", "no round", "a round"],
+)
+def test_a_branch_that_no_inference_comes_to_has_to_be_set_up_only(network: Network, runs: bool) -> None:
+    """The verdict, and execution, follow TFLM, which refuses a kernel's types when it runs."""
+    graph = read(network)
+    missing = missing_kernels(lower(graph, LAYER, TFLM.rules), TFLM)
+    assert (not missing) is runs, missing
+    assert (not why_not(graph, TFLM)[0]) is runs
+    feeds = network.feeds()
+    if runs:
+        for ours, theirs in zip(mcusim.execute(graph, feeds), run_tflm(network.content(), feeds), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    else:
+        with pytest.raises(Refused):
+            run_tflm(network.content(), feeds)

@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("tflite_micro", reason="the tflite-micro wheel is not installed (extra `oracles`)")
 
-from kernel_conditions import Said, Trial, all_mixtures, all_variants, disagreement, other_bytes, tried
+from kernel_conditions import Said, Trial, all_mixtures, all_variants, disagreement, idle, other_bytes, tried
 from operator_lines import networks, parse
 from tflm_judge import Question, judge
 
@@ -42,6 +42,16 @@ def test_a_sample_of_variants_runs_where_mcusim_says_so() -> None:
     chosen = random.Random(20261130).sample(every, int(os.environ.get("MCUSIM_VARIANTS", "600")))
     trials = list(tried(chosen))
     assert differences(trials) == []
+
+
+@pytest.mark.slow
+def test_what_nothing_enters_has_to_be_set_up_only() -> None:
+    """Each in a second subgraph: TFLM refuses there what its Prepare refuses, and never what only running shows."""
+    every = all_variants()
+    chosen = [idle(each) for each in random.Random(20261201).sample(every, 800)]
+    trials = list(tried(chosen))
+    assert differences(trials) == []
+    assert sum(trial.said is Said.RUNS for trial in trials) > len(trials) // 5
 
 
 def differences(trials: Sequence[Trial]) -> list[str]:

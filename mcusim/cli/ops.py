@@ -21,7 +21,7 @@ from mcusim.question.arguments import chosen_runtime
 from mcusim.render.naming import distinct_names
 from mcusim.render.operators import Served, operator_list, served_list
 from mcusim.runtimes import Kernel, Runtime, find_runtime
-from mcusim.runtimes.refusals import border_refusals
+from mcusim.runtimes.refusals import beside_steps, idle_nodes
 from mcusim.schedule import LAYER
 from mcusim.zoo.loading import load
 
@@ -120,18 +120,22 @@ def _warnings(graph: Graph, runtime: Runtime) -> list[str]:
     return [*([warning] if reason else []), *(f"{runtime.name}: {caveat}." for caveat in caveats if caveat)]
 
 
+_IDLE = "set up, and no inference comes to it"
+
+
 def _served(graph: Graph, runtime: Runtime) -> list[Served]:
     """One entry a node, in order, subgraphs too. What is folded, relabelled or left to the caller needs no kernel."""
     program = lower(graph, LAYER, runtime.rules)
     whole = program.graph
-    silent = dict.fromkeys(program.free, "the same bytes under another shape")
+    idle = idle_nodes(program, runtime)
+    silent = dict.fromkeys(program.free, "the same bytes under another shape") | dict.fromkeys(idle, _IDLE)
     silent |= dict.fromkeys(program.caller, "left to the caller")
     kernels = {}
     for stage in program.stages:
         for step in stage.steps:
-            kernels[step.node] = runtime.kernel(step.signature)
+            kernels[step.node] = Kernel("", why=_IDLE) if step.node in idle else runtime.kernel(step.signature)
             silent |= dict.fromkeys(step.absorbed, f"folded into {step.signature.op}")
-    refused = {refusal.node: refusal.why for refusal in (*border_refusals(program, runtime), *runtime.refuses(whole))}
+    refused = {refusal.node: refusal.why for refusal in beside_steps(program, runtime)}
     gaps = cannot_execute(whole)
     needed = {need.node: need for need in runtime.needs(whole)}
     served = []

@@ -89,6 +89,7 @@ class Subgraphs:
 
     def __init__(self, arena: Arena, tier: Tier | None, canary: Canary | None) -> None:
         self._arena, self._tier, self._canary = arena, tier, canary
+        self._idle = arena.ready.program.idle_nodes
         self._entered: dict[int, Subgraph] = {}
         self._memories: dict[int, Remembered] = {}
 
@@ -107,6 +108,8 @@ class Subgraphs:
         planned = step.iteration.step
         if planned.node == ABSENT:  # a moment in which something only lives, or a copy
             return planned.reads != (ABSENT,)
+        if planned.node in self._idle:
+            return False
         return self._arena.ready.steps[step.time].state not in (StateRole.HANDLE, StateRole.INITIALISE)
 
     def _wired(self, step: BoundStep) -> BoundStep:

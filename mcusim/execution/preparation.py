@@ -19,13 +19,14 @@ from mcusim.frontends.checks import refuse_unwritten
 from mcusim.graph import ABSENT, DType, Graph, Node, Signature
 from mcusim.limits import refuse_beyond
 from mcusim.lowering.borders import clashes
+from mcusim.lowering.entering import entered_parts
 from mcusim.lowering.lower import lower
 from mcusim.lowering.preparing import check_elements, prepared_node, prepared_step, where_of
 from mcusim.lowering.rules import InputPlace
 from mcusim.lowering.variables import initialising_nodes, resource_uses
 from mcusim.memory.placement import Placement, place_for, refuse_shared_bytes
 from mcusim.ops import OPS
-from mcusim.ops.registry import Numerics, OpDef, Run, StateRole, entered_subgraphs
+from mcusim.ops.registry import Numerics, OpDef, Run, StateRole
 from mcusim.ops.shared.late import Late, late_run
 from mcusim.program import Program, Step
 from mcusim.runtimes import Runtime
@@ -99,8 +100,8 @@ def prepare(
     Raises ModelError for what cannot be run, naming every node, ScheduleError, and PlanError where
     the plan that the model carries lets tensors overlap.
     """
-    initialisers = tuple([each for part in _reached(graph) for each in _initialisers(part, graph)])
-    for part in _reached(graph):
+    initialisers = tuple([each for part in _entered(graph) for each in _initialisers(part, graph)])
+    for part in _entered(graph):
         refuse_unwritten(part, f"network '{part.name}'")
         _refuse_unsupported(part)
         _refuse_without_weights(part)
@@ -113,7 +114,8 @@ def prepare(
     placement = place_for(program, runtime)
     refuse_shared_bytes(program, runtime, placement)
     refuse_beyond(host_bytes(program, placement), "running it", where=f"network '{graph.name}'")
-    steps = tuple([_step(program.graph, step, numerics) for step in program.body()])
+    idle = program.idle_nodes
+    steps = tuple([_IDLE if step.node in idle else _step(program.graph, step, numerics) for step in program.body()])
     outside = set(range(len(graph.nodes))) - {step.node for step in program.body()}
     return Preparation(
         program,
@@ -268,6 +270,9 @@ def _nothing(prepared: object, inputs: Sequence[Array], outputs: Sequence[Array]
     """The session knows handles, initialises at its start, and runs what a step enters (`control_flow.py`)."""
 
 
+_IDLE = PreparedNode(_nothing, None, StateRole.NONE)
+"""Of a node that no inference comes to."""
+
 _STATEFUL: Mapping[StateRole, Callable[..., None]] = {
     StateRole.HANDLE: _nothing,
     StateRole.READ: _read,
@@ -276,16 +281,10 @@ _STATEFUL: Mapping[StateRole, Callable[..., None]] = {
 }
 
 
-def _reached(graph: Graph) -> list[Graph]:
-    """The network, and every subgraph that something enters."""
-    reached, waiting = {0: graph}, [graph]
-    while waiting:
-        for node in waiting.pop().nodes:
-            for number in entered_subgraphs(node.signature):
-                if number not in reached and 1 <= number <= len(graph.subgraphs):
-                    reached[number] = graph.subgraphs[number - 1]
-                    waiting.append(reached[number])
-    return list(reached.values())
+def _entered(graph: Graph) -> list[Graph]:
+    """The network, and every subgraph that it may come to."""
+    parts = (graph, *graph.subgraphs)
+    return [parts[number] for number in sorted(entered_parts(graph))]
 
 
 def _initialisers(part: Graph, graph: Graph) -> Iterator[Graph]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from mcusim.graph import ABSENT, Flow, Graph, Node
+from mcusim.lowering.entering import taken
 from mcusim.ops.registry import OPS, entered_subgraphs
 from mcusim.program import Part, Program
 
@@ -30,7 +31,7 @@ def clashes(program: Program) -> Iterator[Clash]:
     for index in dict.fromkeys(step.node for step in program.body() if step.node != ABSENT):
         node = program.graph.nodes[index]
         flow = OPS[node.op].flow if node.op in OPS else Flow.NONE
-        if flow in (Flow.CHOOSES, Flow.LOOPS):
+        if flow in (Flow.CHOOSES, Flow.LOOPS) and index not in program.idle_nodes:
             entered = [program.parts[number] for number in entered_subgraphs(node.signature)]
             check = _of_choice if flow is Flow.CHOOSES else _of_loop
             why = next(check(program.graph, node, *entered), "")
@@ -42,10 +43,7 @@ def _of_choice(graph: Graph, node: Node, first: Part, second: Part) -> Iterator[
     condition = graph.tensors[node.inputs[0]]
     if condition.type.elements != 1:
         yield f"its condition, input 0, has {condition.type.elements} elements, and must have 1"
-    chosen = (first, second)
-    if condition.constant is not None and condition.constant.size:  # the other one is never entered
-        chosen = (first if condition.constant.reshape(-1)[0] else second,) * 2
-    for part in dict.fromkeys(chosen):
+    for part in dict.fromkeys(taken(Flow.CHOOSES, (first, second), condition)):
         yield from _given(graph, node, part, "input", node.inputs[1:], first_number=1)
         yield from _answered(graph, node, part)
 
@@ -59,8 +57,8 @@ def _of_loop(graph: Graph, node: Node, condition: Part, body: Part) -> Iterator[
         if _size_bytes(graph, source) != _size_bytes(graph, target):
             sizes = f"{_size_bytes(graph, source):,} bytes, and the output {_size_bytes(graph, target):,}"
             yield f"input {number} has {sizes}"
-    if answer.constant is not None and answer.constant.size and not answer.constant.tobytes()[0]:
-        return  # the body is never entered
+    if body not in taken(Flow.LOOPS, (condition, body), answer):
+        return
     yield from _given(graph, node, body, "output", node.outputs)
     yield from _answered(graph, node, body)
 

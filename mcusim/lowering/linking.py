@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from mcusim.errors import ModelError
 from mcusim.graph import ABSENT, Attributes, DType, Flow, Graph, Node, signature, tensor_type
+from mcusim.lowering.entering import entered_parts
 from mcusim.lowering.rules import LoweringRules
 from mcusim.lowering.variables import changed_variables, handles, states
 from mcusim.ops.registry import OPS, entered_subgraphs
@@ -149,11 +150,17 @@ class _Linking:
             homes[view.tensor] = index
         for tensor, index in lasting.items():
             homes[tensor] = index
+        entered = entered_parts(self.parts[0])
         parts = [
             Part(
-                part.name, _shifted(part.inputs, base), _shifted(part.outputs, base), self.flows.get(number, Flow.NONE)
+                part.name,
+                _shifted(part.inputs, base),
+                _shifted(part.outputs, base),
+                self.flows.get(number, Flow.NONE),
+                range(first, first + len(part.nodes)),
+                number not in entered,
             )
-            for number, (part, base) in enumerate(zip(self.parts, self.tensor_base, strict=True))
+            for number, (part, base, first) in enumerate(zip(self.parts, self.tensor_base, self.node_base, strict=True))
         ]
         return replace(
             self.program,

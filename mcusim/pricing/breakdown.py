@@ -19,7 +19,7 @@ from mcusim.pricing.prices import Coefficients, price_whole, price_work, step_wo
 from mcusim.program import PlainSteps, Program, Stage, Step
 from mcusim.report import Basis, LayerInfo
 from mcusim.runtimes import Kernel, Runtime
-from mcusim.runtimes.refusals import add_refused
+from mcusim.runtimes.refusals import add_refused, idle_nodes
 
 __all__ = [
     "UNTOLD",
@@ -270,8 +270,10 @@ _KernelNotes = tuple[dict[str, list[str]], dict[str, list[str]]]
 def _kernel_notes(program: Program, runtime: Runtime, troubled: Sequence[tuple[int, Kernel]]) -> _KernelNotes:
     missing: dict[str, list[str]] = {}
     caveats: dict[str, list[str]] = {}
-    nodes = program.graph.nodes
+    nodes, idle = program.graph.nodes, idle_nodes(program, runtime)
     for index, kernel in troubled:
+        if index in idle:
+            continue
         by_reason, why = (caveats, kernel.caveat) if kernel.supported else (missing, kernel.why)
         by_reason.setdefault(why, []).append(nodes[index].name)
     add_refused(missing, program, runtime)

@@ -152,15 +152,34 @@ def _wanted(slot: _Slot, inputs: Sequence[TensorType | None]) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conditions:
-    """What one kernel asks. forms: element types.   shapes, numbers: rules beyond types."""
+    """What one kernel asks. forms: element types.   shapes, numbers: rules beyond types.
+
+    prepared: forms, one of which a node must meet to be set up; the kernel asks for `forms` when it runs. () where
+        set-up asks for those.   late: rules that are asked for only when it runs.
+    """
 
     forms: tuple[_Form, ...]
     shapes: tuple[ShapeRule, ...] = ()
     numbers: tuple[NumberRule, ...] = ()
+    prepared: tuple[_Form, ...] = ()
+    late: tuple[ShapeRule | NumberRule, ...] = ()
 
     @classmethod
-    def of(cls, *forms: str, shapes: tuple[ShapeRule, ...] = (), numbers: tuple[NumberRule, ...] = ()) -> Conditions:
-        return cls(tuple(_form(text) for text in forms), shapes, numbers)
+    def of(
+        cls,
+        *forms: str,
+        shapes: tuple[ShapeRule, ...] = (),
+        numbers: tuple[NumberRule, ...] = (),
+        prepared: tuple[str, ...] = (),
+        late: tuple[ShapeRule | NumberRule, ...] = (),
+    ) -> Conditions:
+        return cls(tuple(map(_form, forms)), shapes, numbers, tuple(map(_form, prepared)), late)
+
+    def at_set_up(self) -> Conditions:
+        """What is asked of a node that is set up and never runs."""
+        shapes = tuple([rule for rule in self.shapes if rule not in self.late])
+        numbers = tuple([rule for rule in self.numbers if rule not in self.late])
+        return Conditions(self.prepared or self.forms, shapes, numbers)
 
     def broken_types(self, signature: Signature) -> str:
         """What types and counts break, by the form that comes nearest; "" where one is met."""

@@ -14,9 +14,10 @@ from mcusim.schedule import StageKind
 
 __all__ = [
     "add_refused",
-    "border_refusals",
+    "beside_steps",
     "cannot_run",
     "cannot_start",
+    "idle_nodes",
     "missing_kernels",
     "missing_nodes",
     "refusals",
@@ -61,14 +62,19 @@ def cannot_start(program: Program, runtime: Runtime) -> list[str]:
     return sentences
 
 
-def _left_out_refusals(program: Program, runtime: Runtime) -> Iterator[Refusal]:
-    """Nodes without a kernel in subgraphs that nothing enters: an interpreter prepares them all."""
-    if not runtime.rules.plans_untouched:
-        return
-    for index in _left_out(program):
-        kernel = runtime.kernel(program.graph.nodes[index].signature)
-        if not kernel.supported:
-            yield Refusal(index, kernel.why)
+def idle_nodes(program: Program, runtime: Runtime) -> frozenset[int]:
+    """Nodes of which the runtime asks only that they can be set up: no inference comes to them."""
+    return program.idle_nodes if runtime.prepares is not None else frozenset()
+
+
+def beside_steps(program: Program, runtime: Runtime) -> Iterator[Refusal]:
+    """What no step shows: nodes that cannot be set up though they never run, subgraphs that do not go together with
+    what enters them, nodes refused anyway."""
+    idle = idle_nodes(program, runtime)
+    if runtime.prepares is not None and idle:
+        yield from runtime.prepares(program.graph, idle)
+    yield from border_refusals(program, runtime)
+    yield from [refusal for refusal in runtime.refuses(program.graph) if refusal.node not in idle]
 
 
 def border_refusals(program: Program, runtime: Runtime) -> Iterator[Refusal]:
@@ -88,23 +94,20 @@ def _left_out(program: Program) -> list[int]:
 
 
 def add_refused(missing: dict[str, list[str]], program: Program, runtime: Runtime) -> None:
-    """Add to the nodes without a kernel what no step shows: subgraphs that nothing enters or that do not go together
-    with what enters them, nodes refused anyway."""
-    inside = (*_left_out_refusals(program, runtime), *border_refusals(program, runtime))
-    for index, why in (*inside, *runtime.refuses(program.graph)):
+    """Add to the nodes without a kernel what no step shows."""
+    for index, why in beside_steps(program, runtime):
         missing.setdefault(why, []).append(program.graph.nodes[index].name)
 
 
 def missing_nodes(program: Program, runtime: Runtime) -> Iterator[Refusal]:
     """The nodes of a program that the runtime has no kernel for, then those that it refuses all the same."""
+    idle = idle_nodes(program, runtime)
     for stage in program.stages:
         for step in stage.steps:
             kernel = runtime.kernel_in(stage.kind, step.signature)
-            if step.node != ABSENT and not kernel.supported:
+            if step.node != ABSENT and not kernel.supported and step.node not in idle:
                 yield Refusal(step.node, kernel.why)
-    yield from _left_out_refusals(program, runtime)
-    yield from border_refusals(program, runtime)
-    yield from runtime.refuses(program.graph)
+    yield from beside_steps(program, runtime)
 
 
 def missing_kernels(program: Program, runtime: Runtime) -> dict[str, list[str]]:

@@ -146,7 +146,9 @@ class Runtime:
     weight_bits, activation_bits: widths that its kernels take.
     kernel: which function serves a node.   patch_kernel: which serves it in a patch, where that is another.
     refuses: nodes that have a kernel by their signature, and still cannot run: for their scales and zero points, or
-    for what stands around them.   needs: nodes that need a release not older than one, where history tells.
+    for what stands around them.   prepares: of these nodes, which no inference comes to, those that keep a network
+    from being set up; None where nothing is set up.   needs: nodes that need a release not older than one, where
+    history tells.
     stages: kinds of stages that it runs; of others a report says what they would need, and warns.
     price_family: whose measurements price its kernels.   evidence: what the rules were checked against, and where
     that ends.
@@ -171,6 +173,7 @@ class Runtime:
     planner: Planner
     kernel: Callable[[Signature], Kernel]
     refuses: Callable[[Graph], Iterable[Refusal]] = _refuses_nothing
+    prepares: Callable[[Graph, Iterable[int]], Iterable[Refusal]] | None = None
     needs: Callable[[Graph], Iterable[Need]] = _needs_nothing
     patch_kernel: Callable[[Signature], Kernel] | None = None
     flash: Callable[[Graph], Flash]

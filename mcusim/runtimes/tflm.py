@@ -143,6 +143,7 @@ TFLM = register(
         planner=tflm_greedy,
         kernel=_kernel,
         refuses=REFERENCE_REFUSALS.of_numbers,
+        prepares=REFERENCE_REFUSALS.of_set_up,
         needs=needs,
         flash=_flash,
         flash_ledger=file_ledger,

@@ -105,6 +105,7 @@ TFLM_CMSIS_NN = register(
         planner=tflm_greedy,
         kernel=_kernel,
         refuses=CMSIS_NN_REFUSALS.of_numbers,
+        prepares=CMSIS_NN_REFUSALS.of_set_up,
         needs=needs,
         flash=_flash,
         flash_ledger=file_ledger,

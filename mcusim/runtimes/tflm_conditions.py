@@ -74,7 +74,8 @@ def _pool() -> Conditions:
 
 
 def _extreme() -> Conditions:
-    return _of("float32|int8 int32 > =0", numbers=(same_quantisation(0, OUT, INT8),))
+    alike = same_quantisation(0, OUT, INT8)
+    return _of("float32|int8 int32 > =0", numbers=(alike,), prepared=("any int32 > any",), late=(alike,))
 
 
 def _block() -> Conditions:
@@ -82,7 +83,8 @@ def _block() -> Conditions:
 
 
 def _batch_block() -> Conditions:
-    return _of("float32|int8 int32 int32 > =0", shapes=(rank(0, 3, 4), rank(OUT, 3, 4)))
+    shapes = (rank(0, 3, 4), rank(OUT, 3, 4))
+    return _of("float32|int8 int32 int32 > =0", shapes=shapes, prepared=("any any any > =0",))
 
 
 def _lstm(weights: str, cell: str) -> str:
@@ -106,15 +108,17 @@ def _sum() -> Conditions:
             *_POSITIVE,
             activation_range,
         ),
+        prepared=("any any ... > any ...",),
     )
 
 
-_FLOAT_ONLY = _of("float32 > =0")
+_FLOAT_ONLY = _of("float32 > =0", prepared=("any > =0",))
 _SAME_FLOATS = _of("float32 > =0", shapes=(same_shape(0, OUT),))
 
 
 def _comparison(types: str) -> Conditions:
-    return _of(f"{types} any ... > any ...", "int8 any ... > any ...", numbers=(below_one(INT8),))
+    forms = (f"{types} any ... > any ...", "int8 any ... > any ...")
+    return _of(*forms, numbers=(below_one(INT8),), prepared=("any any ... > any ...",))
 
 
 _MOST = "float32|int16|int32|int64|int8"
@@ -128,6 +132,11 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             "int16 int8 int32|int64? > =0",
             shapes=(rank(0, 4, 6), rank(1, 4, 6), rank(OUT, 2, 7)),
             numbers=(quantised(0, INT8, INT16), quantised(1, INT8, INT16, channels=0), activation_range),
+            prepared=(
+                "float32 float32 any? > =0",
+                "int8 int8|int4 any? > =0",
+                "int16 int8 any? > =0",
+            ),
         ),
         "DEPTHWISE_CONV_2D": _of(
             "float32 float32 any? > any",
@@ -135,19 +144,41 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             "int16 int8 any? > int8|int16|uint8",
             shapes=(rank(0, 4, 7), rank(1, 4, 7), given_or_left_out(2)),
             numbers=(quantised(0, INT8, INT16), quantised(1, INT8, INT16, channels=3), activation_range),
+            prepared=(
+                "float32 float32 any? > any",
+                "int8 int8|int4 any? > int8|int16|uint8",
+                "int16 int8 any? > int8|int16|uint8",
+                "int16|int4|uint8 =0 any? > int8|int16|uint8|int4",
+            ),
         ),
         "TRANSPOSE_CONV": _of(
             "any float32 float32 any? > float32",
             "any int8 int8 any? > int8",
             "any int8|int16 int16 any? > int16",
             numbers=(quantised(2, INT8, INT16, at=2), quantised(1, INT8, INT16, channels=0, at=2)),
+            prepared=(
+                "any float32 float32 any? > any",
+                "any int4|int8|int16|uint8 =1 any? > int8|int16|uint8|int4",
+                "any int8 int16 any? > int8|int16|uint8",
+                "any int16 int8 any? > int8|int16|uint8",
+            ),
         ),
         "FULLY_CONNECTED": _of(
             "float32 float32 any? ... > =0 ...",
             "int8 int8|int4 any? ... > =0 ...",
             "int16 int8 any? ... > =0 ...",
             shapes=(_SHUFFLED,),
-            numbers=(bias_scale(2, 0, 1, 0.02, INT8, INT16), one_scale(1, DType.INT4, may_lack=True), activation_range),
+            numbers=(
+                bias_scale(2, 0, 1, 0.02, INT8, INT16, UINT8),
+                one_scale(1, DType.INT4, may_lack=True),
+                activation_range,
+            ),
+            prepared=(
+                "float32 float32 any? ... > =0 ...",
+                "uint8 int8|uint8 any? ... > =0 ...",
+                "int8 int8|int4 any? ... > =0 ...",
+                "int16 int8 any? ... > =0 ...",
+            ),
         ),
         "BATCH_MATMUL": _of(
             "float32|int8|int16 =0 > =0", shapes=(rank(0, 2, 5), rank(1, 2, 5)), numbers=(no_zero_points(INT16),)
@@ -171,6 +202,7 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
                 variable(19),
                 lstm_states,
             ),
+            prepared=(_lstm("any any", "float32|int16"),),
         ),
         # Windows
         "AVERAGE_POOL_2D": _pool(),
@@ -195,15 +227,16 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             "float32|int8 > =0",
             shapes=(same_shape(0, OUT),),
             numbers=(fixed_output(16 / 256, 127, INT8), quantised(0, INT8), softmax_range),
+            prepared=("any > =0",),
         ),
         "L2_NORMALIZATION": _of("float32|int8 > =0", shapes=(rank(0, 0, 4), NO_ACTIVATION)),
-        "MEAN": _of("float32|int8|int16 int32 > any"),
-        "SUM": _of("float32|int8|int16 int32 > =0"),
+        "MEAN": _of("float32|int8|int16 int32 > any", prepared=("any int32 > any",)),
+        "SUM": _of("float32|int8|int16 int32 > =0", prepared=("any int32 > any",)),
         "REDUCE_MAX": _extreme(),
         "REDUCE_MIN": _extreme(),
-        "REDUCE_ALL": _of("bool int32 > =0"),
-        "ARG_MAX": _of("float32|int8 int32 ... > int32 ..."),
-        "ARG_MIN": _of("float32|int8 int32 ... > int32 ..."),
+        "REDUCE_ALL": _of("bool int32 > =0", prepared=("bool int32 > any",)),
+        "ARG_MAX": _of("float32|int8 int32 ... > int32 ...", prepared=("any any ... > any ...",)),
+        "ARG_MIN": _of("float32|int8 int32 ... > int32 ...", prepared=("any any ... > any ...",)),
         "CUMSUM": _of(
             "float32|int8 int32 > =0",
             shapes=(rank(0, 1, 9), same_shape(0, OUT)),
@@ -216,16 +249,20 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             "float32|int8|int16 =0 > any",
             "int32 =0 > float32|int16|int32|int8",
             numbers=(no_zero_points(INT16), activation_range),
+            prepared=("any =0 > any",),
         ),
-        "DIV": _of("float32|int8|int32 =0 ... > =0 ...", numbers=(activation_range,)),
+        "DIV": _of(
+            "float32|int8|int32 =0 ... > =0 ...", numbers=(activation_range,), prepared=("any =0 ... > =0 ...",)
+        ),
         "SQUARED_DIFFERENCE": _of(
             "any =0 > float32|int16|int32|int8",
             numbers=(quantised(0, INT8, INT16), quantised(1, INT8, INT16), no_zero_points(INT16), *_POSITIVE),
+            prepared=("any =0 > any",),
         ),
-        "MAXIMUM": _of(f"any any ... > {_MOST} ..."),
-        "MINIMUM": _of(f"any any ... > {_MOST} ..."),
-        "FLOOR_DIV": _of("float32 =0 > =0"),
-        "FLOOR_MOD": _of("float32 =0 > =0"),
+        "MAXIMUM": _of(f"any any ... > {_MOST} ...", prepared=("any any ... > any ...",)),
+        "MINIMUM": _of(f"any any ... > {_MOST} ...", prepared=("any any ... > any ...",)),
+        "FLOOR_DIV": _of("float32 =0 > =0", prepared=("any =0 > =0",)),
+        "FLOOR_MOD": _of("float32 =0 > =0", prepared=("any =0 > =0",)),
         "EQUAL": _comparison("bool|float32|int32|int64"),
         "NOT_EQUAL": _comparison("bool|float32|int32|int64"),
         "GREATER": _comparison("float32|int16|int32|int64"),
@@ -239,57 +276,99 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             shapes=(each_like(0),),
             numbers=(alike_inputs(INT8), quantised(OUT, INT8), sum_scale(20, INT8)),
         ),
-        "SELECT_V2": _of("bool float32|int8|int16 =1 > any"),
+        "SELECT_V2": _of("bool float32|int8|int16 =1 > any", prepared=("bool any =1 > any",)),
         # Element by element, one input
         **dict.fromkeys(("LOG", "SIN", "COS", "SQRT", "SQUARE"), _FLOAT_ONLY),
         **dict.fromkeys(("EXP", "CEIL", "ROUND"), _SAME_FLOATS),
-        "FLOOR": _of("float32 ... > any ..."),
-        "NEG": _of("float32 ... > any ..."),
+        "FLOOR": _of("float32 ... > any ...", prepared=("any ... > any ...",)),
+        "NEG": _of("float32 ... > any ...", prepared=("any ... > any ...",)),
         "ABS": _of(
-            "float32|int8|int16 > =0", numbers=(quantised(0, INT8), quantised(OUT, INT8, INT16), no_zero_points(INT16))
+            "float32|int8|int16 > =0",
+            numbers=(quantised(0, INT8), quantised(OUT, INT8, INT16), no_zero_points(INT16)),
+            prepared=("any > =0",),
         ),
-        "RSQRT": _of("float32|int8|int16 > =0", numbers=(quantised(0, INT8), quantised(OUT, INT8, INT16))),
-        "LOGICAL_NOT": _of("bool > =0"),
-        "ZEROS_LIKE": _of("float32|int32|int64|int8 > any"),
-        "RELU": _of("float32|int8|int16 ... > any ...", numbers=(no_zero_points(INT16),)),
-        "RELU6": _of("float32|int8|int16 ... > any ..."),
-        "LEAKY_RELU": _of("float32|int8|int16 > =0"),
-        "PRELU": _of("float32|int8|int16 any ... > !int16 ...", "float32|int8|int16 int8 ... > int16 ..."),
-        "ELU": _of("float32|int8 > =0"),
-        "LOGISTIC": _of("float32|int8|int16 ... > =0 ...", numbers=(fixed_output(None, -128, INT8), *logistic_range())),
-        "TANH": _of("float32|int8|int16 > =0", numbers=logistic_range()),
-        "HARD_SWISH": _of("float32|int8 > any", numbers=(below_power(1 / 128, INT8),)),
+        "RSQRT": _of(
+            "float32|int8|int16 > =0",
+            numbers=(quantised(0, INT8), quantised(OUT, INT8, INT16), no_zero_points(INT16)),
+            prepared=("any > =0",),
+        ),
+        "LOGICAL_NOT": _of("bool > =0", prepared=("any > =0",)),
+        "ZEROS_LIKE": _of("float32|int32|int64|int8 > any", prepared=("any > any",)),
+        "RELU": _of(
+            "float32|int8|int16 ... > any ...", numbers=(no_zero_points(INT16),), prepared=("any ... > any ...",)
+        ),
+        "RELU6": _of("float32|int8|int16 ... > any ...", prepared=("any ... > any ...",)),
+        "LEAKY_RELU": _of("float32|int8|int16 > =0", prepared=("any > =0",)),
+        "PRELU": _of(
+            "float32|int8|int16 any ... > !int16 ...",
+            "float32|int8|int16 int8 ... > int16 ...",
+            prepared=(
+                "any any ... > !int16 ...",
+                "any int8 ... > int16 ...",
+            ),
+        ),
+        "ELU": _of("float32|int8 > =0", prepared=("any > =0",)),
+        "LOGISTIC": _of(
+            "float32|int8|int16 ... > =0 ...",
+            numbers=(fixed_output(None, -128, INT8), *logistic_range()),
+            prepared=("any ... > =0 ...",),
+        ),
+        "TANH": _of("float32|int8|int16 > =0", numbers=logistic_range(), prepared=("any > =0",)),
+        "HARD_SWISH": _of("float32|int8 > any", numbers=(below_power(1 / 128, INT8),), prepared=("any > any",)),
         "QUANTIZE": _of(
             "float32|int16|int32|int8 > int16",
             "float32|int16|int32|int8|uint8 > int8",
             "int16|int8 > int32",
             "int8 > uint8",
             numbers=(one_scale(OUT, INT8, INT16, INT32, UINT8),),
+            prepared=("float32|int16|int32|int8|uint8 > int8|int16|int32|uint8",),
         ),
         "DEQUANTIZE": _of("int8|int16|uint8 > float32"),
-        "CAST": _of("bool|float32|int16|int32|int8|uint32 > bool|float32|int16|int32|int8|uint32"),
+        "CAST": _of(
+            "bool|float32|int16|int32|int8|uint32 > bool|float32|int16|int32|int8|uint32", prepared=("any > any",)
+        ),
         # Moving bytes
         "CONCATENATION": _of(
             "bool|float32|int8|int16|int32|int64 =0* > =0",
             shapes=(most_inputs(10), NO_ACTIVATION, rank(0, 0, 6)),
             numbers=(alike_inputs(INT8, with_output=True), no_zero_points(INT16)),
         ),
-        "PAD": _of("float32|int8|int16|int32 int32|uint32 =0? > =0", shapes=(constant(1), rank(0, 0, 5))),
+        "PAD": _of(
+            "float32|int8|int16|int32 int32|uint32 =0? > =0",
+            shapes=(constant(1), rank(0, 0, 5)),
+            prepared=("any int32|uint32 =0? > =0",),
+        ),
         "PADV2": _of(
             "float32|int8|int16|int32 int32|uint32 =0? > =0",
             shapes=(constant(1), rank(0, 0, 5)),
             numbers=(same_quantisation(2, OUT, INT8),),
+            prepared=("any int32|uint32 =0? > =0",),
         ),
-        "MIRROR_PAD": _of("any any ... > float32|int8 ...", shapes=(rank(1, 2, 2),)),
+        "MIRROR_PAD": _of(
+            "any any ... > float32|int8 ...", shapes=(rank(1, 2, 2),), prepared=("any any ... > any ...",)
+        ),
         "STRIDED_SLICE": _of(
             "any int32 int32 int32 > bool|float32|int16|int32|int8",
             shapes=(constant(1), constant(2), constant(3), rank(0, 0, 4), strided_output),
+            prepared=("any any int32 int32 > any",),
         ),
-        "SLICE": _of("bool|float32|int8|int16|int32 int32|int64 =1 > any", shapes=(rank(0, 0, 4),)),
+        "SLICE": _of(
+            "bool|float32|int8|int16|int32 int32|int64 =1 > any",
+            shapes=(rank(0, 0, 4),),
+            prepared=("any any any > any",),
+        ),
         "RESHAPE": _of("any any? > =0"),
-        "SQUEEZE": _of("any > any", shapes=(same_bytes, squeezes_ones)),
-        "EXPAND_DIMS": _of("float32|int8|int16 int32 > any", shapes=(constant(1), rank(1, 0, 1), elements(1, 1))),
-        "TRANSPOSE": _of("float32|int8|int16 int32 > =0", shapes=(constant(1), rank(0, 1, 5), rank(1, 1, 1))),
+        "SQUEEZE": _of("any > any", shapes=(same_bytes, squeezes_ones), late=(same_bytes,)),
+        "EXPAND_DIMS": _of(
+            "float32|int8|int16 int32 > any",
+            shapes=(constant(1), rank(1, 0, 1), elements(1, 1)),
+            prepared=("any int32 > any",),
+        ),
+        "TRANSPOSE": _of(
+            "float32|int8|int16 int32 > =0",
+            shapes=(constant(1), rank(0, 1, 5), rank(1, 1, 1)),
+            prepared=("any any > =0",),
+        ),
         "SPACE_TO_DEPTH": _block(),
         "DEPTH_TO_SPACE": _block(),
         "SPACE_TO_BATCH_ND": _batch_block(),
@@ -305,21 +384,38 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         "DYNAMIC_UPDATE_SLICE": _of(
             "float32|int8|int16|int32 =0 int32|int64 > any",
             shapes=(rank(2, 1, 1), entry_an_axis(2, 0), same_rank(1, 0)),
+            prepared=("any =0 int32|int64 > any",),
         ),
-        "SHAPE": _of("any > int32"),
-        "SPLIT": _of("int32|int64 float32|int8|int16|int32 ... > any any*", shapes=(constant(0),)),
-        "SPLIT_V": _of("float32|int8|int16|int32 any int32|int64 > any any*", shapes=(constant(2),)),
-        "PACK": _of(f"any any* > {_MOST}"),
-        "UNPACK": _of("float32|int8|int16|int32 ... > any any*"),
-        "RESIZE_BILINEAR": _of("any int32 > float32|int8", shapes=(constant(1), rank(0, 4, 4), rank(1, 1, 1))),
+        "SHAPE": _of("any > int32", prepared=("any > any",)),
+        "SPLIT": _of(
+            "int32|int64 float32|int8|int16|int32 ... > any any*",
+            shapes=(constant(0),),
+            prepared=("any any ... > any any*",),
+        ),
+        "SPLIT_V": _of(
+            "float32|int8|int16|int32 any int32|int64 > any any*",
+            shapes=(constant(2),),
+            prepared=("any any any > any any*",),
+        ),
+        "PACK": _of(f"any any* > {_MOST}", prepared=("any any* > any",)),
+        "UNPACK": _of("float32|int8|int16|int32 ... > any any*", prepared=("any ... > any any*",)),
+        "RESIZE_BILINEAR": _of(
+            "any int32 > float32|int8",
+            shapes=(constant(1), rank(0, 4, 4), rank(1, 1, 1)),
+            prepared=("any int32 > any",),
+        ),
         "RESIZE_NEAREST_NEIGHBOR": _of(
-            "any int32 > float32|int8|int16", shapes=(constant(1), rank(0, 4, 4), rank(1, 1, 1))
+            "any int32 > float32|int8|int16",
+            shapes=(constant(1), rank(0, 4, 4), rank(1, 1, 1)),
+            prepared=("any int32 > any",),
         ),
         "REVERSE_V2": _of(
             "bool|float32|int8|int16|int32|int64|uint8 int32 > =0", shapes=(rank(0, 1, 6), rank(1, 1, 1))
         ),
         "FILL": _of(
-            "int8|int16|int32|int64 float32|int8|int32 ... > =1 ...", shapes=(constant(0), rank(0, 1, 1), rank(1, 0, 0))
+            "int8|int16|int32|int64 float32|int8|int32 ... > =1 ...",
+            shapes=(constant(0), rank(0, 1, 1), rank(1, 0, 0)),
+            prepared=("any any ... > =1 ...",),
         ),
         "BROADCAST_TO": _of("any int32|int64 > =0", shapes=(constant(1), rank(0, 0, 5), rank(1, 1, 1))),
         "BROADCAST_ARGS": _of("int32|int64 =0 > =0", shapes=(rank(0, 1, 1), rank(1, 1, 1), rank(OUT, 1, 1))),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from mcusim.graph import DType, Graph, Signature, TensorType
@@ -26,6 +26,18 @@ class Refuser:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.refusal = lru_cache(SIGNATURES_KEPT)(self._refusal)
+        self._setting_up: Refuser | None = None
+
+    def of_set_up(self, graph: Graph, nodes: Iterable[int]) -> Iterator[Refusal]:
+        """Of nodes that are set up and never run, those that keep a network from being set up."""
+        if self._setting_up is None:
+            self._setting_up = Refuser({op: conditions.at_set_up() for op, conditions in self.table.items()})
+        idle = frozenset(nodes)
+        for index in sorted(idle):
+            why = self._setting_up.refusal(graph.nodes[index].signature)
+            if why:
+                yield Refusal(index, why)
+        yield from [refusal for refusal in self._setting_up.of_numbers(graph) if refusal.node in idle]
 
     def _refusal(self, signature: Signature) -> str:
         """Why it cannot run a node whatever its numbers are; "" if it can."""
