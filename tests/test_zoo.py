@@ -281,3 +281,8 @@ def test_one_convolution_of_the_released_file_has_no_pad() -> None:
         "PAD": 54,
         "RESHAPE": 1,
     }
+
+
+def test_a_network_is_found_by_its_own_name_without_reading_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo, "aliases", lambda: pytest.fail("all files are read"))
+    assert zoo.resolve("MCUNet_in3") == "mcunet-in3"

@@ -174,7 +174,8 @@ def resolve(name: str) -> str:
 
     Raises ModelError if there is none.
     """
-    own_name = _by_key().get(_key(name))
+    key = _key(name)
+    own_name = _own_names().get(key) or _alias_names().get(key)
     if own_name is None:
         known = (*_all_names(), *aliases())
         raise ModelError(
@@ -306,9 +307,15 @@ def _file(name: str) -> _File:
 
 
 @cache
-def _by_key() -> Mapping[str, str]:
-    """Own name by the key of every name, own names first."""
-    return {_key(alias): name for alias, name in aliases().items()} | {_key(name): name for name in _all_names()}
+def _own_names() -> Mapping[str, str]:
+    """Own name by its key. No file is read for that."""
+    return {_key(name): name for name in _all_names()}
+
+
+@cache
+def _alias_names() -> Mapping[str, str]:
+    """Own name by the key of every other name. Other names are in the files, so all of them are read."""
+    return {_key(alias): name for alias, name in aliases().items()}
 
 
 def _key(name: str) -> str:
