@@ -17,7 +17,7 @@ from mcusim.pricing.prices import coefficients
 from mcusim.question.question import Question
 from mcusim.runtimes import RUNTIMES
 from mcusim.schedule import LAYER
-from mcusim.searching import best_of, front_of
+from mcusim.searching import best_of, fewest_bytes, front_of
 from mcusim.searching.uncut import layers_are_cheapest
 
 BOARD = "stm32h743"
@@ -59,6 +59,7 @@ def test_best_equals_that_of_the_front(runtime, place, uncompiled, monkeypatch):
             best, nearest = best_of(question, kinds=kinds)
             assert best == front.best, (seed, budget)
             assert nearest == (front.best or front.nearest), (seed, budget)
+            assert fewest_bytes(question, kinds=kinds) == min([point.peak_bytes for point in front.points])
             if budget == layer_bytes and is_told(graph, runtime, moves_input=place is None):
                 assert front.points[0].schedule == LAYER
                 shortcuts += 1

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from mcusim import searching
 from mcusim.boards.board import Board
 from mcusim.errors import McusimError
 from mcusim.graph import Graph
@@ -14,9 +15,11 @@ from mcusim.lowering.reorder import reorder
 from mcusim.lowering.rules import InputPlace
 from mcusim.planners import PLANNERS
 from mcusim.question.arguments import the_budgets
+from mcusim.question.question import Question
 from mcusim.report import Report
 from mcusim.runtimes import Runtime
-from mcusim.searching import Front, search
+from mcusim.schedule import LAYER
+from mcusim.searching import best_schedule
 from mcusim.simulation.simulate import simulate
 
 __all__ = ["Limits", "Way", "cut", "external", "fewest_bytes", "reordered", "replanned"]
@@ -125,34 +128,33 @@ def external(way: Way) -> Way | None:
 
 def cut(way: Way) -> Way | None:
     """The way with the cheapest schedule that the runtime can run and that fits, or the smallest there is."""
-    front = _front(way)
-    if front is None:
+    if way.runtime is None or not way.runtime.cut_stages:
         return None
-    schedule = str((front.best or front.nearest).schedule)
-    return None if schedule == "layer" else replace(way, schedule=schedule)
+    try:
+        schedule, _ = best_schedule(_question(way), kinds=way.runtime.cut_stages)
+    except McusimError:
+        return None
+    return None if schedule == LAYER else replace(way, schedule=str(schedule))
 
 
 def fewest_bytes(way: Way) -> float:
     """SRAM that the way takes under the schedule that takes least; infinite where none is known."""
-    front = _front(way)
-    return math.inf if front is None else min([point.peak_bytes for point in front.points], default=math.inf)
-
-
-def _front(way: Way) -> Front | None:
-    """The schedules worth having of a way, None where its runtime runs in no pieces or the search does not answer."""
     if way.runtime is None or not way.runtime.cut_stages:
-        return None
-    budgets = the_budgets(way.board, way.limits.sram_bytes, what_if=True)
+        return math.inf
     try:
-        graph = reorder(way.graph, way.runtime.rules).graph if way.reorder else way.graph
-        return search(
-            graph,
-            profile=way.board,
-            runtime=way.runtime,
-            kinds=way.runtime.cut_stages,
-            input_place=way.input_place,
-            sram_budget_bytes=budgets.sram_bytes,
-            what_if=True,
-        )
+        return searching.fewest_bytes(_question(way), kinds=way.runtime.cut_stages)
     except McusimError:
-        return None
+        return math.inf
+
+
+def _question(way: Way) -> Question:
+    """Which schedule is best for a way. Raises McusimError where its budget is none."""
+    assert way.runtime is not None
+    return Question(
+        model=reorder(way.graph, way.runtime.rules).graph if way.reorder else way.graph,
+        profile=way.board,
+        runtime=way.runtime,
+        input_place=way.input_place,
+        sram_budget_bytes=the_budgets(way.board, way.limits.sram_bytes, what_if=True).sram_bytes,
+        what_if=True,
+    )

@@ -48,6 +48,7 @@ __all__ = [
     "Space",
     "best_of",
     "best_schedule",
+    "fewest_bytes",
     "front_of",
     "prices_of",
     "search",
@@ -250,14 +251,18 @@ def best_schedule(question: Question, *, kinds: Iterable[StageKind | str] = CUT_
     return schedule, fits
 
 
+def fewest_bytes(question: Question, *, kinds: Iterable[StageKind | str] = CUT_KINDS) -> int:
+    """SRAM that a network takes under the schedule of its front that takes least."""
+    placer, space, input_place = _placing(question, kinds)
+    runtime = placer.runtime
+    front = _front(placer.graph, runtime, placer.prices or MACS_ONLY, space, input_place) if space.kinds else []
+    return placer.peak_bytes(*(placer.nearest(front) if front else (LAYER, input_place or runtime.rules.input_place)))
+
+
 def _sought(question: Question, kinds: Iterable[StageKind | str]) -> tuple[_Placer, Schedule, InputPlace, bool]:
     """The cheapest schedule that fits, or else the nearest to fitting; where its input is, and whether it fits."""
-    settled = question.settled()
-    graph, board, runtime = settled.graph, settled.board, settled.runtime
-    space = _space(_STAGES, _GRID, _cuts(graph, kinds))
-    input_place = None if settled.wished_place is None else settled.input_place()
-    known = prices_of(graph, runtime, board)
-    placer = _Placer(graph, board, runtime, known, settled.budgets.sram_bytes)
+    placer, space, input_place = _placing(question, kinds)
+    graph, runtime, known = placer.graph, placer.runtime, placer.prices
     layer_place = input_place or runtime.rules.input_place
     fits = placer.fits(placer.peak_bytes(LAYER, layer_place))
     if not space.kinds:
@@ -278,6 +283,16 @@ def _sought(question: Question, kinds: Iterable[StageKind | str]) -> tuple[_Plac
         if placer.fits(placer.least_bytes(total_bytes)) and placer.fits(placer.peak_bytes(schedule, where)):
             return placer, schedule, where, True
     return placer, *(placer.nearest(front) if front else (LAYER, layer_place)), False
+
+
+def _placing(question: Question, kinds: Iterable[StageKind | str]) -> tuple[_Placer, Space, InputPlace | None]:
+    """What places the schedules of a question, their space, and where the input lies: None for either place."""
+    settled = question.settled()
+    graph, board, runtime = settled.graph, settled.board, settled.runtime
+    space = _space(_STAGES, _GRID, _cuts(graph, kinds))
+    input_place = None if settled.wished_place is None else settled.input_place()
+    known = prices_of(graph, runtime, board)
+    return _Placer(graph, board, runtime, known, settled.budgets.sram_bytes), space, input_place
 
 
 def _cuts(graph: Graph, kinds: Iterable[StageKind | str]) -> Iterable[StageKind | str]:
