@@ -486,3 +486,18 @@ def test_a_word_that_only_looks_like_a_question_for_help_is_answered() -> None:
     answered = run("fit", "mcunet-vww0", "--profile", "-h")
     assert (answered.code, answered.out) == (2, "")
     assert "no board called '-h'" in answered.err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="counts the threads of this process as Linux lists them"
+)
+def test_linear_algebra_keeps_to_one_core() -> None:
+    """Its threads wait by spinning: a quarter of the processor time of `mcusim run`."""
+    code = (
+        "import os; from mcusim.cli import main; main(['run', '--profile', 'stm32f412', '--json', os.devnull]); "
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    free = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=free)
+    assert done.stdout.splitlines()[-1] == "1"

@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 from mcusim.boundary.wording import in_shell, without_options
 from mcusim.cli.memory import limits_kept
-from mcusim.cli.shell import complain, replace_unprintable, silence
+from mcusim.cli.shell import complain, one_thread, replace_unprintable, silence
 from mcusim.cli.signatures import UNANSWERED, signature_of
 from mcusim.cli.usage import UsageError, explain
 from mcusim.errors import McusimError
@@ -229,6 +229,7 @@ def _returned(words: Sequence[str]) -> object:
 def answer(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. Nothing that goes wrong shows a traceback."""
     replace_unprintable()
+    one_thread()
     words = _with_bare_json(sys.argv[1:] if args is None else args)
     try:
         with limits_kept():

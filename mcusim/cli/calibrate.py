@@ -14,7 +14,6 @@ from mcusim.cli.shell import (
     complain,
     document,
     glyphs,
-    one_thread,
     refuse_overwriting,
     refuse_same_target,
     show,
@@ -83,7 +82,6 @@ def calibrate(
       mcusim calibrate layers.csv --model mcunet-vww0 --profile nrf52840 --runtime tflm -o own.json
       mcusim run model.tflite --profile my_board.toml --runtime tflm-cmsis-nn --calibration mine.json
     """
-    one_thread()
 
     refuse_same_target(output=output, json=json)
     refuse_overwriting((measured, model), output=output, json=json)

@@ -6,7 +6,7 @@ from typing import Annotated, TypedDict
 
 from mcusim.cli.documents import SystemDocument, Versioned, system_document
 from mcusim.cli.options import JSON, named_board, option
-from mcusim.cli.shell import document, glyphs, one_thread, show, terminal_width, write_output
+from mcusim.cli.shell import document, glyphs, show, terminal_width, write_output
 from mcusim.errors import InputError
 from mcusim.pricing.evidence import SystemEvidence, systems_behind
 from mcusim.pricing.stored import package_calibration
@@ -56,7 +56,6 @@ def evidence(
       mcusim evidence --runtime x-cube-ai --profile stm32h747
       mcusim run mcunet-in3 --profile stm32h743 --why-time
     """
-    one_thread()
     family = None if runtime is None else find_runtime(runtime).price_family
     version, _, build = (find_runtime(runtime).asked_version if runtime else "").partition("+")
     board = None if profile is None else named_board(profile).name

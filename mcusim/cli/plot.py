@@ -30,7 +30,6 @@ from mcusim.cli.sheets import front_csv, layers_csv, maps_csv, tenants_csv, vali
 from mcusim.cli.shell import (
     STDOUT,
     document,
-    one_thread,
     refuse_overwriting,
     refuse_same_target,
     write_bytes,
@@ -170,7 +169,6 @@ def validation(
     Example:
       mcusim plot validation -o validation.svg
     """
-    one_thread()
 
     kind = _kind(output, data)
     families = predictions(Group.FAMILIES)

@@ -14,7 +14,6 @@ from mcusim.cli.shell import (
     STDOUT,
     document,
     glyphs,
-    one_thread,
     refuse_same_target,
     show,
     terminal_width,
@@ -94,7 +93,6 @@ def validate(
       mcusim validate --systems all --csv validation.csv
       mcusim plot validation -o validation.svg
     """
-    one_thread()
 
     refuse_same_target(json=json, csv=csv)
     least = _least(systems)
