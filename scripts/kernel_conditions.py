@@ -56,6 +56,7 @@ DELIBERATE = MappingProxyType(
         ("SPLIT_V", "types"): "the axis is read as int32, whatever it is",
         ("PAD", "types"): "paddings are read as int32, whatever they are",
         ("PADV2", "types"): "paddings are read as int32, whatever they are",
+        ("MIRROR_PAD", "types"): "paddings are read as int32 or int64, and of another type as nothing",
     }
 )
 """Where TFLM runs on bytes that mean something else, and mcusim refuses: (operator, kind of variant) -> why."""

@@ -138,3 +138,28 @@ def test_a_fused_bound_that_is_no_int32_is_refused(line: str, activation: int) -
     refused = list(refusals_of(parse_tflite(network.content(), name="one", where="one"), RUNTIMES["tflm"]))
     assert answer.runs is not bool(refused), (answer.said, refused)
     assert bool(refused) is (activation == 3 or not answer.runs)
+
+
+UNSIGNED = (
+    "BATCH_TO_SPACE_ND",
+    "SPACE_TO_BATCH_ND",
+    "SLICE",
+    "SPLIT",
+    "SPLIT_V",
+    "STRIDED_SLICE",
+    "TRANSPOSE",
+    "PADV2",
+)
+
+
+@pytest.mark.slow
+def test_unsigned_positions_are_read_as_signed_ones() -> None:
+    """Axes, begins, sizes and paddings of uint32 are the same bits: TFLM runs them, and so does mcusim."""
+    chosen = [
+        each
+        for each in all_variants(UNSIGNED)
+        if each.network.label.endswith((" uint32", "int32 as uint32")) and "output" not in each.network.label
+    ]
+    trials = [trial for trial in tried(chosen) if trial.answer.runs]
+    assert differences(trials) == []
+    assert sum(trial.said is Said.RUNS for trial in trials) > 15

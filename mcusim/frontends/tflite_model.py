@@ -39,7 +39,7 @@ _EXPORT_AGAIN = "download, copy or export the model again"
 _FIXED_SHAPES = "export it with fixed shapes: give the converter a concrete input shape, batch 1"
 _SCALED = frozenset({DType.INT4, DType.INT8, DType.UINT8, DType.INT16, DType.UINT16, DType.INT2, DType.UINT4})
 """Element types that mean nothing without a scale."""
-_VALUE_TYPES = frozenset({DType.INT32, DType.INT64})
+_VALUE_TYPES = frozenset({DType.INT32, DType.INT64, DType.UINT32})
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +257,8 @@ def _tensor(file: _File, table: Table, index: int, uses: _Uses) -> Tensor:
         raise ModelError(f"has no elements: its shape is {shape}", where=where, fix=_FIXED_SHAPES)
     values = None
     if elements is not None and index in uses.as_values and dtype in _VALUE_TYPES and elements.size <= VALUES_KEPT:
-        values = tuple(elements.ravel().tolist())
+        signed = elements.view("<i4") if dtype is DType.UINT32 else elements  # kernels read these as int32
+        values = tuple(signed.ravel().tolist())
     is_constant = elements is not None
     quantization = _quantization(table, shape, dtype, where, is_constant)
     return Tensor(name, tensor_type(shape, dtype, is_constant, values), quantization, elements, is_variable)

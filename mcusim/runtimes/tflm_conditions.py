@@ -84,7 +84,7 @@ def _block() -> Conditions:
 
 def _batch_block() -> Conditions:
     shapes = (rank(0, 3, 4), rank(OUT, 3, 4))
-    return _of("float32|int8 int32 int32 > =0", shapes=shapes, prepared=("any any any > =0",))
+    return _of("float32|int8 int32|uint32 int32|uint32 > =0", shapes=shapes, prepared=("any any any > =0",))
 
 
 def _lstm(weights: str, cell: str) -> str:
@@ -345,15 +345,16 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             prepared=("any int32|uint32 =0? > =0",),
         ),
         "MIRROR_PAD": _of(
-            "any any ... > float32|int8 ...", shapes=(rank(1, 2, 2),), prepared=("any any ... > any ...",)
+            "any !uint32 ... > float32|int8 ...", shapes=(rank(1, 2, 2),), prepared=("any any ... > any ...",)
         ),
         "STRIDED_SLICE": _of(
-            "any int32 int32 int32 > bool|float32|int16|int32|int8",
+            "any int32|uint32 int32|uint32 int32|uint32 > bool|float32|int16|int32|int8",
             shapes=(constant(1), constant(2), constant(3), rank(0, 0, 4), strided_output),
-            prepared=("any any int32 int32 > any",),
+            prepared=("any any any any > any",),
         ),
         "SLICE": _of(
-            "bool|float32|int8|int16|int32 int32|int64 =1 > any",
+            "bool|float32|int8|int16|int32 int32 int32|uint32 > any",
+            "bool|float32|int8|int16|int32 int64 int64 > any",
             shapes=(rank(0, 0, 4),),
             prepared=("any any any > any",),
         ),
@@ -365,7 +366,7 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             prepared=("any int32 > any",),
         ),
         "TRANSPOSE": _of(
-            "float32|int8|int16 int32 > =0",
+            "float32|int8|int16 int32|uint32 > =0",
             shapes=(constant(1), rank(0, 1, 5), rank(1, 1, 1)),
             prepared=("any any > =0",),
         ),
@@ -388,12 +389,12 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         ),
         "SHAPE": _of("any > int32", prepared=("any > any",)),
         "SPLIT": _of(
-            "int32|int64 float32|int8|int16|int32 ... > any any*",
+            "int32|int64|uint32 float32|int8|int16|int32 ... > any any*",
             shapes=(constant(0),),
             prepared=("any any ... > any any*",),
         ),
         "SPLIT_V": _of(
-            "float32|int8|int16|int32 any int32|int64 > any any*",
+            "float32|int8|int16|int32 any int32|int64|uint32 > any any*",
             shapes=(constant(2),),
             prepared=("any any any > any any*",),
         ),
