@@ -196,11 +196,10 @@ def _feeds(network: Network) -> Sequence[NDArray[np.generic]]:
 
 def _said(content: bytes) -> tuple[Said, str, int]:
     try:
-        graph = parse_tflite(content, name="variant", where="variant")
+        program = lower(parse_tflite(content, name="variant", where="variant"), LAYER, TFLM.rules)
+        reasons = [*(refused.why for refused in missing_nodes(program, TFLM)), *cannot_start(program, TFLM)]
     except McusimError as error:
         return Said.NOT_READ, error.what, 0
-    program = lower(graph, LAYER, TFLM.rules)
-    reasons = [*(refused.why for refused in missing_nodes(program, TFLM)), *cannot_start(program, TFLM)]
     if reasons:
         return Said.REFUSED, reasons[0], 0
     return Said.RUNS, "", place(program, TFLM.planner).arena_bytes
