@@ -363,7 +363,12 @@ def _recomputed(spans: list[Span], unclipped: list[Span]) -> AxisRow:
 
 
 def _carried(asked: list[Span]) -> AxisRow:
-    """Each piece computes only what no piece before it has; what this or a later one still asks for is held."""
+    """Each piece computes only what no piece before it has; what this or a later one still asks for is held.
+
+    Bands of 2 rows of a 3x3 convolution ask for rows 0..2, 1..4 and 3..5 (both ends included) of an input of 6. The
+    bands compute rows 0..2, 3..4 and 5. Before the second, row 0 is given up, as no one asks for it again: rows 1..4
+    are held, and 4 rows are the most that the line buffer must hold at once.
+    """
     oldest = []  # first element that this piece or a later one asks for
     still = max([span.stop for span in asked])
     for span in reversed(asked):

@@ -1,4 +1,16 @@
-"""The SRAM and flash of a Report: what is taken, in which banks, against which budget."""
+"""The SRAM and flash of a Report: what is taken, in which banks, against which budget.
+
+    peak_bytes = arena_bytes + scratch_bytes + persistent_bytes + setup_bytes
+
+    arena        the planner's: activations and planned working memory, gaps included
+    scratch      held beside it, as TinyEngine's im2col buffer
+    persistent   what the runtime keeps from start to end: TFLM's tensors and operator data, variables
+    setup        what an interpreter's arena must have on top, as it sets up in the bytes that it later runs in
+
+The layer that is blamed is the first step at which most is *alive*. Its bytes may be fewer than the arena's: the rest
+are gaps, which no layer takes. Whether it fits is True or False only where every part is known; where a part is a bound
+or unknown it is None, unless what is known is too much already.
+"""
 
 from __future__ import annotations
 
@@ -109,6 +121,7 @@ def sram_info(memory: PlacedNetwork, board: Board, budget_bytes: int) -> tuple[S
         scratch_bytes=placement.held_bytes,
         persistent_bytes=persistent_bytes,
         budget_bytes=budget_bytes,
+        # Too much is certain even where a part is missing; enough is not.
         fits=False if peak + (runtime.stack_bytes or 0) > budget_bytes else None if unknown else True,
         peak=_peak(program, alive_bytes),
         banks=_banks(board, peak, _at_peak(memory, persistent_bytes)),
@@ -277,6 +290,7 @@ def flash_info(
     sizes = (stored.model_bytes, weight_bytes, stored.code_bytes, total, budget_bytes)
     if total is None or stored.code_bytes is None:
         return FlashInfo(*sizes, None if at_least <= budget_bytes else False, stored.basis), tuple(warnings)
+    # The model's bytes are exact; only the code is an estimate, so only its error moves the verdict.
     error = 0 if firmware is not None else round(stored.code_bytes * runtime.code_error)
     low, high = total - error, total + error
     fits = True if high <= budget_bytes else False if low > budget_bytes else None

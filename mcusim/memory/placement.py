@@ -1,4 +1,16 @@
-"""Program + planner -> Placement: the offset of every buffer, and the bytes that this takes."""
+"""Program + planner -> Placement: the offset of every buffer, and the bytes that this takes.
+
+    0          arena_bytes      + held_bytes        + kept_bytes
+    | planned ... | held: kernels' working memory | variables that the runtime keeps |
+      the planner's      one after the other, each at its own alignment
+
+A planner sees lifetimes and shares bytes; what is held is there during every step, so it shares with nobody and needs
+no planner. The bytes of the third part are counted once, among what the runtime keeps (`persistent_bytes`), not here.
+
+Two things replace the planner's answer. A model file may carry its own plan, which TFLM follows without a look at
+lifetimes: `shared_bytes` says when that computes nonsense. And of a runtime that publishes no planner only the bytes
+that are alive at once are known: a lower bound, at which nothing could run.
+"""
 
 from __future__ import annotations
 
@@ -99,6 +111,7 @@ def _as_the_model_says(program: Program) -> Placement:
     known = [planned[buffer.tensor] if buffer.tensor != ABSENT else -1 for buffer in buffers]
     offsets = tflm_place_rest(buffers, known)
     placement = _placed(program, list(offsets[: len(program.buffers)]))
+    # Variables with an offset may lie above all else: then they, and no activation, set the size of the arena.
     least = peak_bytes(among, offsets[len(program.buffers) :]) if compiled is None else compiled.planned_bytes
     return replace(placement, arena_bytes=max(placement.arena_bytes, least))
 
@@ -130,6 +143,7 @@ def shared_bytes(program: Program, runtime: Runtime, placement: Placement) -> st
     for (a, a_low), (b, b_low) in combinations(placed, 2):
         together = a.first < b.end and b.first < a.end
         if together and a_low < b_low + b.size_bytes and b_low < a_low + a.size_bytes:
+            # A kernel that reads an element before it writes the same one may have both tensors at one address.
             if a_low == b_low and (_takes_over(program, a, b) or _takes_over(program, b, a)):
                 continue
             sentence = (
@@ -176,7 +190,7 @@ def refuse_shared_bytes(program: Program, runtime: Runtime, placement: Placement
 def _placed(program: Program, offsets: list[int]) -> Placement:
     buffers = program.buffers
     tops = [peak_bytes(buffers, offsets)]
-    kinds = [buffer[4] for buffer in buffers]
+    kinds = [buffer[4] for buffer in buffers]  # by number: a named field of a hundred thousand tuples is slow
     for kind in (BufferKind.HELD, BufferKind.PERSISTENT):
         top = tops[-1]
         for index in [index for index, each in enumerate(kinds) if each is kind] if kind in kinds else ():

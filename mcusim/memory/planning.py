@@ -1,4 +1,12 @@
-"""One network's arena: where its runtime puts the buffers, the minimal plan, and that plan as TFLM reads it."""
+"""One network's arena: where its runtime puts the buffers, the minimal plan, and that plan as TFLM reads it.
+
+Three sizes of one arena are told apart. The bytes alive at the fullest step are what any plan must have. The smallest
+plan may need more, as a buffer that outlives its neighbours leaves gaps; `best` says whether that is proved. The
+runtime's own plan may need more again. `excess` compares the last two, `fragmentation` the last with the first.
+
+The smallest plan can be written into a .tflite file (`offline_plan`): metadata with an offset a tensor, which TFLM
+takes instead of planning.
+"""
 
 from __future__ import annotations
 

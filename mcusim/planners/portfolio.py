@@ -2,6 +2,16 @@
 
 A block goes into a gap between those that are in its way: first fit takes the lowest, best fit the tightest. Blocks
 whose height changes are in each other's way only with the heights that they have while both are alive.
+
+    bytes |  ####            ####   C is to be placed, alive with A and B
+          |  #B##            #B##
+          |  ####   CCC      ####   first fit: C goes to 0, below A, if it fits there
+          |         CCC      CCCC   best fit: into the gap between A and B, if that is tighter
+          |  AAAA            AAAA
+          +-------------------------> steps
+
+No order is good for all networks, and each costs less than a millisecond: so all are tried until one meets the lower
+bound, behind which nothing is left to gain.
 """
 
 from __future__ import annotations
@@ -108,6 +118,8 @@ def place_each(
         lowest, best, best_room = 0, -1, -1
         for offset, mine, theirs in placed:
             room = offset - lowest
+            # `mine` is the height beside this one block. Beside another, further up, the block may be higher:
+            # a gap that is large enough below this one need not be free.
             if room >= mine and _holds(lowest, index, near, offsets):
                 if not tightest:
                     best = lowest
@@ -142,13 +154,13 @@ def _orders(blocks: Sequence[Block], near: Neighbours) -> Iterator[list[int]]:
     """Each order once. Ties fall to the earlier, then the longer life, so that renaming changes nothing."""
     crowd = [sum([mine * theirs for _, mine, theirs in row]) for row in near]
     keys: tuple[Callable[[int], tuple[int, ...]], ...] = (
-        lambda i: (-blocks[i].size_bytes,),
-        lambda i: (-blocks[i].size_bytes, -blocks[i].first),
-        lambda i: (-blocks[i].size_bytes * (blocks[i].end - blocks[i].first),),
-        lambda i: (blocks[i].first - blocks[i].end, -blocks[i].size_bytes),
-        lambda i: (-crowd[i],),
-        lambda i: (blocks[i].first, -blocks[i].size_bytes),
-        lambda i: (-blocks[i].end, -blocks[i].size_bytes),
+        lambda i: (-blocks[i].size_bytes,),  # the large first, as TFLM does: the small fill what they leave
+        lambda i: (-blocks[i].size_bytes, -blocks[i].first),  # the same from the network's end
+        lambda i: (-blocks[i].size_bytes * (blocks[i].end - blocks[i].first),),  # by area: bytes times steps
+        lambda i: (blocks[i].first - blocks[i].end, -blocks[i].size_bytes),  # the long-lived first: skips, outputs
+        lambda i: (-crowd[i],),  # those with the largest company first
+        lambda i: (blocks[i].first, -blocks[i].size_bytes),  # as they are made
+        lambda i: (-blocks[i].end, -blocks[i].size_bytes),  # as they die, from the end
     )
     seen = set()
     for key in keys:

@@ -1,4 +1,14 @@
-"""Program -> what each layer of it does and costs: the parts that a Report adds up."""
+"""Program -> what each layer of it does and costs: the parts that a Report adds up.
+
+A layer is a node of the graph; a step is what the runtime runs. The two differ in three ways, and each node gets a line
+all the same: a node that another step absorbed ("folded into CONV_2D"), one that only renames bytes ("none: same
+bytes"), and one that is left to the caller cost nothing. The other way round, a copy that only the runtime makes is no
+node: its cycles count with the layer that reads the copy.
+
+Facts about a node depend on its signature alone, so they are found once for each signature and looked up afterwards.
+Where all nodes run whole, as in most networks of a sweep, whole columns are looked up at once (`_plain_breakdown`): the
+general way and this one give the same numbers to the last bit.
+"""
 
 from __future__ import annotations
 
@@ -223,6 +233,7 @@ def breakdown(
             if copying is NO_CYCLES or fact.cycles is None:
                 facts_of[index] = fact
             else:
+                # The copy was made for this layer: it pays for it, and for its own work.
                 facts_of[index], copying = _repriced(fact, added(fact.cycles, copying)), NO_CYCLES
             sram_bytes[index] = alive + held_bytes
         time += len(indices)

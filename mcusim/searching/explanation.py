@@ -1,4 +1,13 @@
-"""Why a schedule: memory before and after, what is computed again, what its halos take, and which layer counts now."""
+"""Why a schedule: memory before and after, what is computed again, what its halos take, and which layer counts now.
+
+Patches of a 3x3 convolution overlap: of a map of 8 rows in two patches each computes 4 rows of the output, but reads
+rows 0..4 and 3..7 of its input. Rows 3 and 4 are the halo. The layer that makes them computes 5 + 5 rows instead of 8,
+which is a `factor` of 1.25; it grows with every kernel between a layer and the stage's end. Bands compute nothing
+twice; they keep the rows in line buffers instead, and `halo_bytes` is what those take.
+
+Memory is told as two steps, the fullest before and the fullest after: often it is another layer that counts now, and
+then a finer grid would gain nothing.
+"""
 
 from __future__ import annotations
 

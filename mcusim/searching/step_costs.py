@@ -2,6 +2,16 @@
 
 Operators and runtimes answer for one size. Nearly all answers are bilinear in rows and columns: four of them give the
 rest, and further ones check that. The others are asked size by size.
+
+    scratch of a 3x3 im2col over 16 channels, 2 columns at once, in a piece of r rows and c columns:
+        2 * 9 * 16 bytes, whatever r and c                        both = row = col = 0
+    a line of accumulators of int32 for 16 channels:
+        64 * c bytes                                              col = 64
+    a whole output of int8:
+        16 * r * c bytes                                          both = 16
+
+Four answers, for 1 and 2 rows and columns, determine the four numbers. A rule with a step in it (`if rows > 4`) agrees
+with them by chance at most, so six more sizes are compared before the form is believed.
 """
 
 from __future__ import annotations
@@ -135,6 +145,7 @@ def _sizes(ask: Callable[[int, int], int], call: Signature) -> Sizes:
     def asked(rows: Ints, cols: Ints) -> Ints:
         return _one_by_one(ask, (rows, cols), np.int64)
 
+    # The whole map, each edge alone, two odd sizes inside, and two beyond: patches of one size reach past the border.
     for rows, cols in ((high, wide), (high, 1), (1, wide), (3, 5), (high // 2 or 1, wide + 2), (high + 2, 3)):
         if ask(rows, cols) != form.of(rows, cols):
             return Sizes(None, asked)

@@ -1,4 +1,14 @@
-"""Calls of the operators that sum products of inputs and weights."""
+"""Calls of the operators that sum products of inputs and weights.
+
+What a channel needs behind its sum lies in one table, in the order in which the kernel reads it. For `conv_2d`, which
+computes two channels at once, that is for each pair
+
+    bias 0, bias 1, multiplier 0, multiplier 1        int32
+    shift 0, shift 1                                  int8, in a table of its own
+
+A group with an odd number of channels is filled up by an entry whose output is thrown away. Where a kernel multiplies
+stored inputs as they are, the bias makes up for their zero point: sum(w * (x - z)) = sum(w * x) - z * sum(w).
+"""
 
 from __future__ import annotations
 

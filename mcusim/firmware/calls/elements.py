@@ -1,4 +1,12 @@
-"""Calls of the operators that compute element by element, alone or in pairs."""
+"""Calls of the operators that compute element by element, alone or in pairs.
+
+Of one operand: a call on a run of elements, as long as the tensor where the step runs whole, a row of the piece where
+the stage is cut. Of two operands of one shape the same. Where one of them stretches, loops are written around the call
+(`_broadcast`; how axes become loops is told in `shared.py`).
+
+int8 has 256 values, so that any function of one element is a table of 256 bytes and one kernel (`write_lookup`).
+int16 has too many: its functions are computed, some of them on the line between two entries of a table.
+"""
 
 from __future__ import annotations
 

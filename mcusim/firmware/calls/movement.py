@@ -1,4 +1,13 @@
-"""Calls of the operators that only move elements."""
+"""Calls of the operators that only move elements.
+
+Most are one kernel that copies a box: sizes of the axes, and how many elements lie from one place to the next on either
+side. Which of them a TRANSPOSE or a STRIDED_SLICE is, is in the numbers:
+
+    transpose (4, 6) -> (6, 4)     box of 6 x 4, steps of the input (1, 6), of the output (4, 1)
+    every second row of (4, 6)     box of 2 x 6, steps of the input (12, 1), of the output (6, 1)
+
+Axes that both sides walk alike are merged first.
+"""
 
 from __future__ import annotations
 

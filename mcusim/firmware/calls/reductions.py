@@ -1,4 +1,14 @@
-"""Calls of pools, reductions, matrix products and the bilinear resize."""
+"""Calls of pools, reductions, matrix products and the bilinear resize.
+
+A reduction over any axes is two nests of loops: over the axes that stay, and for each of their places over those that
+are folded. For a sum over the first two axes of (4, 4, 8) the kernel is told
+
+    kept      (8 places, 1 element apart)
+    folded    (4 places, 32 apart), (4 places, 8 apart)
+
+so that no operand is ever transposed. The zero points of all folded elements are taken off their sum at once, as one
+constant (`offset`).
+"""
 
 from __future__ import annotations
 
@@ -68,6 +78,7 @@ def write_reduce(s: StepText) -> None:
     kept = [(kind.shape[a], steps[a]) for a in range(len(kind.shape)) if a not in p.axes]
     folded = [(kind.shape[a], steps[a]) for a in p.axes] or [(1, 0)]
     stage = p.stage
+    # An int32 in C, where the sum wraps: only its value modulo 2^32 counts.
     offset = (p.zero_point * p.count) & 0xFFFFFFFF
     offset -= (offset >> 31) << 32
     no_stage = {"multiplier": 0, "shift": 0, "zero_point": 0, "lowest": 0, "highest": 0}

@@ -1,4 +1,19 @@
-"""Shared by the calls: constants as fields of structs, loops over images and runs, axes and steps."""
+"""Shared by the calls: constants as fields of structs, loops over images and runs, axes and steps.
+
+Operands that stretch are walked with a step of 0, and axes that all operands walk alike are one loop. For the sum of
+a map (1, 4, 4, 8) and a bias (1, 1, 1, 8), in elements:
+
+                       axis   1       2       3
+    element_steps  map       32       8       1
+                   bias       0       0       1
+    merged_axes            [(16, (8, 0)),  (8, (1, 1))]
+
+    for (int32_t i0 = 0; i0 < 16; i0++) {
+        mcu_sum(..., map + i0 * 8, 1, bias, 1, out + i0 * 8, 8);
+    }
+
+The innermost loop is the kernel's own, so that it runs over as long a run as there is.
+"""
 
 from __future__ import annotations
 
@@ -103,6 +118,7 @@ def each_image(s: StepText, function: str, *arguments: str, position: int = 0, s
         raise refused(s, f"of {batch} images, cut into pieces,")
     step_in = s.kind(position).size_bytes // s.kind(position).shape[0]
     step_out = s.output.size_bytes // batch
+    # Kernels know rows, columns and channels, and no batch: each image is a map that starts further on.
     for image, shown in enumerate(sources or range(batch)):
         s.lines.append("{")
         s.lines.append(f"    mcu_in of_image = *({source});")
@@ -160,6 +176,7 @@ def merged_axes(shape: Sequence[int], steps: Sequence[Sequence[int]]) -> list[tu
                 continue
         merged.append((size, tuple(of_axis)))
     last = merged[-1][1] if merged else ()
+    # The kernel's own loop takes a step of 0 or 1 only: an axis with another is walked outside, around runs of one.
     if not merged or any(step > 1 for step in last):
         merged.append((1, tuple(0 for _ in steps)))
     return merged

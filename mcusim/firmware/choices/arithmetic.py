@@ -1,4 +1,9 @@
-"""Kernels of all other operators that compute."""
+"""Kernels of all other operators that compute.
+
+A choice depends on types and attributes alone, never on where a step lies, so that memory and price are known before
+there is any C. It names the kernel's function and file, what it works in, what it stores in flash (name, bytes of an
+entry, entries), and which inputs it may be computed on top of. None: there is no kernel in C, and `refusals` say so.
+"""
 
 from __future__ import annotations
 
