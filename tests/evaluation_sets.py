@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from mcusim import execute
+from mcusim.cli import main
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import write_tflite
@@ -144,3 +147,25 @@ def save_examples(folder: Path) -> None:
     for graph in (brightest_channel(), box_reader()):
         source = graph.tensors[graph.inputs[0]]
         execute(graph, np.zeros(source.shape, source.dtype.value))
+
+
+def random_images(root: Path, classes: int, each: int, side: int = 8) -> tuple[np.ndarray[Any, Any], list[int]]:
+    """Noise in folders; returns the pixels and labels in the order of the data set."""
+    rng = np.random.default_rng(7)
+    pixels, labels = [], []
+    for label in range(classes):
+        for i in range(each):
+            pixels.append(rng.integers(0, 256, (side, side, 3)))
+            save_image(root / f"c{label}" / f"{i:02}.png", pixels[-1])
+            labels.append(label)
+    return np.array(pixels), labels
+
+
+def ask(*args: str | Path) -> tuple[int, str, str]:
+    """Exit code, standard output and error of `mcusim ARGS`."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main([str(arg) for arg in args])
+    notices = "mcusim: compiling kernels"  # on a machine that runs the first network of its life
+    warnings = [line for line in err.getvalue().splitlines(keepends=True) if not line.startswith(notices)]
+    return code, out.getvalue(), "".join(warnings)

@@ -1,11 +1,8 @@
-"""The C of a network: the same bytes after every step, the predicted RAM and weights, and refusals that say why."""
+"""The C of a network computes the executor's bytes: after every step, of every operator, in pieces, on each core."""
 
 from __future__ import annotations
 
-import json
 import random
-import re
-import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
@@ -13,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lanes import HostLane, QemuLane, expected_steps, first_difference, write_files
+from lanes import HostLane, QemuLane, expected_steps, first_difference
 from operator_catalogue import about
 from strategies import ONE_OP, Case, inputs_for, networks
 from strategies_schedules import cuttable_runs, schedules
@@ -24,8 +20,7 @@ from strategies_schedules import cuttable_runs, schedules
 from mcusim.errors import McusimError, ModelError
 from mcusim.execution import execute
 from mcusim.firmware.choice import choose
-from mcusim.firmware.emit import STACK_BOUND_BYTES, sources
-from mcusim.firmware.text import array, checked_name, comment, literal
+from mcusim.firmware.emit import sources
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite import parse_tflite
@@ -33,7 +28,7 @@ from mcusim.graph import Activation, Graph, Padding
 from mcusim.lowering.staging import resized
 from mcusim.runtimes import find_runtime
 from mcusim.schedule import LAYER, parse_schedule
-from mcusim.simulation.emission import codegen, network_of, seeded
+from mcusim.simulation.emission import network_of, seeded
 from mcusim.zoo.loading import load
 
 HOST = HostLane()
@@ -59,13 +54,6 @@ CORPUS = (
     ("seanet_transpose_conv4", "layer"),
 )
 ZOO = (("smallcifar", "layer"), ("mcunet-in0", "stream:1@12"), ("proxyless-w0.3-r64", "patch:2x2@9"))
-
-
-def refused(*words: str) -> str:
-    """The sentence with which a command is refused."""
-    code, out, err = run(*words)
-    assert (code, out) == (2, "")
-    return err
 
 
 def assert_same_steps(graph: Graph, schedule: str, seed: int = 0) -> None:
@@ -380,226 +368,3 @@ def test_a_piece_has_as_much_working_memory_as_its_layer() -> None:
 def test_clang_builds_the_same(corpus: Path) -> None:
     graph = load(str(corpus / "models" / "mlperf_kws01_dscnn_int8.tflite"))
     assert_same_on(QemuLane("cortex-m4", uses_zig=True), graph, "patch:2x2@5")
-
-
-@pytest.mark.slow
-@needs_qemu
-@pytest.mark.parametrize("schedule", ["layer", "patch:2x2@3", "stream:2@3"])
-def test_ram_and_weights_are_what_the_report_says(tmp_path: Path, schedule: str) -> None:
-    """`.data` and `.bss` of the network are its SRAM to the byte; the sizes of its arrays are the ledger's."""
-    made = codegen("smallcifar", profile="stm32f746", schedule=schedule, name="small")
-    write_files(made.files, tmp_path)
-    subprocess.run(["make", "-s", "build/small.o"], cwd=tmp_path, check=True, capture_output=True)
-    listed = subprocess.run(
-        ["arm-none-eabi-size", "-A", "build/small.o"], cwd=tmp_path, check=True, capture_output=True, text=True
-    ).stdout
-    sizes = {line.split()[0]: int(line.split()[1]) for line in listed.splitlines() if re.match(r"\.\S+ +\d+", line)}
-    ram = sum(size for name, size in sizes.items() if name.startswith((".data", ".bss")))
-    assert ram == made.report.sram.peak_bytes
-    header = made.files["small.h"]
-    assert f"SMALL_ARENA_BYTES {made.report.sram.peak_bytes}\n" in header
-    assert f"SMALL_STORED_BYTES {made.report.flash.model_bytes}\n" in header
-    symbols = subprocess.run(
-        ["arm-none-eabi-nm", "-S", "build/small.o"], cwd=tmp_path, check=True, capture_output=True, text=True
-    ).stdout
-    stored = sum(
-        int(line.split()[1], 16)
-        for line in symbols.splitlines()
-        if re.search(r" small_\d+_(weights|scale|shift|table|exponentials)$", line)
-    )
-    assert stored == made.report.flash.model_bytes
-
-
-@pytest.mark.slow
-@needs_qemu
-@pytest.mark.parametrize(
-    ("name", "file"),
-    [
-        ("mbv2-w0.35-r144", ""),
-        ("mcunet-vww1", ""),
-        ("resnet8", "mlperf_ic01_resnet8_int8"),
-        ("kws", "mlperf_kws01_dscnn_int8"),
-        ("a layer of it needs 64 bits", "tinymaix_mbnet128_025_q"),
-    ],
-)
-def test_code_is_as_large_as_was_predicted(tmp_path: Path, corpus: Path, name: str, file: str) -> None:
-    """Code and constants but those that the ledger stores, built as the Makefile does, within 5 %."""
-    graph = load(str(corpus / "models" / f"{file}.tflite") if file else name)
-    made = codegen(graph, profile="stm32h743", name="net")
-    write_files(made.files, tmp_path)
-    subprocess.run(["make", "-s", "build/net.o"], cwd=tmp_path, check=True, capture_output=True)
-    listed = subprocess.run(
-        ["arm-none-eabi-size", "-A", "build/net.o"], cwd=tmp_path, check=True, capture_output=True, text=True
-    ).stdout
-    kept = sum(int(size) for size in re.findall(r"^\.(?:text|rodata)\S* +(\d+)", listed, re.MULTILINE))
-    assert made.report.flash.model_bytes is not None
-    assert made.report.flash.code_bytes == pytest.approx(kept - made.report.flash.model_bytes, rel=0.05)
-
-
-@needs_qemu
-@pytest.mark.slow
-@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m3"])
-@pytest.mark.parametrize(("name", "schedule"), [("smallcifar", "layer"), ("proxyless-w0.3-r64", "patch:2x2@9")])
-def test_the_stack_stays_within_its_bound(name: str, schedule: str, core: str) -> None:
-    graph = seeded(load(name), 0)
-    network, _ = network_of(graph, parse_schedule(schedule), "net")
-    made = sources(network)
-    taken = QEMU[core].stack_bytes(made.files, "net", inputs_for(graph, 0))
-    assert 0 < taken <= STACK_BOUND_BYTES
-
-
-@pytest.mark.slow
-@needs_qemu
-def test_the_linker_refuses_what_does_not_fit(tmp_path: Path) -> None:
-    made = codegen("smallcifar", profile="stm32f746", name="small")
-    write_files(made.files, tmp_path)
-    assert subprocess.run(["make", "-s", "link"], cwd=tmp_path, capture_output=True).returncode == 0
-    script = tmp_path / "small.ld"
-    least = made.report.sram.peak_bytes - 1
-    script.write_text(re.sub(r"(RAM .*LENGTH = )\d+", rf"\g<1>{least}", script.read_text()))
-    assert subprocess.run(["make", "-s", "link"], cwd=tmp_path, capture_output=True).returncode != 0
-
-
-def test_prediction_is_the_report() -> None:
-    made = codegen("smallcifar", profile="stm32f746", name="small")
-    assert json.loads(made.files["prediction.json"]) == made.report.to_dict()
-
-
-@pytest.mark.slow
-@needs_host
-def test_two_networks_live_in_one_program(tmp_path: Path) -> None:
-    """Every symbol has the network's name before it."""
-    for name in ("first", "second"):
-        write_files(codegen("smallcifar", profile="stm32f746", name=name).files, tmp_path / name)
-    main = '#include "first/first.h"\n#include "second/second.h"\n'
-    main += "int main(void) { return first_init() + second_init(); }\n"
-    (tmp_path / "main.c").write_text(main)
-    command = ["gcc", "-std=c99", "main.c", "first/first.c", "second/second.c", "-o", "both"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    assert subprocess.run([tmp_path / "both"]).returncode == 0
-
-
-@pytest.mark.slow
-@needs_host
-@pytest.mark.parametrize("name", ["mcu_conv", "MCU", "MCU_kws", "mcusim_own", "Q", "net_H", "x" * 40])
-def test_a_name_prefixes_every_symbol_whatever_it_begins_with(tmp_path: Path, name: str) -> None:
-    write_files(codegen("smallcifar", profile="stm32f746", name=name).files, tmp_path)
-    upper = name.upper()
-    main = (
-        f'#include "{name}.h"\n'
-        f"unsigned char mine[{upper}_ARENA_BYTES] __attribute__((aligned(4)));\n"
-        f"int main(void) {{ return {name}_init() || {name}_invoke() || !{name}_input(0) || "
-        f"!{name}_output({upper}_OUTPUTS - 1); }}\n"
-    )
-    (tmp_path / "the_main.c").write_text(main)
-    command = ["gcc", "-std=c99", f"-D{upper}_ARENA=mine", "the_main.c", f"{name}.c", "-o", "the_main"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    assert subprocess.run([tmp_path / "the_main"]).returncode == 0
-    listed = subprocess.run(["nm", "-g", "--defined-only", "the_main"], cwd=tmp_path, capture_output=True, text=True)
-    own = {f"{name}_{part}" for part in ("init", "input", "set_input", "invoke", "output")}
-    assert own <= {line.split()[-1] for line in listed.stdout.splitlines()}
-
-
-@pytest.mark.slow
-@needs_host
-def test_another_array_may_be_the_arena(tmp_path: Path) -> None:
-    made = codegen("smallcifar", profile="stm32f746", name="small")
-    write_files(made.files, tmp_path)
-    main = (
-        '#include "small.h"\nunsigned char mine[SMALL_ARENA_BYTES] __attribute__((aligned(4)));\n'
-        "int main(void) { unsigned char *in = small_input(0);\n"
-        "return small_init() || in < mine || in >= mine + sizeof mine || small_input(1) || small_output(-1); }\n"
-    )
-    (tmp_path / "main.c").write_text(main)
-    command = ["gcc", "-std=c99", "-DSMALL_ARENA=mine", "main.c", "small.c", "-o", "main"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    assert subprocess.run([tmp_path / "main"]).returncode == 0
-    assert "small_arena" not in subprocess.run(["nm", tmp_path / "main"], capture_output=True, text=True).stdout
-
-
-@pytest.mark.slow
-@needs_host
-@pytest.mark.parametrize("schedule", ["layer", "stream:2@3"])
-def test_the_arena_may_lie_in_a_section_of_its_own(tmp_path: Path, schedule: str) -> None:
-    """All RAM of the network lies there, to the byte, and nothing is left elsewhere; it computes what it did."""
-    made = codegen("smallcifar", profile="stm32f746", schedule=schedule, name="small")
-    write_files(made.files, tmp_path)
-    command = ["gcc", "-std=c99", "-O1", '-DSMALL_ARENA_SECTION=".fast_memory"', "-c", "small.c", "-o", "small.o"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    listed = subprocess.run(["objdump", "-h", "small.o"], cwd=tmp_path, check=True, capture_output=True, text=True)
-    sizes = {row[1]: int(row[2], 16) for row in map(str.split, listed.stdout.splitlines()) if len(row) == 7}
-    assert sizes[".fast_memory"] == made.report.sram.peak_bytes
-    # The host's own pointers to external inputs are longer than those of the board, and lie outside.
-    assert sizes[".data"] + sizes[".bss"] <= 8 * len(made.report.layers)
-    graph = seeded(load("smallcifar"), 0)
-    network, _ = network_of(graph, parse_schedule(schedule), "small")
-    inputs = inputs_for(graph, 0)
-    text = made.files["small.c"].replace(
-        "#define MCU_MODES", '#define SMALL_ARENA_SECTION ".fast_memory"\n#define MCU_MODES'
-    )
-    shown = HOST.run({**made.files, "small.c": text}, "small", inputs)
-    assert shown == list(expected_steps(graph, network.program, inputs))
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Bad input
-
-
-@pytest.mark.parametrize("name", ["", "2nd", "_x", "a-b", "int", "string", "stdint", "x" * 41, "naïve", "a;b"])
-def test_names_that_are_no_identifier_are_refused(name: str) -> None:
-    with pytest.raises(McusimError, match=r"identifier|keyword|header"):
-        checked_name(name)
-
-
-@given(text=st.text(max_size=90))
-def test_no_text_leaves_its_comment(text: str) -> None:
-    shown = comment(f"{text}*/ system() /* \\\n ??/")
-    assert not set(shown) & set('*\n\\"?')
-    assert shown.isascii()
-    assert len(shown) <= 72
-
-
-def test_a_hostile_tensor_name_stays_a_comment() -> None:
-    made = codegen("smallcifar", profile="stm32f746", name="small")
-    for path, text in made.files.items():
-        if path.endswith((".c", ".h")):
-            assert text.count("/*") == text.count("*/"), path
-
-
-def test_the_smallest_integer_has_a_literal() -> None:
-    assert literal(-(1 << 31)) == "INT32_MIN"
-    assert "INT32_MIN" in array("a", np.array([-(1 << 31)], np.int32))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["smallcifar", "--profile", "stm32f746", "--name", "int"], "--name 'int': it is a keyword of C"),
-        (["mbv2-w1.0-r224", "--profile", "stm32f412"], "bytes of SRAM under schedule 'layer', and there are"),
-        (["mcunet-256kb-int4", "--profile", "stm32h743"], "without a kernel in C"),
-        (["smallcifar", "--profile", "stm32f746", "--optimise", "magic"], "'magic' is nothing to optimise"),
-    ],
-)
-def test_what_is_wrong_is_one_sentence(tmp_path: Path, words: list[str], sentence: str) -> None:
-    folder = tmp_path / "out"
-    assert sentence in refused("codegen", *words, "-o", str(folder))
-    assert not folder.exists()
-
-
-def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").write_text("mine")
-    sentence = refused("codegen", "smallcifar", "--profile", "stm32f746", "-o", str(tmp_path))
-    assert "holds files that mcusim did not write" in sentence
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-
-
-def test_a_folder_of_ours_is_written_again(tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    for name in ("one", "two"):
-        run("codegen", "smallcifar", "--profile", "stm32f746", "--name", name, "-o", str(folder))
-    (folder / "kernels" / "stale.h").write_text("")
-    (folder / "main.c").write_text("int main(void);\n")
-    run("codegen", "smallcifar", "--profile", "stm32f746", "--name", "two", "-o", str(folder))
-    assert not (folder / "kernels" / "stale.h").exists()
-    assert sorted(path.name for path in folder.glob("*.[chl]*")) == ["main.c", "two.c", "two.h", "two.ld"]
