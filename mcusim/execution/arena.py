@@ -333,7 +333,7 @@ class Canary:
         allowed = np.zeros(len(changed), bool)
         for index in own - {ABSENT}:
             allowed[self._range(index)] = True
-        for index in self._alive(step.time) - own - self._taken_over(step.time, own):
+        for index in self._alive(step.time) - own - self._taken_over(step.time):
             allowed[self._range(index)] = False
         if (changed & ~allowed).any():
             offset = int(np.argmax(changed & ~allowed))
@@ -346,14 +346,11 @@ class Canary:
     def _alive(self, time: int) -> set[int]:
         return {i for i, buffer in enumerate(self.ready.program.buffers) if buffer.first <= time < buffer.end}
 
-    def _taken_over(self, time: int, own: set[int]) -> set[int]:
-        """Of a plan that the model carries: what is needed no more, where something of the step's own begins."""
+    def _taken_over(self, time: int) -> set[int]:
+        """Of a plan that the model carries: what is needed no more. Whoever may not write over it was refused."""
         if not self.ready.graph.source.offline_offsets:
             return set()
-        offsets = self.ready.placement.offset_bytes
-        starts = {offsets[index] for index in own - {ABSENT}}
-        ending = {index for index in self._alive(time) if self.ready.program.buffers[index].end == time + 1}
-        return {index for index in ending if offsets[index] in starts}
+        return {index for index in self._alive(time) if self.ready.program.buffers[index].end == time + 1}
 
     def _used(self, step: BoundStep) -> set[int]:
         views = step.iteration.step.reads + step.iteration.step.writes
@@ -363,5 +360,9 @@ class Canary:
         return self.ready.program.views[view].buffer if view != ABSENT else ABSENT
 
     def _range(self, buffer: int) -> slice:
-        start = self.ready.placement.offset_bytes[buffer]
-        return slice(start, start + self.ready.program.buffers[buffer].size_bytes)
+        start, planned = self.ready.placement.offset_bytes[buffer], self.ready.program.buffers[buffer]
+        size_bytes = planned.size_bytes
+        if self.ready.graph.source.offline_offsets and planned.tensor != ABSENT:
+            held = self.ready.graph.tensors[planned.tensor].type  # what only rounds it up may be another's
+            size_bytes = size_bytes if held.dtype.is_packed else held.size_bytes
+        return slice(start, start + size_bytes)

@@ -136,15 +136,15 @@ def shared_bytes(program: Program, runtime: Runtime, placement: Placement) -> st
     if not carries_plan(program, runtime):
         return ""
     placed = [
-        (buffer, offset)
+        (buffer, offset, offset + _held_bytes(program, runtime, buffer))
         for buffer, offset in zip(program.buffers, placement.offset_bytes, strict=True)
         if buffer.kind.is_planned and buffer.size_bytes
     ]
-    for (a, a_low), (b, b_low) in combinations(placed, 2):
+    for (a, a_low, a_top), (b, b_low, b_top) in combinations(placed, 2):
         together = a.first < b.end and b.first < a.end
-        if together and a_low < b_low + b.size_bytes and b_low < a_low + a.size_bytes:
-            # A kernel that reads an element before it writes the same one may have both tensors at one address.
-            if a_low == b_low and (_takes_over(program, a, b) or _takes_over(program, b, a)):
+        if together and a_low < b_top and b_low < a_top:
+            # A kernel that reads an element before it writes over it may have both tensors there.
+            if _takes_over(program, a, b, a_low - b_low) or _takes_over(program, b, a, b_low - a_low):
                 continue
             sentence = (
                 f"the plan that the model carries lets '{a.name}' and '{b.name}' share bytes while both are needed"
@@ -153,15 +153,26 @@ def shared_bytes(program: Program, runtime: Runtime, placement: Placement) -> st
     return ""
 
 
-def _takes_over(program: Program, source: Buffer, output: Buffer) -> bool:
-    """Whether a node reads each element of `source` for the last time before it writes the same one of `output`."""
-    if source.end != output.first + 1 or ABSENT in (source.tensor, output.tensor):
+def _held_bytes(program: Program, runtime: Runtime, buffer: Buffer) -> int:
+    """Bytes of a buffer that hold something: its size is rounded up, and offsets of a file's plan need not be."""
+    if buffer.tensor == ABSENT:
+        return buffer.size_bytes
+    return runtime.rules.stored_bytes(program.graph.tensors[buffer.tensor].type)
+
+
+def _takes_over(program: Program, source: Buffer, output: Buffer, distance: int) -> bool:
+    """Whether a node reads each element of `source` for the last time before it writes over it.
+
+    distance: by how many bytes `output` begins before `source`. Element by element, from the first to the last, what is
+        written lies behind what is read then.
+    """
+    if distance < 0 or source.end != output.first + 1 or ABSENT in (source.tensor, output.tensor):
         return False
     node = next((node for node in program.graph.nodes if node.outputs == (output.tensor,)), None)
     if node is None or source.tensor not in node.inputs or node.op not in OPS:
         return False
     if OPS[node.op].movement is Movement.RELABELS:
-        return True
+        return distance == 0
     own, made = program.graph.tensors[source.tensor].type, program.graph.tensors[output.tensor].type
     return node.op in _ELEMENT_BY_ELEMENT and (own.shape, own.dtype) == (made.shape, made.dtype)
 

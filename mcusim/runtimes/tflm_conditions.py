@@ -350,7 +350,7 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         "STRIDED_SLICE": _of(
             "any int32|uint32 int32|uint32 int32|uint32 > bool|float32|int16|int32|int8",
             shapes=(constant(1), constant(2), constant(3), rank(0, 0, 4), strided_output),
-            prepared=("any any any any > any",),
+            prepared=("any any int32|uint32 int32|uint32 > any",),
         ),
         "SLICE": _of(
             "bool|float32|int8|int16|int32 int32 int32|uint32 > any",
