@@ -29,6 +29,7 @@ REPO = Path(__file__).resolve().parents[1]
 CASES = int(os.environ.get("MCUSIM_FUZZ", "150"))
 
 REFUSED = {
+    "batch-to-space-int64": "input 2 is int64, whose bytes",
     "bool-bytes": "bytes other than 0 and 1",
     "conv-dilation-100000": "would take .* of memory",
     "conv-stride-40000": "its stride is 40,000, of which TFLM keeps 16 bits",
@@ -53,11 +54,14 @@ REFUSED = {
     "resize-2e9": "would take .* of memory",
     "resize-rows-told": "would take .* of memory",
     "signal-window-empty": "samples are not made of frames",
+    "slice-mixed-positions": "its size is int32, whose bytes",
     "softmax-surplus-integer": "contradicts the inputs",
     "strided-slice-backwards": "leaves its output unset",
+    "space-to-batch-int64": "input 2 is int64, whose bytes",
     "transpose-conv-30000": "would take .* of memory",
     "transpose-conv-stride-40000": "its stride is 40,000, of which TFLM keeps 16 bits",
     "transpose-conv-int16-zero-point": "has the zero point 128",
+    "transpose-int64": "input 1 is int64, whose bytes",
     "variable-before-its-value": "used before the subgraph that sets it",
     "variable-int4": "elements of int4 are not kept",
     "variable-never-assigned": "nothing assigns it",

@@ -9,7 +9,7 @@ from mcusim.graph import Attributes, Shape, TensorType
 from mcusim.ops.registry import Call, register
 from mcusim.ops.shared.batching import Batching, pairs_of
 from mcusim.ops.shared.movement import check_movable, moves
-from mcusim.ops.shared.operands import refusal
+from mcusim.ops.shared.operands import check_positions, refusal
 
 __all__ = ["BATCH_TO_SPACE_ND"]
 
@@ -29,6 +29,7 @@ def _infer(attributes: Attributes, inputs: Sequence[TensorType | None]) -> tuple
 def _prepare(call: Call) -> Batching:
     """Source: TFLM batch_to_space_nd.cc."""
     check_movable(call, 0)
+    check_positions(call, 1, 2)
     _, blocks, crops = pairs_of(OP, call.signature.inputs, "crops")
     return Batching(blocks, crops, gathers=False)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+from mcusim.errors import ModelError
 from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, Drawing, register
 from mcusim.ops.shared.movement import check_movable, moves
@@ -55,6 +56,10 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
 
 def _prepare(call: Call) -> Cut:
     check_movable(call, 0)
+    begin, size = call.input(1).dtype, call.input(2).dtype
+    if begin is not size:
+        what = f"its size is {size}, whose bytes TensorFlow Lite Micro takes for {begin}, the type of its begin"
+        raise ModelError(what, where=call.where, fix="give begin and size one type")
     walks = _walks(call.signature.inputs)
     if tuple(walk.length for walk in walks) != call.outputs[0].shape:
         what = f"its box is not {call.outputs[0].shape}, for which there is room"

@@ -9,7 +9,7 @@ from mcusim.graph import Attributes, DType, Quantization, Shape, TensorType
 from mcusim.ops.registry import Call, register
 from mcusim.ops.shared.batching import Batching, pairs_of
 from mcusim.ops.shared.movement import check_movable, moves
-from mcusim.ops.shared.operands import refusal
+from mcusim.ops.shared.operands import check_positions, refusal
 
 __all__ = ["SPACE_TO_BATCH_ND"]
 
@@ -31,6 +31,7 @@ def _prepare(call: Call) -> Batching:
     Source: TFLite space_to_batch_nd.h; TFLM space_to_batch_nd.cc.
     """
     check_movable(call, 0)
+    check_positions(call, 1, 2)
     _, blocks, pads = pairs_of(OP, call.signature.inputs, "paddings")
     output = call.outputs[0]
     quantization = output.quantization if output.dtype is not DType.FLOAT32 else None

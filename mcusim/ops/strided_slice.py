@@ -11,7 +11,7 @@ from mcusim.errors import ModelError
 from mcusim.graph import Attributes, Node, Shape, Signature, Tensor, TensorType
 from mcusim.ops.registry import Call, Drawing, attributes_of, register
 from mcusim.ops.shared.movement import check_movable, moves
-from mcusim.ops.shared.operands import constant_ints, operand, refusal
+from mcusim.ops.shared.operands import check_positions, constant_ints, operand, refusal
 from mcusim.ops.shared.slicing import Cut, Walk, walk_needs
 from mcusim.ops.shared.spreads import same
 from mcusim.ops.shared.versions import INT8, of_type
@@ -131,6 +131,7 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
 
 def _prepare(call: Call) -> Cut:
     check_movable(call, 0)
+    check_positions(call, 1, 2, 3)
     _refuse_unset(call)
     return Cut(0, (_walks_of(call.signature),))
 

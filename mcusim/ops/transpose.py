@@ -9,7 +9,7 @@ from functools import lru_cache
 from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, Drawing, register
 from mcusim.ops.shared.movement import check_movable, moves
-from mcusim.ops.shared.operands import axis_of, constant_ints, operand, refusal
+from mcusim.ops.shared.operands import axis_of, check_positions, constant_ints, operand, refusal
 from mcusim.ops.shared.spreads import same
 from mcusim.ops.shared.tiles import entire, is_feature_map
 from mcusim.ops.shared.versions import wide
@@ -55,6 +55,7 @@ def _needs(signature: Signature, index: int, rows: Span, cols: Span) -> Region |
 def _prepare(call: Call) -> tuple[int, ...]:
     """Input axis of each output axis."""
     check_movable(call, 0)
+    check_positions(call, 1)
     return _permutation_of(call.signature)
 
 

@@ -29,7 +29,7 @@ from mcusim.execution.sessions import Session
 from mcusim.execution.streams import compiled_tier
 from mcusim.frontends.tflite import parse_tflite
 from mcusim.frontends.tflite_writer import write_tflite
-from mcusim.graph import DType, Graph, Node
+from mcusim.graph import Graph
 from mcusim.limits import memory_limit, refuse_beyond
 from mcusim.lowering.staging import computes, is_tileable, network_of
 from mcusim.memory.planning import offline_plan, plan_memory
@@ -241,8 +241,6 @@ def _judge(subject: Subject) -> None:
         return
     if any(node.op.startswith("CUSTOM") or node.op in UNSET for node in _graph(subject).nodes):
         return
-    if any(node.op == "STRIDED_SLICE" and _has_wide_positions(node) for node in _graph(subject).nodes):
-        return  # TFLM runs it, and reads the halves of int64 as int32
     try:
         theirs = run_tflm(subject.content, subject.inputs, arena_bytes=JUDGE_ARENA_BYTES)
     except (Refused, AttributeError, ValueError):  # the last two come from the wheel's own Python
@@ -255,10 +253,6 @@ def _judge(subject: Subject) -> None:
         if not _graph(subject).tensors[_graph(subject).outputs[k]].dtype.is_packed  # which TFLM returns as it is stored
     ]
     compare("TFLM differs", [ours for ours, _ in pairs], [other for _, other in pairs])
-
-
-def _has_wide_positions(node: Node) -> bool:
-    return any(kind is not None and kind.dtype is DType.INT64 for kind in node.signature.inputs[1:])
 
 
 def _schedules(subject: Subject) -> None:

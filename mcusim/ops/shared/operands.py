@@ -8,7 +8,7 @@ from mcusim.errors import ModelError
 from mcusim.graph import DType, Shape, TensorType
 from mcusim.ops.registry import Call
 
-__all__ = ["axis_of", "check_states", "constant_int", "constant_ints", "operand", "refusal"]
+__all__ = ["axis_of", "check_positions", "check_states", "constant_int", "constant_ints", "operand", "refusal"]
 
 
 def refusal(op: str, what: str, fix: str) -> ModelError:
@@ -46,6 +46,15 @@ def constant_int(op: str, inputs: Sequence[TensorType | None], index: int, name:
     if len(values) != 1:
         raise refusal(op, f"input {index} ({name}) has {len(values)} elements", f"give {name} exactly one")
     return values[0]
+
+
+def check_positions(call: Call, *indices: int) -> None:
+    """Raise ModelError unless these inputs are int32: TFLM takes the bytes of any other type for it, without a word."""
+    for index in indices:
+        dtype = call.input(index).dtype
+        if dtype is not DType.INT32:
+            what = f"input {index} is {dtype}, whose bytes TensorFlow Lite Micro takes for int32"
+            raise ModelError(what, where=call.where, fix="store it as int32")
 
 
 def check_states(call: Call, *indices: int) -> None:
