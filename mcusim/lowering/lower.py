@@ -168,6 +168,8 @@ class _Lowering:
         steps, spec = self.steps[plan.first : plan.end], plan.spec
         written = {storage for step in steps for storage in step.writes}
         read_later = {storage for step in self.steps[plan.end :] for storage in step.reads}
+        # What leaves the stage is asked for in full, whoever reads it. What the last step writes leaves it too, even
+        # if nobody reads it: its pieces are what the grid or the band divides.
         kept = frozenset(written & (read_later | self.outputs)) | frozenset(steps[-1].writes)
         where = f"schedule '{schedule}', stage {spec}"
         last = steps[-1].signature.outputs[0] if steps[-1].signature.outputs else tensor_type(())
@@ -175,6 +177,7 @@ class _Lowering:
         band = min(spec.band_rows, last.rows) if streams else 0
         # No finer than the map, so that an operator that cannot be cut at all is told first, and in no time.
         grid_rows, grid_cols = min(spec.rows, last.rows), min(spec.cols, last.cols)
+        # Regions are rows times columns, so each axis is swept alone, with the whole of the other.
         along_rows = Sweep(True, kept, where, grid_rows, band, last.rows).rows(steps)
         along_cols = Sweep(False, kept, where, grid_cols).rows(steps)
         if spec.rows > last.rows or spec.cols > last.cols:
@@ -197,6 +200,7 @@ class _Lowering:
         step. What a cut stage reads from before it, or leaves behind, lives for the whole stage: every piece needs
         it. Constants, variables, resources and an external input have no storage here.
         """
+        # An input that is copied in pieces: the copy takes bytes, the original does not.
         external = (self.outside - set(self.copied)) | set(self.copied.values())
         first: dict[int, int] = {}
         end: dict[int, int] = {}
@@ -239,6 +243,8 @@ class _Lowering:
                 life = lives.get(storage)
                 if life is None:
                     continue
+                # Pieces of what leaves the stage are written in every round of the loop, the first one included, so
+                # the whole of it is taken from the stage's first step on, however late its own step comes.
                 if life.end > plan.end or storage in self.outputs or time == plan.end - 1:
                     lives[storage] = _Life(plan.first, life.end)
                 elif rows.carried:
@@ -430,6 +436,7 @@ class _Lowering:
         if cut is None:
             return rows[0].stop, cols[0].stop, 1
         calls = sum([span.length > 0 for span in rows]) * sum([span.length > 0 for span in cols])
+        # A runtime with patches of one size computes the border's pieces in full too, past the border.
         if time in self.uniform:
             return len(rows) * cut[0].uniform, len(cols) * cut[1].uniform, calls
         return sum([span.length for span in rows]), sum([span.length for span in cols]), calls

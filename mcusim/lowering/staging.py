@@ -281,6 +281,7 @@ class Sweep:
         nothing = [_NOTHING] * len(self.share(1))
         needed: dict[int, _Pieces] = {}
         backwards: list[AxisRow] = []
+        # Backwards: what a step must compute is what those behind it read of it, and what leaves the stage.
         for position in range(len(steps) - 1, -1, -1):
             step = steps[position]
             if not step.signature.outputs:
@@ -297,6 +298,8 @@ class Sweep:
             row = _carried(clipped) if self.carries else _recomputed(clipped, asked.outside)
             backwards.append(row)
             computed = [*row.spans]
+            # Inside is what is computed, outside what a runtime with patches of one size computes: it never clips, so
+            # that the interval of a step in front grows by the whole halo even at the border.
             pieces = _Pieces(computed, computed if self.carries else asked.outside)
             for index, storage in enumerate(step.reads):
                 if storage != ABSENT:
@@ -369,6 +372,7 @@ def _carried(asked: list[Span]) -> AxisRow:
     bands compute rows 0..2, 3..4 and 5. Before the second, row 0 is given up, as no one asks for it again: rows 1..4
     are held, and 4 rows are the most that the line buffer must hold at once.
     """
+    # From the last piece to the first: an element may be dropped once no later piece asks for it.
     oldest = []  # first element that this piece or a later one asks for
     still = max([span.stop for span in asked])
     for span in reversed(asked):
@@ -378,6 +382,7 @@ def _carried(asked: list[Span]) -> AxisRow:
     spans, done, held, carried = [], 0, 0, False
     for span, first in zip(asked, oldest, strict=True):
         carried = carried or first < done
+        # A kernel with a stride above its size leaves rows out: what lies before `first` is never computed.
         new = Span(max(done, first), span.stop)
         spans.append(new if new.stop > new.start else _NOTHING)
         done = max(done, span.stop)

@@ -1,6 +1,12 @@
 """What a network takes in flash, item by item: the model, the kernels linked for it, the runtime around them.
 
 The code is an estimate until a linked firmware is there to read (`--map`); then its facts count.
+
+    model     a .tflite file is stored as it is; TinyEngine's generator stores arrays of weights, biases, scales
+    kernels   the functions that the network's layers are dispatched to, each once, whoever else calls it
+    code      kernels of known size, and the rest: interpreter, library, start-up
+
+Items add up to their total, whatever is known of them: what a total has beyond its items is an item too.
 """
 
 from __future__ import annotations

@@ -3,6 +3,14 @@
 Two systems that share a level of `systems.LEVELS` share four deviations there: of all prices together, of a group's, of
 one kind of work's, and of a shape's. How wide they are is the level's `Spread`, times what is known of the runtime and
 of where activations lie (`Spreads.reach`).
+
+    covariance of rows i and j  =  sum over the levels that their systems share of
+                                       together^2 + group^2 * G[i, j] + effort^2 * E[i, j] + shape^2 * S[i, j]
+                                   + for all systems: effort^2 * E[i, j] + shape^2 * S[i, j], with spreads of their own
+
+G, E and S say how alike two networks are: their shares in one group (one kind of work, shapes that resemble each other)
+multiplied and added up. Two networks of pointwise convolutions, measured with one runtime, teach much about each other;
+one of them and a network whose efforts are all of other groups have `together` only in common.
 """
 
 from __future__ import annotations

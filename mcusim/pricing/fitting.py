@@ -1,6 +1,14 @@
 """Evidence from measurements, a fit from evidence, and the fit as a file.
 
 `scripts/calibrate.py` makes the package's own (`data/fit.json`); `mcusim calibrate` adds one's own measurements to it.
+
+    measurements.csv, kernels.csv      network or operator, system, latency
+        | evidence_of                  MACs, outputs, bytes of each effort; cycles; how exact the digits are
+        | refit                        prices (`regression`), then the widths of intervals (`intervals`)
+    fit.json                           a line a row: its shares, its pull, its system's prices
+
+The file holds rows and not prices, as the price of any system, also one that nobody measured, is a sum over rows.
+Numbers have seven digits: enough for the same answers, and few enough that another machine writes the same file.
 """
 
 from __future__ import annotations

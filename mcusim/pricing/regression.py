@@ -165,6 +165,7 @@ class _Rows:
     def weights_at(self, log_prices: Floats) -> Floats:
         """How much each row counts: less, the further it lies from what the prices say."""
         off = (self.measured - self.linearised(log_prices)[0]) / np.sqrt(self.variance)
+        # The expected precision of a row under Student's t: 1.25 for one that is met, small for one that is far off.
         weights: Floats = np.clip((_FREEDOM + 1.0) / (_FREEDOM + off**2), _LEAST_WEIGHT, 1.0)
         return weights
 
@@ -194,6 +195,7 @@ class _Rows:
             solution = self.physics + self.kernel.moved(chosen, shares[chosen], pull)
             step = solution - log_prices
             largest = float(np.abs(step).max())
+            # No price moves by more than a factor of e at once: far away the linearisation is no guide.
             log_prices = log_prices + step * min(1.0, 1.0 / max(largest, 1e-12))
             if largest < _CLOSE:
                 break
@@ -315,6 +317,8 @@ def leave_out(rows: Sequence[Evidence], fit: Fit, blocks: Iterable[Block] | None
     pull: Floats = precision @ target
     mean, deviation = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     for out, asked in blocks_of([row.network for row in rows]) if blocks is None else blocks:
+        # With P the inverse for all rows, the others alone need none: inv(P[out, out]) is the covariance of what is
+        # left out given the others, and undoing its part of the pull leaves what the others say.
         kept = np.setdiff1d(np.arange(len(rows)), out)
         covariance = np.linalg.inv(precision[np.ix_(out, out)])
         without = pull[kept] - precision[np.ix_(kept, out)] @ (covariance @ pull[out])

@@ -121,6 +121,7 @@ class _Search:
         needs = [hops.live_bytes + sum(hops.held_bytes) for hops in (self.layers, self.stages)]
         values = np.unique(np.concatenate(needs))
         levels = values[np.unique(np.linspace(0, len(values) - 1, count).astype(np.int64))]
+        # Few levels first: most stages are so much worse than what is known that a coarse bound drops them.
         solved = _Solved(self, needs, levels, (None, None))
         # What is cheaper from a level on has a part that needs more than the level below: it is no better than what is
         # known to take as little as that, and as few cycles.
@@ -133,6 +134,7 @@ class _Search:
             self._add(path)
         to, fro = solved.reached, solved.remaining()
         through = np.full((len(self.edge_end), len(levels)), np.inf)
+        # A schedule through a stage has `used` cut stages before it and at most what is left behind it.
         for used in range(self.routes.most):
             left = self.routes.most - 1 - used
             np.minimum(through, to[used, self.edge_first] + fro[left, self.edge_end], out=through)
