@@ -6,6 +6,9 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from mcusim.cli.shell import one_thread
+
 if __name__ == "__main__":
+    one_thread()  # processor time is measured: threads that wait for each other take it too
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
     sys.exit(import_module("fuzzing.command").main())
