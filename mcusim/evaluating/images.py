@@ -18,6 +18,11 @@ __all__ = ["SUFFIXES", "Fit", "UnreadableImage", "fit", "read_pixels", "require_
 
 PIXEL_BYTES = 12
 """Of an image while it is decoded and converted: as it is stored, as RGBA, and as RGB."""
+_UNREADABLE = {
+    "UnidentifiedImageError": "it is no image",
+    "DecompressionBombError": "it has more pixels than Pillow decodes",
+}
+"""Pillow's exceptions -> why a file is no image; whatever else its decoders raise, the file is damaged."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".pnm", ".gif", ".tif", ".tiff", ".webp"})
 
 
@@ -80,8 +85,8 @@ def read_pixels(path: Path, frame: Frame, chosen: Preprocessing) -> tuple[NDArra
     except McusimError:
         raise
     except Exception as error:  # Pillow's decoders raise anything on damaged files
-        reason = "it is no image" if type(error).__name__ == "UnidentifiedImageError" else f"it is damaged ({error})"
-        raise UnreadableImage(" ".join(reason.split()), where=str(path), fix=fix) from None
+        reason = _UNREADABLE.get(type(error).__name__, "it is damaged")
+        raise UnreadableImage(reason, where=str(path), fix=fix) from None
     if chosen.resize is Resize.NONE and image.size != (frame.cols, frame.rows):
         what = f"it is {image.size[0]}x{image.size[1]}, and the network takes {frame.cols}x{frame.rows}"
         raise InputError(what, where=str(path), fix="use --preprocess resize=stretch or resize=crop")

@@ -14,9 +14,9 @@ from mcusim.errors import InputError
 from mcusim.files import reason_of
 from mcusim.limits import refuse_beyond
 
-__all__ = ["read_arrays"]
+__all__ = ["DAMAGED", "read_arrays"]
 
-_DAMAGED = (
+DAMAGED = (
     *(ValueError, EOFError, KeyError, OverflowError, TypeError, SyntaxError, RuntimeError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError, MemoryError),
 )
@@ -44,7 +44,7 @@ def read_arrays(path: str, where: str) -> Any:
     except OSError as error:
         reason = reason_of(error)
         raise InputError(f"it cannot be read ({reason})", where=where, fix="check the path") from None
-    except _DAMAGED as error:
+    except DAMAGED as error:
         what = "it is encrypted" if "encrypted" in str(error) else "it is damaged"
         if "Object arrays" in str(error):
             what = "it holds pickled objects, which may run code"

@@ -13,12 +13,15 @@ import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from mcusim.errors import ModelError
+from mcusim.frontends.array_files import DAMAGED
 from mcusim.frontends.qdq.network import Array
+from mcusim.limits import refuse_beyond
 
 __all__ = ["DTYPES", "Archive", "opened", "tensors"]
 
@@ -57,7 +60,7 @@ def opened(content: bytes, where: str) -> Archive:
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
         names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+    except (OSError, *DAMAGED) as error:
         raise ModelError("the file is no .pt2 archive", where=where, fix=_SAVE_AGAIN) from error
     programs = [name for name in names if "/models/" in name and name.endswith(".json")]
     if not programs:
@@ -89,10 +92,12 @@ def _json(archive: zipfile.ZipFile, name: str, where: str) -> Mapping[str, Any]:
 
 def _bytes(archive: zipfile.ZipFile, name: str, most_bytes: int, where: str) -> bytes:
     """A member's bytes, so many at most: a zip of a few bytes can ask for gigabytes."""
+    if name in archive.NameToInfo:
+        refuse_beyond(archive.getinfo(name).file_size, f"unpacking '{name:.80}'", where=where)
     try:
         with archive.open(name) as stream:
             content = stream.read(most_bytes + 1)
-    except (KeyError, zipfile.BadZipFile, NotImplementedError, OSError, EOFError, ValueError, RuntimeError) as error:
+    except (OSError, *DAMAGED) as error:
         raise ModelError(f"'{name:.80}' cannot be read", where=where, fix=_SAVE_AGAIN) from error
     if len(content) > most_bytes:
         raise ModelError(f"'{name:.80}' has more than {most_bytes:,} bytes", where=where, fix="use a smaller network")
@@ -108,10 +113,16 @@ def tensors(archive: Archive, kind: str) -> dict[str, Array]:
     config = _json(archive.zip, name, archive.where).get("config")
     if not isinstance(config, dict):
         raise ModelError(f"'{name:.80}' lists no tensors", where=archive.where, fix=_SAVE_AGAIN)
-    return {key: _tensor(archive, folder, key, entry) for key, entry in config.items()}
+    held: dict[str, Array] = {}
+    held_bytes = 0
+    for key, entry in config.items():
+        held[key] = _tensor(archive, folder, key, entry, held_bytes)
+        held_bytes += held[key].nbytes
+    return held
 
 
-def _tensor(archive: Archive, folder: str, name: str, entry: Any) -> Array:
+def _tensor(archive: Archive, folder: str, name: str, entry: Any, held_bytes: int) -> Array:
+    """One tensor.   held_bytes: of those before it; all of them count against the limit."""
     where = f"{archive.where}, tensor '{name:.80}'"
     try:
         path, meta, is_pickled = entry["path_name"], entry["tensor_meta"], entry.get("use_pickle", False)
@@ -125,9 +136,9 @@ def _tensor(archive: Archive, folder: str, name: str, entry: Any) -> Array:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError("its description is malformed", where=where, fix=_SAVE_AGAIN) from error
     content = _bytes(archive.zip, f"{folder}/{path}", MAX_TENSOR_BYTES, where)
-    return _strided(
-        np.frombuffer(content[: len(content) // kind.itemsize * kind.itemsize], kind), shape, strides, offset, where
-    )
+    flat = np.frombuffer(content[: len(content) // kind.itemsize * kind.itemsize], kind)
+    refuse_beyond(held_bytes + prod(shape) * kind.itemsize, "reading its tensors", where=where)
+    return _strided(flat, shape, strides, offset, where)
 
 
 def _strided(flat: Array, shape: tuple[int, ...], strides: tuple[int, ...], offset: int, where: str) -> Array:

@@ -100,7 +100,8 @@ def _value(network: Network, step: Step, constants: dict[str, Array]) -> Array |
         with np.errstate(all="ignore"):
             return fold(step, operands)
     except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
-        raise step.refuse(f"its constants do not go together: {error}", "export the model again") from error
+        what = "the shapes or types of its constants do not go together"
+        raise step.refuse(what, "export the model again") from error
 
 
 def _bounded(step: Step, elements: int) -> None:

@@ -125,7 +125,8 @@ def _place(emitter: Emitter, step: Step) -> None:
             raise
         raise step.refuse(error.what, error.fix) from error
     except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError) as error:  # of numpy, on any shapes
-        raise step.refuse(f"its inputs and attributes do not go together: {error}", "export the model again") from error
+        what = "the shapes, types or attributes of its inputs do not go together"
+        raise step.refuse(what, "export the model again") from error
 
 
 def _place_input(emitter: Emitter, name: str) -> None:
