@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from mcusim.execution.comparison import Comparison, LayerNoise, first_difference
+from mcusim.execution.comparison import Comparison, LayerDifference, LayerNoise, first_difference
 from mcusim.render.text import Glyphs, first_name, headline, paragraph, shape_text
 from mcusim.render.text_table import Bar, Cell, Column, table
 
@@ -41,20 +41,14 @@ def difference_lines(subject: str, comparison: Comparison, note: str, width: int
     )
     lines += [Text(), *paragraph(sentence, width), Text()]
     columns = (
-        Column("#", right=True),
-        Column("layer", least=16, most=32),
-        Column("op", drop=2, least=10),
-        Column("output", drop=3),
+        *_OF_A_LAYER,
         Column("differing", right=True),
         Column("max", right=True),
         Column("mean", right=True, drop=1),
     )
     rows: list[list[Cell | Bar]] = [
         [
-            Cell(str(number)),
-            Cell(first_name(layer.name)),
-            Cell(layer.op),
-            Cell(shape_text(layer.shape, glyphs)),
+            *_of_a_layer(number, layer, glyphs),
             Cell(f"{100 * layer.differing / max(layer.elements, 1):.3g} %"),
             Cell(f"{layer.max_abs:.4g}", "red" if layer.differing else "dim"),
             Cell(f"{layer.mean_abs:.3g}"),
@@ -63,6 +57,18 @@ def difference_lines(subject: str, comparison: Comparison, note: str, width: int
         if number >= layers.index(first)
     ]
     return lines + table(columns, rows, width, glyphs)
+
+
+_OF_A_LAYER = (
+    Column("#", right=True),
+    Column("layer", least=16, most=32),
+    Column("op", drop=2, least=10),
+    Column("output", drop=3),
+)
+
+
+def _of_a_layer(number: int, layer: LayerDifference | LayerNoise, glyphs: Glyphs) -> list[Cell]:
+    return [Cell(str(number)), Cell(first_name(layer.name)), Cell(layer.op), Cell(shape_text(layer.shape, glyphs))]
 
 
 def _lonely(comparison: Comparison) -> str:
@@ -79,20 +85,14 @@ def noise_lines(subject: str, layers: Sequence[LayerNoise], note: str, width: in
     last = f"{known[-1].sqnr_db:.1f} dB at the last layer" if known else "no noise"
     lines = [*headline(subject, last, "bold", width), *paragraph(note, width, style="dim"), Text()]
     columns = (
-        Column("#", right=True),
-        Column("layer", least=16, most=32),
-        Column("op", drop=2, least=10),
-        Column("output", drop=3),
+        *_OF_A_LAYER,
         Column("SQNR dB", right=True),
         Column("saturated", right=True),
         Column("dead channels", right=True, drop=1),
     )
     rows: list[list[Cell | Bar]] = [
         [
-            Cell(str(number)),
-            Cell(first_name(layer.name)),
-            Cell(layer.op),
-            Cell(shape_text(layer.shape, glyphs)),
+            *_of_a_layer(number, layer, glyphs),
             Cell(_decibels(layer)),
             Cell(f"{100 * layer.saturated:.3g} %", "red" if layer.saturated > 0.01 else ""),
             Cell(f"{layer.dead_channels} of {layer.channels}", "red" if layer.dead_channels else "dim"),
