@@ -25,6 +25,7 @@ import mcusim  # noqa: E402
 from mcusim.errors import McusimError  # noqa: E402
 from mcusim.frontends.onnx import parse_onnx  # noqa: E402
 from mcusim.frontends.onnx.reading import MAX_NODES  # noqa: E402
+from mcusim.limits import memory_limit  # noqa: E402
 
 
 def small(*, shape: tuple[int, ...] = (1, 3, 8, 8), op: Callable[[Maker, str], Any] | None = None) -> Any:
@@ -242,7 +243,49 @@ def test_texts_are_no_numbers() -> None:
     tensor = model.graph.initializer[0]
     tensor.data_type, tensor.raw_data = onnx.TensorProto.STRING, b""
     tensor.string_data.append(b"x")
-    refused(model, r"tensor 'c1': its elements are malformed: they are texts")
+    refused(model, r"tensor 'c1': its elements are texts")
+
+
+@pytest.mark.parametrize("scale", [3e38, 1e-45, float("inf"), float("nan")])
+def test_absurd_scales_are_no_warnings(scale: float) -> None:
+    """Whatever overflows on the way: a sentence, or a network; a warning of numpy's would be an error here."""
+    model = small()
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.full(tuple(tensor.dims), scale, np.float32), tensor.name))
+    with contextlib.suppress(McusimError):
+        parse_onnx(model.SerializeToString(), name="net", where="net.onnx")
+
+
+def test_external_data_counts_against_the_limit(tmp_path: Path) -> None:
+    """Ten tensors that name one file each: what they take is told before it is read."""
+    with (tmp_path / "weights.bin").open("wb") as stream:
+        stream.truncate(1 << 20)  # a hole takes no room
+    model = small()
+    for index in range(10):
+        tensor = model.graph.initializer.add(name=f"w{index}", data_type=onnx.TensorProto.INT8, dims=[1 << 20])
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="weights.bin")
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    with memory_limit(5 << 20), pytest.raises(McusimError, match=r"reading its external data would take 6.0 MiB"):
+        mcusim.load(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("offset", "-5"), ("offset", "9" * 30), ("length", "x"), ("length", "9" * 30)]
+)
+def test_places_beyond_external_data(tmp_path: Path, key: str, value: str) -> None:
+    (tmp_path / "weights.bin").write_bytes(bytes(64))
+    model = small()
+    tensor = model.graph.initializer.add(name="w", data_type=onnx.TensorProto.INT8, dims=[64])
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="weights.bin")
+    tensor.external_data.add(key=key, value=value)
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(McusimError, match=r"cannot be read: an offset or a length is beyond the file"):
+        mcusim.load(path)
 
 
 @pytest.mark.slow

@@ -162,6 +162,8 @@ def _check_form(model: Any, where: str) -> None:
 
 
 PER_CHANNEL_OPSET = 13
+_DIGITS = 20
+"""No file is so long that it takes so many."""
 
 
 def _opset(model: Any) -> int:
@@ -171,6 +173,7 @@ def _opset(model: Any) -> int:
 def _load_external(onnx: Any, model: Any, folder: Path | None, where: str) -> None:
     """Tensors that lie in other files, which must be beside the model."""
     outside = [t for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
+    asked_bytes = 0
     for tensor in outside:
         named = {entry.key: entry.value for entry in tensor.external_data}
         location = named.get("location", "")
@@ -182,24 +185,27 @@ def _load_external(onnx: Any, model: Any, folder: Path | None, where: str) -> No
                 where=at,
                 fix="save the model with its data beside it",
             )
-        if folder is not None and is_file(folder / path) and (folder / path).stat().st_size > MAX_FILE_BYTES:
-            raise ModelError(
-                f"its elements lie in '{location[:80]}', above 2 GiB", where=at, fix="use a smaller network"
-            )
         if folder is None or not is_file(folder / path):
             raise ModelError(
                 f"its elements lie in '{location[:80]}', which is not there",
                 where=at,
                 fix="copy that file beside the model",
             )
+        held_bytes, length = (folder / path).stat().st_size, named.get("length", "")
+        if held_bytes > MAX_FILE_BYTES:
+            raise ModelError(
+                f"its elements lie in '{location[:80]}', above 2 GiB", where=at, fix="use a smaller network"
+            )
+        is_told = length.isascii() and length.isdecimal() and len(length) < _DIGITS
+        asked_bytes += min(int(length), held_bytes) if is_told and int(length) else held_bytes
+        refuse_beyond(asked_bytes, "reading its external data", where=where)
     if not outside:
         return
     try:
         onnx.external_data_helper.load_external_data_for_model(model, str(folder))
     except (OSError, ValueError, KeyError, OverflowError, MemoryError, onnx.checker.ValidationError) as error:
-        raise ModelError(
-            f"its external data cannot be read: {_first_line(error)}", where=where, fix=_EXPORT_AGAIN
-        ) from error
+        why = reason_of(error) if isinstance(error, OSError) else "an offset or a length is beyond the file"
+        raise ModelError(f"its external data cannot be read: {why}", where=where, fix=_EXPORT_AGAIN) from error
 
 
 def _check_model(onnx: Any, model: Any, where: str) -> None:
@@ -291,9 +297,9 @@ def _constants(onnx: Any, model: Any, where: str) -> tuple[dict[str, Array], set
             elements, is_four_bit = _elements(onnx, tensor)
         except (ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
             at = f"{where}, tensor '{tensor.name[:80]}'"
-            raise ModelError(
-                f"its elements are malformed: {_first_line(error)}", where=at, fix=_EXPORT_AGAIN
-            ) from error
+            is_text = tensor.data_type == onnx.TensorProto.STRING
+            what = "its elements are texts" if is_text else "its elements do not go with its shape or type"
+            raise ModelError(what, where=at, fix=_EXPORT_AGAIN) from error
         constants[tensor.name] = elements
         if is_four_bit:
             four_bit.add(tensor.name)

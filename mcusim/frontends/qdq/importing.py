@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
+
 from mcusim.arithmetic.quant import INT32_MAX
 from mcusim.errors import ModelError
 from mcusim.frontends.checks import check_flow, check_shapes
@@ -55,7 +57,8 @@ def import_network(network: Network, where: str) -> Graph:
     where: names the file in errors. Raises ModelError, naming the node, for what cannot be kept.
     """
     try:
-        return _imported(network, where)
+        with np.errstate(all="ignore"):  # what overflows or is no number is refused as a scale or a weight
+            return _imported(network, where)
     except ModelError as error:
         at = error.where if error.where.startswith(where) else f"{where}, {error.where}"
         raise ModelError(error.what, where=at, fix=error.fix) from error
