@@ -25,7 +25,10 @@ from mcusim.firmware.kernel_files import kernel_files
 from mcusim.firmware.tables import Mode
 
 KERNELS, STRIDES = range(2, 8), (1, 2)
-SHARED = {"ring": ("ring_begin", "ring_fill", "ring_row_of_few", "load_few"), "careful": ("careful_output",)}
+SHARED = {
+    "ring": ("ring_begin", "ring_fill", "ring_lines", "ring_row_of_few", "load_few"),
+    "careful": ("careful_output",),
+}
 """What kernels have in common, by name."""
 
 
@@ -59,7 +62,7 @@ def depthwise_bytes(file: str) -> dict[str, int]:
     built, name = sizes(kernel_files({file: [mode.value for mode in Mode]})), file.removesuffix(".h")
     one = sizes(kernel_files({file: ["RISING_8"]}))
     ways = {way: built[f"{name}_{way}"] for way in ("rising", "signed", "careful")}
-    return {"own": one[name], **ways}
+    return {"own": one[name] + one.get(f"{name}_fill", 0), **ways}
 
 
 def main() -> None:

@@ -275,6 +275,20 @@ def assert_same_on(lane: QemuLane, graph: Graph, schedule: str) -> None:
 
 @needs_host
 @pytest.mark.slow
+@pytest.mark.parametrize("kernel", range(2, 8))
+@pytest.mark.parametrize("schedule", ["stream:1@4", "stream:2@4", "patch:3x2@4"])
+def test_depthwise_pieces_of_a_row_or_two(kernel: int, schedule: str) -> None:
+    """Whole fours of columns and what is left of them, rows outside the map, line buffers that begin anew."""
+    builder = GraphBuilder("pieces")
+    x = builder.conv_2d(builder.input((1, 21, 19, 3)), 10, 1, activation=Activation.RELU6)
+    x = builder.depthwise_conv_2d(x, kernel, activation=Activation.RELU6)
+    x = builder.depthwise_conv_2d(x, kernel, 2)
+    graph = builder.build([builder.conv_2d(x, 4, 1)])
+    assert_same_steps(with_seeded_weights(graph, kernel), schedule)
+
+
+@needs_host
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", [1, 3])
 @pytest.mark.parametrize("schedule", ["layer", "stream:8@1", "stream:3@1", "patch:2x2@1"])
 def test_a_window_over_the_border_has_room_in_pieces_too(stride: int, schedule: str) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import NamedTuple
 
 import jinja2
@@ -58,10 +58,21 @@ def _kernel_text(file: str, modes: frozenset[str]) -> str:
         at_once=not ring.stored_weight_words,
         packed=_packed,
         heights=(2, 1) if band > 1 else (1,),
+        widths=lambda rows: (4, 2, 1) if rows == 1 and ring.is_of_piece else (2, 1),
+        fill_groups=[*_groups(kernel), *([range(kernel, ring.rows)] if band == 2 else [])],
         variants=[variant for variant in ("rising", "signed", "careful") if variant in chosen],
         sums=lambda rows, cols: [f"a{y}{z}" for z in range(cols) for y in range(rows)],
         loads=lambda rows, cols: _block(kernel, stride, ring, rows, cols),
     )
+
+
+def _groups(rows: int) -> list[range]:
+    """Rows that are filled together: three, and two where that leaves none alone."""
+    first = [0]
+    while rows > first[-1]:
+        left = rows - first[-1]
+        first.append(first[-1] + (2 if left in (2, 4) else 3))
+    return [range(start, end) for start, end in pairwise(first)]
 
 
 def _packed(variant: str, low: int, high: int | None) -> str:
@@ -87,10 +98,12 @@ def _block(kernel: int, stride: int, ring: Ring, rows: int, cols: int) -> list[s
     Few weights stay in registers. Of many, a word of inputs is taken through all rows before the next: a kernel row
     that met one row of outputs is still there for the other.
     """
-    words = (kernel + (stride if cols == 2 else 0) + 1) // 2
+    words = (kernel + (cols - 1) * stride + 1) // 2
     needed_rows = kernel + (rows - 1) * stride
     pairs = range(0, needed_rows, 2)
-    if ring.keeps_weights or stride == 2:
+    if rows == 1 and ring.is_of_piece and not ring.keeps_weights:
+        return _row_block(kernel, stride, ring, cols)
+    if ring.keeps_weights:
         places = [(j, i) for j in pairs for i in range(words)]
     else:
         places = [(j, i) for i in range(words) for j in pairs]
@@ -104,9 +117,45 @@ def _block(kernel: int, stride: int, ring: Ring, rows: int, cols: int) -> list[s
     return lines
 
 
+def _row_block(kernel: int, stride: int, ring: Ring, cols: int) -> list[str]:
+    """The loads and products of a block of one row of outputs: kernel row by kernel row, whose weights are loaded once
+    for all columns; two of them at once where registers hold the weights of both."""
+    per_row = ring.weight_words // kernel
+    order = _weight_pairs(kernel, stride)
+    height = 2 if 2 * per_row <= 6 else 1
+    words = (kernel + (cols - 1) * stride + 1) // 2
+    products = [_product(kernel, stride, i, z) for i in range(words) for z in range(cols)]
+    met = {order.index(product.pair) for product in products if product is not None}
+    lines: list[str] = []
+    for first in range(0, kernel, height):
+        held = min(height, kernel - first)
+        lines += _weight_loads([k for k in range(held * per_row) if k % per_row in met], first * per_row)
+        for i in range(words):
+            index = i * 4 * ring.rows + first
+            lines.append(f"MCU_PAIR(x0, x1, x, {index});" if held == 2 else f"x0 = x[{index}];")
+            asked = [_product(kernel, stride, i, z) for z in range(cols)]
+            for half in range(held):
+                for z, product in enumerate(asked):
+                    if product is not None:
+                        weight = f"k{half * per_row + order.index(product.pair)}"
+                        lines.append(f"a0{z} = mcu_{product.function}(x{half}, {weight}, a0{z});")
+    return lines
+
+
+def _weight_loads(needed: Sequence[int], first: int) -> list[str]:
+    """Loads of weights `needed` of those from word `first` on, each into a register of its number: pairs where they are
+    neighbours."""
+    lines, left = [], [*needed]
+    while left:
+        k = left.pop(0)
+        is_pair = left[:1] == [k + 1]
+        lines.append(f"MCU_PAIR(k{k}, k{left.pop(0)}, w, {first + k});" if is_pair else f"k{k} = w[{first + k}];")
+    return lines
+
+
 def _locals(lines: Sequence[str]) -> str:
     """The registers that a block's lines name, as they are declared."""
-    names = sorted({name for line in lines for name in re.findall(r"\b(?:x[01]|k[01][01])\b", line)})
+    names = sorted({name for line in lines for name in re.findall(r"\b(?:x[01]|k\d+)\b", line)})
     return ", ".join(names)
 
 

@@ -6,10 +6,20 @@ turn costs was measured (`emulated.py`).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import lru_cache
 from typing import NamedTuple
 
-from mcusim.firmware.choice import BANDS, COLUMN_PIXELS, choose, column_depth, matrix_of, ring_geometry, segments
+from mcusim.firmware.choice import (
+    BANDS,
+    COLUMN_PIXELS,
+    Ring,
+    choose,
+    column_depth,
+    matrix_of,
+    ring_geometry,
+    segments,
+)
 from mcusim.graph import Activation, DType, Signature
 from mcusim.ops import OPS
 from mcusim.ops.conv_2d import conv_windows
@@ -21,6 +31,9 @@ from mcusim.ops.transpose_conv import scatter_windows
 from mcusim.region import Span, Window
 
 __all__ = ["Amounts", "amounts_of"]
+
+_Efforts = dict[str, float]
+"""How much of each effort, by name."""
 
 
 class Amounts(NamedTuple):
@@ -40,7 +53,7 @@ def amounts_of(call: Signature) -> Amounts:
     if choice.name == "conv_2d":
         return _convolution(call, one_place)
     if choice.name.startswith("depthwise_") and choice.file.startswith("depthwise_") and choice.name[10].isdigit():
-        return _depthwise(call, one_place)
+        return _depthwise(call)
     if choice.name == "depthwise_any":
         return _any_depthwise(call, one_place)
     if choice.name in ("depthwise_conv_2d_16", "conv_2d_16"):
@@ -143,21 +156,23 @@ def _scattered(kernel: str, call: Signature, one: Work) -> Amounts:
 def _mean_sources(window: Window, outputs: int, size: int) -> float:
     """How many taps of an output have an input under them, in the mean."""
     under = 0
-    for place in range(outputs):
-        for tap in range(window.kernel):
-            source, rest = divmod(place + window.before - tap, window.stride)
-            under += rest == 0 and 0 <= source < size
+    for tap in range(window.kernel):
+        behind = tap - window.before  # input `source` lies under this tap of output `source * stride + behind`
+        under += _multiples(window.stride, size, -behind, outputs - 1 - behind)
     return under / (outputs or 1)
+
+
+def _multiples(step: int, count: int, least: int, most: int) -> int:
+    """How many of 0, step, 2 step, ... (`count` of them) lie in [least, most]."""
+    return max(min(most // step, count - 1) - max(-(-least // step), 0) + 1, 0)
 
 
 def _mean_taps(window: Window, outputs: int, size: int) -> float:
     """How many taps of a window lie inside, in the mean."""
     inside = 0
-    for place in range(outputs):
-        start = place * window.stride - window.before
-        first = max(-(start // window.dilation), 0)
-        end = min((size - 1 - start) // window.dilation + 1, window.kernel)
-        inside += max(end - first, 0)
+    for tap in range(window.kernel):
+        behind = tap * window.dilation - window.before
+        inside += _multiples(window.stride, outputs, -behind, size - 1 - behind)
     return inside / (outputs or 1)
 
 
@@ -251,18 +266,20 @@ def _expanded(words: int, times: float) -> list[tuple[str, float]]:
 
 def _side_by_side(call: Signature, rows: Window, cols: Window) -> float:
     """The share of outputs whose windows lie inside with those of three neighbours, four to a block."""
-    inside = [_is_inside(cols, col, call.input(0).cols) for col in range(call.output.cols)]
-    if len(inside) % COLUMN_PIXELS == 0:
-        blocks = float(sum(all(inside[at : at + COLUMN_PIXELS]) for at in range(0, len(inside), COLUMN_PIXELS)))
+    inside = _inside(cols, call.output.cols, call.input(0).cols)
+    if call.output.cols % COLUMN_PIXELS == 0:
+        blocks = float(max(inside.stop // COLUMN_PIXELS + -inside.start // COLUMN_PIXELS, 0))
     else:  # blocks begin in every column of some row
-        blocks = max(sum(inside) - COLUMN_PIXELS + 1, 0) / COLUMN_PIXELS
-    whole_rows = sum(_is_inside(rows, row, call.input(0).rows) for row in range(call.output.rows))
-    return blocks * COLUMN_PIXELS / (len(inside) or 1) * whole_rows / (call.output.rows or 1)
+        blocks = max(inside.length - COLUMN_PIXELS + 1, 0) / COLUMN_PIXELS
+    whole_rows = _inside(rows, call.output.rows, call.input(0).rows).length
+    return blocks * COLUMN_PIXELS / (call.output.cols or 1) * whole_rows / (call.output.rows or 1)
 
 
-def _is_inside(window: Window, place: int, size: int) -> bool:
-    span = window.needs(Span(place, place + 1))
-    return span.start >= 0 and span.stop <= size
+def _inside(window: Window, outputs: int, size: int) -> Span:
+    """The outputs whose whole window lies inside."""
+    first = -(-window.before // window.stride)
+    end = min((size - window.reach + window.before) // window.stride + 1, outputs)
+    return Span(max(first, 0), max(end, first, 0))
 
 
 def _border_share(call: Signature, rows: Window, cols: Window) -> float:
@@ -272,67 +289,113 @@ def _border_share(call: Signature, rows: Window, cols: Window) -> float:
         (rows, call.output.rows, call.input(0).rows),
         (cols, call.output.cols, call.input(0).cols),
     ):
-        inside *= sum(_is_inside(window, place, size) for place in range(outputs)) / (outputs or 1)
+        inside *= _inside(window, outputs, size).length / (outputs or 1)
     return 1.0 - inside
 
 
-def _depthwise(call: Signature, one: Work) -> Amounts:
-    """Four channels at a time over a ring of rows, two rows and two columns of outputs at once."""
-    window, across = depthwise_windows(call)
-    kernel, stride, channels, batch = window.kernel, window.stride, call.output.channels, call.output.shape[0]
-    fours, rows, cols = -(-channels // 4), call.output.rows or 1, call.output.cols or 1
-    ring = ring_geometry(kernel, stride, cols, next((band for band in BANDS if rows <= band), BANDS[-1]))
-    bands, lines = -(-rows // ring.band), kernel - stride + rows * stride
-    inside = max(min(call.input(0).rows, lines - window.before), 0)
-    again = min(kernel - stride, inside)  # lines that every piece fills anew; of a whole layer's they are the first
-    moved = (bands - 1) * max(kernel - stride, 0)
-    height = min(ring.band, 2)
-    macs = loads = weight_loads = blocks = 0
-    for of_rows, row_blocks in ((2, rows // 2), (1, rows % 2)) if height == 2 else ((1, rows),):
-        for of_cols, col_blocks in ((2, cols // 2), (1, cols % 2)):
-            count, words = row_blocks * col_blocks, (kernel + (stride if of_cols == 2 else 0) + 1) // 2
-            second = kernel // 2 + 1 if stride == 1 else (kernel + 1) // 2  # words that meet the second column
-            products = of_rows * kernel * ((kernel + 1) // 2 + (second if of_cols == 2 else 0))
-            macs += count * products
-            loads += count * words * -(-(kernel + (of_rows - 1) * stride) // 2)
-            weight_loads += 0 if ring.keeps_weights else count * (words * kernel if stride == 1 else products)
-            blocks += count
-    pairs, edges = _ring_pairs(across, cols, call.input(0).cols)
-    whole, few = channels // 4, channels % 4 > 0
-    of_map = (
-        ("depthwise_mac", channels * macs),
-        ("depthwise_load", channels * loads),
-        (f"depthwise_s{stride}_read", channels * weight_loads),
-        (f"depthwise_{_way(call)}_output", channels * rows * cols),
-        ("depthwise_block", channels * blocks),
-        (f"depthwise_{'row' if height == 2 else 'line'}_channel", channels * -(-rows // height)),
-        ("depthwise_channel", channels * bands),
-        ("depthwise_fill", fours * bands),
-        ("depthwise_line", fours * (inside - again)),
-        ("depthwise_edge", whole * (inside - again) * edges),
-        ("depthwise_word", whole * (inside - again) * pairs),
-        ("depthwise_padding", fours * (lines - inside) * ring.words),
-        ("depthwise_move", fours * moved * ring.words),
-        ("depthwise_few", few * (inside - again) * (pairs + edges)),
-        ("depthwise_few_byte", channels % 4 * (inside - again) * (2 * pairs + edges)),
-    )
-    kept = "weight" if ring.stored_weight_words else "held_weight"
-    a_call = (
-        ("depthwise_line", float(batch * fours * again)),
-        ("depthwise_edge", float(batch * whole * again * edges)),
-        ("depthwise_word", float(batch * whole * again * pairs)),
-        ("depthwise_few", float(batch * few * again * (pairs + edges))),
-        ("depthwise_few_byte", float(batch * (channels % 4) * again * (2 * pairs + edges))),
-        (f"depthwise_{kept}", float(batch * channels * kernel * kernel)),
-        ("depthwise_four", float(batch * fours)),
-        ("depthwise_begin", float(batch * ring.rows * max(ring.words - pairs - edges, 0))),
-        ("depthwise_call", float(batch)),
-    )
-    share = batch / (rows * cols)
+def _depthwise(call: Signature) -> Amounts:
+    """Four channels at a time over a ring of rows. A kernel for pieces of two rows takes one alone its own way: what
+    two take more than one is counted by place, the rest by call."""
+    window, _ = depthwise_windows(call)
+    rows, cols, batch = call.output.rows or 1, call.output.cols or 1, call.output.shape[0]
+    band = next((band for band in BANDS if rows <= band), BANDS[-1])
+    ring = ring_geometry(window.kernel, window.stride, cols, band)
+    a_row: _Efforts = defaultdict(float)
+    a_call: _Efforts = defaultdict(float)
+    if ring.is_of_piece:
+        alone = _rows_of_piece(call, ring, 1)
+        both = _rows_of_piece(call, ring, 2) if band == 2 else {name: 2 * amount for name, amount in alone.items()}
+        for name in alone.keys() | both.keys():
+            a_row[name] += both.get(name, 0.0) - alone.get(name, 0.0)
+            a_call[name] += 2 * alone.get(name, 0.0) - both.get(name, 0.0)
+    else:
+        _rows_of_map(call, ring, a_row, a_call)
+    channels, kernel = call.output.channels, window.kernel
+    pairs, edges = _ring_pairs(depthwise_windows(call)[1], cols, call.input(0).cols)
+    a_call[f"depthwise_{'weight' if ring.stored_weight_words else 'held_weight'}"] += channels * kernel * kernel
+    a_call["depthwise_four"] += -(-channels // 4)
+    a_call["depthwise_begin"] += ring.rows * max(ring.words - pairs - edges, 0)
+    a_call["depthwise_call"] += 1.0
     return Amounts(
-        tuple([(name, amount * share) for name, amount in of_map if amount]),
-        tuple([pair for pair in a_call if pair[1]]),
+        tuple([(name, amount * batch / cols) for name, amount in a_row.items() if amount]),
+        tuple([(name, amount * batch) for name, amount in a_call.items() if amount]),
     )
+
+
+def _blocks(call: Signature, ring: Ring, height: int, count: float) -> _Efforts:
+    """What `count` times `height` rows of outputs take: four columns of a row alone, two of others, then the rest."""
+    window, _ = depthwise_windows(call)
+    kernel, stride, cols, channels = window.kernel, window.stride, call.output.cols or 1, call.output.channels
+    is_by_row = height == 1 and ring.is_of_piece
+    widths = (4, 2, 1) if is_by_row else (2, 1)
+    efforts: _Efforts = defaultdict(float)
+    tall = -(-(kernel + (height - 1) * stride) // 2)  # loads of a word of inputs: two rows at once
+    for width in widths:
+        blocks = count * (cols // width if width == widths[0] else cols // width % 2)
+        words = (kernel + (width - 1) * stride + 1) // 2
+        meets = [len([z for z in range(width) if -1 <= 2 * i - z * stride < kernel]) for i in range(words)]
+        macs = height * kernel * sum(meets)
+        efforts["depthwise_mac"] += channels * blocks * macs
+        if is_by_row and not ring.keeps_weights:
+            per_row = ring.weight_words // kernel
+            at_once = 2 if 2 * per_row <= 6 else 1
+            efforts["depthwise_load"] += channels * blocks * words * -(-kernel // at_once)
+            efforts["depthwise_row_read"] += channels * blocks * kernel * per_row
+        else:
+            efforts["depthwise_load"] += channels * blocks * words * tall
+            read = 0 if ring.keeps_weights else words * kernel if stride == 1 else macs
+            efforts[f"depthwise_s{stride}_read"] += channels * blocks * read
+        efforts["depthwise_block"] += channels * blocks
+    efforts[f"depthwise_{_way(call)}_output"] += channels * cols * height * count
+    return efforts
+
+
+def _rows_of_piece(call: Signature, ring: Ring, rows: int) -> _Efforts:
+    """What a piece of one row, or two, takes: all of it is laid out at once, row by row."""
+    window, across = depthwise_windows(call)
+    channels = call.output.channels
+    whole, few = channels // 4, channels % 4
+    efforts = _blocks(call, ring, rows, 1.0)
+    efforts["depthwise_piece_channel"] += channels
+    lines = window.kernel + (rows - 1) * window.stride
+    pairs, edges = _ring_pairs(across, call.output.cols or 1, call.input(0).cols)
+    efforts["depthwise_piece_line"] += whole * lines
+    efforts["depthwise_piece_edge"] += whole * lines * edges
+    efforts["depthwise_piece_word"] += whole * lines * pairs
+    efforts["depthwise_few"] += (few > 0) * lines * (pairs + edges)
+    efforts["depthwise_few_byte"] += few * lines * (2 * pairs + edges)
+    efforts["depthwise_padding"] += -(-channels // 4) * max(lines - call.input(0).rows, 0) * ring.words
+    return efforts
+
+
+def _rows_of_map(call: Signature, ring: Ring, a_row: _Efforts, a_call: _Efforts) -> None:
+    """What a row of a map takes, band after band, and what every piece of one lays out anew."""
+    window, across = depthwise_windows(call)
+    rows, channels, fours = call.output.rows or 1, call.output.channels, -(-call.output.channels // 4)
+    again = window.kernel - window.stride  # lines that a band has from the one before
+    bands, lines = -(-rows // ring.band), again + rows * window.stride
+    inside = max(min(call.input(0).rows, lines - window.before), 0)
+    pairs, edges = _ring_pairs(across, call.output.cols or 1, call.input(0).cols)
+    whole, few = channels // 4, channels % 4
+    of_map: _Efforts = defaultdict(float)
+    for height, count in ((2, rows // 2), (1, rows % 2)):
+        for name, amount in _blocks(call, ring, height, float(count)).items():
+            of_map[name] += amount
+    of_map["depthwise_row_channel"] += channels * -(-rows // 2)
+    of_map["depthwise_channel"] += channels * bands
+    of_map["depthwise_fill"] += fours * bands
+    of_map["depthwise_pair"] += whole * bands * pairs
+    of_map["depthwise_padding"] += fours * (lines - inside) * ring.words
+    of_map["depthwise_move"] += fours * (bands - 1) * max(again, 0) * ring.words
+    first = min(max(again, 0), inside)  # of a whole layer's lines they are the first; a piece fills them anew
+    for into, filled in ((of_map, inside - first), (a_call, first)):
+        into["depthwise_line"] += fours * filled
+        into["depthwise_edge"] += whole * filled * edges
+        into["depthwise_word"] += whole * filled * pairs
+        into["depthwise_few"] += (few > 0) * filled * (pairs + edges)
+        into["depthwise_few_byte"] += few * filled * (2 * pairs + edges)
+    for name, amount in of_map.items():
+        a_row[name] += amount / rows
 
 
 def _ring_pairs(across: Window, cols: int, size: int) -> tuple[int, int]:

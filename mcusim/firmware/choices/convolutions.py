@@ -188,6 +188,11 @@ class Ring(NamedTuple):
     weight_words: int
 
     @property
+    def is_of_piece(self) -> bool:
+        """Whether it is for pieces of one row or two: a row alone is then computed four columns at a time."""
+        return self.band <= 2
+
+    @property
     def keeps_weights(self) -> bool:
         """Whether the expanded weights of a channel fit into registers."""
         return self.weight_words <= 6

@@ -345,6 +345,10 @@ MCU_INLINE uint32_t mcu_smaller_bytes(uint32_t a, uint32_t b)
     __asm volatile("ldrd %0, %1, [%2, %3]"                                                                             \
                    : "=&r"(a), "=r"(b)                                                                                 \
                    : "r"((from) + ((index) & ~255)), "i"(4 * ((index) & 255)))
+/* Two words to `index` words behind `to`, less than 256; two to `to`, which moves on. */
+#define MCU_PAIR_TO(to, index, a, b)                                                                                  \
+    __asm volatile("strd %1, %2, [%0, %3]" : : "r"(to), "r"(a), "r"(b), "i"(4 * (index)) : "memory")
+#define MCU_NEXT_PAIR_TO(to, a, b) __asm volatile("strd %1, %2, [%0], #8" : "+r"(to) : "r"(a), "r"(b) : "memory")
 #else
 MCU_INLINE int32_t mcu_bottom(uint32_t a)
 {
@@ -456,6 +460,8 @@ MCU_INLINE uint32_t mcu_pack_tops(uint32_t low, uint32_t high)
 #define MCU_NEXT_PAIR(a, b, from) ((a) = (from)[0], (b) = (from)[1], (from) += 2)
 #define MCU_NEXT_OF_FOUR(a, from) ((a) = (from)[0], (from) += 4)
 #define MCU_NEXT_PAIR_OF_FOUR(a, b, from) ((a) = (from)[0], (b) = (from)[1], (from) += 4)
+#define MCU_PAIR_TO(to, index, a, b) ((to)[index] = (a), (to)[(index) + 1] = (b))
+#define MCU_NEXT_PAIR_TO(to, a, b) ((to)[0] = (a), (to)[1] = (b), (to) += 2)
 #define MCU_PAIR(a, b, from, index) ((a) = (from)[index], (b) = (from)[(index) + 1])
 #endif
 

@@ -52,6 +52,75 @@ MCU_NOINLINE void mcu_ring_row_of_few(const mcu_ring *r, const int8_t *from, mcu
     }
 }
 
+/* Pairs of columns, all inside, of `lines` rows `pitch` bytes apart: two rows at a time.   to: of the first channel. */
+MCU_INLINE void mcu_ring_pairs(const mcu_ring *r, const int8_t *from, int32_t pitch, int32_t lines, mcu_word *to)
+{
+    const int32_t step = r->step, rows = r->rows, is_odd = lines & 1;
+    const volatile int32_t twos = lines >> 1;
+    /* From the end of one pair to the next: behind all rows but an odd last one. */
+    const volatile int32_t back = 2 * step - (lines - is_odd) * pitch, on = 4 * rows - (lines - is_odd);
+    mcu_word *to_1 = to + rows, *to_2 = to_1 + rows, *to_3 = to_2 + rows;
+    for (int32_t i = r->whole; i > 0; i--) {
+        for (int32_t j = twos; j > 0; j--) {
+            const uint32_t a = mcu_load_word(from), b = mcu_load_word(from + step);
+            from += pitch;
+            MCU_OPAQUE(from);
+            const uint32_t c = mcu_load_word(from), d = mcu_load_word(from + step);
+            from += pitch;
+            const uint32_t low = mcu_pack_bottoms(a, b), high = mcu_pack_tops(a, b);
+            const uint32_t low_below = mcu_pack_bottoms(c, d), high_below = mcu_pack_tops(c, d);
+            MCU_NEXT_PAIR_TO(to, mcu_sxtb16(low), mcu_sxtb16(low_below));
+            MCU_NEXT_PAIR_TO(to_1, mcu_sxtb16_high(low), mcu_sxtb16_high(low_below));
+            MCU_NEXT_PAIR_TO(to_2, mcu_sxtb16(high), mcu_sxtb16(high_below));
+            MCU_NEXT_PAIR_TO(to_3, mcu_sxtb16_high(high), mcu_sxtb16_high(high_below));
+        }
+        if (is_odd) {
+            const uint32_t a = mcu_load_word(from), b = mcu_load_word(from + step);
+            const uint32_t low = mcu_pack_bottoms(a, b), high = mcu_pack_tops(a, b);
+            *to = mcu_sxtb16(low);
+            *to_1 = mcu_sxtb16_high(low);
+            *to_2 = mcu_sxtb16(high);
+            *to_3 = mcu_sxtb16_high(high);
+        }
+        const int32_t words = on;
+        to += words;
+        to_1 += words;
+        to_2 += words;
+        to_3 += words;
+        from += back;
+    }
+}
+
+/* `lines` rows that lie one behind the other, `pitch` bytes apart, from their first column that is inside: column pair by
+   column pair. */
+MCU_NOINLINE void mcu_ring_lines(const mcu_ring *r, const int8_t *from, int32_t pitch, int32_t lines, mcu_word *ring)
+{
+    const int32_t step = r->step, rows = r->rows;
+    mcu_word *to = ring + r->before * 4 * rows;
+    if (r->channels != 4) {
+        for (; lines > 0; lines--, from += pitch, to++) {
+            mcu_ring_row_of_few(r, from, to);
+        }
+        return;
+    }
+    if (r->head) {
+        const int8_t *of_row = from;
+        for (int32_t i = 0; i < lines; i++, of_row += pitch) {
+            mcu_ring_store(to + i, rows, r->padding, mcu_load_word(of_row));
+        }
+        from += step;
+        to += 4 * rows;
+    }
+    mcu_ring_pairs(r, from, pitch, lines, to);
+    if (r->single) {
+        from += 2 * r->whole * step;
+        to += r->whole * 4 * rows;
+        for (; lines > 0; lines--, from += pitch, to++) {
+            mcu_ring_store(to, rows, mcu_load_word(from), r->padding);
+        }
+    }
+}
+
 /* Rows [row, row + rows) into the ring, from `ring` on. */
 MCU_NOINLINE void mcu_ring_fill(const mcu_ring *r, const mcu_in *in, int32_t row, int32_t rows, mcu_word *ring)
 {
@@ -63,32 +132,14 @@ MCU_NOINLINE void mcu_ring_fill(const mcu_ring *r, const mcu_in *in, int32_t row
         inside = rows;
     }
     rows -= inside;
-    const int32_t step = r->step, ring_rows = r->rows, pitch = in->pitch;
     int32_t place = in->ring ? row % in->ring : row - in->row;
-    const int8_t *of_row = in->bytes + place * pitch + (r->first_col - in->col) * step + r->channel;
-    for (mcu_word *first = ring + r->before * 4 * ring_rows; inside > 0; inside--, ring++, first++) {
-        const int8_t *from = of_row;
-        of_row += pitch;
-        if (++place == in->ring) {
-            place = 0;
-            of_row -= in->ring * pitch;
-        }
-        if (r->channels != 4) {
-            mcu_ring_row_of_few(r, from, first);
-            continue;
-        }
-        mcu_word *to = first;
-        if (r->head) {
-            mcu_ring_store(to, ring_rows, r->padding, mcu_load_word(from));
-            from += step;
-            to += 4 * ring_rows;
-        }
-        for (int32_t i = r->whole; i > 0; i--, from += 2 * step, to += 4 * ring_rows) {
-            mcu_ring_store(to, ring_rows, mcu_load_word(from), mcu_load_word(from + step));
-        }
-        if (r->single) {
-            mcu_ring_store(to, ring_rows, mcu_load_word(from), r->padding);
-        }
+    const int8_t *const from = in->bytes + (r->first_col - in->col) * r->step + r->channel;
+    while (inside > 0) { /* where a line buffer ends, it goes on from its start */
+        const int32_t lines = in->ring && in->ring - place < inside ? in->ring - place : inside;
+        mcu_ring_lines(r, from + place * in->pitch, in->pitch, lines, ring);
+        ring += lines;
+        inside -= lines;
+        place = 0;
     }
     for (; rows > 0; rows--, ring++) {
         mcu_ring_pad(r, ring, r->words);
