@@ -106,6 +106,29 @@ def test_damaged_images(tmp_path: Path, damage: bytes) -> None:
         read_pixels(path, FRAME, Preprocessing())
 
 
+def test_no_format_is_opened_that_runs_programs(tmp_path: Path) -> None:
+    """Pillow goes by content, and gives PostScript to Ghostscript."""
+    path = tmp_path / "a.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    with pytest.raises(UnreadableImage, match="it is no image"):
+        read_pixels(path, FRAME, Preprocessing())
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+def test_pixels_that_are_no_bytes_are_refused(tmp_path: Path, mode: str) -> None:
+    """Pillow clips 40,000 of 65,535 to 255: white."""
+    path = tmp_path / "a.tiff"
+    Image.new(mode, (8, 8), 40000).save(path)
+    with pytest.raises(UnreadableImage, match=f"another kind than bytes .*mode {mode}"):
+        read_pixels(path, FRAME, Preprocessing())
+
+
+def test_damaged_exif_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (8, 8)).save(path, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert read_pixels(path, Frame(8, 8, 3, False), Preprocessing())[0].shape == (8, 8, 3)
+
+
 def test_a_truncated_jpeg_is_damaged(tmp_path: Path) -> None:
     path = save_image(tmp_path / "a.jpg", noisy((9, 9, 9), (64, 64), NOISE))
     path.write_bytes(path.read_bytes()[:-200])

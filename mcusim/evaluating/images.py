@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,10 @@ _UNREADABLE = {
     "DecompressionBombError": "it has more pixels than Pillow decodes",
 }
 """Pillow's exceptions -> why a file is no image; whatever else its decoders raise, the file is damaged."""
+_FORMATS = ("JPEG", "PNG", "BMP", "PPM", "GIF", "TIFF", "WEBP")
+"""Pillow tells formats by content, and knows some that run programs (EPS goes to Ghostscript): no other is tried."""
+_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
+"""Of one byte a channel. Others, of 16 bits or of floats, Pillow would clip to 255 without a word."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".pnm", ".gif", ".tif", ".tiff", ".webp"})
 
 
@@ -78,9 +83,13 @@ def read_pixels(path: Path, frame: Frame, chosen: Preprocessing) -> tuple[NDArra
     if not is_file(path):  # a pipe in the folder would be waited for, and a device has no end
         raise UnreadableImage("it is no regular file", where=str(path), fix=fix)
     try:
-        with image_module.open(path) as opened:
+        # Pillow warns of sizes, which are bounded here, and of EXIF, which is not read.
+        with warnings.catch_warnings(action="ignore"), image_module.open(path, formats=_FORMATS) as opened:
             width, height = opened.size
             refuse_beyond(width * height * PIXEL_BYTES, f"decoding {width}x{height} pixels", where=str(path))
+            if opened.mode not in _MODES:
+                what = f"its pixels are of another kind than bytes (Pillow's mode {opened.mode[:20]})"
+                raise UnreadableImage(what, where=str(path), fix="store it with 8 bits a channel, or leave it out")
             image = _converted(opened, frame)
     except McusimError:
         raise
