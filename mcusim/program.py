@@ -179,6 +179,7 @@ class Variable(NamedTuple):
     buffer: index. It lives from start to end.   fill: every byte of it at first, as two's complement; a resource may
         be assigned another value once, by a subgraph.
     tensors: that stand for it: the state itself, or the handles of a resource.
+    node: whose operator keeps it for itself; ABSENT for what tensors stand for.
     """
 
     name: str
@@ -186,6 +187,7 @@ class Variable(NamedTuple):
     size_bytes: int
     fill: int
     tensors: tuple[int, ...]
+    node: int = ABSENT
 
 
 class Home(NamedTuple):

@@ -114,7 +114,7 @@ class RealTransform:
     @property
     def is_supported(self) -> bool:
         """Whether 2, 3, 4 and 5 make its half: for others the source needs memory that TFLM does not give it."""
-        return max(_factors(self._half), default=2) <= MOST_RADIX
+        return max(self.radices, default=2) <= MOST_RADIX
 
     @cached_property
     def _arithmetic(self) -> _Arithmetic:
@@ -125,13 +125,20 @@ class RealTransform:
         return self.length // 2
 
     @cached_property
-    def _twiddles(self) -> Complex:
+    def radices(self) -> tuple[int, ...]:
+        """Of the stages, the outermost first."""
+        return tuple(_factors(self._half))
+
+    @cached_property
+    def turns(self) -> Complex:
+        """Twiddles of the stages: cosines and sines of length / 2 angles."""
         sign = 1 if self.is_inverse else -1
         phases = [sign * 2 * math.pi * i / self._half for i in range(self._half)]
         return self._arithmetic.constant([math.cos(p) for p in phases], [math.sin(p) for p in phases])
 
     @cached_property
-    def _super_twiddles(self) -> Complex:
+    def ends(self) -> Complex:
+        """Those that tell the two halves of a real signal apart."""
         sign = 1 if self.is_inverse else -1
         phases = [sign * math.pi * ((i + 1) / self._half + 0.5) for i in range(self._half // 2)]
         return self._arithmetic.constant([math.cos(p) for p in phases], [math.sin(p) for p in phases])
@@ -147,7 +154,7 @@ class RealTransform:
         k = np.arange(1, half // 2 + 1)
         low = at.divided(Complex(half_spectrum.real[k], half_spectrum.imag[k]), 2)
         high = at.divided(Complex(half_spectrum.real[half - k], at.wrapped(-half_spectrum.imag[half - k])), 2)
-        even, odd = at.plus(low, high), at.times(at.minus(low, high), self._super_twiddles)
+        even, odd = at.plus(low, high), at.times(at.minus(low, high), self.ends)
         # The middle, which is both, keeps what is written last.
         real[k], imag[k] = at.halved(even.real + odd.real), at.halved(even.imag + odd.imag)
         real[half - k], imag[half - k] = at.halved(even.real - odd.real), at.halved(odd.imag - even.imag)
@@ -164,7 +171,7 @@ class RealTransform:
         k = np.arange(1, half // 2 + 1)
         low = at.divided(Complex(given.real[k], given.imag[k]), 2)
         high = at.divided(Complex(given.real[half - k], at.wrapped(-given.imag[half - k])), 2)
-        even, odd = at.plus(low, high), at.times(at.minus(low, high), self._super_twiddles)
+        even, odd = at.plus(low, high), at.times(at.minus(low, high), self.ends)
         total, rest = at.plus(even, odd), at.minus(even, odd)
         real[k], imag[k] = total
         real[half - k], imag[half - k] = rest.real, at.wrapped(-rest.imag)
@@ -174,7 +181,7 @@ class RealTransform:
         return signal
 
     def _complex(self, x: Complex) -> Complex:
-        return self._stage(x, _factors(self._half), 1)
+        return self._stage(x, list(self.radices), 1)
 
     def _stage(self, x: Complex, factors: list[int], stride: int) -> Complex:
         """One stage and all below it.   stride: of the twiddles."""
@@ -191,7 +198,7 @@ class RealTransform:
     def _turn(self, parts: list[Complex], stride: int) -> list[Complex]:
         """Every part but the first times its twiddles."""
         k = np.arange(len(parts[0].real)) * stride
-        table = self._twiddles
+        table = self.turns
         turned = [
             self._arithmetic.times(part, Complex(table.real[k * q], table.imag[k * q]))
             for q, part in enumerate(parts[1:], start=1)
@@ -214,7 +221,7 @@ class RealTransform:
     def _three(self, parts: list[Complex], stride: int) -> list[Complex]:
         at = self._arithmetic
         a, b, c = self._turn(parts, stride)
-        third = self._twiddles.imag[stride * len(a.real)]
+        third = self.turns.imag[stride * len(a.real)]
         total, cross = at.plus(b, c), at.scaled(at.minus(b, c), third)
         middle = Complex(
             at.wrapped(a.real - at.halved(total.real)),
@@ -224,7 +231,7 @@ class RealTransform:
         return [at.plus(a, total), at.plus(middle, up), at.minus(middle, up)]
 
     def _five(self, parts: list[Complex], stride: int) -> list[Complex]:
-        at, table, m = self._arithmetic, self._twiddles, len(parts[0].real)
+        at, table, m = self._arithmetic, self.turns, len(parts[0].real)
         first, second = (Complex(table.real[stride * m * i], table.imag[stride * m * i]) for i in (1, 2))
         a, b, c, d, e = self._turn(parts, stride)
         outer, outer_cross, inner, inner_cross = at.plus(b, e), at.minus(b, e), at.plus(c, d), at.minus(c, d)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import lru_cache
 
-from mcusim.firmware.choices import arithmetic, convolutions, movement
+from mcusim.firmware.choices import arithmetic, convolutions, movement, signals
 from mcusim.firmware.choices.convolutions import (
     BANDS,
     COLUMN_PIXELS,
@@ -157,6 +157,21 @@ _CHOOSERS: dict[str, Chooser] = {
     "VAR_HANDLE": movement.nothing,
     "CALL_ONCE": movement.nothing,
     "CUSTOM:CIRCULAR_BUFFER": movement.latest,
+    "CUSTOM:SignalRfft": signals.transform,
+    "CUSTOM:SignalIrfft": signals.transform,
+    "CUSTOM:SignalFilterBankLog": signals.filter_bank_log,
+    "CUSTOM:SignalWindow": signals.signal("signal_window"),
+    "CUSTOM:SignalFftAutoScale": signals.signal("signal_fft_auto_scale"),
+    "CUSTOM:SignalEnergy": signals.signal("signal_energy"),
+    "CUSTOM:SignalFilterBank": signals.signal("signal_filter_bank"),
+    "CUSTOM:SignalFilterBankSquareRoot": signals.signal("signal_filter_bank_square_root"),
+    "CUSTOM:SignalFilterBankSpectralSubtraction": signals.signal("signal_filter_bank_spectral_subtraction"),
+    "CUSTOM:SignalPCAN": signals.signal("signal_pcan"),
+    "CUSTOM:SignalDelay": signals.signal("signal_delay"),
+    "CUSTOM:SignalOverlapAdd": signals.signal("signal_overlap_add"),
+    "CUSTOM:SignalFramer": signals.signal("signal_framer"),
+    "CUSTOM:SignalStacker": signals.signal("signal_stacker"),
+    "BROADCAST_ARGS": movement.broadcast_args,
     "IF": movement.nothing,
     "WHILE": movement.nothing,
 }
@@ -180,6 +195,7 @@ _WEIGHTED = {
 }
 """Activations and bias of operators with weights: where those are computed, these need not be."""
 _ALL = range(64)
+_SIGNALS = tuple(op for op in _CHOOSERS if op.startswith("CUSTOM:Signal"))
 _READS_CONSTANTS: dict[str, Collection[int]] = {
     **dict.fromkeys(("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "PRELU", "BATCH_MATMUL"), range(2)),
     **dict.fromkeys(("EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL"), range(2)),
@@ -195,4 +211,6 @@ _READS_CONSTANTS: dict[str, Collection[int]] = {
     **dict.fromkeys(("ADD_N", "IF", "WHILE"), _ALL),
     "FILL": range(1, 2),
     "ONE_HOT": (0, 2, 3),
+    "BROADCAST_ARGS": range(2),
+    **dict.fromkeys(_SIGNALS, _ALL),
 }

@@ -75,7 +75,11 @@ def memory_of(network: Network) -> Memory:
     program = network.program
     variables = {t: network.offsets[variable.buffer] for variable in program.variables for t in variable.tensors}
     pointers = {view.tensor: network.offsets[view.pointer] for view in program.views if view.pointer != ABSENT}
-    return Memory(network.offsets, variables, pointers, network.placed_bytes)
+    remembered: dict[int, tuple[int, ...]] = {}
+    for variable in [variable for variable in program.variables if variable.node != ABSENT]:
+        kept = remembered.get(variable.node, ())
+        remembered[variable.node] = (*kept, network.offsets[variable.buffer])
+    return Memory(network.offsets, variables, pointers, remembered, network.placed_bytes)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -30,12 +30,14 @@ class Memory:
     """Where everything lies, in bytes from the start of the one array.
 
     offsets: by buffer.   variables: by tensor, states and handles alike.   pointers: of external inputs, by tensor.
+    remembered: by node, what its operator keeps for itself.
     size_bytes: of the array.
     """
 
     offsets: tuple[int, ...]
     variables: Mapping[int, int]
     pointers: Mapping[int, int]
+    remembered: Mapping[int, tuple[int, ...]]
     size_bytes: int
 
 
@@ -158,6 +160,10 @@ class StepText:
         roles = {role for role, _ in self.choice.scratch}
         buffers = [use.buffer for use in self.step.scratch if use.role in roles]
         return self.at(self.memory.offsets[buffers[0]]) if buffers else "0"
+
+    def remembered(self) -> list[str]:
+        """Addresses of what the step's operator keeps for itself from call to call."""
+        return [self.at(offset) for offset in self.memory.remembered.get(self.step.node, ())]
 
     def whole(self, position: int) -> str:
         """Address of an input that lies in one piece: a view, a constant or a variable."""

@@ -319,7 +319,7 @@ class _Linking:
             for place, variable in enumerate(self.program.variables):
                 more = tuple([base + tensor for tensor, name in named.items() if name == variable.name])
                 variables[place] = variables[place]._replace(tensors=(*variables[place].tensors, *more))
-            for name, size_bytes, fill, (tensor,) in states(part):
+            for name, size_bytes, fill, (tensor,), _ in states(part):
                 variables.append(Variable(name, len(buffers), size_bytes, fill, (base + tensor,)))
                 buffers.append(
                     Buffer(name, self.rules.aligned(size_bytes), 0, len(self.moments), kind, self.rules.alignment)

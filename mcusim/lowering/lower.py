@@ -42,7 +42,7 @@ from mcusim.lowering.staging import (
     resized,
     split,
 )
-from mcusim.lowering.variables import changed_variables, stored_variables
+from mcusim.lowering.variables import changed_variables, remembered, stored_variables
 from mcusim.program import (
     Buffer,
     BufferKind,
@@ -341,13 +341,15 @@ class _Lowering:
         """What outlives an inference; appends a buffer and a view for each, which all its tensors share."""
         kind = BufferKind.VARIABLE if self.rules.plans_variables else BufferKind.PERSISTENT
         alignment, length, variables = self.rules.alignment, len(self.steps), []
-        for name, size_bytes, fill, tensors in stored_variables(self.graph):
+        # Runtimes that keep states beside the arena count what operators keep for themselves as they allocate it.
+        kept = remembered(self.graph) if self.rules.plans_variables else ()
+        for name, size_bytes, fill, tensors, node in (*stored_variables(self.graph), *kept):
             for tensor in tensors:
                 view_of[tensor] = len(views)
             if tensors:
                 pitch_bytes = row_pitch_bytes(self.graph.tensors[tensors[0]].type)
                 views.append(View(tensors[0], len(buffers), ViewKind.WHOLE, 0, pitch_bytes))
-            variables.append(Variable(name, len(buffers), size_bytes, fill, tensors))
+            variables.append(Variable(name, len(buffers), size_bytes, fill, tensors, node))
             buffers.append(Buffer(name, self.rules.aligned(size_bytes), 0, length, kind, alignment))
         return tuple(variables)
 

@@ -1,6 +1,7 @@
 """The values of a network that outlive an inference: states of recurrent operators, and resources by name.
 
 state      a tensor that the file calls a variable; the operator that reads it also changes it (SVDF, LSTM)
+memory     what an operator keeps for itself, as the queues of the audio front end
 resource   named by VAR_HANDLE, read by READ_VARIABLE, changed by ASSIGN_VARIABLE; a subgraph may assign it first
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from mcusim.graph import DType, Graph, Signature, Tensor
+from mcusim.graph import ABSENT, DType, Graph, Signature, Tensor
 from mcusim.ops import OPS
 from mcusim.ops.call_once import CallOnceAttributes
 from mcusim.ops.registry import StateRole, attributes_of
@@ -21,6 +22,7 @@ __all__ = [
     "changed_variables",
     "handles",
     "initialising_nodes",
+    "remembered",
     "resource_uses",
     "states",
     "stored_variables",
@@ -32,12 +34,14 @@ class Stored(NamedTuple):
 
     tensors: of the graph that stand for it: the state itself, or the handles of a resource.
     fill: every byte of it at first, as two's complement.
+    node: whose operator keeps it for itself; ABSENT for what tensors stand for.
     """
 
     name: str
     size_bytes: int
     fill: int
     tensors: tuple[int, ...]
+    node: int = ABSENT
 
 
 class ResourceUse(NamedTuple):
@@ -78,6 +82,16 @@ def states(graph: Graph) -> tuple[Stored, ...]:
         fill = zero_point & 0xFF if tensor.dtype is DType.INT8 else 0
         variables.append(Stored(tensor.name, tensor.size_bytes, fill, (index,)))
     return tuple(variables)
+
+
+def remembered(graph: Graph) -> tuple[Stored, ...]:
+    """What the operators of one graph keep for themselves, node by node; zeros at first."""
+    kept: list[Stored] = []
+    for index, node in enumerate(graph.nodes):
+        op = OPS.get(node.op)
+        kinds = op.remembers(node.signature) if op is not None and op.remembers is not None else ()
+        kept += [Stored(f"{node.name} memory", kind.size_bytes, 0, (), index) for kind in kinds]
+    return tuple(kept)
 
 
 def resource_uses(graph: Graph) -> Iterator[ResourceUse]:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log2
 
 from mcusim.graph import Attributes, DType, Shape, TensorType
 from mcusim.ops.registry import Call, attributes_of, register
 from mcusim.ops.shared.custom import CustomAttributes, check_ranks, check_types, mismatch, signal
 from mcusim.ops.shared.operands import operand
 
-__all__ = ["SIGNAL_FILTER_BANK_LOG", "SignalFilterBankLogAttributes"]
+__all__ = ["SCALE_BITS", "SEGMENTS", "SEGMENT_TABLE", "SIGNAL_FILTER_BANK_LOG", "SignalFilterBankLogAttributes"]
+
+SEGMENTS, SCALE_BITS = 128, 16
+
+
+def _segments() -> tuple[int, ...]:
+    pieces = (log2(1 + i / SEGMENTS) - i / SEGMENTS for i in range(SEGMENTS + 1))
+    return (*(round(piece * (1 << SCALE_BITS)) for piece in pieces), 0)
+
+
+SEGMENT_TABLE = _segments()
+"""log2(1 + x) - x for x = 0, 1/128, ..., 1 in units of 2**-16, rounded; and a 0 behind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from mcusim.lowering.staging import (
     overwritten,
     resized,
 )
-from mcusim.lowering.variables import stored_variables
+from mcusim.lowering.variables import remembered, stored_variables
 from mcusim.planners import live_bytes
 from mcusim.pricing.prices import Coefficients, price_whole
 from mcusim.schedule import LAYER, StageKind, StageSpec
@@ -174,7 +174,7 @@ class StageCosts:
         self.bounds = [0, *(time + 1 for time, step in enumerate(steps) if computes(step))]
         self.starts = [self._start(k) for k in range(len(self.bounds) - 1)]
         self.storages = self._storages()
-        self.variables = stored_variables(graph)
+        self.variables = stored_variables(graph) + (remembered(graph) if rules.plans_variables else ())
         held = _held_whole(rules)
         self.held_names = sorted({name for step in steps for name in held[step.signature]})
 

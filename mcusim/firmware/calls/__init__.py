@@ -39,6 +39,7 @@ from mcusim.firmware.calls.movement import (
     write_assign_variable,
     write_batching,
     write_blocks,
+    write_broadcast_args,
     write_broadcast_to,
     write_circular_buffer,
     write_concatenation,
@@ -69,6 +70,7 @@ from mcusim.firmware.calls.reductions import (
     write_reduce,
 )
 from mcusim.firmware.calls.shared import refused
+from mcusim.firmware.calls.signals import SIGNAL_WRITERS
 from mcusim.firmware.steps import StepText
 from mcusim.ops.shared.late import Late
 
@@ -154,6 +156,8 @@ _WRITERS: dict[str, Callable[[StepText], None]] = {
     "VAR_HANDLE": write_nothing,
     "CALL_ONCE": write_nothing,
     "CUSTOM:CIRCULAR_BUFFER": write_circular_buffer,
+    **SIGNAL_WRITERS,
+    "BROADCAST_ARGS": write_broadcast_args,
     "IF": write_if,
     "WHILE": write_while,
 }

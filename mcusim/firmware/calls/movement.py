@@ -44,6 +44,7 @@ __all__ = [
     "write_assign_variable",
     "write_batching",
     "write_blocks",
+    "write_broadcast_args",
     "write_broadcast_to",
     "write_circular_buffer",
     "write_concatenation",
@@ -367,6 +368,11 @@ def write_broadcast_to(s: StepText) -> None:
     shape = s.output.shape
     from_ = element_steps(aligned_shape(s.kind(0), len(shape)), shape)
     _move(s, shape, steps_of(shape), from_, s.whole(0), s.whole_output())
+
+
+def write_broadcast_args(s: StepText) -> None:
+    a, b = s.kind(0).elements, s.kind(1).elements
+    s.call("mcu_broadcast_args", s.output.dtype.bits // 8, s.whole(0), a, s.whole(1), b, s.whole_output())
 
 
 def write_zeros_like(s: StepText) -> None:

@@ -6,6 +6,7 @@ from mcusim.firmware.choices.kinds import KernelChoice, Stored
 from mcusim.graph import DType, Signature
 
 __all__ = [
+    "broadcast_args",
     "copy",
     "embedding",
     "gather",
@@ -48,6 +49,10 @@ def latest(signature: Signature) -> KernelChoice | None:
 
 def shape(signature: Signature) -> KernelChoice | None:
     return KernelChoice("copy", "base.h", (), (Stored("shape", 4, signature.output.elements),))
+
+
+def broadcast_args(signature: Signature) -> KernelChoice | None:
+    return KernelChoice("broadcast_args", "broadcast_args.h") if signature.output.dtype in _PLACES else None
 
 
 _PLACES = (DType.INT32, DType.INT64)

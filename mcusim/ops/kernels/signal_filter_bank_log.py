@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log2
 
 from mcusim.ops.kernels.sections import Array
 from mcusim.ops.registry import Piece
-from mcusim.ops.signal_filter_bank_log import SignalFilterBankLogAttributes
+from mcusim.ops.signal_filter_bank_log import SCALE_BITS, SEGMENT_TABLE, SEGMENTS, SignalFilterBankLogAttributes
 
 __all__ = ["run"]
 
-SEGMENTS, SCALE_BITS = 128, 16
 ROUND = 1 << (SCALE_BITS - 1)
 LN_2 = 45426
 """In units of 2**-16."""
-
-
-def _segments() -> list[int]:
-    """log2(1 + x) - x for x = 0, 1/128, ..., 1 in units of 2**-16, rounded; and a 0 behind."""
-    return [round((log2(1 + i / SEGMENTS) - i / SEGMENTS) * (1 << SCALE_BITS)) for i in range(SEGMENTS + 1)] + [0]
-
-
-_TABLE = _segments()
 
 
 def run(
@@ -39,7 +29,7 @@ def _logarithm(value: int, scale: int) -> int:
     rest = rest << (SCALE_BITS - whole) if whole < SCALE_BITS else rest >> (whole - SCALE_BITS)
     step = (1 << SCALE_BITS) // SEGMENTS
     segment = rest // step
-    low, high = _TABLE[segment], _TABLE[segment + 1]
+    low, high = SEGMENT_TABLE[segment], SEGMENT_TABLE[segment + 1]
     fraction = rest + low + ((high - low) * (rest - segment * step) >> SCALE_BITS)
     natural = (LN_2 * ((whole << SCALE_BITS) + fraction) + ROUND >> SCALE_BITS) & 0xFFFFFFFF
     return ((scale * natural + ROUND) & 0xFFFFFFFF) >> SCALE_BITS
