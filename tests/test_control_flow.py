@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import random
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import run
 from one_operator import Network, Operand, Operator, constant
 from oracles import Refused, run_tflm
 
@@ -16,10 +20,13 @@ from mcusim.execution import control_flow
 from mcusim.frontends.tflite import parse_tflite
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
+from mcusim.pricing.prices import step_work
 from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.choosing import why_not
 from mcusim.runtimes.refusals import missing_kernels
-from mcusim.schedule import LAYER
+from mcusim.schedule import LAYER, parse_schedule
+from mcusim.searching import search
+from mcusim.searching.explanation import explain
 
 Array = np.ndarray[Any, Any]
 WIDTH = 9
@@ -258,3 +265,59 @@ def test_a_branch_that_no_inference_comes_to_has_to_be_set_up_only(network: Netw
     else:
         with pytest.raises(Refused):
             run_tflm(network.content(), feeds)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Subgraphs part the stages of a schedule: what is cut is told of the stage that is cut, for every runtime
+
+
+def convolved_network(seed: int) -> Network:
+    """Two convolutions, which a schedule may cut, before and after a branch or a loop."""
+    rng = random.Random(seed)
+    bodies: list[Network] = []
+    main = Drawn(rng, bodies)
+    image = main.add(Operand((1, 12, 12, 3), "int8", scale=0.1, zero_point=3))
+    small = convolved(main, convolved(main, image, (3, 3, 3), (1, 10, 10, WIDTH)), (10, 10, WIDTH), (1, 1, 1, WIDTH))
+    flat = main.op("RESHAPE", (small, main.add(constant([1, WIDTH]))), main.value(), "ReshapeOptions")
+    entered = main.choice(flat, 1) if seed % 2 else main.loop(flat, 1)
+    square = main.add(Operand((1, 3, 3, 1), "int8", scale=0.1, zero_point=3))
+    main.op("RESHAPE", (entered, main.add(constant([1, 3, 3, 1]))), square, "ReshapeOptions")
+    output = convolved(main, convolved(main, square, (2, 2, 1), (1, 2, 2, 4)), (1, 1, 4), (1, 2, 2, 4))
+    return Network("convolved", tuple(main.tensors), tuple(main.operators), (output,), tuple(bodies), (image,))
+
+
+def convolved(drawn: Drawn, source: int, window: tuple[int, int, int], shape: tuple[int, ...]) -> int:
+    weights = np.array([drawn.rng.randint(-127, 127) for _ in range(shape[-1] * math.prod(window))])
+    kernel = drawn.add(constant(weights.reshape(shape[-1], *window), "int8", scale=0.01, zero_point=0))
+    bias = drawn.add(constant(np.zeros(shape[-1], int), "int32", scale=0.001, zero_point=0))
+    output = drawn.add(Operand(shape, "int8", scale=0.1, zero_point=3))
+    options = {"padding": 1, "strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
+    return drawn.op("CONV_2D", (source, kernel, bias), output, "Conv2DOptions", **options)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("schedule", ["patch:2x2@1", "stream:2@1", "patch:1x1@1"])
+def test_a_cut_stage_before_a_subgraph_is_explained(seed: int, schedule: str) -> None:
+    graph, runtime = read(convolved_network(seed)), RUNTIMES["mcusim"]
+    front = search(graph, profile="stm32f410", runtime="mcusim")
+    point = replace(front.points[0], schedule=parse_schedule(schedule))
+    [stage] = explain(front, point).stages
+    program = lower(graph, point.schedule, runtime.rules, point.input_place)
+    computed = sum(step_work(step).macs for part in program.stages if part.is_cut for step in part.steps)
+    assert (stage.kind, stage.nodes) == (schedule.partition(":")[0], (0, 0))
+    assert stage.once_macs + stage.recomputed_macs == computed
+    assert stage.once_macs == 9 * 3 * 100 * WIDTH
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("command", [("patch",), ("fit",), ("run", "--schedule", "auto")])
+def test_every_runtime_answers_for_cut_networks_with_subgraphs(
+    command: tuple[str, ...], runtime: str, seed: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(convolved_network(seed).content())
+    for limit in ((), ("--sram-budget", "1500")):
+        code, _, err = run(command[0], str(path), "--profile", "stm32f410", "--runtime", runtime, *command[1:], *limit)
+        assert code in (0, 1, 3) or (code == 2 and "fault of mcusim" not in err), err

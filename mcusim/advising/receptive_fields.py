@@ -21,7 +21,7 @@ from mcusim.lowering.staging import computes, network_of
 from mcusim.memory.placement import place
 from mcusim.ops.totals import count_macs
 from mcusim.pricing.prices import step_work
-from mcusim.pricing.stages import stage_infos
+from mcusim.pricing.stages import stage_info
 from mcusim.program import Stage
 from mcusim.region import Span
 from mcusim.runtimes import Runtime, find_runtime
@@ -157,8 +157,8 @@ class _Draft:
         graph = graph_from_dict(network)
         program = lower(graph, schedule, self.runtime.rules, InputPlace.EXTERNAL)
         placement = place(program, self.runtime.planner)
-        number = next(n for n, stage in enumerate(program.stages) if stage.kind is StageKind.PATCH)
-        stage, again = program.stages[number], stage_infos(program)[number].recomputed_macs
+        stage = next(stage for stage in program.stages if stage.kind is StageKind.PATCH)
+        again = stage_info(program, stage).recomputed_macs
         macs = sum(step_work(step).macs for step in stage.steps)
         first = stage_maps(program, stage)[0]
         patch = _largest(stage, first.rows, True), _largest(stage, first.cols, False)

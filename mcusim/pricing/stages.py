@@ -12,11 +12,14 @@ from mcusim.region import Span
 from mcusim.report import StageInfo
 from mcusim.schedule import StageKind
 
-__all__ = ["stage_infos"]
+__all__ = ["stage_info", "stage_infos"]
 
 
 def stage_infos(program: Program) -> tuple[StageInfo, ...]:
-    """What each stage computes again, and what its halos take."""
+    """What each stage of the schedule computes again, and what its halos take.
+
+    They are not numbered as `Program.stages`: that has the stages of subgraphs too. Of one of its own: `stage_info`.
+    """
     plain = program.plain
     if plain is not None:
         span = min(plain.nodes), max(plain.nodes)
@@ -29,10 +32,11 @@ def stage_infos(program: Program) -> tuple[StageInfo, ...]:
             stages[-1] = stages[-1]._replace(steps=stages[-1].steps + stage.steps)
         else:
             stages.append(stage)
-    return tuple([_stage_info(program, stage) for stage in stages])
+    return tuple([stage_info(program, stage) for stage in stages])
 
 
-def _stage_info(program: Program, stage: Stage) -> StageInfo:
+def stage_info(program: Program, stage: Stage) -> StageInfo:
+    """What one of a program's stages computes again, and what its halos take."""
     nodes = [step[0] for step in stage.steps if step[0] != ABSENT]
     span = (min(nodes), max(nodes)) if nodes else (0, 0)
     grid = (stage.row_pieces, stage.col_pieces)

@@ -11,7 +11,7 @@ from mcusim.graph import ABSENT, Signature
 from mcusim.lowering.staging import patches
 from mcusim.ops.shared.windows import WindowAttributes
 from mcusim.pricing.prices import step_work
-from mcusim.pricing.stages import stage_infos
+from mcusim.pricing.stages import stage_info
 from mcusim.program import Program, Stage, Step
 from mcusim.region import Span
 from mcusim.render import style
@@ -265,7 +265,7 @@ def _kernel(call: Signature) -> str:
 
 def _summary(program: Program, number: int) -> str:
     stage = program.stages[number]
-    info = stage_infos(program)[number]
+    info = stage_info(program, stage)
     layers = sum(step.node != ABSENT for step in stage.steps)
     if stage.kind is StageKind.STREAM:
         kept = format_bytes(info.halo_bytes)

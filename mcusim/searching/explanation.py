@@ -20,10 +20,10 @@ from mcusim.lowering.lower import lower
 from mcusim.ops import OPS
 from mcusim.planners import live_bytes
 from mcusim.pricing.prices import Coefficients, price_whole, price_work, step_work
-from mcusim.pricing.stages import stage_infos
+from mcusim.pricing.stages import stage_info
 from mcusim.program import Program, Stage, Step
 from mcusim.region import Span
-from mcusim.report import AliveInfo, StageInfo
+from mcusim.report import AliveInfo
 from mcusim.schedule import LAYER
 from mcusim.searching import Front, Point, prices_of
 from mcusim.units import cycles_to_ms
@@ -104,10 +104,7 @@ def explain(front: Front, point: Point) -> Explanation:
     clock = _Clock(prices_of(front.graph, front.runtime, front.board), front.board.clock_hz)
     cut = [number for number, stage in enumerate(after.stages) if stage.is_cut]
     specs = [str(spec) for spec in point.schedule.stages if spec.is_cut]
-    infos = stage_infos(after)
-    stages = [
-        _cut_stage(after.stages[number], infos[number], spec, clock) for number, spec in zip(cut, specs, strict=True)
-    ]
+    stages = [_cut_stage(after, after.stages[number], spec, clock) for number, spec in zip(cut, specs, strict=True)]
     layers = [
         _recomputed(after, place, step, clock)
         for place, number in enumerate(cut)
@@ -139,7 +136,8 @@ class _Clock(NamedTuple):
         return round(price_whole(self.prices, step.signature).total)
 
 
-def _cut_stage(stage: Stage, info: StageInfo, spec: str, clock: _Clock) -> CutStage:
+def _cut_stage(program: Program, stage: Stage, spec: str, clock: _Clock) -> CutStage:
+    info = stage_info(program, stage)
     once = sum(step_work(step).macs for step in stage.steps) - info.recomputed_macs
     more_ms = clock.more_ms(stage.steps)
     return CutStage(spec, info.kind, info.grid, info.nodes, once, info.recomputed_macs, info.halo_bytes, more_ms)
