@@ -58,10 +58,12 @@ __all__ = ["Geometry", "encode", "encode_windows"]
 (A_OFF, C_OFF, A_LAST, C_LAST, WEIGHTS, PARAMETERS, POST, SIMPLE) = range(22, 30)
 
 BAND_BYTES = 1 << 16
-"""About so many input bytes are converted at a time: they stay in the second-level cache."""
+"""About so much of the workspace is filled at a time: it stays in the second-level cache."""
 BAND_PIXELS = 1024
 """At most so many output pixels of a band, unless one row has more."""
 VNNI = HOST.vnni
+HELD = 1 if VNNI else 3
+"""Bytes of the workspace that a byte of input takes: without VNNI it is copied, then widened to int16."""
 
 
 @native
@@ -238,7 +240,7 @@ def encode_product(
     )
     band = out_rows.length
     if not geometry.in_place:  # else all input is copied before anything is written
-        fitting = (BAND_BYTES // row_bytes - rows.reach) // rows.stride + 1
+        fitting = (BAND_BYTES // (HELD * row_bytes) - rows.reach) // rows.stride + 1
         band = min(band, max(BAND_PIXELS // wide, 1), max(fitting, 1))
     size = 1 if VNNI else 2
     last = (out_rows.length - 1) % band + 1
@@ -267,7 +269,7 @@ def encode_product(
     return command(
         conv,
         fields,
-        workspace_bytes=(1 if VNNI else 3) * held_bytes + 4 * 64,
+        workspace_bytes=HELD * held_bytes + 4 * 64,
         keeps=(*keeps, product.weights, product.parameters, taps, *tables),
     )
 
