@@ -267,6 +267,36 @@ def test_a_branch_that_no_inference_comes_to_has_to_be_set_up_only(network: Netw
             run_tflm(network.content(), feeds)
 
 
+def initialised_twice(adds: bool) -> Network:
+    """CALL_ONCE of one subgraph before and after a variable is read; the subgraph sets it, or `adds` to it."""
+    value, resource = Operand((1, 4), "int8", scale=0.1), Operand((), "resource")
+    start = constant([[1, 2, 3, 4]], "int8", scale=0.1)
+
+    def handle(output: int) -> Operator:
+        return Operator("VAR_HANDLE", (), (output,), "VarHandleOptions", {"container": "", "sharedName": "total"})
+
+    read = Operator("READ_VARIABLE", (0,), (2,), "ReadVariableOptions")
+    add = Operator("ADD", (2, 1), (3,), "AddOptions")
+    given = 3 if adds else 1
+    assign = Operator("ASSIGN_VARIABLE", (0, given), (), "AssignVariableOptions")
+    setting = Network(
+        "setting", (resource, start, value, value), (handle(0), *((read, add) if adds else ()), assign), (), (), ()
+    )
+    once = Operator("CALL_ONCE", (), (), "CallOnceOptions", {"initSubgraphIndex": 1})
+    main = (once, handle(0), read, once, add, Operator("ASSIGN_VARIABLE", (0, 3), (), "AssignVariableOptions"))
+    return Network("twice", (resource, value, value, value), main, (3,), (setting,), (1,))
+
+
+@pytest.mark.parametrize("adds", [False, True])
+def test_a_subgraph_that_is_called_once_twice_runs_once(adds: bool) -> None:
+    """The second CALL_ONCE does nothing, so the variable that is read between them has its first value."""
+    network = initialised_twice(adds)
+    feeds = network.feeds()
+    [right] = run_tflm(network.content(), feeds, arena_bytes=1 << 20)
+    [ours] = mcusim.execute(read(network), feeds)
+    np.testing.assert_array_equal(ours, right)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Subgraphs part the stages of a schedule: what is cut is told of the stage that is cut, for every runtime
 
@@ -310,7 +340,7 @@ def test_a_cut_stage_before_a_subgraph_is_explained(seed: int, schedule: str) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("command", [("patch",), ("fit",), ("run", "--schedule", "auto")])
 def test_every_runtime_answers_for_cut_networks_with_subgraphs(
@@ -318,6 +348,6 @@ def test_every_runtime_answers_for_cut_networks_with_subgraphs(
 ) -> None:
     path = tmp_path / "net.tflite"
     path.write_bytes(convolved_network(seed).content())
-    for limit in ((), ("--sram-budget", "1500")):
-        code, _, err = run(command[0], str(path), "--profile", "stm32f410", "--runtime", runtime, *command[1:], *limit)
-        assert code in (0, 1, 3) or (code == 2 and "fault of mcusim" not in err), err
+    limit = ("--sram-budget", "1500") if seed else ()
+    code, _, err = run(command[0], str(path), "--profile", "stm32f410", "--runtime", runtime, *command[1:], *limit)
+    assert code in (0, 1, 3) or (code == 2 and "fault of mcusim" not in err), err

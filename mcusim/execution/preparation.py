@@ -100,7 +100,8 @@ def prepare(
     Raises ModelError for what cannot be run, naming every node, ScheduleError, and PlanError where
     the plan that the model carries lets tensors overlap.
     """
-    initialisers = tuple([each for part in _entered(graph) for each in _initialisers(part, graph)])
+    initialising = [each for part in _entered(graph) for each in _initialisers(part, graph)]
+    initialisers = tuple({id(each): each for each in initialising}.values())  # once, however many nodes run it
     for part in _entered(graph):
         refuse_unwritten(part, f"network '{part.name}'")
         _refuse_unsupported(part)
@@ -137,7 +138,10 @@ def _refuse_clashes(program: Program) -> None:
 
 def _refuse_late_initialisers(graph: Graph) -> None:
     """Raise ModelError where a variable is used before CALL_ONCE: TFLM's first answer has not its first value yet."""
-    last = max((index for index, _ in initialising_nodes(graph)), default=-1)
+    first: dict[int, int] = {}  # what runs a subgraph again does nothing: it was run once
+    for index, number in initialising_nodes(graph):
+        first.setdefault(number, index)
+    last = max(first.values(), default=-1)
     early = next((use for use in resource_uses(graph) if use.node < last), None)
     if early is not None:
         what = "a variable is used before the subgraph that sets it at first is called"
