@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
 import pytest
+from commands import run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tflite_maker import INT32, Maker, make_options
@@ -23,6 +25,7 @@ from mcusim.memory.planning import plan_memory
 from mcusim.planners import check_plan, live_bytes
 from mcusim.report import Verdict
 from mcusim.runtimes import RUNTIMES
+from mcusim.runtimes.choosing import why_not
 from mcusim.runtimes.tflm_allocations import WHEEL
 from mcusim.runtimes.tflm_persistent import tail_bytes
 from mcusim.schedule import LAYER
@@ -368,6 +371,23 @@ def test_what_nothing_enters_can_keep_a_network_from_starting(capfd):
     for op in ("ADD_N", "CUSTOM"):
         report = mcusim.simulate(read(second_signature(op)), profile="stm32h743", runtime="tflm")
         assert report.verdict is Verdict.UNKNOWN
+
+
+def test_ops_lists_what_keeps_a_network_from_starting(tmp_path):
+    """Blockers of the whole network too, and what a runtime that takes one entry of a file leaves out."""
+    path = tmp_path / "net.tflite"
+    path.write_bytes(second_signature("ADD_N").pack())
+    for runtime in RUNTIMES.values():
+        document = json.loads(run("ops", str(path), "--runtime", runtime.name, "--json", "-").out)
+        report = mcusim.simulate(path, profile="stm32h743", runtime=runtime)
+        start = [line for line in report.warnings if "sets up" in line]
+        assert start == [line for line in document["warnings"] if "sets up" in line]
+        assert bool(start) is runtime.rules.plans_untouched
+        assert not (start and document["supported"])
+        left = [line for line in document["warnings"] if "left out" in line]
+        assert left == [line for line in report.warnings if "left out" in line]
+        assert bool(left) is not runtime.rules.plans_untouched
+    assert "crashes while it sets up" in why_not(read(second_signature("ADD_N")), TFLM)[0]
 
 
 @pytest.mark.slow

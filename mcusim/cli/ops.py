@@ -14,14 +14,14 @@ from mcusim.cli.shell import STDOUT, document, glyphs, refuse_overwriting, show,
 from mcusim.execution.preparation import cannot_execute
 from mcusim.frontends.checks import float_reason
 from mcusim.frontends.formats import QUANTISE
-from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.ops import OPS
+from mcusim.program import Program
 from mcusim.question.arguments import chosen_runtime
 from mcusim.render.naming import distinct_names
 from mcusim.render.operators import Served, operator_list, served_list
 from mcusim.runtimes import Kernel, Runtime, find_runtime
-from mcusim.runtimes.refusals import beside_steps, idle_nodes
+from mcusim.runtimes.refusals import beside_steps, cannot_start, idle_nodes, left_out
 from mcusim.schedule import LAYER
 from mcusim.zoo.loading import load
 
@@ -45,7 +45,8 @@ class OpsDocument(Versioned):
 class ServedDocument(Versioned):
     """What `mcusim ops MODEL` answers.
 
-    supported: whether the runtime has a kernel for every layer.   executable: whether mcusim can execute them all.
+    supported: whether the runtime has a kernel for every layer, and can set the network up.
+    executable: whether mcusim can execute them all.
     """
 
     model: str
@@ -101,8 +102,10 @@ def ops(
     lines: list[Text] = []
     for graph, name in zip(graphs, names, strict=True):
         kernels, _ = chosen_runtime(wished, graph, None)
-        served, warnings = _served(graph, kernels), _warnings(graph, kernels)
-        documents.append(_plain(name, kernels, served, warnings))
+        program = lower(graph, LAYER, kernels.rules)
+        blockers = cannot_start(program, kernels)
+        served, warnings = _served(program, kernels), [*blockers, *_warnings(program, kernels)]
+        documents.append(_plain(name, kernels, served, warnings, not blockers))
         lines += [Text()] if lines else []
         lines += served_list(name, kernels.name, served, terminal_width(), glyphs(), warnings)
     if json is not None:
@@ -112,20 +115,21 @@ def ops(
         show(lines)
 
 
-def _warnings(graph: Graph, runtime: Runtime) -> list[str]:
-    """What is not known of the network although its operators have names that the runtime knows."""
+def _warnings(program: Program, runtime: Runtime) -> list[str]:
+    """What is not known of the network although its operators have names that the runtime knows; what is left out."""
+    graph = program.graph
     caveats = dict.fromkeys(runtime.kernel(node.signature).caveat for node in graph.nodes)
     reason = float_reason(graph)
     warning = f"{graph.name} {reason}: `mcusim run` tells its memory and flash, and no time; {QUANTISE}"
-    return [*([warning] if reason else []), *(f"{runtime.name}: {caveat}." for caveat in caveats if caveat)]
+    floats = [warning] if reason else []
+    return [*floats, *left_out(program, runtime), *(f"{runtime.name}: {caveat}." for caveat in caveats if caveat)]
 
 
 _IDLE = "set up, and no inference comes to it"
 
 
-def _served(graph: Graph, runtime: Runtime) -> list[Served]:
+def _served(program: Program, runtime: Runtime) -> list[Served]:
     """One entry a node, in order, subgraphs too. What is folded, relabelled or left to the caller needs no kernel."""
-    program = lower(graph, LAYER, runtime.rules)
     whole = program.graph
     idle = idle_nodes(program, runtime)
     silent = dict.fromkeys(program.free, "the same bytes under another shape") | dict.fromkeys(idle, _IDLE)
@@ -151,12 +155,12 @@ def _served(graph: Graph, runtime: Runtime) -> list[Served]:
     return served
 
 
-def _plain(name: str, runtime: Runtime, served: list[Served], warnings: list[str]) -> ServedDocument:
+def _plain(name: str, runtime: Runtime, served: list[Served], warnings: list[str], can_start: bool) -> ServedDocument:
     return {
         "schema_version": 1,
         "model": name,
         "runtime": {"name": runtime.name, "version": runtime.version},
-        "supported": all(layer.supported for layer in served),
+        "supported": can_start and all(layer.supported for layer in served),
         "executable": not any(layer.gap for layer in served),
         "layers": served,
         "warnings": warnings,

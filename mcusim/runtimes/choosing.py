@@ -15,7 +15,7 @@ from typing import NamedTuple
 from mcusim.boards.board import Board
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
-from mcusim.runtimes.refusals import missing_nodes, refusals_of
+from mcusim.runtimes.refusals import cannot_start, missing_nodes, refusals_of
 from mcusim.runtimes.registry import RUNTIMES, Runtime
 from mcusim.schedule import LAYER
 
@@ -61,10 +61,14 @@ def why_not(graph: Graph, runtime: Runtime, board: Board | None = None) -> tuple
         return f"{runtime.name} is for {runtime.parts} parts only", len(graph.nodes)
     if board is not None and runtime.cores and board.core not in runtime.cores:
         return f"{runtime.name} is known on {', '.join(sorted(runtime.cores))} only", len(graph.nodes)
-    if not any(True for part in (graph, *graph.subgraphs) for _ in refusals_of(part, runtime)):
+    may_start = not graph.subgraphs and not graph.source.offline_refusal
+    if may_start and not any(True for _ in refusals_of(graph, runtime)):
         return "", 0
     # A node without a kernel of its own may be folded into one that has: lowering tells.
     program = lower(graph, LAYER, runtime.rules, runtime.rules.input_place)
+    blockers = cannot_start(program, runtime)
+    if blockers:
+        return blockers[0].removesuffix("."), len(program.graph.nodes)
     missing = list(missing_nodes(program, runtime))
     if not missing:
         return "", 0

@@ -18,6 +18,7 @@ __all__ = [
     "cannot_run",
     "cannot_start",
     "idle_nodes",
+    "left_out",
     "missing_kernels",
     "missing_nodes",
     "refusals",
@@ -53,7 +54,7 @@ def cannot_start(program: Program, runtime: Runtime) -> list[str]:
     if runtime.reads_offline_plan and source.offline_refusal:
         sentences.append(f"{runtime.name} refuses the file: {source.offline_refusal}.")
     if runtime.rules.plans_untouched:
-        for index in _left_out(program):
+        for index in _unentered(program):
             node = program.graph.nodes[index]
             if runtime.rules.planned_scratch(node.signature):
                 what = f"'{node.name}' asks for working memory, and nothing enters its subgraph"
@@ -84,7 +85,20 @@ def border_refusals(program: Program, runtime: Runtime) -> Iterator[Refusal]:
             yield Refusal(node, why)
 
 
-def _left_out(program: Program) -> list[int]:
+def left_out(program: Program, runtime: Runtime) -> list[str]:
+    """What a runtime that takes one entry of a file says nothing of: operators that only other signatures come to."""
+    if runtime.rules.plans_untouched:
+        return []
+    idle = sorted(program.idle_nodes)
+    names = [program.graph.nodes[index].name for index in idle]
+    if not names:
+        return []
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    what = "operators that no inference of the first signature comes to"
+    return [f"{runtime.name} is told without '{names[0]}'{more}: {what} are left out."]
+
+
+def _unentered(program: Program) -> list[int]:
     """Nodes of subgraphs that nothing enters, by their number in the flat graph."""
     if not program.parts:
         return []

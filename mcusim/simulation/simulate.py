@@ -45,7 +45,7 @@ from mcusim.report import (
     Verdict,
 )
 from mcusim.runtimes import Runtime
-from mcusim.runtimes.refusals import refusals
+from mcusim.runtimes.refusals import left_out, refusals
 from mcusim.schedule import LAYER, Schedule, StageKind
 from mcusim.searching import best_schedule
 from mcusim.units import cycles_to_ms, format_hz, format_ms
@@ -183,6 +183,7 @@ def _report(question: Question, settled: Settled) -> Report:
     fits = [sram.fits, flash.fits, *([latency.fits] if budgets.max_ms is not None else [])]
     warnings = (
         *refused,
+        *left_out(program, runtime),
         *(
             f"{runtime.name}, {len(names)} layer{'s' * (len(names) > 1)}: {caveat}."
             for caveat, names in caveats.items()
