@@ -294,6 +294,7 @@ class Tensor:
     with `constant` None) belongs to a network described by its architecture only: it can be planned and priced, and
     run once weights were drawn for it.
     is_variable: keeps its value from one run to the next (state of a streaming network).
+    lacks_zero_point: its file gives it scales and no zero point: it is not quantised then, to TFLM.
     """
 
     name: str
@@ -301,6 +302,7 @@ class Tensor:
     quantization: Quantization | None = None
     constant: NDArray[Any] | None = None
     is_variable: bool = False
+    lacks_zero_point: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -317,6 +319,13 @@ class Tensor:
     @property
     def is_constant(self) -> bool:
         return self.type.is_constant
+
+    @property
+    def without_scale(self) -> str:
+        """What a sentence says of it where it has no quantisation."""
+        if self.lacks_zero_point:
+            return f"'{self.name}' has scales and no zero point: TFLM takes it as not quantised"
+        return f"'{self.name}' has no scale"
 
     def with_constant(self, elements: np.ndarray[Any, Any]) -> Tensor:
         """This tensor with its elements known."""

@@ -40,7 +40,7 @@ from mcusim.runtimes.refusals import cannot_start, missing_nodes
 from mcusim.runtimes.tflm import with_pointer_bits
 from mcusim.schedule import LAYER
 
-__all__ = ["Said", "Trial", "all_mixtures", "all_variants", "disagreement", "idle", "other_bytes", "tried"]
+__all__ = ["Said", "Trial", "Variant", "all_mixtures", "all_variants", "disagreement", "idle", "other_bytes", "tried"]
 
 TFLM = with_pointer_bits(RUNTIMES["tflm"], 64)
 

@@ -53,6 +53,7 @@ class Operand:
 
     scale: 0 for none, as for all that are no stored integers; several for one a channel along `axis`. (0.0,) is a scale
         of 0, as converters store for a constant that is all zeros.
+    zero_point: None for scales that come without one.
     low, high: what its random elements stay between.
     is_variable: keeps its value from call to call.
     """
@@ -61,7 +62,7 @@ class Operand:
     dtype: str = "int8"
     elements: Array | None = None
     scale: float | tuple[float, ...] = 0.0
-    zero_point: int = 0
+    zero_point: int | None = 0
     axis: int = 0
     low: float | None = None
     high: float | None = None
@@ -239,7 +240,7 @@ def _tensor(model: Any, operand: Operand, index: int) -> Any:
     if (is_usual and scales[0]) or isinstance(operand.scale, tuple):
         made.quantization = schema.QuantizationParametersT()
         made.quantization.scale = list(scales)
-        made.quantization.zeroPoint = [operand.zero_point] * len(scales)
+        made.quantization.zeroPoint = [] if operand.zero_point is None else [operand.zero_point] * len(scales)
         made.quantization.quantizedDimension = operand.axis
     if operand.elements is not None:
         stored = schema.BufferT()

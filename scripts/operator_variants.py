@@ -157,9 +157,13 @@ def _quantised(operand: Operand, scale: float) -> Iterator[tuple[str, dict[str, 
     yield "without scale", {"scale": 0.0}
     for zero in (-128, -3, 1, 127):
         yield f"zero point {zero}", {"zero_point": zero}
+    yield "without zero point", {"scale": operand.scale or scale, "zero_point": None}
     for axis, size in enumerate(operand.shape):
         if size > 1:
             yield f"a scale a channel along {axis}", {"scale": (scale,) * size, "axis": axis}
+            for said in range(len(operand.shape)):
+                if said != axis:
+                    yield f"a scale a channel along {axis}, said of {said}", {"scale": (scale,) * size, "axis": said}
 
 
 def _counts(network: Network) -> Iterator[tuple[str, Network]]:
@@ -177,6 +181,9 @@ def _counts(network: Network) -> Iterator[tuple[str, Network]]:
     if outputs:
         more = replace(network, tensors=(*network.tensors, network.tensors[outputs[-1]]))
         yield f"{len(outputs) + 1} outputs", _with(more, outputs=(*outputs, len(network.tensors)))
+    for shape in ((), (1,), (0,), (0, 3)):
+        more = replace(network, tensors=(*network.tensors, Operand(shape, "int16", scale=0.001)))
+        yield f"an intermediate tensor of shape {shape}", _with(more, intermediates=(len(network.tensors),))
 
 
 def _longer(network: Network, count: int) -> Network:

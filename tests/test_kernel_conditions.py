@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("tflite_micro", reason="the tflite-micro wheel is not installed (extra `oracles`)")
 
-from kernel_conditions import Said, Trial, all_mixtures, all_variants, disagreement, idle, other_bytes, tried
+from kernel_conditions import Said, Trial, Variant, all_mixtures, all_variants, disagreement, idle, other_bytes, tried
 from operator_lines import networks, parse
 from tflm_judge import Question, judge
 
@@ -138,6 +138,53 @@ def test_a_fused_bound_that_is_no_int32_is_refused(line: str, activation: int) -
     refused = list(refusals_of(parse_tflite(network.content(), name="one", where="one"), RUNTIMES["tflm"]))
     assert answer.runs is not bool(refused), (answer.said, refused)
     assert bool(refused) is (activation == 3 or not answer.runs)
+
+
+def refused(op: str, variant: str) -> list[Trial]:
+    """Variants of one operator whose label says so, TFLM and mcusim agreed about each."""
+    trials = list(tried([each for each in all_variants([op]) if re.search(variant, each.network.label)]))
+    assert differences(trials) == []
+    return [trial for trial in trials if trial.said is not Said.RUNS]
+
+
+QUANTISED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "SOFTMAX", "ADD")
+
+
+@pytest.mark.parametrize("op", QUANTISED)
+def test_scales_without_a_zero_point_are_no_quantisation(op: str) -> None:
+    """A bias may have them: TFLM does not look. Where it runs on scale 0, mcusim executes nothing."""
+    assert refused(op, "without zero point$")
+
+
+@pytest.mark.slow
+def test_scales_without_a_zero_point_of_every_operator() -> None:
+    chosen = [each for each in all_variants() if each.network.label.endswith("without zero point")]
+    trials = list(tried(chosen))
+    assert differences(trials) == []
+    assert sum(trial.said is Said.REFUSED for trial in trials) > 20
+    assert sum(bool(trial.answer.runs) for trial in trials) > 100
+
+
+@pytest.mark.parametrize("op", QUANTISED[:4])
+def test_scales_lie_along_the_axis_that_the_file_names(op: str) -> None:
+    """TFLM takes them for those of output channels whatever axis that is, as long as it has as many elements."""
+    why = [trial.why for trial in refused(op, r"input 1 a scale a channel along \d")]
+    assert any("said to lie along axis" in each for each in why)
+
+
+def test_intermediate_tensors_have_no_elements() -> None:
+    why = [trial.why for op in ("UNIDIRECTIONAL_SEQUENCE_LSTM", "RELU") for trial in refused(op, "intermediate")]
+    assert any("intermediate tensor 't16' has elements" in each for each in why), why
+
+
+def test_a_permutation_does_not_count_from_the_end() -> None:
+    line = "TRANSPOSE int8[1,4,4,3] int32[4]={} > int8[1,3,4,4] | TransposeOptions"
+    chosen = [
+        Variant("TRANSPOSE", "itself", parse(line.format(order))) for order in ("0,3,1,2", "0,-1,1,2", "-4,3,1,2")
+    ]
+    trials = list(tried(chosen))
+    assert differences(trials) == []
+    assert [trial.said for trial in trials] == [Said.RUNS, Said.REFUSED, Said.REFUSED]
 
 
 UNSIGNED = (

@@ -12,6 +12,7 @@ import pytest
 from conftest import REPO, CorpusModel
 from tflite_maker import INT32, make_options, schema, tiny_network
 
+from mcusim import execute
 from mcusim.errors import ModelError
 from mcusim.frontends.checks import refuse_float
 from mcusim.frontends.tflite import parse_tflite, read_tflite
@@ -238,3 +239,19 @@ def test_options_tables_equal_the_generated_api() -> None:
         for field, (_, code, default) in OPTIONS[name].items():
             stored = defaults[field[:1].lower() + field[1:]]
             assert stored == default or (stored is None and code in ("text", f"[{code[1:-1]}]"))
+
+
+def test_scales_without_a_zero_point_are_named_where_they_are_needed() -> None:
+    """To TFLM such a tensor has scale 0, and it answers zeros; a bias it does not look at."""
+    made = tiny_network()
+    made.graph.tensors[4].quantization = schema.QuantizationParametersT()
+    made.graph.tensors[4].quantization.scale = [0.05]
+    whole = parse_tflite(made.pack(), name="net", where="net.tflite")
+    assert (whole.tensors[4].quantization, whole.tensors[4].lacks_zero_point) == (None, True)
+    feed = np.ones((1, 4, 4, 2), np.int8)
+    assert execute(whole, [feed])[0].any()
+    made.graph.tensors[5].quantization.zeroPoint = None
+    graph = parse_tflite(made.pack(), name="net", where="net.tflite")
+    sentence = r"'tensor_5' has scales and no zero point: TFLM takes it as not quantised"
+    with pytest.raises(ModelError, match=sentence):
+        execute(graph, [feed])

@@ -261,7 +261,10 @@ def _tensor(file: _File, table: Table, index: int, uses: _Uses) -> Tensor:
         values = tuple(signed.ravel().tolist())
     is_constant = elements is not None
     quantization = _quantization(table, shape, dtype, where, is_constant)
-    return Tensor(name, tensor_type(shape, dtype, is_constant, values), quantization, elements, is_variable)
+    lacks_zero_point = _lacks_zero_point(table)
+    return Tensor(
+        name, tensor_type(shape, dtype, is_constant, values), quantization, elements, is_variable, lacks_zero_point
+    )
 
 
 def _refuse_unsupported_storage(table: Table, where: str) -> None:
@@ -314,11 +317,11 @@ def _data_span(file: _File, table: Table, where: str) -> tuple[int, int]:
 def _quantization(table: Table, shape: Shape, dtype: DType, where: str, is_constant: bool) -> Quantization | None:
     stored = table.table(4, f"quantisation of {table.what}")
     scales = stored.floats(2) if stored else ()
-    if stored is None or not scales:
+    zero_points = stored.integers(3, I64) if stored else ()
+    if stored is None or not scales or not zero_points:
         return None
     if dtype not in _SCALED and not any(scales):
         return None  # as some converters write "none"
-    zero_points = stored.integers(3, I64) or (0,)
     if len(zero_points) == 1:
         zero_points *= len(scales)
     if len(zero_points) != len(scales):
@@ -342,13 +345,21 @@ def _stored_range(dtype: DType) -> tuple[int, int]:
 
 
 def _axis(stored: int, shape: Shape, channels: int, where: str) -> int:
-    """The axis along which the scales lie.
+    """The axis along which the scales lie, as the file says.
 
-    Some converters store that of the weights with the bias, whose rank is 1; TFLM does not look. So where the stored
-    axis does not have as many elements as there are scales, it is the first that does.
+    Some converters store that of the weights with the bias, which has one axis only; TFLM does not look there.
     """
-    if channels == 1 or (0 <= stored < len(shape) and shape[stored] == channels):
+    if channels == 1:
         return stored if 0 <= stored < len(shape) else 0
     if channels in shape:
-        return shape.index(channels)
+        return stored if len(shape) > 1 else 0
     raise ModelError(f"has {channels} scales, and no axis of its shape {shape} has", where=where, fix=_EXPORT_AGAIN)
+
+
+def _lacks_zero_point(table: Table) -> bool:
+    """Whether there are scales and no zero point: to TFLM no quantisation at all, and what LiteRT refuses.
+
+    Source: micro_allocator.cc, InitializeTfLiteTensorFromFlatbuffer; interpreter_builder.cc, ParseQuantization.
+    """
+    stored = table.table(4, f"quantisation of {table.what}")
+    return stored is not None and bool(stored.floats(2)) and not stored.integers(3, I64)

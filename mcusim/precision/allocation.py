@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcusim.arithmetic.quant import INT32_MAX, INT32_MIN, dtype_range
 from mcusim.errors import ModelError
-from mcusim.graph import ABSENT, Graph, Node, Quantization, Tensor, retyped, tensor_type
+from mcusim.graph import ABSENT, Graph, Node, Quantization, Shape, Tensor, retyped, tensor_type
 from mcusim.ops import OPS
 from mcusim.precision.tensors import DTYPES, WEIGHTS, Tensors, tensors_of
 from mcusim.runtimes import RUNTIMES
@@ -140,7 +140,7 @@ def _rounded_weights(
     limit = (1 << (bits - 1)) - 1
     shape = [1] * elements.ndim
     if quantization.is_per_channel:
-        shape[quantization.axis] = len(quantization.scales)
+        shape[_axis_of(quantization, elements.shape)] = len(quantization.scales)
     scales = np.array(quantization.scales, np.float64).reshape(shape)
     real = scales * (elements.astype(np.float64) - np.array(quantization.zero_points).reshape(shape))
     others = tuple(axis for axis in range(elements.ndim) if shape[axis] == 1)
@@ -150,6 +150,12 @@ def _rounded_weights(
     rounded.flags.writeable = False
     channel_scales = tuple(float(scale) for scale in wider.reshape(-1))
     return rounded, Quantization(channel_scales, (0,) * len(channel_scales), quantization.axis)
+
+
+def _axis_of(quantization: Quantization, shape: Shape) -> int:
+    """Along which the scales lie; of weights whose file names one that has not as many elements, the first that has."""
+    axis, count = quantization.axis, len(quantization.scales)
+    return axis if 0 <= axis < len(shape) and shape[axis] == count else shape.index(count)
 
 
 def _rescale_bias(graph: Graph, node: Node, tensors: list[Tensor]) -> None:

@@ -12,6 +12,7 @@ from mcusim.runtimes.conditions import OUT, NumberRule, Numbers, ShapeRule
 
 __all__ = [
     "above",
+    "along_named_axis",
     "bias_scale",
     "constant",
     "each_like",
@@ -21,6 +22,7 @@ __all__ = [
     "known",
     "most_inputs",
     "name_of",
+    "none_negative",
     "one_option",
     "quantised",
     "rank",
@@ -96,6 +98,17 @@ def entry_an_axis(place: int, other: int) -> ShapeRule:
         if entries is None or axes is None or entries.elements == len(axes.shape):
             return ""
         return f"{name_of(place)} has {entries.elements} elements, and {name_of(other)} {len(axes.shape)} axes"
+
+    return rule
+
+
+def none_negative(place: int) -> ShapeRule:
+    """No element of a small integer constant is below zero."""
+
+    def rule(signature: Signature) -> str:
+        kind = _kind(signature, place)
+        lowest = min(kind.values, default=0) if kind is not None and kind.values else 0
+        return f"{name_of(place)} has {lowest}, and may have none below 0" if lowest < 0 else ""
 
     return rule
 
@@ -290,10 +303,27 @@ def quantised(place: int, *types: DType, channels: int | None = None, at: int = 
             return ""
         stored = operand[0].quantization
         if stored is None:
-            return f"{name_of(place)} has no scale"
+            return _without_scale(place, operand[0])
         return _channels_broken(stored, operand[0].shape, channels, place)
 
     return _of_types(at, types, rule)
+
+
+def along_named_axis(place: int, *types: DType) -> NumberRule:
+    """Several scales are as many as elements along the axis that the file names.   types: of input 0."""
+
+    def rule(numbers: Numbers) -> str:
+        operand = known(numbers, place)
+        if operand is None or operand[0].quantization is None:
+            return ""
+        return _named_axis_broken(operand[0].quantization, operand[0].shape, place)
+
+    return _of_types(0, types, rule)
+
+
+def _without_scale(place: int, operand: Tensor) -> str:
+    what = f", {operand.without_scale}" if operand.lacks_zero_point else " has no scale"
+    return f"{name_of(place)}{what}"
 
 
 def scale_above_zero(place: int, *types: DType) -> NumberRule:
@@ -327,8 +357,17 @@ def _channels_broken(stored: Quantization, shape: Shape, channels: int | None, p
         return ""
     wanted = shape[channels] if channels < len(shape) else 1
     if count == wanted:
-        return ""
+        return _named_axis_broken(stored, shape, place)
     return f"{name_of(place)} has {count} scales, and may have one, or one for each of the {wanted} of axis {channels}"
+
+
+def _named_axis_broken(stored: Quantization, shape: Shape, place: int) -> str:
+    """Source: TFLM kernel_util.cc, PopulateConvolutionQuantizationParams; fully_connected_common.cc."""
+    count, axis = len(stored.scales), stored.axis
+    size = shape[axis] if 0 <= axis < len(shape) else 0
+    if count in (1, size):
+        return ""
+    return f"{name_of(place)} has {count} scales, said to lie along axis {axis}, which has {size or 'no'} elements"
 
 
 def bias_scale(bias: int, x: int, weights: int, tolerance: float, *types: DType) -> NumberRule:

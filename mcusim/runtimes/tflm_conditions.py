@@ -15,6 +15,7 @@ from types import MappingProxyType
 from mcusim.graph import Activation, DType
 from mcusim.runtimes.condition_rules import (
     above,
+    along_named_axis,
     bias_scale,
     constant,
     each_like,
@@ -22,6 +23,7 @@ from mcusim.runtimes.condition_rules import (
     entry_an_axis,
     fixed_output,
     most_inputs,
+    none_negative,
     one_option,
     quantised,
     rank,
@@ -171,6 +173,7 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             numbers=(
                 bias_scale(2, 0, 1, 0.02, INT8, INT16, UINT8),
                 one_scale(1, DType.INT4, may_lack=True),
+                along_named_axis(1, INT8, INT16),
                 activation_range,
             ),
             prepared=(
@@ -367,7 +370,7 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         ),
         "TRANSPOSE": _of(
             "float32|int8|int16 int32|uint32 > =0",
-            shapes=(constant(1), rank(0, 1, 5), rank(1, 1, 1)),
+            shapes=(constant(1), rank(0, 1, 5), rank(1, 1, 1), none_negative(1)),
             prepared=("any any > =0",),
         ),
         "SPACE_TO_DEPTH": _block(),

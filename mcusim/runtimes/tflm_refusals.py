@@ -54,7 +54,8 @@ class Refuser:
         return f"{_kernel(op)}: {reason}" if reason else ""
 
     def of_numbers(self, graph: Graph) -> Iterator[Refusal]:
-        """Nodes whose signatures it takes, and whose scales or zero points it does not."""
+        """Nodes whose signatures it takes, and whose scales, zero points or intermediate tensors it does not."""
+        yield from _of_intermediates(graph)
         for index, numbers in numbers_of(graph):
             op = numbers.signature.op
             conditions = self.table.get(op)
@@ -67,6 +68,16 @@ class Refuser:
 
 REFERENCE_REFUSALS = Refuser(TFLM_CONDITIONS)
 CMSIS_NN_REFUSALS = Refuser(CMSIS_NN_CONDITIONS)
+
+
+def _of_intermediates(graph: Graph) -> Iterator[Refusal]:
+    """Nodes with intermediate tensors that have elements: TFLM gives those no memory (micro_allocation_info.cc)."""
+    for index, node in enumerate(graph.nodes):
+        for tensor in [graph.tensors[place] for place in node.intermediates]:
+            if 0 not in tensor.shape:
+                what = f"intermediate tensor '{tensor.name}' has elements, and must have a dimension of 0"
+                yield Refusal(index, f"{_kernel(node.op)}: {what}")
+                break
 
 
 def _kernel(op: str) -> str:

@@ -88,7 +88,7 @@ def check_dtypes(call: Call, *combinations: tuple[DType, ...]) -> tuple[DType, .
 def quantization_of(call: Call, tensor: Tensor) -> Quantization:
     """Its quantisation. Raises ModelError where it has none."""
     if tensor.quantization is None:
-        raise ModelError(f"tensor '{tensor.name}' has no scale", where=call.where, fix=_QUANTISE)
+        raise ModelError(f"tensor {tensor.without_scale}", where=call.where, fix=_QUANTISE)
     return tensor.quantization
 
 

@@ -77,9 +77,8 @@ def prepare_dequantize(call: Call) -> ToReal:
 def _per_tensor(call: Call, tensor: Tensor) -> Quantization:
     quantization = tensor.quantization
     if quantization is None or quantization.is_per_channel:
-        what = (
-            f"tensor '{tensor.name}' has {'a scale for each channel' if quantization else 'no scale'}, and it needs one"
-        )
+        has = tensor.without_scale if quantization is None else f"'{tensor.name}' has a scale for each channel"
+        what = f"tensor {has}, and it needs one"
         raise ModelError(what, where=call.where, fix="quantise activations per tensor")
     return quantization
 
