@@ -20,7 +20,7 @@ from pathlib import Path
 
 from measure_firmware import COMPILER, CPU, DATA
 
-from mcusim.firmware.choice import BANDS
+from mcusim.firmware.choice import BANDS, depthwise_kernel
 from mcusim.firmware.kernel_files import kernel_files
 from mcusim.firmware.tables import Mode
 
@@ -69,7 +69,13 @@ def main() -> None:
     kernels = files("mcusim.firmware") / "kernels"
     plain = [entry.name for entry in kernels.iterdir() if entry.name.endswith(".h")]
     built = sizes(kernel_files(dict.fromkeys(sorted(plain), ())))
-    fast = [f"depthwise_{k}x{k}_s{s}_by_{band}.h" for k in KERNELS for s in STRIDES for band in BANDS]
+    fast = {
+        f"{depthwise_kernel(kernel, stride, rows, cols)[0]}.h": None
+        for kernel in KERNELS
+        for stride in STRIDES
+        for rows in BANDS
+        for cols in (2, 4)
+    }
     document = {
         "compiler": COMPILER,
         "shared": {name: sum(built[function] for function in group) for name, group in SHARED.items()},

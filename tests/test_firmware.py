@@ -19,7 +19,8 @@ from strategies_schedules import cuttable_runs, schedules
 
 from mcusim.errors import McusimError, ModelError
 from mcusim.execution import execute
-from mcusim.firmware.choice import choose
+from mcusim.firmware.choice import choose, depthwise_kernel
+from mcusim.firmware.code_sizes import code_sizes
 from mcusim.firmware.emit import sources
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
@@ -276,15 +277,30 @@ def assert_same_on(lane: QemuLane, graph: Graph, schedule: str) -> None:
 @needs_host
 @pytest.mark.slow
 @pytest.mark.parametrize("kernel", range(2, 8))
-@pytest.mark.parametrize("schedule", ["stream:1@4", "stream:2@4", "patch:3x2@4"])
-def test_depthwise_pieces_of_a_row_or_two(kernel: int, schedule: str) -> None:
+@pytest.mark.parametrize(
+    ("schedule", "cols"),
+    [("stream:1@4", 19), ("stream:2@4", 19), ("patch:3x2@4", 19), ("stream:1@4", 3), ("stream:2@4", 3)],
+)
+def test_depthwise_pieces_of_a_row_or_two(kernel: int, schedule: str, cols: int) -> None:
     """Whole fours of columns and what is left of them, rows outside the map, line buffers that begin anew."""
     builder = GraphBuilder("pieces")
-    x = builder.conv_2d(builder.input((1, 21, 19, 3)), 10, 1, activation=Activation.RELU6)
+    x = builder.conv_2d(builder.input((1, 21, cols, 3)), 10, 1, activation=Activation.RELU6)
     x = builder.depthwise_conv_2d(x, kernel, activation=Activation.RELU6)
     x = builder.depthwise_conv_2d(x, kernel, 2)
     graph = builder.build([builder.conv_2d(x, 4, 1)])
     assert_same_steps(with_seeded_weights(graph, kernel), schedule)
+
+
+@pytest.mark.parametrize("kernel", range(2, 8))
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("rows", [1, 2])
+def test_kernels_for_fewer_than_four_columns_are_smaller(kernel: int, stride: int, rows: int) -> None:
+    """Nothing in them is for four columns at once, and so they are no larger than those of whole maps."""
+    narrow, wide, of_map = (
+        depthwise_kernel(kernel, stride, height, cols)[0] for height, cols in ((rows, 3), (rows, 4), (8, 3))
+    )
+    sizes = {name: sum(code_sizes().depthwise[name].values()) for name in (narrow, wide, of_map)}
+    assert sizes[narrow] < min(1.05 * sizes[of_map], 0.8 * sizes[wide])
 
 
 @needs_host

@@ -59,6 +59,7 @@ def test_ram_and_weights_are_what_the_report_says(tmp_path: Path, schedule: str)
     [
         ("mbv2-w0.35-r144", ""),
         ("mcunet-vww1", ""),
+        ("mcunet-vww0", ""),
         ("resnet8", "mlperf_ic01_resnet8_int8"),
         ("kws", "mlperf_kws01_dscnn_int8"),
         ("a layer of it needs 64 bits", "tinymaix_mbnet128_025_q"),

@@ -40,7 +40,7 @@ _FUNCTIONS = {"sum": "sum_fast", "reduce": "reduce_pixels", "svdf_8": "svdf"}
 """Of kernels, where the function that does most of their work has another name."""
 _CALLS_CAREFULLY = ("fully_connected", "depthwise_any", "transpose_conv")
 """Kernels that ask of every output whether it needs 64 bits."""
-_FAST_DEPTHWISE = re.compile(r"depthwise_\d+x\d+_s\d+_by_\d+")
+_FAST_DEPTHWISE = re.compile(r"depthwise_\d+x\d+_s\d+_by_\d+(_narrow)?")
 
 
 class CodeSizes(msgspec.Struct, frozen=True):

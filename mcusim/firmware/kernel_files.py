@@ -35,14 +35,14 @@ def environment() -> jinja2.Environment:
 
 def _kernel_text(file: str, modes: frozenset[str]) -> str:
     folder = files("mcusim.firmware") / "kernels"
-    match = re.fullmatch(r"depthwise_(\d+)x\d+_s(\d)_by_(\d)\.h", file)
+    match = re.fullmatch(r"depthwise_(\d+)x\d+_s(\d)_by_(\d)(_narrow)?\.h", file)
     if match is None:
         return (folder / file).read_text(encoding="utf-8")
     kernel, stride, band = int(match[1]), int(match[2]), int(match[3])
     template = environment().from_string((folder / "depthwise.h.j2").read_text(encoding="utf-8"))
     variants = {"RISING_8": "rising", "CAREFUL": "careful"}
     chosen = {variants.get(mode, "signed") for mode in modes}
-    ring = ring_geometry(kernel, stride, 2, band)
+    ring = ring_geometry(kernel, stride, 2 if match[4] else 4, band)
     return template.render(
         guard=file.removesuffix(".h").upper(),
         name=file.removesuffix(".h"),
@@ -50,7 +50,8 @@ def _kernel_text(file: str, modes: frozenset[str]) -> str:
         s=stride,
         band=band,
         ring_rows=ring.rows,
-        pair_words=ring.words,
+        pair_words=ring_geometry(kernel, stride, 2, band).words,
+        is_of_piece=ring.is_of_piece,
         row_words=ring.weight_words // kernel,
         pairs=_weight_pairs(kernel, stride),
         locals_of=_locals,

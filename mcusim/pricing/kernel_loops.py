@@ -11,13 +11,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mcusim.firmware.choice import (
-    BANDS,
     COLUMN_PIXELS,
     Ring,
     choose,
     column_depth,
+    depthwise_kernel,
     matrix_of,
-    ring_geometry,
     segments,
 )
 from mcusim.graph import Activation, DType, Signature
@@ -298,13 +297,12 @@ def _depthwise(call: Signature) -> Amounts:
     two take more than one is counted by place, the rest by call."""
     window, _ = depthwise_windows(call)
     rows, cols, batch = call.output.rows or 1, call.output.cols or 1, call.output.shape[0]
-    band = next((band for band in BANDS if rows <= band), BANDS[-1])
-    ring = ring_geometry(window.kernel, window.stride, cols, band)
+    _, ring = depthwise_kernel(window.kernel, window.stride, rows, cols)
     a_row: _Efforts = defaultdict(float)
     a_call: _Efforts = defaultdict(float)
     if ring.is_of_piece:
         alone = _rows_of_piece(call, ring, 1)
-        both = _rows_of_piece(call, ring, 2) if band == 2 else {name: 2 * amount for name, amount in alone.items()}
+        both = _rows_of_piece(call, ring, 2) if ring.band == 2 else {name: 2 * amount for name, amount in alone.items()}
         for name in alone.keys() | both.keys():
             a_row[name] += both.get(name, 0.0) - alone.get(name, 0.0)
             a_call[name] += 2 * alone.get(name, 0.0) - both.get(name, 0.0)

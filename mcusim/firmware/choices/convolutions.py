@@ -29,6 +29,7 @@ __all__ = [
     "column_depth",
     "conv_2d",
     "depthwise",
+    "depthwise_kernel",
     "fully_connected",
     "matrix_of",
     "ring_geometry",
@@ -178,19 +179,21 @@ _NARROW_BIASES = ("CONV_2D", "FULLY_CONNECTED")
 class Ring(NamedTuple):
     """The working memory of the fast depthwise kernel, for four channels at a time.
 
-    band: rows of outputs from one filling to the next.   rows: of inputs held.   words: pairs of input columns held.
-    weight_words: of one channel, expanded.
+    band: rows of outputs from one filling to the next.   cols: of outputs.   rows: of inputs held.   words: pairs of
+    input columns held.   weight_words: of one channel, expanded.
     """
 
     band: int
+    cols: int
     rows: int
     words: int
     weight_words: int
 
     @property
     def is_of_piece(self) -> bool:
-        """Whether it is for pieces of one row or two: a row alone is then computed four columns at a time."""
-        return self.band <= 2
+        """Whether it is for pieces of one row or two: a row alone is then computed four columns at a time. Where there
+        are fewer columns, that is so much code for nothing."""
+        return self.band <= 2 and self.cols >= 4
 
     @property
     def keeps_weights(self) -> bool:
@@ -217,7 +220,15 @@ def ring_geometry(kernel: int, stride: int, output_cols: int, band: int) -> Ring
     words = ((output_cols + 1) // 2 - 1) * stride + pair_words
     # Packed pairs of weights as they meet even outputs, and for stride 1 odd ones too.
     per_row = kernel - 1 if stride == 1 else (kernel + 1) // 2
-    return Ring(band, kernel + (band - 1) * stride, words, kernel * per_row)
+    return Ring(band, output_cols, kernel + (band - 1) * stride, words, kernel * per_row)
+
+
+def depthwise_kernel(kernel: int, stride: int, output_rows: int, output_cols: int) -> tuple[str, Ring]:
+    """The fast kernel for so many outputs, and its working memory."""
+    band = next((band for band in BANDS if output_rows <= band), BANDS[-1])
+    ring = ring_geometry(kernel, stride, output_cols, band)
+    is_narrow = band <= 2 and not ring.is_of_piece
+    return f"depthwise_{kernel}x{kernel}_s{stride}_by_{band}{'_narrow' if is_narrow else ''}", ring
 
 
 FAST_DEPTHWISE_KERNELS = range(2, 8)
@@ -240,10 +251,8 @@ def depthwise(signature: Signature) -> KernelChoice | None:
     rows, cols = depthwise_windows(signature)
     if channels != signature.input(0).channels or not _is_fast(rows, cols):
         return KernelChoice("depthwise_any", "depthwise_any.h", (), stored)
-    band = next((band for band in BANDS if signature.output.rows <= band), BANDS[-1])
-    ring = ring_geometry(rows.kernel, rows.stride, signature.output.cols, band)
-    name = f"depthwise_{rows.kernel}x{rows.kernel}_s{rows.stride}_by_{band}"
     source, output = signature.input(0), signature.output
+    name, ring = depthwise_kernel(rows.kernel, rows.stride, output.rows, output.cols)
     # A row of outputs is written when the rows of inputs up to its own are in the ring, and never behind them.
     over = (0,) if output.rows <= source.rows and output.cols <= source.cols else ()
     return KernelChoice(name, f"{name}.h", (("ring", ring.size_bytes),), stored, over)
