@@ -266,7 +266,7 @@ def test_one_is_one(tmp_path: Path) -> None:
 
 def test_a_space_of_other_content_is_another_sweep(tmp_path: Path) -> None:
     text = "boards = ['stm32f412']\nspace = 'mine.toml'\nsample = 2\n"
-    shipped = next((REPO / "mcusim" / "spaces").rglob("*.toml")).read_text(encoding="utf-8")
+    shipped = next((REPO / "mcusim" / "designing" / "spaces").rglob("*.toml")).read_text(encoding="utf-8")
     digests_of_spec = []
     for content in (shipped, shipped + "\n# another\n"):
         (tmp_path / "mine.toml").write_text(content, encoding="utf-8")
