@@ -27,6 +27,7 @@ from onnx_networks import (  # noqa: E402
     float_network,
     quantised,
     rewritten,
+    runtime_saturates,
     stored,
 )
 
@@ -62,6 +63,8 @@ def test_a_quantised_network(name: str, mode: str, tmp_path: Path) -> None:
     for feed in feeds:
         _assert_equals_tflm(graph, stored(graph, graph.inputs[0], feed["input"]), is_judged=(name, mode) not in UNFIT)
     _assert_runs_in_litert(graph, stored(graph, graph.inputs[0], feeds[0]["input"]))
+    if mode == "qop-u8s8" and runtime_saturates():
+        pytest.skip("equal to TFLM; ONNX Runtime saturates sums of uint8 by int8 on this processor, which has no VNNI")
     equal, step = compared(graph, content, feeds)
     assert step <= 12, (equal, step)
 
