@@ -406,7 +406,7 @@ def test_rows_and_models_are_listed() -> None:
 def test_a_found_network_says_with_which_schedule_it_was_found() -> None:
     """Whoever runs the file layer by layer is told; under that schedule it takes the figures that the file states."""
     entry = zoo.describe("witness-mcunet-h7")
-    sentence = f"found together with {entry.witness.schedule}: --schedule {entry.witness.schedule} runs it so."
+    sentence = f'found together with {entry.witness.schedule}: schedule="{entry.witness.schedule}" runs it so.'
     plain = mcusim.simulate(entry.name, profile="stm32h743", runtime="tinyengine")
     assert any(sentence in warning for warning in plain.warnings)
     asked = {"runtime": "tinyengine", "convention": entry.witness.convention, "schedule": entry.witness.schedule}

@@ -6,6 +6,8 @@ are typed into a shell, whoever reads them.
 
     >>> in_python("use --budget or --what-if; `mcusim fit --what-if` asks too")
     'use budget or what_if=True; `mcusim fit --what-if` asks too'
+    >>> in_python("--schedule layer@3+patch:1x2@2 runs it")
+    'schedule="layer@3+patch:1x2@2" runs it'
     >>> in_shell("sram_budget_bytes", ["--sram-budget"])
     '--sram-budget'
 """
@@ -37,7 +39,8 @@ _NAMING = {"runtime", "schedule", "form", "input_place", "planner"}
 """Arguments whose value is a word; behind any other option a word is the sentence's own."""
 
 _OPTION = re.compile(
-    r"(?<![\w-])(?P<option>--[a-z][a-z-]*[a-z])(?:[ =](?P<value>[A-Z]{2,}\b|-?\d[\w.]*|[a-z]+=[\w.]+|[a-z][a-z0-9-]*))?"
+    r"(?<![\w-])(?P<option>--[a-z][a-z-]*[a-z])"
+    r"(?:[ =](?P<value>[A-Z]{2,}\b|-?\d[\w.]*|[a-z]+=[\w.]+|[a-z][a-z0-9-]*(?:[:@+]\w+)*))?"
 )
 _COMMAND = re.compile(r"(`(?:mcusim|python) [^`]*`)")
 
