@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +74,17 @@ def test_a_limit_that_is_no_size_is_refused() -> None:
     code, _, err = run(*RUN, "--max-memory", "much")
     assert code == 2
     assert "--max-memory: 'much' is not a size" in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [RUN, ("fit", *RUN[1:]), ("patch", *RUN[1:]), ("plan", "mcunet-in0")], ids=" ".join)
+@pytest.mark.parametrize("size", ["1", "1k", "1M", "64M"])
+def test_a_limit_below_what_libraries_take_ends_in_an_answer_or_a_sentence(words: Sequence[str], size: str) -> None:
+    """Numpy's libraries end the process in words of their own where the system stops them, so it never does."""
+    ended = process(*words, "--max-memory", size)
+    is_sentence = ended.stderr.startswith("mcusim: ") and ended.stderr.count("\n") == 1
+    assert ended.returncode in (0, 1) or (ended.returncode == 2 and is_sentence), ended.stderr
+    assert "OpenBLAS" not in ended.stderr
 
 
 def test_limits_end_with_the_command() -> None:

@@ -14,9 +14,13 @@ __all__ = ["limit_memory", "limits_kept"]
 THREAD_BYTES = 16 << 20
 """Address space of the stack of a thread, which a library may start for each core."""
 
+LIBRARIES_BYTES = 320 << 20
+"""What numpy, numba and its compiler take before the first array. Some of them end the process where they get less, in
+words of their own, so the system's limit never lies below it."""
+
 
 def limit_memory(size_bytes: int) -> None:
-    """From here on this process may take so much more. Beyond it comes a MemoryError, which is told in a sentence."""
+    """From here on this process may take so much more, beside its libraries. Beyond it comes a MemoryError."""
     set_memory_limit(size_bytes)
     if sys.platform != "linux":
         return
@@ -24,7 +28,7 @@ def limit_memory(size_bytes: int) -> None:
 
     with open("/proc/self/statm") as statm:
         data_bytes = int(statm.read().split()[5]) * resource.getpagesize()
-    most = data_bytes + size_bytes + THREAD_BYTES * (os.cpu_count() or 1)
+    most = data_bytes + LIBRARIES_BYTES + size_bytes + THREAD_BYTES * (os.cpu_count() or 1)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard == resource.RLIM_INFINITY or most < hard:
         resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
