@@ -61,6 +61,9 @@ DELIBERATE = MappingProxyType(
 )
 """Where TFLM runs on bytes that mean something else, and mcusim refuses: (operator, kind of variant) -> why."""
 
+MEANINGLESS = ("TFLM writes past the end", "by scales that nothing sets")
+"""Refusals of what TFLM may go through all the same, with answers that mean nothing, or over memory of others."""
+
 DATA = MappingProxyType(
     {
         ("VAR_HANDLE", "options"): "the wheel itself, not TFLM, looks for its options",
@@ -217,7 +220,8 @@ def disagreement(trial: Trial) -> str:
         if variant.op in REDUCERS and "constants: input 1 at run time" in variant.network.label:
             return ""  # axes are drawn as well, and name no dimension
     if said is Said.REFUSED:
-        return f"mcusim refuses: {trial.why}" if answer.runs and not places & set(DELIBERATE) else ""
+        is_meant = bool(places & set(DELIBERATE)) or any(sentence in trial.why for sentence in MEANINGLESS)
+        return f"mcusim refuses: {trial.why}" if answer.runs and not is_meant else ""
     if not answer.runs:
         return f"TFLM: {answer.said.splitlines()[0] if answer.said else answer.outcome}"
     if answer.head_bytes != trial.head_bytes:

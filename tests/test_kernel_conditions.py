@@ -147,6 +147,63 @@ def refused(op: str, variant: str) -> list[Trial]:
     return [trial for trial in trials if trial.said is not Said.RUNS]
 
 
+DETECTION = (
+    "CUSTOM:TFLite_Detection_PostProcess float32[1,6,4] float32[1,6,{scores}] float32[{anchors},4]= "
+    "> float32[1,{room},4] float32[1,{room}] float32[1,{room}] float32[1] | custom h_scale=5.0 "
+    "max_classes_per_detection={each} max_detections=3 detections_per_class={listed} nms_iou_threshold={overlap} "
+    "nms_score_threshold=0.0 num_classes=3 use_regular_nms={regular} w_scale=5.0 x_scale=10.0 y_scale={y_scale}"
+)
+USUAL = {"scores": 3, "anchors": 6, "room": 3, "each": 1, "listed": 4, "overlap": 0.5, "y_scale": 10.0}
+DETECTIONS: dict[str, dict[str, object]] = {
+    "as it is": {},
+    "a score of the background": {"scores": 4},
+    "anchors to spare": {"anchors": 7},
+    "outputs to spare": {"room": 5},
+    "no box of a class": {"listed": 0},
+    "several classes a box": {"each": 2, "room": 6},
+    "more classes than there are": {"each": 9, "room": 27},
+    "outputs too small": {"room": 2},
+    "scores of too few classes": {"scores": 2},
+    "scores of too many classes": {"scores": 5},
+    "anchors missing": {"anchors": 5},
+    "no overlap": {"overlap": 0.0},
+    "an overlap above 1": {"overlap": 1.5},
+    "encodings divided by 0": {"y_scale": 0.0},
+}
+ELSEWHERE = frozenset({"several classes a box", "more classes than there are", "outputs too small", "anchors missing"})
+"""TFLM may go through these, over bytes that belong to something else."""
+
+
+@pytest.mark.parametrize("regular", [False, True], ids=["fast", "regular"])
+def test_detections_are_refused_where_tflm_gives_none_or_writes_past_its_outputs(regular: bool) -> None:
+    lines = {name: DETECTION.format(**USUAL | each, regular=str(regular).lower()) for name, each in DETECTIONS.items()}
+    chosen = {name: parse(line) for name, line in lines.items()}
+    answers = judge([Question(network.content(), network.feeds()) for network in chosen.values()])
+    for (name, network), answer in zip(chosen.items(), answers, strict=True):
+        refusals = list(refusals_of(parse_tflite(network.content(), name="one", where="one"), RUNTIMES["tflm"]))
+        is_safe = answer.runs and (name not in ELSEWHERE or (regular and "classes" in name))
+        assert is_safe is not bool(refusals), (name, answer.said, refusals)
+
+
+COMPARED = ("int8", "int16", "uint8", "int32", "int64", "float32", "bool")
+
+
+def test_comparisons_are_said_to_run_where_tflm_compares() -> None:
+    """It runs GREATER of int16, and what it answers depends on the memory where the scales should lie."""
+    names = ("GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "EQUAL", "NOT_EQUAL")
+    chosen = [parse(f"{op} {kind}[1,4,4,3] {kind}[1,4,4,3] > bool[1,4,4,3]") for op in names for kind in COMPARED]
+    answers = judge([Question(network.content(), network.feeds()) for network in chosen])
+    meaningless = []
+    for network, answer in zip(chosen, answers, strict=True):
+        graph = parse_tflite(network.content(), name="one", where="one")
+        refusals = list(refusals_of(graph, RUNTIMES["tflm"]))
+        if answer.runs and refusals:
+            meaningless.append(refusals[0].why)
+            continue
+        assert answer.runs is not bool(refusals), (network.label, answer.said)
+    assert [why.split(",")[0] for why in meaningless] == ["TFLM's GREATER: input 0 is int16"]
+
+
 QUANTISED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "SOFTMAX", "ADD")
 
 

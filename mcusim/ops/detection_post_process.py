@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import NamedTuple
 
 from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
@@ -16,7 +17,7 @@ from mcusim.ops.shared.custom import CustomAttributes, check_types, mismatch
 from mcusim.ops.shared.operands import refusal
 from mcusim.ops.shared.tiles import no_needs
 
-__all__ = ["DETECTION_POST_PROCESS", "DetectionAttributes", "Detector", "box_count"]
+__all__ = ["DETECTION_POST_PROCESS", "DetectionAttributes", "Detector", "box_count", "broken_detection"]
 
 COORDINATES, RANK = 4, 3
 
@@ -84,34 +85,53 @@ def _work(signature: Signature, rows: int, cols: int, calls: int) -> Work:
     )
 
 
+def broken_detection(signature: Signature) -> str:
+    """What of its shapes and options keeps TFLM from giving detections out; "" for nothing.
+
+    Where a box may have several classes, TFLM counts its places twice: with n classes each, detection i lies at n * i
+    and beyond, of outputs that have room for all of them one after another.
+    Source: TFLM detection_postprocess.cc (DecodeCenterSizeBoxes, NonMaxSuppressionMultiClassFastHelper).
+    """
+    options = attributes_of(signature, DetectionAttributes)
+    encodings, scores, anchors = (signature.input(index).shape for index in range(3))
+    if not (len(encodings) == len(scores) == RANK and len(anchors) == 2 and encodings[0] == scores[0] == 1):
+        return f"encodings {encodings}, scores {scores} and anchors {anchors} are not of one image"
+    few = anchors[0] < encodings[1] or encodings[2] < COORDINATES
+    if few or encodings[1] != scores[1] or anchors[1] != COORDINATES:
+        return f"encodings {encodings}, scores {scores} and anchors {anchors} do not go together"
+    if scores[2] - options.num_classes not in (0, 1) or options.num_classes < 1:
+        return f"{scores[2]} scores are not those of {options.num_classes} classes"
+    return _broken_options(options) or _without_room(signature, options)
+
+
+def _broken_options(options: DetectionAttributes) -> str:
+    if not 0 < options.nms_iou_threshold <= 1:
+        return f"the overlap {options.nms_iou_threshold:g} is none above 0 and up to 1"
+    each = "detections_per_class" if options.use_regular_nms else "max_classes_per_detection"
+    for name in ("max_detections", each):
+        if getattr(options, name) < 1:
+            return f"its {name} is {getattr(options, name)}, and must be 1 at least"
+    zeros = [f"{axis}_scale" for axis in "yxhw" if not getattr(options, f"{axis}_scale")]
+    return f"its {zeros[0]} is 0, by which it divides" if zeros else ""
+
+
+def _without_room(signature: Signature, options: DetectionAttributes) -> str:
+    each = min(options.max_classes_per_detection, options.num_classes)
+    if not options.use_regular_nms and each > 1:
+        return f"each box may have {each} classes, where TFLM writes past the end of the outputs"
+    for place, needed in enumerate(_infer(options, signature.inputs)):
+        if signature.outputs[place].elements < prod(needed):
+            return f"output {place} has no room for {options.max_detections} detections: TFLM writes past the end of it"
+    return ""
+
+
 def _prepare(call: Call) -> Detector:
-    """Source: TFLM detection_postprocess.cc."""
     check_types(call, ((DType.FLOAT32,) * 3, (DType.FLOAT32,) * 4))
+    broken = broken_detection(call.signature)
+    if broken:
+        raise mismatch(call, broken)
     options = attributes_of(call.signature, DetectionAttributes)
-    encodings, scores, anchors = (call.input(index).shape for index in range(3))
-    if not (len(encodings) == len(scores) == 3 and len(anchors) == 2 and encodings[0] == scores[0] == 1):
-        raise mismatch(call, f"encodings {encodings}, scores {scores} and anchors {anchors} are not of one image")
-    label_offset = scores[2] - options.num_classes
-    if not encodings[1] == scores[1] == anchors[0] or encodings[2] < COORDINATES or anchors[1] != COORDINATES:
-        raise mismatch(call, f"encodings {encodings}, scores {scores} and anchors {anchors} do not go together")
-    if label_offset not in (0, 1) or options.num_classes < 1:
-        raise mismatch(call, f"{scores[2]} scores are not those of {options.num_classes} classes")
-    counts = options.max_detections, options.max_classes_per_detection, options.detections_per_class
-    if min(counts) < 1 or not 0 < options.nms_iou_threshold <= 1:
-        raise mismatch(call, f"counts {counts} or the overlap {options.nms_iou_threshold:g} are out of range")
-    if not options.use_regular_nms and min(options.max_classes_per_detection, options.num_classes) > 1:
-        raise mismatch(call, "where a box has several classes TFLM writes past the end of its outputs")
-    needed = _infer(options, call.signature.inputs)
-    if any(t.type.elements < _elements(shape) for t, shape in zip(call.outputs, needed, strict=True)):
-        raise mismatch(call, f"its outputs have no room for {options.max_detections} detections")
-    return Detector(options, label_offset, call.where)
-
-
-def _elements(shape: Shape) -> int:
-    total = 1
-    for size in shape:
-        total *= size
-    return total
+    return Detector(options, call.input(1).shape[2] - options.num_classes, call.where)
 
 
 DETECTION_POST_PROCESS = register(

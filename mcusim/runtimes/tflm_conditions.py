@@ -52,6 +52,7 @@ from mcusim.runtimes.tflm_rules import (
     strided_output,
     sum_scale,
     svdf_bias,
+    unset_scales,
 )
 from mcusim.runtimes.tflm_signal_conditions import CUSTOM_CONDITIONS
 
@@ -120,7 +121,8 @@ _SAME_FLOATS = _of("float32 > =0", shapes=(same_shape(0, OUT),))
 
 def _comparison(types: str) -> Conditions:
     forms = (f"{types} any ... > any ...", "int8 any ... > any ...")
-    return _of(*forms, numbers=(below_one(INT8),), prepared=("any any ... > any ...",))
+    unset = unset_scales(INT16)
+    return _of(*forms, shapes=(unset,), numbers=(below_one(INT8),), prepared=("any any ... > any ...",), late=(unset,))
 
 
 _MOST = "float32|int16|int32|int64|int8"

@@ -33,6 +33,7 @@ __all__ = [
     "strided_output",
     "sum_scale",
     "svdf_bias",
+    "unset_scales",
 ]
 
 
@@ -43,6 +44,18 @@ def given_or_left_out(place: int) -> ShapeRule:
         if place < len(signature.inputs) and signature.inputs[place] is None:
             return f"input {place} is marked absent, which the kernel reads all the same: leave it out, or give zeros"
         return ""
+
+    return rule
+
+
+def unset_scales(*types: DType) -> ShapeRule:
+    """The kernel runs on these types by multipliers that its Prepare sets for int8 only (comparisons.cc)."""
+
+    def rule(signature: Signature) -> str:
+        dtype = signature.input(0).dtype
+        if dtype not in types:
+            return ""
+        return f"input 0 is {dtype}, which it compares by scales that nothing sets: what it answers means nothing"
 
     return rule
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from mcusim.ops.detection_post_process import broken_detection
 from mcusim.runtimes.condition_rules import rank, same_rank
 from mcusim.runtimes.conditions import OUT, Conditions, ShapeRule
 from mcusim.runtimes.tflm_rules import circular_shapes
@@ -46,7 +47,9 @@ CUSTOM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             "int8 > int8", "int8 > int8 bool", shapes=(rank(0, 4, 7), rank(OUT, 4, 7), circular_shapes)
         ),
         "CUSTOM:TFLite_Detection_PostProcess": _of(
-            "float32 float32 float32 > any any any any", shapes=(rank(0, 3, 3), rank(1, 3, 3), rank(2, 2, 2))
+            "float32 float32 float32 > any any any any",
+            shapes=(rank(0, 3, 3), rank(1, 3, 3), rank(2, 2, 2), broken_detection),
+            late=(broken_detection,),
         ),
         "CUSTOM:TFLM_DECODE": _of("... > ..."),
     }

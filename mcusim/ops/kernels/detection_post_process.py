@@ -19,9 +19,9 @@ Array = NDArray[Any]
 
 
 def run(prepared: Detector, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
-    """inputs: encodings, scores, anchors.   outputs: boxes, classes, scores, count. What is not written stays."""
+    """inputs: encodings, scores, as many anchors or more.   outputs: boxes, classes, scores, count; the rest stays."""
     options = prepared.options
-    boxes = _decoded(options, inputs[0][0], inputs[2])
+    boxes = _decoded(options, inputs[0][0], inputs[2][: len(inputs[0][0])])
     if ((boxes[:, 0] >= boxes[:, 2]) | (boxes[:, 1] >= boxes[:, 3])).any():
         what = "a box that it decodes has no area"
         raise InputError(what, where=prepared.where, fix="TFLM stops there too: give other inputs")

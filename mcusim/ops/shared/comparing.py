@@ -52,7 +52,7 @@ _PLAIN = dict.fromkeys(Relation, _ORDERED) | dict.fromkeys(_EQUALITIES, (*_ORDER
 def _prepare(relation: Relation) -> Callable[[Call], PreparedComparison]:
     """Each input is scaled by its own scale, which must be below 1.
 
-    GREATER of int16 is left out: TFLM takes it, and compares by parameters that nothing has set.
+    GREATER of int16 is left out: TFLM takes it, and compares by scales that nothing sets.
     Source: TFLM comparisons.cc.
     """
 
