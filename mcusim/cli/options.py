@@ -131,7 +131,8 @@ MAX_MEMORY = option(
     "--max-memory",
     metavar="SIZE",
     callback=_limit_memory,
-    help="Memory of this computer for tensors and tables, such as 500M; the program takes 0.3 GiB beside it. Default: 2G.",
+    help="Memory of this computer for tensors and tables, such as 500M; the program takes 0.3 GiB beside it. "
+    "Default: 2G.",
 )
 
 
