@@ -105,7 +105,7 @@ class HostLane:
     """This machine's compiler, with all warnings as errors and the sanitizers for addresses and undefined behaviour."""
 
     compiler: tuple[str, ...] = ("gcc",)
-    flags: tuple[str, ...] = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    flags: tuple[str, ...] = ("-O0", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
     @property
     def is_there(self) -> bool:
