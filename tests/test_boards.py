@@ -219,6 +219,8 @@ WRONG_VALUES = [
     ('"SRAM1"', '""', "name is empty"),
     ('"mine"', '"My Board"', "name is 'My Board'\n  fix: use lower-case"),
     ('"My board"', '"  "', "title is empty"),
+    ('"My board"', '"My\\nboard"', "title is 'My\\nboard'\n  fix: write one line without control characters"),
+    ('"SRAM1"', '"SRAM\\u001b1"', "\n  fix: write one line without control characters"),
     ('"mcunet-vww0"', '""', "default_model is ''"),
     ("title =", "reserved_bytes = 131_072\ntitle =", "reserved_bytes is 131_072\n  fix: use 0 to 131_071"),
     ("title =", "reserved_bytes = -1\ntitle =", "reserved_bytes is -1"),

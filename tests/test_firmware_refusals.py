@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from commands import run
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcusim.boards.loading import load_board
 from mcusim.errors import McusimError
 from mcusim.firmware.text import array, checked_name, comment, literal
-from mcusim.simulation.emission import codegen
+from mcusim.frontends.builder import GraphBuilder
+from mcusim.frontends.synthesis import with_seeded_weights
+from mcusim.simulation.emission import codegen, flash_kit
 
 
 def refused(*words: str) -> str:
@@ -36,11 +41,31 @@ def test_no_text_leaves_its_comment(text: str) -> None:
     assert len(shown) <= 72
 
 
-def test_a_hostile_tensor_name_stays_a_comment() -> None:
-    made = codegen("smallcifar", profile="stm32f746", name="small")
-    for path, text in made.files.items():
-        if path.endswith((".c", ".h")):
-            assert text.count("/*") == text.count("*/"), path
+HOSTILE = (
+    "*/ #error x /*",
+    "$(shell false)",
+    "a line\n#error x",
+    "ends in \\",
+    "trigraph ??/",
+    "{{ name }}",
+    "naïve \u202e",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_names_stay_comments(tmp_path: Path, text: str) -> None:
+    """Of tensors, of the network and of its board: in C, in linker scripts and where make would run them."""
+    builder = GraphBuilder(text)
+    y = builder.conv_2d(builder.input((1, 4, 4, 3)), 4, 1)
+    graph = with_seeded_weights(builder.build([y]), 0)
+    graph = replace(graph, tensors=tuple(replace(tensor, name=text) for tensor in graph.tensors))
+    board = msgspec.structs.replace(load_board("stm32f746"), title=text)
+    for made in (codegen(graph, profile=board, schedule="stream:2@1"), flash_kit(graph, profile=board)):
+        for path, content in made.files.items():
+            assert path.endswith(".json") or text not in content, path
+            if path.endswith((".c", ".h", ".ld")):
+                assert content.count("/*") == content.count("*/"), path
+                assert "??" not in content, path
 
 
 def test_the_smallest_integer_has_a_literal() -> None:

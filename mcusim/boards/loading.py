@@ -215,6 +215,10 @@ def _text_problems(board: Board, where: str) -> Iterator[ProfileError]:
             yield ProfileError(f"{key} is {show(name)}", where=where, fix=fix)
     if not board.title.strip():
         yield ProfileError("title is empty", where=where, fix="say which board this is")
+    if not board.title.isprintable():
+        yield ProfileError(
+            f"title is {show(board.title)}", where=where, fix="write one line without control characters"
+        )
     if not board.default_model or re.search(r"\s", board.default_model):
         fix = "name one network; `mcusim models` lists them"
         yield ProfileError(f"default_model is {show(board.default_model)}", where=where, fix=fix)
@@ -234,6 +238,9 @@ def _bank_problems(board: Board, where: str) -> Iterator[ProfileError]:
         place = f"{where} [[memory]] {bank.name or f'number {index}'}"
         if not bank.name.strip():
             yield ProfileError("name is empty", where=place, fix="call the bank as the reference manual does")
+        if not bank.name.isprintable():
+            fix = "write one line without control characters"
+            yield ProfileError(f"name is {show(bank.name)}", where=place, fix=fix)
         if any(bank.name.lower() == other.name.lower() for other in board.memory[: index - 1]):
             yield ProfileError("two banks have this name", where=place, fix="rename one of them")
         yield from _span_problems(bank, place)

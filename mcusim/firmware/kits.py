@@ -111,6 +111,7 @@ def kit_files(network: Network, made: Sources, board: Board, schedule: str, outp
         "upper": network.name.upper(),
         "title": comment(network.graph.name),
         "board": board,
+        "board_title": comment(board.title),
         "schedule": schedule,
         "cpu_flags": CPU_FLAGS[board.core],
         "arena_bytes": made.arena_bytes,

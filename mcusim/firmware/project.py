@@ -39,6 +39,7 @@ def project_files(network: Network, made: Sources, board: Board, schedule: str) 
         "upper": network.name.upper(),
         "title": comment(graph.name),
         "board": board,
+        "board_title": comment(board.title),
         "schedule": schedule,
         "cpu_flags": CPU_FLAGS[board.core],
         "arena_bytes": made.arena_bytes,
