@@ -115,3 +115,19 @@ def test_a_branch_that_may_be_entered_is_refused_whatever_the_condition_will_be(
     report = mcusim.simulate(graph, profile="stm32h743", runtime="tflm")
     assert report.runtime.runs is False
     assert any("IF: input 1 has 4 bytes, and input 0 of subgraph 'same' has 16" in why for why in report.warnings)
+
+
+def test_a_loop_that_writes_its_own_input_is_not_read_and_the_sentence_says_that_tflm_may_run_it() -> None:
+    """Each tensor is written once, which plans rest on; that is mcusim's limit, and no verdict on the runtime."""
+    more = Network(
+        "more", (NUMBER, constant([1]), NUMBER), (Operator("ADD", (0, 1), (2,), "AddOptions"),), (2,), (), (0,)
+    )
+    node = Operator("WHILE", (0,), (0,), "WhileOptions", {"condSubgraphIndex": 1, "bodySubgraphIndex": 2})
+    network = Network("own", (NUMBER,), (node,), (0,), (BELOW_5, more), (0,))
+    [answer] = judge([Question(network.content(), feeds(network))], 1)
+    assert answer.runs
+    assert answer.outputs[0] == 5
+    with pytest.raises(
+        ModelError, match=r"(?s)WHILE.* is written a second time: TFLM may run that.*a tensor of its own"
+    ):
+        parse_tflite(network.content(), name="border", where="border.tflite")

@@ -62,7 +62,7 @@ def check_flow(graph: Graph, where: str) -> None:
                 raise _flow_error(graph, index, "is read before anything writes it", at)
         for index in node.outputs:
             if index in written and index not in kept:
-                raise _flow_error(graph, index, "is written a second time", at)
+                raise _flow_error(graph, index, _SECOND_TIME, at, _ONE_EACH)
             kept.discard(index)  # one node may write it, as where a stream's latest rows are kept in it
             written.add(index)
 
@@ -74,8 +74,12 @@ def refuse_unwritten(graph: Graph, where: str) -> None:
         raise _flow_error(graph, index, f"{what}, but nothing writes it", where)
 
 
-def _flow_error(graph: Graph, index: int, what: str, where: str) -> ModelError:
-    return ModelError(f"tensor {index} {graph.tensors[index].name[:60]!r} {what}", where=where, fix=_EXPORT_AGAIN)
+_SECOND_TIME = "is written a second time: TFLM may run that, and mcusim plans tensors that are written once"
+_ONE_EACH = "export the model again, so that each result has a tensor of its own"
+
+
+def _flow_error(graph: Graph, index: int, what: str, where: str, fix: str = _EXPORT_AGAIN) -> ModelError:
+    return ModelError(f"tensor {index} {graph.tensors[index].name[:60]!r} {what}", where=where, fix=fix)
 
 
 def check_shapes(graph: Graph, where: str) -> None:
