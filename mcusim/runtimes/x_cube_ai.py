@@ -1,7 +1,8 @@
 """X-CUBE-AI, now ST Edge AI Core: generated code around a closed library.
 
-Neither planner nor kernels are public. RAM is counted by the convention of the same name, flash by what ST's model zoo
-prints: the weights and an int32 bias a channel exactly; the code as a constant and so much a layer.
+Neither planner nor kernels are public; which operators it imports is (`x_cube_ai_conditions.py`). RAM is counted by
+the convention of the same name, flash by what ST's model zoo prints: the weights and an int32 bias a channel exactly;
+the code as a constant and so much a layer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from mcusim.planners import best_fit_portfolio
 from mcusim.report import Basis
 from mcusim.runtimes.registry import Runtime, register
 from mcusim.runtimes.stored import weights_ledger
-from mcusim.runtimes.timed import GENERATED_CODE, stored_weights, unnamed_kernel
+from mcusim.runtimes.timed import GENERATED_CODE, stored_weights
+from mcusim.runtimes.x_cube_ai_conditions import x_cube_ai_kernel
 
 __all__ = ["X_CUBE_AI"]
 
@@ -35,20 +37,21 @@ X_CUBE_AI = register(
         planner_name="best-fit",
         preference=4,
         planner=best_fit_portfolio,
-        kernel=unnamed_kernel("X-CUBE-AI"),
+        kernel=x_cube_ai_kernel,
         flash=stored_weights("X-CUBE-AI", _code_bytes),
         flash_ledger=weights_ledger,
         memory_basis=Basis.CALIBRATED,
         persistent_basis=Basis.CALIBRATED,
         price_family="x-cube-ai",
         counted_by="x-cube-ai",
+        weight_bits=(8,),
         parts="stm32",
         versions=("core-4.0", "core-3.0", "10.2", "10.0", "9.1", "9.0", "8.1", "8.0", "7.3", "7.1", "unstated"),
         current=10,
         builds=(("mlperf", "as ST submitted it to MLPerf Tiny"),),
-        evidence="SRAM: see the convention of the same name, made for 7.3; flash: weights and biases equal ST's "
-        "figures, code 4.5 % off under 10.0; latency: ST's model zoo on STM32H747, F769 and U585; MLPerf Tiny on L4R5, "
-        "H7A3, U575 and U385 (option mlperf: as ST submitted it, faster than the default from 8.1 on); 11 networks on "
-        "STM32H743",
+        evidence="operators: ST's list for ST Edge AI Core 4.0; SRAM: see the convention of the same name, made for "
+        "7.3; flash: weights and biases equal ST's figures, code 4.5 % off under 10.0; latency: ST's model zoo on "
+        "STM32H747, F769 and U585; MLPerf Tiny on L4R5, H7A3, U575 and U385 (option mlperf: as ST submitted it, faster "
+        "than the default from 8.1 on); 11 networks on STM32H743",
     )
 )
