@@ -126,13 +126,15 @@ def _warnings(program: Program, runtime: Runtime) -> list[str]:
 
 
 _IDLE = "set up, and no inference comes to it"
+_LEFT_OUT = "left out, as no inference of the first signature comes to it"
 
 
 def _served(program: Program, runtime: Runtime) -> list[Served]:
     """One entry a node, in order, subgraphs too. What is folded, relabelled or left to the caller needs no kernel."""
     whole = program.graph
     idle = idle_nodes(program, runtime)
-    silent = dict.fromkeys(program.free, "the same bytes under another shape") | dict.fromkeys(idle, _IDLE)
+    silent = dict.fromkeys(program.idle_nodes, _IDLE if idle else _LEFT_OUT)
+    silent |= dict.fromkeys(program.free, "the same bytes under another shape") | dict.fromkeys(idle, _IDLE)
     silent |= dict.fromkeys(program.caller, "left to the caller")
     kernels = {}
     for stage in program.stages:

@@ -32,7 +32,7 @@ def warning_lines(front: Front, chosen: Point, width: int) -> list[Text]:
     bound = front.runtime.persistent(front.graph).warning
     warnings += [f"SRAM: {bound}."] if bound else []
     if front.flash.fits is None:
-        warnings.append(f"flash: {front.runtime.flash(front.graph).warning}.")
+        warnings += front.flash_warnings
     if front.flash.fits is False:
         stored, has = stored_bytes(front.flash), front.flash.budget_bytes
         warnings.append(f"flash: {in_kib(stored)} of {kib(has)}, whatever the schedule (`mcusim fit` says what helps).")

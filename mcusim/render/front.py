@@ -130,6 +130,8 @@ def _story(story: Explanation, runtime: Runtime, width: int, glyphs: Glyphs) -> 
 
 def _where(fullest: Fullest, point: Point, word: str) -> str:
     """Which layer sets the peak, what is alive there, and what comes on top."""
+    if not fullest.alive:
+        return f"{word} no layer sets the peak: {in_kib(point.peak_bytes)} are always held."
     alive = ", ".join(f"{first_name(item.name)} {kib(item.bytes)}" for item in fullest.alive[:4])
     more = f" and {len(fullest.alive) - 4} more" if len(fullest.alive) > 4 else ""
     where = f"{first_name(fullest.layer)} ({fullest.op})"

@@ -124,7 +124,16 @@ class Front:
     @property
     def flash(self) -> FlashInfo:
         """What is stored, whatever the schedule."""
-        return flash_info(self.graph, self.runtime, count_parameters(self.graph)[0], self.flash_budget_bytes)[0]
+        return self._flash[0]
+
+    @property
+    def flash_warnings(self) -> tuple[str, ...]:
+        """What is not known of it, in sentences."""
+        return self._flash[1]
+
+    @property
+    def _flash(self) -> tuple[FlashInfo, tuple[str, ...]]:
+        return flash_info(self.graph, self.runtime, count_parameters(self.graph)[0], self.flash_budget_bytes)
 
     @property
     def fits(self) -> bool | None:
