@@ -184,6 +184,7 @@ class Operand:
             return Region(Span(0, 0), Span(0, 0))
         if self.is_read:
             region = OPS[call.op].needs(call, self.position, rows, cols)
+            # An operator without a region to name (None) reads all of its input, like FULLY_CONNECTED.
             return self.whole if region is None or not self.is_map else region
         first = call.outputs[0]
         # Outputs may differ in size (SPLIT_V). Such a step is never cut, and writes all of each.
@@ -192,6 +193,8 @@ class Operand:
 
     def _held(self, piece: int, by_rows: bool) -> Span:
         whole = self.whole.rows if by_rows else self.whole.cols
+        # A whole tensor, one from before the stage, and a line buffer's rows begin at 0; a piece begins where its
+        # writer does.
         if self.is_entire or self.writer is None or (by_rows and self.view_kind is ViewKind.LINES):
             return whole
         return (self.writer.computed_rows if by_rows else self.writer.computed_cols)[piece]
@@ -203,6 +206,7 @@ class Operand:
         if not by_rows:
             return (inside.start - held.start) * self.layout.pixel_bits
         capacity = self.layout.row_capacity
+        # Rows of a line buffer come round: row 5 of a buffer of 4 rows lies at slot 1, in place of row 1.
         slot = inside.start % capacity if capacity else inside.start - held.start
         return slot * self.layout.row_bits
 
@@ -211,6 +215,7 @@ class Operand:
         if not capacity or not rows.length:
             yield RowRun(first_bit + self._offset_bits(rows, held, True), rows.length)
             return
+        # At the end of the buffer a stretch of rows breaks off, and goes on at slot 0.
         while start < rows.stop:
             slot = start % capacity
             length = min(rows.stop - start, capacity - slot)
@@ -235,6 +240,7 @@ def operands(program: Program) -> tuple[StepOperands, ...]:
 
 def stage_operands(program: Program, stage: Stage) -> tuple[StepOperands, ...]:
     """Of every step of a stage, in order."""
+    # Views are one a storage, so within a stage a view has one writer. Inputs of the stage have none.
     writers = {view: step for step in stage.steps for view in step.writes if view != ABSENT}
     return tuple(
         [

@@ -43,6 +43,8 @@ def _of_choice(graph: Graph, node: Node, first: Part, second: Part) -> Iterator[
     condition = graph.tensors[node.inputs[0]]
     if condition.type.elements != 1:
         yield f"its condition, input 0, has {condition.type.elements} elements, and must have 1"
+    # A constant condition rules one branch out, and TFLM then never comes to copy into it. One subgraph may serve as
+    # both.
     for part in dict.fromkeys(taken(Flow.CHOOSES, (first, second), condition)):
         yield from _given(graph, node, part, "input", node.inputs[1:], first_number=1)
         yield from _answered(graph, node, part)
@@ -54,6 +56,7 @@ def _of_loop(graph: Graph, node: Node, condition: Part, body: Part) -> Iterator[
         yield f"its condition, output 0 of subgraph '{condition.name[:60]}', has no elements"
     yield from _given(graph, node, condition, "input", node.inputs)
     for number, (source, target) in enumerate(zip(node.inputs, node.outputs, strict=True)):
+        # A WHILE first copies its inputs to its outputs, which then hold the state of the loop between its turns.
         if _size_bytes(graph, source) != _size_bytes(graph, target):
             sizes = f"{_size_bytes(graph, source):,} bytes, and the output {_size_bytes(graph, target):,}"
             yield f"input {number} has {sizes}"

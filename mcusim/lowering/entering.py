@@ -20,6 +20,7 @@ def entered_parts(graph: Graph) -> frozenset[int]:
     """The subgraphs that an inference may come to, by their number in the file; 0 is the network itself."""
     parts = (graph, *graph.subgraphs)
     entered, waiting = {0}, [0]
+    # From the network through every subgraph that can be reached from it, each looked into once.
     while waiting:
         part = parts[waiting.pop()]
         for node in part.nodes:
@@ -35,6 +36,8 @@ def _taken_by(part: Graph, node: Node, numbers: Sequence[int], parts: Sequence[G
     flow = OPS[node.op].flow
     if flow is Flow.CHOOSES:
         decides = part.tensors[node.inputs[0]] if node.inputs and node.inputs[0] != ABSENT else None
+    # A loop is decided by what its condition answers, output 0 of the first subgraph; a constant `false` rules out the
+    # body.
     else:
         asked = parts[numbers[0]]
         decides = asked.tensors[asked.outputs[0]] if flow is Flow.LOOPS and asked.outputs else None

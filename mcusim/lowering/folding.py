@@ -47,6 +47,7 @@ def fold(graph: Graph, rules: LoweringRules) -> Folding:
                 folding.skipped.add(index)
     for index, node in enumerate(graph.nodes):
         op = OPS.get(node.signature.op)
+        # An operator that computes is never left out; what remains moves data, or relabels it.
         if op is None or op.movement is Movement.COMPUTES or index in folding.skipped:
             continue
         if rules.folds_padding and op.padding is not None:
@@ -75,6 +76,7 @@ def _fold_padding(graph: Graph, index: int, folding: Folding) -> None:
     readers = graph.consumers.get(padded, ())
     if not readers or padded in folding.delivered or _keeps_an_end(graph, node):
         return
+    # All or none: if one reader cannot pad for itself, the padded tensor must exist, and then all readers use it.
     folded = []
     for reader in readers:
         signature = with_padding(graph.nodes[reader].signature, node.signature)
@@ -103,6 +105,8 @@ def with_padding(reader: Signature, pad: Signature) -> Signature | None:
 def _conversions_in(graph: Graph, delivered: frozenset[int]) -> Iterator[tuple[int, int, int]]:
     """(node, outer tensor, inner tensor) of conversions on the way in, outermost first."""
     for tensor in graph.inputs:
+        # Only as long as a single conversion reads the tensor: else a second reader inside needs it as the caller gives
+        # it.
         while True:
             readers = graph.consumers.get(tensor, ())
             if len(readers) != 1 or tensor in delivered or not _is_conversion(graph.nodes[readers[0]]):
@@ -120,6 +124,8 @@ def _conversions_out(graph: Graph) -> Iterator[tuple[int, int, int]]:
     for tensor in graph.outputs:
         while True:
             index = graph.producer.get(tensor, -1)
+            # The same from the other end: nobody in the network reads the outer tensor, and only the conversion the
+            # inner one.
             if index < 0 or tensor in graph.consumers or not _is_conversion(graph.nodes[index]):
                 break
             inner = graph.nodes[index].inputs[0]

@@ -50,6 +50,7 @@ def link(program: Program, rules: LoweringRules) -> Program:
     """
     graph = program.graph
     loose = rules.plans_untouched and any(graph.loose)
+    # The usual case, a network without control flow: the Program stays as it is, and equal to one from a mould.
     if not loose and not any(_takes_space(part) for part in graph.subgraphs) and not _branches(graph):
         return program
     return _Linking(program, rules).linked()
@@ -136,6 +137,7 @@ class _Linking:
         self._begin()
         for number, stage in enumerate(self.program.stages):
             for step in stage.steps:
+                # Each step of the network is one moment; `starts` maps its old time to the new one.
                 self.starts.append(len(self.moments))
                 self.moments.append(_Moment(0, step.node, step.label, number, step))
                 if step.node != ABSENT:
@@ -178,6 +180,7 @@ class _Linking:
     def _begin(self) -> None:
         """The moments before the first step."""
         if not self.rules.plans_untouched:
+            # Only TFLM gives room to tensors that no operator touches. Elsewhere time begins with the first step.
             return
         loose = self.parts[0].loose
         outputs = set(self.parts[0].outputs)
@@ -208,6 +211,7 @@ class _Linking:
         call = self.graph.nodes[node].signature
         for number in entered_subgraphs(call):
             own = OPS[call.op].flow
+            # A loop or a once-only call colours what it encloses: an IF inside the body of a WHILE runs in every turn.
             self._enter(number, outer if outer in (Flow.ONCE, Flow.LOOPS) else own)
 
     def _enter(self, number: int, flow: Flow) -> None:
@@ -221,17 +225,21 @@ class _Linking:
             )
         self.inside.append(number)
         is_new = number not in self.flows
+        # Entered in two ways, the stronger one counts; `Flow` lists them in rising order.
         self.flows[number] = max(flow, self.flows.get(number, flow), key=list(Flow).index)
+        # TFLM's planner counts the entry as a scope of its own, even where the subgraph has no operator.
         self.moments.append(_Moment(number, ABSENT, f"enter {part.name}"))
         self._touch(_shifted(part.inputs, base))
         for index, node in enumerate(part.nodes):
             start = len(self.moments)
             whole = self.node_base[number] + index
             if is_new:
+                # Entered again, the operators take no new moments: the buffers of the first visit are extended instead.
                 self.moments.append(_Moment(number, whole))
             for tensor in node.outputs:
                 self.first.setdefault(base + tensor, start)  # of the first time that the subgraph runs
             self._enter_from(whole, flow)
+            # Scratch of the operator lives from its first run to the end of what it enters in turn.
             self.asked[whole] = (self.asked.get(whole, (start,))[0], len(self.moments))
             for tensor in (*node.inputs, *node.outputs):
                 if tensor != ABSENT:
@@ -256,6 +264,7 @@ class _Linking:
             self.first[tensor], self.end[tensor] = given, given + 1
         for tensor in loose.unwritten:
             if tensor in self.parts[0].outputs:
+                # An output that nothing writes is returned as it is: TFLM keeps room for it to the end.
                 self.first.setdefault(tensor, len(self.moments) - 1)
                 self.end[tensor] = len(self.moments)
 
@@ -293,6 +302,7 @@ class _Linking:
         if buffer.kind in (BufferKind.HELD, BufferKind.VARIABLE, BufferKind.PERSISTENT):
             return buffer._replace(end=len(self.moments))
         first, end = self.starts[buffer.first], self.starts[min(buffer.end, len(self.starts) - 1)]
+        # A caller may fill the input once the moment for the untouched tensors has passed, not before.
         if buffer.kind is BufferKind.INPUT:
             first = self._given()
         if buffer.tensor in self.first and buffer.tensor != ABSENT:  # no ordinary life
@@ -321,6 +331,8 @@ class _Linking:
                 variables[place] = variables[place]._replace(tensors=(*variables[place].tensors, *more))
             for name, size_bytes, fill, (tensor,), _ in states(part):
                 variables.append(Variable(name, len(buffers), size_bytes, fill, (base + tensor,)))
+                # The states of a subgraph are like those of the network: alive throughout, whether it is entered or
+                # not.
                 buffers.append(
                     Buffer(name, self.rules.aligned(size_bytes), 0, len(self.moments), kind, self.rules.alignment)
                 )
@@ -346,6 +358,8 @@ class _Linking:
         stages: list[Stage] = []
         before: tuple[int, int] | None = None
         for moment in self.moments:
+            # A new stage begins where the walk changes between network and subgraph, or from one stage of the network
+            # to the next.
             step = moment.step or self._step(moment, view_of, lasting, scratch)
             key = moment.part, moment.stage
             if key == before:

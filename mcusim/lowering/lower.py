@@ -79,10 +79,12 @@ def lower(graph: Graph, schedule: Schedule, rules: LoweringRules, input_place: I
         lowering = _Lowering(graph, schedule, rules, place)
         program = lowering.program()
     except ScheduleError as error:
+        # For `auto` nothing is near: which stages it stands for depends on a board, and none is given here.
         if schedule.is_auto:
             raise
         nearest = nearest_schedule(network_of(graph, rules).steps, schedule)
         raise ScheduleError(error.what, where=error.where, fix=f"use {nearest}, the nearest that works") from None
+    # A mould cannot hold subgraphs: where linking added moments, the steps no longer follow from the wiring alone.
     linked = link(program, rules)
     if frame is not None and linked is program:
         frame.learn(program, lowering.folding)
@@ -117,6 +119,7 @@ class _Lowering:
         self.folding, self.root, steps, self.inputs, self.outputs = network_of(graph, rules)
         self.steps = [*steps]
         is_outside = input_place is InputPlace.EXTERNAL
+        # What a caller owns (an external input) takes no bytes of the arena, but views of it exist all the same.
         self.outside = {storage for storage in self.inputs if is_outside and self._is_stored(storage)}
         self.copied: dict[int, int] = {}
         self.stages = split(graph, self.steps, schedule)
@@ -155,9 +158,13 @@ class _Lowering:
         copies: list[StepNode] = []
         for storage in copied_inputs(self.graph, self.steps, plan.end, self.outside - self.outputs):
             kind = self.graph.tensors[storage].type
+            # Behind the last tensor's number, so that the copy and its source are two storages though they are one
+            # tensor.
             self.copied[storage] = outside = len(self.root) + len(copies)
             copies.append(StepNode(ABSENT, signature("COPY", Attributes(), (kind,), (kind,)), (outside,), (storage,)))
         self.steps[:0] = copies
+        # Every stage moves back by the copies in front of it. The first one takes them in, so that they run patch by
+        # patch.
         grown = [StagePlan(p.spec, p.first + len(copies), p.end + len(copies)) for p in self.stages]
         self.stages = [grown[0]._replace(first=0), *grown[1:]]
 
@@ -212,6 +219,9 @@ class _Lowering:
                 written.update(step.writes)
                 for storage in step.reads + step.writes:
                     if storage in first:
+                        # In a cut stage the loop over the pieces comes back to this step. What was there before the
+                        # stage must therefore last until the stage ends; what the stage itself wrote only until the end
+                        # of this step, because each round writes it anew.
                         end[storage] = time + 1 if whole or storage in written else plan.end
                     elif storage != ABSENT and storage not in external and self._is_stored(storage):
                         first[storage] = time
@@ -220,6 +230,7 @@ class _Lowering:
             if self._is_stored(storage):
                 first[storage] = 0
                 end.setdefault(storage, 1)
+        # Overrides what the walk found: a caller writes the input before the first step, however late that is read.
         for storage in self.outputs:
             if storage in first:
                 end[storage] = max(len(self.steps), 1)
@@ -265,6 +276,7 @@ class _Lowering:
         for storage, (first, end, held) in lives.items():
             tensor = tensors[storage]
             size_bytes, capacity = self.rules.stored_bytes(tensor.type), 0
+            # A piece or line buffer is packed: its rows are as wide as the widest piece, not as the tensor.
             pitch_bytes = row_pitch_bytes(tensor.type)
             if held is not ViewKind.WHOLE:
                 rows, cols = sizes[storage]
@@ -277,6 +289,7 @@ class _Lowering:
             elif storage in self.outputs:
                 kind = BufferKind.OUTPUT
             over = ABSENT
+            # The old buffer must be large enough as stored: rounded up, a piece may exceed the piece under it.
             if storage in under and size_bytes <= buffers[view_of[under[storage]]].size_bytes:
                 over = view_of[under[storage]]  # the old buffer ends where the new one takes over
                 buffers[over] = buffers[over]._replace(end=first)
@@ -328,7 +341,10 @@ class _Lowering:
             for position in overwritten(self.rules, step.signature, piece, is_cut=is_cut):
                 source = step.reads[position]
                 if source not in lives or target not in lives or source in self.outputs:
+                    # An output of the network must still hold its own value when the inference ends.
                     continue
+                # Three times must agree: the source exists before this step, the target starts with it, and nobody
+                # reads the source later. Otherwise one of the two would be read after the other was written.
                 ends = lives[source].first < time == lives[target].first and lives[source].end == time + 1
                 held = ViewKind.PIECE if is_cut else ViewKind.WHOLE
                 alike = lives[source].kind is lives[target].kind is held
@@ -358,9 +374,12 @@ class _Lowering:
     def _homes(self, views: Sequence[View], view_of: dict[int, int]) -> list[int]:
         """For each tensor the view that holds it, all of it where there is one. Relabelled tensors share a view."""
         homes = [view_of.get(tensor, ABSENT) for tensor in range(len(self.graph.tensors))]
+        # A tensor may have two views, a patch and a whole (an input that is copied). The whole one is its home.
         for index, view in enumerate(views):
             if view.kind in (ViewKind.WHOLE, ViewKind.OUTSIDE):
                 homes[view.tensor] = index
+        # Relabelled tensors have no step and so no view. In order of the nodes, so that a chain of RESHAPEs passes it
+        # on.
         for index in sorted(self.folding.free):
             node = self.graph.nodes[index]
             homes[node.outputs[0]] = homes[node.inputs[0]]
@@ -386,6 +405,7 @@ class _Lowering:
         view, absorbed = view_of.get, self.folding.absorbed
         lasting = {tensor: view_of[tensor] for variable in variables for tensor in variable.tensors}
         calls = [step.signature for step in self.steps]
+        # Kernels of a cut stage see the shapes of one piece, so their scratch is that of the piece.
         for time in self.cuts:
             calls[time] = self._piece(time, calls[time])
         facts = list(map(steps_facts(self.rules).__getitem__, calls))
@@ -394,6 +414,8 @@ class _Lowering:
         ]
         for time in [time for time, uses in enumerate(planned) if uses and self.rules.in_place]:
             planned[time] += self._kept_beneath(buffers, view_of, time)
+        # Planned buffers first, then held ones: the order is part of the published figures, as planners break ties by
+        # it.
         held = self._held(buffers, [fact.held for fact in facts])
         stages = []
         for plan in self.stages:
@@ -402,6 +424,7 @@ class _Lowering:
                 node, call, reads, writes, _ = self.steps[time]
                 rows, cols = computed = facts[time].rows, facts[time].cols
                 if lasting:
+                    # The handle of a resource is no storage: ASSIGN_VARIABLE says what it changes in `updates`.
                     writes = tuple(
                         [ABSENT if self._names_variable(storage, lasting) else storage for storage in writes]
                     )
@@ -475,11 +498,14 @@ class _Lowering:
         target, under = buffers[index], buffers[buffers[index].over]
         if target.size_bytes == under.size_bytes:
             return ()
+        # Then the output takes storage of its own for one step, and the input's buffer lasts until that step ends.
         if target.end == time + 1:  # nobody reads it: there is nothing to gain
             buffers[target.over] = under._replace(end=time + 1)
             buffers[index] = target._replace(over=ABSENT)
             return ()
         name, size_bytes = f"{under.name} beneath", under.size_bytes
+        # The helper buffer spans this one step at the input's full size; the output proper begins a step later, on top
+        # of it.
         kept = Buffer(name, size_bytes, time, time + 1, BufferKind.SCRATCH, under.alignment, ABSENT, target.over)
         buffers[index] = target._replace(first=time + 1, over=len(buffers))
         buffers.append(kept)

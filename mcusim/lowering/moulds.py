@@ -87,6 +87,7 @@ def row_pitch_bytes(kind: TensorType) -> int:
 
 def frame_of(graph: Graph, rules: LoweringRules, place: InputPlace) -> Frame | None:
     """The frame of all networks that are wired as `graph` is; None where such a thing is not enough to know."""
+    # Subgraphs, variables and tensors without elements: for those the wiring does not tell enough. See `Wiring`.
     if graph.subgraphs or not 0 < len(graph.nodes) <= _MOST_NODES or not graph.has_plain_tensors:
         return None
     key = graph.wiring.key
@@ -115,6 +116,7 @@ class Frame:
         if self.pads is None:
             return None
         folded = self._folded(graph.calls)
+        # Which pads could be folded is a vector of booleans: networks that agree in it run the same steps.
         padded = self.padded.get(tuple([call is None for call in folded]))
         if padded is None:
             return None
@@ -156,6 +158,7 @@ def _is_plain(program: Program, rules: LoweringRules) -> bool:
         return False
     if any(step.node == ABSENT for step in stages[0].steps):
         return False
+    # In-place steps beside planned scratch are left out: `_kept_beneath` compares sizes there, which differ.
     return not (rules.in_place and (rules.unpacks or BufferKind.SCRATCH in kinds))
 
 
@@ -177,6 +180,8 @@ class _Padded:
         self, program: Program, folding: Folding, pads: Sequence[tuple[int, int]], rules: LoweringRules
     ) -> None:
         steps, nodes = program.stages[0].steps, len(program.graph.nodes)
+        # Signatures of readers with a folded PAD are listed behind those of the nodes, so that one pick yields all
+        # steps.
         folded_at = {pair: nodes + place for place, pair in enumerate(pads)}
         sources = [
             folded_at[folding.absorbed[step.node][0], step.node] if step.node in folding.signatures else step.node
@@ -184,6 +189,7 @@ class _Padded:
         ]
         self.calls = picker(sources)
         ordinals = program.graph.wiring.ordinals
+        # The entry behind the last view stands for ABSENT, which is -1.
         ordinal_of = [*[ordinals[view.tensor] for view in program.views], ABSENT]
         self.beneath = tuple([
             (time, ordinal_of[step.writes[0]], [ordinal_of[view] for view in step.reads])

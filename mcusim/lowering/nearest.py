@@ -24,6 +24,7 @@ def nearest_schedule(steps: Sequence[StepNode], schedule: Schedule) -> Schedule:
     nearest: list[StageSpec] = []
     at = 0
     for wanted in schedule.stages:
+        # A stage without a number of nodes (`auto`) may take all that are left.
         end = min(at + (wanted.nodes or network.nodes), network.nodes)
         if not wanted.is_cut:
             nearest = _with_layers(nearest, end - at)
@@ -36,6 +37,7 @@ def nearest_schedule(steps: Sequence[StepNode], schedule: Schedule) -> Schedule:
                 nearest.append(network.fitted(wanted, first, last))
             nearest = _with_layers(nearest, end - last)
         at = end
+    # Layers at the end need no stage: what no stage covers runs layer by layer anyway.
     while nearest and not nearest[-1].is_cut:
         nearest.pop()
     return Schedule(tuple(nearest))
@@ -72,6 +74,8 @@ class _Network:
 
     def _joins(self, first: int, node: int) -> bool:
         """Whether `node` can be cut, with all that moves data between it and the node before it in the stage."""
+        # In front of its first node a stage may leave data movement out, so only what lies between its nodes must be
+        # cuttable.
         start = self.places[node - 1] + 1 if node > first else self.places[node]
         return all(is_tileable(step) for step in self.steps[start : self.places[node] + 1])
 

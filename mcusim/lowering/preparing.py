@@ -41,12 +41,14 @@ def prepared_node(graph: Graph, index: int, signature: Signature, numerics: Nume
     """Of one node, which is executed as `signature`: lowering may have folded neighbours into it."""
     node, op = graph.nodes[index], OPS[graph.nodes[index].op]
     where = where_of(graph, index)
+    # Constants are converted by the operator itself. Only what is computed in the arena must be of a type with kernels.
     for kind in (*signature.inputs, *signature.outputs):
         if kind is not None and not kind.is_constant and kind.dtype is not DType.RESOURCE:
             check_elements(kind.dtype, where)
             if kind.dtype.is_packed and not op.packs:
                 what = f"{node.op} of {kind.dtype} activations is not defined"
                 raise ModelError(what, where=where, fix="let the tensors that it reads and writes have 8 bits")
+    # States and control flow have no arithmetic of their own: the executor runs them.
     if op.state is not StateRole.NONE or op.enters:
         return None
     try:
@@ -59,6 +61,7 @@ def prepared_node(graph: Graph, index: int, signature: Signature, numerics: Nume
 
 def call_of(graph: Graph, index: int, signature: Signature, numerics: Numerics) -> Call:
     """A node with its numbers, as `OpDef.prepare` takes it."""
+    # Behind the inputs that an operator knows, some exporters append more. TFLM looks at none of them.
     node, taken = graph.nodes[index], taken_inputs(signature)
     if taken < len(signature.inputs):
         signature = signature_of(signature.op, signature.attributes, signature.inputs[:taken], signature.outputs)
@@ -97,6 +100,7 @@ def _prepared(call: Call) -> object:
         _refuse_shifted_int16(call)
     if op.prepare is None:
         return None
+    # Weights that the network computes are no constants: what depends on them must be derived anew in each inference.
     late = tuple([index for index in op.late if call.signature.has(index) and not call.input(index).is_constant])
     return prepare_late(call, op.prepare, late) if late else op.prepare(call)
 

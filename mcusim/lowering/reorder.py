@@ -165,9 +165,11 @@ def _model(program: Program, rules: LoweringRules) -> _Model:
     for time, step in enumerate(steps):
         before = 0
         for node in (step.node, *step.absorbed):
+            # A PAD that was folded into a step still names what the step depends on.
             for tensor in program.graph.nodes[node].inputs:
                 before |= needed.get(tensor, 0)
         if _has_side_effect(program.graph, step.node):
+            # Side effects form a chain: each comes after the one before it, as the file has them.
             before |= effects
             effects = 1 << time
         befores.append(before & ~(1 << time))
@@ -191,6 +193,8 @@ def _touched(program: Program, step: Step, place: Mapping[int, int]) -> tuple[in
 
 def _tenant(program: Program, index: int, users: int) -> _Tenant:
     buffer = program.buffers[index]
+    # An input that the caller reads back, or that lowering keeps to the end for another reason, is not freed by its
+    # last reader.
     unread_at_end = not users >> max(program.length - 1, 0)
     outlives = buffer.kind is BufferKind.INPUT and buffer.end == program.length and unread_at_end
     return _Tenant(
@@ -224,6 +228,7 @@ def _takes_over(
     for position in overwritten(rules, step.signature, step.signature):
         source = program.views[step.reads[position]].buffer if step.reads[position] != ABSENT else ABSENT
         both = source in place and target in place
+        # The same rule as in lowering: the new tensor must fit where the old one lies.
         if both and program.buffers[target].size_bytes <= program.buffers[source].size_bytes:
             pairs.append((place[target], place[source]))
     return tuple(pairs)
@@ -261,12 +266,15 @@ def _search(model: _Model, old_peak: int, limit: int) -> tuple[list[int] | None,
     least: dict[int, int] = {0: 0}
     taken_up = tried = 0
     while heap:
+        # Best first: sets leave the heap in rising order of their peak, so a complete one has the lowest peak of all.
         reached = heappop(heap)
         if not reached.missing:
             return _order(reached.path), reached.peak_bytes
+        # Reached again by a better path since it was put in the heap.
         if least[reached.done] < reached.peak_bytes:
             continue
         if taken_up >= limit or tried >= most_tried:
+            # Out of budget. The peak of the set at hand is the proved bound: all sets in the heap have at least that.
             deepest = min([reached, *heap], key=lambda r: (r.missing, r.peak_bytes, r.done))
             dives = [_dive(model, each, most_tried) for each in (deepest, start)]
             dived = min(dives, key=lambda r: r.peak_bytes)
@@ -274,6 +282,7 @@ def _search(model: _Model, old_peak: int, limit: int) -> tuple[list[int] | None,
         taken_up += 1
         for following in _following(model, reached):
             tried += 1
+            # A path whose peak is as high as the order that the file has cannot become an improvement.
             if following.peak_bytes < min(old_peak, least.get(following.done, old_peak)):
                 least[following.done] = following.peak_bytes
                 heappush(heap, following)
@@ -288,10 +297,13 @@ def _following(model: _Model, reached: _Reached, most: int | None = None) -> lis
     following = []
     times: Iterable[int] = _bits(reached.ready)
     if most is not None:
+        # Readers of the newest tensor come first: running them at once is what frees it soonest.
         freed = [] if reached.path is None else model.steps[reached.path[0]].unlocks
         times = [*[time for time in freed if reached.ready >> time & 1], *islice(times, most)]
     for time in times:
         after = _after(model, reached, time)
+        # Such a step loses nothing: it needs no new peak and leaves no more alive, so the others can wait (see the
+        # header).
         if after.alive_bytes <= reached.alive_bytes and after.peak_bytes <= reached.peak_bytes:
             return [after]
         following.append(after)
@@ -309,6 +321,7 @@ def _bits(mask: int) -> Iterator[int]:
 def _after(model: _Model, reached: _Reached, time: int) -> _Reached:
     """What running step `time` leads to."""
     done, step = reached.done | 1 << time, model.steps[time]
+    # `during` is alive while the step runs, its outputs and scratch included; `alive` is after it.
     alive = reached.alive_bytes
     if not reached.done:  # an input that nobody reads is gone after the first step
         during = alive

@@ -85,6 +85,7 @@ def network_of(graph: Graph, rules: LoweringRules) -> Network:
     steps = []
     for index, node in enumerate(graph.nodes):
         if index not in folding.skipped:
+            # `root` has one entry more than there are tensors, so that ABSENT (-1) finds ABSENT.
             reads = [root[t] if t >= 0 and not tensors[root[t]].type.is_constant else ABSENT for t in node.inputs]
             call = folding.signatures.get(index, node.signature)
             is_kept = any(tensors[t].is_variable for t in node.outputs)
@@ -114,6 +115,8 @@ def resized(call: Signature, rows: int, cols: int) -> Signature:
         region = needs(call, index, out_rows, out_cols) if kind is not None and not kind.is_constant else None
         if kind is not None and region is not None and len(kind.shape) == 4:  # others are read whole
             shape = (kind.shape[0], region.rows.length, region.cols.length, *kind.shape[3:])
+            # Inputs that are no feature maps (weights that the network computes, a vector to add) are read whole by
+            # each piece.
             inputs[index] = tensor_type(shape, kind.dtype)
     outputs = [
         tensor_type((o.shape[0], rows, cols, *o.shape[3:]), o.dtype) if len(o.shape) == 4 else o for o in call.outputs
@@ -167,10 +170,12 @@ def split(graph: Graph, steps: Sequence[StepNode], schedule: Schedule) -> list[S
                 fix="cover fewer nodes",
             )
         first, end = at, computing[spec.nodes - 1] + 1
+        # The stage begins as early as its data movement allows: a PAD in front of its first convolution is cut with it.
         if spec.is_cut:
             first = computing[0]
             while first > at and is_tileable(steps[first - 1]):
                 first -= 1
+            # A variable that is written piece by piece would be read half old and half new by the next piece.
             kept = next((t for t in range(first, end) if steps[t].is_kept), None)
             if kept is not None:
                 raise _not_tileable(steps, kept, f"schedule '{schedule}'", "keeps its output from call to call")
@@ -190,6 +195,7 @@ def copied_inputs(graph: Graph, steps: Sequence[StepNode], end: int, inputs: Set
     """
     later = {storage for step in steps[end:] for storage in step.reads}
     reads = [(s, step.signature.input(i)) for step in steps[:end] for i, s in enumerate(step.reads) if s in inputs]
+    # An input that a later stage reads must be whole somewhere, and a copy of a patch is gone with its patch.
     otherwise = {s for s, kind in reads if kind.shape != graph.tensors[s].shape or len(kind.shape) != 4}
     return sorted({storage for storage, _ in reads} - later - otherwise)
 
@@ -244,6 +250,8 @@ def patches(size: int, pieces: int) -> tuple[Span, ...]:
 def bands(size: int, whole: int, band: int) -> tuple[Span, ...]:
     """A tensor of `size` in as many bands as `band` at a time cut `whole` into, at the same rate."""
     pieces = -(-whole // band)
+    # A band of the stage's output stands for so many rows of each map before it: 2 of 8 are 4 of 16. The last band
+    # takes what is left, as `whole` need not be a multiple of `band`.
     ends = [min((i + 1) * band * size // whole, size) for i in range(pieces - 1)] + [size]
     return tuple([Span(start, end) for start, end in zip([0, *ends], ends, strict=False)])
 
@@ -278,6 +286,7 @@ class Sweep:
 
     def sweep(self, steps: tuple[StepNode, ...]) -> list[AxisRow]:
         """`rows`, not remembered."""
+        # An empty interval for each piece: where nobody asks for a tensor, no piece computes it.
         nothing = [_NOTHING] * len(self.share(1))
         needed: dict[int, _Pieces] = {}
         backwards: list[AxisRow] = []
@@ -318,6 +327,7 @@ class Sweep:
             loose = [self._interval(signature, index, span) for span in pieces.outside]
         inside = [clip(span, size) for span in needed if span is not None]
         outside = [span for span in loose if span is not None]
+        # One interval of None is enough: an operator that needs its whole input for one piece cannot be cut at all.
         if len(inside) < len(needed) or len(outside) < len(loose):
             raise _not_tileable(steps, position, self.where)
         return _Pieces(inside, inside if self.carries else outside)
@@ -329,6 +339,7 @@ class Sweep:
         if op is None:
             return None
         if self.by_rows:
+            # The other axis is asked for whole. Operators for which rows and columns depend on each other answer None.
             region = op.needs(signature, index, span, Span(0, output.cols))
             return region.rows if region is not None else None
         region = op.needs(signature, index, Span(0, output.rows), span)
@@ -382,10 +393,13 @@ def _carried(asked: list[Span]) -> AxisRow:
     spans, done, held, carried = [], 0, 0, False
     for span, first in zip(asked, oldest, strict=True):
         carried = carried or first < done
+        # Something carried is something that was computed before this piece and that this piece or a later one still
+        # reads.
         # A kernel with a stride above its size leaves rows out: what lies before `first` is never computed.
         new = Span(max(done, first), span.stop)
         spans.append(new if new.stop > new.start else _NOTHING)
         done = max(done, span.stop)
+        # Rows [first, done) are in the line buffer while this piece runs.
         held = max(held, done - first)
     return AxisRow(tuple(spans), held, carried, held, tuple([span.start for span in spans]))
 

@@ -65,6 +65,7 @@ def stored_variables(graph: Graph) -> tuple[Stored, ...]:
         return of_layers
     resources: dict[str, Stored] = {}
     named = handles(graph)
+    # An assignment says more than a reading: its value has the zero point that the resource is filled with.
     for role in (StateRole.ASSIGN, StateRole.READ):
         for use in [use for part in parts for use in resource_uses(part) if use.role is role]:
             if use.name is not None and use.name not in resources:
@@ -79,6 +80,8 @@ def states(graph: Graph) -> tuple[Stored, ...]:
     variables = []
     for index, tensor in [pair for pair in enumerate(graph.tensors) if pair[1].is_variable]:
         zero_point = tensor.quantization.zero_points[0] if tensor.quantization else 0
+        # Only int8 states start at their zero point, which stands for 0.0; int16 states have none, and others are zeros
+        # too.
         fill = zero_point & 0xFF if tensor.dtype is DType.INT8 else 0
         variables.append(Stored(tensor.name, tensor.size_bytes, fill, (index,)))
     return tuple(variables)

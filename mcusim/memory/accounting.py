@@ -104,8 +104,10 @@ def sram_info(memory: PlacedNetwork, board: Board, budget_bytes: int) -> tuple[S
     if runtime.cores and board.core not in runtime.cores:
         unknown = f"{runtime.name}'s scratch is known for {', '.join(sorted(runtime.cores))}, not for {board.core}"
         warnings.append(f"SRAM: {unknown}.")
+    # An interpreter sets up in the same arena, with temporary structures on top: it may need more than it later uses.
     extra_bytes = setup_bytes(graph, runtime, placement, persistent_bytes)
     peak = placement.arena_bytes + placement.held_bytes + persistent_bytes + extra_bytes
+    # The weakest of the bases that went into the sum. `Basis` lists them from the strongest to the weakest.
     bases = {runtime.memory_basis, runtime.persistent_basis if persistent_bytes else runtime.memory_basis}
     pieces = _bytes_in_pieces(board, peak, budget_bytes)
     external, outside = _cost_of_external(board, program), untold_input(board, program.outside_bytes)
@@ -160,6 +162,7 @@ def sram_as_convention(
     )
     parts = tuple(PartInfo(part.name, part.size_bytes, part.why) for part in ledger.parts)
     warning = f"SRAM: counted as {convention.name} ({convention.what})"
+    # Nobody has published how such a runtime places buffers: there is no figure of its own to compare with.
     if runtime.counted_by:
         warning += f", as nobody has published where {runtime.name} puts buffers."
     else:
@@ -228,6 +231,7 @@ def _banks(board: Board, peak: int, there: list[tuple[str, int, int]]) -> tuple[
     for bank in run:
         end = start + bank.size_bytes
         used = max(peak - start if bank is run[-1] else min(peak, end) - start, 0)
+        # The last bank takes the blame for what does not fit anywhere.
         last = end if bank is not run[-1] else max(end, peak)
         names = tuple([name for name, low, high in there if low < last and high > start])
         reserved = board.reserved_in(bank)
@@ -265,6 +269,7 @@ def _cost_of_external(board: Board, program: Program) -> str:
     run = board.arena_run
     if not run or run[0].is_on_chip:
         return ""
+    # Each tensor is counted once a step. Caches would save some of it, and re-reading in kernels would add to it.
     moved = sum(moved_bytes(program).values())
     rate = run[0].bytes_per_second
     cost = f"at least {moved / rate * 1e3:,.1f} ms more" if rate else "its rate (bytes_per_second) is not known"
@@ -286,6 +291,7 @@ def flash_info(
     stored = runtime.flash(graph) if firmware is None else flash_of_firmware(graph, runtime, firmware)
     warnings = [f"flash: {stored.warning}."] if stored.warning else []
     total = stored.total_bytes
+    # What is known without the code's size: too much is certain even so.
     at_least = (stored.model_bytes or weight_bytes) + (stored.code_bytes or 0)
     sizes = (stored.model_bytes, weight_bytes, stored.code_bytes, total, budget_bytes)
     if total is None or stored.code_bytes is None:

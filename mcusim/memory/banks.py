@@ -42,6 +42,7 @@ def bank_uses(board: Board, tenants: Sequence[Tenant], total: int) -> tuple[Bank
     for bank in board.arena_run:
         end = start + bank.size_bytes
         inside = [(t, min(t.top_bytes, end) - max(t.offset_bytes, start)) for t in tenants]
+        # What the run cannot hold shows at its end, as an address behind the last bank.
         over = max(total - end, 0) if bank is board.arena_run[-1] else 0
         used = min(max(total - start, 0), bank.size_bytes)
         uses.append(BankUse(bank, used, tuple((t, size) for t, size in inside if size > 0), over))
@@ -104,6 +105,7 @@ def spread_out(plan: MemoryPlan, board: Board) -> Spread:
     """
     on_chip = sorted(board.runs, key=total_bytes, reverse=True)
     runs = [*on_chip, *external_runs(board)]
+    # The board's own reservation (stack, other firmware) is taken from the run that holds the arena.
     reserved = board.reserved_bytes
     room = [total_bytes(run) - (reserved if run == board.arena_run else 0) for run in runs]
     placed: list[list[tuple[int, _Item]]] = [[] for _ in runs]
@@ -146,6 +148,7 @@ def _lowest_gap(block: Block, placed: Sequence[tuple[int, _Item]]) -> int:
     lowest = 0
     for offset, item in sorted(placed, key=lambda pair: pair[0]):
         other = item.block
+        # Block heights are taken as constant here: a bank's plan is an estimate of what could fit, not the runtime's.
         if other.first >= block.end or other.end <= block.first:
             continue
         if offset - lowest >= block.size_bytes:
@@ -175,6 +178,7 @@ def moved_bytes(program: Program) -> Mapping[int, int]:
                 continue
             view = program.views[index]
             if view.buffer != ABSENT and program.buffers[view.buffer].kind.is_planned:
+                # A copied input patch is no tensor of the graph, so the bytes of its buffer count.
                 size_bytes = tensors[view.tensor].size_bytes if view.tensor < len(tensors) else 0
                 moved[view.buffer] = moved.get(view.buffer, 0) + (size_bytes or program.buffers[view.buffer].size_bytes)
     return moved

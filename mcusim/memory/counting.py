@@ -69,6 +69,8 @@ def find_counting(name: str) -> Runtime | Convention:
     lower_name = name.strip().lower()
     counting = RUNTIMES.get(lower_name) or CONVENTIONS.get(lower_name)
     if counting is None:
+        # `tinyengine@2020` and its like are versions for times. Bytes are counted by one set of rules, which has no
+        # version.
         if lower_name.partition("@")[0] in RUNTIMES:
             fix = f"write {lower_name.partition('@')[0]}: SRAM is counted by one version's rules"
         else:
@@ -103,6 +105,7 @@ def compare_plans(graph: Graph, schedule: Schedule = LAYER) -> tuple[Comparison,
     taken = [count_as(runtime, graph, schedule) for runtime in RUNTIMES.values() if not runtime.counted_by]
     counted = []
     for convention in CONVENTIONS.values():
+        # A convention that counts whole layers has no answer for a schedule with patches.
         with suppress(ScheduleError):
             counted.append(count_as(convention, graph, schedule))
     return tuple(sorted([*taken, *counted], key=lambda row: not row.is_placement))

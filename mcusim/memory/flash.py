@@ -65,6 +65,7 @@ def flash_ledger(graph: Graph, runtime: Runtime, firmware: LinkedFirmware | None
     """The flash of `graph` under `runtime`; with `firmware`, code as it was linked."""
     stored = runtime.flash(graph) if firmware is None else flash_of_firmware(graph, runtime, firmware)
     items = runtime.flash_ledger(graph)
+    # Without a file, the parts that can be added up (weights, biases) are less than what the serialised model takes.
     rest = (runtime.flash(graph).model_bytes or 0) - sum(item.size_bytes for item in items)
     if rest > 0:
         items = (*items, LedgerItem("tables", rest, "nodes, tensors, names, alignment: estimated, there is no file"))
@@ -103,6 +104,7 @@ def _code_items(
         CodeItem(name, size, Basis.MEASURED, f"kernel of {layers} step{'s' * (layers > 1)}")
         for name, layers, size in known
     ]
+    # A published total minus the kernels that were measured apart: what nobody itemised.
     rest = code_bytes - sum(size for _, _, size in known)
     if firmware is None:
         why = "generated calls, start-up, drivers, and kernels that it does not call"
@@ -145,6 +147,7 @@ def _linked(graph: Graph, runtime: Runtime, firmware: LinkedFirmware) -> _Linked
     """What the firmware lacks of what the network needs. One that holds the model was made to run it."""
     wanted = [name for name, _ in _kernels_of(graph, runtime) if not name.startswith("reference ")]
     absent = [name for name in wanted if firmware.function_bytes(name) is None]
+    # A firmware that holds the model's very bytes was built for it. What its symbols lack may be inlined.
     trusted = _model_inside(firmware, graph, runtime.flash(graph).model_bytes) is not None
     untold = _Linked(True) if trusted else _Linked(None, f"{firmware.where} names nothing that would run this network")
     if runtime.resolver is None:
@@ -174,7 +177,10 @@ def _model_inside(firmware: LinkedFirmware, graph: Graph, model_bytes: int | Non
     generated = sum(piece.size_bytes for piece in arrays if _GENERATED.match(piece.name))
     sizes = [*(piece.size_bytes for piece in arrays), generated]
     if model_bytes is not None:
+        # The smallest that is large enough: of several arrays one may hold a second, larger model.
         return min((size for size in sizes if 0 <= size - model_bytes < _SLACK_BYTES), default=None)
+    # Of a network without a file (described by its architecture) only the parameters are known: the array that holds a
+    # model has at least those.
     weight_bytes, _ = count_parameters(graph)
     largest = max(sizes, default=0)
     return largest if weight_bytes and largest >= weight_bytes else None

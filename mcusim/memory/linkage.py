@@ -48,6 +48,7 @@ def serving(functions: Mapping[int, Function]) -> dict[int, frozenset[str]]:
     if len(registering) > MOST_OPERATORS:
         return {}
     for at, operator in registering.items():
+        # What the interpreter reaches by itself is there without any operator, so no operator is charged for it.
         for reached in _closure(functions, (at,)) - runtime:
             operators_of.setdefault(reached, set()).add(operator)
     return {at: frozenset(operators) for at, operators in operators_of.items()}

@@ -64,6 +64,7 @@ def setup_bytes(graph: Graph, runtime: Runtime, placement: Placement, persistent
     if runtime.setup is None:
         return 0
     used = placement.arena_bytes + placement.held_bytes + persistent_bytes
+    # TFLM refuses an arena below what its set-up takes, even if an inference would need less.
     least = max(used, runtime.setup(graph))
     return -(-least // ARENA_ALIGNMENT_BYTES) * ARENA_ALIGNMENT_BYTES - used
 
@@ -100,6 +101,7 @@ def carries_plan(program: Program, runtime: Runtime) -> bool:
     follows = runtime.reads_offline_plan and bool(source.offline_offsets)
     if not follows and not (runtime.runs_compiled and source.compiled is not None):
         return False
+    # A file's plan has one offset a tensor. Pieces and line buffers of a cut stage are none.
     return all(not stage.is_cut for stage in program.stages)
 
 
@@ -109,6 +111,7 @@ def _as_the_model_says(program: Program) -> Placement:
     among = _planned_variables(program, planned) if compiled is None else []
     buffers = (*program.buffers, *among)
     known = [planned[buffer.tensor] if buffer.tensor != ABSENT else -1 for buffer in buffers]
+    # Scratch has no offset in the file. TFLM places it around the tensors.
     offsets = tflm_place_rest(buffers, known)
     placement = _placed(program, list(offsets[: len(program.buffers)]))
     # Variables with an offset may lie above all else: then they, and no activation, set the size of the arena.
@@ -136,6 +139,7 @@ def shared_bytes(program: Program, runtime: Runtime, placement: Placement) -> st
     if not carries_plan(program, runtime):
         return ""
     placed = [
+        # Rounded-up tails overlap in many good plans; only bytes that hold elements count.
         (buffer, offset, offset + _held_bytes(program, runtime, buffer))
         for buffer, offset in zip(program.buffers, placement.offset_bytes, strict=True)
         if buffer.kind.is_planned and buffer.size_bytes
@@ -167,6 +171,7 @@ def _takes_over(program: Program, source: Buffer, output: Buffer, distance: int)
         written lies behind what is read then.
     """
     if distance < 0 or source.end != output.first + 1 or ABSENT in (source.tensor, output.tensor):
+        # Alive together for exactly the one step that reads the source and writes the output.
         return False
     node = next((node for node in program.graph.nodes if node.outputs == (output.tensor,)), None)
     if node is None or source.tensor not in node.inputs or node.op not in OPS:
@@ -200,6 +205,8 @@ def refuse_shared_bytes(program: Program, runtime: Runtime, placement: Placement
 
 def _placed(program: Program, offsets: list[int]) -> Placement:
     buffers = program.buffers
+    # First the arena, then the held buffers on top of it, then the variables: each group starts where the last one
+    # ends.
     tops = [peak_bytes(buffers, offsets)]
     kinds = [buffer[4] for buffer in buffers]  # by number: a named field of a hundred thousand tuples is slow
     for kind in (BufferKind.HELD, BufferKind.PERSISTENT):

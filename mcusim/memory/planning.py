@@ -215,9 +215,11 @@ def plan_memory(
         raise InputError(f"there is no planner '{planner}'", where="--planner", fix=fix)
     place_of_input = input_place or chosen.rules.default_input_place(schedule)
     program = lower(graph, schedule, chosen.rules, place_of_input)
+    # Found even where the runtime has a plan of its own: it says how far that is from the best.
     best = plan_optimal(program.buffers)
     name = planner or (_MODELS_OWN if carries_plan(program, chosen) else chosen.planner_name)
     if planner == "optimal":
+        # The best plan is at hand, so that it is not searched for twice.
         placement = place(program, lambda _: best.offset_bytes)
     else:
         placement = place_for(program, chosen) if planner is None else place(program, PLANNERS[planner])
@@ -269,9 +271,11 @@ def offline_plan(graph: Graph, runtime: Runtime | str = "tflm") -> OfflinePlan:
     default_bytes = peak_bytes(buffers, chosen.planner(buffers))
     best = plan_optimal(buffers)
     known = [
+        # TFLM plans scratch online even beside an offline plan, around the offsets given.
         offset if buffer.kind is not BufferKind.SCRATCH else _PLANNED_ONLINE
         for buffer, offset in zip(buffers, best.offset_bytes, strict=True)
     ]
+    # So the head that TFLM takes is not the minimal one where scratch does not fit into its gaps.
     arena_bytes = peak_bytes(buffers, tflm_place_rest(buffers, known))
     if arena_bytes >= default_bytes:  # nothing to gain: let the interpreter plan as it does
         known, arena_bytes = [_PLANNED_ONLINE] * len(buffers), default_bytes

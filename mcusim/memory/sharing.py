@@ -54,6 +54,7 @@ class SharedPlan:
         """The size to give the arena: all of them set up in it, in this order, and each runs in it."""
         needed = self.arena_bytes + self.persistent_bytes
         kept = 0
+        # Network i sets up beside the tails of those before it, in what is left of the arena.
         for plan in self.plans:
             needed = max(needed, kept + self._setup_bytes(plan.graph))
             kept += plan.persistent.size_bytes

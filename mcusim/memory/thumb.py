@@ -28,9 +28,11 @@ def references(code: bytes, address: int) -> Iterator[int]:
     at, end = 0, len(halves)
     while at < end:
         first = halves[at]
+        # The program counter of Thumb code reads four bytes ahead of the instruction.
         here = address + 2 * at + 4
         at += 1
         if first < _WIDE_FROM:
+            # b, then b<cond> without the two codes that mean udf and svc.
             if first >> 11 == 0b11100:
                 yield here + _signed(first & 0x7FF, 11) * 2
             elif first >> 12 == 0b1101 and first >> 8 & 15 < 14:
@@ -40,6 +42,7 @@ def references(code: bytes, address: int) -> Iterator[int]:
             at += 1
             if first >> 11 == 0b11110 and second & 0x8000:
                 yield from _wide_branch(first, second, here)
+            # movw keeps the lower half in a register until the movt for that register brings the upper one.
             elif first & 0xFBF0 == 0xF240:
                 low[second >> 8 & 15] = _half_of(first, second)
             elif first & 0xFBF0 == 0xF2C0:
@@ -63,6 +66,7 @@ def _wide_branch(first: int, second: int, here: int) -> Iterator[int]:
     """bl and b.w reach 16 MiB, the conditional form 1 MiB; system instructions share its encoding."""
     sign, j1, j2 = first >> 10 & 1, second >> 13 & 1, second >> 11 & 1
     if second & 0x1000:
+        # J1 and J2 are stored as NOT (J XOR sign), so that the short range of old Thumb is a special case of this form.
         offset = sign << 23 | (1 ^ j1 ^ sign) << 22 | (1 ^ j2 ^ sign) << 21 | (first & 0x3FF) << 11 | second & 0x7FF
         yield here + _signed(offset, 24) * 2
     elif not second & 0x4000 and first >> 6 & 15 < 14:

@@ -50,6 +50,7 @@ def join(buffers: Sequence[Buffer]) -> list[Block]:
         if not buffer.kind.is_planned:
             continue
         start = index
+        # The first buffer of a chain names the block: the input of several operators in place, one after the other.
         while buffers[start].over != ABSENT:
             start = buffers[start].over
         chains.setdefault(start, []).append(index)
@@ -80,6 +81,7 @@ def live_bytes(buffers: Sequence[Buffer], length: int) -> list[int]:
         for size_bytes, first, end in zip(buffers.size_bytes[:planned], firsts, ends, strict=False):
             change[first] += size_bytes
             change[end] -= size_bytes
+        # Positive where a buffer starts, negative where it ends: the running sum is what is alive.
         del change[length:]
         return list(accumulate(change))
     for _, size_bytes, first, end, kind, _, _, _ in buffers:
@@ -91,6 +93,7 @@ def live_bytes(buffers: Sequence[Buffer], length: int) -> list[int]:
 
 
 def peak_bytes(buffers: Sequence[Buffer], offset_bytes: Sequence[int]) -> int:
+    # A named field of a tuple is slow to read here: [1] is the size, [4] the kind.
     """End of the highest buffer."""
     if isinstance(buffers, Buffers):
         return max(map(add, offset_bytes, buffers.size_bytes[: buffers.lives.planned]), default=0)

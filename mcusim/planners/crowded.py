@@ -38,6 +38,7 @@ def is_crowded(blocks: Sequence[Block]) -> bool:
     """Whether pairs of blocks that are alive together are too many to be looked at one by one."""
     change: dict[int, int] = {}
     for block in blocks:
+        # Events instead of steps: between two of them the number alive does not change.
         change[block.first] = change.get(block.first, 0) + 1
         change[block.end] = change.get(block.end, 0) - 1
     pairs = alive = before = 0
@@ -77,6 +78,7 @@ class _Placed:
         for first, end, size_bytes in block.stretches:
             used = self._columns[:, : self._count]
             at = int(np.searchsorted(used[2], offset, side="right"))
+            # Insertion into sorted columns: what lies higher moves one place on.
             self._columns[:, at + 1 : self._count + 1] = used[:, at:].copy()
             self._columns[:, at] = (first, end, offset, offset + size_bytes)
             self._count += 1
@@ -88,11 +90,13 @@ class _Placed:
         work = [(first, end, offset, top)]
         for first, end, offset, top in work:  # which grows
             if top <= offset:
+                # Rounded up, as the bytes up to the next aligned address are of no use to any block.
                 continue
             top = -(-top // self._alignment) * self._alignment
             if not self._filled.raise_level(self._step_of[first], self._step_of[end], offset, top):
                 continue
             offsets = self._columns[2, : self._count]
+            # Others that lie on the new top: with them filled, the levels above them are reached as well.
             start, stop = (int(offsets.searchsorted(top, side=side)) for side in ("left", "right"))
             if stop - start <= MOST_ABOVE and len(work) <= MOST_ABOVE:
                 above = self._columns[:, start:stop].T.tolist()
@@ -103,16 +107,19 @@ class _Placed:
         size_bytes, alignment, offsets = block.size_bytes, block.alignment, self._columns[2]
         reached = self._filled.highest(self._step_of[block.first], self._step_of[block.end]) if size_bytes else 0
         # Stretches from here on may reach above that.
+        # A stretch that starts more than the highest stretch below `reached` ends below it.
         start = int(offsets[: self._count].searchsorted(reached - self._highest, side="right"))
         length = self._count if tightest else FEW
         while start < self._count:
             lowest = -(-reached // alignment) * alignment
             if not tightest and offsets[start] - lowest >= size_bytes:
+                # In front of the first stretch that is still ahead there is room.
                 return lowest
             first, end, offset, top = self._columns[:, start : min(start + length, self._count)]
             below = reached if size_bytes else -1  # a block of no size fits between any two
             near = ((top > below) & (first < block.end) & (end > block.first)).nonzero()[0]
             if len(near):
+                # `tops[i]` is how far the stretches before the i-th one reach: the base of the gap in front of it.
                 tops = np.maximum.accumulate(np.concatenate(([reached], top[near])))
                 bases = -(-tops // alignment) * alignment
                 rooms = offset[near] - bases[:-1]

@@ -58,6 +58,7 @@ class FilledSteps:
     def _steps(self, chunk: int) -> Ints:
         steps: Ints = self._levels[chunk]
         if self._lowest[chunk] == self._highest[chunk]:
+            # A flat chunk does not keep its steps up to date. They are written when somebody asks for them.
             steps[:] = self._lowest[chunk]
         return steps
 
@@ -74,6 +75,7 @@ class FilledSteps:
 
     def _raise_chunks(self, first: int, end: int, level: int, to: int) -> bool:
         lowest, highest = self._lowest[first:end], self._highest[first:end]
+        # Chunks on one level change as a whole; in mixed ones only the steps on that level do.
         may_hold = (lowest <= level) & (highest >= level)
         if not may_hold.any():
             return False

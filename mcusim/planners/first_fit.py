@@ -32,6 +32,7 @@ def tflm_place_rest(buffers: Sequence[Buffer], known: Sequence[int]) -> tuple[in
         around them is not either: TFLM aligns sizes only.
     """
     blocks = join(buffers)
+    # The file's offsets may be any number; the gaps that they leave then start at unaligned addresses.
     if any(offset % block.alignment for block in blocks if (offset := known[block.members[0]]) >= 0):
         blocks = [block._replace(alignment=1) for block in blocks]
     fixed = {index: known[block.members[0]] for index, block in enumerate(blocks) if known[block.members[0]] >= 0}
@@ -40,6 +41,8 @@ def tflm_place_rest(buffers: Sequence[Buffer], known: Sequence[int]) -> tuple[in
     def rank(index: int) -> tuple[int, int]:
         member = blocks[index].members[0]
         tensor = buffers[member].tensor
+        # Scratch has no tensor index: TFLM asks for it after all tensors, so that it comes first among blocks of one
+        # size.
         return -blocks[index].size_bytes, -(tensor if tensor >= 0 else last_tensor + 1 + member)
 
     order = sorted([index for index in range(len(blocks)) if index not in fixed], key=rank)
@@ -80,6 +83,7 @@ def first_fit(
     for index in order:
         _, size, first, end, alignment, _ = blocks[index]
         lowest = 0
+        # A set, as a block that lives through several steps is found in each of them.
         for offset, other in sorted({near for at in lying[first:end] for near in at}):
             if offset - lowest >= size:
                 break

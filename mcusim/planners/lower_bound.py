@@ -22,6 +22,7 @@ def lower_bound_bytes(blocks: Sequence[Block]) -> int:
     bound = 0
     for alive in _alive_at_starts(blocks):
         step = min([alignment for _, alignment in alive])
+        # Aligned to the smallest alignment alive, every block but the topmost pushes the next up to a multiple of it.
         rounded = [round_up(height, step) for height, _ in alive]
         saved = max([up - height for up, (height, _) in zip(rounded, alive, strict=True)])
         bound = max(bound, sum(rounded) - saved)
@@ -42,6 +43,7 @@ def _bound_of_one_alignment(blocks: Sequence[Block], alignment: int) -> int:
     gaps: list[tuple[int, int]] = []  # (-gap, end); what has ended is dropped when it comes up
     bound = total = 0
     for position, (first, end, size_bytes) in enumerate(stretches):
+        # A stretch that ends at this step is gone when the new one starts: intervals are half-open.
         while ending and ending[0][0] <= first:
             total -= heappop(ending)[1]
         rounded = round_up(size_bytes, alignment)
@@ -50,6 +52,7 @@ def _bound_of_one_alignment(blocks: Sequence[Block], alignment: int) -> int:
         heappush(gaps, (size_bytes - rounded, end))
         while gaps[0][1] <= first:
             heappop(gaps)
+        # Only after all that start at one step: before, the step is not at its fullest.
         if position + 1 == len(stretches) or stretches[position + 1].first != first:
             bound = max(bound, total + gaps[0][0])
     return bound

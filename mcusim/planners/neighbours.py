@@ -66,6 +66,7 @@ def _neighbours(lives: Lives) -> Neighbours | None:
             block_of[member] = number
             for time in range(firsts[member], ends[member]):
                 at[time].append(member)
+    # Checked before the sets are made: in a crowd they would take more memory than all else.
     if sum([len(alive) for alive in at]) > _MOST_NEAR * len(firsts) or not blocks:
         return None
     near = []
@@ -76,6 +77,7 @@ def _neighbours(lives: Lives) -> Neighbours | None:
         return None
     return Neighbours(
         tuple([block.members for block in blocks]),
+        # `itemgetter` with one place returns no tuple: nobody's entry is asked for twice, so that there are always two.
         tuple([itemgetter(*others, *[len(firsts)] * 2) for others in near]),
         tuple([block.alignment for block in blocks]),
     )
@@ -96,6 +98,7 @@ def first_fit_of(buffers: Sequence[Buffer], neighbours: Neighbours, *, late_firs
             size_bytes[block[0]] if len(block) == 1 else max([size_bytes[member] for member in block])
             for block in members
         ]
+    # `reverse` keeps equals in their order: of blocks with one height the first to appear is placed first.
     ranks = _ranked(buffers, members, heights) if late_first else heights
     order = sorted(range(len(members)), key=ranks.__getitem__, reverse=True)
     extents: list[_Extent | None] = [None] * (len(buffers) + 1)  # the last is nobody's
@@ -110,6 +113,8 @@ def first_fit_of(buffers: Sequence[Buffer], neighbours: Neighbours, *, late_firs
                 if start - lowest >= size:
                     break
                 if end > lowest:
+                    # A gap starts where the block before it ends, at the next aligned address. Blocks may reach beyond
+                    # their successors, so the highest end so far counts.
                     lowest = -(-end // alignment) * alignment
         for member in members[index]:
             extents[member] = (lowest, lowest + size_bytes[member])
@@ -120,6 +125,8 @@ def first_fit_of(buffers: Sequence[Buffer], neighbours: Neighbours, *, late_firs
 def _ranked(buffers: Sequence[Buffer], members: Sequence[tuple[int, ...]], heights: Sequence[int]) -> list[int]:
     """What TFLM sorts blocks by."""
     tensors = [buffers[block[0]][6] for block in members]
+    # Scratch has no tensor. TFLM lists it behind all tensors, in the order of the requests: so its rank is above
+    # theirs.
     if ABSENT in tensors:
         last = max([buffer[6] for buffer in buffers], default=0)
         firsts = [block[0] for block in members]

@@ -91,16 +91,20 @@ class _Gap:
         """Search capacities between bound and plan. Returns how many nodes that took, at most `nodes`."""
         used, tried = 0, self.bound
         while self.bound < self.taken and tried < self.taken and used < nodes:
+            # Half of what is left, so that a capacity which the search cannot decide does not use up all of it.
             budget = Budget(max((nodes - used) // 2, 1))
             given = budget.nodes
             try:
                 placed = self._fit(tried, budget)
             except OutOfBudget:  # nobody knows: ask for less
                 used += given
+                # Above this capacity a plan is easier to find: the upper bound may still come down, though the lower
+                # one stays.
                 tried = self._between(tried + self.unit)
                 continue
             used += given - budget.nodes
             if placed is None:
+                # Not one plan within `tried`: the next size that a plan can have is one unit more.
                 self.bound = tried + self.unit
             else:
                 self.offsets = placed
@@ -134,6 +138,7 @@ class _Gap:
         changed = True
         while changed:
             changed = False
+            # The small first: each one that is set aside leaves others with fewer neighbours, so the loop starts again.
             for index in sorted(kept, key=lambda i: self.blocks[i].size_bytes):
                 rivals = [theirs for other, _, theirs in self.near[index] if other in kept]
                 block = self.blocks[index]
@@ -142,4 +147,5 @@ class _Gap:
                     kept.discard(index)
                     easy.append(index)
                     changed = True
+        # The guarantee of a block counts the rivals that were kept when it was set aside: the last one is placed first.
         return sorted(kept), easy[::-1]

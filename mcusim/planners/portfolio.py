@@ -92,6 +92,7 @@ def neighbours(blocks: Sequence[Block]) -> Neighbours:
             near[other].append((index, theirs, mine))
         if block.size_bytes:
             alive.append(index)
+    # A block without bytes is in nobody's way, so later ones need not know it.
     return near
 
 
@@ -100,6 +101,7 @@ def _heights_together(a: Block, b: Block) -> tuple[int, int]:
     if len(a.stretches) == 1 == len(b.stretches):
         return a.size_bytes, b.size_bytes
     first, end = max(a.first, b.first), min(a.end, b.end)
+    # Over the common steps only: an input of 100 bytes whose successor takes 40 leaves 60 to those that live later.
     heights = [max(s.size_bytes for s in c.stretches if s.first < end and s.end > first) for c in (a, b)]
     return heights[0], heights[1]
 
@@ -126,6 +128,8 @@ def place_each(
                     break
                 if best < 0 or room < best_room:
                     best, best_room = lowest, room
+            # Placed blocks may overlap each other in address (they need not be alive together), so the highest top
+            # counts.
             if offset + theirs > lowest:
                 lowest = round_up(offset + theirs, alignment)
         offsets[index] = lowest if best < 0 else best

@@ -39,11 +39,13 @@ def executorch_greedy(buffers: Sequence[Buffer]) -> tuple[int, ...]:
     """
     blocks = join(buffers)
     order = sorted(range(len(blocks)), key=lambda index: _appears(buffers, blocks[index]))
+    # By appearance, then by size (stable), and the whole list reversed: of equals the later one comes first.
     order = sorted(order, key=lambda index: blocks[index].size_bytes)[::-1]
     objects: list[_Shared] = []
     held: dict[int, tuple[_Shared, int]] = {}
     for index in order:
         held[index] = _pick(objects, blocks[index])
+    # Objects lie one after the other, in the order in which they were founded.
     starts, top = {}, 0
     for each in objects:
         starts[id(each)] = top
@@ -63,6 +65,7 @@ def _appears(buffers: Sequence[Buffer], block: Block) -> tuple[int, int, int]:
 
 def _pick(objects: list[_Shared], block: Block) -> tuple[_Shared, int]:
     """The object of a block and its offset there: at 0 of the first that is free, above others, else one of its own."""
+    # Checked against all tenants that are alive meanwhile, and never below one of them: a gap underneath stays empty.
     above = [each.above(block) for each in objects]
     for each, offset_bytes in zip(objects, above, strict=True):
         if offset_bytes < 0:

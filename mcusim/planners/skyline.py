@@ -106,6 +106,7 @@ class _Search:
 
     def parts_fit(self, unplaced: list[int]) -> _Task:
         """Whether all of `unplaced` fit on the skyline: part after part, the smallest first."""
+        # A small part that cannot fit settles the question before a large one is searched.
         for part in sorted(_parts(self.tiles, unplaced), key=len):
             fits = yield self._part_fits(part)
             if not fits:
@@ -118,6 +119,7 @@ class _Search:
         before = self.levels[low:high]
         lowest = self._raise_levels(part, low, high)
         key = (tuple(part), tuple(self.levels[low:high]))
+        # The key is taken after the levels rose: skylines that differ only in what nothing can use count as one.
         fits = lowest is not None and key not in self.failed
         if fits and lowest is not None:
             self.budget.spend()
@@ -134,6 +136,7 @@ class _Search:
         start = [capacity] * (high - low)
         for index in part:
             tile_low, tile_high, height, alignment, _, _ = self.tiles[index]
+            # A block rests on the highest section under it.
             offset = -(-max(levels[tile_low:tile_high]) // alignment) * alignment
             if offset + height > capacity:
                 return None
@@ -142,6 +145,8 @@ class _Search:
                 if offset < start[section]:
                     start[section] = offset
         for section, offset in enumerate(start, low):
+            # Whatever lies on this section from here on starts at `offset` or higher, and all of `left` must still go
+            # there.
             if offset + left[section] > capacity:
                 return None
         levels[low:high] = start
@@ -152,6 +157,7 @@ class _Search:
         section = self.levels.index(level, low, high)
         here = [index for index in part if self.tiles[index].low <= section < self.tiles[index].high]
         tried = set()
+        # Long-lived blocks first: they decide the most sections at once, so a wrong one shows early.
         for index in sorted(here, key=lambda i: (self.tiles[i].low - self.tiles[i].high, -self.tiles[i].height)):
             if lowest[index] == level and self.tiles[index] not in tried:
                 tried.add(self.tiles[index])
@@ -164,6 +170,7 @@ class _Search:
         """Whether the part fits with block `index` at `offset`, on the skyline."""
         tile = self.tiles[index]
         before = self.levels[tile.low : tile.high]
+        # A block may be lower in some sections than in others; the skyline follows its upper edge.
         self.levels[tile.low : tile.high] = [offset + height for height in tile.heights]
         self._add_left(tile, -1)
         self.offsets[index] = offset
@@ -181,6 +188,8 @@ class _Search:
         risen = self.capacity
         for index in here:
             tile = self.tiles[index]
+            # Blocks that cannot touch `level` start higher by themselves. Those that could must be lifted by a
+            # neighbour: no higher than the lowest top of one that shares a section with them.
             start = lowest[index]
             if start <= level:
                 tops = [
@@ -190,6 +199,7 @@ class _Search:
                 ]
                 start = -(-min(tops, default=self.capacity) // tile.alignment) * tile.alignment
             risen = min(risen, start)
+        # What is left of this section must fit above the risen level.
         if risen <= level or risen + self.left[section] > self.capacity:
             return False
         self.levels[section] = risen
@@ -251,6 +261,7 @@ def _sections(blocks: Sequence[Block]) -> list[dict[int, int]]:
         alive = {index: facts for index, facts in alive.items() if facts[0] > time}
         alive.update({index: (end, size) for index, end, size in starts[time]})
         here = {index: size for index, (_, size) in alive.items()}
+        # Both ways: a fuller section makes those before it superfluous, and is itself superfluous beside a fuller one.
         while kept and _covers(here, kept[-1]):
             kept.pop()
         if not kept or not _covers(kept[-1], here):

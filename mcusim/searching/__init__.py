@@ -238,6 +238,8 @@ def front_of(
         points.append(placer.point(schedule, where))
         if progress is not None:
             progress("placing", done, len(schedules))
+    # The comparison is with the network layer by layer where nothing is cut: its input lies where the runtime has it
+    # then.
     layer = placer.point(LAYER, input_place or runtime.rules.input_place)
     return Front(
         graph, board, runtime, space, budgets.sram_bytes, budgets.flash_bytes, layer, tuple(points) or (layer,)
@@ -276,19 +278,25 @@ def _sought(question: Question, kinds: Iterable[StageKind | str]) -> tuple[_Plac
     fits = placer.fits(placer.peak_bytes(LAYER, layer_place))
     if not space.kinds:
         return placer, LAYER, layer_place, fits
+    # Layers that fit and that nothing beats need no search at all: the usual answer on a large board.
     if known is not None and placer.is_cheapest(layer_place, known, moves_input=input_place is None):
         if fits:
             return placer, LAYER, layer_place, True
+        # The first few questions go to the front in numpy: loading compiled code pays off from the fifth on.
         is_worth_it = next(_searches) >= _UNCOMPILED and not runtime.counted_by
         within = within_of(graph, runtime.rules, known, space, input_place) if is_worth_it else None
         if within is not None:
             room_bytes = placer.room_bytes
+            # The limit is of live bytes. Placed, a way may take more (gaps): then the next one must have fewer live
+            # bytes.
             while (way := within.cheapest(room_bytes)) is not None:
                 if placer.fits(placer.peak_bytes(way.schedule, way.input_place)):
                     return placer, way.schedule, way.input_place, True
                 room_bytes = way.total_bytes - 1
     front = _front(graph, runtime, known or MACS_ONLY, space, input_place)
     for schedule, where, total_bytes in front:
+        # `least_bytes` before `peak_bytes`: placing is the dear part, and most schedules of a front are clearly too
+        # large.
         if placer.fits(placer.least_bytes(total_bytes)) and placer.fits(placer.peak_bytes(schedule, where)):
             return placer, schedule, where, True
     return placer, *(placer.nearest(front) if front else (LAYER, layer_place)), False
@@ -394,6 +402,7 @@ class _Placer:
     def nearest(self, front: Sequence[tuple[Schedule, InputPlace, int]]) -> tuple[Schedule, InputPlace]:
         """Of schedules that all do not fit, the first that takes the fewest bytes."""
         order = sorted(range(len(front)), key=lambda place: front[place][2])
+        # In order of what the search counts: once placed peaks are lower than what the next can take at least, it ends.
         peaks: dict[int, int] = {}
         for place in order:
             schedule, where, total_bytes = front[place]

@@ -102,6 +102,7 @@ def explain(front: Front, point: Point) -> Explanation:
     before = lower(front.graph, LAYER, rules, front.layer.input_place)
     after = lower(front.graph, point.schedule, rules, point.input_place)
     clock = _Clock(prices_of(front.graph, front.runtime, front.board), front.board.clock_hz)
+    # Names of stages come from the schedule, figures from the Program: layers in between have no entry of their own.
     cut = [number for number, stage in enumerate(after.stages) if stage.is_cut]
     specs = [str(spec) for spec in point.schedule.stages if spec.is_cut]
     stages = [_cut_stage(after, after.stages[number], spec, clock) for number, spec in zip(cut, specs, strict=True)]
@@ -145,6 +146,7 @@ def _cut_stage(program: Program, stage: Stage, spec: str, clock: _Clock) -> CutS
 
 def _recomputed(program: Program, stage: int, step: Step, clock: _Clock) -> Recomputed:
     node, call = program.graph.nodes[step.node], step.signature
+    # What pieces write beyond the layer's own output is what the halo costs in memory traffic.
     done, output = step_work(step), call.output
     once = OPS[call.op].work(call, output.rows, output.cols, 1)
     halo_bytes = max(done.written_bytes - once.written_bytes, 0)

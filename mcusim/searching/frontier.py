@@ -92,9 +92,11 @@ class _Search:
         at_floor = np.ones(len(order), np.bool_)
         for held, floor in zip(stages.held_bytes, self.held_floor, strict=True):
             at_floor &= held == floor
+        # Floats are replaced by ranks: shifting a group by a multiple of `far` is exact for integers only.
         ranks = np.unique(stages.cycles, return_inverse=True)[1].astype(np.int64)
         far = len(order) + 1
         shifted = np.where(at_floor, ranks, far) - group * (4 * far)
+        # A running minimum within each group: the shift makes every earlier group larger than this one.
         before = np.empty_like(shifted)
         before[1:] = np.minimum.accumulate(shifted)[:-1]
         before[:1] = far
@@ -105,6 +107,7 @@ class _Search:
         """Stages whose nodes, run as layers, take no more of anything."""
         first, end, layers = stages.first, stages.end, self.layers
         sums = np.concatenate(([0.0], np.cumsum(layers.cycles)))
+        # The sums are in another order than those of the stages: differences in the last digits count as equal.
         worse = stages.cycles >= (sums[end] - sums[first]) * (1 - 1e-12)
         columns = [(layers.live_bytes, stages.live_bytes)]
         columns += list(zip(layers.held_bytes, stages.held_bytes, strict=True))
@@ -138,6 +141,7 @@ class _Search:
         for used in range(self.routes.most):
             left = self.routes.most - 1 - used
             np.minimum(through, to[used, self.edge_first] + fro[left, self.edge_end], out=through)
+        # A stage stays only if some level exists at which a way through it beats everything known.
         best = _cheapest(self.known, levels)
         known = np.concatenate(([np.inf], best[:-1]))  # at the lower end of what a level stands for
         with np.errstate(invalid="ignore"):
@@ -167,6 +171,7 @@ class _Search:
             if not box or not len(self._better(solved, least)):
                 continue
             widest = max(range(len(box)), key=lambda i: box[i][1] - box[i][0])
+            # The widest interval is halved: what lies between two caps that are close cannot improve the front by much.
             low, high = box[widest]
             if high - low > 1:
                 middle = (low + high) // 2
@@ -247,6 +252,7 @@ class _Search:
         return solved.breaks[solved.best[solved.breaks] < known * (1 - 1e-12)]
 
     def _add_better(self, solved: _Solved, least: int) -> None:
+        # Only levels at which something became cheaper: between them the same path is found again.
         for level in self._better(solved, least):
             self._add(solved.path(int(level)))
 
@@ -301,6 +307,7 @@ class _Solved:
         self, search: _Search, needs: Sequence[Ints], levels: Ints, fits: tuple[Bools | None, Bools | None]
     ) -> None:
         self.search, self.needs, self.levels, self.fits = search, needs, levels, fits
+        # `cost[edge, level]`: the cheapest stage on an edge that needs no more than the level, by a running minimum.
         routes, layers, stages = search.routes, search.layers, search.stages
         self.cost = np.full((len(search.edge_end), len(levels)), np.inf)
         some = slice(None) if fits[1] is None else fits[1]
@@ -313,6 +320,7 @@ class _Solved:
         self.reached = np.full((routes.most + 1, routes.nodes + 1, len(levels)), np.inf)
         self.reached[0, 0] = 0.0
         for k in range(1, routes.nodes + 1):
+            # Dynamic programming over the bounds: to bound k by its layer, or by any stage that ends there.
             self.reached[:, k] = self.reached[:, k - 1] + self.layer[k - 1]
             if k == 1 and not routes.layer_first:
                 self.reached[0, 1] = np.inf
@@ -355,6 +363,7 @@ class _Solved:
         while k > 0:
             goal = reached[used][k]
             by_layer = used > 0 or k > 1 or search.routes.layer_first
+            # Cycles are retraced by the very sums that made them, so that equality is exact.
             if by_layer and reached[used][k - 1] + layer[k - 1] == goal:
                 k -= 1
                 layers.append(k)

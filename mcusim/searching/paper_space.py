@@ -39,6 +39,7 @@ def block_ends(graph: Graph) -> tuple[int, ...]:
     ops = [step.signature.op for step in steps]
     ends = [1] if ops else []
     for index, op in enumerate(ops[:-1]):
+        # A block ends with its projection (the convolution behind a depthwise one), or with the ADD of its shortcut.
         if op == "CONV_2D" and index and ops[index - 1] == "DEPTHWISE_CONV_2D":
             ends.append(index + 2 if ops[index + 1] == "ADD" else index + 1)
     return tuple(ends)
@@ -72,6 +73,7 @@ def search_paper_space(graph: Graph, most: int = 4) -> PaperPlan:
                 plan = count_patched(graph, blocks, grid)
             except ScheduleError:
                 continue
+            # The paper cuts into equal patches only, so the output must be divisible by the grid.
             output = paper_program(graph, plan.schedule).stages[0].steps[-1].signature.output
             if output.rows % grid == output.cols % grid == 0:
                 plans.append(plan)

@@ -63,6 +63,7 @@ class Routed:
         paths: list[Path] = []
         origin: dict[Path, InputPlace] = {}
         for one in self.places:
+            # Where an input may lie in two places, later places only add what the first ones do not have.
             paths = front_of(self._routes(*one), paths, self._report_round)
             for path in paths:
                 origin.setdefault(path, one.place)
@@ -77,6 +78,7 @@ class Routed:
         worse = np.ones(options.cycles.shape, np.bool_)
         for where, layer_first, stage_first in self.places:
             if options.first > 0 or (stage_first and layer_first):
+                # A stage at the start cannot be compared with the layers where only one of both may stand there.
                 worse &= self.around[where].are_no_worse(options)
             elif stage_first:  # there is nothing else to start with
                 worse[:] = False
@@ -94,6 +96,8 @@ class Routed:
         """Stages with the whole tensors around them and the steps before them that cannot be cut."""
         around, stages = self.around[place], self.stages
         usable = ~np.array([options.copied for options in self.options], np.bool_)[self.batch]
+        # Under an external input a first stage exists twice, with and without copies. Only the one that the runtime
+        # runs counts.
         if place is InputPlace.EXTERNAL:  # the runtime copies patches of the input that the first stage reads, always
             copying = _joined([options.ends for options in self.options if options.copied])
             usable = ~usable | (stages.first > 0) | ~np.isin(stages.end, copying)

@@ -98,6 +98,7 @@ class Routes:
     def _least(self, layers: Ints, stages: Ints) -> int:
         """The smallest maximum on any way through."""
         far = np.iinfo(np.int64).max
+        # best[used, k]: the smallest maximum on any way to bound k with `used` stages.
         best = np.full((self.most + 1, self.nodes + 1), far)
         best[0, 0] = 0
         order = np.argsort(self.stages.end, kind="stable")

@@ -68,6 +68,8 @@ class Ways(NamedTuple):
 
 def _ways(pieces: Ints) -> Ways:
     shift = np.repeat(np.arange(len(pieces), dtype=np.int64), pieces) * (4 * _FAR)
+    # Running minima over the flat arrays must not reach into the next way. So each way's numbers are moved so far up
+    # that they never meet those of its neighbours.
     return Ways(np.cumsum(pieces) - pieces, pieces, shift)
 
 
@@ -114,6 +116,7 @@ def _band_shares(whole: int, size: int) -> Interval:
     index = np.arange(ways.length, dtype=np.int64) - np.repeat(ways.first, ways.pieces)
     band = np.repeat(band_heights(whole), ways.pieces)
     stop = np.minimum((index + 1) * band * size // whole, size)
+    # The last band takes what is left, as `staging.bands` does.
     stop[ways.first + ways.pieces - 1] = size
     return _emptied(np.minimum(index * band * size // whole, size), stop)
 
@@ -149,6 +152,7 @@ class _Table(NamedTuple):
 
     def needs(self, start: Ints, stop: Ints) -> Interval:
         some = stop > start
+        # Pairs are packed into one number each, so that equal intervals are found in one pass.
         asked, place = np.unique(start[some] * _FAR + stop[some], return_inverse=True)  # few of them differ
         low = (asked + _FAR // 2) // _FAR
         pairs = zip(low.tolist(), (asked - low * _FAR).tolist(), strict=True)
@@ -180,6 +184,8 @@ def _axis_map(signature: Signature, index: int, by_rows: bool) -> Affine | _Tabl
         assert region is not None
         return region.rows if by_rows else region.cols
 
+    # The first output place gives the offset, the distance between two the scale. Seven more intervals check the form:
+    # whole, halves, edges, and beyond the border on both sides.
     (first, last), (second, _) = ask(Span(0, 1)), ask(Span(size, size + 1))
     scale = (second - first) // size
     middle = size // 2
@@ -270,6 +276,7 @@ class AxisSweep:
         if self.bands is not None:
             bands = slice(self.inside, self.clipped)
             banded, (start[:, bands], stop[:, bands]) = _carried(self.bands, start[:, bands], stop[:, bands])
+        # The needs of this step's inputs are added to what later steps asked of the same tensor: the hull of both.
         for index, storage in enumerate(step.reads):
             if storage != ABSENT:
                 source = step.signature.input(index)
@@ -306,6 +313,7 @@ class AxisSweep:
         """Put intervals inside [0, size), but for those that are kept as they are."""
         inner_start, inner_stop = start[:, : self.clipped], stop[:, : self.clipped]
         np.maximum(inner_start, 0, out=inner_start)
+        # The third part of the arrays, patches before clipping, is left as it is: it may reach past the border.
         np.minimum(inner_stop, size, out=inner_stop)
         empty = inner_stop <= inner_start
         if empty.any():
@@ -332,6 +340,7 @@ def _carried(ways: Ways, start: Ints, stop: Ints) -> tuple[Lengths, Interval]:
     empty = stop <= start
     if empty.any():
         stop = np.where(empty, 0, stop)
+        # An empty interval must not raise the oldest element that is still asked for: it stands at the end of the axis.
         last = np.repeat(np.maximum.reduceat(stop, first, axis=1), ways.pieces, axis=1)
         start = np.where(empty, last, start)
     # `shift` keeps a running minimum or maximum from crossing into the next way.

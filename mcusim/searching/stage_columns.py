@@ -77,6 +77,7 @@ def _facts(rules: LoweringRules, prices: Coefficients, call: Signature) -> _Fact
         return None
     maps = tuple([_maps(call, index) for index in range(len(call.inputs))])
     if any(m is None and kind is not None and not kind.is_constant for m, kind in zip(maps, call.inputs, strict=True)):
+        # Forms are found once for all sizes of one operator's pieces, then checked against this one at its own size.
         return None
     forms, whole = _forms_of(rules)[_piece_of(call, maps)], resized(call, call.output.rows, call.output.cols)
     mac, output, read, entry = prices.model.rates(prices.cycles, call, counts)
@@ -133,7 +134,9 @@ def _piece_of(call: Signature, maps: tuple[tuple[int, ...] | None, ...]) -> _Pie
     kinds: list[object] = [call.op, call.attributes]
     for kind in (*call.inputs, *call.outputs):
         is_map = kind is not None and not kind.is_constant and len(kind.shape) == 4
+        # Rows and columns are left out of the key: the form holds for all of them.
         kinds.append((kind.shape[0], kind.shape[3], kind.dtype) if kind is not None and is_map else kind)
+    # Of an affine map only its scale and its extent: where it starts says nothing about how much memory a piece takes.
     steps = [None if m is None else (m[0], m[2] - m[1], m[4], m[6] - m[5]) for m in maps]
     return _Piece(call, tuple(kinds), tuple(steps))
 
@@ -158,6 +161,7 @@ def columns_of(costs: StageCosts) -> StageColumns | None:
     """The network's steps; None where one that may be cut is not of the form."""
     rules, steps, tileable = costs.rules, costs.network.steps, costs.tileable
     copied = costs.copied(len(steps))
+    # Compiled code knows one input that is copied. Networks with several go through the arrays in numpy.
     if len(copied) > 1:
         return None
     ahead = len(copied)
@@ -167,6 +171,7 @@ def columns_of(costs: StageCosts) -> StageColumns | None:
         return None  # a storage that is written twice
     of_call = _facts_of(rules, costs.prices)
     facts = [of_call[step.signature] if cut else _UNCUT for step, cut in zip(all_steps, may_cut, strict=True)]
+    # Names whose bytes never change with the piece need no column; of the others compiled code has room for one.
     names = {name for fact in facts if fact is not None for name, form in fact.held.items() if any(form[:3])}
     if None in facts or len(names) > 1:
         return None
@@ -179,6 +184,7 @@ def columns_of(costs: StageCosts) -> StageColumns | None:
             output, storage = step.signature.outputs[0], costs.storages.get(step.writes[0])
             rows_cols = output.rows, output.cols
             if storage is not None:
+                # Nobody reads it, so some pieces compute nothing. Compiled code counts on pieces that are never empty.
                 if storage.last == time - ahead:
                     return None  # nobody reads it: pieces of it may be empty
                 stored = storage.place_bits, storage.whole_bytes, storage.home_bytes, storage.last + ahead, 1

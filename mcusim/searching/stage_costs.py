@@ -9,7 +9,8 @@ each. What is alive at a step of the stage [start, end):
     inner      pieces between their step and their last reader; lines of a stream for the whole stage
     scratch    of the step
 
-Judged by `lower`, which shares no code with this: `tests/test_search.py`.
+Judged by `lower` in `tests/test_search.py`. Both ask the same operators (`resized`, `OPS`) and the same rules (scratch,
+`overwritten`); what is alive, cut, kept and taken over is worked out in each of them by itself.
 """
 
 from __future__ import annotations
@@ -97,8 +98,11 @@ class Options(NamedTuple):
         holds_least = np.ones(self.cycles.shape, np.bool_)
         for held in self.held_bytes.values():
             holds_least &= held == held.min(axis=1, keepdims=True, initial=_MOST_BYTES)
+        # In order of live bytes, then cycles: a rival of an entry stands before it, and must also have held the least.
         order = np.lexsort((self.cycles, self.live_bytes), axis=1)
         cycles = np.take_along_axis(self.cycles, order, axis=1)
+        # A way that holds more than the least is nobody's rival, though it may be better in one name and worse in
+        # another.
         rivals = np.where(np.take_along_axis(holds_least, order, axis=1), cycles, np.inf)
         least_before = np.full(cycles.shape, np.inf)
         least_before[:, 1:] = np.minimum.accumulate(rivals, axis=1)[:, :-1]
@@ -109,6 +113,8 @@ class Options(NamedTuple):
     def spec(self, row: int, entry: int) -> StageSpec:
         """The stage that an entry stands for."""
         nodes = int(self.ends[row]) - self.first
+        # Entries are numbered as `stages_to` lays them out: the grids row by row (1x1, 1x2, ... 2x1, ...), then the
+        # bands.
         if entry >= self.grids:
             return StageSpec(StageKind.STREAM, nodes, band_rows=int(self.heights[entry - self.grids]))
         at_row, at_col = divmod(entry, self.cols)
@@ -169,6 +175,7 @@ class StageCosts:
         self.network = network_of(graph, rules)
         steps = self.network.steps
         self.tileable = [is_tileable(step) for step in steps]
+        # Work grows with the number of stages, which is the square of the steps unless a stage's length is limited.
         self.reach = max(STAGES_AT_MOST // max(len(steps), 1), LEAST_REACH)
         self.symmetric = all(is_symmetric(step) for step, tiles in zip(steps, self.tileable, strict=True) if tiles)
         self.bounds = [0, *(time + 1 for time, step in enumerate(steps) if computes(step))]
@@ -179,6 +186,7 @@ class StageCosts:
         self.held_names = sorted({name for step in steps for name in held[step.signature]})
 
     def _start(self, bound: int) -> int:
+        # As `staging.split`: data movement in front of the first computing node goes with it, as far as it can be cut.
         start = self.bounds[bound + 1] - 1
         while start > self.bounds[bound] and self.tileable[start - 1]:
             start -= 1
@@ -200,6 +208,7 @@ class StageCosts:
                 home_bytes = -(-kind.size_bytes // align) * align
                 place_bits = kind.elements // ((kind.rows * kind.cols) or 1) * kind.dtype.bits
                 is_output = storage in network.outputs
+                # An output is read by the caller, behind the last step.
                 reader = len(network.steps) if is_output else last.get(storage, time)
                 storages[storage] = Storage(kind.size_bytes, home_bytes, place_bits, time, reader, is_output)
         return storages
@@ -222,6 +231,7 @@ class StageCosts:
         """In front of each step, whole tensors that are alive there whatever is cut."""
         inputs: Collection[int] = self.network.inputs if place is InputPlace.EXTERNAL else ()
         begun = np.zeros(len(self.network.steps) + 2, np.int64)
+        # +1 where a storage begins, -1 behind its last reader: the running sum is what is alive in front of each step.
         for index, storage in self.storages.items():
             if index not in inputs:
                 begun[storage.producer + 1] += storage.home_bytes
@@ -250,6 +260,8 @@ class StageCosts:
             end = self.bounds[k]
             if self.tileable[end - 1]:
                 size = self.network.steps[end - 1].signature.outputs[0]
+                # Ends can share a sweep only where their pieces have equal shares: the same output size, the same
+                # copied inputs.
                 copied = () if uncut[end - 1] else tuple(self.copied(end))
                 alike.setdefault((uncut[end - 1], size.rows, size.cols, copied), []).append(k)
         cut = []
@@ -266,6 +278,7 @@ class StageCosts:
         After those that start with the first step comes the one that copies its patches of an external input into the
         arena, if the runtime does so.
         """
+        # A stage that starts further in front would have this step in it, which cannot be cut.
         start_of = {start: k for k, start in enumerate(self.starts)}
         sweep = _StageSweep(self, ends)
         for time in range(sweep.ends[0] - 1, -1, -1):
@@ -275,6 +288,7 @@ class StageCosts:
             if time in start_of:
                 yield sweep.options(start_of[time], time)
         else:
+            # Reached the first step without a break: the same stages once more, with the copies of the input in front.
             copies = self.copied(sweep.ends[-1])
             for place, storage in enumerate(reversed(copies), start=1):
                 kind = self.graph.tensors[storage].type
@@ -305,6 +319,7 @@ class _StageSweep:
         grid = costs.max_grid if has_patches else 1
         self.most = min(grid, last.rows), min(grid, last.cols)
         self.rows = AxisSweep(True, self.most[0], last.rows if has_bands else 0)
+        # On square maps of square operators the columns are cut as the rows are: one sweep serves both.
         is_square = costs.symmetric and self.most[0] == self.most[1]
         self.cols = None if is_square else AxisSweep(False, self.most[1])
         self.leaving_bytes: Ints = np.zeros((len(bounds), 1), np.int64)
@@ -322,6 +337,7 @@ class _StageSweep:
         storages, uniform, ends = self.costs.storages, self.costs.rules.uniform_patches, self._behind(time)
         inner: list[tuple[int, Storage, int]] = []
         held_by_all = ends
+        # Ends behind the last reader hold the tensor inside the stage. For the others it leaves the stage, whole.
         for storage in step.writes:
             known = storages.get(storage)
             holding = self._behind(max(time + 1, known.last if known is not None else 0))
@@ -369,6 +385,7 @@ class Cut(NamedTuple):
     @classmethod
     def uniform(cls, lengths: Lengths) -> Cut:
         """Pieces of one size, padded at the border."""
+        # `pieces * uniform`: border patches are computed in full too, past the border.
         pieces = np.arange(1, lengths.uniform.shape[1] + 1)
         return cls(pieces * lengths.uniform, lengths.busy, lengths.uniform, lengths.uniform, None)
 
@@ -416,6 +433,7 @@ class _Part:
         scratch = scratch_of(costs.rules, call)
         pieces = [self._piece(time, name, storage, rows.of(n), cols.of(n)) for name, storage, n in inner]
         planned_bytes = scratch.planned(rows.size, cols.size)
+        # Scratch first: whether an input may be overwritten depends on it.
         self.tally.add(time, ends, planned_bytes, pieces)
         piece = resized(call, call.output.rows, call.output.cols)
         positions = overwritten(costs.rules, call, piece, is_cut=True)
@@ -430,6 +448,7 @@ class _Part:
 
     def _piece(self, time: int, name: int, storage: Storage, rows: Cut, cols: Cut) -> HeldTensor:
         bits, mask = storage.place_bits, self.costs.rules.alignment - 1
+        # Packed elements (int4) fill whole bytes row by row; `mask` needs an alignment that is a power of two.
         size_bytes = rows.held * (cols.held * bits >> 3 if not bits & 7 else cols.held * bits + 7 >> 3)
         aligned_bytes = (size_bytes + mask) & ~mask if bits & (8 * mask + 7) else size_bytes
         return HeldTensor(name, max(storage.last, time), storage.whole_bytes, size_bytes, aligned_bytes, rows.carried)

@@ -77,10 +77,12 @@ class Tally:
             if piece.carried is not None:
                 self.lines[some] += np.where(piece.carried, moving, 0)
                 moving = np.where(piece.carried, 0, moving)
+            # A piece is alive from its own step to its last reader. Steps in between hold it without touching it.
             for later in range(time, piece.last + 1):
                 self.inner[later][some] += moving
             self._take_over(piece)
             changed = max(changed, piece.last)
+        # The maximum over a step and all behind it, from the last step that changed: those further back keep theirs.
         for step in range(changed, time - 1, -1):
             most = self.inner[step].copy()
             if step in self.saved:
@@ -105,11 +107,13 @@ class Tally:
             return
         target, some = step.target, slice(step.target.ends)
         alike = np.ones(target.size_bytes.shape, np.bool_)
+        # A line buffer is read by several bands, so nothing may be computed on top of it, and it on nothing.
         for carried in (source.carried, target.carried):
             if carried is not None:
                 alike = alike & ~carried[some]
         taken = source.aligned_bytes[some]
         is_read = target.last > source.last
+        # With working memory beside it, the whole input is kept for the step: see `lowering.lower._kept_beneath`.
         beneath = np.minimum(taken, target.aligned_bytes) if is_read else 0
         counted_twice = np.where(step.keeps[some], beneath, taken)
         step.seen[step.sources.index(source.storage)] = alike, np.where(target.size_bytes <= taken, counted_twice, 0)

@@ -68,6 +68,7 @@ class Sizes(NamedTuple):
         size_bytes: Ints | int
         if self.form is not None and self.form[:3] == (0, 0, 0):
             size_bytes = self.form.one
+        # An empty piece has no kernel, and the form would give it the constant part.
         elif self.form is not None and rows.min() and cols.min():
             size_bytes = self.form.at(rows, cols)
         else:
@@ -92,6 +93,7 @@ def cycles_of(prices: Coefficients, call: Signature, computed: tuple[Ints, Ints]
     mac, output, read, entry = prices.model.rates(prices.cycles, call, counts)
     places = computed[0] * computed[1]
     cycles = mac * (places * counts.macs) + read * (places * counts.inputs) + output * (places * counts.outputs)
+    # Cycles are rounded step by step in a Report, so they are here.
     rounded: Floats = np.rint(cycles + entry * calls)
     return rounded
 
@@ -136,6 +138,7 @@ def _scratch(rules: LoweringRules, call: Signature) -> tuple[int, dict[str, int]
 
 
 def _sizes(ask: Callable[[int, int], int], call: Signature) -> Sizes:
+    # From f(1,1)=a, f(1,2)=b, f(2,1)=c, f(2,2)=d: the mixed difference is `both`, and so on down to the constant.
     (a, b), (c, d) = [[ask(rows, cols) for cols in (1, 2)] for rows in (1, 2)]
     both = d - c - b + a
     row, col = c - a - both, b - a - both
@@ -155,6 +158,7 @@ def _sizes(ask: Callable[[int, int], int], call: Signature) -> Sizes:
 def _one_by_one(ask: Callable[..., float], arguments: Sequence[Ints], kind: type[T]) -> NDArray[T]:
     """What `ask` says to arrays that broadcast; it is asked once where the arguments are the same."""
     columns = [column.ravel() for column in np.broadcast_arrays(*arguments)]
+    # Sorted, so that equal arguments stand together and each is asked for once.
     order = np.lexsort(columns)
     is_new = np.ones(len(order), np.bool_)
     is_new[1:] = np.logical_or.reduce([np.diff(column[order]) != 0 for column in columns])

@@ -46,6 +46,8 @@ def places_of(rules: LoweringRules, space: Space, input_place: InputPlace | None
         return [Beginning(input_place, True, True)]
     if cut is None or cut is whole or not (space.stages and space.kinds):
         return [Beginning(whole, True, True)]
+    # Runtimes whose first cut stage reads the input from outside (TinyEngine) have two places, one for each way to
+    # start.
     return [Beginning(cut, False, True), Beginning(whole, True, False)]
 
 
@@ -88,6 +90,7 @@ class Around:
         """Where the layers take no more bytes and cycles than stages from one start."""
         first, some = options.first, options.ends - options.first - 1
         layers, outside = self.layers, int(self.outside_bytes[first])
+        # Layers from the stage's first bound to each end: running sums and maxima give all ends at once.
         cycles = np.cumsum(layers.cycles[first:])[some] - self.before.cycles[first]
         worse: Bools = options.cycles >= cycles[:, None] * (1 - 1e-12)
         worse &= options.live_bytes >= np.maximum.accumulate(layers.live_bytes[first:])[some][:, None] - outside

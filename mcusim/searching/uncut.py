@@ -42,6 +42,7 @@ def layers_are_cheapest(program: Program, rules: LoweringRules, prices: Coeffici
     if program.parts or not all(map(_cuttable_calls(rules).__getitem__, calls)):
         return False
     prices_of = _priced_calls(prices)
+    # Rounding in sums over millions of cycles must not decide: an entry has to cost a visible share.
     entries = [prices_of[call].entry for call in calls]
     least = _LEAST_SHARE * sum([prices_of[call].total for call in calls])
     if moves_input and not _copies_cost(program, rules, prices, least):
@@ -85,6 +86,7 @@ def _asks_no_less(rules: LoweringRules, call: Signature) -> bool:
     if call.op not in OPS or not call.outputs:
         return False
     piece = resized(call, call.output.rows, call.output.cols)
+    # A piece of the whole map is what a 1x1 grid runs: there only the runtime's rules for cut stages make a difference.
     for asks in (rules.planned_scratch, rules.held_scratch):
         of_piece = dict(asks(piece))
         if any(of_piece.get(role, 0) < size_bytes for role, size_bytes in asks(call)):
@@ -93,6 +95,7 @@ def _asks_no_less(rules: LoweringRules, call: Signature) -> bool:
 
 
 def _entry_cycles(prices: Coefficients, call: Signature) -> float:
+    # Rates that are fitted may be negative for a rare operator; then more work could be cheaper, and nothing follows.
     rates = prices.model.rates(prices.cycles, call, whole_work(call))
     return rates.call if min(rates) >= 0 else 0.0
 

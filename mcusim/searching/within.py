@@ -119,6 +119,7 @@ class Within:
         self.floor_bytes = _least_held(costs, columns)
         self.layer_cycles = float(self.layouts[0].cycles.sum())
         self.start_at = np.full(len(columns.steps), -1, np.int64)
+        # Steps are numbered with the copies in front, bounds without them.
         self.start_at[np.array(costs.starts, np.int64) + columns.copies] = np.arange(len(costs.starts))
         if columns.copies and costs.starts[0] == 0:
             self.start_at[0] = 0
@@ -138,9 +139,12 @@ class Within:
 
     def cheapest(self, limit_bytes: int) -> Cheapest | None:
         """The cheapest schedule of at most so many bytes, and of those the one of the fewest; None if there is none."""
+        # A small loss first: it leaves so few stages that the whole table is often made in no time.
         for loss in _LOSSES:
             table = self._tabulated(limit_bytes, loss * self.layer_cycles)
             best = self._best(table, limit_bytes)
+            # A way was found that loses more than the table was made for, so a cheaper one may have been left out of
+            # it.
             if best is not None and best[1].cycles - self.layer_cycles > table.most_loss:
                 table = self._tabulated(limit_bytes, _AMPLE * (best[1].cycles - self.layer_cycles))
                 best = self._best(table, limit_bytes)
@@ -153,6 +157,7 @@ class Within:
         while True:
             fewer_bytes = way.total_bytes + self.constant_bytes - 1
             lower = self._tabulated(fewer_bytes, table.most_loss)
+            # The table holds for lower limits too, down to an eighth less: see `_LATER_SHARE`.
             fewer = self._best(lower, fewer_bytes)
             if fewer is None or fewer[1].cycles > way.cycles:
                 break
@@ -183,6 +188,8 @@ class Within:
         down_to_bytes = limit_bytes - int(limit_bytes * _LATER_SHARE)
         most_held = max([int(layout.held.max()) for layout in self.layouts])
         must = self._must_be_cut(down_to_bytes, most_held)
+        # A stage may hold more than the layers do, which makes more layers too large, which lets in more stages:
+        # repeated until nothing changes.
         while True:
             rows, cycles = self._stages(limit_bytes - self.constant_bytes, most_loss, must)
             most_held = max(most_held, int(rows[:, 5].max(initial=0)))
@@ -208,6 +215,7 @@ class Within:
         if self.room is None:
             self.room = room_to_work(len(self.columns.steps))
         columns, rules, room = self.columns, self.costs.rules, _ROWS
+        # Prefix sums: whether a stage has a layer that must be cut is a difference of two of them.
         must_before = np.concatenate(([0], np.cumsum(must)))
         ends = self.ends[(must_before[self.ends[:, 0]] > 0) & (self.ends[:, 2] <= limit_bytes)]
         last_must = np.maximum.accumulate(np.where(must, np.arange(len(must)), 0))
@@ -262,10 +270,13 @@ class Within:
             low, top = boxes.pop()
             way = self._way(layout, table, limit_bytes - low, top)
             if way is None or (best is not None and way.cycles > best.cycles):
+                # Each box trades held bytes for live ones: with at least `low` held, no more than `limit - low` may be
+                # alive.
                 continue
             if way.total_bytes <= limit_bytes:
                 best = way if best is None else min(best, way, key=lambda one: self._rank(layout, table, one))
             else:
+                # Both boxes exclude the way found, so each step makes progress.
                 boxes += [(way.held_bytes, top), (low, way.held_bytes - 1)]
         return best
 
