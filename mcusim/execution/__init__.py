@@ -92,6 +92,7 @@ def execute(
         with pool.lend(check) as lent:
             return lent.session.trace(inputs)
     graph = pool.ready.graph
+    # The usual call: one input, one inference, nothing to check twice. It skips `check_inputs` and the threads.
     if not check:
         with pool.lend(check) as lent:
             plain_outputs = lent.session.run_plainly(inputs)
@@ -103,6 +104,7 @@ def execute(
             return lent.session.call(feed.arrays)
     outputs = feed.room_for_outputs(graph)
     workers = max(min(most or _cores(), feed.calls), 1)
+    # Consecutive calls to a worker, in shares that differ by one at most.
     shares = [range(i * feed.calls // workers, (i + 1) * feed.calls // workers) for i in range(workers)]
 
     def work(calls: range) -> None:
@@ -166,6 +168,7 @@ class _Pool:
             lent = self._idle.pop()
         except IndexError:
             return Session(self.ready, tier=self.tier)
+        # A call must not see what an earlier caller's call left in the variables.
         if self.ready.keeps_state:
             lent.reset()
         return lent

@@ -133,6 +133,7 @@ class Arena:
     def __init__(self, ready: Preparation) -> None:
         self.ready = ready
         placement = ready.placement
+        # Bytes that no buffer owns exist too (gaps), as they do on the device.
         self.storage: Array = room(placement.arena_bytes + placement.held_bytes + placement.kept_bytes)
         tensors = ready.graph.tensors
         self.outside: dict[int, Array] = {
@@ -211,6 +212,7 @@ class Arena:
         gathers: list[Moved] = []
         for position, (tensor, operand) in enumerate(zip(sources, placed.reads, strict=True)):
             if operand is None:
+                # A constant of four dimensions may be cut like any map (a table that is added row by row).
                 part = self._asked(iteration, position)
                 inputs.append(self._constant(tensor)[part.slices] if part else self._constant(tensor))
                 origins.append(part.origin if part else (0, 0))
@@ -224,6 +226,8 @@ class Arena:
         scatters: list[Moved] = []
         for kind, operand in zip(step.signature.outputs, placed.writes, strict=True):
             if operand is None:
+                # Handles hold no elements. Outputs that nobody stores are written to memory of their own, as kernels
+                # write them all.
                 is_handle = kind.dtype is DType.RESOURCE
                 outputs.append(_NOTHING if is_handle else np.zeros(kind.shape, storage_type(kind.dtype, "a tensor")))
                 continue
@@ -251,6 +255,7 @@ class Arena:
     def _array(self, operand: Operand, place: Place) -> tuple[Array, list[Moved]]:
         """The elements of an operand in one piece, and what must be copied for it."""
         kind, rows = operand.kind, place.region.rows
+        # A plan that keeps fewer rows than are read would compute with rows of another place: better to stop.
         if operand.layout.row_capacity and rows.length > operand.layout.row_capacity:
             name = self.ready.graph.tensors[self.ready.program.views[operand.view].tensor].name
             what = f"'{name}' keeps {operand.layout.row_capacity} rows, and {rows.length} are read"
@@ -260,6 +265,7 @@ class Arena:
             return packed.copy, [packed]
         if not operand.is_map:
             return self._all_of(operand.view, kind), []
+        # A line buffer that wraps around holds the rows in two stretches: kernels get one array, filled from both.
         parts = [self._rows(operand, run, place.region.cols.length) for run in place.runs]
         if len(parts) == 1:
             return parts[0], []
@@ -282,6 +288,7 @@ class Arena:
     def _rows(self, operand: Operand, run: RowRun, cols: int) -> Array:
         """A strided view of rows that lie one after the other."""
         kind, layout, dtype = operand.kind, operand.layout, storage_type(operand.kind.dtype, "a tensor")
+        # Strides in bytes: within a piece or line buffer, a row is longer than the columns that are read of it.
         pitches = layout.image_bits // 8, layout.row_bits // 8, layout.pixel_bits // 8, dtype.itemsize
         storage = self._buffer(operand)[run.first_bit // 8 :]
         return np.ndarray((kind.shape[0], run.rows, cols, kind.channels), dtype, storage, strides=pitches)
@@ -318,6 +325,7 @@ class Canary:
     def prepare(self, step: BoundStep) -> None:
         """Poison what nobody owns."""
         alive = np.zeros(len(self.arena.storage), bool)
+        # A step may read what it overwrites at this very moment, so its own buffers are not poisoned.
         for index in self._alive(step.time) | self._used(step):
             alive[self._range(index)] = True
         self.arena.storage[~alive] = self.PATTERN
@@ -333,6 +341,7 @@ class Canary:
         allowed = np.zeros(len(changed), bool)
         for index in own - {ABSENT}:
             allowed[self._range(index)] = True
+        # What another buffer, still alive, shares with an own one stays forbidden, even where both overlap.
         for index in self._alive(step.time) - own - self._taken_over(step.time):
             allowed[self._range(index)] = False
         if (changed & ~allowed).any():

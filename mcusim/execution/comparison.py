@@ -168,6 +168,7 @@ def compare(a: Recording, b: Recording) -> Comparison:
 
 def _pairs(a: Recording, b: Recording) -> list[tuple[Layer, Layer]]:
     named: dict[tuple[str, tuple[int, ...]], list[Layer]] = {}
+    # Reversed, so that `pop` takes the first of several layers of one name.
     for layer in reversed(b.layers):
         named.setdefault((layer.name[:NAME_LENGTH], layer.array.shape), []).append(layer)
     pairs = []
@@ -175,6 +176,7 @@ def _pairs(a: Recording, b: Recording) -> list[tuple[Layer, Layer]]:
         partners = named.get((x.name[:NAME_LENGTH], x.array.shape))
         if partners:
             pairs.append((x, partners.pop()))
+    # At least half found their namesake: the two are builds of one network.
     if 2 * len(pairs) >= min(len(a.layers), len(b.layers)):
         return pairs
     by_place = list(zip(a.layers, b.layers, strict=False))
@@ -213,6 +215,8 @@ def quantization_noise(graph: Graph, traced: Trace) -> tuple[LayerNoise, ...]:
                     kind.shape,
                     _sqnr_db(wanted, given),
                     _saturated(wanted, kind.dtype, kind.quantization),
+                    # A channel whose elements are all equal carries nothing; with one element a channel that says
+                    # nothing.
                     int(np.count_nonzero((channels == channels[:1]).all(0))) if len(channels) > 1 else 0,
                     channels.shape[1],
                     node.name in real.restarted,
@@ -233,6 +237,7 @@ def _saturated(wanted: Array, dtype: DType, quantization: Quantization) -> float
         return 0.0
     lowest, highest = dtype_range(dtype)
     place = wanted / quantization.scales[0] + quantization.zero_points[0]
+    # Half a step beyond the last value still rounds to it.
     return float(((place > highest + 0.5) | (place < lowest - 0.5)).mean())
 
 

@@ -66,6 +66,7 @@ def _choose(entries: Entries, inputs: Sequence[Array], outputs: Sequence[Array],
 def _loop(entries: Entries, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
     condition, body = entries.subgraphs
     _copy(inputs, condition.inputs)
+    # The outputs hold the loop's state between rounds, and are right even if the body never runs.
     _copy(inputs, outputs)
     condition.run()
     rounds = 0
@@ -116,6 +117,7 @@ class Subgraphs:
         call = step.iteration.step.signature
         remembers = OPS[call.op].remembers
         if remembers is not None:
+            # Kept by step, so that a session that binds its steps twice has one memory.
             arrays = tuple(np.zeros(kind.shape, kind.dtype.value) for kind in remembers(call))
             memory = self._memories.setdefault(step.time, Remembered(step.prepared, arrays))
             return step._replace(prepared=memory)

@@ -125,6 +125,7 @@ def _calls(graph: Graph, tensor: Tensor, array: Array) -> int | None:
     shape = tensor.shape
     if array.shape == shape:
         return None
+    # Only a leading 1 of the network may become a batch: elsewhere a longer array is a mistake.
     if shape[:1] == (1,) and array.ndim == len(shape) and array.shape[1:] == shape[1:]:
         if array.shape[0]:
             return int(array.shape[0])
@@ -132,6 +133,7 @@ def _calls(graph: Graph, tensor: Tensor, array: Array) -> int | None:
     fix = f"reshape it to {shape}"
     if array.shape == shape[1:]:
         fix = "give it a leading dimension of 1: array[None]"
+    # Channels first, as PyTorch has them: a frequent slip with a clear remedy.
     elif array.ndim == len(shape) == 4 and (*array.shape[2:], array.shape[1]) == shape[1:]:
         fix = "its channels come last: array.transpose(0, 2, 3, 1)"
     elif shape[:1] == (1,):

@@ -50,6 +50,8 @@ def float_run(graph: Graph, traced: Mapping[int, Array]) -> FloatRun:
         outputs = _computed(graph, node, known)
         if outputs is None:
             outputs = [dequantize(graph.tensors[t], traced[t]) if t in traced else np.zeros(0) for t in node.outputs]
+            # Handles and states have no arithmetic: an operator that reads them restarts, and that is no loss worth
+            # naming.
             if OPS[node.op].state is StateRole.NONE:
                 restarted.append(node.name)
         known.update(zip(node.outputs, outputs, strict=True))

@@ -29,6 +29,7 @@ def host_bytes(program: Program, placement: Placement) -> int:
     outside = sum(graph.tensors[view.tensor].size_bytes for view in program.views if view.kind is ViewKind.OUTSIDE)
     planned = placement.arena_bytes + placement.held_bytes + placement.kept_bytes + outside
     pieces = sum(stage.row_pieces * stage.col_pieces * len(stage.steps) for stage in program.stages)
+    # Kernels run one after the other, so the largest of them counts, and every node's prepared weights.
     working = max((working_bytes(step.signature) for step in program.body()), default=0)
     return planned + pieces * BYTES_A_BOUND_STEP + working + _weights(graph) * BYTES_A_WEIGHT
 

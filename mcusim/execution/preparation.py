@@ -100,6 +100,7 @@ def prepare(
     Raises ModelError for what cannot be run, naming every node, ScheduleError, and PlanError where
     the plan that the model carries lets tensors overlap.
     """
+    # Refusals in this order: cheap and general ones first, so that a large network fails before it is lowered.
     initialising = [each for part in _entered(graph) for each in _initialisers(part, graph)]
     initialisers = tuple({id(each): each for each in initialising}.values())  # once, however many nodes run it
     for part in _entered(graph):
@@ -117,6 +118,7 @@ def prepare(
     refuse_beyond(host_bytes(program, placement), "running it", where=f"network '{graph.name}'")
     idle = program.idle_nodes
     steps = tuple([_IDLE if step.node in idle else _step(program.graph, step, numerics) for step in program.body()])
+    # Folded and relabelled nodes have no step, and a trace shows what they would have computed all the same.
     outside = set(range(len(graph.nodes))) - {step.node for step in program.body()}
     return Preparation(
         program,
@@ -204,6 +206,7 @@ def cannot_execute(graph: Graph) -> dict[int, str]:
             reasons[index] = f"mcusim has no kernel for {node.op.removeprefix('CUSTOM:')} yet"
         elif has_numbers:
             try:
+                # Too large to compute here is no fault of the network, and named like one that mcusim cannot compute.
                 refuse_beyond(working_bytes(node.signature), "running it", where=node.op)
                 prepared_node(graph, index, node.signature, Numerics.TFLM)
             except (ModelError, MemoryLimitError) as error:

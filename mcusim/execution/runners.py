@@ -81,10 +81,12 @@ def segments(storage: Array, steps: Sequence[BoundStep], tier: Tier | None) -> l
         return [PlainRunner(steps)]
     encoded = [(step, tier.encode(storage, _without_packed(step))) for step in steps]
     runners: list[StepRunner] = []
+    # Neighbours of one kind make one run: a whole network is usually a single stream of commands.
     for way, group in groupby(encoded, key=_way):
         pairs = list(group)
         taken, plain = [command for _, command in pairs], [step for step, _ in pairs]
         if way is _Way.UNPACKED:
+            # Unpacking stands between two commands, so such a step is a stream of its own.
             runners += [UnpackedRunner(step, tier.join(storage, [command])) for step, command in pairs]
         else:
             runners.append(tier.join(storage, taken) if way is _Way.ENCODED else PlainRunner(plain))

@@ -79,6 +79,7 @@ class Session:
         self._initial: list[Array] | None = None
         known = set(self._graph.inputs)
         before, after = [], []
+        # Conversions that are the caller's: those reached from the inputs run before the network, the others behind it.
         for index in sorted(ready.program.caller):
             node = self._graph.nodes[index]
             if node.inputs[0] in known:
@@ -130,6 +131,7 @@ class Session:
         for ports, indices in zip(ports_of, (self._graph.inputs, self._graph.outputs), strict=True):
             for index in indices:
                 tensor, home = self._graph.tensors[index], self._arena.tensor(index)
+                # Constants, packed elements and variables need more than a copy: they take the long way.
                 if home is None or tensor.constant is not None or tensor.dtype.is_packed or index in variables:
                     return None
                 ports.append(_Port(tensor.shape, home.dtype, home.reshape(tensor.shape)))
@@ -142,6 +144,8 @@ class Session:
             batches = [np.ascontiguousarray(array) for array in feed.arrays]
             runner = self._runners[0] if len(self._runners) == 1 else None
             if not independent and isinstance(runner, BatchRunner) and all(r.flags.c_contiguous for r in outputs):
+                # Calls that depend on each other (a stream) or that start anew cannot be run by the compiled batch
+                # loop.
                 runner.run_calls(
                     [(array, port.home) for array, port in zip(batches, inward, strict=True)],
                     [(room, port.home) for room, port in zip(outputs, outward, strict=True)],
@@ -186,6 +190,7 @@ class Session:
         seen: dict[int, Array] = {tensor: array.copy() for tensor, array in outer.items()}
         for step in self._one_by_one():
             self._keep(step, seen)
+        # Silent nodes last, when everything that they read was seen.
         for index in self._before + sorted(set(self._ready.nodes) - set(self._before)):
             self._keep_outside(index, seen)
         outputs = self._outputs(dict(outer))

@@ -128,8 +128,11 @@ def _layer_facts(runtime: Runtime, prices: Coefficients | None, signature: Signa
     kernel = runtime.kernel(signature)
     op = OPS.get(signature.op)
     shape = signature.output.shape if signature.outputs else ()
+    # How often a loop turns depends on its input, so the operator that runs it gets no cycles; its subgraph's layers
+    # do.
     if op is not None and op.flow in UNTOLD:
         return _facts(signature.op, kernel, shape, 0, None, 0, ())
+    # Without an output there is nothing to multiply or to store (VAR_HANDLE, ASSIGN_VARIABLE): known, and free.
     if op is None or not signature.outputs:
         return _facts(signature.op, kernel, shape, 0, NO_CYCLES if op and prices else None, 0, ())
     learned = [signature.inputs[i] for i in op.parameters if i < len(signature.inputs)]
@@ -156,6 +159,8 @@ def _effort_rows(runtime: Runtime, prices: Coefficients | None) -> Kept[Signatur
     def find(call: Signature) -> bytes:
         rows = [np.zeros(size)]
         seen: set[int] = set()
+        # An operator may name one effort twice (weights of two matrices). Added in one row, the sum would be rounded
+        # otherwise.
         for place, amount in facts_of[call].efforts:
             if place in seen:
                 rows.append(np.zeros(size))
@@ -283,6 +288,7 @@ def _kernel_notes(program: Program, runtime: Runtime, troubled: Sequence[tuple[i
     caveats: dict[str, list[str]] = {}
     nodes, idle = program.graph.nodes, idle_nodes(program, runtime)
     for index, kernel in troubled:
+        # What no inference comes to is set up and never run: that a kernel is missing for it does no harm.
         if index in idle:
             continue
         by_reason, why = (caveats, kernel.caveat) if kernel.supported else (missing, kernel.why)
@@ -305,6 +311,7 @@ def _step_facts(stage: Stage, step: Step, runtime: Runtime, prices: Coefficients
     if stage.part and step.node == ABSENT:
         return _NOTHING
     facts = _layers_facts(runtime, prices)[step.signature]
+    # Pieces have work of their own (halos, several calls), so the facts of the whole layer give names and shapes only.
     if stage.is_cut:
         work, cycles, efforts = step_work(step), facts.cycles, facts.efforts
         if prices is not None:
@@ -312,6 +319,7 @@ def _step_facts(stage: Stage, step: Step, runtime: Runtime, prices: Coefficients
             efforts = prices.model.parts(step.signature, work)
         kernel = runtime.kernel_in(stage.kind, step.signature)
         facts = _facts(facts.op, kernel, facts.output_shape, facts.macs, cycles, facts.weight_bytes, efforts)
+    # CALL_ONCE runs before the first inference: its layers are listed, and cost an inference nothing.
     if is_once:
         cycles = NO_CYCLES if facts.cycles is not None else None
         facts = _repriced(facts, cycles)._replace(macs=0, efforts=())

@@ -79,6 +79,8 @@ def work_alike() -> tuple[Floats, Floats]:
     alike = np.zeros_like(one_kind)
     for i, a in enumerate(EFFORTS):
         for j, b in enumerate(EFFORTS):
+            # Efforts without a knot have one price whatever the shape: there is no smooth function of shape to deviate
+            # from.
             if a.base == b.base and a.knot:
                 squared = sum((x - y) ** 2 for x, y in zip(a.knot, b.knot, strict=True))
                 alike[i, j] = np.exp(-squared / (2.0 * _ALIKE_OCTAVES**2))
@@ -99,6 +101,7 @@ class Covariances:
     def weighed(self) -> tuple[Floats, Floats, Floats, Floats]:
         """Four times (rows, rows): variances that two rows share, of all prices, a group's, a kind's, a shape's."""
         together, group, effort, shape = (np.zeros((len(self._names[0]),) * 2) for _ in range(4))
+        # Two rows share a level if its key is equal: same runtime, same core, same board, ...
         for names, level, reach in zip(self._names, self._levels, self._reach, strict=True):
             code = np.unique(names, return_inverse=True)[1]
             shared = (code[:, None] == code[None, :]) * np.outer(reach, reach)
@@ -160,6 +163,8 @@ class Covariances:
             own = level.together**2 + level.group**2 * IN_GROUP
             own = own + level.effort**2 * self._one_kind + level.shape**2 * self._alike
             total = total + self.spreads.reach(system, name) ** 2 * own
+        # The physics gives a factor and its uncertainty for every core. Once a row was measured on it, the row says
+        # more.
         if system.core not in self._names[LEVELS.index("core")]:
             total = total + physics().core[system.core][1] ** 2
         return total

@@ -51,6 +51,7 @@ def added(one: Cycles[int], other: Cycles[int]) -> Cycles[int]:
 
 def whole_cycles(cycles: Cycles[float]) -> Cycles[int]:
     """Rounded so that the causes still add up to the total: the sums up to each cause are rounded, not the causes."""
+    # Rounded one by one, three causes of 0.5 cycles would add up to 0 or 3 of a total of 2.
     computed = round(cycles.compute)
     stored = round(cycles.compute + cycles.store)
     total = round(cycles.total)

@@ -97,6 +97,7 @@ _DECLARED = (
 def _refined(declared: _Declared) -> list[Effort]:
     name, group, cause, axes = declared
     shapes: list[tuple[tuple[str, int], ...]] = [()]
+    # The product of all axes: depthwise_mac has 4 widths times 2 sizes of windows, so 8 prices.
     for axis in axes:
         shapes = [(*shape, (axis.feature, knot)) for shape in shapes for knot in axis.knots]
     return [
@@ -156,6 +157,7 @@ class _Shape(NamedTuple):
 def _hats(axis: _Axis, shape: _Shape) -> list[float]:
     """Shares of the knots of an axis, linear in the logarithm between two neighbours, constant beyond the ends."""
     places = [log2(knot) for knot in axis.knots]
+    # In octaves, as the fit has it, and no further than the outermost knots: beyond them nobody measured.
     place = min(max(log2(max(getattr(shape, axis.feature), 1)), places[0]), places[-1])
     shares = [0.0] * len(places)
     for left, (low, high) in enumerate(pairwise(places)):
@@ -178,9 +180,11 @@ def _kernel_rates(shape: _Shape) -> dict[str, WorkRates]:
     """Amounts of each base that this kind of kernel takes, for one of its multiply-accumulates, outputs, ..."""
     kind, in_c, out_c, taps = shape[:4]
     weights = in_c * out_c * taps * shape.weight_bits / 8
+    # Weights that the cache cannot hold are fetched anew for every pair of columns, so per output.
     again = weights / (COLUMNS_AT_ONCE * out_c) if weights > KEPT_BYTES else 0.0
     mac, output, read = (WorkRates(1.0, 0.0, 0.0, 0.0), WorkRates(0.0, 1.0, 0.0, 0.0), WorkRates(0.0, 0.0, 1.0, 0.0))
     once = WorkRates(0.0, 0.0, 0.0, weights)
+    # A dot product of depth 27 runs 6 turns of 4 and 3 single steps: `27 % 4` per output.
     rest = WorkRates(0.0, float(in_c * taps % LANES), 0.0, 0.0)
     call = {"call": WorkRates(0.0, 0.0, 0.0, 1.0)}
     match kind:
@@ -189,6 +193,7 @@ def _kernel_rates(shape: _Shape) -> dict[str, WorkRates]:
             return {"pointwise_mac": mac, "pointwise_output": output} | more | call
         case WorkKind.CONV:
             gathered = {
+                # An element is gathered once for all output channels that use it.
                 "conv_gather": WorkRates(1.0 / out_c, 0.0, 0.0, 0.0),
                 "conv_copy": WorkRates(1.0 / (in_c * out_c), 0.0, 0.0, 0.0),
             }
@@ -213,12 +218,14 @@ def _kernel_rates(shape: _Shape) -> dict[str, WorkRates]:
         case WorkKind.COPY:
             return {"copied_element": output} | call
         case WorkKind.CONTROL:
+            # A tenth of a call: control flow enters no kernel that sets anything up.
             return {"call": WorkRates(0.0, 0.0, 0.0, 0.1)}
 
 
 def _packing(shape: _Shape) -> WorkRates:
     """Elements unpacked or packed for each multiply-accumulate, output and input; none where all have 8 bits."""
     by_mac = UNPACKED_BY_WEIGHT.get(shape.weight_bits, 0.0)
+    # Unpacked once for the columns that share a weight.
     if shape.kind in (WorkKind.POINTWISE, WorkKind.CONV):
         by_mac /= COLUMNS_AT_ONCE
     return WorkRates(by_mac, float(shape.output_bits < 8), float(shape.input_bits < 8), 0.0)

@@ -121,6 +121,7 @@ def emulated_prices(board: Board) -> EmulatedPrices:
     factor = exp(shift) * wait_factor(board)
     evidence = f"{EMULATED_FAMILY}'s kernels were counted in emulation ({emulation().compiler}), and no board has "
     evidence += "confirmed their times yet"
+    # Three sources of doubt that know nothing of each other: the core's factor, the fit itself, the wait states.
     total = hypot(spread, emulation().network_spread, log(wait_factor(board)) / 2)
     return EmulatedPrices(tuple([_price(name).cycles * factor for name in effort_names()]), total, evidence)
 
@@ -132,6 +133,7 @@ def emulated_model() -> EffortModel:
 
 
 def _parts(call: Signature, work: Work) -> Parts:
+    # The measured efforts count by place of the output; work is counted in elements of it.
     amounts, per_place = amounts_of(call), _outputs_of_a_place(call)
     places = work.outputs / per_place if per_place else 0.0
     parts = [(_place(name), amount * places) for name, amount in amounts.a_place]

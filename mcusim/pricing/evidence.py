@@ -126,6 +126,7 @@ def layer_reasons(
         work = _whole(signature)
         kernels = sorted(
             (NearKernel(_octaves(work, own), row) for row, own in _kernels() if _alike(work, own)),
+            # Of kernels that are equally near, one that ran on the same core says more.
             key=lambda near: (near.octaves, near.row.system.core != place.system.core),
         )
         own = _near_own(work, place.system, calibration)
@@ -165,6 +166,7 @@ def _near_layers(work: Work, system: System) -> tuple[NearLayer, ...]:
 def _rank(near: NearLayer, system: System) -> tuple[float, int]:
     """Nearest shape first; among equal ones what shares most with the system."""
     other = near.row.system
+    # A system itself, then the same release anywhere, then the same board, then the same core.
     shared = (other == system) * 8 + (other[:3] == system[:3]) * 4 + (other.board == system.board) * 2
     return round(near.octaves, 2), -(shared + (other.core == system.core))
 
@@ -260,6 +262,8 @@ def interval_reason(amounts: Sequence[float], prices: Coefficients, place: Place
     parts = []
     for work in dict.fromkeys(effort.base for effort in EFFORTS):
         own = np.where([effort.base == work for effort in EFFORTS], shares, 0.0)
+        # The deviation that one kind of work alone would give: measured sums tie the kinds together, so they do not add
+        # up.
         parts.append(Part(work, float(own.sum()), float(own @ prices.covariance @ own) ** 0.5))
     wider = prices.wider_sibling(amounts)
     return IntervalReason(
@@ -270,5 +274,6 @@ def interval_reason(amounts: Sequence[float], prices: Coefficients, place: Place
         prices.scale_at(amounts, variance),
         tuple(sorted([part for part in parts if part.of_time >= _LEAST_SHARE], key=lambda part: -part.deviation)),
         "" if wider is None else f"{wider.version} on {wider.board}",
+        # Whether the interval would be narrower if it did not have to reach the user's own times.
         replace(prices, own_reach=0.0).interval(amounts) != prices.interval(amounts),
     )

@@ -224,6 +224,7 @@ def fit_to_bytes(
         "levels": {name: [_short(value) for value in spreads.levels[name]] for name in LEVELS},
         "spreads": {name: _short(getattr(spreads, name)) for name in _EVERYWHERE},
         "reach": {name: _short(value) for name, value in spreads.runtimes.items()},
+        # Single kernels are scaled apart, and single rows need no name of a network: "" marks them in `Fit.networks`.
         "scales": {known.name.lower(): [_short(value) for value in scales.by_known[known]] for known in Known},
         "factors": {name: [_short(value) for value in pair] for name, pair in scales.by_runtime.items()},
         **({} if own_scale == 1.0 else {"own_scale": _short(own_scale)}),
@@ -261,6 +262,7 @@ def fit_from_bytes(
     Raises ValueError if it is not one of this version.
     """
     document = parse_json(content, _Document)
+    # A fit of other efforts or levels would be read into the wrong columns, so all names must agree.
     names = (document.efforts, list(document.levels), list(document.scales), list(document.spreads))
     own = ([effort.name for effort in EFFORTS], list(LEVELS), [known.name.lower() for known in Known])
     if names != (*own, list(_EVERYWHERE)):

@@ -182,6 +182,7 @@ def find_scales(rows: Sequence[Evidence], fit: Fit, alone: Sequence[Evidence]) -
     guesses = kernels_left_out(rows, alone, fit.spreads)
     kernels = _scale([_miss(i, row, *guesses[row.id]) for i, row in enumerate(alone)])
     by_runtime: dict[str, tuple[float, float]] = {}
+    # Either depends on the other: a runtime that misses by more widens the class that it is in. A few rounds settle it.
     for _ in range(_ROUNDS):
         scales = Scales({known: _scale(_stretched(off[known], known, by_runtime)) for known in Known}, by_runtime)
         by_runtime = _by_runtime(off, scales.by_known)
@@ -206,6 +207,7 @@ def _by_runtime(off: Mapping[Known, Sequence[_Miss]], scales: Mapping[Known, Sca
                     missed.setdefault(miss.runtime, []).append(own)
         for runtime in {miss.runtime for misses in off.values() for miss in misses}:
             own_misses = missed.get(runtime, [])
+            # A few rows of a runtime prove little: their factor is drawn towards 1, half of it at three rows.
             trust = len(own_misses) / (len(own_misses) + _HALF_TRUSTED)
             factors.setdefault(runtime, []).append(max(_quantile(own_misses) ** trust, _LEAST_FACTOR))
     return {runtime: (at_home, elsewhere) for runtime, (at_home, elsewhere) in sorted(factors.items())}
@@ -252,6 +254,7 @@ def _blocks_of_any(*codes: NDArray[np.int64]) -> list[Block]:
     combinations = sorted(set(zip(*[code.tolist() for code in codes], strict=True)))
     blocks = []
     for labels in combinations:
+        # Left out is whatever shares any label with the question; asked is what shares all of them.
         has = [code == label for code, label in zip(codes, labels, strict=True)]
         blocks.append(Block(np.flatnonzero(np.logical_or.reduce(has)), np.flatnonzero(np.logical_and.reduce(has))))
     return blocks
@@ -289,6 +292,7 @@ def kernels_left_out(
     """id -> log cycles and their standard deviation, of operators measured alone, from the rows of other boards."""
     guesses: dict[str, tuple[float, float]] = {}
     for board in sorted({row.system.board for row in alone}):
+        # A fit a board: rows of the board itself must not be seen, and the others are the same for all operators on it.
         fit = fit_rows([row for row in rows if row.system.board != board], spreads)
         here = [row for row in alone if row.system.board == board]
         one_of = {row.system: row for row in here}
@@ -313,6 +317,7 @@ def _scale_of_class(misses: Sequence[_Miss]) -> Scale:
         classes[sum(miss.deviation > edge for edge in _BETWEEN)].append(miss.off)
     everything = [miss.off for miss in misses]
     narrow, middling, wide = [_quantile(part if len(part) >= _ENOUGH else everything) for part in classes]
+    # A scale that fell too fast from one knot to the next would make an unsure time narrower than a sure one.
     middling = max(middling, _least_beside(narrow, 0))
     return Scale(narrow, middling, max(wide, _least_beside(middling, 1)))
 

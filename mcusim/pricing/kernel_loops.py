@@ -51,6 +51,7 @@ def amounts_of(call: Signature) -> Amounts:
     one_place = op.work(call, 1, 1, 0)
     if choice.name == "conv_2d":
         return _convolution(call, one_place)
+    # `depthwise_3x3_s1` and its like: kernels of one size and stride, by the digit behind the underscore.
     if choice.name.startswith("depthwise_") and choice.file.startswith("depthwise_") and choice.name[10].isdigit():
         return _depthwise(call)
     if choice.name == "depthwise_any":
@@ -115,6 +116,7 @@ def _any_depthwise(call: Signature, one: Work) -> Amounts:
     rows, cols = depthwise_windows(call)
     down = _mean_taps(rows, call.output.rows, call.input(0).rows)
     taps = down * _mean_taps(cols, call.output.cols, call.input(0).cols)
+    # A window of one column has no run: its taps are looked up one by one.
     runs = down if cols.kernel > 1 else 1.0
     batch, channels = call.output.shape[0], call.output.channels
     fours = channels // 4 if channels == call.input(0).channels else 0
@@ -226,6 +228,7 @@ def _convolution(call: Signature, one: Work) -> Amounts:
     ]
     blocks = fours + (left > 0)
     is_padded = rows.before + cols.before > 0 or border > 0
+    # A 1x1 convolution without padding needs no columns: the pixels themselves are the matrix.
     if kernel_h == kernel_w == groups == 1 and not is_padded and not rest:
         of_map += [("conv_pixels_block", blocks), ("conv_pixels_word", blocks * words)]
     elif in_c % 4 == 0 and groups * rows.dilation * cols.dilation == 1:
@@ -300,6 +303,8 @@ def _depthwise(call: Signature) -> Amounts:
     _, ring = depthwise_kernel(window.kernel, window.stride, rows, cols)
     a_row: _Efforts = defaultdict(float)
     a_call: _Efforts = defaultdict(float)
+    # Two rows together share loads. So one row costs `alone`, two cost `both`, and `both - alone` is what one more
+    # adds: linear in rows, exact at both.
     if ring.is_of_piece:
         alone = _rows_of_piece(call, ring, 1)
         both = _rows_of_piece(call, ring, 2) if ring.band == 2 else {name: 2 * amount for name, amount in alone.items()}
@@ -331,6 +336,7 @@ def _blocks(call: Signature, ring: Ring, height: int, count: float) -> _Efforts:
     for width in widths:
         blocks = count * (cols // width if width == widths[0] else cols // width % 2)
         words = (kernel + (width - 1) * stride + 1) // 2
+        # Of each loaded word of two inputs: how many of the block's outputs meet it.
         meets = [len([z for z in range(width) if -1 <= 2 * i - z * stride < kernel]) for i in range(words)]
         macs = height * kernel * sum(meets)
         efforts["depthwise_mac"] += channels * blocks * macs
@@ -385,6 +391,7 @@ def _rows_of_map(call: Signature, ring: Ring, a_row: _Efforts, a_call: _Efforts)
     of_map["depthwise_pair"] += whole * bands * pairs
     of_map["depthwise_padding"] += fours * (lines - inside) * ring.words
     of_map["depthwise_move"] += fours * (bands - 1) * max(again, 0) * ring.words
+    # The first lines of the ring are filled once by a whole layer, and once a piece by a cut one: so per call.
     first = min(max(again, 0), inside)  # of a whole layer's lines they are the first; a piece fills them anew
     for into, filled in ((of_map, inside - first), (a_call, first)):
         into["depthwise_line"] += fours * filled

@@ -161,6 +161,8 @@ def _has_ms(parts: Sequence[_Part]) -> bool:
 
 
 def _parts(text: str, where: str) -> Iterator[_Part]:
+    # A log may hold several tables, and text between them. A header starts a new part, and so does MicroProfiler's
+    # text.
     part: _Part | None = None
     for line in records(lines_of(text), where):
         columns = columns_of(line.text)
@@ -272,6 +274,7 @@ class _Reading:
             if not part.are_sums:
                 layers += own
             elif own:
+                # Sums that follow layers are checked against them and dropped; sums alone are all that there is.
                 if any(not other.are_sums and other.rows for other in parts):
                     self._compare_sums(own, layers[first:])
                 first = len(layers)
@@ -296,6 +299,7 @@ class _Reading:
         rows: list[_Row] = [row for row in part.rows if not row.is_total] if is_etdump else []
         for row in part.rows:
             if not row.is_total:
+                # ETDump's total may stand anywhere in its table, MicroProfiler's stands behind its lines.
                 rows += [] if is_etdump else [row]
             elif rows and row.values:
                 yield from self._compare_total(row, rows)
@@ -320,11 +324,13 @@ class _Reading:
             if value < 0:
                 raise InputError(f"{value:g} {unit} is negative", where=place, fix="the counter wrapped: log again")
         seconds = {unit: value / PER_SECOND.get(unit, self.ticks_hz) for unit, value in values.items()}
+        # The finest unit that the row has: ticks are counted, milliseconds are printed rounded.
         best = min(seconds, key=("ticks", "ns", "us", "ms", "s").index)
         if seconds[best] > MOST_SECONDS or 0.0 < seconds[best] < LEAST_SECONDS:
             what = f"{values[best]:g} {best} is no time that a layer takes"
             raise InputError(what, where=place, fix="log again, in cycles, us or ms")
         for unit, other in seconds.items():
+            # A printed millisecond may be rounded to a whole one, so a difference of one is none.
             if abs(other - seconds[best]) > _AGREE * seconds[best] + (1e-3 if unit == "ms" else 1e-6):
                 clock = f" at {self.ticks_hz / 1e6:g} MHz" if best == "ticks" else ""
                 what = f"{values[best]:g} {best} and {values[unit]:g} {unit} are not one time{clock}"

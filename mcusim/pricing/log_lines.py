@@ -77,6 +77,7 @@ def records(lines: Iterable[Line], where: str) -> Iterator[Line]:
     """Lines, those of a quoted cell together. Raises InputError for a quote that does not close."""
     opened: list[Line] = []
     is_table = False
+    # Only a table quotes. In front of one, a lone quote is text that a board printed.
     for line in lines:
         is_table = is_table or columns_of(line.text) is not None
         opened.append(line)
@@ -116,12 +117,14 @@ def columns_of(line: str) -> Columns | None:
 def _columns(cells: Sequence[str], delimiter: str) -> Columns | None:
     names = [cell.lower() for cell in cells]
     op = next((names.index(name) for name in _OP_COLUMNS if name in names), None)
+    # A table with a column `model` holds whole networks: `own.py` reads it.
     if op is None or "model" in names:
         return None
     times: dict[str, int] = {}
     for pattern, unit in _TIME_COLUMNS:
         matching = [place for place, name in enumerate(names) if re.match(pattern, name)]
         if matching:
+            # Of several columns in one unit the median (p50) is taken, as an average includes the first, cold run.
             times[unit] = min(matching, key=lambda place: not names[place].startswith("p50"))
     if not times:
         return None

@@ -89,6 +89,7 @@ class Measurement(NamedTuple):
     @property
     def rounding(self) -> float:
         """Standard deviation of the logarithm that the printed digits leave open."""
+        # Half a unit of the last digit, as the standard deviation of a uniform error: divided by the root of 3.
         decimals = len(self.latency_ms.partition(".")[2])
         return 0.5 * 10.0**-decimals / 3**0.5 / float(self.latency_ms)
 
@@ -234,6 +235,7 @@ def work_of_table(name: str, runtime: Runtime, classes: int | None = None) -> It
     Layers that only compute shapes are not in the tables. Paddings count where the runtime carries them out.
     """
     for row in _tables()[name]:
+        # A runtime that folds paddings runs none: its tables list them all the same.
         if row.op == "PAD" and runtime.rules.folds_padding:
             continue
         if row.op == "FULLY_CONNECTED" and classes is not None:
@@ -319,6 +321,7 @@ def _pad(builder: GraphBuilder, inputs: list[int], row: _Row) -> int:
 
 
 def _elementwise(op: str, builder: GraphBuilder, inputs: list[int], row: _Row) -> int:
+    # The table prints a repeated input once (x + x).
     pair = inputs if len(inputs) > 1 else [inputs[0], inputs[0]]
     return builder.op(op, pair)
 

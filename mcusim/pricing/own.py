@@ -191,6 +191,8 @@ def read_text(path: str | PathLike[str]) -> str:
 def _encoding_of(content: bytes) -> str:
     if content[:2] in (BOM_UTF16_LE, BOM_UTF16_BE):
         return "utf-16"
+    # Text in UTF-16 without a mark shows as zeros in every other byte; which half of the pairs they fill tells the
+    # order.
     half = len(content) // 2
     for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
         if half and content[first::2].count(0) > _WIDE * half:
@@ -216,6 +218,7 @@ def _measured(row: Mapping[str, str | None], file: str, line: int, number: int) 
     if not LEAST_SECONDS <= ms / 1e3 <= MOST_SECONDS:
         raise InputError(f"{ms:g} ms is no time that a network takes", where=where, fix="write milliseconds")
     asked = Asked(graph, program, runtime, board, where)
+    # As `Measurement.rounding`: half of the last digit.
     decimals = len(cells["latency_ms"].partition(".")[2])
     rounding = 0.5 * 10.0**-decimals / 3**0.5 / ms
     return asked.measured(f"{OWN_ROW}{number:03d}", ms * board.clock_hz / 1e3, rounding, line)
@@ -354,6 +357,7 @@ def calibrate(own: Sequence[Measured]) -> tuple[Calibration, list[Change]]:
     fit = join_rows(everything, package.fit)
     first = len(everything) - len(rows)
     names = [row.network for row in rows]
+    # Every network of the file is left out once, so that each time is compared with what the others say of it.
     blocks = [Block(block.out + first, block.asked + first) for block in blocks_of(names)]
     left = leave_out(everything, fit, blocks) if len(blocks) > 1 else None
     measured = networks_of(everything)
@@ -382,6 +386,8 @@ def _own_systems(own: Sequence[Measured], fit: Fit, changes: Sequence[Change]) -
     for system in dict.fromkeys(change.system for change in changes):
         questions = [question for question in _questions(own) if question[0].row.system == system]
         off = [_off(question, fit) for question in questions]
+        # The interval on this board must hold COVERAGE of the user's own times, over all networks and in any that
+        # contradicts itself.
         reach = _held([value for values in off for value in values])
         notes = [sentence for question in questions for sentence in _doubts(question)]
         for question, values in zip(questions, off, strict=True):

@@ -58,6 +58,7 @@ def read_own(path: str | PathLike[str], run: LoggedRun | None = None) -> list[Me
     run: what a log is of. Raises InputError, naming the line, for what is wrong in the file.
     """
     where, text = fspath(path), read_text(path)
+    # A table of networks may have a column `layer`; its first line decides.
     if not is_layer_log(text) and (run is None or _has_table(text)):
         return read_measurements(path)
     if run is None:
@@ -160,6 +161,8 @@ class _Reader:
             alike.setdefault((nodes[node].op, repr(self.works[node])), []).append(node)
         for kin in alike.values():
             times = {node: median([layer.cycles for layer in by_node[node]]) for node in kin}
+            # Of two alike neither is the rule: the quicker one is taken, as a stall makes a layer slower and never
+            # quicker.
             middle = min(times.values()) if len(kin) == 2 else median(times.values())
             for node, cycles in times.items():
                 by = max(cycles / middle, middle / cycles)
@@ -188,6 +191,7 @@ class _Reader:
         by_node = self.asked.expected_cycles()
         expected = [sum(by_node[node] for node in nodes) for nodes, _ in lines]
         timed = [(cycles, *line) for cycles, line in zip(expected, lines, strict=True) if cycles > 0 < line[1].cycles]
+        # Weighted by the expected cycles, so that many small copies do not outvote a few convolutions about the unit.
         ratios = [(layer.cycles / cycles, cycles) for cycles, _, layer in timed]
         middle = _middle(ratios)
         odd = [
@@ -234,12 +238,14 @@ class _Reader:
         at = len(self.asked.graph.nodes)
         for layer in layer_log.layers:
             index = self._next_node(at, layer.op)
+            # Where the network is through and the line would begin it anew, the next inference begins.
             if index is None and self._is_done(at) and self._next_node(0, layer.op) is not None:
                 index = self._next_node(0, layer.op)
                 runs.append([])
             if index is not None and runs:
                 runs[-1].append((index, layer))
                 at = index + 1
+            # Conversions at the border may be logged though the file has none: they count with no node.
             elif layer.op in _CONVERSIONS:
                 runs = runs or [[]]
                 at = 0 if runs == [[]] else at

@@ -60,6 +60,7 @@ def log_cycles_of(core: str, board: Board | None = None) -> tuple[float, ...]:
         return tuple([value + shift for value in known.log_cycles])
     shift += log(wait_factor(board))
     prices = [value + shift for value in known.log_cycles]
+    # With the flash outside, a byte of weights costs what the bus delivers, in cycles of the core.
     delivered = board.flash.bytes_per_second
     if delivered is not None:
         read = log(board.clock_hz / delivered)
@@ -70,6 +71,7 @@ def log_cycles_of(core: str, board: Board | None = None) -> tuple[float, ...]:
 def wait_factor(board: Board) -> float:
     """How much longer everything takes for the flash's wait states (assumption A21). Unknown ones count as none."""
     wait_states = board.flash.wait_states
+    # An instruction cache hides most wait states. Cores with caches have a factor of their own.
     if not wait_states or board.core in _CACHED or board.caches.icache_bytes:
         return 1.0
     return 1.0 + physics().share_per_wait_state * wait_states

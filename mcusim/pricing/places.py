@@ -61,11 +61,14 @@ def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory:
     Raises RuntimeNameError for an option that nobody measured.
     """
     measured = calibration.fit.measured
+    # Of kernels that were measured alone, whole networks say nothing; a version of which there is only that is added
+    # below.
     kin = [system for system in measured if system.runtime == runtime.price_family and measured[system]]
     if not kin:
         return None
     number, _, option = runtime.asked_version.partition("+")
     alone = [system for system in measured if system.runtime == runtime.price_family and not measured[system]]
+    # Asked for by name, a version counts even if only single kernels were timed with it.
     if not any((system.version, system.option) == (number, option) for system in kin):
         kin += [system for system in alone if (system.version, system.option) == (number, option)]
     candidates = [system for system in kin if number in ("", system.version) and system.option == option]
@@ -76,6 +79,7 @@ def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory:
     if is_stand_in:
         candidates = _beside(runtime, number, kin)
     elif not number:
+        # Versions before `current` (a rewrite of the kernels, say) answer only where no later one was measured.
         old = set(runtime.versions[runtime.current :])
         known = set(runtime.versions)
         current = [s for s in candidates if s.version not in old and (s.version in known or s.board == board.name)]
@@ -98,6 +102,7 @@ def find_place(calibration: Calibration, runtime: Runtime, board: Board, memory:
         )
 
     best = max(candidates, key=nearness)
+    # The priced system is the asked board with the version found: the fit then adds what it knows of each level.
     system = System(best.runtime, best.version, best.option, str(board.core), series, board.name, memory)
     sure = system._replace(version=_UNMEASURED) if is_stand_in else system
     is_older = newest is not None and system.version in runtime.versions[runtime.versions.index(newest.version) + 1 :]

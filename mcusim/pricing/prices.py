@@ -86,8 +86,10 @@ class Coefficients:
         total = float(np.add.reduce(parts))
         if not total:
             return Interval(1.0, 1.0)
+        # The delta method: the variance of the log of a sum, from the covariance of the logs of its terms.
         variance = float(parts @ self.covariance @ parts) / total**2
         deviation = sqrt(max(variance, 0.0) + self.row_variance)
+        # Both are at least what is promised: the scaled deviation, and the reach of the user's own times.
         factor = exp(max(NORMAL_QUANTILE * self.scale_at(amounts, variance) * deviation, self.own_reach))
         factor = max([factor, *[sibling.interval(amounts).high for sibling in self.siblings]])
         return Interval(1.0 / factor, factor)
@@ -108,6 +110,7 @@ class Coefficients:
 
     def scale_at(self, amounts: Sequence[float], variance: float) -> float:
         """What the deviation of such a network's time is multiplied with.   variance: that of its prices."""
+        # Emulated prices have no left-out times that a scale could be learned from.
         if self.model is not PUBLISHED:
             return 1.0
         scale = self.kernel_scale if is_alone(amounts) else self.scale
@@ -204,6 +207,8 @@ def price_work(prices: Coefficients, call: Signature, work: Work) -> Cycles[floa
     spent = dict.fromkeys(Cause, 0.0)
     for place, amount in prices.model.parts(call, work):
         spent[prices.model.causes[place]] += amount * prices.cycles[place]
+    # A core that waits for its flash is slowed in whatever it executes, so that share of both causes is shown as
+    # memory.
     waiting = prices.stall_share * (spent[Cause.COMPUTE] + spent[Cause.STORE])
     busy = 1.0 - prices.stall_share
     return Cycles(

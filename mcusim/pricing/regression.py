@@ -92,6 +92,8 @@ class Fit:
         """The prices of any system, measured or not."""
         kernel = self._kernel
         cross = kernel.cross(kernel.meet(system), self.shares)
+        # The posterior mean is the prior mean plus what the rows pull, and the covariance shrinks by what they
+        # determine.
         log_prices = np.asarray(log_physics) + self.pull @ cross
         return Posterior(log_prices, kernel.prior(system) - cross.T @ (self._precision @ cross))
 
@@ -160,6 +162,8 @@ class _Rows:
     def target(self, log_prices: Floats) -> tuple[Floats, Floats]:
         """What the linearised model explains, with mean 0, and the shares that it is linear in."""
         predicted, shares = self.linearised(log_prices)
+        # Linear in log prices around the current ones, so what is left over is measured against the physics, the prior
+        # mean.
         return self.measured - predicted + (shares * (log_prices - self.physics)).sum(axis=1), shares
 
     def weights_at(self, log_prices: Floats) -> Floats:
@@ -190,7 +194,9 @@ class _Rows:
         for _ in range(steps):
             target, shares = self.target(log_prices)
             gram = self.kernel.gram(shares)
+            # Down-weighted rows count as noisier by just that factor.
             noisy = gram[np.ix_(chosen, chosen)] + np.diag(self.variance[chosen] / weights[chosen])
+            # In row space: hundreds of rows against systems times efforts, which are many thousands of unknowns.
             pull = np.linalg.solve(noisy, target[chosen]).astype(np.float64)
             solution = self.physics + self.kernel.moved(chosen, shares[chosen], pull)
             step = solution - log_prices
@@ -228,6 +234,7 @@ def fit_rows(rows: Sequence[Evidence], spreads: Spreads) -> Fit:
     state = _Rows(rows, spreads)
     everyone = np.arange(len(rows))
     weights, log_prices = np.ones(len(rows)), state.physics
+    # Weights and prices depend on each other: found in turn.
     for _ in range(_REWEIGHTS):
         log_prices, *_ = state.solve(everyone, weights, log_prices, _STEPS)
         weights = state.weights_at(log_prices)
@@ -244,6 +251,7 @@ def join_rows(rows: Sequence[Evidence], fit: Fit) -> Fit:
     state, known = _Rows(rows, fit.spreads), len(fit.ids)
     new = np.arange(known, len(rows))
     one_of = {row.system: row for row in rows[known:]}
+    # A new system starts at what its kin say of it, which is nearer than the physics.
     prices = {system: fit.posterior(system, row.log_physics).log_prices for system, row in one_of.items()}
     log_prices = np.concatenate([fit.log_prices, [prices[row.system] for row in rows[known:]]])
     weights = np.concatenate([fit.weights, np.ones(len(new))])

@@ -55,6 +55,7 @@ OF_A_RUNTIME = ("version", "option", "runtime on core", "runtime on series", "sy
 def release_of(system: System) -> tuple[str, str, str]:
     """What was built: runtime, version, option."""
     runtime, version, option = system[:3]
+    # Two unstated versions may be different builds, so each board has its own.
     return runtime, f"{version} on {system.board}" if version == UNSTATED and not option else version, option
 
 

@@ -83,6 +83,7 @@ MEANING = {
 @cache
 def predictions(group: Group = Group.FAMILIES) -> tuple[Prediction, ...]:
     """Every published time that is evidence, or every single operator, predicted without its group."""
+    # Kernels have a fit of their own a board; the other groups are left out of one fit algebraically (`leave_out`).
     if group is Group.KERNELS:
         return tuple(_kernel_predictions())
     rows, calibration = package_evidence(), package_calibration()
@@ -154,6 +155,7 @@ def _prediction(
     earlier: _LogGuess | None,
 ) -> Prediction:
     def shown(guess: _LogGuess) -> Guess:
+        # Mean, low end, high end.
         return Guess(*[exp(guess.mean + side * guess.reach) / row.clock_hz * 1e3 for side in (0, -1, 1)])
 
     return Prediction(
@@ -209,9 +211,12 @@ def _macs_only(rows: Sequence[Evidence], blocks: Sequence[Block]) -> dict[int, _
                 for key in _nearness(rows[i].system):
                     rates.setdefault(key, []).append(rows[i].cycles / macs[i])
         for i in block.asked.tolist():
+            # The nearest level with any row: the system itself, its release on that core, the runtime on it, the core,
+            # everything.
             near = next((rates[key] for key in _nearness(rows[i].system) if key in rates), [1.0])
             mean = fmean(near)
             spread = (sum(log(rate / mean) ** 2 for rate in near) / len(near)) ** 0.5
+            # One row more is as uncertain as those seen, and the mean itself is uncertain by a part of that.
             reach = NORMAL_QUANTILE * max(spread, _LEAST_DEVIATION) * (1.0 + 1.0 / len(near)) ** 0.5
             guesses[i] = _LogGuess(log(mean * max(macs[i], 1.0)), reach)
     return guesses

@@ -107,6 +107,7 @@ def _front(report: Report, graph: Graph, board: Board, runtime: Runtime) -> Fron
         graph,
         profile=board,
         runtime=runtime,
+        # Runtimes that cannot cut get a front too: it shows what patches would save.
         kinds=runtime.cut_stages or frozenset({StageKind.PATCH, StageKind.STREAM}),
         sram_budget_bytes=report.sram.budget_bytes,
     )

@@ -106,6 +106,7 @@ def _emitted(
     report = simulate(graph, profile=board, runtime=CODEGEN_RUNTIME, schedule=schedule, input_place=input_place)
     found_schedule = the_schedule(report.schedule.spec)
     network, _ = network_of(graph, found_schedule, prefix, input_place)
+    # `sources` refuses operators without a kernel in C; that is the more useful answer where both are wrong.
     made = sources(network, goal)  # an operator without a kernel is named before a budget is
     _refuse_what_does_not_fit(report, board)
     if made.arena_bytes != report.sram.peak_bytes:
@@ -121,6 +122,7 @@ def _kit_inputs(graph: Graph, are_drawn: Sequence[bool]) -> list[NDArray[Any]]:
         tensor = graph.tensors[index]
         content = bytearray(tensor.size_bytes)
         for place in range(tensor.size_bytes if is_drawn else 0):
+            # The constants of main.c: a linear congruential generator, of which the upper byte is taken.
             state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
             content[place] = state >> 24
         arrays.append(np.frombuffer(bytes(content), tensor.dtype.unpacked.value).reshape(tensor.shape))

@@ -91,6 +91,7 @@ def plan(
     """
     if isinstance(model, list | tuple):
         given = {"profile": profile, "planner": planner, "input_place": input_place}
+        # `layer` is the default, and means nothing for several networks either way.
         return _shared(model, runtime, pointer_bits, {**given, "schedule": None if schedule == "layer" else schedule})
     graph = the_graph(model)
     board = None if profile is None else the_board(profile)

@@ -116,6 +116,7 @@ def report_of(question: Question) -> Report:
     """The answer to a question. Raises McusimError where it is wrong."""
     settled = question.settled()
     found_with, is_auto = settled.graph.source.schedule, settled.schedule.is_auto
+    # A network that was searched together with its schedule needs that one to fit.
     warnings = settled.warnings
     if settled.schedule == LAYER and found_with not in ("", str(LAYER)):
         warnings += (
@@ -145,9 +146,12 @@ def _best_schedule(question: Question, settled: Settled) -> tuple[Schedule, tupl
     Where none fits: the nearest, and what the stages that the runtime lacks would give.
     """
     runtime = settled.runtime
+    # Budgets above the board's own are allowed here: the question was checked, and this only asks for the best
+    # schedule.
     asked = replace(question, model=settled.graph, runtime=runtime, what_if=True, planner=None, reorder=False)
     schedule, fits = best_schedule(asked, kinds=runtime.cut_stages)
     lacking = sorted(set(StageKind) - runtime.stages)
+    # Stages that the runtime lacks are worth a sentence only if they would make it fit.
     if fits or not lacking or runtime.counted_by:
         return schedule, ()
     wider, would_fit = best_schedule(asked, kinds=set(StageKind) - {StageKind.LAYER})
@@ -163,6 +167,7 @@ def _report(question: Question, settled: Settled) -> Report:
     counting = find_other_counting(convention, runtime)
     where = settled.input_place()
     prices = None if float_reason(graph) else prices_for(runtime, board, question.calibration)
+    # Memory is that of the runtime even where a convention counts: the layers show what runs.
     memory = memory_of(graph, settled.schedule, runtime, where)
     _, program, placement, alive_bytes, _ = memory
     layers, missing, caveats, amounts, macs, cycles = breakdown(
@@ -178,8 +183,10 @@ def _report(question: Question, settled: Settled) -> Report:
     latency, latency_warning = _latency(settled, layers, cycles, amounts, prices)
     energy, energy_warning = _energy(latency, board, settled.power_clock_hz)
     published = graph.source.published
+    # A caveat is of a kernel that nobody has confirmed for such a layer: then whether it runs is not known.
     is_unsure = bool(caveats) and not all(runtime.kernel(node.signature).is_confirmed for node in graph.nodes)
     runs = False if refused else None if is_unsure else firmware_runs(graph, runtime, question.firmware)
+    # A time limit takes part only where one was asked for.
     fits = [sram.fits, flash.fits, *([latency.fits] if budgets.max_ms is not None else [])]
     warnings = (
         *refused,
@@ -228,6 +235,7 @@ def _report(question: Question, settled: Settled) -> Report:
 
 def _verdict(fits: list[bool | None], runs: bool | None) -> Verdict:
     """What the budgets say; nothing where the runtime cannot run the network, as another may run it in less."""
+    # A refused network would still have figures. They say nothing of whether the network fits another runtime.
     if runs is False:
         return Verdict.UNKNOWN
     if False in fits:
@@ -282,6 +290,7 @@ def _latency(
     if prices is None or not_priced:
         basis = Basis.PROVISIONAL if prices is None else prices.basis
         return LatencyInfo(None, None, None, None, basis, limit_ms, None), (f"latency: {not_priced}",)
+    # Rounded layer by layer, so that the layers add up to the total on the page.
     cycles = sum([cycles or 0 for cycles in cycles_of])
     ms = cycles_to_ms(cycles, settled.board.clock_hz)
     interval = prices.interval(amounts)

@@ -94,10 +94,12 @@ def _document(
     together: list[str] = []
     for number, stage in enumerate(program.stages):
         events += _names(number, stage)
+        # More slices than a viewer takes: a stage's pieces are then shown as one slice a step.
         whole = sum([_count(step) for step in stage.steps]) > max(limit, len(stage.steps))
         if whole:
             together.append(_stage_name(number, stage))
         tracks = [_track(memory, stage, step, prices, next(alive), whole) for step in stage.steps]
+        # What earlier stages used is gone from the budget of later ones.
         limit -= sum([len(track.pieces) for track in tracks])
         events += _stage_events(number, stage, tracks, clock)
     other = {"model": program.graph.name, "board": board.name, "clock_hz": str(board.clock_hz), "runtime": runtime.name}
@@ -152,6 +154,7 @@ class _Clock:
         return _microseconds(start_ns), _microseconds(self._ns() - start_ns)
 
     def _ns(self) -> int:
+        # Both ends are rounded, and the duration is their difference: one slice begins where the last one ends.
         return round(self.cycles * 1e9 / self.clock_hz)
 
 
