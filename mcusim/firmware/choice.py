@@ -181,7 +181,9 @@ _CHOOSERS: dict[str, Chooser] = {
 
 def _operands(signature: Signature) -> tuple[Stored, ...]:
     """Constants that a kernel reads as an operand like another: neither parameters nor shapes and axes."""
+    # Where weights are computed, they are operands like the activations: the kernel reads all of them in place.
     read: Collection[int] = _READS_CONSTANTS.get(signature.op, ())
+    # With constant weights the layer's own tables hold what is learned; only the operands beside them can be constants.
     if signature.op in _WEIGHTED and not signature.input(1).is_constant:
         read = _WEIGHTED[signature.op]
     return tuple(

@@ -80,10 +80,12 @@ def code_bytes_of(signatures: Iterable[Signature], modes: Iterable[Collection[Mo
             is_wide = choice.name == "sum" and signature.output.dtype is DType.INT16
             names["sum_16" if is_wide else choice.name] = None
             if is_depthwise or choice.name == "conv_2d":
+                # Without weights nobody knows whether a channel needs 64 bits: the usual way is assumed.
                 ways[choice.name].update(known or (_usual(signature),))
     kernels = {name: _kernel_bytes(name, ways[name]) for name in names}
     if any(_FAST_DEPTHWISE.fullmatch(name) for name in names):
         kernels["ring"] = code_sizes().shared["ring"]
+    # Kernels of either list call the 64-bit routine, which is linked once.
     if any(Mode.CAREFUL in of_kernel for of_kernel in ways.values()) or not names.keys().isdisjoint(_CALLS_CAREFULLY):
         kernels["careful"] = code_sizes().shared["careful"]
     return {"interface": INTERFACE_BYTES, "calls": calls, **kernels}

@@ -22,6 +22,7 @@ from mcusim.firmware.calls import write_call
 from mcusim.firmware.choice import STACK_BOUND_BYTES, choose
 from mcusim.firmware.kernel_files import environment, kernel_files
 from mcusim.firmware.steps import Memory, SpanTables, StepText, row_bytes
+from mcusim.firmware.tables import Mode
 from mcusim.firmware.text import array, comment
 from mcusim.graph import ABSENT, DType, Flow, Graph, Signature
 from mcusim.lowering.staging import resized
@@ -89,6 +90,7 @@ def memory_of(network: Network) -> Memory:
 def _texts(network: Network, memory: Memory, tables: SpanTables) -> Iterator[tuple[Stage, list[StepText]]]:
     index = 0
     for stage in network.program.stages:
+        # Stages of a subgraph that initialises run on the host, at code generation; those never entered need no text.
         if not _is_run(network.program, stage):
             index += len(stage.steps)
             continue
@@ -115,6 +117,7 @@ def _texts(network: Network, memory: Memory, tables: SpanTables) -> Iterator[tup
                 written,
                 f"{network.name}_external",
             )
+            # A step that nobody reads and that keeps nothing has no effect: it is named, and not called.
             if all(view == ABSENT for view in step.writes) and step.signature.op not in _WRITES_NOTHING:
                 text.lines.clear()
             else:
@@ -238,6 +241,7 @@ def _stage_function(network: Network, number: int, stage: Stage, texts: Sequence
 
 def _step_lines(network: Network, text: StepText) -> list[str]:
     title = _title(network.graph, text)
+    # A piece may have nothing to do in some iterations (a map smaller than its grid): the call is then skipped.
     conditions = []
     for spans, by_rows in ((text.step.rows, True), (text.step.cols, False)):
         if any(span.length == 0 for span in spans):
@@ -283,13 +287,11 @@ def _prefixed(text: str, name: str) -> str:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-_MODES = ("RISING_8", "RISING", "SIGNED_8", "SIGNED", "CAREFUL")
-
-
 def sources(network: Network, goal: Goal = Goal.SPEED) -> Sources:
     """NAME.h, NAME.c and the kernels. Raises ModelError for a step without a kernel in C."""
     if any(choose(step.signature) is None for step in _own_steps(network.program)):
         raise _without_kernel(network.program)
+    # The text is made under a name of our own and renamed at the end: a user's name may begin like the kernels' prefix.
     asked, network = network.name, replace(network, name=_OWN)
     name, memory = network.name, memory_of(network)
     tables = SpanTables(name)
@@ -304,6 +306,7 @@ def sources(network: Network, goal: Goal = Goal.SPEED) -> Sources:
     output_homes = [_output_home(network, memory, home, arrays) for home in network.program.outputs]
     modes = frozenset(mode for text in texts if text.choice.name == "conv_2d" for mode in text.modes)
     by_file: dict[str, set[str]] = {"base.h": set()}
+    # A kernel file is generated for the union of what the layers ask of it.
     for text in texts:
         for file in text.includes:
             by_file.setdefault(file, set()).update(text.modes)
@@ -341,7 +344,7 @@ def sources(network: Network, goal: Goal = Goal.SPEED) -> Sources:
         "kernels": list(kernels),
         "stack_bytes": STACK_BOUND_BYTES,
         "is_small": goal is Goal.SIZE,
-        "modes": hex(sum(1 << i for i, mode in enumerate(_MODES) if mode in modes)),
+        "modes": hex(sum(1 << i for i, mode in enumerate(Mode) if mode in modes)),
     }
     out = {f"{asked}.h": render("model.h.j2", **values), f"{asked}.c": render("model.c.j2", **values)}
     out |= {f"kernels/{file}": text for file, text in kernels.items()}
@@ -360,6 +363,7 @@ def _first_values(network: Network, arrays: dict[str, NDArray[Any]]) -> list[str
     lines = []
     for number, (variable, first) in enumerate(zip(network.program.variables, network.first_values, strict=True)):
         to = f"{network.name.upper()}_BYTES + {network.offsets[variable.buffer]}"
+        # Bytes that are all alike are filled; only others need an array in flash.
         values = set(first)
         if len(values) <= 1:
             lines.append(f"memset({to}, {values.pop() if values else 0}, {len(first)});")

@@ -42,6 +42,7 @@ def _kernel_text(file: str, modes: frozenset[str]) -> str:
     template = environment().from_string((folder / "depthwise.h.j2").read_text(encoding="utf-8"))
     variants = {"RISING_8": "rising", "CAREFUL": "careful"}
     chosen = {variants.get(mode, "signed") for mode in modes}
+    # The width in the ring's geometry is only told apart below four columns: narrow pieces have kernels of their own.
     ring = ring_geometry(kernel, stride, 2 if match[4] else 4, band)
     return template.render(
         guard=file.removesuffix(".h").upper(),
@@ -87,6 +88,7 @@ def _weight_pairs(kernel: int, stride: int) -> list[tuple[int, int]]:
     """Weights of a row that lie side by side, in an order that has those which meet one word of inputs together."""
     even = [(i, i + 1) for i in range(0, kernel - 1, 2)]
     if stride == 2:
+        # Stride 2 meets the taps in pairs (0,1), (2,3), ...; with stride 1 odd outputs meet (1,2), (3,4), ... as well.
         return even + ([(kernel - 1, kernel)] if kernel % 2 else [])
     odd = [(i, i + 1) for i in range(1, kernel - 1, 2)]  # as they meet odd outputs
     return [even[0], *(pair for both in zip_longest(even[1:], odd) for pair in both if pair is not None)]
@@ -123,6 +125,7 @@ def _row_block(kernel: int, stride: int, ring: Ring, cols: int) -> list[str]:
     for all columns; two of them at once where registers hold the weights of both."""
     per_row = ring.weight_words // kernel
     order = _weight_pairs(kernel, stride)
+    # Weights of two kernel rows at once where six registers hold them: the rest are sums, inputs and addresses.
     height = 2 if 2 * per_row <= 6 else 1
     words = (kernel + (cols - 1) * stride + 1) // 2
     products = [_product(kernel, stride, i, z) for i in range(words) for z in range(cols)]
@@ -176,6 +179,7 @@ def _row(kernel: int, stride: int, ring: Ring, word: int, row: int, half: int, r
         return f"w{index}" if ring.keeps_weights else f"w[{index}]"
 
     lines = []
+    # With stride 1 a kernel row meets two rows of outputs in turn: its weights stay in registers for the second.
     if is_carried and row < kernel:
         first = row * per_row + used[0]
         names = [f"k{slot}{row % 2}" for slot in range(len(used))]
@@ -222,6 +226,7 @@ def kernel_files(modes: Mapping[str, Collection[str]]) -> dict[str, str]:
         if file in text_of:
             return
         text = _kernel_text(file, frozenset(modes.get(file, ())))
+        # Depth first, so that what is included stands before what includes it.
         for included in re.findall(r'^#include "([^"]+)"', text, re.MULTILINE):
             visit(included)
         text_of[file] = text

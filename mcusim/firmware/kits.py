@@ -74,6 +74,7 @@ def refuse_without_kit(board: Board) -> None:
 
 def _inputs(network: Network, board: Board, made: Sources) -> list[_Input]:
     steps = sum(1 for _ in network.program.body())
+    # An external input is given from RAM while that lasts, so that it may hold drawn bytes; from flash it is zeros.
     free_bytes = board.sram_budget_bytes - made.arena_bytes - STACK_BOUND_BYTES - 4 * steps - MARGIN_BYTES
     described = []
     for index, home in enumerate(network.program.inputs):

@@ -158,6 +158,8 @@ class StepText:
     def scratch(self) -> str:
         """The step's working memory."""
         roles = {role for role, _ in self.choice.scratch}
+        # Planned scratch may hold more than this kernel's roles: weights beneath an output, for one, are no working
+        # memory.
         buffers = [use.buffer for use in self.step.scratch if use.role in roles]
         return self.at(self.memory.offsets[buffers[0]]) if buffers else "0"
 
@@ -203,6 +205,7 @@ class StepText:
     def _start(self, index: int, by_rows: bool) -> str:
         """The first row or column that a view holds."""
         view = self.program.views[index]
+        # A view that holds the tensor whole begins at row and column 0; a line buffer does so along its rows.
         if view.kind in ENTIRE or (view.kind is ViewKind.LINES and by_rows):
             return "0"
         writer = self.written.get(index)
@@ -211,6 +214,7 @@ class StepText:
 
     def span(self, spans: tuple[Span, ...], by_rows: bool, part: str) -> str:
         """`first` or `count` of the interval of this iteration."""
+        # Equal in all iterations, it is a number in the text, and needs no table.
         values = [span.start if part == "first" else span.length for span in spans]
         if len(set(values)) == 1:
             return literal(values[0])

@@ -90,14 +90,18 @@ def channel_table(
     multiplier = np.broadcast_to(stage.scaling.multiplier, (channels,)).astype(np.int64)
     shift = np.broadcast_to(stage.scaling.shift, (channels,)).astype(np.int64)
     bias, bound = accumulator.bias.astype(np.int64), accumulator.bound.astype(np.int64)
+    # The sums of a channel lie within bias - products and bias + products, whatever the inputs are.
     products = bound - np.abs(bias)
     ends = bias - products, bias + products
     fits = (ends[0] >= -(1 << 31)) & (ends[1] < 1 << 31)
     inner = [np.where(fits, end, 0) for end in ends]
     lowest, highest = (_staged(end, multiplier, shift, stage) for end in inner)
+    # If both ends of the range give one output, all sums between them do: the function is monotonic.
     is_constant = (fits & (lowest == highest)) | (multiplier == 0)  # of a multiplier of 0 sums may wrap as they like
     is_dead = is_constant & (shift <= 0) & (weights_zero_point == 0)
     weights = np.where(is_dead.reshape(-1, *[1] * (weights.ndim - 1)), 0, weights).astype(np.int64)
+    # A dead channel becomes weights of 0 and a bias whose fast requantisation (multiplier 1/2, shift -1) is that
+    # output.
     bias = np.where(is_dead, 4 * (lowest - stage.zero_point), bias)
     multiplier, shift = np.where(is_dead, 1 << 30, multiplier), np.where(is_dead, -1, shift)
     bound = np.where(is_dead, 4 * 256, bound)
@@ -106,6 +110,7 @@ def channel_table(
     is_careful = ~_is_fast(bound, multiplier, shift, stage)
     weights = weights + weights_zero_point
     if folds_zero_point:
+        # sum(w * (x - z)) = sum(w * x) - z * sum(w), so the kernel multiplies stored inputs.
         sums = weights.astype(np.int64).reshape(channels, -1).sum(axis=1)
         bias = bias - accumulator.input_zero_point * sums
     return ChannelTable(

@@ -74,6 +74,7 @@ def array(name: str, values: NDArray[Any]) -> str:
     kind = TYPES[flat.dtype.str[1:]]
     lines, line = [], ""
     for element in _elements(flat):
+        # Eight columns are left for the indentation and the separator.
         if len(line) + len(element) > 112:
             lines.append(line.rstrip())
             line = ""

@@ -106,7 +106,6 @@ def _emitted(
     report = simulate(graph, profile=board, runtime=CODEGEN_RUNTIME, schedule=schedule, input_place=input_place)
     found_schedule = the_schedule(report.schedule.spec)
     network, _ = network_of(graph, found_schedule, prefix, input_place)
-    # `sources` refuses operators without a kernel in C; that is the more useful answer where both are wrong.
     made = sources(network, goal)  # an operator without a kernel is named before a budget is
     _refuse_what_does_not_fit(report, board)
     if made.arena_bytes != report.sram.peak_bytes:

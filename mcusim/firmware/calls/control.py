@@ -51,6 +51,7 @@ def write_while(s: StepText) -> None:
     given, outputs = _places(s)
     (condition, asks), (body, runs) = _parts(s)
     sizes = [s.graph.tensors[tensor].size_bytes for tensor in s.graph.nodes[s.step.node].outputs]
+    # A WHILE of no rounds answers its inputs.
     s.lines += _copies(s, zip(outputs, given, sizes, strict=True))
     turn = [*_given(s, body, outputs), runs, *_answered(s, body, outputs)]
     s.lines += [*_given(s, condition, outputs), asks]

@@ -94,7 +94,9 @@ def _matrix(s: StepText, p: PreparedConv2D | PreparedDepthwiseConv2D, table: Cha
     groups = kind.channels // group_c
     runs, length = segments((kernel_h, kernel_w), kind.channels, group_c, p.cols.dilation)
     first = table.weights if table.weights.shape[0] == out_c else np.moveaxis(table.weights, 3, 0)
+    # Depthwise weights are stored with the output channels last (1HWO), convolutions' first (OHWI).
     by_group = first.reshape(groups, out_c // groups, -1)
+    # One group after the other, as the kernel walks through them.
     words = np.concatenate([matrix_words(rows, runs, length) for rows in by_group])
     if s.choice.name == "fully_connected":
         _pixel(s, table, words, p)
@@ -247,6 +249,7 @@ def _without_weights(s: StepText) -> object:
         raise refused(s, "of such weights")
     kinds = s.step.signature.inputs
     made_up = [np.zeros(0) if kind is None else np.zeros(kind.shape, kind.dtype.unpacked.value) for kind in kinds]
+    # A trial with weights of zeros: all that depends on scales only comes out as it will for the real ones.
     return late.prepared(made_up, is_trial=True)
 
 

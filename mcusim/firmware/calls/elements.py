@@ -111,6 +111,7 @@ def _broadcast_pieces(s: StepText, function: str, shapes: Sequence[tuple[int, ..
     in_size, size = s.kind(0).dtype.bits // 8, s.output.dtype.bits // 8
     channels = s.output.channels
     sources = [s.map_in(0), s.map_in(1)]
+    # Both operands as wide as the output: a row of pixels is one contiguous run in each of them.
     target = s.map_out()
     row, rows, col, cols = s.region()
     by_row = all(shape[2:] == tuple(s.output.shape[2:]) for shape in shapes)
@@ -166,10 +167,13 @@ _HALF = (1 << 30, 0)
 def _sum_fast(s: StepText, p: PreparedSum) -> bool:
     """The fast kernel, where shapes are equal and the arithmetic is plain."""
     pairs = [(int(scaling.multiplier), int(scaling.shift)) for scaling in p.scalings]
+    # In TFLite one of the two scalings is always exactly one half (the larger of both scales). The fast kernel shifts
+    # instead of multiplying by it.
     first = 0 if pairs[0] == _HALF else 1
     second = 1 - first
     stage = p.stage
     shift = int(stage.scaling.shift)
+    # The fast way needs a right shift for the other operand and for the sum, each within 32 bits.
     fits = pairs[first] == _HALF and -30 <= pairs[second][1] <= 0 and -22 <= shift <= -1
     if p.sign < 0 or s.output.dtype is not DType.INT8 or not fits or s.kind(0).shape != s.kind(1).shape:
         return False
@@ -386,6 +390,7 @@ def write_convert(s: StepText) -> None:
     source, target = s.kind(0).dtype, s.output.dtype
     match s.prepared:
         case FromReal(scale, zero_point, lowest, highest):
+            # A hexadecimal float is exact: the compiler reads the very bits that the executor computed with.
             number = f"{float(np.float32(scale)).hex()}f"
             head = f"{C_TYPES[target]}, {number}, {literal(zero_point)}, {literal(lowest)}, {literal(highest)}"
             each_run(s, lambda a, out, n: f"mcu_quantize({head}, {a}, {out}, {n})")

@@ -131,6 +131,7 @@ def _move(
 ) -> None:
     """Elements of a box, whose axes have steps in elements."""
     size = s.output.dtype.bits // 8
+    # An empty box has no axes, and nothing to copy.
     axes = merged_axes(sizes, [to, source]) if product(sizes) else []
     if not axes:
         return
@@ -218,6 +219,7 @@ def _late_slice(s: StepText) -> None:
     steps, size, known = steps_of(source.shape), source.dtype.bits // 8, s.constant(1)
     base, begin, width = s.whole(0), "" if known is not None else s.whole(1), s.kind(1).dtype.bits // 8
     s.lines.append("int32_t start = 0;")
+    # A start outside is moved inside, as in the executor: nothing is ever read beyond the input.
     for axis, (whole, length, step) in enumerate(zip(source.shape, shape, steps, strict=True)):
         if known is not None:
             first = str(int(known.reshape(-1)[axis]))
@@ -295,6 +297,7 @@ def write_pad(s: StepText) -> None:
         s.call("mcu_place", s.define("mcu_place_layer", fields), s.map_in(0), target)
         return
     target, steps = s.whole_output(), steps_of(s.output.shape)
+    # The frame is filled whole, then the inner box is copied over it.
     s.call("mcu_fill", target, literal(value), size, s.output.elements)
     start = sum(before * step for before, step in zip(p.before, steps, strict=True))
     _move(s, kind.shape, steps, steps_of(kind.shape), s.whole(0), plus(target, start, size))
@@ -322,6 +325,7 @@ def write_picks(s: StepText) -> None:
     p = cast(Picks, s.prepared)
     s.include("pick.h")
     size, out = s.output.dtype.bits // 8, s.output
+    # Places are stored as uint16.
     if len(out.shape) > 4 or max(out.shape) > 65535:
         raise refused(s, f"to shape {out.shape}")
     places = [

@@ -29,6 +29,7 @@ def write_lstm(s: StepText) -> None:
     table = s.store("table", SIGMOID_TABLE.astype(np.uint16))
     cell = s.graph.tensors[s.tensor(STATES[1])].quantization
     assert cell is not None, "preparing it asked for a scale"
+    # Of the cell state's scale, a power of two, only the exponent counts: it becomes a shift in front of the tanh.
     shift = 12 + checked_log2(cell.scales[0])[0]
     pairs = {"forget": p.forget_scaling, "input": p.input_scaling, "hidden": p.hidden_scaling}
     layer = s.define(

@@ -83,6 +83,7 @@ def write_reduce(s: StepText) -> None:
     offset -= (offset >> 31) << 32
     no_stage = {"multiplier": 0, "shift": 0, "zero_point": 0, "lowest": 0, "highest": 0}
     fields = stage_fields(stage) if stage is not None else no_stage
+    # The usual case, a global mean over rows and columns, has a kernel that reads pixel after pixel.
     is_pixels = p.axes == (1, 2) and kind.shape[0] == 1 and len(kind.shape) == 4 and kind.dtype is DType.INT8
     if is_pixels and p.reduction in (Reduction.MEAN, Reduction.SUM):
         layer = s.define(
@@ -131,6 +132,7 @@ def write_batch_matmul(s: StepText) -> None:
     )
     leading, size = out[:-2], s.output.dtype.bits // 8
     sources, target = (s.whole(0), s.whole(1)), s.whole_output()
+    # Matrices of a batch are unrolled: one call each, as the leading axes of either operand may stretch.
     for number, place in enumerate(np.ndindex(*leading) if leading else [()]):
         offsets = [_matrix_offset(shape, leading, place) for shape in (a, b)]
         s.call(

@@ -171,6 +171,7 @@ def merged_axes(shape: Sequence[int], steps: Sequence[Sequence[int]]) -> list[tu
             continue
         if merged:
             count, before = merged[-1]
+            # Two axes are one where a step along the outer is just `size` steps along the inner, for every operand.
             if all(old == new * size for old, new in zip(before, of_axis, strict=True)):
                 merged[-1] = (count * size, tuple(of_axis))
                 continue

@@ -45,6 +45,7 @@ def segments(kernel: tuple[int, int], in_c: int, group_c: int, col_dilation: int
     """How a window lies in memory: (number of contiguous runs of input elements, elements of each)."""
     kernel_h, kernel_w = kernel
     if group_c == in_c and col_dilation == 1:
+        # Without groups or dilation a row of the window is one run of memory: kernel_w pixels side by side.
         return kernel_h, kernel_w * in_c
     return kernel_h * kernel_w, group_c
 
@@ -98,6 +99,7 @@ def _matrix(signature: Signature) -> KernelChoice:
     words, rest = column_depth(runs, length)
     per_group = _even(out_c // groups)
     stored = (Stored("weights", 4, groups * per_group * (words + rest) // 4), *_table(groups * per_group))
+    # A 1x1 convolution of one pixel is a dense layer, and that kernel needs no columns.
     if groups == 1 and kernel_h == kernel_w == 1 and output.rows * output.cols == 1:
         return KernelChoice("fully_connected", "fully_connected.h", (), stored)
     columns_bytes = 2 * COLUMN_PIXELS * (words + rest)
@@ -245,6 +247,8 @@ def depthwise(signature: Signature) -> KernelChoice | None:
     if dtypes(signature) != (DType.INT8, DType.INT8, DType.INT8):
         return None
     channels = signature.input(1).shape[3]
+    # One input channel: a depthwise convolution with a multiplier is a plain one, and the matrix product serves it
+    # better.
     if channels > signature.input(0).channels == 1:
         return _matrix(signature)
     stored = (Stored("weights", 1, signature.input(1).elements), *_table(channels))

@@ -24,6 +24,7 @@ __all__ = [
 
 def move(signature: Signature) -> KernelChoice | None:
     kinds = {kind.dtype.bits for kind in signature.outputs}
+    # Elements that share bytes cannot be copied one by one.
     return KernelChoice("move", "move.h") if all(bits >= 8 and bits % 8 == 0 for bits in kinds) else None
 
 
