@@ -94,8 +94,6 @@ def lstm(signature: Signature) -> KernelChoice | None:
     if source.dtype not in (DType.INT8, DType.INT16) or not all(
         signature.has(i) for i in (*range(1, 9), *range(12, 16))
     ):
-        # Weights of the input gate may be missing (coupled gates), or have another rank: such cells have no kernel
-        # here.
         return None
     if len(signature.input(1).shape) != 2:
         return None
