@@ -100,6 +100,7 @@ def _compiled(function: Callable[..., Any], compile_: Callable[[bool], Any]) -> 
     """`compile_(whether to cache)`. A damaged cache is dropped and made again; if that fails too, nothing is kept."""
     with _lock, _own_cache() as caches:
         _announce(function, caches)
+        # Twice: a damaged file is deleted and made again; if even that cannot be kept, the code lives in memory only.
         if caches:
             for attempt in ("damaged", "impossible"):
                 try:
@@ -134,6 +135,7 @@ class Native:
 
     @property
     def address(self) -> int:
+        # Looked at again under the lock: another thread may have compiled it meanwhile.
         if self._compiled is None:
             with _lock:
                 if self._compiled is None:

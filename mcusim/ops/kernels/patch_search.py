@@ -157,6 +157,7 @@ def tabulate_stages(
     col_lengths = np.zeros((MOST_PIECES, 4), np.int64)
     inside, saved, most, sizes, homes, planned = bytes_in
     entries = np.zeros(len(steps) + 1)
+    # Every piece beyond the first enters each kernel once more: this is what a finer grid costs at least.
     for time in range(len(steps)):  # what a further entry costs at least, rounded
         entries[time + 1] = entries[time] + max(rates[time, 6] - 1.0, 0.0)
     row_shares, col_shares = np.empty((_INTERVALS, 2), np.int64), np.empty((_INTERVALS, 2), np.int64)
@@ -171,18 +172,23 @@ def tabulate_stages(
         bound, end, crossing_bytes, copies, latest = ends[number]
         is_needed[:] = False
         high, wide = min(most_grid, steps[end - 1, 0]), min(most_grid, steps[end - 1, 1])
+        # Over the layers that every worthwhile stage to this end has in it, whatever the grid.
         between = max(entries[end] - entries[latest], 0.0)
         count, left = 0, 0
         for row in range(high):
             for col in range(wide):
                 at_row[count], at_col[count] = row, col
                 held[count], cycles[count] = least_held_bytes, 0.0
+                # Left out at once: grids that lose more by their entries alone, and mirrors of grids that are named
+                # first.
                 if ((row + 1) * (col + 1) - 1) * between <= most_extra and not (is_mirrored and row > col):
                     alive[left] = count
                     left += 1
                 count += 1
         leaving_bytes, layer_cycles = 0, 0.0
+        # Backwards, as in `staging.Sweep`: what later steps need of a storage is known when its writer is reached.
         for time in range(end - 1, -1 if copies or not has_copy else 0, -1):
+            # No grid is left that is within the limits: stages that start earlier take no less.
             if not steps[time, 7] or left == 0:
                 break
             last = max(steps[time, 5], time)
@@ -205,6 +211,7 @@ def tabulate_stages(
             if leaves and steps[time, 1] != col_size:
                 col_size = steps[time, 1]
                 _share_out(col_size, col_shares)
+            # Lengths are worked out only for the ways that a remaining grid uses.
             is_row[:] = False
             is_col[:] = False
             for place in range(left):
@@ -246,6 +253,7 @@ def tabulate_stages(
                     computed_rows, computed_cols = rows[0], cols[0]
                     size_rows, size_cols = rows[2], cols[2]
                 places, calls = computed_rows * computed_cols, rows[1] * cols[1]
+                # In the order of operations of `step_costs.cycles_of`, so that the sums agree to the last bit.
                 spent = rates[time, 3] * (places * rates[time, 0])
                 spent = spent + rates[time, 4] * (places * rates[time, 1])
                 spent = spent + rates[time, 5] * (places * rates[time, 2])
@@ -269,6 +277,7 @@ def tabulate_stages(
                         beneath_bytes = min(home_bytes, homes[taker, grid]) if is_read else 0
                         twice = beneath_bytes if planned[taker, grid] > 0 else home_bytes
                         saved[taker, grid] = twice if sizes[taker, grid] <= home_bytes else 0
+                # The fullest step from here to the end, from the last step whose bytes have changed: as `Tally.most`.
                 peak = 0
                 for step in range(changed, time - 1, -1):
                     peak = inside[step, grid] - saved[step, grid]
@@ -286,6 +295,7 @@ def tabulate_stages(
             if takes:
                 taken_from[taker] = position
             first = start_at[time]
+            # A stage without a layer that must be cut is never better than its layers.
             if first < 0 or must_before[bound] == must_before[first]:
                 continue
             pair = filled
@@ -360,6 +370,8 @@ def cheapest_way(
         row = rows_to[bound]
         while row < rows_to[bound + 1]:
             first, is_copied = table[row, 0], table[row, 3]
+            # Under an external input a first stage copies it just where the runtime would; other first stages do not
+            # exist.
             goes = first > 0 or (stage_first and is_copied == (is_external and copies_to[bound]))
             best, best_live, best_cycles = -1, 0, np.inf
             while row < rows_to[bound + 1] and table[row, 0] == first and table[row, 3] == is_copied:
@@ -373,11 +385,13 @@ def cheapest_way(
             if best < 0 or not goes:
                 continue
             for used in range(most_stages):
+                # Ties go to the later row: rows of one end are sorted so that a longer stage comes later.
                 cycles = reached[used, first] + (best_cycles + cycles_before[first])
                 is_equal = cycles == reached[used + 1, bound] and taken[used + 1, bound] >= 0
                 if cycles < reached[used + 1, bound] or is_equal:
                     reached[used + 1, bound] = cycles
                     taken[used + 1, bound] = best
+    # The fewest stages of equal cost: `argmin` takes the first.
     used = int(np.argmin(reached[:, bounds]))
     if not reached[used, bounds] < np.inf:
         return -1

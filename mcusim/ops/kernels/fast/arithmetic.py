@@ -90,6 +90,7 @@ def _sum_run(sign: int) -> Callable[..., None]:
         def scaled(address: Value, k: Sequence[Value]) -> Value:
             x = b.sext(e.load(NARROW, address), VI32)
             # k: slope, fraction, offset, extra, sign mask, half, right shift
+            # x * m / 2**11, put together from an integer and a fraction: exact in 32 bits, see `_affine`.
             high = b.add(b.add(b.mul(x, k[0]), k[3]), b.ashr(b.add(b.mul(x, k[1]), k[2]), const(VI32, 16)))
             sign = b.and_(b.ashr(high, const(VI32, 31)), k[4])
             return b.ashr(b.add(b.add(high, k[5]), sign), k[6])
@@ -302,6 +303,7 @@ def _rows(runs: Runs) -> tuple[dict[int, int], int]:
     # Three rows of 64 elements with one shared input are one row of 192, if nothing lies between the other rows.
     if rows > 1 and length < ROW_BYTES and len(shared_by_all) == 1 and sorted(pitches) == [0, length, length]:
         [repeated] = shared_by_all
+        # As many rows as make ROW_BYTES; the last run has what is left over.
         times = min(rows, -(-ROW_BYTES // length))
         length, last = times * length, ((rows - 1) % times + 1) * length
         rows = -(-rows // times)
@@ -372,6 +374,7 @@ def _sum(prepared: PreparedSum) -> _Node:
 
 
 def _product(prepared: PreparedProduct) -> _Node:
+    # Products of int8 values less their zero points: at most 255 * 255, so no operand needs more than int32.
     largest, other = (_largest(prepared.operands, k, prepared.zero_points[k]) for k in range(2))
     zeros, stage = constant(np.array(prepared.zero_points, np.int32)), prepared.stage
     return _Node(multiply, zeros, *_parameters(stage, largest * other))

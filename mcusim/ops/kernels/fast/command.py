@@ -115,6 +115,7 @@ def feature_map(array: Array, image: int, origin: tuple[int, int], dtype: type[n
     if (channels > 1 and array.strides[3] != 1) or (array.shape[2] > 1 and array.strides[2] != channels):
         raise Declined("its pixels are not packed")
     pitch = array.strides[1]
+    # Back from the first element that is held to where row 0, column 0 would lie: kernels count from there.
     base = address_of(array) + image * array.strides[0] - origin[0] * pitch - origin[1] * channels
     return FeatureMap(base, pitch, channels)
 
@@ -137,6 +138,7 @@ class Runs(NamedTuple):
 
 def rows_of(*arrays: Array) -> list[Runs]:
     """Arrays of one shape as few runs of elements that follow one another in all of them. Raises Declined."""
+    # Axes of one place say nothing about how elements follow each other.
     shape = arrays[0].shape
     dims = [(size, tuple(a.strides[axis] for a in arrays)) for axis, size in enumerate(shape) if size != 1]
     steps = tuple(a.itemsize for a in arrays)
@@ -151,6 +153,7 @@ def rows_of(*arrays: Array) -> list[Runs]:
             merged[0] = (size * merged[0][0], merged[0][1])
         else:
             merged.insert(0, (size, strides))
+    # More pieces than that would cost more in commands than the plain kernel takes.
     if len(merged) > 2 or (len(merged) == 2 and merged[0][0] > 16):
         raise Declined("it lies in too many pieces")
     # Two axes are left at most: the inner one are the rows of a command, the outer one is unrolled into commands.

@@ -109,6 +109,7 @@ def conv(command: int, workspace: int) -> None:
                 field(command, ZERO),
             )
             if not VNNI:
+                # The raw bytes lie first; the widened ones begin at the next cache line behind them.
                 base = (workspace + height * row_bytes + 127) & ~63
             convert(base, workspace, height * row_bytes)
         whole = count == band  # the last band may have fewer rows: it has offset tables of its own
@@ -240,9 +241,11 @@ def encode_product(
     )
     band = out_rows.length
     if not geometry.in_place:  # else all input is copied before anything is written
+        # As many output rows as the fetched input rows fit into BAND_BYTES: (band - 1) * stride + reach rows of input.
         fitting = (BAND_BYTES // (HELD * row_bytes) - rows.reach) // rows.stride + 1
         band = min(band, max(BAND_PIXELS // wide, 1), max(fitting, 1))
     size = 1 if VNNI else 2
+    # The last band has 1 to `band` rows, so it is never empty.
     last = (out_rows.length - 1) % band + 1
     tap_off = [
         ((t // product.across) * rows.dilation * row_bytes + (t % product.across) * cols.dilation * c) * size

@@ -80,9 +80,12 @@ def _output_row(command: int, mixed: int, out: int) -> None:
                 run_whole(x, tap_off, taps, w, p, out + start, wide, pixel * 4, pixel, post)
             else:
                 run_partial(x, tap_off, taps, w, p, out + start, wide, pixel * 4, pixel, post, min(left, BLOCK))
+        # Where the weights repeat with a period of `blocks` blocks, block k serves elements k, k + blocks, k + 2
+        # blocks, ...
         elif start < total:
             step = blocks * BLOCK
             times = (total - start) // step
+            # What is left behind the last whole step may be a whole block, part of one, or nothing.
             left = total - start - times * step
             if left >= BLOCK:
                 times += 1
@@ -130,6 +133,7 @@ def depthwise(command: int, workspace: int) -> None:
                 first = top + g * GROUP * dilation * row_bytes
                 last = kernel_h - 1 - g * GROUP
                 step = dilation * row_bytes
+                # Kernel rows beyond the last one are given its own row again: their weights are 0.
                 interleave(
                     first,
                     first + min(1, last) * step,
@@ -213,6 +217,7 @@ def _pack(prepared: PreparedDepthwiseConv2D, turned: bool) -> _Packed:
     if turned:
         kernel_h, kernel_w = kernel_w, kernel_h
     groups = -(-kernel_h // GROUP)
+    # One channel more than there are, of zeros: lanes behind the last channel read it.
     padded = np.zeros((groups * GROUP, kernel_w, channels + 1), group_type())
     padded[:kernel_h, :, :channels] = layer.weights.T.reshape(kernel_h, kernel_w, channels)
     period = channels // math.gcd(channels, BLOCK)
@@ -251,6 +256,7 @@ def _encode(
     band = out_rows.length
     if not in_place:  # else all input is copied before anything is written
         band = min(band, max((BAND_BYTES // row_bytes - rows.reach) // rows.stride + 1, 1))
+    # By phase: column q of the kernel lies in phase q % stride, at place q // stride of it.
     distances = [
         g * piece_bytes + ((q % cols.stride) * per_phase + q // cols.stride) * pixel * 4
         for g in range(groups)

@@ -51,6 +51,7 @@ def interleave(e: Emit, r0: Value, r1: Value, r2: Value, r3: Value, to: Value, b
             pairs = [(e.unpack(r[0], r[1], low=low), e.unpack(r[2], r[3], low=low)) for low in (True, False)]
         else:
             r = [part(e.add(row, at)) for row in (r0, r1)]
+            # A byte over a byte of zeros, shifted down by eight, is the byte as int16, sign and all.
             zero, eight = const(VI8, 0), const(VI16, 8)
             pairs = [
                 (
@@ -81,6 +82,7 @@ class _Run(NamedTuple):
 def _blocks(e: Emit, run: _Run, at: Value, count: int, step: Value) -> list[Value]:
     """`count` blocks of outputs, `step` bytes of interleaved rows apart, packed."""
     sums = [list(run.bias) for _ in range(count)]
+    # A kernel of three columns is common, and its weights stay in registers for the whole row.
     if run.fixed:
         for distance, weights in run.fixed:
             for k in range(count):

@@ -102,6 +102,7 @@ def requant(bias: Integers, multiplier: Integers, shift: Integers, lowest: Integ
         requantize(np.where(wraps, end, sums << np.where(wraps, 0, left)), multiplier, -right)
         for end, sums in ((INT32_MIN, lowest), (INT32_MAX, highest))
     )
+    # Results rise with sums, so equal ends mean one result in between.
     dead = (first == last) & (np.abs(first) < 1 << 20)
     if (wraps & ~dead).any():
         raise Declined("its sums leave 32 bits")
@@ -143,6 +144,7 @@ def weighted(accumulator: Accumulator, weights: NDArray[Any]) -> Weighted:
     flat, bias, zero = weights.astype(np.int64) * sign[:, None], accumulator.bias * sign, accumulator.input_zero_point
     if flat.max(initial=0) > 127 or flat.min(initial=0) < -128:
         raise Declined("its weights, less their zero point and times the sign of their factor, are wider than int8")
+    # Each product by itself at its least and its most: the exact range of the sum, over all inputs there are.
     ends = flat * (-128 - zero), flat * (127 - zero)
     lowest, highest = bias + np.minimum(*ends).sum(1), bias + np.maximum(*ends).sum(1)
     fold = zero + (128 if HOST.vnni else 0)
@@ -177,6 +179,7 @@ def channel_order(channels: int, simple: bool) -> NDArray[np.int64]:
     """Channel of each lane of each vector: blocks of four in block order, the last one to three as they follow."""
     rows: list[int] = []
     n = 0
+    # Whole blocks are packed four vectors at a time, which leaves their bytes in block order.
     while simple and channels - n > 3 * L:
         rows += [n + channel for channel in block_order()]
         n += BLOCK

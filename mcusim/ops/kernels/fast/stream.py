@@ -102,6 +102,7 @@ class Stream:
         """Forget images of what this step changes, and remember one that it makes."""
         planned = step.iteration.step
         changed = {*planned.writes, *planned.updates}
+        # A tensor that changes is no image any more, and nothing is an image of it.
         for view in changed:
             for image in (view, *self._images_of.pop(view, ())):
                 source, _ = self._images.pop(image, (ABSENT, None))
@@ -116,6 +117,7 @@ class Stream:
     def _image(self, step: Step) -> tuple[int, Array] | None:
         """Which of a step's two inputs is an image of the other, and its table."""
         planned = step.iteration.step
+        # A piece that is padded past the border holds elements of which no table was asked.
         if len(planned.reads) != 2 or planned.rows != planned.computed_rows or planned.cols != planned.computed_cols:
             return None
         for position in (0, 1):
@@ -184,6 +186,7 @@ class StreamRunner:
             word for batch, home in (*inward, *outward) for word in (address_of(batch), home.nbytes, address_of(home))
         ]
         table = np.array(ports, np.int64)
+        # Compiled code cannot be interrupted: Ctrl-C is looked at between two portions.
         for first in range(calls.start, calls.stop, CALLS_AT_ONCE):
             end = min(first + CALLS_AT_ONCE, calls.stop)
             run_calls(*self._call, address_of(table), len(inward), len(outward), first, end)

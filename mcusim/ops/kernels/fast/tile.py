@@ -114,6 +114,8 @@ def _sums(
             weights = [e.load(VI32, here, n * VBYTES) for n in range(nr)]
             b.store(e.add(here, nr * VBYTES), next_weights)
             for m in range(mr):
+                # Four activations of one pixel in every lane: each lane multiplies them by the weights of its own
+                # channel.
                 group = e.splat(e.load(I32, e.add(at[m], k)), L)
                 for n in range(nr):
                     b.store(e.dot(b.load(sums[n][m]), group, weights[n]), sums[n][m])
@@ -140,6 +142,7 @@ def _column(nr: int, height: int) -> Tile:
         mask: int,
     ) -> None:
         m = 0
+        # Four or five rows that are left go through a tall tile as well: it computes its last row more than once.
         while rows - m > 3:
             tall(a_base, a_off + 8 * m, tap_off, taps, steps, w, p, c_base, c_off + 8 * m, post, mask)
             m += height
@@ -174,6 +177,7 @@ def gemm(
     n = 0
     while channels > n:
         left = channels - n
+        # Parameters of the long form take so many registers that only one vector of channels fits beside them.
         vectors = min((left + L - 1) // L, 4 if simple != 0 else 1)
         if vectors == 4:
             mask = _ALL if left >= BLOCK else (1 << left) - 1

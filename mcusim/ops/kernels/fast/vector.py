@@ -220,6 +220,7 @@ class Emit:
         step: a power of two.
         """
         step = step or L
+        # A power of two, so that count // step and count % step are a shift and a mask.
         whole, left = self.b.lshr(count, self.i(step.bit_length() - 1)), self.b.and_(count, self.i(step - 1))
         with self.loop(whole) as k:
             at = self.mul(k.index, step)
@@ -272,8 +273,10 @@ class Emit:
             """Its lower half, sign and all: of factors too, or LLVM takes the slow multiply of whole 64 bits."""
             return b.ashr(b.shl(x, half), half)
 
+        # Even and odd lanes are multiplied apart, as a product of two int32 needs a lane of 64 bits.
         even = b.add(b.mul(lower(pairs), lower(m_even)), c_even)
         odd = b.add(b.mul(b.ashr(pairs, half), lower(m_odd)), c_odd)
+        # Of each product only the upper half counts: those of the even lanes and of the odd ones take turns.
         upper = [k + 1 if k % 2 == 0 else L + k for k in range(L)]
         high = self.shuffle(b.bitcast(even, VI32), b.bitcast(odd, VI32), upper)
         sign = b.ashr(sums, const(VI32, 31))
@@ -301,7 +304,10 @@ class Emit:
         words = "avx512.pack%s.512" if L == 16 else "avx2.pack%s"
         to16, to8 = f"llvm.x86.{words % 'ssdw'}", f"llvm.x86.{words % 'sswb'}"
         halves = [
-            self.call(f"llvm.sadd.sat.v{2 * L}i16", VI16, self.call(to16, VI16, v[k], v[k + 1]), zero) for k in (0, 2)
+            # Zero points are added while sums have 16 bits: saturation there cuts off only what the clamp would cut off
+            # too.
+            self.call(f"llvm.sadd.sat.v{2 * L}i16", VI16, self.call(to16, VI16, v[k], v[k + 1]), zero)
+            for k in (0, 2)
         ]
         packed = self.clamp(self.call(to8, VI8, *halves), low, high)
         if not natural:
