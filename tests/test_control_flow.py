@@ -21,6 +21,8 @@ from mcusim.frontends.tflite import parse_tflite
 from mcusim.graph import Graph
 from mcusim.lowering.lower import lower
 from mcusim.pricing.prices import step_work
+from mcusim.render.front import front_lines
+from mcusim.render.text import ASCII
 from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.choosing import why_not
 from mcusim.runtimes.refusals import missing_kernels
@@ -337,6 +339,28 @@ def test_a_cut_stage_before_a_subgraph_is_explained(seed: int, schedule: str) ->
     assert (stage.kind, stage.nodes) == (schedule.partition(":")[0], (0, 0))
     assert stage.once_macs + stage.recomputed_macs == computed
     assert stage.once_macs == 9 * 3 * 100 * WIDTH
+
+
+BEHIND = {0: "layer@3+patch:2x2@2", 1: "layer@5+patch:2x2@2"}
+AROUND = {0: "patch:2x2@1+layer@2+stream:1@2", 1: "stream:2@1+layer@4+patch:1x2@2"}
+
+
+@pytest.mark.parametrize("seed", [0, 1], ids=["loop", "choice"])
+@pytest.mark.parametrize("schedules", [BEHIND, AROUND], ids=["behind", "before and behind"])
+def test_stages_cut_behind_a_subgraph_are_explained_and_printed(seed: int, schedules: dict[int, str]) -> None:
+    """What `patch` says once it has chosen: numbers of the stage that is cut, not of one that a subgraph has parted."""
+    graph, runtime = read(convolved_network(seed)), RUNTIMES["mcusim"]
+    front = search(graph, profile="stm32f410", runtime="mcusim")
+    point = replace(front.points[0], schedule=parse_schedule(schedules[seed]))
+    story = explain(front, point)
+    program = lower(graph, point.schedule, runtime.rules, point.input_place)
+    cut = [stage for stage in program.stages if stage.is_cut]
+    last = len(graph.nodes) - 1
+    assert [stage.nodes for stage in story.stages] == ([] if schedules is BEHIND else [(0, 0)]) + [(last - 1, last)]
+    for told, stage in zip(story.stages, cut, strict=True):
+        assert told.once_macs + told.recomputed_macs == sum(step_work(step).macs for step in stage.steps)
+    shown = "\n".join(line.plain for line in front_lines(front, story, 100, ASCII))
+    assert all(stage.spec in shown for stage in story.stages)
 
 
 @pytest.mark.slow
