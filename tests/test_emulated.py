@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mcusim
 from mcusim import zoo
@@ -12,7 +14,7 @@ from mcusim.boards import load_board
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.graph import Padding
 from mcusim.pricing.emulated import effort_names, emulated_model, emulation
-from mcusim.pricing.kernel_loops import amounts_of
+from mcusim.pricing.kernel_loops import amounts_of, mean_sources, mean_taps
 from mcusim.pricing.prices import coefficients, price_work, step_work
 from mcusim.published.tables.firmware import (
     EmulatedNetwork,
@@ -20,11 +22,36 @@ from mcusim.published.tables.firmware import (
     firmware_document,
     predicted_instructions,
 )
+from mcusim.region import Window
 from mcusim.report import Basis
 from mcusim.runtimes import RUNTIMES
 
 MCUSIM = RUNTIMES["mcusim"]
 RUNS = emulated_networks()
+
+
+SMALL = st.integers(1, 9)
+WINDOW = st.builds(Window, SMALL, SMALL, dilation=SMALL, before=st.integers(-3, 9), after=st.just(0))
+
+
+@given(WINDOW, st.integers(0, 9), st.integers(0, 12))
+def test_taps_inside_are_counted_without_walking_them(window: Window, outputs: int, size: int) -> None:
+    places = product(range(outputs), range(window.kernel))
+    inside = sum(0 <= at * window.stride + tap * window.dilation - window.before < size for at, tap in places)
+    assert mean_taps(window, outputs, size) == pytest.approx(inside / (outputs or 1), abs=0)
+
+
+@given(WINDOW, st.integers(0, 9), st.integers(0, 12))
+def test_sources_under_taps_are_counted_without_walking_them(window: Window, outputs: int, size: int) -> None:
+    places = product(range(size), range(window.kernel))
+    under = sum(0 <= source * window.stride + tap - window.before < outputs for source, tap in places)
+    assert mean_sources(window, outputs, size) == pytest.approx(under / (outputs or 1), abs=0)
+
+
+def test_a_window_of_two_thousand_million_taps_is_priced_at_once() -> None:
+    """A hostile file took minutes: every tap was asked whether it is inside."""
+    window = Window(kernel=2**31 - 1, stride=3, dilation=7, before=10**9, after=0)
+    assert mean_taps(window, outputs=1000, size=2000) == pytest.approx(2000 / 7, rel=1e-2)
 
 
 def identity(run: EmulatedNetwork) -> str:

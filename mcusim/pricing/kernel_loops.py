@@ -29,7 +29,7 @@ from mcusim.ops.shared.windows import SIGNATURES_KEPT
 from mcusim.ops.transpose_conv import scatter_windows
 from mcusim.region import Span, Window
 
-__all__ = ["Amounts", "amounts_of"]
+__all__ = ["Amounts", "amounts_of", "mean_sources", "mean_taps"]
 
 _Efforts = dict[str, float]
 """How much of each effort, by name."""
@@ -98,7 +98,7 @@ def _dense(call: Signature, one: Work) -> Amounts:
 def _tap_by_tap(kernel: str, call: Signature, one: Work) -> Amounts:
     """int16 maps: one output after the other, every tap asked whether it is inside."""
     rows, cols = conv_windows(call) if kernel == "conv_2d_16" else depthwise_windows(call)
-    taps = _mean_taps(rows, call.output.rows, call.input(0).rows) * _mean_taps(
+    taps = mean_taps(rows, call.output.rows, call.input(0).rows) * mean_taps(
         cols, call.output.cols, call.input(0).cols
     )
     outputs, area = float(one.outputs), rows.kernel * cols.kernel
@@ -114,8 +114,8 @@ def _tap_by_tap(kernel: str, call: Signature, one: Work) -> Amounts:
 def _any_depthwise(call: Signature, one: Work) -> Amounts:
     """Taps inside alone, four channels at a time where each has an input of its own. A column of taps is one run."""
     rows, cols = depthwise_windows(call)
-    down = _mean_taps(rows, call.output.rows, call.input(0).rows)
-    taps = down * _mean_taps(cols, call.output.cols, call.input(0).cols)
+    down = mean_taps(rows, call.output.rows, call.input(0).rows)
+    taps = down * mean_taps(cols, call.output.cols, call.input(0).cols)
     # A window of one column has no run: its taps are looked up one by one.
     runs = down if cols.kernel > 1 else 1.0
     batch, channels = call.output.shape[0], call.output.channels
@@ -141,8 +141,8 @@ def _scattered(kernel: str, call: Signature, one: Work) -> Amounts:
     """Of every output, the taps that have an input under them."""
     rows, cols = scatter_windows(call)
     source = call.input(2)
-    met = _mean_sources(rows, call.output.rows, source.rows)
-    inside = met * _mean_sources(cols, call.output.cols, source.cols)
+    met = mean_sources(rows, call.output.rows, source.rows)
+    inside = met * mean_sources(cols, call.output.cols, source.cols)
     outputs = float(one.outputs)
     a_place = (
         (f"{kernel}_place", float(call.output.shape[0])),
@@ -154,34 +154,63 @@ def _scattered(kernel: str, call: Signature, one: Work) -> Amounts:
     return _amounts(kernel, a_place)
 
 
-def _mean_sources(window: Window, outputs: int, size: int) -> float:
+def mean_sources(window: Window, outputs: int, size: int) -> float:
     """How many taps of an output have an input under them, in the mean."""
-    under = 0
-    for tap in range(window.kernel):
-        behind = tap - window.before  # input `source` lies under this tap of output `source * stride + behind`
-        under += _multiples(window.stride, size, -behind, outputs - 1 - behind)
-    return under / (outputs or 1)
-
-
-def _multiples(step: int, count: int, least: int, most: int) -> int:
-    """How many of 0, step, 2 step, ... (`count` of them) lie in [least, most]."""
-    return max(min(most // step, count - 1) - max(-(-least // step), 0) + 1, 0)
-
-
-def _mean_taps(window: Window, outputs: int, size: int) -> float:
-    """How many taps of a window lie inside, in the mean."""
-    inside = 0
-    for tap in range(window.kernel):
-        behind = tap * window.dilation - window.before
-        inside += _multiples(window.stride, outputs, -behind, size - 1 - behind)
+    # Input `source` lies under tap `tap` of output `source * stride + tap - before`.
+    inside = _pairs_within(size, window.stride, window.kernel, 1, window.before, outputs)
     return inside / (outputs or 1)
+
+
+def mean_taps(window: Window, outputs: int, size: int) -> float:
+    """How many taps of a window lie inside, in the mean."""
+    inside = _pairs_within(outputs, window.stride, window.kernel, window.dilation, window.before, size)
+    return inside / (outputs or 1)
+
+
+def _pairs_within(places: int, stride: int, taps: int, dilation: int, before: int, size: int) -> int:
+    """How many pairs (place, tap) have 0 <= place * stride + tap * dilation - before < size.
+
+    A file may say a window of 2^31 taps, so they are not walked one by one.
+    """
+    if min(places, taps, size) <= 0:
+        return 0
+    reach = places, stride, taps, dilation
+    return _pairs_up_to(before + size - 1, *reach) - _pairs_up_to(before - 1, *reach)
+
+
+def _pairs_up_to(most: int, places: int, stride: int, taps: int, dilation: int) -> int:
+    """How many pairs (place, tap) have place * stride + tap * dilation <= most."""
+    if most < 0:
+        return 0
+    some = min(most // dilation + 1, taps)  # taps that lie under one place at least
+    under_all = most - (places - 1) * stride
+    whole = min(under_all // dilation + 1, taps) if under_all >= 0 else 0
+    # Tap `some - 1` lies under 1 + (most - (some - 1) * dilation) // stride places; each tap before under more.
+    left = most - (some - 1) * dilation
+    return whole * places + (some - whole) + _floor_sum(some - whole, stride, dilation, left)
+
+
+def _floor_sum(count: int, divisor: int, step: int, first: int) -> int:
+    """The sum of (first + step * i) // divisor for i in 0 .. count - 1, in as many turns as Euclid's algorithm takes.
+
+    The quotients count the points of a grid under a line. Whole multiples of the divisor are taken off, and what is
+    left is counted along the other axis, where the line has the inverse slope.
+    """
+    total = 0
+    while count > 0:
+        total += count * (count - 1) // 2 * (step // divisor) + count * (first // divisor)
+        step, first = step % divisor, first % divisor
+        highest = first + step * count
+        count, first = divmod(highest, divisor)
+        step, divisor = divisor, step
+    return total
 
 
 def _pool(kernel: str, call: Signature, one: Work) -> Amounts:
     """Four channels at a time, but for averages of many inputs; then what is left of them."""
     rows, cols = pool_windows(call)
-    taps_down = _mean_taps(rows, call.output.rows, call.input(0).rows)
-    taps = taps_down * _mean_taps(cols, call.output.cols, call.input(0).cols)
+    taps_down = mean_taps(rows, call.output.rows, call.input(0).rows)
+    taps = taps_down * mean_taps(cols, call.output.cols, call.input(0).cols)
     channels, batch = call.output.channels, call.output.shape[0]
     is_average = kernel == "average_pool_2d"
     fours = channels // 4 if not is_average or rows.kernel * cols.kernel <= 255 else 0
@@ -241,7 +270,7 @@ def _convolution(call: Signature, one: Work) -> Amounts:
     else:
         area = kernel_h * kernel_w
         inside, over = pixels * (1.0 - border), pixels * border * area
-        taps = _mean_taps(rows, call.output.rows, call.input(0).rows) * _mean_taps(
+        taps = mean_taps(rows, call.output.rows, call.input(0).rows) * mean_taps(
             cols, call.output.cols, call.input(0).cols
         )
         of_map += [("conv_any_border_run", pixels * border * runs)]

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stderr
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +49,8 @@ Array = NDArray[Any]
 Random = np.random.Generator
 
 SECONDS_ALLOWED = 2.0
+SECONDS_UNTIL_HUNG = 40.0
+"""Kernels are compiled at their first use, which may take some of it."""
 MEMORY_ALLOWED_BYTES = 256 << 20
 """What --max-memory says; the process itself may take 1 GiB more than it has, and no more."""
 SENTENCE_CHARACTERS = 2000
@@ -67,6 +71,10 @@ class Fault(Exception):
     def __init__(self, kind: str, details: str = "") -> None:
         super().__init__(f"{kind}: {details}" if details else kind)
         self.kind, self.details = kind, details
+
+
+class _Hung(BaseException):
+    """A stage that would not end; no handler of mcusim's catches it."""
 
 
 class Answer(NamedTuple):
@@ -109,13 +117,15 @@ def answer(content: bytes, rng: Random, *, enter: Enter = lambda _: None, use_ju
         enter(name)
         started = time.process_time()
         try:
-            with rooms_made_by(rooms.make), memory_limit(MEMORY_ALLOWED_BYTES):
+            with rooms_made_by(rooms.make), memory_limit(MEMORY_ALLOWED_BYTES), _ended_after(SECONDS_UNTIL_HUNG):
                 stage(subject)
         except McusimError as error:
             refused[name] = str(error)
             faults += [(f"{name}: sentence", str(error)[:300])] * (not _is_sentence(error))
         except Fault as fault:
             faults.append((f"{name}: {fault.kind}", fault.details))
+        except _Hung:
+            faults.append((f"{name}: hangs", traceback.format_exc(limit=-12)))
         except Exception as error:  # the very thing that is looked for
             faults.append((f"{name}: {_place(error)}", traceback.format_exc(limit=-12)))
         seconds = time.process_time() - started
@@ -126,6 +136,22 @@ def answer(content: bytes, rng: Random, *, enter: Enter = lambda _: None, use_ju
             rooms.forget()
     rooms.forget()
     return Answer(refused, faults, subject.counts)
+
+
+@contextmanager
+def _ended_after(seconds: float) -> Iterator[None]:
+    """Raise `_Hung` inside after so many seconds of processor time: a hang is a fault with its place, not a wait."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise _Hung
+
+    before = signal.signal(signal.SIGPROF, end)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def _is_sentence(error: McusimError) -> bool:
