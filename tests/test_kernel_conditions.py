@@ -222,7 +222,7 @@ def test_scales_without_a_zero_point_of_every_operator() -> None:
     assert sum(bool(trial.answer.runs) for trial in trials) > 100
 
 
-@pytest.mark.parametrize("op", QUANTISED[:4])
+@pytest.mark.parametrize("op", [*QUANTISED[:4], "UNIDIRECTIONAL_SEQUENCE_LSTM"])
 def test_scales_lie_along_the_axis_that_the_file_names(op: str) -> None:
     """TFLM takes them for those of output channels whatever axis that is, as long as it has as many elements."""
     why = [trial.why for trial in refused(op, r"input 1 a scale a channel along \d")]

@@ -207,6 +207,7 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
                 variable(19),
                 lstm_states,
             ),
+            numbers=tuple(along_named_axis(weights, INT8, INT16) for weights in range(1, 9)),
             prepared=(_lstm("any any", "float32|int16"),),
         ),
         # Windows
