@@ -61,7 +61,7 @@ DELIBERATE = MappingProxyType(
 )
 """Where TFLM runs on bytes that mean something else, and mcusim refuses: (operator, kind of variant) -> why."""
 
-MEANINGLESS = ("TFLM writes past the end", "by scales that nothing sets")
+MEANINGLESS = ("TFLM writes past the end", "by scales that nothing sets", "and the kernel needs one above 0")
 """Refusals of what TFLM may go through all the same, with answers that mean nothing, or over memory of others."""
 
 DATA = MappingProxyType(

@@ -14,10 +14,23 @@ import pytest
 
 pytest.importorskip("tflite_micro", reason="the tflite-micro wheel is not installed (extra `oracles`)")
 
-from kernel_conditions import Said, Trial, Variant, all_mixtures, all_variants, disagreement, idle, other_bytes, tried
+from kernel_conditions import (
+    NOBODYS,
+    Said,
+    Trial,
+    Variant,
+    all_mixtures,
+    all_variants,
+    disagreement,
+    idle,
+    other_bytes,
+    tried,
+)
 from operator_lines import networks, parse
 from tflm_judge import Question, judge
 
+from mcusim import execute
+from mcusim.errors import ModelError
 from mcusim.frontends.tflite import parse_tflite
 from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.refusals import refusals_of
@@ -214,12 +227,39 @@ def test_scales_without_a_zero_point_are_no_quantisation(op: str) -> None:
 
 
 @pytest.mark.slow
-def test_scales_without_a_zero_point_of_every_operator() -> None:
-    chosen = [each for each in all_variants() if each.network.label.endswith("without zero point")]
+def test_operands_without_a_scale_of_every_operator() -> None:
+    """TFLM computes with scale 0, and so does exec. Where it divides by it, neither verdict nor exec has an answer."""
+    chosen = [each for each in all_variants() if each.network.label.endswith(("without zero point", "without scale"))]
     trials = list(tried(chosen))
     assert differences(trials) == []
-    assert sum(trial.said is Said.REFUSED for trial in trials) > 20
-    assert sum(bool(trial.answer.runs) for trial in trials) > 100
+    assert sum(trial.said is Said.REFUSED for trial in trials) > 100
+    both = [trial for trial in trials if trial.answer.runs and trial.said is Said.RUNS]
+    assert len(both) > 300
+    unanswered = [trial.variant.network.label for trial in both if other_bytes(trial) is None]
+    known = ("float32", "CUSTOM:", *NOBODYS)  # whose answers need more than a scale
+    assert [label for label in unanswered if not any(name in label for name in known)] == []
+
+
+SCALELESS = {
+    "MUL int8[1,4,4,3]@ int8[1,4,4,3] > int8[1,4,4,3]": "",
+    "RELU int8[1,4,4,3]@ > int8[1,4,4,3]": "",
+    "FULLY_CONNECTED int8[1,8]@ int8[4,8]=@0.02 > int8[1,4] | FullyConnectedOptions": "",
+    "MUL int8[1,4,4,3] int8[1,4,4,3] > int8[1,4,4,3]@": "the output has no scale, and the kernel needs one above 0",
+    "RELU int16[1,4,4,3] > int16[1,4,4,3]@": "the output has no scale, and the kernel needs one above 0",
+    "DIV int8[1,4,4,3] int8[1,4,4,3]@ > int8[1,4,4,3]": "input 1 has no scale, and the kernel needs one above 0",
+}
+
+
+@pytest.mark.parametrize(("line", "sentence"), SCALELESS.items(), ids=[line.split(" >")[0] for line in SCALELESS])
+def test_verdict_and_execution_agree_about_operands_without_a_scale(line: str, sentence: str) -> None:
+    [trial] = list(tried([Variant(line.split()[0], "itself", parse(line))]))
+    assert trial.answer.runs
+    if sentence:
+        assert sentence in trial.why
+        with pytest.raises(ModelError, match=r"has no scale, and .* divides by it"):
+            execute(parse_tflite(parse(line).content(), name="one", where="one"), parse(line).feeds())
+    else:
+        assert (trial.said, other_bytes(trial)) == (Said.RUNS, "")
 
 
 @pytest.mark.parametrize("op", [*QUANTISED[:4], "UNIDIRECTIONAL_SEQUENCE_LSTM"])

@@ -74,6 +74,7 @@ def call_of(graph: Graph, index: int, signature: Signature, numerics: Numerics) 
         tuple(_typed(graph.tensors[t], kind) for t, kind in zip(node.outputs, signature.outputs, strict=True)),
         where_of(graph, index),
         numerics,
+        graph.source.file_bytes is not None,
     )
 
 

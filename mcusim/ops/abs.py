@@ -12,7 +12,7 @@ from mcusim.arithmetic.quant import Integers, rescale, scaling
 from mcusim.errors import ModelError
 from mcusim.graph import DType
 from mcusim.ops.registry import Call, register
-from mcusim.ops.shared.accumulators import per_tensor, rounding_of, unsupported
+from mcusim.ops.shared.accumulators import per_tensor, per_tensor_to_divide_by, rounding_of, unsupported
 from mcusim.ops.shared.elementwise import unary
 from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary, stored_values
 
@@ -22,7 +22,8 @@ __all__ = ["ABS"]
 def _results(call: Call, values: Integers) -> NDArray[Any]:
     """Equal scales need no factor. The bound of the output's type is all that clamps.   Source: TFLM elementwise.cc."""
     source, output = call.input(0), call.outputs[0]
-    (scale, zero_point), (out_scale, out_zero_point) = per_tensor(call, source), per_tensor(call, output)
+    scale, zero_point = per_tensor(call, source)
+    out_scale, out_zero_point = per_tensor_to_divide_by(call, output)
     if source.dtype is DType.INT16 and (zero_point or out_zero_point):
         what = "int16 tensors have a zero point other than 0"
         raise ModelError(what, where=call.where, fix="quantise the network again")

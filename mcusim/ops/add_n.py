@@ -13,7 +13,15 @@ from mcusim.arithmetic.quant import Scaling, scaling
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, OpDef, WorkKind, register
-from mcusim.ops.shared.accumulators import OutputStage, constant_of, output_stage, per_tensor, rounding_of, unsupported
+from mcusim.ops.shared.accumulators import (
+    OutputStage,
+    constant_of,
+    output_stage,
+    per_tensor,
+    per_tensor_to_divide_by,
+    rounding_of,
+    unsupported,
+)
 from mcusim.ops.shared.arithmetic import below_one
 from mcusim.ops.shared.elementwise import element_work
 from mcusim.ops.shared.operands import operand, refusal
@@ -63,7 +71,7 @@ def _prepare(call: Call) -> PreparedAddN:
     if len(quantizations) > 1:
         raise ModelError("its inputs have different scales", where=call.where, fix="quantise the network again")
     (scale, zero_point), rounding = quantizations.pop(), rounding_of(call)
-    factor = below_one(call, 2 * scale / ((1 << HEADROOM_BITS) * per_tensor(call, output)[0]))
+    factor = below_one(call, 2 * scale / ((1 << HEADROOM_BITS) * per_tensor_to_divide_by(call, output)[0]))
     stage = output_stage(call, factor, rounding, Activation.NONE)
     return PreparedAddN(constants, zero_point, scaling(scale / (2 * scale), rounding), stage)
 

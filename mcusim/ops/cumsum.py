@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from mcusim.arithmetic.quant import Scaling, scaling
 from mcusim.graph import Activation, Attributes, DType, Shape, TensorType
 from mcusim.ops.registry import Call, OpDef, attributes_of, register
-from mcusim.ops.shared.accumulators import OutputStage, output_stage, per_tensor, rounding_of, unsupported
+from mcusim.ops.shared.accumulators import (
+    OutputStage,
+    output_stage,
+    per_tensor,
+    per_tensor_to_divide_by,
+    rounding_of,
+    unsupported,
+)
 from mcusim.ops.shared.arithmetic import below_one
 from mcusim.ops.shared.operands import axis_of, constant_int, operand
 from mcusim.ops.shared.reduction import reduce_work
@@ -58,7 +65,7 @@ def _prepare(call: Call) -> PreparedCumsum:
         raise unsupported(call, f"{source.dtype} to {output.dtype}")
     if source.dtype is DType.FLOAT32:
         return PreparedCumsum(axis, attributes.exclusive, attributes.reverse)
-    (scale, zero_point), (out_scale, _) = per_tensor(call, source), per_tensor(call, output)
+    (scale, zero_point), (out_scale, _) = per_tensor(call, source), per_tensor_to_divide_by(call, output)
     rounding = rounding_of(call)
     factor = below_one(call, 2 * scale / ((1 << HEADROOM_BITS) * out_scale))
     stage = output_stage(call, factor, rounding, Activation.NONE)

@@ -26,7 +26,7 @@ def _prepare(call: Call) -> PreparedPlain | PreparedQuotient:
     if same_dtypes(call) is not DType.INT8:
         return plain(call, Operation.DIVIDE, activation, (DType.FLOAT32, DType.INT32))
     dividend, divisor = per_tensor(call, call.input(0)), per_tensor_to_divide_by(call, call.input(1))
-    factor = dividend[0] / (divisor[0] * per_tensor(call, call.outputs[0])[0])
+    factor = dividend[0] / (divisor[0] * per_tensor_to_divide_by(call, call.outputs[0])[0])
     stage = output_stage(call, factor, rounding_of(call), activation)
     return PreparedQuotient(operands(call), (dividend[1], divisor[1]), stage, call.where)
 

@@ -12,7 +12,7 @@ from mcusim.arithmetic.libm import exp_float32
 from mcusim.arithmetic.quant import Integers, check_int32, round_half_away
 from mcusim.graph import DType
 from mcusim.ops.registry import Call, WorkKind, register
-from mcusim.ops.shared.accumulators import per_tensor
+from mcusim.ops.shared.accumulators import per_tensor, per_tensor_to_divide_by
 from mcusim.ops.shared.elementwise import unary
 from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 
@@ -22,7 +22,8 @@ __all__ = ["ELU"]
 def _results(call: Call, values: Integers) -> NDArray[Any]:
     """A table worked out in float32, by expf less 1.   Source: TFLM elu.cc, PopulateLookupTable."""
     single = np.float32
-    (scale, zero_point), (out_scale, out_zero_point) = (per_tensor(call, t) for t in (call.input(0), call.outputs[0]))
+    scale, zero_point = per_tensor(call, call.input(0))
+    out_scale, out_zero_point = per_tensor_to_divide_by(call, call.outputs[0])
     with np.errstate(over="ignore", invalid="ignore"):
         x = single(scale) * (values - zero_point).astype(single)
         y = np.where(x < 0, exp_float32(x) - single(1), x)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mcusim.errors import ModelError
 from mcusim.graph import Attributes, DType, Shape, TensorType
 from mcusim.ops.registry import Call, register
-from mcusim.ops.shared.accumulators import per_tensor, unsupported
+from mcusim.ops.shared.accumulators import per_tensor_to_divide_by, unsupported
 from mcusim.ops.shared.movement import moves
 from mcusim.ops.shared.operands import operand, refusal
 
@@ -40,7 +40,7 @@ def _prepare(call: Call) -> Rows:
     copied = table.dtype is output.dtype and table.dtype in (DType.FLOAT32, DType.INT8)
     if positions.dtype is not DType.INT32 or not (copied or (table.dtype, output.dtype) == (DType.INT8, DType.FLOAT32)):
         raise unsupported(call, f"{table.dtype} at {positions.dtype} to {output.dtype}")
-    scale, zero_point = (0.0, 0) if copied else per_tensor(call, table)
+    scale, zero_point = (0.0, 0) if copied else per_tensor_to_divide_by(call, table)
     if zero_point:
         raise ModelError("the table has a zero point other than 0", where=call.where, fix="quantise it again")
     return Rows(call.signature.input(TABLE).shape[0], scale, call.where)

@@ -12,7 +12,7 @@ from mcusim.arithmetic.quant import INT32_MAX, MOST_SHIFT, Integers, quantize_mu
 from mcusim.errors import ModelError
 from mcusim.graph import DType
 from mcusim.ops.registry import Call, Drawing, WorkKind, register
-from mcusim.ops.shared.accumulators import per_tensor
+from mcusim.ops.shared.accumulators import per_tensor, per_tensor_to_divide_by
 from mcusim.ops.shared.elementwise import unary
 from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 from mcusim.ops.shared.spreads import of_function
@@ -45,7 +45,8 @@ def _results(call: Call, values: Integers) -> NDArray[Any]:
     Source: TFLM hard_swish_common.cc (in float32 too before 2026); TFLite hard_swish.h.
     """
     output = call.outputs[0]
-    (scale, zero_point), (out_scale, out_zero_point) = per_tensor(call, call.input(0)), per_tensor(call, output)
+    scale, zero_point = per_tensor(call, call.input(0))
+    out_scale, out_zero_point = per_tensor_to_divide_by(call, output)
     number = np.float32 if output.dtype is DType.UINT8 else np.float64
     fine = number(1.0 / 128.0) * number(scale)
     with np.errstate(over="ignore"):  # infinite factors are refused

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mcusim.arithmetic.quant import Integers, rescale, scaling
 from mcusim.graph import Attributes, DType, Node
 from mcusim.ops.registry import Call, Drawing, attributes_of, register
-from mcusim.ops.shared.accumulators import per_tensor, rounding_of
+from mcusim.ops.shared.accumulators import per_tensor, per_tensor_to_divide_by, rounding_of
 from mcusim.ops.shared.elementwise import unary
 from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 from mcusim.ops.shared.spreads import Spread, of_function
@@ -34,7 +34,8 @@ def _results(call: Call, values: Integers) -> NDArray[Any]:
     Source: TFLM leaky_relu_common.cc (in float32 too before 2026); TFLite leaky_relu.h.
     """
     source, output = call.input(0), call.outputs[0]
-    (scale, zero_point), (out_scale, out_zero_point) = per_tensor(call, source), per_tensor(call, output)
+    scale, zero_point = per_tensor(call, source)
+    out_scale, out_zero_point = per_tensor_to_divide_by(call, output)
     number = np.float32 if source.dtype is DType.UINT8 else np.float64
     alpha = attributes_of(call.signature, LeakyReluAttributes).alpha
     identity = scaling(float(number(scale) / number(out_scale)), rounding_of(call))

@@ -9,7 +9,7 @@ import numpy as np
 
 from mcusim.graph import ABSENT, Activation, Attributes, DType, Node, Tensor
 from mcusim.ops.registry import Call, Drawing, attributes_of, register
-from mcusim.ops.shared.accumulators import output_stage, per_tensor, rounding_of, unsupported
+from mcusim.ops.shared.accumulators import output_stage, per_tensor, per_tensor_to_divide_by, rounding_of, unsupported
 from mcusim.ops.shared.arithmetic import (
     QUANTISED,
     Operation,
@@ -45,7 +45,7 @@ def _prepare(call: Call) -> PreparedProduct | PreparedPlain:
     if dtype not in QUANTISED:
         raise unsupported(call, dtype)
     (scale_a, zero_a), (scale_b, zero_b) = per_tensor(call, call.input(0)), per_tensor(call, call.input(1))
-    scale_out = per_tensor(call, call.outputs[0])[0]
+    scale_out = per_tensor_to_divide_by(call, call.outputs[0])[0]
     real = scale_a * scale_b / scale_out
     if dtype is DType.UINT8:
         real = float(np.float32(scale_a) * np.float32(scale_b) / np.float32(scale_out))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from mcusim.arithmetic.quant import dtype_range, scaling
 from mcusim.graph import Activation, DType, Node
 from mcusim.ops.registry import Call, Drawing, register
-from mcusim.ops.shared.accumulators import per_tensor, rounding_of, unsupported
+from mcusim.ops.shared.accumulators import per_tensor, per_tensor_to_divide_by, rounding_of, unsupported
 from mcusim.ops.shared.arithmetic import Operation, PreparedPlain, PreparedPrelu, operands, plain
 from mcusim.ops.shared.elementwise import binary
 from mcusim.ops.shared.spreads import Spread, of_function
@@ -24,7 +24,7 @@ def _prepare(call: Call) -> PreparedPrelu | PreparedPlain:
     if dtypes not in known:
         raise unsupported(call, f"{dtypes[0]} and {dtypes[1]} to {dtypes[2]}")
     (scale, zero), (scale_alpha, zero_alpha) = per_tensor(call, source), per_tensor(call, alpha)
-    scale_out, zero_out = per_tensor(call, output)
+    scale_out, zero_out = per_tensor_to_divide_by(call, output)
     rounding = rounding_of(call)
     return PreparedPrelu(
         operands(call),

@@ -126,6 +126,7 @@ class Call:
     """A node with its numbers: what `prepare` sees. Everything an execution depends on but the activations.
 
     inputs: in TFLite's order, None where an optional one is absent.   where: names the node in error messages.
+    is_stored: of a file, in which a tensor without a scale has none for TFLM either.
     """
 
     signature: Signature
@@ -133,6 +134,7 @@ class Call:
     outputs: tuple[Tensor, ...]
     where: str
     numerics: Numerics = Numerics.TFLM
+    is_stored: bool = False
 
     def input(self, index: int) -> Tensor:
         """An input that must be there. Raises ModelError where it is absent."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mcusim.arithmetic.quant import Integers, dtype_range, quantize_value
 from mcusim.graph import Activation, DType
 from mcusim.ops.registry import Call, Drawing, register
-from mcusim.ops.shared.accumulators import per_tensor
+from mcusim.ops.shared.accumulators import per_tensor_to_divide_by
 from mcusim.ops.shared.elementwise import unary
 from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 from mcusim.ops.shared.spreads import clamped
@@ -20,7 +20,7 @@ __all__ = ["RELU6"]
 def _results(call: Call, values: Integers) -> NDArray[Any]:
     """Clamps stored values; the output has the input's scale.   Source: TFLM activations_common.cc, Relu6Prepare."""
     source = call.input(0)
-    scale, zero_point = per_tensor(call, source)
+    scale, zero_point = per_tensor_to_divide_by(call, source)
     highest = min(quantize_value(6.0, scale, zero_point, call.where), dtype_range(source.dtype)[1])
     return clamped_table(values, source.dtype, zero_point, highest)
 

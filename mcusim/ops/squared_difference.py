@@ -8,7 +8,7 @@ from mcusim.arithmetic.quant import scaling
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, DType
 from mcusim.ops.registry import Call, register
-from mcusim.ops.shared.accumulators import output_stage, per_tensor, rounding_of, unsupported
+from mcusim.ops.shared.accumulators import output_stage, per_tensor, per_tensor_to_divide_by, rounding_of, unsupported
 from mcusim.ops.shared.arithmetic import (
     Operation,
     PreparedPlain,
@@ -34,7 +34,7 @@ def _prepare(call: Call) -> PreparedSquares | PreparedPlain:
     if dtype not in HEADROOM_BITS:
         raise unsupported(call, dtype)
     (scale_a, zero_a), (scale_b, zero_b) = per_tensor(call, call.input(0)), per_tensor(call, call.input(1))
-    scale_out, zero_out = per_tensor(call, call.outputs[0])
+    scale_out, zero_out = per_tensor_to_divide_by(call, call.outputs[0])
     if dtype is DType.INT16 and (zero_a, zero_b, zero_out) != (0, 0, 0):
         what = "int16 tensors have a zero point other than 0"
         raise ModelError(what, where=call.where, fix="quantise the network again")

@@ -16,7 +16,15 @@ from mcusim.arithmetic.quant import Integers, Scaling, dtype_range, scaling
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind, attributes_of, register
-from mcusim.ops.shared.accumulators import OutputStage, constant_of, output_stage, per_tensor, rounding_of, unsupported
+from mcusim.ops.shared.accumulators import (
+    OutputStage,
+    constant_of,
+    output_stage,
+    per_tensor,
+    per_tensor_to_divide_by,
+    rounding_of,
+    unsupported,
+)
 from mcusim.ops.shared.operands import check_states, operand, refusal
 from mcusim.ops.shared.tiles import constant_bytes, no_needs
 from mcusim.ops.shared.versions import by_type
@@ -117,9 +125,10 @@ def _prepare(call: Call) -> PreparedSvdf:
     if state.type.elements != source.shape[0] * filters * memory:
         what = f"the state's shape is {state.shape}, not (batch, filters * memory)"
         raise ModelError(what, where=call.where, fix="export the model again")
-    (scale, zero_point), (state_scale, state_zero_point) = per_tensor(call, source), per_tensor(call, state)
+    scale, zero_point = per_tensor(call, source)
+    state_scale, state_zero_point = per_tensor_to_divide_by(call, state)
     feature_scale, time_scale = per_tensor(call, features)[0], per_tensor(call, times)[0]
-    output_scale = per_tensor(call, call.outputs[0])[0]
+    output_scale = per_tensor_to_divide_by(call, call.outputs[0])[0]
     new, out = scale * feature_scale / state_scale, state_scale * time_scale / output_scale
     rank = attributes_of(call.signature, SvdfAttributes).rank
     rounding = rounding_of(call)

@@ -23,6 +23,7 @@ from mcusim.ops.shared.accumulators import (
     bias_of,
     constant_of,
     per_tensor,
+    per_tensor_to_divide_by,
     quantization_of,
     rounding_of,
     unsupported,
@@ -208,8 +209,8 @@ def _prepare(call: Call) -> PreparedLstm:
     values = stored_values(DType.INT16)
     sigmoid = clamped_table(logistic16(values, 3, 0), DType.INT16)
     tangent = clamped_table(tanh16(values, 3, 0), DType.INT16)
-    hidden_scale, hidden_zero_point = per_tensor(call, call.input(STATES[0]))
-    cell_scale, cell_zero_point = per_tensor(call, call.input(STATES[1]))
+    hidden_scale, hidden_zero_point = per_tensor_to_divide_by(call, call.input(STATES[0]))
+    cell_scale, cell_zero_point = per_tensor_to_divide_by(call, call.input(STATES[1]))
     if cell_zero_point:
         raise unsupported(call, f"a cell state with the zero point {cell_zero_point}")
     clip = int(min(max(attributes.cell_clip / cell_scale, -32768.0), 32767.0))

@@ -15,6 +15,7 @@ __all__ = [
     "along_named_axis",
     "bias_scale",
     "constant",
+    "divisor",
     "each_like",
     "elements",
     "entry_an_axis",
@@ -305,6 +306,22 @@ def quantised(place: int, *types: DType, channels: int | None = None, at: int = 
         if stored is None:
             return _without_scale(place, operand[0])
         return _channels_broken(stored, operand[0].shape, channels, place)
+
+    return _of_types(at, types, rule)
+
+
+def divisor(place: int, *types: DType, at: int = 0) -> NumberRule:
+    """An operand has a scale, which the kernel divides by or takes the logarithm of.
+
+    No kernel looks at it: it computes with an infinite factor, of which a processor makes what it makes of infinities.
+    types: of operand `at`.   Source: TFLM quantization_util.cc, QuantizeMultiplier.
+    """
+
+    def rule(numbers: Numbers) -> str:
+        operand = known(numbers, place)
+        if operand is None or operand[0].quantization is not None:
+            return ""
+        return f"{_without_scale(place, operand[0])}, and the kernel needs one above 0"
 
     return _of_types(at, types, rule)
 

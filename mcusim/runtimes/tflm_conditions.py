@@ -18,6 +18,7 @@ from mcusim.runtimes.condition_rules import (
     along_named_axis,
     bias_scale,
     constant,
+    divisor,
     each_like,
     elements,
     entry_an_axis,
@@ -52,6 +53,7 @@ from mcusim.runtimes.tflm_rules import (
     strided_output,
     sum_scale,
     svdf_bias,
+    table_scale,
     unset_scales,
 )
 from mcusim.runtimes.tflm_signal_conditions import CUSTOM_CONDITIONS
@@ -95,6 +97,7 @@ def _lstm(weights: str, cell: str) -> str:
     return f"{weights} {'=1 ' * 7}{'any? ' * 3}any {'=12 ' * 3}any? any? =0 {cell} {'any? ' * 4}> =0"
 
 
+_OUTPUT_SCALE = divisor(OUT, INT8, INT16, at=OUT)
 _POSITIVE = tuple(scale_above_zero(place, INT8, INT16) for place in (0, 1))
 
 
@@ -135,7 +138,12 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             "int8 int8|int4 any? > =0",
             "int16 int8 int32|int64? > =0",
             shapes=(rank(0, 4, 6), rank(1, 4, 6), rank(OUT, 2, 7)),
-            numbers=(quantised(0, INT8, INT16), quantised(1, INT8, INT16, channels=0), activation_range),
+            numbers=(
+                quantised(0, INT8, INT16),
+                quantised(1, INT8, INT16, channels=0),
+                activation_range,
+                _OUTPUT_SCALE,
+            ),
             prepared=(
                 "float32 float32 any? > =0",
                 "int8 int8|int4 any? > =0",
@@ -147,7 +155,12 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             "int8 int8|int4 any? > int8|int16|uint8",
             "int16 int8 any? > int8|int16|uint8",
             shapes=(rank(0, 4, 7), rank(1, 4, 7), given_or_left_out(2)),
-            numbers=(quantised(0, INT8, INT16), quantised(1, INT8, INT16, channels=3), activation_range),
+            numbers=(
+                quantised(0, INT8, INT16),
+                quantised(1, INT8, INT16, channels=3),
+                activation_range,
+                _OUTPUT_SCALE,
+            ),
             prepared=(
                 "float32 float32 any? > any",
                 "int8 int8|int4 any? > int8|int16|uint8",
@@ -159,7 +172,7 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             "any float32 float32 any? > float32",
             "any int8 int8 any? > int8",
             "any int8|int16 int16 any? > int16",
-            numbers=(quantised(2, INT8, INT16, at=2), quantised(1, INT8, INT16, channels=0, at=2)),
+            numbers=(quantised(2, INT8, INT16, at=2), quantised(1, INT8, INT16, channels=0, at=2), _OUTPUT_SCALE),
             prepared=(
                 "any float32 float32 any? > any",
                 "any int4|int8|int16|uint8 =1 any? > int8|int16|uint8|int4",
@@ -177,6 +190,7 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
                 one_scale(1, DType.INT4, may_lack=True),
                 along_named_axis(1, INT8, INT16),
                 activation_range,
+                _OUTPUT_SCALE,
             ),
             prepared=(
                 "float32 float32 any? ... > =0 ...",
@@ -186,13 +200,15 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             ),
         ),
         "BATCH_MATMUL": _of(
-            "float32|int8|int16 =0 > =0", shapes=(rank(0, 2, 5), rank(1, 2, 5)), numbers=(no_zero_points(INT16),)
+            "float32|int8|int16 =0 > =0",
+            shapes=(rank(0, 2, 5), rank(1, 2, 5)),
+            numbers=(no_zero_points(INT16), _OUTPUT_SCALE),
         ),
         "SVDF": _of(
             "float32 float32 float32 float32 float32 > float32",
             "int8 int8 int8|int16 int32 int8|int16 > int8",
             shapes=(rank(0, 2, 2), rank(2, 2, 2), rank(3, 1, 1), rank(4, 2, 2), rank(OUT, 2, 2), variable(4)),
-            numbers=(svdf_bias,),
+            numbers=(svdf_bias, divisor(4, INT8), _OUTPUT_SCALE),
         ),
         "UNIDIRECTIONAL_SEQUENCE_LSTM": _of(
             _lstm("float32 float32|int8", "float32|int16"),
@@ -207,7 +223,10 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
                 variable(19),
                 lstm_states,
             ),
-            numbers=tuple(along_named_axis(weights, INT8, INT16) for weights in range(1, 9)),
+            numbers=(
+                *(along_named_axis(weights, INT8, INT16) for weights in range(1, 9)),
+                *(divisor(state, INT8, INT16) for state in (18, 19)),
+            ),
             prepared=(_lstm("any any", "float32|int16"),),
         ),
         # Windows
@@ -236,8 +255,8 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             prepared=("any > =0",),
         ),
         "L2_NORMALIZATION": _of("float32|int8 > =0", shapes=(rank(0, 0, 4), NO_ACTIVATION)),
-        "MEAN": _of("float32|int8|int16 int32 > any", prepared=("any int32 > any",)),
-        "SUM": _of("float32|int8|int16 int32 > =0", prepared=("any int32 > any",)),
+        "MEAN": _of("float32|int8|int16 int32 > any", numbers=(_OUTPUT_SCALE,), prepared=("any int32 > any",)),
+        "SUM": _of("float32|int8|int16 int32 > =0", numbers=(_OUTPUT_SCALE,), prepared=("any int32 > any",)),
         "REDUCE_MAX": _extreme(),
         "REDUCE_MIN": _extreme(),
         "REDUCE_ALL": _of("bool int32 > =0", prepared=("bool int32 > any",)),
@@ -254,15 +273,22 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         "MUL": _of(
             "float32|int8|int16 =0 > any",
             "int32 =0 > float32|int16|int32|int8",
-            numbers=(no_zero_points(INT16), activation_range),
+            numbers=(no_zero_points(INT16), activation_range, _OUTPUT_SCALE),
             prepared=("any =0 > any",),
         ),
         "DIV": _of(
-            "float32|int8|int32 =0 ... > =0 ...", numbers=(activation_range,), prepared=("any =0 ... > =0 ...",)
+            "float32|int8|int32 =0 ... > =0 ...",
+            numbers=(activation_range, divisor(1, INT8), _OUTPUT_SCALE),
+            prepared=("any =0 ... > =0 ...",),
         ),
         "SQUARED_DIFFERENCE": _of(
             "any =0 > float32|int16|int32|int8",
-            numbers=(quantised(0, INT8, INT16), quantised(1, INT8, INT16), no_zero_points(INT16), *_POSITIVE),
+            numbers=(
+                *(quantised(place, INT8, INT16) for place in (0, 1)),
+                no_zero_points(INT16),
+                *_POSITIVE,
+                _OUTPUT_SCALE,
+            ),
             prepared=("any =0 > any",),
         ),
         "MAXIMUM": _of(f"any any ... > {_MOST} ...", prepared=("any any ... > any ...",)),
@@ -295,32 +321,39 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         ),
         "RSQRT": _of(
             "float32|int8|int16 > =0",
-            numbers=(quantised(0, INT8), quantised(OUT, INT8, INT16), no_zero_points(INT16)),
+            numbers=(quantised(0, INT8), quantised(OUT, INT8, INT16), no_zero_points(INT16), divisor(0, INT16)),
             prepared=("any > =0",),
         ),
         "LOGICAL_NOT": _of("bool > =0", prepared=("any > =0",)),
         "ZEROS_LIKE": _of("float32|int32|int64|int8 > any", prepared=("any > any",)),
         "RELU": _of(
-            "float32|int8|int16 ... > any ...", numbers=(no_zero_points(INT16),), prepared=("any ... > any ...",)
+            "float32|int8|int16 ... > any ...",
+            numbers=(no_zero_points(INT16), _OUTPUT_SCALE),
+            prepared=("any ... > any ...",),
         ),
-        "RELU6": _of("float32|int8|int16 ... > any ...", prepared=("any ... > any ...",)),
-        "LEAKY_RELU": _of("float32|int8|int16 > =0", prepared=("any > =0",)),
+        "RELU6": _of(
+            "float32|int8|int16 ... > any ...", numbers=(divisor(0, INT8, INT16),), prepared=("any ... > any ...",)
+        ),
+        "LEAKY_RELU": _of("float32|int8|int16 > =0", numbers=(_OUTPUT_SCALE,), prepared=("any > =0",)),
         "PRELU": _of(
             "float32|int8|int16 any ... > !int16 ...",
             "float32|int8|int16 int8 ... > int16 ...",
+            numbers=(_OUTPUT_SCALE,),
             prepared=(
                 "any any ... > !int16 ...",
                 "any int8 ... > int16 ...",
             ),
         ),
-        "ELU": _of("float32|int8 > =0", prepared=("any > =0",)),
+        "ELU": _of("float32|int8 > =0", numbers=(_OUTPUT_SCALE,), prepared=("any > =0",)),
         "LOGISTIC": _of(
             "float32|int8|int16 ... > =0 ...",
-            numbers=(fixed_output(None, -128, INT8), *logistic_range()),
+            numbers=(fixed_output(None, -128, INT8), *logistic_range(), divisor(0, INT16)),
             prepared=("any ... > =0 ...",),
         ),
-        "TANH": _of("float32|int8|int16 > =0", numbers=logistic_range(), prepared=("any > =0",)),
-        "HARD_SWISH": _of("float32|int8 > any", numbers=(below_power(1 / 128, INT8),), prepared=("any > any",)),
+        "TANH": _of("float32|int8|int16 > =0", numbers=(*logistic_range(), divisor(0, INT16)), prepared=("any > =0",)),
+        "HARD_SWISH": _of(
+            "float32|int8 > any", numbers=(below_power(1 / 128, INT8), _OUTPUT_SCALE), prepared=("any > any",)
+        ),
         "QUANTIZE": _of(
             "float32|int16|int32|int8 > int16",
             "float32|int16|int32|int8|uint8 > int8",
@@ -386,7 +419,7 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
             "int32 float32|int8 > float32",
             "int32 int8 > int8",
             shapes=(rank(0, 1, 1), rank(1, 2, 9)),
-            numbers=(zero_point(1, 0, DType.FLOAT32, at=OUT),),
+            numbers=(zero_point(1, 0, DType.FLOAT32, at=OUT), table_scale),
         ),
         "DYNAMIC_UPDATE_SLICE": _of(
             "float32|int8|int16|int32 =0 int32|int64 > any",

@@ -13,7 +13,7 @@ from mcusim.ops.registry import attributes_of, taken_inputs
 from mcusim.ops.squeeze import SqueezeAttributes
 from mcusim.ops.strided_slice import StridedSliceAttributes
 from mcusim.ops.unidirectional_sequence_lstm import UnidirectionalSequenceLstmAttributes
-from mcusim.runtimes.condition_rules import fixed_output, known, name_of, scale_of, zero_point
+from mcusim.runtimes.condition_rules import divisor, fixed_output, known, name_of, scale_of, zero_point
 from mcusim.runtimes.conditions import OUT, NumberRule, Numbers, ShapeRule
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "strided_output",
     "sum_scale",
     "svdf_bias",
+    "table_scale",
     "unset_scales",
 ]
 
@@ -58,6 +59,14 @@ def unset_scales(*types: DType) -> ShapeRule:
         return f"input 0 is {dtype}, which it compares by scales that nothing sets: what it answers means nothing"
 
     return rule
+
+
+def table_scale(numbers: Numbers) -> str:
+    """Rows of integers become real numbers by a scale (embedding_lookup.cc)."""
+    table, output = numbers.operand(1), numbers.operand(OUT)
+    if table is None or output is None or table.dtype.is_float or output.dtype is not DType.FLOAT32:
+        return ""
+    return divisor(1, table.dtype, at=1)(numbers)
 
 
 class _Axis(NamedTuple):

@@ -85,9 +85,15 @@ def check_dtypes(call: Call, *combinations: tuple[DType, ...]) -> tuple[DType, .
     return dtypes
 
 
+NO_SCALE = Quantization((0.0,), (0,))
+"""What TFLM makes of a tensor without quantisation, if its kernel does not ask for one (TfLiteQuantizationParams)."""
+
+
 def quantization_of(call: Call, tensor: Tensor) -> Quantization:
-    """Its quantisation. Raises ModelError where it has none."""
+    """Its quantisation. Raises ModelError where it has none, and TFLM would not compute with scale 0 either."""
     if tensor.quantization is None:
+        if call.is_stored and call.numerics is Numerics.TFLM:
+            return NO_SCALE
         raise ModelError(f"tensor {tensor.without_scale}", where=call.where, fix=_QUANTISE)
     return tensor.quantization
 
@@ -99,10 +105,11 @@ def per_tensor(call: Call, tensor: Tensor) -> tuple[float, int]:
 
 
 def per_tensor_to_divide_by(call: Call, tensor: Tensor) -> tuple[float, int]:
-    """As `per_tensor`. Raises ModelError for a scale of 0, which converters store for constants that are all zeros."""
+    """As `per_tensor`. Raises ModelError for none, and for one of 0, as converters store for constants all zeros."""
     scale, zero_point = per_tensor(call, tensor)
     if not scale:
-        what = f"'{tensor.name[:60]}' has the scale 0, and {call.signature.op} divides by it"
+        zero = f"'{tensor.name[:60]}' has the scale 0" if tensor.quantization is not None else tensor.without_scale
+        what = f"{zero}, and {call.signature.op} divides by it"
         raise ModelError(what, where=call.where, fix="quantise the network again")
     return scale, zero_point
 
@@ -134,7 +141,7 @@ def rounding_of(call: Call, *, floats: bool = False) -> Rounding:
 
 def product_scale(call: Call, a: Tensor, b: Tensor) -> float:
     """scale_a * scale_b / scale_out, in double as TFLM has it since 2026; float32 before."""
-    return per_tensor(call, a)[0] * per_tensor(call, b)[0] / per_tensor(call, call.outputs[0])[0]
+    return per_tensor(call, a)[0] * per_tensor(call, b)[0] / per_tensor_to_divide_by(call, call.outputs[0])[0]
 
 
 def output_stage(call: Call, reals: ArrayLike, rounding: Rounding, activation: Activation) -> OutputStage:
@@ -194,7 +201,7 @@ def _factors(call: Call, source: Tensor, weights: Tensor, channels: int) -> Arra
     if quantization.is_per_channel and len(quantization.scales) != channels:
         what = f"the weights have {len(quantization.scales)} scales for {channels} channels"
         raise ModelError(what, where=call.where, fix=_REQUANTISE)
-    input_scale, output_scale = per_tensor(call, source)[0], per_tensor(call, call.outputs[0])[0]
+    input_scale, output_scale = per_tensor(call, source)[0], per_tensor_to_divide_by(call, call.outputs[0])[0]
     products = input_scale * np.array(quantization.scales, np.float64)
     if source.dtype is DType.UINT8:  # which only desktop TFLite runs: the product is a float there
         products = products.astype(np.float32).astype(np.float64)

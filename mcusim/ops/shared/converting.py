@@ -11,6 +11,7 @@ from mcusim.arithmetic.quant import Rounding, Scaling, dtype_range, scaling
 from mcusim.errors import ModelError
 from mcusim.graph import DType, Quantization, Tensor
 from mcusim.ops.registry import Call, Numerics
+from mcusim.ops.shared.accumulators import per_tensor_to_divide_by, quantization_of
 
 __all__ = ["FromReal", "Rescale", "ToReal", "prepare_dequantize", "prepare_quantize"]
 
@@ -61,7 +62,7 @@ def prepare_quantize(call: Call) -> FromReal | Rescale:
         raise _unsupported(call)
     old = _per_tensor(call, source)
     rounding = Rounding.SINGLE if call.numerics is Numerics.LITERT else Rounding.DOUBLE
-    by = scaling(old.scales[0] / new.scales[0], rounding)
+    by = scaling(old.scales[0] / per_tensor_to_divide_by(call, output)[0], rounding)
     return Rescale(by, old.zero_points[0], new.zero_points[0], lowest, highest)
 
 
@@ -75,10 +76,9 @@ def prepare_dequantize(call: Call) -> ToReal:
 
 
 def _per_tensor(call: Call, tensor: Tensor) -> Quantization:
-    quantization = tensor.quantization
-    if quantization is None or quantization.is_per_channel:
-        has = tensor.without_scale if quantization is None else f"'{tensor.name}' has a scale for each channel"
-        what = f"tensor {has}, and it needs one"
+    quantization = quantization_of(call, tensor)
+    if quantization.is_per_channel:
+        what = f"tensor '{tensor.name}' has a scale for each channel, and it needs one"
         raise ModelError(what, where=call.where, fix="quantise activations per tensor")
     return quantization
 

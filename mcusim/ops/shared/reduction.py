@@ -16,7 +16,14 @@ from mcusim.arithmetic.quant import Scaling
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, OpDef, Work, WorkKind
-from mcusim.ops.shared.accumulators import OutputStage, output_stage, per_tensor, rounding_of, unsupported
+from mcusim.ops.shared.accumulators import (
+    OutputStage,
+    output_stage,
+    per_tensor,
+    per_tensor_to_divide_by,
+    rounding_of,
+    unsupported,
+)
 from mcusim.ops.shared.elementwise import element_work, infer_same
 from mcusim.ops.shared.operands import axis_of, constant_ints, operand, refusal
 from mcusim.ops.shared.tiles import bytes_of, entire, is_feature_map, over_alike, same_region, share
@@ -138,7 +145,8 @@ def _prepare(reduction: Reduction, call: Call) -> PreparedReduction:
         raise unsupported(call, f"{source.dtype} to {output.dtype}")
     if dtype in (DType.FLOAT32, DType.BOOL):
         return PreparedReduction(reduction, axes, count)
-    (scale, zero_point), (out_scale, out_zero_point) = per_tensor(call, source), per_tensor(call, output)
+    scale, zero_point = per_tensor(call, source)
+    out_scale, out_zero_point = per_tensor_to_divide_by(call, output)
     if reduction in (Reduction.MAX, Reduction.MIN):
         if (scale, zero_point, source.dtype) != (out_scale, out_zero_point, output.dtype):
             what = "input and output have different scales"
