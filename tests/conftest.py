@@ -174,3 +174,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.delenv("MCUSIM_DEBUG", raising=False)
+
+
+@pytest.fixture
+def kept_in_test_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`mcusim evaluate` keeps what it computed in the test's folder, not in the user's cache."""
+    monkeypatch.setattr("mcusim.evaluating.measurement.kept_folder", lambda: tmp_path / "kept")

@@ -26,18 +26,12 @@ from naive_detection import average_precision
 from sklearn.metrics import accuracy_score, confusion_matrix, recall_score, roc_auc_score, top_k_accuracy_score
 
 import mcusim
-from mcusim.evaluating import measurement
 from mcusim.execution.floating import dequantize
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.graph import DType
 
-pytestmark = pytest.mark.usefixtures("elsewhere")
-
-
-@pytest.fixture(autouse=True)
-def _kept_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measurement, "kept_folder", lambda: tmp_path / "kept")
+pytestmark = pytest.mark.usefixtures("elsewhere", "kept_in_test_folder")
 
 
 def test_classification_is_scikit_learns(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from evaluation_sets import (
     ask,
     brightest_channel,
     colour_folders,
+    coloured_set,
     noisy,
     save_model,
     scenes,
@@ -23,23 +24,11 @@ from evaluation_sets import (
 )
 
 import mcusim
-from mcusim.evaluating import measurement
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
 
 BGR = ("--preprocess", "channels=bgr")
-pytestmark = pytest.mark.usefixtures("elsewhere")
-
-
-@pytest.fixture(autouse=True)
-def _kept_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measurement, "kept_folder", lambda: tmp_path / "kept")
-
-
-@pytest.fixture
-def colours(tmp_path: Path) -> tuple[Path, Path]:
-    """A network that is always right on a data set of 12 images, and that data set."""
-    return save_model(brightest_channel(), tmp_path), colour_folders(tmp_path / "data", each=4)
+pytestmark = pytest.mark.usefixtures("elsewhere", "kept_in_test_folder")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -49,7 +38,7 @@ def colours(tmp_path: Path) -> tuple[Path, Path]:
 def test_colours_in_the_wrong_order_are_found(tmp_path: Path) -> None:
     model = save_model(brightest_channel(), tmp_path)
     data = colour_folders(tmp_path / "d", each=20)
-    code, out, _ = ask("evaluate", model, "--data", data, *BGR)
+    code, out, _ = ask("evaluate", model, "--data", data, *BGR, "--diagnose")
     assert code == 0
     assert "cannot be told from chance (guessing gives 33.3 %)" in out
     shown, sentence = (
@@ -86,7 +75,7 @@ def test_below_the_published_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     model = save_model(graph, tmp_path, "mcunet-10fps_vww.tflite")
     colours = {"person": (120, 130, 125), "none": (125, 120, 130)}
     data = colour_folders(tmp_path / "d", each=60, classes=colours)
-    evaluation = mcusim.evaluate(model, data, limit=100)
+    evaluation = mcusim.evaluate(model, data, limit=100, diagnose=True)
     assert evaluation.published == (0.873, "mit-han-lab/mcunet README @9c164f8")
     assert evaluation.declared_by.startswith(
         "zoo network mcunet-vww0 (mit-han-lab/tinyml@01bca3b mcunet/eval_tflite.py"
@@ -102,8 +91,8 @@ def test_below_the_published_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
 # Asked wrongly
 
 
-def test_questions_that_cannot_be_answered(colours: tuple[Path, Path], tmp_path: Path) -> None:
-    model, data = colours
+def test_questions_that_cannot_be_answered(tmp_path: Path) -> None:
+    model, data = coloured_set(tmp_path)
     kws = tmp_path / "vector.tflite"
     b = GraphBuilder("vector")
     save_model(
@@ -137,8 +126,8 @@ def test_questions_that_cannot_be_answered(colours: tuple[Path, Path], tmp_path:
         assert err.count("\n") == 1, args
 
 
-def test_pillow_is_an_extra(colours: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, data = colours
+def test_pillow_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, data = coloured_set(tmp_path)
     monkeypatch.setitem(sys.modules, "PIL", None)
     code, out, err = ask("evaluate", model, "--data", data)
     assert (code, out, err.count("\n")) == (2, "", 1)
@@ -158,8 +147,8 @@ def test_pillow_is_loaded_when_an_image_is_read_only() -> None:
 # Documents and the terminal
 
 
-def test_documents(colours: tuple[Path, Path]) -> None:
-    model, data = colours
+def test_documents(tmp_path: Path) -> None:
+    model, data = coloured_set(tmp_path)
     code, out, err = ask("evaluate", model, "--data", data, "--json", "-", "--csv", "p.csv")
     assert (code, err) == (0, "")
     document = json.loads(out)
@@ -175,9 +164,10 @@ def test_documents(colours: tuple[Path, Path]) -> None:
 
 
 @pytest.mark.parametrize("columns", ["40", "60", "100", "160"])
-def test_any_width(colours: tuple[Path, Path], columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_width(tmp_path: Path, columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    code, out, _ = ask("evaluate", colours[0], "--data", "data", *BGR)
+    model, data = coloured_set(tmp_path)
+    code, out, _ = ask("evaluate", model, "--data", data.name, *BGR)
     assert code == 0
     assert max(map(len, out.splitlines())) <= int(columns)
     assert "33.3 %" in out

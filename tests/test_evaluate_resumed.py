@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from evaluation_sets import (
     ask,
-    brightest_channel,
-    colour_folders,
+    coloured_set,
     noisy,
     random_classifier,
     random_images,
@@ -21,27 +20,16 @@ from evaluation_sets import (
 )
 
 import mcusim
-from mcusim.evaluating import measurement, running
+from mcusim.evaluating import running
 
 BGR = ("--preprocess", "channels=bgr")
-pytestmark = pytest.mark.usefixtures("elsewhere")
-
-
-@pytest.fixture(autouse=True)
-def _kept_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measurement, "kept_folder", lambda: tmp_path / "kept")
-
-
-@pytest.fixture
-def colours(tmp_path: Path) -> tuple[Path, Path]:
-    """A network that is always right on a data set of 12 images, and that data set."""
-    return save_model(brightest_channel(), tmp_path), colour_folders(tmp_path / "data", each=4)
+pytestmark = pytest.mark.usefixtures("elsewhere", "kept_in_test_folder")
 
 
 @pytest.fixture
 def many(tmp_path: Path) -> tuple[Path, Path]:
     """The same with 90 images: a run that is stopped early never gets through them."""
-    return save_model(brightest_channel(), tmp_path), colour_folders(tmp_path / "data", each=30)
+    return coloured_set(tmp_path, each=30)
 
 
 def test_threads_change_nothing(tmp_path: Path) -> None:
@@ -92,8 +80,8 @@ def test_what_was_computed_is_not_computed_again(
     assert mcusim.evaluate(model, data, resume=state, limit=3).count == 3
 
 
-def test_a_state_of_something_else_is_refused(colours: tuple[Path, Path], tmp_path: Path) -> None:
-    model, data = colours
+def test_a_state_of_something_else_is_refused(tmp_path: Path) -> None:
+    model, data = coloured_set(tmp_path)
     args = ("evaluate", model, "--data", data, "--resume", "s.jsonl")
     assert ask(*args)[0] == 0
     before = Path("s.jsonl").read_bytes()
@@ -116,8 +104,8 @@ def test_a_state_of_something_else_is_refused(colours: tuple[Path, Path], tmp_pa
     assert "is what this command reads" in ask(*args[:-1], model)[2]
 
 
-def test_what_could_not_be_written_is_not_said_to_be_kept(colours: tuple[Path, Path]) -> None:
-    model, data = colours
+def test_what_could_not_be_written_is_not_said_to_be_kept(tmp_path: Path) -> None:
+    model, data = coloured_set(tmp_path)
     Path("file").write_bytes(b"")
     code, out, err = ask("evaluate", model, "--data", data, "--resume", "file/s.jsonl")
     assert (code, out) == (2, "")
@@ -142,8 +130,8 @@ def test_ctrl_c_keeps_and_shows_what_was_computed(many: tuple[Path, Path], monke
     assert (code, json.loads(out)["data"]["measured"], err) == (0, 90, "")
 
 
-def test_a_damaged_image_keeps_what_was_computed(colours: tuple[Path, Path]) -> None:
-    model, data = colours
+def test_a_damaged_image_keeps_what_was_computed(tmp_path: Path) -> None:
+    model, data = coloured_set(tmp_path)
     bad = data / "c_blue" / "001.png"
     bad.write_bytes(bad.read_bytes()[:40])
     args = ("evaluate", model, "--data", data, "--threads", "1")
