@@ -26,6 +26,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from drawn_networks import OURS, drawn_layers, drawn_networks
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ from mcusim.graph import ABSENT, Graph, Signature
 from mcusim.ops import OPS
 from mcusim.pricing.emulated import emulation
 from mcusim.pricing.kernel_loops import amounts_of
+from mcusim.published.tables.firmware import EmulatedNetwork
 from mcusim.question.arguments import the_graph
 from mcusim.schedule import parse_schedule
 from mcusim.simulation.emission import codegen, network_of, seeded
@@ -81,19 +83,6 @@ class Counted(NamedTuple):
     calls: int
     instructions: int
     cycles: int
-
-
-class Run(NamedTuple):
-    """One network under one schedule.   arena_bytes, stored_bytes: of its symbols in the image."""
-
-    network: str
-    schedule: str
-    instructions: int
-    cycles: int
-    arena_bytes: int
-    stored_bytes: int
-    code_bytes: int
-    is_equal: bool
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -187,7 +176,9 @@ def hashed(outputs: Sequence[NDArray[Any]]) -> str:
     return f"{value:08x}"
 
 
-def measured(name: str, model: str | Graph, spec: str, plugin: Path, folder: Path) -> tuple[Run, list[Counted]]:
+def measured(
+    name: str, model: str | Graph, spec: str, plugin: Path, folder: Path
+) -> tuple[EmulatedNetwork, list[Counted]]:
     """A network under a schedule, step by step."""
     graph, schedule = seeded(the_graph(model), 0), parse_schedule(spec)
     image = built(codegen(graph, profile=ROOMY, schedule=spec).files, folder)
@@ -212,7 +203,7 @@ def measured(name: str, model: str | Graph, spec: str, plugin: Path, folder: Pat
     code = sum(size for key, (_, size, kind) in known.items() if key.startswith("model_") and kind == "FUNC")
     expected = hashed(execute(graph, drawn_inputs(graph), schedule=spec, runtime="mcusim"))
     total = counts[-1][0] - counts[0][0], counts[-1][1] - counts[0][1]
-    return Run(name, spec, *total, known["model_arena"][1], stored, code, digest == expected), steps
+    return EmulatedNetwork(name, spec, *total, known["model_arena"][1], stored, code, digest == expected), steps
 
 
 def by_clang(model: str, plugin: Path, folder: Path) -> int:
@@ -381,7 +372,7 @@ def main() -> None:
     if options.judge is not None:
         judge(drawn_networks(options.seed, options.judge))
         return
-    runs: list[Run] = []
+    runs: list[EmulatedNetwork] = []
     steps: list[Counted] = []
     with tempfile.TemporaryDirectory() as made:
         plugin = built_plugin(Path(made))
@@ -399,7 +390,7 @@ def main() -> None:
     if options.networks is None:
         (DATA / "emulated.json").write_text(json.dumps(fit_document(steps, errors), indent=1) + "\n")
         shown = [
-            run._asdict()
+            msgspec.structs.asdict(run)
             for run in runs
             if run.network in SHOWN and run.schedule in ("layer", *CUT.get(run.network, ()))
         ]

@@ -28,7 +28,7 @@ from typing import NamedTuple
 from mcusim.errors import ScheduleError
 from mcusim.graph import ABSENT, Attributes, Graph, Signature, signature, tensor_type
 from mcusim.lowering.linking import link
-from mcusim.lowering.moulds import frame_of, row_pitch_bytes, steps_facts
+from mcusim.lowering.moulds import frame_of, most_held, row_pitch_bytes, steps_facts
 from mcusim.lowering.nearest import nearest_schedule
 from mcusim.lowering.rules import InputPlace, LoweringRules, Scratch
 from mcusim.lowering.staging import (
@@ -513,11 +513,7 @@ class _Lowering:
 
     def _held(self, buffers: list[Buffer], asked: Sequence[Scratch]) -> list[tuple[ScratchUse, ...]]:
         """Working memory that is held throughout: a buffer a role, appended, as large as the neediest step asks."""
-        sizes: dict[str, int] = {}
-        for scratch in asked:
-            for role, size_bytes in scratch:
-                if size_bytes > sizes.get(role, 0):
-                    sizes[role] = size_bytes
+        sizes = most_held(asked)
         index = {role: len(buffers) + place for place, role in enumerate(sizes)}
         alignment = self.rules.alignment
         for role, size_bytes in sizes.items():

@@ -43,7 +43,7 @@ from mcusim.program import (
 from mcusim.region import Span
 from mcusim.schedule import StageKind
 
-__all__ = ["Frame", "StepFacts", "frame_of", "row_pitch_bytes", "steps_facts"]
+__all__ = ["Frame", "StepFacts", "frame_of", "most_held", "row_pitch_bytes", "steps_facts"]
 
 _FRAMES_KEPT = 1024
 _RULES_KEPT = 256
@@ -228,7 +228,7 @@ def _on_top(rules: LoweringRules) -> Kept[tuple[Any, ...], tuple[int, ...]]:
     return Kept(find)
 
 
-def _most(held: Sequence[Scratch]) -> dict[str, int]:
+def most_held(held: Sequence[Scratch]) -> dict[str, int]:
     """The most that any step asks for to be held, by role, in the order of lowering."""
     sizes: dict[str, int] = {}
     for role, size_bytes in chain.from_iterable(held):
@@ -299,7 +299,7 @@ class _Mould:
         times: list[int] = []
         if any(asked):
             uses, times = self._planned(graph, rules, asked, names, sizes)
-        most, first_held = _most([fact[1] for fact in facts]), len(names)
+        most, first_held = most_held([fact[1] for fact in facts]), len(names)
         roles = tuple(most)
         names += roles
         sizes += [rules.aligned(size_bytes) for size_bytes in most.values()]
