@@ -441,6 +441,7 @@ class Graph:
         for index, node in enumerate(self.nodes):
             for tensor in node.inputs:
                 if tensor != ABSENT:
+                    # A node that reads a tensor twice (x * x) is one reader.
                     readers = readers_of.setdefault(tensor, [])
                     if not readers or readers[-1] != index:
                         readers.append(index)
@@ -494,6 +495,7 @@ class Graph:
         ordinal_of = ordinals.__getitem__
         reads, writes = [node.inputs for node in self.nodes], [node.outputs for node in self.nodes]
         flat = tuple(chain.from_iterable(reads))
+        # Shapes and attributes are left out on purpose: networks of one search differ in those, and plan alike.
         key = _wiring_key(
             tuple([call.op for call in self.calls]),
             tuple(map(ordinal_of, flat)),
@@ -524,6 +526,7 @@ class Graph:
         known = read | written | set(self.inputs) | set(self.outputs)
         stored = [index for index, is_stored in enumerate(self.stored) if is_stored]
         given = written | set(self.inputs)
+        # An input that is an output too is read by the caller, if by nobody else.
         ends = read | set(self.outputs) if self.nodes else set[int]()
         return Loose(
             tuple([i for i in stored if i not in known]),

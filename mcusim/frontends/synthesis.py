@@ -79,12 +79,15 @@ def with_seeded_weights(graph: Graph, seed: int = 0) -> Graph:
     """
     if seed < 0:
         raise ModelError(f"the seed is {seed}", where="seed", fix="use 0 or more")
+    # Biases first: they are tensors of their own, and the seed of a tensor depends on its index.
     graph = _with_biases(graph)
     draft = _Draft(graph, seed, f"network '{graph.name}'", list(graph.tensors))
+    # From the inputs on, in the order of execution: a node's spread is known when its readers are drawn.
     for index in graph.inputs:
         draft.spreads[index] = _known(draft.tensors[index]) or _INPUT
     for index in range(len(graph.nodes)):
         _advance(draft, index)
+    # Scales before biases, as a bias is stored in units of input scale times weight scale.
     _quantise(draft)
     for index, node in enumerate(graph.nodes):
         layer = _drawing(node).weights
@@ -144,6 +147,7 @@ def _advance(draft: _Draft, index: int) -> None:
         draft.spreads[output] = _known(draft.tensors[output]) or _bounded(drawn)
     kept = _drawing(node).alike
     if kept is not None:
+        # What must share a scale is joined in a forest; the output is the root, whose spread then counts.
         for tensor in (*node.inputs[kept], *node.outputs):
             if tensor in draft.spreads:
                 draft.parent[draft.group(tensor)] = draft.group(node.outputs[0])
@@ -168,6 +172,7 @@ def _operand(draft: _Draft, node: Node, tensor: int, index: int) -> Spread | Non
     if operand.dtype not in _QUANTISED:
         return None
     number = _drawing(node).stands_for
+    # A lone constant without elements (the 3 of x + 3, say) stands for a number that the operator's own rule gives.
     if operand.constant is None and operand.type.elements == 1 and number is not None:
         limit = (1 << (operand.dtype.bits - 1)) - 1
         elements = np.full(operand.shape, limit, np.dtype(operand.dtype.unpacked.value))

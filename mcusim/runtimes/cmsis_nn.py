@@ -91,18 +91,21 @@ def _conv_2d(signature: Signature) -> Route | None:
     attributes = attributes_of(signature, Conv2DAttributes)
     taps, in_c = rows.kernel * cols.kernel, source.channels
     is_dilated = rows.dilation != 1 or cols.dilation != 1
+    # int16 has one function for all shapes: its columns are int16, two columns at once, 4 bytes a tap.
     if source.dtype is DType.INT16:
         return Route("arm_convolve_s16", "16-bit activations", (("im2col", 4 * taps * in_c),))
     if source.dtype is not DType.INT8:
         return None
     bits = "s4" if weights.dtype is DType.INT4 else "s8"
     is_grouped = weights.channels != in_c
+    # The library's own order of questions: 1x1 without borders first, then a single row, then im2col.
     if taps == 1 and not (rows.before or cols.before or is_dilated or is_grouped):
         hint = _remainder_hint(in_c)
         if rows.stride == cols.stride == 1:
             return Route(f"arm_convolve_1x1_{bits}_fast", "1x1, stride 1", hint=hint)
         why = f"1x1, stride {rows.stride}x{cols.stride}: row by row"
         return Route(f"arm_convolve_1x1_{bits}", why, hint=hint)
+    # Two columns of int16, padded to a multiple of four elements; the function for 4-bit weights does not pad.
     columns = (("im2col", 4 * (taps * in_c if bits == "s4" else _round_up_4(taps * in_c))),)
     if source.rows == rows.kernel == cols.dilation == 1 and attributes.stride_w * in_c % 4 == 0 and not is_grouped:
         return Route(f"arm_convolve_1_x_n_{bits}", f"a row, 1x{cols.kernel}", columns)
@@ -138,6 +141,7 @@ def _depthwise(signature: Signature) -> Route | None:
     multiplier = attributes_of(signature, DepthwiseConv2DAttributes).depth_multiplier
     bits = "s4" if weights.dtype is DType.INT4 else "s8"
     size = f"{rows.kernel}x{cols.kernel}"
+    # The wrapper dispatches by channels, not by the option: batches and dilation go to the generic loop.
     if not is_plain or in_c != signature.output.channels:
         filters = signature.output.channels // in_c
         odd = "batch or dilation" if not is_plain else f"depth multiplier {filters}"
@@ -198,6 +202,7 @@ def _fully_connected(signature: Signature) -> Route | None:
         return None
     if weights.dtype is DType.INT4:
         return Route("arm_fully_connected_s4", "4-bit weights")
+    # TFLM hands such a layer to the 1x1 kernel, which reads four channels at a time.
     if _is_1x1(signature):
         return Route("arm_convolve_1x1_s8_fast", "output of rank 3 or more, depth a multiple of 4")
     return Route("arm_fully_connected_s8", "int8")

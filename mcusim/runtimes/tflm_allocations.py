@@ -153,6 +153,7 @@ class NodeStorage(NamedTuple):
 def growth_of(requests: Requests) -> Growth | None:
     if not requests:
         return None
+    # How much an aligned allocation takes depends on where the tail stands: so every remainder is tried once.
     by_start = tuple([grown(start, requests) - start for start in range(BUFFER_ALIGNMENT_BYTES)])
     words = set(by_start[::_WORD_BYTES])
     ends = {(start + grows) % BUFFER_ALIGNMENT_BYTES for start, grows in enumerate(by_start)}
@@ -163,6 +164,8 @@ def growth_of(requests: Requests) -> Growth | None:
 _WORD_BYTES = 4
 
 
+# The sums are the same in all three ways. The shortcuts serve the usual case, in which all requests are multiples of a
+# word, or end at a line.
 def grown_by(used: int, growths: Iterable[Growth | None]) -> int:
     """`used` bytes of the tail and what each asks for on top, one after the other."""
     asked = [growth for growth in growths if growth is not None]
@@ -180,6 +183,7 @@ def grown_by(used: int, growths: Iterable[Growth | None]) -> int:
 
 
 def grown(used: int, requests: Requests) -> int:
+    # The tail grows downwards, and each allocation is aligned at its own end: so size first, then alignment.
     for _, size, alignment, _ in requests:
         used = -(-(used + size) // alignment) * alignment
     return used
@@ -228,6 +232,7 @@ RESOURCES = frozenset({"VAR_HANDLE", "ASSIGN_VARIABLE"})
 
 def storages_of(part: Graph, pointer_bytes: int, build: Build) -> list[NodeStorage]:
     """Of each node."""
+    # One look-up for each node; only the kernel that keeps arrays by scales needs the tensors too.
     storages = list(map(_lone_storages(pointer_bytes, build).__getitem__, part.calls))
     if _KEEPS_SCALES in part.operators:
         for index, node in enumerate(part.nodes):
@@ -245,6 +250,7 @@ def allocations(graph: Graph, pointer_bytes: int, build: Build) -> Allocations:
     groups = [("allocators", "", allocators(pointer_bytes, build))]
     groups += variable_table(graph, pointer_bytes, build)
     groups += model_tables(graph, pointer_bytes, build)
+    # TFLM parses the options of all nodes first, then calls Init of each: two passes over the nodes.
     groups += [(node.signature.op, node.name, kept.params) for node, _, kept in nodes if kept.params]
     groups += [(node.signature.op, node.name, kept.kernel) for node, _, kept in nodes if kept.kernel]
     requests = sum([kept.handles for _, _, kept in nodes])
@@ -335,6 +341,7 @@ def allocators(pointer_bytes: int, build: Build) -> Requests:
 
 def variable_table(graph: Graph, pointer_bytes: int, build: Build) -> list[Group]:
     slots = build.variable_slots
+    # The benchmark makes a table of 100 slots whatever the network; a product one for its variables.
     if slots is None:
         if not graph.operators & RESOURCES:
             return []
@@ -385,6 +392,7 @@ def _prepared(graph: Graph, nodes: list[tuple[Node, Graph, NodeStorage]]) -> tup
         if kept.buffers:
             groups.append((op, node.name, kept.buffers))
         if op == "ASSIGN_VARIABLE":
+            # Every ASSIGN_VARIABLE of one variable shares the storage that the first one makes.
             variable = _variable_of(node, graph)
             value = node.signature.inputs[1] if node.signature.has(1) else None
             if variable not in made and value is not None:
@@ -420,6 +428,7 @@ def variable_tensors(graph: Graph) -> list[Group]:
 def graph_tensors(graph: Graph, pointer_bytes: int) -> list[Group]:
     """The public input and output tensors: a list of pointers, then each tensor with its quantisation."""
     groups: list[Group] = []
+    # A network without a file has no quantisation to count.
     described = graph.source.file_bytes is None
     for kind, indices in (("inputs", graph.inputs), ("outputs", graph.outputs)):
         why = "interpreter.input(i) and output(i), with their quantisation"

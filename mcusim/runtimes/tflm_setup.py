@@ -63,6 +63,7 @@ def smallest_arena_bytes(graph: Graph, head_bytes: int, pointer_bytes: int, buil
 
     Where the end is not aligned, alignment loses other bytes: so every remainder is tried.
     """
+    # The tail is aligned from the arena's end, so where that end is not aligned, other bytes are lost.
     tried = []
     for remainder in range(ARENA_ALIGNMENT_BYTES):
         needed = _needed(graph, head_bytes, pointer_bytes, build, remainder)
@@ -142,6 +143,7 @@ class _Arena:
         for _, _, requests in groups:
             for _, size_bytes, alignment, _ in requests:
                 self.tail_bytes += size_bytes
+                # Downwards from an end whose address is `remainder` beyond a multiple of the alignment.
                 self.tail_bytes += (self.remainder - self.tail_bytes) % alignment
         self._check(head_bytes)
 
@@ -151,9 +153,12 @@ class _Arena:
     def _prepare(self, node: PreparedNode, start: int) -> None:
         """One node: what it looks at lies behind `start`, until it is done."""
         before, after = _patterns(node.node.signature)
+        # Planning comes later and needs more in any case, so the largest check is not here.
         if len(before) + len(after) <= self.few_looks:  # planning needs more in any case
             self._keep(node.kept, start)
             return
+        # A kernel looks at tensors behind the requests, asks for what it keeps, and may look again: the room of both
+        # adds up.
         top = self._look(node, before, start)
         self._check(top)
         self._keep(node.kept, top)
@@ -180,6 +185,7 @@ class _Arena:
         parts = file_parts(graph)
         info_bytes, info_alignment = layout_bytes(ALLOCATION_INFO, self.pointer_bytes)
         start = top
+        # Pointers to the subgraphs' lists, then a line for each tensor (constants too) and each scratch request.
         for size_bytes, alignment in (
             (self.pointer_bytes * len(parts), self.pointer_bytes),
             (info_bytes * (sum([len(part.tensors) for part in parts]) + requests), info_alignment),
@@ -189,6 +195,7 @@ class _Arena:
         self.tail_bytes += states_bytes
         self._keep(states, start)
         top = -(-top // ARENA_ALIGNMENT_BYTES) * ARENA_ALIGNMENT_BYTES
+        # The planner sees only what takes bytes, so constants have no entry there.
         buffers = requests + sum([part.roles.count(STORED) for part in parts])
         lost = (self.remainder - self.tail_bytes) % ARENA_ALIGNMENT_BYTES
         self._check(top + layout_bytes(PLANNED_BUFFER, self.pointer_bytes)[0] * buffers + lost)
