@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 from commands import run
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from strategies_schedules import networks
 
 import mcusim
@@ -35,9 +35,10 @@ from mcusim.render.front import front_lines
 from mcusim.render.text import UNICODE, kib
 from mcusim.runtimes import RUNTIMES, Runtime
 from mcusim.schedule import AUTO, LAYER, Schedule, StageKind, StageSpec, parse_schedule
-from mcusim.searching import CUT_KINDS, Front, Space, front_schedules, search
+from mcusim.searching import CUT_KINDS, Front, Space, front_schedules, routed, search
 from mcusim.searching.explanation import explain
 from mcusim.searching.paper_space import count_patched, search_paper_space
+from mcusim.searching.routed import Routed
 from mcusim.searching.stage_axes import band_heights
 from mcusim.searching.stage_costs import Layers, Options, StageCosts
 from mcusim.simulation.simulate import simulate
@@ -188,6 +189,65 @@ def test_the_front_is_that_of_every_schedule(runtime, graph):
     points = front_schedules(graph, runtime, prices(runtime), space)
     front = sorted(counted(graph, schedule, runtime, place) for schedule, place in points)
     assert front == [(total, pytest.approx(cycles, rel=1e-9)) for total, cycles in brute_front(graph, runtime, space)]
+
+
+def summed(*readers: int) -> Graph:
+    """Inputs that are added up one after the other: each is copied by the stages that hold all its readers."""
+    builder = GraphBuilder("summed")
+    inputs = [builder.input((1, 6, 7, 3)) for _ in range(max(readers) + 1)]
+    x = inputs[0]
+    for reader in readers:
+        x = builder.add(builder.conv_2d(x, 3, 3), inputs[reader])
+    return builder.build([x])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("readers", [(1, 2), (1, 0), (1, 1), (2, 1)])
+def test_stages_copy_the_inputs_that_they_alone_read(readers):
+    graph, space = summed(*readers), Space(1, 3)
+    points = front_schedules(graph, TINYENGINE, prices(TINYENGINE), space)
+    front = sorted(counted(graph, schedule, TINYENGINE, place) for schedule, place in points)
+    brute = brute_front(graph, TINYENGINE, space)
+    assert front == [(total, pytest.approx(cycles, rel=1e-9)) for total, cycles in brute]
+
+
+def sieved_and_whole(monkeypatch, graph: Graph, runtime: Runtime, space: Space) -> tuple[list[object], list[object]]:
+    """The front where few stages stand for all, and where all are kept."""
+    whole = front_schedules(graph, runtime, prices(runtime), space)
+    with monkeypatch.context() as here:
+        here.setattr(routed, "STAGES_AT_ONCE", 40)
+        return front_schedules(graph, runtime, prices(runtime), space), whole
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", [TINYENGINE, RUNTIMES["tflm-cmsis-nn"]])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(graph=networks())
+def test_few_stages_may_stand_for_all(runtime, graph, monkeypatch):
+    sieved, whole = sieved_and_whole(monkeypatch, graph, runtime, Space(3, 8))
+    assert sieved == whole
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mcunet-vww1", "mbv2-w0.35-r144"])
+def test_few_stages_may_stand_for_all_of_the_zoo(name, monkeypatch):
+    sieved, whole = sieved_and_whole(monkeypatch, zoo.build(name), TINYENGINE, Space())
+    assert sieved == whole
+
+
+@pytest.mark.slow
+def test_of_a_long_network_few_stages_are_kept(monkeypatch):
+    """Maps within its blocks are far larger than those between them: any stage could be worth having."""
+    builder = GraphBuilder("long")
+    x = builder.input((1, 32, 32, 8))
+    for _ in range(10):
+        x = builder.conv_2d(builder.depthwise_conv_2d(builder.conv_2d(x, 48, 1), 3), 8, 1)
+    graph = builder.build([x])
+    whole = Routed(graph, TINYENGINE, prices(TINYENGINE), Space(), None, None)
+    monkeypatch.setattr(routed, "STAGES_AT_ONCE", 4000)
+    sieved = Routed(graph, TINYENGINE, prices(TINYENGINE), Space(), None, None)
+    assert len(whole.stages.first) > 40_000
+    assert len(sieved.stages.first) < len(whole.stages.first) / 5
 
 
 @pytest.fixture(scope="module")

@@ -98,9 +98,7 @@ def _dense(call: Signature, one: Work) -> Amounts:
 def _tap_by_tap(kernel: str, call: Signature, one: Work) -> Amounts:
     """int16 maps: one output after the other, every tap asked whether it is inside."""
     rows, cols = conv_windows(call) if kernel == "conv_2d_16" else depthwise_windows(call)
-    taps = mean_taps(rows, call.output.rows, call.input(0).rows) * mean_taps(
-        cols, call.output.cols, call.input(0).cols
-    )
+    taps = mean_taps(rows, call.output.rows, call.input(0).rows) * mean_taps(cols, call.output.cols, call.input(0).cols)
     outputs, area = float(one.outputs), rows.kernel * cols.kernel
     a_place = (
         (f"{kernel}_output", outputs),

@@ -17,18 +17,19 @@ between two of them cannot improve the front.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from mcusim.searching.routes import Edge, Hops, Path, Routes
+from mcusim.searching.routes import Edge, Floors, Hops, Path, Routes
 from mcusim.searching.stage_axes import Bools, Ints
 from mcusim.searching.step_costs import Floats
 
 TIGHTENINGS = (32, 128, 512)
 """Levels of memory in each round that drops stages before the exact search."""
 
-__all__ = ["front_of"]
+__all__ = ["Bounds", "bounds_of", "front_of"]
 
 
 def front_of(
@@ -44,46 +45,96 @@ def front_of(
     return _Search(routes, list(known), each_round).front()
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a stage must keep below to be on a schedule that is better than known ones: see `bounds_of`.
+
+    raised_to: what stages take at least.   slack: cycles, for each pair of bounds of `search` and each of `levels`.
+    """
+
+    search: _Search
+    raised_to: Floors
+    levels: Ints
+    slack: Floats
+
+    @property
+    def known(self) -> list[Path]:
+        """Schedules that were found on the way, fewest bytes first."""
+        return self.search.known
+
+    @property
+    def floors(self) -> Floors:
+        """Bytes that no schedule can do without."""
+        return self.search.live_floor, self.search.held_floor
+
+    def keep(self, stages: Hops) -> Bools:
+        """Which stages may be on a better schedule."""
+        search, pairs = self.search, self.search.pairs_of(stages)
+        edges = np.minimum(np.searchsorted(search.pairs, pairs), max(len(search.pairs) - 1, 0))
+        kept = search.pairs[edges] == pairs if len(search.pairs) else np.zeros(len(pairs), np.bool_)
+        some = np.flatnonzero(kept)
+        levels = np.searchsorted(self.levels, stages.where(some).raised(self.raised_to).needs)
+        kept[some] = stages.cycles[some] < self.slack[edges[some], levels]
+        some = np.flatnonzero(kept)
+        kept[some] = ~search.worse_than_layers(stages.where(some).raised(self.floors))
+        return kept
+
+
+def bounds_of(routes: Routes, floors: Floors, levels: Ints, known: Sequence[Path]) -> Bounds:
+    """Bounds by some stages for all that they stand for.
+
+    routes: between each pair of bounds, for each level, the cheapest stage whose needs, raised to the floors, are
+    within it, and those that take the fewest bytes alive and held by each name.
+    levels: ascending; no hop needs more than the last.
+    """
+    raised = replace(routes, stages=routes.stages.raised(floors))
+    search = _Search(raised, list(known), lambda rounds: None, prunes=False)
+    return Bounds(search, floors, levels, search.slack([search.layers.needs, search.stages.needs], levels))
+
+
 class _Search:
     """The front of one Routes, merged into what is known.
 
-    edge: of each stage, its place among the pairs of bounds that stages join: (edge_first, edge_end), by end.
+    edge: of each stage, its place among `pairs` of bounds that stages join: (edge_first, edge_end), by end.
+    prunes: whether stages that others at the same place do no worse than are left out.
     """
 
-    def __init__(self, routes: Routes, known: list[Path], each_round: Callable[[int], None]) -> None:
+    def __init__(
+        self, routes: Routes, known: list[Path], each_round: Callable[[int], None], prunes: bool = True
+    ) -> None:
         self.routes, self.known, self.each_round, self.rounds = routes, known, each_round, 0
         self.given = {id(path) for path in known}
         self.live_floor, self.held_floor = routes.floors
-        self.layers = self._raised(routes.layers)
+        self.layers = routes.layers.raised(routes.floors)
         stages = _allowed(routes)
-        self._keep(self._pruned(self._raised(stages), stages.live_bytes))
+        if prunes:
+            self._keep(self._pruned(stages.raised(routes.floors), stages.live_bytes))
+        else:
+            self._keep(stages.where(np.lexsort((stages.first, stages.end))))
         self.worthwhile = self.stages
-
-    def _raised(self, hops: Hops) -> Hops:
-        """Less than what every schedule takes makes no difference."""
-        pairs = zip(hops.held_bytes, self.held_floor, strict=True)
-        held = tuple([np.maximum(h, floor) for h, floor in pairs])
-        return hops._replace(live_bytes=np.maximum(hops.live_bytes, self.live_floor), held_bytes=held)
 
     def _keep(self, stages: Hops) -> None:
         """Search these stages only; they are sorted by end and start."""
         self.stages = stages
-        joined = stages.end * (self.routes.nodes + 1) + stages.first
-        pairs, self.edge = np.unique(joined, return_inverse=True)
-        self.edge_end, self.edge_first = np.divmod(pairs, self.routes.nodes + 1)
+        self.pairs, self.edge = np.unique(self.pairs_of(stages), return_inverse=True)
+        self.edge_end, self.edge_first = np.divmod(self.pairs, self.routes.nodes + 1)
         self.edges_to = np.searchsorted(self.edge_end, np.arange(self.routes.nodes + 2))
-        self.edge_starts = np.searchsorted(self.edge, np.arange(len(pairs) + 1))
+        self.edge_starts = np.searchsorted(self.edge, np.arange(len(self.pairs) + 1))
+
+    def pairs_of(self, stages: Hops) -> Ints:
+        """The bounds that each joins, as one number."""
+        return stages.end * (self.routes.nodes + 1) + stages.first
 
     # -- pruning ------------------------------------------------------------------------------------------------------
 
     def _pruned(self, stages: Hops, live_bytes: Ints) -> Hops:
         """Without stages that others at the same place, or the layers there, do no worse than.
 
-        live_bytes: before they were raised.
+        live_bytes: before they were raised: of stages that cost and take as much, that of the fewest comes first.
         """
-        is_kept = ~self._worse_than_layers(stages)
+        is_kept = ~self.worse_than_layers(stages)
         stages = stages.where(is_kept)
-        order = np.lexsort((stages.cycles, live_bytes[is_kept], stages.live_bytes, stages.first, stages.end))
+        order = np.lexsort((live_bytes[is_kept], stages.cycles, stages.live_bytes, stages.first, stages.end))
         stages = stages.where(order)
         is_new = np.ones(len(order), np.bool_)
         is_new[1:] = (stages.first[1:] != stages.first[:-1]) | (stages.end[1:] != stages.end[:-1])
@@ -103,7 +154,7 @@ class _Search:
         before += group * (4 * far)
         return stages.where(is_new | (ranks < before))
 
-    def _worse_than_layers(self, stages: Hops) -> Bools:
+    def worse_than_layers(self, stages: Hops) -> Bools:
         """Stages whose nodes, run as layers, take no more of anything."""
         first, end, layers = stages.first, stages.end, self.layers
         sums = np.concatenate(([0.0], np.cumsum(layers.cycles)))
@@ -121,9 +172,17 @@ class _Search:
         A schedule takes at least what its neediest part takes for itself, live and held together. With that as the
         only limit, cheapest ways to a stage and from it on bound every schedule that it is part of.
         """
-        needs = [hops.live_bytes + sum(hops.held_bytes) for hops in (self.layers, self.stages)]
+        needs = [self.layers.needs, self.stages.needs]
         values = np.unique(np.concatenate(needs))
         levels = values[np.unique(np.linspace(0, len(values) - 1, count).astype(np.int64))]
+        slack = self.slack(needs, levels)
+        self._keep(self.stages.where(self.stages.cycles < slack[self.edge, np.searchsorted(levels, needs[1])]))
+
+    def slack(self, needs: Sequence[Ints], levels: Ints) -> Floats:
+        """Cycles that a stage of each pair of bounds must keep below if it needs so much, one column a level.
+
+        needs: of each layer and each stage. Schedules that are found on the way are known from then on.
+        """
         # Few levels first: most stages are so much worse than what is known that a coarse bound drops them.
         solved = _Solved(self, needs, levels, (None, None))
         # What is cheaper from a level on has a part that needs more than the level below: it is no better than what is
@@ -146,8 +205,7 @@ class _Search:
         known = np.concatenate(([np.inf], best[:-1]))  # at the lower end of what a level stands for
         with np.errstate(invalid="ignore"):
             slack = np.where(np.isfinite(through), known * (1 - 1e-12) - through, -np.inf)
-        slack = np.maximum.accumulate(slack[:, ::-1], axis=1)[:, ::-1]
-        self._keep(self.stages.where(self.stages.cycles < slack[self.edge, np.searchsorted(levels, needs[1])]))
+        return np.maximum.accumulate(slack[:, ::-1], axis=1)[:, ::-1]
 
     # -- shortest paths -----------------------------------------------------------------------------------------------
 

@@ -12,7 +12,11 @@ import numpy as np
 from mcusim.searching.stage_axes import Bools, Ints
 from mcusim.searching.step_costs import Floats
 
-__all__ = ["Edge", "Hops", "Path", "Routes"]
+__all__ = ["Edge", "Floors", "Hops", "Path", "Routes"]
+
+
+Floors = tuple[int, tuple[int, ...]]
+"""Bytes alive, and held by name, that every schedule takes."""
 
 
 class Edge(NamedTuple):
@@ -53,6 +57,18 @@ class Hops(NamedTuple):
     held_bytes: tuple[Ints, ...]
     cycles: Floats
 
+    @property
+    def needs(self) -> Ints:
+        """What each takes for itself: alive and held."""
+        needs: Ints = self.live_bytes + sum(self.held_bytes)
+        return needs
+
+    def raised(self, floors: Floors) -> Hops:
+        """Each takes at least so much: less than what every schedule takes makes no difference."""
+        live_floor, held_floors = floors
+        held = [np.maximum(size_bytes, floor) for size_bytes, floor in zip(self.held_bytes, held_floors, strict=True)]
+        return self._replace(live_bytes=np.maximum(self.live_bytes, live_floor), held_bytes=tuple(held))
+
     def where(self, keep: Bools | Ints) -> Hops:
         """Some of them."""
         if keep.dtype == np.bool_ and keep.all():  # they may be millions
@@ -89,7 +105,7 @@ class Routes:
         return len(self.layers.first)
 
     @cached_property
-    def floors(self) -> tuple[int, tuple[int, ...]]:
+    def floors(self) -> Floors:
         """Live bytes, and held bytes by name, that no schedule can do without. Each on its own."""
         held = range(len(self.layers.held_bytes))
         live = self._least(self.layers.live_bytes, self.stages.live_bytes)

@@ -296,7 +296,8 @@ class AxisSweep:
             bounds[0][inner:], bounds[1][inner:] = self._share(size)
         for storage in step.writes:
             if storage in self.needed:
-                _hull(bounds, self.needed[storage])
+                needed = self.needed[storage]
+                _hull(bounds, (needed[0][:ends], needed[1][:ends]))
         return bounds
 
     def _share(self, size: int) -> Interval:

@@ -184,6 +184,7 @@ class StageCosts:
         self.variables = stored_variables(graph) + (remembered(graph) if rules.plans_variables else ())
         held = _held_whole(rules)
         self.held_names = sorted({name for step in steps for name in held[step.signature]})
+        self.copied_behind = self._copied_behind()
 
     def _start(self, bound: int) -> int:
         # As `staging.split`: data movement in front of the first computing node goes with it, as far as it can be cut.
@@ -252,18 +253,16 @@ class StageCosts:
     def batches(self) -> list[list[int]]:
         """Bounds where stages may end, in batches that are swept together, the last of each first.
 
-        Their outputs have one size, no step that cannot be cut lies between them, and they copy the same inputs.
+        Their outputs have one size, and no step that cannot be cut lies between them.
         """
-        alike: dict[tuple[object, ...], list[int]] = {}
+        alike: dict[tuple[int, int, int], list[int]] = {}
         uncut = [*accumulate(not tiles for tiles in self.tileable)]
         for k in range(len(self.bounds) - 1, 0, -1):
             end = self.bounds[k]
             if self.tileable[end - 1]:
                 size = self.network.steps[end - 1].signature.outputs[0]
-                # Ends can share a sweep only where their pieces have equal shares: the same output size, the same
-                # copied inputs.
-                copied = () if uncut[end - 1] else tuple(self.copied(end))
-                alike.setdefault((uncut[end - 1], size.rows, size.cols, copied), []).append(k)
+                # Ends can share a sweep only where their pieces have equal shares: the same output size.
+                alike.setdefault((uncut[end - 1], size.rows, size.cols), []).append(k)
         cut = []
         for ends in alike.values():
             size = self.network.steps[self.bounds[ends[0]] - 1].signature.outputs[0]
@@ -289,20 +288,28 @@ class StageCosts:
                 yield sweep.options(start_of[time], time)
         else:
             # Reached the first step without a break: the same stages once more, with the copies of the input in front.
-            copies = self.copied(sweep.ends[-1])
-            for place, storage in enumerate(reversed(copies), start=1):
+            copies = sorted(self.copied(sweep.ends[0]), reverse=True)
+            for place, storage in enumerate(copies, start=1):
                 kind = self.graph.tensors[storage].type
                 call = signature("COPY", Attributes(), (kind,), (kind,))
                 outside = len(self.network.root) + place
-                sweep.step(-place, StepNode(ABSENT, call, (outside,), (storage,)))
+                sweep.step(-place, StepNode(ABSENT, call, (outside,), (storage,)), self.copied_behind[storage])
             if copies and self.starts[0] == 0:
-                yield sweep.options(0, -len(copies))._replace(copied=True)
+                first = min(map(self.copied_behind.__getitem__, copies))
+                yield sweep.options(0, -len(copies), first)._replace(copied=True)
 
     def copied(self, end: int) -> list[int]:
         """Inputs that a first stage, of steps [0, end), copies where they are external."""
+        return sorted(storage for storage, last in self.copied_behind.items() if last < end)
+
+    def _copied_behind(self) -> dict[int, int]:
+        """Inputs that a first stage copies, if it ends behind their last reader: that reader of each."""
         if not self.rules.copies_input_patch:
-            return []
-        return copied_inputs(self.graph, self.network.steps, end, self.network.inputs - self.network.outputs)
+            return {}
+        steps = self.network.steps
+        copied = copied_inputs(self.graph, steps, len(steps), self.network.inputs - self.network.outputs)
+        last = {storage: time for time, step in enumerate(steps) for storage in step.reads}
+        return {storage: last[storage] for storage in copied}
 
 
 class _StageSweep:
@@ -332,9 +339,10 @@ class _StageSweep:
         """How many ends lie behind a step."""
         return bisect_left(self.ends, -time, key=neg)
 
-    def step(self, time: int, step: StepNode) -> None:
-        """The step before all others."""
-        storages, uniform, ends = self.costs.storages, self.costs.rules.uniform_patches, self._behind(time)
+    def step(self, time: int, step: StepNode, behind: int | None = None) -> None:
+        """The step before all others, of stages that end behind a later one: behind itself if None."""
+        storages, uniform = self.costs.storages, self.costs.rules.uniform_patches
+        ends = self._behind(time if behind is None else behind)
         inner: list[tuple[int, Storage, int]] = []
         held_by_all = ends
         # Ends behind the last reader hold the tensor inside the stage. For the others it leaves the stage, whole.
@@ -355,10 +363,10 @@ class _StageSweep:
         if self.streamed is not None and bands is not None:
             self.streamed.add(time, step, inner, Cut.clipped(bands), Cut.clipped(cols).first())
 
-    def options(self, first: int, start: int) -> Options:
-        """The stages of the steps from `start` on, which is the latest that was added."""
+    def options(self, first: int, start: int, behind: int | None = None) -> Options:
+        """The stages of the steps from `start` on, which is the latest that was added.   behind: as `step` has it."""
         parts = [part for part in (self.patched, self.streamed) if part is not None]
-        count = self._behind(start)
+        count = self._behind(start if behind is None else behind)
 
         def joined(arrays: Iterable[NDArray[Any]]) -> NDArray[Any]:
             return np.concatenate([array[:count].reshape(count, -1) for array in arrays], axis=1)

@@ -22,6 +22,9 @@ from mcusim.searching.stage_axes import Bools, Ints
 
 __all__ = ["HeldTensor", "Tally"]
 
+NOTHING = np.iinfo(np.int64).min
+"""Before all steps."""
+
 
 class HeldTensor(NamedTuple):
     """What a step writes and only its stage reads, for each grid or band of the ends that hold all its readers.
@@ -65,13 +68,18 @@ class Tally:
         self.inner: dict[int, Ints] = {}
         self.saved: dict[int, Ints] = {}
         self.most: dict[int, Ints] = {}  # over a step and those behind it
+        self.changed = NOTHING  # the last step that has changed since
         self.overwrites: dict[int, _Overwrite] = {}
 
     def add(self, time: int, ends: int, scratch_bytes: Ints | int, pieces: Sequence[HeldTensor]) -> None:
-        """The step before all others, in the stages of the first `ends` ends: its working memory and what it writes."""
-        self.inner[time] = np.zeros((ends, *self.lines.shape[1:]), np.int64)
-        self.inner[time] += scratch_bytes
-        changed = time
+        """The step before all others, in the stages of the first `ends` ends: its working memory and what it writes.
+
+        It has a row for each end that a step behind it has: a copy of an input is made in some stages alone.
+        """
+        rows = max(ends, len(self.inner.get(time + 1, ())))
+        self.inner[time] = np.zeros((rows, *self.lines.shape[1:]), np.int64)
+        self.inner[time][:ends] += scratch_bytes
+        self.changed = max(self.changed, time)
         for piece in pieces:
             moving, some = piece.aligned_bytes, slice(piece.ends)
             if piece.carried is not None:
@@ -81,16 +89,7 @@ class Tally:
             for later in range(time, piece.last + 1):
                 self.inner[later][some] += moving
             self._take_over(piece)
-            changed = max(changed, piece.last)
-        # The maximum over a step and all behind it, from the last step that changed: those further back keep theirs.
-        for step in range(changed, time - 1, -1):
-            most = self.inner[step].copy()
-            if step in self.saved:
-                most[: len(self.saved[step])] -= self.saved[step]
-            if step + 1 in self.most:
-                behind = most[: len(self.most[step + 1])]
-                np.maximum(behind, self.most[step + 1], out=behind)
-            self.most[step] = most
+            self.changed = max(self.changed, piece.last)
 
     def overwrite(
         self, time: int, sources: Sequence[int], target: HeldTensor | None, scratch_bytes: Ints | int
@@ -125,5 +124,15 @@ class Tally:
 
     def peak_bytes(self, start: int) -> Ints:
         """Most that is alive in a step from `start` to the end, less what leaves the stage or lies outside it."""
+        # The maximum over a step and all behind it, from the last step that changed: those further back keep theirs.
+        for step in range(self.changed, start - 1, -1):
+            most = self.inner[step].copy()
+            if step in self.saved:
+                most[: len(self.saved[step])] -= self.saved[step]
+            if step + 1 in self.most:
+                behind = most[: len(self.most[step + 1])]
+                np.maximum(behind, self.most[step + 1], out=behind)
+            self.most[step] = most
+        self.changed = NOTHING
         most = self.most[start]
         return most + self.lines[: len(most)]
