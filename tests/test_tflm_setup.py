@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from conftest import corpus_models
 from operator_catalogue import OPERATORS, about
+from operator_lines import parse
 from test_subgraphs import loop
 from tflite_maker import FLOAT32, Maker, make_options, tiny_network
 
@@ -227,3 +228,35 @@ def test_phases_add_up_what_allocations_list(monkeypatch):
         quick, slow = quick + bool(phases.first_kernel), slow + (not phases.first_kernel)
     assert quick > 20
     assert slow > 20
+
+
+ANSWER = """
+import json, os, sys
+import numpy as np
+from tflite_micro.python.tflite_micro import runtime
+os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+path, sizes, elements = json.load(sys.stdin)
+answers = []
+for size in sizes:
+    interpreter = runtime.Interpreter.from_bytes(open(path, "rb").read(), arena_size=size)
+    interpreter.set_input(np.array(elements, np.int32), 0)
+    interpreter.invoke()
+    answers.append(interpreter.get_output(0).tolist())
+print("answers", json.dumps(answers))
+"""
+
+
+@pytest.mark.slow
+def test_the_interpreter_starts_in_less_than_is_recommended_where_it_overwrites_its_own_work(tmp_path: Path) -> None:
+    """It does not see that what a kernel keeps reaches into what it looks at: a scale here, so that rows are wrong."""
+    pytest.importorskip("tflite_micro")
+    network = parse("EMBEDDING_LOOKUP int32[2] int8[4,3]=@0.05 > float32[2,3]")
+    path = tmp_path / "rows.tflite"
+    path.write_bytes(network.content())
+    graph = parse_tflite(network.content(), name="rows", where="rows.tflite")
+    size = plan_memory(graph, TFLM_WHEEL).recommended_arena_bytes
+    given = json.dumps([str(path), [size + 4096, size, size - 32], [1, 2]])
+    done = subprocess.run([sys.executable, "-c", ANSWER], input=given, capture_output=True, text=True, check=True)
+    roomy, recommended, less = json.loads(done.stdout.rpartition("answers ")[2])
+    assert recommended == roomy
+    assert less != roomy
