@@ -9,8 +9,9 @@ import numpy as np
 
 from mcusim.frontends.vendored import tflite_schema as schema
 
-INT8, INT32, FLOAT32, FLOAT16 = (getattr(schema.TensorType, name) for name in ("INT8", "INT32", "FLOAT32", "FLOAT16"))
-NUMPY = {INT8: np.int8, INT32: np.int32, FLOAT32: np.float32, FLOAT16: np.float16}
+_NAMES = ("INT8", "INT32", "FLOAT32", "FLOAT16", "INT16", "UINT8", "INT64")
+INT8, INT32, FLOAT32, FLOAT16, INT16, UINT8, INT64 = (getattr(schema.TensorType, name) for name in _NAMES)
+NUMPY = {getattr(schema.TensorType, name): np.dtype(name.lower()).type for name in _NAMES}
 
 
 def make_options(table: str, **fields: object) -> Any:
@@ -53,12 +54,16 @@ class Maker:
         scales: tuple[float, ...] = (0.5,),
         zero_points: tuple[int, ...] = (0,),
         axis: int = 0,
+        bias_scales: tuple[float, ...] = (),
     ) -> int:
-        """Add a tensor, constant if it has `elements`. Returns its index."""
+        """Add a tensor, constant if it has `elements`. Returns its index.   bias_scales: of one of INT32 or INT64."""
         made = schema.TensorT()
         made.shape, made.type = list(shape), dtype
         made.name = f"tensor_{len(self.graph.tensors)}"
-        if scales and dtype != INT32:
+        scales, zero_points = (
+            (bias_scales, (0,) * len(bias_scales)) if dtype in (INT32, INT64) else (scales, zero_points)
+        )
+        if scales:
             made.quantization = schema.QuantizationParametersT()
             made.quantization.scale, made.quantization.zeroPoint = list(scales), list(zero_points)
             made.quantization.quantizedDimension = axis

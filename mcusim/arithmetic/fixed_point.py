@@ -1,6 +1,7 @@
 """Exponential, logistic, hyperbolic tangent, reciprocal and logarithm in 32-bit fixed point, as gemmlowp computes them.
 
-Arrays hold raw int32 values in int64; `Qm.n` has m integer bits. Constants are the raw integers of the sources.
+Arrays hold raw int32 values in int64; `Qm.n` has m integer bits. Constants are the raw integers of the sources. What
+has an argument `word` is also there for raw values of 16 bits, whose constants are those of 32 bits, rounded.
 Source: gemmlowp fixedpoint.h; TFLite common.h (log, reciprocal, tables of int16).
 """
 
@@ -35,17 +36,43 @@ __all__ = [
     "one_over_one_plus_x",
     "reciprocal",
     "rescale_bits",
+    "shifted",
     "tanh",
 ]
 
-_mul = saturating_rounding_doubling_high_mul
 Floats = NDArray[np.float32]
 
 
-def rescale_bits(raw: ArrayLike, integer_bits: int, to: int) -> Integers:
+def _mul(a: ArrayLike, b: ArrayLike, word: int = 32) -> Integers:
+    """round(a * b / 2**(word - 1)), ties upwards; the square of the lowest number saturates."""
+    if word == 32:
+        return saturating_rounding_doubling_high_mul(a, b)
+    product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
+    return np.asarray(np.minimum((product + (1 << (word - 2))) >> (word - 1), _one(word)))
+
+
+def _one(word: int) -> int:
+    """The largest raw number: just below 1, without integer bits."""
+    return (1 << (word - 1)) - 1
+
+
+def _constant(raw: int, word: int) -> int:
+    """A constant of 32 bits in fewer.   Source: gemmlowp RescaleConstantInitializer."""
+    return int(rounding_divide_by_pot(raw, 32 - word))
+
+
+def shifted(raw: ArrayLike, exponent: int, word: int = 32) -> Integers:
+    """raw * 2**exponent, kept inside the word, rounded.   Source: gemmlowp SaturatingRoundingMultiplyByPOT."""
+    if exponent <= 0:
+        return rounding_divide_by_pot(raw, -exponent)
+    if word == 32:
+        return saturating_left_shift(raw, exponent)
+    return np.asarray(np.clip(np.asarray(raw, np.int64) << exponent, -_one(word) - 1, _one(word)))
+
+
+def rescale_bits(raw: ArrayLike, integer_bits: int, to: int, word: int = 32) -> Integers:
     """The same number with another count of integer bits.   Source: gemmlowp Rescale."""
-    exponent = integer_bits - to
-    return saturating_left_shift(raw, exponent) if exponent > 0 else rounding_divide_by_pot(raw, -exponent)
+    return shifted(raw, integer_bits - to, word)
 
 
 def _rounding_half_sum(a: ArrayLike, b: int) -> Integers:
@@ -61,15 +88,16 @@ def count_leading_zeros(value: ArrayLike) -> Integers:
     return np.asarray(32 - np.frexp(pattern.astype(np.float64))[1], np.int64)
 
 
-def _exp_interval(a: Integers) -> Integers:
-    """exp on [-1/4, 0), Q0.31: a Taylor polynomial around -1/8."""
-    x = a + (1 << 28)
-    x2 = _mul(x, x)
-    x3 = _mul(x2, x)
-    x4 = _mul(x2, x2)
+def _exp_interval(a: Integers, word: int) -> Integers:
+    """exp on [-1/4, 0), without integer bits: a Taylor polynomial around -1/8."""
+    x = a + (1 << (word - 4))
+    x2 = _mul(x, x, word)
+    x3 = _mul(x2, x, word)
+    x4 = _mul(x2, x2, word)
     x4_over_4 = rounding_divide_by_pot(x4, 2)
-    tail = rounding_divide_by_pot(_mul(x4_over_4 + x3, 715827883) + x2, 1)
-    return 1895147668 + _mul(1895147668, x + tail)
+    tail = rounding_divide_by_pot(_mul(x4_over_4 + x3, _constant(715827883, word), word) + x2, 1)
+    start = _constant(1895147668, word)
+    return start + _mul(start, x + tail, word)
 
 
 _EXP_FACTORS = (
@@ -84,35 +112,35 @@ _EXP_FACTORS = (
 """exp(-2**k) in Q0.31 for each k."""
 
 
-def exp_on_negative_values(raw: ArrayLike, integer_bits: int) -> Integers:
-    """exp of numbers <= 0 with so many integer bits; the result is Q0.31."""
+def exp_on_negative_values(raw: ArrayLike, integer_bits: int, word: int = 32) -> Integers:
+    """exp of numbers <= 0 with so many integer bits; the result has none."""
     a = np.asarray(raw, np.int64)
-    fractional_bits = 31 - integer_bits
+    fractional_bits = word - 1 - integer_bits
     quarter = 1 << (fractional_bits - 2)
     mod = (a & (quarter - 1)) - quarter
-    result = _exp_interval(rescale_bits(mod, integer_bits, 0))
+    result = _exp_interval(rescale_bits(mod, integer_bits, 0, word), word)
     remainder = mod - a
     for exponent, factor in _EXP_FACTORS:
         if integer_bits > exponent:
             selected = (remainder & (1 << (fractional_bits + exponent))) != 0
-            result = np.where(selected, _mul(result, factor), result)
+            result = np.where(selected, _mul(result, _constant(factor, word), word), result)
     if integer_bits > 5:
         result = np.where(a < -(1 << (fractional_bits + 5)), 0, result)
-    return np.asarray(np.where(a == 0, INT32_MAX, result))
+    return np.asarray(np.where(a == 0, _one(word), result))
 
 
-def _newton_raphson(half_denominator: Integers) -> Integers:
-    """1 / half_denominator for one in [1/2, 1], Q0.31 -> Q2.29: three Newton-Raphson steps."""
-    x = 1515870810 + _mul(half_denominator, -1010580540)
+def _newton_raphson(half_denominator: Integers, word: int) -> Integers:
+    """1 / half_denominator for one in [1/2, 1], with two integer bits: three Newton-Raphson steps."""
+    x = _constant(1515870810, word) + _mul(half_denominator, _constant(-1010580540, word), word)
     for _ in range(3):
-        product = _mul(half_denominator, x)
-        x = x + saturating_left_shift(_mul(x, (1 << 29) - product), 2)
+        product = _mul(half_denominator, x, word)
+        x = x + shifted(_mul(x, (1 << (word - 3)) - product, word), 2, word)
     return x
 
 
-def one_over_one_plus_x(raw: ArrayLike) -> Integers:
-    """1 / (1 + x) for x in [0, 1], Q0.31 -> Q0.31."""
-    return saturating_left_shift(_newton_raphson(_rounding_half_sum(raw, INT32_MAX)), 1)
+def one_over_one_plus_x(raw: ArrayLike, word: int = 32) -> Integers:
+    """1 / (1 + x) for x in [0, 1]; neither has integer bits."""
+    return shifted(_newton_raphson(_rounding_half_sum(raw, _one(word)), word), 1, word)
 
 
 def inverse_square_root(value: ArrayLike) -> tuple[Integers, Integers]:
@@ -143,25 +171,25 @@ _HALF_SQRT_2 = 1518500250
 """In Q0.31."""
 
 
-def _one_minus_over_one_plus(raw: Integers) -> Integers:
-    """(1 - x) / (1 + x) for x in [0, 1], Q0.31 -> Q0.31."""
-    x = _newton_raphson(_rounding_half_sum(raw, INT32_MAX))
-    return saturating_left_shift(x - (1 << 29), 2)
+def _one_minus_over_one_plus(raw: Integers, word: int) -> Integers:
+    """(1 - x) / (1 + x) for x in [0, 1]; neither has integer bits."""
+    x = _newton_raphson(_rounding_half_sum(raw, _one(word)), word)
+    return shifted(x - (1 << (word - 3)), 2, word)
 
 
-def logistic(raw: ArrayLike, integer_bits: int) -> Integers:
-    """1 / (1 + exp(-x)), Q0.31."""
+def logistic(raw: ArrayLike, integer_bits: int, word: int = 32) -> Integers:
+    """1 / (1 + exp(-x)), without integer bits."""
     a = np.asarray(raw, np.int64)
-    positive = one_over_one_plus_x(exp_on_negative_values(-np.abs(a), integer_bits))
-    value = np.where(a > 0, positive, INT32_MAX - positive)
-    return np.asarray(np.where(a == 0, 1 << 30, value))
+    positive = one_over_one_plus_x(exp_on_negative_values(-np.abs(a), integer_bits, word), word)
+    value = np.where(a > 0, positive, _one(word) - positive)
+    return np.asarray(np.where(a == 0, 1 << (word - 2), value))
 
 
-def tanh(raw: ArrayLike, integer_bits: int) -> Integers:
-    """Hyperbolic tangent, Q0.31."""
+def tanh(raw: ArrayLike, integer_bits: int, word: int = 32) -> Integers:
+    """Hyperbolic tangent, without integer bits."""
     a = np.asarray(raw, np.int64)
     # exp(-2|x|): doubling is done by reading the number with one integer bit more.
-    magnitude = _one_minus_over_one_plus(exp_on_negative_values(-np.abs(a), integer_bits + 1))
+    magnitude = _one_minus_over_one_plus(exp_on_negative_values(-np.abs(a), integer_bits + 1, word), word)
     return np.asarray(np.where(a == 0, 0, np.where(a < 0, -magnitude, magnitude)))
 
 

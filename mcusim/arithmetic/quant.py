@@ -8,8 +8,10 @@ Source: TFLite quantization_util.cc, common.cc and kernel_util.cc; gemmlowp fixe
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +30,7 @@ __all__ = [
     "Scaling",
     "activation_range",
     "check_int32",
+    "coarse_scaling",
     "dtype_range",
     "narrow",
     "quantize_multiplier",
@@ -36,6 +39,7 @@ __all__ = [
     "requantize_float",
     "requantize_reduced",
     "requantize_single",
+    "requantize_upwards",
     "rescale",
     "round_half_away",
     "rounding_divide_by_pot",
@@ -57,11 +61,17 @@ class Rounding(StrEnum):
     DOUBLE = "double"
     """Product rounded, then shift rounded: TFLM, CMSIS-NN."""
     SINGLE = "single"
-    """Product and shift rounded once: TFLite built with single rounding."""
+    """Product and shift rounded once: TFLite built with single rounding, and int64 sums of LiteRT's dense layers."""
+    UPWARDS = "upwards"
+    """As DOUBLE, halves of the shift upwards: ruy."""
     REDUCED = "reduced"
     """The multiplier cut to 16 bits, one rounding: int64 accumulators of int16 networks."""
     FLOAT = "float"
-    """The accumulator as float32 times a float32 factor: TinyEngine."""
+    """The accumulator as float32 times a float32 factor, cut towards zero: TinyEngine."""
+    NEAREST = "nearest"
+    """The same, to the nearest integer, halves to even: XNNPACK."""
+    AWAY = "away"
+    """The same, halves away from zero: SUM of TFLite."""
 
 
 LEAST_SHIFT = -31
@@ -146,6 +156,17 @@ def requantize(acc: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -> Integ
     return rounding_divide_by_pot(saturating_rounding_doubling_high_mul(shifted, multiplier), right)
 
 
+def requantize_upwards(acc: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -> Integers:
+    """`acc * multiplier * 2**(shift - 31)`, rounded twice, ties upwards.   Ranges as for `requantize`.
+
+    Source: ruy kernel_avx2_fma.cc, where the multiplier is applied.
+    """
+    shift = np.asarray(shift, np.int64)
+    left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
+    shifted = wrap_int32(np.asarray(acc, np.int64) << left)
+    return np.asarray((saturating_rounding_doubling_high_mul(shifted, multiplier) + ((1 << right) >> 1)) >> right)
+
+
 def requantize_single(acc: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -> Integers:
     """`acc * multiplier * 2**(shift - 31)`, rounded once, ties upwards.   Ranges as for `requantize`.
 
@@ -169,13 +190,21 @@ def requantize_reduced(acc: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) 
     return wrap_int32((product + (np.int64(1) << (total - 1))) >> total)
 
 
-def requantize_float(acc: ArrayLike, factor: ArrayLike) -> Integers:
-    """float32(acc) * factor, cut towards zero.   acc: int32 values.   factor: float32.
+_WHOLE: Mapping[Rounding, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = MappingProxyType(
+    {Rounding.FLOAT: np.trunc, Rounding.NEAREST: np.rint, Rounding.AWAY: round_half_away}
+)
 
-    Source: TinyEngine, kernels/int_forward_op/*_fpreq.c: a float product assigned to int32_t.
+
+def requantize_float(acc: ArrayLike, factor: ArrayLike, rounding: Rounding = Rounding.FLOAT) -> Integers:
+    """float32(acc) * factor, as an integer.   acc: int32 values.   factor: float32.   rounding: FLOAT, NEAREST or AWAY.
+
+    Source: TinyEngine, kernels/int_forward_op/*_fpreq.c: a float product assigned to int32_t; XNNPACK
+    qs8-requantization, the "fp32" kernels; TFLite reduce.h, QuantizedMeanOrSum.
     """
-    product = np.asarray(acc, np.int64).astype(np.float32) * np.asarray(factor, np.float32)
-    return np.clip(np.trunc(product.astype(np.float64)), INT32_MIN, INT32_MAX).astype(np.int64)
+    with np.errstate(over="ignore"):
+        product = np.asarray(acc, np.int64).astype(np.float32) * np.asarray(factor, np.float32)
+    whole = _WHOLE[rounding](product.astype(np.float64))
+    return np.clip(whole, INT32_MIN, INT32_MAX).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -219,13 +248,26 @@ def scaling(reals: ArrayLike, rounding: Rounding = Rounding.DOUBLE) -> Scaling:
     )
 
 
+COARSE_BITS = 8
+
+
+def coarse_scaling(real: float) -> Scaling:
+    """The scaling by a factor of 8 fractional bits, with one rounding, halves upwards.   real: in float32, below 2**22.
+
+    Source: XNNPACK qs8-vcvt and qs8-vlrelu.
+    """
+    multiplier = np.asarray(np.rint(real * (1 << COARSE_BITS)), np.int32)
+    return Scaling(multiplier, np.asarray(31 - COARSE_BITS, np.int32), np.asarray(real, np.float32), Rounding.SINGLE)
+
+
 def rescale(acc: ArrayLike, by: Scaling) -> Integers:
     """Accumulators times the factors, which broadcast along the last axis."""
-    if by.rounding is Rounding.FLOAT:
-        return requantize_float(acc, by.factor)
+    if by.rounding in _WHOLE:
+        return requantize_float(acc, by.factor, by.rounding)
     rounded = {
         Rounding.DOUBLE: requantize,
         Rounding.SINGLE: requantize_single,
+        Rounding.UPWARDS: requantize_upwards,
         Rounding.REDUCED: requantize_reduced,
     }[by.rounding]
     return rounded(acc, by.multiplier, by.shift)
@@ -269,12 +311,12 @@ _BOUNDS: dict[Activation, tuple[float | None, float | None]] = {
 
 
 def activation_range(
-    activation: Activation, quantization: Quantization | None, dtype: DType, where: str
+    activation: Activation, quantization: Quantization | None, dtype: DType, where: str, *, halves_to_even: bool = False
 ) -> tuple[int, int]:
     """Smallest and largest stored integer that a fused activation leaves.
 
-    dtype: of the output.   quantization: of the output, per tensor.
-    Source: TFLite kernel_util.cc, CalculateActivationRangeQuantized.
+    dtype: of the output.   quantization: of the output, per tensor.   halves_to_even: as XNNPACK rounds a bound.
+    Source: TFLite kernel_util.cc, CalculateActivationRangeQuantized; XNNPACK math.h, xnn_qs8_quantize.
     """
     lowest, highest = dtype_range(dtype)
     low, high = _BOUNDS.get(activation, (None, None))
@@ -283,11 +325,20 @@ def activation_range(
     if quantization is None:
         raise ModelError("the output is not quantised", where=where, fix="quantise the network again")
     scale, zero_point = quantization.scales[0], quantization.zero_points[0]
+    stored = _to_even if halves_to_even else quantize_value
     if low is not None:
-        lowest = max(lowest, quantize_value(low, scale, zero_point, where))
+        lowest = max(lowest, stored(low, scale, zero_point, where))
     if high is not None:
-        highest = min(highest, quantize_value(high, scale, zero_point, where))
+        highest = min(highest, stored(high, scale, zero_point, where))
     return lowest, highest
+
+
+def _to_even(value: float, scale: float, zero_point: int, where: str) -> int:
+    """As `quantize_value`, rounded with the zero point, halves to even.   Source: XNNPACK xnn_qs8_quantize."""
+    real = np.float32(value) / np.float32(scale) + np.float32(zero_point) if scale else np.float32(math.inf)
+    stored = np.rint(real)
+    check_int32(stored, value, scale, where)
+    return int(stored)
 
 
 def narrow(values: Integers, lowest: int, highest: int, out: NDArray[Any]) -> None:

@@ -90,8 +90,8 @@ class FloatDocument(Versioned):
 
 
 _NORMAL = (
-    "That tflm and litert differ is normal: the device rounds twice where Python's interpreter rounds once, a step or "
-    "two a layer. Compare a device with tflm, and Python with litert."
+    "That tflm and litert differ is normal: the device rounds twice where Python's interpreter rounds float products, "
+    "a step or two a layer. Compare a device with tflm, and Python with litert."
 )
 
 

@@ -12,7 +12,7 @@ from mcusim.arithmetic.quant import Integers, rescale, scaling
 from mcusim.errors import ModelError
 from mcusim.graph import DType
 from mcusim.ops.registry import Call, register
-from mcusim.ops.shared.accumulators import per_tensor, per_tensor_to_divide_by, rounding_of, unsupported
+from mcusim.ops.shared.accumulators import per_tensor, per_tensor_to_divide_by, quotient_scale, rounding_of, unsupported
 from mcusim.ops.shared.elementwise import unary
 from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary, stored_values
 
@@ -29,7 +29,7 @@ def _results(call: Call, values: Integers) -> NDArray[Any]:
         raise ModelError(what, where=call.where, fix="quantise the network again")
     size = np.abs(values - zero_point)
     if scale != out_scale:
-        size = rescale(size, scaling(scale / out_scale, rounding_of(call)))
+        size = rescale(size, scaling(quotient_scale(call, source), rounding_of(call)))
     return clamped_table(size + out_zero_point, output.dtype)
 
 

@@ -11,6 +11,7 @@ from mcusim.ops.shared.arithmetic import (
     PreparedFloatSum,
     PreparedPlain,
     PreparedSum,
+    PreparedWeightedSum,
     plain,
     prepare_sum,
     same_dtypes,
@@ -30,7 +31,7 @@ class AddAttributes(Attributes):
     pot_scale_int16: bool = True
 
 
-def _prepare(call: Call) -> PreparedSum | PreparedFloatSum | PreparedPlain:
+def _prepare(call: Call) -> PreparedSum | PreparedWeightedSum | PreparedFloatSum | PreparedPlain:
     activation = attributes_of(call.signature, AddAttributes).fused_activation_function
     if same_dtypes(call) in (DType.FLOAT32, DType.INT32):
         return plain(call, Operation.ADD, activation, (DType.FLOAT32, DType.INT32))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mcusim.errors import ModelError
 from mcusim.graph import Attributes, DType, Node, Shape, Signature, Tensor, TensorType
-from mcusim.ops.registry import Call, Drawing, OpDef, Weights, Work, WorkKind, attributes_of, register
+from mcusim.ops.registry import Call, Drawing, Numerics, OpDef, Weights, Work, WorkKind, attributes_of, register
 from mcusim.ops.shared.accumulators import Accumulator, check_dtypes, exact_float, prepare_accumulator
 from mcusim.ops.shared.float_forms import biased, taps_met
 from mcusim.ops.shared.float_sums import FloatSums, are_floats, prepare_float_sums
@@ -137,7 +137,8 @@ def _prepare(call: Call) -> PreparedConv2D | FloatSums:
         (DType.INT16, DType.INT8, DType.INT16),
         (DType.UINT8, DType.UINT8, DType.UINT8),
     )
-    accumulator = prepare_accumulator(call, activation=activation, channel_axis=0, has_narrow_bias=True)
+    reads_narrow = call.numerics is not Numerics.LITERT  # which reads past the end of an int32 bias
+    accumulator = prepare_accumulator(call, activation=activation, channel_axis=0, has_narrow_bias=reads_narrow)
     groups = call.signature.input(0).channels // accumulator.weights.shape[3]
     return PreparedConv2D(accumulator, *windows, groups)
 

@@ -152,7 +152,7 @@ def _prepare(call: Call) -> PreparedDepthwiseConv2D | FloatSums:
         (DType.INT16, DType.INT8, DType.INT16),
         (DType.UINT8, DType.UINT8, DType.UINT8),
     )
-    accumulator = prepare_accumulator(call, activation=activation, channel_axis=3)
+    accumulator = prepare_accumulator(call, activation=activation, channel_axis=3, is_product=False)
     return PreparedDepthwiseConv2D(accumulator, *windows, call.signature.input(0).channels)
 
 

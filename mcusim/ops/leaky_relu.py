@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.arithmetic.quant import Integers, rescale, scaling
+from mcusim.arithmetic.quant import Integers, coarse_scaling, rescale, scaling
 from mcusim.graph import Attributes, DType, Node
-from mcusim.ops.registry import Call, Drawing, attributes_of, register
+from mcusim.ops.registry import Call, Drawing, Numerics, attributes_of, register
 from mcusim.ops.shared.accumulators import per_tensor, per_tensor_to_divide_by, rounding_of
+from mcusim.ops.shared.delegation import is_delegated, ratio
 from mcusim.ops.shared.elementwise import unary
 from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
 from mcusim.ops.shared.spreads import Spread, of_function
@@ -36,10 +37,14 @@ def _results(call: Call, values: Integers) -> NDArray[Any]:
     source, output = call.input(0), call.outputs[0]
     scale, zero_point = per_tensor(call, source)
     out_scale, out_zero_point = per_tensor_to_divide_by(call, output)
-    number = np.float32 if source.dtype is DType.UINT8 else np.float64
+    number = np.float32 if source.dtype is DType.UINT8 or call.numerics is Numerics.LITERT else np.float64
     alpha = attributes_of(call.signature, LeakyReluAttributes).alpha
-    identity = scaling(float(number(scale) / number(out_scale)), rounding_of(call))
-    slope = scaling(float(number(scale) * number(alpha) / number(out_scale)), rounding_of(call))
+    if is_delegated(call):
+        above = ratio(scale, out_scale)
+        identity, slope = coarse_scaling(above), coarse_scaling(float(np.float32(above) * np.float32(alpha)))
+    else:
+        identity = scaling(float(number(scale) / number(out_scale)), rounding_of(call))
+        slope = scaling(float(number(scale) * number(alpha) / number(out_scale)), rounding_of(call))
     x = values - zero_point
     return clamped_table(np.where(x >= 0, rescale(x, identity), rescale(x, slope)) + out_zero_point, output.dtype)
 

@@ -17,7 +17,7 @@ from mcusim.ops.registry import Call, Drawing, WorkKind, register
 from mcusim.ops.shared.accumulators import per_tensor
 from mcusim.ops.shared.elementwise import unary
 from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
-from mcusim.ops.shared.sigmoids import INTEGER_BITS, logistic16, scaled8, scaled16
+from mcusim.ops.shared.sigmoids import INPUT_BITS_16, INTEGER_BITS, logistic16, power16, scaled8, scaled16
 from mcusim.ops.shared.spreads import prescribed
 from mcusim.ops.shared.versions import INT8_AND_INT16, by_type
 
@@ -28,6 +28,9 @@ def _results(call: Call, values: Integers) -> NDArray[Any]:
     """Source: TFLM logistic_common.cc; TFLite integer_ops/logistic.h, and reference_ops.h for uint8."""
     source, output = call.input(0), call.outputs[0]
     if source.dtype is DType.INT16:
+        in_words = power16(call, values, (0,))
+        if in_words is not None:
+            return clamped_table(logistic(in_words, INPUT_BITS_16, 16), output.dtype)
         return clamped_table(logistic16(values, *scaled16(call, (0,))), output.dtype)
     lowest, highest = dtype_range(output.dtype)
     if per_tensor(call, output)[1] != lowest:

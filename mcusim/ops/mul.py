@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mcusim.graph import ABSENT, Activation, Attributes, DType, Node, Tensor
-from mcusim.ops.registry import Call, Drawing, attributes_of, register
+from mcusim.ops.registry import Call, Drawing, Numerics, attributes_of, register
 from mcusim.ops.shared.accumulators import output_stage, per_tensor, per_tensor_to_divide_by, rounding_of, unsupported
 from mcusim.ops.shared.arithmetic import (
     QUANTISED,
@@ -34,7 +34,7 @@ class MulAttributes(Attributes):
 
 
 def _prepare(call: Call) -> PreparedProduct | PreparedPlain:
-    """The factor is formed in double; in float32 for uint8, which only desktop TFLite runs.
+    """The factor is formed in double; in float32 by desktop TFLite, which alone runs uint8, and by XNNPACK.
 
     Source: TFLM mul_common.cc; TFLite mul.cc.
     """
@@ -47,7 +47,7 @@ def _prepare(call: Call) -> PreparedProduct | PreparedPlain:
     (scale_a, zero_a), (scale_b, zero_b) = per_tensor(call, call.input(0)), per_tensor(call, call.input(1))
     scale_out = per_tensor_to_divide_by(call, call.outputs[0])[0]
     real = scale_a * scale_b / scale_out
-    if dtype is DType.UINT8:
+    if dtype is DType.UINT8 or call.numerics is Numerics.LITERT:
         real = float(np.float32(scale_a) * np.float32(scale_b) / np.float32(scale_out))
     return PreparedProduct(operands(call), (zero_a, zero_b), output_stage(call, real, rounding_of(call), activation))
 

@@ -111,7 +111,7 @@ class Numerics(StrEnum):
     TFLM = "tflm"
     """TensorFlow Lite Micro's reference kernels, which CMSIS-NN equals: the multiplier rounds twice."""
     LITERT = "litert"
-    """LiteRT as Python users run it, with its default kernels: product and shift of int8 layers are rounded once."""
+    """LiteRT as Python users run it: XNNPACK's kernels, in float32, and its own for what these lack."""
     TINYENGINE_FLOAT = "tinyengine-float"
     """TinyEngine: the accumulator times a float32 scale, rounded."""
 
@@ -127,6 +127,7 @@ class Call:
 
     inputs: in TFLite's order, None where an optional one is absent.   where: names the node in error messages.
     is_stored: of a file, in which a tensor without a scale has none for TFLM either.
+    computed: inputs that look like constants and hold what the network computed in this call (`OpDef.late`).
     """
 
     signature: Signature
@@ -135,6 +136,7 @@ class Call:
     where: str
     numerics: Numerics = Numerics.TFLM
     is_stored: bool = False
+    computed: tuple[int, ...] = ()
 
     def input(self, index: int) -> Tensor:
         """An input that must be there. Raises ModelError where it is absent."""

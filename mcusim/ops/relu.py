@@ -5,12 +5,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mcusim.arithmetic.quant import Integers, activation_range, rescale, scaling
+from mcusim.arithmetic.quant import Integers
 from mcusim.graph import Activation, DType
 from mcusim.ops.registry import Call, Drawing, register
-from mcusim.ops.shared.accumulators import per_tensor, per_tensor_to_divide_by, rounding_of
 from mcusim.ops.shared.elementwise import unary
-from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
+from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, prepare_unary, rescaled
 from mcusim.ops.shared.spreads import clamped
 from mcusim.ops.shared.versions import INT8_AND_INT16, by_type
 
@@ -19,12 +18,7 @@ __all__ = ["RELU"]
 
 def _results(call: Call, values: Integers) -> NDArray[Any]:
     """Source: TFLM activations_common.cc, CalculateReluOpData and ReluQuantized."""
-    source, output = call.input(0), call.outputs[0]
-    scale, zero_point = per_tensor(call, source)
-    out_scale, out_zero_point = per_tensor_to_divide_by(call, output)
-    scaled = rescale(values - zero_point, scaling(scale / out_scale, rounding_of(call)))
-    limits = activation_range(Activation.RELU, output.quantization, output.dtype, call.where)
-    return clamped_table(scaled + out_zero_point, output.dtype, *limits)
+    return rescaled(call, values, Activation.RELU)
 
 
 def _prepare(call: Call) -> PreparedUnary:

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from mcusim.arithmetic.quant import Integers, dtype_range, quantize_value
 from mcusim.graph import Activation, DType
-from mcusim.ops.registry import Call, Drawing, register
+from mcusim.ops.registry import Call, Drawing, Numerics, register
 from mcusim.ops.shared.accumulators import per_tensor_to_divide_by
 from mcusim.ops.shared.elementwise import unary
-from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary
+from mcusim.ops.shared.lookups import FloatFunction, PreparedUnary, clamped_table, prepare_unary, rescaled
 from mcusim.ops.shared.spreads import clamped
 from mcusim.ops.shared.versions import INT8_AND_INT16, by_type
 
@@ -18,7 +18,12 @@ __all__ = ["RELU6"]
 
 
 def _results(call: Call, values: Integers) -> NDArray[Any]:
-    """Clamps stored values; the output has the input's scale.   Source: TFLM activations_common.cc, Relu6Prepare."""
+    """TFLM clamps stored values: its output has the input's scale. LiteRT brings them to the output's, as in RELU.
+
+    Source: TFLM activations_common.cc, Relu6Prepare; TFLite activations.cc, QuantizedReluX.
+    """
+    if call.numerics is Numerics.LITERT:
+        return rescaled(call, values, Activation.RELU6)
     source = call.input(0)
     scale, zero_point = per_tensor_to_divide_by(call, source)
     highest = min(quantize_value(6.0, scale, zero_point, call.where), dtype_range(source.dtype)[1])

@@ -146,6 +146,7 @@ def _prepare(call: Call) -> PreparedTransposeConv | FloatSums:
         channel_axis=0,
         indices=(MAP, 1, 3),
         widened_biases=(DType.INT16,) if dtypes[0] is DType.INT16 else (),
+        is_product=False,
     )
     return PreparedTransposeConv(accumulator, *windows)
 

@@ -33,6 +33,7 @@ from mcusim.ops.shared.arithmetic import (
     PreparedQuotient,
     PreparedSquares,
     PreparedSum,
+    PreparedWeightedSum,
 )
 from mcusim.region import Span
 
@@ -75,6 +76,12 @@ def _sum(prepared: PreparedSum, a: Array, b: Array, out: Array) -> None:
     right = rescale(y << prepared.left_shift, prepared.scalings[1])
     stage = prepared.stage
     narrow(rescale(left + prepared.sign * right, stage.scaling) + stage.zero_point, stage.lowest, stage.highest, out)
+
+
+def _weighted_sum(prepared: PreparedWeightedSum, a: Array, b: Array, out: Array) -> None:
+    x, y = _offsets(a, b, prepared.zero_points)
+    total = x * prepared.weights[0] + y * prepared.weights[1] + (1 << (prepared.shift - 1))
+    narrow((total >> prepared.shift) + prepared.zero_point, prepared.lowest, prepared.highest, out)
 
 
 def _squares(prepared: PreparedSquares, a: Array, b: Array, out: Array) -> None:
@@ -201,6 +208,7 @@ def _plain(prepared: PreparedPlain, a: Array, b: Array, out: Array) -> None:
 _COMPUTE: Mapping[type, Callable[[Any, Array, Array, Array], None]] = MappingProxyType(
     {
         PreparedSum: _sum,
+        PreparedWeightedSum: _weighted_sum,
         PreparedFloatSum: _float_sum,
         PreparedSquares: _squares,
         PreparedProduct: _product,
@@ -212,6 +220,7 @@ _COMPUTE: Mapping[type, Callable[[Any, Array, Array, Array], None]] = MappingPro
 
 Prepared = (
     PreparedSum
+    | PreparedWeightedSum
     | PreparedFloatSum
     | PreparedSquares
     | PreparedProduct

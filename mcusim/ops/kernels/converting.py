@@ -17,12 +17,14 @@ __all__ = ["run"]
 def run(prepared: FromReal | ToReal | Rescale, inputs: Sequence[Array], outputs: Sequence[Array], piece: Piece) -> None:
     source, output = section(inputs[0], piece), outputs[0]
     match prepared:
-        case FromReal(scale, zero_point, lowest, highest):
+        case FromReal(scale, zero_point, lowest, highest, inverse):
             # The quotient is a float32; a double would round otherwise. Beyond int32 the C conversion is undefined:
             # microcontrollers saturate.
             with np.errstate(over="ignore"):
-                quotient = np.clip(source / np.float32(scale), INT32_MIN, INT32_MAX)
-            output[...] = np.clip(round_half_away(quotient) + zero_point, lowest, highest).astype(output.dtype)
+                real = source / np.float32(scale) if inverse is None else source * np.float32(inverse)
+            quotient = np.clip(real, INT32_MIN, INT32_MAX)
+            whole = round_half_away(quotient) if inverse is None else np.rint(quotient.astype(np.float64))
+            output[...] = np.clip(whole + zero_point, lowest, highest).astype(output.dtype)
         case ToReal(scale, zero_point):
             output[...] = (scale * (source.astype(np.int32) - zero_point)).astype(np.float32)
         case Rescale(by, input_zero_point, zero_point, lowest, highest):

@@ -5,6 +5,7 @@ Helpers that describe kin; they register nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from mcusim.arithmetic.quant import INT32_MAX, Integers, Rounding, Scaling, acti
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, DType, Quantization, Tensor
 from mcusim.ops.registry import Call, Numerics
+from mcusim.ops.shared.delegation import is_delegated, ratio
 
 __all__ = [
     "Accumulator",
@@ -30,6 +32,7 @@ __all__ = [
     "prepare_accumulator",
     "product_scale",
     "quantization_of",
+    "quotient_scale",
     "rounding_of",
     "unsupported",
 ]
@@ -123,32 +126,52 @@ def constant_of(call: Call, index: int) -> NDArray[Any]:
     return tensor.constant
 
 
-_ROUNDINGS = {
-    Numerics.TFLM: Rounding.DOUBLE,
-    Numerics.LITERT: Rounding.SINGLE,
-    Numerics.TINYENGINE_FLOAT: Rounding.DOUBLE,
-}
+def rounding_of(call: Call, *, is_layer: bool = False, is_product: bool = False) -> Rounding:
+    """How this execution rounds int32 sums.
 
-
-def rounding_of(call: Call, *, floats: bool = False) -> Rounding:
-    """How this execution rounds int32 sums.   floats: whether TinyEngine requantises this operator in float."""
-    if floats and call.numerics is Numerics.TINYENGINE_FLOAT and call.outputs[0].dtype.unpacked is DType.INT8:
+    is_layer: whether products of weights are summed.   is_product: and as the product of a matrix, which ruy computes
+    for LiteRT; the other kernels that LiteRT has itself round as TFLM's.
+    """
+    if is_delegated(call):
+        return Rounding.NEAREST
+    if is_layer and call.numerics is Numerics.TINYENGINE_FLOAT and call.outputs[0].dtype.unpacked is DType.INT8:
         return Rounding.FLOAT
-    if call.numerics is Numerics.LITERT and call.outputs[0].dtype is DType.INT16:  # its default kernels know int8 only
-        return Rounding.DOUBLE
-    return _ROUNDINGS[call.numerics]
+    return Rounding.UPWARDS if is_product and call.numerics is Numerics.LITERT else Rounding.DOUBLE
+
+
+def quotient_scale(call: Call, source: Tensor) -> float:
+    """The scale of an input by the output's: in double, as TFLM has it; LiteRT rounds it to float32."""
+    scale, out_scale = per_tensor(call, source)[0], per_tensor_to_divide_by(call, call.outputs[0])[0]
+    return ratio(scale, out_scale) if call.numerics is Numerics.LITERT else scale / out_scale
 
 
 def product_scale(call: Call, a: Tensor, b: Tensor) -> float:
-    """scale_a * scale_b / scale_out, in double as TFLM has it since 2026; float32 before."""
-    return per_tensor(call, a)[0] * per_tensor(call, b)[0] / per_tensor_to_divide_by(call, call.outputs[0])[0]
+    """scale_a * scale_b / scale_out.
+
+    TFLM has it in double since 2026, and in float32 before. LiteRT rounds the product to float32, XNNPACK both.
+    """
+    rounds = call.numerics is Numerics.LITERT
+    return float(_product_scales(call, a, (per_tensor(call, b)[0],), rounds_product=rounds)[0])
+
+
+def _product_scales(call: Call, a: Tensor, scales: Sequence[float], *, rounds_product: bool) -> NDArray[np.float64]:
+    """The scale of `a` times others, by the output's.   rounds_product: to float32, where XNNPACK does not run it."""
+    input_scale, output_scale = per_tensor(call, a)[0], per_tensor_to_divide_by(call, call.outputs[0])[0]
+    products = input_scale * np.array(scales, np.float64)  # exact
+    if is_delegated(call):
+        with np.errstate(over="ignore"):
+            return (products.astype(np.float32) / np.float32(output_scale)).astype(np.float64)
+    if rounds_product:
+        products = products.astype(np.float32).astype(np.float64)
+    return products / output_scale
 
 
 def output_stage(call: Call, reals: ArrayLike, rounding: Rounding, activation: Activation) -> OutputStage:
     """The stage that multiplies by these factors and clamps to the output's type and activation."""
     output = call.outputs[0]
-    lowest, highest = activation_range(activation, output.quantization, output.dtype, call.where)
-    return OutputStage(scaling(reals, rounding), per_tensor(call, output)[1], lowest, highest)
+    to_even = rounding is Rounding.NEAREST
+    limits = activation_range(activation, output.quantization, output.dtype, call.where, halves_to_even=to_even)
+    return OutputStage(scaling(reals, rounding), per_tensor(call, output)[1], *limits)
 
 
 def largest_offset(dtype: DType, zero_point: int) -> int:
@@ -192,20 +215,20 @@ def _reinterpreted(call: Call, tensor: Tensor, elements: NDArray[Any], read_as: 
     return np.frombuffer(stored, np.dtype(read_as.value).newbyteorder("<"), elements.size)
 
 
-def _factors(call: Call, source: Tensor, weights: Tensor, channels: int) -> ArrayLike:
-    """scale_in * scale_weights / scale_out for each channel, in double.
+def _factors(call: Call, source: Tensor, weights: Tensor, channels: int, has_one: bool) -> ArrayLike:
+    """scale_in * scale_weights / scale_out for each channel, in double; in float32 where XNNPACK runs the layer.
 
+    has_one: the kernel has one factor for all channels, of which desktop TFLite, which alone runs uint8, rounds the
+    product to float32.
     Source: TFLite PopulateConvolutionQuantizationParams; GetQuantizedConvolutionMultipler.
     """
     quantization = quantization_of(call, weights)
     if quantization.is_per_channel and len(quantization.scales) != channels:
         what = f"the weights have {len(quantization.scales)} scales for {channels} channels"
         raise ModelError(what, where=call.where, fix=_REQUANTISE)
-    input_scale, output_scale = per_tensor(call, source)[0], per_tensor_to_divide_by(call, call.outputs[0])[0]
-    products = input_scale * np.array(quantization.scales, np.float64)
-    if source.dtype is DType.UINT8:  # which only desktop TFLite runs: the product is a float there
-        products = products.astype(np.float32).astype(np.float64)
-    return np.broadcast_to(products / output_scale, (channels,))
+    is_single = source.dtype is DType.UINT8 or (has_one and call.numerics is Numerics.LITERT)
+    reals = _product_scales(call, source, quantization.scales, rounds_product=is_single)
+    return np.broadcast_to(reals, (channels,))
 
 
 def prepare_accumulator(
@@ -217,20 +240,25 @@ def prepare_accumulator(
     has_narrow_bias: bool = False,
     uses_zero_point: bool = False,
     widened_biases: tuple[DType, ...] = (),
+    is_product: bool = True,
 ) -> Accumulator:
     """The integers of a node with constant weights, and the bounds of its sums.
 
     channel_axis: of the weights, along which output channels lie.   indices: of input, weights and bias.
-    has_narrow_bias: int16 inputs may have an int32 bias; then sums are 32 bits wide, else 64.
+    has_narrow_bias: int16 inputs may have an int32 bias; then sums are 32 bits wide, else 64. LiteRT's are so without
+        a bias too, and it does not cut the multiplier of wide ones.
     widened_biases: types of a bias that the kernel knows besides; of any other it takes the bytes as they are.
-    uses_zero_point: int8 weights are taken less their zero point; else they count as symmetric, as TFLM has it.
+    uses_zero_point: the kernel has one scale and zero point for all weights; else int8 ones count as symmetric.
+    is_product: whether it is computed as the product of a matrix; see `rounding_of`.
     Raises ModelError where types, scales and shapes do not go together.
     """
     source, weights = call.input(indices[0]), call.input(indices[1])
     stored = constant_of(call, indices[1])
     channels = stored.shape[channel_axis]
     stored_bias = call.input(indices[2]).dtype if call.signature.has(indices[2]) else None
-    wide = source.dtype is DType.INT16 and not (has_narrow_bias and stored_bias is DType.INT32)
+    is_litert = call.numerics is Numerics.LITERT
+    narrow_biases = (DType.INT32, None) if is_litert else (DType.INT32,)
+    wide = source.dtype is DType.INT16 and not (has_narrow_bias and stored_bias in narrow_biases)
     read_as = (DType.INT64 if wide else DType.INT32) if stored_bias not in widened_biases else stored_bias
     bias = bias_of(call, indices[2], channels, read_as)
     zero_point = per_tensor(call, weights)[1] if uses_zero_point or weights.dtype is DType.UINT8 else 0
@@ -242,7 +270,8 @@ def prepare_accumulator(
     weight_sums = np.abs(shifted.astype(np.int64)).sum(axis=others)
     bound = weight_sums * largest_offset(source.dtype, input_zero_point) + np.abs(bias)
     wraps = not wide and int(bound.max(initial=0)) > INT32_MAX
-    reals = _factors(call, source, weights, channels)
-    rounding = Rounding.REDUCED if wide else rounding_of(call, floats=True)
+    reals = _factors(call, source, weights, channels, uses_zero_point)
+    of_wide = Rounding.SINGLE if is_litert and has_narrow_bias else Rounding.REDUCED
+    rounding = of_wide if wide else rounding_of(call, is_layer=True, is_product=is_product)
     stage = output_stage(call, reals, rounding, activation)
     return Accumulator(shifted, bias, input_zero_point, bound, wraps, stage)

@@ -5,6 +5,7 @@ Helpers that describe kin; they register nothing.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.arithmetic.quant import Scaling, quantize_multiplier, scaling
+from mcusim.arithmetic.quant import Rounding, Scaling, quantize_multiplier, scaling
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, DType
 from mcusim.ops.registry import Call, Numerics
 from mcusim.ops.shared.accumulators import OutputStage, constant_of, output_stage, per_tensor, rounding_of, unsupported
+from mcusim.ops.shared.delegation import is_delegated, ratio
 
 __all__ = [
     "Operands",
@@ -28,6 +30,7 @@ __all__ = [
     "PreparedQuotient",
     "PreparedSquares",
     "PreparedSum",
+    "PreparedWeightedSum",
     "below_one",
     "float_limits",
     "operands",
@@ -88,6 +91,22 @@ class PreparedSum:
     zero_points: tuple[int, int]
     scalings: tuple[Scaling, Scaling]
     stage: OutputStage
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedWeightedSum:
+    """ADD and SUB as XNNPACK computes them: inputs times integers, summed, shifted right once, halves upwards.
+
+    weights: of both inputs; that of a subtrahend is negative.
+    """
+
+    operands: Operands
+    zero_points: tuple[int, int]
+    weights: tuple[int, int]
+    shift: int
+    zero_point: int
+    lowest: int
+    highest: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,7 +213,24 @@ def below_one(call: Call, real: float) -> float:
     return real
 
 
-def prepare_sum(call: Call, sign: int, activation: Activation) -> PreparedSum | PreparedFloatSum:
+WEIGHT_BITS = 20
+"""Of the larger weight of a `PreparedWeightedSum`, behind its first."""
+
+
+def _weighted_sum(call: Call, sign: int, activation: Activation) -> PreparedWeightedSum:
+    """Source: XNNPACK microparams-init.c, xnn_init_qs8_add_minmax_scalar_params; qs8-vadd."""
+    (scale_a, zero_a), (scale_b, zero_b) = per_tensor(call, call.input(0)), per_tensor(call, call.input(1))
+    scale_out = per_tensor(call, call.outputs[0])[0]
+    ratios = ratio(scale_a, scale_out), ratio(scale_b, scale_out)
+    shift = WEIGHT_BITS - math.frexp(max(ratios))[1] + 1
+    first, second = (round(math.ldexp(real, shift)) for real in ratios)
+    stage = output_stage(call, 1.0, Rounding.NEAREST, activation)
+    return PreparedWeightedSum(
+        operands(call), (zero_a, zero_b), (first, sign * second), shift, stage.zero_point, stage.lowest, stage.highest
+    )
+
+
+def prepare_sum(call: Call, sign: int, activation: Activation) -> PreparedSum | PreparedWeightedSum | PreparedFloatSum:
     """ADD and SUB of stored integers.   sign: of the second input.
 
     Factors are formed in double; those of SUB in float32 before 2026.   Source: TFLM add_common.cc, sub_common.cc.
@@ -202,6 +238,8 @@ def prepare_sum(call: Call, sign: int, activation: Activation) -> PreparedSum | 
     dtype = same_dtypes(call)
     if dtype not in QUANTISED:
         raise unsupported(call, dtype)
+    if is_delegated(call):
+        return _weighted_sum(call, sign, activation)
     (scale_a, zero_a), (scale_b, zero_b) = per_tensor(call, call.input(0)), per_tensor(call, call.input(1))
     scale_out, zero_out = per_tensor(call, call.outputs[0])
     left_shift = 15 if dtype is DType.INT16 else 20

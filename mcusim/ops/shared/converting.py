@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mcusim.arithmetic.quant import Rounding, Scaling, dtype_range, scaling
+from mcusim.arithmetic.quant import Rounding, Scaling, coarse_scaling, dtype_range, scaling
 from mcusim.errors import ModelError
 from mcusim.graph import DType, Quantization, Tensor
 from mcusim.ops.registry import Call, Numerics
 from mcusim.ops.shared.accumulators import per_tensor_to_divide_by, quantization_of
+from mcusim.ops.shared.delegation import is_delegated, ratio
 
 __all__ = ["FromReal", "Rescale", "ToReal", "prepare_dequantize", "prepare_quantize"]
 
@@ -26,12 +27,16 @@ _RESCALED = {
 
 
 class FromReal(NamedTuple):
-    """Real numbers to integers.   scale: float32.   lowest, highest: of the stored type."""
+    """Real numbers to integers.   scale: float32.   lowest, highest: of the stored type.
+
+    inverse: the float32 that LiteRT multiplies by, halves to even, instead of dividing by the scale; or None.
+    """
 
     scale: float
     zero_point: int
     lowest: int
     highest: int
+    inverse: float | None = None
 
 
 class ToReal(NamedTuple):
@@ -57,13 +62,23 @@ def prepare_quantize(call: Call) -> FromReal | Rescale:
     new = _per_tensor(call, output)
     lowest, highest = dtype_range(output.dtype) if output.dtype.is_integer else (0, 0)
     if source.dtype is DType.FLOAT32 and output.dtype.unpacked in _STORED:
-        return FromReal(new.scales[0], new.zero_points[0], lowest, highest)
+        is_litert = call.numerics is Numerics.LITERT
+        inverse = ratio(1.0, per_tensor_to_divide_by(call, output)[0]) if is_litert else None
+        return FromReal(new.scales[0], new.zero_points[0], lowest, highest, inverse)
     if output.dtype.unpacked not in _RESCALED.get(source.dtype.unpacked, ()):
         raise _unsupported(call)
     old = _per_tensor(call, source)
-    rounding = Rounding.SINGLE if call.numerics is Numerics.LITERT else Rounding.DOUBLE
-    by = scaling(old.scales[0] / per_tensor_to_divide_by(call, output)[0], rounding)
+    by = scaling(old.scales[0] / per_tensor_to_divide_by(call, output)[0], _rounding(call))
+    if is_delegated(call):
+        by = coarse_scaling(ratio(old.scales[0], new.scales[0]))
     return Rescale(by, old.zero_points[0], new.zero_points[0], lowest, highest)
+
+
+def _rounding(call: Call) -> Rounding:
+    """Between bytes that differ in sign LiteRT has halves upwards, but for fewer than 16 elements at the end."""
+    kinds = {call.input(0).dtype.unpacked, call.outputs[0].dtype.unpacked}
+    is_litert = call.numerics is Numerics.LITERT
+    return Rounding.UPWARDS if is_litert and kinds == {DType.INT8, DType.UINT8} else Rounding.DOUBLE
 
 
 def prepare_dequantize(call: Call) -> ToReal:

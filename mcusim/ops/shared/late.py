@@ -45,12 +45,13 @@ class Late:
             values = tuple(elements.ravel().tolist()) if elements.dtype in _COUNTS else None
             known_kind = tensor_type(kind.shape, kind.dtype, True, values)
             kinds[index], tensors[index] = known_kind, replace(tensor, type=known_kind, constant=elements)
-        call = self.call.signature
-        known = signature(call.op, call.attributes, tuple(kinds), call.outputs)
+        before = self.call.signature
+        known = signature(before.op, before.attributes, tuple(kinds), before.outputs)
         try:
             if not is_trial:
                 _check_shape(known)
-            return self.prepare(replace(self.call, signature=known, inputs=tuple(tensors)))
+            call = replace(self.call, signature=known, inputs=tuple(tensors), computed=self.indices)
+            return self.prepare(call)
         except ModelError as error:
             fix = "give the network inputs of which it computes others"
             raise InputError(error.what, where=self.call.where, fix=fix) from error

@@ -13,13 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.arithmetic.quant import Integers, dtype_range
-from mcusim.graph import DType
+from mcusim.arithmetic.quant import Integers, activation_range, dtype_range, rescale, scaling
+from mcusim.graph import Activation, DType
 from mcusim.ops.registry import Call, OpDef
-from mcusim.ops.shared.accumulators import per_tensor, unsupported
+from mcusim.ops.shared.accumulators import per_tensor, quotient_scale, rounding_of, unsupported
 from mcusim.ops.shared.elementwise import unary
 
-__all__ = ["FloatFunction", "PreparedUnary", "clamped_table", "float_function", "prepare_unary", "stored_values"]
+__all__ = [
+    "FloatFunction",
+    "PreparedUnary",
+    "clamped_table",
+    "float_function",
+    "prepare_unary",
+    "rescaled",
+    "stored_values",
+]
 
 EIGHT_BITS = (DType.INT8, DType.UINT8)
 
@@ -76,6 +84,18 @@ def clamped_table(
     low = type_lowest if lowest is None else lowest
     high = type_highest if highest is None else highest
     return np.clip(values, low, high).astype(dtype.value)
+
+
+def rescaled(call: Call, values: Integers, activation: Activation) -> NDArray[Any]:
+    """Stored values at the output's scale, clamped by the activation.
+
+    Source: TFLite activations.cc, QuantizedReluX.
+    """
+    source, output = call.input(0), call.outputs[0]
+    zero_point, out_zero_point = per_tensor(call, source)[1], per_tensor(call, output)[1]
+    stored = rescale(values - zero_point, scaling(quotient_scale(call, source), rounding_of(call))) + out_zero_point
+    limits = activation_range(activation, output.quantization, output.dtype, call.where)
+    return clamped_table(stored, output.dtype, *limits)
 
 
 def prepare_unary(

@@ -12,10 +12,10 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from mcusim.arithmetic.quant import Scaling
+from mcusim.arithmetic.quant import Rounding, Scaling
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, Attributes, DType, Shape, Signature, TensorType
-from mcusim.ops.registry import Call, OpDef, Work, WorkKind
+from mcusim.ops.registry import Call, Numerics, OpDef, Work, WorkKind
 from mcusim.ops.shared.accumulators import (
     OutputStage,
     output_stage,
@@ -24,6 +24,7 @@ from mcusim.ops.shared.accumulators import (
     rounding_of,
     unsupported,
 )
+from mcusim.ops.shared.delegation import is_delegated, ratio
 from mcusim.ops.shared.elementwise import element_work, infer_same
 from mcusim.ops.shared.operands import axis_of, constant_ints, operand, refusal
 from mcusim.ops.shared.tiles import bytes_of, entire, is_feature_map, over_alike, same_region, share
@@ -152,6 +153,13 @@ def _prepare(reduction: Reduction, call: Call) -> PreparedReduction:
             what = "input and output have different scales"
             raise ModelError(what, where=call.where, fix="quantise the network again")
         return PreparedReduction(reduction, axes, count)
+    if is_delegated(call):
+        share = count if reduction is Reduction.MEAN else 1
+        stage = output_stage(call, ratio(ratio(scale, out_scale), share), Rounding.NEAREST, Activation.NONE)
+        return PreparedReduction(reduction, axes, count, zero_point, stage)
+    if call.numerics is Numerics.LITERT and reduction is Reduction.SUM:  # its own kernel sums in float32
+        stage = output_stage(call, ratio(scale, out_scale), Rounding.AWAY, Activation.NONE)
+        return PreparedReduction(reduction, axes, count, zero_point, stage)
     stage = output_stage(call, scale / out_scale, rounding_of(call), Activation.NONE)
     if reduction is Reduction.MEAN:
         stage = replace(stage, scaling=_mean_scaling(stage.scaling, count))

@@ -11,13 +11,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mcusim.arithmetic.fixed_point import SIGMOID_TABLE
+from mcusim.arithmetic.fixed_point import SIGMOID_TABLE, shifted
 from mcusim.arithmetic.quant import Integers, round_half_away, wrap_int32
 from mcusim.errors import ModelError
-from mcusim.ops.registry import Call
+from mcusim.ops.registry import Call, Numerics
 from mcusim.ops.shared.accumulators import per_tensor, per_tensor_to_divide_by
 
-__all__ = ["Scaled8", "checked_log2", "input_radius", "logistic16", "scaled8", "scaled16", "tanh16"]
+__all__ = [
+    "INPUT_BITS_16",
+    "Scaled8",
+    "checked_log2",
+    "input_radius",
+    "logistic16",
+    "power16",
+    "scaled8",
+    "scaled16",
+    "tanh16",
+]
 
 INTEGER_BITS = 4
 """Of the fixed-point numbers that 8-bit inputs become."""
@@ -59,10 +69,14 @@ def checked_log2(scale: float) -> tuple[int, bool]:
     return rounded, bool(abs(exact - single(rounded)) < single(1e-3))
 
 
-def scaled16(call: Call, power_of_two_shifts: tuple[int, ...]) -> tuple[int, int]:
-    """Multiplier and right shift of an int16 input.
+INPUT_BITS_16 = 3
+"""Integer bits of int16 inputs whose scale is a power of two."""
 
-    power_of_two_shifts: for which the table is read directly, its factor 3 alone.
+
+def power_shift(call: Call, power_of_two_shifts: tuple[int, ...]) -> int | None:
+    """By how many bits an int16 input is shifted to have 3 integer bits, where this is one of those; or None.
+
+    Raises ModelError for zero points, and for another output scale than 2**-15.
     Source: TFLM logistic_common.cc and tanh.cc.
     """
     (scale, zero_point), (out_scale, out_zero_point) = (
@@ -73,8 +87,27 @@ def scaled16(call: Call, power_of_two_shifts: tuple[int, ...]) -> tuple[int, int
     if checked_log2(out_scale) != (-15, True):
         raise ModelError(f"the output's scale is {out_scale}, not 2**-15", where=call.where, fix=_QUANTISE)
     power, is_power = checked_log2(scale)
-    shift = 12 + power
-    if is_power and shift in power_of_two_shifts:
+    shift = 15 - INPUT_BITS_16 + power
+    return shift if is_power and shift in power_of_two_shifts else None
+
+
+def power16(call: Call, values: Integers, power_of_two_shifts: tuple[int, ...]) -> Integers | None:
+    """An int16 input as a number of 3 integer bits, where LiteRT computes with that, in 16 bits; or None.
+
+    Source: TFLite activations.cc, LogisticPrepare and TanhPrepare, without a multiplier; optimized_ops.h.
+    """
+    shift = power_shift(call, power_of_two_shifts)
+    return None if shift is None or call.numerics is not Numerics.LITERT else shifted(values, shift, 16)
+
+
+def scaled16(call: Call, power_of_two_shifts: tuple[int, ...]) -> tuple[int, int]:
+    """Multiplier and right shift of an int16 input.
+
+    power_of_two_shifts: for which the table is read directly, its factor 3 alone.
+    Source: TFLM logistic_common.cc and tanh.cc.
+    """
+    shift, scale = power_shift(call, power_of_two_shifts), per_tensor(call, call.input(0))[0]
+    if shift is not None:
         return 3 << shift, 0
     multiplier, right = scale * 4096.0 * 3.0, 0
     while multiplier <= 32767.0 / 2.0 and right <= 30:

@@ -86,8 +86,8 @@ def encode(
     source, output = section(inputs[0], piece), outputs[0]
     if not isinstance(prepared, FromReal):
         return encode_lookup(converting.run, prepared, source, output, shared)
-    if output.itemsize != 1 or source.dtype != np.float32 or overlap(source, output):
-        raise Declined("it does not make bytes, or makes them in place")
+    if prepared.inverse is not None or output.itemsize != 1 or source.dtype != np.float32 or overlap(source, output):
+        raise Declined("it does not make bytes, or makes them in place, or rounds otherwise")
     scale = shared("scale", lambda: constant(np.array([prepared.scale], np.float32)))
     commands = []
     for runs in rows_of(output, source):
