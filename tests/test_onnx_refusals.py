@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import sys
 import zipfile
 from collections.abc import Callable
@@ -176,6 +177,43 @@ def test_a_cycle() -> None:
     model = small()
     model.graph.node[0].input[0] = model.graph.node[-1].output[0]
     refused(model, "malformed")
+
+
+MALFORMED: dict[str, tuple[Callable[[Any], object], str]] = {
+    "order": (lambda m: m.graph.node[0].input.__setitem__(0, m.graph.output[0].name), "read before anything writes it"),
+    "operator": (lambda m: setattr(m.graph.node[0], "op_type", "Nothing"), "no operator Nothing in opset"),
+    "inputs": (lambda m: m.graph.node[0].ClearField("input"), "an operator has 0 inputs, and takes 2 to 3"),
+    "outputs": (lambda m: m.graph.node[-1].output.append("again"), "an operator has 2 outputs, and gives 1 to 1"),
+    "attribute": (lambda m: setattr(_kernel_shape(m), "name", "n" * 900), f"attribute {'n' * 60}... is none of"),
+    "value": (lambda m: setattr(_kernel_shape(m), "type", 1), "attribute kernel_shape has a value of another type"),
+    "twice": (lambda m: m.graph.node.append(m.graph.node[-1]), "is written more than once"),
+    "constant": (lambda m: m.graph.initializer.append(m.graph.initializer[0]), "is there twice"),
+    "unwritten": (lambda m: setattr(m.graph.output[0], "name", "nobody"), "nothing writes the output 'nobody'"),
+    "later": (lambda m: setattr(m, "ir_version", 99), "format is version 99, and onnx here knows"),
+    "few bytes": (
+        lambda m: setattr(m.graph.initializer[0], "raw_data", b"1"),
+        "has fewer bytes than its shape",
+    ),
+    "no bytes": (lambda m: m.graph.initializer[0].ClearField("raw_data"), "has its elements twice or never"),
+    "no type": (lambda m: m.graph.initializer[0].ClearField("data_type"), "a field data_type of a tensor is empty"),
+    "no name": (lambda m: m.graph.node[0].ClearField("op_type"), "a field op_type of a node is empty or missing"),
+}
+
+
+def _kernel_shape(model: Any) -> Any:
+    return next(each for node in model.graph.node for each in node.attribute if each.name == "kernel_shape")
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+def test_what_the_checker_refuses_is_said_in_our_words(kind: str) -> None:
+    damage, sentence = MALFORMED[kind]
+    model = small()
+    damage(model)
+    with pytest.raises(McusimError) as caught:
+        parse_onnx(model.SerializeToString(), name="net", where="net.onnx")
+    assert sentence in caught.value.what
+    assert len(str(caught.value)) < 300
+    assert not re.search("ValidationError|TensorProto|schema|SSA|Context", str(caught.value))
 
 
 def test_external_data(tmp_path: Path) -> None:

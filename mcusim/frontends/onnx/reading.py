@@ -16,6 +16,7 @@ import numpy as np
 from mcusim.errors import ModelError
 from mcusim.files import content_of, is_file, reason_of
 from mcusim.frontends.formats import missing_file, not_a_file, not_onnx
+from mcusim.frontends.onnx.malformed import malformed
 from mcusim.frontends.onnx.operators import unfolded
 from mcusim.frontends.qdq import Network, Step, Value, import_network
 from mcusim.frontends.qdq.network import Array, Attribute
@@ -216,12 +217,7 @@ def _check_model(onnx: Any, model: Any, where: str) -> None:
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError, UnicodeError) as error:
-        raise ModelError(f"the model is malformed: {_first_line(error)}", where=where, fix=_EXPORT_AGAIN) from error
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
+        raise ModelError(f"the model is malformed: {malformed(error)}", where=where, fix=_EXPORT_AGAIN) from error
 
 
 # Steps
