@@ -180,6 +180,7 @@ def _load_external(onnx: Any, model: Any, folder: Path | None, where: str) -> No
         location = named.get("location", "")
         path = Path(location)
         at = f"{where}, tensor '{tensor.name[:80]}'"
+        # A file must not make mcusim read anywhere but beside it.
         if not location or path.is_absolute() or ".." in path.parts or "\0" in location:
             raise ModelError(
                 f"its elements lie in '{location[:80]}', outside of the model's folder",
@@ -213,6 +214,7 @@ def _check_model(onnx: Any, model: Any, where: str) -> None:
     """The checker of the onnx package: topological order, attributes, types. Outputs need not say their shapes."""
     for value in model.graph.output:
         if value.type.HasField("tensor_type"):
+            # The checker wants a shape, and takes an empty one.
             value.type.tensor_type.shape.SetInParent()
     try:
         onnx.checker.check_model(model)
@@ -256,6 +258,7 @@ def _normalised(onnx: Any, step: Step, opset: int) -> Step:
     if step.op == "Cast":
         return step.with_attributes(dtype=_dtype_name(onnx, step.integer("to", 0)))
     if step.op == "Softmax" and opset < 13:
+        # Before opset 13 a softmax went over all axes from `axis` on at once.
         return step.with_attributes(axis=step.integer("axis", 1), is_flattening=1)
     if step.op in ("QuantizeLinear", "DequantizeLinear"):
         stored = _dtype_name(onnx, step.integer("output_dtype", 0)) if step.op == "QuantizeLinear" else ""
@@ -359,6 +362,7 @@ def _inferred(onnx: Any, model: Any, steps: Sequence[Step], given: Sequence[Valu
         twin.graph.node.append(_twin_node(onnx, step))
     plain = _shapes(onnx, twin, follows_numbers=False)
     longest = max((value.shape[0] for value in [*plain.values(), *given] if len(value.shape) == 1), default=0)
+    # Following numbers (shapes that the network computes) costs time and memory: only where it is needed.
     if longest > MAX_FOLLOWED or all(name in plain for step in steps for name in step.outputs if name):
         return plain
     return _shapes(onnx, twin, follows_numbers=True) or plain

@@ -41,13 +41,16 @@ def binary(emitter: Emitter, step: Step) -> None:
     dtype = emitter.common_dtype(step, operands)
     if any(h.elements is None and h.grid is None and h.dtype is not DType.FLOAT32 for h in operands):
         raise step.refuse("it computes on plain integers", "compute shapes and indices when exporting")
+    # A constant of several magnitudes would be rounded to a scale that nobody trained with.
     if dtype is not None and not all(_is_exact_constant(held) for held in operands if held.is_constant):
         emitter.note(f"{step.output}: computed in floats, for one operand is a constant without a scale")
         dtype = None
     target = emitter.target(step) if dtype is not None else None
+    # TFLite divides int8 and uint8; int16 is computed in floats.
     if dtype is DType.INT16 and op == "DIV":
         target = None
     given = [_operand(emitter, step, held, target) for held in operands]
+    # These compare stored values and look at no scale: both operands must lie on the output's grid.
     if op in ("MAXIMUM", "MINIMUM") and target is not None:
         given = [emitter.on_grid(held, target, f"{step.output}/{i}") for i, held in enumerate(given)]
     shape = tuple(np.broadcast_shapes(given[0].shape, given[1].shape))
@@ -243,6 +246,7 @@ def pool(emitter: Emitter, step: Step) -> None:
     if sliding.dilations != (1, 1):
         raise step.refuse("it has dilations, which TFLite's pools have not", "use dilations of 1")
     is_max = step.op == "MaxPool"
+    # An average over the whole map is a MEAN, which may also change the scale.
     if not is_max and sliding.kernel == sliding.size and not any(sliding.sides):
         reduce_map(emitter, step.stand_in("GlobalAveragePool", step.inputs, step.outputs, step.attributes))
         return
@@ -326,6 +330,7 @@ def _shares(sliding: Sliding) -> Array:
     """All places of a window by those that lie inside the map, for each output: (1, rows, columns, 1), float32."""
     inside = []
     for axis, before in enumerate((sliding.sides.top, sliding.sides.left)):
+        # A window that starts at -1 and has 3 places holds 2 of the map.
         starts = np.arange(sliding.outputs[axis]) * sliding.strides[axis] - before
         inside.append(np.minimum(starts + sliding.kernel[axis], sliding.size[axis]) - np.maximum(starts, 0))
     counts = np.outer(inside[0], inside[1])[None, :, :, None]
@@ -365,6 +370,7 @@ def reduce(emitter: Emitter, step: Step) -> None:
     target = emitter.target(step)
     op = _REDUCTIONS[step.op]
     keeps_values = op in ("REDUCE_MAX", "REDUCE_MIN")
+    # Extremes keep their input's grid. Sums and means need one of their own, or are computed in floats.
     if held.grid is None or target is None or target.dtype is not held.grid.dtype:
         grid = None
         held = emitter.on_grid(held, None, step.output) if not keeps_values else held

@@ -27,6 +27,7 @@ MAX_ROUNDS = 64
 
 def simplified(network: Network) -> Network:
     """`network` with every pattern of the table replaced, until none is left."""
+    # One pattern makes another possible (a clamp behind a line behind a convolution), so rounds until nothing changes.
     for _ in range(MAX_ROUNDS):
         before = network
         for rule in PATTERNS.values():
@@ -98,12 +99,8 @@ def _limits(network: Network, step: Step) -> tuple[float, float] | None:
         bounds = [_scalar(network, step.input(i)) if step.has(i) else None for i in (1, 2)]
         if any(bound is None and step.has(i) for i, bound in enumerate(bounds, 1)):
             return None
-        if (
-            network.constants.get(
-                step.input(1), network.constants.get(step.input(2), np.zeros(0, np.float32))
-            ).dtype.kind
-            in "iu"
-        ):
+        given = [network.constants[step.input(i)] for i in (1, 2) if step.input(i) in network.constants]
+        if given and given[0].dtype.kind in "iu":
             return _stored_limits(network, step, bounds)
         return (-np.inf if bounds[0] is None else bounds[0], np.inf if bounds[1] is None else bounds[1])
     if step.op in ("Min", "Max") and len(step.inputs) == 2:
@@ -142,6 +139,7 @@ def absorb_clamp(network: Network, step: Step) -> Step | None:
     low, high = _bounds(step)
     if "clamp" in before.attributes:
         inner = _bounds(before)
+        # Clip(Clip(x, a, b), c, d): the ends of the inner clamp, each moved into the outer one.
         low, high = min(max(inner[0], low), high), max(min(inner[1], high), low)
     return replace(before, outputs=step.outputs, attributes={**before.attributes, "clamp": (low, high)})
 
@@ -170,6 +168,7 @@ def constant_as_affine(network: Network, step: Step) -> Step | None:
         factor, offset = (-one, numbers) if is_first else (one, -numbers)
     elif step.op == "Mul":
         factor, offset = numbers, zero
+    # c / x is no line in x, and x / 0 no number.
     elif is_first or (numbers == 0).any():
         return None
     else:
@@ -231,12 +230,14 @@ def compose_affine(network: Network, step: Step) -> Step | None:
     factor, offset = step.array("factor"), step.array("offset")
     assert factor is not None
     assert offset is not None
+    # One number a channel is one along axis 1, which of a matrix product need not be that of its weights' columns.
     if before.op in ("Gemm", "MatMul") and max(factor.size, offset.size) > 1:
         return None
     attributes = {**before.attributes}
     if "clamp" in before.attributes:
         if before.op != "Affine" or factor.size > 1 or offset.size > 1 or factor[0] <= 0 or "clamp" in step.attributes:
             return None
+        # A line behind a clamp moves the clamp's ends with it; only a rising line keeps their order.
         low, high = _bounds(before)
         attributes["clamp"] = (low * factor[0] + offset[0], high * factor[0] + offset[0])
     old_factor, old_offset = before.array("factor"), before.array("offset")
@@ -271,20 +272,18 @@ def absorb_bias(network: Network, step: Step) -> Step | None:
         if numbers is None or numbers.size not in (1, channels):
             continue
         if (
+            # A plain bias stays an operand, as its quantised elements are then taken as they are. All else joins the
+            # offset.
             not before.has(2)
             and before.array("offset") is None
             and before.array("factor") is None
             and real.size == channels
         ):
-            return replace(before, outputs=step.outputs, inputs=(*before.inputs[:2], _flat(network, step.input(index))))
+            return replace(before, outputs=step.outputs, inputs=(*before.inputs[:2], step.input(index)))
         old = before.array("offset")
         offset = np.broadcast_to(numbers.astype(np.float64), (channels,)) + (0.0 if old is None else old)
         return replace(before, outputs=step.outputs, attributes={**before.attributes, "offset": offset})
     return None
-
-
-def _flat(network: Network, name: str) -> str:
-    return name
 
 
 def _channels(step: Step, weights: tuple[int, ...]) -> int:
