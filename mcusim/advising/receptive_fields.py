@@ -138,6 +138,7 @@ class _Draft:
     def of(cls, network: Mapping[str, Any], schedule: Schedule, runtime: Runtime) -> _Draft:
         first = Schedule(schedule.stages[:1])
         wanted, inside, covered = first.stages[0].nodes or 0, 0, 0
+        # Whole layers only: a block of the description is several nodes, and a stage may end within one.
         for number in range(1, len(network["layers"]) + 1):
             nodes = _computing(network, network["layers"][:number], runtime)
             if nodes > wanted:
@@ -194,6 +195,7 @@ class _Draft:
         layers, taken = self.layers, 0
         for place_ in range(1, self.inside):
             layer, kernel = layers[place_], _kernel(layers[place_])
+            # A stride of 2 needs a kernel that sees every column, and a shortcut needs its map's shape.
             least = 1 if layer.get("stride", 1) == 1 and not layer.get("shortcut") else 3
             if layer["op"] != "mbconv" or _behind(layers, place_, self.inside) is not None or kernel <= least:
                 continue
@@ -201,10 +203,12 @@ class _Draft:
             taken += (kernel - least) // 2
             layers[place_] = _without_depthwise(layer) if least == 1 else {**layer, "kernel": least}
         growing = [i for i in range(self.inside, len(layers)) if layers[i]["op"] == "mbconv"]
+        # As many kernels grow behind the stage as were taken within it, by one step each.
         for place_ in [i for i in growing if _kernel(layers[i]) < LARGEST_KERNEL][:taken]:
             changes.append(f"layer {place_ + 1}: kernel {_kernel(layers[place_])} -> {_kernel(layers[place_]) + 2}")
             layers[place_] = {**layers[place_], "kernel": _kernel(layers[place_]) + 2}
         inside = self.inside
+        # From the end, so that places of the layers still to be moved do not change.
         for place_ in range(self.inside - 1, 0, -1):
             behind = _behind(layers, place_, inside)
             if behind is not None:
@@ -226,6 +230,7 @@ def _largest(stage: Stage, spans: Sequence[Span], by_rows: bool) -> int:
     step, pieces = stage.steps[0], stage.row_pieces if by_rows else stage.col_pieces
     priced = step.priced_rows if by_rows else step.priced_cols
     longest = max(span.length for span in spans)
+    # Patches of one size reach past the border: their own length is the priced one.
     return max(longest, priced // pieces) if step.node == ABSENT else longest
 
 

@@ -202,6 +202,7 @@ class _Patient:
         """What keeps the network and the board: one change each, then as few together as it takes."""
         fitting = False
         others = list(self._runtimes())
+        # A single change that fits ends the search: combinations are for networks that no single one can help.
         for single in (*self._singles(self.way), *[remedy for _, remedy in others]):
             fitting = fitting or _may_fit(single)
             yield single
@@ -210,6 +211,7 @@ class _Patient:
         # What is stored stays the same, whatever the plan: where that is too much already, no change is enough.
         ways = [self.way] if self.report.flash.fits is not False else []
         ways += [way for way, remedy in others if way.runtime is not None and FLASH_LACKS not in remedy.lacks]
+        # The fewest changes at once that may fit; then no further ones are tried.
         for count in range(1, _MOST_TOGETHER + 1):
             of_schedule = [
                 remedy
@@ -258,6 +260,7 @@ class _Patient:
             if name == self.runtime.name or not runtime.serves(self.way.board):
                 continue
             way = replace(self.way, runtime=runtime.on(self.way.board.core))
+            # A lower bound of SRAM would look like a saving, and nobody knows whether it is one.
             other = way.answer()
             if other is None or other.sram.is_bound:  # how much it takes is not known: no remedy
                 continue
@@ -287,6 +290,7 @@ class _Patient:
             return
         rows, cols, channels = description["input"]
         last: Remedy | None = None
+        # From the next multiple of 16 below the network's own size, downwards: the first that fits is the largest.
         for size in range(rows - 1 - (rows - 1) % RESOLUTION_STEP, LEAST_RESOLUTION - 1, -RESOLUTION_STEP):
             shape = [size, max(round(size * cols / rows), 1), channels]
             report = self._asked({**description, "input": shape})
@@ -325,6 +329,8 @@ class _Patient:
             rows.append(next(self._smallest([each for each in every if each.name != wished.name]), None))
         if not self.report.fits:
             least = min([_size(row[1]) for row in rows if row is not None and row[1].fits], default=None)
+            # Boards on which pieces would help must be smaller than those that hold the network whole: else nothing is
+            # gained.
             rows.append(next(self._in_pieces([each for each in every if each.cut_stages], least), None))
         smallest: tuple[int, int] | None = None
         for row in rows:
@@ -373,6 +379,8 @@ class _Patient:
                 whole = way.answer()  # neither its flash nor its kernels depend on the schedule
                 if whole is None or whole.flash.fits is False or not whole.runtime.runs:
                     continue
+                # A tenth less than the least on this core: scratch differs from core to core, and no board must be left
+                # out by that.
                 pieces = cut(way) if 0.9 * least[runtime] <= board.sram_budget_bytes else None
                 answer = None if pieces is None else pieces.answer()
                 if pieces is not None and answer is not None and answer.fits:
@@ -483,6 +491,7 @@ def narrowed(description: Mapping[str, Any], width: float) -> dict[str, Any]:
     """Every layer but the last that has channels, narrower."""
     narrower = copy.deepcopy(dict(description))
     layers = [layer for layer in narrower["layers"] if "out_channels" in layer]
+    # The last layer's channels are the network's classes.
     for layer in layers[:-1]:
         layer["out_channels"] = _rounded(layer["out_channels"] * width)
     return narrower

@@ -144,6 +144,7 @@ class _Watch:
         if self.journal is not None:
             self.journal.add(candidate)
         self.known[key] = candidate.excess, candidate.score
+        # Counted once, however often the optimiser comes back to it.
         self.fitting += candidate.fits and key not in self.seen
         self.seen.add(key)
         if self.best is None or candidate.rank < self.best.rank:
@@ -162,6 +163,7 @@ class _Watch:
 
 
 def _polished(judge: Judge, best: Candidate) -> tuple[Candidate, bool]:
+    # Within the search schedules are taken from a few grids; the winner gets the best of all grids and ends.
     """The network with the cheapest schedule that fits, of all that can be searched for, where it has patches."""
     if best.score is None or best.schedule.is_layer:
         return best, False
