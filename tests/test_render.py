@@ -20,11 +20,11 @@ from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import write_tflite
 from mcusim.render.boards import best_first, board_lines
 from mcusim.render.layers import ALL_UP_TO, TOP, LayerChoice, layer_table
-from mcusim.render.run_report import report_lines
+from mcusim.render.run_report import other_lines, report_lines
 from mcusim.render.spending import SLOWEST, causes_of, main_cause, slowest, spending_lines
 from mcusim.render.text import ASCII, UNICODE, clean, counted, fraction_bar, in_kib, kib, listed, shorten
 from mcusim.render.text_table import Bar, Cell, Column, table
-from mcusim.report import Report, Verdict
+from mcusim.report import BankInfo, Report, Verdict
 from mcusim.units import format_percent
 
 GOLDEN = Path(__file__).parent / "golden" / "report_80.txt"
@@ -41,6 +41,58 @@ def test_report_is_as_it_was() -> None:
     if os.environ.get("MCUSIM_REGEN"):
         GOLDEN.write_text(shown, encoding="utf-8")
     assert shown == GOLDEN.read_text(encoding="utf-8")
+
+
+BANKS = "Memory banks, and what each holds at the peak"
+SRAM1 = BankInfo("SRAM1", 0x20000000, 131_072, 153_600)
+ELSEWHERE = BankInfo("CCM", 0x10000000, 65_536, 0, in_run=False)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "banks", "is_shown"),
+    [
+        (Verdict.FITS, (SRAM1,), False),
+        (Verdict.FITS, (SRAM1, ELSEWHERE), False),
+        (Verdict.FITS, (SRAM1, SRAM1), True),
+        (Verdict.DOES_NOT_FIT, (SRAM1,), False),
+        (Verdict.DOES_NOT_FIT, (SRAM1, ELSEWHERE), True),
+    ],
+)
+def test_banks_are_shown_where_several_hold_the_arena_or_another_might(
+    verdict: Verdict, banks: tuple[BankInfo, ...], is_shown: bool
+) -> None:
+    shown = report(verdict)
+    assert (BANKS in text(replace(shown, sram=shown.sram._replace(banks=banks)), 100)) is is_shown
+
+
+@pytest.mark.parametrize(
+    ("is_bound", "budget_bytes", "rest"),
+    [(False, 262_144, "106.0 free"), (True, 262_144, "rest not known"), (True, 131_072, "22.0 over")],
+)
+def test_a_bound_that_fits_leaves_the_rest_open(is_bound: bool, budget_bytes: int, rest: str) -> None:
+    shown = report(Verdict.FITS)
+    bound = shown.sram._replace(is_bound=is_bound, budget_bytes=budget_bytes, fits=None if is_bound else True)
+    [line] = [line for line in text(replace(shown, sram=bound), 120) if line.startswith("  SRAM ")]
+    assert rest in line
+    assert ("> 150.0 KiB" in line) is is_bound
+
+
+def test_times_of_another_version_than_the_rules_are_said() -> None:
+    shown = report()
+    for version, words in (("", "tinyengine 1 "), ("1", "tinyengine 1 "), ("2020", "tinyengine 1, times of 2020 ")):
+        priced = replace(shown, latency=shown.latency._replace(version=version))
+        assert words in " ".join(text(priced, 120))
+
+
+def test_other_runtimes_of_which_a_bound_is_known_take_at_least_that() -> None:
+    shown = report(Verdict.FITS)
+    bound = replace(shown, sram=shown.sram._replace(is_bound=True))
+    lines = [line.plain for line in other_lines([shown, bound], 100)]
+    assert lines == [
+        "",
+        "also: tinyengine 150.0 KiB fits, 42.0 ms",
+        "also: tinyengine at least 150.0 KiB fits, 42.0 ms",
+    ]
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
