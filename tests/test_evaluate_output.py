@@ -137,6 +137,7 @@ def test_pillow_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert ask("evaluate", model, "--data", "d.npz")[0] == 0
 
 
+@pytest.mark.slow
 def test_pillow_is_loaded_when_an_image_is_read_only() -> None:
     code = "import sys, mcusim.evaluating, mcusim.cli; print('PIL' in sys.modules, 'numba' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -24,7 +24,7 @@ from mcusim.render.run_report import other_lines, report_lines
 from mcusim.render.spending import SLOWEST, causes_of, main_cause, slowest, spending_lines
 from mcusim.render.text import ASCII, UNICODE, clean, counted, fraction_bar, in_kib, kib, listed, shorten
 from mcusim.render.text_table import Bar, Cell, Column, table
-from mcusim.report import BankInfo, Report, Verdict
+from mcusim.report import AliveInfo, BankInfo, Report, Verdict
 from mcusim.units import format_percent
 
 GOLDEN = Path(__file__).parent / "golden" / "report_80.txt"
@@ -75,6 +75,16 @@ def test_a_bound_that_fits_leaves_the_rest_open(is_bound: bool, budget_bytes: in
     [line] = [line for line in text(replace(shown, sram=bound), 120) if line.startswith("  SRAM ")]
     assert rest in line
     assert ("> 150.0 KiB" in line) is is_bound
+
+
+def test_what_is_alive_at_the_peak_beyond_six_buffers_is_added_up() -> None:
+    shown = report(Verdict.FITS)
+    peak = shown.sram.peak
+    assert peak is not None
+    alive = tuple(AliveInfo(f"b{i}", (9 - i) * 10_240) for i in range(9))
+    many = replace(shown, sram=shown.sram._replace(peak=peak._replace(alive=alive)))
+    [line] = [line for line in text(many, 100) if "3 more" in line]
+    assert line.split()[:2] == ["60.0", "KiB"]
 
 
 def test_times_of_another_version_than_the_rules_are_said() -> None:
@@ -357,6 +367,7 @@ def test_one_and_many():
     assert "Basis: SRAM, flash and time calibrated" in "\n".join(text(simulated, 100, LayerChoice.NONE))
 
 
+@pytest.mark.slow
 def test_a_layer_has_one_name_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of fused layers the first name, with its folders: in tables, in sentences and in documents."""
     monkeypatch.setenv("COLUMNS", "240")

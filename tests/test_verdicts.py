@@ -7,14 +7,58 @@ from commands import run
 
 import mcusim
 from mcusim import GraphBuilder
-from mcusim.boards import all_boards
+from mcusim.boards import all_boards, load_board
 from mcusim.boards.board import Board
 from mcusim.errors import InputError
 from mcusim.graph import Graph
 from mcusim.question.arguments import the_budgets
 from mcusim.report import Verdict
+from mcusim.simulation.simulate import _holds as holds
+from mcusim.simulation.simulate import _verdict as verdict_of
 
 SMALL = ("mcunet-vww0", "--profile", "stm32f410")
+
+
+@pytest.mark.parametrize(
+    ("fits", "runs", "verdict"),
+    [
+        ([True, True, True], True, Verdict.FITS),
+        ([True, None, True], True, Verdict.UNKNOWN),
+        ([True, None, False], True, Verdict.DOES_NOT_FIT),
+        # Nobody knows whether the runtime runs it: too much is too much all the same, enough is not enough.
+        ([True, True], None, Verdict.UNKNOWN),
+        ([True, False], None, Verdict.DOES_NOT_FIT),
+        # What cannot run takes nothing, and another runtime may run it in less.
+        ([True, True], False, Verdict.UNKNOWN),
+        ([True, False], False, Verdict.UNKNOWN),
+    ],
+)
+def test_a_verdict_follows_from_its_budgets_and_the_runtime(
+    fits: list[bool | None], runs: bool | None, verdict: Verdict
+) -> None:
+    assert verdict_of(fits, runs) is verdict
+
+
+@pytest.mark.parametrize(
+    ("limit_ms", "is_held"), [(9.0, False), (10.0, None), (15.0, None), (19.9, None), (20.0, True), (21.0, True)]
+)
+def test_a_limit_inside_of_the_interval_is_neither_held_nor_missed(limit_ms: float, is_held: bool | None) -> None:
+    assert holds(10.0, 20.0, limit_ms) is is_held
+
+
+def test_energy_has_the_bounds_of_power_and_time() -> None:
+    power = load_board("stm32l4r5").power
+    report = mcusim.simulate("mcunet-vww0", profile="stm32l4r5", runtime="tflm")
+    low_ms, ms, high_ms = report.latency.low_ms, report.latency.ms, report.latency.high_ms
+    assert power is not None
+    assert report.energy is not None
+    assert low_ms is not None
+    assert ms is not None
+    assert high_ms is not None
+    low_mw, high_mw = power.active_low_mw, power.active_high_mw
+    assert report.energy.low_uj == pytest.approx(low_mw * low_ms)
+    assert report.energy.uj == pytest.approx((low_mw + high_mw) / 2 * ms)
+    assert report.energy.high_uj == pytest.approx(high_mw * high_ms)
 
 
 def test_a_budget_is_no_more_than_the_board_has() -> None:
@@ -34,6 +78,7 @@ def test_what_if_asks_about_more() -> None:
     assert "FITS" in answer.out
 
 
+@pytest.mark.slow
 def test_every_board_is_held_to_what_it_has() -> None:
     """With all boards a budget limits the larger ones; the smaller keep their own, which is said."""
     many = run("run", "mcunet-vww0", "--profile", "all", "--sram-budget", "5M", "--flash-budget", "1k")
