@@ -46,6 +46,19 @@ def test_a_limit_inside_of_the_interval_is_neither_held_nor_missed(limit_ms: flo
     assert holds(10.0, 20.0, limit_ms) is is_held
 
 
+def test_a_limit_in_time_takes_part_in_the_verdict() -> None:
+    time = mcusim.simulate("mcunet-vww0", profile="stm32f746", runtime="tinyengine").latency
+    assert time.low_ms is not None
+    assert time.high_ms is not None
+    for limit_ms, verdict in (
+        (time.low_ms / 2, Verdict.DOES_NOT_FIT),
+        ((time.low_ms + time.high_ms) / 2, Verdict.UNKNOWN),
+        (time.high_ms * 2, Verdict.FITS),
+    ):
+        report = mcusim.simulate("mcunet-vww0", profile="stm32f746", runtime="tinyengine", max_ms=limit_ms)
+        assert report.verdict is verdict
+
+
 def test_energy_has_the_bounds_of_power_and_time() -> None:
     power = load_board("stm32l4r5").power
     report = mcusim.simulate("mcunet-vww0", profile="stm32l4r5", runtime="tflm")
