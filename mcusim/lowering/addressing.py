@@ -140,7 +140,7 @@ class Operand:
         return Region(Span(0, self.kind.rows), Span(0, self.kind.cols))
 
     def at(self, row: int, col: int) -> Place:
-        """It in piece (row, col) of the stage."""
+        """Where the operand lies in piece (row, col) of the stage."""
         asked = self._asked(self.step.rows[row], self.step.cols[col])
         region = Region(clip(asked.rows, self.kind.rows), clip(asked.cols, self.kind.cols))
         held = Region(self._held(row, True), self._held(col, False))

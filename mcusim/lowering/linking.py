@@ -248,13 +248,13 @@ class _Linking:
         self.inside.pop()
 
     def _touch(self, tensors: Sequence[int]) -> None:
-        """They hold something now."""
+        """Note that these tensors hold something at the latest moment."""
         for tensor in tensors:
             self.first.setdefault(tensor, len(self.moments) - 1)
             self.end[tensor] = len(self.moments)
 
     def _finish(self) -> None:
-        """Lives of what the network itself does not give an ordinary one."""
+        """Lives of the tensors that no step writes and reads in the ordinary way: untouched, unread, unwritten ones."""
         if not self.rules.plans_untouched:
             return
         loose, given = self.parts[0].loose, self._given()

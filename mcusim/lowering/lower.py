@@ -487,10 +487,10 @@ class _Lowering:
         return tuple(uses)
 
     def _kept_beneath(self, buffers: list[Buffer], view_of: dict[int, int], time: int) -> tuple[ScratchUse, ...]:
-        """All of an input whose smaller output is computed on top of it, for as long as that takes.
+        """Keeps all of an input alive while a smaller output is computed on top of it.
 
-        What the output leaves of the input is not free before all of the input was read: the step's own working
-        memory would be laid there.
+        The part of the input that the output does not cover is still to be read during the step. Without this buffer
+        a planner would take it for free, and might lay the step's own working memory there.
         """
         index = view_of.get(self.steps[time].writes[0], ABSENT)
         if index == ABSENT or index >= len(buffers) or buffers[index].over == ABSENT or buffers[index].first != time:

@@ -70,7 +70,7 @@ class StepFacts(NamedTuple):
 
 @lru_cache(_RULES_KEPT)
 def steps_facts(rules: LoweringRules) -> Kept[Signature, StepFacts]:
-    """Of steps that run whole."""
+    """What each signature asks of the runtime where its step runs whole."""
     return Kept(partial(_step_facts, rules))
 
 
@@ -86,7 +86,7 @@ def row_pitch_bytes(kind: TensorType) -> int:
 
 
 def frame_of(graph: Graph, rules: LoweringRules, place: InputPlace) -> Frame | None:
-    """The frame of all networks that are wired as `graph` is; None where such a thing is not enough to know."""
+    """The frame of all networks wired as `graph` is; None where wiring does not decide how they are lowered."""
     # Subgraphs, variables and tensors without elements: for those the wiring does not tell enough. See `Wiring`.
     if graph.subgraphs or not 0 < len(graph.nodes) <= _MOST_NODES or not graph.has_plain_tensors:
         return None

@@ -53,7 +53,7 @@ class StepNode(NamedTuple):
     """A node that becomes a step: its signature after folding, and the storage it reads and writes.
 
     reads: storage of each input, ABSENT for constants and absent ones.   writes: storage of each output.
-    is_kept: whether an output is a variable, which a step before it may read: what it held at the call before.
+    is_kept: whether it writes a variable. A step in front may read that variable, as the inference before left it.
     """
 
     node: int

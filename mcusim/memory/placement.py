@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 ARENA_ALIGNMENT_BYTES = 16
-"""Of the size of an arena that an interpreter is given."""
+"""An interpreter is given an arena whose size is a multiple of this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,10 @@ def place_for(program: Program, runtime: Runtime) -> Placement:
 
 
 def known_for(program: Program, runtime: Runtime) -> Placement:
-    """As `place_for`, with no more than is known of the arena.
+    """As `place_for`; of a runtime that publishes no planner the arena is a lower bound.
 
-    Where that is a bound, it is what is alive at once: gaps are another planner's. Nothing can run in so little.
+    The bound is what is alive at once. How many gaps the runtime's own planner leaves is not known, so the network may
+    need more than that.
     """
     placement = place_for(program, runtime)
     if not runtime.bounds_memory:

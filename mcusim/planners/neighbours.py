@@ -40,7 +40,7 @@ class Neighbours(NamedTuple):
 
 
 def neighbours_of(buffers: Sequence[Buffer]) -> Neighbours | None:
-    """None where they are too many to be worth it."""
+    """Who is alive with whom; None where the pairs are too many to be worth keeping."""
     if not 0 < len(buffers) <= _MOST_BUFFERS:
         return None
     if isinstance(buffers, Buffers):

@@ -120,7 +120,7 @@ def _repriced(facts: _LayerFacts, cycles: Cycles[int] | None) -> _LayerFacts:
 
 @lru_cache(_SYSTEMS_KEPT)
 def _layers_facts(runtime: Runtime, prices: Coefficients | None) -> Kept[Signature, _LayerFacts]:
-    """Of nodes that run whole."""
+    """What a report says of each signature where its node runs whole."""
     return Kept(partial(_layer_facts, runtime, prices))
 
 
@@ -177,14 +177,14 @@ _SAME_BYTES, _CALLERS = "none: same bytes", "none: left to the caller"
 
 @lru_cache(_SYSTEMS_KEPT)
 def _silent_facts(kernel: str, is_priced: bool) -> Kept[Signature, _LayerFacts]:
-    """Of nodes that the runtime never carries out."""
+    """What a report says of nodes that the runtime never carries out: they cost nothing."""
     cycles = NO_CYCLES if is_priced else None
     return Kept(lambda call: _facts(call.op, Kernel(kernel), call.output.shape, 0, cycles, 0, ()))
 
 
 @cache
 def _absorbed_facts(is_priced: bool) -> Kept[tuple[Signature, Signature], _LayerFacts]:
-    """Of nodes whose work another does: (that one, the node)."""
+    """What a report says of a node whose work another one does.   Key: (the signature of that one, the node's)."""
     return Kept(lambda pair: _silent_facts(_folded_into(pair[0].op), is_priced)[pair[1]])
 
 

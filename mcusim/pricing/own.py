@@ -61,7 +61,7 @@ NEEDED, OPTIONAL = ("model", "profile", "runtime", "latency_ms"), ("clock_hz", "
 
 
 _ODD = 3.0
-"""A time so many times another than what its kin say was probably not measured so, but written down wrongly."""
+"""A time that is off by this factor from what similar systems take was probably written down wrongly."""
 
 APART = 1.1
 """Times of one question that are further apart do not agree."""

@@ -37,8 +37,8 @@ _NAME = f"{OWN_ROW}000"
 _UNLIKE = 3.0
 """Layers of one shape do not take so many times as long as each other."""
 _OF_A_KERNEL, _OF_A_COPY = 30.0, 300.0
-"""So many times another than expected, beside the other lines, is a unit and no kernel. What layers that multiply take
-is known to a factor of two or three; what those that only move bytes take, less well."""
+"""A line that is off by this factor, where the other lines are not, is in another unit: no kernel is that slow or fast.
+The time of layers that multiply is known to a factor of two or three, that of layers that only move bytes less well."""
 
 
 class LoggedRun(NamedTuple):

@@ -381,7 +381,7 @@ class _Placer:
         return beside + setup_bytes(self.graph, self.runtime, placement, persistent_bytes)
 
     def peak_bytes(self, schedule: Schedule, where: InputPlace) -> int:
-        """Of a `point`, which is priced in vain where this is too much."""
+        """SRAM of a schedule as placed. It prices nothing, so it is asked before a `point` is made."""
         if self.runtime.counted_by:
             return count_as(self.runtime, self.graph, schedule).total_bytes
         placement = memory_of(self.graph, schedule, self.runtime, where).placement
@@ -395,7 +395,7 @@ class _Placer:
 
     @property
     def room_bytes(self) -> int:
-        """For what is alive and held, where that is counted exactly."""
+        """What the budget leaves for live and held bytes, beside the stack and what the runtime keeps."""
         taken_bytes = (self.runtime.stack_bytes or 0) + self.runtime.persistent(self.graph).size_bytes
         return self.budget_bytes - taken_bytes
 

@@ -39,13 +39,13 @@ from mcusim.searching.surroundings import Around, Beginning, Space, around_of, p
 __all__ = ["Cheapest", "Within", "within_of"]
 
 _MOST_STEPS = 223
-"""Of a network in which a stage may have any number of steps; see `StageCosts.reach`."""
+"""In longer networks the steps of a stage are limited (`StageCosts.reach`), which compiled code does not know."""
 _LOSSES = (1 / 14, 1 / 4, inf)
 """Cycles that cutting may lose, in parts of those of all layers: each is tried where the one before was too few."""
 _AMPLE = 1.25
-"""Times what is needed, as a lower limit loses more."""
+"""A table is made for this factor times the loss found: a lower limit, asked next, loses more."""
 _LATER_SHARE = 1 / 8
-"""Of the limit: so much lower may a later one be without that stages are looked at anew."""
+"""A table holds for later limits too, down to this part of the limit below it."""
 _MOST_PIECES = 16
 """Along an axis, in compiled code."""
 _ROWS = 1 << 15
