@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from commands import run
 
@@ -10,7 +12,7 @@ from mcusim import GraphBuilder
 from mcusim.boards import all_boards, load_board
 from mcusim.boards.board import Board
 from mcusim.errors import InputError
-from mcusim.graph import Graph
+from mcusim.graph import Graph, signature
 from mcusim.question.arguments import the_budgets
 from mcusim.report import Verdict
 from mcusim.simulation.simulate import _holds as holds
@@ -44,6 +46,18 @@ def test_a_verdict_follows_from_its_budgets_and_the_runtime(
 )
 def test_a_limit_inside_of_the_interval_is_neither_held_nor_missed(limit_ms: float, is_held: bool | None) -> None:
     assert holds(10.0, 20.0, limit_ms) is is_held
+
+
+def test_nobody_knows_whether_a_runtime_runs_what_it_was_never_seen_with() -> None:
+    builder = GraphBuilder("foreign")
+    graph = builder.build([builder.softmax(builder.input((1, 10)))])
+    [node] = graph.nodes
+    foreign = signature("BUCKETIZE", node.attributes, node.signature.inputs, node.signature.outputs)
+    unknown = replace(graph, nodes=(replace(node, signature=foreign),))
+    for network, runs, verdict in ((graph, True, Verdict.FITS), (unknown, None, Verdict.UNKNOWN)):
+        report = mcusim.simulate(network, profile="stm32f746", runtime="x-cube-ai")
+        assert (report.runtime.runs, report.verdict) == (runs, verdict)
+        assert any("takes BUCKETIZE is not known" in warning for warning in report.warnings) is (runs is None)
 
 
 def test_a_limit_in_time_takes_part_in_the_verdict() -> None:
