@@ -60,6 +60,14 @@ def test_nobody_knows_whether_a_runtime_runs_what_it_was_never_seen_with() -> No
         assert any("takes BUCKETIZE is not known" in warning for warning in report.warnings) is (runs is None)
 
 
+def test_weights_alone_may_be_too_much_where_nobody_knows_the_code() -> None:
+    for budget_bytes, fits in ((100_000, False), (1_000_000, None)):
+        flash = mcusim.simulate(
+            "mcunet-vww0", profile="stm32f746", runtime="executorch", flash_budget_bytes=budget_bytes
+        ).flash
+        assert (flash.total_bytes, flash.fits) == (None, fits)
+
+
 def test_a_limit_in_time_takes_part_in_the_verdict() -> None:
     time = mcusim.simulate("mcunet-vww0", profile="stm32f746", runtime="tinyengine").latency
     assert time.low_ms is not None
