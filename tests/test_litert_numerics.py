@@ -293,6 +293,21 @@ def test_halves_of_a_bound_go_to_the_even_integer() -> None:
     assert (right.max(), device.max()) == (10, 11)
 
 
+def test_a_mean_starts_from_a_float() -> None:
+    """The exact mean is 47.499995 below the zero point; XNNPACK's float32 line, which starts there, rounds it to 48."""
+    made, stored = Maker(), np.full((1, 71, 1), -96, np.int8)
+    stored[0, 0] -= 18
+    source = made.tensor(stored.shape, INT8, None, (0.08250057697296143,), (-44,))
+    axes = made.tensor((1,), INT32, [1])
+    out = made.tensor((1, 1, 1), INT8, None, (0.09075675904750824,), (84,))
+    made.graph.inputs, made.graph.outputs = [source], [out]
+    made.operator("MEAN", [source, axes], [out], make_options("ReducerOptions", keepDims=True))
+    content = made.pack()
+    [right] = run_litert(content, [stored], kernels=Kernels.XNNPACK)
+    [ours] = mcusim.execute(parse_tflite(content, name="mean", where="mean"), [stored], numerics="litert")
+    assert (ours.item(), right.item()) == (36, 36)
+
+
 def test_what_the_network_computes_is_no_weight() -> None:
     """The same numbers as constants are XNNPACK's; computed, they are ruy's. On this tie the two differ."""
     answers = []

@@ -45,7 +45,11 @@ def run(prepared: PreparedReduction, inputs: Sequence[Array], outputs: Sequence[
         output[...] = total.reshape(output.shape)
     else:
         total = wrap_int32(source.sum(axis=prepared.axes, dtype=np.int64))
-        offsets = wrap_int32(total - prepared.zero_point * prepared.count)
         stage = prepared.stage
-        result = rescale(offsets, stage.scaling) + stage.zero_point
+        if prepared.line is None:
+            offsets = wrap_int32(total - prepared.zero_point * prepared.count)
+            result = rescale(offsets, stage.scaling) + stage.zero_point
+        else:
+            slope, start = (np.float32(number) for number in prepared.line)
+            result = np.rint(total.astype(np.float32) * slope + start).astype(np.int64)
         narrow(result.reshape(output.shape), stage.lowest, stage.highest, output)

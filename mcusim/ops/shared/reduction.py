@@ -51,6 +51,7 @@ class PreparedReduction:
 
     axes: which are folded.   count: elements that become one.   zero_point: of the input.
     stage: of sums and means of stored integers; None for floats, and for what only compares.
+    line: slope and start in float32, by which XNNPACK makes outputs of sums as they are; halves go to even.
     """
 
     reduction: Reduction
@@ -58,6 +59,7 @@ class PreparedReduction:
     count: int
     zero_point: int = 0
     stage: OutputStage | None = None
+    line: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +156,11 @@ def _prepare(reduction: Reduction, call: Call) -> PreparedReduction:
             raise ModelError(what, where=call.where, fix="quantise the network again")
         return PreparedReduction(reduction, axes, count)
     if is_delegated(call):
-        share = count if reduction is Reduction.MEAN else 1
-        stage = output_stage(call, ratio(ratio(scale, out_scale), share), Rounding.NEAREST, Activation.NONE)
-        return PreparedReduction(reduction, axes, count, zero_point, stage)
+        one = np.float32(1)
+        slope = np.float32(ratio(scale, out_scale)) * (one / np.float32(count) if reduction is Reduction.MEAN else one)
+        start = np.float32(out_zero_point) + np.float32(-zero_point * count) * slope
+        stage = output_stage(call, float(slope), Rounding.NEAREST, Activation.NONE)
+        return PreparedReduction(reduction, axes, count, zero_point, stage, (float(slope), float(start)))
     if call.numerics is Numerics.LITERT and reduction is Reduction.SUM:  # its own kernel sums in float32
         stage = output_stage(call, ratio(scale, out_scale), Rounding.AWAY, Activation.NONE)
         return PreparedReduction(reduction, axes, count, zero_point, stage)
