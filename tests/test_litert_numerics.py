@@ -17,6 +17,7 @@ from tflite_maker import FLOAT32, INT8, INT16, INT32, INT64, NUMPY, UINT8, Maker
 
 import mcusim
 from mcusim.frontends.tflite import parse_tflite
+from mcusim.frontends.vendored import tflite_schema as schema
 
 Draw = np.random.Generator
 NETWORKS = 6
@@ -274,6 +275,24 @@ def test_one_operator(kind: str, dtype: int) -> None:
         np.testing.assert_array_equal(ours, right, err_msg=f"{kind}, network {seed}")
         compared += 1
     assert compared > NETWORKS // 2
+
+
+def test_xnnpack_takes_no_convolution_of_int4() -> None:
+    """So ruy multiplies its weights, unpacked: of one output in a hundred the two differ."""
+    draw, made = np.random.default_rng(1), Maker()
+    weights = draw.integers(-7, 8, (16, 3, 3, 24)).astype(np.int8)
+    packed = (weights.ravel()[::2] & 15 | weights.ravel()[1::2] << 4).astype(np.uint8).tobytes()
+    source = made.tensor((1, 12, 12, 24), INT8, None, (0.05,), (17,))
+    kept = made.tensor(weights.shape, schema.TensorType.INT4, packed, (0.037,), (0,))
+    bias = made.tensor((16,), INT32, draw.integers(-900, 900, 16), bias_scales=(float(np.float32(0.05 * 0.037)),))
+    out = made.tensor((1, 12, 12, 16), INT8, None, (0.0913,), (3,))
+    made.graph.inputs, made.graph.outputs = [source], [out]
+    made.operator("CONV_2D", [source, kept, bias], [out], make_options("Conv2DOptions", strideW=1, strideH=1))
+    made.model.operatorCodes[0].version = 8
+    content, inputs = made.pack(), [draw.integers(-128, 128, (1, 12, 12, 24)).astype(np.int8)]
+    [right] = run_litert(content, inputs, kernels=Kernels.XNNPACK)
+    [ours] = mcusim.execute(parse_tflite(content, name="int4", where="int4"), inputs, numerics="litert")
+    np.testing.assert_array_equal(ours, right)
 
 
 def test_halves_of_a_bound_go_to_the_even_integer() -> None:

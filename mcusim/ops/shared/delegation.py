@@ -90,10 +90,12 @@ def _leaky(call: Call) -> bool:
     return fits and abs(alpha) >= _LEAST_NORMAL
 
 
-def _layer(source: int, weights: int, bias: int, axis: int) -> Callable[[Call], bool]:
-    """Of layers with weights.   axis: of the weights, along which scales may lie."""
+def _layer(source: int, weights: int, bias: int, axis: int, *, takes_packed: bool = False) -> Callable[[Call], bool]:
+    """Of layers with weights.   axis: of the weights, along which scales may lie.   takes_packed: whether int4 too."""
 
     def takes(call: Call) -> bool:
+        if call.input(weights).dtype.is_packed and not takes_packed:
+            return False
         return _are_bytes(call, source) and _are_weights(call, weights, source, axis) and _is_bias(call, bias)
 
     return takes
@@ -144,7 +146,7 @@ _TAKEN: Mapping[str, Callable[[Call], bool]] = MappingProxyType(
         "LEAKY_RELU": _leaky,
         "CONV_2D": _layer(0, 1, 2, axis=0),
         "DEPTHWISE_CONV_2D": _layer(0, 1, 2, axis=3),
-        "FULLY_CONNECTED": _layer(0, 1, 2, axis=0),
+        "FULLY_CONNECTED": _layer(0, 1, 2, axis=0, takes_packed=True),
         "TRANSPOSE_CONV": _scatter,
         "BATCH_MATMUL": _matrices,
         "MEAN": _elements,
