@@ -52,12 +52,12 @@ def test_nobody_knows_whether_a_runtime_runs_what_it_was_never_seen_with() -> No
     builder = GraphBuilder("foreign")
     graph = builder.build([builder.softmax(builder.input((1, 10)))])
     [node] = graph.nodes
-    foreign = signature("BUCKETIZE", node.attributes, node.signature.inputs, node.signature.outputs)
+    foreign = signature("GELU", node.attributes, node.signature.inputs, node.signature.outputs)
     unknown = replace(graph, nodes=(replace(node, signature=foreign),))
     for network, runs, verdict in ((graph, True, Verdict.FITS), (unknown, None, Verdict.UNKNOWN)):
         report = mcusim.simulate(network, profile="stm32f746", runtime="x-cube-ai")
         assert (report.runtime.runs, report.verdict) == (runs, verdict)
-        assert any("takes BUCKETIZE is not known" in warning for warning in report.warnings) is (runs is None)
+        assert any("takes for GELU is not known" in warning for warning in report.warnings) is (runs is None)
 
 
 def test_weights_alone_may_be_too_much_where_nobody_knows_the_code() -> None:
