@@ -187,6 +187,7 @@ def test_tables_of_the_plan_the_flash_and_the_front():
     assert {(str(p.schedule), str(p.peak_bytes), exact(p.ms)) for p in subject.front.points} <= shown
 
 
+@pytest.mark.slow
 def test_a_schedule_off_the_front_is_shown_beside_it():
     subject = asked("mbv2-w0.35-r144", "stm32f412", schedule="patch:3x3@13")
     page = Reader(html_page(subject))

@@ -494,6 +494,7 @@ def test_states_of_more_rows_than_any_arena_holds_are_not_listed(rows: int) -> N
 
 
 @pytest.mark.parametrize("op", ["ADD", "SUB", "MUL"])
+@pytest.mark.slow
 def test_scales_of_deep_networks_stay_numbers(op: str) -> None:
     """Sums of sums double their range: after 128 the scale was no float32, and the reader refused what was written."""
     builder = GraphBuilder("deep")

@@ -88,6 +88,7 @@ def test_auto_runs_what_patch_proposes():
     assert not any("stages" in warning for warning in report["warnings"])
 
 
+@pytest.mark.slow
 def test_auto_says_what_would_fit_where_nothing_does():
     asked = ("run", "mcunet-in3", "--profile", "stm32f412", "--runtime", "tflm", "--schedule", "auto")
     report = document_of(*asked)
@@ -135,6 +136,7 @@ def test_every_line_fits_the_terminal(args, columns, monkeypatch):
     assert "".join(text.split()).count("layer@3+patch:1x2@2") >= 1
 
 
+@pytest.mark.slow
 def test_documents_and_tables_agree():
     document = document_of("patch", *OOM, *SMALL_SPACE)
     table = rows("patch", *OOM, *SMALL_SPACE)
@@ -151,6 +153,7 @@ def test_mcunetv2s_own_plan():
     assert "171.5 KiB" in text
 
 
+@pytest.mark.slow
 def test_check_exits_with_1_when_nothing_fits():
     args = ("patch", "mcunet-vww0", "--profile", "stm32f412", "--stages", "1", "--grid", "2")
     assert run(*args, "--check")[0] == 0

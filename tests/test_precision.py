@@ -237,6 +237,7 @@ def test_ranges_and_biases_keep_their_real_numbers() -> None:
             assert (np.abs(real - kept) <= np.array(new.quantization.scales)).all()
 
 
+@pytest.mark.slow
 def test_a_mixed_network_runs_and_resembles_the_wide_one() -> None:
     graph = with_seeded_weights(residual(), 2)
     allocation = allocate_bits(graph, sram_bytes=14 * KIB, flash_bytes=1500)

@@ -83,6 +83,7 @@ def test_a_file_holds_what_its_command_writes(folder, tmp_path, monkeypatch):
             assert len(text) > len(made)
 
 
+@pytest.mark.slow
 def test_comments_do_not_disturb_readers(folder):
     frame = pd.read_csv(folder / "table4.csv", comment="#")
     assert list(frame.columns)[:3] == ["table", "group", "row"]

@@ -263,6 +263,7 @@ def test_points_of_a_front_beat_one_another(wide):
     assert all(point.gap_bytes >= 0 for point in wide.points)
 
 
+@pytest.mark.slow
 def test_a_point_is_what_simulate_answers(wide):
     for point in wide.points[:: len(wide.points) // 6]:
         report = simulate(wide.graph, profile=wide.board, schedule=point.schedule)
@@ -335,6 +336,7 @@ def test_a_published_out_of_memory_row_fits():
 # What is made of it
 
 
+@pytest.mark.slow
 def test_auto_takes_the_best_schedule():
     assert parse_schedule(" auto ") == AUTO
     assert str(AUTO) == "auto"

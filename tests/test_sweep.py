@@ -172,6 +172,7 @@ def test_two_sweeps_into_one_folder(tmp_path: Path) -> None:
         run_sweep(asked, tmp_path / "out", processes=1)
 
 
+@pytest.mark.slow
 def test_another_spec_is_refused(tmp_path: Path) -> None:
     run_sweep(read_spec(spec(tmp_path)), tmp_path / "out", processes=1)
     other = read_spec(spec(tmp_path, SPEC.replace("stm32h743", "nrf52840")))
@@ -258,6 +259,7 @@ def test_a_sample_is_counted_without_being_drawn(tmp_path: Path) -> None:
         few.networks[21]
 
 
+@pytest.mark.slow
 def test_one_is_one(tmp_path: Path) -> None:
     said = run("sweep", spec(tmp_path, ONE), "--explain", "--processes", "1").out
     assert said.startswith("1 answer about 1 network: ")
@@ -274,6 +276,7 @@ def test_a_space_of_other_content_is_another_sweep(tmp_path: Path) -> None:
     assert digests_of_spec[0] != digests_of_spec[1]
 
 
+@pytest.mark.slow
 def test_a_worker_whose_sweep_is_gone_ends_in_silence(tmp_path: Path) -> None:
     """Killed between a question and its answer, which then is for nobody."""
     orphan = f"""
@@ -290,6 +293,7 @@ _serve(theirs, os.getppid())
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_a_space_that_raises(tmp_path: Path) -> None:
     (tmp_path / "raising.py").write_text("def space(random):\n    return 1 / 0\n")
     text = 'boards = ["stm32f412"]\nspace = "raising:space"\nsample = 2\n'

@@ -238,6 +238,7 @@ def test_32_kib_of_sram_and_whose_flash_is_another_matter():
         assert flash.is_over or row.origin is not Origin.RELEASED
 
 
+@pytest.mark.slow
 def test_the_memory_claim_is_not_taken_for_granted():
     claim = claims("vww")["memory"]
     assert (str(claim.printed), claim.from_rows, claim.simulated_basis) == ("4.0", None, Basis.DERIVED)

@@ -306,6 +306,7 @@ def test_a_witness_never_carries_published_figures(name: str) -> None:
 # Files and the command
 
 
+@pytest.mark.slow
 def test_a_file_is_a_network_like_any_other(tmp_path: Path) -> None:
     nearest = search_net(
         macs=9e6, profile="stm32f412", task="vww", tolerance=0.1, resolutions=[96], grids=[2], effort=20
