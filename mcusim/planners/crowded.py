@@ -106,8 +106,7 @@ class _Placed:
         """The lowest address, or that in the tightest gap, at which a block is clear of all that are alive with it."""
         size_bytes, alignment, offsets = block.size_bytes, block.alignment, self._columns[2]
         reached = self._filled.highest(self._step_of[block.first], self._step_of[block.end]) if size_bytes else 0
-        # Stretches from here on may reach above that.
-        # A stretch that starts more than the highest stretch below `reached` ends below it.
+        # No stretch is higher than `_highest`: one that starts that far below `reached` ends there at the latest.
         start = int(offsets[: self._count].searchsorted(reached - self._highest, side="right"))
         length = self._count if tightest else FEW
         while start < self._count:
