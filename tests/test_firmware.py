@@ -297,6 +297,28 @@ def test_depthwise_pieces_of_a_row_or_two(kernel: int, schedule: str, cols: int)
     assert_same_steps(with_seeded_weights(graph, kernel), schedule)
 
 
+@needs_host
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kernel", "schedule", "cols"), [(4, "stream:3@2", 8), (5, "patch:3x4@1", 19), (6, "patch:4x3@1", 21)]
+)
+def test_depthwise_pieces_of_few_rows_and_columns(kernel: int, schedule: str, cols: int) -> None:
+    """Each row of a piece is one block of one to four columns; rows may lie in a line buffer, or outside the map."""
+    builder = GraphBuilder("pieces")
+    x = builder.depthwise_conv_2d(builder.input((1, 21, cols, 6)), kernel, 2, activation=Activation.RELU6)
+    graph = with_seeded_weights(builder.build([builder.depthwise_conv_2d(x, 3)]), kernel)
+    network, _ = network_of(graph, parse_schedule(schedule), "net")
+    assert f"kernels/depthwise_{kernel}x{kernel}_s2_by_4.h" in sources(network).files
+    assert_same_steps(graph, schedule)
+
+
+@pytest.mark.parametrize("kernel", range(4, 7))
+def test_kernels_for_small_pieces_take_less_memory_and_no_more_code(kernel: int) -> None:
+    (small, ring), (of_map, larger) = (depthwise_kernel(kernel, 2, rows, 4) for rows in (4, 5))
+    assert ring.size_bytes < larger.size_bytes
+    assert sum(code_sizes().depthwise[small].values()) < 1.05 * sum(code_sizes().depthwise[of_map].values())
+
+
 @pytest.mark.parametrize("kernel", range(2, 8))
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("rows", [1, 2])

@@ -59,8 +59,9 @@ def _kernel_text(file: str, modes: frozenset[str]) -> str:
         hoists=ring.keeps_weights,
         at_once=not ring.stored_weight_words,
         packed=_packed,
-        heights=(2, 1) if band > 1 else (1,),
-        widths=lambda rows: (4, 2, 1) if rows == 1 and ring.is_of_piece else (2, 1),
+        is_small=ring.is_small,
+        heights=(2, 1) if band > 1 and not ring.is_small else (1,),
+        widths=ring.widths,
         fill_groups=[*_groups(kernel), *([range(kernel, ring.rows)] if band == 2 else [])],
         variants=[variant for variant in ("rising", "signed", "careful") if variant in chosen],
         sums=lambda rows, cols: [f"a{y}{z}" for z in range(cols) for y in range(rows)],
@@ -104,7 +105,7 @@ def _block(kernel: int, stride: int, ring: Ring, rows: int, cols: int) -> list[s
     words = (kernel + (cols - 1) * stride + 1) // 2
     needed_rows = kernel + (rows - 1) * stride
     pairs = range(0, needed_rows, 2)
-    if rows == 1 and ring.is_of_piece and not ring.keeps_weights:
+    if rows == 1 and (ring.is_of_piece or ring.is_small) and not ring.keeps_weights:
         return _row_block(kernel, stride, ring, cols)
     if ring.keeps_weights:
         places = [(j, i) for j in pairs for i in range(words)]

@@ -356,12 +356,13 @@ def _blocks(call: Signature, ring: Ring, height: int, count: float) -> _Efforts:
     """What `count` times `height` rows of outputs take: four columns of a row alone, two of others, then the rest."""
     window, _ = depthwise_windows(call)
     kernel, stride, cols, channels = window.kernel, window.stride, call.output.cols or 1, call.output.channels
-    is_by_row = height == 1 and ring.is_of_piece
-    widths = (4, 2, 1) if is_by_row else (2, 1)
+    is_by_row = ring.is_small or (height == 1 and ring.is_of_piece)
+    widths = ring.widths(height)
     efforts: _Efforts = defaultdict(float)
     tall = -(-(kernel + (height - 1) * stride) // 2)  # loads of a word of inputs: two rows at once
     for width in widths:
-        blocks = count * (cols // width if width == widths[0] else cols // width % 2)
+        is_met = cols == width if ring.is_small else cols // width if width == widths[0] else cols // width % 2
+        blocks = count * is_met
         words = (kernel + (width - 1) * stride + 1) // 2
         # Of each loaded word of two inputs: how many of the block's outputs meet it.
         meets = [len([z for z in range(width) if -1 <= 2 * i - z * stride < kernel]) for i in range(words)]
@@ -409,7 +410,7 @@ def _rows_of_map(call: Signature, ring: Ring, a_row: _Efforts, a_call: _Efforts)
     pairs, edges = _ring_pairs(across, call.output.cols or 1, call.input(0).cols)
     whole, few = channels // 4, channels % 4
     of_map: _Efforts = defaultdict(float)
-    for height, count in ((2, rows // 2), (1, rows % 2)):
+    for height, count in ((1, rows),) if ring.is_small else ((2, rows // 2), (1, rows % 2)):
         for name, amount in _blocks(call, ring, height, float(count)).items():
             of_map[name] += amount
     of_map["depthwise_row_channel"] += channels * -(-rows // 2)

@@ -178,6 +178,13 @@ def _bias_bytes(signature: Signature) -> int:
 _NARROW_BIASES = ("CONV_2D", "FULLY_CONNECTED")
 
 
+SMALL = 4
+"""Rows and columns that a kernel for small pieces computes."""
+KERNELS_BY_ROWS = (4, 5, 6)
+"""Windows that small pieces with stride 2, whose rows of outputs share few inputs, compute row by row: registers do not
+keep all weights, but those of two rows, for all columns of a piece."""
+
+
 class Ring(NamedTuple):
     """The working memory of the fast depthwise kernel, for four channels at a time.
 
@@ -198,6 +205,17 @@ class Ring(NamedTuple):
         return self.band <= 2 and self.cols >= 4
 
     @property
+    def is_small(self) -> bool:
+        """Whether it is for pieces of few rows and columns: each row is one block, and rows are the inner loop."""
+        return self.band == SMALL
+
+    def widths(self, height: int) -> tuple[int, ...]:
+        """Columns of the blocks that are so many rows high: of most, and of those that may follow."""
+        if self.is_small:
+            return tuple(range(SMALL, 0, -1))
+        return (4, 2, 1) if height == 1 and self.is_of_piece else (2, 1)
+
+    @property
     def keeps_weights(self) -> bool:
         """Whether the expanded weights of a channel fit into registers."""
         return self.weight_words <= 6
@@ -212,8 +230,9 @@ class Ring(NamedTuple):
         return 4 * 4 * (self.rows * self.words + self.stored_weight_words)
 
 
-BANDS = (1, 2, 8)
-"""Rows of outputs that a depthwise kernel computes from one filling of its ring: pieces of a row, of two, and maps."""
+BANDS = (1, 2, SMALL, 8)
+"""Rows of outputs that a depthwise kernel computes from one filling of its ring: pieces of a row, of two, of few rows
+and columns, and maps."""
 
 
 def ring_geometry(kernel: int, stride: int, output_cols: int, band: int) -> Ring:
@@ -227,7 +246,8 @@ def ring_geometry(kernel: int, stride: int, output_cols: int, band: int) -> Ring
 
 def depthwise_kernel(kernel: int, stride: int, output_rows: int, output_cols: int) -> tuple[str, Ring]:
     """The fast kernel for so many outputs, and its working memory."""
-    band = next((band for band in BANDS if output_rows <= band), BANDS[-1])
+    is_small = output_cols <= SMALL and stride == 2 and kernel in KERNELS_BY_ROWS
+    band = next((band for band in BANDS if output_rows <= band and (band != SMALL or is_small)), BANDS[-1])
     ring = ring_geometry(kernel, stride, output_cols, band)
     is_narrow = band <= 2 and not ring.is_of_piece
     return f"depthwise_{kernel}x{kernel}_s{stride}_by_{band}{'_narrow' if is_narrow else ''}", ring
