@@ -28,7 +28,7 @@ from mcusim.program import Program
 
 Array = NDArray[Any]
 
-FREE = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror")
+WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 STACK = -2
 OUTPUTS = -1
 """In the place of a step's index: an output of the network, its number in the place of the row."""
@@ -122,7 +122,18 @@ class HostLane:
             (folder / "main.c").write_text(main)
             define = f"-D{name.upper()}_TRACE"
             built = subprocess.run(
-                [*self.compiler, *FREE, *self.flags, define, f"-DCALLS={calls}", f"{name}.c", "main.c", "-o", "main"],
+                [
+                    *self.compiler,
+                    "-std=c99",
+                    *WARNINGS,
+                    *self.flags,
+                    define,
+                    f"-DCALLS={calls}",
+                    f"{name}.c",
+                    "main.c",
+                    "-o",
+                    "main",
+                ],
                 cwd=folder,
                 capture_output=True,
                 text=True,
@@ -292,11 +303,11 @@ class QemuLane:
                 ]
                 subprocess.run(command, cwd=folder, check=True, capture_output=True)
             command = ["arm-none-eabi-gcc", *machine.flags.split(), "-mthumb", "-std=gnu99", "-O2", "-ffreestanding"]
+            if not self.uses_zig:
+                network = f"{name}.o"
+                _done([*command, *WARNINGS, f"-D{define}", "-c", f"{name}.c", "-o", network], folder)
             command += ["-nostartfiles", "-T", "q.ld", f"-D{define}", network, "main.c"]
-            built = subprocess.run(
-                [*command, "-o", "main.elf", "-lc", "-lgcc"], cwd=folder, capture_output=True, text=True
-            )
-            assert built.returncode == 0, built.stderr[:4000]
+            _done([*command, "-o", "main.elf", "-lc", "-lgcc"], folder)
             emulator = ["qemu-system-arm", "-M", machine.name, "-nographic", "-monitor", "none", "-serial", "none"]
             emulator += ["-semihosting-config", "enable=on,target=native", "-kernel", "main.elf"]
             ran = subprocess.run(emulator, cwd=folder, capture_output=True, text=True, timeout=300)
@@ -307,6 +318,11 @@ class QemuLane:
                 ((n[0] ^ 0x80000000) - 0x80000000, n[1], n[2], " ".join(line[3:]))
                 for n, line in zip(numbers, lines, strict=True)
             ]
+
+
+def _done(command: Sequence[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[:4000]
 
 
 def _parsed(stream: bytes) -> Iterator[tuple[int, int, int, bytes]]:
