@@ -59,8 +59,15 @@ LINES = {
     "doctor": "doctor",
 }
 """A line of each command that is sound, as far as its files are."""
-SLOW = {"report", "plot validation", "plot table4", "plot vww", "plot runtimes", "plot space", "plot sweep"}
-"""Tables and pictures of all that is known: they write as the others do."""
+SLOW_LINES = {
+    "report table4": "report table4",
+    "plot table4": "plot table4 -o x.svg",
+    "plot sweep": "plot sweep answers -o x.svg --accuracies accuracies.csv",
+    "plot space": "plot space mcunet --profile stm32f412 -o x.svg --sample 1 --hold width=0.5",
+    "patch": "patch mcunet-vww1 --profile stm32f412 --advice --schedule patch:2x2@5",
+}
+"""The same of commands that compute all that is known; `report` and `plot` of other tables write as these do."""
+SLOW = {"report", "plot validation", "plot vww", "plot runtimes", *SLOW_LINES} - {"patch"}
 
 READ = {
     "--map": "firmware.elf",
@@ -272,6 +279,48 @@ def test_what_cannot_be_written_is_told(point: Point, fault: str, files: None) -
     if fault == "full" and not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     assert_refused(with_path(point, unwritable(fault, ending(point))), WRITE_FAULTS[fault])
+
+
+SLOW_READS = [("plot sweep", "folder"), ("plot sweep", "--accuracies"), ("plot space", "space")]
+SLOW_WRITES = [
+    ("report table4", "-o"),
+    ("report table4", "--json"),
+    ("plot table4", "-o"),
+    ("plot sweep", "-o"),
+    ("plot sweep", "--data"),
+    ("plot space", "-o"),
+    ("patch", "--variant"),
+]
+
+
+@pytest.fixture
+def answers(files: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What slow lines read."""
+    monkeypatch.setattr("test_path_faults.LINES", {**LINES, **SLOW_LINES})
+    assert run("sweep", "sweep.toml", "-o", "answers").code == 0
+    Path("accuracies.csv").write_text("smallcifar,60.3\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", READ_FAULTS)
+@pytest.mark.parametrize("point", SLOW_READS, ids=" ".join)
+def test_what_a_slow_command_cannot_read_is_told(point: Point, fault: str, answers: None) -> None:
+    names = {"folder": "answers", "--accuracies": "a.csv", "space": "space.toml"}
+    if point[1] == "folder" and fault == "dangling":
+        pytest.skip("a folder that is not there holds no answers, and that is said")
+    if point[1] == "space" and fault in ("long", "inside a file"):
+        pytest.skip("no file: the name of a space, and that is said")
+    assert_refused(with_path(point, faulty(fault, names[point[1]])), READ_FAULTS[fault])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["circle", "full"])
+@pytest.mark.parametrize("point", SLOW_WRITES, ids=" ".join)
+def test_what_a_slow_command_cannot_write_is_told(point: Point, fault: str, answers: None) -> None:
+    if fault == "full" and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    name = "x.tflite" if point[1] == "--variant" else ending(point)
+    assert_refused(with_path(point, unwritable(fault, name)), WRITE_FAULTS[fault])
 
 
 FOLDER_FAULTS = {

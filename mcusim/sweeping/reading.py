@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mcusim.errors import InputError
+from mcusim.files import is_dir, reason_of
 
 __all__ = ["Answers", "StoredRow", "read_answers"]
 
@@ -34,14 +35,19 @@ def read_answers(folder: str | os.PathLike[str], columns: Sequence[str]) -> Answ
     """
     where = os.fspath(folder)
     place = Path(where)
-    parts = place if place.name == "answers" and not (place / "answers").is_dir() else place / "answers"
+    parts = place if place.name == "answers" and not is_dir(place / "answers") else place / "answers"
     fix = "name the folder that `mcusim sweep -o` wrote"
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
         raise InputError("pyarrow is not installed", where=where, fix="pip install 'mcusim[sweep]'") from None
-    files = sorted(parts.glob("*.parquet")) if parts.is_dir() else []
+    try:
+        files = sorted(parts / name for name in os.listdir(parts) if name.endswith(".parquet"))
+    except FileNotFoundError:
+        files = []
+    except (OSError, ValueError) as error:
+        raise InputError(f"it cannot be read ({reason_of(error)})", where=where, fix=fix) from None
     if not files:
         raise InputError("it holds no answers of a sweep", where=where, fix=fix)
     rows: list[StoredRow] = []
@@ -49,8 +55,8 @@ def read_answers(folder: str | os.PathLike[str], columns: Sequence[str]) -> Answ
     for file in files:
         try:
             table = pyarrow.parquet.read_table(file, columns=list(columns), partitioning=None)
-        except (pyarrow.ArrowException, OSError) as error:
-            what = f"{file.name} cannot be read ({' '.join(str(error).split())[:80]})"
+        except (pyarrow.ArrowException, OSError):
+            what = f"{file.name} cannot be read: it is damaged, or no Parquet file of these columns"
             raise InputError(what, where=where, fix=fix) from None
         absent = [name for name in columns if name not in table.column_names]
         if absent:
