@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from operator_catalogue import OPERATORS, about
 import mcusim
 from mcusim.errors import McusimError, ModelError
 from mcusim.firmware.choice import choose
+from mcusim.firmware.code_sizes import code_sizes
 from mcusim.firmware.emit import sources
 from mcusim.frontends.tflite import parse_tflite
 from mcusim.runtimes import find_runtime
@@ -26,6 +28,13 @@ needs_qemu = pytest.mark.skipif(
 )
 SIGNALS = sorted(op for op in OPERATORS if op.startswith("Signal"))
 CALLS = 3
+
+
+def test_the_code_of_every_signal_kernel_is_counted() -> None:
+    kernels = {entry.name.removesuffix(".h") for entry in (files("mcusim.firmware") / "kernels").iterdir()}
+    signals = {name for name in kernels if name.startswith("signal_")}
+    assert signals
+    assert signals <= code_sizes().functions.keys()
 
 
 def assert_same_calls(listed: Network, where: str) -> None:

@@ -5,7 +5,7 @@
 #include "base.h"
 
 /* waiting: of each stream the `delay` samples that are to come out. */
-static inline void mcu_signal_delay(int32_t streams, int32_t samples, int32_t delay, const int8_t *in, int8_t *waiting,
+MCU_NOINLINE void mcu_signal_delay(int32_t streams, int32_t samples, int32_t delay, const int8_t *in, int8_t *waiting,
                                     int8_t *out)
 {
     const int32_t late = samples < delay ? samples : delay, early = samples - late;

@@ -4,7 +4,7 @@
 
 #include "base.h"
 
-static inline void mcu_signal_energy(int32_t count, int32_t first, int32_t end, const int8_t *in, int8_t *out)
+MCU_NOINLINE void mcu_signal_energy(int32_t count, int32_t first, int32_t end, const int8_t *in, int8_t *out)
 {
     for (int32_t i = 0; i < count; i++) {
         uint32_t energy = 0;

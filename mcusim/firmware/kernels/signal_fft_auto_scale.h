@@ -5,7 +5,7 @@
 #include "base.h"
 
 /* Silence is not shifted, nor is what holds the lowest sample, whose magnitude needs 16 bits. */
-static inline void mcu_signal_fft_auto_scale(int32_t count, const int8_t *in, int8_t *out, int8_t *shifted_by)
+MCU_NOINLINE void mcu_signal_fft_auto_scale(int32_t count, const int8_t *in, int8_t *out, int8_t *shifted_by)
 {
     int32_t largest = 0, bits = 0;
     for (int32_t i = 0; i < count; i++) {

@@ -6,7 +6,7 @@
 
 /* firsts, starts, widths: of each channel, and of one before the first that only passes on: its first frequency, its
    first weight, how many of them. */
-static inline void mcu_signal_filter_bank(int32_t channels, const int8_t *energies, const int8_t *weights,
+MCU_NOINLINE void mcu_signal_filter_bank(int32_t channels, const int8_t *energies, const int8_t *weights,
                                           const int8_t *unweights, const int8_t *firsts, const int8_t *starts,
                                           const int8_t *widths, int8_t *out)
 {

@@ -20,7 +20,7 @@ static inline uint32_t mcu_signal_logarithm(uint32_t value, const uint16_t *piec
     return (uint32_t)((45426u * in_powers_of_two + (1u << 15)) >> 16); /* times ln(2) */
 }
 
-static inline void mcu_signal_filter_bank_log(int32_t count, int32_t correction_bits, uint32_t scale,
+MCU_NOINLINE void mcu_signal_filter_bank_log(int32_t count, int32_t correction_bits, uint32_t scale,
                                               const uint16_t *pieces, const int8_t *in, int8_t *out)
 {
     for (int32_t i = 0; i < count; i++) {

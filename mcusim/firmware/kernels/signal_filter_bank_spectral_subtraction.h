@@ -12,7 +12,7 @@ typedef struct {
     int32_t channel_bits, share_bits, clamping;
 } mcu_signal_subtraction_layer;
 
-static inline void mcu_signal_filter_bank_spectral_subtraction(const mcu_signal_subtraction_layer *l, const int8_t *in,
+MCU_NOINLINE void mcu_signal_filter_bank_spectral_subtraction(const mcu_signal_subtraction_layer *l, const int8_t *in,
                                                                int8_t *kept, int8_t *out, int8_t *estimates)
 {
     for (int32_t i = 0; i < l->channels; i++) {

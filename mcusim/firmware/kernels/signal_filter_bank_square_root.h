@@ -20,7 +20,7 @@ static inline uint32_t mcu_root_64(uint64_t value)
     return (uint32_t)root + (rest > root && root != largest);
 }
 
-static inline void mcu_signal_filter_bank_square_root(int32_t count, const int8_t *in, const int8_t *bits, int8_t *out)
+MCU_NOINLINE void mcu_signal_filter_bank_square_root(int32_t count, const int8_t *in, const int8_t *bits, int8_t *out)
 {
     const uint32_t shift = (uint32_t)mcu_load_32(bits) & 31u;
     for (int32_t i = 0; i < count; i++) {

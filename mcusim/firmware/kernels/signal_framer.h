@@ -12,7 +12,7 @@ typedef struct {
 
 /* latest: of each stream the `held` samples that came last.   steps: that came so far. Frames that are not full yet are
    left as they are. */
-static inline void mcu_signal_framer(const mcu_signal_framer_layer *l, const int8_t *in, int8_t *latest, int8_t *steps,
+MCU_NOINLINE void mcu_signal_framer(const mcu_signal_framer_layer *l, const int8_t *in, int8_t *latest, int8_t *steps,
                                      int8_t *out, int8_t *is_full)
 {
     const uint32_t kept_bytes = 2u * (uint32_t)(l->held - l->step), step_bytes = 2u * (uint32_t)l->step;

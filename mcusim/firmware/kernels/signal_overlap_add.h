@@ -5,7 +5,7 @@
 #include "base.h"
 
 /* sums: of each stream, what frames so far add to the next `size` samples. */
-static inline void mcu_signal_overlap_add(int32_t streams, int32_t frames, int32_t size, int32_t step, const int8_t *in,
+MCU_NOINLINE void mcu_signal_overlap_add(int32_t streams, int32_t frames, int32_t size, int32_t step, const int8_t *in,
                                           int8_t *sums, int8_t *out)
 {
     for (int32_t stream = 0; stream < streams; stream++, sums += 2 * size) {

@@ -22,7 +22,7 @@ static inline int32_t mcu_pcan_gain(uint32_t noise, const int8_t *gains)
     return (int16_t)(uint16_t)((uint32_t)(rounded + mcu_load_16(piece)) & 0xFFFFu);
 }
 
-static inline void mcu_signal_pcan(int32_t count, int32_t shift, const int8_t *channels, const int8_t *noise,
+MCU_NOINLINE void mcu_signal_pcan(int32_t count, int32_t shift, const int8_t *channels, const int8_t *noise,
                                    const int8_t *gains, int8_t *out)
 {
     for (int32_t i = 0; i < count; i++) {

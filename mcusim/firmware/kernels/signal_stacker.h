@@ -11,7 +11,7 @@ typedef struct {
 } mcu_signal_stacker_layer;
 
 /* queue: what waits.   counts: how many numbers wait, and whether the first frame came. */
-static inline void mcu_signal_stacker(const mcu_signal_stacker_layer *l, const int8_t *in, int8_t *queue, int8_t *counts,
+MCU_NOINLINE void mcu_signal_stacker(const mcu_signal_stacker_layer *l, const int8_t *in, int8_t *queue, int8_t *counts,
                                       int8_t *out, int8_t *is_full)
 {
     int64_t count[2];

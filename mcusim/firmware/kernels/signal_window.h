@@ -4,7 +4,7 @@
 
 #include "base.h"
 
-static inline void mcu_signal_window(int32_t frames, int32_t size, int32_t shift, const int8_t *in,
+MCU_NOINLINE void mcu_signal_window(int32_t frames, int32_t size, int32_t shift, const int8_t *in,
                                      const int8_t *weights, int8_t *out)
 {
     for (int32_t frame = 0; frame < frames; frame++) {
