@@ -9,6 +9,7 @@ import os
 import random
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -26,11 +27,12 @@ from kernel_conditions import (
     other_bytes,
     tried,
 )
+from one_operator import Network
 from operator_lines import networks, parse
 from tflm_judge import Question, judge
 
 from mcusim import execute
-from mcusim.errors import ModelError
+from mcusim.errors import McusimError, ModelError
 from mcusim.frontends.tflite import parse_tflite
 from mcusim.runtimes import RUNTIMES
 from mcusim.runtimes.refusals import refusals_of
@@ -307,3 +309,26 @@ def test_unsigned_positions_are_read_as_signed_ones() -> None:
     trials = [trial for trial in tried(chosen) if trial.answer.runs]
     assert differences(trials) == []
     assert sum(trial.said is Said.RUNS for trial in trials) > 15
+
+
+def _without_scales(network: Network, *, of_inputs: bool, of_outputs: bool) -> Network:
+    written = {tensor for operator in network.operators for tensor in operator.outputs}
+    bare = [
+        replace(operand, scale=0.0) if (of_outputs if index in written else of_inputs) else operand
+        for index, operand in enumerate(network.tensors)
+    ]
+    return replace(network, tensors=tuple(bare))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("of_inputs", "of_outputs"), [(True, False), (False, True), (True, True)])
+def test_without_any_scales_every_operator_computes_or_says_why_not(of_inputs: bool, of_outputs: bool) -> None:
+    """ADD, SUB and SQUARED_DIFFERENCE divide by the greater scale of two, which may both be none."""
+    refused = 0
+    for network in [each for kinds in networks().values() for each in kinds]:
+        bare = _without_scales(network, of_inputs=of_inputs, of_outputs=of_outputs)
+        try:
+            execute(parse_tflite(bare.content(), name="bare", where="bare"), bare.feeds())
+        except McusimError:
+            refused += 1
+    assert refused > 20

@@ -70,7 +70,8 @@ def _prepare(call: Call) -> PreparedAddN:
     quantizations = {per_tensor(call, tensor) for tensor in tensors}
     if len(quantizations) > 1:
         raise ModelError("its inputs have different scales", where=call.where, fix="quantise the network again")
-    (scale, zero_point), rounding = quantizations.pop(), rounding_of(call)
+    scale, zero_point = per_tensor_to_divide_by(call, tensors[0])
+    rounding = rounding_of(call)
     factor = below_one(call, 2 * scale / ((1 << HEADROOM_BITS) * per_tensor_to_divide_by(call, output)[0]))
     stage = output_stage(call, factor, rounding, Activation.NONE)
     return PreparedAddN(constants, zero_point, scaling(scale / (2 * scale), rounding), stage)

@@ -8,7 +8,14 @@ from mcusim.arithmetic.quant import scaling
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, DType
 from mcusim.ops.registry import Call, register
-from mcusim.ops.shared.accumulators import output_stage, per_tensor, per_tensor_to_divide_by, rounding_of, unsupported
+from mcusim.ops.shared.accumulators import (
+    greatest_scale,
+    output_stage,
+    per_tensor,
+    per_tensor_to_divide_by,
+    rounding_of,
+    unsupported,
+)
 from mcusim.ops.shared.arithmetic import (
     Operation,
     PreparedPlain,
@@ -39,7 +46,7 @@ def _prepare(call: Call) -> PreparedSquares | PreparedPlain:
         what = "int16 tensors have a zero point other than 0"
         raise ModelError(what, where=call.where, fix="quantise the network again")
     left_shift, rounding = HEADROOM_BITS[dtype], rounding_of(call)
-    twice_max = 2 * max(scale_a, scale_b)
+    twice_max = 2 * greatest_scale(call, (call.input(0), call.input(1)))
     reals = [below_one(call, scale / twice_max) for scale in (scale_a, scale_b)]
     stage = output_stage(call, twice_max * twice_max / ((1 << 2 * left_shift) * scale_out), rounding, Activation.NONE)
     scalings = (scaling(reals[0], rounding), scaling(reals[1], rounding))

@@ -26,6 +26,7 @@ __all__ = [
     "check_dtypes",
     "constant_of",
     "exact_float",
+    "greatest_scale",
     "output_stage",
     "per_tensor",
     "per_tensor_to_divide_by",
@@ -115,6 +116,12 @@ def per_tensor_to_divide_by(call: Call, tensor: Tensor) -> tuple[float, int]:
         what = f"{zero}, and {call.signature.op} divides by it"
         raise ModelError(what, where=call.where, fix="quantise the network again")
     return scale, zero_point
+
+
+def greatest_scale(call: Call, tensors: Sequence[Tensor]) -> float:
+    """The greatest of their scales, which a kernel divides by. Raises ModelError where all of them are 0 or none."""
+    greatest = max(tensors, key=lambda tensor: per_tensor(call, tensor)[0])
+    return per_tensor_to_divide_by(call, greatest)[0]
 
 
 def constant_of(call: Call, index: int) -> NDArray[Any]:

@@ -17,7 +17,16 @@ from mcusim.arithmetic.quant import Rounding, Scaling, quantize_multiplier, scal
 from mcusim.errors import ModelError
 from mcusim.graph import Activation, DType
 from mcusim.ops.registry import Call, Numerics
-from mcusim.ops.shared.accumulators import OutputStage, constant_of, output_stage, per_tensor, rounding_of, unsupported
+from mcusim.ops.shared.accumulators import (
+    OutputStage,
+    constant_of,
+    greatest_scale,
+    output_stage,
+    per_tensor,
+    per_tensor_to_divide_by,
+    rounding_of,
+    unsupported,
+)
 from mcusim.ops.shared.delegation import is_delegated, ratio
 
 __all__ = [
@@ -241,9 +250,9 @@ def prepare_sum(call: Call, sign: int, activation: Activation) -> PreparedSum | 
     if is_delegated(call):
         return _weighted_sum(call, sign, activation)
     (scale_a, zero_a), (scale_b, zero_b) = per_tensor(call, call.input(0)), per_tensor(call, call.input(1))
-    scale_out, zero_out = per_tensor(call, call.outputs[0])
+    scale_out, zero_out = per_tensor_to_divide_by(call, call.outputs[0])
     left_shift = 15 if dtype is DType.INT16 else 20
-    twice_max = 2 * max(scale_a, scale_b)
+    twice_max = 2 * greatest_scale(call, (call.input(0), call.input(1)))
     factors = (scale_a / twice_max, scale_b / twice_max, twice_max / ((1 << left_shift) * scale_out))
     reals = [below_one(call, real) for real in factors]
     rounding = rounding_of(call)
