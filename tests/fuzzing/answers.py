@@ -31,7 +31,7 @@ from mcusim.execution.sessions import Session
 from mcusim.execution.streams import compiled_tier
 from mcusim.frontends.tflite import parse_tflite
 from mcusim.frontends.tflite_writer import write_tflite
-from mcusim.graph import Graph
+from mcusim.graph import DType, Graph
 from mcusim.limits import memory_limit, refuse_beyond
 from mcusim.lowering.staging import computes, is_tileable, network_of
 from mcusim.memory.planning import offline_plan, plan_memory
@@ -338,7 +338,8 @@ def inputs_of(graph: Graph, rng: Random) -> list[Array]:
     arrays: list[Array] = []
     for index in graph.inputs:
         tensor = graph.tensors[index]
-        dtype = np.dtype(tensor.dtype.unpacked.value if tensor.dtype.bits else "int8")
+        is_numpys = tensor.dtype.bits > 0 and tensor.dtype is not DType.BFLOAT16
+        dtype = np.dtype(tensor.dtype.unpacked.value if is_numpys else "int8")
         if dtype.kind == "f":
             arrays.append((rng.standard_normal(tensor.shape) * 2).astype(dtype))
         elif dtype.kind == "b":
