@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mcusim.graph import Attributes, Shape, Signature, TensorType
+from mcusim.errors import ModelError
+from mcusim.graph import Attributes, DType, Shape, Signature, TensorType
 from mcusim.ops.registry import Call, Drawing, attributes_of, register
 from mcusim.ops.shared.movement import moves
 from mcusim.ops.shared.operands import operand, refusal
@@ -78,6 +79,11 @@ def _places(before: int, size: int, after: int, edge: int) -> list[int]:
 
 
 def _prepare(call: Call) -> Picks:
+    """Source: TFLM mirror_pad.cc, which takes paddings of any other type for none, and still fills the whole output."""
+    paddings = call.input(1).dtype
+    if paddings not in (DType.INT32, DType.INT64):
+        what = f"input 1 is {paddings}, and TensorFlow Lite Micro reads paddings of int32 and int64"
+        raise ModelError(what, where=call.where, fix="store it as int32")
     edge = attributes_of(call.signature, MirrorPadAttributes).mode
     sizes = zip(border_of(call.signature), call.signature.input(0).shape, strict=True)
     return prepare_picks(call, [_places(before, size, after, edge) for (before, after), size in sizes])
