@@ -35,7 +35,13 @@ def run(*args: str) -> Answer:
         code = main(args)
     if code == 2:
         assert_followed(args, err.getvalue())
-    return Answer(code, out.getvalue(), err.getvalue())
+    return Answer(code, out.getvalue(), _without_notices(err.getvalue()))
+
+
+def _without_notices(text: str) -> str:
+    """Standard error without what is said once on a machine that runs the first network of its life."""
+    lines = text.splitlines(keepends=True)
+    return "".join([line for line in lines if not line.startswith("mcusim: compiling kernels")])
 
 
 def document_of(*args: str) -> dict[str, Any]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from commands import run
 from PIL import Image
 
 from mcusim import execute
-from mcusim.cli import main
 from mcusim.frontends.builder import GraphBuilder
 from mcusim.frontends.synthesis import with_seeded_weights
 from mcusim.frontends.tflite_writer import write_tflite
@@ -168,9 +166,4 @@ def random_images(root: Path, classes: int, each: int, side: int = 8) -> tuple[n
 
 def ask(*args: str | Path) -> tuple[int, str, str]:
     """Exit code, standard output and error of `mcusim ARGS`."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main([str(arg) for arg in args])
-    notices = "mcusim: compiling kernels"  # on a machine that runs the first network of its life
-    warnings = [line for line in err.getvalue().splitlines(keepends=True) if not line.startswith(notices)]
-    return code, out.getvalue(), "".join(warnings)
+    return run(*map(str, args))

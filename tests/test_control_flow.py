@@ -357,8 +357,8 @@ def test_stages_cut_behind_a_subgraph_are_explained_and_printed(seed: int, sched
     cut = [stage for stage in program.stages if stage.is_cut]
     last = len(graph.nodes) - 1
     assert [stage.nodes for stage in story.stages] == ([] if schedules is BEHIND else [(0, 0)]) + [(last - 1, last)]
-    for told, stage in zip(story.stages, cut, strict=True):
-        assert told.once_macs + told.recomputed_macs == sum(step_work(step).macs for step in stage.steps)
+    for explained, stage in zip(story.stages, cut, strict=True):
+        assert explained.once_macs + explained.recomputed_macs == sum(step_work(step).macs for step in stage.steps)
     shown = "\n".join(line.plain for line in front_lines(front, story, 100, ASCII))
     assert all(stage.spec in shown for stage in story.stages)
 
