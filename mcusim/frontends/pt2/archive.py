@@ -137,18 +137,14 @@ def _tensor(archive: Archive, folder: str, name: str, entry: Any, held_bytes: in
         raise ModelError("its description is malformed", where=where, fix=_SAVE_AGAIN) from error
     content = _bytes(archive.zip, f"{folder}/{path}", MAX_TENSOR_BYTES, where)
     flat = np.frombuffer(content[: len(content) // kind.itemsize * kind.itemsize], kind)
-    refuse_beyond(held_bytes + prod(shape) * kind.itemsize, "reading its tensors", where=where)
-    return _strided(flat, shape, strides, offset, where)
-
-
-def _strided(flat: Array, shape: tuple[int, ...], strides: tuple[int, ...], offset: int, where: str) -> Array:
-    """The elements of a storage that a shape and strides (in elements) name."""
+    elements = prod(shape)
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=False))
-    elements = int(np.prod(np.array(shape, object))) if shape else 1
     is_sound = len(shape) == len(strides) and min((*shape, *strides, offset), default=0) >= 0
-    if not is_sound or (elements and last >= flat.size) or elements * flat.itemsize > MAX_TENSOR_BYTES:
+    if not is_sound or (elements and last >= flat.size):
         raise ModelError(f"shape {shape} does not go with {flat.size:,} elements", where=where, fix=_SAVE_AGAIN)
+    # Steps of 0 name an element many times, so that a small storage may still stand for a large tensor.
+    refuse_beyond(held_bytes + elements * kind.itemsize, "reading its tensors", where=where)
     if not elements:
-        return np.zeros(shape, flat.dtype)
-    steps = tuple(stride * flat.itemsize for stride in strides)
+        return np.zeros(shape, kind)
+    steps = tuple(stride * kind.itemsize for stride in strides)
     return np.array(np.lib.stride_tricks.as_strided(flat[offset:], shape, steps, writeable=False))
