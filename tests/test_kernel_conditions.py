@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("tflite_micro", reason="the tflite-micro wheel is not installed (extra `oracles`)")
@@ -332,3 +334,33 @@ def test_without_any_scales_every_operator_computes_or_says_why_not(of_inputs: b
         except McusimError:
             refused += 1
     assert refused > 20
+
+
+@pytest.mark.slow
+def test_an_input_to_spare_is_read_where_tflm_reads_it() -> None:
+    """PAD pads with its third input, which no schema gives it; most others look at none that they do not know."""
+    spare = [
+        replace(network, operators=(*network.operators[:-1], replace(last, inputs=(*last.inputs, last.inputs[0]))))
+        for network in [each for kinds in networks().values() for each in kinds]
+        if (last := network.operators[-1]).inputs
+    ]
+    questions = [Question(each.content(), each.feeds()) for each in spare]
+    compared = 0
+    for network, question, answer in zip(spare, questions, judge(questions, 1), strict=True):
+        if not (answer.runs and answer.is_fed):
+            continue
+        with contextlib.suppress(McusimError):
+            ours = execute(parse_tflite(question.content, name="spare", where="spare"), question.inputs)
+            compared += 1
+            np.testing.assert_array_equal(ours[0], answer.outputs[0], err_msg=f"{network.operators[-1]}")
+    assert compared > 40
+
+
+@pytest.mark.parametrize("value", ["int8[1]=5", "int8[]", "int8[1]"])
+def test_pad_puts_its_third_input_around(value: str) -> None:
+    network = parse(f"PAD int8[1,4,4,3] int32[4,2]=0,0,1,1,1,1,0,0 {value} > int8[1,6,6,3] | PadOptions")
+    question = Question(network.content(), network.feeds())
+    [answer] = judge([question], 1)
+    assert answer.runs
+    graph = parse_tflite(question.content, name="pad", where="pad")
+    np.testing.assert_array_equal(execute(graph, question.inputs)[0], answer.outputs[0])

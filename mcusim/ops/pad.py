@@ -1,4 +1,4 @@
-"""PAD: zeros (the zero point, for integers) put around a tensor."""
+"""PAD: zeros (the zero point, for integers) put around a tensor, or input 2 where there is one, as PADV2 has it."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -15,8 +15,11 @@ __all__ = ["PAD"]
 
 @lru_cache(SIGNATURES_KEPT)
 def _padding(signature: Signature) -> Pads | None:
-    """The rows and columns of zero points that this adds to a feature map; None where it pads other axes too."""
-    if len(signature.output.shape) != 4:
+    """The rows and columns of zero points that this adds to a feature map.
+
+    None where it pads other axes too, or with a value of its own.
+    """
+    if len(signature.output.shape) != 4 or signature.has(2):
         return None
     batch, (top, bottom), (left, right), channels = border_of(signature)
     return Pads(top, bottom, left, right) if batch == channels == (0, 0) else None
@@ -24,7 +27,7 @@ def _padding(signature: Signature) -> Pads | None:
 
 PAD = register(
     replace(
-        pad("PAD", "zeros put around a tensor", options="PadOptions", most_inputs=2),
+        pad("PAD", "zeros put around a tensor", options="PadOptions", most_inputs=3),
         padding=_padding,
         version=wide(INT8_AND_INT16, 4),
         drawing=Drawing(spread=same, alike=slice(0, 1)),

@@ -375,6 +375,7 @@ TFLM_CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         "PAD": _of(
             "float32|int8|int16|int32 int32|uint32 =0? > =0",
             shapes=(constant(1), rank(0, 0, 5)),
+            numbers=(same_quantisation(2, OUT, INT8),),
             prepared=("any int32|uint32 =0? > =0",),
         ),
         "PADV2": _of(
